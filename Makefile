@@ -9,8 +9,10 @@ BENCH   ?= data training report
 USER_VARIABLES := RUN RESULTS DATA SET GRID DRY_RUN LOCAL PYTEST BENCH
 $(foreach name,$(USER_VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(USER_VARIABLES)
+# Makes the shell's arguments from the words of SET, each as an option `--set`.
 parse_set = set -f; set --; for change in $$SET; do set -- "$$@" --set "$$change"; done;
 
+# A misspelt variable would be ignored, so it is an error.
 ALLOWED_VARIABLES := $(USER_VARIABLES) PYTHON TORCH_INDEX MAKEFLAGS MAKEOVERRIDES MFLAGS SHELL
 $(foreach name,$(filter-out $(ALLOWED_VARIABLES) -%,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(error \
 	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(USER_VARIABLES) PYTHON TORCH_INDEX)))
@@ -96,7 +98,7 @@ check: .venv/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/installed-dev ## compare BENCH with baseline implementations
+bench: .venv/installed-dev ## run the benchmarks BENCH against baselines
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay

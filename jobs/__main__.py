@@ -24,19 +24,27 @@ from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedEr
 from sentiment.files import CONFIGS, config_path, shipped_file
 
 if TYPE_CHECKING:
+    from jobs.session import LaunchOptions
     from jobs.status import GridStatus
     from sentiment.runs.run_dir import Results
 
 _WATCH_SECONDS = 15.0
 
 CLUSTER = CONFIGS / "cluster.yaml"
-NO_GRIDS = "{}: no grid has been submitted with this results folder; submit one, or pass --results DIR"
+NO_GRIDS = "{results}: no grid has been submitted with this results folder; submit one, or pass --results DIR"
 
 
 def _open(results: Path) -> "Results":
     from sentiment.runs.run_dir import Results  # imports much that `--help` does without
 
     return Results(results)
+
+
+def _launch_options(cluster: Path, local: bool, at_once: int | None, new_code: bool) -> "LaunchOptions":
+    from jobs.session import LaunchOptions
+    from jobs.slurm.resources import ClusterFile, read_cluster
+
+    return LaunchOptions(ClusterFile() if local else read_cluster(cluster), local, at_once, echo, new_code)
 
 
 app = command_line("Run grids on Slurm or on this machine, with checkpoints and retries of failed runs.")
@@ -68,16 +76,14 @@ def submit(
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import load_grid
-    from jobs.session import LaunchOptions, submit_grid
-    from jobs.slurm.resources import ClusterFile, read_cluster
+    from jobs.session import submit_grid
 
     path = config_path(grid, "grids")
     expanded = load_grid(path, _open(results), overrides or [], check_inputs=not dry_run)
     for line in expanded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
-        resources = ClusterFile() if local else read_cluster(cluster)
-        options = LaunchOptions(resources, local, at_once, echo, new_code)
+        options = _launch_options(cluster, local, at_once, new_code)
         raise typer.Exit(submit_grid(_open(results), expanded, options))
     for line in show_plan(_open(results), expanded, cluster, verbose):
         echo(line)
@@ -112,7 +118,7 @@ def status(
     while True:
         statuses = read_status(_open(results), names or [])
         text = show(_open(results), statuses, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
-        echo(text or NO_GRIDS.format(results))
+        echo(text or NO_GRIDS.format(results=results))
         if not watch or not any(may_go_on(row) for status in statuses for row in status.rows):
             raise typer.Exit(status_exit_code(statuses))
         time.sleep(_WATCH_SECONDS)
@@ -162,8 +168,7 @@ def rerun(
     Held jobs are released.
     """
     from jobs.policy import CAUSES
-    from jobs.session import LaunchOptions, rerun_grid
-    from jobs.slurm.resources import ClusterFile, read_cluster
+    from jobs.session import rerun_grid
     from jobs.status import find_targets
 
     causes = only.split(",") if only else []
@@ -171,9 +176,8 @@ def rerun(
         raise UsageError(f"--only: unknown cause {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
     selected = find_targets(targets or [], _open(results))
     if not selected:
-        echo(NO_GRIDS.format(results))
-    resources = ClusterFile() if local else read_cluster(cluster)
-    options = LaunchOptions(resources, local, at_once, echo, new_code)
+        echo(NO_GRIDS.format(results=results))
+    options = _launch_options(cluster, local, at_once, new_code)
     exit_codes = []
     for plan, run_ids in selected:
         try:
@@ -211,28 +215,26 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
 @app.command()
 def sync(
     targets: Targets = None,
-    limit: Annotated[
+    timeout: Annotated[
         float, typer.Option("--timeout", min=1, help="Time limit for the upload of each run, in seconds.")
     ] = 300.0,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Upload new metrics to Weights & Biases.
 
-    By default of all runs trained with W&B tracking. Exits with 0 when everything has been uploaded, and with 1 if an
-    upload failed; it can be repeated at any time.
+    Without names it uploads those of all runs trained with W&B tracking. Exits with 0 when everything has been
+    uploaded, and with 1 if an upload failed; it can be repeated at any time.
     """
     from jobs.sync import find_runs, upload
 
     run_dirs = find_runs(targets or [], _open(results))
     any_failed = False
     for run_dir in run_dirs:
-        message, failed = upload(run_dir, limit)
+        message, failed = upload(run_dir, timeout)
         echo(f"{run_dir.grid}/{run_dir.path.name}: {'FAILED: ' if failed else ''}{message}")
         any_failed |= failed
     if not run_dirs:
-        echo(
-            "no run was trained with tracking.wandb: offline or online; name a grid or a run to upload it all the same"
-        )
+        echo("no run was trained with W&B tracking; it is on if tracking.wandb is offline or online")
     raise typer.Exit(EXIT_FAILED if any_failed else 0)
 
 

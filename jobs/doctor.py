@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from jobs import slurm
-from jobs.local_runner import gpus_here
+from jobs.local_runner import visible_gpus
 from jobs.services import JOB_KINDS
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
@@ -37,7 +37,7 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         grids: the folder of grid files.
     """
     yield from examine_slurm(results, cluster, grids)
-    yield Finding("ok", "this machine", f"{len(gpus_here())} GPUs, {len(os.sched_getaffinity(0))} cores")
+    yield Finding("ok", "this machine", f"{len(visible_gpus())} GPUs, {len(os.sched_getaffinity(0))} cores")
     yield examine_disk(results)
 
 
@@ -79,7 +79,8 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
         copies = copies_on_node(resources, partitions)
         if copies > 1 and section not in JOB_KINDS:
             advice = f"multiply at_once, cpus, gpus and memory_gb by {copies} to use all of it"
-            yield Finding("note", topic, f"each task gets a whole node, which has room for {copies} of them; {advice}")
+            room = f"each task gets a whole node, which has room for {copies} such tasks"
+            yield Finding("note", topic, f"{room}; {advice}")
 
 
 def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | None:
@@ -92,7 +93,7 @@ def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | Non
 
 
 def copies_on_node(resources: Resources, partitions: Sequence[Partition]) -> int:
-    """Return how many such tasks fit on the smallest node, if each gets a whole one; else 1."""
+    """Return how many of these tasks fit on the smallest node, if the site gives each a whole node; else 1."""
     used = partitions_of(resources, partitions)
     nodes = [nodes for partition in used for nodes in partition.nodes]
     if not nodes or not (resources.sbatch.get("exclusive") or any(partition.gives_whole_nodes for partition in used)):

@@ -134,6 +134,6 @@ def _hours(configs: Sequence[RunConfig], results: Results) -> str:
 
 
 def _cost_key(config: RunConfig) -> tuple[str, int, str]:
-    """Return what the cost of a run depends on most."""
+    """Return what the cost of a run depends on most: its model and size, its batch size, and its data."""
     name, _, _seed = config.title.rpartition("-s")
     return name, config.training.batch_size, config.data.source

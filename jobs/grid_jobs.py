@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, Self
 
-from jobs.policy import Queued, Whereabouts
+from jobs.policy import Phase, QueueReport
 from jobs.services import KindName
 from jobs.slurm import (
     ENDED,
@@ -65,12 +65,12 @@ class GridJobs:
     Attributes:
         queue: all jobs of the user in Slurm, and the grid's jobs on this machine. A job in the state UNKNOWN has not
             ended, though Slurm's list lacks it.
-        unseen: why Slurm's queue could not be read, in one line; empty if it was read.
+        queue_error: why Slurm's queue could not be read, in one line; empty if it was read.
     """
 
     submissions: Sequence[SubmissionDir]
     queue: Sequence[Job] = ()
-    unseen: str = ""
+    queue_error: str = ""
 
     @cached_property
     def tasks(self) -> dict[str, GridTask]:
@@ -117,16 +117,16 @@ class GridJobs:
         name = task.folder.name
         return self._jobs.get((name, task.number)) or self._jobs.get((name, None))
 
-    def queued(self, run_id: str, task: GridTask | None, attempt: Attempt | None = None) -> Queued:
+    def queued(self, run_id: str, task: GridTask | None, attempt: Attempt | None = None) -> QueueReport:
         """Return what the queue says about the task that has a run or may take it.
 
         Args:
             attempt: the run's newest one.
         """
         if task is None:
-            return Queued(lives=self._lives, ranks=bool(self.waiting_slots))
+            return QueueReport(is_alive=self._is_alive, ranking_queued=bool(self.waiting_slots))
         folder = task.folder
-        whereabouts, reason = self._whereabouts(task)
+        phase, reason = self._phase(task)
         job = self.job(task)
         state = job.state if job else ""
         address = folder.job(task.number) if folder.receipt else None
@@ -135,29 +135,29 @@ class GridJobs:
             array = (job_id or "").partition("_")[0]
             return self._numbers.get(array, -1) >= folder.number
 
-        return Queued(
-            whereabouts,
+        return QueueReport(
+            phase,
             state,
             reason,
             job=address,
-            trains=state == RUNNING and attempt is not None and attempt.job == address and attempt.end is None,
+            trains_run=state == RUNNING and attempt is not None and attempt.job == address and attempt.end is None,
             cancelled=run_id in self._cancelled[folder],
             ended=lambda progress: self._how_it_ended(task, progress),
-            lives=self._lives,
+            is_alive=self._is_alive,
             begun_by=begun_by,
-            ranks=bool(self.waiting_slots),
+            ranking_queued=bool(self.waiting_slots),
         )
 
-    def _whereabouts(self, task: GridTask) -> tuple[Whereabouts, str]:
-        """Where a task is, and why."""
+    def _phase(self, task: GridTask) -> tuple[Phase, str]:
+        """How far a task is, and why."""
         folder = task.folder
         job = self.job(task)
-        if self.unseen and not folder.submission.here:
-            return "silent", self.unseen
+        if self.queue_error and not folder.submission.here:
+            return "unanswered", self.queue_error
         if job is None:
             return ("gone" if folder.receipt else "intent"), ""
         if job.state == UNKNOWN:
-            return "silent", _unlisted(folder)
+            return "unanswered", _not_listed(folder)
         if not job.active:
             return "gone", ""
         if job.held:
@@ -169,7 +169,7 @@ class GridJobs:
     def _how_it_ended(self, task: GridTask, progress: RunProgress) -> RunState | None:
         folder, number = task
         if folder.submission.here:
-            return None  # of a job on this machine only the run's directory tells
+            return None  # only the run's directory says how a job on this machine ended
         job = self.job(task)
         if job and job.waits_for_others:
             return RunState(FAILED, self._dependency_failure(folder))
@@ -183,14 +183,14 @@ class GridJobs:
         name = f"task {folder.job(number)}" if folder.receipt else folder.name
         attempt = progress.last_attempt
         if attempt is None:
-            last_known = f"{name} did not start to train it"
+            remark = f"{name} did not start to train it"
         elif attempt.end:
-            last_known = f"saved at step {attempt.last_step} ({attempt.detail})"
+            remark = f"saved at step {attempt.last_step} ({attempt.detail})"
         else:
-            last_known = f"{name} ended without recording how"
-        end = ended_state(job, folder.log_file(number), last_known)
+            remark = f"{name} ended without recording how"
+        end = ended_state(job, folder.log_file(number), remark)
         if end.state == LOST and self._may_live(folder):
-            return RunState(UNKNOWN, _unlisted(folder))
+            return RunState(UNKNOWN, _not_listed(folder))
         return end
 
     @cached_property
@@ -267,23 +267,24 @@ class GridJobs:
                 continue
             jobs = [job for job in self.queue if job.name == folder.name]
             in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
-            states[kind] = in_queue or (UNKNOWN if self.unseen else "not in the queue any more")
+            states[kind] = in_queue or (UNKNOWN if self.queue_error else "not in the queue any more")
         return states
 
     @cached_property
     def failed_services(self) -> dict[KindName, RunState]:
-        """How each of the `services` failed that did."""
+        """The `services` that failed, each with how it ended."""
         ends = {kind: self._failure_of(folder) for kind, folder in self.services.items()}
         return {kind: end for kind, end in ends.items() if end}
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """Return how a job that trains no runs failed; None if it is active or no failure is known."""
-        if self.unseen or folder.cancelled or not folder.receipt or self._is_active(folder):
+        if self.queue_error or folder.cancelled or not folder.receipt or self._is_active(folder):
             return None
         for number in range(len(folder.submission.tasks)):
             failure = read_record(folder.failure_file(number), Failure)
             if failure:
-                no_progress = failure.error == NoProgressError.__name__  # in its time: it is to get more
+                # Without progress within its time limit, so that the retry gets more time.
+                no_progress = failure.error == NoProgressError.__name__
                 state = TIMEOUT if no_progress else FAILED
                 return RunState(state, f"{failure.error}: {failure.reason}")
             task = GridTask(folder, number)
@@ -298,9 +299,9 @@ class GridJobs:
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
         return {(job.name, job.task): job for job in self.queue}
 
-    def _lives(self, job: str) -> bool:
-        # Of a process that no queue lists, the run's lock tells.
-        return bool(self.unseen) or job.startswith(LOCAL_JOB_PREFIX) or job in self._active_addresses
+    def _is_alive(self, job: str) -> bool:
+        # The run's lock says whether a process outside the queue is alive.
+        return bool(self.queue_error) or job.startswith(LOCAL_JOB_PREFIX) or job in self._active_addresses
 
     @cached_property
     def _active_addresses(self) -> set[str]:
@@ -385,23 +386,23 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
     """
     submissions = [read_submissions(results, grid) for grid in grids]
     queue: Sequence[Job] = ()
-    unseen = ""
+    queue_error = ""
     if any(not folder.submission.here for folders in submissions for folder in folders):
         try:
-            unseen = _foreign_owner(results)
-            queue = () if unseen else read_queue()
+            queue_error = _foreign_owner(results)
+            queue = () if queue_error else read_queue()
         except SentimentError as error:
-            unseen = " ".join(str(error).split())
-    return [_joined(folders, queue, unseen) for folders in submissions]
+            queue_error = " ".join(str(error).split())
+    return [_join(folders, queue, queue_error) for folders in submissions]
 
 
 def _foreign_owner(results: Results) -> str:
-    """Whose jobs these are, if they are those of another user or cluster; else empty."""
+    """Why the queue cannot be read, if the jobs are those of another user or cluster; else empty."""
     owner = read_record(results.slurm / "owner.json", QueueOwner)
     return owner.describe() if owner and owner != QueueOwner.here() else ""
 
 
-def _joined(submissions: Sequence[SubmissionDir], queue: Sequence[Job], unseen: str = "") -> GridJobs:
+def _join(submissions: Sequence[SubmissionDir], queue: Sequence[Job], queue_error: str = "") -> GridJobs:
     """Join submissions with the queue, with jobs on this machine, and with jobs that the queue does not list.
 
     Slurm is asked by id for jobs that it accepted recently and that its list lacks.
@@ -417,14 +418,14 @@ def _joined(submissions: Sequence[SubmissionDir], queue: Sequence[Job], unseen: 
                 others.append(Job(name, folder.job_id, None, RUNNING))
             continue
         age = time.time() - folder.receipt_file.stat().st_mtime
-        if not unseen and age < _RECENT_SECONDS and _may_live(folder):
+        if not queue_error and age < _RECENT_SECONDS and _may_live(folder):
             numbers = [None] if folder.submission.job_kind.final else range(len(folder.submission.tasks))
             others += [Job(name, folder.job_id, number, UNKNOWN) for number in numbers]
-    return GridJobs(submissions, [*queue, *others], unseen)
+    return GridJobs(submissions, [*queue, *others], queue_error)
 
 
 def _may_live(folder: SubmissionDir) -> bool:
-    """Ask Slurm whether a submission's job is unfinished; True as long as nobody knows the contrary."""
+    """Ask Slurm whether a submission's job is unfinished; True as well if Slurm does not answer."""
     if folder.receipt is None:
         return False
     try:
@@ -435,7 +436,7 @@ def _may_live(folder: SubmissionDir) -> bool:
         return True
 
 
-def _unlisted(folder: SubmissionDir) -> str:
+def _not_listed(folder: SubmissionDir) -> str:
     return f"squeue: does not list job {folder.job_id}, which Slurm has accepted; repeat the command in a minute"
 
 
@@ -448,7 +449,7 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     insist_on_ownership(results)
     submissions = read_submissions(results, grid)
     queue = read_queue()
-    return _joined([folder for folder in submissions if folder.receipt or settle(folder)], queue)
+    return _join([folder for folder in submissions if folder.receipt or settle(folder)], queue)
 
 
 def settle(folder: SubmissionDir) -> bool:

@@ -52,7 +52,7 @@ class LocalRunner:
             folder.write_receipt(f"{LOCAL_JOB_PREFIX}{folder.number}")
             self._submissions.append(folder)
 
-    def work_off(self) -> None:
+    def run_all(self) -> None:
         """Run the accepted jobs until all are done or there is a reason to stop; no child process lives on return."""
         while self._jobs_done < len(self._submissions) and not self.stop.reason():
             self._run_job(self._submissions[self._jobs_done])
@@ -105,7 +105,7 @@ class LocalRunner:
         self._say(line)
 
 
-def gpus_here() -> Sequence[str]:
+def visible_gpus() -> Sequence[str]:
     """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them, without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:

@@ -39,7 +39,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Launch:
-    """What a command executes.
+    """The runs that a command submits to Slurm, or trains on this machine.
 
     Attributes:
         runs: those to train now.
@@ -95,7 +95,7 @@ def plan_slurm_jobs(
     launch: Launch, grid: str, results: Results, cluster: ClusterFile, jobs: GridJobs
 ) -> list[Submission]:
     """The jobs for some runs of a grid, in the order in which they are submitted; the last one is the final job."""
-    max_tasks = slurm.most_tasks()
+    max_tasks = slurm.max_array_size()
     configured = cluster.resources(grid)
     needed = services_needed([request.config for request in launch.runs], results)
     planned: list[Submission] = []
@@ -130,7 +130,7 @@ def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
 
 
 def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs | None, max_tasks: int) -> list[Submission]:
-    """One job array for the runs of each rung that have the same needs: what a run lacked before is increased."""
+    """One job array for each group of runs with equal rung and resources; runs that lacked memory or time get more."""
     groups: dict[tuple[str, SubmissionDir | None, int | None, int | None], list[RunRequest]] = defaultdict(list)
     for run in launch.runs:
         previous = jobs.last_started(run.row.run_id) if jobs and run.row.state in INCREASED_STATES else None
@@ -199,7 +199,7 @@ class SubmittedChain:
             self.not_cancelled = error
 
 
-def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs) -> SubmittedChain:
+def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], existing: GridJobs) -> SubmittedChain:
     """Record and submit jobs in order, with their dependencies.
 
     A refused training array does not keep the others from being submitted, nor does a refused final job; if any other
@@ -209,8 +209,8 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
     Raises:
         SlurmError: nothing was submitted.
     """
-    names = before.active_names
-    active = [folder for folder in before.submissions if folder.name in names and not folder.submission.here]
+    names = existing.active_names
+    active = [folder for folder in existing.submissions if folder.name in names and not folder.submission.here]
     new_rungs = {job.rung for job in jobs if job.by_ranking}
     replaced = [folder for folder in active if folder.submission.by_ranking and folder.submission.rung in new_rungs]
     kept = [folder for folder in active if folder not in replaced]
@@ -231,7 +231,7 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
     accepted_ids = {run_id for folder in chain.accepted for run_id in folder.run_ids}
     never_starting = [
         job.address
-        for (folder, task), job in before.active_tasks.items()
+        for (folder, task), job in existing.active_tasks.items()
         if job.never_starts and accepted_ids.issuperset(folder.tasks[task])
     ]
     chain.cancel(never_starting)
@@ -262,12 +262,12 @@ def _submit_all_but_final(
         raise chain.refused[0][1]
 
 
-def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
+def _dependency(job: Submission, earlier: Sequence[SubmissionDir]) -> str | None:
     """Return sbatch's `--dependency`; an array of a later rung waits for the end of all arrays of the previous rung."""
     if job.by_ranking and job.rung:
-        ids = [folder.job_id for folder in before if folder.submission.rung == job.rung - 1]
+        ids = [folder.job_id for folder in earlier if folder.submission.rung == job.rung - 1]
     else:
-        ids = [folder.job_id for folder in before if folder.submission.kind in job.job_kind.after]
+        ids = [folder.job_id for folder in earlier if folder.submission.kind in job.job_kind.after]
     if not ids:
         return None
     condition = "afterany" if job.by_ranking or job.job_kind.final else "afterok"
@@ -281,9 +281,9 @@ def _record_and_submit(folder: SubmissionDir) -> SubmissionDir:
     except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
         try:
             accepted = settle(folder)
-        except SlurmError as question:
+        except SlurmError as query_error:
             raise UnansweredError(
-                f"{error}; {question}; it is not known whether the job was accepted: the next command finds out"
+                f"{error}; {query_error}; it is not known whether the job was accepted: the next command finds out"
             ) from None
         if not accepted:
             raise

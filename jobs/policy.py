@@ -30,10 +30,10 @@ line | directory and queue | state | `submit` | `rerun` | `cancel` | a worker ta
 23 | nothing has happened | PLANNED | submits
 
 The first line that fits decides. Lines 6 to 10 do not apply to a trial at the end of its rung. *A process trains the
-run*: a process of any queued job, or of none, holds its lock. *As it failed*: FAILED, or OUT_OF_MEMORY if its process
-was killed. *As it ended*: FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (no record of how) ... *If begun*: the run
-was started since its last submission and did not end on its own: it was killed, or ran out of memory, time or disk;
-`attempts_without_progress` limits such retries in a row. *If named*: by `--only` or by the run's id.
+run*: a process of a queued job, or one outside Slurm, holds its lock. *As it failed*: FAILED, or OUT_OF_MEMORY if its
+process was killed. *As it ended*: FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (no record of how) ... *If begun*:
+the run was started since its last submission and did not end on its own: it was killed, or ran out of memory, time or
+disk; `attempts_without_progress` limits such retries in a row. *If named*: by `--only` or by the run's id.
 """
 
 from collections.abc import Callable, Collection, Iterable, Set
@@ -63,7 +63,7 @@ from sentiment.runs.state import (
     judge_directory,
 )
 
-Whereabouts = Literal["nowhere", "silent", "intent", "waits", "held", "runs", "gone"]
+Phase = Literal["nowhere", "unanswered", "intent", "waits", "held", "runs", "gone"]
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
 
 SUSPENDED = "SUSPENDED"
@@ -81,37 +81,37 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
-class Queued:
+class QueueReport:
     """What Slurm reports about the task that owns a run; for a run not started yet, about a task that could take it.
 
     Attributes:
-        whereabouts: where the task is:
+        phase: how far the task is:
             `nowhere`: the run was never submitted;
-            `silent`: Slurm does not answer;
+            `unanswered`: Slurm does not answer;
             `intent`: the task is being submitted;
             `waits`, `held`, `runs`: the task is in the queue;
             `gone`: the task has ended, or Slurm has forgotten it.
         state, reason: of a task in the queue, as Slurm names them; or why Slurm does not answer.
         job: the task's Slurm id, as in `Attempt.job`.
-        trains: the task is running and has an unfinished attempt at this run.
+        trains_run: the task is running and has an unfinished attempt at this run.
         cancelled: `sentiment cancel` ended this run.
         ended: returns how the task ended, from the queue and the task's log. It is called only where the answer is
             needed, because it reads the log.
-        lives: whether a job is in the queue.
+        is_alive: whether a job is in the queue.
         begun_by: whether a job (None: a process outside Slurm) belongs to the run's last submission or to a later one.
-        ranks: the queue has tasks that rank the current rung of the run's search.
+        ranking_queued: the queue has tasks that rank the current rung of the run's search.
     """
 
-    whereabouts: Whereabouts = "nowhere"
+    phase: Phase = "nowhere"
     state: str = ""
     reason: str = ""
     job: str | None = None
-    trains: bool = False
+    trains_run: bool = False
     cancelled: bool = False
     ended: Callable[[RunProgress], RunState | None] = lambda _progress: None
-    lives: Callable[[str], bool] = lambda _job: True
+    is_alive: Callable[[str], bool] = lambda _job: True
     begun_by: Callable[[str | None], bool] = lambda _job: False
-    ranks: bool = False
+    ranking_queued: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Verdict:
     """The state of a run.
 
     Attributes:
-        active: the run is pending or running, and will end without anybody's help.
+        active: the run is pending or running, and needs no command to end.
         begun: the run was started since its last submission and did not end on its own.
     """
 
@@ -129,61 +129,59 @@ class Verdict:
     begun: bool = False
 
 
-def judge(progress: RunProgress, queued: Queued, trial_rung: TrialRung | None = None) -> Verdict:
+def judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | None = None) -> Verdict:
     """The state of a run, by the table above.
 
     Args:
         trial_rung: the trial's rung and epoch limit; None outside a search.
     """
-    verdict, tries = _judge(progress, queued, trial_rung), progress.tries
+    verdict = _judge(progress, queued, trial_rung)
+    tries = progress.tries
     begun = tries is not None and queued.begun_by(tries.job)
     return replace(verdict, active=verdict.active or verdict.state in (PENDING, RUNNING), begun=begun)
 
 
-def _judge(progress: RunProgress, queued: Queued, trial_rung: TrialRung | None) -> Verdict:
+def _judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | None) -> Verdict:
     if progress.completed:
         return Verdict(COMPLETED)
-    failure, attempt = progress.failure, progress.last_attempt
+    failure = progress.failure
+    attempt = progress.last_attempt
     failed_here = failure is not None and queued.job is not None and _array(failure.job) == _array(queued.job)
-    if queued.whereabouts == "silent":
+    if queued.phase == "unanswered":
         if progress.locked:
             return Verdict(RUNNING)
         return _as_failed(failure) if failure and failed_here else Verdict(UNKNOWN, queued.reason)
     # For a Slurm job the queue is more reliable than the lock file.
-    trained = progress.locked and (progress.owner_job is None or queued.lives(progress.owner_job))
-    if trained or (queued.trains and not failure):
+    is_training = progress.locked and (progress.owner_job is None or queued.is_alive(progress.owner_job))
+    if is_training or (queued.trains_run and not failure):
         return Verdict(queued.state if queued.state == SUSPENDED else RUNNING, active=True)
     paused = trial_rung is not None and progress.has_paused(trial_rung.epochs)
-    if queued.whereabouts in ("waits", "held", "runs") and not paused:
+    if queued.phase in ("waits", "held", "runs") and not paused:
         return _in_queue(queued, failure if failed_here else None)
 
-    def ended() -> RunState | None:
-        if (
-            queued.whereabouts in ("gone", "intent")
-            and attempt
-            and attempt.reason == "paused"
-            and attempt.job == queued.job
-        ):
+    def how_it_ended() -> RunState | None:
+        has_paused = attempt is not None and attempt.reason == "paused" and attempt.job == queued.job
+        if has_paused and queued.phase in ("gone", "intent"):
             return RunState(PLANNED, "is promoted to the next rung, which is not submitted")
-        if queued.whereabouts == "intent":
+        if queued.phase == "intent":
             return RunState(PLANNED, "is being submitted, or its submission was interrupted; repeat the command")
-        return queued.ended(progress) if queued.whereabouts == "gone" else None
+        return queued.ended(progress) if queued.phase == "gone" else None
 
-    if failure and queued.whereabouts == "gone" and not queued.begun_by(failure.job):
+    if failure and queued.phase == "gone" and not queued.begun_by(failure.job):
         failure = None  # it is older than the last submission, whose end is the state
     known = replace(progress, locked=False, failure=failure)
-    state = judge_directory(known, trial_rung, queued.cancelled, ended)
+    state = judge_directory(known, trial_rung, queued.cancelled, how_it_ended)
     if state.state == FAILED and failure and not progress.damage:
         return _as_failed(failure)
-    return Verdict(PENDING if state.state == PAUSED and queued.ranks else state.state, state.reason)
+    return Verdict(PENDING if state.state == PAUSED and queued.ranking_queued else state.state, state.reason)
 
 
-def _in_queue(queued: Queued, failure: Failure | None) -> Verdict:
+def _in_queue(queued: QueueReport, failure: Failure | None) -> Verdict:
     if queued.cancelled:
         return Verdict(CANCELLED, BY_COMMAND)
     if failure:
         return _as_failed(failure)
-    if queued.whereabouts == "held":
+    if queued.phase == "held":
         return Verdict(HELD, queued.reason)
     if queued.state == RUNNING:
         return Verdict(PENDING, "its task trains another run")
@@ -201,7 +199,7 @@ def _array(job: str | None) -> str:
 
 
 def needs_attention(run: Verdict) -> bool:
-    """Whether the run failed or is held, other than by the user's choice."""
+    """Whether the run failed or is held, and the user did not ask for that."""
     return not may_go_on(run) and run.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
 
 
@@ -216,17 +214,17 @@ def submit(run: Verdict) -> Action:
     return "ranks" if run.state == PAUSED else "submits"
 
 
-def rerun(run: Verdict, causes: Collection[str] = (), named: bool = False) -> Action:
+def rerun(run: Verdict, causes: Collection[str] = (), is_named: bool = False) -> Action:
     """What `rerun` does with a run.
 
     Args:
         causes: keys of `CAUSES`; empty means all.
-        named: the user gave the run's id.
+        is_named: the user gave the run's id.
     """
-    wanted: Set[str] = set().union(*(CAUSES[cause] for cause in causes or CAUSES))
-    if not causes and not named:
-        wanted -= {CANCELLED, PRUNED}
-    if run.active or run.state not in wanted:
+    selected_states: Set[str] = set().union(*(CAUSES[cause] for cause in causes or CAUSES))
+    if not causes and not is_named:
+        selected_states -= {CANCELLED, PRUNED}
+    if run.active or run.state not in selected_states:
         return ""
     return "releases" if run.state == HELD else "submits"
 
@@ -256,9 +254,9 @@ def resume_command(run: Verdict) -> str:
 def exit_code(runs: Iterable[Verdict]) -> int:
     """The exit code of `status`: 3 while any run is active; else 1 if any failed, is held or was cancelled; else 3 if
     any is not submitted; else 0."""
-    every = list(runs)
-    if any(map(may_go_on, every)):
+    verdicts = list(runs)
+    if any(map(may_go_on, verdicts)):
         return EXIT_UNFINISHED
-    if any(needs_attention(run) or run.state == CANCELLED for run in every):
+    if any(needs_attention(run) or run.state == CANCELLED for run in verdicts):
         return EXIT_FAILED
-    return 0 if all(run.state in (COMPLETED, PRUNED) for run in every) else EXIT_UNFINISHED
+    return 0 if all(run.state in (COMPLETED, PRUNED) for run in verdicts) else EXIT_UNFINISHED

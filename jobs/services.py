@@ -36,8 +36,8 @@ class JobKind:
         final: whether it ends a grid, as a single job.
         shareable: whether several tasks may divide the work among them.
         needed_for: returns those of the given runs that need such a job; if none does, it is not submitted.
-        function: module and name of the function that does the work. Its arguments are the runs' configurations, the
-            results, the request to stop and the console; it returns the reason for which it stopped, or None, and
+        function_name: module and name of the function that does the work. Its arguments are the runs' configurations,
+            the results, the request to stop and the console; it returns the reason for which it stopped, or None, and
             resumes its work when it is called again.
         progress: returns a number that grows as work is saved.
     """
@@ -49,13 +49,13 @@ class JobKind:
     final: bool = False
     shareable: bool = False
     needed_for: Callable[[Sequence[RunConfig], Results], list[RunConfig]] = lambda _configs, _results: []
-    function: tuple[str, str] = ("", "")
+    function_name: tuple[str, str] = ("", "")
     progress: Callable[[Results], int] = lambda _results: 0
 
     def work(
         self, configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console"
     ) -> "Stop | None":
-        module, function = self.function
+        module, function = self.function_name
         reason: Stop | None = getattr(importlib.import_module(module), function)(configs, results, stop, console)
         return reason
 
@@ -67,7 +67,7 @@ def steps_saved(run_dir: RunDir) -> int:
     return max((attempt.last_step or attempt.first_step for attempt in attempts), default=0)
 
 
-def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
+def without_corpus(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
     """Return one run for each corpus that is not prepared, or whose linear baseline is not fitted."""
     from sentiment.data.corpus import find_corpus
 
@@ -110,8 +110,8 @@ _NO_GPU = {"gpus": 0}
 _DATA = JobKind(
     name="data",
     resources=_NO_GPU,
-    needed_for=unprepared,
-    function=("sentiment.training.experiment", "run_preparation"),
+    needed_for=without_corpus,
+    function_name=("sentiment.training.experiment", "run_preparation"),
     progress=lambda results: _bytes_in(results.corpora),
 )
 _VECTORS = JobKind(
@@ -119,7 +119,7 @@ _VECTORS = JobKind(
     after=("data",),
     resources={**_NO_GPU, "cpus": 2},  # one thread trains, another one reads
     needed_for=_without_vectors,
-    function=("sentiment.training.experiment", "run_vectors"),
+    function_name=("sentiment.training.experiment", "run_vectors"),
     progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
 )
 _CACHE = JobKind(
@@ -127,7 +127,7 @@ _CACHE = JobKind(
     after=("data",),
     shareable=True,
     needed_for=lambda configs, _results: [run for run in configs if run.any_encoder and run.any_encoder.cached],
-    function=("sentiment.training.encoding", "run_encoding"),
+    function_name=("sentiment.training.encoding", "run_encoding"),
     progress=lambda results: _bytes_in(results.encoder_caches),
 )
 _TRAIN = JobKind(name="train", after=("data", "vectors", "cache"), trains_runs=True)

@@ -13,9 +13,9 @@ from jobs import policy, slurm
 from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
 from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_old_inputs
 from jobs.grids.rounds import plan_next_round
-from jobs.local_runner import LocalRunner, gpus_here
+from jobs.local_runner import LocalRunner, visible_gpus
 from jobs.plan import Launch, earlier_code, plan_local_jobs, plan_slurm_jobs, request_runs, submit_chain
-from jobs.slurm.resources import ClusterFile, exhausted
+from jobs.slurm.resources import ClusterFile, why_no_more_memory
 from jobs.status import GridState, RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
@@ -114,7 +114,7 @@ class LockedGrid:
     def rerun(self, causes: Sequence[str], run_ids: set[str]) -> None:
         """Resubmit runs that ended without a result, and release held jobs; no ids mean all runs."""
         state = self.read_state()
-        selected = state.named(run_ids)
+        selected = state.rows_of(run_ids)
         self._report_unknown(selected)
         to_resubmit = [row for row in selected if policy.rerun(row, causes, bool(run_ids)) == "submits"]
         self._reset_retry_counters(to_resubmit)
@@ -125,7 +125,7 @@ class LockedGrid:
             self._release_held()
 
     def submit_follow_up(self) -> bool:
-        """Submit what follows when all jobs of a grid have ended; whether there was anything.
+        """Submit what follows when all jobs of a grid have ended; return whether anything was submitted.
 
         These are runs that were started but killed, or that ran out of a resource, with the later rungs of their
         search. If there are none, it is the next round of a Bayesian search.
@@ -160,7 +160,7 @@ class LockedGrid:
             previous = self.jobs.last_started(row.run_id) if row.state == OUT_OF_MEMORY else None
             reason = None
             if previous:
-                reason = exhausted(configured, previous.submission.resources, self.jobs.limits(configured))
+                reason = why_no_more_memory(configured, previous.submission.resources, self.jobs.limits(configured))
             if reason is None:
                 kept.append(row)
             else:
@@ -185,7 +185,7 @@ class LockedGrid:
                 run_dir.write_record(Tries(step=0, number=0, job=None))
 
     def load_configs(self, run_ids: Collection[str]) -> dict[str, RunConfig]:
-        """The configurations of runs: from the last submission or, if a run was never submitted, from the plan.
+        """Read the configurations of runs: from the last submission or, if a run was never submitted, from the plan.
 
         Raises:
             ConfigError: the plan's file of the base run now gives another run.
@@ -221,7 +221,7 @@ class LockedGrid:
         *,
         resubmit: bool,
     ) -> None:
-        """Have runs executed, and the later rungs of a search if `trials` has those of its current rung."""
+        """Submit runs, or train them here; also the later rungs of a search, for the `trials` of its current rung."""
         if self.options.new_code:
             configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
         runs = request_runs(rows, configs, state.rungs)
@@ -236,7 +236,7 @@ class LockedGrid:
         self._cancel_in_earlier_arrays(row.run_id for row in rows if row.run_id not in refused_ids)
 
     def _choose_code(self, rows: Sequence[RunStatus], resubmit: bool) -> str:
-        """The id of the code snapshot for some runs; the current code is copied if they do not keep an earlier one."""
+        """Return the id of the code snapshot for some runs; copy the current code unless they keep an earlier one."""
         earlier = None if self.options.new_code else earlier_code(self.results, rows, self.jobs, resubmit)
         if earlier and earlier != running_code().id:
             self.say(
@@ -259,7 +259,7 @@ class LockedGrid:
             self.say("nothing to run")
             return
         self.say(f"running {len(launch.runs)} of {len(self.plan.runs)} runs")
-        at_once = self.options.at_once or max(len(gpus_here()), 1)
+        at_once = self.options.at_once or max(len(visible_gpus()), 1)
         runner.accept(plan_local_jobs(launch, at_once))
 
     def _submit_to_slurm(self, launch: Launch) -> set[str]:
@@ -396,12 +396,12 @@ def _run_local_grid(
         with lock_grid(results, plan, options, runner) as grid:
             action(grid)
         exit_code = grid.exit_code
-        runner.work_off()
+        runner.run_all()
         unfinished = bool(runner.run_ids)
         while unfinished and not runner.stop.reason():
             with lock_grid(results, grid.plan, options, runner) as grid:
                 unfinished = grid.submit_follow_up()
-            runner.work_off()
+            runner.run_all()
         return _report_local_result(grid, runner) or exit_code
 
 
@@ -424,7 +424,7 @@ def _report_local_result(grid: LockedGrid, runner: LocalRunner) -> int:
 
 
 def build_report(results: Results, stop_requested: Callable[[], object], output: IO[bytes] | None) -> bool:
-    """Build the report in a subprocess, terminating it if a stop is requested; whether it was built."""
+    """Build the report in a subprocess, terminating it if a stop is requested; return whether it was built."""
     process = subprocess.Popen(  # noqa: S603
         [*start_command("report"), "--results", str(results.root)],
         stdin=subprocess.DEVNULL,
@@ -441,11 +441,11 @@ def build_report(results: Results, stop_requested: Callable[[], object], output:
 def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> None:
     """Cancel the given runs; with an empty set all runs and the grid's other jobs."""
     no_slurm_jobs = all(folder.submission.here for folder in read_submissions(results, plan.name))
-    options = LaunchOptions(say=say, local=no_slurm_jobs)  # without jobs in Slurm it need not be there
+    options = LaunchOptions(say=say, local=no_slurm_jobs)  # Slurm is needed only if the grid has jobs there
     with lock_grid(results, plan, options) as grid:
         cancelled = grid.cancel(run_ids)
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
         say(f"grid {plan.name}: {len(cancelled)} run{'' if len(cancelled) == 1 else 's'} cancelled{names}")
-        left = [row for row in grid.read_state().named(run_ids) if row.run_id not in cancelled]
+        left = [row for row in grid.read_state().rows_of(run_ids) if row.run_id not in cancelled]
         for line in describe_unknown(left):
             say(f"grid {plan.name}: not cancelled: {line}")

@@ -53,7 +53,7 @@ _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus(Verdict):
-    """One run, as `sentiment status` shows it.
+    """The verdict on one run, with what `sentiment status` shows beside it.
 
     Attributes:
         job: the Slurm id (ARRAY_TASK) of the task that owns the run or could take it.
@@ -101,7 +101,7 @@ class GridState:
     rows: list[RunStatus]
     rungs: Rungs | None
 
-    def named(self, run_ids: Collection[str]) -> list[RunStatus]:
+    def rows_of(self, run_ids: Collection[str]) -> list[RunStatus]:
         """The rows of the given runs; of all, if none is given."""
         return [row for row in self.rows if not run_ids or row.run_id in run_ids]
 
@@ -118,7 +118,7 @@ class GridState:
         """The trials of the current rung; none for the last rung, which has no ranking."""
         if self.rungs is None or self.rungs.current == self.rungs.last:
             return []
-        return self.named(self.rungs.trials(self.rungs.current))
+        return self.rows_of(self.rungs.trials(self.rungs.current))
 
 
 # A plan that supplies the metric of runs outside of grids; it is never written.
@@ -161,7 +161,7 @@ def _read_grids(results: Results, grids: Sequence[str]) -> list[GridStatus]:
 
 
 def _read_damaged(results: Results, grid: str) -> GridStatus:
-    """The status of one grid of several, at least one of which has a damaged file."""
+    """The status of one grid; if one of its files is damaged, only which one and why."""
     try:
         (status,) = _read_grids(results, [grid])
     except RunDirError as error:
@@ -282,10 +282,10 @@ def _table(metric: str, rows: Sequence[RunStatus], now: datetime) -> Table:
     """The table of runs; ids, and headings and values of settings, are folded where the line is too short for them."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
     settings = list(dict.fromkeys(name for row in rows for name in row.parameters))
-    known = ("state", "try", "epoch", metric, "ago")
+    fixed = ("state", "try", "epoch", metric, "ago")
     table.add_column("run", min_width=_SHORTEST_RUN_COLUMN, overflow="fold")
-    for name in (*known, *settings):
-        table.add_column(re.split("[./]", name)[-1], no_wrap=name in known, overflow="fold")
+    for name in (*fixed, *settings):
+        table.add_column(re.split("[./]", name)[-1], no_wrap=name in fixed, overflow="fold")
     for row in rows:
         score = None if row.score is None else f"{row.score:.3f}"
         values = (row.attempts or None, row.epoch, score, _ago(row.seen, now), *map(row.parameters.get, settings))
@@ -328,7 +328,8 @@ def unknown_names(targets: Collection[str], results: Results) -> UsageError:
 
 def cancel_single(run_dir: RunDir, say: Say) -> None:
     """Send SIGTERM to the process that trains a run outside of grids, if there is one."""
-    name, owner = run_dir.path.name, live_owner(run_dir.lock_file)
+    name = run_dir.path.name
+    owner = live_owner(run_dir.lock_file)
     if owner is None:
         say(f"run {name}: not running")
         return

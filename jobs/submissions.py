@@ -170,7 +170,7 @@ class SubmissionDir:
 
     @property
     def tasks(self) -> list[list[str]]:
-        """The run ids assigned to each task; of an array whose runs a ranking chooses, none until it is written."""
+        """The run ids assigned to each task; none while an array waits for the ranking that chooses its runs."""
         promoted = self._promoted
         if not promoted:
             return self.submission.tasks
@@ -203,7 +203,7 @@ class SubmissionDir:
         return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None)
 
     def read_configs(self, run_ids: Iterable[str] | None = None) -> dict[str, RunConfig]:
-        """The configurations, by run id, of given runs among those that it trains, may train, or prepares inputs for.
+        """The configurations, by run id, of runs that it trains, may train, or prepares inputs for.
 
         Args:
             run_ids: None means all.

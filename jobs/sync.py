@@ -37,18 +37,18 @@ def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
     return [run_dir for run_dir in run_dirs if run_dir.grid in targets or run_dir.path.name in targets]
 
 
-def upload(run_dir: RunDir, limit_seconds: float) -> tuple[str, bool]:
+def upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
     """Upload the new metrics of a run; return a message, and whether it failed."""
     try:
-        return _upload(run_dir, limit_seconds)
+        return _upload(run_dir, timeout)
     except (RunDirError, OSError) as error:
         return str(error), True
 
 
-def _upload(run_dir: RunDir, limit_seconds: float) -> tuple[str, bool]:
+def _upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
     if run_dir.read_config().tracking.wandb == "disabled":
         return "not uploaded, since its tracking.wandb is disabled", False
-    completed = run_dir.completed  # before the metrics are read: they are complete if this is true
+    completed = run_dir.completed  # read before the metrics, which are complete if it is true
     rows = run_dir.read_metrics()
     if not rows:
         return "no metrics logged yet", False
@@ -56,19 +56,19 @@ def _upload(run_dir: RunDir, limit_seconds: float) -> tuple[str, bool]:
     ended = completed or read_pruned(run_dir) is not None
     if wandb_run and wandb_run.confirmed_rows >= len(rows) and wandb_run.ended == ended:
         return f"nothing new, {wandb_run.confirmed_rows} rows at W&B", False
-    return _run(["upload", str(run_dir.path)], limit_seconds)
+    return _run_upload(run_dir, timeout)
 
 
-def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
-    command = [*start_command("sentiment.tracking"), *action]
+def _run_upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
+    command = [*start_command("sentiment.tracking"), "upload", str(run_dir.path)]
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
         with subprocess.Popen(  # noqa: S603 - a fixed command
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
         ) as process:  # it ends when its standard input is closed, which happens too if this process is killed
             try:
-                process.wait(limit_seconds)
+                process.wait(timeout)
             except subprocess.TimeoutExpired:
-                return f"timed out after {limit_seconds:g} s; is W&B reachable?", True
+                return f"timed out after {timeout:g} s; is W&B reachable?", True
         output.seek(0)
         lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
     message = lines[-1] if lines else f"ended with exit code {process.returncode} and no message"

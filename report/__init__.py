@@ -1,1 +1,1 @@
-"""Run directories become a report: read -> compare -> questions and sections -> render. Imports no torch."""
+"""Turns run directories into a report: read -> compare -> questions and sections -> render. Imports no torch."""

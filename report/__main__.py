@@ -10,6 +10,7 @@ from sentiment.console import ProgressBar
 from sentiment.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
+    from report.compare.findings import Findings
     from sentiment.runs.run_dir import Results
 
 app = command_line("Write a report on all runs, with statistical comparisons.")
@@ -26,7 +27,8 @@ def report(
     title: Annotated[str | None, typer.Option("--title", help="The title of the page.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Rewrite the report while runs are in progress.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check the written report: records, digests and all numbers; 1 if not so.")
+        bool,
+        typer.Option("--verify", help="Check the written report: records, digests, all numbers; 1 if any differs."),
     ] = False,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="With --verify: train the recommended run again and compare its digests.")
@@ -35,24 +37,31 @@ def report(
 ) -> None:
     """Write the report on all runs, completed or not.
 
-    report.md, report.html, figures and tables go to --out, or to RESULTS/report. With --verify and otherwise the same
-    arguments nothing is written: the report is computed again from the runs, and what differs is printed.
+    report.md, report.html, figures and tables go to --out, or to RESULTS/report. --verify writes nothing: with the
+    arguments of the report, it computes the report again from the runs and prints what differs.
     """
     from report.build import TITLE, build_report, watch_report
-    from report.render.wording import plural
     from sentiment.runs.run_dir import Results
 
     folder = out or Results(results).report
+    arguments = (Results(results), grids or [], folder, title or TITLE)
     if verify:
-        _verify(Results(results), grids or [], folder, title or TITLE, retrain)
+        _verify(*arguments, retrain)
         return
     with ProgressBar() as bar:
         if watch:
-            page = folder / "report.html"
-            echo(f"{page} reloads itself while runs are in progress; stop with Ctrl+C", err=True)
-            findings, page = watch_report(Results(results), grids or [], folder, title or TITLE)
+            reloading = folder / "report.html"
+            echo(f"{reloading} reloads itself while runs are in progress; stop with Ctrl+C", err=True)
+            findings, page = watch_report(*arguments)
         else:
-            findings, page = build_report(Results(results), grids or [], folder, title or TITLE, bar.progress)
+            findings, page = build_report(*arguments, bar.progress)
+    _print_summary(findings)
+    echo(f"{page}\n{page.with_suffix('.md')}")
+
+
+def _print_summary(findings: "Findings") -> None:
+    from report.render.wording import plural
+
     for problem in findings.problems[:_MAX_PROBLEMS_SHOWN]:
         echo(f"skipped: {problem}", err=True)
     if more := findings.problems[_MAX_PROBLEMS_SHOWN:]:
@@ -63,10 +72,10 @@ def report(
         echo(f"{completed:,} of {len(runs):,} runs are completed")
     for gold in findings.study.golds:
         echo(f"{gold.record.source}: {plural(len(gold.added), 'added predictor')} compared")
-    echo(f"{page}\n{page.with_suffix('.md')}")
 
 
 def _verify(results: "Results", grids: list[str], folder: Path, title: str, retrains: bool) -> None:
+    from report.render.wording import plural
     from report.verify import retrain, verify_report
 
     with ProgressBar() as bar:
@@ -74,9 +83,9 @@ def _verify(results: "Results", grids: list[str], folder: Path, title: str, retr
     if retrains and findings.recommended and not complaints:
         complaints = retrain(findings.recommended.run, results)
     for complaint in complaints:
-        echo(f"does not hold: {complaint}")
+        echo(f"not verified: {complaint}")
     if complaints:
-        echo(f"{folder}: {len(complaints):,} things do not hold", err=True)
+        echo(f"{folder}: {plural(len(complaints), 'problem')}", err=True)
         raise typer.Exit(EXIT_FAILED)
     completed = sum(run.completed is not None for run in findings.study.runs)
     echo(f"{folder}: verified from the files and predictions of {completed:,} completed runs")

@@ -120,14 +120,14 @@ def _grid_summary(grid: Grid) -> Markup:
 
 def _about(findings: Findings) -> list[str]:
     """Data set, runs, and the date of the last attempt, so that rebuilding gives identical output."""
-    runs = findings.study.runs
+    study_runs = findings.study.runs
     about = [findings.main.name] if findings.main else []
-    completed = sum(run.completed is not None for run in runs)
-    if runs:
-        about.append(f"{completed:,} of {wording.plural(len(runs), 'run')} completed")
+    completed = sum(run.completed is not None for run in study_runs)
+    if study_runs:
+        about.append(f"{completed:,} of {wording.plural(len(study_runs), 'run')} completed")
     for gold in findings.study.golds:
         about.append(f"{wording.plural(len(gold.added), 'added predictor')} on {gold.record.source}")
-    dates = [attempt.end or attempt.start for run in runs if run.record for attempt in run.record.attempts]
+    dates = [attempt.end or attempt.start for run in study_runs if run.record for attempt in run.record.attempts]
     if dates:
         about.append(max(dates)[:10])
     return about

@@ -65,7 +65,7 @@ class CompletedRun:
     Attributes:
         parameters: its parameters in the grid, by dotted name; empty for single runs.
         folds: for the merged run of a cross-validation: the runs of its folds. It has no directory of its own.
-        metric: what it is compared by: macro recall if its grid or its early stopping names that, else accuracy.
+        metric: the one it is compared by: macro recall if its grid or its early stopping names that, else accuracy.
     """
 
     run_dir: RunDir
@@ -114,14 +114,12 @@ class Run:
     Attributes:
         grid: None for a single run.
         state: as `sentiment status` reports it without asking the scheduler.
-        damage: which of its files cannot be read and why, in a line; None if all can.
         planned: its row in the grid's plan; None if no plan names it.
     """
 
     grid: str | None
     run_dir: RunDir
     state: RunState
-    damage: str | None
     record: RunRecord | None
     completed: CompletedRun | None
     planned: PlannedRun | None
@@ -142,7 +140,6 @@ class Grid:
     Attributes:
         plan: None if it is missing or cannot be read.
         completed: its completed runs; after pooling, one for each cross-validated configuration and seed.
-        damage: why the plan, a ranking or the notes cannot be read, in a line.
         rungs: the rungs of successive halving, if the search uses it.
         notes: the user's notes in Markdown (`notes.md` beside the runs).
     """
@@ -151,7 +148,6 @@ class Grid:
     plan: GridPlan | None
     runs: list[Run]
     completed: list[CompletedRun]
-    damage: str | None = None
     rungs: Rungs | None = None
     notes: str = ""
 
@@ -197,7 +193,7 @@ class Study:
 
 
 def metric_of(runs: Iterable[CompletedRun]) -> Metric:
-    """What runs are compared by: macro recall if any of them is."""
+    """The metric by which runs are compared: macro recall if it is that of any of them."""
     return "macro_recall" if any(run.metric == "macro_recall" for run in runs) else "accuracy"
 
 
@@ -221,10 +217,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     names = names or available
     for number, name in enumerate(names):
         progress("reading grids", number, len(names))
-        folders.append(_load_grid(results, name))
-    for grid in folders:
-        damages = [grid.damage, *(run.damage for run in grid.runs)]
-        problems += [damage for damage in damages if damage]
+        folders.append(_load_grid(results, name, problems))
     if not golds and not any(grid.runs for grid in folders):
         lines = "".join(f"\n{problem}" for problem in problems)
         raise RunDirError(
@@ -269,9 +262,9 @@ def read_each(
     return values
 
 
-def _load_grid(results: Results, name: str) -> Grid:
+def _load_grid(results: Results, name: str, problems: list[str]) -> Grid:
     """The planned runs in the order of the plan, then unplanned run directories."""
-    plan = rungs = damage = None
+    plan = rungs = None
     notes = ""
     folder = results.runs / name
     try:
@@ -280,18 +273,24 @@ def _load_grid(results: Results, name: str) -> Grid:
         if (folder / "notes.md").is_file():
             notes = (folder / "notes.md").read_text(encoding="utf-8", errors="replace")
     except (RunDirError, OSError) as error:
-        damage = _named(error, folder)
+        problems.append(_first_line(error, folder))
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trial_rungs = rungs.trial_rungs if rungs else {}
     directories = sorted(path.name for path in folder.iterdir() if path.is_dir())
     runs = [
-        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id))
+        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id), problems)
         for run_id in dict.fromkeys([*planned, *directories])
     ]
-    return Grid(name, plan, runs, [run.completed for run in runs if run.completed], damage, rungs, notes)
+    return Grid(name, plan, runs, [run.completed for run in runs if run.completed], rungs, notes)
 
 
-def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None, trial_rung: TrialRung | None) -> Run:
+def _load_run(
+    run_dir: RunDir,
+    plan: GridPlan | None,
+    planned: PlannedRun | None,
+    trial_rung: TrialRung | None,
+    problems: list[str],
+) -> Run:
     progress = read_progress(run_dir, plan)
     record = completed = None
     if run_dir.path.is_dir():
@@ -301,24 +300,25 @@ def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None
                 parameters = planned.parameters if planned else {}
                 completed = CompletedRun(run_dir, parameters, config, record, result, metric=_metric(plan, config))
         except (RunDirError, OSError) as error:
-            progress = replace(progress, damage=_named(error, run_dir.path))
+            progress = replace(progress, damage=_first_line(error, run_dir.path))
+    if progress.damage:
+        problems.append(progress.damage)
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name
     grid = None if folder == SINGLE else folder
     state = _with_progress(progress, judge_directory(progress, trial_rung))
-    return Run(grid, run_dir, state, progress.damage, record, completed, planned)
+    return Run(grid, run_dir, state, record, completed, planned)
 
 
 def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
-    of_plan = plan.metric if plan else ""
-    metrics = (of_plan, config.training.early_stopping.metric)
-    return "macro_recall" if any(metric.endswith("macro_recall") for metric in metrics) else "accuracy"
+    names = [plan.metric if plan else "", config.training.early_stopping.metric]
+    return "macro_recall" if any(name.endswith("macro_recall") for name in names) else "accuracy"
 
 
 def _with_progress(progress: RunProgress, state: RunState) -> RunState:
-    """Add the epoch to a running state; do not call a run lost whose process is on another host: its lock may not
-    reach here."""
+    """Add the epoch to a running state. A run whose process is on another host is not called lost, since its lock may
+    not be visible here."""
     attempt = progress.last_attempt
     if state.state == RUNNING and progress.epoch:
         score = "" if progress.score is None else f", best so far {progress.score:.3f}"
@@ -328,7 +328,7 @@ def _with_progress(progress: RunProgress, state: RunState) -> RunState:
     return state
 
 
-def _named(error: Exception, path: Path) -> str:
+def _first_line(error: Exception, path: Path) -> str:
     """The first line of an error's message, with the path in front unless the line has it."""
     line = str(error).splitlines()[0]
     return line if str(path) in line else f"{path}: {line}"
@@ -347,7 +347,7 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
         raise RunDirError(f"{path}: holds no epoch")
     curve: list[dict[str, Any]] = []
     for row in epochs:
-        scores = {part: {name: getattr(of_part, name) for name in SCORES} for part, of_part in row.metrics.items()}
+        scores = {part: {name: getattr(metrics, name) for name in SCORES} for part, metrics in row.metrics.items()}
         curve.append({"epoch": row.epoch, **scores})
     return curve
 
@@ -420,10 +420,10 @@ def read_texts(tweets: TweetIds, corpora: Iterable[str], results: Results) -> li
     is_read = False
     for corpus in dict.fromkeys(corpora):
         missing = [tweet for tweet in tweets.tolist() if tweet not in texts]
-        of_corpus = _read_texts(missing, corpus, results) if missing else None
-        if of_corpus is not None:
+        corpus_texts = _read_texts(missing, corpus, results) if missing else None
+        if corpus_texts is not None:
             is_read = True
-            texts |= of_corpus
+            texts |= corpus_texts
     return [texts.get(tweet, "") for tweet in tweets.tolist()] if is_read else None
 
 

@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from sentiment.metrics import Labels
 from sentiment.paired import ALPHA, PairedCounts, correct, paired_difference
-from sentiment.runs.power import POWER, smallest_difference
+from sentiment.runs.power import POWER as POWER  # for `report.render`, which may not import `sentiment.runs`
+from sentiment.runs.power import smallest_difference
 from sentiment.runs.records import Metrics
 
 # The confidence level of intervals.
 LEVEL = 0.95
-# The probability with which the smallest difference is significant (`report.render` may not import `sentiment.runs`).
-LIKELY = POWER
-# What predictors are compared by: the share of tweets that are right, or its mean over the classes.
+# The metric by which predictors are compared: the share of tweets that are right, or its mean over the classes.
 Metric = Literal["accuracy", "macro_recall"]
 METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 
@@ -65,7 +64,7 @@ class Difference(Estimate):
     level: float = LEVEL
 
     @property
-    def is_shown(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the difference is significant."""
         return self.q is not None and self.q < ALPHA
 
@@ -79,27 +78,27 @@ class Difference(Estimate):
     @property
     def is_better(self) -> bool:
         """Whether the first side is significantly better."""
-        return self.is_shown and self.value > 0
+        return self.is_significant and self.value > 0
 
     @property
     def is_worse(self) -> bool:
         """Whether the first side is significantly worse."""
-        return self.is_shown and self.value < 0
+        return self.is_significant and self.value < 0
 
     @property
-    def smallest(self) -> float | None:
-        """The smallest difference that is significant with probability `LIKELY`; None without `p`."""
+    def detectable(self) -> float | None:
+        """The smallest difference that is detected with the power `POWER`; None without `p`."""
         if self.p is None:
             return None
         seeds: Sequence[Component] = self.components[:-1]
         if self.counts:
             discordant = ((pair.only_first + pair.only_second + 1) / (pair.n + 2) ** 2 for pair in self.counts)
-            of_tweets = sum(discordant) / len(self.counts) ** 2
+            tweet_variance = sum(discordant) / len(self.counts) ** 2
         else:
-            of_tweets = self.components[-1][0]
-        of_seeds = sum(variance for variance, _ in seeds)
-        _, freedom = max(seeds, default=(0.0, 1.0))
-        return smallest_difference(of_seeds, freedom, of_tweets * self.n, self.n, self.level)
+            tweet_variance = self.components[-1][0]
+        seed_variance = sum(variance for variance, _ in seeds)
+        _, freedom = max(seeds, default=(0.0, 1.0))  # the degrees of freedom of the largest component
+        return smallest_difference(seed_variance, freedom, tweet_variance * self.n, self.n, self.level)
 
     def with_level(self, level: float) -> Self:
         """A copy with the interval at another confidence level; unchanged if the variance is unknown."""
@@ -212,8 +211,8 @@ class Side:
         configurations: one array of shape (seeds, tweets) per configuration: whether each seed has each tweet right,
             or another score.
         has_seeds: whether the result depends on a random seed: not that of a linear baseline.
-        classes: the class of each tweet, of shape (tweets,), if the score of a seed is its macro recall, the mean over
-            classes of the means over their tweets; None if it is the mean over all tweets.
+        classes: the class of each tweet, of shape (tweets,), if a seed is scored by its macro recall, the mean over
+            classes of the means over their tweets; None if it is scored by the mean over all tweets.
     """
 
     configurations: Sequence[Values | Flags]
@@ -322,15 +321,15 @@ def _between_seeds(scores: Values, pooled: SeedVariance) -> Component:
     from scipy.special import fdtrc
 
     freedom = len(scores) - 1
-    others = pooled.freedom - freedom
+    other_freedom = pooled.freedom - freedom
     if freedom == 0:
         return pooled.variance, pooled.freedom
     own = float(scores.var(ddof=1))
     variance = max(own, pooled.variance)
-    if others < 1:
+    if other_freedom < 1:
         return variance, freedom
-    of_others = (pooled.variance * pooled.freedom - own * freedom) / others
-    spreads_more = of_others <= 0 or fdtrc(freedom, others, own / of_others) < _SPREADS_MORE
+    other_variance = (pooled.variance * pooled.freedom - own * freedom) / other_freedom
+    spreads_more = other_variance <= 0 or fdtrc(freedom, other_freedom, own / other_variance) < _SPREADS_MORE
     return variance, freedom if spreads_more else pooled.freedom
 
 
@@ -338,9 +337,9 @@ def _interaction(side: Side) -> float:
     """How much of the variance between seeds is their interaction with tweets, which that over tweets contains too."""
     variance = 0.0
     for scores in side.configurations:
-        of_classes = by_class(scores, side.classes)
-        squares = sum(_interaction_mean_square(of_class) / of_class.size for of_class in of_classes)
-        variance += squares / len(of_classes) ** 2
+        classes = by_class(scores, side.classes)
+        squares = sum(_interaction_mean_square(class_scores) / class_scores.size for class_scores in classes)
+        variance += squares / len(classes) ** 2
     return variance / len(side.configurations) ** 2
 
 
@@ -377,7 +376,11 @@ def _p_value(value: float, components: Sequence[Component]) -> float:
     return math.exp(log_high)
 
 
+def are_numbers(values: Iterable[Any]) -> bool:
+    """Whether all values are numbers; truth values are none."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
 def is_logarithmic(values: Sequence[Any]) -> bool:
     """Whether the values are positive numbers that span a factor of 8 or more, such as learning rates."""
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return len(numbers) == len(values) and min(numbers) > 0 and max(numbers) / min(numbers) >= 8
+    return are_numbers(values) and min(values) > 0 and max(values) / min(values) >= 8

@@ -24,7 +24,7 @@ from sentiment.runs.run_dir import Results, check_sha256, read_whole
 _ROUNDING = 1e-6
 _LOSS_TOLERANCE = 1e-4
 # The number of characters that are shown before and after a difference.
-_SHOWN = 25
+_CONTEXT = 25
 _REMEDY = "restore the file, or train the run again"
 
 
@@ -52,13 +52,13 @@ def verify_report(
         complaints += findings.problems
         for run in findings.study.runs:
             if run.completed:
-                complaints += [*_altered_files(run.completed), *_unlike_predictions(run.completed)]
+                complaints += [*_changed_files(run.completed), *_changed_scores(run.completed)]
         for path in sorted(path for path in again.rglob("*") if path.is_file()):
             complaints += _difference(folder / path.relative_to(again), path)
     return findings, list(dict.fromkeys(complaints))
 
 
-def _altered_files(run: CompletedRun) -> Iterator[str]:
+def _changed_files(run: CompletedRun) -> Iterator[str]:
     for name, digest in run.result.files_sha256.items():
         try:
             check_sha256(run.run_dir.path / name, digest, _REMEDY)
@@ -66,8 +66,8 @@ def _altered_files(run: CompletedRun) -> Iterator[str]:
             yield str(error)
 
 
-def _unlike_predictions(run: CompletedRun) -> Iterator[str]:
-    """The scores in `result.json` that are not those of the predictions. Those of training tweets are not stored."""
+def _changed_scores(run: CompletedRun) -> Iterator[str]:
+    """The scores in `result.json` that differ from those of the predictions; training tweets have none stored."""
     for part in run.result.parts[1:]:
         try:
             predictions = read_part(run, part)
@@ -107,7 +107,7 @@ def _difference(written: Path, again: Path) -> Iterator[str]:
         pairs = enumerate(zip_longest(text, expected))
         start = next(index for index, (before, now) in pairs if before != now)
         line = text.count("\n", 0, start) + 1
-        shown = slice(max(start - _SHOWN, 0), start + _SHOWN)
+        shown = slice(max(start - _CONTEXT, 0), start + _CONTEXT)
         yield f"{written}, line {line}: has {text[shown]!r}, the runs give {expected[shown]!r}"
 
 
@@ -134,18 +134,18 @@ def retrain(run: CompletedRun, results: Results) -> list[str]:
         _, record, result = read_whole(trained_again.run_dir(original.run_id))
         if done.returncode or record is None or result is None:
             raise RunDirError(f"{config}: cannot be trained again; the error is above")
-    return [f"{original.run_dir.path}: {line}" for line in _unlike_retrained(original.result, result)]
+    return [f"{original.run_dir.path}: {line}" for line in _changed_digests(original.result, result)]
 
 
 def _hardware(device: str) -> str:
     """What a run on `device` would record as its hardware here; asked of another process, since it needs torch."""
-    words = "import sys; from sentiment.training import device; "
-    words += "print(device.hardware_kind(device.choose_device(sys.argv[1])))"
-    done = subprocess.run([sys.executable, "-c", words, device], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - no shell
+    program = "import sys; from sentiment.training import device; "
+    program += "print(device.hardware_kind(device.choose_device(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", program, device], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - no shell
     return done.stdout.strip() or f"no device {device}"
 
 
-def _unlike_retrained(before: Result, now: Result) -> Iterator[str]:
+def _changed_digests(before: Result, now: Result) -> Iterator[str]:
     if before.weights_sha256 != now.weights_sha256:
         yield f"trained again, it has other weights (SHA-256 {now.weights_sha256}, recorded {before.weights_sha256})"
     for name in ("metrics.jsonl", "predictions.parquet", "baseline.safetensors", "vocabulary.txt"):

@@ -126,7 +126,7 @@ def correct(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float]
 def comparison_sentence(first: str, second: str, pair: PairedCounts, result: PairedDifference) -> str:
     """One sentence, without a full stop, on the comparison of two classifiers, given by name."""
     if pair.only_first == pair.only_second == 0:
-        bound = f"up to {100 * result.high:.1f} points either way are not excluded"
+        bound = f"a difference of up to {100 * result.high:.1f} points either way cannot be excluded"
         return f"{first} and {second} are right on the same tweets; {bound}"
     points = 100 * abs(result.difference)
     if pair.only_first == pair.only_second:

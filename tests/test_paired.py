@@ -127,7 +127,7 @@ def test_several_pairs_are_corrected_together() -> None:
         ),
         (
             PairedCounts(0, 0, 105),
-            "Anna and Ben are right on the same tweets; up to 3.5 points either way are not excluded",
+            "Anna and Ben are right on the same tweets; a difference of up to 3.5 points either way cannot be excluded",
         ),
     ],
     ids=["more", "fewer", "the same"],

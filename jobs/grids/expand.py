@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from jobs.grids.sweep_file import MOST_RUNS, Choices, SweepFile, draw
+from jobs.grids.sweep_file import MOST_RUNS, BaseRuns, Choices, SweepFile, draw
 from sentiment.config import OPERATIONAL_SECTIONS, EncoderConfig, RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError
@@ -36,7 +36,7 @@ class Base:
             of another grid.
         parameters: of a run of another grid its parameters there; else empty.
         without: of a grid of several files, the sections `elmo.` and `encoder.` that this file lacks: their parameters
-            have no effect on it, so that a grid names its encoder once.
+            are dropped for it, so that a grid can compare files with and without an encoder.
     """
 
     origin: str
@@ -47,43 +47,48 @@ class Base:
 
 
 def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str]]:
-    """The base configurations (files, or chosen runs of a finished grid), and a line for each run that was excluded.
+    """Find the base configurations (files, or chosen runs of a finished grid); also a line for each excluded run.
 
     Runs that fail deterministically are excluded, and do not keep their grid unfinished. With `best` so are runs that
     differ from such a run in the seed alone, because a mean over the other seeds would be biased.
     """
-    wanted = sweep.controller.base
+    controller = sweep.controller
     file_values = read_yaml(sweep.base_file)
-    if wanted is None and not sweep.controller.files:
-        return [Base(str(sweep.base_file), file_values, file_values, {})], []
-    if wanted is None:
-        files = {str(sweep.base_file): file_values}
-        files |= {file: read_yaml(Path(file)) for file in sweep.controller.files}
-        bases = []
-        for file, values in files.items():
-            without = tuple(f"{section}." for section in ("elmo", "encoder") if section not in values)
-            bases.append(Base(file, values, file_values, {}, without))
-        return bases, []
-    what = f"grid {sweep.name!r} starts from runs of grid {wanted.grid!r}"
-    plan = results.read_grid(wanted.grid)
+    if controller.base:
+        return _bases_of_runs(sweep, controller.base, file_values, results)
+    files = {str(sweep.base_file): file_values} | {file: read_yaml(Path(file)) for file in controller.files}
+    bases = []
+    for file, values in files.items():
+        missing = [f"{section}." for section in ("elmo", "encoder") if section not in values]
+        bases.append(Base(file, values, file_values, {}, tuple(missing) if controller.files else ()))
+    return bases, []
+
+
+def _bases_of_runs(
+    sweep: SweepFile, selection: BaseRuns, file_values: dict[str, Any], results: Results
+) -> tuple[list[Base], list[str]]:
+    """Find the base configurations where they are runs of another grid; see `find_bases`."""
+    purpose = f"grid {sweep.name!r} starts from runs of grid {selection.grid!r}"
+    plan = results.read_grid(selection.grid)
     if plan is None:
         raise UsageError(
-            f"{what}, which has no plan in this results folder ({results.grid_file(wanted.grid)} is missing); run that "
-            "one first"
+            f"{purpose}, which has no plan in this results folder ({results.grid_file(selection.grid)} is missing); "
+            "run that one first"
         )
-    finished, failed = _classify_runs(what, plan, results)
+    finished, failed = _classify_runs(purpose, plan, results)
     left_out = [
         f"{run.run_id} of grid {plan.name}, which fails deterministically: {failure.error}: {failure.reason}"
         for run, failure in failed
     ]
-    if wanted.runs == "overfitting":
+    if selection.runs == "overfitting":
         chosen = [run for run, result in finished if result.overfit.overfits]
     else:
-        failing = {_apart_from_seed(run) for run, _ in failed}
-        chosen = _best([(run, result) for run, result in finished if _apart_from_seed(run) not in failing], sweep)
-        chosen = chosen[: wanted.count]
-    if len(chosen) < wanted.count:
-        message = f"{what}: it has {len(chosen)} runs for `runs: {wanted.runs}`, and {wanted.count} are wanted"
+        failing = {_key_without_seed(run) for run, _ in failed}
+        chosen = _best([(run, result) for run, result in finished if _key_without_seed(run) not in failing], sweep)
+        chosen = chosen[: selection.count]
+    if len(chosen) < selection.count:
+        available = f"it has {len(chosen)} runs for `runs: {selection.runs}`"
+        message = f"{purpose}: {available}, but `count` asks for {selection.count}"
         raise UsageError("\n".join([message, *(f"left out: {line}" for line in left_out)]))
     bases = []
     for run in chosen:
@@ -94,7 +99,7 @@ def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str
 
 
 def _classify_runs(
-    what: str, plan: GridPlan, results: Results
+    purpose: str, plan: GridPlan, results: Results
 ) -> tuple[list[Finished], list[tuple[PlannedRun, Failure]]]:
     """Runs with a result, and runs that will never have one; trials that a search has pruned are in neither list.
 
@@ -115,7 +120,7 @@ def _classify_runs(
             unfinished.append(run.run_id)
     if unfinished:
         raise UsageError(
-            f"{what}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet, such as "
+            f"{purpose}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet, such as "
             f"{unfinished[0]}; see `{results.command('status', plan.name)}`"
         )
     return finished, failed
@@ -125,13 +130,13 @@ def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
     """One run of each configuration that overfits with no seed, sorted by the mean score over seeds, the best first."""
     seeds: dict[str, list[Finished]] = defaultdict(list)
     for run, result in finished:
-        seeds[_apart_from_seed(run)].append((run, result))
+        seeds[_key_without_seed(run)].append((run, result))
     candidates = [runs for runs in seeds.values() if not any(result.overfit.overfits for _, result in runs)]
     candidates.sort(key=lambda runs: fmean(sweep.metric.score_from(result.metrics) for _, result in runs), reverse=True)
     return [runs[0][0] for runs in candidates]
 
 
-def _apart_from_seed(run: PlannedRun) -> str:
+def _key_without_seed(run: PlannedRun) -> str:
     return json.dumps({key: value for key, value in run.parameters.items() if key != "seed"}, sort_keys=True)
 
 
@@ -145,7 +150,7 @@ _BASE = ""
 
 
 ExpandedRun = tuple[dict[str, Any], RunConfig]
-"""The fields in which a configuration differs from the file in the grid's `command`, by dotted name; and it."""
+"""A configuration, after the fields, by dotted name, in which it differs from the file in the grid's `command`."""
 
 
 def expand(
@@ -168,7 +173,7 @@ def expand(
     tried = 0
     failed = 0
     repeats = 0
-    for combination in _sampled(with_base, seed) if trials else _all(with_base):
+    for combination in _random_combinations(with_base, seed) if trials else _all_combinations(with_base):
         if trials and len(runs) + failed == trials:
             break
         if trials and repeats > _MOST_REPEATS:
@@ -180,7 +185,7 @@ def expand(
         repeats += 1
         base = bases[combination.pop(_BASE)]
         try:
-            parameters, config = _run(base, combination)
+            parameters, config = _apply(base, combination)
         except ConfigError as error:
             failed += 1
             repeats = 0
@@ -190,22 +195,22 @@ def expand(
         if config.run_id not in runs:
             runs[config.run_id] = (parameters, config)
             repeats = 0
-    return list(runs.values()), [_describe(line, combinations, tried) for line, combinations in errors.items()]
+    return list(runs.values()), [_describe_error(line, combinations, tried) for line, combinations in errors.items()]
 
 
-def _run(base: Base, combination: dict[str, Any]) -> ExpandedRun:
+def _apply(base: Base, combination: dict[str, Any]) -> ExpandedRun:
     combination = {name: value for name, value in combination.items() if not name.startswith(base.without)}
     config = resolve(base.values, combination, base.origin)
     parameters = effective(base.parameters | combination, config)
     if base.file_values is not base.values:  # add the fields in which the other grid's run differs from the file
-        run_fields = _identity(config)
-        file_fields = _identity(resolve(base.file_values, parameters, base.origin))
+        run_fields = _identifying_fields(config)
+        file_fields = _identifying_fields(resolve(base.file_values, parameters, base.origin))
         known = _ENCODER_DEFAULTS | file_fields
         parameters |= {name: value for name, value in run_fields.items() if name not in known or known[name] != value}
     return parameters, config
 
 
-def _identity(config: RunConfig) -> dict[str, Any]:
+def _identifying_fields(config: RunConfig) -> dict[str, Any]:
     return dotted(config.model_dump(mode="json", exclude=set(OPERATIONAL_SECTIONS)))
 
 
@@ -215,13 +220,13 @@ def effective(parameters: Mapping[str, Any], config: RunConfig) -> dict[str, Any
     return {name: value for name, value in parameters.items() if not name.startswith(unused)}
 
 
-def _sampled(space: Mapping[str, Choices], seed: int) -> Iterator[dict[str, Any]]:
+def _random_combinations(space: Mapping[str, Choices], seed: int) -> Iterator[dict[str, Any]]:
     """An endless stream of random combinations, one for each index; there may be duplicates."""
     for index in itertools.count():
         yield {name: draw(space[name], seed, name, index) for name in sorted(space)}
 
 
-def _all(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
+def _all_combinations(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
     lists = {name: space[name].values for name in sorted(space)}
     if math.prod(map(len, lists.values())) > MOST_RUNS:
         largest = sorted(lists, key=lambda name: -len(lists[name]))[:5]
@@ -230,7 +235,7 @@ def _all(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
     return (dict(zip(lists, combination, strict=True)) for combination in itertools.product(*lists.values()))
 
 
-def _describe(line: str, combinations: list[dict[str, Any]], tried: int) -> str:
+def _describe_error(line: str, combinations: list[dict[str, Any]], tried: int) -> str:
     if len(combinations) == tried:
         return line
     example = ", ".join(f"{name}={value}" for name, value in combinations[0].items())

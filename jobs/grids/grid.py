@@ -126,24 +126,24 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: Path, results: 
             f" after trials were ranked ({results.ranking_file(planned.name, 0)}); rankings cannot be changed. Undo "
             "the change, or save the new search as a grid file with a name of its own"
         )
-    now = {run.run_id: run for run in grid.plan.runs}
+    new_runs = {run.run_id: run for run in grid.plan.runs}
     # Parameters are taken from the new plan, because the base file may differ.
-    kept = [now.pop(run.run_id) for run in planned.runs]
-    runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *now.values()])]
+    kept = [new_runs.pop(run.run_id) for run in planned.runs]
+    runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new_runs.values()])]
     configs = [expanded[run.run_id] for run in runs]
     return replace(grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=configs)
 
 
-def _explain_change(planned: GridPlan, removed: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:
+def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: Path, results: Results) -> str:
     old = planned.parameter_values
-    new = now.parameter_values
+    new = plan.parameter_values
     changes = [
         f"  {name}: was {old.get(name)}, is {new.get(name)} (None: that of the base run)"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
     cause = (
-        "\n".join(changes) or f"  no parameter, but {now.base}, a default of this program, or the sampling of trials"
+        "\n".join(changes) or f"  no parameter, but {plan.base}, a default of this program, or the sampling of trials"
     )
     file = results.grid_file(planned.name)
     return (
@@ -173,7 +173,7 @@ def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
 
 
 def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
-    """Whether the configuration and the inputs of completed runs are the current ones; None if that is not known."""
+    """Yield completed runs with whether their configuration and inputs are the current ones; None if it is unknown."""
     from sentiment.data.corpus import corpus_fingerprint
     from sentiment.encoders.inputs import current_inputs, recorded_inputs
     from sentiment.encoders.pretrained import find_model

@@ -18,7 +18,7 @@ from sentiment.runs.records import GridPlan, PlannedRun, Rounds
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import read_progress
 
-# Suggestions may repeat existing runs; after this many per trial the round stays smaller.
+# Suggestions that repeat existing runs are skipped; after this many for each trial the round stays smaller.
 _SUGGESTIONS_PER_TRIAL = 20
 
 
@@ -89,7 +89,7 @@ def _distribution(choices: Choices) -> Any:
 
 
 def _to_optuna(choices: Choices, parameters: Mapping[str, Any], name: str) -> Any:
-    """Optuna's value of a run's parameter; one without effect, which the run does not name, gets a default."""
+    """Optuna's value of a run's parameter; a parameter without effect in the run gets a default."""
     if choices.values:
         return parameters.get(name, choices.values[0])
     return choices.cdf(float(parameters[name])) if name in parameters else 0.5

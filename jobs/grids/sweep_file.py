@@ -33,7 +33,7 @@ DistributionName = Literal["int_uniform", "uniform", "log_uniform_values"]
 
 @dataclass(frozen=True)
 class Choices:
-    """What a parameter may be: one of listed values, all equally likely, or a number of a distribution.
+    """The values that a parameter may have: listed ones, which are equally likely, or numbers of a distribution.
 
     Attributes:
         values: none for a distribution of numbers.
@@ -72,7 +72,7 @@ class Choices:
 
 
 def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
-    """The value of a parameter in the trial of this index, which depends only on the arguments."""
+    """Draw the value of a parameter for the trial with this index; it depends on the arguments alone."""
     digest = hashlib.sha256(f"{seed}\0{parameter}\0{index}".encode()).digest()
     probability = (int.from_bytes(digest[:6], "big") + 0.5) / 2**48  # 0 and 1 are excluded
     return choices.quantile(probability)
@@ -105,7 +105,7 @@ class Parameter(Section):
 
     def _check_range(self) -> None:
         if self.min is None or self.max is None or self.min >= self.max:
-            raise ValueError(f"a distribution needs min and max, of which min {self.min} is below max {self.max}")
+            raise ValueError(f"a distribution needs a min below its max; it has min {self.min} and max {self.max}")
         whole = isinstance(self.min, int) and isinstance(self.max, int)
         if self.distribution == "int_uniform" and not whole:
             raise ValueError("distribution int_uniform takes whole numbers as min and max")
@@ -163,7 +163,7 @@ class Metric(Section):
     def _check_metric(self) -> Self:
         part, _, score = self.name.partition("/")
         if part not in PARTS or score not in SCORES:
-            raise ValueError(f"{self.name!r} is not measured; valid: validation/ and one of {', '.join(SCORES)}")
+            raise ValueError(f"{self.name!r} is no metric of a run; valid: validation/ and one of {', '.join(SCORES)}")
         better = "minimize" if score == "loss" else "maximize"
         if self.goal != better:
             raise ValueError(f"goal {self.goal!r} would choose the worst {score}; {better!r} is meant")
@@ -214,7 +214,7 @@ class Controller(Section):
     files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-# The fields that each method needs; it takes none of the others.
+# The fields that each method requires; it refuses the fields of the other methods.
 _SAMPLING_FIELDS = {
     "grid": (),
     "random": ("run_cap", "controller.seed"),

@@ -1,6 +1,6 @@
 """Wrappers for squeue, scontrol, scancel, sbatch and sinfo, and an explanation of the site's settings.
 
-Output that is not complete is treated as no answer: whoever takes it for an empty queue submits pending jobs twice.
+Incomplete output counts as no answer: if it were taken for an empty queue, pending jobs would be submitted twice.
 
 All functions raise a SlurmError if Slurm refuses, a NoSlurmError if there is no Slurm on this machine, and an
 UnansweredError if slurmctld does not respond or it is not known whether it received the request.
@@ -327,7 +327,7 @@ def _minutes(limit: str) -> float:
     return (int(days or 0) * 24 + hours) * 60 + minutes
 
 
-def most_tasks() -> int:
+def max_array_size() -> int:
     """Return the largest number of tasks that the site allows in one array; Slurm's default if there is no Slurm."""
     try:
         return int(read_settings().get("MaxArraySize", _DEFAULT_ARRAY_SIZE))

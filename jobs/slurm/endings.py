@@ -36,21 +36,21 @@ def task_begins(title: str, restarts: int, node: str | None) -> str:
     return f"{title}, start {restarts + 1} on {node or 'this machine'}"
 
 
-def ended_state(job: Job | None, log: Path | None, last_known: str) -> RunState:
+def ended_state(job: Job | None, log: Path | None, remark: str) -> RunState:
     """Return the state of a task that has ended or that Slurm no longer lists.
 
     Args:
-        last_known: what else is known about the task, as a part of a sentence.
+        remark: what else is known about the task, as a part of a sentence.
     """
     if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
-        return RunState(job.state, last_known)
+        return RunState(job.state, remark)
     termination = read_termination(log)
     if termination and not _is_refuted(termination, job):
         return termination
     if job is None:
-        return RunState(LOST, f"no longer known to Slurm; {last_known}")
+        return RunState(LOST, f"no longer known to Slurm; {remark}")
     if job.state == CANCELLED:
-        return RunState(CANCELLED, last_known)
+        return RunState(CANCELLED, remark)
     lines = [line.strip() for line in _newest_attempt(log) if line.strip()]
     if not lines:
         return RunState(FAILED, "ended without a result and wrote no log")

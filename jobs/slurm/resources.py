@@ -54,8 +54,8 @@ class Resources(Section):
         memory_gb: main memory of a task.
         gpu_type: as the site names it, such as `a100`, or `1g.10gb` for a slice of one.
         parallelism: the largest number of tasks that run at a time (sbatch's `%N`).
-        tasks: number of array tasks that share all runs, for many short runs. Each task trains unclaimed runs until
-            its time limit is near, and is then requeued. None is one task for each `at_once` runs.
+        tasks: number of array tasks among which all runs are divided, for many short runs. Each task trains unclaimed
+            runs until its time limit is near, and is then requeued. None is one task for each `at_once` runs.
         at_once: how many runs share one task's cores and GPUs at the same time, for small models.
         setup: shell commands that run before a task starts, such as `module load cuda`.
         container: the Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or
@@ -249,31 +249,32 @@ def partitions_of(resources: Resources, partitions: Sequence[Partition]) -> list
     return [partition for partition in partitions if partition.name in names]
 
 
-def exhausted(configured: Resources, had: Resources, limits: Limits) -> str | None:
+def why_no_more_memory(configured: Resources, previous: Resources, limits: Limits) -> str | None:
     """Return why a job that lacked memory cannot get more than it had; None if it can."""
-    if had.memory_gb is None or configured.memory_gb is None:
+    if previous.memory_gb is None or configured.memory_gb is None:
         return None
-    if had.memory_gb < limits.memory_gb:
+    if previous.memory_gb < limits.memory_gb:
         return None
     where = f"partition {configured.partition}" if configured.partition else "the default partition"
-    return f"it lacked memory with {had.memory_gb:g} GB, and no node of {where} has more than {limits.memory_gb:g} GB"
+    lacked = f"it lacked memory with {previous.memory_gb:g} GB"
+    return f"{lacked}, and no node of {where} has more than {limits.memory_gb:g} GB"
 
 
-def increased(state: str, configured: Resources, had: Resources, limits: Limits = Limits()) -> Resources:
+def increased(state: str, configured: Resources, previous: Resources, limits: Limits = Limits()) -> Resources:
     """Return the resources for retrying a job: more of what it lacked, by the state in which it ended.
 
     Memory that the site chose (`memory_gb` was not set) is not increased.
 
     Args:
-        had: the resources of the job that ended.
+        previous: the resources of the job that ended.
         limits: no increase goes beyond them.
     """
     if state == TIMEOUT:
-        minutes = had.time_minutes * configured.time_factor
+        minutes = previous.time_minutes * configured.time_factor
         minutes = min(minutes, limits.minutes)
         return configured.model_copy(update={"time_minutes": max(configured.time_minutes, round(minutes))})
-    if state == OUT_OF_MEMORY and had.memory_gb is not None:
-        memory = had.memory_gb * configured.memory_factor
+    if state == OUT_OF_MEMORY and previous.memory_gb is not None:
+        memory = previous.memory_gb * configured.memory_factor
         memory = min(memory, limits.memory_gb)
         return configured.model_copy(update={"memory_gb": max(configured.memory_gb or 0, memory)})
     return configured

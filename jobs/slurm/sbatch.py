@@ -86,8 +86,7 @@ def directives(folder: SubmissionDir) -> list[str]:
 def _options(resources: Resources) -> dict[str, Any]:
     """Return submitit's parameters for some resources.
 
-    A job is one task on one node, in both commands: a site that gives whole nodes would start a task for each share of
-    the node's cores.
+    Both sbatch and srun ask for one task on one node: on a whole node srun would otherwise start as many tasks as fit.
     """
     additional: dict[str, Any] = {"ntasks": 1, "requeue": True, "kill-on-invalid-dep": "yes"}
     if resources.gpus:

@@ -30,7 +30,7 @@ from sentiment.runs.state import PENDING, read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
 
 
-def describe(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     reason = " ".join(str(error).split()) or type(error).__name__
     return Failure(
         job=slurm_job(),
@@ -45,7 +45,7 @@ def record_failure(run_dir: RunDir, error: BaseException) -> None:
     """Write `failure.json`. Errors while writing are ignored: the log has the traceback too."""
     with contextlib.suppress(OSError):
         run_dir.path.mkdir(parents=True, exist_ok=True)
-        run_dir.write_record(describe(error))
+        run_dir.write_record(failure_of(error))
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -88,21 +88,21 @@ def outcome_of(stop: Stop | None) -> Outcome:
     return Outcome.OUT_OF_TIME if out_of_time else Outcome.STOPPED
 
 
-def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: int = 3) -> Outcome:
+def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, max_tries: int = 3) -> Outcome:
     """Train a run; a failure is written into its directory.
 
     An attempt that is killed, or runs out of time, memory or disk, leaves `tries.json` in place, which marks the run as
     interrupted: it may be retried.
 
     Args:
-        tries: the most attempts in a row that may start at the same step; after them the run has failed.
+        max_tries: the most attempts in a row that may start at the same step; after them the run has failed.
     """
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
     if run_dir.completed or read_progress(run_dir).has_paused(stop.epochs):
         print(f"{config.run_id} is completed, or at the end of its rung")
         return Outcome.COMPLETED
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
-    begin = cache(partial(_begin, run_dir, tries))
+    begin = cache(partial(_begin, run_dir, max_tries))
 
     def begin_with_lock(attempt_dir: RunDir) -> None:
         begin()
@@ -115,7 +115,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: in
             begin()
         from sentiment.training.experiment import run_experiment
 
-        reason = run_experiment(RunContext(config, run_dir.results, run_dir, stop, PLAIN, begin_with_lock))
+        reason = run_experiment(RunContext(config, run_dir.results, run_dir, stop, LOG_CONSOLE, begin_with_lock))
     except (TakenOverError, LockedError) as error:
         print(f"{error}; that process owns the run, which is skipped here")
         return Outcome.COMPLETED
@@ -162,7 +162,7 @@ def trained_by_another_task(run_dir: RunDir) -> bool:
     return any(job.active and job.state != PENDING for job in jobs)
 
 
-def _begin(run_dir: RunDir, tries: int) -> None:
+def _begin(run_dir: RunDir, max_tries: int) -> None:
     """Count the attempts in a row that started at the same step, and delete the record of the previous failure.
 
     Taking a run over from a task that still trains it is no further attempt: nothing has failed.
@@ -172,12 +172,12 @@ def _begin(run_dir: RunDir, tries: int) -> None:
     number = 1
     if previous and previous.step == step:
         number = previous.number if trained_by_another_task(run_dir) else previous.number + 1
-    if number > tries:
+    if number > max_tries:
         failure = run_dir.read(Failure)
-        how = f"; the last one: {failure.error}: {failure.reason}" if failure else ""
+        last_error = f"; the last one: {failure.error}: {failure.reason}" if failure else ""
         raise NoProgressError(
-            f"{tries} attempts in a row ended without a saved step of progress: they were killed, or had too little "
-            f"memory or time; increase memory or time and rerun{how}"
+            f"{max_tries} attempts in a row ended without a saved step of progress: they were killed, or had too "
+            f"little memory or time; increase memory or time and rerun{last_error}"
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)
     try:
@@ -188,5 +188,5 @@ def _begin(run_dir: RunDir, tries: int) -> None:
     run_dir.failure_file.unlink(missing_ok=True)  # `run.json` keeps the reason
 
 
-PLAIN = Console(print, silent)
+LOG_CONSOLE = Console(print, silent)
 """Prints lines for a log file, but no progress, which is in the metric log."""

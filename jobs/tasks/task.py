@@ -2,10 +2,10 @@
 
     python -m jobs.tasks.task SUBMISSION_FOLDER [--inside | --requeue CODE | --here PARENT]
 
---inside: the task runs in a container. --requeue CODE: called outside of the container afterwards, to requeue the task.
---here PARENT: started by the local runner, whose process id is PARENT. Nothing heavy is imported before the signal
-handlers are installed: `import torch` takes seconds, in which signals may come. All state is on disk, so that it does
-not matter how often, where and why a task is started.
+--inside: the task runs in a container. --requeue CODE: called outside it, after the task has exited with CODE, to
+requeue the task. --here PARENT: started by the local runner, whose process id is PARENT. Nothing heavy is imported
+before the signal handlers are installed: `import torch` takes seconds, in which signals may come. All state is on disk,
+so that it does not matter how often, where and why a task is started.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _LOG_RESERVE_BYTES = 512
 
 
 class StopWithParent(StopRequest):
-    """Also stops when the parent process is gone: a task's is the local runner, that of its children the task."""
+    """Also stops when the parent process is gone: the local runner for a task, the task for its children."""
 
     def __init__(self, end: float | None, parent: int) -> None:
         super().__init__(end)
@@ -90,12 +90,12 @@ def perform(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome
 
 def prepare(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome":
     """Run a data, vectors or cache job."""
-    from jobs.tasks.attempt import PLAIN, Outcome, is_disk_full, outcome_of
+    from jobs.tasks.attempt import LOG_CONSOLE, Outcome, is_disk_full, outcome_of
 
     folder.failure_file(number).unlink(missing_ok=True)
     try:
         configs = list(folder.read_configs().values())
-        return outcome_of(folder.submission.job_kind.work(configs, folder.results, stop, PLAIN))
+        return outcome_of(folder.submission.job_kind.work(configs, folder.results, stop, LOG_CONSOLE))
     except Exception as error:  # of any kind: `status` shows it for all runs that depend on this job
         record_task_failure(folder, number, error)
         traceback.print_exc()
@@ -103,12 +103,12 @@ def prepare(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome
 
 
 def record_task_failure(folder: "SubmissionDir", number: int, error: Exception) -> None:
-    from jobs.tasks.attempt import describe
+    from jobs.tasks.attempt import failure_of
     from sentiment.files import write_atomically
     from sentiment.runs.run_dir import sealed
 
     with contextlib.suppress(OSError):
-        write_atomically(folder.failure_file(number), sealed(describe(error)))
+        write_atomically(folder.failure_file(number), sealed(failure_of(error)))
 
 
 def check_progress(folder: "SubmissionDir", number: int) -> None:
@@ -150,7 +150,7 @@ def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcom
         _requeue_when_possible(slurm_job() or "")
     except SentimentError as error:
         print(f"is not requeued: {error}")
-        if not trains:  # of a training task the last line of the log says it
+        if not trains:  # `status` shows the last line of a training task's log
             record_task_failure(folder, number, error)
         return Outcome.FAILED
     print("requeued, to check again" if outcome is Outcome.LOOK_AGAIN else "saved, and requeued")

@@ -20,8 +20,8 @@ from multiprocessing.process import BaseProcess
 
 from jobs import policy, slurm
 from jobs.grid_jobs import GridJobs
-from jobs.local_runner import gpus_here
-from jobs.policy import Queued
+from jobs.local_runner import visible_gpus
+from jobs.policy import QueueReport
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import (
     Outcome,
@@ -70,7 +70,7 @@ class ProcessPool:
     _gpus: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._gpus = gpus_here() if self.lanes > 1 else ()
+        self._gpus = visible_gpus() if self.lanes > 1 else ()
 
     @property
     def running(self) -> int:
@@ -126,8 +126,7 @@ def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
 
 
 # Imported before the fork of every run but the first, so that short runs do not pay for the imports. The first run of a
-# task imports them itself: if memory does not suffice even for that, its attempt is counted by then, and it is retried
-# with more.
+# task imports them itself: if they exhaust the memory, its attempt is already counted, and it is retried with more.
 _LIBRARIES = (
     "sentiment.training.experiment",
     "scipy.stats",
@@ -198,7 +197,7 @@ class Worker:
         return self.folder.results.run_dir(run_id, self.folder.grid)
 
     def _is_free(self, run_id: str) -> bool:
-        """Not if another task of this array has started the run: that task will resume it.
+        """Whether this task may train the run; not if another task of this array has started it, which will resume it.
 
         Processes of other arrays are dead: Slurm was asked when this array was submitted.
         """
@@ -209,12 +208,12 @@ class Worker:
         submission = self.folder.submission
         attempt = progress.last_attempt
         has_another_task = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
-        queued = Queued(
+        queued = QueueReport(
             "gone" if has_another_task else "runs",
             RUNNING,
             job=slurm_job(),
             cancelled=run_id in self.folder.cancelled,
-            lives=in_same_array,
+            is_alive=in_same_array,
         )
         trial_rung = TrialRung(submission.rung or 0, submission.epochs)
         return policy.work(policy.judge(progress, queued, trial_rung)) != ""
@@ -226,7 +225,7 @@ class Worker:
         pool = ProcessPool(at_once, self.stop, lambda: self.folder.cancelled)
         outcomes: list[Outcome] = []
         while True:
-            while pool.running < pool.lanes and not self._starts_no_more(outcomes):
+            while pool.running < pool.lanes and not self._is_closing(outcomes):
                 if (config := next(free, None)) is None:
                     break
                 if self._start_times:
@@ -238,8 +237,8 @@ class Worker:
                 return next((outcome for outcome in _PRECEDENCE if outcome in outcomes), Outcome.COMPLETED)
             outcomes += self._collect(pool)
 
-    def _starts_no_more(self, outcomes: list[Outcome]) -> bool:
-        """Whether the task starts no further run, which is noted in `outcomes`; the first run is always started."""
+    def _is_closing(self, outcomes: list[Outcome]) -> bool:
+        """Whether the task starts no further run; why is added to `outcomes`. The first run is always started."""
         if not {Outcome.STOPPED, Outcome.OUT_OF_TIME}.isdisjoint(outcomes):
             return True
         if reason := self.stop.reason():
@@ -296,7 +295,7 @@ class Worker:
         final job takes over.
 
         Returns:
-            None to call this again, else the outcome of the task.
+            None if it is to be called again, else the outcome of the task.
         """
         results, grid = self.folder.results, self.folder.grid
         plan = results.read_grid(grid)

@@ -109,8 +109,8 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
     hypothesis. The second are configurations with a single seed where candidates have several: they are corrected
     apart, so that they change nothing about the candidates.
     """
-    candidates = [each for each in dataset.candidates if each is not best]
-    others = [each for each in dataset.eligible if each not in dataset.candidates]
+    candidates = [configuration for configuration in dataset.candidates if configuration is not best]
+    others = [configuration for configuration in dataset.eligible if configuration not in dataset.candidates]
     differences: dict[Configuration, Difference] = {}
     seed_variance = dataset.seed_variance_for(best)
     for family, hypotheses in (
@@ -124,7 +124,7 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
 
 def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[AddedPredictor]:
     """The added predictors, compared with the model to use; one family, each with each candidate."""
-    answers = dataset.answers.including({each.run_id: each.test for each in dataset.added})
+    answers = dataset.answers.including(dataset.added)
     seed_variance = dataset.seed_variance_for(best, predicts)
     pairs = (
         (added.name, answers.pair([best.runs], [[added]], seed_variance, predicts, "added")) for added in dataset.added
@@ -140,18 +140,18 @@ def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice
 
 def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelChoice, metric: Metric) -> bool:
     """Whether an added predictor that is no person has a higher score on the validation tweets that both have."""
-    theirs = added.validation
-    if theirs is None or added.record.annotator:
+    added_part = added.validation
+    if added_part is None or added.record.annotator:
         return False
     by_run = read_each([best.best_seed], lambda run: read_part(run, "validation"), problems=[])
     if not by_run:
         return False
-    (ours,) = by_run.values()
-    answered = np.flatnonzero(theirs.of("added").answered)
-    _, first, second = np.intersect1d(ours.tweets, theirs.tweets[answered], return_indices=True)
-    gaps = theirs.right("added")[answered][second].astype(int) - ours.right(predicts)[first]
-    classes = ours.labels[first] if metric == "macro_recall" else None
-    return len(gaps) > 0 and sum(of_class.mean() for of_class in by_class(gaps, classes)) > 0
+    (run_part,) = by_run.values()
+    answered = np.flatnonzero(added_part.of("added").answered)
+    _, first, second = np.intersect1d(run_part.tweets, added_part.tweets[answered], return_indices=True)
+    gaps = added_part.right("added")[answered][second].astype(int) - run_part.right(predicts)[first]
+    classes = run_part.labels[first] if metric == "macro_recall" else None
+    return len(gaps) > 0 and sum(class_gaps.mean() for class_gaps in by_class(gaps, classes)) > 0
 
 
 def _best_alternative(configuration: Configuration, metric: Metric) -> ModelChoice:
@@ -159,7 +159,7 @@ def _best_alternative(configuration: Configuration, metric: Metric) -> ModelChoi
 
     def score(model: ModelChoice) -> tuple[float, float]:
         metrics = [run.measured("validation", model) for run in configuration.runs]
-        return fmean(getattr(of_run, metric) for of_run in metrics), -fmean(of_run.loss for of_run in metrics)
+        return fmean(getattr(scores, metric) for scores in metrics), -fmean(scores.loss for scores in metrics)
 
     alternatives: tuple[ModelChoice, ...] = ("network", "both")
     return max(alternatives, key=score)

@@ -1,14 +1,15 @@
-"""Which test tweets each predictor has right, joined by the tweets' ids; and the two sides of a comparison on them."""
+"""Which test tweets each predictor has right, joined by the tweets' ids; builds both sides of comparisons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from report import statistics
+from report.compare.added import AddedPredictor
 from report.compare.matching import Runs
 from report.read import CompletedRun, read_each, read_part
 from report.statistics import Difference, Flags, Metric, Pair, SeedVariance, Side
@@ -26,14 +27,8 @@ SEEDED: tuple[Kind, ...] = ("network", "both")
 _LABELS = 127
 
 
-class Identified(Protocol):
-    """A run, or a predictor that was added."""
-
-    @property
-    def run_id(self) -> str: ...
-
-
-P = TypeVar("P", bound=Identified)
+Tested = CompletedRun | AddedPredictor
+P = TypeVar("P", CompletedRun, AddedPredictor, Tested)
 K = TypeVar("K")
 
 
@@ -100,32 +95,32 @@ class Answers:
     """The correctness of all predictors whose predictions can be read, by run id.
 
     Attributes:
-        metric: what they are compared by.
+        metric: the one by which they are compared.
     """
 
     tweets: TweetIndex
     by_run: dict[str, Correctness]
     metric: Metric = "accuracy"
 
-    def by(self, metric: Metric) -> "Answers":
+    def with_metric(self, metric: Metric) -> "Answers":
         """The same answers, compared by another metric."""
         return replace(self, metric=metric)
 
     def readable(self, runs: Sequence[P]) -> list[P]:
         return [run for run in runs if run.run_id in self.by_run]
 
-    def only(self, runs: Sequence[Identified]) -> "Answers":
+    def of_runs(self, runs: Sequence[Tested]) -> "Answers":
         """The answers of some runs."""
         return replace(self, by_run={run.run_id: self.by_run[run.run_id] for run in self.readable(runs)})
 
-    def including(self, added: Mapping[str, PartPredictions]) -> "Answers":
+    def including(self, added: Iterable[AddedPredictor]) -> "Answers":
         """The answers with those of added predictors."""
         by_run = dict(self.by_run)
-        for run_id, test in added.items():
-            positions = self.tweets.positions(test)
-            correct = self.tweets.bits(positions, test.right("added"))
-            known = self.tweets.bits(positions, test.of("added").answered)
-            by_run[run_id] = Correctness({"added": correct}, known)
+        for predictor in added:
+            positions = self.tweets.positions(predictor.test)
+            correct = self.tweets.bits(positions, predictor.test.right("added"))
+            known = self.tweets.bits(positions, predictor.predictor.answered)
+            by_run[predictor.run_id] = Correctness({"added": correct}, known)
         return replace(self, by_run=by_run)
 
     def right(self, run_id: str, kind: Kind | None = None) -> Flags:
@@ -143,8 +138,8 @@ class Answers:
 
     def pair(
         self,
-        first: Sequence[Sequence[Identified]],
-        second: Sequence[Sequence[Identified]],
+        first: Sequence[Sequence[Tested]],
+        second: Sequence[Sequence[Tested]],
         seed_variance: SeedVariance | None,
         kind: Kind = "network",
         against: Kind | None = None,
@@ -165,18 +160,18 @@ class Answers:
         readable = self.readable([run for runs in (*first, *second) for run in runs])
         if not readable:
             return None
-        of_first = self.by_run[readable[0].run_id].known
-        run_ids = {run.run_id for run in readable if (self.by_run[run.run_id].known & of_first).any()}
+        first_known = self.by_run[readable[0].run_id].known
+        run_ids = {run.run_id for run in readable if (self.by_run[run.run_id].known & first_known).any()}
         common = np.bitwise_and.reduce([self.by_run[run_id].known for run_id in run_ids])
         positions = np.flatnonzero(self.tweets.flags(common))
         classes = self.tweets.labels[positions] if self.metric == "macro_recall" else None
         sides = []
-        for configurations, of_side in ((first, kind), (second, against or kind)):
+        for configurations, side_kind in ((first, kind), (second, against or kind)):
             ids = [[run.run_id for run in runs if run.run_id in run_ids] for runs in configurations]
             if not all(ids) or len(positions) < 2:
                 return None
-            correct = [np.stack([self.right(run_id, of_side)[positions] for run_id in seeds]) for seeds in ids]
-            sides.append(Side(correct, of_side in SEEDED, classes))
+            correct = [np.stack([self.right(run_id, side_kind)[positions] for run_id in seeds]) for seeds in ids]
+            sides.append(Side(correct, side_kind in SEEDED, classes))
         return sides[0], sides[1], seed_variance
 
     def with_baseline(self, runs: Runs, seed_variance: SeedVariance | None, kind: Kind = "network") -> Pair | None:
@@ -201,8 +196,8 @@ def compared(pairs: Iterable[tuple[K, Pair | None]], hypotheses: int = 0) -> dic
     return dict(zip(differences, statistics.corrected([*differences.values()], hypotheses), strict=True))
 
 
-class _Read(NamedTuple):
-    """What was read of a run: `correct` has a bit for each tweet of its own test part."""
+class _RunCorrectness(NamedTuple):
+    """What a run's predictions say: `correct` has a bit for each tweet of its own test part."""
 
     part: str
     correct: dict[Kind, Bits]
@@ -215,19 +210,19 @@ def read_answers(runs: Iterable[CompletedRun], problems: list[str]) -> Answers:
     read = read_each(runs, lambda run: _read(run, parts), problems)
     tweets = TweetIndex.of([*parts.values()])
     positions = {name: tweets.positions(part) for name, part in parts.items()}
-    known = {name: tweets.bits(of_part) for name, of_part in positions.items()}
+    known = {name: tweets.bits(part_positions) for name, part_positions in positions.items()}
     by_run = {}
-    for run_id, of_run in read.items():
-        at = positions[of_run.part]
-        correct = {
-            kind: tweets.bits(at, np.unpackbits(bits, count=len(at)).astype(np.bool_))
-            for kind, bits in of_run.correct.items()
-        }
-        by_run[run_id] = Correctness(correct, known[of_run.part], of_run.only_label)
+    for run_id, run in read.items():
+        tested = positions[run.part]
+        correct = {}
+        for kind, bits in run.correct.items():
+            flags = np.unpackbits(bits, count=len(tested)).astype(np.bool_)
+            correct[kind] = tweets.bits(tested, flags)
+        by_run[run_id] = Correctness(correct, known[run.part], run.only_label)
     return Answers(tweets, by_run)
 
 
-def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _Read | None:
+def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _RunCorrectness | None:
     """Read a run; its tweets are put into `parts`, once for all runs on the same ones."""
     test = read_part(run, "test")
     if test is None:
@@ -236,4 +231,4 @@ def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _Read | None:
     parts.setdefault(name, replace(test, predictors=[]))
     correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_CHOICES}
     predicted = np.unique(test.of("network").predicted)
-    return _Read(name, correct, int(predicted[0]) if len(predicted) == 1 else None)
+    return _RunCorrectness(name, correct, int(predicted[0]) if len(predicted) == 1 else None)

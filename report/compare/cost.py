@@ -33,7 +33,7 @@ class Usage:
     """Compute time of all attempts of some runs.
 
     Attributes:
-        training: of attempts, without those whose process was killed: these are unknown.
+        training: of all attempts but those whose process was killed, whose time is unknown.
         encoding: of the encoder vectors that the runs read, computed once for all runs that read them.
     """
 

@@ -16,11 +16,11 @@ from report.compare.matching import Runs, seeds_together, unused, varying
 from report.read import CompletedRun, metric_of
 from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, SeedVariance
 from sentiment.config import RunConfig
-from sentiment.runs.records import ModelChoice, Part
+from sentiment.runs.records import ModelChoice, Part, PredictorKind
 from sentiment.runs.run_dir import Results
 
 # Data settings that do not affect the test part.
-_NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows", "tests")
+_WITHOUT_EFFECT_ON_TEST = ("text", "vocabulary", "extra_train", "train_rows", "tests")
 
 # Data sets of the authors of VADER's lexicon (Hutto & Gilbert 2014).
 LEXICON_AUTHORS = ("vader", "sample")
@@ -33,10 +33,10 @@ def seed_variance_of(
 
     Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
     """
-    every = list(configurations)
-    learned = [runs for runs in every if model == "baseline" or any(run.result.only_label is None for run in runs)]
+    groups = list(configurations)
+    learned = [runs for runs in groups if model == "baseline" or any(run.result.only_label is None for run in runs)]
     return statistics.pooled_variance(
-        [getattr(run.measured("test", model), metric) for run in runs] for runs in learned or every
+        [getattr(run.measured("test", model), metric) for run in runs] for runs in learned or groups
     )
 
 
@@ -79,8 +79,9 @@ class Configuration:
     def mean(self, part: Part, metric: str) -> float:
         return fmean(self.values(part, metric))
 
-    def values(self, part: Part, metric: str) -> list[float]:
-        return [getattr(run.measured(part), metric) for run in self.runs]
+    def values(self, part: Part, metric: str, kind: PredictorKind = "network") -> list[float]:
+        """The metric of one predictor of each run."""
+        return [getattr(run.measured(part, kind), metric) for run in self.runs]
 
     @property
     def best_seed(self) -> CompletedRun:
@@ -121,7 +122,7 @@ class Dataset:
 
     @property
     def metric(self) -> Metric:
-        """What its predictors are compared by."""
+        """The metric by which its predictors are compared."""
         return self.answers.metric
 
     @property
@@ -135,13 +136,15 @@ class Dataset:
 
     @cached_property
     def eligible(self) -> list[Configuration]:
-        """The configurations without random ELMo weights, trained on the most labelled tweets, that predict several
-        classes, if any does."""
-        real = [each for each in self.configurations if not each.is_random]
-        usable = [each for each in real if each.only_label is None] or real
-        numbers = [each.config.data.train_rows or math.inf for each in usable]
+        """The configurations without random ELMo weights that were trained on the most labelled tweets.
+
+        Those that predict one class only are left out, unless all do.
+        """
+        not_random = [configuration for configuration in self.configurations if not configuration.is_random]
+        usable = [configuration for configuration in not_random if configuration.only_label is None] or not_random
+        numbers = [configuration.config.data.train_rows or math.inf for configuration in usable]
         most = max(numbers, default=0)
-        return [each for each, number in zip(usable, numbers, strict=True) if number == most]
+        return [configuration for configuration, number in zip(usable, numbers, strict=True) if number == most]
 
     @cached_property
     def candidates(self) -> list[Configuration]:
@@ -149,7 +152,7 @@ class Dataset:
 
         The score of a single seed may be luck, most of all that of the best of many in a search.
         """
-        return [each for each in self.eligible if len(each.runs) > 1] or self.eligible
+        return [configuration for configuration in self.eligible if len(configuration.runs) > 1] or self.eligible
 
     @property
     def best(self) -> Configuration | None:
@@ -158,15 +161,15 @@ class Dataset:
 
     def seed_variance_for(self, configuration: Configuration, model: ModelChoice = "network") -> SeedVariance | None:
         """The pooled variance between seeds for a configuration: that of the candidates, if it is one of them."""
-        beside = self.candidates if configuration in self.candidates else self.configurations
-        return seed_variance_of((each.runs for each in beside), model, self.metric)
+        pool = self.candidates if configuration in self.candidates else self.configurations
+        return seed_variance_of((pooled.runs for pooled in pool), model, self.metric)
 
     def score(self, configuration: Configuration, model: ModelChoice = "network") -> Estimate:
         """The test score of a model with its confidence interval; without predictions the mean only."""
         seed_variance = self.seed_variance_for(configuration, model)
         pair = self.answers.with_baseline(configuration.runs, seed_variance, model)
         if pair is None:
-            scores = [getattr(run.measured("test", model), self.metric) for run in configuration.runs]
+            scores = configuration.values("test", self.metric, model)
             return Estimate(fmean(scores), None, None, len(scores))
         return statistics.score_of(pair[0], seed_variance)
 
@@ -181,12 +184,16 @@ class Dataset:
         differences: dict[Configuration, Difference] = {}
         for family in (self.candidates, others):
             seed_variance = self.seed_variance_for(family[0]) if family else None
-            differences |= compared((each, self.answers.with_baseline(each.runs, seed_variance)) for each in family)
+            pairs = (
+                (configuration, self.answers.with_baseline(configuration.runs, seed_variance))
+                for configuration in family
+            )
+            differences |= compared(pairs)
         return differences
 
     def added_against_baseline(self) -> list[AddedPredictor]:
         """The added predictors, each compared with the linear baseline of the best candidate; they are one family."""
-        answers = self.answers.including({each.run_id: each.test for each in self.added})
+        answers = self.answers.including(self.added)
         best = self.best or self.configurations[0]
         baseline = answers.readable(best.runs)[:1]
         differences = compared(
@@ -206,7 +213,8 @@ def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
     groups: dict[str, dict[str, CompletedRun]] = defaultdict(dict)
     for run in runs:
         data = run.config.data.model_dump()
-        groups[str({name: data[name] for name in data if name not in _NOT_OF_TESTING})].setdefault(run.run_id, run)
+        settings = {name: value for name, value in data.items() if name not in _WITHOUT_EFFECT_ON_TEST}
+        groups[str(settings)].setdefault(run.run_id, run)
     return [list(group.values()) for group in groups.values()]
 
 
@@ -220,7 +228,8 @@ def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
         names = [name for name in varying(group[0] for group in groups) if name not in ARCHITECTURE]
         configurations += [Configuration(group, _distinguishing(group[0], names)) for group in groups]
     configurations.sort(key=_name_and_settings)
-    return sorted(configurations, key=lambda each: (each.is_random, -each.mean("validation", "macro_f1")))
+    configurations.sort(key=lambda configuration: -configuration.mean("validation", "macro_f1"))
+    return sorted(configurations, key=lambda configuration: configuration.is_random)
 
 
 def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:
@@ -235,8 +244,11 @@ def _distinguishing(run: CompletedRun, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _dataset(runs: list[CompletedRun], answers: Answers, results: Results, problems: list[str]) -> Dataset:
-    of_runs = answers.only(runs).by(metric_of(runs))
-    configurations = [replace(each, only_label=of_runs.only_label(each.runs)) for each in configurations_of(runs)]
-    added = added_for(of_runs.readable(runs), results, problems)
-    dataset = Dataset(runs, configurations, of_runs, added)
+    run_answers = answers.of_runs(runs).with_metric(metric_of(runs))
+    configurations = [
+        replace(configuration, only_label=run_answers.only_label(configuration.runs))
+        for configuration in configurations_of(runs)
+    ]
+    added = added_for(run_answers.readable(runs), results, problems)
+    dataset = Dataset(runs, configurations, run_answers, added)
     return replace(dataset, added=dataset.added_against_baseline())

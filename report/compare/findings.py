@@ -17,7 +17,7 @@ from report.compare.advice import Recommended, recommend
 from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
 from report.compare.matching import with_folds_pooled
-from report.compare.test_sets import OnTestSet, on_test_sets
+from report.compare.test_sets import ExternalResult, on_test_sets
 from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_part, read_texts
 from report.statistics import Flags
 from sentiment.runs.corpus_records import CorpusReport
@@ -41,8 +41,8 @@ class Findings:
     Attributes:
         datasets: the largest first; the recommendation is for that one.
         answers: which test tweets each run and its baseline have right.
-        packed: `tweet_answers` of the first data set.
-        learned: `packed_curves` of all runs.
+        tweet_answers: `pack_answers` of the first data set.
+        curves: `packed_curves` of all runs.
         counts: `read_counts` by the fingerprint of a corpus.
     """
 
@@ -51,9 +51,9 @@ class Findings:
     answers: Answers
     recommended: Recommended | None
     best: BestRun
-    on_test_sets: list[OnTestSet]
-    packed: dict[str, Any] | None
-    learned: dict[str, dict[str, list[float]]]
+    on_test_sets: list[ExternalResult]
+    tweet_answers: dict[str, Any] | None
+    curves: dict[str, dict[str, list[float]]]
     counts: dict[str, CorpusReport | None]
 
     @property
@@ -87,8 +87,8 @@ def analyse(study: Study) -> Findings:
         recommended=main_recommendation,
         best=best,
         on_test_sets=tests,
-        packed=tweet_answers(datasets[0], study.results) if datasets else None,
-        learned=packed_curves(study.completed, study.problems),
+        tweet_answers=pack_answers(datasets[0], study.results) if datasets else None,
+        curves=packed_curves(study.completed, study.problems),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
     )
 
@@ -100,7 +100,7 @@ def _best_run(dataset: Dataset, recommended: Recommended, study: Study) -> BestR
     return BestRun(curve, test, tweet_table(dataset, recommended, test, study.results) if test else None)
 
 
-# With fewer runs it means little that all of them are wrong.
+# The fewest runs whose common mistake suggests that the label is wrong.
 _ENOUGH_RUNS = 4
 # Runs disagree on a tweet if between this share of them and its complement are right.
 _DISPUTED = 0.35
@@ -111,7 +111,10 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 # Groups of mistakes: labels that may be wrong; irony, or two feelings at once; negation; the rest.
-ALL_WRONG, DISPUTED, NEGATED, OTHER = "wrong in all runs", "disputed between runs", "with a negating word", "other"
+ALL_WRONG = "wrong in all runs"
+DISPUTED = "disputed between runs"
+NEGATED = "with a negating word"
+OTHER = "other"
 
 
 def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, results: Results) -> pd.DataFrame | None:
@@ -134,7 +137,7 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
         n_runs += answers.known(run_id)[positions]
     share = np.where(n_runs > 0, n_right / np.maximum(n_runs, 1), np.nan)
     is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
-    by_all = (share == 0) & (len(answers.by_run) >= _ENOUGH_RUNS)
+    all_wrong = (share == 0) & (len(answers.by_run) >= _ENOUGH_RUNS)
     negated = [bool(_NEGATION.search(text)) for text in texts]
     predictor = test.of(best.predicts)
     table = pd.DataFrame(
@@ -145,7 +148,7 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
             "right": predictor.right(test.labels),
             "probability": predictor.probabilities.max(axis=1),
             "share_right": share,
-            "group": np.select([by_all, is_disputed, negated], [ALL_WRONG, DISPUTED, NEGATED], OTHER),
+            "group": np.select([all_wrong, is_disputed, negated], [ALL_WRONG, DISPUTED, NEGATED], OTHER),
         }
     )
     return table.iloc[np.argsort(-table["probability"], kind="stable")]
@@ -158,7 +161,7 @@ _LONGEST_TEXT = 280
 _MOST_EPOCHS = 40
 
 
-def tweet_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
+def pack_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
     """The correctness of all runs and added predictors on the test tweets of a data set, or on a sample of them.
 
     Returns:
@@ -172,8 +175,8 @@ def tweet_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
     """
     if not dataset.answers.by_run:
         return None
-    answers = dataset.answers.including({each.run_id: each.test for each in dataset.added})
-    known_to_any = np.bitwise_or.reduce([of_run.known for of_run in answers.by_run.values()])
+    answers = dataset.answers.including(dataset.added)
+    known_to_any = np.bitwise_or.reduce([correctness.known for correctness in answers.by_run.values()])
     tested = np.flatnonzero(answers.tweets.flags(known_to_any))
     sample = _sample(tested, max(_MOST_BITS // len(answers.by_run), 1))
     right = np.stack([answers.right(run_id)[sample] for run_id in answers.by_run])
@@ -204,7 +207,8 @@ def _disputed_texts(
     texts = read_texts(tweets[disputed], corpora, results)
     if texts is None:
         return {}
-    return {int(at): unescape(text)[:_LONGEST_TEXT] for at, text in zip(disputed, texts, strict=True) if text}
+    by_position = zip(disputed, texts, strict=True)
+    return {int(position): unescape(text)[:_LONGEST_TEXT] for position, text in by_position if text}
 
 
 def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str, dict[str, list[float]]]:

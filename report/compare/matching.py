@@ -16,8 +16,9 @@ from sentiment.runs.records import MetricsByPart, PredictorKind, Record, Result
 R = TypeVar("R", bound=Record)
 Runs = list[CompletedRun]
 
-# They say which tweets are tested and where random numbers begin, and are no properties of the model.
+# Settings that choose the test tweets or the random seed, and are no properties of the model.
 _NOT_COMPARED = {"seed", "data.folds", "data.fold"}
+# The settings that have no effect in a run without ELMo, or without another encoder; `model` says that there is none.
 _OF_ELMO = tuple(f"elmo.{name}" for name in ElmoConfig.model_fields if name != "model")
 _OF_ENCODER = tuple(f"encoder.{name}" for name in EncoderConfig.model_fields if name != "model")
 
@@ -59,8 +60,8 @@ def varying(runs: Iterable[CompletedRun]) -> list[str]:
 
 def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """The names of the settings that differ, the seed apart; a setting that is missing is None."""
-    names = dict.fromkeys(name for of_run in settings for name in of_run if name != "seed")
-    return [name for name in names if len({str(of_run.get(name)) for of_run in settings}) > 1]
+    names = dict.fromkeys(name for run_settings in settings for name in run_settings if name != "seed")
+    return [name for name in names if len({str(run_settings.get(name)) for run_settings in settings}) > 1]
 
 
 def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, second: Any) -> list[tuple[Runs, Runs]]:

@@ -28,11 +28,11 @@ _BALANCED = 0.7
 
 
 @dataclass(frozen=True)
-class OnTestSet:
+class ExternalResult:
     """One predictor on one external test set.
 
     Attributes:
-        tests: the name of the test set.
+        test_set: its name.
         labels: the index of each tweet's class.
         dataset: the data set that it was trained on.
         configuration: the network's, or the one whose baseline it is.
@@ -41,7 +41,7 @@ class OnTestSet:
         differences: its score minus that of others, corrected for all models that were trained on the data set.
     """
 
-    tests: Part
+    test_set: Part
     labels: Labels
     dataset: Dataset
     configuration: Configuration
@@ -71,7 +71,8 @@ class OnTestSet:
     def sizes(self) -> list[int]:
         """The number of tweets of each class, in order."""
         names = self.configuration.config.data.label_names
-        return [int((self.labels == label).sum()) for label in range(len(names))]
+        sizes: list[int] = np.bincount(self.labels, minlength=len(names)).tolist()
+        return sizes
 
     @property
     def is_unbalanced(self) -> bool:
@@ -79,34 +80,38 @@ class OnTestSet:
 
     @property
     def from_lexicon_authors(self) -> bool:
-        table = self.configuration.config.data.tests.get(self.tests)
+        table = self.configuration.config.data.tests.get(self.test_set)
         return table is not None and table.path in LEXICON_AUTHORS
 
 
 def on_test_sets(
     datasets: Sequence[Dataset], recommended: Sequence[Recommended | None], problems: list[str]
-) -> list[OnTestSet]:
+) -> list[ExternalResult]:
     """Evaluate all models on all external test sets, the recommended one first; see `read_each` for `problems`.
 
     A test set is a family for each data set that models were trained on.
     """
-    evaluated: list[OnTestSet] = []
+    evaluated: list[ExternalResult] = []
     for dataset, best in zip(datasets, recommended, strict=True):
-        for tests in sorted({part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}):
-            of_configurations = _sides_by_configuration(dataset, tests, problems)
-            evaluated += _compare(list(_models(dataset, tests, of_configurations, best)))
-    evaluated.sort(key=lambda each: (each.tests, each.dataset.name, not each.is_recommended))
+        for test_set in sorted({part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}):
+            configurations = _sides_by_configuration(dataset, test_set, problems)
+            evaluated += _compare(list(_models(dataset, test_set, configurations, best)))
+    evaluated.sort(key=lambda result: (result.test_set, result.dataset.name, not result.is_recommended))
     return evaluated
 
 
-def _compare(models: Sequence[OnTestSet]) -> list[OnTestSet]:
+def _compare(results: Sequence[ExternalResult]) -> list[ExternalResult]:
     pairs = (
-        (each.sides[each.kind], each.sides[other], each.seed_variance)
-        for each in models
-        for other in each.compared_with
+        (result.sides[result.kind], result.sides[reference], result.seed_variance)
+        for result in results
+        for reference in result.compared_with
     )
     remaining = iter(statistics.compare(pairs))
-    return [replace(each, differences={other: next(remaining) for other in each.compared_with}) for each in models]
+    compared = []
+    for result in results:
+        differences = {reference: next(remaining) for reference in result.compared_with}
+        compared.append(replace(result, differences=differences))
+    return compared
 
 
 class _ConfigurationSides(NamedTuple):
@@ -115,42 +120,45 @@ class _ConfigurationSides(NamedTuple):
     sides: Sides
 
 
-def _sides_by_configuration(dataset: Dataset, tests: Part, problems: list[str]) -> list[_ConfigurationSides]:
+def _sides_by_configuration(dataset: Dataset, test_set: Part, problems: list[str]) -> list[_ConfigurationSides]:
     """Labels and sides of each readable configuration, best first, without those with random ELMo weights."""
-    of_configurations = []
+    readable = []
     for configuration in dataset.configurations:
         runs = [fold for run in configuration.runs for fold in run.fold_runs]
-        by_run = read_each(runs, lambda run: read_part(run, tests), problems)
+        by_run = read_each(runs, lambda run: read_part(run, test_set), problems)
         if configuration.is_random or not by_run:
             continue
         first, *others = by_run.values()
-        comparable = [first, *(each for each in others if each.has_tweets_of(first))]
+        comparable = [first, *(other for other in others if other.has_tweets_of(first))]
         classes = first.labels if dataset.metric == "macro_recall" else None
         sides: Sides = {}
         for kind in configuration.runs[0].result.scores:
-            correct = np.stack([each.right(kind) for each in comparable])
+            correct = np.stack([predictions.right(kind) for predictions in comparable])
             # A baseline that was fitted on several folds differs between them as networks do.
             varies = bool((correct != correct[0]).any())
             sides[kind] = Side([correct], kind in SEEDED or varies, classes)
-        of_configurations.append(_ConfigurationSides(configuration, first.labels, sides))
-    return of_configurations
+        readable.append(_ConfigurationSides(configuration, first.labels, sides))
+    return readable
 
 
 def _models(
-    dataset: Dataset, tests: Part, of_configurations: Sequence[_ConfigurationSides], best: Recommended | None
-) -> Iterator[OnTestSet]:
-    """All networks, best first; then the other predictors of the best configuration, maybe the ensemble."""
-    predictors: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", each) for each in of_configurations]
-    for each in of_configurations:
-        if best and each.configuration is best.configuration:
+    dataset: Dataset, test_set: Part, configurations: Sequence[_ConfigurationSides], best: Recommended | None
+) -> Iterator[ExternalResult]:
+    """All networks, best first; then the other predictors of the best configuration.
+
+    The ensemble is left out where the report compares no ensemble with the baseline.
+    """
+    predictors: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", sides) for sides in configurations]
+    for sides in configurations:
+        if best and sides.configuration is best.configuration:
             left_out = ("network",) if best.alternative == "both" else ("network", "both")
-            predictors += [(kind, each) for kind in each.sides if kind not in left_out]
-    for kind, (configuration, labels, sides) in predictors:
+            predictors += [(kind, sides) for kind in sides.sides if kind not in left_out]
+    for kind, (configuration, labels, by_kind) in predictors:
         is_recommended = best is not None and configuration is best.configuration and kind == best.predicts
-        seed_variance = _seed_variance(of_configurations, kind)
-        yield OnTestSet(tests, labels, dataset, configuration, kind, is_recommended, sides, seed_variance)
+        seed_variance = _seed_variance(configurations, kind)
+        yield ExternalResult(test_set, labels, dataset, configuration, kind, is_recommended, by_kind, seed_variance)
 
 
-def _seed_variance(of_configurations: Iterable[_ConfigurationSides], kind: PredictorKind) -> SeedVariance | None:
-    sides = [each.sides[kind] for each in of_configurations]
+def _seed_variance(configurations: Iterable[_ConfigurationSides], kind: PredictorKind) -> SeedVariance | None:
+    sides = [configuration.sides[kind] for configuration in configurations]
     return statistics.pooled_variance(side.seed_scores(side.configurations[0]).tolist() for side in sides)

@@ -12,7 +12,7 @@ from report.compare.matching import Runs, is_search, matched_runs, seeds_togethe
 from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_part
 from report.render import wording
 from report.render.blocks import Card, Question, Text
-from report.render.charts import Attended, Figure, attention_figure
+from report.render.charts import AttentionRow, Figure, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
@@ -121,7 +121,9 @@ def _gap_by_tweet(run: CompletedRun, validation: PartPredictions) -> Values:
 
 def _attention_examples(findings: Findings) -> Figure | None:
     configurations = findings.main.configurations if findings.main else []
-    with_attention = [each for each in configurations if each.config.model.pooling == "attention"]
+    with_attention = [
+        configuration for configuration in configurations if configuration.config.model.pooling == "attention"
+    ]
     if not with_attention:
         return None
     best = with_attention[0]
@@ -133,13 +135,13 @@ def _attention_examples(findings: Findings) -> Figure | None:
     correct = [sample for sample in samples if sample.is_right]
     wrong = [sample for sample in samples if not sample.is_right]
     names = best.config.data.label_names
-    tweets = [_attended(sample, names) for sample in (*correct[:_EXAMPLES], *wrong[:_EXAMPLES])]
+    tweets = [_attention_row(sample, names) for sample in (*correct[:_EXAMPLES], *wrong[:_EXAMPLES])]
     caption = sentence("attention.examples", name=configuration_name(best), run=run, number=len(samples))
     return attention_figure("attention", "Attention on test tweets", caption, tweets)
 
 
-def _attended(sample: AttentionSample, names: Sequence[str]) -> Attended:
+def _attention_row(sample: AttentionSample, names: Sequence[str]) -> AttentionRow:
     verdict = "right" if sample.is_right else "wrong"
     predicted = f"predicted {names[sample.predicted]} ({wording.percent(sample.probability)} %)"
     title = f"{verdict}: label {names[sample.label]}, {predicted}"
-    return Attended(title, sample.tokens, list(np.mean(sample.weights, axis=0)))
+    return AttentionRow(title, sample.tokens, list(np.mean(sample.weights, axis=0)))

@@ -1,5 +1,6 @@
 """From how many labelled training tweets on does a network beat the linear baseline that is trained on as many?"""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
@@ -86,12 +87,13 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     if TRAIN_ROWS not in varying(grid.completed):
         return []
     runs = max(group_by_tweets(comparable(grid.completed)), key=len)
-    answers = answers.by(grid.metric)
-    configurations = sorted(configurations_of(runs), key=lambda each: each.config.data.train_rows or 2**62)
+    answers = answers.with_metric(grid.metric)
+    configurations = configurations_of(runs)
+    configurations.sort(key=lambda configuration: configuration.config.data.train_rows or math.inf)
     runs_by_size = defaultdict(list)
     for configuration in configurations:
         runs_by_size[configuration.config.data.train_rows].append(configuration.runs)
-    seed_variances = {size: seed_variance_of(of_size, metric=grid.metric) for size, of_size in runs_by_size.items()}
+    seed_variances = {size: seed_variance_of(groups, metric=grid.metric) for size, groups in runs_by_size.items()}
     pairs: dict[Configuration, Pair] = {}
     for configuration in configurations:
         seed_variance = seed_variances[configuration.config.data.train_rows]

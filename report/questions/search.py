@@ -18,7 +18,7 @@ from report.render.blocks import Block, Bullets, Card, Question, Table, Text, co
 from report.render.charts import (
     Axis,
     Figure,
-    Line,
+    IntervalRow,
     Point,
     Trial,
     ValueAxis,
@@ -28,7 +28,7 @@ from report.render.charts import (
 )
 from report.render.wording import Score
 from report.sections.sentences import sentence, sentences
-from report.statistics import LEVEL, Estimate, Metric, estimate_of, is_logarithmic
+from report.statistics import LEVEL, Estimate, Metric, are_numbers, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.state import Rungs
@@ -46,7 +46,7 @@ _MAX_BUDGET = 0.2
 
 @dataclass(frozen=True)
 class Search:
-    """The trials for the importances: the completed ones or, of a search in rungs, all of its first rung."""
+    """The trials of a search that are compared: the completed ones or, of a search in rungs, all of its first rung."""
 
     trials: Sequence[Trial]
     score: Score
@@ -63,7 +63,8 @@ class Search:
 
 def search(findings: Findings) -> Question:
     """A card for each search."""
-    cards, tables = [], []
+    cards = []
+    tables = []
     methods = []
     for grid in findings.study.grids:
         if is_search(grid):
@@ -138,7 +139,7 @@ def _expected_scores(grid: Grid, search: Search) -> dict[int, Estimate]:
     """The expected best score by budget; empty for few trials, and for those that were not drawn at random."""
     if len(search.trials) < ENOUGH_TRIALS or grid.plan is None or grid.plan.method != "random":
         return {}
-    scores = sorted((trial.score for trial in search.trials), reverse=not search.score.more_is_better)
+    scores = sorted((trial.score for trial in search.trials), reverse=not search.score.higher_is_better)
     return {budget: expected_best(scores, budget) for budget in _BUDGETS if budget <= _MAX_BUDGET * len(scores)}
 
 
@@ -175,7 +176,7 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
         resampled.append(_fanova([settings[trial] for trial in trials], [scores[trial] for trial in trials]))
     estimates = {}
     for name in sorted(shares, key=lambda name: -shares[name]):
-        values = [of_resample.get(name, 0.0) for of_resample in resampled]
+        values = [resampled_shares.get(name, 0.0) for resampled_shares in resampled]
         low, high = np.quantile(values, _BOOTSTRAP_QUANTILES).tolist()
         estimates[name] = Estimate(shares[name], low, high, n)
     return estimates
@@ -186,7 +187,7 @@ def rank_correlation(search: Search, name: str) -> str:
     from scipy.stats import spearmanr
 
     values = [trial.settings[name] for trial in search.trials]
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+    if not are_numbers(values):
         return ""
     correlation = spearmanr(values, [trial.score for trial in search.trials]).statistic
     return f" ({wording.signed(float(correlation), 2)})"
@@ -197,11 +198,11 @@ def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {name: _distribution([of_trial[name] for of_trial in settings]) for name in settings[0]}
+    distributions = {name: _distribution([trial[name] for trial in settings]) for name in settings[0]}
     study = optuna.create_study(direction="maximize")
     for parameters, score in zip(settings, scores, strict=True):
-        trial = optuna.trial.create_trial(params=dict(parameters), distributions=distributions, value=score)
-        study.add_trial(trial)
+        params = dict(parameters)
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
     evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
     return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}
 
@@ -209,7 +210,7 @@ def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict
 def _distribution(values: Sequence[Any]) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+    if not are_numbers(values):
         return CategoricalDistribution(list(dict.fromkeys(values)))
     return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
 
@@ -217,7 +218,7 @@ def _distribution(values: Sequence[Any]) -> Any:
 def _importance_figure(grid: Grid, search: Search) -> Figure:
     shares = importances([trial.settings for trial in search.trials], [trial.score for trial in search.trials])
     caption = sentence("search.importance", search=search)
-    lines: list[Line] = []
+    lines: list[IntervalRow] = []
     for name, share in shares.items():
         lines.append((wording.parameter_name(name) + rank_correlation(search, name), share, "blue"))
     axis = ValueAxis("share of variance (%)")
@@ -268,7 +269,7 @@ def rungs(findings: Findings) -> Question:
 
 
 def _scores(run: Run, plan: GridPlan) -> list[float]:
-    """Empty where the log is missing or damaged, which the run's own state says."""
+    """The score after each epoch; none where the log is missing or damaged, as the state of the run says."""
     try:
         epochs, _ = run.run_dir.read_epochs()
     except RunDirError:
@@ -285,13 +286,9 @@ def _max_epochs(run: Run) -> int | None:
 
 
 def _saved_and_promoted(rungs: Rungs, planned: list[Run], history: MetricHistory, max_epochs: int) -> list[Markup]:
-    saved = sentence(
-        "search.epochs_saved",
-        epochs=sum(map(len, history.values())),
-        without_pruning=max_epochs * len(planned),
-        trials=len(planned),
-        time=usage_of(planned).total,
-    )
+    epochs = sum(map(len, history.values()))
+    time = usage_of(planned).total
+    saved = sentence("search.epochs_saved", epochs=epochs, max_epochs=max_epochs, trials=len(planned), time=time)
     return [saved, *sentences("search.promotions", rungs=rungs, score=Score(rungs.plan.metric))]
 
 

@@ -8,7 +8,6 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from statistics import fmean
 from typing import Any
 
@@ -22,14 +21,14 @@ from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
 from report.render.blocks import Block, Card, Question, Table, Text, columns, with_bounds
-from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
+from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric, SeedVariance
 from sentiment.runs.records import ModelChoice
 
-# What settings are called that never vary alone in a grid, as those of several base files.
+# The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
 _TOGETHER = "configuration"
 # Titles of the cards of known settings, in the order of the page; other settings are called by their names.
 CARD_TITLES = {
@@ -89,13 +88,8 @@ class SettingValue:
         return name
 
 
-class ContrastVerdict(Enum):
-    """What a contrast says about the best value on validation tweets."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NOT_SIGNIFICANT = "not significant"
-    NOT_COMPARED = "not compared"
+# What a contrast says about the best value on validation tweets, in the order of the sentence.
+_VERDICTS = ("better", "worse", "not significant", "not compared")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +104,8 @@ class Contrast:
 
     best: SettingValue
     other: SettingValue
-    firsts: list[Runs]
-    seconds: list[Runs]
+    firsts: Sequence[Runs]
+    seconds: Sequence[Runs]
     difference: Difference | None = None
 
     @property
@@ -120,13 +114,13 @@ class Contrast:
         return sum(map(len, self.firsts)), sum(map(len, self.seconds))
 
     @property
-    def verdict(self) -> ContrastVerdict:
+    def verdict(self) -> str:
+        """One of `_VERDICTS`."""
         if self.difference is None:
-            return ContrastVerdict.NOT_COMPARED
+            return "not compared"
         if self.difference.is_worse:
-            return ContrastVerdict.WORSE
-        is_better = self.difference.is_better and not self.best.only_label
-        return ContrastVerdict.BETTER if is_better else ContrastVerdict.NOT_SIGNIFICANT
+            return "worse"
+        return "better" if self.difference.is_better and not self.best.only_label else "not significant"
 
 
 @dataclass(frozen=True)
@@ -158,11 +152,10 @@ class Effect:
         return name
 
     def contrasts_by_verdict(self) -> dict[str, list[Contrast]]:
-        by_verdict = {
-            verdict.value: [contrast for contrast in self.contrasts if contrast.verdict == verdict]
-            for verdict in ContrastVerdict
-        }
-        return {verdict: contrasts for verdict, contrasts in by_verdict.items() if contrasts}
+        by_verdict = defaultdict(list)
+        for contrast in sorted(self.contrasts, key=lambda contrast: _VERDICTS.index(contrast.verdict)):
+            by_verdict[contrast.verdict].append(contrast)
+        return by_verdict
 
     @property
     def context(self) -> str:
@@ -182,7 +175,7 @@ class Effect:
                 longer[self.name_of(contrast.other)] = ratio
         mixtures = [run.result.mixture for value in self.values for run in value.runs if run.result.mixture]
         shows_mixture = self.contrasts and self.parameter in ("elmo.model", "elmo.layers")
-        shares = [fmean(of_layer) for of_layer in zip(*mixtures, strict=True)] if shows_mixture else []
+        shares = [fmean(weights) for weights in zip(*mixtures, strict=True)] if shows_mixture else []
         weights = [f"{wording.percent(share)} % {name}" for share, name in zip(shares, _LAYERS, strict=False)]
         return sentence("settings.effect", effect=self, longer=longer, weights=weights)
 
@@ -207,7 +200,7 @@ def settings(findings: Findings) -> Question:
 
 def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
     """The effects of all settings on networks, then those on the linear baseline."""
-    answers = answers.by(grid.metric)
+    answers = answers.with_metric(grid.metric)
     return effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
 
 
@@ -224,17 +217,17 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
     seed_variances: dict[int | None, SeedVariance | None] = {}
-    for train_rows, of_size in _by_train_rows(runs):
-        seed_variances[train_rows] = seed_variance_of(seeds_together(of_size), metric=answers.metric)
-        single = [_effect([name], model, train_rows, of_size, answers) for name in names]
-        of_effects = [effect for effect in single if len(effect.values) > 1]
-        confounded = [effect.parameter for effect in of_effects if not effect.contrasts]
+    for train_rows, size_runs in _by_train_rows(runs):
+        seed_variances[train_rows] = seed_variance_of(seeds_together(size_runs), metric=answers.metric)
+        single = [_effect([name], model, train_rows, size_runs, answers) for name in names]
+        size_effects = [effect for effect in single if len(effect.values) > 1]
+        confounded = [effect.parameter for effect in size_effects if not effect.contrasts]
         if model == "network" and len(confounded) > 1:
-            together = _effect(confounded, model, train_rows, of_size, answers)
-            if together.contrasts:
-                of_effects = [effect for effect in of_effects if effect.contrasts]
-                of_effects.append(together)
-        effects += [effect for effect in of_effects if len(effect.values) <= _MOST_VALUES]
+            joint_effect = _effect(confounded, model, train_rows, size_runs, answers)
+            if joint_effect.contrasts:
+                size_effects = [effect for effect in size_effects if effect.contrasts]
+                size_effects.append(joint_effect)
+        effects += [effect for effect in size_effects if len(effect.values) <= _MOST_VALUES]
     pairs = (
         (contrast, answers.pair(contrast.firsts, contrast.seconds, seed_variances[effect.train_rows], model))
         for effect in effects
@@ -263,8 +256,7 @@ def _effect(
         for other in values:
             groups = [] if other is best else match(best.runs, other.runs, parameters)
             if groups:
-                firsts = [of_best for of_best, _ in groups]
-                seconds = [of_other for _, of_other in groups]
+                firsts, seconds = zip(*groups, strict=True)
                 contrasts.append(Contrast(best, other, firsts, seconds))
     return Effect(tuple(parameters), model, train_rows, values, contrasts)
 
@@ -278,7 +270,8 @@ def _by_train_rows(runs: Runs) -> list[tuple[int | None, Runs]]:
 
 
 def _values(runs: Runs, parameters: Sequence[str], model: ModelChoice, answers: Answers) -> list[SettingValue]:
-    """The values of one setting, or the combinations of several; runs in which one setting has no effect have none."""
+    """The values of one setting, or the combinations of several; runs in which a single setting has no effect count for
+    none."""
     groups: dict[tuple[Any, ...], Runs] = defaultdict(list)
     for run in runs:
         prefixes = unused(run)
@@ -287,12 +280,12 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelChoice, answers: 
             groups[combination].append(run)
     values = []
     for combination in sorted(groups, key=lambda combination: [_sort_key(value) for value in combination]):
-        of_value = groups[combination]
-        validation_f1 = fmean(run.measured("validation", model).macro_f1 for run in of_value)
-        score = fmean(getattr(run.measured("test", model), answers.metric) for run in of_value)
-        seconds = fmean(run.result.seconds_trained / run.result.epochs for run in of_value)
-        only_label = answers.only_label(of_value) if model == "network" else None
-        values.append(SettingValue(combination, of_value, validation_f1, score, seconds, only_label))
+        group = groups[combination]
+        validation_f1 = fmean(run.measured("validation", model).macro_f1 for run in group)
+        score = fmean(getattr(run.measured("test", model), answers.metric) for run in group)
+        seconds = fmean(run.result.seconds_trained / run.result.epochs for run in group)
+        only_label = answers.only_label(group) if model == "network" else None
+        values.append(SettingValue(combination, group, validation_f1, score, seconds, only_label))
     return values
 
 
@@ -306,13 +299,13 @@ def _sort_key(value: Any) -> tuple[int, float, str]:
 
 
 def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
-    effects = [(grid, effect) for grid, of_grid in by_grid for effect in of_grid if effect.parameter == parameter]
+    effects = [(grid, effect) for grid, effects in by_grid for effect in effects if effect.parameter == parameter]
     content: list[Block] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name, effect.context]))
         content.append(Text(joined([emphasis(f"{context}:"), effect.sentence])))
     scores = [contrast.difference for _, effect in effects for contrast in effect.contrasts]
-    significant = [score for score in scores if score and score.is_shown]
+    significant = [score for score in scores if score and score.is_significant]
     content += map(Text, wording.of_these_models(significant))
     lines = _lines(effects)
     if lines:
@@ -322,10 +315,10 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     return Card(CARD_TITLES.get(parameter, title), content)
 
 
-def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[Line]:
+def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[IntervalRow]:
     """A row of the forest plot for each contrast; it names its grid where several are compared."""
     several = len({grid.name for grid, effect in effects if effect.contrasts}) > 1
-    lines: list[Line] = []
+    lines: list[IntervalRow] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name if several else "", effect.context]))
         colour: Colour = "orange" if effect.model == "baseline" else "blue"
@@ -337,7 +330,7 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[Line]:
     return lines
 
 
-def _figure(parameter: str, lines: list[Line], metric: str) -> Figure:
+def _figure(parameter: str, lines: list[IntervalRow], metric: str) -> Figure:
     title = f"difference in test {metric} (points); positive: the first value is better"
     axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
     numbers = {estimate.n for _, estimate, _ in lines}
@@ -352,7 +345,7 @@ def _table(grid: Grid, effects: list[Effect]) -> Table:
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
     shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
     if not any(effect.context for effect in effects):
-        shown = [each for each in shown if each.key != "model"]
+        shown = [column for column in shown if column.key != "model"]
     return Table(f"effects-{grid.name}", caption, shown, rows)
 
 

@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """Rows are sorted by the plain value under `key`; `show` formats it."""
+    """A column of a table: rows are sorted by the plain value under `key`, which `show` formats."""
 
     title: str
     key: str
@@ -38,7 +38,7 @@ def column(title: str, key: str, kind: str = "text") -> Column:
 
     Args:
         kind: `text`, `percent` (of a share), `points` (a difference of shares), `count`, `duration` (seconds), `p`, or
-            a format of numbers.
+            a format specification, such as `.3f`.
     """
     write = _SHOWN.get(kind) or (lambda value: format(value, kind))
 
@@ -54,15 +54,15 @@ def column(title: str, key: str, kind: str = "text") -> Column:
     return Column(title, key, show, numeric=kind != "text")
 
 
-def columns(table: str, rows: Sequence[Row], **words: str) -> list[Column]:
-    """The columns of `tables.yaml` for some rows; `words` are put into titles and keys."""
+def columns(table: str, rows: Sequence[Row], **placeholders: str) -> list[Column]:
+    """The columns of `tables.yaml` for some rows; `placeholders` are filled into titles and keys."""
     shown = []
     for title, key, *kinds in wording.read_texts("tables")[table]:
         kind = kinds[0] if kinds else "text"
-        name = key.format(**words)
+        name = key.format(**placeholders)
         no_value = (None, "", 0) if kind == "duration?" else (None, "")
         if not kind.endswith("?") or any(row.get(name) not in no_value for row in rows):
-            shown.append(column(title.format(**words), name, kind.removesuffix("?")))
+            shown.append(column(title.format(**placeholders), name, kind.removesuffix("?")))
     return shown
 
 

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from report.render import wording
 from report.render.environment import environment
 from report.render.wording import Score, shortened
-from report.statistics import Estimate, is_logarithmic
+from report.statistics import Estimate, are_numbers, is_logarithmic
 from sentiment.console import visible
 
 Spec = dict[str, Any]
@@ -61,7 +61,7 @@ _MONOSPACED = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 
 
 def _spec(template: str, width: int, **values: Any) -> Spec:
-    """The specification that a template makes of values, which it writes as JSON."""
+    """Fill a template with values, each of which is written as JSON, and parse the specification."""
     text = _templates().get_template(f"{template}.json.j2").render(values, width=width, is_narrow=width <= NARROW)
     specification: Spec = json.loads(text)
     return specification
@@ -148,11 +148,13 @@ class Point:
 
 def share_point(group: str, x: float, share: Estimate, tooltip: str) -> Point:
     """A share in percent with its interval, on the line of its group."""
-    return Point(group, x, 100 * share.value, tooltip, group, _percent(share.low), _percent(share.high))
+    return Point(line=group, x=x, tooltip=tooltip, group=group, **_in_percent(share))
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _in_percent(share: Estimate) -> dict[str, Any]:
+    """A share and its bounds in percent; None for a bound that is unknown."""
+    shares = {"value": share.value, "low": share.low, "high": share.high}
+    return {name: None if number is None else 100 * number for name, number in shares.items()}
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ _LETTER = 7
 _LINE_HEIGHT = 15
 
 # A row of a forest plot: label, estimate, colour.
-Line = tuple[str, Estimate, Colour]
+IntervalRow = tuple[str, Estimate, Colour]
 
 
 @dataclass(frozen=True)
@@ -219,18 +221,17 @@ class ValueAxis:
     is_half: bool = False
 
 
-def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[Line], axis: ValueAxis) -> Figure:
+def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[IntervalRow], axis: ValueAxis) -> Figure:
     """A forest plot with the values printed at the right, the first row on top."""
     rows = [_interval_row(position, line, axis) for position, line in enumerate(lines)]
     return Figure(name, alt, caption, lambda width: _intervals_spec(width, rows, axis), is_half=axis.is_half)
 
 
-def _interval_row(position: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
+def _interval_row(position: int, line: IntervalRow, axis: ValueAxis) -> dict[str, Any]:
     name, estimate, colour = line
     show = wording.points if axis.marks_zero else wording.percent
     text = show(estimate.value) + wording.bounds(estimate.low, estimate.high, show)
-    row = {"position": position, "name": name, "value": 100 * estimate.value}
-    row |= {"low": _percent(estimate.low), "high": _percent(estimate.high)}
+    row = {"position": position, "name": name, **_in_percent(estimate)}
     return row | {"colour": COLOURS[colour], "value_text": text, "tooltip": f"{name}: {text}"}
 
 
@@ -326,10 +327,11 @@ class _TrialAxis(NamedTuple):
 def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: Score) -> Figure:
     """Parallel coordinates: a line for each trial, the best on top. All trials have the same set of parameters."""
     axes = [_trial_axis(parameter, trials) for parameter in trials[0].settings]
-    low, high = (pick(trial.score for trial in trials) for pick in (min, max))
-    span = high - low
+    scores = [trial.score for trial in trials]
+    low = min(scores)
+    span = max(scores) - low
     rows: list[dict[str, Any]] = []
-    for trial in sorted(trials, key=lambda trial: trial.score, reverse=not score.more_is_better):
+    for trial in sorted(trials, key=lambda trial: trial.score, reverse=not score.higher_is_better):
         heights = [
             axis.heights[value] + _jitter(trial.index, number)
             for number, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
@@ -337,16 +339,9 @@ def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], 
         heights.append((trial.score - low) / span if span else 0.5)
         settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
         tooltip = f"trial {trial.index}: {settings}; {score.name} {score.with_unit(trial.score)}"
-        rows += [
-            {
-                "trial": trial.index,
-                "axis": number,
-                "height": height,
-                "score": score.drawn(trial.score),
-                "tooltip": tooltip,
-            }
-            for number, height in enumerate(heights)
-        ]
+        drawn = score.drawn(trial.score)
+        for number, height in enumerate(heights):
+            rows.append({"trial": trial.index, "axis": number, "height": height, "score": drawn, "tooltip": tooltip})
     quarters = [(quarter / 4, score.shown(low + quarter / 4 * span)) for quarter in range(5)]
     all_axes = [*axes, _TrialAxis(score.title, quarters, {})]
     return Figure(name, alt, caption, lambda pixels: _parallel_spec(pixels, rows, all_axes, score))
@@ -363,7 +358,7 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
     # The last axis has less room than the others.
     letters = int(0.75 * limit / (_BOLD_LETTER * font_size))
     lines = [textwrap.wrap(axis.title, letters, break_long_words=False) for axis in axes]
-    titles = [{"axis": number, "title": "|".join(of_axis)} for number, of_axis in enumerate(lines)]
+    titles = [{"axis": number, "title": "|".join(title_lines)} for number, title_lines in enumerate(lines)]
     return _spec(
         "parallel",
         width,
@@ -379,12 +374,11 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
 
 def _trial_axis(parameter: str, trials: Sequence[Trial]) -> _TrialAxis:
     values = sorted({trial.settings[parameter] for trial in trials}, key=lambda value: (str(type(value)), value))
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     is_log = is_logarithmic(values)
     if is_log:
         scaled = [math.log(value) for value in values]
     else:
-        scaled = values if numeric else list(map(float, range(len(values))))
+        scaled = values if are_numbers(values) else [*range(len(values))]
     low = min(scaled)
     span = max(scaled) - low
     heights = {value: (number - low) / span if span else 0.5 for value, number in zip(values, scaled, strict=True)}
@@ -399,15 +393,19 @@ def _jitter(index: int, axis: int) -> float:
 
 
 # The multiple of the uniform weight at which the shading of a token saturates.
-FULL = 4
+SATURATION = 4
 
-_SIZE, _PAD, _SPACE, _LINE = 12, 3, 3, 22
-_LONGEST_TOKEN, _MOST_TOKENS = 24, 40
+_FONT_SIZE = 12
+_PAD = 3
+_SPACE = 3
+_ROW_HEIGHT = 22
+_LONGEST_TOKEN = 24
+_MOST_TOKENS = 40
 # The width of a monospaced character, by its height.
 _CHARACTER = 0.602
 
 
-class Attended(NamedTuple):
+class AttentionRow(NamedTuple):
     """A row of an attention figure: a tweet, and the weight of each of its tokens, of shape (tokens,)."""
 
     heading: str
@@ -415,37 +413,41 @@ class Attended(NamedTuple):
     weights: Sequence[float]
 
 
-def attention_figure(name: str, alt: str, caption: Any, tweets: Sequence[Attended]) -> Figure:
-    """A row for each tweet, and a scale; shading saturates at `FULL` times the uniform weight."""
+def attention_figure(name: str, alt: str, caption: Any, tweets: Sequence[AttentionRow]) -> Figure:
+    """A row for each tweet, and a scale; shading saturates at `SATURATION` times the uniform weight."""
     return Figure(name, alt, caption, lambda width: _attention_spec(width, tweets))
 
 
-def _attention_spec(width: int, tweets: Sequence[Attended]) -> Spec:
-    headings, boxes, y = [], [], 0
+def _attention_spec(width: int, tweets: Sequence[AttentionRow]) -> Spec:
+    headings = []
+    boxes: list[dict[str, Any]] = []
+    y = 0
     for tweet in tweets:
         headings.append({"y": y, "text": visible(tweet.heading)})
         boxes += [box | {"y": y + box["y"]} for box in _token_boxes(tweet, width)]
-        y = boxes[-1]["y"] + _LINE + 14
+        y = boxes[-1]["y"] + _ROW_HEIGHT + 14
     return _spec(
         "attention",
         width,
         headings=headings,
         boxes=boxes,
         height=y,
-        line_height=_LINE,
+        line_height=_ROW_HEIGHT,
         padding=_PAD,
-        full=FULL,
+        full=SATURATION,
     )
 
 
-def _token_boxes(tweet: Attended, width: int) -> Iterator[dict[str, Any]]:
-    x, y = 0.0, _LINE
+def _token_boxes(tweet: AttentionRow, width: int) -> Iterator[dict[str, Any]]:
+    x = 0.0
+    y = _ROW_HEIGHT
     for token, weight in zip(tweet.tokens[:_MOST_TOKENS], tweet.weights, strict=False):
-        text, times = shortened(visible(token), _LONGEST_TOKEN), weight * len(tweet.tokens)
-        box_width = round(_display_width(text) * _SIZE * _CHARACTER + 2 * _PAD, 1)
+        text = shortened(visible(token), _LONGEST_TOKEN)
+        times = weight * len(tweet.tokens)
+        box_width = round(_display_width(text) * _FONT_SIZE * _CHARACTER + 2 * _PAD, 1)
         if x and x + box_width > width:
             x = 0.0
-            y += _LINE
+            y += _ROW_HEIGHT
         tooltip = f"{text}: {times:.1f} \u00d7 uniform weight"
         yield {"x": x, "x2": round(x + box_width, 1), "y": y, "token": text, "times": times, "tooltip": tooltip}
         x = round(x + box_width + _SPACE, 1)

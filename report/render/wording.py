@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
-from report.statistics import LIKELY, Difference, Estimate
+from report.statistics import POWER, Difference, Estimate
 from sentiment.console import as_code, as_markdown, visible
 
 MINUS = "\u2212"
@@ -48,22 +48,22 @@ class Score:
         return self.metric.replace("/", " ").replace("_", " ").replace(" f1", " F1") + after
 
     @property
-    def more_is_better(self) -> bool:
+    def higher_is_better(self) -> bool:
         return not self.metric.endswith("loss")
 
     @property
     def title(self) -> str:
-        return f"{self.name} (%)" if self.more_is_better else self.name
+        return f"{self.name} (%)" if self.higher_is_better else self.name
 
     def drawn(self, value: float) -> float:
-        return 100 * value if self.more_is_better else value
+        return 100 * value if self.higher_is_better else value
 
     def shown(self, value: float) -> str:
         """`81.2` per cent, or a loss of `0.512`."""
-        return percent(value) if self.more_is_better else f"{value:.3f}"
+        return percent(value) if self.higher_is_better else f"{value:.3f}"
 
     def with_unit(self, value: float) -> str:
-        return f"{self.shown(value)} %" if self.more_is_better else self.shown(value)
+        return f"{self.shown(value)} %" if self.higher_is_better else self.shown(value)
 
 
 def parameter_name(dotted: str) -> str:
@@ -89,7 +89,8 @@ def _has_display_name(dotted: str, value: Any) -> bool:
 
 def setting(dotted: str, value: Any) -> str:
     """Name and value, `dropout 0.1`; the value alone if it has a name of its own."""
-    shown, name = parameter_value(dotted, value), parameter_name(dotted)
+    shown = parameter_value(dotted, value)
+    name = parameter_name(dotted)
     if _has_display_name(dotted, value):
         return shown
     if dotted in _COUNTED:
@@ -131,15 +132,15 @@ def claim(difference: Difference) -> str:
     return f"{points(difference.value)} points{_interval(difference, points)}"
 
 
-def remark(difference: Difference) -> str:
+def seed_remark(difference: Difference) -> str:
     """The caveat after a comparison without seed variance."""
     return f"; {THESE_MODELS}" if difference.of_these_models else ""
 
 
 def power_remark(differences: Iterable[Difference]) -> str:
-    """` (3.1 points would be shown with probability 0.8)`, the most of several comparisons; empty if none knows it."""
-    smallest = max((difference.smallest or 0.0 for difference in differences), default=0.0)
-    return f" ({percent(smallest)} points would be shown with probability {LIKELY:g})" if smallest else ""
+    """` (3.1 points would be detected with power 0.8)`, the most of several comparisons; empty if none knows it."""
+    smallest = max((difference.detectable or 0.0 for difference in differences), default=0.0)
+    return f" ({percent(smallest)} points would be detected with power {POWER:g})" if smallest else ""
 
 
 def of_these_models(differences: Iterable[Difference]) -> list[str]:

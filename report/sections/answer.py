@@ -10,7 +10,7 @@ from report.compare.datasets import Configuration
 from report.compare.findings import Findings
 from report.render import wording
 from report.render.blocks import Block, Bullets, Command, Text, Tiles
-from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
+from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interval_figure
 from report.render.wording import strong
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
@@ -73,9 +73,9 @@ def _figure(best: Recommended) -> Figure:
     return interval_figure("answer", alt, caption, lines, axis)
 
 
-def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelChoice | None) -> list[Line]:
+def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelChoice | None) -> list[IntervalRow]:
     """Rows for the networks, the linear baseline, their ensemble if it is the best on validation, and the lexicon."""
-    lines: list[Line] = []
+    lines: list[IntervalRow] = []
     if best.alternative == "both":
         name = "Ensemble: best network + linear baseline"
         lines.append((_starred(name, starred == "both"), best.dataset.score(best.configuration, "both"), "green"))

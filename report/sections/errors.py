@@ -101,21 +101,18 @@ def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: 
 
 def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Block]:
     wrong = tweets[~tweets["right"]]
-    sizes = {group: int((wrong["group"] == group).sum()) for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER)}
-    groups = [group for group, size in sizes.items() if size]
-    if not groups:
+    if wrong.empty:
         return []
-    counts = [f"{sizes[group]:,} {group}" for group in groups]
-    caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
+    counts = []
     rows: list[Row] = []
-    for group in groups:
-        examples = wrong[wrong["group"] == group].head(_EXAMPLES_PER_GROUP).to_dict("records")
-        for tweet in examples:
-            row = {
-                "group": group,
-                "tweet": wording.shortened(unescape(str(tweet["text"])), _LONGEST_TWEET),
-                "label": labels[tweet["label"]],
-                "predicted": labels[tweet["predicted"]],
-            }
+    for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER):
+        of_group = wrong[wrong["group"] == group]
+        if not of_group.empty:
+            counts.append(f"{len(of_group):,} {group}")
+        for tweet in of_group.head(_EXAMPLES_PER_GROUP).to_dict("records"):
+            text = wording.shortened(unescape(str(tweet["text"])), _LONGEST_TWEET)
+            row = {"group": group, "tweet": text, "label": labels[tweet["label"]]}
+            row |= {"predicted": labels[tweet["predicted"]]}
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
+    caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
     return [Text("Misclassified tweets", "heading"), Table("mistakes", caption, columns("mistakes", rows), rows)]

@@ -11,7 +11,7 @@ from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render import wording
 from report.render.blocks import Block, Bullets, Fold, Row, Table, Text, column, columns, with_bounds
-from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
+from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interval_figure
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from report.statistics import estimate_of, kappa
@@ -54,7 +54,7 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
 def _figure(gold: GoldTable) -> Figure:
     labels = gold.predictions.labels
     *predictors, majority = gold.predictions.predictors
-    lines: list[Line] = []
+    lines: list[IntervalRow] = []
     for predictor in predictors:
         colour: Colour = "purple" if predictor.kind == "added" else "muted"
         lines.append((predictor.name, estimate_of(predictor.metrics(labels)), colour))
@@ -85,7 +85,8 @@ def _score_table(gold: GoldTable) -> Table:
         rows.append(row)
     shown = columns("gold-scores", rows)
     if all(row["n"] == len(labels) for row in rows):
-        shown = [each for each in shown if each.key not in ("other_answers", "missing", "accuracy_of_all")]
+        hidden = ("other_answers", "missing", "accuracy_of_all")
+        shown = [column for column in shown if column.key not in hidden]
     return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), shown, rows)
 
 

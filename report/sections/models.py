@@ -12,7 +12,7 @@ from report.compare.advice import Recommended
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
-from report.compare.test_sets import OnTestSet
+from report.compare.test_sets import ExternalResult
 from report.render import wording
 from report.render.blocks import Block, Fold, Row, Table, Text, column, columns, with_bounds
 from report.sections.names import (
@@ -154,7 +154,7 @@ def means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[
     row: dict[str, float | None] = {}
     for part in _PARTS:
         for metric in _METRICS:
-            values = [getattr(run.measured(part, kind), metric) for run in configuration.runs]
+            values = configuration.values(part, metric, kind)
             row[f"{part}_{metric}"] = fmean(values)
             row[f"{part}_{metric}_sd"] = stdev(values) if len(set(values)) > 1 else None
     return row
@@ -163,7 +163,7 @@ def means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[
 def _verdict(above_baseline: Difference | None) -> str:
     if above_baseline is None:
         return wording.DASH
-    if not above_baseline.is_shown:
+    if not above_baseline.is_significant:
         return f"not significant{wording.power_remark([above_baseline])}"
     better = "better" if above_baseline.is_better else "worse"
     return f"{better} (these two models only)" if above_baseline.of_these_models else better
@@ -190,7 +190,7 @@ def check_list(findings: Findings) -> list[Table]:
     for capability, score in scores[0]["network"].items():
         row: dict[str, Any] = {"capability": capability, "sentences": score.n}
         for kind in scores[0]:
-            row[kind] = fmean(of_run[kind][capability].right for of_run in scores)
+            row[kind] = fmean(run_scores[kind][capability].right for run_scores in scores)
         rows.append(row)
     totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
     rows.append({"capability": "all"} | totals)
@@ -202,19 +202,19 @@ def check_list(findings: Findings) -> list[Table]:
 def external_test_sets(findings: Findings) -> list[Block]:
     """Every model on every external test set, recommended model first; further networks are collapsed."""
     networks: Counter[tuple[str, str]] = Counter()
-    visible: list[OnTestSet] = []
-    collapsed: list[OnTestSet] = []
+    visible: list[ExternalResult] = []
+    collapsed: list[ExternalResult] = []
     for result in findings.on_test_sets:
-        is_late = False
+        is_collapsed = False
         if result.kind == "network":
-            networks[result.tests, result.dataset.name] += 1
-            is_late = networks[result.tests, result.dataset.name] > _MAX_NETWORKS
-        (collapsed if is_late else visible).append(result)
-    names = sorted({result.dataset.metric_name for result in findings.on_test_sets})
-    from_authors = sorted({result.tests for result in findings.on_test_sets if result.from_lexicon_authors})
+            networks[result.test_set, result.dataset.name] += 1
+            is_collapsed = networks[result.test_set, result.dataset.name] > _MAX_NETWORKS
+        (collapsed if is_collapsed else visible).append(result)
+    metrics = sorted({result.dataset.metric_name for result in findings.on_test_sets})
+    from_authors = sorted({result.test_set for result in findings.on_test_sets if result.from_lexicon_authors})
     content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in from_authors]
     if visible:
-        content.append(_test_set_table("test-sets", sentence("models.test_sets", metrics=names), visible, findings))
+        content.append(_test_set_table("test-sets", sentence("models.test_sets", metrics=metrics), visible, findings))
     if collapsed:
         table = _test_set_table("test-sets-rest", "", collapsed, findings)
         content.append(Fold(f"The other {len(collapsed)} networks.", [table]))
@@ -231,7 +231,7 @@ def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
     return warnings
 
 
-def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings: Findings) -> Table:
+def _test_set_table(name: str, caption: Any, results: list[ExternalResult], findings: Findings) -> Table:
     rows = [_test_set_row(result) for result in results]
     classes = " / ".join(results[0].configuration.config.data.label_names)
     hidden = set()
@@ -239,18 +239,18 @@ def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings:
         hidden.add("data")
     if not any(result.dataset.metric == "macro_recall" or result.is_unbalanced for result in results):
         hidden.add("macro_recall")
-    shown = [each for each in columns("test-sets", rows, classes=classes) if each.key not in hidden]
+    shown = [column for column in columns("test-sets", rows, classes=classes) if column.key not in hidden]
     return Table(name, caption, shown, rows)
 
 
-def _class_shares(result: OnTestSet) -> str:
+def _class_shares(result: ExternalResult) -> str:
     return " / ".join(f"{size / len(result.labels):.0%}".removesuffix("%") for size in result.sizes)
 
 
-def _test_set_row(result: OnTestSet) -> Row:
+def _test_set_row(result: ExternalResult) -> Row:
     name = predictor_name(result.configuration, result.kind)
     row: dict[str, Any] = {
-        "tests": result.tests,
+        "tests": result.test_set,
         "n": len(result.labels),
         "classes": _class_shares(result),
         "data": result.dataset.name,

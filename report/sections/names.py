@@ -23,7 +23,7 @@ _SUFFIX = f" [{RANDOM_MARK}]"
 METHODS = Markup("[Methods](#methods).")
 STAR = "\u2605 "
 
-# Names of predictors on the page, of which some tell the configuration, where they are not the usual ones.
+# The names of predictors on the page that differ from `PREDICTORS`; {} stands for the name of the configuration.
 _PREDICTORS: dict[PredictorKind, str] = {
     "network": "{}",
     "both": "{}, ensembled with the linear baseline",

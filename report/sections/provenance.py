@@ -45,7 +45,7 @@ def methods(findings: Findings, of_questions: Iterable[str]) -> list[Fold]:
 def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
     datasets = findings.datasets
     configurations = [configuration for dataset in datasets for configuration in dataset.configurations]
-    has_explorer = findings.packed is not None and len(findings.packed["ids"]) > 1
+    has_explorer = findings.tweet_answers is not None and len(findings.tweet_answers["ids"]) > 1
     return terms(
         "methods.runs",
         metric=datasets[0].metric_name,
@@ -84,7 +84,7 @@ def _environment(study: Study) -> list[Markup]:
         return [Markup("No run has started yet.")]
     jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
     codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
-    hardware = {run_name(run): list(dict.fromkeys(run.record.hardware)) for run in study.runs if run.record}
+    hardware = {run_name(run): [*dict.fromkeys(run.record.hardware)] for run in study.runs if run.record}
     moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(_versions(record) for record in records)
@@ -156,7 +156,7 @@ def _data_table(findings: Findings) -> list[Fold]:
         row |= {"runs": number_of_runs[fingerprint], "stop_words": stop_words}
         if report:
             row |= {"read": report.read, "kept": report.kept, "duplicates": report.duplicates}
-            row |= {part: of_part.rows for part, of_part in report.parts.items()}
+            row |= {part: counts.rows for part, counts in report.parts.items()}
         rows.append(row)
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
     return [Fold(caption, [Table("data", "", columns("data", rows), rows)])]

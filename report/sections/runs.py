@@ -21,8 +21,10 @@ from report.sections.sentences import sentence
 from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
-# States of runs that need nobody, or of which this machine knows too little.
+# States of runs that need no action, or about which this machine knows too little.
 _IN_PROGRESS = (RUNNING, PLANNED, PAUSED, NOT_HEARD_OF)
+# The columns of a run's metrics on validation and on test tweets, in the order of the CSV file.
+_METRICS = ("accuracy", "accuracy_low", "accuracy_high", "loss", *MACRO_SCORES)
 # Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.
 _MAX_UNFINISHED = 500
 
@@ -66,9 +68,7 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
         return row
     config, result = run.completed.config, run.completed.result
     for part in ("validation", "test"):
-        metrics = result.metrics[part]
-        row |= {f"{part}_{name}": getattr(metrics, name) for name in ("accuracy", "accuracy_low", "accuracy_high")}
-        row |= {f"{part}_{name}": getattr(metrics, name) for name in ("loss", *MACRO_SCORES)}
+        row |= {f"{part}_{name}": getattr(result.metrics[part], name) for name in _METRICS}
     row |= {"parameters": result.parameters, "epochs": result.epochs, "best_epoch": result.best_epoch}
     row |= {"model": model_name(config), "data": dataset_names.get(run.run_id), "seed": config.seed}
     row["seconds"] = result.seconds_trained
@@ -104,10 +104,10 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
             values["settings"] = {name: run.completed.settings.get(name) for name in varying}
             values["predict"] = predict_command(run.completed)
         exported.append(values)
-    data: dict[str, Any] = {"runs": exported, "answers": findings.packed, "added": [], "labels": []}
+    data: dict[str, Any] = {"runs": exported, "answers": findings.tweet_answers, "added": [], "labels": []}
     data["optional"] = [{"key": key, "title": title, "kind": kind} for title, key, kind in optional]
     data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
-    data["curves"] = {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed}
+    data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
     if findings.main:
         data["added"] = [predictor.run_id for predictor in findings.main.added]
         data["labels"] = findings.main.runs[0].config.data.label_names

@@ -11,7 +11,7 @@ from report.compare.cost import cost_per_run, usage_of
 from report.render import wording
 from report.render.environment import environment
 from report.sections import names
-from report.statistics import LIKELY
+from report.statistics import POWER
 
 _SPACES = re.compile(r"[ \n]+")
 # What `{{ end }}` writes after a paragraph; values cannot contain it.
@@ -30,7 +30,7 @@ def sentences(name: str, /, **values: Any) -> list[Markup]:
 
 
 def sentence(name: str, /, **values: Any) -> Markup:
-    """The same as one paragraph."""
+    """The paragraphs of `sentences` as one."""
     return Markup(" ").join(sentences(name, **values))
 
 
@@ -49,7 +49,7 @@ def _templates() -> Environment:
         templates.globals |= functions
     templates.filters["usage_of"] = usage_of
     templates.globals |= {"cost_per_run": cost_per_run}
-    templates.globals |= {"these_models": wording.THESE_MODELS, "likely": LIKELY, "end": _END}
+    templates.globals |= {"these_models": wording.THESE_MODELS, "power": POWER, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK}
     return templates
 

@@ -266,7 +266,9 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     if decision is None:
         return [f"fewer than {FEWEST_TO_CHOOSE_BY} tweets are too few to choose a model by; 200 are often enough"]
     judgement, used, matching = decision
-    lines = ["", f"best here    {PREDICTORS[judgement.best]}"]
+    number = len(judgement.comparisons)
+    family = f"corrected for the {number} comparisons with the run's other models"
+    lines = ["", f"best here    {PREDICTORS[judgement.best]} ({family})"]
     lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]
     if used.kind == judgement.first_not_worse(MEAN_FIRST):
         reason = "not shown to be worse than the best"

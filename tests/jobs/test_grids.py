@@ -256,7 +256,7 @@ def test_grid_without_such_runs_is_no_base(
 ) -> None:
     _run_first(base, results, like, lambda run: (0.8, overfits))
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", wanted))
-    assert f"it has 0 runs for `runs: {wanted}`, and 1 are wanted" in refusal(load_grid, path, results)
+    assert f"it has 0 runs for `runs: {wanted}`, but `count` asks for 1" in refusal(load_grid, path, results)
 
 
 def test_completed_run_of_another_grid_is_taken_over(base: Path, results: Results, trained: RunDir) -> None:

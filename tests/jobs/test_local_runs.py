@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.local_runner import gpus_here
+from jobs.local_runner import visible_gpus
 from jobs.tasks.worker import ProcessPool
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
@@ -166,16 +166,16 @@ def test_gpus_are_dealt_out_to_runs_at_the_same_time(monkeypatch: pytest.MonkeyP
 
 def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-7f")
-    assert gpus_here() == ["2", "GPU-7f"]
+    assert visible_gpus() == ["2", "GPU-7f"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert gpus_here() == []
+    assert visible_gpus() == []
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus_here() == []
+    assert visible_gpus() == []
     command = tmp_path / "nvidia-smi"
     command.write_text("#!/bin/sh\necho 0\necho 1\n")
     command.chmod(0o755)
-    assert gpus_here() == ["0", "1"]
+    assert visible_gpus() == ["0", "1"]
 
 
 def test_search_in_rungs_continues_the_best_alone(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:

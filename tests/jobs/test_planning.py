@@ -16,7 +16,7 @@ from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.plan import Launch, RunRequest, earlier_code, plan_slurm_jobs, split_among_tasks
-from jobs.services import JOB_KINDS, OTHER_KINDS, KindName, services_needed, unprepared
+from jobs.services import JOB_KINDS, OTHER_KINDS, KindName, services_needed, without_corpus
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status import read_grid_status
@@ -280,11 +280,11 @@ OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha25
 def test_one_run_stands_for_tweets_that_lack_corpus_or_baseline(tweets_file: Path, results: Results) -> None:
     plain = [small_config(tweets_file, seed=seed) for seed in (1, 2)]
     cased = [small_config(tweets_file, seed=seed, data__text__lowercase=False) for seed in (1, 2)]
-    assert [config.data for config in unprepared([*plain, *cased], results)] == [plain[0].data, cased[0].data]
+    assert [config.data for config in without_corpus([*plain, *cased], results)] == [plain[0].data, cased[0].data]
     prepare_corpus(plain[0].data, results)
-    assert len(unprepared(plain, results)) == 1
+    assert len(without_corpus(plain, results)) == 1
     prepare_data(plain[0], results, silent)
-    assert unprepared(plain, results) == []
+    assert without_corpus(plain, results) == []
 
 
 def test_vectors_are_learned_once_for_all_that_need_them_and_after_a_stop(tweets_file: Path, results: Results) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs import policy
-from jobs.policy import CAUSES, Queued, Verdict
+from jobs.policy import CAUSES, QueueReport, Verdict
 from jobs.slurm.commands import ENDED
 from sentiment.runs.records import Tries
 from sentiment.runs.state import RunProgress, RunState, TrialRung
@@ -36,7 +36,7 @@ class Case:
     """What is known of a run."""
 
     progress: RunProgress
-    queued: Queued
+    queued: QueueReport
     trial_rung: TrialRung | None
 
     @property
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def in_queue(self) -> bool:
-        return self.queued.whereabouts in ("waits", "held", "runs")
+        return self.queued.phase in ("waits", "held", "runs")
 
     @property
     def waits_with_others(self) -> bool:
@@ -54,7 +54,7 @@ class Case:
     @property
     def trained(self) -> bool:
         owner = self.progress.owner_job
-        locked = self.progress.locked and (owner is None or self.queued.lives(owner))
+        locked = self.progress.locked and (owner is None or self.queued.is_alive(owner))
         return locked or (self.queued.trains and not self.progress.failure)
 
     @property
@@ -66,13 +66,13 @@ class Case:
     def failed_lately(self) -> bool:
         """Not if the run was submitted again since then, and that submission has ended."""
         failure = self.progress.failure
-        return failure is not None and (self.queued.whereabouts != "gone" or self.queued.begun_by(failure.job))
+        return failure is not None and (self.queued.phase != "gone" or self.queued.begun_by(failure.job))
 
     @property
     def left_rung(self) -> bool:
         attempt = self.progress.last_attempt
         paused = attempt is not None and attempt.reason == "paused"
-        return paused and (self.queued.whereabouts == "nowhere" or attempt.job == self.queued.job)  # type: ignore[union-attr]
+        return paused and (self.queued.phase == "nowhere" or attempt.job == self.queued.job)  # type: ignore[union-attr]
 
     @property
     def word(self) -> str:
@@ -83,50 +83,50 @@ class Case:
 # The lines of the table, in its order.
 LINES: list[Callable[[Case], bool]] = [
     lambda one: one.progress.completed,
-    lambda one: one.queued.whereabouts == "silent" and one.progress.locked,
-    lambda one: one.queued.whereabouts == "silent" and one.failed_here,
-    lambda one: one.queued.whereabouts == "silent",
+    lambda one: one.queued.phase == "unanswered" and one.progress.locked,
+    lambda one: one.queued.phase == "unanswered" and one.failed_here,
+    lambda one: one.queued.phase == "unanswered",
     lambda one: one.trained,
     lambda one: one.waits_with_others and one.queued.cancelled,
     lambda one: one.waits_with_others and one.failed_here,
-    lambda one: one.waits_with_others and one.queued.whereabouts == "held",
+    lambda one: one.waits_with_others and one.queued.phase == "held",
     lambda one: one.waits_with_others and one.queued.state == "RUNNING",
     lambda one: one.waits_with_others,
     lambda one: one.progress.damage is not None,
     lambda one: one.paused and one.trial_rung is not None and one.trial_rung.rank is not None,
     lambda one: one.queued.cancelled,
     lambda one: one.failed_lately,
-    lambda one: one.paused and one.queued.ranks,
+    lambda one: one.paused and one.queued.ranking_queued,
     lambda one: one.paused,
     lambda one: one.left_rung,
-    lambda one: one.queued.whereabouts == "intent",
-    lambda one: one.queued.whereabouts == "gone" and one.word == "CANCELLED",
-    lambda one: one.queued.whereabouts == "gone",
+    lambda one: one.queued.phase == "intent",
+    lambda one: one.queued.phase == "gone" and one.word == "CANCELLED",
+    lambda one: one.queued.phase == "gone",
     lambda one: one.progress.last_attempt is not None and one.progress.last_attempt.detail == "SIGTERM",
     lambda one: one.progress.last_attempt is not None,
     lambda _one: True,
 ]
 
 
-def _queues() -> Iterator[Queued]:
+def _queues() -> Iterator[QueueReport]:
     def lives(job: str) -> bool:
         return job == OTHER
 
     def begun_by(job: str | None) -> bool:
         return job in (OWN, SIBLING)
 
-    yield from (Queued(cancelled=cancelled) for cancelled in (False, True))
-    yield Queued("intent", lives=lives)
+    yield from (QueueReport(cancelled=cancelled) for cancelled in (False, True))
+    yield QueueReport("intent", is_alive=lives)
     for cancelled in (False, True):
-        task = Queued(job=OWN, cancelled=cancelled, lives=lives, begun_by=begun_by, reason="why")
+        task = QueueReport(job=OWN, cancelled=cancelled, is_alive=lives, begun_by=begun_by, reason="why")
         for state in ("RUNNING", "COMPLETING", "SUSPENDED"):
-            yield replace(task, whereabouts="runs", state=state)
-        yield replace(task, whereabouts="waits", state="PENDING")
-        yield replace(task, whereabouts="held", state="PENDING")
-        yield replace(task, whereabouts="silent")
-        yield replace(task, whereabouts="runs", state="RUNNING", trains=True)
+            yield replace(task, phase="runs", state=state)
+        yield replace(task, phase="waits", state="PENDING")
+        yield replace(task, phase="held", state="PENDING")
+        yield replace(task, phase="unanswered")
+        yield replace(task, phase="runs", state="RUNNING", trains=True)
         for word in WORDS:
-            yield replace(task, whereabouts="gone", ended=lambda _progress, word=word: RunState(word, "why"))
+            yield replace(task, phase="gone", ended=lambda _progress, word=word: RunState(word, "why"))
 
 
 def _progresses() -> Iterator[RunProgress]:
@@ -142,7 +142,7 @@ def _progresses() -> Iterator[RunProgress]:
 @pytest.fixture(scope="module")
 def judged() -> list[tuple[Case, Verdict]]:
     cases = [
-        Case(progress, replace(queued, ranks=True) if ranks else queued, trial_rung)
+        Case(progress, replace(queued, ranking_queued=True) if ranks else queued, trial_rung)
         for progress, queued, trial_rung in product(_progresses(), _queues(), STANDINGS)
         for ranks in ((False, True) if trial_rung else (False,))
     ]
@@ -174,7 +174,7 @@ def _states_of(cell: str, case: Case) -> set[str]:
 def _done(state: str, active: bool) -> list[str]:
     verdict = Verdict(state, active=active)
     assert policy.end(verdict) == ""
-    rerun, named = policy.rerun(verdict), policy.rerun(verdict, named=True)
+    rerun, named = policy.rerun(verdict), policy.rerun(verdict, is_named=True)
     end = "if begun" if policy.end(replace(verdict, begun=True)) else ""
     return [policy.submit(verdict), rerun if rerun == named else "if named", policy.cancel(verdict), end]
 
@@ -189,7 +189,7 @@ def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, Verdict]
         assert verdict.state in _states_of(state, case), (table[number], verdict, case)
         assert verdict.active or state not in ("as the queue says", "RUNNING or SUSPENDED"), (verdict, case)
         assert _done(verdict.state, verdict.active) == [submit, rerun, cancel, end], (table[number], verdict, case)
-        if case.in_queue and case.queued.state == "RUNNING" and not case.queued.ranks:
+        if case.in_queue and case.queued.state == "RUNNING" and not case.queued.ranking_queued:
             assert policy.work(verdict) == work, (table[number], verdict, case)  # as a task asks
         used.add(number)
     assert used == {*range(len(LINES))}
@@ -205,9 +205,9 @@ def _submits(state: str, active: bool, begun: bool) -> bool:
 
 def _may_be_trained(case: Case) -> bool:
     """Whether any process trains the run, or may begin to by itself."""
-    if case.trained or (case.progress.locked and case.queued.whereabouts == "silent"):
+    if case.trained or (case.progress.locked and case.queued.phase == "unanswered"):
         return True
-    if case.queued.whereabouts == "silent":
+    if case.queued.phase == "unanswered":
         return not case.failed_here
     if not case.in_queue:
         return False
@@ -244,7 +244,7 @@ def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
     asked = {(): [*failed, "HELD"], ("oom", "lost"): failed[2:], ("cancelled",): ["CANCELLED"]}
     for causes, chosen in asked.items():
         assert [one.state for one in verdicts if policy.rerun(one, causes)] == chosen
-    assert [one.state for one in verdicts if policy.rerun(one, named=True)] == [*failed, "CANCELLED", "HELD"]
+    assert [one.state for one in verdicts if policy.rerun(one, is_named=True)] == [*failed, "CANCELLED", "HELD"]
 
 
 def test_exit_code_of_status_is_about_all_runs() -> None:
@@ -260,7 +260,7 @@ def test_readme_names_the_commands_that_make_each_state_go_on() -> None:
     rows = re.findall(r"^([A-Z_, ]+)(?: \.\.\.)? \| .+ \| (.+)$", readme, re.MULTILINE)
     assert len(rows) == 8
     for state, commands in ((state, commands) for states, commands in rows for state in states.split(", ")):
-        run = Verdict(state, active=commands == "Slurm")
+        run = Verdict(state, active=commands == "needs no command")
         said = "`submit`" in commands, "`rerun`" in commands
         assert said == (bool(policy.submit(run)), bool(policy.rerun(run))), state
         for cause in re.findall(r"--only (\w+)", commands):

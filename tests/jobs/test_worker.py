@@ -13,7 +13,7 @@ import pytest
 
 from jobs.grid_jobs import GridJobs
 from jobs.local_runner import LocalRunner
-from jobs.services import unprepared
+from jobs.services import without_corpus
 from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
@@ -233,7 +233,7 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
     shutil.copy(tweets_file, table)
     assert perform(folder, 0, StopRequest()) is Outcome.COMPLETED
     assert read_record(folder.failure_file(0), Failure) is None
-    assert unprepared([config], results) == []
+    assert without_corpus([config], results) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])

@@ -142,7 +142,7 @@ def _dataset(layout: Layout, answers: Answers) -> Dataset:
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:
-    return any(gap is not None and gap.is_shown for gap in gaps)
+    return any(gap is not None and gap.is_significant for gap in gaps)
 
 
 def _validation(run: CompletedRun, _part: str) -> Any:

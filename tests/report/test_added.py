@@ -237,4 +237,6 @@ def test_only_net_that_there_is_says_that_it_tells_no_tweets_apart(study: Study)
     _blind(study, study.single({}, skill=0.0))
     findings = study.findings()
     assert findings.recommended
-    assert any(said.startswith("Predicts the same class for every tweet: BiLSTM") for said in caveats(findings))
+    assert any(
+        said.startswith("Networks that predict the same class for every tweet: BiLSTM") for said in caveats(findings)
+    )

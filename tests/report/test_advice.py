@@ -46,7 +46,7 @@ def test_mean_over_seeds_is_recommended_and_no_lucky_seed(tmp_path: Path) -> Non
     assert advice.configuration.config.model.hidden_size == 16
     (lucky,) = advice.rivals.values()
     assert lucky.value < 0
-    assert not lucky.is_shown
+    assert not lucky.is_significant
     single = _findings(tmp_path / "nothing else", {(8, 1): 9.0, (16, 1): 1.5}).recommended
     assert single.configuration.config.model.hidden_size == 8
 
@@ -110,7 +110,7 @@ def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
     findings = study.findings()
     assert findings.recommended.configuration.config.data.train_rows is None
     assert findings.recommended.rivals == {}
-    assert "Trained on fewer labelled tweets (not eligible): 1 configuration." in caveats(findings)
+    assert "1 configuration was trained on fewer labelled tweets and is not eligible." in caveats(findings)
 
 
 def _difference(of: tuple[str, float, int]) -> Difference:
@@ -130,7 +130,7 @@ _KINDS = st.sampled_from(["student", "paired"])
 def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the_level(of: list[Any]) -> None:
     for one in statistics.corrected([_difference(one) for one in of]):
         if abs((one.q or 0) - statistics.ALPHA) > 1e-9:
-            assert ((one.low or 0) > 0 or (one.high or 0) < 0) == one.is_shown
+            assert ((one.low or 0) > 0 or (one.high or 0) < 0) == one.is_significant
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=5))

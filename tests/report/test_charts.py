@@ -24,7 +24,7 @@ from report.render.charts import (
     WIDE,
     Axis,
     Figure,
-    Line,
+    IntervalRow,
     Point,
     Trial,
     ValueAxis,
@@ -263,13 +263,13 @@ def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> Non
         study.single({"seed": seed} | text, skill=0.3 * seed, emptied=emptied)
     findings = study.findings()
     runs = {run.run_id: run.completed for run in findings.study.runs if run.completed}
-    assert findings.learned.keys() == runs.keys()
-    for run_id, curves in findings.learned.items():
+    assert findings.curves.keys() == runs.keys()
+    for run_id, curves in findings.curves.items():
         for part, metric in ((part, metric) for part in ("train", "validation") for metric in ("loss", "accuracy")):
             logged = [row[part][metric] for row in _epochs(runs[run_id])]
             assert curves[f"{part}_{metric}"] == pytest.approx(logged, abs=1e-4), (run_id, part, metric)
-    assert len({json.dumps(one) for one in findings.learned.values()}) == len(runs)
-    answers = findings.packed
+    assert len({json.dumps(one) for one in findings.curves.values()}) == len(runs)
+    answers = findings.tweet_answers
     bits = {name: zlib.decompress(base64.b64decode(answers[name])) for name in ("right", "known", "labels")}
     right, known = (
         np.unpackbits(np.frombuffer(bits[name], np.uint8).reshape(len(runs), -1), axis=1, count=answers["n"]) == 1
@@ -284,7 +284,7 @@ def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> Non
 
 def test_names_are_whole_on_phones() -> None:
     name = "stop words kept \u2212 stop words removed but negations (stop_words, the linear baseline)"
-    lines: list[Line] = [(one, Estimate(0.034, -0.013, 0.034, 120), "blue") for one in (name, "LSTM \u2212 GRU")]
+    lines: list[IntervalRow] = [(one, Estimate(0.034, -0.013, 0.034, 120), "blue") for one in (name, "LSTM \u2212 GRU")]
     figure = interval_figure("names", "Names", "n = 120", lines, ValueAxis("points", marks_zero=True))
     texts = re.findall(r"<text [^>]*>([^<]*)</text>", figure.narrow_svg)
     assert "\u2026" not in "".join(texts)

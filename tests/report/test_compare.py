@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from report.build import compose
 from report.compare.findings import Findings
 from report.compare.matching import matched_runs, pool_folds, varying
-from report.compare.test_sets import OnTestSet
+from report.compare.test_sets import ExternalResult
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of, grid_effects
 from report.read import CompletedRun, load_study, read_part
@@ -204,8 +204,8 @@ def _study(folder: Path, skill: float = 1.0, tweets: int = 400, **options: Any) 
     return Study(Results(folder / "results"), parts, skills={"manual": skill}, **options)
 
 
-def _of(findings: Findings, tests: str, kind: str) -> OnTestSet:
-    return next(one for one in findings.on_test_sets if (one.tests, one.kind) == (tests, kind))
+def _of(findings: Findings, tests: str, kind: str) -> ExternalResult:
+    return next(one for one in findings.on_test_sets if (one.test_set, one.kind) == (tests, kind))
 
 
 def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
     study = _study(tmp_path)
     run_dirs = _write(study, widths=(16,))
     findings = study.findings()
-    assert [(one.tests, one.kind) for one in findings.on_test_sets] == [
+    assert [(one.test_set, one.kind) for one in findings.on_test_sets] == [
         (tests, kind) for tests in ("airline", "manual") for kind in ("network", "baseline", "lexicon", "majority")
     ]
     assert not findings.problems
@@ -234,7 +234,7 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
         nets, baseline, lexicon = (Side([flags], has_seeds=model == "network") for model, flags in right.items())
         seed_variance = pooled_variance([right["network"].mean(axis=1)])
         expected = compare([(nets, baseline, seed_variance), (nets, lexicon, seed_variance), (baseline, lexicon, None)])
-        found = [gap for one in findings.on_test_sets if one.tests == tests for gap in one.differences.values()]
+        found = [gap for one in findings.on_test_sets if one.test_set == tests for gap in one.differences.values()]
         assert [(gap.value, gap.q) for gap in found] == [pytest.approx((one.value, one.q)) for one in expected]
 
 
@@ -244,7 +244,7 @@ def test_first_screen_says_where_the_lexicon_is_shown_to_be_better(tmp_path: Pat
     _write(study)
     findings = study.findings()
     gap = _of(findings, "manual", "network").differences["lexicon"]
-    assert (gap.value < 0, gap.is_shown and gap.value < 0) == (skill < 1, is_told)
+    assert (gap.value < 0, gap.is_significant and gap.value < 0) == (skill < 1, is_told)
     _, *others = (str(block.text) for block in answer(findings) if isinstance(block, Text))
     assert bool(worse_than_the_lexicon(findings)) == bool(others) == is_told
     assert all("manual (n = 120)" in text for text in others)
@@ -257,17 +257,17 @@ def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
     findings = study.findings()
     assert findings.recommended.predicts == "baseline"
     assert _of(findings, "manual", "baseline").is_recommended
-    assert _of(findings, "manual", "network").differences["lexicon"].is_shown
+    assert _of(findings, "manual", "network").differences["lexicon"].is_significant
     assert worse_than_the_lexicon(findings) == []
 
 
-@pytest.mark.parametrize(("every", "is_shown"), [(2, False), (5, True)])
-def test_macro_recall_is_shown_where_labels_are_unbalanced(tmp_path: Path, every: int, is_shown: bool) -> None:
+@pytest.mark.parametrize(("every", "is_significant"), [(2, False), (5, True)])
+def test_macro_recall_is_shown_where_labels_are_unbalanced(tmp_path: Path, every: int, is_significant: bool) -> None:
     study = _study(tmp_path, every={"manual": every})
     run_dirs = _write(study, widths=(8,))
     findings = study.findings()
     table = tables_of(external_test_sets(findings))["test-sets"]
-    assert ("Macro recall, %" in [column.title for column in table.columns]) == is_shown
+    assert ("Macro recall, %" in [column.title for column in table.columns]) == is_significant
     one = _of(findings, "manual", "network")
     right = _right(run_dirs, "manual")["network"]
     assert one.macro_recall == pytest.approx(np.mean([right[:, one.labels == label].mean() for label in (0, 1)]))

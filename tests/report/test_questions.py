@@ -77,7 +77,7 @@ def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
     (contrast,) = effect.contrasts
     assert (contrast.difference.n, contrast.n_runs, len(contrast.difference.components)) == (120, (3, 3), 3)
     assert contrast.difference.value == pytest.approx(contrast.best.score - contrast.other.score)
-    smallest = f"{100 * contrast.difference.smallest:.1f} points would be shown with probability 0.8"
+    smallest = f"{100 * contrast.difference.detectable:.1f} points would be detected with power 0.8"
     assert effect.sentence.endswith(f"; it is not significantly different from LSTM ({smallest}).")
 
 
@@ -96,9 +96,9 @@ def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Stud
     assert [(one.parameter, one.train_rows) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
     (gain,) = few.contrasts
     assert (gain.best.values, gain.n_runs) == (("small",), (3, 3))
-    assert gain.difference.is_shown
+    assert gain.difference.is_significant
     assert "at most 100 labelled tweets" in few.context
-    assert all(one.difference and not one.difference.is_shown for one in every.contrasts)
+    assert all(one.difference and not one.difference.is_significant for one in every.contrasts)
 
 
 def _claims(study: Study, names: list[str]) -> tuple[Any, ...]:
@@ -229,11 +229,11 @@ def test_differences_that_are_not_significant_stand_with_the_smallest_that_would
     findings = study.findings()
     (contrast,) = attention_contrasts(findings.study.grids[0], [])
     for difference, unit in ((contrast.best_epoch, "epochs"), (contrast.overfitting_gap, "points")):
-        smallest = (difference.smallest or 0.0) * (100 if unit == "points" else 1)
-        assert f"{smallest:.1f} {unit} would be shown with probability 0.8" in contrast.sentence or not smallest
-    assert contrast.overfitting_gap.smallest
+        smallest = (difference.detectable or 0.0) * (100 if unit == "points" else 1)
+        assert f"{smallest:.1f} {unit} would be detected with power 0.8" in contrast.sentence or not smallest
+    assert contrast.overfitting_gap.detectable
     rows = tables_of(leaderboard(findings))["leaderboard"].rows
-    assert all("points would be shown with" in row["verdict"] for row in rows if "seeds" in row)
+    assert all("points would be detected with" in row["verdict"] for row in rows if "seeds" in row)
 
 
 def test_settings_that_never_vary_alone_are_compared_together(study: Study) -> None:
@@ -244,7 +244,7 @@ def test_settings_that_never_vary_alone_are_compared_together(study: Study) -> N
     (contrast,) = effect.contrasts
     assert set(effect.parameters) == {"model.cell", "model.layers", "elmo.model", "model.dropout"}
     assert contrast.n_runs == (3, 3)
-    assert contrast.difference.is_shown
+    assert contrast.difference.is_significant
     assert "ELMo small" in effect.name_of(contrast.best)
     assert effect.name_of(contrast.best) in study.text()
 
@@ -279,7 +279,7 @@ def test_the_only_completed_trial_of_a_search_is_no_best_of_several(study: Study
     first, _ = study.write_grid("some", "Which?", runs, method="random")
     study.complete(first, "some")
     question = search(study.findings())
-    assert ("completed: too few" in str(question.cards[0]), question.numbers) == (True, [])
+    assert ("Too few trials are completed" in str(question.cards[0]), question.numbers) == (True, [])
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
@@ -289,8 +289,8 @@ def test_method_of_expected_scores_is_explained_just_where_they_are_shown(study:
         study.complete(config, "trials", skill=0.5 + number / 30)
     with patch.object(search_module, "importances", lambda *_: {}):
         question = search(study.findings())
-    is_shown = "Expected validation macro F1" in str(question.cards[0])
-    assert ("budgets" in question.methods) == is_shown == (method == "random")
+    is_significant = "Expected validation macro F1" in str(question.cards[0])
+    assert ("budgets" in question.methods) == is_significant == (method == "random")
 
 
 LOSS = Score("validation/loss", after=2)

@@ -47,12 +47,12 @@ def test_corrected_interval_of_a_pair_excludes_zero_exactly_where_its_adjusted_p
     pairs = [_flags((True, False, first), (False, True, second), (True, True, 60)) for first, second in tables]
     for pair in pairs:
         (difference,) = statistics.corrected([statistics.paired(*pair)], family)
-        assert ((difference.low or 0) > 0 or (difference.high or 0) < 0) == difference.is_shown
+        assert ((difference.low or 0) > 0 or (difference.high or 0) < 0) == difference.is_significant
 
 
 def test_correction_keeps_the_four_of_benjamini_and_hochberg() -> None:
     found = statistics.corrected([statistics.Difference(0.1, None, None, 9, p) for p in FIFTEEN])
-    assert [one.is_shown for one in found] == [True] * 4 + [False] * 11
+    assert [one.is_significant for one in found] == [True] * 4 + [False] * 11
     assert statistics.corrected([]) == []
 
 
@@ -140,14 +140,14 @@ def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np
     sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
     (known,) = compare([(*sides, statistics.SeedVariance(0.01, 3))])
     assert known.components[:2] == ((pytest.approx(0.01), 3),) * 2
-    assert (known.is_shown, known.of_these_models) == (False, False)
+    assert (known.is_significant, known.of_these_models) == (False, False)
 
 
 def test_single_trained_models_are_compared_exactly_and_for_themselves_alone(rng: np.random.Generator) -> None:
     first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.6)
     (found,) = compare([(Side([first]), Side([second]), None)])
     assert found.p == statistics.paired(first[0], second[0]).p
-    assert (found.is_shown, found.of_these_models) == (True, True)
+    assert (found.is_significant, found.of_these_models) == (True, True)
     baselines = [Side([one], has_seeds=False) for one in (first, second)]
     assert not compare([(*baselines, None)])[0].of_these_models  # type: ignore[list-item]
 
@@ -177,7 +177,7 @@ def test_without_spread_there_is_neither_interval_nor_verdict(values: list[list[
     sides = Side([np.array(values)]), Side([np.zeros((1, 1))], has_seeds=False)
     (found,) = compare([(*sides, pooled_variance([[one for (one,) in values]]))], limit=None)
     assert (found.value, found.low, found.high, found.p) == (pytest.approx(0.1), None, None, None)
-    assert not found.is_shown
+    assert not found.is_significant
 
 
 def test_a_family_counts_claims_that_might_have_been_made(rng: np.random.Generator) -> None:

@@ -203,7 +203,7 @@ def test_run_that_is_not_tracked_writes_nothing_of_wandb_and_is_not_uploaded(run
     assert not untracked.run_dir.wandb_dir.exists()
     assert not untracked.run_dir.wandb_file.exists()
     code, output = untracked.sync()
-    assert (code, "no run was trained with tracking.wandb" in output) == (0, True)
+    assert (code, "no run was trained with W&B tracking" in output) == (0, True)
     disabled.run_dir.create(disabled.config)
     code, output = disabled.sync(disabled.config.run_id)
     assert (code, "tracking.wandb is disabled" in output) == (0, True)
