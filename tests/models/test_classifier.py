@@ -85,7 +85,7 @@ def test_vectors_end_with_how_positive_the_words_are_rated_even_of_hidden_ones()
     embedding = LearnedEmbedding(VOCABULARY, settings).train()
     offsets = np.array([0, 3, 3, 5])  # the second tweet is empty
     rated = np.array([1.5, 0, -2, 0.5, -1], np.float32)
-    store = TokenStore(np.arange(5) + 2, offsets, None, torch.device("cpu"), polarity=rated)
+    store = TokenStore(np.arange(5) + 2, offsets, np.zeros(3), torch.device("cpu"), polarity=rated)
     (batch,) = store.in_order_of_length(np.arange(3))
     vectors = embedding(batch)
     assert vectors.shape == (3, 3, embedding.size) == (3, 3, 5)
