@@ -55,7 +55,7 @@ class Case:
     def trained(self) -> bool:
         owner = self.progress.owner_job
         locked = self.progress.locked and (owner is None or self.queued.is_alive(owner))
-        return locked or (self.queued.trains and not self.progress.failure)
+        return locked or (self.queued.trains_run and not self.progress.failure)
 
     @property
     def failed_here(self) -> bool:
@@ -124,7 +124,7 @@ def _queues() -> Iterator[QueueReport]:
         yield replace(task, phase="waits", state="PENDING")
         yield replace(task, phase="held", state="PENDING")
         yield replace(task, phase="unanswered")
-        yield replace(task, phase="runs", state="RUNNING", trains=True)
+        yield replace(task, phase="runs", state="RUNNING", trains_run=True)
         for word in WORDS:
             yield replace(task, phase="gone", ended=lambda _progress, word=word: RunState(word, "why"))
 
