@@ -329,8 +329,8 @@ def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any,
             raise DataError(
                 f"{name}:{line}: {problem} label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} "
                 f"(known are {', '.join(map(repr, meanings))}): name the classes, from the most negative to the most "
-                f"positive, and the labels of each in {field}.labels; the labels to leave out in {field}.labels."
-                f"{IGNORED}"
+                f"positive, and the labels of each in {field}.labels, and those to leave out in "
+                f"{field}.labels.{IGNORED}"
             )
         return meanings[word]
 
