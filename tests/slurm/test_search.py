@@ -41,8 +41,8 @@ def _expected(stage: Stage) -> list[list[tuple[str, float]]]:
 
 def _winner(stage: Stage) -> StagedRun:
     stage.wait(lambda: _rungs(stage).current == 2, "both rankings")
-    chosen = _rungs(stage).rankings[1].chosen
-    return next(run for run in stage.runs if run.run_id in chosen)
+    promoted = _rungs(stage).rankings[1].promoted_ids
+    return next(run for run in stage.runs if run.run_id in promoted)
 
 
 def _assert_undisturbed(stage: Stage) -> None:
