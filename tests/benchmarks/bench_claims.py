@@ -32,7 +32,7 @@ def spread_rates(world: World, worlds: int, seed: int = 1) -> tuple[float, float
         spread = pooled_variance([side.seed_scores(side.configurations[0]).tolist() for side in sides])
         linear = Side([baseline[None]], has_seeds=False, **strata)
         claims = compare([(side, linear, spread) for side in sides])
-        shown += any(claim.is_shown for claim in claims), (claims[0].p or 1.0) < ALPHA
+        shown += any(claim.is_significant for claim in claims), (claims[0].p or 1.0) < ALPHA
     return tuple((shown / worlds).tolist())
 
 
