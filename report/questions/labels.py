@@ -104,7 +104,7 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
         network, baseline, seed_variance = pairs[configuration]
         point = LabelPoint(
             labels=_training_tweets(configuration, results),
-            seeds=len(configuration.runs),
+            seeds=len(answers.readable(configuration.runs)),
             network=statistics.score_of(network, seed_variance),
             baseline=statistics.score_of(baseline, seed_variance),
             difference=difference,
