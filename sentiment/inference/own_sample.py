@@ -27,8 +27,8 @@ from sentiment.metrics import Labels, Probabilities, calibration_error, restrict
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
-from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY, MEAN_FIRST, Judgement, judge
+from sentiment.runs.predictions import PartPredictions, Predictor, read_predictions
+from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY, Judgement, judge, recommend_for
 from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, THRESHOLD, ModelChoice, PredictorKind
 
 _DIGITS = 6  # of a threshold
@@ -56,18 +56,22 @@ class Decision(NamedTuple):
     """Which model and threshold to use for tweets like these.
 
     Attributes:
+        recommended: the model with the highest expected score there.
         used: the predictions of the model to use, with the threshold to use.
         matching: the same model with the threshold by which the second class is predicted as often as it is labelled;
             None unless there are labels of just two classes.
     """
 
     judgement: Judgement
+    recommended: ModelChoice
     used: Predictor
     matching: Predictor | None
 
 
-def decide(tweets: PartPredictions, metric: str, choice: ModelChoice | None = None) -> Decision:
-    """Choose the model and the threshold by a user's labelled tweets.
+def decide(
+    tweets: PartPredictions, validation: PartPredictions, metric: str, choice: ModelChoice | None = None
+) -> Decision:
+    """Choose the model and the threshold by a user's labelled tweets, the model by validation tweets as well.
 
     The matching threshold is used if the predicted and the labelled share of the second class differ significantly, and
     if at least as many tweets are right with it. The predicted share exceeds the labelled one by the false positives
@@ -75,13 +79,14 @@ def decide(tweets: PartPredictions, metric: str, choice: ModelChoice | None = No
 
     Args:
         metric: as in `judge`.
-        choice: the model to use; None: the mean of both, or a simpler one if the mean is shown to be worse.
+        choice: the model to use; None: the one that `recommend_for` recommends.
     """
     labels = tweets.labels
     judgement = judge(tweets, metric)
-    model = tweets.of(choice or judgement.first_not_worse(MEAN_FIRST))
+    recommended = recommend_for(tweets, validation, metric)
+    model = tweets.of(choice or recommended)
     if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:
-        return Decision(judgement, model, None)
+        return Decision(judgement, recommended, model, None)
     positive = int(labels.sum())
     descending = np.sort(model.probabilities[:, 1])[::-1]
     threshold = round(float(descending[positive - 1 : positive + 1].mean()), _DIGITS)
@@ -90,7 +95,7 @@ def decide(tweets: PartPredictions, metric: str, choice: ModelChoice | None = No
     false_negatives = int((model.predicted < labels).sum())
     p = accuracy_difference(false_positives, false_negatives, len(labels)).p
     is_better = p < ALPHA and matching.right(labels).sum() >= model.right(labels).sum()
-    return Decision(judgement, matching if is_better else model, matching)
+    return Decision(judgement, recommended, matching if is_better else model, matching)
 
 
 def evaluate_on_file(
@@ -122,7 +127,7 @@ def evaluate_on_file(
     sample = _read_sample(run, table, threshold, progress)
     labels = sample.tweets.labels
     predictors = sample.tweets.predictors
-    decision = _decide_without_own_test(sample, run.config.training.early_stopping.metric, choice)
+    decision = _decide_without_own_test(run, sample, choice)
     kind = choice or (decision.used.kind if decision else run.result.recommended)
     chosen = sample.tweets.of(kind)
     lines = _row_lines(sample, threshold)
@@ -209,14 +214,16 @@ def _predictions(
     return {kind: Predictions.joined([chunk[kind] for chunk in chunks]) for kind in chunks[0]}
 
 
-def _decide_without_own_test(sample: _Sample, metric: str, choice: ModelChoice | None) -> Decision | None:
+def _decide_without_own_test(run: TrainedRun, sample: _Sample, choice: ModelChoice | None) -> Decision | None:
     """Decide by the tweets that are not test tweets of the run; None if they are too few."""
     rows = np.flatnonzero(~sample.is_own_test)
     if len(rows) < FEWEST_TO_CHOOSE_BY:
         return None
     tweets = sample.tweets
     of_rows = [replace(predictor, probabilities=predictor.probabilities[rows]) for predictor in tweets.predictors]
-    return decide(PartPredictions(tweets.tweets[rows], tweets.labels[rows], of_rows), metric, choice)
+    to_choose_by = PartPredictions(tweets.tweets[rows], tweets.labels[rows], of_rows)
+    validation = read_predictions(run.run_dir, run.result, "validation", run.config.data.label_names)
+    return decide(to_choose_by, validation, run.config.training.early_stopping.metric, choice)
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------
@@ -265,16 +272,13 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
     if decision is None:
         return [f"fewer than {FEWEST_TO_CHOOSE_BY} tweets are too few to choose a model by; 200 are often enough"]
-    judgement, used, matching = decision
+    judgement, recommended, used, matching = decision
     number = len(judgement.comparisons)
     family = f"corrected for the {number} comparisons with the run's other models"
     lines = ["", f"best here    {PREDICTORS[judgement.best]} ({family})"]
     lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]
-    if used.kind == judgement.first_not_worse(MEAN_FIRST):
-        reason = "not shown to be worse than the best"
-        if used.kind != "both":
-            reason = "since the mean of both is shown to be worse than the best"
-        lines.append(f"use here     {PREDICTORS[used.kind]}, {reason}")
+    if used.kind == recommended:
+        lines.append(f"use here     {PREDICTORS[used.kind]}: these tweets and the validation tweets, weighed together")
     if matching:
         remark = "" if used.threshold == matching.threshold else "; the gain is not significant, so it is not used"
         lines.append(f"threshold    {matching.threshold:g} predicts the shares of the labels{remark}")

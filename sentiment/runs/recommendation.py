@@ -3,22 +3,22 @@
 It is the simplest model that a paired test on validation tweets does not show to be worse than the best one. The linear
 baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used.
 
-A user's own labelled sample is small and comes from elsewhere, so it seldom shows which model is better. There the mean
-of both is used unless it is shown to be worse: it is seldom far below the better one, while either of them can be.
+A user's own labelled sample is too small to show which model is better there, and validation tweets are of another
+kind. So `recommend_for` weighs both.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sentiment.paired import ALPHA
+from sentiment.paired import ALPHA, estimate
 from sentiment.runs.power import tweets_to_show
 from sentiment.runs.predictions import Comparison, PartPredictions, compare_predictors
 from sentiment.runs.records import ModelChoice
 
 SIMPLEST_FIRST: tuple[ModelChoice, ...] = ("baseline", "network", "both")
-MEAN_FIRST: tuple[ModelChoice, ...] = ("both", "baseline", "network")
 # On fewer labelled tweets no model is chosen without a warning.
 FEWEST_TO_CHOOSE_BY = 100
+# The standard deviation by which the difference of two models varies between kinds of tweets, as a fraction of 1.
+_DEVIATION_BETWEEN_KINDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Judgement:
     comparisons: dict[ModelChoice, Comparison]
     by_macro_recall: bool
 
-    def first_not_worse(self, order: Sequence[ModelChoice]) -> ModelChoice:
-        """The first model in this order that is not shown to be worse than the best one."""
-        return next(model for model in order if not self.is_worse(model))
+    @property
+    def recommended(self) -> ModelChoice:
+        """The simplest model that is not shown to be worse than the best one."""
+        return next(model for model in SIMPLEST_FIRST if not self.is_worse(model))
 
     def is_worse(self, model: ModelChoice) -> bool:
         """Whether a model is shown to be worse than the best one."""
@@ -55,15 +56,41 @@ class Judgement:
 
 
 def recommend(validation: PartPredictions, metric: str) -> ModelChoice:
-    """The simplest model that is not shown to be worse than the best one, by `judge`."""
-    return judge(validation, metric).first_not_worse(SIMPLEST_FIRST)
+    """The model that `judge` recommends."""
+    return judge(validation, metric).recommended
+
+
+def recommend_for(sample: PartPredictions, validation: PartPredictions, metric: str) -> ModelChoice:
+    """The model with the highest expected score on tweets like those of a user's sample.
+
+    How much better a model is than the baseline is the mean of its gains on the sample and on the validation tweets,
+    weighted by the inverse of their variances; that of the validation tweets includes the variance between kinds of
+    tweets, as in a meta-analysis with random effects (DerSimonian and Laird 1986).
+
+    Args:
+        metric: as in `judge`.
+    """
+    gains: dict[ModelChoice, float] = dict.fromkeys(SIMPLEST_FIRST, 0.0)
+    for model in ("network", "both"):
+        gain, variance = _gain(sample, model, metric)
+        usual_gain, usual_variance = _gain(validation, model, metric)
+        usual_variance += _DEVIATION_BETWEEN_KINDS**2
+        weight = usual_variance / (variance + usual_variance)
+        gains[model] = weight * gain + (1 - weight) * usual_gain
+    return max(SIMPLEST_FIRST, key=lambda model: gains[model])
+
+
+def _gain(tweets: PartPredictions, model: ModelChoice, metric: str) -> tuple[float, float]:
+    """How much better a model is than the baseline, and the variance of this difference."""
+    (comparison,) = compare_predictors([(tweets.of(model), tweets.of("baseline"))], tweets.labels)
+    return estimate(comparison.classes if metric == "macro_recall" else [comparison.counts])
 
 
 def judge(tweets: PartPredictions, metric: str) -> Judgement:
     """Compare the models of a run on tweets that choose one of them.
 
     Args:
-        tweets: predictions of all models for the run's validation tweets, or for a user's own labelled sample.
+        tweets: predictions of all models for the run's validation tweets, or for a user's labelled sample.
         metric: that of early stopping. If it is macro recall, that is compared, else accuracy, as in the report.
     """
     labels = tweets.labels

@@ -45,7 +45,7 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES
 from sentiment.runs.predictions import PartPredictions, read_predictions
-from sentiment.runs.recommendation import MEAN_FIRST, SIMPLEST_FIRST, judge
+from sentiment.runs.recommendation import judge, recommend_for
 from sentiment.runs.records import MODEL_CHOICES, ModelChoice, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
@@ -286,6 +286,7 @@ def show_choices(runs: Runs, results: Results) -> None:
         run_dir = results.run_dir(config.run_id, "bench")
         result = run_dir.read(Result)
         assert result is not None
+        validation = read_predictions(run_dir, result, "validation", config.data.label_names)
         for part in config.data.tests:
             predictions = read_predictions(run_dir, result, part, config.data.label_names)
             assert predictions is not None
@@ -299,8 +300,8 @@ def show_choices(runs: Runs, results: Results) -> None:
                 choices = {
                     "as the run recommends": result.recommended,
                     "the best": judgement.best,
-                    "the simplest not shown to be worse": judgement.first_not_worse(SIMPLEST_FIRST),
-                    "the mean unless shown to be worse": judgement.first_not_worse(MEAN_FIRST),
+                    "the simplest not shown to be worse": judgement.recommended,
+                    "weighed with validation tweets": recommend_for(labelled, validation, metric),
                 }
                 for name, choice in choices.items():
                     losses[name].append(100 * (max(scores.values()) - scores[choice]))

@@ -100,26 +100,27 @@ def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelChoice, int],
 
 
 @pytest.mark.parametrize(
-    ("wrong", "expected"),
+    ("wrong", "wrong_of_validation", "expected"),
     [
-        ({"network": 40, "baseline": 42, "both": 43}, "both"),  # no difference is shown
-        ({"network": 20, "baseline": 60, "both": 60}, "network"),
-        ({"network": 60, "baseline": 20, "both": 60}, "baseline"),
-        ({"network": 20, "baseline": 21, "both": 60}, "baseline"),
+        ({"network": 40, "baseline": 42, "both": 42}, {"network": 44, "baseline": 40, "both": 30}, "both"),
+        ({"network": 40, "baseline": 42, "both": 42}, {"network": 40, "baseline": 42, "both": 42}, "network"),
+        ({"network": 20, "baseline": 60, "both": 60}, {"network": 44, "baseline": 40, "both": 30}, "network"),
+        ({"network": 42, "baseline": 42, "both": 42}, {"network": 40, "baseline": 40, "both": 40}, "baseline"),
     ],
 )
-def test_labels_of_a_user_choose_the_mean_of_both_unless_it_is_shown_to_be_worse(
-    wrong: dict[ModelChoice, int], expected: str
+def test_labels_of_a_user_and_validation_tweets_are_weighed_together(
+    wrong: dict[ModelChoice, int], wrong_of_validation: dict[ModelChoice, int], expected: str
 ) -> None:
-    assert decide(_with_wrong(wrong), "accuracy").used.kind == expected
+    decision = decide(_with_wrong(wrong, 130), _with_wrong(wrong_of_validation, 130), "accuracy")
+    assert (decision.recommended, decision.used.kind) == (expected, expected)
 
 
-def _with_wrong(wrong: dict[ModelChoice, int]) -> PartPredictions:
-    """Predictors with so many of the first of 400 tweets wrong."""
+def _with_wrong(wrong: dict[ModelChoice, int], shift: int = 0) -> PartPredictions:
+    """Predictors with so many of 400 tweets wrong: of the first ones, or of those that are `shift` further for each."""
     labels = np.arange(400) % 2
     predictors = []
-    for kind, n_wrong in wrong.items():
-        of_label = np.where(np.arange(400) < n_wrong, 0.2, 0.8)
+    for index, (kind, n_wrong) in enumerate(wrong.items()):
+        of_label = np.where((np.arange(400) - shift * index) % 400 < n_wrong, 0.2, 0.8)
         predictors.append(_predictor(kind, np.where(labels == 1, of_label, 1 - of_label)))
     return PartPredictions(np.arange(400), labels, predictors)
 
@@ -336,13 +337,13 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     for positive, helps in ((shifted, True), (np.clip(shifted + 0.05, 0, 1), False), (hidden + noise / 10, False)):
         kinds: tuple[ModelChoice, ...] = ("network", "baseline", "both")
         tweets = PartPredictions(np.arange(400), labels, [_predictor(kind, positive) for kind in kinds])
-        decision = decide(tweets, "accuracy", "network")
+        decision = decide(tweets, tweets, "accuracy", "network")
         assert decision.matching is not None
         assert decision.matching.predicted.sum() == 200
         assert decision.used.kind == "network"
         assert (decision.used.threshold == decision.matching.threshold) == helps
     one_class = replace(tweets, labels=np.ones(400, int))
-    assert decide(one_class, "accuracy").matching is None
+    assert decide(one_class, tweets, "accuracy").matching is None
 
 
 @pytest.mark.parametrize(
@@ -355,7 +356,8 @@ def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equa
     other = np.where((rows >= 50) & (rows < 50 + only_best), 0.4, 0.9)
     of_label: dict[ModelChoice, npt.NDArray[np.float64]] = {"network": other, "baseline": best, "both": best}
     predictors = [_predictor(kind, np.where(labels == 1, right, 1 - right)) for kind, right in of_label.items()]
-    lines = decision_lines(decide(PartPredictions(rows, labels, predictors), "accuracy"), "run")
+    tweets = PartPredictions(rows, labels, predictors)
+    lines = decision_lines(decide(tweets, tweets, "accuracy"), "run")
     assert any(line.strip().startswith(verdict) and line.endswith(" network") for line in lines)
 
 
