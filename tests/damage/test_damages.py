@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sentiment.runs.records import RunRecord
 from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.damage.damages import replace
-from tests.damage.study import Study, build_study, renew_digest
+from tests.damage.study import Study, build_study
 from tests.damage.trials import Answer, damage_once, good_answers, quick_and_without_slurm, wrong_answers
 from tests.limits import limit
 from tests.small_runs import stored
@@ -145,22 +143,3 @@ def test_closed_output_is_no_error(study: Study) -> None:
     done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False, timeout=limit(120), env=environ)
     assert done.returncode in (0, 1, 3), done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [("network_positive", "x"), ("baseline_positive", float("nan")), ("label", -1), ("tweet", None), ("part", "x")],
-)
-def test_odd_predictions_are_named_though_their_checksum_is_right(
-    study: Study, good: dict[str, Answer], column: str, value: Any
-) -> None:
-    study.renew()
-    run_dir = study.run_dir(study.completed)
-    table = pq.read_table(run_dir.predictions_file)
-    index = table.column_names.index(column)
-    odd = pa.array([value] * table.num_rows)
-    changed = table.remove_column(index) if value is None else table.set_column(index, column, odd)
-    run_dir.predictions_file.unlink()
-    pq.write_table(changed, run_dir.predictions_file)
-    renew_digest(run_dir)
-    assert wrong_answers(study, good, run_dir.predictions_file.relative_to(study.results.root)) == {}
