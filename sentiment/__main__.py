@@ -554,7 +554,7 @@ def _run_interruptible(
         with ProgressBar() as bar:
             reason = work(run, stop, Console(say, bar.progress))
     if reason:
-        say(f"stopped ({reason.detail}); everything finished is saved; run the same command again to continue")
+        say(f"stopped ({reason.detail}); everything finished is saved; the same command does the rest")
         raise typer.Exit(EXIT_UNFINISHED)
 
 

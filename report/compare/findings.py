@@ -42,7 +42,7 @@ class Findings:
         datasets: the largest first; the recommendation is for that one.
         answers: which test tweets each run and its baseline have right.
         tweet_answers: `pack_answers` of the first data set.
-        curves: `packed_curves` of all runs.
+        curves: `packed_curves` of all runs, of each fold by itself.
         counts: `read_counts` by the fingerprint of a corpus.
     """
 
@@ -88,7 +88,7 @@ def analyse(study: Study) -> Findings:
         best=best,
         on_test_sets=tests,
         tweet_answers=pack_answers(datasets[0], study.results) if datasets else None,
-        curves=packed_curves(study.completed, study.problems),
+        curves=packed_curves([run.completed for run in study.runs if run.completed], study.problems),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
     )
 
@@ -213,7 +213,7 @@ def _disputed_texts(
 
 def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str, dict[str, list[float]]]:
     """Learning curves by run id, rounded and thinned to what can be seen; see `read_each` for `problems`."""
-    curves = read_each([run for run in runs if not run.folds], read_curve, problems)
+    curves = read_each(runs, read_curve, problems)
     packed = {}
     for run_id, curve in curves.items():
         last = len(curve) - 1

@@ -34,7 +34,10 @@ def runs(findings: Findings) -> list[Block]:
     study_runs = findings.study.runs
     if not study_runs:
         return []
-    dataset_names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
+    dataset_names: dict[str, str] = {}
+    for dataset in findings.datasets:
+        for run in dataset.runs:
+            dataset_names |= dict.fromkeys([fold.run_id for fold in run.folds or [run]], dataset.name)
     has_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
     visible = [run for run in study_runs if run.run_dir not in hidden]

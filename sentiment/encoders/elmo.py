@@ -92,7 +92,7 @@ def _multiply(rows: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def batches_by_length(lengths: Integers, size: int) -> list[Integers]:
-    """Integers of tweets in batches of similar length, longest first, so that an out-of-memory error occurs at once."""
+    """Indices of tweets in batches of similar length, longest first, so that an out-of-memory error occurs at once."""
     order = np.argsort(-lengths, kind="stable")
     return [order[start : start + size] for start in range(0, len(order), size)]
 

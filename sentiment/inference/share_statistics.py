@@ -173,7 +173,7 @@ def estimate_shares(
     predicted = recalibrate(outcomes[labelled], model_log_odds[labelled]).probabilities(model_log_odds)
     rows_by_group: list[tuple[Any, Any]] = [(WHOLE, np.arange(n))]
     if groups is not None:
-        indices = pd.Series(np.arange(n)).groupby(np.asarray(groups)).indices
+        indices = pd.Series(np.arange(n)).groupby(np.asarray(groups, object)).indices
         if WHOLE in indices:
             raise UsageError(f"{WHOLE!r} is the name of all tweets together; give the group of that name another one")
         rows_by_group += indices.items()

@@ -98,6 +98,7 @@ def test_paired_test_and_interval_are_those_of_the_package(report: Page) -> None
 @pytest.mark.parametrize(
     ("wins", "losses", "said"),
     [(19, 0, ("19 tweets only Anna has right, none only Ben", "+18.1 points, 95 % CI +11.9 to +26.5")),
+     (0, 19, ("no tweets only Anna has right, 19 only Ben",)),
      (0, 0, ("Both are right on the same tweets; a difference of up to 3.5 points either way",))],
 )  # fmt: skip
 def test_verdict_on_two_runs_names_them(report: Page, wins: int, losses: int, said: tuple[str, ...]) -> None:

@@ -184,7 +184,7 @@ def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, mo
         finally:
             tracemalloc.stop()
 
-    assert peak(30_000) < 1.5 * peak(5_000)
+    assert peak(40_000) < 1.5 * peak(10_000)  # in both files more chunks than are held at once
 
 
 @pytest.fixture

@@ -142,6 +142,13 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     assert "2026-03-01" in Path("out/shares.svg").read_text()
 
 
+def test_tweets_without_a_group_are_in_none() -> None:
+    labels = np.arange(100) % 2
+    groups = ["day", float("nan")] * 50
+    shares = estimate_shares(np.eye(2)[labels], labels, CLASSES, groups)
+    assert set(shares.index.get_level_values(0)) == {"all", "day"}
+
+
 def test_group_with_the_name_of_the_whole_is_refused() -> None:
     labels = np.arange(60) % 2
     with pytest.raises(UsageError, match="'all'"):

@@ -19,10 +19,11 @@ from report.compare.test_sets import ExternalResult
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of, grid_effects
 from report.read import CompletedRun, load_study, read_part
-from report.render.blocks import Fold, Table, Text
+from report.render.blocks import Explorer, Fold, Table, Text
 from report.render.wording import read_texts
 from report.sections.answer import answer
 from report.sections.models import check_list, external_test_sets, published_figures, worse_than_the_lexicon
+from report.sections.runs import runs as runs_section
 from report.statistics import Difference, Side, compare, paired, pooled_variance
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
@@ -155,6 +156,13 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
         assert run.result.seconds_trained == sum(fold.seconds_trained for fold in folds)
     (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)  # folds are no setting
     assert (effect.parameter, [len(value.runs) for value in effect.values]) == ("model.cell", [2, 2])
+
+
+def test_each_fold_has_its_learning_curve_and_its_data_set_in_the_run_explorer(folded: Study) -> None:
+    findings = folded.findings()
+    assert findings.curves.keys() == {run.run_id for run in findings.study.runs}
+    (explorer,) = [block for block in runs_section(findings) if isinstance(block, Explorer)]
+    assert {row["data"] for row in explorer.data["runs"]} == {findings.datasets[0].name}
 
 
 def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) -> None:

@@ -124,9 +124,8 @@ function verdict(discordant) {
 
 function evidence(all, discordant, first, second) {
   const tweets = `${count(discordant.n)} ${all.n < all.of ? `of a random sample of the ${count(all.of)} ` : ""}test tweets`;
-  const only = (which) => discordant[which].length || "none";
-  const ofFirst = `${only("first")} ${discordant.first.length === 1 ? "tweet" : "tweets"} only ${first} has right`;
-  return `${ofFirst}, ${only("second")} only ${second}; ${tweets} were classified by both.`;
+  const ofFirst = `${discordant.first.length || "no"} ${discordant.first.length === 1 ? "tweet" : "tweets"} only ${first} has right`;
+  return `${ofFirst}, ${discordant.second.length || "none"} only ${second}; ${tweets} were classified by both.`;
 }
 
 function settingDifferences(first, second) {
