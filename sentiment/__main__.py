@@ -275,13 +275,14 @@ def predict(
     ] = "text",
     choice: ModelOption = None,
     threshold: Threshold = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Also show the contribution of each token.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also show the tokens that matter most.")] = False,
     results: ModelResults = None,
 ) -> None:
     """Print the predicted label of each tweet and its probability.
 
-    Attention models also show the weight of each token. --explain shows leave-one-out weights: the drop in log-odds of
-    the positive label when the token is removed. --file requires --out, whose extension sets the output format.
+    Weights are shown for tokens above half of the largest one: attention weights if the model has attention; otherwise,
+    with --explain, the drop in log-odds of the positive label when the token is removed. --file requires --out, whose
+    extension sets the output format.
     """
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError(
@@ -301,7 +302,7 @@ def predict(
         with ProgressBar() as bar:
             row_count, warnings = predict_file(opened, file, out, parse_column(text_column), bar.progress)
         lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({opened.reason})", *warnings]
-        # An output that is no regular file may be this terminal, or a pipe that holds the table.
+        # If the table goes to /dev/stdout or a pipe, the standard output holds the table alone.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
         return
     chunks: Iterable[list[str]] = [texts or []]

@@ -72,8 +72,9 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
     Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection). The linear
-    baseline alone (`choice="baseline"`) learns from all texts. On fewer than 200 texts only the baseline is fitted,
-    since a tenth of them is too small to validate a network.
+    baseline alone (`choice="baseline"`) learns from all texts if they are fewer than 20,000, otherwise from nine tenths
+    of them. On fewer than 200 texts only the baseline is fitted, since a tenth of them is too small to validate a
+    network, unless `choice` names another model.
 
     Attributes:
         classes_: the labels in ascending order, as in every scikit-learn classifier.
@@ -97,7 +98,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             choice: `network`, `baseline` or `both` (their mean); None: the one that validation tweets recommend.
             results: the results folder in which `fit` trains a run: if it was interrupted, it resumes; if it is
                 completed, it is loaded. Reports show it, so another 10 % of the texts are set aside as its test set.
-                None: a temporary folder.
+                Not used if only the baseline is fitted. None: a temporary folder.
             verbose: 0 prints nothing, 1 a line for each epoch.
             classes: the labels, from the most negative to the most positive; None: the order of known words such as sad
                 and happy, otherwise ascending order.
@@ -215,8 +216,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def knows(self, X: Any) -> npt.NDArray[np.bool_]:  # noqa: N803
         """Whether the model knows any word of each text, shape (n,); otherwise its predicted label is a guess.
 
-        A network knows the words of its vocabulary, the baseline those that are features or rated by the lexicon. A
-        network that reads an encoder knows all words, as pieces.
+        A network knows the words of its vocabulary, the baseline those that are features, negations, or rated by the
+        lexicon. A network that reads an encoder knows all words, as pieces.
         """
         return self._classify(X, "knows").usable
 
@@ -279,7 +280,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The labels are stored as text.
 
         Raises:
-            UsageError: the file is not called `*.zip`, or the model was loaded from a file where another one predicts.
+            UsageError: the file is not called `*.zip`, or `choice` is not the model with which the loaded file was
+                exported.
             SentimentError: the model was loaded from a run or a file that is gone or damaged.
         """
         check_is_fitted(self)
@@ -327,7 +329,7 @@ def load(
     Args:
         choice: `network`, `baseline` or `both` (their mean); None: the one that was chosen at the export, else the one
             that validation tweets recommend.
-        results: the results folder with its encoder; None: the one that the run is in, else `results`.
+        results: the results folder with its encoder; None: that of the run, for an exported file `./results`.
 
     Raises:
         SentimentError: the run or choice does not exist, or its files are damaged.

@@ -585,7 +585,7 @@ class RunConfig(Section):
 
 
 def _with_defaults(values: Values, defaults: Values, unused: tuple[str, ...], prefix: str = "") -> Values:
-    """`values`, with every field whose dotted name starts with a prefix of `unused` reset to its default."""
+    """`values`, with every field whose dotted name starts with an element of `unused` reset to its default."""
     changed: Values = {}
     for name, value in values.items():
         if isinstance(value, dict) and defaults[name]:

@@ -163,7 +163,8 @@ def _with_value(values: Mapping[str, Any], name: Sequence[str], value: Any, pref
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, parameters: Collection[str]) -> str:
     path = ".".join(map(str, detail["loc"]))
-    inner_keys = [key for key in parameters if key.startswith(f"{path}.")]  # of a cross-field validation error
+    # Overridden fields inside the section that failed as a whole.
+    inner_keys = [key for key in parameters if key.startswith(f"{path}.")]
     if any(f"{path}.".startswith(f"{key}.") for key in parameters):
         origin = "an override"
     elif inner_keys:

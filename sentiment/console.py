@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 # Bidirectional and zero-width control characters, which are shown as escapes.
 _DIRECTION = {*map(chr, (0x61C, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)))}
-# Everything that separates words or lines, except for the no-break space, which is kept.
+# ASCII white space and line separators; the no-break space and other Unicode spaces are kept.
 _BLANK = re.compile("[ \t\r\n\f\v\x1c-\x1f\x85\u2028\u2029]+")
 _CONTROL_CATEGORIES = ("Cc", "Cs", "Cn")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")

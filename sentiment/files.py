@@ -67,8 +67,8 @@ def made_once(path: Path, make: Callable[[Path], object], lock: contextlib.Abstr
     """Make a folder unless it exists; while one process holds the `lock` and makes it, the others wait.
 
     `make` fills a temporary folder beside `path`, which is renamed when it is complete, and deleted on failure. If a
-    host that does not see the lock completes the folder first, that one stays. What killed processes left behind is
-    deleted after a day.
+    host that does not see the lock completes the folder first, that one stays. Temporary folders that killed processes
+    left behind are deleted after a day.
     """
     if path.exists():
         return

@@ -90,7 +90,7 @@ def calibration_error(bins: Sequence[CalibrationBin]) -> float:
 
 
 def other_answers_remark(metrics: Metrics, other_answers: int, missing: int = 0) -> str:
-    """A phrase on the tweets that an accuracy leaves out, and on the accuracy if they counted as wrong.
+    """A phrase with the accuracy on the tweets answered with a class, and the one that counts the others as wrong.
 
     Args:
         metrics: of the tweets that a predictor answered with a class.

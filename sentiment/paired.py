@@ -17,7 +17,8 @@ class PairedDifference:
     """The accuracy or the macro recall of the first classifier less that of the second, as fractions of 1.
 
     Attributes:
-        low, high: the confidence interval; it excludes 0 exactly where `p` is below 1 - level.
+        low, high: the confidence interval. Of a single comparison it excludes 0 exactly where `p` is below 1 - level;
+            corrected by `correct`, exactly where `p` is below ALPHA.
         p: the two-sided p-value of the hypothesis that there is no difference.
     """
 
@@ -31,9 +32,9 @@ def accuracy_difference(only_first: int, only_second: int, n: int, level: float 
     """Compare two classifiers on the same `n` tweets.
 
     The p-value is the larger of the mid-p McNemar test's (Fagerland, Lydersen & Laake 2013) and the score test's. The
-    interval is the score interval of Tango (1998), extended to 0 where the test is not significant at this level:
-    neither test alone agrees with Tango's interval at all levels. Without a discordant tweet the interval says how far
-    apart the two may still be.
+    interval is the score interval of Tango (1998), extended to 0 where the test is not significant at this level: the
+    mid-p test alone does not always agree with it. Without a discordant tweet the interval says how far apart the two
+    may still be.
 
     Args:
         only_first: how many tweets only the first classifier has right.

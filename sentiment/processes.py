@@ -5,7 +5,7 @@ import time
 
 
 def available_cores() -> int:
-    """Cores that Slurm or a container grants to this process; all cores if the system does not report them."""
+    """Cores in the CPU affinity of this process, as Slurm sets it; all cores if the system does not report it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

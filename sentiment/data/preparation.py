@@ -96,7 +96,7 @@ class Preparation:
         self._forms = TweetForms(run_tokenizer=self._tokenizer)
         self._part_names = (*PARTS, *source.tests)
         # Holds the external test sets and, if extra training tables are read or the parts are given, validation and
-        # test: within one table, a split by hash separates authors and copies by itself.
+        # test. Within one table, the split by hash keeps an author's tweets and equal normalised texts together.
         self._held_out = HeldOutTweets(self._forms)
         self._withheld: set[int] = set()
         # Labels of the tweets seen so far, by key: one dict per external test set, and one (None) for all other files.

@@ -214,7 +214,7 @@ class OpenedSource:
 def open_source(config: DataConfig, results: Results) -> OpenedSource:
     """Open the files of a configuration; configured test sets are added to the source's own, or override them.
 
-    Hashes files on disk; reads no rows and downloads nothing.
+    Hashes files on disk, and recognises their format; returns no rows and downloads nothing.
 
     Raises:
         DataError: names a file that cannot be used.
@@ -277,7 +277,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
     """Open and hash a table on disk; the format of Sentiment140 is recognised, whose columns and labels are known.
 
     Args:
-        labels: the labels of each class; None reads no labels.
+        labels: the labels of each class; None reads no labels, except in the format of Sentiment140.
         field: the configuration section of the columns and labels, for messages.
     """
     if not path.exists():
@@ -340,6 +340,7 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
     main = open_file(named_path(table.path), table.columns, labels, field)
+    # The whole data set at another path keeps its name, so that its card gives licence and citation.
     is_complete = main.format == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if is_complete else TABLE, main)
 

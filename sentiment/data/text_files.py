@@ -195,7 +195,7 @@ def _encloses_rows(lines: list[str], is_like_a_row: "_RowDetector", is_first: bo
     """
     opening, *inner, closing = lines
     inner = [line for line in inner if line.strip()]
-    # The names of columns do not look like their values.
+    # The first record may be the header, whose names do not look like values: only its fields are counted.
     if not is_like_a_row(opening, count_only=is_first) or not is_like_a_row(closing):
         return False
     return 2 * sum(map(is_like_a_row, inner)) >= len(inner)

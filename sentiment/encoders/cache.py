@@ -289,7 +289,7 @@ class VectorCache:
 
 
 def _stored_type(layer: str) -> np.dtype[Any]:
-    """The type of the stored numbers; float16 has a relative error of 2e-4 and needs half the bytes."""
+    """The type of the stored numbers; float16 has a relative error of at most 5e-4 and needs half the bytes."""
     return np.dtype(np.float32 if layer == BY_TYPE else np.float16)
 
 

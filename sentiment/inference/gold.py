@@ -1,4 +1,4 @@
-"""Gold tables: labelled tweets on which added predictors are compared, where no run was tested on them.
+"""Gold tables: labelled tweets on which added predictors are compared; they need not be the tweets of a run.
 
 Does not import torch.
 """

@@ -163,7 +163,7 @@ def evaluate_on_file(
 
 
 def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress: Progress) -> _Sample:
-    """The tweets of a file that may be scored, with the predictions of all models; duplicates are all counted."""
+    """The tweets of a file that may be scored, with the predictions of all models; repeated tweets are each scored."""
     file = open_source(table, run.results).main
     counter = RowCounter()
     labelled = [*labelled_rows(file, counter, progress)]
@@ -274,11 +274,11 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
         return [f"fewer than {FEWEST_TO_CHOOSE_BY} tweets are too few to choose a model by; 200 are often enough"]
     judgement, recommended, used, matching = decision
     number = len(judgement.comparisons)
-    family = f"corrected for the {number} comparisons with the run's other models"
+    family = f"p-values are corrected for the {number} comparisons with the run's other models"
     lines = ["", f"best here    {PREDICTORS[judgement.best]} ({family})"]
     lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]
     if used.kind == recommended:
-        lines.append(f"use here     {PREDICTORS[used.kind]}: these tweets and the validation tweets, weighed together")
+        lines.append(f"use here     {PREDICTORS[used.kind]}: highest expected score by these and the validation tweets")
     if matching:
         remark = "" if used.threshold == matching.threshold else "; the gain is not significant, so it is not used"
         lines.append(f"threshold    {matching.threshold:g} predicts the shares of the labels{remark}")

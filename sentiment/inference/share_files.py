@@ -207,7 +207,7 @@ def show_counted(model: TextModel, probabilities: Probabilities) -> None:
 def show_shares(shares: pd.DataFrame) -> None:
     """Print the estimates of `estimate_shares` in percent; groups with too few labels are only named."""
     columns = ["labels", "counted", "labels alone", "together", "worth"]
-    table = number_table("share in %, 95 %", columns, no_wrap=True)
+    table = number_table("share in % (95 % interval)", columns, no_wrap=True)
     too_small = []
     for group, table_of_group in shares.reset_index().groupby("group", sort=False):
         rows = table_of_group.to_dict("records")
@@ -240,7 +240,7 @@ def write_shares(shares: pd.DataFrame, folder: Path, about: Mapping[str, Any]) -
     """Write the estimates as shares.csv, shares.json and shares.svg; returns their paths.
 
     Args:
-        about: further entries of the JSON file: file, model and sheet.
+        about: further entries of the JSON file: file, model, predictor and sheet.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"shares.{ending}" for ending in ("csv", "json", "svg")]

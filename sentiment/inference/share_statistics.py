@@ -7,7 +7,7 @@ the more precise, the better the predictions. Its intervals are too narrow for r
 Here the predictions are first recalibrated on the labels, and the interval is Wilson's (1927) with the effective sample
 size, called `worth`: the number of labels that alone would give an interval as narrow.
 
-All sums run over the first axis of an array, and the classes are on the last one.
+The tweets are on the first axis of an array, and the classes on the last one.
 """
 
 from collections.abc import Sequence
@@ -117,6 +117,7 @@ def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tw
     errors = outcomes - predicted
     shares = np.clip(mean_predicted + errors.mean(axis=0), 0, 1)
     shares = shares / shares.sum(axis=-1, keepdims=True)
+    # The variance as in the adjusted R squared with one predictor, the log-odds.
     error_variance = errors.var(axis=0) * (n - 1) / (n - 2)
     variance = np.maximum(outcomes.var(axis=0), _SMALLEST)
     # The share of the labels' variance that the predictions explain; few labels of a class overestimate it.

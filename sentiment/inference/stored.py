@@ -230,7 +230,7 @@ def open_stored(path: Path, results: Path | None = None) -> StoredRun:
     """A completed run in its directory, or the models in a file that `sentiment export` wrote.
 
     Args:
-        results: the results folder with its encoder; None: the one that the run is in, else `results`.
+        results: the results folder with its encoder; None: that of the run, for an exported file `./results`.
 
     Raises:
         SentimentError: there is nothing at the path, it is neither of the two, or it is damaged.

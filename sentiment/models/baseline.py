@@ -187,7 +187,7 @@ class LinearModel:
     intercepts: npt.NDArray[np.float64]  # (regressions,)
 
     def classify(self, rows: TokenRows) -> Predictions:
-        """A text is usable if one of its words is a feature, or rated by the lexicon.
+        """A text is usable if one of its words is a feature, a negation, or rated by the lexicon.
 
         Otherwise only pieces of words are known, which say little: nearly every string has some.
         """
@@ -284,7 +284,7 @@ _DEFAULT_C = 1.0
 class TextsInMemory(TokenRows):
     """Labelled texts without a corpus on disk; see `Corpus` for the attributes.
 
-    All are training texts, unless they are too many for cross-validation: then every tenth is a validation text.
+    All are training texts if they are fewer than 20,000; otherwise every tenth is a validation text.
     """
 
     labels: npt.NDArray[np.int8]
@@ -304,9 +304,9 @@ LabelledRows = Corpus | TextsInMemory
 def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
     """Fit the linear baseline of a corpus on its training split only; deterministic.
 
-    With few tweets its penalty is chosen by cross-validation on the training split, because a few hundred validation
-    tweets are too few to choose between penalties; otherwise on the validation split. Sample weights are used both for
-    fitting and for scoring.
+    With fewer than 20,000 training tweets its penalty is chosen by cross-validation on them, because a few hundred
+    validation tweets are too few to choose between penalties; with fewer than 200,000, on the validation split; with
+    more it is fixed. Sample weights are used both for fitting and for scoring.
 
     Returns:
         The model; and its settings for the run's record: its penalty, how that was chosen, and its n-grams.

@@ -1,13 +1,13 @@
 """Common interface of all models: they classify texts, are calibrated and answer the check list. Loads no torch.
 
 Calibration (Guo et al. 2017): the logarithms of a model's probabilities are divided by a temperature that is fitted on
-the validation tweets, and normalised again. The most probable class stays the same. The model `both` is
-the mean of two calibrated probabilities, calibrated again with a temperature of its own. That temperature is below 1:
-where two calibrated models agree, they are right more often than the mean of their probabilities says. The accuracy of
-`both` on VADER's tweets is 95.5 % (five folds, two seeds), that of the mean of raw probabilities 94.9 %.
+the validation tweets, and normalised again. The most probable class stays the same. The model `both` is the mean of two
+calibrated probabilities, calibrated again with a temperature of its own. That temperature is usually below 1: where two
+calibrated models agree, they are correct more often than the mean of their probabilities says. The accuracy of `both`
+on VADER's tweets is 95.5 % (five folds, two seeds), that of the mean of raw probabilities 94.9 %.
 
-The check list: short, unambiguous sentences, grouped by the capability that they test, as in CheckList (Ribeiro et al.
-2020). Its results are reported; they choose no model.
+The check list: short sentences with a label that few people dispute, grouped by the capability that they test, as in
+CheckList (Ribeiro et al. 2020). Its results are reported; they choose no model.
 """
 
 import csv

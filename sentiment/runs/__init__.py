@@ -1,4 +1,5 @@
 """Runs on disk: names, records, states, attempts, the rungs of a search, and the code that computed them.
 
-Reading any of it loads neither torch nor NumPy, so that `status` and `--help` answer at once on a login node.
+Records and states are read without torch and NumPy, so that `status` and `--help` answer at once on a login node;
+`predictions` and `recommendation` load NumPy.
 """

@@ -9,7 +9,7 @@ from sentiment.paired import PairedCounts
 # The probability with which the smallest difference is shown.
 POWER = 0.8
 
-# The average over the estimated variance is taken over so many of its quantiles.
+# The power is averaged over this many quantiles of the estimated variance.
 _QUANTILES = 400
 # Assumptions before the first run: the standard deviation of a score between seeds on a few thousand tweets, and the
 # share of tweets that only one of two models has right.
@@ -23,11 +23,11 @@ def smallest_difference(
 ) -> float | None:
     """The difference that is significant with probability `POWER`, as a fraction of 1.
 
-    The test is that of the report (Cochran & Cox 1950), with the variance between seeds estimated anew.
+    The test is that of the report (Cochran & Cox 1950), which estimates the variance between seeds.
 
     Args:
-        seed_variance: the variance of the difference that is due to seeds, measured on as many tweets: of each
-            classifier that has several seeds, the variance between them over their number.
+        seed_variance: the variance of the difference that is due to seeds, measured on that many tweets: the sum, over
+            the classifiers that have several seeds, of the variance between seeds divided by their number.
         degrees_of_freedom: of that variance.
         disagreement: the share of tweets that only one of the two models has right.
         tweets: the number of tweets that are tested.

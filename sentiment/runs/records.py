@@ -377,8 +377,8 @@ class Result(FileRecord):
         class_shares: the share of each class among the training tweets; the most frequent one is always predicted by
             the predictor `majority`, whose probabilities they are.
         recommended: the model that predicts, see `sentiment.runs.recommendation`.
-        temperatures: the divisor of each model's log-odds, fitted on the validation part; all metrics are of these
-            calibrated probabilities.
+        temperatures: the divisor of the logarithms of each model's probabilities, fitted on the validation part; all
+            metrics are of these calibrated probabilities.
         only_label: the index of the class, if the network predicts the same one for every validation tweet: it has
             learned nothing.
         check_list: scores of each predictor that reads texts, by capability; empty for tweets that are not English. No

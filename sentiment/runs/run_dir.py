@@ -135,7 +135,9 @@ _ATTEMPT_PREFIX = ".attempt-"
 
 @dataclass(frozen=True)
 class Results:
-    """The folder of all results. Only files that a user names (`export`, `--out`, `--sheet`) are written elsewhere.
+    """The folder of all results.
+
+    Only what a user asks for is written elsewhere: `export`, `--out`, `--sheet`, and `shares` of the command `share`.
 
     Attributes:
         tables: texts and labels that were passed to `SentimentClassifier.fit`.
@@ -176,7 +178,7 @@ class Results:
         return shlex.join(["sentiment", *words, *self.options])
 
     def corpus_dir(self, fingerprint: str) -> Path:
-        """The folder of a prepared corpus: `tweets.parquet` (row, id, part, label, text, tokens) and others."""
+        """The folder of a prepared corpus: `tweets.parquet` (id, part, label, text) and others."""
         return self.corpora / fingerprint[:16]
 
     def corpus_lock(self, fingerprint: str) -> Path:

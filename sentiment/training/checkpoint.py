@@ -1,4 +1,4 @@
-"""Files written during training: checkpoints and the metric log, without any times.
+"""Files written during training: checkpoints, and the metric log, which holds no times.
 
 A kill at any moment leaves a valid checkpoint, and an invalid one is detected when it is read. The metric log is in
 each checkpoint as well, so that two runs can be compared byte for byte, whatever happened to them.

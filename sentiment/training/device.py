@@ -49,7 +49,7 @@ def make_reproducible(threads: int, seed: int) -> None:
 
 @contextmanager
 def unchanged_modes() -> Iterator[None]:
-    """Restore the settings that `make_reproducible` changes on exit, since the caller may be another program."""
+    """On exit, restore the settings of torch that `make_reproducible` changes: the caller may be another program."""
     mode = torch.get_deterministic_debug_mode()
     fills_memory = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     threads = torch.get_num_threads()

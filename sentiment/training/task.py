@@ -20,7 +20,7 @@ _OVERFIT_GAP = 0.05
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float) -> Overfit:
-    """Judge whether training accuracy exceeds validation accuracy by more than 5 points; fractions."""
+    """Judge whether training accuracy exceeds validation accuracy, both fractions of 1, by over 5 points."""
     gap = train_accuracy - validation_accuracy
     return Overfit(
         overfits=gap > _OVERFIT_GAP,
