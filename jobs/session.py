@@ -411,6 +411,7 @@ def _report_local_result(grid: LockedGrid, runner: LocalRunner) -> int:
         return EXIT_UNFINISHED
     (grid.jobs,) = read_jobs(grid.results, [grid.plan.name])
     rows = [row for row in grid.read_state().rows if row.run_id in runner.run_ids]
+    built = True
     if any(row.state not in (CANCELLED, PLANNED) for row in rows):  # the command has trained something
         log = grid.results.slurm / grid.plan.name / "report.log"
         with open(log, "wb") as output:
@@ -420,7 +421,8 @@ def _report_local_result(grid: LockedGrid, runner: LocalRunner) -> int:
         grid.say(f"to retry what failed: `{grid.results.command('rerun', grid.plan.name, '--local')}`")
     if any(row.state == CANCELLED for row in rows):
         return EXIT_UNFINISHED
-    return EXIT_FAILED if any(policy.resume_command(row) for row in rows) else 0
+    has_failed = not built or any(policy.resume_command(row) for row in rows)
+    return EXIT_FAILED if has_failed else 0
 
 
 def build_report(results: Results, stop_requested: Callable[[], object], output: IO[bytes] | None) -> bool:

@@ -31,7 +31,7 @@ def report(
         typer.Option("--verify", help="Check the written report: records, digests, all numbers; 1 if any differs."),
     ] = False,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="With --verify: train the recommended run again and compare its digests.")
+        bool, typer.Option("--retrain", help="Also train the recommended run again and compare its digests.")
     ] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -45,7 +45,7 @@ def report(
 
     folder = out or Results(results).report
     arguments = (Results(results), grids or [], folder, title or TITLE)
-    if verify:
+    if verify or retrain:
         _verify(*arguments, retrain)
         return
     with ProgressBar() as bar:
@@ -80,8 +80,11 @@ def _verify(results: "Results", grids: list[str], folder: Path, title: str, retr
 
     with ProgressBar() as bar:
         findings, complaints = verify_report(results, grids, folder, title, bar.progress)
-    if retrains and findings.recommended and not complaints:
-        complaints = retrain(findings.recommended.run, results)
+    if retrains and not complaints:
+        if findings.recommended:
+            complaints = retrain(findings.recommended.run, results)
+        else:
+            complaints = ["no run is recommended, so none was trained again"]
     for complaint in complaints:
         echo(f"not verified: {complaint}")
     if complaints:
