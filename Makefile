@@ -9,7 +9,7 @@ BENCH   ?= data training report
 USER_VARIABLES := RUN RESULTS DATA SET GRID DRY_RUN LOCAL PYTEST BENCH
 $(foreach name,$(USER_VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(USER_VARIABLES)
-# Makes the shell's arguments from the words of SET, each as an option `--set`.
+# Turns each word of SET into an option `--set WORD`.
 parse_set = set -f; set --; for change in $$SET; do set -- "$$@" --set "$$change"; done;
 
 # A misspelt variable would be ignored, so it is an error.
@@ -39,7 +39,7 @@ help: ## list the targets
 	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
 	@echo 'In scripts call $(BIN)/sentiment: make ends with 2 after any failure'
 
-setup: .venv/installed ## create .venv and install everything that is needed
+setup: .venv/installed ## create .venv and install all packages
 	@$(ACTIVATE_HINT)
 
 run: .venv/installed ## train RUN on this machine and print the result
@@ -53,7 +53,7 @@ submit-rnn: GRID = rnn
 submit-sweep: GRID = random_sweep
 submit-attention: GRID = attention
 submit-elmo: GRID = elmo
-submit: ## submit the grids GRID to Slurm; DRY_RUN=1 only previews
+submit: ## submit GRID (or smoke) to Slurm; DRY_RUN=1 only previews
 submit-rnn: ## cells, directions, depths and widths
 submit-sweep: ## random search: size, dropout, clipping, learning rate
 submit-attention: ## self-attention or other poolings
@@ -77,7 +77,7 @@ report: .venv/installed ## report on all grids or GRID, in RESULTS/report
 doctor: .venv/installed ## check this site: Slurm, GPUs and cores, disk
 	@$(BIN)/sentiment doctor --results "$$RESULTS"
 
-test: .venv/installed-dev ## run all tests but the long ones: some minutes
+test: .venv/installed-dev ## run all tests but the long ones (some minutes)
 	@set -f; $(BIN)/python -m pytest -n auto -m "not more" $$PYTEST
 
 test-fast: .venv/installed-dev ## run only the fast tests
@@ -98,7 +98,7 @@ check: .venv/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/installed-dev ## run the benchmarks BENCH against baselines
+bench: .venv/installed-dev ## time BENCH against reference implementations
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay

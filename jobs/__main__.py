@@ -66,7 +66,7 @@ def submit(
     cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Submit the runs of a grid that are neither completed nor queued.
+    """Submit the runs of a grid that are neither completed, pruned, held nor queued.
 
     Returns as soon as Slurm has accepted them. Runs use a snapshot of the current code; if one of them is partially
     trained, they keep the grid's earlier snapshot, unless --new-code is given.
@@ -104,8 +104,8 @@ def status(
     """Show the state of runs, or the log of one run.
 
     Runs of `sentiment train` are shown as the grid `single`. Exit codes: 3 while any run is pending, running or
-    UNKNOWN; else 1 if any failed, is held or was cancelled; else 3 if any is not submitted; 0 if all are completed or
-    pruned.
+    UNKNOWN; else 1 if any run or final job failed, any run is held or was cancelled, or a file is damaged; else 3 if
+    any run is not submitted; 0 if all are completed or pruned. Runs of `single` count only where there are no grids.
 
     --log --watch follows the log until the run ends. It exits with 0 if the run is completed, else with 1.
     """

@@ -93,7 +93,10 @@ def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | Non
 
 
 def copies_on_node(resources: Resources, partitions: Sequence[Partition]) -> int:
-    """Return how many of these tasks fit on the smallest node, if the site gives each a whole node; else 1."""
+    """Return how many of these tasks fit on any node, if the site gives each a whole node; else 1.
+
+    It is a lower bound: the least cores, GPUs and memory of all nodes of the partitions, also of different ones.
+    """
     used = partitions_of(resources, partitions)
     nodes = [nodes for partition in used for nodes in partition.nodes]
     if not nodes or not (resources.sbatch.get("exclusive") or any(partition.gives_whole_nodes for partition in used)):

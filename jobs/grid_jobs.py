@@ -340,7 +340,7 @@ class GridJobs:
 
 
 class QueueOwner(Record):
-    """`results/slurm/owner.json`, written when something is submitted for the first time."""
+    """`results/slurm/owner.json`, written when a grid's jobs are first submitted, repaired or cancelled."""
 
     user: str
     cluster: str
@@ -361,7 +361,7 @@ class QueueOwner(Record):
 
 
 def insist_on_ownership(results: Results) -> None:
-    """Record the first user and cluster that submit or cancel something as the owner of a results folder.
+    """Record the first user and cluster that submit, repair or cancel jobs as the owner of a results folder.
 
     Raises:
         UsageError: for any other user or cluster.

@@ -75,7 +75,7 @@ def request_runs(
 def earlier_code(results: Results, rows: Sequence[RunStatus], jobs: GridJobs, resubmit: bool) -> str | None:
     """The id of the code snapshot that some runs keep; None if they get the current code.
 
-    They keep the snapshot of their last submission if it is intact and they are resubmitted, or if one of them has
+    If the snapshot of their last submission is intact, they keep it when they are resubmitted or when one of them has
     saved steps.
     """
     folders = jobs.by_submission(row.run_id for row in rows)
@@ -184,7 +184,7 @@ class SubmittedChain:
     """The outcome of submitting dependent jobs.
 
     Attributes:
-        refused: training arrays and a final job that Slurm refused without harm to the others, each with its error.
+        refused: training arrays and a final job whose refusal did not affect the other jobs, each with its error.
         not_cancelled: why jobs that these jobs replace could not be cancelled, if any could not.
     """
 
@@ -202,11 +202,13 @@ class SubmittedChain:
 def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], existing: GridJobs) -> SubmittedChain:
     """Record and submit jobs in order, with their dependencies.
 
-    A refused training array does not keep the others from being submitted, nor does a refused final job; if any other
-    job is refused, or all training arrays are, nothing is submitted. Of earlier submissions, final jobs and arrays of
-    later rungs that new ones replace are cancelled, and so are jobs of these runs that can never start.
+    A refused training array of the first rung does not keep the others from being submitted, nor does a refused final
+    job. If any other job is refused, or all training arrays are, nothing is submitted; so also if Slurm's queue is full
+    or Slurm does not answer. Of earlier submissions, final jobs and arrays of later rungs that new ones replace are
+    cancelled, and so are jobs of these runs that can never start.
 
     Raises:
+        UnansweredError: nothing was submitted, except possibly the job about which Slurm did not answer.
         SlurmError: nothing was submitted.
     """
     names = existing.active_names

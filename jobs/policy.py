@@ -32,8 +32,8 @@ line | directory and queue | state | `submit` | `rerun` | `cancel` | a worker ta
 The first line that fits decides. Lines 6 to 10 do not apply to a trial at the end of its rung. *A process trains the
 run*: a process of a queued job, or one outside Slurm, holds its lock. *As it failed*: FAILED, or OUT_OF_MEMORY if its
 process was killed. *As it ended*: FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (no record of how) ... *If begun*:
-the run was started since its last submission and did not end on its own: it was killed, or ran out of memory, time or
-disk; `attempts_without_progress` limits such retries in a row. *If named*: by `--only` or by the run's id.
+the run was started since its last submission and was killed, or ran out of memory, time or disk;
+`attempts_without_progress` limits such retries in a row. *If named*: by `--only` or by the run's id.
 """
 
 from collections.abc import Callable, Collection, Iterable, Set
@@ -77,7 +77,7 @@ CAUSES = {
     "cancelled": {CANCELLED},
     "pruned": {PRUNED},
 }
-"""The states that each cause of `rerun --only` selects; cancelled and pruned are never selected by default."""
+"""The states that each cause of `rerun --only` selects; without it, only ids select cancelled and pruned runs."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def end(run: Verdict) -> Action:
 
 
 def resume_command(run: Verdict) -> str:
-    """The command that resumes an inactive run; empty if the run is active, completed or pruned."""
+    """The command that resumes an inactive run; empty if the run is active, UNKNOWN, completed or pruned."""
     if may_go_on(run) or run.state in (COMPLETED, PRUNED):
         return ""
     return "rerun" if rerun(run) else "submit"

@@ -44,7 +44,7 @@ from sentiment.runs.state import (
 )
 
 DEFAULT_WIDTH = 80
-# In grids with more rows than this, completed and pending runs are only counted.
+# In grids with more rows than this, runs in one of `_HIDDEN_STATES` are only counted.
 _MOST_ROWS = 60
 _POLL_SECONDS = 2.0
 _SHORTEST_RUN_COLUMN = 20

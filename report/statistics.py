@@ -237,7 +237,7 @@ Pair = tuple[Side, Side, SeedVariance | None]
 
 
 def compare(pairs: Iterable[Pair], hypotheses: int = 0, limit: float | None = 1.0) -> list[Difference]:
-    """Test the difference first - second of each pair for new seeds and new tweets; all claims of the report use it.
+    """Test the difference first - second of each pair for new seeds and new tweets.
 
     Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is that between
     seeds plus that over tweets, less their interaction, which both contain. The variance between seeds is the pooled

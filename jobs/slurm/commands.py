@@ -1,9 +1,10 @@
-"""Wrappers for squeue, scontrol, scancel, sbatch and sinfo, and an explanation of the site's settings.
+"""Wrappers for squeue, scontrol, scancel, sbatch and sinfo; readers of the site's settings.
 
 Incomplete output counts as no answer: if it were taken for an empty queue, pending jobs would be submitted twice.
 
-All functions raise a SlurmError if Slurm refuses, a NoSlurmError if there is no Slurm on this machine, and an
-UnansweredError if slurmctld does not respond or it is not known whether it received the request.
+All functions raise a NoSlurmError if there is no Slurm on this machine. Functions that change the queue raise a
+SlurmError if Slurm refuses, and an UnansweredError if it is not known whether slurmctld received the request. Functions
+that read raise an UnansweredError if slurmctld does not respond or refuses.
 """
 
 import math
@@ -27,7 +28,8 @@ _RESTART_SECONDS = 15.0
 _UNREACHABLE = re.compile(r"contact|connect|unexpected message|timed out|zero bytes|endpoint", re.IGNORECASE)
 _POLL_SECONDS = 0.5
 
-# Variables of a user's shell or of a surrounding job that change what Slurm's commands print, or that jobs inherit.
+# Variables of a user's shell or of a surrounding job that change what Slurm's commands print, or would be inherited by
+# jobs.
 _REMOVED_PREFIXES = (
     *("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SACCT", "SCONTROL_", "SCANCEL_", "SINFO_"),
     *("PMI_", "PMIX_", "SUBMITIT_"),

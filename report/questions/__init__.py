@@ -1,1 +1,1 @@
-"""The questions of a study: each file holds the numbers, the sentence and the figure of one question."""
+"""The questions of a study: each file holds the numbers, sentences and figures of one or two questions."""
