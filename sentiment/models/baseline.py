@@ -284,7 +284,7 @@ _DEFAULT_C = 1.0
 class TextsInMemory(TokenRows):
     """Labelled texts without a corpus on disk; see `Corpus` for the attributes.
 
-    All are training texts if they are fewer than 20,000; otherwise every tenth is a validation text.
+    From 20,000 texts on every tenth is a validation text, from 200,000 on none is, since no penalty is searched.
     """
 
     labels: npt.NDArray[np.int8]
@@ -294,7 +294,7 @@ class TextsInMemory(TokenRows):
 
     def rows(self, part: Part) -> Rows:
         numbers = np.arange(self.size)
-        is_validation = (numbers % 10 == 0) & (self.size >= _FEW)
+        is_validation = (numbers % 10 == 0) & (_FEW <= self.size < _LARGE)
         return np.flatnonzero(is_validation == (part == "validation"))
 
 

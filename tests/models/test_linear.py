@@ -176,3 +176,12 @@ def test_a_handful_of_tweets_has_a_baseline(corpus: Corpus) -> None:
     model, settings = fitting.fit_linear_model(replace(corpus, parts=parts), silent)
     assert settings["C"] == 1.0
     assert np.isfinite(model.weights).all()
+
+
+@pytest.mark.parametrize(("size", "set_aside"), [(19_999, 0), (20_000, 2_000), (199_999, 20_000), (200_000, 0)])
+def test_texts_are_set_aside_only_if_they_choose_the_penalty(size: int, set_aside: int) -> None:
+    empty = np.empty(0, np.int64)
+    weights = np.empty(0, np.float32)
+    texts = fitting.TextsInMemory([], empty, np.zeros(size + 1, np.int64), empty.astype(np.int8), weights, 2, True)
+    assert len(texts.rows("validation")) == set_aside
+    assert len(texts.rows("train")) == size - set_aside
