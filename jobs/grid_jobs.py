@@ -64,7 +64,7 @@ class GridJobs:
 
     Attributes:
         queue: all jobs of the user in Slurm, and the grid's jobs on this machine. A job in the state UNKNOWN has not
-            ended, though Slurm's list lacks it.
+            ended, though squeue does not list it.
         queue_error: why Slurm's queue could not be read, in one line; empty if it was read.
     """
 
@@ -74,7 +74,7 @@ class GridJobs:
 
     @cached_property
     def tasks(self) -> dict[str, GridTask]:
-        """For each run id the task of its newest submission that the run was assigned to."""
+        """The task that each run, by its id, was assigned to in its newest submission."""
         return {run_id: tasks[-1] for run_id, tasks in self._assignments.items()}
 
     def by_submission(self, run_ids: Iterable[str]) -> dict[SubmissionDir, list[str]]:
@@ -254,7 +254,7 @@ class GridJobs:
 
     @cached_property
     def services(self) -> dict[KindName, SubmissionDir]:
-        """The newest job of each kind that trains no runs."""
+        """The newest job of each kind that trains no runs: preparation jobs and the final job."""
         folders = (folder for folder in self.submissions if not folder.submission.job_kind.trains_runs)
         return {folder.submission.kind: folder for folder in folders}
 
@@ -397,7 +397,7 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
 
 
 def _foreign_owner(results: Results) -> str:
-    """Why the queue cannot be read, if the jobs are those of another user or cluster; else empty."""
+    """Return why the queue cannot be read if the jobs belong to another user or cluster; else an empty text."""
     owner = read_record(results.slurm / "owner.json", QueueOwner)
     return owner.describe() if owner and owner != QueueOwner.here() else ""
 

@@ -1,9 +1,9 @@
 """The kinds of jobs of a grid, and the inputs that its runs need.
 
-There are training jobs, jobs that prepare inputs for several runs (services), and the final job. All run in this
-project's task process (`jobs.tasks`), the first two as job arrays: tasks stop at their time limit, requeue themselves,
-resume from their last save, and fail after repeated attempts without progress. The final job restarts from its
-beginning.
+There are training jobs, preparation jobs, which prepare inputs for several runs, and the final job, of kind `report`.
+All run in this project's task process (`jobs.tasks`), the first two as job arrays: tasks stop at their time limit,
+requeue themselves, resume from their last save, and fail after repeated attempts without progress. The final job
+restarts from its beginning.
 """
 
 import importlib

@@ -55,7 +55,7 @@ class LockedGrid:
 
     Attributes:
         runner: the local runner; None if jobs go to Slurm.
-        exit_code: of the command.
+        exit_code: the exit code of the command.
     """
 
     results: Results
@@ -207,7 +207,7 @@ class LockedGrid:
         return configs
 
     def _resubmit(self, state: GridState, rows: Sequence[RunStatus]) -> None:
-        """Resubmit runs with their code, and the later rungs unless the rungs of all these runs are ranked already."""
+        """Resubmit runs with their code; also submit jobs for later rungs, unless all these runs' rungs are ranked."""
         trials = state.current_trials() if any(not state.missed_ranking(row) for row in rows) else []
         configs = self.load_configs(dict.fromkeys(row.run_id for row in (*rows, *trials)))
         self._launch(state, rows, trials, configs, resubmit=True)

@@ -1,4 +1,4 @@
-"""Reads the state of all runs (submissions, run directories, one call of squeue), renders the table, shows logs."""
+"""Reads the state of all runs (submissions, run directories, squeue), renders the table, shows logs."""
 
 import contextlib
 import json
@@ -270,7 +270,8 @@ def _parts(results: Results, grid: GridStatus, every_row: bool, now: datetime) -
     for (state, reason), (run_id, *others) in by_reason.items():
         yield f"{run_id}{f' and {len(others)} more' if others else ''} {state}: {reason}"
     if len(shown) < len(grid.rows):
-        yield f"{len(grid.rows) - len(shown):,} more runs are completed, pruned or pending (--all shows them)"
+        number = len(grid.rows) - len(shown)
+        yield f"{number:,} more runs are completed, pruned, paused, pending or planned (--all)"
     commands = Counter(map(resume_command, grid.rows))
     for command, number in commands.items():
         if command and grid.name != SINGLE:

@@ -127,7 +127,7 @@ class SubmissionDir:
         return self.logs / f"{run_id}.log"
 
     def progress_file(self, task: int) -> Path:
-        """A record `Tries`: what a preparation task had saved, and how many time limits in a row it saved no more."""
+        """A record `Tries`: what a preparation task had saved, and how many time limits in a row added nothing."""
         return self.path / f"progress-{task}.json"
 
     def failure_file(self, task: int) -> Path:

@@ -28,7 +28,9 @@ def report(
     watch: Annotated[bool, typer.Option("--watch", help="Rewrite the report while runs are in progress.")] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Check the written report: records, digests, all numbers; 1 if any differs."),
+        typer.Option(
+            "--verify", help="Check the written report: records, digests, numbers; exits with 1 if any differs."
+        ),
     ] = False,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Also train the recommended run again and compare its digests.")

@@ -32,7 +32,7 @@ from sentiment.runs.state import PAUSED, PLANNED, RUNNING
 TITLE = "Which model classifies tweet sentiment best?"
 # The questions, in the order of the page.
 QUESTIONS: Sequence[Callable[[Findings], Question]] = (settings, overfitting, labels, attention, search, rungs)
-# The sections after the recommendation and the questions by title, in the order of the page.
+# The sections that follow the recommendation and the questions, by title, in the order of the page.
 SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
     "The models": leaderboard,
     "External test sets": external_test_sets,

@@ -67,7 +67,7 @@ def _changed_files(run: CompletedRun) -> Iterator[str]:
 
 
 def _changed_scores(run: CompletedRun) -> Iterator[str]:
-    """The scores in `result.json` that differ from those of the predictions; training tweets have none stored."""
+    """The scores in `result.json` that differ from those of the predictions; of training tweets none are stored."""
     for part in run.result.parts[1:]:
         try:
             predictions = read_part(run, part)

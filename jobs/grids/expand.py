@@ -142,7 +142,7 @@ def _key_without_seed(run: PlannedRun) -> str:
 
 # Give up after this many draws in a row that repeat earlier runs.
 _MOST_REPEATS = 1_000
-# The default fields of an encoder; they are no parameters, because naming an encoder implies them.
+# The default fields of an encoder; they do not count as parameters, because naming an encoder implies them.
 _ENCODER_DEFAULTS = dotted({"encoder": EncoderConfig().model_dump(mode="json", exclude={"model", "use"})})
 
 # Stands for the base configuration among the parameters; it sorts before all names of fields.

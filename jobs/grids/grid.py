@@ -27,7 +27,7 @@ class ExpandedGrid:
     """The plan of a grid, with the configurations of its runs.
 
     Attributes:
-        configs: those of the plan's runs, in their order.
+        configs: the configurations of the plan's runs, in their order.
         left_out: a line for each run of the base grid that was excluded, and why.
     """
 
@@ -37,7 +37,7 @@ class ExpandedGrid:
 
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check_inputs: bool = True) -> ExpandedGrid:
-    """Expand a grid file; nothing is written. Runs of a plan that is written keep their index, new ones are appended.
+    """Expand a grid file; nothing is written. Runs of a stored plan keep their index; new runs are appended.
 
     Args:
         overrides: such as `data.source=vader`, for all runs; each replaces a parameter's list of values.

@@ -129,7 +129,7 @@ _Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
 
 class EarlyTerminate(Section):
-    """Successive halving: at each band, which is a number of epochs, only the best `1/eta` of the trials continue.
+    """Successive halving: at each band, the epoch at which a rung ends, only the best `1/eta` of the trials continue.
 
     As in W&B an iteration is one logged value of the metric, here one epoch. Bands are at min_iter, min_iter * eta,
     min_iter * eta^2 and so on. W&B's other form, with `max_iter` and `s`, is not supported.
@@ -154,7 +154,7 @@ class EarlyTerminate(Section):
 
 
 class Metric(Section):
-    """The score that the best run is chosen by."""
+    """The score by which the best run is chosen."""
 
     name: str
     goal: Literal["maximize", "minimize"]
@@ -297,7 +297,7 @@ class SweepFile(Section):
 
 
 def read_sweep(path: Path) -> SweepFile:
-    """Read a grid file. Raises ConfigError that lists all errors, also values that W&B would read differently."""
+    """Read a grid file. Raises ConfigError that lists all errors, including values that W&B would read otherwise."""
     values = read_yaml(path)
     if not values.keys() & {"method", "parameters", "command"}:
         keys = shortened(", ".join(map(str, values))) or "nothing"

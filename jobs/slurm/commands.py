@@ -42,8 +42,9 @@ ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
     *("PREEMPTED", "REVOKED", "TIMEOUT"),
 }
-# Reasons for which a pending job never starts as it was requested, whatever becomes of other jobs.
+# The reason for which a pending job never starts because of the jobs that it depends on.
 _NEVER_SATISFIED = "DependencyNeverSatisfied"
+# Reasons for which a pending job never starts as it was requested, whatever becomes of other jobs.
 _TOO_LARGE = re.compile(
     r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|MaxMemPerLimit|(QOS|Assoc)Max\w+Per(Job|Node)(Limit)?"
 )

@@ -53,7 +53,7 @@ class Resources(Section):
         time_minutes: time limit of a task. A run that needs longer saves a checkpoint, is requeued and resumes.
         memory_gb: main memory of a task.
         gpu_type: as the site names it, such as `a100`, or `1g.10gb` for a slice of one.
-        parallelism: the largest number of tasks that run at a time (sbatch's `%N`).
+        parallelism: the largest number of tasks that run at a time (sbatch's `%N`); of `cache`, the number of tasks.
         tasks: number of array tasks among which all runs are divided, for many short runs. Each task trains unclaimed
             runs until its time limit is near, and is then requeued. None is one task for each `at_once` runs.
         at_once: how many runs share one task's cores and GPUs at the same time, for small models.
@@ -63,7 +63,7 @@ class Resources(Section):
         sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`. For a shard of a GPU set
             `gpus: 0` and `sbatch: {gres: shard:2}`; CPU-only jobs drop `gres`.
         attempts_without_progress: largest number of consecutive attempts of a run that start at the same step, or of
-            time limits that another job reaches without progress.
+            consecutive time limits that a preparation job reaches without progress.
         memory_factor, time_factor: factors for memory and time when a job is retried after OUT_OF_MEMORY or TIMEOUT.
     """
 
@@ -185,7 +185,7 @@ def read_cluster(path: Path) -> ClusterFile:
 
 @dataclass(frozen=True)
 class Nodes:
-    """Nodes of one partition that are equal."""
+    """Identical nodes of a partition."""
 
     count: int
     cores: int

@@ -95,7 +95,8 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, max_tries
     interrupted: it may be retried.
 
     Args:
-        max_tries: the most attempts in a row that may start at the same step; after them the run has failed.
+        max_tries: the most attempts in a row that may start at the same step (`attempts_without_progress`); then
+            the run has failed.
     """
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
     if run_dir.completed or read_progress(run_dir).has_paused(stop.epochs):

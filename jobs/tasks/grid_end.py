@@ -27,7 +27,7 @@ def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
 
 
 def submit_follow_up(ending: SubmissionDir, say: Say) -> Outcome | None:
-    """Submit follow-up jobs, if there are any. If Slurm refuses them, say why: the grid is finished.
+    """Submit follow-up jobs, if there are any. If Slurm refuses them, say why; the grid then counts as finished.
 
     Returns:
         None if the grid is finished; COMPLETED if another final job was submitted; LOOK_AGAIN if the queue is full,

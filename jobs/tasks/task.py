@@ -47,8 +47,8 @@ class StopWithParent(StopRequest):
 def main(arguments: list[str]) -> int:
     """Run the task whose number is in SLURM_ARRAY_TASK_ID; the exit code is a `jobs.tasks.attempt.Outcome`.
 
-    At the end the former signal handlers are restored: the sbatch script ignores the signals, so that a completed run
-    exits with 0 even if a signal comes while the interpreter shuts down.
+    At the end the former signal handlers are restored, which ignore the signals as the sbatch script does, so that
+    a completed run exits with 0 even if a signal comes while the interpreter shuts down.
     """
     option = arguments[1] if len(arguments) > 1 else ""
     value = arguments[2] if len(arguments) > 2 else ""

@@ -1,4 +1,4 @@
-"""The training task: it claims free runs one after another, and trains each, until none is left or its time runs out.
+"""The training task: it claims and trains unclaimed runs one after another, until none is left or its time runs out.
 
 The tasks of an array share its runs; a grid on this machine has one task. Each task first trains its assigned runs (one
 by default), then unclaimed ones. A run that a task has started stays with that task. The tasks of a later rung of a
@@ -238,7 +238,7 @@ class Worker:
             outcomes += self._collect(pool)
 
     def _is_closing(self, outcomes: list[Outcome]) -> bool:
-        """Whether the task starts no further run; why is added to `outcomes`. The first run is always started."""
+        """Whether the task starts no further run; adds the reason to `outcomes`. The first run is always started."""
         if not {Outcome.STOPPED, Outcome.OUT_OF_TIME}.isdisjoint(outcomes):
             return True
         if reason := self.stop.reason():

@@ -1,1 +1,1 @@
-"""What the runs show, as numbers and values; nothing here is put into words or drawn."""
+"""What the runs show, as numbers and values; sentences and figures are made elsewhere."""

@@ -21,7 +21,7 @@ class AddedPredictor:
         test: the test tweets with its predictions.
         validation: the same of validation tweets; None without any, as in cross-validated runs.
         above_baseline: its test score minus that of the linear baseline; None where they cannot be compared.
-        below_recommended: the test score of the recommended predictor minus its own.
+        below_recommended: the test score of the recommended predictor minus its own: positive if the latter is worse.
         is_chosen: whether it is no person, and more accurate than the recommended predictor on validation tweets.
     """
 

@@ -65,7 +65,7 @@ class Recommended:
 
     @property
     def cheapest(self) -> Configuration:
-        """The fastest to train of the recommended configuration and those that are not significantly worse."""
+        """The one with the least compute time of the recommended configuration and those not significantly worse."""
         return min([self.configuration, *self.not_worse], key=cost_per_run)
 
     @property

@@ -1,4 +1,4 @@
-"""Which test tweets each predictor has right, joined by the tweets' ids; builds both sides of comparisons."""
+"""Which test tweets each predictor classifies correctly, joined by tweet ids; builds both sides of comparisons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -71,13 +71,14 @@ class TweetIndex:
 
 
 def _labelled(tweets: TweetIds, labels: Labels) -> TweetIds:
-    """Ids of labelled tweets. Products overflow, but different keys have different ones, since the factor is odd."""
+    """Ids of labelled tweets. Products overflow, but different keys keep different products, since the factor is
+    odd; that two ids collide because a label is added is improbable."""
     return tweets * _LABELS + labels
 
 
 @dataclass(frozen=True)
 class Correctness:
-    """Which test tweets the models of a run, or an added predictor, have right.
+    """Which test tweets the models of a run, or an added predictor, classify correctly.
 
     Attributes:
         correct: by the kind of the predictor; that of a run's network comes first.

@@ -1,4 +1,4 @@
-"""All results of the analysis: recommendation, comparisons, and the page's data of single tweets and epochs."""
+"""All results of the analysis: recommendation, comparisons, and the page's data by tweet and by epoch."""
 
 import base64
 import json
@@ -102,7 +102,7 @@ def _best_run(dataset: Dataset, recommended: Recommended, study: Study) -> BestR
 
 # The fewest runs whose common mistake suggests that the label is wrong.
 _ENOUGH_RUNS = 4
-# Runs disagree on a tweet if between this share of them and its complement are right.
+# Runs disagree on a tweet if the share of them that is right lies between this value and its complement.
 _DISPUTED = 0.35
 # Negation as it is typed, with and without apostrophe.
 _NEGATION = re.compile(

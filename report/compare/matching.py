@@ -16,7 +16,7 @@ from sentiment.runs.records import MetricsByPart, PredictorKind, Record, Result
 R = TypeVar("R", bound=Record)
 Runs = list[CompletedRun]
 
-# Settings that choose the test tweets or the random seed, and are no properties of the model.
+# Settings that choose the test tweets or the random seed, and are not properties of the model.
 _NOT_COMPARED = {"seed", "data.folds", "data.fold"}
 # The settings that have no effect in a run without ELMo, or without another encoder; `model` says that there is none.
 _OF_ELMO = tuple(f"elmo.{name}" for name in ElmoConfig.model_fields if name != "model")

@@ -1,4 +1,4 @@
-"""Which runs overfit; does self-attention learn faster and overfit more; and what does it look at."""
+"""Which runs overfit? Does self-attention learn faster and overfit more? What does it look at?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

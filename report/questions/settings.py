@@ -209,7 +209,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
 
     Everything is estimated from these runs alone, and corrected for these alone: for all pairs of values of all
     settings. Settings that never vary alone, as those of several base files, are compared together, as one setting.
-    The number of labelled tweets is a setting of `report.questions.labels`.
+    The number of labelled tweets is treated in `report.questions.labels`.
     """
     runs = comparable(runs)
     names = [name for name in varying(runs) if name != TRAIN_ROWS]

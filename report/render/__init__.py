@@ -1,1 +1,1 @@
-"""From blocks to Markdown, HTML and charts; knows nothing of runs."""
+"""Renders blocks as Markdown, HTML and charts; it does not know about runs."""

@@ -210,7 +210,7 @@ class ValueAxis:
 
     Attributes:
         reference: position of the dashed vertical reference line, as a share.
-        ceiling: position of a solid vertical line, the agreement of human annotators, as a share.
+        ceiling: position of a solid vertical line, the mean score of human annotators, as a share.
         is_half: whether the figure has half the page's width.
     """
 

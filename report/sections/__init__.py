@@ -1,1 +1,1 @@
-"""Sections of the report: findings become sentences, figures and tables. No file is read here, nothing changed."""
+"""Sections of the report: they turn findings into sentences, figures and tables. They read and change no file."""
