@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _WATCH_SECONDS = 15.0
 
 CLUSTER = CONFIGS / "cluster.yaml"
-NO_GRIDS = "{results}: no grid has been submitted with this results folder; submit one, or pass --results DIR"
+NO_GRIDS = "{results}: no grid has been submitted in this results folder; submit one, or pass --results DIR"
 
 
 def _open(results: Path) -> "Results":
@@ -242,7 +242,7 @@ def sync(
 def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> None:
     """Check whether grids can run here: Slurm's configuration, GPUs and cores, disk space.
 
-    Exits with 1 if something, such as a partition that does not exist, prevents any grid from running.
+    Exits with 1 if something, such as a partition that does not exist, prevents a grid from running.
     """
     from jobs.doctor import examine, render
 

@@ -27,7 +27,7 @@ Values = npt.NDArray[np.float64]
 # A variance component and its degrees of freedom.
 Component = tuple[float, float]
 _FLOATING_POINT_TOLERANCE = 1e-12
-# The seeds of a configuration spread more than those of others if the p-value of the F test is below this.
+# A configuration's variance between seeds counts as larger than that of others if the p of the F test is below this.
 _SPREADS_MORE = 0.25
 
 
@@ -51,8 +51,8 @@ class Difference(Estimate):
         components: the components of its variance, of which that over tweets is the last.
         limit: the largest possible absolute value: 1 for shares, None for values without a bound.
         level: the confidence level of the interval.
-        of_these_models: whether it compares only these trained models: nothing is known of other seeds.
-        counts: for two classifiers without seeds: the tweets that only one has right; of each class for macro recall.
+        of_these_models: whether it is conditional on the trained models: nothing is known of other seeds.
+        counts: for two classifiers without seeds: the tweets that only one gets right; by class for macro recall.
     """
 
     p: float | None = None
@@ -151,7 +151,7 @@ def kappa(first: Labels, second: Labels) -> float:
 def paired(first: Flags, second: Flags, classes: Labels | None = None) -> Difference:
     """The difference of two classifiers without seeds, see `sentiment.paired`.
 
-    `first` and `second` say which tweets each classifier has right; `classes` is as in `Side`.
+    `first` and `second` say which tweets each classifier gets right; `classes` is as in `Side`.
     """
     only_first = by_class(first & ~second, classes)
     only_second = by_class(second & ~first, classes)

@@ -148,7 +148,7 @@ class Dataset:
 
     @cached_property
     def candidates(self) -> list[Configuration]:
-        """The configurations that one is recommended of: the eligible ones with several seeds, if there are any.
+        """The configurations of which one is recommended: the eligible ones with several seeds, if there are any.
 
         The score of a single seed may be luck, most of all that of the best of many in a search.
         """

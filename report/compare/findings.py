@@ -40,7 +40,7 @@ class Findings:
 
     Attributes:
         datasets: the largest first; the recommendation is for that one.
-        answers: which test tweets each run and its baseline have right.
+        answers: which test tweets each run and its baseline classify correctly.
         tweet_answers: `pack_answers` of the first data set.
         curves: `packed_curves` of all runs, of each fold by itself.
         counts: `read_counts` by the fingerprint of a corpus.

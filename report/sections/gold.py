@@ -119,7 +119,7 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Tab
 
 
 def _disagreements(gold: GoldTable) -> Table | None:
-    """The tweets with different answers, those first that about half of the predictors have right; None without any."""
+    """The tweets with different answers, those first that about half of the predictors get right; None without any."""
     labels = gold.predictions.labels
     shown = gold.added_predictors[:_MAX_ANSWERS]
     names = [*gold.record.classes, wording.DASH]

@@ -16,7 +16,7 @@ from report.statistics import Side, compare, pooled_variance
 from sentiment.paired import ALPHA
 from tests.report.simulation import World, draw_luck, draw_right, rates
 
-# By how much seeds deviate, and how many times as much those of the first configuration do.
+# The standard deviation between seeds, and how many times as large it is for the first configuration.
 DEVIATIONS = ((0.0, 1.0), (0.01, 0.25), (0.01, 1.0), (0.01, 4.0))
 
 

@@ -235,7 +235,7 @@ def model_here(results: Path) -> str:
 
 
 def rows_right(runs: Sequence[RunConfig], results: Results) -> Iterator[tuple[str, dict[str, npt.NDArray[np.float64]]]]:
-    """Train what is not trained yet; what each model has right of each test set, as the mean over seeds."""
+    """Train what is not trained yet; yield which tweets of each test set each model gets right, as means over seeds."""
     console = Console(say=lambda line: None, progress=silent)
     tables: dict[str, list[pd.DataFrame]] = {}
     for config in runs:

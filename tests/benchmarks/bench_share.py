@@ -59,7 +59,7 @@ class World(NamedTuple):
 def draw(
     world: World, truth: npt.NDArray[np.int64], probabilities: Array, draws: int, rng: np.random.Generator
 ) -> tuple[Shares, Shares]:
-    """Sharess with labels alone, and with predictions too, of shape (draws, classes), from random samples."""
+    """The shares by labels alone, and by labels and predictions, of shape (draws, classes), from random samples."""
     tweets = len(truth)
     rows = np.stack([rng.choice(tweets, world.labels, replace=False) for _ in range(draws)], axis=1)
     outcomes = np.eye(world.classes)[truth[rows]]

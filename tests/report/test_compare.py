@@ -217,7 +217,7 @@ def _of(findings: Findings, tests: str, kind: str) -> ExternalResult:
 
 
 def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
-    """Which tweets each run, its baseline and the lexicon have right, read without the program's help."""
+    """Which tweets each run, its baseline and the lexicon get right, read without the program's help."""
     tables = [pq.read_table(run_dir.predictions_file).to_pandas() for run_dir in run_dirs]
     tables = [table[table["part"] == tests] for table in tables]
     return {
