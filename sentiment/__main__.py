@@ -112,7 +112,10 @@ def _no_such_option(word: str) -> UsageError:
 @app.command()
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run, or of a gold table of `sentiment add`.")
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR", help="The directory of a run, or of gold labels that `sentiment add` stored."
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -200,7 +203,7 @@ def add(
     ] = False,
     note: Annotated[
         Path | None,
-        typer.Option("--note", help="A text file on the origin of the predictions, such as the prompt."),
+        typer.Option("--note", help="A text file that says where the predictions come from, such as the prompt."),
     ] = None,
     cost: Annotated[
         float | None,
@@ -347,8 +350,8 @@ def show(
 ) -> None:
     """Print the digests of a run, or its model card.
 
-    Digests are the SHA-256 of the best weights, the last weights and the metric log; equal runs have equal ones. For an
-    exported file, its model card is printed.
+    Digests are the SHA-256 of the best weights, the last weights and the metric log; if those of two runs are equal,
+    the runs are bitwise identical. For an exported file, its model card is printed.
     """
     from sentiment.inference.stored import CARD, model_card, open_run, open_stored
 
@@ -466,7 +469,7 @@ def elmo(
 ) -> None:
     """Fetch published ELMo models, and check them.
 
-    By default small and original-5.5b.
+    Without a NAME, fetches small and original-5.5b.
     """
     from sentiment.encoders.pretrained import fetch_elmo
 

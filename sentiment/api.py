@@ -60,8 +60,8 @@ from sentiment.runs.run_dir import Results
 if TYPE_CHECKING:
     from sentiment.training.stop import RunContext
 
-_FITTED = "the fitted classifier"  # in messages
-# A tenth of fewer texts is too small to tell whether a network has learned anything.
+_FITTED = "the fitted classifier"  # stands for the path in messages
+# With fewer texts, a tenth of them is too small to tell whether a network has learned anything.
 _FEWEST_FOR_A_NETWORK = 200
 
 Texts = Iterable[str]
@@ -232,7 +232,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The share of each class in all texts, and within groups of them, from the labels of a random sample.
 
             tweets = pd.read_csv("tweets.csv")
-            tweets.sample(200, random_state=1)  # to be labelled; `tweets["label"]` is missing for the others
+            sample = tweets.sample(200, random_state=1)  # label these, and store the labels:
+            tweets.loc[sample.index, "label"] = ...  # missing for the others
             model.share(tweets["text"], tweets["label"], groups=tweets["day"]).loc["all"]
 
         The predictions for all texts are recalibrated on the labels, and the mean error on the labelled texts is added
@@ -489,13 +490,13 @@ def _iter_texts(texts: Any, method: str) -> Iterator[str]:
     if isinstance(texts, str):
         raise TypeError(f"{method} takes several texts, not one: put it into a list, {method}([text])")
     shape: tuple[int, ...] = getattr(texts, "shape", ())
-    if len(shape) == 2 and shape[1] == 1:  # a table with one column, as scikit-learn's searches cut it
+    if len(shape) == 2 and shape[1] == 1:  # a table with one column, which scikit-learn's cross-validation passes
         texts = np.asarray(texts)[:, 0]
     elif hasattr(texts, "columns"):
         raise TypeError(f"{method} takes one column of texts, not {shape[1]}: name it, as in table['text']")
     if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
         raise TypeError(f"{method} takes a list, a Series or a generator of texts, not {_described(texts)}")
-    if hasattr(texts, "to_pylist"):  # an array of Arrow
+    if hasattr(texts, "to_pylist"):  # a pyarrow array
         texts = texts.to_pylist()
     for index, text in enumerate(texts):
         if not isinstance(text, str):

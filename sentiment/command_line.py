@@ -62,14 +62,17 @@ ModelOption = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option("--threshold", min=0, max=1, help="Decision threshold for the second of two classes; default 0.5."),
+    typer.Option(
+        "--threshold", min=0, max=1, help="Decision threshold for the positive one of two classes; default 0.5."
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN_ID", help="Names of grids, or ids of runs.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no job is running.")]
 Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
 AtOnce = Annotated[
-    int | None, typer.Option("--at-once", min=1, help="With --local: runs at a time; by default one per GPU.")
+    int | None,
+    typer.Option("--at-once", min=1, help="With --local: runs at a time; default: one per GPU, at least one."),
 ]
 NewCode = Annotated[
     bool, typer.Option("--new-code", help="Restart runs of another code version with the current code.")
@@ -87,7 +90,7 @@ class ErrorReportingGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A SentimentError ends it with the error's exit code, an OSError with 1."""
         for name in ("stdout", "stderr"):
-            if getattr(sys, name) is None:  # closed by the caller, as by `>&-`: what would be printed goes nowhere
+            if getattr(sys, name) is None:  # closed by the caller, as by `>&-`: the output is discarded
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the end
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # replace characters that the terminal's encoding lacks

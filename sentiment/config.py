@@ -141,6 +141,7 @@ def is_path(source: str) -> bool:
 
 
 def is_source_name(source: str) -> bool:
+    """Whether a source is a built-in one, given by its name."""
     return not is_path(source)
 
 
@@ -299,7 +300,7 @@ class ElmoConfig(Section):
     combine: Literal["alone", "beside"] = "beside"  # `beside`: concatenated with the learned vectors of `embedding`
     dropout: Probability = 0.0  # dropout rate on ELMo vectors
     # Initial state of the LSTMs for each tweet: zero, or the state after a fixed text (`warm`), which is closer to the
-    # running state that the published models were trained with.
+    # state in training: the published models were trained on consecutive text, without resetting it.
     state: Literal["zero", "warm"] = "warm"
     backend: Literal["own", "allennlp"] = "own"  # this project's, or allennlp's, which is slow
     precision: EncoderPrecision = "fp32"
@@ -337,13 +338,14 @@ class EncoderConfig(Section):
 
     @property
     def layers(self) -> str:
+        """The kind of its vectors, as `ElmoConfig.layers` for the cache: "pieces", for tokens, or `use`."""
         return "pieces" if self.use == "tokens" else self.use
 
 
 class AttentionConfig(Section):
     """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H."""
 
-    d_a: Size = 10  # units of its hidden layer
+    d_a: Size = 10  # units of its hidden layer; the name is the paper's, as that of `r`
     r: Size = 5  # number of hops, that is, of distributions over the tokens
     penalty: Annotated[float, Field(ge=0)] = 0.0  # weight of the mean of ||A A^T - I||^2 in the loss: hops then differ
 
@@ -385,7 +387,7 @@ class TrainingConfig(Section):
     batch_size: PositiveInt = 256
     epochs: PositiveInt = 10
     clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
-    l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay
+    l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay; decoupled with adamw
     # `balanced`: all classes have the same weight in the loss, and in that of the baseline. Stored files omit `none`.
     class_weights: Annotated[Literal["none", "balanced"], Field(exclude_if=lambda weights: weights == "none")] = "none"
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()

@@ -57,7 +57,7 @@ def dotted(section: Mapping[str, Any], separator: str = ".") -> Values:
 def read_yaml(path: Path) -> Values:
     """Read a YAML 1.2 mapping, in which `1e-3` is a number and duplicate keys are an error.
 
-    Outside a clone, a missing file in `configs` is replaced by the bundled one.
+    Outside a clone, a missing file in `configs` is replaced by the shipped one.
 
     Raises:
         ConfigError: the file cannot be read, or holds something else.
@@ -151,7 +151,7 @@ def _available_configs(path: Path) -> str:
 
 
 def _with_value(values: Mapping[str, Any], name: Sequence[str], value: Any, prefix: str = "") -> Values:
-    """A copy of nested `values` in which the field `name` has `value`; `prefix` is that of the name, for messages."""
+    """A copy of nested `values` in which the field `name` has `value`; `prefix` names the enclosing sections."""
     first, *inner = name
     if not inner:
         return {**values, first: value}

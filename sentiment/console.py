@@ -26,7 +26,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def visible(text: str) -> str:
-    """The text as one line of printable characters: control and bidi characters are escaped as `U+202E`."""
+    """The text as one line of printable characters: control and bidi characters are escaped as `⟨U+202E⟩`."""
     return _escape_unprintable(_BLANK.sub(" ", text).strip(" "))
 
 

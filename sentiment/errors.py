@@ -1,4 +1,4 @@
-"""The exceptions of the package: each message gives the bad value, where it was found and what would be valid."""
+"""The exceptions of the package; the message on a bad value says where it was found and what would be valid."""
 
 # The exit codes of all commands; 0 means done.
 EXIT_FAILED = 1

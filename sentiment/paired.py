@@ -134,7 +134,10 @@ def correct(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float]
 
 
 def comparison_sentence(first: str, second: str, pair: PairedCounts, result: PairedDifference) -> str:
-    """One sentence, without a full stop, on the comparison of two classifiers, given by name."""
+    """One sentence, without a full stop, on the comparison of two classifiers, given by name.
+
+    It calls the interval a 95 % interval, also if its level was corrected for several comparisons.
+    """
     if pair.only_first == pair.only_second == 0:
         bound = f"a difference of up to {100 * result.high:.1f} points either way cannot be excluded"
         return f"{first} and {second} are right on the same tweets; {bound}"

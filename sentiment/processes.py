@@ -36,7 +36,7 @@ def in_slurm() -> bool:
     return "SLURM_JOB_ID" in os.environ
 
 
-LOCAL_JOB_PREFIX = "here"  # of the names of jobs of grids that run on this machine, without Slurm
+LOCAL_JOB_PREFIX = "here"  # prefix of the job names of grids that run on this machine, without Slurm
 
 
 def slurm_job() -> str | None:
@@ -79,7 +79,7 @@ def _number(name: str) -> int | None:
 
 
 def in_same_array(job: str | None) -> bool:
-    """Whether `job` belongs to the same job array as this process; outside Slurm: whether `job` is None as well."""
+    """Whether `job` belongs to the same job array as this process; outside Slurm, whether `job` is None."""
     array = (job or "").partition("_")[0]
     own_array = (slurm_job() or "").partition("_")[0]
     return array == own_array

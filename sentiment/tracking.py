@@ -42,8 +42,8 @@ SECONDS_AFTER_STOP = 2.0
 _POLL_SECONDS = 2.0
 _CONFIRM_SECONDS = 5.0
 _EXIT_TIMEOUT_SECONDS = 90  # after the end of training, in case W&B hangs
-# Measured: without the flush interval a kill loses 15 s of rows; many services that start at once need more than the
-# default of 30 s. Caches are in the run's directory, because home directories have small quotas.
+# FLUSH_INTERVAL: without it, a kill loses 15 s of rows (measured). SERVICE_WAIT: many services that start at once need
+# more than the default of 30 s (measured). Caches are in the run's directory: home directories have small quotas.
 _ENVIRONMENT = {
     "WANDB_ERROR_REPORTING": "false",
     "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
@@ -128,7 +128,7 @@ def mirror_to_wandb(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterat
             say(f"W&B: {problem}; training is not affected, and `sentiment sync` uploads what is missing")
 
 
-# Keeps detached processes referenced, since Popen warns if it is garbage-collected while they run.
+# Keeps detached processes referenced: a Popen that is garbage-collected while its process runs gives a warning.
 _DETACHED: list["subprocess.Popen[str]"] = []
 
 

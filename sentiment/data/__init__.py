@@ -2,7 +2,7 @@
 
 - `sources`: data sets and tables; `tables`, `text_files`, `workbook`: read files row by row
 - `labels`: classes, and the label values of each; `guess_columns`: guesses columns and labels
-- `text`: tokenizes a tweet
+- `text`: tokenises a tweet
 - `preparation`, `corpus`: tweets cleaned, tokenised, deduplicated, split and stored on disk
 - `held_out`: recognises copies of tweets that are held out from training
 - `vocabulary`, `batches`: the input of a model

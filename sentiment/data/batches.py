@@ -15,7 +15,7 @@ from sentiment.data.vocabulary import PADDING, UNKNOWN
 
 Layers = Mapping[str, Tensor]  # an encoder's vectors of some tweets, by the name of their layer
 
-EVALUATION_TOKENS = 16_384  # in a batch: enough to keep the processor busy, few enough for any memory
+EVALUATION_TOKENS = 16_384  # in a batch: enough to keep the processor busy, and few enough for the memory of any GPU
 
 _PREFETCH_POOL = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
@@ -63,7 +63,7 @@ class TokenStore:
     Args:
         token_ids: (tokens,)
         offsets: (tweets + 1,) where each tweet starts and the last one ends.
-        labels: (tweets,) indices of classes; anything if they are not known.
+        labels: (tweets,) indices of classes; arbitrary if they are not known.
         vectors: of the same tweets, for models that read them.
         polarity: (tokens,) for models that read it.
     """

@@ -43,7 +43,7 @@ class Corpus(TokenRows):
     keys: Integers  # (rows,) equal for the same tweet, see `TweetForms`
     authors: Integers  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
     weights: Floats  # (rows,) sample weights: `extra_train.weight`, otherwise 1
-    withheld: Integers  # (n,) keys of the tweets dropped because their text or author is held out
+    withheld: Integers  # (n,) keys of the tweets dropped from training because their text or author is held out
 
     is_balanced: bool = False  # whether `weights` give all classes of the training part the same weight
     is_english: bool = True  # whether the English word ratings and lexicon fit the tweets
@@ -76,13 +76,13 @@ class Corpus(TokenRows):
         return len(self.report.classes)
 
     def texts(self) -> Any:
-        """The texts of all tweets as they were read, an array of Arrow."""
+        """The texts of all tweets as they were read, a pyarrow array."""
         import pyarrow.parquet as pq
 
         return pq.read_table(self.path / TWEETS_FILE, columns=["text"])["text"]
 
     def rows(self, part: Part) -> Rows:
-        """The numbers of the rows in a part, in ascending order."""
+        """The indices of the rows in a part, in ascending order."""
         return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)
 
 

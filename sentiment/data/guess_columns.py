@@ -86,7 +86,7 @@ class TableGuess:
     label: TableColumn
     labels: LabelMapping
     guessed: Values  # guessed configuration values by dotted name
-    reasons: list[str]  # a sentence for each guess, and for what is easily overlooked in the file
+    reasons: list[str]  # a sentence for each guess, and other remarks on the file
 
     def messages(self) -> list[str]:
         return [f"{self.path.name}: {reason}" for reason in self.reasons]
@@ -185,7 +185,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
 
 
 def shared_columns(path: Path, configured: ColumnConfig) -> Values:
-    """The configured columns that a table has, by field; without `part`, since another table need not name parts."""
+    """The configured columns that a table has, by field; without `part`, which another table may lack."""
     if not path.is_file():  # its reader raises the error
         return {}
     columns, _ = sample_columns(path, configured)
@@ -246,7 +246,7 @@ def _find_column(
 
 
 def _words_of_another_language(texts: Iterable[str]) -> list[str]:
-    """Five of the most frequent words that are not English stop words, if at least half are not; otherwise none."""
+    """Up to 5 of the 20 most frequent words that are no English stop words, if at least 10 of the 20 are none."""
     counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
     frequent = [word for word, _ in counts.most_common(_FREQUENT_WORDS)]
     unknown = [word for word in frequent if word not in stop_words("all")]

@@ -60,6 +60,7 @@ def _checked_labels(labels: LabelMapping) -> LabelMapping:
     if not MIN_CLASSES <= len(names) <= MAX_CLASSES:
         raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed, not {', '.join(names) or 'none'}")
     order = [word for words in (known_classes(names) or {}).values() for word in words]
+    # Numbers may have any order: only the user knows which one is the most negative.
     if order and order != [name.lower() for name in names] and not order[0].isdecimal():
         raise ValueError(f"classes go from the most negative to the most positive one: {', '.join(order)}")
     counts: Counter[str] = Counter()
@@ -157,7 +158,7 @@ hate | neutral | love
 def known_classes(values: Iterable[str]) -> LabelMapping | None:
     """The classes that values of a label column name, in their order, with their values; None if they are unknown.
 
-    A class is called by the first of its known words, spelled as in the column.
+    A class is called by the first of its known words, spelled as in the column if it occurs there.
     """
     spelled = {value.lower(): value for value in values}
     if {"1", "4"} <= spelled.keys():
@@ -196,7 +197,7 @@ def label_meanings(labels: LabelMapping) -> dict[str, int | None]:
 
 
 def is_ambiguous(labels: LabelMapping, values: Collection[str]) -> bool:
-    """Whether the default `labels` leave open what the lower-cased `values` of a table's column mean.
+    """Whether, with the default `labels`, the meaning of the lower-cased `values` of a table's column is ambiguous.
 
     0 and 1 are negative and positive, and so are 0 and 4, as in Sentiment140. Any other numbers may be a scale, whose
     lower end or middle may be 1. Whether neutral tweets are a class, or are left out, has to be said.

@@ -25,7 +25,7 @@ _ROW = np.dtype([("labels", "i1"), ("parts", "i1"), ("keys", "i8"), ("authors", 
 ARRAYS = (*(_ROW.names or ()), "token_ids", "offsets", "withheld")
 Arrays = dict[str, npt.NDArray[Any]]
 
-# The code of a row's part is an index into PARTS; additional test sets follow, sorted by name.
+# The code of a row's part is an index into PARTS; external test sets follow, sorted by name.
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 
 
@@ -109,7 +109,7 @@ class Preparation:
 
     @without_garbage_collection()
     def run(self, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
-        """Read, tokenise and write all rows; no text stays in memory.
+        """Read and tokenise all rows, and write those that are kept; no text stays in memory.
 
         Returns:
             The arrays of the corpus by name, the types in the order of their ids, and the row counts.
@@ -190,7 +190,7 @@ class Preparation:
         return _Tweet(row, tokens, form, key_of(form), author_key(author), part)
 
     def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
-        """Count a row and tell whether it is kept; hold it out from the tables that are read later if need be."""
+        """Whether a row is kept. Counts it, and holds validation and test tweets out from later tables."""
         reason = self._reason_to_drop(origin, tweet)
         if reason:
             self._left_out[reason] += 1

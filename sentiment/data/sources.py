@@ -380,7 +380,7 @@ def _open_archive(path: Path, labels: LabelMapping) -> OpenedSource:
 def fetch_vader(results: Results) -> Path:
     """Download VADER's archive (2 MB) unless it exists, with pip, which uses the configured index and proxy.
 
-    pip runs the setup script of the archive to prepare metadata, but checks the hash first.
+    pip checks the hash, then runs the archive's setup script to prepare metadata.
     """
     target = results.downloads / VADER_ARCHIVE
     if target.exists():

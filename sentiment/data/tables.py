@@ -77,7 +77,7 @@ def format_of(path: Path) -> str:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection, which would take a fifth of the time: millions of rows form no cycles."""
+    """Disable garbage collection, which would take a fifth of the time: rows form no reference cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:

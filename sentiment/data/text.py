@@ -102,8 +102,8 @@ def _shorten(text: str) -> str:
     return _ELONGATION.sub(_repeat_three_times, text)
 
 
-# Only phone numbers and spaced ellipses contain white space. `#` is matched because cleaning may remove it; the
-# code-point range, because NLTK's `regex` may know newer digits than this Python.
+# Only phone numbers and spaced ellipses contain white space. `#` is matched because cleaning may remove it. The
+# code-point range is there because NLTK's `regex` may know newer digits than this Python.
 _DIGIT = r"[\d\U00010D40-\U0001EFFF]"
 _SPANS_WHITE_SPACE = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n]+\.")
 
@@ -325,7 +325,7 @@ class TweetForms:
             self._shares_tokens = run_tokenizer.config.model_copy(update={"lowercase": default.lowercase}) == default
 
     def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
-        """The normalised text; `tokens` are those of `run_tokenizer`. Empty if no token remains."""
+        """The normalised text (`form`); `tokens` are those of `run_tokenizer`. Empty if no token remains."""
         return " ".join(self._words(text, tokens)[:_COMPARED_WORDS]).replace("#", "")
 
     def of_all_words(self, text: str) -> str:

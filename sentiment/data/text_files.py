@@ -151,8 +151,8 @@ class _Lines:
 def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
     """The records of a CSV file; a blank line yields a record with no fields.
 
-    A record that spans lines and is malformed, or has another number of fields than the table, is refused as one line;
-    its other lines are read again.
+    If a record that spans lines is malformed, or has a different number of fields than the table, only its first line
+    is refused; its other lines are read again.
 
     Raises:
         DataError: the lines inside a quoted field look like rows.
@@ -214,9 +214,9 @@ def _common_width(read: ReadLines, delimiter: str, start: int) -> int | None:
                 widths[len(fields)] += 1
 
 
-_MAX_CATEGORIES = 10
-_MIN_SHARE = 0.9
-_RARE_SHARE = 0.01
+_MAX_CATEGORIES = 10  # a column with at most so many common values is categorical
+_MIN_SHARE = 0.9  # the share of a column's values that a predicate must accept
+_RARE_SHARE = 0.01  # values with at most this share of the rows are not common
 _NUMBER = re.compile(r"(?!.*[^\W\d_]).*\d", re.DOTALL)
 
 

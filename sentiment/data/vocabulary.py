@@ -43,7 +43,7 @@ from sentiment.runs.run_dir import Results
 
 PADDING = 0  # the index at positions after the end of a short tweet in a batch
 UNKNOWN = 1  # the index of all types that are not in the vocabulary
-_SPECIAL = 2
+_SPECIAL = 2  # the number of these indices
 
 
 class Vocabulary:
@@ -349,6 +349,7 @@ def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
     files = []
     for file in settings.unlabelled:
         path = named_path(file.path)
+        # The text column stands for the label column as well: a table has a header if it names both.
         column = "text" if format_of(path) == "txt" else file.column
         files.append(open_file(path, ColumnConfig(text=column, label=column), None, "vectors.unlabelled"))
     return files

@@ -42,7 +42,7 @@ from sentiment.processes import Stopwatch
 from sentiment.runs.records import CacheRecord, ComputeTime
 from sentiment.runs.run_dir import Results, read_record
 
-# Raise this when the same corpus and model would give other vectors or files.
+# Increase it whenever the same corpus and model would give other vectors or files.
 _FORMAT_VERSION = 6
 
 BY_TYPE = "token"  # the layer with a vector for each type
@@ -101,7 +101,7 @@ def shard_spans(offsets: Integers) -> list[Span]:
 
 
 class VectorCache:
-    """The vectors of one corpus from one encoder; any of its shards may be missing."""
+    """The vectors of one corpus from one encoder, given by its files; any of its shards may be missing."""
 
     def __init__(self, corpus: Corpus, config: AnyEncoder, model: EncoderFiles, results: Results) -> None:
         self._corpus = corpus

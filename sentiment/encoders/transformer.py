@@ -14,7 +14,7 @@ from sentiment.data.text import HASHTAG, URL, USER, Tweets
 from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError
 
-PIECES = "pieces"  # the layer with a vector for each token: the mean over its subword tokens, the pieces
+PIECES = "pieces"  # the layer with a vector for each token, which is the mean over its pieces (subword tokens)
 TWEET = "tweet"  # the layer with a vector for each tweet
 
 _MAX_PIECES = 256  # of a tweet; one of 280 characters has fewer
@@ -32,7 +32,7 @@ class Transformer:
     A batch has tweets of equal length, so that nothing is padded. The batch size may change the last digits.
 
     Args:
-        precision: of the weights and of all layers; vectors are float32, and so are the means.
+        precision: of the weights and of all layers; the returned vectors and the means are float32.
 
     Raises:
         EncoderError: the model needs code of its own, or its files are damaged, incomplete or do not fit each other.

@@ -59,14 +59,14 @@ class Tweets:
 
     Attributes:
         noun: what messages call such a tweet.
-        directory: of the run, or of the gold table.
+        directory: the directory of the run, or of the gold table.
         data: the configuration that names their classes.
-        folder: of the predictors that were added for them.
-        part_names: of the parts; PARTS for a run.
+        folder: the folder of the predictors that were added for them.
+        part_names: the names of the parts; PARTS for a run.
         parts: (n,) indices into `part_names`; the other fields are parallel to it.
-        keys: by which predictions are stored.
+        keys: the keys of the tweets, by which predictions are stored.
         labels: indices of classes.
-        ids: those of the sheet. Of a run they are the tweets' keys: source ids are often row numbers, which would also
+        ids: those of the sheet. For a run they are the tweets' keys: source ids are often row numbers, which would also
             match rows of an unrelated table.
         text_keys: equal for equal texts.
     """

@@ -152,7 +152,7 @@ def _uncertainty_lines(test: Metrics) -> list[str]:
     half_width = (high - low) / 2
     return [
         f"{interval}: on so few test tweets the accuracy is uncertain by \u00b1 {half_width:.1f} points",
-        "             to test on all tweets: data.folds=5, and data.fold from 1 to 5, as in grid vader",
+        "             to test on all tweets, train with data.folds=5 and data.fold from 1 to 5, as in grid vader",
     ]
 
 

@@ -26,7 +26,7 @@ from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, sealed
 
-_CONTRADICTION = "rows of a tweet that has several labels"
+_CONTRADICTION = "tweet with several labels"
 
 
 def column_parameters(path: Path) -> dict[str, Any]:

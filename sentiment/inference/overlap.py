@@ -14,7 +14,7 @@ NEAR_COPY = "shortened or decorated copies of what the model was trained on or c
 OWN_TEST = "test tweets of the run, which are not used to choose a model"
 # Rows that overlap in no other way are scored; None is a row without overlap.
 SCORED = (NEAR_COPY, OWN_TEST, None)
-# By the part of the run's tweet, the strongest overlap last.
+# By the part of the run's tweet, the strongest overlap last, since a later entry replaces an earlier one.
 _BY_TEXT = {
     TEST: OWN_TEST,
     VALIDATION: "the model was chosen by a validation tweet of the same words",

@@ -56,7 +56,7 @@ class Decision(NamedTuple):
     """Which model and threshold to use for tweets like these.
 
     Attributes:
-        recommended: the model with the highest expected score there.
+        recommended: the model with the highest expected score on tweets like these.
         used: the predictions of the model to use, with the threshold to use.
         matching: the same model with the threshold by which the second class is predicted as often as it is labelled;
             None unless there are labels of just two classes.
@@ -215,7 +215,7 @@ def _predictions(
 
 
 def _decide_without_own_test(run: TrainedRun, sample: _Sample, choice: ModelChoice | None) -> Decision | None:
-    """Decide by the tweets that are not test tweets of the run; None if they are too few."""
+    """Decide on the basis of the tweets that are not test tweets of the run; None if they are too few."""
     rows = np.flatnonzero(~sample.is_own_test)
     if len(rows) < FEWEST_TO_CHOOSE_BY:
         return None
@@ -271,7 +271,7 @@ def _share_table(true_shares: dict[str, float], scores: dict[str, dict[str, Any]
 def decision_lines(decision: Decision | None, path: str) -> list[str]:
     """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
     if decision is None:
-        return [f"fewer than {FEWEST_TO_CHOOSE_BY} tweets are too few to choose a model by; 200 are often enough"]
+        return [f"at least {FEWEST_TO_CHOOSE_BY} tweets are needed to choose a model; 200 are often enough"]
     judgement, recommended, used, matching = decision
     number = len(judgement.comparisons)
     family = f"p-values are corrected for the {number} comparisons with the run's other models"

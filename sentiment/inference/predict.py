@@ -1,4 +1,4 @@
-"""Predictions for texts and for files of any size, in the order of their rows, and token contributions to a prediction.
+"""Predictions for texts and for files of any size, in the order of their rows, and the weights of tokens.
 
 Does not import torch, which the baseline does not need.
 """
@@ -96,7 +96,7 @@ def predict_file(
     column: str | int | None,
     progress: Progress,
 ) -> tuple[int, list[str]]:
-    """Write a file with every row of `source`, the predicted label and its probability.
+    """Write a file with every row of `source`, with the predicted label and its probability.
 
     A row without a readable text, or without a word that the model knows, is kept with an empty label and probability.
     Texts are written unchanged. The file appears when it is complete. Returns the number of rows, and warnings.

@@ -47,7 +47,7 @@ def share(
 
     Counted predictions are biased. So write a random sample (--sheet), label its rows from the top, as far as you like,
     and give it back (--labelled): the labels correct the predictions, and each share has an interval. A group of --by
-    needs 30 labels.
+    needs at least 30 labels; others get no estimate.
     """
     if (sheet and labelled) or (by and not labelled) or (per and not by):
         raise UsageError("share takes either --sheet or --labelled; --by requires --labelled, and --per requires --by")

@@ -198,7 +198,7 @@ def show_counted(model: TextModel, probabilities: Probabilities) -> None:
     """Print the share of tweets that a model predicts to be of each class."""
     class_names = model.config.data.label_names
     n = len(probabilities)
-    say(f"{n:,} tweets, counted by the predictions of the {model.name}; biased by its errors, by an unknown amount:")
+    say(f"{n:,} tweets, shares of the labels that the {model.name} predicts; they are biased, by an unknown amount:")
     counts = np.bincount(predicted_classes(probabilities, model.threshold), minlength=len(class_names))
     for name, count in zip(class_names, counts.tolist(), strict=True):
         say(f"  {100 * count / n:5.1f} %  {visible(name)}")

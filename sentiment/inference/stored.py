@@ -47,7 +47,7 @@ CARD = "README.md"
 CONFIG = "config.json"
 NETWORK_FILE = "network.safetensors"
 BASELINE_FILE = "baseline.safetensors"  # the same file name as in a run directory
-VOCABULARY_FILE = "vocabulary.txt"  # the same
+VOCABULARY_FILE = "vocabulary.txt"  # as in a run directory
 _NAMES = (CARD, BASELINE_FILE, CONFIG, NETWORK_FILE, VOCABULARY_FILE)
 # Files of a model; a classifier may have been fitted with one of the two alone.
 _FILES_OF: dict[ModelChoice, tuple[str, ...]] = {
@@ -456,7 +456,7 @@ def write_archive(files: dict[str, bytes], target: Path) -> None:
 
 
 def export_warnings(run: StoredRun) -> list[str]:
-    """Warnings for a user who shares an exported file: whom its vocabulary names, and which encoder it needs."""
+    """Warnings for a user who shares an exported file: of names and links in its vocabulary, and its encoder."""
     warnings = []
     for field, description in (("mentions", "@names"), ("urls", "links")):  # they identify people
         if "network" in run.result.temperatures and getattr(run.config.data.text, field) == "keep":

@@ -31,7 +31,7 @@ from sentiment.runs.records import Part
 
 Keys = npt.NDArray[np.uint64]
 
-# Odd numbers of splitmix64, which mixes well (Steele, Lea & Flood 2014).
+# The increment and the multipliers of splitmix64 (Steele, Lea & Flood 2014).
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 # Lengths of character n-grams; a token is padded with a space on each side.
@@ -175,7 +175,7 @@ def features(keys: Keys, idf: Floats, counts: Any, rows: TokenRows, has_polarity
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logistic regressions on the n-grams of a tweet and on the lexicon's values of its words.
+    """Logistic regressions on the n-grams of a tweet and on the AFINN ratings of its words.
 
     Two classes have one regression, of the second class against the first; more have one for each class against all
     others, whose probabilities are normalised.
@@ -187,7 +187,7 @@ class LinearModel:
     intercepts: npt.NDArray[np.float64]  # (regressions,)
 
     def classify(self, rows: TokenRows) -> Predictions:
-        """A text is usable if one of its words is a feature, a negation, or rated by the lexicon.
+        """A text is usable if one of its words is a feature, a negation, or rated by AFINN.
 
         Otherwise only pieces of words are known, which say little: nearly every string has some.
         """
@@ -267,16 +267,7 @@ _MAX_ITERATIONS = 1000
 _TOLERANCE = 1e-6
 _FOLD_TOLERANCE = 1e-4  # in cross-validation, which takes most of the time
 _MAX_FEATURES = 1 << 20
-_C_VALUES = (
-    0.25,
-    0.5,
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-    16.0,
-    32.0,
-)  # C is the inverse of the L2 penalty
+_C_VALUES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # C is the inverse of the L2 penalty
 _DEFAULT_C = 1.0
 
 
@@ -510,7 +501,7 @@ def load_or_fit_baselines(corpus: Corpus, measured: Rows, progress: Progress = s
     """The baselines of a corpus, cached in its folder: one of several processes fits them; damaged files are replaced.
 
     Args:
-        measured: rows that the lexicon rates, which takes long; always the same for a corpus.
+        measured: the rows to rate with VADER's lexicon, which takes long; always the same for a corpus.
     """
     baselines = _cached(corpus)
     if baselines is None:

@@ -110,7 +110,7 @@ class FrozenEmbedding(nn.Module):
         return torch.softmax(self.mix.weights.detach().double(), 0).tolist()
 
 
-# Vectors of tweets, (batch, size); attention weights and penalty as in `Output`.
+# The vectors of tweets, (batch, size), and the attention weights and the penalty as in `Output`.
 Pooled = tuple[Tensor, Tensor | None, Tensor | None]
 
 
@@ -171,8 +171,8 @@ class SelfAttention(nn.Module):
     """Structured self-attention of Lin et al. (2017), https://arxiv.org/abs/1703.03130.
 
     A = softmax(W2 tanh(W1 H^T)) gives r distributions ("hops") over the tokens; a tweet's vector consists of the r rows
-    of A H, concatenated. The penalty ||A A^T - I||^2 (Frobenius norm, mean over the batch) is small if the hops weight
-    different tokens.
+    of A H, concatenated. The penalty ||A A^T - I||^2 (Frobenius norm, mean over the batch) is small if each hop weights
+    few tokens, and no two hops the same ones.
 
     Attributes:
         size: numbers per tweet.
@@ -452,7 +452,7 @@ class NetworkModel(TextModel):
         return Predictions(calibrated(probabilities, self._temperature), self._usable(rows))
 
     def attention(self, tokens: list[str]) -> list[float] | None:
-        """The mean over all hops; None also for a text without tokens."""
+        """Attention weights averaged over all hops; None without attention, and for a text without tokens."""
         (batch,) = self._store(TokenRows.of_tweets([tokens])).in_order_of_length(np.zeros(1, np.int64))
         hops = attention_of(self._model, batch)
         if hops is None or not tokens:

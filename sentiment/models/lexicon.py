@@ -142,7 +142,7 @@ def lexicon_probabilities(compound: npt.NDArray[np.floating[Any]], classes: int)
     """One-hot probabilities of the class that each compound score falls into, of shape (texts, classes).
 
     Of two classes the second one begins at 0; of three the middle one is less than 0.05 from 0, as its authors say;
-    more classes are bands of equal width.
+    with more classes, the range is divided into bands of equal width.
     """
     if classes == 3:
         lower_bounds = np.array([np.nextafter(-_NEUTRAL_BOUND, 0), _NEUTRAL_BOUND])

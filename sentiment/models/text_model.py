@@ -225,10 +225,10 @@ def checks() -> tuple[Check, ...]:
 
 
 def answer_checks(model: TextModel) -> dict[str, CheckScore]:
-    """Correct and all sentences of the check list by capability; one without a known token counts as wrong.
+    """The number of correct and of all sentences of the check list, by capability.
 
-    A sentence is right if its class is on the right side of the middle of the ordered classes: the middle one of three
-    (neutral) is wrong.
+    A prediction is correct if its class is on the right side of the middle of the ordered classes: the middle one of
+    three (neutral) is wrong. A sentence without a known token counts as wrong.
     """
     predictions = model.classify_texts([check.text for check in checks()])
     middle = (predictions.probabilities.shape[1] - 1) / 2

@@ -21,7 +21,7 @@ from sentiment.runs.start_copy import find_damage
 
 _RECORD = "code.json"
 
-# Modules of `sentiment` that show and export results, but cannot change them.
+# Modules of `sentiment` that cannot change what training computes.
 _NOT_AFFECTING_TRAINING = (
     "sentiment/__main__.py",
     "sentiment/command_line.py",
@@ -37,7 +37,7 @@ START = Path(__file__).with_name("start_copy.py")
 
 
 class CodeVersion(FileRecord):
-    """`code.json`: what a version of the program consists of: SHA-256 of each file, by its path.
+    """`code.json`: a version of the program, with the SHA-256 of each of its files, by path.
 
     `git_dirty` says whether they differed from the commit; both are None outside of a git checkout. `git_remote` is the
     address of the repository in a browser, if it has one.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sentiment.runs.records import FileRecord, Part, Record
 
 MANIFEST = "manifest.json"
-# The most frequent reason to drop a valid row.
+# A reason to drop a valid row.
 DUPLICATE = "duplicates dropped"
 
 

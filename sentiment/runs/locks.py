@@ -65,7 +65,7 @@ class ProcessLock:
             owner = read_owner(self._path)
             held = f"{self._path.parent}: {owner or 'another process'} already {self._activity}"
             if self._waiting is None:
-                message = f"{held}; if it is gone for good, delete {self._path}"
+                message = f"{held}; if that process no longer exists, delete {self._path}"
                 raise LockedError(message, owner.job if owner else None)
             self._waiting(held, 0, None)
             time.sleep(_POLL_SECONDS)

@@ -4,7 +4,7 @@ It is the simplest model that a paired test on validation tweets does not show t
 baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used.
 
 A user's own labelled sample is too small to show which model is better there, and validation tweets are of another
-kind. So `recommend_for` weighs both.
+domain. So `recommend_for` weighs both.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from sentiment.runs.predictions import Comparison, PartPredictions, compare_pred
 from sentiment.runs.records import ModelChoice
 
 SIMPLEST_FIRST: tuple[ModelChoice, ...] = ("baseline", "network", "both")
-# On fewer labelled tweets no model is chosen without a warning.
+# With fewer labelled tweets, no model is chosen for a user's tweets.
 FEWEST_TO_CHOOSE_BY = 100
-# The standard deviation by which the difference of two models varies between kinds of tweets, as a fraction of 1.
+# The standard deviation by which the difference of two models varies between domains, as a fraction of 1.
 _DEVIATION_BETWEEN_KINDS = 0.02
 
 
@@ -64,7 +64,7 @@ def recommend_for(sample: PartPredictions, validation: PartPredictions, metric: 
     """The model with the highest expected score on tweets like those of a user's sample.
 
     How much better a model is than the baseline is the mean of its gains on the sample and on the validation tweets,
-    weighted by the inverse of their variances; that of the validation tweets includes the variance between kinds of
+    weighted by the inverse of their variances; that of the validation tweets includes the variance between domains of
     tweets, as in a meta-analysis with random effects (DerSimonian and Laird 1986).
 
     Args:

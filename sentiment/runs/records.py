@@ -49,7 +49,7 @@ class Rounds(Section):
 
 SCHEMA_VERSION: Literal[1] = 1
 
-# A tweet is classified as positive if its probability is at least this.
+# The second of two classes is predicted if its probability is at least this.
 THRESHOLD = 0.5
 
 # The scores that a grid's metric may name.
@@ -294,7 +294,7 @@ class EncoderRecord(Record):
 
     Attributes:
         fingerprint: SHA-256 of its files.
-        licence, papers: as stated at the Hugging Face Hub; papers are of arXiv.
+        licence, papers: as stated on the Hugging Face Hub; papers are arXiv ids.
         cache: the cached vectors that the run reads; None if it computes vectors itself.
     """
 
@@ -344,7 +344,7 @@ class WandbRun(FileRecord):
 
 
 class Overfit(Record):
-    """The verdict on overfitting and the numbers that it is based on; all are of the best epoch, without dropout."""
+    """The verdict on overfitting and the numbers that it is based on, measured at the best epoch without dropout."""
 
     overfits: bool
     rule: str

@@ -1,4 +1,4 @@
-"""Names in the folder of results and in the directory of a run; how their records are read and written.
+"""The layout of the results folder and of run directories; reads and writes their records.
 
 Every file is validated when it is read; RunDirError names a damaged one.
 """

@@ -6,9 +6,10 @@ Rung 0 of a search has all trials. At the end of a rung its trials are ranked on
 are promoted to the next rung, and the others are pruned. The ranking is written with its values and is never changed,
 so that nothing that happens to a trial later changes a decision.
 
-W&B stops trials one by one, as their scores arrive, and thus needs a server. Here a rung ends when each of its trials
-has a value or has failed by itself. A trial that was killed, lost its node, or ran out of memory or time has not ended:
-it is trained again before the rung is ranked, so that the same trials are promoted whatever happens to processes.
+W&B's Hyperband stops trials one by one, as their scores arrive, for which it needs a server. Here, a rung ends when
+each of its trials has a value or has failed by itself. A trial that was killed, lost its node, or ran out of memory or
+time has not ended: it is trained again before the rung is ranked, so that the same trials are promoted whatever happens
+to processes.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Training: it resumes bit for bit, stops before the time limit, and records metrics.
+"""Training: runs resume bit for bit, stop before the time limit, and record metrics.
 
 - `experiment`: a run from its configuration to its result: it is prepared, trained and published
 - `preparation`: what a run needs before it is trained

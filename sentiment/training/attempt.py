@@ -24,7 +24,7 @@ from sentiment.training.trainer import DOES_NOT_FIT, Trainer
 
 @contextmanager
 def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
-    """Yield a trainer in the state of the newest checkpoint, or of the beginning; record how the context ends.
+    """Yield a trainer in the state of the newest checkpoint, or at its beginning; record how the context ends.
 
     Raises:
         Stop: there is a reason to stop; everything is saved.
@@ -99,7 +99,7 @@ def new_trainer(
     return Trainer(run, prepared.new_task(run, device), identity, threads)
 
 
-_OTHER_DIGITS = "the last digits may differ from those of a run on one kind of hardware"
+_OTHER_DIGITS = "the last digits may differ from those of a run without a change of hardware"
 
 
 def _check_hardware(run: RunContext, former: str, current: str) -> None:

@@ -30,7 +30,7 @@ OLDER_CHECKPOINT = "resuming from an older checkpoint, or from the beginning if 
 
 
 class State(BaseModel):
-    """Base of what a checkpoint holds: tensors and plain values of these types and no others."""
+    """Base of what a checkpoint holds: tensors and plain values, of the declared types only."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", strict=True)
 
@@ -123,7 +123,7 @@ def _validated(state: Any, kind: type[S], path: Path) -> S:
     except ValidationError as error:
         mistake = error.errors()[0]
         field = ".".join(map(str, mistake["loc"])) or "its content"
-        raise CheckpointError(f"{path}: holds something else: {field}: {mistake['msg']}") from None
+        raise CheckpointError(f"{path}: is not a checkpoint of this kind: {field}: {mistake['msg']}") from None
 
 
 def _header(payload: bytes | memoryview) -> bytes:

@@ -90,6 +90,6 @@ def _fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[str], pr
 
 
 def choose_storage(needed: int, device: torch.device) -> Storage:
-    """The fastest storage with room for so many bytes of vectors; batches do not depend on it."""
+    """The fastest storage that can hold `needed` bytes of vectors; batches do not depend on it."""
     fits = device.type == "cuda" and needed <= _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]
     return "GPU memory" if fits else "disk"

@@ -51,7 +51,7 @@ def run_experiment(run: RunContext) -> None:
 
 
 def fit_models(run: RunContext, with_baseline: bool) -> FittedModels:
-    """Train a network in an empty directory, and a baseline if asked for; measure only what the recommendation needs.
+    """Train a network in an empty directory, and a baseline if asked for; compute no metrics but the recommendation's.
 
     No test part is set aside: its tweets are trained on.
 

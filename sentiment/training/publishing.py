@@ -66,7 +66,7 @@ class _Predictions:
 
 @dataclass(frozen=True)
 class FittedModels:
-    """The models that `fit_models` trains; None is one that was not asked for.
+    """The models that `fit_models` trains; a model that was not asked for is None.
 
     Attributes:
         weights: of the network at its best epoch.
@@ -79,7 +79,7 @@ class FittedModels:
 
 
 def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baseline: LinearModel | None) -> FittedModels:
-    """The models of a trainer and a baseline, calibrated on validation tweets, which also recommend one of them."""
+    """The models of a trainer and a baseline, calibrated on validation tweets, by which one of them is recommended."""
     task = trainer.task
     best = trainer.early_stopping.best_weights
     task.model.load_state_dict(best)

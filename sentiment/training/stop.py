@@ -1,4 +1,7 @@
-"""The execution context of a run, and its reasons to stop: a signal, the time limit, or the end of a rung."""
+"""The execution context of a run, and its reasons to stop: a signal, the time limit, or the end of a rung.
+
+A rung is a stage of successive halving: after so many epochs the worse trials of a search are pruned.
+"""
 
 import signal
 import threading
@@ -22,7 +25,7 @@ MARGIN_SECONDS = 2.0
 _RECENT = 100
 
 
-@dataclass(unsafe_hash=True)
+@dataclass(unsafe_hash=True)  # hashable, as other exceptions
 class Stop(Exception):  # noqa: N818 - no error: what the work did is saved, or can be repeated
     """Raised to stop work early; carries the reason."""
 
@@ -57,7 +60,7 @@ class StopRequest:
 
     Attributes:
         end: when the process will be ended by its time limit, in seconds since 1970, as measured by `clock`.
-        epochs: the run pauses after so many epochs, where its rung ends; None trains it to its end.
+        epochs: the number of epochs after which the run pauses, since its rung ends; None trains it to its end.
         steps: seconds of the recent steps.
         saves: seconds of the recent saves.
     """

@@ -70,7 +70,7 @@ class EarlyStopping:
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Replace torch's compiler by a stub: it takes 1.5 s to load, and compiles nothing here."""
+    """Replace torch's compiler by a stub: it takes 1.5 s to load, and is not used here."""
     name = "torch._dynamo"
     stub = ModuleType(name)
     vars(stub).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
@@ -238,7 +238,7 @@ class Trainer:
     def _diverged(self, reason: str) -> DivergedError:
         rate = f"training.learning_rate = {self._training.learning_rate:g}"
         return DivergedError(
-            f"{reason} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or training.clip too large"
+            f"{reason} at step {self.step} (epoch {self.epoch + 1}) with {rate}; lower it or training.clip"
         )
 
     def _save_is_due(self) -> bool:
