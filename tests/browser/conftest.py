@@ -1,6 +1,7 @@
 """The system's Chromium, and a report of all kinds of grids for it to open.
 
-It also takes the README's picture: `chromium --headless --window-size=1280,940 --screenshot=report/example.png PAGE`.
+It also takes the README's picture:
+`chromium --headless --hide-scrollbars --window-size=1280,940 --screenshot=report/example.png PAGE`.
 """
 
 import shutil
