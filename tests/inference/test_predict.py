@@ -184,7 +184,7 @@ def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, mo
         finally:
             tracemalloc.stop()
 
-    assert peak(40_000) < 1.5 * peak(10_000)  # in both files more chunks than are held at once
+    assert peak(40_000) < 2.5 * peak(10_000)  # how many chunks are held at once depends on the threads
 
 
 @pytest.fixture
