@@ -216,14 +216,11 @@ def _predictions(
 
 def _decide_without_own_test(run: TrainedRun, sample: _Sample, choice: ModelChoice | None) -> Decision | None:
     """Decide on the basis of the tweets that are not test tweets of the run; None if they are too few."""
-    rows = np.flatnonzero(~sample.is_own_test)
-    if len(rows) < FEWEST_TO_CHOOSE_BY:
+    indices = np.flatnonzero(~sample.is_own_test)
+    if len(indices) < FEWEST_TO_CHOOSE_BY:
         return None
-    tweets = sample.tweets
-    of_rows = [replace(predictor, probabilities=predictor.probabilities[rows]) for predictor in tweets.predictors]
-    to_choose_by = PartPredictions(tweets.tweets[rows], tweets.labels[rows], of_rows)
     validation = read_predictions(run.run_dir, run.result, "validation", run.config.data.label_names)
-    return decide(to_choose_by, validation, run.config.training.early_stopping.metric, choice)
+    return decide(sample.tweets.of_rows(indices), validation, run.config.training.early_stopping.metric, choice)
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------

@@ -146,6 +146,17 @@ class PartPredictions:
         """Which tweets the predictor of this kind has right, (n,)."""
         return self.of(kind).right(self.labels)
 
+    def of_rows(self, indices: npt.NDArray[np.int64]) -> "PartPredictions":
+        """The predictions for some of the tweets, by predictors of which none was added.
+
+        Args:
+            indices: of the tweets to keep, from 0, (m,), in the order in which they are wanted.
+        """
+        predictors = []
+        for predictor in self.predictors:
+            predictors.append(replace(predictor, probabilities=predictor.probabilities[indices]))
+        return PartPredictions(self.tweets[indices], self.labels[indices], predictors)
+
     def has_tweets_of(self, other: "PartPredictions") -> bool:
         """Whether the other predictions are for the same tweets with the same labels, in the same order."""
         return np.array_equal(self.tweets, other.tweets) and np.array_equal(self.labels, other.labels)

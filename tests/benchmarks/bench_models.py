@@ -43,7 +43,7 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.models import baseline
-from sentiment.models.lexicon import FEATURES
+from sentiment.models.lexicon import FEATURES, polarity
 from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.recommendation import judge, recommend_for
 from sentiment.runs.records import MODEL_CHOICES, ModelChoice, PredictorKind, Result
@@ -289,11 +289,10 @@ def show_choices(runs: Runs, results: Results) -> None:
         validation = read_predictions(run_dir, result, "validation", config.data.label_names)
         for part in config.data.tests:
             predictions = read_predictions(run_dir, result, part, config.data.label_names)
-            assert predictions is not None
             for _ in range(DRAWS):
                 rows = rng.permutation(len(predictions.labels))
-                labelled = rows_of(predictions, rows[:LABELS])
-                others = rows_of(predictions, rows[LABELS:])
+                labelled = predictions.of_rows(rows[:LABELS])
+                others = predictions.of_rows(rows[LABELS:])
                 metric = config.training.early_stopping.metric
                 judgement = judge(labelled, metric)
                 scores = {kind: score(others, kind, metric) for kind in MODEL_CHOICES}
@@ -311,14 +310,6 @@ def show_choices(runs: Runs, results: Results) -> None:
             f"by {LABELS} labels, {name}: within {NEAR} points of the best in {near:.0f} % of {len(points):,} draws, "
             f"{np.mean(points):.2f} points below it on average"
         )
-
-
-def rows_of(predictions: PartPredictions, rows: npt.NDArray[np.int64]) -> PartPredictions:
-    """The predictions for some of the tweets."""
-    predictors = [
-        replace(predictor, probabilities=predictor.probabilities[rows]) for predictor in predictions.predictors
-    ]
-    return PartPredictions(predictions.tweets[rows], predictions.labels[rows], predictors)
 
 
 def score(predictions: PartPredictions, kind: ModelChoice, metric: str) -> float:
@@ -379,7 +370,7 @@ def main() -> None:
     def no_words(rows: Any) -> npt.NDArray[np.float32]:  # so that nothing is added to the n-grams
         return np.zeros((rows.size, len(FEATURES)), np.float32)
 
-    with mock.patch.object(baseline, "polarity", no_words if options.plain else baseline.polarity):
+    with mock.patch.object(baseline, "polarity", no_words if options.plain else polarity):
         chosen = {name: configs for name, configs in runs.items() if options.only in name}
         show(chosen, results)
         show_choices(chosen, results)
