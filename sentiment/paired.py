@@ -59,6 +59,14 @@ class PairedCounts(NamedTuple):
     n: int
 
 
+def total_counts(classes: Sequence[PairedCounts]) -> PairedCounts:
+    """The counts of the tweets of all classes together, from those of each class."""
+    only_first = sum(pair.only_first for pair in classes)
+    only_second = sum(pair.only_second for pair in classes)
+    n = sum(pair.n for pair in classes)
+    return PairedCounts(only_first, only_second, n)
+
+
 def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
     """Compare two classifiers by macro recall, the mean over classes of the share of tweets that are right.
 

@@ -107,7 +107,8 @@ def evaluate_on_file(
     word that a model knows. Test tweets of the run are scored, but not used to choose the model.
 
     Args:
-        choice: the model to use; None: the one that is recommended by the file's tweets.
+        choice: the model to use; None: the one that is recommended by the file's tweets and the run's validation
+            tweets; with too few tweets in the file, the one that the run recommends.
         table: the file, its columns, and its labels mapped to the run's classes.
         threshold: decision threshold of the models; None: 0.5.
 

@@ -23,7 +23,14 @@ from sentiment.metrics import (
     predicted_classes,
     with_first_class,
 )
-from sentiment.paired import PairedCounts, PairedDifference, compare_pairs, compare_recalls, comparison_sentence
+from sentiment.paired import (
+    PairedCounts,
+    PairedDifference,
+    compare_pairs,
+    compare_recalls,
+    comparison_sentence,
+    total_counts,
+)
 from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Gold, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
 
@@ -81,8 +88,12 @@ class Predictor:
         return calibration_bins(self.right(labels), confidences)
 
 
-def _paired_counts(first: Predictor, second: Predictor, labels: Labels) -> list[PairedCounts]:
-    """The counts by class of two predictors on the tweets for which both have a prediction."""
+def paired_counts(first: Predictor, second: Predictor, labels: Labels) -> list[PairedCounts]:
+    """The counts of two predictors on the tweets for which both have a prediction, by class.
+
+    Args:
+        labels: the index of each tweet's class, (n,); a class without such tweets has no counts.
+    """
     both = first.answered & second.answered
     first_right = first.right(labels)
     second_right = second.right(labels)
@@ -100,15 +111,19 @@ class Comparison:
     """The first predictor less the second one, on the tweets for which both have a prediction.
 
     Attributes:
-        counts: of all these tweets; `classes` are those of each class of which there are tweets.
+        classes: the counts of each class of which there are such tweets.
     """
 
     first: Predictor
     second: Predictor
-    counts: PairedCounts
     classes: list[PairedCounts]
     accuracy: PairedDifference
     macro_recall: PairedDifference
+
+    @property
+    def counts(self) -> PairedCounts:
+        """The counts of all these tweets."""
+        return total_counts(self.classes)
 
     @property
     def sentence(self) -> str:
@@ -118,10 +133,13 @@ class Comparison:
 def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Labels) -> list[Comparison]:
     """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
-    by_class = [_paired_counts(*pair, labels) for pair in common]
-    totals = [PairedCounts(*map(sum, zip(*classes, strict=True))) for classes in by_class]
-    rows = zip(common, totals, by_class, compare_pairs(totals), compare_recalls(by_class), strict=True)
-    return [Comparison(*pair, counts, classes, accuracy, recall) for pair, counts, classes, accuracy, recall in rows]
+    by_class = [paired_counts(first, second, labels) for first, second in common]
+    accuracies = compare_pairs([total_counts(classes) for classes in by_class])
+    recalls = compare_recalls(by_class)
+    comparisons = []
+    for (first, second), classes, accuracy, recall in zip(common, by_class, accuracies, recalls, strict=True):
+        comparisons.append(Comparison(first, second, classes, accuracy, recall))
+    return comparisons
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ domain. So `recommend_for` weighs both.
 
 from dataclasses import dataclass
 
-from sentiment.paired import ALPHA, estimate
+from sentiment.paired import ALPHA, estimate, total_counts
 from sentiment.runs.power import tweets_to_show
-from sentiment.runs.predictions import Comparison, PartPredictions, compare_predictors
+from sentiment.runs.predictions import Comparison, PartPredictions, compare_predictors, paired_counts
 from sentiment.runs.records import ModelChoice
 
 SIMPLEST_FIRST: tuple[ModelChoice, ...] = ("baseline", "network", "both")
@@ -82,8 +82,8 @@ def recommend_for(sample: PartPredictions, validation: PartPredictions, metric: 
 
 def _gain(tweets: PartPredictions, model: ModelChoice, metric: str) -> tuple[float, float]:
     """How much better a model is than the baseline, and the variance of this difference."""
-    (comparison,) = compare_predictors([(tweets.of(model), tweets.of("baseline"))], tweets.labels)
-    return estimate(comparison.classes if metric == "macro_recall" else [comparison.counts])
+    classes = paired_counts(tweets.of(model), tweets.of("baseline"), tweets.labels)
+    return estimate(classes if metric == "macro_recall" else [total_counts(classes)])
 
 
 def judge(tweets: PartPredictions, metric: str) -> Judgement:
