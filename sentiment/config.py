@@ -188,7 +188,7 @@ class DataConfig(Section):
     @property
     def has_own_parts(self) -> bool:
         """Whether the source says which of its tweets are for training, validation and test."""
-        return self.columns.part is not None or self.source == TWEETEVAL
+        return self.source == TWEETEVAL or (is_path(self.source) and self.columns.part is not None)
 
     @property
     def external_tests(self) -> dict[str, LabelledTable]:

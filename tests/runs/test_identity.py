@@ -235,6 +235,13 @@ def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
     assert _config(TABLE | {"data.tests.other.path": "./tweets.csv"}) == _config(TABLE)
 
 
+def test_a_column_of_parts_has_no_effect_on_a_built_in_source() -> None:
+    for split in ({"data.test_fraction": 0.2}, {"data.validation_fraction": 0.2}, FIVE_FOLDS):
+        for source in ("vader", "sample", "sentiment140"):
+            plain = split | {"data.source": source}
+            assert _config(plain | {"data.columns.part": "split"}) == _config(plain)
+
+
 SHORT: dict[str, Any] = {"data.source": "sample", "training.epochs": 1, "training.batch_size": 256}
 
 
