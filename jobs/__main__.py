@@ -107,7 +107,8 @@ def status(
     UNKNOWN; else 1 if any run or final job failed, any run is held or was cancelled, or a file is damaged; else 3 if
     any run is not submitted; 0 if all are completed or pruned. Runs of `single` count only where there are no grids.
 
-    --log --watch follows the log until the run ends. It exits with 0 if the run is completed, else with 1.
+    --log --watch follows the log until the run, or the other job, ends. It exits with 0 if the run is completed or the
+    job did not fail, else with 1.
     """
     from jobs.policy import may_go_on
     from jobs.status import read_status, show

@@ -270,6 +270,15 @@ class GridJobs:
             states[kind] = in_queue or (UNKNOWN if self.queue_error else "not in the queue any more")
         return states
 
+    def has_succeeded(self, kind: KindName) -> bool:
+        """Whether the newest of the `services` of this kind has ended, and neither failed nor was cancelled."""
+        folder = self.services.get(kind)
+        if folder is None or not folder.receipt or folder.is_cancelled:
+            return False
+        if self.queue_error or kind in self.failed_services:
+            return False
+        return all(job.state == COMPLETED for job in self.queue if job.name == folder.name)
+
     @cached_property
     def failed_services(self) -> dict[KindName, RunState]:
         """The `services` that failed, each with how it ended."""

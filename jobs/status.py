@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.policy import Verdict, judge, needs_attention, resume_command, submit
-from jobs.services import JOB_KINDS, OTHER_KINDS
+from jobs.services import OTHER_KINDS
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
 from sentiment.errors import RunDirError, UsageError
@@ -342,6 +342,19 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
     say(f"run {name}: process {owner.pid} saves and exits; repeat its `train` command to resume")
 
 
+class TaskState(NamedTuple):
+    """The state of a run or of another job, in words.
+
+    Attributes:
+        active: it is pending or running.
+        succeeded: it has ended, and did not fail.
+    """
+
+    text: str
+    active: bool
+    succeeded: bool
+
+
 @dataclass(frozen=True)
 class TaskOutput:
     """The log of a run of a grid, or of the latest job of a kind that trains no runs."""
@@ -367,14 +380,16 @@ class TaskOutput:
                 if log := folder.log_file(number):
                     yield log
 
-    def state(self) -> tuple[str, bool]:
+    def state(self) -> TaskState:
         (jobs,) = read_jobs(self.results, [self.plan.name])
-        if self.name in JOB_KINDS:
-            active = any(folder.submission.kind == self.name for folder, _ in jobs.active_tasks)
-            return jobs.service_states().get(self.name, "not in the queue"), active
+        for kind in OTHER_KINDS:
+            if kind.name == self.name:
+                text = jobs.service_states().get(kind.name, "not in the queue")
+                active = any(folder.submission.kind == kind.name for folder, _ in jobs.active_tasks)
+                return TaskState(text, active, jobs.has_succeeded(kind.name))
         rows = read_grid_status(self.results, self.plan, jobs).rows
         row = next(row for row in rows if row.run_id == self.name)
-        return f"{row.state} {row.reason}".strip(), row.active
+        return TaskState(f"{row.state} {row.reason}".strip(), row.active, row.state == COMPLETED)
 
 
 def find_output(name: str, results: Results) -> TaskOutput:
@@ -394,28 +409,25 @@ def find_output(name: str, results: Results) -> TaskOutput:
 
 
 def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
-    """Print a log, or follow it until its run or job has ended; False if a followed run did not complete."""
+    """Print a log, or follow it until its run or job has ended; False if a followed run or job did not succeed."""
     shown = None
     positions: dict[Path, int] = {}
-    state = ""
-    active = follow
     while True:
-        if follow:
-            state, active = output.state()  # before the log is read, so that its last lines are not missed
+        state = output.state() if follow else None  # before the log is read, so that its last lines are not missed
         file = output.newest
         if file is None and not follow:
-            raise UsageError(f"{output.name}: has no log yet; it is {output.state()[0]}")
+            raise UsageError(f"{output.name}: has no log yet; it is {output.state().text}")
         if file:
             if file != shown:
                 say(f"==> {file} <==")
             shown = file
             positions[file] = _print_from(file, positions.get(file, 0))
-        if not active:
-            break
+        if state is None:
+            return True
+        if not state.active:
+            say(f"{output.name}: {state.text}")
+            return state.succeeded
         time.sleep(_POLL_SECONDS)
-    if follow:
-        say(f"{output.name}: {state}")
-    return not follow or state.startswith(COMPLETED)
 
 
 def _print_from(path: Path, position: int) -> int:

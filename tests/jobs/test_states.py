@@ -24,6 +24,7 @@ from sentiment.runs.records import Attempt, GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress
 from tests.commands import invoke, refused
+from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid
 from tests.jobs.submitted import (
     PLAN,
@@ -214,6 +215,32 @@ def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, p
     assert seen.read_text() == log.read_text()
     assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DivergedError: the loss is nan\n"
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("in_queue", "change", "code"),
+    [
+        (None, None, 0),
+        ("COMPLETED", None, 0),
+        (None, "failed", 1),
+        (None, "cancelled", 1),
+        ("FAILED", None, 1),
+    ],
+)
+def test_followed_log_of_a_data_job_ends_with_0_unless_the_job_failed(
+    results: Results, plan: GridPlan, slurm: FakeSlurm, in_queue: str | None, change: str | None, code: int
+) -> None:
+    folder = submitted(results, "data", "6", grid="some")
+    _append(folder.logs / "6_0_0_log.out", "prepared\n")
+    os.utime(folder.receipt_file, (0, 0))  # accepted so long ago that the queue need not list the job any more
+    if in_queue:
+        slurm.add(folder.name, "6", 0, in_queue)
+    if change == "failed":
+        write_json(folder.failure_file(0), a_failure().model_dump(mode="json"))
+    if change == "cancelled":
+        folder.mark_cancelled([folder.path.name])
+    done = invoke("status", "--log", "some/data", "--watch", "--results", results.root)
+    assert (done.stdout, done.exit_code) == ("prepared\n", code), done.stderr
 
 
 @pytest.fixture
