@@ -9,11 +9,11 @@ import typer
 
 from sentiment.command_line import (
     RESULTS,
-    AtOnce,
     ClusterPath,
     Local,
     NewCode,
     Overrides,
+    ParallelRuns,
     ResultsRoot,
     Targets,
     Watch,
@@ -61,7 +61,7 @@ def submit(
         bool, typer.Option("--verbose", help="With --dry-run: also show every run and the sbatch script.")
     ] = False,
     local: Local = False,
-    at_once: AtOnce = None,
+    at_once: ParallelRuns = None,
     new_code: NewCode = False,
     cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,
@@ -158,7 +158,7 @@ def rerun(
         ),
     ] = None,
     local: Local = False,
-    at_once: AtOnce = None,
+    at_once: ParallelRuns = None,
     new_code: NewCode = False,
     cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,

@@ -76,7 +76,7 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
             yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
         else:
             yield Finding("ok", topic, resources.describe())
-        copies = copies_on_node(resources, partitions)
+        copies = tasks_per_node(resources, partitions)
         if copies > 1 and section not in JOB_KINDS:
             advice = f"multiply at_once, cpus, gpus and memory_gb by {copies} to use all of it"
             room = f"each task gets a whole node, which has room for {copies} such tasks"
@@ -92,7 +92,7 @@ def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | Non
     return f"Slurm says {refusal}" if refusal else None
 
 
-def copies_on_node(resources: Resources, partitions: Sequence[Partition]) -> int:
+def tasks_per_node(resources: Resources, partitions: Sequence[Partition]) -> int:
     """Return how many of these tasks fit on any node, if the site gives each a whole node; else 1.
 
     It is a lower bound: the least cores, GPUs and memory of all nodes of the partitions, also of different ones.

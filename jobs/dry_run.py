@@ -38,8 +38,8 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     completed_in_other_grids = completed_elsewhere(results, grid)
     rungs = state.rungs
     configs = {config.run_id: config for config in grid.configs}
-    missing_rows = [row for row in state.to_submit if row.run_id not in completed_in_other_grids]
-    to_submit = request_runs(missing_rows, configs, rungs)
+    rows_to_submit = [row for row in state.to_submit if row.run_id not in completed_in_other_grids]
+    to_submit = request_runs(rows_to_submit, configs, rungs)
     yield f"grid {plan.name}: {plan.description}"
     states = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).most_common())
     line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({states})"

@@ -124,7 +124,7 @@ class GridJobs:
             attempt: the run's newest one.
         """
         if task is None:
-            return QueueReport(is_alive=self._is_alive, ranking_queued=bool(self.waiting_slots))
+            return QueueReport(is_alive=self._is_alive, ranking_queued=bool(self.unranked_arrays))
         folder = task.folder
         phase, reason = self._phase(task)
         job = self.job(task)
@@ -145,7 +145,7 @@ class GridJobs:
             ended=lambda progress: self._how_it_ended(task, progress),
             is_alive=self._is_alive,
             begun_by=begun_by,
-            ranking_queued=bool(self.waiting_slots),
+            ranking_queued=bool(self.unranked_arrays),
         )
 
     def _phase(self, task: GridTask) -> tuple[Phase, str]:
@@ -248,7 +248,7 @@ class GridJobs:
         return available
 
     @cached_property
-    def waiting_slots(self) -> list[SubmissionDir]:
+    def unranked_arrays(self) -> list[SubmissionDir]:
         """The arrays of later rungs that are in the queue and whose runs no ranking has chosen yet."""
         return [folder for folder in self.submissions if folder.waits_for_ranking and self._is_active(folder)]
 
@@ -369,7 +369,7 @@ class QueueOwner(Record):
         return f"submitted by {self.user} on cluster {self.cluster}; run this command there"
 
 
-def insist_on_ownership(results: Results) -> None:
+def claim_or_check_owner(results: Results) -> None:
     """Record the first user and cluster that submit, repair or cancel jobs as the owner of a results folder.
 
     Raises:
@@ -455,7 +455,7 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     A submission without a receipt is looked up in Slurm by its job's name; if Slurm does not have the job, the
     submission is withdrawn. The caller must hold the grid's lock: otherwise the receipt may be about to be written.
     """
-    insist_on_ownership(results)
+    claim_or_check_owner(results)
     submissions = read_submissions(results, grid)
     queue = read_queue()
     return _join([folder for folder in submissions if folder.receipt or settle(folder)], queue)

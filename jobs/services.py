@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sentiment.config import WORD2VEC, RunConfig
 from sentiment.errors import EncoderError
-from sentiment.files import files_in, named_path
+from sentiment.files import files_in, user_path
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
@@ -174,7 +174,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
         if missing:
             lines.append(f"{name} = {source!r}: {missing}")
     for name, file in sorted(files):
-        if not named_path(file).is_file():
+        if not user_path(file).is_file():
             lines.append(f"{name} = {file!r}: no such file")
     for (name, _), config in sorted(models.items(), key=lambda model: model[0]):
         try:

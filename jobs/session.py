@@ -25,7 +25,7 @@ from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, NoSlurmE
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.code_version import freeze_code, running_code, start_command
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import GridPlan, Tries
+from sentiment.runs.records import GridPlan, StalledAttempts
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import CANCELLED, OUT_OF_MEMORY, PAUSED, PLANNED, RUNNING
 
@@ -96,7 +96,11 @@ class LockedGrid:
             self._reset_retry_counters(state.to_submit)
             configs = {config.run_id: config for config in grid.configs}
             self._launch(
-                state, self._without_exhausted(state.to_submit), state.current_trials(), configs, resubmit=False
+                state,
+                self._without_oversized(state.to_submit),
+                state.current_trials(),
+                configs,
+                resubmit=False,
             )
 
     @contextmanager
@@ -118,7 +122,7 @@ class LockedGrid:
         self._report_unknown(selected)
         to_resubmit = [row for row in selected if policy.rerun(row, causes, bool(run_ids)) == "submits"]
         self._reset_retry_counters(to_resubmit)
-        self._resubmit(state, self._without_exhausted(to_resubmit))
+        self._resubmit(state, self._without_oversized(to_resubmit))
         if self.runner:  # held jobs of Slurm are not touched
             self._report_held(selected)
         elif not causes or "held" in causes:
@@ -131,7 +135,7 @@ class LockedGrid:
         search. If there are none, it is the next round of a Bayesian search.
         """
         state = self.read_state()
-        interrupted = self._without_exhausted([row for row in state.rows if policy.end(row)])
+        interrupted = self._without_oversized([row for row in state.rows if policy.end(row)])
         for row in interrupted:
             self.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
         if interrupted:
@@ -150,7 +154,7 @@ class LockedGrid:
             self._resubmit(state, unsubmitted)
         return bool(unsubmitted)
 
-    def _without_exhausted(self, rows: Sequence[RunStatus]) -> list[RunStatus]:
+    def _without_oversized(self, rows: Sequence[RunStatus]) -> list[RunStatus]:
         """Return the runs without those that lacked memory and cannot get more; each of these is reported."""
         if self.runner or self.options.new_code:
             return list(rows)
@@ -182,7 +186,7 @@ class LockedGrid:
         for row in rows:
             run_dir = self.results.run_dir(row.run_id, self.plan.name)
             if run_dir.tries_file.exists():
-                run_dir.write_record(Tries(step=0, number=0, job=None))
+                run_dir.write_record(StalledAttempts(step=0, number=0, job=None))
 
     def load_configs(self, run_ids: Collection[str]) -> dict[str, RunConfig]:
         """Read the configurations of runs: from the last submission or, if a run was never submitted, from the plan.
@@ -297,7 +301,7 @@ class LockedGrid:
         """
         if launch.rungs is None:
             return False
-        pending = self.jobs.waiting_slots
+        pending = self.jobs.unranked_arrays
         names = {folder.name for folder in pending}
         if any(job.state == RUNNING and job.name in names for job in self.jobs.queue):
             return False

@@ -45,7 +45,7 @@ from sentiment.runs.state import (
 
 DEFAULT_WIDTH = 80
 # In grids with more rows than this, runs in one of `_HIDDEN_STATES` are only counted.
-_MOST_ROWS = 60
+_MAX_ROWS = 60
 _POLL_SECONDS = 2.0
 _SHORTEST_RUN_COLUMN = 20
 _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
@@ -259,7 +259,7 @@ def _parts(results: Results, grid: GridStatus, every_row: bool, now: datetime) -
     states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
     yield f"grid {grid.name}: {states}" + "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
     shown = grid.rows
-    if not every_row and len(grid.rows) > _MOST_ROWS:
+    if not every_row and len(grid.rows) > _MAX_ROWS:
         shown = [row for row in grid.rows if row.state not in _HIDDEN_STATES]
     if shown:
         yield _table(grid.metric, shown, now)

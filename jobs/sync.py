@@ -17,7 +17,7 @@ from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import read_pruned
+from sentiment.runs.state import pruned_rung
 
 
 def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
@@ -53,7 +53,7 @@ def _upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
     if not rows:
         return "no metrics logged yet", False
     wandb_run = run_dir.read(WandbRun)
-    ended = completed or read_pruned(run_dir) is not None
+    ended = completed or pruned_rung(run_dir) is not None
     if wandb_run and wandb_run.confirmed_rows >= len(rows) and wandb_run.ended == ended:
         return f"nothing new, {wandb_run.confirmed_rows} rows at W&B", False
     return _run_upload(run_dir, timeout)

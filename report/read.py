@@ -15,7 +15,7 @@ from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
-from sentiment.runs.predictions import GoldTable, PartPredictions, TweetIds, read_gold, read_predictions
+from sentiment.runs.predictions import GoldTable, PartPredictions, TweetKeys, read_gold, read_predictions
 from sentiment.runs.records import (
     SCORES,
     Count,
@@ -27,7 +27,7 @@ from sentiment.runs.records import (
     Record,
     Result,
     RunRecord,
-    Share,
+    UnitFraction,
 )
 from sentiment.runs.run_dir import (
     KEYS_FILE,
@@ -54,7 +54,7 @@ from sentiment.runs.state import (
 )
 
 # The state of a run whose process is on another machine and cannot be checked from here.
-NOT_HEARD_OF = "NOT_HEARD_OF"
+UNREACHABLE = "UNREACHABLE"
 T = TypeVar("T")
 
 
@@ -324,7 +324,7 @@ def _with_progress(progress: RunProgress, state: RunState) -> RunState:
         score = "" if progress.score is None else f", best so far {progress.score:.3f}"
         return replace(state, reason=f"after epoch {progress.epoch}{score}")
     if state.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
-        return RunState(NOT_HEARD_OF, f"its process on {attempt.host} cannot be checked from this machine")
+        return RunState(UNREACHABLE, f"its process on {attempt.host} cannot be checked from this machine")
     return state
 
 
@@ -358,9 +358,9 @@ class AttentionSample(Record):
     tweet: int
     label: Count
     predicted: Count
-    probability: Share
+    probability: UnitFraction
     tokens: list[str]
-    weights: list[list[Share]]
+    weights: list[list[UnitFraction]]
 
     @property
     def is_right(self) -> bool:
@@ -410,7 +410,7 @@ def read_attention(run: CompletedRun) -> list[AttentionSample]:
     ]
 
 
-def read_texts(tweets: TweetIds, corpora: Iterable[str], results: Results) -> list[str] | None:
+def read_texts(tweets: TweetKeys, corpora: Iterable[str], results: Results) -> list[str] | None:
     """The texts of tweets of the main table, from the first of the corpora (fingerprints) that holds each.
 
     Returns:

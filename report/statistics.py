@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.metrics import Labels
-from sentiment.paired import ALPHA, PairedCounts, correct, paired_difference
+from sentiment.metrics import ClassIndices
+from sentiment.paired import ALPHA, PairedCounts, correct_for_multiple_tests, paired_difference
 from sentiment.runs.power import POWER as POWER  # for `report.render`, which may not import `sentiment.runs`
 from sentiment.runs.power import smallest_difference
 from sentiment.runs.records import Metrics
@@ -28,7 +28,7 @@ Values = npt.NDArray[np.float64]
 Component = tuple[float, float]
 _FLOATING_POINT_TOLERANCE = 1e-12
 # A configuration's variance between seeds counts as larger than that of others if the p of the F test is below this.
-_SPREADS_MORE = 0.25
+_F_TEST_ALPHA = 0.25
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Difference(Estimate):
         components: the components of its variance, of which that over tweets is the last.
         limit: the largest possible absolute value: 1 for shares, None for values without a bound.
         level: the confidence level of the interval.
-        of_these_models: whether it is conditional on the trained models: nothing is known of other seeds.
+        is_conditional: whether it is conditional on the trained models: nothing is known of other seeds.
         counts: for two classifiers without seeds: the tweets that only one gets right; by class for macro recall.
     """
 
@@ -59,7 +59,7 @@ class Difference(Estimate):
     q: float | None = None
     components: tuple[Component, ...] = ()
     limit: float | None = None
-    of_these_models: bool = False
+    is_conditional: bool = False
     counts: tuple[PairedCounts, ...] = ()
     level: float = LEVEL
 
@@ -138,7 +138,7 @@ def _mean_of_shares(shares: Sequence[Estimate]) -> Estimate:
     return Estimate(value, value - below, value + above, sum(share.n for share in shares))
 
 
-def kappa(first: Labels, second: Labels) -> float:
+def kappa(first: ClassIndices, second: ClassIndices) -> float:
     """Cohen's kappa of two classifications of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
     classes = np.unique(np.concatenate([first, second]))
     expected = sum((first == label).mean() * (second == label).mean() for label in classes)
@@ -148,7 +148,7 @@ def kappa(first: Labels, second: Labels) -> float:
     return float((observed - expected) / (1 - expected))
 
 
-def paired(first: Flags, second: Flags, classes: Labels | None = None) -> Difference:
+def paired(first: Flags, second: Flags, classes: ClassIndices | None = None) -> Difference:
     """The difference of two classifiers without seeds, see `sentiment.paired`.
 
     `first` and `second` say which tweets each classifier gets right; `classes` is as in `Side`.
@@ -172,7 +172,7 @@ def corrected(differences: Sequence[Difference], hypotheses: int = 0) -> list[Di
             count: a side whose seeds were lucky when it was selected is lucky on test tweets too.
     """
     p_values = [difference.p for difference in differences if difference.p is not None]
-    adjusted, level = correct(p_values, hypotheses)
+    adjusted, level = correct_for_multiple_tests(p_values, hypotheses)
     remaining = iter(adjusted)
     q_values = [None if difference.p is None else next(remaining) for difference in differences]
     return [replace(difference.with_level(level), q=q) for difference, q in zip(differences, q_values, strict=True)]
@@ -196,7 +196,7 @@ def pooled_variance(configurations: Iterable[Sequence[float]]) -> SeedVariance |
     return SeedVariance(squares / freedom, freedom)
 
 
-def by_class(scores: npt.NDArray[Any], classes: Labels | None) -> list[npt.NDArray[Any]]:
+def by_class(scores: npt.NDArray[Any], classes: ClassIndices | None) -> list[npt.NDArray[Any]]:
     """The scores, of shape (..., tweets), of the tweets of each class; all of them without `classes`."""
     if classes is None:
         return [scores]
@@ -217,7 +217,7 @@ class Side:
 
     configurations: Sequence[Values | Flags]
     has_seeds: bool = True
-    classes: Labels | None = None
+    classes: ClassIndices | None = None
 
     @property
     def tweet_scores(self) -> Values:
@@ -277,20 +277,20 @@ def difference(first: Side, second: Side, seed_variance: SeedVariance | None, li
         gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in matched])
         sides = [Side([gaps], classes=first.classes)]
         seed_variance = pooled_variance([sides[0].seed_scores(gaps).tolist()])
-    of_these_models = bool(sides) and seed_variance is None
+    is_conditional = bool(sides) and seed_variance is None
     components: list[Component] = []
     if sides and seed_variance is not None:
         components = _seed_components(sides, seed_variance)
     elif first.configurations[0].dtype == second.configurations[0].dtype == np.bool_:
         result = paired(first.configurations[0][0], second.configurations[0][0], first.classes)
-        return replace(result, of_these_models=of_these_models)
+        return replace(result, is_conditional=is_conditional)
     by_tweet = by_class(first.tweet_scores - second.tweet_scores, first.classes)
     n = sum(len(gaps) for gaps in by_tweet)
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))
     tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2
     tweet_variance = max(tweet_variance - sum(map(_interaction, sides)), 0.0)
     components.append((tweet_variance, n - len(by_tweet)))
-    result = Difference(value, None, None, n, limit=limit, of_these_models=of_these_models)
+    result = Difference(value, None, None, n, limit=limit, is_conditional=is_conditional)
     if sum(variance for variance, _ in components) <= _FLOATING_POINT_TOLERANCE**2:
         return result
     return replace(result, p=_p_value(value, components), components=tuple(components)).with_level(LEVEL)
@@ -329,7 +329,7 @@ def _between_seeds(scores: Values, pooled: SeedVariance) -> Component:
     if other_freedom < 1:
         return variance, freedom
     other_variance = (pooled.variance * pooled.freedom - own * freedom) / other_freedom
-    spreads_more = other_variance <= 0 or fdtrc(freedom, other_freedom, own / other_variance) < _SPREADS_MORE
+    spreads_more = other_variance <= 0 or fdtrc(freedom, other_freedom, own / other_variance) < _F_TEST_ALPHA
     return variance, freedom if spreads_more else pooled.freedom
 
 

@@ -34,7 +34,7 @@ from sentiment.command_line import (
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
-from sentiment.files import as_json, config_path, import_program, read_named, sha256_of, write_named
+from sentiment.files import as_json, config_path, import_program, read_user_file, sha256_of, write_user_file
 from sentiment.inference.share import app as share_app
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def evaluate(
         with ProgressBar() as bar:
             metrics = evaluate_on_file(trained, choice, table, bar.progress, threshold)
     if out:
-        write_named(out, as_json(metrics))
+        write_user_file(out, as_json(metrics))
 
 
 def _finite(value: float | None) -> float | None:
@@ -233,7 +233,7 @@ def add(
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
-    text = read_named(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
+    text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
     named = (parse_column(column) for column in (text_column, label_column, probability_column))
     say("\n".join(add_predictions(tweets, name, file, NamedColumns(*named), classes, metadata)))
@@ -242,12 +242,12 @@ def add(
 
 def _labelled_tweets(source: str, overrides: list[str] | None, classes: str | None, results: Path | None) -> "Tweets":
     """The tweets of a run, or of a gold table, for which a directory in the results folder is written."""
-    from sentiment.files import named_path
+    from sentiment.files import user_path
     from sentiment.inference.added import Tweets, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold
     from sentiment.inference.stored import open_run
 
-    path = named_path(source)
+    path = user_path(source)
     if path.is_dir():
         return Tweets.of_run(open_run(path, results))
     parameters = _parameters(source, overrides)

@@ -35,14 +35,14 @@ from sentiment.console import Console, silent
 from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_classes
 from sentiment.errors import SentimentError, UsageError
-from sentiment.files import config_path, fingerprint, named_path, write_once
+from sentiment.files import config_path, fingerprint, user_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.share_statistics import UNLABELLED, estimate_shares
 from sentiment.inference.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
     VOCABULARY_FILE,
-    StoredRun,
+    StoredModels,
     TrainedRun,
     export_warnings,
     exported_files,
@@ -54,7 +54,7 @@ from sentiment.inference.stored import (
 from sentiment.metrics import predicted_classes
 from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, checked_threshold
-from sentiment.runs.records import MODEL_CHOICES, FitResult, ModelChoice
+from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind
 from sentiment.runs.run_dir import Results
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ if TYPE_CHECKING:
 
 _FITTED = "the fitted classifier"  # stands for the path in messages
 # With fewer texts, a tenth of them is too small to tell whether a network has learned anything.
-_FEWEST_FOR_A_NETWORK = 200
+_MIN_NETWORK_TEXTS = 200
 
 Texts = Iterable[str]
-Labels = npt.NDArray[Any]
+LabelArray = npt.NDArray[Any]
 
 
 class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -85,7 +85,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         run: str | PathLike[str] | RunConfig = "rnn",
-        choice: ModelChoice | None = None,
+        choice: ModelKind | None = None,
         results: str | PathLike[str] | None = None,
         verbose: int = 0,
         classes: Sequence[Any] | None = None,
@@ -142,15 +142,15 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(texts) != len(labels):
             raise ValueError(f"fit takes a label for each text, not {len(labels):,} labels for {len(texts):,} texts")
         choice = self.choice
-        if choice not in (None, *MODEL_CHOICES):
-            raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_CHOICES)}")
+        if choice not in (None, *MODEL_KINDS):
+            raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_KINDS)}")
         values, origin = _read_run(self.run)
         own_labels = {str(label): [str(label)] for label in classes} | {IGNORED: []}
         parameters = {"data.tests": {}} | _changes(self._fields) | {"data.columns": {}, "data.labels": own_labels}
-        if choice is None and len(texts) < _FEWEST_FOR_A_NETWORK:
+        if choice is None and len(texts) < _MIN_NETWORK_TEXTS:
             choice = "baseline"
             warnings.warn(
-                f"{len(texts)} texts are too few to validate a network, for which {_FEWEST_FOR_A_NETWORK} are needed; "
+                f"{len(texts)} texts are too few to validate a network, for which {_MIN_NETWORK_TEXTS} are needed; "
                 "only the linear baseline is fitted",
                 stacklevel=2,
             )
@@ -159,7 +159,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             linear = fit_baseline(config, texts, [*map(config.data.label_names.index, labels)])
             result = FitResult(recommended="baseline", temperatures={"baseline": 1.0}, texts=len(texts))
             files = {BASELINE_FILE: linear.to_bytes()}
-            stored = StoredRun(path=_FITTED, config=config, result=result, results=Results(), read=files.__getitem__)
+            stored = StoredModels(path=_FITTED, config=config, result=result, results=Results(), read=files.__getitem__)
             return self._set_trained(stored, None, classes)
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
@@ -168,7 +168,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             parameters["data.source"] = str(_write_table(results, texts, labels))
             config = resolve(values, parameters, origin)
             encoder = config.any_encoder
-            if encoder and self.results is None and not named_path(encoder.model).is_dir():
+            if encoder and self.results is None and not user_path(encoder.model).is_dir():
                 raise UsageError(f"{encoder.model!r} is stored in a results folder; pass it, e.g. results='results'")
             if self.results is None:
                 stored = _fit(config, results, choice, self.verbose)
@@ -176,7 +176,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 stored = _train(config, results, self.verbose)
             return self._set_trained(stored, choice, classes)
 
-    def _set_trained(self, stored: StoredRun, choice: ModelChoice | None, classes: Labels | None = None) -> Self:
+    def _set_trained(self, stored: StoredModels, choice: ModelKind | None, classes: LabelArray | None = None) -> Self:
         """This estimator with a trained model.
 
         Args:
@@ -189,7 +189,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.sort(self._classes)
         return self
 
-    def predict(self, X: Any, threshold: float | None = None) -> Labels:  # noqa: N803
+    def predict(self, X: Any, threshold: float | None = None) -> LabelArray:  # noqa: N803
         """Predicted labels, shape (n,), also for texts without a known word (see `knows`).
 
         Of two classes, the positive one is predicted if its probability is at least the threshold; of more, the most
@@ -206,7 +206,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         used = self._trained.threshold
         if threshold is not None:
             used = checked_threshold(threshold, [*map(str, self._classes)])
-        labels: Labels = self._classes[predicted_classes(probabilities, used)]
+        labels: LabelArray = self._classes[predicted_classes(probabilities, used)]
         return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
@@ -287,7 +287,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         origin = self._origin
-        stored = origin if isinstance(origin, StoredRun) else open_stored(*origin)
+        stored = origin if isinstance(origin, StoredModels) else open_stored(*origin)
         if isinstance(stored, TrainedRun):
             stored = stored.with_choice(self.choice, None)
         elif stored is not origin and self.choice not in (None, stored.default_choice):
@@ -323,7 +323,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def load(
-    path: str | PathLike[str], choice: ModelChoice | None = None, results: str | PathLike[str] | None = None
+    path: str | PathLike[str], choice: ModelKind | None = None, results: str | PathLike[str] | None = None
 ) -> SentimentClassifier:
     """A trained model: the directory of a run, or a file that `sentiment export` wrote.
 
@@ -375,7 +375,7 @@ def train(
     return SentimentClassifier(config, results=results, verbose=verbose)._set_trained(stored, None)
 
 
-def _train(config: RunConfig, results: Results, verbose: int) -> StoredRun:
+def _train(config: RunConfig, results: Results, verbose: int) -> StoredModels:
     """Train a run in a results folder, or resume it."""
     from sentiment.training.experiment import run_experiment
 
@@ -391,7 +391,7 @@ def _train(config: RunConfig, results: Results, verbose: int) -> StoredRun:
     return open_stored(run_dir.path, results.root)
 
 
-def _fit(config: RunConfig, results: Results, choice: ModelChoice | None, verbose: int) -> StoredRun:
+def _fit(config: RunConfig, results: Results, choice: ModelKind | None, verbose: int) -> StoredModels:
     """Fit models in a temporary results folder, from which nothing is read afterwards."""
     from sentiment.training.experiment import fit_models
     from sentiment.training.stop import Stop
@@ -405,7 +405,7 @@ def _fit(config: RunConfig, results: Results, choice: ModelChoice | None, verbos
     files = {NETWORK_FILE: weights_as_bytes(models.weights), VOCABULARY_FILE: models.vocabulary.to_bytes()}
     if models.baseline is not None:
         files[BASELINE_FILE] = models.baseline.to_bytes()
-    return StoredRun(
+    return StoredModels(
         path=_FITTED, config=config, result=models.result, results=results, read=files.__getitem__, choice=choice
     )
 
@@ -452,7 +452,7 @@ def _write_table(results: Results, texts: list[str], labels: list[str]) -> Path:
     return path
 
 
-def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[Labels, list[str]]:
+def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list[str]]:
     """The classes, from negative to positive, and each text's label as a string.
 
     Args:

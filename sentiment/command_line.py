@@ -28,7 +28,7 @@ _EXTRAS = {
     "openpyxl": ("xlsx", "a workbook"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
-_LONGEST_MESSAGE = 10_000  # longer messages are truncated
+_MAX_MESSAGE_LENGTH = 10_000  # longer messages are truncated
 
 RESULTS = Path("results")
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
@@ -70,7 +70,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to w
 Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN_ID", help="Names of grids, or ids of runs.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no job is running.")]
 Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
-AtOnce = Annotated[
+ParallelRuns = Annotated[
     int | None,
     typer.Option("--at-once", min=1, help="With --local: runs at a time; default: one per GPU, at least one."),
 ]
@@ -115,8 +115,8 @@ class ErrorReportingGroup(TyperGroup):
             install = f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`, installs it"
             message = f"{package}, needed for {purpose}, is not installed; {install}"
             code = EXIT_FAILED
-        if len(message) > _LONGEST_MESSAGE:
-            message = f"{message[:_LONGEST_MESSAGE]}… ({len(message):,} characters)"
+        if len(message) > _MAX_MESSAGE_LENGTH:
+            message = f"{message[:_MAX_MESSAGE_LENGTH]}… ({len(message):,} characters)"
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         echo(message, err=True)
         raise typer.Exit(code)

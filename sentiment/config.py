@@ -20,8 +20,8 @@ from pydantic import (
 
 from sentiment.data.labels import (
     DEFAULT_LABELS,
+    ClassLabels,
     LabelMapping,
-    Labels,
     class_names,
     polar_labels,
     with_names,
@@ -94,7 +94,7 @@ class VocabularyConfig(Section):
     max_size: PositiveInt = 50_000  # maximum size; the most frequent types are kept
 
 
-def _test_name(name: str) -> str:
+def _checked_test_name(name: str) -> str:
     if name in PARTS:
         raise ValueError(f"{name!r} names a split of the run's own tweets; give the test set another name")
     return name
@@ -116,7 +116,7 @@ _LETTERS_FIRST = _matching(
 )
 Language = Annotated[str, _matching("[a-z]{2,3}", "the code of a language, such as en or de")]
 PartName = Annotated[str, Field(max_length=40), _LETTERS_FIRST]
-TestName = Annotated[PartName, AfterValidator(_test_name)]
+TestName = Annotated[PartName, AfterValidator(_checked_test_name)]
 
 
 class LabelledTable(Section):
@@ -124,7 +124,7 @@ class LabelledTable(Section):
 
     path: str
     columns: ColumnConfig = ColumnConfig()
-    labels: Labels | None = None  # of the data's classes; None: those of `data.labels`
+    labels: ClassLabels | None = None  # of the data's classes; None: those of `data.labels`
 
 
 class ExtraTable(LabelledTable):
@@ -162,7 +162,7 @@ class DataConfig(Section):
     # Rated words, lexicon and check list are English, and left out for another language. Stored files omit `en`.
     language: Annotated[Language, Field(exclude_if=lambda code: code == "en")] = "en"
     # Of a built-in source, only the names and their number have an effect; `tweeteval` has three classes by default.
-    labels: Labels = DEFAULT_LABELS
+    labels: ClassLabels = DEFAULT_LABELS
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()
@@ -220,7 +220,7 @@ class DataConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> Self:
+    def _split_is_possible(self) -> Self:
         if self.folds is not None and self.has_own_parts:
             raise ValueError(f"data.folds is {self.folds}, but the tweets of {self.source} have parts of their own")
         if self.folds is None and self.fold is not None:
@@ -426,7 +426,7 @@ class RuntimeConfig(Section):
 
 AnyEncoder = ElmoConfig | EncoderConfig
 # Sections that do not affect a run's identity: description, logging, and machine.
-OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
+OPERATIONAL_FIELDS = ("description", "tracking", "runtime")
 
 
 class RunConfig(Section):
@@ -503,7 +503,7 @@ class RunConfig(Section):
         """The configuration without operational and absent sections, as plain JSON values."""
         values = self.model_dump(mode="json")
         absent = {name for name, value in values.items() if value is None}
-        return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
+        return {name: value for name, value in values.items() if name not in {*OPERATIONAL_FIELDS, *absent}}
 
     def canonical(self) -> Self:
         """The canonical form of all equivalent configurations.

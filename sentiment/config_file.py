@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from sentiment.config import RunConfig, Values, is_utf8
 from sentiment.errors import ConfigError
-from sentiment.files import read_named, shipped_file
+from sentiment.files import read_user_file, shipped_file
 
 _MAX_BYTES = 100_000
 _MAX_NODES = 100_000
@@ -32,10 +32,10 @@ def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: st
     try:
         return RunConfig.model_validate(values).canonical()
     except ValidationError as error:
-        raise ConfigError(explain(error, RunConfig, origin, parameters)) from None
+        raise ConfigError(describe_mistakes(error, RunConfig, origin, parameters)) from None
 
 
-def explain(
+def describe_mistakes(
     error: ValidationError, schema: type[BaseModel], origin: str, parameters: Collection[str] = frozenset()
 ) -> str:
     """One line per mistake: its dotted path, value and origin, and what would be valid."""
@@ -63,7 +63,7 @@ def read_yaml(path: Path) -> Values:
         ConfigError: the file cannot be read, or holds something else.
     """
     try:
-        text = read_named(shipped_file(path), _MAX_BYTES).decode("utf-8")
+        text = read_user_file(shipped_file(path), _MAX_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file{_available_configs(path)}") from None
     except (OSError, UnicodeDecodeError) as error:

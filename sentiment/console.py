@@ -14,7 +14,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Column, Table
 
 # Bidirectional and zero-width control characters, which are shown as escapes.
-_DIRECTION = {*map(chr, (0x61C, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)))}
+_INVISIBLE = {*map(chr, (0x61C, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)))}
 # ASCII white space and line separators; the no-break space and other Unicode spaces are kept.
 _BLANK = re.compile("[ \t\r\n\f\v\x1c-\x1f\x85\u2028\u2029]+")
 _CONTROL_CATEGORIES = ("Cc", "Cs", "Cn")
@@ -62,7 +62,7 @@ def _escape_unprintable(text: str) -> str:
 
 
 def _escape_character(character: str) -> str:
-    if character in _DIRECTION or unicodedata.category(character) in _CONTROL_CATEGORIES:
+    if character in _INVISIBLE or unicodedata.category(character) in _CONTROL_CATEGORIES:
         return f"\u27e8U+{ord(character):04X}\u27e9"
     return character
 

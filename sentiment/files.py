@@ -1,7 +1,7 @@
 """Atomic writes, safe access to paths that users give, the files that ship with the program, content fingerprints.
 
 A user may give the path of a device or a FIFO, or a link to either. Reading from one could block for ever, and
-replacing one would destroy it. So a path from a user is opened by `open_named` and written by `write_named`.
+replacing one would destroy it. So a path from a user is opened by `open_user_file` and written by `write_user_file`.
 """
 
 import contextlib
@@ -63,7 +63,9 @@ def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
 _STALE_SECONDS = 24 * 3600
 
 
-def made_once(path: Path, make: Callable[[Path], object], lock: contextlib.AbstractContextManager[object]) -> None:
+def make_folder_once(
+    path: Path, make: Callable[[Path], object], lock: contextlib.AbstractContextManager[object]
+) -> None:
     """Make a folder unless it exists; while one process holds the `lock` and makes it, the others wait.
 
     `make` fills a temporary folder beside `path`, which is renamed when it is complete, and deleted on failure. If a
@@ -99,7 +101,7 @@ def _delete_leftovers(folder: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_user_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Like `write_atomically`, for a path from a user: follows links, and writes to a device or a FIFO directly."""
     with contextlib.suppress(FileNotFoundError):
         path.stat()  # raises for a link that leads to itself
@@ -113,12 +115,12 @@ def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
 
 
-def named_path(text: str) -> Path:
+def user_path(text: str) -> Path:
     """The path with `~` and `~name` expanded as in a shell; `~name` is left unchanged if there is no such user."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for an unknown user
 
 
-def open_named(path: Path) -> BufferedReader:
+def open_user_file(path: Path) -> BufferedReader:
     """Open a regular file for reading; raises OSError at once if it is anything else."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
@@ -130,9 +132,9 @@ def open_named(path: Path) -> BufferedReader:
     raise OSError("it is a device, a FIFO or a socket, not a regular file")
 
 
-def read_named(path: Path, max_bytes: int) -> bytes:
+def read_user_file(path: Path, max_bytes: int) -> bytes:
     """The content of a regular file; raises OSError if it has more than `max_bytes`."""
-    with open_named(path) as file:
+    with open_user_file(path) as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise OSError(f"it is larger than {max_bytes:,} bytes, the limit for such a file")
@@ -167,7 +169,7 @@ def files_in(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def sha256_of(path: Path) -> str:
-    with open_named(path) as file:
+    with open_user_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.runs.records import THRESHOLD, Metrics
+from sentiment.runs.records import DEFAULT_THRESHOLD, Metrics
 
 # The class of each tweet, by its index among the ordered classes, of shape (n,).
-Labels = npt.NDArray[np.integer[Any]]
+ClassIndices = npt.NDArray[np.integer[Any]]
 # Of shape (n, classes); each row has the sum 1.
 Probabilities = npt.NDArray[np.float64]
 
@@ -23,14 +23,14 @@ def with_first_class(others: npt.NDArray[np.floating[Any]]) -> Probabilities:
     return np.concatenate([first, columns], axis=1)
 
 
-def predicted_classes(probabilities: Probabilities, threshold: float = THRESHOLD) -> npt.NDArray[np.int64]:
+def predicted_classes(probabilities: Probabilities, threshold: float = DEFAULT_THRESHOLD) -> npt.NDArray[np.int64]:
     """The index of the most probable class, (n,); of two classes, the second one if it has at least the threshold."""
     if probabilities.shape[1] == 2:
         return np.asarray(probabilities[:, 1] >= threshold, np.int64)
     return np.asarray(probabilities.argmax(axis=1))
 
 
-def restricted(probabilities: Probabilities, labels: Labels) -> Probabilities:
+def over_present_classes(probabilities: Probabilities, labels: ClassIndices) -> Probabilities:
     """The probabilities of the classes that occur among the labels, normalised; those of the other classes are 0.
 
     Unchanged if all classes occur, or fewer than two.
@@ -43,7 +43,7 @@ def restricted(probabilities: Probabilities, labels: Labels) -> Probabilities:
     return np.asarray(kept / kept.sum(axis=1, keepdims=True))
 
 
-def measure(labels: Labels, probabilities: Probabilities, threshold: float = THRESHOLD) -> Metrics:
+def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float = DEFAULT_THRESHOLD) -> Metrics:
     """Metrics of probabilities of classes, (n, classes), at a decision threshold (of two classes only).
 
     The interval of the accuracy is Wilson's (1927).

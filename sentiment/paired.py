@@ -18,7 +18,7 @@ class PairedDifference:
 
     Attributes:
         low, high: the confidence interval. Of a single comparison it excludes 0 exactly where `p` is below 1 - level;
-            corrected by `correct`, exactly where `p` is below ALPHA.
+            corrected by `correct_for_multiple_tests`, exactly where `p` is below ALPHA.
         p: the two-sided p-value of the hypothesis that there is no difference.
     """
 
@@ -70,7 +70,7 @@ def total_counts(classes: Sequence[PairedCounts]) -> PairedCounts:
 def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
     """Compare two classifiers by macro recall, the mean over classes of the share of tweets that are right.
 
-    The classes' tweets are independent samples. See `estimate` for the variance.
+    The classes' tweets are independent samples. See `difference_and_variance` for the variance.
 
     Args:
         classes: the counts of each class, with at least one tweet each.
@@ -78,7 +78,7 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     """
     from scipy.special import ndtr, ndtri
 
-    centre, variance = estimate(classes)
+    centre, variance = difference_and_variance(classes)
     error = math.sqrt(variance)
     margin = -float(ndtri((1 - level) / 2)) * error
     difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
@@ -86,7 +86,7 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     return PairedDifference(difference, centre - margin, centre + margin, p)
 
 
-def estimate(classes: Sequence[PairedCounts]) -> tuple[float, float]:
+def difference_and_variance(classes: Sequence[PairedCounts]) -> tuple[float, float]:
     """The mean difference over classes, and its variance.
 
     Half a tweet is added to each of the four cells of each class's table (Agresti and Min 2005), so that the variance
@@ -108,18 +108,18 @@ def paired_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> P
 
 
 def compare_pairs(pairs: Sequence[PairedCounts]) -> list[PairedDifference]:
-    """Compare several pairs of classifiers, with adjusted p-values and intervals, see `correct`."""
-    adjusted, level = correct([accuracy_difference(*pair).p for pair in pairs])
+    """Compare several pairs of classifiers, with adjusted p-values and intervals, see `correct_for_multiple_tests`."""
+    adjusted, level = correct_for_multiple_tests([accuracy_difference(*pair).p for pair in pairs])
     return [replace(accuracy_difference(*pair, level), p=p) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def compare_recalls(pairs: Sequence[Sequence[PairedCounts]]) -> list[PairedDifference]:
     """Compare several pairs of classifiers by macro recall, as `compare_pairs`; each pair has counts by class."""
-    adjusted, level = correct([macro_recall_difference(classes).p for classes in pairs])
+    adjusted, level = correct_for_multiple_tests([macro_recall_difference(classes).p for classes in pairs])
     return [replace(macro_recall_difference(pair, level), p=p) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
-def correct(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:
+def correct_for_multiple_tests(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:
     """Correct a family of tests for multiple comparisons, p-values and intervals consistently.
 
     The p-values are adjusted by Benjamini and Hochberg (1995). The intervals have the level 1 - R * ALPHA / m, where R

@@ -34,7 +34,7 @@ from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import EpochRow, Metrics, Part, Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.state import read_pruned
+from sentiment.runs.state import pruned_rung
 
 # How long training waits after its end for the last rows to be copied. After a warning by Slurm there is little time.
 SECONDS_AFTER_COMPLETION = 10.0
@@ -156,7 +156,7 @@ def main(action: str, folder: str) -> int:
         # An offline copy needs no lock, since each attempt writes to a folder of its own.
         lock = nullcontext() if action == "offline" else ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B")
         with lock:
-            summary = copy(run_dir, wandb_run_of(run_dir), action)
+            summary = copy_to_wandb(run_dir, wandb_run_of(run_dir), action)
         if action == "upload":
             print(summary)
     except Exception as error:  # wandb raises exceptions of any kind
@@ -166,7 +166,7 @@ def main(action: str, folder: str) -> int:
     return 0
 
 
-def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
+def copy_to_wandb(run_dir: RunDir, identity: WandbRun, action: str) -> str:
     """Copy a run and return a summary.
 
     Online, the server reports how many rows it has from earlier attempts, and only the others are sent. Offline, every
@@ -245,7 +245,7 @@ def _close(run: Any, run_dir: RunDir, completed: bool, classes: Sequence[str]) -
     """
     result = run_dir.read(Result)
     record = run_dir.read(RunRecord)
-    pruned = read_pruned(run_dir)
+    pruned = pruned_rung(run_dir)
     if completed and result:
         run.summary.update(dotted(_named(result.metrics, classes), "/") | {"best_epoch": result.best_epoch})
     elif pruned:

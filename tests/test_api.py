@@ -22,10 +22,10 @@ from sentiment.config import RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import Corpus
 from sentiment.errors import ConfigError, DataError, UsageError
-from sentiment.inference.stored import StoredRun
+from sentiment.inference.stored import StoredModels
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
-from sentiment.runs.records import MODEL_CHOICES, FitResult, ModelChoice
+from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
 from tests.small_runs import invented_tweets, write_tweets
@@ -63,8 +63,8 @@ def test_many_texts_are_predicted_as_each_alone(model: SentimentClassifier, monk
     assert {*model.predict(["lovely", ""])} <= {*model.classes_}
 
 
-@pytest.mark.parametrize("choice", MODEL_CHOICES)
-def test_model_does_not_know_a_text_of_words_that_it_has_never_seen(trained: RunDir, choice: ModelChoice) -> None:
+@pytest.mark.parametrize("choice", MODEL_KINDS)
+def test_model_does_not_know_a_text_of_words_that_it_has_never_seen(trained: RunDir, choice: ModelKind) -> None:
     known = load(trained.path, choice).knows(["lovely", "xqzt lovelyish vbnm", "xqzt lovely", "horrible"])
     assert known.tolist() == [True, False, True, choice != "network"]  # the last one is rated by the lexicon
 
@@ -168,7 +168,7 @@ def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassi
 
 
 @pytest.mark.parametrize("choice", [None, "network", "baseline", "both"])
-def test_saved_classifier_predicts_alike(tiny: SentimentClassifier, choice: ModelChoice | None, tmp_path: Path) -> None:
+def test_saved_classifier_predicts_alike(tiny: SentimentClassifier, choice: ModelKind | None, tmp_path: Path) -> None:
     fitted = tiny.set_params(choice=choice).fit(X, Y)
     fitted.save(tmp_path / "model.zip")
     loaded = load(tmp_path / "model.zip")
@@ -326,7 +326,7 @@ def test_fit_sets_no_test_part_aside(tiny: SentimentClassifier, monkeypatch: pyt
 
 @pytest.mark.parametrize("choice", [None, "baseline"])
 def test_interrupted_fit_leaves_the_classifier_as_it_was(
-    tiny: SentimentClassifier, choice: ModelChoice | None, monkeypatch: pytest.MonkeyPatch
+    tiny: SentimentClassifier, choice: ModelKind | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tiny.fit(X, Y).predict_proba(TEXTS).tolist()
 
@@ -399,8 +399,8 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(library, "_iter_texts", rows)
     result = FitResult(recommended="network", temperatures={"network": 1}, texts=0)
 
-    def fit(config: RunConfig, results: Results, *_: Any) -> StoredRun:
-        return StoredRun(path="", config=config, result=result, results=results, read={}.__getitem__)
+    def fit(config: RunConfig, results: Results, *_: Any) -> StoredModels:
+        return StoredModels(path="", config=config, result=result, results=results, read={}.__getitem__)
 
     monkeypatch.setattr(library, "_fit", fit)
     monkeypatch.setattr(library, "model_of", lambda stored, _choice: _Counting(stored.config))

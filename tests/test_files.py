@@ -13,8 +13,8 @@ from unittest.mock import Mock
 import pytest
 
 from sentiment.errors import RunDirError
-from sentiment.files import files_in, fingerprint, made_once, sha256_of, write_atomically, write_json, write_once
-from sentiment.runs.records import Failure, StepRow, Tries
+from sentiment.files import files_in, fingerprint, make_folder_once, sha256_of, write_atomically, write_json, write_once
+from sentiment.runs.records import Failure, StalledAttempts, StepRow
 from sentiment.runs.run_dir import RunDir, read_record, read_records
 from tests.small_runs import limited_file_size
 
@@ -46,13 +46,13 @@ def test_of_two_hosts_that_make_a_folder_at_once_the_first_one_wins_and_leftover
     (tmp_path / ".4567.made.tmp").symlink_to("nowhere")  # as a folder that is renamed just now
 
     def make_slowly(folder: Path) -> None:
-        made_once(path, lambda other: (other / "tweets").write_text("first"), contextlib.nullcontext())
+        make_folder_once(path, lambda other: (other / "tweets").write_text("first"), contextlib.nullcontext())
         (folder / "tweets").write_text("second")
 
-    made_once(path, make_slowly, contextlib.nullcontext())
+    make_folder_once(path, make_slowly, contextlib.nullcontext())
     assert (path / "tweets").read_text() == "first"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".4567.made.tmp", path.name]
-    made_once(path, Mock(side_effect=AssertionError), contextlib.nullcontext())
+    make_folder_once(path, Mock(side_effect=AssertionError), contextlib.nullcontext())
 
 
 def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,8 +127,8 @@ def test_line_that_is_damaged_or_incomplete_is_named(tmp_path: Path) -> None:
 
 def test_record_that_was_changed_is_refused(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
-    run_dir.write_record(Tries(step=7, number=1, job=None))
-    assert run_dir.read(Tries) == Tries(step=7, number=1, job=None)
+    run_dir.write_record(StalledAttempts(step=7, number=1, job=None))
+    assert run_dir.read(StalledAttempts) == StalledAttempts(step=7, number=1, job=None)
     run_dir.tries_file.write_bytes(run_dir.tries_file.read_bytes().replace(b'"step": 7', b'"step": 8'))
     with pytest.raises(RunDirError, match=re.escape(str(run_dir.tries_file))):
-        run_dir.read(Tries)
+        run_dir.read(StalledAttempts)

@@ -13,7 +13,7 @@ import pytest
 from sentiment.config import DataConfig
 from sentiment.data.sources import open_source
 from sentiment.errors import ConfigError, DataError
-from sentiment.files import named_path, open_named, write_named
+from sentiment.files import open_user_file, user_path, write_user_file
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
@@ -132,7 +132,7 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Any]:
 
 def test_what_is_no_regular_file_is_told_in_a_line(odd: Callable[[str], Path], trained: RunDir, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"not a regular file|Is a directory|symbolic links|No such file"):
-        open_named(odd("a"))
+        open_user_file(odd("a"))
     with pytest.raises(ConfigError, match=r"no such file|cannot be read"):
         load_config(odd("run.yaml"))
     for ending in (".csv", ".csv.gz", ".jsonl", ".parquet"):
@@ -152,7 +152,7 @@ def test_what_is_no_regular_file_is_told_in_a_line(odd: Callable[[str], Path], t
 
 
 def test_home_of_nobody_is_a_path_like_any_other(tmp_path: Path) -> None:
-    assert named_path("~/x.csv") == Path.home() / "x.csv"
+    assert user_path("~/x.csv") == Path.home() / "x.csv"
     assert "~no-such-user/x.csv: no such file" in refused(1, "data", "~no-such-user/x.csv", "--results", tmp_path)
 
 
@@ -163,7 +163,7 @@ def test_links_are_followed_and_they_and_devices_stay_what_they_are(tmp_path: Pa
     null.symlink_to("/dev/null")
     for content in (b"new", b"newer"):
         for path in (link, null, Path("/dev/null")):
-            write_named(path, lambda file, content=content: file.write(content))
+            write_user_file(path, lambda file, content=content: file.write(content))
         assert (link.is_symlink(), target.read_bytes(), null.is_char_device()) == (True, content, True)
     assert list((tmp_path / "elsewhere").iterdir()) == [target]
 

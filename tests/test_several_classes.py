@@ -14,7 +14,7 @@ from sentiment import load
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.models.text_model import total
 from sentiment.runs.predictions import read_predictions
-from sentiment.runs.records import MODEL_CHOICES, Result
+from sentiment.runs.records import MODEL_KINDS, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
@@ -52,7 +52,7 @@ def run(folder: Path) -> RunDir:
 
 def test_run_of_three_classes_measures_each_and_beats_the_most_frequent_one(run: RunDir) -> None:
     result = stored(run, Result)
-    for kind in MODEL_CHOICES:
+    for kind in MODEL_KINDS:
         metrics = result.scores[kind]["test"]
         assert len(metrics.recall) == 3
         assert sum(metrics.sizes) == metrics.n
@@ -69,7 +69,7 @@ def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir
     corpus = prepare_corpus(run.read_config().data, run.results)
     texts = pq.read_table(corpus.path / "tweets.parquet")["text"].to_pylist()
     text_of = dict(zip(corpus.keys.tolist(), texts, strict=True))
-    for kind in MODEL_CHOICES:
+    for kind in MODEL_KINDS:
         predictor = test.of(kind)
         probabilities = load(run.path, kind).predict_proba([text_of[tweet] for tweet in test.tweets.tolist()])
         np.testing.assert_allclose(probabilities, predictor.probabilities, atol=1e-5)

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from jobs.grids.sweep_file import MOST_RUNS, BaseRuns, Choices, SweepFile, draw
-from sentiment.config import OPERATIONAL_SECTIONS, EncoderConfig, RunConfig
+from sentiment.config import OPERATIONAL_FIELDS, EncoderConfig, RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result
@@ -141,7 +141,7 @@ def _key_without_seed(run: PlannedRun) -> str:
 
 
 # Give up after this many draws in a row that repeat earlier runs.
-_MOST_REPEATS = 1_000
+_MAX_REPEATS = 1_000
 # The default fields of an encoder; they do not count as parameters, because naming an encoder implies them.
 _ENCODER_DEFAULTS = dotted({"encoder": EncoderConfig().model_dump(mode="json", exclude={"model", "use"})})
 
@@ -176,10 +176,10 @@ def expand(
     for combination in _random_combinations(with_base, seed) if trials else _all_combinations(with_base):
         if trials and len(runs) + failed == trials:
             break
-        if trials and repeats > _MOST_REPEATS:
+        if trials and repeats > _MAX_REPEATS:
             raise ConfigError(
                 f"run_cap = {trials}: only {len(runs) + failed:,} different runs were found; the last "
-                f"{_MOST_REPEATS:,} draws repeat them; lower run_cap"
+                f"{_MAX_REPEATS:,} draws repeat them; lower run_cap"
             )
         tried += 1
         repeats += 1
@@ -211,7 +211,7 @@ def _apply(base: Base, combination: dict[str, Any]) -> ExpandedRun:
 
 
 def _identifying_fields(config: RunConfig) -> dict[str, Any]:
-    return dotted(config.model_dump(mode="json", exclude=set(OPERATIONAL_SECTIONS)))
+    return dotted(config.model_dump(mode="json", exclude=set(OPERATIONAL_FIELDS)))
 
 
 def effective(parameters: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:

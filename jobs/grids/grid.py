@@ -17,7 +17,7 @@ from jobs.services import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError, SentimentError
-from sentiment.files import made_once
+from sentiment.files import make_folder_once
 from sentiment.runs.records import GridPlan, PlannedRun, Rounds, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
@@ -196,4 +196,4 @@ def reuse_completed(results: Results, grid: ExpandedGrid) -> None:
     """Copy the runs of `completed_elsewhere` into this grid, each atomically. The caller must hold the grid's lock."""
     for run_id, source in completed_elsewhere(results, grid).items():
         target = results.run_dir(run_id, grid.plan.name).path
-        made_once(target, partial(copytree, source.path, dirs_exist_ok=True), nullcontext())
+        make_folder_once(target, partial(copytree, source.path, dirs_exist_ok=True), nullcontext())

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
 from sentiment.config import Section
-from sentiment.config_file import dotted, explain, parse_yaml, read_yaml, shortened
+from sentiment.config_file import describe_mistakes, dotted, parse_yaml, read_yaml, shortened
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
 from sentiment.runs.records import SCORES, Halving, Metrics, Part
@@ -308,7 +308,7 @@ def read_sweep(path: Path) -> SweepFile:
     try:
         sweep = SweepFile.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, SweepFile, str(path))) from None
+        raise ConfigError(describe_mistakes(error, SweepFile, str(path))) from None
     if sweep.name != path.stem:
         raise ConfigError(f"{path}: has the name {sweep.name!r}; a grid is named like its file, {path.stem!r}")
     _check_yaml_1_1(path, values)

@@ -20,16 +20,16 @@ from jobs.slurm.commands import (
     release,
     requeue,
 )
-from jobs.slurm.endings import DISK_FULL_EXIT_CODE, ROOM_ADVICE, ended_state, read_termination, task_begins
+from jobs.slurm.endings import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE, ended_state, read_termination, start_line
 from jobs.slurm.resources import Resources
 
 if TYPE_CHECKING:
     from jobs.submissions import SubmissionDir
 
 __all__ = [
+    "DISK_FULL_ADVICE",
     "DISK_FULL_EXIT_CODE",
     "ENDED",
-    "ROOM_ADVICE",
     "Job",
     "cancel",
     "check_requirements",
@@ -45,8 +45,8 @@ __all__ = [
     "read_termination",
     "release",
     "requeue",
+    "start_line",
     "submit",
-    "task_begins",
 ]
 
 

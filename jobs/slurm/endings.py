@@ -25,13 +25,13 @@ _TERMINATION_PREFIXES = ("slurmstepd", "srun: error", "refused: ", "is not reque
 # The exit code of a task that could not record its failure because the disk is full.
 DISK_FULL_EXIT_CODE = errno.ENOSPC
 _DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
-ROOM_ADVICE = "the disk is full or its quota exceeded: make room"
+DISK_FULL_ADVICE = "the disk is full or its quota exceeded: make room"
 
 _TAIL_BYTES = 1 << 14
 _START_LINE = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 
 
-def task_begins(title: str, restarts: int, node: str | None) -> str:
+def start_line(title: str, restarts: int, node: str | None) -> str:
     """Return the line that a task prints when it starts, by which `read_termination` finds its newest attempt."""
     return f"{title}, start {restarts + 1} on {node or 'this machine'}"
 
@@ -76,7 +76,7 @@ def read_termination(log: Path | None) -> RunState | None:
     for state, pattern in _TERMINATION_MESSAGES:
         for message in messages:
             if state == FAILED and _DISK_FULL.search(message):
-                return RunState(FAILED, ROOM_ADVICE)
+                return RunState(FAILED, DISK_FULL_ADVICE)
             if pattern.search(message):
                 return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", message).strip("* "))
     return None

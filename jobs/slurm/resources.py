@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from jobs.services import JOB_KINDS, OTHER_KINDS, KindName
 from sentiment.config import PositiveFloat, PositiveInt, Section
-from sentiment.config_file import explain, read_yaml
+from sentiment.config_file import describe_mistakes, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.runs.state import OUT_OF_MEMORY, TIMEOUT
 
@@ -180,7 +180,7 @@ def read_cluster(path: Path) -> ClusterFile:
     try:
         return ClusterFile.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, ClusterFile, str(path))) from None
+        raise ConfigError(describe_mistakes(error, ClusterFile, str(path))) from None
 
 
 @dataclass(frozen=True)

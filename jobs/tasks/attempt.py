@@ -11,7 +11,7 @@ from functools import cache, partial
 
 from jobs import slurm
 from jobs.services import steps_saved
-from jobs.slurm import DISK_FULL_EXIT_CODE, ROOM_ADVICE
+from jobs.slurm import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import (
@@ -24,7 +24,7 @@ from sentiment.errors import (
 )
 from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
-from sentiment.runs.records import Failure, RunRecord, Tries, timestamp
+from sentiment.runs.records import Failure, RunRecord, StalledAttempts, timestamp
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
@@ -36,7 +36,7 @@ def failure_of(error: BaseException) -> Failure:
         job=slurm_job(),
         time=timestamp(),
         error=type(error).__name__,
-        reason=f"{reason}; {ROOM_ADVICE}" if is_disk_full(error) else reason,
+        reason=f"{reason}; {DISK_FULL_ADVICE}" if is_disk_full(error) else reason,
         traceback="".join(traceback.format_exception(error)),
     )
 
@@ -75,7 +75,7 @@ class Outcome(IntEnum):
     OUT_OF_TIME = 4
     # The task is requeued to check again: a process that Slurm believes to be dead still trains the run, or the queue
     # is too full for the follow-up jobs.
-    LOOK_AGAIN = 5
+    RETRY_LATER = 5
     # The disk is full, so that the failure could not be recorded.
     DISK_FULL = DISK_FULL_EXIT_CODE
 
@@ -99,7 +99,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, max_tries
             the run has failed.
     """
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
-    if run_dir.completed or read_progress(run_dir).has_paused(stop.epochs):
+    if run_dir.completed or read_progress(run_dir).has_paused(stop.pause_after):
         print(f"{config.run_id} is completed, or at the end of its rung")
         return Outcome.COMPLETED
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
@@ -107,7 +107,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, max_tries
 
     def begin_with_lock(attempt_dir: RunDir) -> None:
         begin()
-        counted = attempt_dir.read(Tries)
+        counted = attempt_dir.read(StalledAttempts)
         if counted and counted.job != slurm_job():  # two tasks began at once, and this one has the run
             attempt_dir.write_record(counted.model_copy(update={"job": slurm_job()}))
 
@@ -136,7 +136,7 @@ def mark_started(run_dir: RunDir) -> None:
     """Create `tries.json` before a run starts, so that a process which is killed at once still leaves a trace."""
     if not run_dir.tries_file.exists():
         run_dir.path.mkdir(parents=True, exist_ok=True)
-        run_dir.write_record(Tries(step=0, number=0, job=None))
+        run_dir.write_record(StalledAttempts(step=0, number=0, job=None))
 
 
 def trained_by_another_task(run_dir: RunDir) -> bool:
@@ -145,7 +145,7 @@ def trained_by_another_task(run_dir: RunDir) -> bool:
     The run's lock does not tell this where the file system does not pass locks between hosts (Lustre mounted with
     `localflock`, BeeGFS). If Slurm does not answer, the other task is believed to be running.
     """
-    started = run_dir.read(Tries)
+    started = run_dir.read(StalledAttempts)
     if started is None or started.job == slurm_job() or not in_same_array(started.job):
         return False
     failure = run_dir.read(Failure)
@@ -168,7 +168,7 @@ def _begin(run_dir: RunDir, max_tries: int) -> None:
 
     Taking a run over from a task that still trains it is no further attempt: nothing has failed.
     """
-    previous = run_dir.read(Tries)
+    previous = run_dir.read(StalledAttempts)
     step = steps_saved(run_dir)
     number = 1
     if previous and previous.step == step:
@@ -182,7 +182,7 @@ def _begin(run_dir: RunDir, max_tries: int) -> None:
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)
     try:
-        run_dir.write_record(Tries(step=step, number=number, job=slurm_job()))
+        run_dir.write_record(StalledAttempts(step=step, number=number, job=slurm_job()))
     except OSError:  # the disk is full: without a counter there is no retry
         run_dir.tries_file.unlink(missing_ok=True)
         raise

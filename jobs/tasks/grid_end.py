@@ -30,7 +30,7 @@ def submit_follow_up(ending: SubmissionDir, say: Say) -> Outcome | None:
     """Submit follow-up jobs, if there are any. If Slurm refuses them, say why; the grid then counts as finished.
 
     Returns:
-        None if the grid is finished; COMPLETED if another final job was submitted; LOOK_AGAIN if the queue is full,
+        None if the grid is finished; COMPLETED if another final job was submitted; RETRY_LATER if the queue is full,
         Slurm does not answer, or another command holds the grid's lock.
     """
     results = ending.results
@@ -46,7 +46,7 @@ def submit_follow_up(ending: SubmissionDir, say: Say) -> Outcome | None:
             return Outcome.COMPLETED if grid.submit_follow_up() else None
     except (LockedError, UnansweredError, QueueFullError) as error:
         say(str(error))
-        return Outcome.LOOK_AGAIN if slurm_restarts() < _MAX_RESTARTS else None
+        return Outcome.RETRY_LATER if slurm_restarts() < _MAX_RESTARTS else None
     except SentimentError as error:
         say(f"no follow-up jobs were submitted: {error}")
         return None

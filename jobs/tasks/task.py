@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     value = arguments[2] if len(arguments) > 2 else ""
     end = process_deadline(None, time.time())
     with StopWithParent(end, int(value)) if option == "--here" else StopRequest(end) as stop:
-        from jobs.slurm import task_begins
+        from jobs.slurm import start_line
         from jobs.submissions import SubmissionDir
         from jobs.tasks.attempt import Outcome
 
@@ -63,9 +63,9 @@ def main(arguments: list[str]) -> int:
         if option == "--requeue":
             return requeue(folder, number, Outcome(int(value)))
         if option != "--here":
-            print(task_begins(f"task {number} of {folder.name}", slurm_restarts(), slurm_node()))
+            print(start_line(f"task {number} of {folder.name}", slurm_restarts(), slurm_node()))
         outcome = perform(folder, number, stop)
-        if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN) and not option:
+        if outcome in (Outcome.OUT_OF_TIME, Outcome.RETRY_LATER) and not option:
             return requeue(folder, number, outcome)
         return outcome
 
@@ -120,15 +120,15 @@ def check_progress(folder: "SubmissionDir", number: int) -> None:
     """
     from sentiment.errors import NoProgressError
     from sentiment.files import write_atomically
-    from sentiment.runs.records import Tries
+    from sentiment.runs.records import StalledAttempts
     from sentiment.runs.run_dir import read_record, sealed
 
     file = folder.progress_file(number)
     progress = folder.submission.job_kind.progress(folder.results)
-    previous = read_record(file, Tries)
+    previous = read_record(file, StalledAttempts)
     timeouts = previous.number + 1 if previous and progress <= previous.step else 0
     with contextlib.suppress(OSError):  # the task's next save will report a full disk
-        write_atomically(file, sealed(Tries(step=progress, number=timeouts, job=None)))
+        write_atomically(file, sealed(StalledAttempts(step=progress, number=timeouts, job=None)))
     if timeouts >= folder.submission.resources.attempts_without_progress:
         raise NoProgressError(
             f"it reached its time limit {timeouts} times in a row without progress: starting and saving take longer "
@@ -145,7 +145,7 @@ def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcom
         return Outcome.STOPPED
     trains = folder.submission.job_kind.trains_runs
     try:
-        if outcome is not Outcome.LOOK_AGAIN and not trains:
+        if outcome is not Outcome.RETRY_LATER and not trains:
             check_progress(folder, number)  # training counts its attempts itself
         _requeue_when_possible(slurm_job() or "")
     except SentimentError as error:
@@ -153,7 +153,7 @@ def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcom
         if not trains:  # `status` shows the last line of a training task's log
             record_task_failure(folder, number, error)
         return Outcome.FAILED
-    print("requeued, to check again" if outcome is Outcome.LOOK_AGAIN else "saved, and requeued")
+    print("requeued, to check again" if outcome is Outcome.RETRY_LATER else "saved, and requeued")
     return outcome
 
 

@@ -220,7 +220,7 @@ class Worker:
 
     def _train_runs(self, free: Iterator[RunConfig], epochs: int | None) -> Outcome:
         """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""
-        self.stop.epochs = epochs
+        self.stop.pause_after = epochs
         at_once = self.folder.submission.resources.at_once
         pool = ProcessPool(at_once, self.stop, lambda: self.folder.cancelled)
         outcomes: list[Outcome] = []
@@ -273,7 +273,7 @@ class Worker:
         if outcome is Outcome.FAILED and progress.failure:
             return f"{run_id} FAILED: {progress.failure.error}: {progress.failure.reason}"
         state = outcome.name.replace("_", " ")
-        if progress.has_paused(self.stop.epochs):
+        if progress.has_paused(self.stop.pause_after):
             state = f"PAUSED after epoch {progress.epoch}"
         elif outcome is Outcome.COMPLETED and not progress.completed:
             return f"{run_id} is skipped: another process trains it"
@@ -315,7 +315,7 @@ class Worker:
             return None if outcome in (Outcome.COMPLETED, Outcome.FAILED) else outcome
         if locked:
             print(f"rung {rungs.current} is unfinished: a process still trains {locked[0].path}")
-            return Outcome.LOOK_AGAIN
+            return Outcome.RETRY_LATER
         try:
             print(rungs.rank_current(cancelled).rankings[-1].describe())
         except UnfinishedRungError as error:

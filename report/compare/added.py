@@ -22,7 +22,7 @@ class AddedPredictor:
         validation: the same of validation tweets; None without any, as in cross-validated runs.
         above_baseline: its test score minus that of the linear baseline; None where they cannot be compared.
         below_recommended: the test score of the recommended predictor minus its own: positive if the latter is worse.
-        is_chosen: whether it is no person, and more accurate than the recommended predictor on validation tweets.
+        beats_on_validation: whether it is no person, and more accurate than the recommended one on validation tweets.
     """
 
     name: str
@@ -31,7 +31,7 @@ class AddedPredictor:
     validation: PartPredictions | None
     above_baseline: Difference | None = None
     below_recommended: Difference | None = None
-    is_chosen: bool = False
+    beats_on_validation: bool = False
 
     @property
     def predictor(self) -> Predictor:
@@ -44,7 +44,7 @@ class AddedPredictor:
     @property
     def is_better(self) -> bool:
         """Whether it is to be used instead of the recommended predictor."""
-        return self.is_chosen and self.below_recommended is not None and self.below_recommended.is_worse
+        return self.beats_on_validation and self.below_recommended is not None and self.below_recommended.is_worse
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -12,7 +12,7 @@ from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.read import CompletedRun, read_each, read_part
 from report.statistics import Difference, Estimate, Metric, by_class, estimate_of
-from sentiment.runs.records import ModelChoice
+from sentiment.runs.records import ModelKind
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Recommended:
 
     dataset: Dataset
     configuration: Configuration
-    predicts: ModelChoice
-    alternative: ModelChoice
+    predicts: ModelKind
+    alternative: ModelKind
     score: Estimate
     gain: Difference | None
     rivals: dict[Configuration, Difference]
@@ -122,7 +122,7 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
     return {rival: differences[rival] for rival in dataset.eligible if rival in differences}
 
 
-def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[AddedPredictor]:
+def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelKind) -> list[AddedPredictor]:
     """The added predictors, compared with the model to use; one family, each with each candidate."""
     answers = dataset.answers.including(dataset.added)
     seed_variance = dataset.seed_variance_for(best, predicts)
@@ -132,13 +132,13 @@ def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice
     differences = compared(pairs, len(dataset.candidates) * len(dataset.added))
     compared_added = []
     for added in dataset.added:
-        is_chosen = _beats_on_validation(added, best, predicts, dataset.metric)
+        beats_on_validation = _beats_on_validation(added, best, predicts, dataset.metric)
         below = differences.get(added.name)
-        compared_added.append(replace(added, below_recommended=below, is_chosen=is_chosen))
+        compared_added.append(replace(added, below_recommended=below, beats_on_validation=beats_on_validation))
     return compared_added
 
 
-def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelChoice, metric: Metric) -> bool:
+def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelKind, metric: Metric) -> bool:
     """Whether an added predictor that is no person has a higher score on the validation tweets that both have."""
     added_part = added.validation
     if added_part is None or added.record.annotator:
@@ -154,18 +154,18 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: M
     return len(gaps) > 0 and sum(class_gaps.mean() for class_gaps in by_class(gaps, classes)) > 0
 
 
-def _best_alternative(configuration: Configuration, metric: Metric) -> ModelChoice:
+def _best_alternative(configuration: Configuration, metric: Metric) -> ModelKind:
     """The network or the ensemble, by the mean validation score over all seeds; ties are broken by the lower loss."""
 
-    def score(model: ModelChoice) -> tuple[float, float]:
+    def score(model: ModelKind) -> tuple[float, float]:
         metrics = [run.measured("validation", model) for run in configuration.runs]
         return fmean(getattr(scores, metric) for scores in metrics), -fmean(scores.loss for scores in metrics)
 
-    alternatives: tuple[ModelChoice, ...] = ("network", "both")
+    alternatives: tuple[ModelKind, ...] = ("network", "both")
     return max(alternatives, key=score)
 
 
-def _gain(dataset: Dataset, best: Configuration, alternative: ModelChoice) -> Difference | None:
+def _gain(dataset: Dataset, best: Configuration, alternative: ModelKind) -> Difference | None:
     """The gain of the network or the ensemble over the baseline; corrected for all candidates."""
     if alternative == "network":
         return dataset.against_baseline.get(best)

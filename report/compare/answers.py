@@ -13,9 +13,9 @@ from report.compare.added import AddedPredictor
 from report.compare.matching import Runs
 from report.read import CompletedRun, read_each, read_part
 from report.statistics import Difference, Flags, Metric, Pair, SeedVariance, Side
-from sentiment.metrics import Labels
-from sentiment.runs.predictions import Kind, PartPredictions, TweetIds
-from sentiment.runs.records import MODEL_CHOICES
+from sentiment.metrics import ClassIndices
+from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
+from sentiment.runs.records import MODEL_KINDS
 
 # A bit for each tweet of `TweetIndex`, eight tweets a byte.
 Bits = npt.NDArray[np.uint8]
@@ -45,9 +45,9 @@ class TweetIndex:
         labels: the index of each tweet's class.
     """
 
-    ids: TweetIds
-    tweets: TweetIds
-    labels: Labels
+    ids: TweetKeys
+    tweets: TweetKeys
+    labels: ClassIndices
 
     @classmethod
     def of(cls, parts: Sequence[PartPredictions]) -> "TweetIndex":
@@ -70,7 +70,7 @@ class TweetIndex:
         return np.unpackbits(bits, count=len(self.ids)).astype(np.bool_)
 
 
-def _labelled(tweets: TweetIds, labels: Labels) -> TweetIds:
+def _labelled(tweets: TweetKeys, labels: ClassIndices) -> TweetKeys:
     """Ids of labelled tweets. Products overflow, but different keys keep different products, since the factor is
     odd; that two ids collide because a label is added is improbable."""
     return tweets * _LABELS + labels
@@ -230,6 +230,6 @@ def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _RunCorrectne
         return None
     name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
     parts.setdefault(name, replace(test, predictors=[]))
-    correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_CHOICES}
+    correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_KINDS}
     predicted = np.unique(test.of("network").predicted)
     return _RunCorrectness(name, correct, int(predicted[0]) if len(predicted) == 1 else None)

@@ -16,7 +16,7 @@ from report.compare.matching import Runs, seeds_together, unused, varying
 from report.read import CompletedRun, metric_of
 from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, SeedVariance
 from sentiment.config import RunConfig
-from sentiment.runs.records import ModelChoice, Part, PredictorKind
+from sentiment.runs.records import ModelKind, Part, PredictorKind
 from sentiment.runs.run_dir import Results
 
 # Data settings that do not affect the test part.
@@ -27,7 +27,7 @@ LEXICON_AUTHORS = ("vader", "sample")
 
 
 def seed_variance_of(
-    configurations: Iterable[Runs], model: ModelChoice = "network", metric: Metric = "accuracy"
+    configurations: Iterable[Runs], model: ModelKind = "network", metric: Metric = "accuracy"
 ) -> SeedVariance | None:
     """The pooled variance of a test metric between seeds of a configuration; None if none has several seeds.
 
@@ -159,12 +159,12 @@ class Dataset:
         """The candidate with the best mean validation macro F1."""
         return next(iter(self.candidates), None)
 
-    def seed_variance_for(self, configuration: Configuration, model: ModelChoice = "network") -> SeedVariance | None:
+    def seed_variance_for(self, configuration: Configuration, model: ModelKind = "network") -> SeedVariance | None:
         """The pooled variance between seeds for a configuration: that of the candidates, if it is one of them."""
         pool = self.candidates if configuration in self.candidates else self.configurations
         return seed_variance_of((pooled.runs for pooled in pool), model, self.metric)
 
-    def score(self, configuration: Configuration, model: ModelChoice = "network") -> Estimate:
+    def score(self, configuration: Configuration, model: ModelKind = "network") -> Estimate:
         """The test score of a model with its confidence interval; without predictions the mean only."""
         seed_variance = self.seed_variance_for(configuration, model)
         pair = self.answers.with_baseline(configuration.runs, seed_variance, model)

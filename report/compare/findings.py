@@ -155,10 +155,10 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
 
 
 # The most correctness bits in the page: 300 kB, and 400 kB as text, so that a page of 1,000 runs stays below 5 MB.
-_MOST_BITS = 2_500_000
-_MOST_TEXTS = 2_000
-_LONGEST_TEXT = 280
-_MOST_EPOCHS = 40
+_MAX_BITS = 2_500_000
+_MAX_TEXTS = 2_000
+_MAX_TEXT_LENGTH = 280
+_MAX_EPOCHS = 40
 
 
 def pack_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
@@ -178,7 +178,7 @@ def pack_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
     answers = dataset.answers.including(dataset.added)
     known_to_any = np.bitwise_or.reduce([correctness.known for correctness in answers.by_run.values()])
     tested = np.flatnonzero(answers.tweets.flags(known_to_any))
-    sample = _sample(tested, max(_MOST_BITS // len(answers.by_run), 1))
+    sample = _sample(tested, max(_MAX_BITS // len(answers.by_run), 1))
     right = np.stack([answers.right(run_id)[sample] for run_id in answers.by_run])
     known = np.stack([answers.known(run_id)[sample] for run_id in answers.by_run])
     corpora = [corpus for run in dataset.runs for corpus in run.corpora]
@@ -203,12 +203,12 @@ def _disputed_texts(
     tweets: npt.NDArray[np.int64], right: Flags, corpora: Sequence[str], results: Results
 ) -> dict[int, str]:
     share = right.mean(axis=0)
-    disputed = np.sort(np.argsort(-share * (1 - share), kind="stable")[:_MOST_TEXTS])
+    disputed = np.sort(np.argsort(-share * (1 - share), kind="stable")[:_MAX_TEXTS])
     texts = read_texts(tweets[disputed], corpora, results)
     if texts is None:
         return {}
     by_position = zip(disputed, texts, strict=True)
-    return {int(position): unescape(text)[:_LONGEST_TEXT] for position, text in by_position if text}
+    return {int(position): unescape(text)[:_MAX_TEXT_LENGTH] for position, text in by_position if text}
 
 
 def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str, dict[str, list[float]]]:
@@ -217,7 +217,7 @@ def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str
     packed = {}
     for run_id, curve in curves.items():
         last = len(curve) - 1
-        kept = sorted({round(step * last / (_MOST_EPOCHS - 1)) for step in range(_MOST_EPOCHS)})
+        kept = sorted({round(step * last / (_MAX_EPOCHS - 1)) for step in range(_MAX_EPOCHS)})
         rows = [curve[index] for index in kept]
         packed[run_id] = {"epoch": [row["epoch"] for row in rows]}
         for part in ("train", "validation"):

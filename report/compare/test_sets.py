@@ -13,7 +13,7 @@ from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
 from report.read import read_each, read_part
 from report.statistics import Difference, Estimate, SeedVariance, Side
 from sentiment.config import PARTS
-from sentiment.metrics import Labels
+from sentiment.metrics import ClassIndices
 from sentiment.runs.records import Part, PredictorKind
 
 Sides = dict[PredictorKind, Side]
@@ -42,7 +42,7 @@ class ExternalResult:
     """
 
     test_set: Part
-    labels: Labels
+    labels: ClassIndices
     dataset: Dataset
     configuration: Configuration
     kind: PredictorKind
@@ -116,7 +116,7 @@ def _compare(results: Sequence[ExternalResult]) -> list[ExternalResult]:
 
 class _ConfigurationSides(NamedTuple):
     configuration: Configuration
-    labels: Labels
+    labels: ClassIndices
     sides: Sides
 
 

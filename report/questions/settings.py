@@ -26,7 +26,7 @@ from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric, SeedVariance
-from sentiment.runs.records import ModelChoice
+from sentiment.runs.records import ModelKind
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
 _TOGETHER = "configuration"
@@ -49,7 +49,7 @@ CARD_TITLES = {
     "data.text.stop_words": "Do stop words matter?",
 }
 _AFFECTS_BASELINE = "data.text."
-_MOST_VALUES = 8
+_MAX_VALUES = 8
 # A forest plot with at most so many rows takes half of the page's width.
 _ROWS_OF_HALF_WIDTH = 2
 # Epochs that take at least so many times as long are mentioned.
@@ -133,7 +133,7 @@ class Effect:
     """
 
     parameters: tuple[str, ...]
-    model: ModelChoice
+    model: ModelKind
     train_rows: int | None
     values: list[SettingValue]
     contrasts: list[Contrast]
@@ -204,7 +204,7 @@ def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
     return effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
 
 
-def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> list[Effect]:
+def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> list[Effect]:
     """The effects of the settings that vary among `runs` on one model, without runs with random ELMo weights.
 
     Everything is estimated from these runs alone, and corrected for these alone: for all pairs of values of all
@@ -227,7 +227,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
             if joint_effect.contrasts:
                 size_effects = [effect for effect in size_effects if effect.contrasts]
                 size_effects.append(joint_effect)
-        effects += [effect for effect in size_effects if len(effect.values) <= _MOST_VALUES]
+        effects += [effect for effect in size_effects if len(effect.values) <= _MAX_VALUES]
     pairs = (
         (contrast, answers.pair(contrast.firsts, contrast.seconds, seed_variances[effect.train_rows], model))
         for effect in effects
@@ -243,7 +243,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
 
 
 def _effect(
-    parameters: Sequence[str], model: ModelChoice, train_rows: int | None, runs: Runs, answers: Answers
+    parameters: Sequence[str], model: ModelKind, train_rows: int | None, runs: Runs, answers: Answers
 ) -> Effect:
     """The effect of settings among some runs, whose contrasts of the best value with each other one are not tested yet.
 
@@ -269,7 +269,7 @@ def _by_train_rows(runs: Runs) -> list[tuple[int | None, Runs]]:
     return [*groups.items()] if len(groups) > 1 else [(None, runs)]
 
 
-def _values(runs: Runs, parameters: Sequence[str], model: ModelChoice, answers: Answers) -> list[SettingValue]:
+def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: Answers) -> list[SettingValue]:
     """The values of one setting, or the combinations of several; runs in which a single setting has no effect count for
     none."""
     groups: dict[tuple[Any, ...], Runs] = defaultdict(list)
@@ -306,7 +306,7 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
         content.append(Text(joined([emphasis(f"{context}:"), effect.sentence])))
     scores = [contrast.difference for _, effect in effects for contrast in effect.contrasts]
     significant = [score for score in scores if score and score.is_significant]
-    content += map(Text, wording.of_these_models(significant))
+    content += map(Text, wording.is_conditional(significant))
     lines = _lines(effects)
     if lines:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})

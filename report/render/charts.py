@@ -399,8 +399,8 @@ _FONT_SIZE = 12
 _PAD = 3
 _SPACE = 3
 _ROW_HEIGHT = 22
-_LONGEST_TOKEN = 24
-_MOST_TOKENS = 40
+_MAX_TOKEN_LENGTH = 24
+_MAX_TOKENS = 40
 # The width of a monospaced character, by its height.
 _CHARACTER = 0.602
 
@@ -441,8 +441,8 @@ def _attention_spec(width: int, tweets: Sequence[AttentionRow]) -> Spec:
 def _token_boxes(tweet: AttentionRow, width: int) -> Iterator[dict[str, Any]]:
     x = 0.0
     y = _ROW_HEIGHT
-    for token, weight in zip(tweet.tokens[:_MOST_TOKENS], tweet.weights, strict=False):
-        text = shortened(visible(token), _LONGEST_TOKEN)
+    for token, weight in zip(tweet.tokens[:_MAX_TOKENS], tweet.weights, strict=False):
+        text = shortened(visible(token), _MAX_TOKEN_LENGTH)
         times = weight * len(tweet.tokens)
         box_width = round(_display_width(text) * _FONT_SIZE * _CHARACTER + 2 * _PAD, 1)
         if x and x + box_width > width:

@@ -18,7 +18,7 @@ MINUS = "\u2212"
 DASH = "\u2013"
 THESE_MODELS = "single runs without seed replication, so it holds for these trained models alone"
 
-_LONGEST_VALUE = 40
+_MAX_VALUE_LENGTH = 40
 # Parameters whose name follows their number.
 _COUNTED = frozenset({"model.hidden_size", "model.layers", "data.train_rows"})
 
@@ -80,7 +80,7 @@ def parameter_value(dotted: str, value: Any) -> str:
         return text
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
+    return f"{value:g}" if isinstance(value, float) else shortened(str(value), _MAX_VALUE_LENGTH)
 
 
 def _has_display_name(dotted: str, value: Any) -> bool:
@@ -134,7 +134,7 @@ def claim(difference: Difference) -> str:
 
 def seed_remark(difference: Difference) -> str:
     """The caveat after a comparison without seed variance."""
-    return f"; {THESE_MODELS}" if difference.of_these_models else ""
+    return f"; {THESE_MODELS}" if difference.is_conditional else ""
 
 
 def power_remark(differences: Iterable[Difference]) -> str:
@@ -143,9 +143,9 @@ def power_remark(differences: Iterable[Difference]) -> str:
     return f" ({percent(smallest)} points would be detected with power {POWER:g})" if smallest else ""
 
 
-def of_these_models(differences: Iterable[Difference]) -> list[str]:
+def is_conditional(differences: Iterable[Difference]) -> list[str]:
     """One caveat sentence if any comparison lacks seed variance."""
-    return [f"{capital(THESE_MODELS)}."] if any(difference.of_these_models for difference in differences) else []
+    return [f"{capital(THESE_MODELS)}."] if any(difference.is_conditional for difference in differences) else []
 
 
 def share(estimate: Estimate) -> str:

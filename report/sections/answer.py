@@ -16,10 +16,10 @@ from report.sections import names
 from report.sections.models import worse_than_the_lexicon
 from report.sections.sentences import sentence, sentences, terms
 from report.statistics import estimate_of
-from sentiment.runs.records import ModelChoice
+from sentiment.runs.records import ModelKind
 
 _MAX_ROWS = 5
-_LONGEST_NAME = 90
+_MAX_NAME_LENGTH = 90
 
 
 def answer(findings: Findings) -> list[Block]:
@@ -73,7 +73,7 @@ def _figure(best: Recommended) -> Figure:
     return interval_figure("answer", alt, caption, lines, axis)
 
 
-def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelChoice | None) -> list[IntervalRow]:
+def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelKind | None) -> list[IntervalRow]:
     """Rows for the networks, the linear baseline, their ensemble if it is the best on validation, and the lexicon."""
     lines: list[IntervalRow] = []
     if best.alternative == "both":
@@ -85,7 +85,7 @@ def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelC
         if configuration is best.cheapest and best.not_worse and not is_best:
             label = f"cheapest to train: {label}"
         colour: Colour = "blue" if is_best else "sky"
-        lines.append((wording.shortened(label, _LONGEST_NAME), best.dataset.score(configuration), colour))
+        lines.append((wording.shortened(label, _MAX_NAME_LENGTH), best.dataset.score(configuration), colour))
     baseline = _starred("Linear baseline", starred == "baseline")
     lines.append((baseline, best.baseline_score, "orange"))
     if "lexicon" in best.run.result.scores:

@@ -17,10 +17,10 @@ from report.sections.sentences import sentence
 from report.statistics import wilson
 from sentiment.metrics import CALIBRATION_BINS, calibration_error
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, ModelChoice
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind
 
 _EXAMPLES_PER_GROUP = 5
-_LONGEST_TWEET = 280
+_MAX_TWEET_LENGTH = 280
 
 
 def learning(findings: Findings) -> list[Figure]:
@@ -59,7 +59,7 @@ def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
     names = run.config.data.label_names
     by_class: list[Row] = []
     by_model: list[Row] = []
-    for model in MODEL_CHOICES:
+    for model in MODEL_KINDS:
         predicted = test.of(model).predicted
         metrics = run.measured("test", model)
         for label, name in enumerate(names):
@@ -83,10 +83,10 @@ def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
     return Fold(caption, tables)
 
 
-def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: ModelChoice) -> Figure:
+def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: ModelKind) -> Figure:
     chance = 100 / len(run.config.data.label_names)
     points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (chance, 100)]
-    models: list[ModelChoice] = ["network", "baseline"]
+    models: list[ModelKind] = ["network", "baseline"]
     if recommended == "both":
         models.append("both")
     for model in models:
@@ -110,7 +110,7 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
         if not of_group.empty:
             counts.append(f"{len(of_group):,} {group}")
         for tweet in of_group.head(_EXAMPLES_PER_GROUP).to_dict("records"):
-            text = wording.shortened(unescape(str(tweet["text"])), _LONGEST_TWEET)
+            text = wording.shortened(unescape(str(tweet["text"])), _MAX_TWEET_LENGTH)
             row = {"group": group, "tweet": text, "label": labels[tweet["label"]]}
             row |= {"predicted": labels[tweet["predicted"]]}
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})

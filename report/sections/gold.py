@@ -20,7 +20,7 @@ from sentiment.runs.predictions import Comparison, GoldTable
 # The most tweets, and the most predictors, in a table of disagreements.
 _MAX_TWEETS = 50
 _MAX_ANSWERS = 8
-_LONGEST_TWEET = 280
+_MAX_TWEET_LENGTH = 280
 
 
 def gold_tables(findings: Findings) -> list[Block]:
@@ -131,7 +131,7 @@ def _disagreements(gold: GoldTable) -> Table | None:
         return None
     rows: list[Row] = []
     for index in differing[:_MAX_TWEETS]:
-        text = wording.shortened(unescape(gold.texts[index]), _LONGEST_TWEET)
+        text = wording.shortened(unescape(gold.texts[index]), _MAX_TWEET_LENGTH)
         row = {"tweet": text, "label": names[labels[index]]}
         for predictor, answer in zip(shown, answers[:, index], strict=True):
             row[f"{predictor.name}_answer"] = names[answer]

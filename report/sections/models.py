@@ -166,7 +166,7 @@ def _verdict(above_baseline: Difference | None) -> str:
     if not above_baseline.is_significant:
         return f"not significant{wording.power_remark([above_baseline])}"
     better = "better" if above_baseline.is_better else "worse"
-    return f"{better} (these two models only)" if above_baseline.of_these_models else better
+    return f"{better} (these two models only)" if above_baseline.is_conditional else better
 
 
 def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:

@@ -26,7 +26,7 @@ def paper_tables(findings: Findings) -> list[Document]:
             "dataset": dataset,
             "rows": rows,
             "references": [*_reference_rows(dataset), *_added_rows(dataset)],
-            "of_these_models": any(row["difference"] and row["difference"].of_these_models for row in rows),
+            "is_conditional": any(row["difference"] and row["difference"].is_conditional for row in rows),
         }
         documents.append(Document(f"tables/{name}.tex", "leaderboard.tex.j2", values))
     return documents

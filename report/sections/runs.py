@@ -6,7 +6,7 @@ from typing import Any
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing
-from report.read import NOT_HEARD_OF, Run, Study
+from report.read import UNREACHABLE, Run, Study
 from report.render import charts, wording
 from report.render.blocks import Block, Column, Explorer, Row, Table, Text, column, columns
 from report.sections.names import (
@@ -22,7 +22,7 @@ from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
 # States of runs that need no action, or about which this machine knows too little.
-_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, NOT_HEARD_OF)
+_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, UNREACHABLE)
 # The columns of a run's metrics on validation and on test tweets, in the order of the CSV file.
 _METRICS = ("accuracy", "accuracy_low", "accuracy_high", "loss", *MACRO_SCORES)
 # Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.

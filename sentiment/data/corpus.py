@@ -18,7 +18,7 @@ from sentiment.data.preparation import ARRAYS, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
 from sentiment.data.text import Floats, Integers, Rows, TokenRows, uniform_of
 from sentiment.errors import DataError, RunDirError
-from sentiment.files import fingerprint, made_once, sha256_of, write_atomically
+from sentiment.files import fingerprint, make_folder_once, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
@@ -120,7 +120,7 @@ def make_folder(
     """
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        made_once(folder, make, ProcessLock(lock_file, activity, progress))
+        make_folder_once(folder, make, ProcessLock(lock_file, activity, progress))
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error}") from error
 

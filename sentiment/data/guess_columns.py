@@ -35,7 +35,7 @@ from sentiment.data.tables import (
 from sentiment.data.text import stop_words
 from sentiment.data.text_files import TableRecord
 from sentiment.errors import UsageError
-from sentiment.files import named_path
+from sentiment.files import user_path
 
 SAMPLE_ROWS = 2_000
 _MAX_NAME_LENGTH = 40
@@ -70,10 +70,10 @@ class TableColumn:
         """Whether it can be the column of the texts (`text`) or of the labels (`label`)."""
         distinct = len(self.counts)
         rows = len(self.values)
-        are_sentences = 2 * sum(" " in value for value in self.counts) > distinct > rows / 2
+        holds_sentences = 2 * sum(" " in value for value in self.counts) > distinct > rows / 2
         if role == "text":
-            return are_sentences
-        return not are_sentences and 1 < distinct <= min(_MAX_CATEGORIES, rows / 2)
+            return holds_sentences
+        return not holds_sentences and 1 < distinct <= min(_MAX_CATEGORIES, rows / 2)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     Raises:
         UsageError: several columns fit, or the meaning of the labels is unclear; lists candidates and options.
     """
-    path = named_path(config.source)
+    path = user_path(config.source)
     if not is_path(config.source) or not path.is_file():
         return None
     if is_sentiment140(path):

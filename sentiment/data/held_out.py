@@ -34,7 +34,7 @@ class HeldOutTweets:
         self._keys.add(key)
         if author != UNKNOWN_AUTHOR:
             self._authors.add(author)
-        original = self._forms.of_original(text, form)
+        original = self._forms.of_undecorated(text, form)
         first_words = _first_words(original)
         if is_cut(text, original):
             self._cut_texts[first_words].add(original)
@@ -46,7 +46,7 @@ class HeldOutTweets:
             return True
         if not self._keys:
             return False
-        original = self._forms.of_original(text, form)
+        original = self._forms.of_undecorated(text, form)
         first_words = _first_words(original)
         texts = self._texts.get(first_words, ())
         if original in texts:

@@ -79,7 +79,7 @@ def _stored_labels(labels: LabelMapping) -> object:
 
 # The labels of each class, from the most negative class to the most positive one, and those in IGNORED. Labels are
 # compared ignoring case and surrounding white space.
-Labels = Annotated[
+ClassLabels = Annotated[
     dict[Annotated[str, Field(min_length=1)], LabelValues],
     BeforeValidator(_as_mapping),
     AfterValidator(_checked_labels),

@@ -161,7 +161,7 @@ class Preparation:
         kept = []
         for row in rows:
             tweet = self._tokenized(row, origin)
-            if self._is_kept(origin, tweet):
+            if self._keep(origin, tweet):
                 kept.append(tweet)
         weight = self._config.extra_train[origin].weight if isinstance(origin, int) else 1.0
         values = [(tweet.row.label, tweet.part, tweet.key, tweet.author, weight) for tweet in kept]
@@ -189,7 +189,7 @@ class Preparation:
             part = part_code(author, form, self._config)
         return _Tweet(row, tokens, form, key_of(form), author_key(author), part)
 
-    def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
+    def _keep(self, origin: _Origin, tweet: _Tweet) -> bool:
         """Whether a row is kept. Counts it, and holds validation and test tweets out from later tables."""
         reason = self._reason_to_drop(origin, tweet)
         if reason:

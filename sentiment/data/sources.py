@@ -25,9 +25,9 @@ from sentiment.data import SOURCE_CHOICES, SOURCES
 from sentiment.data.labels import DEFAULT_LABELS, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.tables import (
     DELIMITED,
-    ReadRows,
     Row,
     RowCounter,
+    RowIterator,
     by_part,
     estimated_rows,
     format_of,
@@ -37,7 +37,7 @@ from sentiment.data.tables import (
 )
 from sentiment.data.text_files import Refusal, TableRecord, csv_records, read_lines, translated_errors
 from sentiment.errors import DataError, DownloadError
-from sentiment.files import fingerprint, named_path, sha256_of
+from sentiment.files import fingerprint, sha256_of, user_path
 from sentiment.runs.run_dir import Results
 
 # --- fetching -------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def candidate_urls(mirrors: Iterable[str], names: Sequence[str]) -> list[str]:
     """All candidate URLs of a file: each name under each mirror (a folder or a URL)."""
     urls = []
     for mirror in mirrors:
-        base = mirror if "://" in mirror else named_path(mirror).resolve().as_uri()
+        base = mirror if "://" in mirror else user_path(mirror).resolve().as_uri()
         urls += [f"{base.rstrip('/')}/{name}" for name in names]
     return urls
 
@@ -194,7 +194,7 @@ class TweetFile:
     name: str  # for messages: its path, or the name in the configuration
     sha256: str  # of the bytes that the rows come from
     format: str  # format and delimiter: the same bytes may be read in different ways
-    read: Callable[[], ReadRows]  # all rows in file order
+    read: Callable[[], RowIterator]  # all rows in file order
     total: int | None = None  # approximate number of rows, if known beforehand
     field: str = "data"  # the section of the configuration that describes it
     # Returns the name of a column that may hold the authors, but is not configured; None if there is none.
@@ -253,7 +253,7 @@ def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress = si
 def source_problem(source: str, results: Results) -> str | None:
     """Message that says which file of a source is missing and how to fetch it; None if nothing is missing."""
     if source not in SOURCES:
-        path = named_path(source)
+        path = user_path(source)
         if path.is_dir():
             return "is a directory; name a file in it"
         return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
@@ -293,7 +293,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
     if format in DELIMITED:
         format = f"{format} {table_of().delimiter}"
 
-    def read() -> ReadRows:
+    def read() -> RowIterator:
         rows = partial(read_rows, table_of(), columns, labels, str(path), field)
         yield from rows() if columns.part is None else by_part(rows)
         if _state_of(path) != state:
@@ -339,7 +339,7 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
         return OpenedSource(TWEETEVAL, TweetFile(TWEETEVAL, fingerprint(TWEETEVAL_FILES), TWEETEVAL, read))
     if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
-    main = open_file(named_path(table.path), table.columns, labels, field)
+    main = open_file(user_path(table.path), table.columns, labels, field)
     # The whole data set at another path keeps its name, so that its card gives licence and citation.
     is_complete = main.format == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if is_complete else TABLE, main)
@@ -362,7 +362,7 @@ def labels_140(labels: LabelMapping) -> LabelMapping:
 
 
 def _open_archive(path: Path, labels: LabelMapping) -> OpenedSource:
-    def read(member: str) -> ReadRows:
+    def read(member: str) -> RowIterator:
         if not path.exists():
             raise DataError(f"{path}: no such file; `sentiment data {SENTIMENT140}` fetches it")
         if cached_sha256(path) != ARCHIVE.sha256:
@@ -400,7 +400,7 @@ def fetch_vader(results: Results) -> Path:
     raise _download_error(target, ["pip says:", *pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]])
 
 
-def read_vader(archive: Path, labels: LabelMapping) -> ReadRows:
+def read_vader(archive: Path, labels: LabelMapping) -> RowIterator:
     """Yield VADER's tweets: negative, neutral or positive by their mean rating; unpacks nothing on disk."""
     meanings = label_meanings(labels)
     try:
@@ -427,7 +427,7 @@ def fetch_tweeteval(results: Results, progress: Progress = silent) -> Path:
     return folder
 
 
-def read_tweeteval(folder: Path, labels: LabelMapping) -> ReadRows:
+def read_tweeteval(folder: Path, labels: LabelMapping) -> RowIterator:
     """Yield TweetEval's tweets; those of the training part come last, when all that are held out are known."""
     meanings = label_meanings(labels)
     for part, name in (("test", "test"), ("validation", "val"), ("train", "train")):

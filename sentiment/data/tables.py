@@ -29,7 +29,7 @@ from sentiment.data.text_files import (
 )
 from sentiment.data.workbook import read_sheet
 from sentiment.errors import ConfigError, DataError
-from sentiment.files import open_named
+from sentiment.files import open_user_file
 from sentiment.runs.corpus_records import CountedRows
 from sentiment.runs.records import Part
 
@@ -48,7 +48,7 @@ class Row(NamedTuple):
     part: Part | None = None  # one of PARTS; None: its source does not say
 
 
-ReadRows = Iterator[Row | Refusal]
+RowIterator = Iterator[Row | Refusal]
 
 _FORMATS = {
     ".csv": "csv",
@@ -91,7 +91,7 @@ def estimated_rows(path: Path) -> int | None:
     """Estimate the number of rows as the number of lines; None for formats whose lines cannot be counted quickly."""
     if is_gzipped(path) or format_of(path) in ("parquet", "xlsx"):
         return None
-    with translated_errors(path), open_named(path) as file:
+    with translated_errors(path), open_user_file(path) as file:
         return sum(block.count(b"\n") for block in iter(partial(file.read, LINE_LIMIT), b""))
 
 
@@ -187,7 +187,7 @@ def opened_parquet(path: Path) -> "Iterator[pq.ParquetFile]":
 
     with translated_errors(path):
         try:
-            with open_named(path) as opened, pq.ParquetFile(opened) as file:
+            with open_user_file(path) as opened, pq.ParquetFile(opened) as file:
                 yield file
         # UnicodeDecodeError: a name or text is not UTF-8; OverflowError: a date out of range.
         except (pa.ArrowException, UnicodeDecodeError, OverflowError) as error:
@@ -233,7 +233,7 @@ def has_header(config: ColumnConfig) -> bool:
 
 def read_rows(
     table: OpenedTable, columns: ColumnConfig, labels: LabelMapping | None, name: str, field: str = "data"
-) -> ReadRows:
+) -> RowIterator:
     """The tweets of a table.
 
     Args:
@@ -280,7 +280,7 @@ def _part_of(value: str, origin: str) -> Part:
     return part
 
 
-def by_part(read: Callable[[], ReadRows]) -> ReadRows:
+def by_part(read: Callable[[], RowIterator]) -> RowIterator:
     """Yield the rows of a table that names their parts, in the order test, validation, train.
 
     So all held-out tweets are known before the first one for training. Refused rows are yielded with the test part.

@@ -108,8 +108,8 @@ _DIGIT = r"[\d\U00010D40-\U0001EFFF]"
 _SPANS_WHITE_SPACE = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n]+\.")
 
 # Longer than any word of a tweet; the limit bounds the time that patterns with lookahead take.
-_LONGEST_WORD = 500
-_TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
+_MAX_WORD_LENGTH = 500
+_TOO_LONG = re.compile(rf"\S{{{_MAX_WORD_LENGTH}}}")
 _CACHED_WORDS = 1 << 18
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ class Tokenizer:
             text = html.unescape(text)
         if not (text.isascii() and text.isprintable()):
             text = text.translate(_REPLACEMENTS)
-        return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _LONGEST_WORD else text
+        return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _MAX_WORD_LENGTH else text
 
     def tokenize_whole(self, text: str) -> tuple[str, ...]:
         return tuple([token for part in self._parts(text) if (token := self._cleaned(part))])
@@ -343,7 +343,7 @@ class TweetForms:
             words.pop()
         return words
 
-    def of_original(self, text: str, form: str) -> str:
+    def of_undecorated(self, text: str, form: str) -> str:
         """The normalised text of the tweet that `text`, with normalised text `form`, may be a copy of.
 
         HTML entities are unescaped until nothing changes, invisible characters inside words and "via @name" at the end
@@ -372,7 +372,7 @@ def key_of(form: str) -> int:
     return int.from_bytes(digest, "little", signed=True)
 
 
-def sheet_id(key: int) -> str:
+def key_as_text(key: int) -> str:
     """A tweet's key as a text that no spreadsheet takes for a number: `t` and 16 hexadecimal digits."""
     return f"t{key % 2**64:016x}"
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from sentiment.config_file import dotted
 from sentiment.errors import DataError
-from sentiment.files import open_named
+from sentiment.files import open_user_file
 
 
 class TableRecord(NamedTuple):
@@ -74,7 +74,7 @@ def translated_errors(path: Path) -> Iterator[None]:
 def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
     """A file, or a member of a zip archive, opened for reading; decompressed if its name ends in `.gz`."""
     with translated_errors(path), ExitStack() as stack:
-        file: BinaryIO = stack.enter_context(open_named(path))
+        file: BinaryIO = stack.enter_context(open_user_file(path))
         if member is not None:
             archive = stack.enter_context(zipfile.ZipFile(file))
             file = cast(BinaryIO, stack.enter_context(archive.open(member)))

@@ -38,7 +38,7 @@ from sentiment.data.text import (
 )
 from sentiment.data.text_files import opened_bytes
 from sentiment.errors import DataError
-from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
+from sentiment.files import WriteFile, fingerprint, user_path, write_atomically, write_json
 from sentiment.runs.run_dir import Results
 
 PADDING = 0  # the index at positions after the end of a short tweet in a batch
@@ -111,7 +111,7 @@ class Vocabulary:
 
 # --- files of vectors -----------------------------------------------------------------------------------------------
 
-_LONGEST_LINE = 1 << 25
+_MAX_LINE_LENGTH = 1 << 25
 _HEADER = re.compile(rb"\s*(\d+)\s+\d+\s*")
 _SCALE = 0.1  # standard deviation of the random vectors of types that a file of vectors lacks
 
@@ -173,8 +173,8 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     line = 0
     expected = None
     with opened_bytes(path) as file:
-        for line, content in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
-            if len(content) == _LONGEST_LINE:
+        for line, content in enumerate(iter(lambda: file.readline(_MAX_LINE_LENGTH), b""), start=1):
+            if len(content) == _MAX_LINE_LENGTH:
                 raise DataError(f"{path}:{line}: is too long for a token and its numbers")
             if line == 1:
                 content = content.removeprefix(codecs.BOM_UTF8)
@@ -260,7 +260,7 @@ def pretrained_file(config: RunConfig, results: Results) -> Path | None:
     digest = vectors_fingerprint(config, results)
     if digest is not None:
         return results.word_vectors / digest[:16] / VECTORS
-    return None if config.embedding.pretrained is None else named_path(config.embedding.pretrained)
+    return None if config.embedding.pretrained is None else user_path(config.embedding.pretrained)
 
 
 def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
@@ -348,7 +348,7 @@ def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
     """Open the files of additional unlabelled text; rows are read later."""
     files = []
     for file in settings.unlabelled:
-        path = named_path(file.path)
+        path = user_path(file.path)
         # The text column stands for the label column as well: a table has a header if it names both.
         column = "text" if format_of(path) == "txt" else file.column
         files.append(open_file(path, ColumnConfig(text=column, label=column), None, "vectors.unlabelled"))

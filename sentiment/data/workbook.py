@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from sentiment.data.text_files import TableRecord, translated_errors
 from sentiment.errors import DataError
-from sentiment.files import open_named
+from sentiment.files import open_user_file
 
 _MAX_ROWS = 1_048_576  # Excel's own limit
 # Limits on the XML of the sheet and the shared strings: a small file can hold any amount of it. At the limit a sheet
@@ -42,7 +42,7 @@ def read_sheet(path: Path) -> Sheet:
     """
     import openpyxl
 
-    with translated_errors(path), open_named(path) as file:
+    with translated_errors(path), open_user_file(path) as file:
         try:
             book = openpyxl.load_workbook(_checked(file, path), read_only=True, data_only=True, keep_links=False)
             visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]

@@ -72,20 +72,22 @@ class Encoder(Protocol):
         """Encode tokenised tweets; each of `layers` is float32, (tokens of all tweets, vector) or (tweets, vector)."""
 
 
-def build_encoder(config: AnyEncoder, model: EncoderFiles, device: torch.device) -> Encoder:
+def build_encoder(config: AnyEncoder, encoder_files: EncoderFiles, device: torch.device) -> Encoder:
     """Build the encoder of a configuration: our ELMo, allennlp's, or a transformer."""
-    if isinstance(model, HubFiles):
+    if isinstance(encoder_files, HubFiles):
         from sentiment.encoders.transformer import Transformer  # loads transformers
 
-        return Transformer(model, device, config.precision)
+        return Transformer(encoder_files, device, config.precision)
     if isinstance(config, EncoderConfig):
-        raise TypeError(f"{model} does not fit {config}")
+        raise TypeError(f"{encoder_files} does not fit {config}")
     if config.backend == "own":
-        weights = read_weights(model.weights_path, model.options)
-        return ElmoEncoder(model.options, weights, state=config.state, precision=config.precision, device=device)
+        weights = read_weights(encoder_files.weights_path, encoder_files.options)
+        return ElmoEncoder(
+            encoder_files.options, weights, state=config.state, precision=config.precision, device=device
+        )
     from sentiment.encoders.allennlp import ReferenceElmo  # loads allennlp
 
-    return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
+    return ReferenceElmo(encoder_files.options_path, encoder_files.weights_path, state=config.state, device=device)
 
 
 def layers_of(config: AnyEncoder) -> tuple[str, ...]:
@@ -103,18 +105,22 @@ def shard_spans(offsets: Integers) -> list[Span]:
 class VectorCache:
     """The vectors of one corpus from one encoder, given by its files; any of its shards may be missing."""
 
-    def __init__(self, corpus: Corpus, config: AnyEncoder, model: EncoderFiles, results: Results) -> None:
+    def __init__(self, corpus: Corpus, config: AnyEncoder, encoder_files: EncoderFiles, results: Results) -> None:
         self._corpus = corpus
         self._config = config
-        self._model = model
-        self.vector_size = model.vector_size
-        self._by_type = isinstance(model, ElmoFiles)
+        self._encoder_files = encoder_files
+        self.vector_size = encoder_files.vector_size
+        self._by_type = isinstance(encoder_files, ElmoFiles)
         # The corpus's files and not its fingerprint, because folds of the same tweets share the vectors.
         tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
         settings = config.model_dump(include={"state"})
         if config.precision != "fp32":  # caches of fp32 were named before this setting existed
             settings["precision"] = config.precision
-        self._identity = {"format_version": _FORMAT_VERSION, "tweets": tweets, "model": model.fingerprint} | settings
+        self._identity = {
+            "format_version": _FORMAT_VERSION,
+            "tweets": tweets,
+            "model": encoder_files.fingerprint,
+        } | settings
         self.folder = results.encoder_caches / fingerprint(self._identity)[:16]
 
     @cached_property
@@ -179,7 +185,7 @@ class VectorCache:
             write_once(self.folder / "cache.json", as_json(self._identity))  # for debugging; the program never reads it
             stopwatch = Stopwatch(device.type == "cuda")
             try:
-                encoder = build_encoder(self._config, self._model, device)
+                encoder = build_encoder(self._config, self._encoder_files, device)
                 self._compute(layers, encoder, progress)
             finally:
                 with suppress(OSError):  # on a full disk the time is not recorded

@@ -107,7 +107,7 @@ class PackedBatch:
     step_sizes: list[int]  # rows per time step, non-increasing
     inputs: list[Integers]  # forward and backward, each (rows,): the index of the type or boundary token
     tokens: Integers  # (tokens,): their indices among the tokens of all tweets
-    rows: list[Integers]  # forward and backward, each (tokens,): the row of each token
+    packed_rows: list[Integers]  # forward and backward, each (tokens,): the row of each token
 
 
 def pack(rows: TokenRows, chosen: Integers) -> PackedBatch:
@@ -390,7 +390,7 @@ class ElmoEncoder:
             batch = pack(rows, chosen)
             target = self._to_device(batch.tokens)
             for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, depth)):
-                sources = self._to_device(batch.rows[direction])
+                sources = self._to_device(batch.packed_rows[direction])
                 for layer, output in zip(LAYERS[1:], outputs, strict=False):
                     if layer in encoded:
                         half = encoded[layer].chunk(DIRECTIONS, dim=1)[direction]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
-from sentiment.config_file import explain
+from sentiment.config_file import describe_mistakes
 from sentiment.data.text import Integers
 from sentiment.errors import EncoderError
-from sentiment.files import read_named, write_atomically, write_json
+from sentiment.files import read_user_file, write_atomically, write_json
 
 if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
     import h5py
@@ -141,11 +141,11 @@ _MAX_BYTES = 1_000_000
 def read_options(path: Path) -> ElmoOptions:
     """Read the options of a model; raises EncoderError listing all invalid fields."""
     try:
-        return ElmoOptions.model_validate_json(read_named(path, _MAX_BYTES))
+        return ElmoOptions.model_validate_json(read_user_file(path, _MAX_BYTES))
     except OSError as error:
         raise EncoderError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
     except ValidationError as error:
-        mistakes = explain(error, ElmoOptions, path.name)
+        mistakes = describe_mistakes(error, ElmoOptions, path.name)
         raise EncoderError(f"{path}: not options of an ELMo model:\n{mistakes}") from None
 
 

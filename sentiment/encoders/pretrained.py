@@ -19,7 +19,7 @@ from sentiment.encoders.elmo_files import (
     write_random_model,
 )
 from sentiment.errors import DownloadError, EncoderError
-from sentiment.files import fingerprint, named_path, write_json
+from sentiment.files import fingerprint, user_path, write_json
 from sentiment.runs.records import EncoderRecord, Record
 from sentiment.runs.run_dir import Results, read_record
 
@@ -60,7 +60,7 @@ class Checksums(Record):
     sha256: dict[str, str]
 
 
-class Fetched(Checksums):
+class FetchRecord(Checksums):
     """`fetched.json`, written last: checksums, commit, licence and arXiv ids (`papers`) of a model of the Hub."""
 
     commit: str
@@ -76,7 +76,7 @@ class HubFiles:
     folder: Path
     fingerprint: str
     vector_size: int
-    fetched: Fetched | None
+    fetched: FetchRecord | None
     random: ClassVar[bool] = False
 
 
@@ -201,7 +201,7 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
         EncoderError: it is missing, has changed since it was downloaded, or has no safe weights.
     """
     name = f"encoder {config.model!r}"
-    folder = named_path(config.model) if config.is_folder else _folder(config, models)
+    folder = user_path(config.model) if config.is_folder else _folder(config, models)
     if not (folder / "config.json").is_file():
         argument = "NAME" if config.is_folder else f"{config.model} --revision {config.revision}"
         raise EncoderError(
@@ -212,7 +212,7 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     if not any(file.endswith(_WEIGHTS_ENDING) for file in files):
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
     sha256 = {file: cached_sha256(folder / file) for file in files}
-    fetched = read_record(folder / _FETCHED, Fetched)
+    fetched = read_record(folder / _FETCHED, FetchRecord)
     if not config.is_folder and (fetched is None or fetched.sha256 != sha256):
         raise EncoderError(f"{name}: {folder} differs from what was downloaded; delete it and download it again")
     return HubFiles(config.model, folder, fingerprint(sha256), _vector_size(folder, name), fetched)
@@ -263,7 +263,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
         if entry.lfs and entry.lfs.sha256 != sha256[file]:
             raise DownloadError(f"{folder / file}: differs from the Hub's checksum; delete it and download it again")
     papers = [tag.removeprefix("arxiv:") for tag in info.tags or () if tag.startswith("arxiv:")]
-    record = Fetched(commit=str(info.sha), licence=licence, papers=papers, sha256=sha256)
+    record = FetchRecord(commit=str(info.sha), licence=licence, papers=papers, sha256=sha256)
     write_json(folder / _FETCHED, record.model_dump(mode="json"))
     return find_encoder(config, models)
 

@@ -21,7 +21,7 @@ from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, label_m
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_indices, open_table
-from sentiment.data.text import TweetForms, key_of, sheet_id
+from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.data.text_files import Refusal, TableRecord
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
@@ -105,7 +105,7 @@ class Tweets:
             parts=corpus.parts[rows],
             keys=keys,
             labels=corpus.labels[rows],
-            ids=[sheet_id(key) for key in keys.tolist()],
+            ids=[key_as_text(key) for key in keys.tolist()],
             texts=corpus.texts().take(rows).to_pylist(),
             text_keys=keys,
         )
@@ -156,7 +156,7 @@ def write_tweets(tweets: Tweets, path: Path) -> int:
         SentimentError: no table can be written with this extension.
     """
     keys = tweets.keys.tolist()
-    order = sorted(range(len(keys)), key=lambda index: (-tweets.parts[index], sheet_id(keys[index])))
+    order = sorted(range(len(keys)), key=lambda index: (-tweets.parts[index], key_as_text(keys[index])))
     write_sheet(path, ("id", "text"), ([tweets.ids[index], tweets.texts[index]] for index in order))
     return len(order)
 

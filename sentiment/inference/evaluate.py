@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sentiment.console import ERR, OUT, number_table, say, visible
 from sentiment.inference.stored import TrainedRun
-from sentiment.metrics import Labels, other_answers_remark
+from sentiment.metrics import ClassIndices, other_answers_remark
 from sentiment.models.text_model import total
 from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import (
@@ -23,14 +23,14 @@ from sentiment.runs.predictions import (
     read_gold,
     read_predictions,
 )
-from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY
+from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE
 from sentiment.runs.records import (
-    MODEL_CHOICES,
+    MODEL_KINDS,
     PREDICTORS,
     Added,
     CheckScore,
     Metrics,
-    ModelChoice,
+    ModelKind,
     Part,
     PredictorKind,
     Result,
@@ -39,14 +39,14 @@ from sentiment.runs.run_dir import read_added
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 # The scores of other predictors are not calibrated probabilities: they have no log loss.
-_WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_CHOICES]
+_WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_KINDS]
 # The baseline is recommended for plain sentences if it has more than this share of the check list more right.
 _WELL_BELOW = 0.05
 # Metrics by the name of a predictor, then by part or file.
 _Scores = dict[str, dict[Part, Metrics]]
 
 
-def comparison_lines(labels: Labels, predictors: Sequence[Predictor], chosen: str) -> list[str]:
+def comparison_lines(labels: ClassIndices, predictors: Sequence[Predictor], chosen: str) -> list[str]:
     """A heading, and a sentence for the chosen predictor and every other one that reads texts."""
     (first,) = (predictor for predictor in predictors if predictor.name == chosen)
     others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
@@ -98,7 +98,7 @@ def _caveats(run: TrainedRun) -> str:
             "The authors of VADER's lexicon collected and rated these tweets, so its score on them is optimistic."
         )
     n = result.metrics["validation"].n
-    if n < FEWEST_TO_CHOOSE_BY:
+    if n < MIN_TWEETS_TO_CHOOSE:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
     name = PREDICTORS[result.recommended]
     lines.append(f"used by predict: {name}, the simplest not shown to be worse than the best on validation tweets")
@@ -169,7 +169,7 @@ def _check_list_lines(scores: Mapping[str, CheckScore], baseline_scores: Mapping
     return lines
 
 
-def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, Any]:
+def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> dict[str, Any]:
     """Show the scores of a completed run, and by how much its chosen model differs from the others on test tweets.
 
     Args:
@@ -266,7 +266,7 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
 def show_scores_on_file(
     file: str,
     predictors: Sequence[Predictor],
-    labels: Labels,
+    labels: ClassIndices,
     classes: Sequence[str],
     chosen: str,
     lines: Sequence[str],

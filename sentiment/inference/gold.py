@@ -16,7 +16,7 @@ from sentiment.console import Progress, silent
 from sentiment.data.guess_columns import sample_columns
 from sentiment.data.sources import labelled_rows, open_source
 from sentiment.data.tables import TEXT_NAMES, Row, RowCounter
-from sentiment.data.text import TweetForms, key_of, sheet_id
+from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.inference.added import ID_NAMES, Tweets
@@ -66,7 +66,7 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
         raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.summary()}")
     keys = np.array([*rows], np.int64)
     labels = np.array([row.label for row in rows.values()], np.int8)
-    ids = [row.id if has_ids else sheet_id(key) for key, row in rows.items()]
+    ids = [row.id if has_ids else key_as_text(key) for key, row in rows.items()]
     text_keys = [key_of(forms.of(row.text)) for row in rows.values()]
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, keys.tolist(), labels.tolist()])

@@ -69,7 +69,7 @@ def _possible_copies(
     keys = set()
     beginnings = set()
     for row, form in zip(rows, row_forms, strict=True):
-        keys |= {key_of(form), key_of(forms.of_original(row.text, form))}
+        keys |= {key_of(form), key_of(forms.of_undecorated(row.text, form))}
         if is_cut(row.text, form):
             beginnings.add(row.text[:_BEGINNING].lower())
     has_beginning = np.array([text[:_BEGINNING].lower() in beginnings for text in texts], np.bool_)

@@ -23,17 +23,17 @@ from sentiment.inference.evaluate import EXAMPLE, below_lexicon, comparison_line
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
-from sentiment.metrics import Labels, Probabilities, calibration_error, restricted
+from sentiment.metrics import ClassIndices, Probabilities, calibration_error, over_present_classes
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
 from sentiment.runs.predictions import PartPredictions, Predictor, read_predictions
-from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY, Judgement, judge, recommend_for
-from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, THRESHOLD, ModelChoice, PredictorKind
+from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, Judgement, judge, recommend_for_sample
+from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 
 _DIGITS = 6  # of a threshold
 # Two models are called equal in practice if more labels than this are needed to show which one is better.
-_MOST_LABELS = 20_000
+_MAX_LABELS = 20_000
 
 
 class _Sample(NamedTuple):
@@ -63,13 +63,13 @@ class Decision(NamedTuple):
     """
 
     judgement: Judgement
-    recommended: ModelChoice
+    recommended: ModelKind
     used: Predictor
     matching: Predictor | None
 
 
 def decide(
-    tweets: PartPredictions, validation: PartPredictions, metric: str, choice: ModelChoice | None = None
+    tweets: PartPredictions, validation: PartPredictions, metric: str, choice: ModelKind | None = None
 ) -> Decision:
     """Choose the model and the threshold by a user's labelled tweets, the model by validation tweets as well.
 
@@ -79,11 +79,11 @@ def decide(
 
     Args:
         metric: as in `judge`.
-        choice: the model to use; None: the one that `recommend_for` recommends.
+        choice: the model to use; None: the one that `recommend_for_sample` recommends.
     """
     labels = tweets.labels
     judgement = judge(tweets, metric)
-    recommended = recommend_for(tweets, validation, metric)
+    recommended = recommend_for_sample(tweets, validation, metric)
     model = tweets.of(choice or recommended)
     if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:
         return Decision(judgement, recommended, model, None)
@@ -99,7 +99,7 @@ def decide(
 
 
 def evaluate_on_file(
-    run: TrainedRun, choice: ModelChoice | None, table: DataConfig, progress: Progress, threshold: float | None
+    run: TrainedRun, choice: ModelKind | None, table: DataConfig, progress: Progress, threshold: float | None
 ) -> dict[str, Any]:
     """Show the scores of a run's predictors on a labelled file, and which model and threshold to use there.
 
@@ -124,7 +124,7 @@ def evaluate_on_file(
         SentimentError: the file cannot be used, or the threshold as in `checked_threshold`.
     """
     classes = run.config.data.label_names
-    threshold = THRESHOLD if threshold is None else checked_threshold(threshold, classes)
+    threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
     sample = _read_sample(run, table, threshold, progress)
     labels = sample.tweets.labels
     predictors = sample.tweets.predictors
@@ -195,12 +195,14 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
     return _Sample(tweets, is_own_test, counter, unknown_overlap)
 
 
-def _predictors(probabilities: dict[PredictorKind, Probabilities], labels: Labels, threshold: float) -> list[Predictor]:
+def _predictors(
+    probabilities: dict[PredictorKind, Probabilities], labels: ClassIndices, threshold: float
+) -> list[Predictor]:
     """All predictors of a run on the tweets; `threshold` is for its models, the others keep the default."""
     predictors = []
     for kind, of_kind in probabilities.items():
-        threshold_of_kind = threshold if kind in MODEL_CHOICES else THRESHOLD
-        predictors.append(Predictor(PREDICTORS[kind], kind, restricted(of_kind, labels), threshold_of_kind))
+        threshold_of_kind = threshold if kind in MODEL_KINDS else DEFAULT_THRESHOLD
+        predictors.append(Predictor(PREDICTORS[kind], kind, over_present_classes(of_kind, labels), threshold_of_kind))
     return predictors
 
 
@@ -215,10 +217,10 @@ def _predictions(
     return {kind: Predictions.joined([chunk[kind] for chunk in chunks]) for kind in chunks[0]}
 
 
-def _decide_without_own_test(run: TrainedRun, sample: _Sample, choice: ModelChoice | None) -> Decision | None:
+def _decide_without_own_test(run: TrainedRun, sample: _Sample, choice: ModelKind | None) -> Decision | None:
     """Decide on the basis of the tweets that are not test tweets of the run; None if they are too few."""
     indices = np.flatnonzero(~sample.is_own_test)
-    if len(indices) < FEWEST_TO_CHOOSE_BY:
+    if len(indices) < MIN_TWEETS_TO_CHOOSE:
         return None
     validation = read_predictions(run.run_dir, run.result, "validation", run.config.data.label_names)
     return decide(sample.tweets.of_rows(indices), validation, run.config.training.early_stopping.metric, choice)
@@ -235,19 +237,19 @@ def _row_lines(sample: _Sample, threshold: float) -> list[str]:
     for reason, rows in sample.rows.counted().items():
         verb = "scored" if reason in SCORED else "left out"
         lines.append(f"  {rows.count:,} {verb}: {reason} ({rows})")
-    if threshold != THRESHOLD:
-        lines.append(f"  decision threshold {threshold:g} ({THRESHOLD:g} for predictors that are not trained)")
+    if threshold != DEFAULT_THRESHOLD:
+        lines.append(f"  decision threshold {threshold:g} ({DEFAULT_THRESHOLD:g} for predictors that are not trained)")
     return lines
 
 
-def _shares_by_name(predicted: Labels, classes: Sequence[str]) -> dict[str, float]:
+def _shares_by_name(predicted: ClassIndices, classes: Sequence[str]) -> dict[str, float]:
     shares = np.bincount(predicted, minlength=len(classes)) / len(predicted)
     return dict(zip(classes, shares.tolist(), strict=True))
 
 
-def _shares_and_calibration(predictor: Predictor, labels: Labels, classes: Sequence[str]) -> dict[str, Any]:
+def _shares_and_calibration(predictor: Predictor, labels: ClassIndices, classes: Sequence[str]) -> dict[str, Any]:
     """Shares of the predicted classes; the calibration error, None for a predictor without calibrated probabilities."""
-    is_calibrated = predictor.kind in MODEL_CHOICES
+    is_calibrated = predictor.kind in MODEL_KINDS
     return {
         "shares": _shares_by_name(predictor.predicted, classes),
         "calibration_error": calibration_error(predictor.calibration(labels)) if is_calibrated else None,
@@ -269,7 +271,7 @@ def _share_table(true_shares: dict[str, float], scores: dict[str, dict[str, Any]
 def decision_lines(decision: Decision | None, path: str) -> list[str]:
     """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
     if decision is None:
-        return [f"at least {FEWEST_TO_CHOOSE_BY} tweets are needed to choose a model; 200 are often enough"]
+        return [f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough"]
     judgement, recommended, used, matching = decision
     number = len(judgement.comparisons)
     family = f"p-values are corrected for the {number} comparisons with the run's other models"
@@ -281,18 +283,18 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
         remark = "" if used.threshold == matching.threshold else "; the gain is not significant, so it is not used"
         lines.append(f"threshold    {matching.threshold:g} predicts the shares of the labels{remark}")
     options = f"--with {used.kind}"
-    if used.threshold != THRESHOLD:
+    if used.threshold != DEFAULT_THRESHOLD:
         options += f" --threshold {used.threshold:g}"
     lines.append(f'use it       sentiment predict {path} {options} "{EXAMPLE}"')
     lines.append(f"hand it on   sentiment export {path} model.zip {options}")
     return lines
 
 
-def _verdict(judgement: Judgement, other: ModelChoice) -> str:
+def _verdict(judgement: Judgement, other: ModelKind) -> str:
     """How the best model compares with another one, whose name follows."""
     if judgement.is_worse(other):
         return "shown to be better than"
     labels = judgement.tweets_to_show(other)
-    if labels is None or labels > _MOST_LABELS:
+    if labels is None or labels > _MAX_LABELS:
         return "in practice equal to"
     return f"with about {float(f'{labels:.2g}'):,.0f} labels it would be shown to be better than"

@@ -44,14 +44,14 @@ from sentiment.data.tables import (
 from sentiment.data.text import TokenRows
 from sentiment.data.text_files import Refusal, TableRecord, is_gzipped
 from sentiment.errors import DataError, UsageError
-from sentiment.files import write_named
+from sentiment.files import write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores
 
 CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
 NO_WORDS = "no usable words"
 # Threads suffice, because models release the GIL; more than four would starve the reading and writing thread.
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 
 
 class TextRow(NamedTuple):
@@ -66,7 +66,7 @@ def classify_in_parallel(
     model: TextModel, chunks: Iterator[list[TextRow]]
 ) -> Iterator[tuple[list[TextRow], Predictions]]:
     """Each chunk with the predictions for its texts, in order; the next chunks are read while some are classified."""
-    threads = 1 if model.uses_all_cores else min(_MOST_THREADS, available_cores())
+    threads = 1 if model.uses_all_cores else min(_MAX_THREADS, available_cores())
     waiting: deque[tuple[list[TextRow], Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else use_one_core)
     try:
@@ -140,7 +140,7 @@ def predict_file(
                 done += len(chunk)
                 progress(f"reading {source.name}", done, None if total is None else max(total, done))
 
-    write_named(target, write)
+    write_user_file(target, write)
     return done, [f"{lines.count:,} {reason} ({lines})" for reason, lines in warnings.counted().items()]
 
 
@@ -152,7 +152,7 @@ def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str
             for number, fields in enumerate(rows, 1):
                 write_row(TableRecord(number, fields), None)
 
-    write_named(target, write)
+    write_user_file(target, write)
 
 
 def open_texts(source: Path, column: str | int | None, trained: ColumnConfig) -> tuple[OpenedTable, int]:
@@ -338,9 +338,9 @@ def _write_parquet(source: Path | None, file: BinaryIO, names: Sequence[str], ro
 
 # Text that an Excel cell cannot hold unchanged.
 _NO_CELL = re.compile(r"[\x00-\x08\x0b-\x1f]|.{32768}", re.DOTALL)
-_MOST_ROWS = 2**20
-_MOST_COLUMNS = 2**14
-_MOST_DIGITS = 15
+_MAX_ROWS = 2**20
+_MAX_COLUMNS = 2**14
+_MAX_DIGITS = 15
 
 
 def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
@@ -348,9 +348,9 @@ def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str
     for line, row in enumerate([names, *rows], start=1):
         for column, value in enumerate(row, start=1):
             text = _cell(value)
-            if _NO_CELL.search(text) or line > _MOST_ROWS or column > _MOST_COLUMNS:
+            if _NO_CELL.search(text) or line > _MAX_ROWS or column > _MAX_COLUMNS:
                 raise DataError(f"{target}: a workbook cannot hold {shortened(text)!r} in row {line:,}; write .csv")
-            if isinstance(value, int | float) and abs(value) < 10**_MOST_DIGITS:
+            if isinstance(value, int | float) and abs(value) < 10**_MAX_DIGITS:
                 book.active.cell(line, column, value)
             else:
                 book.active.cell(line, column, text).data_type = "s"
@@ -361,7 +361,7 @@ def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str
 _COLOURS = {-1: "red", 0: "yellow", 1: "green"}
 _SMALLEST = 1e-12
 # The cost of leave-one-out is quadratic in the number of tokens; no tweet has this many.
-_MOST_TOKENS = 1_000
+_MAX_TOKENS = 1_000
 
 
 @dataclass(frozen=True)
@@ -398,8 +398,8 @@ def explain(model: TextModel, text: str) -> Explanation:
     attention = model.attention(tokens)
     if attention is not None:
         return Explanation(label, probability, tokens, attention, "attention")
-    if len(tokens) > _MOST_TOKENS:
-        raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MOST_TOKENS:,} can be left out one by one")
+    if len(tokens) > _MAX_TOKENS:
+        raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MAX_TOKENS:,} can be left out one by one")
     leave_one_out = [tokens[:index] + tokens[index + 1 :] for index in range(len(tokens))]
     probabilities = model.classify(TokenRows.of_tweets([tokens, *leave_one_out])).probabilities
     logarithms = np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))

@@ -22,10 +22,10 @@ from sentiment.console import OUT, Progress, number_table, say, visible
 from sentiment.data.tables import RowCounter, abbreviated, as_text, open_table, without_garbage_collection
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
-from sentiment.files import as_json, fingerprint, write_named
+from sentiment.files import as_json, fingerprint, write_user_file
 from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, find_column, open_texts, text_rows
 from sentiment.inference.share_statistics import MIN_LABELS, UNLABELLED
-from sentiment.metrics import Labels, Probabilities, predicted_classes
+from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 from sentiment.models.text_model import TextModel
 
 
@@ -123,13 +123,13 @@ def write_sample(population: Population, target: Path, size: int) -> int:
     texts = [population.rows[index].text for index in order]
     sheet = pd.DataFrame({"row": np.array(order) + 1, "sample": sample, "text": texts, "label": ""})
     # The mark at the beginning tells Excel that the file is in UTF-8.
-    write_named(target, lambda file: sheet.to_csv(file, index=False, encoding="utf-8-sig"))
+    write_user_file(target, lambda file: sheet.to_csv(file, index=False, encoding="utf-8-sig"))
     return len(order)
 
 
 def read_labels(
     population: Population, sheet: Path, label_column: str, meanings: Mapping[str, int | None], assume_random: bool
-) -> Labels:
+) -> ClassIndices:
     """The index of the class of each tweet of the population, (n,), UNLABELLED for those without a label.
 
     Args:
@@ -246,10 +246,10 @@ def write_shares(shares: pd.DataFrame, folder: Path, about: Mapping[str, Any]) -
     paths = [folder / f"shares.{ending}" for ending in ("csv", "json", "svg")]
     rows = json.loads(shares.reset_index().to_json(orient="records"))
     table = shares.to_csv().encode("utf-8", "replace")
-    write_named(paths[0], lambda file: file.write(table))
-    write_named(paths[1], as_json({**about, "level": 0.95, "shares": rows}))
+    write_user_file(paths[0], lambda file: file.write(table))
+    write_user_file(paths[1], as_json({**about, "level": 0.95, "shares": rows}))
     figure = _chart(rows).encode("utf-8", "replace")
-    write_named(paths[2], lambda file: file.write(figure))
+    write_user_file(paths[2], lambda file: file.write(figure))
     return paths
 
 

@@ -19,13 +19,13 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from sentiment.errors import UsageError
-from sentiment.metrics import Labels, Probabilities, predicted_classes
-from sentiment.runs.records import THRESHOLD
+from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.runs.records import DEFAULT_THRESHOLD
 
 Array = npt.NDArray[np.float64]
 
 UNLABELLED = -1
-WHOLE = "all"  # the name of the group of all tweets
+ALL_TWEETS = "all"  # the name of the group of all tweets
 MIN_LABELS = 30
 # With fewer labels of a class, or of all other classes together, its share gets an upper or a lower bound only.
 _MIN_LABELS_OF_CLASS = 5
@@ -141,10 +141,10 @@ def _with_interval(shares: Array, worth: Array, correction: float) -> Shares:
 
 def estimate_shares(
     probabilities: Probabilities,
-    labels: Labels,
+    labels: ClassIndices,
     class_names: Sequence[Any],
     groups: Sequence[Any] | None = None,
-    threshold: float = THRESHOLD,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> pd.DataFrame:
     """The share of each class among all tweets and within groups of them.
 
@@ -172,11 +172,11 @@ def estimate_shares(
     counted = identity[predicted_classes(probabilities, threshold)]
     model_log_odds = log_odds(probabilities)
     predicted = recalibrate(outcomes[labelled], model_log_odds[labelled]).probabilities(model_log_odds)
-    rows_by_group: list[tuple[Any, Any]] = [(WHOLE, np.arange(n))]
+    rows_by_group: list[tuple[Any, Any]] = [(ALL_TWEETS, np.arange(n))]
     if groups is not None:
         indices = pd.Series(np.arange(n)).groupby(np.asarray(groups, object)).indices
-        if WHOLE in indices:
-            raise UsageError(f"{WHOLE!r} is the name of all tweets together; give the group of that name another one")
+        if ALL_TWEETS in indices:
+            raise UsageError(f"{ALL_TWEETS!r} is the name of all tweets together; give that group another name")
         rows_by_group += indices.items()
     tables = []
     for _, rows in rows_by_group:

@@ -20,22 +20,22 @@ from sentiment.console import as_code, as_markdown, visible
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.pretrained import PUBLISHED, TINY
 from sentiment.errors import CheckpointError, RunDirError, UsageError
-from sentiment.files import open_named, read_named, write_named
+from sentiment.files import open_user_file, read_user_file, write_user_file
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.predictors import all_models
 from sentiment.models.text_model import MeanModel, TextModel, check_arrays, checked_threshold, described
 from sentiment.runs.corpus_records import PUBLISHED_DATA, PublishedData
 from sentiment.runs.records import (
+    DEFAULT_THRESHOLD,
     PREDICTORS,
-    THRESHOLD,
     FileRecord,
     FitResult,
     Metrics,
-    ModelChoice,
+    ModelKind,
     Part,
     Result,
     RunRecord,
-    Share,
+    UnitFraction,
 )
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
@@ -50,13 +50,13 @@ BASELINE_FILE = "baseline.safetensors"  # the same file name as in a run directo
 VOCABULARY_FILE = "vocabulary.txt"  # as in a run directory
 _NAMES = (CARD, BASELINE_FILE, CONFIG, NETWORK_FILE, VOCABULARY_FILE)
 # Files of a model; a classifier may have been fitted with one of the two alone.
-_FILES_OF: dict[ModelChoice, tuple[str, ...]] = {
+_FILES_OF: dict[ModelKind, tuple[str, ...]] = {
     "network": (NETWORK_FILE, VOCABULARY_FILE),
     "baseline": (BASELINE_FILE,),
     "both": (),
 }
-_MOST_BYTES = 1_000_000_000
-_LONGEST_REASON = 200
+_MAX_BYTES = 1_000_000_000
+_MAX_REASON_LENGTH = 200
 _UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
@@ -70,12 +70,12 @@ class Exported(FileRecord):
 
     config: RunConfig
     result: Result | FitResult
-    choice: ModelChoice | None = None
-    threshold: Share = THRESHOLD
+    choice: ModelKind | None = None
+    threshold: UnitFraction = DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredRun:
+class StoredModels:
     """The stored data from which the models of a completed run, or of a fitted classifier, are loaded.
 
     Attributes:
@@ -93,11 +93,11 @@ class StoredRun:
     results: Results
     read: Callable[[str], bytes]
     record: RunRecord | None = None
-    choice: ModelChoice | None = None
-    threshold: float = THRESHOLD
+    choice: ModelKind | None = None
+    threshold: float = DEFAULT_THRESHOLD
 
     @property
-    def default_choice(self) -> ModelChoice:
+    def default_choice(self) -> ModelKind:
         """The model that predicts unless another one is asked for."""
         return self.choice or self.result.recommended
 
@@ -121,14 +121,14 @@ class StoredRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedRun(StoredRun):
+class TrainedRun(StoredModels):
     """A run in its directory, with its weights in a checkpoint."""
 
     result: Result
     run_dir: RunDir
     record: RunRecord
 
-    def with_choice(self, choice: ModelChoice | None, threshold: float | None) -> "TrainedRun":
+    def with_choice(self, choice: ModelKind | None, threshold: float | None) -> "TrainedRun":
         """This run with the model and the decision threshold that its exported file is to predict with.
 
         Raises:
@@ -169,7 +169,7 @@ def open_run(path: Path, results: Path | None = None) -> TrainedRun:
 
     def read(name: str) -> bytes:
         check_file(path / name, result)
-        return read_named(path / name, _MOST_BYTES)
+        return read_user_file(path / name, _MAX_BYTES)
 
     return TrainedRun(
         path=str(path),
@@ -182,7 +182,7 @@ def open_run(path: Path, results: Path | None = None) -> TrainedRun:
     )
 
 
-def _open_archive(path: Path, results: Results) -> StoredRun:
+def _open_archive(path: Path, results: Results) -> StoredModels:
     """The models in an exported zip file.
 
     Entries are stored uncompressed, so memory use is bounded by the file size.
@@ -191,14 +191,14 @@ def _open_archive(path: Path, results: Results) -> StoredRun:
         RunDirError: it cannot be read or holds other files.
     """
     try:
-        with open_named(path) as file, zipfile.ZipFile(file) as archive:
+        with open_user_file(path) as file, zipfile.ZipFile(file) as archive:
             entries = {entry.filename: entry.compress_type for entry in archive.infolist()}
             is_plain = {*entries.values()} == {zipfile.ZIP_STORED} and len(entries) == len(archive.infolist())
             if is_plain and CONFIG in entries and entries.keys() <= {*_NAMES}:
                 files = {name: archive.read(name) for name in sorted(entries)}
                 exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
                 if [*files] == _names_of(exported.result):
-                    return StoredRun(
+                    return StoredModels(
                         path=str(path),
                         config=exported.config,
                         result=exported.result,
@@ -207,10 +207,10 @@ def _open_archive(path: Path, results: Results) -> StoredRun:
                         choice=exported.choice,
                         threshold=exported.threshold,
                     )
-            names = visible(", ".join(archive.namelist()))[:_LONGEST_REASON]
+            names = visible(", ".join(archive.namelist()))[:_MAX_REASON_LENGTH]
             reason = f"it holds {names}, and not {', '.join(_NAMES)}, each once and not compressed"
     except _UNREADABLE as error:
-        reason = visible(str(error))[:_LONGEST_REASON] or "it ends too early"
+        reason = visible(str(error))[:_MAX_REASON_LENGTH] or "it ends too early"
     raise RunDirError(f"{path}: is not a model that `sentiment export RUN_DIR FILE.zip` wrote: {reason}")
 
 
@@ -220,13 +220,13 @@ def _names_of(result: Result | FitResult) -> list[str]:
 
 
 def open_model(
-    path: Path, choice: ModelChoice | None = None, results: Path | None = None, threshold: float | None = None
+    path: Path, choice: ModelKind | None = None, results: Path | None = None, threshold: float | None = None
 ) -> TextModel:
     """The model of a run's directory, or of a file that `export` wrote; see `open_stored` and `model_of`."""
     return model_of(open_stored(path, results), choice, threshold)
 
 
-def open_stored(path: Path, results: Path | None = None) -> StoredRun:
+def open_stored(path: Path, results: Path | None = None) -> StoredModels:
     """A completed run in its directory, or the models in a file that `sentiment export` wrote.
 
     Args:
@@ -242,7 +242,7 @@ def open_stored(path: Path, results: Path | None = None) -> StoredRun:
     return _open_archive(path, Results(results) if results else Results())
 
 
-def model_of(run: StoredRun, choice: ModelChoice | None = None, threshold: float | None = None) -> TextModel:
+def model_of(run: StoredModels, choice: ModelKind | None = None, threshold: float | None = None) -> TextModel:
     """A model of a run, with its decision threshold and the reason why it predicts.
 
     Args:
@@ -261,12 +261,12 @@ def model_of(run: StoredRun, choice: ModelChoice | None = None, threshold: float
         model.threshold = checked_threshold(threshold, run.config.data.label_names)
     elif model.kind == run.default_choice:
         model.threshold = run.threshold
-    if model.threshold != THRESHOLD:
+    if model.threshold != DEFAULT_THRESHOLD:
         model.reason += f"; decision threshold {model.threshold:g}"
     return model
 
 
-def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch.device | None" = None) -> TextModel:
+def load_model(run: StoredModels, choice: ModelKind | None = None, device: "torch.device | None" = None) -> TextModel:
     """A model of a completed run; networks use a GPU if available.
 
     Args:
@@ -289,7 +289,7 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
     return BaselineModel(run.config, linear, temperature)
 
 
-def _network(run: StoredRun, device: "torch.device | None", temperature: float) -> TextModel:
+def _network(run: StoredModels, device: "torch.device | None", temperature: float) -> TextModel:
     import torch
 
     from sentiment.encoders.finetuned import FineTuned
@@ -312,7 +312,7 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
 
-def load_all_models(run: StoredRun) -> list[TextModel]:
+def load_all_models(run: StoredModels) -> list[TextModel]:
     """All predictors of a completed run, in the order of tables; raises as `load_model`."""
     return all_models(load_model(run, "network"), load_model(run, "baseline"), run.result.temperatures["both"])
 
@@ -322,7 +322,7 @@ def without_paths(config: RunConfig) -> RunConfig:
     return config.with_paths(lambda path: PurePath(path).name)
 
 
-def model_card(run: StoredRun) -> str:
+def model_card(run: StoredModels) -> str:
     """The model card as Markdown; markup in descriptions, labels and file names is escaped."""
     config = without_paths(run.config)
     source = config.data.source
@@ -367,7 +367,7 @@ def _template() -> "Template":
     return templates.get_template("model_card.md.j2")
 
 
-def _card_metadata(config: RunConfig, run: StoredRun, dataset: str, data: PublishedData) -> dict[str, Any]:
+def _card_metadata(config: RunConfig, run: StoredModels, dataset: str, data: PublishedData) -> dict[str, Any]:
     """The keys that the Hugging Face Hub reads; names of data sets and of the encoder are links there."""
     metadata: dict[str, Any] = {
         "language": config.data.language,
@@ -383,7 +383,7 @@ def _card_metadata(config: RunConfig, run: StoredRun, dataset: str, data: Publis
         metadata["datasets"] = [data.hub]
     if config.encoder and not config.encoder.is_folder:
         metadata["base_model"] = config.encoder.model
-    if isinstance(run.result, Result) and run.threshold == THRESHOLD:  # scores are stored only for this one
+    if isinstance(run.result, Result) and run.threshold == DEFAULT_THRESHOLD:  # scores are stored only for this one
         scores = run.result.scores[run.default_choice]
         hub_name = data.hub or dataset
         results = [_results_of_part(part, scores[part], hub_name, data.name) for part in run.result.parts[1:]]
@@ -402,7 +402,7 @@ def _results_of_part(part: Part, metrics: Metrics, dataset: str, name: str) -> d
     }
 
 
-def exported_files(run: StoredRun) -> dict[str, bytes]:
+def exported_files(run: StoredModels) -> dict[str, bytes]:
     """The files with the models of a completed run or a fitted classifier, by name; no path is in them.
 
     Raises:
@@ -452,10 +452,10 @@ def write_archive(files: dict[str, bytes], target: Path) -> None:
                 entry = zipfile.ZipInfo(name)  # with a fixed timestamp, so that equal runs give equal bytes
                 archive.writestr(entry, content)
 
-    write_named(target, write)
+    write_user_file(target, write)
 
 
-def export_warnings(run: StoredRun) -> list[str]:
+def export_warnings(run: StoredModels) -> list[str]:
     """Warnings for a user who shares an exported file: of names and links in its vocabulary, and its encoder."""
     warnings = []
     for field, description in (("mentions", "@names"), ("urls", "links")):  # they identify people

@@ -492,7 +492,7 @@ def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int])
 class Baselines:
     """The baselines' predictions for a corpus, with which its runs are compared."""
 
-    after_first: Floats  # (rows, classes - 1), raw probabilities by the linear baseline of all classes but the first
+    later_classes: Floats  # (rows, classes - 1), raw probabilities by the linear baseline of all classes but the first
     compound: Floats  # (rows,), VADER's compound scores, from -1 to 1; NaN for rows that are not rated
     model: LinearModel
     settings: dict[str, Any]  # of the linear model, see `fit_linear_model`
@@ -523,13 +523,13 @@ def _cached(corpus: Corpus) -> Baselines | None:
 
 def _fit_and_store(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
-    after_first = model.classify(corpus).probabilities[:, 1:].astype(np.float32)
+    later_classes = model.classify(corpus).probabilities[:, 1:].astype(np.float32)
     compound = rate_rows(corpus, measured if corpus.is_english else measured[:0], progress)
     arrays: dict[str, Any] = {
-        "others": after_first,
+        "others": later_classes,
         "compound": compound,
         "settings": np.array(json.dumps(settings)),
         "model": np.frombuffer(model.to_bytes(), np.uint8),
     }
     write_atomically(corpus.baselines_file, lambda file: np.savez(file, **arrays))
-    return Baselines(after_first, compound, model, settings)
+    return Baselines(later_classes, compound, model, settings)

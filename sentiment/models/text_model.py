@@ -23,12 +23,12 @@ from sentiment.config import RunConfig
 from sentiment.console import visible
 from sentiment.data.text import Flags, TokenRows
 from sentiment.errors import RunDirError, UsageError
-from sentiment.metrics import Labels, Probabilities, predicted_classes
-from sentiment.runs.records import PREDICTORS, THRESHOLD, CheckScore, ModelChoice, PredictorKind
+from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.runs.records import DEFAULT_THRESHOLD, PREDICTORS, CheckScore, ModelKind, PredictorKind
 
 Answer = tuple[str, float]  # a label and its probability
 ByPredictor = dict[PredictorKind, Probabilities]
-Temperatures = dict[ModelChoice, float]
+Temperatures = dict[ModelKind, float]
 
 
 class Predictions(NamedTuple):
@@ -70,7 +70,7 @@ class TextModel:
     config: RunConfig  # of the model's run
     tokenize: Callable[[str], list[str]]
     uses_all_cores = False  # if True, classifying several chunks in parallel threads is no faster
-    threshold: float = THRESHOLD
+    threshold: float = DEFAULT_THRESHOLD
     reason: str = "recommended by validation tweets"
 
     @property
@@ -152,7 +152,7 @@ def described(array: Any) -> str:
 _SMALLEST = 1e-12
 
 
-def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
+def fit_temperature(labels: ClassIndices, probabilities: Probabilities) -> float:
     """The temperature with the lowest log loss, between 0.05 and 20.
 
     Targets are smoothed as in Platt (1999): (n + 1) / (n + 2) instead of 1 for a class of n tweets, and the rest for
@@ -193,7 +193,7 @@ def _softmax(values: Probabilities) -> Probabilities:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def fit_temperatures(labels: Labels, network: Probabilities, baseline: Probabilities) -> Temperatures:
+def fit_temperatures(labels: ClassIndices, network: Probabilities, baseline: Probabilities) -> Temperatures:
     """The temperatures of a run's models, from the network's and the baseline's predictions for validation tweets."""
     of_network = fit_temperature(labels, network)
     of_baseline = fit_temperature(labels, baseline)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sentiment.errors import RunDirError
 from sentiment.metrics import (
     CalibrationBin,
-    Labels,
+    ClassIndices,
     Probabilities,
     calibration_bins,
     measure,
@@ -31,14 +31,14 @@ from sentiment.paired import (
     comparison_sentence,
     total_counts,
 )
-from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Gold, Metrics, Part, PredictorKind, Result
+from sentiment.runs.records import DEFAULT_THRESHOLD, PREDICTORS, Added, Gold, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
 
 # The kind of a predictor: one that every run measures, or one that was added.
 Kind = PredictorKind | Literal["added"]
 
 Flags = npt.NDArray[np.bool_]
-TweetIds = npt.NDArray[np.int64]
+TweetKeys = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Predictor:
     name: str
     kind: Kind
     probabilities: Probabilities
-    threshold: float = THRESHOLD
+    threshold: float = DEFAULT_THRESHOLD
     other_answers: int = 0
 
     @property
@@ -69,26 +69,26 @@ class Predictor:
         return len(self.probabilities) - int(self.answered.sum()) - self.other_answers
 
     @property
-    def predicted(self) -> Labels:
+    def predicted(self) -> ClassIndices:
         """The index of the class that it predicts for each tweet, (n,); without meaning where it has no prediction."""
         return predicted_classes(self.probabilities, self.threshold)
 
-    def right(self, labels: Labels) -> Flags:
+    def right(self, labels: ClassIndices) -> Flags:
         """Which tweets it has right, (n,), for the true classes, (n,)."""
         return np.equal(self.predicted, labels) & self.answered
 
-    def metrics(self, labels: Labels) -> Metrics:
+    def metrics(self, labels: ClassIndices) -> Metrics:
         """Its metrics on the tweets for which it has a prediction."""
         answered = self.answered
         return measure(labels[answered], self.probabilities[answered], self.threshold)
 
-    def calibration(self, labels: Labels) -> list[CalibrationBin]:
+    def calibration(self, labels: ClassIndices) -> list[CalibrationBin]:
         """The bins of `calibration_bins` for the classes that it predicts; it has a prediction for each tweet."""
         confidences = np.take_along_axis(self.probabilities, self.predicted[:, None], axis=1)[:, 0]
         return calibration_bins(self.right(labels), confidences)
 
 
-def paired_counts(first: Predictor, second: Predictor, labels: Labels) -> list[PairedCounts]:
+def paired_counts(first: Predictor, second: Predictor, labels: ClassIndices) -> list[PairedCounts]:
     """The counts of two predictors on the tweets for which both have a prediction, by class.
 
     Args:
@@ -130,7 +130,7 @@ class Comparison:
         return comparison_sentence(self.first.name, self.second.name, self.counts, self.accuracy)
 
 
-def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Labels) -> list[Comparison]:
+def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: ClassIndices) -> list[Comparison]:
     """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
     by_class = [paired_counts(first, second, labels) for first, second in common]
@@ -152,8 +152,8 @@ class PartPredictions:
         predictors: in table order.
     """
 
-    tweets: TweetIds
-    labels: Labels
+    tweets: TweetKeys
+    labels: ClassIndices
     predictors: list[Predictor]
 
     def of(self, kind: Kind) -> Predictor:
@@ -217,7 +217,7 @@ def _read_part(path: Path, part: Part, kinds: Sequence[PredictorKind], classes: 
     return PartPredictions(table["tweet"].to_numpy(), labels, predictors)
 
 
-def added_predictor(name: str, added: Added, tweets: TweetIds, classes: int) -> Predictor | None:
+def added_predictor(name: str, added: Added, tweets: TweetKeys, classes: int) -> Predictor | None:
     """An added predictor on some tweets, with a name to show; None if it has no prediction for them."""
     probabilities = np.full((len(tweets), classes), np.nan)
     other_answers = 0

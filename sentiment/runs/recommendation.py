@@ -4,19 +4,19 @@ It is the simplest model that a paired test on validation tweets does not show t
 baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used.
 
 A user's own labelled sample is too small to show which model is better there, and validation tweets are of another
-domain. So `recommend_for` weighs both.
+domain. So `recommend_for_sample` weighs both.
 """
 
 from dataclasses import dataclass
 
-from sentiment.paired import ALPHA, estimate, total_counts
+from sentiment.paired import ALPHA, difference_and_variance, total_counts
 from sentiment.runs.power import tweets_to_show
 from sentiment.runs.predictions import Comparison, PartPredictions, compare_predictors, paired_counts
-from sentiment.runs.records import ModelChoice
+from sentiment.runs.records import ModelKind
 
-SIMPLEST_FIRST: tuple[ModelChoice, ...] = ("baseline", "network", "both")
+SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 # With fewer labelled tweets, no model is chosen for a user's tweets.
-FEWEST_TO_CHOOSE_BY = 100
+MIN_TWEETS_TO_CHOOSE = 100
 # The standard deviation by which the difference of two models varies between domains, as a fraction of 1.
 _DEVIATION_BETWEEN_KINDS = 0.02
 
@@ -31,16 +31,16 @@ class Judgement:
         by_macro_recall: whether macro recall is compared; otherwise accuracy.
     """
 
-    best: ModelChoice
-    comparisons: dict[ModelChoice, Comparison]
+    best: ModelKind
+    comparisons: dict[ModelKind, Comparison]
     by_macro_recall: bool
 
     @property
-    def recommended(self) -> ModelChoice:
+    def recommended(self) -> ModelKind:
         """The simplest model that is not shown to be worse than the best one."""
         return next(model for model in SIMPLEST_FIRST if not self.is_worse(model))
 
-    def is_worse(self, model: ModelChoice) -> bool:
+    def is_worse(self, model: ModelKind) -> bool:
         """Whether a model is shown to be worse than the best one."""
         if model == self.best:
             return False
@@ -48,19 +48,19 @@ class Judgement:
         best_less_model = comparison.macro_recall if self.by_macro_recall else comparison.accuracy
         return best_less_model.difference > 0 and best_less_model.p < ALPHA
 
-    def tweets_to_show(self, other: ModelChoice) -> int | None:
+    def tweets_to_show(self, other: ModelKind) -> int | None:
         """The number of tweets on which the best model is likely to be shown to be better than this one."""
         comparison = self.comparisons[other]
         counts = comparison.classes if self.by_macro_recall else [comparison.counts]
         return tweets_to_show(counts, 1 - ALPHA / len(self.comparisons))
 
 
-def recommend(validation: PartPredictions, metric: str) -> ModelChoice:
+def recommend(validation: PartPredictions, metric: str) -> ModelKind:
     """The model that `judge` recommends."""
     return judge(validation, metric).recommended
 
 
-def recommend_for(sample: PartPredictions, validation: PartPredictions, metric: str) -> ModelChoice:
+def recommend_for_sample(sample: PartPredictions, validation: PartPredictions, metric: str) -> ModelKind:
     """The model with the highest expected score on tweets like those of a user's sample.
 
     How much better a model is than the baseline is the mean of its gains on the sample and on the validation tweets,
@@ -70,7 +70,7 @@ def recommend_for(sample: PartPredictions, validation: PartPredictions, metric: 
     Args:
         metric: as in `judge`.
     """
-    gains: dict[ModelChoice, float] = dict.fromkeys(SIMPLEST_FIRST, 0.0)
+    gains: dict[ModelKind, float] = dict.fromkeys(SIMPLEST_FIRST, 0.0)
     for model in ("network", "both"):
         gain, variance = _gain(sample, model, metric)
         usual_gain, usual_variance = _gain(validation, model, metric)
@@ -80,10 +80,10 @@ def recommend_for(sample: PartPredictions, validation: PartPredictions, metric: 
     return max(SIMPLEST_FIRST, key=lambda model: gains[model])
 
 
-def _gain(tweets: PartPredictions, model: ModelChoice, metric: str) -> tuple[float, float]:
+def _gain(tweets: PartPredictions, model: ModelKind, metric: str) -> tuple[float, float]:
     """How much better a model is than the baseline, and the variance of this difference."""
     classes = paired_counts(tweets.of(model), tweets.of("baseline"), tweets.labels)
-    return estimate(classes if metric == "macro_recall" else [total_counts(classes)])
+    return difference_and_variance(classes if metric == "macro_recall" else [total_counts(classes)])
 
 
 def judge(tweets: PartPredictions, metric: str) -> Judgement:
@@ -96,7 +96,7 @@ def judge(tweets: PartPredictions, metric: str) -> Judgement:
     labels = tweets.labels
     is_macro = metric == "macro_recall"
 
-    def score(model: ModelChoice) -> tuple[float, float]:
+    def score(model: ModelKind) -> tuple[float, float]:
         metrics = tweets.of(model).metrics(labels)
         return metrics.macro_recall if is_macro else metrics.accuracy, -metrics.loss
 

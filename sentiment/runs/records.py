@@ -50,7 +50,7 @@ class Rounds(Section):
 SCHEMA_VERSION: Literal[1] = 1
 
 # The second of two classes is predicted if its probability is at least this.
-THRESHOLD = 0.5
+DEFAULT_THRESHOLD = 0.5
 
 # The scores that a grid's metric may name.
 MACRO_SCORES = ("macro_precision", "macro_recall", "macro_f1")
@@ -60,12 +60,12 @@ Part = PartName
 # Why an attempt ended; `paused`: at the end of a rung of a search.
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
 # The detail of an attempt that a second Ctrl+C ended, without a checkpoint of its last steps.
-AT_ONCE = "SIGINT, at once"
+INTERRUPTED = "SIGINT, at once"
 # A model that a run trains: its network, its linear baseline, or the ensemble with the mean of both probabilities.
-ModelChoice = Literal["network", "baseline", "both"]
-MODEL_CHOICES: tuple[ModelChoice, ...] = get_args(ModelChoice)
+ModelKind = Literal["network", "baseline", "both"]
+MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 # A predictor that every run measures: its models, and references that it does not train.
-PredictorKind = ModelChoice | Literal["lexicon", "majority"]
+PredictorKind = ModelKind | Literal["lexicon", "majority"]
 # All of them with their names, in the order of tables.
 PREDICTORS: dict[PredictorKind, str] = {
     "network": "network",
@@ -76,7 +76,7 @@ PREDICTORS: dict[PredictorKind, str] = {
 }
 
 Count = NonNegativeInt
-Share = Annotated[float, Field(ge=0, le=1)]
+UnitFraction = Annotated[float, Field(ge=0, le=1)]
 
 
 def timestamp() -> str:
@@ -120,12 +120,12 @@ class Metrics(Record):
 
     n: PositiveInt
     loss: NonNegativeFloat
-    accuracy: Share
-    accuracy_low: Share
-    accuracy_high: Share
+    accuracy: UnitFraction
+    accuracy_low: UnitFraction
+    accuracy_high: UnitFraction
     sizes: list[Count]
-    precision: list[Share]
-    recall: list[Share]
+    precision: list[UnitFraction]
+    recall: list[UnitFraction]
 
     @model_validator(mode="after")
     def _has_each_class(self) -> Self:
@@ -277,8 +277,8 @@ class Failure(FileRecord):
     traceback: str
 
 
-class Tries(FileRecord):
-    """`tries.json`: number of consecutive attempts of a run that began at the same step; `job` made the last one.
+class StalledAttempts(FileRecord):
+    """`tries.json`: the number of consecutive attempts of a run that began at the same step; `job` made the last one.
 
     It exists while a grid trains the run. If it is left over, the process was killed or ran out of time or memory, and
     the run is trained again; an error of the run itself deletes it.
@@ -395,9 +395,9 @@ class Result(FileRecord):
     best_epoch: PositiveInt
     parameters: Count
     scores: Annotated[dict[PredictorKind, MetricsByPart], AfterValidator(_in_table_order)]
-    class_shares: Annotated[list[Share], Field(min_length=2)]
-    recommended: ModelChoice
-    temperatures: Annotated[dict[ModelChoice, PositiveFloat], Field(min_length=3)]  # of each
+    class_shares: Annotated[list[UnitFraction], Field(min_length=2)]
+    recommended: ModelKind
+    temperatures: Annotated[dict[ModelKind, PositiveFloat], Field(min_length=3)]  # of each
     only_label: Count | None = None
     check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order)]
     baseline_settings: dict[str, Any]
@@ -410,7 +410,7 @@ class Result(FileRecord):
 
     @model_validator(mode="after")
     def _measures_all_models(self) -> Self:
-        for model in MODEL_CHOICES:
+        for model in MODEL_KINDS:
             if model not in self.scores or (self.check_list and not self.check_list.get(model)):
                 raise ValueError(f"lacks the scores of {model}")
         for kind, metrics in self.scores.items():
@@ -437,8 +437,8 @@ class FitResult(Record):
         texts: number of texts, of which about a tenth are validation texts if there is a network.
     """
 
-    recommended: ModelChoice
-    temperatures: Annotated[dict[ModelChoice, PositiveFloat], Field(min_length=1)]
+    recommended: ModelKind
+    temperatures: Annotated[dict[ModelKind, PositiveFloat], Field(min_length=1)]
     encoder: EncoderRecord | None = None
     texts: Count
 
@@ -482,7 +482,7 @@ class Added(FileRecord):
     unanswered: Count = 0
     cost: NonNegativeFloat | None
     seconds: NonNegativeFloat | None
-    predictions: dict[int, list[Share] | None]
+    predictions: dict[int, list[UnitFraction] | None]
 
 
 class PlannedRun(Record):

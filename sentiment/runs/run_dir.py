@@ -15,10 +15,10 @@ from typing import BinaryIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
+from sentiment.config import OPERATIONAL_FIELDS, RunConfig
 from sentiment.console import visible
 from sentiment.errors import LockedError, RunDirError, TakenOverError
-from sentiment.files import FolderEntry, as_json, files_in, read_named, sha256_of, write_atomically, write_json
+from sentiment.files import FolderEntry, as_json, files_in, read_user_file, sha256_of, write_atomically, write_json
 from sentiment.runs.locks import live_owner, read_owner
 from sentiment.runs.records import (
     SCHEMA_VERSION,
@@ -30,14 +30,14 @@ from sentiment.runs.records import (
     Record,
     Result,
     RunRecord,
+    StalledAttempts,
     StepRow,
-    Tries,
     WandbRun,
 )
 
 R = TypeVar("R", bound=BaseModel)
 
-_MOST_BYTES = 100_000_000
+_MAX_BYTES = 100_000_000
 _MAX_SHOWN_ERRORS = 3
 _RETRAIN_HINT = "move the directory away to train the run again"
 
@@ -55,7 +55,7 @@ def read_record(path: Path, kind: type[R]) -> R | None:
 
 def _content(path: Path) -> bytes | None:
     try:
-        return read_named(path, _MOST_BYTES)
+        return read_user_file(path, _MAX_BYTES)
     except FileNotFoundError:  # not checked beforehand, since another process may delete the file at any time
         return None
     except OSError as error:
@@ -316,7 +316,7 @@ class RunDir:
         stored = self.read_config()
         if stored.fingerprint() != config.fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
-        return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_SECTIONS})
+        return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_FIELDS})
 
     def delete_untrained(self) -> None:
         """Delete the directory if it holds only a configuration and no process is about to train the run."""
@@ -396,7 +396,7 @@ _FILES: dict[type[BaseModel], str] = {
     RunRecord: "run.json",
     Result: "result.json",
     Failure: "failure.json",
-    Tries: "tries.json",
+    StalledAttempts: "tries.json",
     WandbRun: "wandb.json",
 }
 

@@ -25,7 +25,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import write_once
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import (
-    AT_ONCE,
+    INTERRUPTED,
     Attempt,
     Count,
     EpochRow,
@@ -37,7 +37,7 @@ from sentiment.runs.records import (
     Result,
     RunId,
     RunRecord,
-    Tries,
+    StalledAttempts,
 )
 from sentiment.runs.run_dir import Results, RunDir, read_record, sealed
 
@@ -90,7 +90,7 @@ class RunProgress:
     seen: float | None = None
     locked: bool = False
     owner_job: str | None = None
-    tries: Tries | None = None
+    tries: StalledAttempts | None = None
     damage: str | None = None
 
     def has_paused(self, epochs: int | None) -> bool:
@@ -384,12 +384,12 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     except RunDirError as error:
         known["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
-        known["tries"] = run_dir.read(Tries)
+        known["tries"] = run_dir.read(StalledAttempts)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
     return RunProgress(**known, seen=max(seen, default=None))
 
 
-def read_pruned(run_dir: RunDir) -> TrialRung | None:
+def pruned_rung(run_dir: RunDir) -> TrialRung | None:
     """The rung and rank of a run that its grid's search has pruned; None for any other run."""
     plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
     rungs = read_rungs(run_dir.results, plan) if plan else None
@@ -409,5 +409,5 @@ def _state_after(attempt: Attempt) -> RunState:
         return RunState(FAILED, "was completed, but its result.json is missing")
     if attempt.detail == "SIGHUP":  # sent by `jobs.tasks.task` when a local grid's process dies: no user cancelled it
         return RunState(LOST, f"saved at step {attempt.last_step}, when the process of its grid had died")
-    ending = "interrupted" if attempt.detail == AT_ONCE else "saved and stopped"
+    ending = "interrupted" if attempt.detail == INTERRUPTED else "saved and stopped"
     return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{ending}: {attempt.detail}")

@@ -13,7 +13,7 @@ import torch
 from sentiment.errors import MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.processes import Stopwatch, slurm_job
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import AT_ONCE, Attempt, ComputeTime, Reason, RunRecord, timestamp
+from sentiment.runs.records import INTERRUPTED, Attempt, ComputeTime, Reason, RunRecord, timestamp
 from sentiment.tracking import mirror_to_wandb
 from sentiment.training.checkpoint import OLDER_CHECKPOINT, delete_checkpoints, may_resume, valid_checkpoints
 from sentiment.training.device import available_threads, choose_device, hardware_kind, make_reproducible
@@ -52,7 +52,7 @@ def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
             raise
         except KeyboardInterrupt:  # a second Ctrl+C interrupts at once
             with suppress(OSError):
-                end("signal", AT_ONCE)
+                end("signal", INTERRUPTED)
             raise
         except Exception as error:
             with suppress(OSError):  # fails as well on a full disk; the error itself says more

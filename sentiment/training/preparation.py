@@ -22,7 +22,7 @@ from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext
-from sentiment.training.task import ClassifierTask, evaluation_rows
+from sentiment.training.task import ClassifierTask, measured_rows
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def prepare_tweets(config: RunConfig, results: Results, progress: Progress) -> C
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
     """The corpus of a run and its baselines, from their caches if they are there."""
     corpus = prepare_tweets(config, results, progress)
-    return corpus, load_or_fit_baselines(corpus, np.concatenate([*evaluation_rows(corpus).values()]), progress)
+    return corpus, load_or_fit_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
 
 
 def prepare(run: RunContext, corpus: Corpus, files: EncoderFiles | None) -> Prepared:

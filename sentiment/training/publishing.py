@@ -13,7 +13,7 @@ from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
-from sentiment.metrics import predicted_classes, restricted, with_first_class
+from sentiment.metrics import over_present_classes, predicted_classes, with_first_class
 from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
 from sentiment.models.lexicon import lexicon_probabilities
@@ -34,7 +34,7 @@ from sentiment.runs.records import (
     CheckScore,
     FitResult,
     Metrics,
-    ModelChoice,
+    ModelKind,
     Part,
     PredictorKind,
     Result,
@@ -87,7 +87,7 @@ def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baselin
     labels = task.corpus.labels[rows]
     network = predict(task.model, task.store, rows)
     temperatures: Temperatures = {"network": fit_temperature(labels, network)}
-    recommended: ModelChoice = "network"
+    recommended: ModelKind = "network"
     if baseline is not None:
         linear = baseline.classify(task.corpus.take(rows)).probabilities
         temperatures = fit_temperatures(labels, network, linear)
@@ -127,7 +127,7 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
 
 def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
-    linear = with_first_class(baselines.after_first)
+    linear = with_first_class(baselines.later_classes)
     network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
@@ -149,7 +149,7 @@ def _part_predictions(task: ClassifierTask, rows: Rows, probabilities: ByPredict
     labels = task.corpus.labels[rows]
     predictors = []
     for kind, predicted in probabilities.items():
-        predictors.append(Predictor(PREDICTORS[kind], kind, restricted(predicted, labels)))
+        predictors.append(Predictor(PREDICTORS[kind], kind, over_present_classes(predicted, labels)))
     return PartPredictions(task.corpus.keys[rows], labels, predictors)
 
 

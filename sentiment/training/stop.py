@@ -60,7 +60,7 @@ class StopRequest:
 
     Attributes:
         end: when the process will be ended by its time limit, in seconds since 1970, as measured by `clock`.
-        epochs: the number of epochs after which the run pauses, since its rung ends; None trains it to its end.
+        pause_after: the number of epochs after which the run pauses, since its rung ends; None trains it to its end.
         steps: seconds of the recent steps.
         saves: seconds of the recent saves.
     """
@@ -68,7 +68,7 @@ class StopRequest:
     def __init__(self, end: float | None = None, clock: Callable[[], float] = time.time) -> None:
         self.end = end
         self._clock = clock
-        self.epochs: int | None = None
+        self.pause_after: int | None = None
         self.steps: deque[float] = deque(maxlen=_RECENT)
         self.saves: deque[float] = deque(maxlen=_RECENT)
         self._signal: signal.Signals | None = None
@@ -100,7 +100,7 @@ class StopRequest:
 
     def check_rung(self, epoch: int) -> None:
         """Raise Stop if the rung ends after this many epochs."""
-        if self.epochs is not None and epoch >= self.epochs:
+        if self.pause_after is not None and epoch >= self.pause_after:
             raise Stop("paused", f"its rung ends after {epoch} epochs")
 
     def check(self) -> None:

@@ -35,7 +35,7 @@ def judge_overfit(train_accuracy: float, validation_accuracy: float) -> Overfit:
 _MIN_TRAIN_SAMPLE = 10_000
 
 
-def evaluation_rows(corpus: Corpus) -> dict[Part, Rows]:
+def measured_rows(corpus: Corpus) -> dict[Part, Rows]:
     """The rows on which metrics are measured: the whole of each part, but a fixed sample of the training part."""
     rows = {part: corpus.rows(part) for part in corpus.part_names}
     size = min(len(rows["train"]), max(len(rows["validation"]), _MIN_TRAIN_SAMPLE))
@@ -77,7 +77,7 @@ class ClassifierTask:
         self.vocabulary = vocabulary
         self.device = device
         self.rows = {part: corpus.rows(part) for part in corpus.part_names}
-        self.measured = evaluation_rows(corpus)
+        self.measured = measured_rows(corpus)
         self._config = config
         polarity = token_polarity(corpus) if config.embedding.polarity else None
         self.store = TokenStore(*input_ids(model, vocabulary, corpus), corpus.labels, device, vectors, polarity)

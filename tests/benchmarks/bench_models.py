@@ -45,8 +45,8 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES, polarity
 from sentiment.runs.predictions import PartPredictions, read_predictions
-from sentiment.runs.recommendation import judge, recommend_for
-from sentiment.runs.records import MODEL_CHOICES, ModelChoice, PredictorKind, Result
+from sentiment.runs.recommendation import judge, recommend_for_sample
+from sentiment.runs.records import MODEL_KINDS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -295,12 +295,12 @@ def show_choices(runs: Runs, results: Results) -> None:
                 others = predictions.of_rows(rows[LABELS:])
                 metric = config.training.early_stopping.metric
                 judgement = judge(labelled, metric)
-                scores = {kind: score(others, kind, metric) for kind in MODEL_CHOICES}
+                scores = {kind: score(others, kind, metric) for kind in MODEL_KINDS}
                 choices = {
                     "as the run recommends": result.recommended,
                     "the best": judgement.best,
                     "the simplest not shown to be worse": judgement.recommended,
-                    "weighed with validation tweets": recommend_for(labelled, validation, metric),
+                    "weighed with validation tweets": recommend_for_sample(labelled, validation, metric),
                 }
                 for name, choice in choices.items():
                     losses[name].append(100 * (max(scores.values()) - scores[choice]))
@@ -312,7 +312,7 @@ def show_choices(runs: Runs, results: Results) -> None:
         )
 
 
-def score(predictions: PartPredictions, kind: ModelChoice, metric: str) -> float:
+def score(predictions: PartPredictions, kind: ModelKind, metric: str) -> float:
     """Macro recall if that is the metric of early stopping, else accuracy."""
     metrics = predictions.of(kind).metrics(predictions.labels)
     return metrics.macro_recall if metric == "macro_recall" else metrics.accuracy

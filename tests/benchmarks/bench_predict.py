@@ -17,7 +17,7 @@ import torch
 
 from sentiment.config_file import read_yaml, resolve
 from sentiment.inference.stored import open_model
-from sentiment.runs.records import MODEL_CHOICES, THRESHOLD
+from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -46,14 +46,14 @@ def run(*command: str) -> None:
 def predict_plainly(run: Path, source: Path, choice: str) -> None:
     """What one would write by hand: one process with one thread."""
     torch.set_num_threads(1)
-    model = open_model(run, next(one for one in MODEL_CHOICES if one == choice))
+    model = open_model(run, next(one for one in MODEL_KINDS if one == choice))
     with open(source, encoding="utf-8", newline="") as file, open(source.with_name("plain.csv"), "w") as target:
         rows = list(csv.reader(file))[1:]
         writer = csv.writer(target)
         for first in range(0, len(rows), CHUNK):
             chunk = rows[first : first + CHUNK]
             positive = model.classify_texts([text for _, text in chunk]).probabilities[:, 1].tolist()
-            labels = ["positive" if probability >= THRESHOLD else "negative" for probability in positive]
+            labels = ["positive" if probability >= DEFAULT_THRESHOLD else "negative" for probability in positive]
             writer.writerows([*row, *answer] for row, *answer in zip(chunk, labels, positive, strict=True))
 
 

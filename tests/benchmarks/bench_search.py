@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from sentiment.config_file import read_yaml
-from sentiment.runs.records import THRESHOLD, GridPlan, Halving, Result
+from sentiment.runs.records import DEFAULT_THRESHOLD, GridPlan, Halving, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 from tests.benchmarks.bench_models import REAL_TWEETS, ROOT, combine, difference
@@ -62,7 +62,7 @@ def accuracy(run_dir: RunDir, part: str) -> float:
 def _right(run_dir: RunDir) -> npt.NDArray[np.float64]:
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     table = table[table["part"] == "test"]
-    return ((table["network_positive"] >= THRESHOLD) == (table["label"] == 1)).to_numpy(float)
+    return ((table["network_positive"] >= DEFAULT_THRESHOLD) == (table["label"] == 1)).to_numpy(float)
 
 
 def write_searches(folder: Path, seed: int, source: Path, options: argparse.Namespace) -> tuple[Path, Path]:

@@ -29,7 +29,7 @@ from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend
-from sentiment.runs.records import PREDICTORS, CheckScore, ModelChoice, PredictorKind, Result
+from sentiment.runs.records import PREDICTORS, CheckScore, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
@@ -81,7 +81,7 @@ def test_first_screen_names_a_better_simpler_predictor(trained: RunDir, capsys: 
         assert ("the linear baseline has 107 right" in output) == (of_baseline == 107)
 
 
-def _predictor(kind: ModelChoice, positive: npt.NDArray[np.float64]) -> Predictor:
+def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:
     return Predictor(kind, kind, np.stack([1 - positive, positive], axis=1))
 
 
@@ -95,7 +95,7 @@ def _predictor(kind: ModelChoice, positive: npt.NDArray[np.float64]) -> Predicto
         ({"network": 0, "baseline": 30, "both": 30}, "macro_recall", "network"),
     ],
 )
-def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelChoice, int], metric: str, expected: str) -> None:
+def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelKind, int], metric: str, expected: str) -> None:
     assert recommend(_with_wrong(wrong), metric) == expected
 
 
@@ -109,13 +109,13 @@ def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelChoice, int],
     ],
 )
 def test_labels_of_a_user_and_validation_tweets_are_weighed_together(
-    wrong: dict[ModelChoice, int], wrong_of_validation: dict[ModelChoice, int], expected: str
+    wrong: dict[ModelKind, int], wrong_of_validation: dict[ModelKind, int], expected: str
 ) -> None:
     decision = decide(_with_wrong(wrong, 130), _with_wrong(wrong_of_validation, 130), "accuracy")
     assert (decision.recommended, decision.used.kind) == (expected, expected)
 
 
-def _with_wrong(wrong: dict[ModelChoice, int], shift: int = 0) -> PartPredictions:
+def _with_wrong(wrong: dict[ModelKind, int], shift: int = 0) -> PartPredictions:
     """Predictors with so many of 400 tweets wrong: of the first ones, or of those that are `shift` further for each."""
     labels = np.arange(400) % 2
     predictors = []
@@ -128,7 +128,7 @@ def _with_wrong(wrong: dict[ModelChoice, int], shift: int = 0) -> PartPrediction
 @pytest.mark.parametrize(
     ("metric", "expected"), [("accuracy", "baseline"), ("macro_f1", "baseline"), ("macro_recall", "both")]
 )
-def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: str, expected: ModelChoice) -> None:
+def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: str, expected: ModelKind) -> None:
     labels = (np.arange(400) % 10 == 0).astype(int)
     never = np.full(400, 0.1)
     often = np.where((labels == 1) | (np.arange(400) % 5 == 1), 0.9, 0.1)
@@ -335,7 +335,7 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     shifted = np.clip(0.3 + 0.3 * labels + noise, 0, 1)
     hidden = np.where(labels == 0, 0.1, np.where(np.arange(400) < 200, 0.05, 0.9))  # many positive tweets look worst
     for positive, helps in ((shifted, True), (np.clip(shifted + 0.05, 0, 1), False), (hidden + noise / 10, False)):
-        kinds: tuple[ModelChoice, ...] = ("network", "baseline", "both")
+        kinds: tuple[ModelKind, ...] = ("network", "baseline", "both")
         tweets = PartPredictions(np.arange(400), labels, [_predictor(kind, positive) for kind in kinds])
         decision = decide(tweets, tweets, "accuracy", "network")
         assert decision.matching is not None
@@ -354,7 +354,7 @@ def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equa
     labels = rows % 2
     best = np.where(rows < 50, 0.4, 0.9)
     other = np.where((rows >= 50) & (rows < 50 + only_best), 0.4, 0.9)
-    of_label: dict[ModelChoice, npt.NDArray[np.float64]] = {"network": other, "baseline": best, "both": best}
+    of_label: dict[ModelKind, npt.NDArray[np.float64]] = {"network": other, "baseline": best, "both": best}
     predictors = [_predictor(kind, np.where(labels == 1, right, 1 - right)) for kind, right in of_label.items()]
     tweets = PartPredictions(rows, labels, predictors)
     lines = decision_lines(decide(tweets, tweets, "accuracy"), "run")

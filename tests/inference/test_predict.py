@@ -269,7 +269,7 @@ def test_workbook_keeps_formulas_and_numbers(network: TextModel, write: Write, m
     found = pd.read_excel(target, na_filter=False).to_numpy(object).tolist()
     assert [row[:3] for row in found] == [["=lovely()", 3, str(2**60)], ["awful", 0.5, ""], ["", 7, ""]]
     assert [row[3] for row in found] == [row[5] for row in found] == ["positive", "negative", ""]
-    monkeypatch.setattr("sentiment.inference.predict._MOST_COLUMNS", 8)
+    monkeypatch.setattr("sentiment.inference.predict._MAX_COLUMNS", 8)
     wide = {"text": "awful", **dict.fromkeys("abcdef", 1)}  # nine with label and probability
     for line in ({"text": "so\0awful"}, {"text": "long " * 7_000}, wide):
         with pytest.raises(DataError, match=r"out\.xlsx: a workbook cannot hold '.* in row [12]; write \.csv"):

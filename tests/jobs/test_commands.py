@@ -21,7 +21,7 @@ from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, SlurmError, UsageError
 from sentiment.files import write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Result, Tries
+from sentiment.runs.records import Result, StalledAttempts
 from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import finish, halving, rounds, write_grid, write_yaml
@@ -100,7 +100,7 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     slurm.change(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@")
     run_dir = results.run_dir(training.tasks[0][0], "some")
     run_dir.path.mkdir(parents=True)
-    run_dir.write_record(Tries(step=0, number=1, job=training.job(0)))
+    run_dir.write_record(StalledAttempts(step=0, number=1, job=training.job(0)))
     return ending
 
 
@@ -110,7 +110,7 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
     ending = _ended(slurm, base, results)
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
     slurm.fail("scontrol", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
-    assert submit_follow_up(ending, print) is Outcome.LOOK_AGAIN
+    assert submit_follow_up(ending, print) is Outcome.RETRY_LATER
     assert submit_follow_up(ending, print) is Outcome.COMPLETED
     (run,) = read_plan(results, "some").runs
     assert slurm.tasks(results) == {run.run_id: 1}
@@ -125,7 +125,7 @@ def test_refused_round_is_submitted_later(slurm: FakeSlurm, base: Path, results:
     (slurm.folder / "jobs").write_text("")
     *_, ending = read_submissions(results)
     slurm.fail("sbatch", FULL)
-    assert submit_follow_up(ending, print) is Outcome.LOOK_AGAIN
+    assert submit_follow_up(ending, print) is Outcome.RETRY_LATER
     slurm.heal()
     assert submit_follow_up(ending, print) is Outcome.COMPLETED
     *_, third, fourth = (run.run_id for run in read_plan(results, "some").runs)

@@ -12,7 +12,7 @@ import pytest
 from jobs import policy
 from jobs.policy import CAUSES, QueueReport, Verdict
 from jobs.slurm.commands import ENDED
-from sentiment.runs.records import Tries
+from sentiment.runs.records import StalledAttempts
 from sentiment.runs.state import RunProgress, RunState, TrialRung
 from tests.jobs.submitted import a_failure, attempt_of
 
@@ -26,7 +26,7 @@ ATTEMPTS = [
 ]
 LOCKS = [(False, None), (True, None), (True, OTHER), (True, EARLIER)]
 FAILURES = [None, a_failure(OWN), a_failure(SIBLING, "KilledError"), a_failure(EARLIER)]
-TRIES = [None, Tries(step=0, number=1, job=OWN)]
+TRIES = [None, StalledAttempts(step=0, number=1, job=OWN)]
 STANDINGS = [None, TrialRung(0, 1, None, 6), TrialRung(0, 1, 4, 6), TrialRung(1, 3, None, 2)]
 WORDS = ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "LOST", "CANCELLED"]
 

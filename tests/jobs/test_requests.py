@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.doctor import copies_on_node, examine_disk
+from jobs.doctor import examine_disk, tasks_per_node
 from jobs.slurm.commands import Nodes, Partition, read_partitions
 from jobs.slurm.resources import Limits, Resources, increased, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
@@ -54,11 +54,11 @@ def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitio
 
 def test_whole_node_has_room_for_as_many_tasks_as_fit_by_cores_gpus_and_memory() -> None:
     whole = [_partition("main", math.inf, 16384, whole=True)]
-    assert copies_on_node(Resources(cpus=2, gpus=1, memory_gb=4), whole) == 2
-    assert copies_on_node(Resources(cpus=4, gpus=2), whole) == 1
+    assert tasks_per_node(Resources(cpus=2, gpus=1, memory_gb=4), whole) == 2
+    assert tasks_per_node(Resources(cpus=4, gpus=2), whole) == 1
     shared = [_partition("main", math.inf, 16384)]
-    assert copies_on_node(Resources(cpus=2, gpus=0), shared) == 1
-    assert copies_on_node(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) == 4
+    assert tasks_per_node(Resources(cpus=2, gpus=0), shared) == 1
+    assert tasks_per_node(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) == 4
 
 
 @pytest.mark.usefixtures("no_slurm")

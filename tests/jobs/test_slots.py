@@ -25,7 +25,7 @@ from jobs.tasks.task import perform
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.errors import SentimentError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Tries
+from sentiment.runs.records import StalledAttempts
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.grid_files import halving, refusal, write_grid
@@ -142,7 +142,7 @@ def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys:
     trained.path.mkdir(parents=True)
     _log(results, grid, DIVERGED, DIVERGED, None, DIVERGED)
     with ProcessLock(trained.lock_file):
-        assert _decide(folder, 0) is Outcome.LOOK_AGAIN
+        assert _decide(folder, 0) is Outcome.RETRY_LATER
     assert "rung 0 is unfinished: " in capsys.readouterr().out
     _log(results, grid, None, None, DIVERGED, None)
     assert _decide(folder, 0) is Outcome.FAILED
@@ -159,8 +159,8 @@ def test_slot_leaves_a_trial_to_another_slot_whose_lock_it_cannot_see(
     _log(results, grid, 0.6, 0.7, None, 0.8)
     trained = results.run_dir(grid.plan.runs[2].run_id, "some")
     write_attempts(trained, attempt_of("9_1"))
-    trained.write_record(Tries(step=0, number=1, job="9_1"))
-    assert _decide(folder, 0) is Outcome.LOOK_AGAIN
+    trained.write_record(StalledAttempts(step=0, number=1, job="9_1"))
+    assert _decide(folder, 0) is Outcome.RETRY_LATER
 
 
 def test_slot_that_is_requeued_before_it_has_ranked_ranks_later(results: Results, grid: ExpandedGrid) -> None:
@@ -198,7 +198,7 @@ class _World:
 
     def train(self, run: RunContext) -> Stop:
         """In place of `run_experiment`."""
-        run_dir, epochs = run.run_dir, run.stop.epochs
+        run_dir, epochs = run.run_dir, run.stop.pause_after
         run.on_begin(run_dir)
         index = self.grid.configs.index(run.config)
         rungs, before = rungs_of(self.results, self.grid.plan), steps_saved(run_dir)

@@ -23,7 +23,7 @@ from jobs.tasks.worker import ProcessPool, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Failure, Result, Tries
+from sentiment.runs.records import Failure, Result, StalledAttempts
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable
 from tests.jobs.fake_slurm import FakeSlurm
@@ -320,7 +320,7 @@ def test_run_has_ended_unless_it_was_killed(attempt: Attempting, run_dir: RunDir
 def test_run_that_dies_three_times_has_failed(attempt: Attempting, run_dir: RunDir, ending: BaseException) -> None:
     for number in (1, 2, 3):
         attempt(ending)
-        assert run_dir.read(Tries) == Tries(step=0, number=number, job=None)
+        assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=number, job=None)
     assert attempt(ending) is Outcome.FAILED
     told = run_dir.own_failure()
     assert told.startswith("NoProgressError: 3 attempts in a row ended without a saved step")
@@ -352,7 +352,7 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
     in_task(monkeypatch)
     monkeypatch.setattr("jobs.slurm.read_queue", lambda: [Job("g-x", "7", 1, state)])
     write_attempts(run_dir, attempt_of("7_1"))
-    run_dir.write_record(Tries(step=0, number=3, job="7_1"))
+    run_dir.write_record(StalledAttempts(step=0, number=3, job="7_1"))
     if failed_in:
         run_dir.write_record(a_failure(failed_in, "KilledError"))
     assert attempt(None) is outcome
@@ -362,9 +362,9 @@ def test_run_that_two_tasks_begin_at_once_names_the_one_that_has_it(
     attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_task(monkeypatch)
-    by_a_task_without_the_lock = Tries(step=0, number=1, job="7_1")
+    by_a_task_without_the_lock = StalledAttempts(step=0, number=1, job="7_1")
     assert attempt(DiedError(), lambda: run_dir.write_record(by_a_task_without_the_lock)) is None
-    assert run_dir.read(Tries) == Tries(step=0, number=1, job="7_0")
+    assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=1, job="7_0")
 
 
 def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: RunDir) -> None:
@@ -384,7 +384,7 @@ def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: Ru
     plan, options = a_plan([run_dir.path.name]), LaunchOptions(local=True)
     with LocalRunner(results, GRID, print) as runner, lock_grid(results, plan, options, runner) as session:
         session.rerun([], {run_dir.path.name})
-    assert run_dir.read(Tries) == Tries(step=0, number=0, job=None)
+    assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=0, job=None)
     assert not run_dir.own_failure()
 
 

@@ -38,7 +38,7 @@ def test_baselines_come_from_their_cache_and_damaged_ones_are_made_again(tweets:
     (cache,) = corpus.path.glob("baselines-*.npz")
     flip_bit(cache)
     for one in (again, load_or_fit_baselines(corpus, corpus.rows("test"))):
-        np.testing.assert_array_equal(one.after_first, before.after_first)
+        np.testing.assert_array_equal(one.later_classes, before.later_classes)
         np.testing.assert_array_equal(one.compound, before.compound)
         assert one.model.to_bytes() == before.model.to_bytes()
 
@@ -156,7 +156,7 @@ def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> Non
     tweets = [corpus.tokens(row) for row in range(50)]
     alone = [model.classify(TokenRows.of_tweets([tweet])).probabilities[0] for tweet in tweets]
     np.testing.assert_array_equal(model.classify(TokenRows.of_tweets(tweets)).probabilities, alone)
-    np.testing.assert_array_equal(np.float32(alone)[:, 1:], baselines.after_first[:50])
+    np.testing.assert_array_equal(np.float32(alone)[:, 1:], baselines.later_classes[:50])
     unknown = model.classify(TokenRows.of_tweets([[], ["\u2603"]])).probabilities[:, 1]
     assert unknown.tolist() == [expit(model.intercepts[0])] * 2
 

@@ -27,7 +27,7 @@ from sentiment.runs.corpus_records import MANIFEST, Manifest
 from sentiment.runs.predictions import read_predictions
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import (
-    MODEL_CHOICES,
+    MODEL_KINDS,
     PREDICTORS,
     SCHEMA_VERSION,
     Added,
@@ -37,7 +37,7 @@ from sentiment.runs.records import (
     EncoderRecord,
     GridPlan,
     Metrics,
-    ModelChoice,
+    ModelKind,
     Part,
     PlannedRun,
     PredictorKind,
@@ -53,7 +53,7 @@ BASE: dict[str, Any] = {
     "data": {"source": "invented.csv", "tests": {"manual": {"path": "more.csv"}}},
     "training": {"epochs": 4},
 }
-TEMPERATURES: dict[ModelChoice, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
+TEMPERATURES: dict[ModelKind, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
 CLASS_SHARES = [0.4, 0.6]
 # What a test wants to see escaped.
 HOSTILE = [
@@ -285,7 +285,7 @@ def _probabilities(kind: PredictorKind, model: Any, linear: Any) -> Any:
 
 
 def _check_list(skill: float) -> dict[PredictorKind, dict[str, CheckScore]]:
-    right = {kind: min(12, place + round(6 * skill)) for place, kind in enumerate([*MODEL_CHOICES, "lexicon"])}
+    right = {kind: min(12, place + round(6 * skill)) for place, kind in enumerate([*MODEL_KINDS, "lexicon"])}
     return {kind: {"but": CheckScore(n, 12), "not good": CheckScore(n // 2, 14)} for kind, n in right.items()}
 
 

@@ -25,7 +25,7 @@ from report.statistics import Difference, Metric
 from sentiment.config import PARTS
 from sentiment.config_file import resolve
 from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.records import ModelChoice
+from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE
 
@@ -172,7 +172,7 @@ def _encoders(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     yield "encoder: better or worse than the baseline", _shown(dataset.against_baseline.values())
 
 
-def _effects(kind: str, model: ModelChoice = "network") -> "_Claims":
+def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
     def claims(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
         found = effects_of(layout.runs, answers, model)
         assert all(effect.contrasts for effect in found)

@@ -27,7 +27,7 @@ from report.sections.runs import runs as runs_section
 from report.statistics import Difference, Side, compare, paired, pooled_variance
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.runs.records import THRESHOLD, Result
+from sentiment.runs.records import DEFAULT_THRESHOLD, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study, tables_of
 from tests.report.studies import combinations
@@ -86,7 +86,7 @@ def test_nets_and_baselines_are_compared_on_the_tweets_that_both_have(study: Stu
     expected = paired(answers.right(kept.run_id)[common], answers.right(removed.run_id)[common])
     assert (gap.value, gap.p, gap.n) == (expected.value, expected.p, PARTS["test"] - _EMPTIED)
     assert (of_baselines.value, of_baselines.p, of_baselines.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
-    assert (gap.of_these_models, of_baselines.of_these_models) == (True, False)
+    assert (gap.is_conditional, of_baselines.is_conditional) == (True, False)
 
 
 def test_tweets_are_found_again_wherever_they_stand_and_without_their_corpus(study: Study) -> None:
@@ -221,7 +221,7 @@ def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
     tables = [pq.read_table(run_dir.predictions_file).to_pandas() for run_dir in run_dirs]
     tables = [table[table["part"] == tests] for table in tables]
     return {
-        kind: np.stack([(table[f"{kind}_positive"] >= THRESHOLD) == (table["label"] == 1) for table in tables])
+        kind: np.stack([(table[f"{kind}_positive"] >= DEFAULT_THRESHOLD) == (table["label"] == 1) for table in tables])
         for kind in ("network", "baseline", "lexicon")
     }
 

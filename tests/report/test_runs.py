@@ -35,7 +35,7 @@ def test_unknown_grid_is_an_error_that_names_those_that_there_are(study: Study, 
 
 def test_every_state_is_told(invented: Study) -> None:
     runs = load_study(invented.results, ["rnn"]).runs
-    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "NOT_HEARD_OF", "PLANNED"]
+    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "UNREACHABLE", "PLANNED"]
     reasons = ("DivergedError: the loss ran away", "saved and stopped: SIGTERM", "its process on node-1 cannot be", "")
     assert [run.state.reason.startswith(reason) for run, reason in zip(runs[8:], reasons, strict=True)] == [True] * 4
 

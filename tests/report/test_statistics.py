@@ -9,7 +9,7 @@ import scipy
 from report import statistics
 from report.questions.search import importances
 from report.statistics import Side, compare, pooled_variance
-from sentiment.metrics import Labels
+from sentiment.metrics import ClassIndices
 from sentiment.paired import PairedCounts, paired_difference
 
 # Sorted p-values of the example in Benjamini and Hochberg (1995), of which four stay at 5 %.
@@ -101,7 +101,7 @@ def test_macro_recall_is_compared_class_by_class_as_worked_out_by_hand() -> None
 
 @pytest.mark.parametrize("classes", [np.zeros(200, int), np.repeat([0, 1, 2], [150, 40, 10])])
 def test_single_trained_models_have_the_macro_recall_difference_of_their_counts(
-    rng: np.random.Generator, classes: Labels
+    rng: np.random.Generator, classes: ClassIndices
 ) -> None:
     first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.7)
     (found,) = compare([(Side([first], classes=classes), Side([second], classes=classes), None)])
@@ -140,16 +140,16 @@ def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np
     sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
     (known,) = compare([(*sides, statistics.SeedVariance(0.01, 3))])
     assert known.components[:2] == ((pytest.approx(0.01), 3),) * 2
-    assert (known.is_significant, known.of_these_models) == (False, False)
+    assert (known.is_significant, known.is_conditional) == (False, False)
 
 
 def test_single_trained_models_are_compared_exactly_and_for_themselves_alone(rng: np.random.Generator) -> None:
     first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.6)
     (found,) = compare([(Side([first]), Side([second]), None)])
     assert found.p == statistics.paired(first[0], second[0]).p
-    assert (found.is_significant, found.of_these_models) == (True, True)
+    assert (found.is_significant, found.is_conditional) == (True, True)
     baselines = [Side([one], has_seeds=False) for one in (first, second)]
-    assert not compare([(*baselines, None)])[0].of_these_models  # type: ignore[list-item]
+    assert not compare([(*baselines, None)])[0].is_conditional  # type: ignore[list-item]
 
 
 def test_without_seeds_matched_configurations_take_their_place(rng: np.random.Generator) -> None:

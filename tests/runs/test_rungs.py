@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import GridPlan, Halving, Tries
+from sentiment.runs.records import GridPlan, Halving, StalledAttempts
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, TrialRung, judge_directory, read_progress, read_rungs
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
@@ -156,7 +156,7 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
     _fail(results, 2)
     for run, number in ((1, 1), (3, 2)):
         run_dir = _fail(results, run, "KilledError") if run == 3 else results.run_dir("run-1", "g")
-        run_dir.write_record(Tries(step=0, number=number, job="7_0"))
+        run_dir.write_record(StalledAttempts(step=0, number=number, job="7_0"))
     results.run_dir("run-5", "g").path.mkdir()
     results.run_dir("run-5", "g").failure_file.write_text("{")
     results.run_dir("run-6", "g").path.mkdir()

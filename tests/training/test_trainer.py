@@ -19,7 +19,7 @@ from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.recommendation import recommend
-from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, StepRow
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, StepRow
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from sentiment.training import publishing
 from tests.conftest import MakeExperiment
@@ -125,7 +125,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     both = calibrated(with_first_class(mean[:, None]), result.temperatures["both"])
     assert test.both_positive.to_numpy() == pytest.approx(both[:, 1], abs=1e-6)
     assert result.scores.keys() == PREDICTORS.keys()
-    for kind in MODEL_CHOICES:
+    for kind in MODEL_KINDS:
         metrics = result.scores[kind]
         probabilities = test[f"{kind}_positive"]
         said = probabilities.where(test.label == 1, 1 - probabilities)
