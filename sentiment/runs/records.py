@@ -84,14 +84,6 @@ def timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _with_zone(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("has no time zone; valid is, for example, 2026-03-04T11:00:00+00:00")
-    return text
-
-
-# A date, a time and its zone in ISO 8601.
-Timestamp = Annotated[str, AfterValidator(_with_zone)]
 # The name of a run or a trial, which is also the name of its folder.
 RunId = Annotated[str, Field(pattern=r"^[^/\x00]+$", max_length=255)]
 
@@ -257,8 +249,8 @@ class Attempt(Record):
     threads: Count
     first_step: Count
     last_step: Count | None = None
-    start: Timestamp
-    end: Timestamp | None = None
+    start: str
+    end: str | None = None
     reason: Reason | None = None
     detail: str | None = None
     compute_time: ComputeTime | None = None
@@ -271,7 +263,7 @@ class Failure(FileRecord):
     """
 
     job: str | None
-    time: Timestamp
+    time: str
     error: str
     reason: str
     traceback: str
