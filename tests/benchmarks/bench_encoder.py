@@ -1,8 +1,9 @@
-"""How fast a frozen transformer gives vectors of tweets, against transformers' plain loop over padded batches.
+"""How fast a transformer gives vectors of tweets or is fine-tuned, against plain loops over padded batches.
 
 Run with `python -m tests.benchmarks.bench_encoder FOLDER [--tweets N]`, where FOLDER holds a model such as
 all-MiniLM-L6-v2. One thread; ratios are of processor time, medians of five rounds in turns. The effect of bf16 is that
-on a linear layer which is fitted on vectors in fp32 of half of the tweets, and reads those of the other half.
+on a linear layer which is fitted on vectors in fp32 of half of the tweets, and reads those of the other half. A round
+of fine-tuning is one epoch.
 """
 
 import argparse
@@ -13,17 +14,24 @@ from statistics import median
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 
 from sentiment.config import EncoderConfig, TextConfig
-from sentiment.data.text import Tokenizer
-from sentiment.encoders.pretrained import find_encoder
+from sentiment.config_file import resolve
+from sentiment.data.batches import TokenStore
+from sentiment.data.text import Tokenizer, TokenRows
+from sentiment.encoders.finetuned import FineTuned
+from sentiment.encoders.pretrained import EncoderFiles, find_encoder
 from sentiment.encoders.transformer import TWEET, Transformer
+from sentiment.models.classifier import build_classifier
+from sentiment.training.trainer import Updater
 from tests.benchmarks.bench_data import some_tweets
 from tests.benchmarks.timing import announce, spent
 
 ROUNDS = 5
 BATCH = 32
+LEARNING_RATE = 3e-4
 CHUNK = 1024  # as in `VectorCache`
 
 
@@ -52,6 +60,55 @@ def encode(encoder: Transformer, tweets: list[list[str]]) -> torch.Tensor:
     return torch.cat([encoder.encode(chunk, [TWEET])[TWEET] for chunk in chunks])
 
 
+def finetune_plainly(folder: Path, texts: list[str], labels: list[int]) -> Callable[[], None]:
+    """An epoch as one would write it by hand: shuffled batches, padded to the longest."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
+
+    def epoch() -> None:
+        for rows in torch.randperm(len(texts)).split(BATCH):
+            batch = tokenizer([texts[row] for row in rows], padding=True, truncation=True, return_tensors="pt")
+            network(**batch, labels=torch.tensor([labels[row] for row in rows])).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return epoch
+
+
+def finetune(model: EncoderFiles, tweets: list[list[str]], labels: list[int]) -> Callable[[], None]:
+    """An epoch as a run makes it: batches of tweets of nearly equal length."""
+    section = {"model": "the benchmark's", "use": "finetune"}
+    training = {"optimizer": "adamw", "learning_rate": LEARNING_RATE, "batch_size": BATCH}
+    config = resolve({"encoder": section, "model": {"kind": "linear"}, "training": training}, {}, "the benchmark")
+    encoder = FineTuned(model)
+    network = build_classifier(config, 2, encoder=encoder).train()
+    device = torch.device("cpu")
+    store = TokenStore(*encoder.pieces(TokenRows.of_tweets(tweets)), np.array(labels), device)
+    updater = Updater(network, config.training, device)
+
+    def epoch() -> None:
+        for batch in store.epoch(np.arange(len(tweets)), BATCH, seed=1, epoch=0):
+            logits = network(batch).logits.squeeze(1)
+            updater.update(F.binary_cross_entropy_with_logits(logits, batch.labels.float()))
+
+    return epoch
+
+
+def compare(ways: dict[str, Callable[[], object]], tweets: int) -> None:
+    """Time each way in turns; print tweets a second, and the ratios to the first way."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            seconds[name].append(spent(way).processor)
+    plain = median(next(iter(seconds.values())))
+    for name, times in seconds.items():
+        ratio = plain / median(times)
+        print(f"{name}: {tweets / median(times):.0f} tweets a second and core, {ratio:.2f} x", flush=True)
+
+
 def main() -> None:
     """Print tweets a second, ratios, and what bf16 changes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,27 +120,26 @@ def main() -> None:
     announce(f"vectors of {what}")
     tokenize = Tokenizer(TextConfig())
     tweets = [tokenize(text) for _, text in labelled]
+    texts = [" ".join(tweet) for tweet in tweets]
+    labels = np.array([int(label != "0") for label, _ in labelled])
     model = find_encoder(EncoderConfig(model=str(arguments.folder)), arguments.folder)
     ways: dict[str, Callable[[], torch.Tensor]] = {
-        "plain loop": encode_plainly(arguments.folder, [" ".join(tweet) for tweet in tweets]),
+        "plain loop": encode_plainly(arguments.folder, texts),
         "fp32": partial(encode, Transformer(model), tweets),
         "bf16": partial(encode, Transformer(model, precision="bf16"), tweets),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):
-        for name, way in ways.items():
-            seconds[name].append(spent(way).processor)
-    plain = median(seconds["plain loop"])
-    for name, times in seconds.items():
-        ratio = plain / median(times)
-        print(f"{name}: {len(tweets) / median(times):.0f} tweets a second and core, {ratio:.2f} x", flush=True)
+    compare(ways, len(tweets))
     vectors = {name: ways[name]().numpy() for name in ("fp32", "bf16")}
-    labels = np.array([label for label, _ in labelled])
     half = np.arange(len(tweets)) % 2 == 0
     linear = LogisticRegression(max_iter=1000).fit(vectors["fp32"][half], labels[half])
     fp32, bf16 = (linear.predict_proba(vectors[name][~half]) for name in ("fp32", "bf16"))
     changed = int((fp32.argmax(1) != bf16.argmax(1)).sum())
     print(f"bf16 moves probabilities by at most {np.abs(fp32 - bf16).max():.3f}, and {changed} of {len(fp32)} labels")
+    ways = {
+        "plain loop of fine-tuning": finetune_plainly(arguments.folder, texts, labels.tolist()),
+        "fine-tuning": finetune(model, tweets, labels.tolist()),
+    }
+    compare(ways, len(tweets))
 
 
 if __name__ == "__main__":
