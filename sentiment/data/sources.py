@@ -35,7 +35,7 @@ from sentiment.data.tables import (
     open_table,
     read_rows,
 )
-from sentiment.data.text_files import Refusal, TableRecord, csv_records, read_lines, translated_errors
+from sentiment.data.text_files import Refusal, TableRecord, csv_records, read_lines, state_of, translated_errors
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import fingerprint, sha256_of, user_path
 from sentiment.runs.run_dir import Results
@@ -282,7 +282,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
     """
     if not path.exists():
         raise DataError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
-    state = _state_of(path)
+    state = state_of(path)
     sha256 = cached_sha256(path)
     format = format_of(path)
     if is_sentiment140(path):
@@ -296,7 +296,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
     def read() -> RowIterator:
         rows = partial(read_rows, table_of(), columns, labels, str(path), field)
         yield from rows() if columns.part is None else by_part(rows)
-        if _state_of(path) != state:
+        if state_of(path) != state:
             raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")
 
     def unused_author_column() -> str | None:
@@ -308,13 +308,6 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
     return TweetFile(str(path), sha256, format, read, estimated_rows(path), field, unused_author_column)
 
 
-def _state_of(path: Path) -> tuple[int, ...]:
-    """Stat fields that change with a file's content; ctime, unlike mtime, cannot be set by users."""
-    with translated_errors(path):
-        status = path.stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 @lru_cache  # the runs of a grid read the same files
 def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
     with translated_errors(path):
@@ -323,7 +316,7 @@ def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
 
 def cached_sha256(path: Path) -> str:
     """SHA-256 of a file, cached per process until the file changes."""
-    return _sha256_of(path, _state_of(path))
+    return _sha256_of(path, state_of(path))
 
 
 def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:

@@ -70,6 +70,13 @@ def translated_errors(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read: {error}") from None
 
 
+def state_of(path: Path) -> tuple[int, ...]:
+    """Stat fields that change with a file's content; ctime, unlike mtime, cannot be set by users."""
+    with translated_errors(path):
+        status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 @contextmanager
 def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
     """A file, or a member of a zip archive, opened for reading; decompressed if its name ends in `.gz`."""

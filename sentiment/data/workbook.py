@@ -3,11 +3,12 @@
 import datetime
 import zipfile
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from sentiment.data.text_files import TableRecord, translated_errors
+from sentiment.data.text_files import TableRecord, state_of, translated_errors
 from sentiment.errors import DataError
 from sentiment.files import open_user_file
 
@@ -33,13 +34,18 @@ class Sheet(NamedTuple):
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Read the first visible sheet of a workbook.
+    """Read the first visible sheet of a workbook; a sheet that was just read, and has not changed, is not read again.
 
     Trailing empty cells are trimmed, since one stray cell far to the right would pad every row.
 
     Raises:
         DataError: the file is not a workbook, has no visible sheet, or is too large.
     """
+    return _read_sheet(path, state_of(path))
+
+
+@lru_cache(maxsize=1)  # its columns are guessed from a workbook before its tweets are read: 100,000 rows take 10 s
+def _read_sheet(path: Path, _state: tuple[int, ...]) -> Sheet:
     import openpyxl
 
     with translated_errors(path), open_user_file(path) as file:

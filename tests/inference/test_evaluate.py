@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -151,6 +152,18 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
         assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
+
+
+def test_workbook_to_evaluate_on_is_read_once(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
+    book = openpyxl.Workbook()
+    for row in [("label", "text"), *invented_tweets(40, seed=3)]:
+        book.active.append(row)
+    book.save(tmp_path / "mine.xlsx")
+    load = Mock(wraps=openpyxl.load_workbook)
+    monkeypatch.setattr(openpyxl, "load_workbook", load)
+    succeed("evaluate", trained.path, "--data", tmp_path / "mine.xlsx", "--results", tmp_path)
+    assert load.call_count == 1
 
 
 def test_model_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment, tmp_path: Path) -> None:
