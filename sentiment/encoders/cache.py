@@ -191,7 +191,10 @@ class VectorCache:
                 with suppress(OSError):  # on a full disk the time is not recorded
                     write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", as_json(stopwatch.read()))
         except torch.OutOfMemoryError as error:
-            raise MemoryExhaustedError("the encoder does not fit into GPU memory") from error
+            raise MemoryExhaustedError(
+                "the encoder does not fit into GPU memory; a smaller encoder may fit, or a larger GPU (`gpu_type` in "
+                "configs/cluster.yaml)"
+            ) from error
         except OSError as error:
             hint = "complete shards are kept; run the same command again to continue"
             raise EncoderError(f"{self.folder}: the vectors cannot be written: {error}; {hint}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sentiment.errors import MemoryExhaustedError, RunDirError, TakenOverError
+from sentiment.errors import RunDirError, TakenOverError
 from sentiment.processes import Stopwatch, slurm_job
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import INTERRUPTED, Attempt, ComputeTime, Reason, RunRecord, timestamp
@@ -30,7 +30,6 @@ def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
         Stop: there is a reason to stop; everything is saved.
         CheckpointError: the newest checkpoint has other inputs or was computed by other code.
         RunDirError: `run.json` cannot be read.
-        MemoryExhaustedError: the GPU's memory is full.
     """
     trainer = _resume(run, prepared)
     record = _record_attempt(run, prepared, trainer)
@@ -58,9 +57,6 @@ def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
             with suppress(OSError):  # fails as well on a full disk; the error itself says more
                 trainer.log.write()
                 end("failed", f"{type(error).__name__}: {error}")
-            if isinstance(error, torch.OutOfMemoryError):
-                smaller = "a smaller training.batch_size or model may fit"
-                raise MemoryExhaustedError(f"the GPU's memory is full at step {trainer.step}; {smaller}") from error
             raise
         else:
             end("completed", None)
@@ -80,6 +76,8 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
         trainer = new_trainer(run, prepared, identity, state.threads, device)
         try:
             trainer.load_state(state)
+        except torch.OutOfMemoryError:
+            raise  # though it is a RuntimeError, the checkpoint is not to blame
         except DOES_NOT_FIT as error:
             problem = f"{run.run_dir.path}: the checkpoint of step {state.step} is of another model: {error}"
             run.console.say(f"{problem}; {OLDER_CHECKPOINT}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sentiment.config import RuntimeConfig
-from sentiment.errors import UsageError
+from sentiment.errors import MemoryExhaustedError, UsageError
 from sentiment.processes import available_cores
 
 
@@ -26,6 +26,18 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= len(gpus):
         raise UsageError(f"runtime.device = {name!r}: is not on this machine; valid: auto, cpu{''.join(gpus)}")
     return device
+
+
+@contextmanager
+def explained_memory_errors() -> Iterator[None]:
+    """Raise MemoryExhaustedError, which says what to change, where torch finds the GPU's memory full."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryExhaustedError(
+            "the GPU's memory is full; a smaller training.batch_size or model may fit, a larger GPU (`gpu_type` in "
+            "configs/cluster.yaml), or fewer runs at a time on this one (`at_once` there, or --at-once)"
+        ) from error
 
 
 def available_threads(config: RuntimeConfig) -> int:

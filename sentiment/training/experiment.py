@@ -18,7 +18,7 @@ from sentiment.runs.run_dir import Results
 from sentiment.tracking import in_sweep, mirror_to_wandb
 from sentiment.training.attempt import new_attempt, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
-from sentiment.training.device import available_threads, choose_device
+from sentiment.training.device import available_threads, choose_device, explained_memory_errors
 from sentiment.training.preparation import prepare, prepare_data, prepare_tweets
 from sentiment.training.publishing import FittedModels, fitted_models, publish
 from sentiment.training.stop import RunContext, StopRequest, stoppable
@@ -30,6 +30,7 @@ def run_experiment(run: RunContext) -> None:
 
     Raises:
         TakenOverError: another process has begun a later attempt.
+        MemoryExhaustedError: the model does not fit into the memory of the GPU or of this machine.
         SentimentError: an error that the user can mend; earlier checkpoints stay valid.
         OSError: a file cannot be written, as on a full disk; earlier checkpoints stay valid.
     """
@@ -37,7 +38,7 @@ def run_experiment(run: RunContext) -> None:
     if not run.run_dir.completed:
         files = find_model(run.config, run.results)  # before anything is created: it raises if they are missing
     run = replace(run, config=run.run_dir.create(run.config))
-    with ProcessLock(run.run_dir.lock_file):
+    with ProcessLock(run.run_dir.lock_file), explained_memory_errors():
         run = replace(run, run_dir=run.run_dir.begin_attempt())
         if run.run_dir.completed:
             _leave_completed(run)

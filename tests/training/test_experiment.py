@@ -84,9 +84,25 @@ def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment) ->
 def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=torch.OutOfMemoryError))
     run = experiment()
-    with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size"):
+    with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size .* \(`gpu_type` in"):
         run.attempt()
     assert run.record.attempts[-1].reason == "failed"
+
+
+@pytest.mark.parametrize("step", ["attempt.new_trainer", "trainer.Trainer.load_state"])
+def test_full_gpu_before_the_first_step_discards_no_checkpoint(
+    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    run = experiment()
+    stop = StopRequest()
+    stop.pause_after = 1
+    run.attempt(stop)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"sentiment.training.{step}", Mock(side_effect=torch.OutOfMemoryError))
+        with pytest.raises(MemoryExhaustedError, match="the GPU's memory is full"):
+            run.attempt()
+    run.attempt()
+    assert run.record.attempts[-1].first_step == run.record.attempts[0].last_step
 
 
 @pytest.mark.parametrize("field", ["model__hidden_size", "embedding__size"])
