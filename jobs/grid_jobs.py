@@ -39,6 +39,7 @@ from sentiment.runs.state import (
     FAILED,
     HELD,
     LOST,
+    OUT_OF_MEMORY,
     PENDING,
     RUNNING,
     TIMEOUT,
@@ -49,6 +50,8 @@ from sentiment.runs.state import (
 
 # A job that was accepted less than this ago is not taken for ended or lost because squeue does not list it.
 _RECENT_SECONDS = 3600.0
+# The states of preparation jobs that failed for want of time or memory, by error: a retry gets more of it.
+_LACKED = {NoProgressError.__name__: TIMEOUT, MemoryError.__name__: OUT_OF_MEMORY}
 
 
 class GridTask(NamedTuple):
@@ -292,9 +295,7 @@ class GridJobs:
         for number in range(len(folder.submission.tasks)):
             failure = read_record(folder.failure_file(number), Failure)
             if failure:
-                # Without progress within its time limit, so that the retry gets more time.
-                no_progress = failure.error == NoProgressError.__name__
-                state = TIMEOUT if no_progress else FAILED
+                state = _LACKED.get(failure.error, FAILED)
                 return RunState(state, f"{failure.error}: {failure.reason}")
             task = GridTask(folder, number)
             job = self.job(task)

@@ -31,9 +31,10 @@ line | directory and queue | state | `submit` | `rerun` | `cancel` | a worker ta
 
 The first line that fits decides. Lines 6 to 10 do not apply to a trial at the end of its rung. *A process trains the
 run*: a process of a queued job, or one outside Slurm, holds its lock. *As it failed*: FAILED, or OUT_OF_MEMORY if its
-process was killed. *As it ended*: FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (no record of how) ... *If begun*:
-the run was started since its last submission and was killed, or ran out of memory, time or disk;
-`attempts_without_progress` limits such retries in a row. *If named*: by `--only` or by the run's id.
+process was killed or main memory was full. *As it ended*: FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (no record of
+how) ... *If begun*: the run was started since its last submission and was killed, ran out of time or disk, or lacked
+memory of which a retry may get more; `attempts_without_progress` limits such retries in a row. *If named*: by `--only`
+or by the run's id.
 """
 
 from collections.abc import Callable, Collection, Iterable, Set
@@ -189,9 +190,8 @@ def _in_queue(queued: QueueReport, failure: Failure | None) -> Verdict:
 
 
 def _as_failed(failure: Failure) -> Verdict:
-    return Verdict(
-        OUT_OF_MEMORY if failure.error == KilledError.__name__ else FAILED, f"{failure.error}: {failure.reason}"
-    )
+    lacked_memory = failure.error in (KilledError.__name__, MemoryError.__name__)
+    return Verdict(OUT_OF_MEMORY if lacked_memory else FAILED, f"{failure.error}: {failure.reason}")
 
 
 def _array(job: str | None) -> str:

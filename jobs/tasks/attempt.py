@@ -12,6 +12,7 @@ from functools import cache, partial
 from jobs import slurm
 from jobs.services import steps_saved
 from jobs.slurm import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE
+from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import (
@@ -29,14 +30,26 @@ from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
 
+_MEMORY_ADVICE = (
+    "main memory is full; a smaller training.batch_size may fit, fewer runs at a time (`at_once`, or --at-once), or "
+    "more memory (`memory_gb` in configs/cluster.yaml)"
+)
+
 
 def failure_of(error: BaseException) -> Failure:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    name = type(error).__name__
+    message = " ".join(str(error).split())
+    advice = ""
+    if isinstance(error, MemoryError):
+        name = MemoryError.__name__  # numpy raises a subclass of its own
+        advice = _MEMORY_ADVICE
+    elif is_disk_full(error):
+        advice = DISK_FULL_ADVICE
     return Failure(
         job=slurm_job(),
         time=timestamp(),
-        error=type(error).__name__,
-        reason=f"{reason}; {DISK_FULL_ADVICE}" if is_disk_full(error) else reason,
+        error=name,
+        reason="; ".join(part for part in (message, advice) if part) or name,
         traceback="".join(traceback.format_exception(error)),
     )
 
@@ -55,8 +68,18 @@ def is_disk_full(error: BaseException | None) -> bool:
     return error is not None and is_disk_full(error.__cause__ or error.__context__)
 
 
-# Errors that a retry may not hit: of memory, disk, file system or Slurm. All others are the run's own.
-_TRANSIENT_ERRORS = (OSError, MemoryError, MemoryExhaustedError, SlurmError)
+def _may_not_recur(error: Exception, resources: Resources) -> bool:
+    """Whether a retry may not hit the error: of the file system, a full disk, Slurm, or memory that may be more then.
+
+    All other errors are the run's own. A retry gets more main memory if the cluster file sets how much. A GPU that was
+    full will be full again, unless other runs of the task shared it.
+    """
+    if isinstance(error, MemoryError):
+        return resources.memory_gb is not None or resources.at_once > 1
+    if isinstance(error, MemoryExhaustedError):
+        return resources.at_once > 1
+    return isinstance(error, OSError | SlurmError) or is_disk_full(error)
+
 
 # USR1 and USR2 announce the time limit, or a preemption after which the task has to requeue itself. After TERM Slurm
 # requeues the task (preemption), or the task stays cancelled.
@@ -88,22 +111,22 @@ def outcome_of(stop: Stop | None) -> Outcome:
     return Outcome.OUT_OF_TIME if out_of_time else Outcome.STOPPED
 
 
-def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, max_tries: int = 3) -> Outcome:
+def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, resources: Resources) -> Outcome:
     """Train a run; a failure is written into its directory.
 
-    An attempt that is killed, or runs out of time, memory or disk, leaves `tries.json` in place, which marks the run as
-    interrupted: it may be retried.
+    An attempt that is killed, runs out of time, or ends with an error that may not recur, leaves `tries.json` in place,
+    which marks the run as interrupted: it may be retried. After `attempts_without_progress` attempts in a row that
+    start at the same step the run has failed.
 
     Args:
-        max_tries: the most attempts in a row that may start at the same step (`attempts_without_progress`); then
-            the run has failed.
+        resources: of the task.
     """
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
     if run_dir.completed or read_progress(run_dir).has_paused(stop.pause_after):
         print(f"{config.run_id} is completed, or at the end of its rung")
         return Outcome.COMPLETED
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
-    begin = cache(partial(_begin, run_dir, max_tries))
+    begin = cache(partial(_begin, run_dir, resources.attempts_without_progress))
 
     def begin_with_lock(attempt_dir: RunDir) -> None:
         begin()
@@ -122,7 +145,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, max_tries
         return Outcome.COMPLETED
     except Exception as error:  # of any kind: `status` shows it
         record_failure(run_dir, error)
-        if not isinstance(error, _TRANSIENT_ERRORS) and not is_disk_full(error):
+        if not _may_not_recur(error, resources):
             run_dir.tries_file.unlink(missing_ok=True)
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED

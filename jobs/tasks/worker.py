@@ -285,8 +285,8 @@ class Worker:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
                 os.dup2(log.fileno(), stream.fileno())
-        tries = self.folder.submission.resources.attempts_without_progress
-        return attempt_run(config, self._run_dir(config.run_id), self.stop, tries)
+        resources = self.folder.submission.resources
+        return attempt_run(config, self._run_dir(config.run_id), self.stop, resources)
 
     def _finish_previous_rung(self) -> Outcome | None:
         """Finish and rank the previous rung; the ranking determines the runs of this array.

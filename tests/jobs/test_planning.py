@@ -208,8 +208,10 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
     assert failed.service_states() == {"data": "OUT_OF_MEMORY"}
     running = GridJobs([folder], [queued(folder, 0, "None", "RUNNING")])
     assert (running.service_states(), running.failed_services) == ({"data": "RUNNING"}, {})
-    write_json(folder.failure_file(0), a_failure("6_0", "NoProgressError").model_dump(mode="json"))
-    assert _next(results, tweets_file, GridJobs([folder], []), "data").time_minutes == 80
+    for error, lacked in (("MemoryError", (20, 6)), ("NoProgressError", (80, 2))):
+        write_json(folder.failure_file(0), a_failure("6_0", error).model_dump(mode="json"))
+        given = _next(results, tweets_file, GridJobs([folder], []), "data")
+        assert (given.time_minutes, given.memory_gb) == lacked
 
 
 @pytest.mark.parametrize(

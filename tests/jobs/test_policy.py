@@ -25,7 +25,7 @@ ATTEMPTS = [
     *(attempt_of(OWN, end="2026-03-04T11:30:00+00:00", reason=reason, detail=detail) for reason, detail in _ENDINGS),
 ]
 LOCKS = [(False, None), (True, None), (True, OTHER), (True, EARLIER)]
-FAILURES = [None, a_failure(OWN), a_failure(SIBLING, "KilledError"), a_failure(EARLIER)]
+FAILURES = [None, a_failure(OWN), a_failure(SIBLING, "KilledError"), a_failure(EARLIER, "MemoryError")]
 TRIES = [None, StalledAttempts(step=0, number=1, job=OWN)]
 STANDINGS = [None, TrialRung(0, 1, None, 6), TrialRung(0, 1, 4, 6), TrialRung(1, 3, None, 2)]
 WORDS = ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "LOST", "CANCELLED"]
@@ -162,7 +162,8 @@ def _states_of(cell: str, case: Case) -> set[str]:
         return {case.queued.state}
     if cell == "as it failed":
         failure = case.progress.failure
-        return {"OUT_OF_MEMORY" if failure and failure.error == "KilledError" else "FAILED"}
+        lacked_memory = failure and failure.error in ("KilledError", "MemoryError")
+        return {"OUT_OF_MEMORY" if lacked_memory else "FAILED"}
     if cell == "as it ended":
         return {*ENDED, "LOST"} - {"COMPLETED", "CANCELLED"}
     if cell == "RUNNING or SUSPENDED":

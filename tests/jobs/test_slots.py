@@ -245,8 +245,9 @@ class _InThisProcess(ProcessPool):
 
     def start(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
         (config,) = (one for one in self.world.grid.configs if one.run_id == name)
+        run_dir = self.world.results.run_dir(name, "some")
         try:
-            self.ended[name] = attempt_run(config, self.world.results.run_dir(name, "some"), self.stop)
+            self.ended[name] = attempt_run(config, run_dir, self.stop, Resources())
         except DiedError as died:
             if died.args[0] == "with its task":
                 raise

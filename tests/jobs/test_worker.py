@@ -9,6 +9,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jobs.grid_jobs import GridJobs
@@ -16,6 +17,7 @@ from jobs.local_runner import LocalRunner
 from jobs.services import without_corpus
 from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
+from jobs.slurm.resources import Resources
 from jobs.status import read_grid_status
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import check_progress, perform
@@ -260,7 +262,7 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
 
 
 Ending = BaseException | None
-Attempting = Callable[[Ending], Outcome | None]
+Attempting = Callable[..., Outcome | None]
 
 
 @pytest.fixture
@@ -277,7 +279,7 @@ def run_dir(results: Results, config: RunConfig) -> RunDir:
 def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Attempting:
     """Attempts at a run that end as given; None for one that dies."""
 
-    def attempt(ending: Ending, meanwhile: Callable[[], None] = lambda: None) -> Outcome | None:
+    def attempt(ending: Ending, meanwhile: Callable[[], None] = lambda: None, **resources: Any) -> Outcome | None:
         @stoppable
         def train(run: RunContext) -> None:
             meanwhile()
@@ -287,7 +289,7 @@ def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch)
 
         monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
         try:
-            return attempt_run(config, run_dir, StopRequest())
+            return attempt_run(config, run_dir, StopRequest(), Resources(**resources))
         except DiedError:
             return None
 
@@ -298,7 +300,6 @@ def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch)
     ("ending", "ended"),
     [
         (DiedError(), False),
-        (MemoryError(), False),
         (OSError("Stale file handle"), False),
         (Stop("deadline", "5 s left"), False),
         (Stop("signal", "SIGUSR1"), False),
@@ -316,10 +317,39 @@ def test_run_has_ended_unless_it_was_killed(attempt: Attempting, run_dir: RunDir
     assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
 
 
+@pytest.mark.parametrize(
+    ("ending", "resources", "ended"),
+    [
+        (MemoryExhaustedError("the GPU's memory is full"), {}, True),
+        (MemoryExhaustedError("the GPU's memory is full"), {"memory_gb": 8}, True),
+        (MemoryExhaustedError("the GPU's memory is full"), {"at_once": 2}, False),
+        (MemoryError(), {}, True),
+        (MemoryError(), {"memory_gb": 8}, False),
+        (MemoryError(), {"at_once": 2}, False),
+    ],
+    ids=repr,
+)
+def test_run_that_lacked_memory_is_retried_only_if_it_may_get_more(
+    attempt: Attempting, run_dir: RunDir, ending: Ending, resources: dict[str, Any], ended: bool
+) -> None:
+    attempt(ending, **resources)
+    assert run_dir.tries_file.exists() is not ended
+
+
+def test_lack_of_main_memory_is_recorded_with_what_to_change(attempt: Attempting, run_dir: RunDir) -> None:
+    with pytest.raises(MemoryError) as raised:
+        np.empty(1 << 60, np.uint8)
+    assert type(raised.value) is not MemoryError  # numpy has a subclass of its own
+    attempt(raised.value)
+    failure = run_dir.own_failure()
+    assert failure.startswith("MemoryError: Unable to allocate 1.00 EiB")
+    assert failure.endswith("`memory_gb` in configs/cluster.yaml)")
+
+
 @pytest.mark.parametrize("ending", [DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
 def test_run_that_dies_three_times_has_failed(attempt: Attempting, run_dir: RunDir, ending: BaseException) -> None:
     for number in (1, 2, 3):
-        attempt(ending)
+        attempt(ending, at_once=2)
         assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=number, job=None)
     assert attempt(ending) is Outcome.FAILED
     told = run_dir.own_failure()
@@ -392,6 +422,6 @@ def test_run_of_another_process_keeps_count_and_failure(run_dir: RunDir, config:
     run_dir.create(config)
     run_dir.write_record(a_failure(None))
     with ProcessLock(run_dir.lock_file):
-        assert attempt_run(config, run_dir, StopRequest()) is Outcome.COMPLETED
+        assert attempt_run(config, run_dir, StopRequest(), Resources()) is Outcome.COMPLETED
     assert not run_dir.tries_file.exists()
     assert run_dir.read(Failure) == a_failure(None)
