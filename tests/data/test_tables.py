@@ -128,6 +128,13 @@ def test_quoted_line_breaks_belong_to_the_text_also_in_the_first_record(spanning
     assert "\n" in records[place].fields[0]
 
 
+def test_quoted_lines_with_commas_are_no_rows_where_other_quoted_texts_have_commas() -> None:
+    lines = [f'"tweet {n}, and more",{n % 2}\n' if n % 2 else f"tweet {n},{n % 2}\n" for n in range(20)]
+    lines[9:9] = ['"well, yes\n', "it is, and was\n", 'so, fine",1\n']
+    records = list(csv_records(lambda: iter(lines), ",", "t.csv"))
+    assert len(records) == 21
+
+
 def test_a_line_of_tsv_is_a_row_whatever_quotes_it_has() -> None:
     rows = _read('label\ttext\n1\t"so" good\n0\t"so bad\n1\t"all"\n', "t.tsv")
     assert [row.text for row in rows if isinstance(row, Row)] == ['"so" good', '"so bad', '"all"']
