@@ -89,6 +89,11 @@ class GridJobs:
         return groups
 
     @property
+    def are_local(self) -> bool:
+        """Whether there are submissions, all of which this machine runs."""
+        return bool(self.submissions) and all(folder.submission.here for folder in self.submissions)
+
+    @property
     def lacks_final_job(self) -> bool:
         """Whether there are training jobs without a final job after them, or whose final job failed."""
         in_queue = [folder for folder in self.submissions if not folder.submission.here]

@@ -80,6 +80,9 @@ class GridStatus:
         others: the state of the latest job of each kind that trains no runs, by kind.
         final_failed: the last final job failed; `submit` and `rerun` replace it.
         damage: the file of the grid that cannot be read, and why; then there are no rows.
+        is_local: all its jobs ran on this machine.
+        failed_log: whose log to read first (the argument of `status --log`): that of a failed job, which may be why its
+            runs failed, else that of the first failed run; empty if there is no such log.
     """
 
     name: str
@@ -88,6 +91,8 @@ class GridStatus:
     others: dict[str, str] = field(default_factory=dict)
     final_failed: bool = False
     damage: str = ""
+    is_local: bool = False
+    failed_log: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,25 @@ def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSta
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
     """The state of a grid's runs, on Slurm or on this machine."""
     rows = read_grid_state(results, plan, jobs).rows
-    return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), "report" in jobs.failed_services)
+    return GridStatus(
+        plan.name,
+        plan.metric,
+        rows,
+        jobs.service_states(),
+        final_failed="report" in jobs.failed_services,
+        is_local=jobs.are_local,
+        failed_log=_failed_log(results, plan, rows, jobs),
+    )
+
+
+def _failed_log(results: Results, plan: GridPlan, rows: Iterable[RunStatus], jobs: GridJobs) -> str:
+    for kind in jobs.failed_services:
+        if TaskOutput(results, plan, kind).newest:
+            return f"{plan.name}/{kind}"
+    failed = next((row.run_id for row in rows if needs_attention(row) and row.state != HELD), None)
+    if failed and TaskOutput(results, plan, failed).newest:
+        return failed
+    return ""
 
 
 def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, trial_rung: TrialRung | None) -> RunStatus:
@@ -272,10 +295,13 @@ def _parts(results: Results, grid: GridStatus, every_row: bool, now: datetime) -
     if len(shown) < len(grid.rows):
         number = len(grid.rows) - len(shown)
         yield f"{number:,} more runs are completed, pruned, paused, pending or planned (--all)"
+    if grid.failed_log:
+        yield f"`{results.command('status', '--log', grid.failed_log)}` shows why"
     commands = Counter(map(resume_command, grid.rows))
+    where = ["--local"] if grid.is_local else []
     for command, number in commands.items():
         if command and grid.name != SINGLE:
-            yield f"`{results.command(command, grid.name)}` resumes {number:,} run{'' if number == 1 else 's'}"
+            yield f"`{results.command(command, grid.name, *where)}` resumes {number:,} run{'' if number == 1 else 's'}"
     yield ""
 
 

@@ -243,6 +243,33 @@ def test_followed_log_of_a_data_job_ends_with_0_unless_the_job_failed(
     assert (done.stdout, done.exit_code) == ("prepared\n", code), done.stderr
 
 
+def test_status_of_a_failed_grid_names_a_log_and_a_command_that_work_on_this_machine(
+    results: Results, plan: GridPlan
+) -> None:
+    first, second = (run.run_id for run in plan.runs)
+    folder = submitted(results, "train", "here1", [first, second], grid="some", here=True)
+    results.run_dir(second, "some").path.mkdir(parents=True)
+    results.run_dir(second, "some").write_record(a_failure("here1_0"))
+    show_log = f"`{results.command('status', '--log', second)}` shows why"
+    without_log = invoke("status", "--results", results.root).output
+    assert show_log not in without_log
+    assert f"`{results.command('rerun', 'some', '--local')}` resumes 1 run" in without_log
+    _append(folder.run_log(second), "Traceback\n")
+    assert show_log in invoke("status", "--results", results.root).output
+
+
+def test_status_of_a_grid_whose_data_job_failed_names_the_log_of_that_job(
+    results: Results, plan: GridPlan, slurm: FakeSlurm
+) -> None:
+    data = submitted(results, "data", "6", grid="some")
+    submitted(results, "train", "8", [run.run_id for run in plan.runs], "afterok:6", grid="some")
+    slurm.add(data.name, "6", 0, "FAILED")
+    _append(data.logs / "6_0_0_log.out", "no such file\n")
+    output = invoke("status", "--results", results.root).output
+    assert f"`{results.command('status', '--log', 'some/data')}` shows why" in output
+    assert "--local" not in output
+
+
 @pytest.fixture
 def single(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
