@@ -31,7 +31,14 @@ from sentiment.runs.state import PAUSED, PLANNED, RUNNING
 
 TITLE = "Which model classifies tweet sentiment best?"
 # The questions, in the order of the page.
-QUESTIONS: Sequence[Callable[[Findings], Question]] = (settings, overfitting, labels, attention, search, rungs)
+QUESTIONS: Sequence[Callable[[Findings], Question]] = (
+    settings,
+    overfitting,
+    labels,
+    attention,
+    search,
+    rungs,
+)
 # The sections that follow the recommendation and the questions, by title, in the order of the page.
 SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
     "The models": leaderboard,

@@ -1,7 +1,12 @@
 """The queue that jobs go to: Slurm's commands, batch files, and how tasks ended. Only this package uses submitit.
 
 Other modules import the names below, and the resources that jobs request (`jobs.slurm.resources`), but nothing else
-from inside: a package for another scheduler provides the same.
+from inside. For another scheduler, such as PBS, the modules `commands`, `sbatch` and `endings` are replaced, and
+
+- states of jobs have Slurm's names, and a task's address is `<array>_<task>`, even if the array has one task;
+- a batch file sets the variables that tasks read in `sentiment.processes`: `SLURM_JOB_ID`, `SLURM_RESTART_COUNT`,
+  `SLURM_JOB_END_TIME`, `SLURMD_NODENAME` and, except for the final job, `SLURM_ARRAY_JOB_ID` and `SLURM_ARRAY_TASK_ID`;
+- it appends the output of a task to `<address>_0_log.out` in the submission's `logs`.
 """
 
 import importlib

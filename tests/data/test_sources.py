@@ -52,7 +52,8 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     lacking = f"its tweets are not in {results.downloads}; fetch them with `sentiment data vader`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
-    assert sources.source_problem("sample", results) is None
+    without_files = {name for name in SOURCES if sources.source_problem(name, results)}
+    assert without_files == {*SOURCES} - {"sample"}
     valid = "no such file; valid: sample, sentiment140, tweeteval, vader or the path of a table"
     assert sources.source_problem("~/vadr", results) == valid
     for source, tests, message in (
