@@ -336,8 +336,8 @@ def export(
     stored = open_run(run, results).with_choice(choice, threshold)
     files = exported_files(stored)
     write_archive(files, file)
-    sizes = ", ".join(f"{name} {len(content):,}" for name, content in sorted(files.items()))
-    say(f"{file}  {file.stat().st_size:,} bytes: {sizes}")
+    listing = ", ".join(f"{name} {len(content):,}" for name, content in sorted(files.items()))
+    say(f"{file}  {file.stat().st_size:,} bytes: {listing}")
     for warning in export_warnings(stored):
         say(warning)
     say(f'use it    sentiment predict {file} "what a lovely day"')

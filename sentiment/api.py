@@ -134,7 +134,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             TypeError: an element of `X` is not a str.
             ValueError: `y` has one class or more than 20, has missing values, or differs from `X` in length.
-            SentimentError: the run cannot be trained; the message says what to mend.
+            SentimentError: the run cannot be trained; the message says what to fix.
             KeyboardInterrupt: Ctrl+C or the run's time limit; the classifier stays as it was.
         """
         texts = list(_iter_texts(X, "fit"))
@@ -358,7 +358,7 @@ def train(
         fields: as in `SentimentClassifier`.
 
     Raises:
-        SentimentError: the run cannot be trained; the message says what to mend.
+        SentimentError: the run cannot be trained; the message says what to fix.
         KeyboardInterrupt: Ctrl+C or the run's time limit; calling it again resumes from the last checkpoint.
     """
     values, origin = _read_run(run)

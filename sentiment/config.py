@@ -67,7 +67,7 @@ class ColumnConfig(Section):
 
     text: str | int = "text"
     label: str | int = "label"  # `labels` says what its values mean
-    user: str | int | None = None  # the author; with it, all tweets of an author are on the same side of the split
+    user: str | int | None = None  # the author; with it, all tweets of an author are in the same part
     id: str | int | None = None  # default: the line number; in Parquet and .xlsx files the row number
     # The part of a tweet: train, validation (dev, val) or test; None: by hash. Stored configurations omit None.
     part: Annotated[str | int | None, Field(exclude_if=lambda column: column is None)] = None
@@ -96,7 +96,7 @@ class VocabularyConfig(Section):
 
 def _checked_test_name(name: str) -> str:
     if name in PARTS:
-        raise ValueError(f"{name!r} names a split of the run's own tweets; give the test set another name")
+        raise ValueError(f"{name!r} names a part of the run's own tweets; give the test set another name")
     return name
 
 
@@ -136,12 +136,12 @@ class ExtraTable(LabelledTable):
 
 
 def is_path(source: str) -> bool:
-    """Whether a source is a file path: it has an extension or a path separator, which names of built-in ones lack."""
+    """Whether a source is the path of a file or folder: it has an extension or a separator, or begins with `~`."""
     return bool(PurePath(source).suffix) or source.startswith("~") or os.sep in source
 
 
 def is_source_name(source: str) -> bool:
-    """Whether a source is a built-in one, given by its name."""
+    """Whether a source is the name of a built-in one: anything but a path."""
     return not is_path(source)
 
 
@@ -227,9 +227,9 @@ class DataConfig(Section):
             raise ValueError(f"fold {self.fold} needs data.folds, the number of folds; data.folds=5 is usual")
         if self.folds is not None and (self.fold is None or self.fold > self.folds):
             raise ValueError(f"data.fold is {self.fold}; with data.folds={self.folds} it must be 1 to {self.folds}")
-        name = f"1 / {self.folds} folds" if self.folds else "test_fraction"
+        name = f"1/{self.folds}, the share of a fold," if self.folds else "test_fraction"
         if self.validation_fraction + (1 / self.folds if self.folds else self.test_fraction) >= 1:
-            raise ValueError(f"validation_fraction + {name} must be below 1; otherwise no row is left to train on")
+            raise ValueError(f"validation_fraction plus {name} must be below 1; otherwise no row is left to train on")
         return self
 
 
@@ -375,7 +375,7 @@ class ModelConfig(Section):
 class EarlyStoppingConfig(Section):
     """Early stopping, and the choice of the best epoch, whose weights are kept."""
 
-    metric: Literal["loss", "accuracy", "macro_recall", "macro_f1"] = "loss"  # on the validation split
+    metric: Literal["loss", "accuracy", "macro_recall", "macro_f1"] = "loss"  # on the validation part
     patience: PositiveInt | None = 3  # epochs without improvement before training stops; None: never stop early
 
 
@@ -425,7 +425,7 @@ class RuntimeConfig(Section):
 
 
 AnyEncoder = ElmoConfig | EncoderConfig
-# Sections that do not affect a run's identity: description, logging, and machine.
+# Fields that do not affect a run's identity: its description, and the sections on logging and the machine.
 OPERATIONAL_FIELDS = ("description", "tracking", "runtime")
 
 

@@ -20,12 +20,14 @@ class PairedDifference:
         low, high: the confidence interval. Of a single comparison it excludes 0 exactly where `p` is below 1 - level;
             corrected by `correct_for_multiple_tests`, exactly where `p` is below ALPHA.
         p: the two-sided p-value of the hypothesis that there is no difference.
+        level: the confidence level of the interval, between 0 and 1.
     """
 
     difference: float
     low: float
     high: float
     p: float
+    level: float = 0.95
 
 
 def accuracy_difference(only_first: int, only_second: int, n: int, level: float = 0.95) -> PairedDifference:
@@ -48,7 +50,7 @@ def accuracy_difference(only_first: int, only_second: int, n: int, level: float 
     if p >= 1 - level:
         low = min(low, 0.0)
         high = max(high, 0.0)
-    return PairedDifference((only_first - only_second) / n, low, high, p)
+    return PairedDifference((only_first - only_second) / n, low, high, p, level)
 
 
 class PairedCounts(NamedTuple):
@@ -83,7 +85,7 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     margin = -float(ndtri((1 - level) / 2)) * error
     difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
     p = 2 * float(ndtr(-abs(centre) / error))
-    return PairedDifference(difference, centre - margin, centre + margin, p)
+    return PairedDifference(difference, centre - margin, centre + margin, p, level)
 
 
 def difference_and_variance(classes: Sequence[PairedCounts]) -> tuple[float, float]:
@@ -142,19 +144,16 @@ def correct_for_multiple_tests(p_values: Sequence[float], hypotheses: int = 0) -
 
 
 def comparison_sentence(first: str, second: str, pair: PairedCounts, result: PairedDifference) -> str:
-    """One sentence, without a full stop, on the comparison of two classifiers, given by name.
-
-    It calls the interval a 95 % interval, also if its level was corrected for several comparisons.
-    """
+    """One sentence, without a full stop, on the comparison of two classifiers, given by name."""
     if pair.only_first == pair.only_second == 0:
         bound = f"a difference of up to {100 * result.high:.1f} points either way cannot be excluded"
-        return f"{first} and {second} are right on the same tweets; {bound}"
+        return f"{first} and {second} classify the same tweets correctly; {bound}"
     points = 100 * abs(result.difference)
     if pair.only_first == pair.only_second:
-        verdict = f"is right on as many of these {pair.n:,} tweets as {second}"
+        verdict = f"has as many of these {pair.n:,} tweets right as {second}"
     else:
         comparative = "more" if pair.only_first > pair.only_second else "fewer"
-        verdict = f"is right on {points:.1f} points {comparative} of these {pair.n:,} tweets than {second}"
+        verdict = f"has {points:.1f} points {comparative} of these {pair.n:,} tweets right than {second}"
     tweets = "tweet" if pair.only_first == 1 else "tweets"
     only_first = f"{pair.only_first:,} {tweets} only {first} has right"
     only_second = f"{pair.only_second:,} only {second}" if pair.only_second else f"none only {second}"
@@ -169,7 +168,7 @@ def recall_sentence(first: str, second: str, result: PairedDifference) -> str:
 
 def _interval_and_p(result: PairedDifference) -> str:
     interval = f"{_signed_points(result.low)} to {_signed_points(result.high)}"
-    return f"(95 % interval {interval}; p {format_p(result.p)})"
+    return f"({100 * result.level:.3g} % interval {interval}; p {format_p(result.p)})"
 
 
 def _signed_points(share: float) -> str:

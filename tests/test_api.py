@@ -94,7 +94,7 @@ def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: 
     assert load(trained_with_attention.path, "network").explain("").tokens == []
     for choice in ("baseline", "network"):
         by_leaving_out = load(trained.path, choice).explain("awful tea today")
-        assert by_leaving_out.kind == "left out"
+        assert by_leaving_out.kind == "leave-one-out"
         word, weight = max(by_leaving_out, key=lambda pair: abs(pair[1]))
         assert (word, weight < 0) == ("awful", True)
     assert load(trained.path, "baseline").explain("").tokens == []

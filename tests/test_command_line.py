@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from sentiment.inference.stored import load_all_models, open_model, open_run
-from sentiment.models.text_model import answer_checks, checks, total
+from sentiment.models.text_model import answer_checks, checks, total_score
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused, succeed
@@ -38,12 +38,13 @@ def test_training_prints_and_is_done_once(
     results = _with_corpora(tmp_path / "it's results", shared_results)
     first = succeed("train", small_run_file, "--results", results)
     run_dir = _only_run(results)
+    right = total_score(answer_checks(open_model(run_dir.path))).right
     for expected in (
         "linear baseline",
         "mean of both",
         "best epoch",
         "overfit",
-        f"check list   {total(answer_checks(open_model(run_dir.path))).right} of {len(checks())} short sentences right",
+        f"check list   {right} of {len(checks())} short sentences right",
         quote(str(run_dir.path)),
         "sentiment predict",
     ):
@@ -51,7 +52,7 @@ def test_training_prints_and_is_done_once(
     before = run_dir.metrics_file.stat().st_mtime_ns
     monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=AssertionError("trains again")))
     second = succeed("train", small_run_file, "--results", results)
-    assert "is completed already" in second
+    assert "is already completed" in second
     assert first.split("\nrecommended  ")[1] == second.split("\nrecommended  ")[1]
     assert run_dir.metrics_file.stat().st_mtime_ns == before
 
@@ -126,7 +127,7 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     file.write_text("class,tweet\nneg,what an awful day\nneutral,it is monday\npos,lovely cake\n")
     three = invoke("evaluate", trained.path, "--data", file, *places).output
     assert "others.csv, 2 " in three  # the run has no class for the neutral one
-    assert "1 left out: neutral or ignored label (line 3)" in three
+    assert "1 left out: ignored label (line 3)" in three
     message = refused(
         2, "evaluate", trained.path, "--data", file, *places, "--classes", "bad=neg so-so=neutral good=pos"
     )

@@ -110,6 +110,8 @@ def test_several_pairs_are_corrected_together() -> None:
     assert first.p == pytest.approx(3 * alone.p)
     assert (second.p, third.p) == (1.0, 1.0)
     assert first.high - first.low > alone.high - alone.low
+    assert first.level == pytest.approx(1 - 0.05 / 3)
+    assert "(98.3 % interval " in comparison_sentence("Anna", "Ben", pair, first)
 
 
 @pytest.mark.parametrize(
@@ -117,17 +119,18 @@ def test_several_pairs_are_corrected_together() -> None:
     [
         (
             PairedCounts(19, 0, 105),
-            "Anna is right on 18.1 points more of these 105 tweets than Ben (95 % interval +11.9 to +26.5; p .00001): "
+            "Anna has 18.1 points more of these 105 tweets right than Ben (95 % interval +11.9 to +26.5; p .00001): "
             "19 tweets only Anna has right, none only Ben",
         ),
         (
             PairedCounts(1, 4, 105),
-            "Anna is right on 2.9 points fewer of these 105 tweets than Ben (95 % interval \u22128.6 to +1.9; p .22): "
+            "Anna has 2.9 points fewer of these 105 tweets right than Ben (95 % interval \u22128.6 to +1.9; p .22): "
             "1 tweet only Anna has right, 4 only Ben",
         ),
         (
             PairedCounts(0, 0, 105),
-            "Anna and Ben are right on the same tweets; a difference of up to 3.5 points either way cannot be excluded",
+            "Anna and Ben classify the same tweets correctly; "
+            "a difference of up to 3.5 points either way cannot be excluded",
         ),
     ],
     ids=["more", "fewer", "the same"],

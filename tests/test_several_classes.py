@@ -12,7 +12,7 @@ import pytest
 from report.build import build_report
 from sentiment import load
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.models.text_model import total
+from sentiment.models.text_model import total_score
 from sentiment.runs.predictions import read_predictions
 from sentiment.runs.records import MODEL_KINDS, Result
 from sentiment.runs.run_dir import RunDir
@@ -58,7 +58,7 @@ def test_run_of_three_classes_measures_each_and_beats_the_most_frequent_one(run:
         assert sum(metrics.sizes) == metrics.n
     assert result.scores["baseline"]["test"].macro_recall > 0.7
     assert result.scores["majority"]["test"].macro_recall == pytest.approx(1 / 3)
-    assert total(result.check_list["baseline"]).n > 100
+    assert total_score(result.check_list["baseline"]).n > 100
 
 
 def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir) -> None:

@@ -250,8 +250,10 @@ class Preparation:
             raise DataError(f"{source}: holds no rows")
         malformed = self._refused.total()
         if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * report.read):
+            files = (self._source.main, *self._source.tests.values(), *self._source.extra_train)
+            names = ", ".join(file.name for file in files)
             raise DataError(
-                f"{source}: {malformed:,} of {report.read:,} rows are malformed, more than "
+                f"{names}: {malformed:,} of {report.read:,} rows are malformed, more than "
                 f"{_MAX_REFUSED_SHARE:.0%}: {refused}; fix or delete them"
             )
         for name, file in self._source.tests.items():
@@ -263,8 +265,9 @@ class Preparation:
             if missing:
                 raise DataError(
                     f"{source}: the {part} part has no tweet of the class {', '.join(missing)}; {report.kept:,} "
-                    f"of {report.read:,} rows are used, refused were {refused or 'none'}: name all values of the label "
-                    "column (data.labels, --classes), join a rare class with its neighbour or leave it out "
-                    "(data.labels.ignored), or give more tweets (some hundreds are needed for any conclusion), larger "
-                    "fractions for validation and test, or a larger data.train_rows"
+                    f"of {report.read:,} rows are used, malformed were {refused or 'none'}.\n"
+                    "If labels are missing: name all values of the label column (data.labels, --classes).\n"
+                    "If the class is rare: join it with its neighbour, or leave it out (data.labels.ignored).\n"
+                    "If there are few tweets: add some hundreds, or set larger data.validation_fraction, "
+                    "data.test_fraction or data.train_rows."
                 )

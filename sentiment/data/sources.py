@@ -243,7 +243,7 @@ def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress = si
         if isinstance(row, Refusal):
             left_out.add(row.reason, row.line)
         elif row.label is None:
-            left_out.add("neutral or ignored label", row.line)
+            left_out.add("ignored label", row.line)
         elif row.part not in (None, "test"):
             left_out.add("not of the test part", row.line)
         else:

@@ -325,7 +325,7 @@ def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any,
             return meanings[word]
         seen.add(word)
         if word not in meanings or is_ambiguous(labels, seen):
-            problem = "unclear" if word in meanings else "unknown"
+            problem = "ambiguous" if word in meanings else "unknown"
             raise DataError(
                 f"{name}:{line}: {problem} label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} "
                 f"(known are {', '.join(map(repr, meanings))}): name the classes, from the most negative to the most "

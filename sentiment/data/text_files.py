@@ -227,7 +227,7 @@ _RARE_SHARE = 0.01  # values with at most this share of the rows are not common
 _NUMBER = re.compile(r"(?!.*[^\W\d_]).*\d", re.DOTALL)
 
 
-Check = Callable[[str], object]  # a predicate of a field
+FieldPredicate = Callable[[str], object]
 
 
 class _RowDetector:
@@ -262,13 +262,13 @@ class _RowDetector:
         return [field.strip('"') for field in line.rstrip("\r\n").split(self._delimiter)]
 
 
-def _column_checks(values: list[str]) -> list[Check]:
+def _column_checks(values: list[str]) -> list[FieldPredicate]:
     """Predicates that nearly all values of a column satisfy: it is numeric, or has few values."""
     # Rare values may be fragments of a multi-line tweet.
     common = {value for value, count in Counter(values).items() if count > max(1, _RARE_SHARE * len(values))}
     if len(common) > _MAX_CATEGORIES:
         return []
-    checks: tuple[Check, ...] = (_NUMBER.match, common.__contains__)
+    checks: tuple[FieldPredicate, ...] = (_NUMBER.match, common.__contains__)
     return [check for check in checks if sum(map(bool, map(check, values))) >= _MIN_SHARE * len(values)]
 
 

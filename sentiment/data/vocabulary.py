@@ -233,7 +233,7 @@ def collect_training_text(
                 tokens = tokenizer(row.text)
                 key = key_of(forms.of(row.text, tokens))
                 if key in held_out or author_key(author_form(row.user)) in held_out_authors:
-                    outcome = "of validation or test, or of their authors"
+                    outcome = "in validation or test, or by their authors"
                 elif key in seen:
                     outcome = "repeated"
                 elif tokens:

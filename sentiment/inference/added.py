@@ -181,8 +181,8 @@ def add_predictions(
     target = tweets.folder / f"{name}.json"
     meanings = label_meanings_of(tweets.data, classes)
     answers, answered, left_out = _read(file, named, tweets, meanings)
-    judged = [index for index, answer in answers.items() if answer is not None]
-    if not judged:
+    with_class = [index for index, answer in answers.items() if answer is not None]
+    if not with_class:
         names = ", ".join(tweets.data.label_names)
         raise DataError(
             f"{file}: has no prediction for a {tweets.noun}: {left_out.summary()}. The classes are {names}; "
@@ -199,10 +199,10 @@ def add_predictions(
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, sealed(Added.model_validate(record | metadata)))
-    lines = [f"{name}: {tweets.coverage(judged)}"]
+    lines = [f"{name}: {tweets.coverage(with_class)}"]
     lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
-    predicted = predicted_classes(np.array([answers[index] for index in judged], np.float64))
-    if len(judged) >= _SUSPICIOUS_ROWS and np.array_equal(predicted, tweets.labels[judged]):
+    predicted = predicted_classes(np.array([answers[index] for index in with_class], np.float64))
+    if len(with_class) >= _SUSPICIOUS_ROWS and np.array_equal(predicted, tweets.labels[with_class]):
         lines.append(
             "warning: all predictions are right. Are these the tweets' own labels? --label-column names another column"
         )

@@ -12,7 +12,7 @@ from rich.table import Table
 from sentiment.console import ERR, OUT, number_table, say, visible
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import ClassIndices, other_answers_remark
-from sentiment.models.text_model import total
+from sentiment.models.text_model import total_score
 from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import (
     Comparison,
@@ -40,7 +40,8 @@ from sentiment.runs.run_dir import read_added
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 # The scores of other predictors are not calibrated probabilities: they have no log loss.
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_KINDS]
-# The baseline is recommended for plain sentences if it has more than this share of the check list more right.
+# The baseline is recommended for plain sentences if it classifies more sentences of the check list correctly, and the
+# difference is more than this share of the list.
 _WELL_BELOW = 0.05
 # Metrics by the name of a predictor, then by part or file.
 _Scores = dict[str, dict[Part, Metrics]]
@@ -158,10 +159,10 @@ def _uncertainty_lines(test: Metrics) -> list[str]:
 
 def _check_list_lines(scores: Mapping[str, CheckScore], baseline_scores: Mapping[str, CheckScore]) -> list[str]:
     """The number of correct sentences, the capability with the smallest share, and whether the baseline is better."""
-    right = total(scores).right
+    right = total_score(scores).right
     worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].n)
     fewest = f"fewest of {worst!r} ({scores[worst].right} of {scores[worst].n})"
-    baseline = total(baseline_scores)
+    baseline = total_score(baseline_scores)
     lines = [f"check list   {right} of {baseline.n} short sentences right, {fewest}"]
     if baseline.right - right > _WELL_BELOW * baseline.n:
         advice = "for plain sentences use --with baseline"
@@ -191,7 +192,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> dict[str, Any]
         say(f"left out: {problem}", ERR)
     lines = []
     other_answers: dict[Part, dict[str, int]] = {}
-    for part in ("validation", "test"):
+    for part in ("validation", "test"):  # `predictions` are then those of the test tweets
         predictions = _part_with_added(run, part, added)
         added_predictors = [predictor for predictor in predictions.predictors if predictor.kind == "added"]
         other_answers[part] = {predictor.name: predictor.other_answers for predictor in added_predictors}
@@ -292,7 +293,7 @@ def _show_scores(
 
 
 def _scores_by_name(result: Result) -> _Scores:
-    """The metrics of a run's predictors, its further test sets sorted by name."""
+    """The metrics of a run's predictors, its external test sets sorted by name."""
     return {PREDICTORS[kind]: {part: metrics[part] for part in result.parts} for kind, metrics in result.scores.items()}
 
 
@@ -328,7 +329,7 @@ def _check_table(check_list: Mapping[PredictorKind, Mapping[str, CheckScore]], c
         column.style = "bold" if column.header == chosen else ""
     tallies = [*check_list.values()]
     rows = {capability: [tally[capability] for tally in tallies] for capability in tallies[0]}
-    rows["all"] = [total(tally) for tally in tallies]
+    rows["all"] = [total_score(tally) for tally in tallies]
     for capability, scores in rows.items():
         cells = [f"{score.right} of {score.n}" for score in scores]
         table.add_row(f"  {capability}", *cells, style="italic" if capability == "all" else "")

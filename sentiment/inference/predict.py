@@ -371,7 +371,7 @@ class Explanation:
     Attributes:
         label: empty if the model knows no word of the text; `probability` is NaN then.
         kind: `attention`: the attention weight of each token, averaged over the hops (Lin et al. 2017), with sum 1;
-            attention shows where the network looks, not which label a token supports. `left out`: the drop in the
+            attention shows where the network looks, not which label a token supports. `leave-one-out`: the drop in the
             log-odds of the last class against the first when the token is removed, so positive numbers support the last
             class.
     """
@@ -380,7 +380,7 @@ class Explanation:
     probability: float
     tokens: list[str]
     weights: list[float]
-    kind: Literal["attention", "left out"]
+    kind: Literal["attention", "leave-one-out"]
 
     def __iter__(self) -> Iterator[tuple[str, float]]:
         return iter(zip(self.tokens, self.weights, strict=True))
@@ -405,7 +405,7 @@ def explain(model: TextModel, text: str) -> Explanation:
     logarithms = np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
     log_odds = logarithms[:, -1] - logarithms[:, 0]
     weights = (log_odds[0] - log_odds[1:]).tolist()
-    return Explanation(label, probability, tokens, weights, "left out")
+    return Explanation(label, probability, tokens, weights, "leave-one-out")
 
 
 def read_available_lines(stream: io.BufferedReader) -> Iterator[list[str]]:

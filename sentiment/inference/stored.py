@@ -165,7 +165,9 @@ def open_run(path: Path, results: Path | None = None) -> TrainedRun:
         raise UsageError(f"{path}: {missing}; {hint if runs else '`train` prints it, as results/runs/single/RUN_ID'}")
     config, record, result = read_whole(run_dir)
     if result is None or record is None:  # a result without a record is refused
-        raise UsageError(f"{path}: is not completed yet; run the training command again to resume")
+        raise UsageError(
+            f"{path}: is not completed yet; repeat the command that began it, or `sentiment rerun {path.name}`"
+        )
 
     def read(name: str) -> bytes:
         check_file(path / name, result)

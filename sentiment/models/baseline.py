@@ -24,7 +24,7 @@ from sentiment.data.text import Flags, Floats, Rows, Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
 from sentiment.metrics import Probabilities, with_first_class
-from sentiment.models.lexicon import FEATURES, polarity, rate_rows
+from sentiment.models.lexicon import FEATURES, rate_rows, rating_features
 from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
@@ -166,12 +166,12 @@ def tfidf(counts: Any, idf: Floats, keys: Keys) -> Any:
     return counts
 
 
-def features(keys: Keys, idf: Floats, counts: Any, rows: TokenRows, has_polarity: bool) -> Any:
-    """The TF-IDF of `counts`, which is overwritten, then `polarity` if rated: sparse float32, (rows, features)."""
+def features(keys: Keys, idf: Floats, counts: Any, rows: TokenRows, has_ratings: bool) -> Any:
+    """TF-IDF of `counts`, which is overwritten, then `rating_features` if rated: sparse float32, (rows, features)."""
     values = tfidf(counts, idf, keys)
-    if not has_polarity:
+    if not has_ratings:
         return values
-    return scipy.sparse.hstack([values, scipy.sparse.csr_matrix(polarity(rows))], format="csr")
+    return scipy.sparse.hstack([values, scipy.sparse.csr_matrix(rating_features(rows))], format="csr")
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class LinearModel:
 
     keys: Keys  # (n-grams,), sorted
     idf: Floats  # (n-grams,), inverse document frequency
-    weights: Floats  # (regressions, features): those of n-grams, then those of `polarity` if words are rated
+    weights: Floats  # (regressions, features): those of n-grams, then those of `rating_features` if words are rated
     intercepts: npt.NDArray[np.float64]  # (regressions,)
 
     def classify(self, rows: TokenRows) -> Predictions:
@@ -194,8 +194,8 @@ class LinearModel:
         """
         counter = NGramCounter(rows.types)
         counts = counter.counts(rows, self.keys)
-        has_polarity = self.weights.shape[1] > len(self.keys)
-        values = features(self.keys, self.idf, counts, rows, has_polarity)
+        has_ratings = self.weights.shape[1] > len(self.keys)
+        values = features(self.keys, self.idf, counts, rows, has_ratings)
         has_rated_word = np.diff(values[:, len(self.keys) :].indptr) > 0
         return Predictions(self.probabilities(values), counter.with_known_word(rows, self.keys) | has_rated_word)
 
@@ -214,12 +214,12 @@ class LinearModel:
         return save(vars(self))
 
     @classmethod
-    def from_bytes(cls, content: bytes, path: str, classes: int, has_polarity: bool = True) -> "LinearModel":
+    def from_bytes(cls, content: bytes, path: str, classes: int, has_ratings: bool = True) -> "LinearModel":
         """Inverse of `to_bytes`; `path` is for messages.
 
         Args:
             classes: the number of classes.
-            has_polarity: whether there are weights of `polarity`.
+            has_ratings: whether there are weights of `rating_features`.
 
         Raises:
             RunDirError: `content` is not such a model.
@@ -236,7 +236,7 @@ class LinearModel:
         expected = {
             "keys": f"uint64 ({n},)",
             "idf": f"float32 ({n},)",
-            "weights": f"float32 ({regressions}, {n + has_polarity * len(FEATURES)})",
+            "weights": f"float32 ({regressions}, {n + has_ratings * len(FEATURES)})",
             "intercepts": f"float64 ({regressions},)",
         }
         check_arrays(path, arrays, expected)
@@ -294,10 +294,10 @@ LabelledRows = Corpus | TextsInMemory
 
 
 def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
-    """Fit the linear baseline of a corpus on its training split only; deterministic.
+    """Fit the linear baseline of a corpus on its training part only; deterministic.
 
     With fewer than 20,000 training tweets its penalty is chosen by cross-validation on them, because a few hundred
-    validation tweets are too few to choose between penalties; with fewer than 200,000, on the validation split; with
+    validation tweets are too few to choose between penalties; with fewer than 200,000, on the validation part; with
     more it is fixed. Sample weights are used both for fitting and for scoring.
 
     Returns:
@@ -498,16 +498,16 @@ class Baselines:
     settings: dict[str, Any]  # of the linear model, see `fit_linear_model`
 
 
-def load_or_fit_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent) -> Baselines:
+def load_or_fit_baselines(corpus: Corpus, measured_rows: Rows, progress: Progress = silent) -> Baselines:
     """The baselines of a corpus, cached in its folder: one of several processes fits them; damaged files are replaced.
 
     Args:
-        measured: the rows to rate with VADER's lexicon, which takes long; always the same for a corpus.
+        measured_rows: the rows to rate with VADER's lexicon, which takes long; always the same for a corpus.
     """
     baselines = _cached(corpus)
     if baselines is None:
         with ProcessLock(corpus.baselines_file.with_suffix(".lock"), "fits the linear baseline", progress):
-            baselines = _cached(corpus) or _fit_and_store(corpus, measured, progress)
+            baselines = _cached(corpus) or _fit_and_store(corpus, measured_rows, progress)
     return baselines
 
 
@@ -521,10 +521,10 @@ def _cached(corpus: Corpus) -> Baselines | None:
         return None
 
 
-def _fit_and_store(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
+def _fit_and_store(corpus: Corpus, measured_rows: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
     later_classes = model.classify(corpus).probabilities[:, 1:].astype(np.float32)
-    compound = rate_rows(corpus, measured if corpus.is_english else measured[:0], progress)
+    compound = rate_rows(corpus, measured_rows if corpus.is_english else measured_rows[:0], progress)
     arrays: dict[str, Any] = {
         "others": later_classes,
         "compound": compound,

@@ -18,7 +18,7 @@ from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError
 from sentiment.metrics import Probabilities
-from sentiment.models.lexicon import token_polarity
+from sentiment.models.lexicon import token_ratings
 from sentiment.models.text_model import Predictions, TextModel, calibrated
 from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
@@ -469,7 +469,7 @@ class NetworkModel(TextModel):
         vectors = None
         if self._encoder and section:
             vectors = FreshVectors(self._encoder, rows, layers_of(section), self._device)
-        polarity = token_polarity(rows) if self.config.embedding.polarity else None
+        polarity = token_ratings(rows) if self.config.embedding.polarity else None
         ids, offsets = input_ids(self._model, self._vocabulary, rows)
         no_labels = np.zeros(rows.size, np.int64)
         return TokenStore(ids, offsets, no_labels, self._device, vectors, polarity)

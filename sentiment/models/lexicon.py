@@ -1,5 +1,5 @@
-"""Lexicons of rated words: AFINN's values, with negation, are features of the baseline and of networks; VADER's lexicon
-is an untrained model.
+"""Lexicons of rated words: AFINN's ratings, with negation, are features of the baseline and of networks; VADER's
+lexicon is an untrained model.
 """
 
 import re
@@ -20,7 +20,7 @@ from sentiment.data.text import Flags, Floats, Rows, TokenRows
 from sentiment.metrics import Probabilities
 from sentiment.models.text_model import Predictions, TextModel
 
-# Bounded sums of the values of all words, of the positive words and of the negative words; whether there is a negation.
+# Bounded sums of the ratings of all words, of the positive and of the negative words; whether there is a negation.
 FEATURES = ("all", "positive", "negative", "negation")
 
 # The factors, the reach of a negation and the bound are those of VADER (Hutto & Gilbert 2014).
@@ -28,7 +28,7 @@ _NEGATION_REACH = 3  # number of tokens after a negation that it applies to
 _NEGATED_FACTOR = -0.74
 _BEFORE_BUT_FACTOR = 0.5
 _BOUND = 15.0  # a sum x becomes x / sqrt(x^2 + bound), which lies in (-1, 1)
-_NETWORK_SCALE = 2.0  # values are divided by it for networks
+_NETWORK_SCALE = 2.0  # ratings are divided by it for networks
 _NEGATION = re.compile(
     r".*n't|not?|never|none|nobody|nothing|neither|nor|nowhere|without|hardly|barely|can(no)?t|aint|"
     r"(do|does|did|is|was|are|were|has|have|had|wo|would|could|should)nt",
@@ -39,31 +39,31 @@ _BUT = re.compile("but")
 _STRETCHED = re.compile(r"(.)\1{2,}")
 
 
-def polarity(rows: TokenRows) -> Floats:
+def rating_features(rows: TokenRows) -> Floats:
     """`FEATURES` of each tweet, of shape (rows, 4)."""
-    values, is_negation, owners = _token_values(rows)
+    ratings, is_negation, owners = _rate_tokens(rows)
     columns = []
-    for part in (values, np.maximum(values, 0), np.minimum(values, 0)):
+    for part in (ratings, np.maximum(ratings, 0), np.minimum(ratings, 0)):
         sums = np.bincount(owners, part, rows.size)
         columns.append(sums / np.sqrt(sums**2 + _BOUND))
     columns.append(np.bincount(owners, is_negation, rows.size) > 0)
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def token_polarity(rows: TokenRows) -> Floats:
-    """The value of each token in its tweet, mostly from -2 to 2, as an input of networks; of shape (tokens,)."""
-    values, _, _ = _token_values(rows)
-    return (values / _NETWORK_SCALE).astype(np.float32)
+def token_ratings(rows: TokenRows) -> Floats:
+    """The rating of each token in its tweet, mostly from -2 to 2, as an input of networks; of shape (tokens,)."""
+    ratings, _, _ = _rate_tokens(rows)
+    return (ratings / _NETWORK_SCALE).astype(np.float32)
 
 
-def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, Rows]:
-    """The value of each token in its tweet, whether it is a negation, and its tweet's row; each of shape (tokens,)."""
+def _rate_tokens(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, Rows]:
+    """The rating of each token in its tweet, whether it is a negation, and its tweet's row; each of shape (tokens,)."""
     ids = np.asarray(rows.token_ids)
     owners = rows.owners
     is_negation = _matches(_NEGATION, rows.types)[ids]
     ends_clause = _matches(_ENDS_CLAUSE, rows.types)[ids]
-    values = np.array([value_of(token) for token in rows.types], np.float64)[ids]
-    values[is_negation] = 0.0
+    ratings = np.array([rating_of(token) for token in rows.types], np.float64)[ids]
+    ratings[is_negation] = 0.0
 
     is_negated = np.zeros(len(ids), bool)
     in_scope = is_negation
@@ -72,13 +72,13 @@ def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, Rows
         following[1:] = in_scope[:-1] & (owners[1:] == owners[:-1]) & ~ends_clause[1:]
         is_negated |= following
         in_scope = following
-    values[is_negated] *= _NEGATED_FACTOR
+    ratings[is_negated] *= _NEGATED_FACTOR
 
     but_positions = np.flatnonzero(_matches(_BUT, rows.types)[ids])
     last_but = np.full(rows.size, -1)
     last_but[owners[but_positions]] = but_positions  # if a tweet has several, the last assignment stays
-    values[np.arange(len(ids)) < last_but[owners]] *= _BEFORE_BUT_FACTOR
-    return values, is_negation, owners
+    ratings[np.arange(len(ids)) < last_but[owners]] *= _BEFORE_BUT_FACTOR
+    return ratings, is_negation, owners
 
 
 def _matches(pattern: re.Pattern[str], types: Sequence[str]) -> Flags:
@@ -86,32 +86,32 @@ def _matches(pattern: re.Pattern[str], types: Sequence[str]) -> Flags:
 
 
 @cache
-def value_of(token: str) -> float:
-    """AFINN's value of a token, from -5 (negative) to 5 (positive); 0 for an unrated token.
+def rating_of(token: str) -> float:
+    """AFINN's rating of a token, from -5 (negative) to 5 (positive); 0 for an unrated token.
 
     An elongated word is looked up in its usual spelling, an emoji by the words of its Unicode name.
     """
-    values = _word_values()
+    ratings = _word_ratings()
     for spelling in (token, token.lower(), _STRETCHED.sub(r"\1\1", token), _STRETCHED.sub(r"\1", token)):
-        if spelling in values:
-            return values[spelling]
+        if spelling in ratings:
+            return ratings[spelling]
     if len(token) > 2 or token.isascii():  # an emoji may be followed by a variation selector
         return 0.0
     name = " ".join(unicodedata.name(character, "").lower() for character in token)
-    value = sum(values.get(word, 0.0) for word in re.split("[ -]", name))
-    return max(-5.0, min(5.0, value))
+    rating = sum(ratings.get(word, 0.0) for word in re.split("[ -]", name))
+    return max(-5.0, min(5.0, rating))
 
 
 @cache
-def _word_values() -> dict[str, float]:
+def _word_ratings() -> dict[str, float]:
     package = distribution("afinn")  # only its lists are read; its code is not run
-    rated: dict[str, float] = {}
+    ratings: dict[str, float] = {}
     for name in ("en-165", "emoticon-8"):
         path = Path(str(package.locate_file(f"afinn/data/AFINN-{name}.txt")))
         for line in path.read_text(encoding="utf-8").splitlines():
-            word, value = line.rsplit("\t", 1)
-            rated[word] = float(value)
-    return rated
+            word, rating = line.rsplit("\t", 1)
+            ratings[word] = float(rating)
+    return ratings
 
 
 class LexiconModel(TextModel):

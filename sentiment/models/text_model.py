@@ -240,7 +240,7 @@ def answer_checks(model: TextModel) -> dict[str, CheckScore]:
     return {capability: CheckScore(right[capability], size) for capability, size in sizes.items()}
 
 
-def total(scores: Mapping[str, CheckScore]) -> CheckScore:
+def total_score(scores: Mapping[str, CheckScore]) -> CheckScore:
     """The sum over all capabilities."""
     right = sum(score.right for score in scores.values())
     return CheckScore(right, sum(score.n for score in scores.values()))

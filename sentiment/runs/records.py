@@ -55,7 +55,7 @@ DEFAULT_THRESHOLD = 0.5
 # The scores that a grid's metric may name.
 MACRO_SCORES = ("macro_precision", "macro_recall", "macro_f1")
 SCORES = ("loss", "accuracy", *MACRO_SCORES)
-# One of PARTS, or the name of a further test set (`data.tests`).
+# One of PARTS, or the name of an external test set (`data.tests`).
 Part = PartName
 # Why an attempt ended; `paused`: at the end of a rung of a search.
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
@@ -163,7 +163,7 @@ class Metrics(Record):
         return fmean(score for score, size in zip(scores, self.sizes, strict=True) if size)
 
 
-# The metrics of a model by part: all parts of the run's own tweets, and the further test sets by name.
+# The metrics of a model by part: all parts of the run's own tweets, and the external test sets by name.
 MetricsByPart = dict[Part, Metrics]
 
 
@@ -346,9 +346,9 @@ class Overfit(Record):
 
     @property
     def verdict(self) -> str:
-        """`overfits` or `does not overfit`, with the gap and the rule."""
+        """`overfits` or `does not overfit`, with the gap between training and validation accuracy, and the rule."""
         does = "overfits" if self.overfits else "does not overfit"
-        return f"{does}: the gap is {self.gap:.3f}; a run overfits if {self.rule}"
+        return f"{does}: training accuracy less validation accuracy is {self.gap:.3f}; a run overfits if {self.rule}"
 
 
 T = TypeVar("T")
@@ -417,7 +417,7 @@ class Result(FileRecord):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The parts of the run's own tweets, then the further test sets by name."""
+        """The parts of the run's own tweets, then the external test sets by name."""
         return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
 
 

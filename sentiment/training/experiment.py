@@ -31,7 +31,7 @@ def run_experiment(run: RunContext) -> None:
     Raises:
         TakenOverError: another process has begun a later attempt.
         MemoryExhaustedError: the model does not fit into the memory of the GPU or of this machine.
-        SentimentError: an error that the user can mend; earlier checkpoints stay valid.
+        SentimentError: an error that the user can fix; earlier checkpoints stay valid.
         OSError: a file cannot be written, as on a full disk; earlier checkpoints stay valid.
     """
     files = None
@@ -76,7 +76,7 @@ def fit_models(run: RunContext, with_baseline: bool) -> FittedModels:
 def _leave_completed(run: RunContext) -> None:
     _check_inputs_unchanged(run)
     delete_checkpoints(run.run_dir)  # a kill just after the result was written leaves them
-    run.console.say("is completed already; nothing to train")
+    run.console.say("the run is already completed")
     if in_sweep():  # W&B's sweep agent, which has started this process, waits for a new run
         with mirror_to_wandb(run.run_dir, run.config.tracking, run.console.say):
             pass

@@ -128,14 +128,14 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
 def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
     linear = with_first_class(baselines.later_classes)
-    network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
+    network = {part: predict(task.model, task.store, rows) for part, rows in task.measured_rows.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
     training_labels = task.corpus.labels[task.rows["train"]]
     counts = np.bincount(training_labels, minlength=len(data.label_names))
     class_shares = (counts / len(training_labels)).tolist()
     parts: dict[Part, PartPredictions] = {}
-    for part, rows in task.measured.items():
+    for part, rows in task.measured_rows.items():
         probabilities = calibrate_all(network[part], linear[rows], temperatures)
         if data.is_english:
             probabilities["lexicon"] = lexicon_probabilities(baselines.compound[rows], task.corpus.class_count)

@@ -13,7 +13,7 @@ from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.metrics import measure
 from sentiment.models.classifier import Classifier, input_ids, predict
-from sentiment.models.lexicon import token_polarity
+from sentiment.models.lexicon import token_ratings
 from sentiment.runs.records import Metrics, Overfit, Part
 
 _OVERFIT_GAP = 0.05
@@ -59,7 +59,7 @@ class ClassifierTask:
 
     Attributes:
         rows: the rows of each part in the corpus.
-        measured: the rows of each part on which metrics are measured.
+        measured_rows: the rows of each part on which metrics are measured.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class ClassifierTask:
         self.vocabulary = vocabulary
         self.device = device
         self.rows = {part: corpus.rows(part) for part in corpus.part_names}
-        self.measured = measured_rows(corpus)
+        self.measured_rows = measured_rows(corpus)
         self._config = config
-        polarity = token_polarity(corpus) if config.embedding.polarity else None
+        polarity = token_ratings(corpus) if config.embedding.polarity else None
         self.store = TokenStore(*input_ids(model, vocabulary, corpus), corpus.labels, device, vectors, polarity)
         # The weights have mean 1 over the training part, so that clipping and penalties act as without weights.
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
@@ -112,7 +112,7 @@ class ClassifierTask:
         Raises:
             FloatingPointError: a probability is not a finite number.
         """
-        rows = self.measured[part]
+        rows = self.measured_rows[part]
         probabilities = predict(self.model, self.store, rows, check)
         if not np.isfinite(probabilities).all():  # the epoch's last update came after the last loss
             raise FloatingPointError("the probabilities are not finite")

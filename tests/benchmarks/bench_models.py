@@ -43,7 +43,7 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.models import baseline
-from sentiment.models.lexicon import FEATURES, polarity
+from sentiment.models.lexicon import FEATURES, rating_features
 from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.recommendation import judge, recommend_for_sample
 from sentiment.runs.records import MODEL_KINDS, ModelKind, PredictorKind, Result
@@ -370,7 +370,7 @@ def main() -> None:
     def no_words(rows: Any) -> npt.NDArray[np.float32]:  # so that nothing is added to the n-grams
         return np.zeros((rows.size, len(FEATURES)), np.float32)
 
-    with mock.patch.object(baseline, "polarity", no_words if options.plain else polarity):
+    with mock.patch.object(baseline, "rating_features", no_words if options.plain else rating_features):
         chosen = {name: configs for name, configs in runs.items() if options.only in name}
         show(chosen, results)
         show_choices(chosen, results)

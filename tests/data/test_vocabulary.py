@@ -157,7 +157,7 @@ def test_unlabelled_text_is_learned_from_unless_held_out(own_words: Path, result
     held = len(corpus.parts) - len(corpus.rows("train"))
     said = "\n".join(prepare_vectors(config, results))
     assert f"  {lines}: " in said
-    assert f" {2 * held} of validation or test" in said
+    assert f" {2 * held} in validation or test" in said
     assert " 2 used" in said
     types = set(read_types(_learned(config, results)))
     assert {"firstnew", "secondnew", "thirdnew"} <= types

@@ -88,7 +88,7 @@ def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, result
         open_model(run.run_dir.path, "network")
     shutil.rmtree(copy)
     run.complete()
-    assert run.said[-1] == "is completed already; nothing to train"
+    assert run.said[-1] == "the run is already completed"
 
 
 @pytest.mark.slow

@@ -147,7 +147,7 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         scores = json.loads((tmp_path / "scores.json").read_text())
         name = {"baseline": "linear baseline", "both": "mean of both"}.get(choice, choice)
         assert scores["chosen"] == name
-        pattern = rf"^  {name} (?:is right on .* of these \d+ tweets (?:than|as)|and) (.*?)(?: \(| are right)"
+        pattern = rf"^  {name} (?:has .* of these \d+ tweets right (?:than|as)|and) (.*?)(?: \(| classify)"
         others = set(re.findall(pattern, output, re.MULTILINE))
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
@@ -404,7 +404,7 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     lexicon = PREDICTORS["lexicon"]
     assert strict["models"][lexicon] == usual["models"][lexicon]
     gap = strict["accuracy"] - strict["models"][lexicon]["accuracy"]
-    ((points, more),) = re.findall(rf"is right on ([\d.]+) points (more|fewer) of .* than {lexicon}", output)
+    ((points, more),) = re.findall(rf"has ([\d.]+) points (more|fewer) of .* right than {lexicon}", output)
     assert float(points) * (1 if more == "more" else -1) == pytest.approx(100 * gap, abs=0.06)
 
 

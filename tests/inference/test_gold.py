@@ -101,7 +101,7 @@ def test_two_annotators_are_compared_by_the_paired_interval_on_page_and_screen(t
         answers = [(tweet, label if n < right else _wrong(label)) for n, (tweet, _, label) in enumerate(rows)]
         _add(tmp_path, name, answers, "--annotator", "--set", "data.language=de")
     sentence = (
-        "Anna is right on 18.1 points more of these 105 tweets than Ben (95 % interval +11.9 to +26.5; p .00001): "
+        "Anna has 18.1 points more of these 105 tweets right than Ben (95 % interval +11.9 to +26.5; p .00001): "
         "19 tweets only Anna has right, none only Ben"
     )
     scores, shown = _evaluate(tmp_path)

@@ -13,17 +13,17 @@ from sentiment.data.text import TokenRows
 from sentiment.models.lexicon import (
     compound_scores,
     lexicon_probabilities,
-    polarity,
     rate_rows,
-    token_polarity,
-    value_of,
+    rating_features,
+    rating_of,
+    token_ratings,
 )
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 from tests.data.made_up import prepare
 
 
 def _of(*tweets: str) -> list[list[float]]:
-    return polarity(TokenRows.of_tweets([tweet.split() for tweet in tweets])).tolist()
+    return rating_features(TokenRows.of_tweets([tweet.split() for tweet in tweets])).tolist()
 
 
 def _bounded(total: float) -> float:
@@ -31,8 +31,8 @@ def _bounded(total: float) -> float:
 
 
 def test_values_of_words_are_summed_by_their_sign() -> None:
-    assert value_of("good") == 3
-    assert value_of("sad") == -2
+    assert rating_of("good") == 3
+    assert rating_of("sad") == -2
     assert _of("a good but sad day", "plain words", "") == [
         [_bounded(3 / 2 - 2), _bounded(3 / 2), _bounded(-2), 0],  # what stands before `but` counts half
         [0, 0, 0, 0],
@@ -57,7 +57,7 @@ def test_negation_turns_the_values_that_follow_it_in_its_clause() -> None:
 
 def test_tokens_have_half_their_value_turned_after_a_negation() -> None:
     rows = TokenRows.of_tweets([["not", "good"], [], ["good", "but", "sad"]])
-    assert token_polarity(rows).tolist() == pytest.approx([0, -0.74 * 1.5, 0.75, 0, -1])
+    assert token_ratings(rows).tolist() == pytest.approx([0, -0.74 * 1.5, 0.75, 0, -1])
 
 
 def test_tweet_has_the_same_features_whatever_stands_around_it() -> None:
@@ -66,11 +66,11 @@ def test_tweet_has_the_same_features_whatever_stands_around_it() -> None:
 
 
 def test_stretched_words_faces_and_emoji_are_rated() -> None:
-    assert value_of("gooood") == value_of("good")
-    assert value_of("haaate") == value_of("hate")
-    assert value_of(":)") > 0 > value_of(":(")
-    assert value_of("\N{LOUDLY CRYING FACE}") < 0 < value_of("\N{SMILING FACE WITH HEART-SHAPED EYES}")
-    assert value_of("\N{SNOWMAN}") == 0
+    assert rating_of("gooood") == rating_of("good")
+    assert rating_of("haaate") == rating_of("hate")
+    assert rating_of(":)") > 0 > rating_of(":(")
+    assert rating_of("\N{LOUDLY CRYING FACE}") < 0 < rating_of("\N{SMILING FACE WITH HEART-SHAPED EYES}")
+    assert rating_of("\N{SNOWMAN}") == 0
 
 
 @pytest.fixture

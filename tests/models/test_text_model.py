@@ -20,7 +20,7 @@ from sentiment.models.text_model import (
     checks,
     fit_temperature,
     fit_temperatures,
-    total,
+    total_score,
 )
 
 GENERATOR = np.random.default_rng(1)
@@ -123,7 +123,7 @@ def test_check_counts_what_is_right_by_capability() -> None:
         for classes in (2, 3, 5):
             tallies = answer_checks(_Constant(probability, classes))
             assert {tally.right / tally.n for tally in tallies.values()} == {share}
-            assert total(tallies).n == len(checks())
+            assert total_score(tallies).n == len(checks())
 
 
 class _Neutral(TextModel):
@@ -132,9 +132,9 @@ class _Neutral(TextModel):
 
 
 def test_check_list_counts_neutral_as_wrong() -> None:
-    assert total(answer_checks(_Neutral())).right == 0
+    assert total_score(answer_checks(_Neutral())).right == 0
 
 
 def test_check_list_can_be_answered_by_an_untrained_lexicon_in_most_parts() -> None:
-    tally = total(answer_checks(_Constant(lambda text: float(compound_scores([text])[0] >= 0))))
+    tally = total_score(answer_checks(_Constant(lambda text: float(compound_scores([text])[0] >= 0))))
     assert tally.right / tally.n > 0.8

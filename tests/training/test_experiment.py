@@ -49,7 +49,7 @@ def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: Make
     tweets.unlink()
     vectors.unlink()
     run.complete()  # which needs neither any more
-    assert run.said[-1] == "is completed already; nothing to train"
+    assert run.said[-1] == "the run is already completed"
 
 
 def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> None:

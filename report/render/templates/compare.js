@@ -115,7 +115,7 @@ function verdict(discordant) {
   const result = accuracyDifference(discordant.first.length, discordant.second.length, discordant.n);
   const bound = (100 * Math.max(-result.low, result.high)).toFixed(1);
   if (discordant.first.length + discordant.second.length === 0) {
-    return `Both are right on the same tweets; a difference of up to ${bound} points either way cannot be excluded.`;
+    return `Both classify the same tweets correctly; a difference of up to ${bound} points either way cannot be excluded.`;
   }
   const better = result.difference > 0 ? "This run is better" : "The other is better";
   const interval = `${signed(result.difference)} points, 95 % CI ${signed(result.low)} to ${signed(result.high)}`;
