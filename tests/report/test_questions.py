@@ -262,6 +262,7 @@ def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(s
         "After epoch 1 the best 10 of 30 trials were promoted.",
         "After epoch 2 the best 4 of 10 trials were promoted; 5 trials, some promoted and some pruned, had the same",
         "Expected validation accuracy after epoch 1 of the best of n random trials (95 % CI): ",
+        " for n = 1; ",
     ):
         assert sentence in text
     rows = [row for row in read_table(tmp_path / "report", "runs") if row["grid"] == "halving"]
