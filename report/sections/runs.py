@@ -111,7 +111,9 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
     data["optional"] = [{"key": key, "title": title, "kind": kind} for title, key, kind in optional]
     data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
+    data["folds"] = {}
     if findings.main:
+        data["folds"] = {fold.run_id: run.run_id for run in findings.main.runs for fold in run.folds}
         data["added"] = [predictor.run_id for predictor in findings.main.added]
         data["labels"] = findings.main.runs[0].config.data.label_names
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}

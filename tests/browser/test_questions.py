@@ -80,6 +80,23 @@ def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_r
     expect(report.locator(".panel")).to_contain_text("Compared with llm (added)")
 
 
+def test_folds_are_compared_by_their_cross_validated_runs(report: Page) -> None:
+    compare = """async ids => {
+        const [first, second] = explorerData.answers.ids;
+        const data = { ...explorerData, folds: { "a-1": first, "a-2": first, "b-1": second } };
+        const compared = await comparison(data, ...ids.map(id => ({ id, run: id })));
+        return [compared.textContent, first, second];
+    }"""
+    text, first, second = report.evaluate(compare, ["a-1", "b-1"])
+    assert f"only {first} has right" in text
+    assert f"only {second}; " in text
+    assert "all folds of a cross-validated run are compared" in text
+    text, *_ = report.evaluate(compare, ["a-1", "a-2"])
+    assert "Both are folds of one cross-validated run" in text
+    text, *_ = report.evaluate(compare, ["a-1", second])
+    assert f"only {second}; " in text
+
+
 def test_paired_test_and_interval_are_those_of_the_package(report: Page) -> None:
     cases = [
         (only_first, only_second, n)

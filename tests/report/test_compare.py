@@ -165,6 +165,13 @@ def test_each_fold_has_its_learning_curve_and_its_data_set_in_the_run_explorer(f
     assert {row["data"] for row in explorer.data["runs"]} == {findings.datasets[0].name}
 
 
+def test_each_fold_is_compared_in_the_run_explorer_by_the_answers_of_its_cross_validated_run(folded: Study) -> None:
+    findings = folded.findings()
+    (explorer,) = [block for block in runs_section(findings) if isinstance(block, Explorer)]
+    assert explorer.data["folds"].keys() == {row["run"] for row in explorer.data["runs"]}
+    assert {*explorer.data["folds"].values()} == {*explorer.data["answers"]["ids"]}
+
+
 def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) -> None:
     findings = folded.findings()
     (table,) = check_list(findings)

@@ -99,14 +99,22 @@ const count = (number) => number.toLocaleString("en");
 async function comparison(data, first, second) {
   const section = createElement("div");
   section.append(createElement("h4", `Compared with ${second.run}`));
-  const rows = data.answers ? [first, second].map((run) => data.answers.ids.indexOf(run.id)) : [-1];
+  const [firstWhole, secondWhole] = [first.id, second.id].map((id) => data.folds[id]);
+  if (firstWhole && firstWhole === secondWhole) {
+    section.append(createElement("p", "Both are folds of one cross-validated run: no tweet is a test tweet of both."));
+    return section;
+  }
+  const rows = [firstWhole ?? first.id, secondWhole ?? second.id].map((id) => data.answers?.ids.indexOf(id) ?? -1);
   if (rows.includes(-1)) {
     section.append(createElement("p", "No common predictions are available for these two runs."));
     return section;
   }
+  if (firstWhole || secondWhole) {
+    section.append(createElement("p", "Each tweet is a test tweet of one fold, so all folds of a cross-validated run are compared."));
+  }
   const all = await answers(data.answers), discordant = discordantTweets(all, ...rows);
   section.append(createElement("p", verdict(discordant), "verdict"));
-  section.append(createElement("p", evidence(all, discordant, first.run, second.run)));
+  section.append(createElement("p", evidence(all, discordant, firstWhole ?? first.run, secondWhole ?? second.run)));
   section.append(...(second.settings ? [settingDifferences(first, second)] : []), tweetLists(all, discordant, data.labels));
   return section;
 }
