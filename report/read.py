@@ -17,8 +17,8 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.predictions import GoldTable, PartPredictions, TweetKeys, read_gold, read_predictions
 from sentiment.runs.records import (
-    SCORES,
     Count,
+    EpochRow,
     GridPlan,
     Metrics,
     Part,
@@ -36,6 +36,7 @@ from sentiment.runs.run_dir import (
     Results,
     RunDir,
     check_file,
+    check_records,
     check_sha256,
     read_record,
     read_records,
@@ -295,7 +296,7 @@ def _load_run(
     record = completed = None
     if run_dir.path.is_dir():
         try:
-            config, record, result = read_whole(run_dir)
+            config, record, result = _read_records(run_dir, progress)
             if result and record:
                 parameters = planned.parameters if planned else {}
                 completed = CompletedRun(run_dir, parameters, config, record, result, metric=_metric(plan, config))
@@ -309,6 +310,15 @@ def _load_run(
     grid = None if folder == SINGLE else folder
     state = _with_progress(progress, judge_directory(progress, trial_rung))
     return Run(grid, run_dir, state, record, completed, planned)
+
+
+def _read_records(run_dir: RunDir, progress: RunProgress) -> tuple[RunConfig, RunRecord | None, Result | None]:
+    """What `read_whole` reads; records that `progress` holds are not read again."""
+    if progress.damage:
+        return read_whole(run_dir)
+    config = run_dir.read_config()
+    check_records(run_dir, config, progress.record, progress.result)
+    return config, progress.record, progress.result
 
 
 def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
@@ -334,8 +344,8 @@ def _first_line(error: Exception, path: Path) -> str:
     return line if str(path) in line else f"{path}: {line}"
 
 
-def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
-    """One dict per epoch: `epoch` and the scores by part (`train`, `validation`).
+def read_curve(run: CompletedRun) -> list[EpochRow]:
+    """The metrics after each epoch.
 
     Raises:
         RunDirError: the metric log cannot be read, is damaged, or holds no epoch.
@@ -345,11 +355,7 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     epochs, _ = run.run_dir.read_epochs()
     if not epochs:
         raise RunDirError(f"{path}: holds no epoch")
-    curve: list[dict[str, Any]] = []
-    for row in epochs:
-        scores = {part: {name: getattr(metrics, name) for name in SCORES} for part, metrics in row.metrics.items()}
-        curve.append({"epoch": row.epoch, **scores})
-    return curve
+    return epochs
 
 
 class AttentionSample(Record):

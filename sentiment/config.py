@@ -103,8 +103,10 @@ def _checked_test_name(name: str) -> str:
 def _matching(pattern: str, valid: str) -> AfterValidator:
     """A validator that raises unless a text matches `pattern`; `valid` completes the error message."""
 
+    compiled = re.compile(pattern)
+
     def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
+        if not compiled.fullmatch(text):
             raise ValueError(f"{text!r} is not {valid}")
         return text
 

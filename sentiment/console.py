@@ -32,8 +32,6 @@ def visible(text: str) -> str:
 
 def printable(text: str) -> str:
     """Like `visible`, but keeps line breaks and spaces."""
-    if text.isascii() and text.isprintable():
-        return text
     return "\n".join(_escape_unprintable(line) for line in text.split("\n"))
 
 
@@ -58,6 +56,8 @@ def as_code(text: str) -> str:
 
 
 def _escape_unprintable(text: str) -> str:
+    if text.isprintable():  # then it has no character of those below
+        return text
     return "".join(_escape_character(character) for character in text)
 
 

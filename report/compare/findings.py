@@ -22,6 +22,7 @@ from report.read import CompletedRun, Study, read_counts, read_curve, read_each,
 from report.statistics import Flags
 from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
+from sentiment.runs.records import EpochRow
 from sentiment.runs.run_dir import Results
 
 
@@ -29,7 +30,7 @@ from sentiment.runs.run_dir import Results
 class BestRun:
     """Curve, test predictions and `tweet_table` of the recommended run, each None where it cannot be read."""
 
-    curve: list[dict[str, Any]] | None = None
+    curve: list[EpochRow] | None = None
     test: PartPredictions | None = None
     tweets: pd.DataFrame | None = None
 
@@ -214,13 +215,14 @@ def _disputed_texts(
 def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str, dict[str, list[float]]]:
     """Learning curves by run id, rounded and thinned to what can be seen; see `read_each` for `problems`."""
     curves = read_each(runs, read_curve, problems)
-    packed = {}
+    packed: dict[str, dict[str, list[float]]] = {}
     for run_id, curve in curves.items():
         last = len(curve) - 1
         kept = sorted({round(step * last / (_MAX_EPOCHS - 1)) for step in range(_MAX_EPOCHS)})
         rows = [curve[index] for index in kept]
-        packed[run_id] = {"epoch": [row["epoch"] for row in rows]}
+        packed[run_id] = {"epoch": [row.epoch for row in rows]}
         for part in ("train", "validation"):
             for metric in ("loss", "accuracy"):
-                packed[run_id][f"{part}_{metric}"] = [round(row[part][metric], 4) for row in rows]
+                values = [getattr(row.metrics[part], metric) for row in rows]
+                packed[run_id][f"{part}_{metric}"] = [round(value, 4) for value in values]
     return packed

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
+
+import pandas as pd
 
 from report.render import wording
 from report.render.charts import Figure
@@ -93,6 +96,10 @@ class Table:
     @property
     def file(self) -> str:
         return wording.file_name(self.name)
+
+    @cached_property
+    def csv(self) -> str:
+        return pd.DataFrame(self.rows, dtype=object).to_csv(index=False)
 
 
 @dataclass(frozen=True)
@@ -221,6 +228,10 @@ class Report:
     @property
     def blocks(self) -> list[Block]:
         return _flatten(block for section in self.sections for block in section.blocks)
+
+    @property
+    def has_explorer(self) -> bool:
+        return any(isinstance(block, Explorer) for block in self.blocks)
 
 
 def _flatten(blocks: Iterable[Block]) -> list[Block]:

@@ -4,19 +4,21 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from html import escape as escape_html
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from report.render.blocks import Column, Document, Explorer, Report, Row, Table
+from report.render.blocks import Column, Document, Report, Row, Table
 from report.render.charts import Figure, themed
 from report.render.environment import environment
 from report.render.wording import code, count, escape, latex, percent, strong
@@ -33,9 +35,29 @@ _COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable(
 _SCRIPTS = ("tables.js", "runs.js", "compare.js", "panels.js")
 
 
-def render_page(report: Report) -> str:
-    """The page; everything from data is escaped, and only this package's scripts may run."""
-    scripts = [_vega_bundle()] if any(isinstance(block, Explorer) for block in report.blocks) else []
+# Threads that wait for files to be safe on the disk, and one for Vega's scripts.
+_THREADS = 4
+# A program that writes Vega's scripts.
+_BUNDLING = """
+import sys, vl_convert
+sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())
+"""
+
+
+@cache
+def _vega_bundle() -> str:
+    """Vega's scripts, made by another process: vl-convert would stop all other threads of this one for a second."""
+    done = subprocess.run([sys.executable, "-c", _BUNDLING], stdout=subprocess.PIPE, check=True)  # noqa: S603 - fixed
+    return done.stdout.decode().replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def render_page(report: Report, vega_bundle: Callable[[], str] = _vega_bundle) -> str:
+    """The page; everything from data is escaped, and only this package's scripts may run.
+
+    Args:
+        vega_bundle: gives Vega's scripts.
+    """
+    scripts = [vega_bundle()] if report.has_explorer else []
     scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
     templates = _templates()
     templates.filters |= {"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute}
@@ -72,11 +94,7 @@ def _base64(content: bytes) -> str:
 
 def _download(table: Table) -> str:
     """The address with which the page itself holds a table's CSV file."""
-    return f"data:text/csv;charset=utf-8;base64,{_base64(_csv(table).encode())}"
-
-
-def _csv(table: Table) -> str:
-    return pd.DataFrame(table.rows, dtype=object).to_csv(index=False)
+    return f"data:text/csv;charset=utf-8;base64,{_base64(table.csv.encode())}"
 
 
 def _json(value: Any) -> Markup:
@@ -87,28 +105,20 @@ def _json(value: Any) -> Markup:
     return Markup(text)  # noqa: S704 - its special characters are escaped
 
 
-def _sort_attribute(row: Row, column: Column) -> Markup:
+def _sort_attribute(row: Row, column: Column, shown: Any) -> Markup:
     """The attribute `data-sort`: the value with six digits, so that rounding for display does not change the order.
 
     Empty if the cell shows a plain text, which is sorted as shown.
     """
     value = row.get(column.key)
-    if isinstance(value, str) and column.show(row) in (value, code(value)):
+    if isinstance(value, str) and (shown == value or shown == code(value)):
         return Markup("")
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else visible(str(value))
-    return Markup(' data-sort="{}"').format(text)
+    return Markup(f' data-sort="{Markup.escape(text)}"')  # noqa: S704 - it is escaped
 
 
 def _resource(name: str) -> str:
     return (resources.files("report.render") / "templates" / name).read_text(encoding="utf-8")
-
-
-@cache
-def _vega_bundle() -> str:
-    import vl_convert
-
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _inline_svgs(figure: Figure) -> Markup:
@@ -158,19 +168,29 @@ def write_report(report: Report, folder: Path, progress: Progress = silent) -> P
     """Write `report.md`, its figures, tables and documents, and `report.html`, whose path is returned."""
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        bundle = pool.submit(_vega_bundle if report.has_explorer else str)
+        written = [pool.submit(_write, folder / name, text) for name, text in _parts(report, progress)]
+        page = render_page(report, bundle.result)
+        for file in written:
+            file.result()
+    _write(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:
+    """The names and texts of all files but the page."""
     for number, block in enumerate(report.blocks):
         progress("drawing and writing", number, len(report.blocks))
         if isinstance(block, Figure):
-            _write(folder / "figures" / f"{block.file}.svg", block.svg)
+            yield f"figures/{block.file}.svg", block.svg
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
-            _write(folder / "figures" / f"{block.file}.vl.json", spec + "\n")
+            yield f"figures/{block.file}.vl.json", spec + "\n"
         if isinstance(block, Table):
-            _write(folder / "tables" / f"{block.file}.csv", _csv(block))
+            yield f"tables/{block.file}.csv", block.csv
     for document in report.documents:
-        _write(folder / document.path, render_document(document))
-    _write(folder / "report.md", render_markdown(report))
-    _write(folder / "report.html", render_page(report))
-    return folder / "report.html"
+        yield document.path, render_document(document)
+    yield "report.md", render_markdown(report)
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,13 +11,22 @@ from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Finding
 from report.read import CompletedRun
 from report.render import wording
 from report.render.blocks import Block, Fold, Row, Table, Text, column, columns
-from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
+from report.render.charts import (
+    METRICS,
+    PART_TITLES,
+    Axis,
+    Figure,
+    Point,
+    line_figure,
+    panel_figure,
+    share_point,
+)
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
 from report.statistics import wilson
 from sentiment.metrics import CALIBRATION_BINS, calibration_error
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, Metrics, ModelKind
 
 _EXAMPLES_PER_GROUP = 5
 _MAX_TWEET_LENGTH = 280
@@ -33,7 +42,13 @@ def learning(findings: Findings) -> list[Figure]:
     name = configuration_name(recommended.configuration)
     caption = sentence("errors.learning", run=run, name=name, epochs=len(curve))
     alt = "Learning curves of the best network"
-    return [panel_figure("curves-best", alt, caption, curve, run.result.best_epoch)]
+    epochs = [{"epoch": row.epoch} | {part: _scores(row.metrics[part]) for part in PART_TITLES} for row in curve]
+    return [panel_figure("curves-best", alt, caption, epochs, run.result.best_epoch)]
+
+
+def _scores(metrics: Metrics) -> dict[str, float]:
+    """The metrics of learning curves."""
+    return {name: getattr(metrics, name) for name in METRICS}
 
 
 def errors(findings: Findings) -> list[Block]:

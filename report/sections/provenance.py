@@ -88,11 +88,10 @@ def _environment(study: Study) -> list[Markup]:
     moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(_versions(record) for record in records)
-    commits = Counter(_commit(record) for record in records)
     hosts = {attempt.host for attempt in attempts}
     return sentences(
         "provenance.environment",
-        commits=commits.most_common(),
+        commits=_commits(records).most_common(),
         versions=versions.most_common(),
         devices=devices.most_common(),
         hosts=sorted(hosts),
@@ -115,8 +114,15 @@ def _codes(record: RunRecord) -> set[str]:
     return {attempt.code for attempt in record.attempts[first:] if attempt.code}
 
 
-def _commit(record: RunRecord) -> Markup:
-    return sentence("provenance.commit", attempt=record.attempts[-1], length=_HASH)
+def _commits(records: Iterable[RunRecord]) -> Counter[Markup]:
+    """How many runs were last trained with each commit."""
+    attempts = [record.attempts[-1] for record in records]
+    checkouts = Counter((attempt.git_commit, attempt.git_remote, attempt.git_dirty) for attempt in attempts)
+    commits: Counter[Markup] = Counter()
+    for (commit, remote, is_dirty), number in checkouts.items():
+        text = sentence("provenance.commit", commit=commit, remote=remote, is_dirty=is_dirty, length=_HASH)
+        commits[text] += number
+    return commits
 
 
 def _usage_table(study: Study) -> Fold:

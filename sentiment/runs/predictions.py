@@ -201,20 +201,19 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Seque
 def _read_part(path: Path, part: Part, kinds: Sequence[PredictorKind], classes: Sequence[str]) -> PartPredictions:
     """The rows of a part in predictions.parquet."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path).read(use_threads=False)  # most files are small
     except (OSError, pa.ArrowException) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
-    table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
+    rows = table["part"].to_numpy() == part
     predictors = []
     for kind in kinds:
-        others = np.stack([table[column].to_numpy() for column in columns_of(kind, classes)], axis=1)
+        others = np.stack([table[column].to_numpy()[rows] for column in columns_of(kind, classes)], axis=1)
         predictors.append(Predictor(PREDICTORS[kind], kind, with_first_class(others)))
-    labels = table["label"].to_numpy().astype(np.int64)
-    return PartPredictions(table["tweet"].to_numpy(), labels, predictors)
+    labels = table["label"].to_numpy()[rows].astype(np.int64)
+    return PartPredictions(table["tweet"].to_numpy()[rows], labels, predictors)
 
 
 def added_predictor(name: str, added: Added, tweets: TweetKeys, classes: int) -> Predictor | None:

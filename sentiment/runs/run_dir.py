@@ -385,10 +385,13 @@ class RunDir:
     def read_epochs(self) -> tuple[list[EpochRow], MetricRow | None]:
         """The rows of epochs in the metric log, and the last row of any kind. Other rows are not parsed."""
         lines = _lines(self.metrics_file)
-        last = parse_metric_row(*lines[-1]) if lines else None
         epochs = [parse_record(line, EpochRow, origin) for line, origin in lines if _EPOCH in line]
         if [row.epoch for row in epochs] != [*range(1, len(epochs) + 1)]:
             raise RunDirError(f"{self.metrics_file}: the epochs of its rows are not 1, 2, 3, ...")
+        if not lines:
+            return [], None
+        line, origin = lines[-1]
+        last = epochs[-1] if _EPOCH in line else parse_metric_row(line, origin)
         return epochs, last
 
 
@@ -410,13 +413,19 @@ def read_whole(run_dir: RunDir) -> tuple[RunConfig, RunRecord | None, Result | N
     config = run_dir.read_config()
     record = run_dir.read(RunRecord)
     result = run_dir.read(Result)
+    check_records(run_dir, config, record, result)
+    return config, record, result
+
+
+def check_records(run_dir: RunDir, config: RunConfig, record: RunRecord | None, result: Result | None) -> None:
+    """Raise RunDirError unless the records belong to the run of the configuration, and a result has its record."""
+    run_id = config.run_id
     for stored in (record, result):
-        if stored and stored.run_id != config.run_id:
+        if stored and stored.run_id != run_id:
             name = _FILES[type(stored)]
-            raise RunDirError(f"{run_dir.path}: {name} belongs to run {stored.run_id}, not to {config.run_id}")
+            raise RunDirError(f"{run_dir.path}: {name} belongs to run {stored.run_id}, not to {run_id}")
     if result and not record:
         raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_RETRAIN_HINT}")
-    return config, record, result
 
 
 def check_file(path: Path, result: Result) -> None:

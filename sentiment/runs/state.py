@@ -72,6 +72,7 @@ class RunProgress:
     """The progress of a run, read from its directory; the defaults if there is no directory.
 
     Attributes:
+        record, result: None if the run has not begun, or is not completed.
         epoch: epochs completed.
         score: by the grid's metric: of the best epoch once the run is completed, else the best so far.
         seen: time of the last write, in seconds since 1970.
@@ -81,6 +82,8 @@ class RunProgress:
     """
 
     completed: bool = False
+    record: RunRecord | None = None
+    result: Result | None = None
     attempts: int = 0
     last_attempt: Attempt | None = None
     failure: Failure | None = None
@@ -366,8 +369,8 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     if owner := live_owner(run_dir.lock_file):  # first: a process releases it after it has recorded how it ended
         known |= {"locked": True, "owner_job": owner.job}
     try:
-        record = run_dir.read(RunRecord)
-        result = run_dir.read(Result)
+        record = known["record"] = run_dir.read(RunRecord)
+        result = known["result"] = run_dir.read(Result)
         if record:
             known |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
         if result:
