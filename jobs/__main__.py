@@ -25,7 +25,7 @@ from sentiment.files import CONFIGS, config_path, shipped_file
 
 if TYPE_CHECKING:
     from jobs.session import LaunchOptions
-    from jobs.status import GridStatus
+    from jobs.status import GridView
     from sentiment.runs.run_dir import Results
 
 _WATCH_SECONDS = 15.0
@@ -125,7 +125,7 @@ def status(
         time.sleep(_WATCH_SECONDS)
 
 
-def status_exit_code(statuses: "list[GridStatus]") -> int:
+def status_exit_code(statuses: "list[GridView]") -> int:
     """The exit code of `status`, by all runs of these grids and by their final jobs."""
     from jobs.policy import exit_code
 
@@ -153,7 +153,7 @@ def rerun(
         str | None,
         typer.Option(
             "--only",
-            metavar="CAUSE,...",
+            metavar="STATE,...",
             help="timeout, lost, oom, failed, held, cancelled or pruned; default: all but cancelled and pruned.",
         ),
     ] = None,
@@ -174,7 +174,7 @@ def rerun(
 
     causes = only.split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
-        raise UsageError(f"--only: unknown cause {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
+        raise UsageError(f"--only: unknown state {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
     selected = find_targets(targets or [], _open(results))
     if not selected:
         echo(NO_GRIDS.format(results=results))

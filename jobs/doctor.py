@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from jobs import slurm
+from jobs.job_kinds import JOB_KINDS
 from jobs.local_runner import visible_gpus
-from jobs.services import JOB_KINDS
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.runs.run_dir import Results

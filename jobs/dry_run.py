@@ -8,8 +8,8 @@ from statistics import fmean
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
+from jobs.job_kinds import missing_for
 from jobs.plan import Launch, plan_slurm_jobs, request_runs
-from jobs.services import missing_for
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
 from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_state

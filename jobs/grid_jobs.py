@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, Self
 
+from jobs.job_kinds import KindName
 from jobs.policy import Phase, QueueReport
-from jobs.services import KindName
 from jobs.slurm import (
     ENDED,
     Job,
@@ -91,20 +91,20 @@ class GridJobs:
     @property
     def are_local(self) -> bool:
         """Whether there are submissions, all of which this machine runs."""
-        return bool(self.submissions) and all(folder.submission.here for folder in self.submissions)
+        return bool(self.submissions) and all(folder.submission.local for folder in self.submissions)
 
     @property
     def lacks_final_job(self) -> bool:
         """Whether there are training jobs without a final job after them, or whose final job failed."""
-        in_queue = [folder for folder in self.submissions if not folder.submission.here]
+        in_queue = [folder for folder in self.submissions if not folder.submission.local]
         training = [folder for folder in in_queue if folder.submission.job_kind.trains_runs]
         final = [folder for folder in in_queue if folder.submission.job_kind.final]
         if not training:
             return False
         if not final or final[-1].number < training[-1].number:
             return True
-        ended_too_early = any(map(self._is_active, training)) and not any(map(self._is_active, final))
-        return ended_too_early or "report" in self.failed_services
+        final_job_ended_early = any(map(self._is_active, training)) and not any(map(self._is_active, final))
+        return final_job_ended_early or "report" in self.failed_other_jobs
 
     def task_of(self, run_id: str, attempt: Attempt | None = None) -> GridTask | None:
         """Return the task of the run's newest attempt; for a run that has not started, a task that may take it."""
@@ -137,11 +137,11 @@ class GridJobs:
         phase, reason = self._phase(task)
         job = self.job(task)
         state = job.state if job else ""
-        address = folder.job(task.number) if folder.receipt else None
+        address = folder.task_address(task.number) if folder.receipt else None
 
         def begun_by(job_id: str | None) -> bool:
             array = (job_id or "").partition("_")[0]
-            return self._numbers.get(array, -1) >= folder.number
+            return self._submission_numbers.get(array, -1) >= folder.number
 
         return QueueReport(
             phase,
@@ -160,10 +160,10 @@ class GridJobs:
         """How far a task is, and why."""
         folder = task.folder
         job = self.job(task)
-        if self.queue_error and not folder.submission.here:
+        if self.queue_error and not folder.submission.local:
             return "unanswered", self.queue_error
         if job is None:
-            return ("gone" if folder.receipt else "intent"), ""
+            return ("gone" if folder.receipt else "submitting"), ""
         if job.state == UNKNOWN:
             return "unanswered", _not_listed(folder)
         if not job.active:
@@ -172,11 +172,11 @@ class GridJobs:
             return "held", job.why
         if job.waits_for_others and (held := self._held_dependency(folder)):
             return "held", f"waits for job {held.address}, which is held: {held.why}"
-        return ("waits" if job.state == PENDING else "runs"), job.why
+        return ("waiting" if job.state == PENDING else "running"), job.why
 
     def _how_it_ended(self, task: GridTask, progress: RunProgress) -> RunState | None:
         folder, number = task
-        if folder.submission.here:
+        if folder.submission.local:
             return None  # only the run's directory says how a job on this machine ended
         job = self.job(task)
         if job and job.waits_for_others:
@@ -188,7 +188,7 @@ class GridJobs:
                 f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
                 "file",
             )
-        name = f"task {folder.job(number)}" if folder.receipt else folder.name
+        name = f"task {folder.task_address(number)}" if folder.receipt else folder.name
         attempt = progress.last_attempt
         if attempt is None:
             remark = f"{name} did not start to train it"
@@ -261,17 +261,17 @@ class GridJobs:
         return [folder for folder in self.submissions if folder.waits_for_ranking and self._is_active(folder)]
 
     @cached_property
-    def services(self) -> dict[KindName, SubmissionDir]:
+    def other_jobs(self) -> dict[KindName, SubmissionDir]:
         """The newest job of each kind that trains no runs: preparation jobs and the final job."""
         folders = (folder for folder in self.submissions if not folder.submission.job_kind.trains_runs)
         return {folder.submission.kind: folder for folder in folders}
 
-    def service_states(self) -> dict[str, str]:
-        """Return the state of each of the `services`."""
+    def other_job_states(self) -> dict[str, str]:
+        """Return the state of each of the `other_jobs`."""
         states: dict[str, str] = {}
-        for kind, folder in self.services.items():
-            if kind in self.failed_services:
-                states[kind] = self.failed_services[kind].state
+        for kind, folder in self.other_jobs.items():
+            if kind in self.failed_other_jobs:
+                states[kind] = self.failed_other_jobs[kind].state
                 continue
             jobs = [job for job in self.queue if job.name == folder.name]
             in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
@@ -279,18 +279,18 @@ class GridJobs:
         return states
 
     def has_succeeded(self, kind: KindName) -> bool:
-        """Whether the newest of the `services` of this kind has ended, and neither failed nor was cancelled."""
-        folder = self.services.get(kind)
+        """Whether the newest of the `other_jobs` of this kind has ended, and neither failed nor was cancelled."""
+        folder = self.other_jobs.get(kind)
         if folder is None or not folder.receipt or folder.is_cancelled:
             return False
-        if self.queue_error or kind in self.failed_services:
+        if self.queue_error or kind in self.failed_other_jobs:
             return False
         return all(job.state == COMPLETED for job in self.queue if job.name == folder.name)
 
     @cached_property
-    def failed_services(self) -> dict[KindName, RunState]:
-        """The `services` that failed, each with how it ended."""
-        ends = {kind: self._failure_of(folder) for kind, folder in self.services.items()}
+    def failed_other_jobs(self) -> dict[KindName, RunState]:
+        """The `other_jobs` that failed, each with how it ended."""
+        ends = {kind: self._failure_of(folder) for kind, folder in self.other_jobs.items()}
         return {kind: end for kind, end in ends.items() if end}
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
@@ -323,7 +323,7 @@ class GridJobs:
         return {job.address for job in self.queue if job.active}
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
+    def _submission_numbers(self) -> dict[str, int]:
         return {folder.job_id: folder.number for folder in self.submissions if folder.receipt}
 
     @cached_property
@@ -402,7 +402,7 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
     submissions = [read_submissions(results, grid) for grid in grids]
     queue: Sequence[Job] = ()
     queue_error = ""
-    if any(not folder.submission.here for folders in submissions for folder in folders):
+    if any(not folder.submission.local for folders in submissions for folder in folders):
         try:
             queue_error = _foreign_owner(results)
             queue = () if queue_error else read_queue()
@@ -428,7 +428,7 @@ def _join(submissions: Sequence[SubmissionDir], queue: Sequence[Job], queue_erro
         name = folder.name
         if name in listed or not folder.receipt:
             continue
-        if folder.submission.here:
+        if folder.submission.local:
             if live_owner(folder.lock_file):
                 others.append(Job(name, folder.job_id, None, RUNNING))
             continue

@@ -64,12 +64,12 @@ class LocalRunner:
         return {run_id for folder in self._submissions for run_id in folder.run_ids}
 
     def _run_job(self, folder: SubmissionDir) -> None:
-        task_id = folder.job(0)
+        task_id = folder.task_address(0)
         log = folder.logs / f"{task_id}_0_log.out"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_ARRAY_")}
         with open(log, "ab") as output:
             process = subprocess.Popen(  # noqa: S603
-                [*folder.command, "--here", str(os.getpid())],
+                [*folder.command, "--parent", str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

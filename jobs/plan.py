@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from jobs import slurm
 from jobs.grid_jobs import GridJobs, settle
-from jobs.services import JOB_KINDS, services_needed, steps_saved
+from jobs.job_kinds import JOB_KINDS, preparations_needed, steps_saved
 from jobs.slurm.resources import INCREASED_STATES, ClusterFile, Resources, increased
 from jobs.status import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
@@ -97,7 +97,7 @@ def plan_slurm_jobs(
     """The jobs for some runs of a grid, in the order in which they are submitted; the last one is the final job."""
     max_tasks = slurm.max_array_size()
     configured = cluster.resources(grid)
-    needed = services_needed([request.config for request in launch.runs], results)
+    needed = preparations_needed([request.config for request in launch.runs], results)
     planned: list[Submission] = []
     for kind in JOB_KINDS.values():
         if kind.trains_runs:
@@ -105,9 +105,9 @@ def plan_slurm_jobs(
             planned += _later_rung_arrays(launch, configured, max_tasks)
         elif kind.final or kind.name in needed:
             resources = cluster.resources(grid, kind.name)
-            if kind.name in jobs.failed_services:
-                previous = jobs.services[kind.name].submission.resources
-                state = jobs.failed_services[kind.name].state
+            if kind.name in jobs.failed_other_jobs:
+                previous = jobs.other_jobs[kind.name].submission.resources
+                state = jobs.failed_other_jobs[kind.name].state
                 resources = increased(state, resources, previous, jobs.limits(resources))
             count = resources.parallelism or 1 if kind.shareable else 1
             job = Submission(
@@ -123,10 +123,10 @@ def plan_slurm_jobs(
 
 
 def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
-    """The jobs for this machine, which runs one at a time; each run prepares its own inputs."""
+    """The jobs for this machine, which run one after another; each run prepares its own inputs."""
     resources = Resources(tasks=1, at_once=at_once)
     jobs = _training_arrays(launch, resources, None, 1) + _later_rung_arrays(launch, resources, 1)
-    return [job.model_copy(update={"here": True}) for job in jobs]
+    return [job.model_copy(update={"local": True}) for job in jobs]
 
 
 def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs | None, max_tasks: int) -> list[Submission]:
@@ -212,7 +212,7 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], existi
         SlurmError: nothing was submitted.
     """
     names = existing.active_names
-    active = [folder for folder in existing.submissions if folder.name in names and not folder.submission.here]
+    active = [folder for folder in existing.submissions if folder.name in names and not folder.submission.local]
     new_rungs = {job.rung for job in jobs if job.by_ranking}
     replaced = [folder for folder in active if folder.submission.by_ranking and folder.submission.rung in new_rungs]
     kept = [folder for folder in active if folder not in replaced]

@@ -64,7 +64,7 @@ from sentiment.runs.state import (
     judge_directory,
 )
 
-Phase = Literal["nowhere", "unanswered", "intent", "waits", "held", "runs", "gone"]
+Phase = Literal["not_submitted", "unanswered", "submitting", "waiting", "held", "running", "gone"]
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
 
 SUSPENDED = "SUSPENDED"
@@ -87,10 +87,10 @@ class QueueReport:
 
     Attributes:
         phase: how far the task is:
-            `nowhere`: the run was never submitted;
+            `not_submitted`: the run was never submitted;
             `unanswered`: Slurm does not answer;
-            `intent`: the task is being submitted;
-            `waits`, `held`, `runs`: the task is in the queue;
+            `submitting`: the task is being submitted;
+            `waiting`, `held`, `running`: the task is in the queue;
             `gone`: the task has ended, or Slurm has forgotten it.
         state, reason: of a task in the queue, as Slurm names them; or why Slurm does not answer.
         job: the task's Slurm id, as in `Attempt.job`.
@@ -103,7 +103,7 @@ class QueueReport:
         ranking_queued: the queue has tasks that rank the current rung of the run's search.
     """
 
-    phase: Phase = "nowhere"
+    phase: Phase = "not_submitted"
     state: str = ""
     reason: str = ""
     job: str | None = None
@@ -116,7 +116,7 @@ class QueueReport:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class JudgedState:
     """The state of a run.
 
     Attributes:
@@ -130,41 +130,41 @@ class Verdict:
     begun: bool = False
 
 
-def judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | None = None) -> Verdict:
+def judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | None = None) -> JudgedState:
     """The state of a run, by the table above.
 
     Args:
         trial_rung: the trial's rung and epoch limit; None outside a search.
     """
     verdict = _judge(progress, queued, trial_rung)
-    tries = progress.tries
-    begun = tries is not None and queued.begun_by(tries.job)
+    stalled = progress.stalled
+    begun = stalled is not None and queued.begun_by(stalled.job)
     return replace(verdict, active=verdict.active or verdict.state in (PENDING, RUNNING), begun=begun)
 
 
-def _judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | None) -> Verdict:
+def _judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | None) -> JudgedState:
     if progress.completed:
-        return Verdict(COMPLETED)
+        return JudgedState(COMPLETED)
     failure = progress.failure
     attempt = progress.last_attempt
     failed_here = failure is not None and queued.job is not None and _array(failure.job) == _array(queued.job)
     if queued.phase == "unanswered":
         if progress.locked:
-            return Verdict(RUNNING)
-        return _as_failed(failure) if failure and failed_here else Verdict(UNKNOWN, queued.reason)
+            return JudgedState(RUNNING)
+        return _as_failed(failure) if failure and failed_here else JudgedState(UNKNOWN, queued.reason)
     # For a Slurm job the queue is more reliable than the lock file.
     is_training = progress.locked and (progress.owner_job is None or queued.is_alive(progress.owner_job))
     if is_training or (queued.trains_run and not failure):
-        return Verdict(queued.state if queued.state == SUSPENDED else RUNNING, active=True)
+        return JudgedState(queued.state if queued.state == SUSPENDED else RUNNING, active=True)
     paused = trial_rung is not None and progress.has_paused(trial_rung.epochs)
-    if queued.phase in ("waits", "held", "runs") and not paused:
+    if queued.phase in ("waiting", "held", "running") and not paused:
         return _in_queue(queued, failure if failed_here else None)
 
     def how_it_ended() -> RunState | None:
         has_paused = attempt is not None and attempt.reason == "paused" and attempt.job == queued.job
-        if has_paused and queued.phase in ("gone", "intent"):
+        if has_paused and queued.phase in ("gone", "submitting"):
             return RunState(PLANNED, "is promoted to the next rung, which is not submitted")
-        if queued.phase == "intent":
+        if queued.phase == "submitting":
             return RunState(PLANNED, "is being submitted, or its submission was interrupted; repeat the command")
         return queued.ended(progress) if queued.phase == "gone" else None
 
@@ -174,47 +174,47 @@ def _judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | N
     state = judge_directory(known, trial_rung, queued.cancelled, how_it_ended)
     if state.state == FAILED and failure and not progress.damage:
         return _as_failed(failure)
-    return Verdict(PENDING if state.state == PAUSED and queued.ranking_queued else state.state, state.reason)
+    return JudgedState(PENDING if state.state == PAUSED and queued.ranking_queued else state.state, state.reason)
 
 
-def _in_queue(queued: QueueReport, failure: Failure | None) -> Verdict:
+def _in_queue(queued: QueueReport, failure: Failure | None) -> JudgedState:
     if queued.cancelled:
-        return Verdict(CANCELLED, BY_COMMAND)
+        return JudgedState(CANCELLED, BY_COMMAND)
     if failure:
         return _as_failed(failure)
     if queued.phase == "held":
-        return Verdict(HELD, queued.reason)
+        return JudgedState(HELD, queued.reason)
     if queued.state == RUNNING:
-        return Verdict(PENDING, "its task trains another run")
-    return Verdict(queued.state, queued.reason, active=True)
+        return JudgedState(PENDING, "its task trains another run")
+    return JudgedState(queued.state, queued.reason, active=True)
 
 
-def _as_failed(failure: Failure) -> Verdict:
+def _as_failed(failure: Failure) -> JudgedState:
     lacked_memory = failure.error in (KilledError.__name__, MemoryError.__name__)
-    return Verdict(OUT_OF_MEMORY if lacked_memory else FAILED, f"{failure.error}: {failure.reason}")
+    return JudgedState(OUT_OF_MEMORY if lacked_memory else FAILED, f"{failure.error}: {failure.reason}")
 
 
 def _array(job: str | None) -> str:
     return (job or "").partition("_")[0]
 
 
-def needs_attention(run: Verdict) -> bool:
+def needs_attention(run: JudgedState) -> bool:
     """Whether the run failed or is held, and the user did not ask for that."""
     return not may_go_on(run) and run.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
 
 
-def may_go_on(run: Verdict) -> bool:
+def may_go_on(run: JudgedState) -> bool:
     """Whether the run is active, or could be (UNKNOWN)."""
     return run.active or run.state == UNKNOWN
 
 
-def submit(run: Verdict) -> Action:
+def submit(run: JudgedState) -> Action:
     if may_go_on(run) or run.state in (COMPLETED, HELD, PRUNED):
         return ""
     return "ranks" if run.state == PAUSED else "submits"
 
 
-def rerun(run: Verdict, causes: Collection[str] = (), is_named: bool = False) -> Action:
+def rerun(run: JudgedState, causes: Collection[str] = (), is_named: bool = False) -> Action:
     """What `rerun` does with a run.
 
     Args:
@@ -229,29 +229,29 @@ def rerun(run: Verdict, causes: Collection[str] = (), is_named: bool = False) ->
     return "releases" if run.state == HELD else "submits"
 
 
-def cancel(run: Verdict) -> Action:
+def cancel(run: JudgedState) -> Action:
     """What `cancel` does with a run: it cancels one that is, or may be, queued or running."""
     return "cancels" if may_go_on(run) or run.state == HELD else ""
 
 
-def work(run: Verdict) -> Action:
+def worker_action(run: JudgedState) -> Action:
     """What a worker task does with a run, given the state of its own array (`jobs.tasks.worker`)."""
     return "trains" if run.state == PENDING else ""
 
 
-def end(run: Verdict) -> Action:
+def final_job_action(run: JudgedState) -> Action:
     """What the final job, or the local runner, does with a run when the grid has ended."""
     return "submits" if run.begun and needs_attention(run) and run.state != HELD else ""
 
 
-def resume_command(run: Verdict) -> str:
+def resume_command(run: JudgedState) -> str:
     """The command that resumes an inactive run; empty if the run is active, UNKNOWN, completed or pruned."""
     if may_go_on(run) or run.state in (COMPLETED, PRUNED):
         return ""
     return "rerun" if rerun(run) else "submit"
 
 
-def exit_code(runs: Iterable[Verdict]) -> int:
+def exit_code(runs: Iterable[JudgedState]) -> int:
     """The exit code of `status`: 3 while any run is active; else 1 if any failed, is held or was cancelled; else 3 if
     any is not submitted; else 0."""
     verdicts = list(runs)

@@ -16,7 +16,7 @@ from jobs.grids.rounds import plan_next_round
 from jobs.local_runner import LocalRunner, visible_gpus
 from jobs.plan import Launch, earlier_code, plan_local_jobs, plan_slurm_jobs, request_runs, submit_chain
 from jobs.slurm.resources import ClusterFile, why_no_more_memory
-from jobs.status import GridState, RunStatus, describe_held, describe_unknown, read_grid_state
+from jobs.status import GridRows, RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
@@ -69,7 +69,7 @@ class LockedGrid:
     def say(self) -> Say:
         return self.options.say
 
-    def read_state(self) -> GridState:
+    def read_state(self) -> GridRows:
         return read_grid_state(self.results, self.plan, self.jobs)
 
     def submit(self, grid: ExpandedGrid) -> None:
@@ -81,8 +81,8 @@ class LockedGrid:
             if outdated:
                 self.say(
                     f"{len(outdated)} completed runs were trained on other tweets, vectors or ELMo weights than the "
-                    f"current ones; to train them again, move {self.results.run_dir(outdated[0], self.plan.name).path} "
-                    "and the like away"
+                    "current ones; to train them again, move their directories away, such as "
+                    f"{self.results.run_dir(outdated[0], self.plan.name).path}"
                 )
             state = self.read_state()
             self._report_held(state.rows)
@@ -135,7 +135,7 @@ class LockedGrid:
         search. If there are none, it is the next round of a Bayesian search.
         """
         state = self.read_state()
-        interrupted = self._without_oversized([row for row in state.rows if policy.end(row)])
+        interrupted = self._without_oversized([row for row in state.rows if policy.final_job_action(row)])
         for row in interrupted:
             self.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
         if interrupted:
@@ -210,7 +210,7 @@ class LockedGrid:
             configs.update(folder.read_configs(submitted_ids))
         return configs
 
-    def _resubmit(self, state: GridState, rows: Sequence[RunStatus]) -> None:
+    def _resubmit(self, state: GridRows, rows: Sequence[RunStatus]) -> None:
         """Resubmit runs with their code; also submit jobs for later rungs, unless all these runs' rungs are ranked."""
         trials = state.current_trials() if any(not state.missed_ranking(row) for row in rows) else []
         configs = self.load_configs(dict.fromkeys(row.run_id for row in (*rows, *trials)))
@@ -218,7 +218,7 @@ class LockedGrid:
 
     def _launch(
         self,
-        state: GridState,
+        state: GridRows,
         rows: Sequence[RunStatus],
         trials: Sequence[RunStatus],
         configs: Mapping[str, RunConfig],
@@ -284,7 +284,9 @@ class LockedGrid:
         for job, error in chain.refused:
             self.exit_code = error.exit_code
             if job.job_kind.final:
-                self.say(f"the training jobs were submitted, but the report's was refused: {error}")
+                self.say(
+                    f"the training jobs were submitted, but the final job, which retries runs, was refused: {error}"
+                )
                 self.say(f"`{self.results.command('report')}` builds the report on this machine")
             else:
                 run_ids = " ".join(run_id for task in job.tasks for run_id in task)
@@ -446,7 +448,7 @@ def build_report(results: Results, stop_requested: Callable[[], object], output:
 
 def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> None:
     """Cancel the given runs; with an empty set all runs and the grid's other jobs."""
-    no_slurm_jobs = all(folder.submission.here for folder in read_submissions(results, plan.name))
+    no_slurm_jobs = all(folder.submission.local for folder in read_submissions(results, plan.name))
     options = LaunchOptions(say=say, local=no_slurm_jobs)  # Slurm is needed only if the grid has jobs there
     with lock_grid(results, plan, options) as grid:
         cancelled = grid.cancel(run_ids)

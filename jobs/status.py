@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.grid_jobs import GridJobs, read_jobs
-from jobs.policy import Verdict, judge, needs_attention, resume_command, submit
-from jobs.services import OTHER_KINDS
+from jobs.job_kinds import OTHER_KINDS
+from jobs.policy import JudgedState, judge, needs_attention, resume_command, submit
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
 from sentiment.errors import RunDirError, UsageError
@@ -52,7 +52,7 @@ _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunStatus(Verdict):
+class RunStatus(JudgedState):
     """The verdict on one run, with what `sentiment status` shows beside it.
 
     Attributes:
@@ -73,7 +73,7 @@ class RunStatus(Verdict):
 
 
 @dataclass(frozen=True)
-class GridStatus:
+class GridView:
     """A grid's runs, in the order of its plan, and its other jobs.
 
     Attributes:
@@ -96,7 +96,7 @@ class GridStatus:
 
 
 @dataclass(frozen=True)
-class GridState:
+class GridRows:
     """The state of a grid's planned runs at one moment: all that a command's choice of runs depends on.
 
     Attributes:
@@ -143,7 +143,7 @@ def planned_grids(results: Results) -> list[str]:
     return sorted(path.parent.name for path in results.runs.glob("*/grid.json"))
 
 
-def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]:
+def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     """The state of the named grids (default: all), followed by that of the runs outside of grids (`single`)."""
     with_runs = {path.parents[1].name for path in results.runs.glob("*/*/config.json")}  # some may lack their plan
     grids = [name for name in names or sorted({*planned_grids(results), *with_runs}) if name != SINGLE]
@@ -156,21 +156,21 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]
     no_jobs = GridJobs((), ())
     rows = [_read_row(results, _NO_PLAN, no_jobs, run_dir.path.name, None) for run_dir in single_runs(results)]
     if rows:
-        statuses.append(GridStatus(SINGLE, _NO_PLAN.metric, rows))
+        statuses.append(GridView(SINGLE, _NO_PLAN.metric, rows))
     return statuses
 
 
-def _read_grids(results: Results, grids: Sequence[str]) -> list[GridStatus]:
+def _read_grids(results: Results, grids: Sequence[str]) -> list[GridView]:
     plans = [read_plan(results, grid) for grid in grids]
     return [read_grid_status(results, plan, jobs) for plan, jobs in zip(plans, read_jobs(results, grids), strict=True)]
 
 
-def _read_damaged(results: Results, grid: str) -> GridStatus:
+def _read_damaged(results: Results, grid: str) -> GridView:
     """The status of one grid; if one of its files is damaged, only which one and why."""
     try:
         (status,) = _read_grids(results, [grid])
     except RunDirError as error:
-        return GridStatus(grid, "", [], damage=" ".join(str(error).split()))
+        return GridView(grid, "", [], damage=" ".join(str(error).split()))
     return status
 
 
@@ -180,7 +180,7 @@ def single_runs(results: Results) -> list[RunDir]:
     return [RunDir(path) for path in sorted({record.parent for record in records})]
 
 
-def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridState:
+def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridRows:
     """The state of a grid's runs and the rungs of its search, each read once."""
     rungs = read_rungs(results, plan)
     trial_rungs = rungs.trial_rungs if rungs else {}
@@ -190,25 +190,25 @@ def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSta
         parameters = {name: value for name, value in run.parameters.items() if name in varied}
         row = _read_row(results, plan, jobs, run.run_id, trial_rungs.get(run.run_id))
         rows.append(replace(row, parameters=parameters))
-    return GridState(rows, rungs)
+    return GridRows(rows, rungs)
 
 
-def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
+def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridView:
     """The state of a grid's runs, on Slurm or on this machine."""
     rows = read_grid_state(results, plan, jobs).rows
-    return GridStatus(
+    return GridView(
         plan.name,
         plan.metric,
         rows,
-        jobs.service_states(),
-        final_failed="report" in jobs.failed_services,
+        jobs.other_job_states(),
+        final_failed="report" in jobs.failed_other_jobs,
         is_local=jobs.are_local,
         failed_log=_failed_log(results, plan, rows, jobs),
     )
 
 
 def _failed_log(results: Results, plan: GridPlan, rows: Iterable[RunStatus], jobs: GridJobs) -> str:
-    for kind in jobs.failed_services:
+    for kind in jobs.failed_other_jobs:
         if TaskOutput(results, plan, kind).newest:
             return f"{plan.name}/{kind}"
     failed = next((row.run_id for row in rows if needs_attention(row) and row.state != HELD), None)
@@ -238,10 +238,10 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, tri
 
 
 def describe_held(results: Results, grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
-    """One line that counts the runs whose Slurm jobs are held, with the command that releases them."""
+    """One line that counts the runs whose Slurm jobs are held, and says how they are released."""
     if number := sum(row.state == HELD for row in rows):
         command = results.command("rerun", grid)
-        yield f"{number} of {len(rows)} runs are held in the queue; `{command}` releases them"
+        yield f"{number} of {len(rows)} runs are held; `{command}` releases them, or says that an administrator has to"
 
 
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
@@ -250,7 +250,7 @@ def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
         yield f"{number} run{'' if number == 1 else 's'} UNKNOWN: {reason}"
 
 
-def show(results: Results, grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
+def show(results: Results, grids: Sequence[GridView], only_failed: bool, every_row: bool, as_json: bool) -> str:
     """The text of `sentiment status`, as wide as the terminal; empty without grids, unless JSON is asked for."""
     if only_failed:
         grids = [replace(grid, rows=[row for row in grid.rows if needs_attention(row)]) for grid in grids]
@@ -261,7 +261,7 @@ def show(results: Results, grids: Sequence[GridStatus], only_failed: bool, every
 
 
 def render(
-    results: Results, grids: Sequence[GridStatus], every_row: bool, now: datetime, columns: int = DEFAULT_WIDTH
+    results: Results, grids: Sequence[GridView], every_row: bool, now: datetime, columns: int = DEFAULT_WIDTH
 ) -> str:
     """For each grid: the number of runs in each state, a table of runs, and the distinct reasons."""
     text = StringIO()
@@ -276,7 +276,7 @@ def render(
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().split("\n"))
 
 
-def _parts(results: Results, grid: GridStatus, every_row: bool, now: datetime) -> Iterator[str | Table]:
+def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> Iterator[str | Table]:
     counts = Counter(row.state for row in grid.rows).most_common()
     # Only --failed can leave no rows.
     states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
@@ -309,7 +309,7 @@ def _table(metric: str, rows: Sequence[RunStatus], now: datetime) -> Table:
     """The table of runs; ids, and headings and values of settings, are folded where the line is too short for them."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
     settings = list(dict.fromkeys(name for row in rows for name in row.parameters))
-    fixed = ("state", "try", "epoch", metric, "ago")
+    fixed = ("state", "attempt", "epoch", metric, "updated")
     table.add_column("run", min_width=_SHORTEST_RUN_COLUMN, overflow="fold")
     for name in (*fixed, *settings):
         table.add_column(re.split("[./]", name)[-1], no_wrap=name in fixed, overflow="fold")
@@ -326,8 +326,8 @@ def _ago(moment: str | None, now: datetime) -> str | None:
     seconds = (now - datetime.fromisoformat(moment)).total_seconds()
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
@@ -410,7 +410,7 @@ class TaskOutput:
         (jobs,) = read_jobs(self.results, [self.plan.name])
         for kind in OTHER_KINDS:
             if kind.name == self.name:
-                text = jobs.service_states().get(kind.name, "not in the queue")
+                text = jobs.other_job_states().get(kind.name, "not in the queue")
                 active = any(folder.submission.kind == kind.name for folder, _ in jobs.active_tasks)
                 return TaskState(text, active, jobs.has_succeeded(kind.name))
         rows = read_grid_status(self.results, self.plan, jobs).rows

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
-from jobs.services import JOB_KINDS, JobKind, KindName
+from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -40,7 +40,7 @@ class Submission(FileRecord):
         cluster: for a final job, the content of the cluster file.
         rung, epochs: for a search, the rung in which its runs train, and the epoch after which they pause; None trains
             them to their end.
-        here: whether a command on this machine runs the job, instead of Slurm.
+        local: whether a command on this machine runs the job, instead of Slurm.
     """
 
     kind: KindName
@@ -52,7 +52,7 @@ class Submission(FileRecord):
     cluster: dict[str, Any] = Field(default_factory=dict)
     rung: int | None = None
     epochs: int | None = None
-    here: bool = False
+    local: bool = False
 
     @property
     def job_kind(self) -> JobKind:
@@ -193,14 +193,14 @@ class SubmissionDir:
     def waits_for_ranking(self) -> bool:
         return self.submission.by_ranking and not self._promoted
 
-    def job(self, task: int) -> str:
+    def task_address(self, task: int) -> str:
         """The id by which Slurm's commands know a task: `<array>_<task>`; of a final job, its own id."""
         return self.job_id if self.submission.job_kind.final else f"{self.job_id}_{task}"
 
     def log_file(self, task: int) -> Path | None:
         if self.receipt is None:
             return None
-        return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None)
+        return next(self.logs.glob(f"*{self.task_address(task)}_0_log.out"), None)
 
     def read_configs(self, run_ids: Iterable[str] | None = None) -> dict[str, RunConfig]:
         """The configurations, by run id, of runs that it trains, may train, or prepares inputs for.

@@ -36,7 +36,7 @@ def in_slurm() -> bool:
     return "SLURM_JOB_ID" in os.environ
 
 
-LOCAL_JOB_PREFIX = "here"  # prefix of the job names of grids that run on this machine, without Slurm
+LOCAL_JOB_PREFIX = "local"  # prefix of the job names of grids that run on this machine, without Slurm
 
 
 def slurm_job() -> str | None:

@@ -44,7 +44,7 @@ _THEIRS = (
 )
 _IGNORED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 _INTERRUPT = -int(signal.SIGINT)
-_LOCAL = "--here"
+_LOCAL = "--parent"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -141,7 +141,7 @@ def stand_in() -> None:
     """Let a forked process do the work of this one, an interpreter that has just begun; signals go on to it.
 
     If this process is killed, so is the forked one, with all that it has forked itself. A task of a grid on this
-    machine (`--here`) is only left without its parent, as if its starter were killed, with which this process ends.
+    machine (`--parent`) is only left without its parent, as if its starter were killed, with which this process ends.
     """
     local = _LOCAL in sys.orig_argv
     if local:

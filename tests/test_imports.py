@@ -25,7 +25,7 @@ LAYERS = {
         "__main__",
     ],
     "jobs": [
-        "policy services",
+        "policy job_kinds",
         "grids slurm.resources slurm.commands slurm.endings",
         "submissions",
         "slurm",
@@ -124,10 +124,10 @@ RULES = [
     (r"jobs", r"report", ""),
     (r"jobs", r"submitit", r"jobs\.slurm\.sbatch"),
     (r"jobs", r"jobs\.slurm\.(commands|endings|sbatch)", r"jobs\.slurm"),
-    (r"jobs", _ABOVE, r"jobs\.(tasks|local_runner|sync|services|grids\.grid)"),
+    (r"jobs", _ABOVE, r"jobs\.(tasks|local_runner|sync|job_kinds|grids\.grid)"),
     (r"jobs\.(tasks|local_runner)", r"sentiment\.(data|encoders|models|tracking|inference|model)", ""),
     (r"jobs\.sync", r"sentiment\.(data|encoders|models|training|inference|model)", ""),
-    (r"jobs\.services", r"sentiment\.(tracking|inference|model)", ""),
+    (r"jobs\.job_kinds", r"sentiment\.(tracking|inference|model)", ""),
     (r"jobs\.grids\.grid", r"sentiment\.(models|training|tracking|inference|model)", ""),
 ]
 

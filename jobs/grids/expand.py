@@ -35,15 +35,15 @@ class Base:
         file_values: the fields of the file that the grid's `command` names; equal to `values` unless the base is a run
             of another grid.
         parameters: of a run of another grid its parameters there; else empty.
-        without: of a grid of several files, the sections `elmo.` and `encoder.` that this file lacks: their parameters
-            are dropped for it, so that a grid can compare files with and without an encoder.
+        absent_sections: of a grid of several files, the sections `elmo.` and `encoder.` that this file lacks: their
+            parameters are dropped for it, so that a grid can compare files with and without an encoder.
     """
 
     origin: str
     values: dict[str, Any]
     file_values: dict[str, Any]
     parameters: dict[str, Any]
-    without: tuple[str, ...] = ()
+    absent_sections: tuple[str, ...] = ()
 
 
 def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str]]:
@@ -199,7 +199,7 @@ def expand(
 
 
 def _apply(base: Base, combination: dict[str, Any]) -> ExpandedRun:
-    combination = {name: value for name, value in combination.items() if not name.startswith(base.without)}
+    combination = {name: value for name, value in combination.items() if not name.startswith(base.absent_sections)}
     config = resolve(base.values, combination, base.origin)
     parameters = effective(base.parameters | combination, config)
     if base.file_values is not base.values:  # add the fields in which the other grid's run differs from the file

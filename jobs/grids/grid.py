@@ -13,7 +13,7 @@ from shutil import copytree
 from jobs.grids.expand import ExpandedRun, expand, find_bases
 from jobs.grids.rounds import plan_next_round
 from jobs.grids.sweep_file import Choices, SweepFile, read_sweep
-from jobs.services import missing_for
+from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError, SentimentError

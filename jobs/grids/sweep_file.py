@@ -260,8 +260,8 @@ class SweepFile(Section):
         }
         given = [name for name, value in sampling.items() if value is not None]
         if given != list(_SAMPLING_FIELDS[self.method]):
-            needed = ", ".join(_SAMPLING_FIELDS[self.method]) or "none"
-            raise ValueError(f"method {self.method} takes {needed} of {', '.join(sampling)}, not {given}")
+            needed = " and ".join(_SAMPLING_FIELDS[self.method]) or f"none of {', '.join(sampling)}"
+            raise ValueError(f"method {self.method} needs {needed}; the file has {' and '.join(given) or 'none'}")
         return self
 
     @model_validator(mode="after")
@@ -326,7 +326,8 @@ def _check_yaml_1_1(path: Path, values: dict[str, Any]) -> None:
             raise ConfigError(f"{path}: W&B reads {number} as text; write it as 0.0001 or 1.0e-4") from None
     wandb_fields = dotted(wandb_values)
     lines = [
-        f"{name}: is {value!r} here and {wandb_fields.get(name)!r} to W&B ({path}); quote text, write numbers in full"
+        f"{name}: is read as {value!r} here, and by W&B as {wandb_fields.get(name)!r} ({path}); quote text, and write "
+        "numbers in full"
         for name, value in dotted(values).items()
         if repr(value) != repr(wandb_fields.get(name))
     ]

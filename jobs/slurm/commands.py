@@ -127,7 +127,7 @@ def read_queue() -> list[Job]:
     """
     separator = f"~{secrets.token_hex(8)}~"
     fields = "".join(f"{separator}{field}" for field in _FIELDS) + separator
-    output = query("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
+    output = read_command("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
     _, *parts = output.split(separator)  # a warning may come first
     width = len(_FIELDS) + 1  # the line break follows the last separator
     lines = [parts[first : first + width] for first in range(0, len(parts), width)]
@@ -149,7 +149,7 @@ def _job(fields: list[str]) -> Job:
 
 def read_settings() -> dict[str, str]:
     """Return the site's settings, by the names of `scontrol show config`."""
-    output = query("scontrol", "show", "config")
+    output = read_command("scontrol", "show", "config")
     settings: dict[str, str] = {}
     for line in output.splitlines():
         name, equals, value = line.partition("=")
@@ -166,7 +166,7 @@ def is_unfinished(job_id: str) -> bool:
     squeue may lack a job that was accepted moments ago, as where a site answers it from a cache.
     """
     try:
-        output = query("scontrol", "--oneliner", "show", "job", job_id)
+        output = read_command("scontrol", "--oneliner", "show", "job", job_id)
     except UnansweredError as error:
         if "Invalid job id" in str(error):
             return False
@@ -182,7 +182,7 @@ def find_job(name: str) -> str | None:
 
     As in `is_unfinished`, squeue's list is not enough. scontrol lists all jobs of all users, which may take seconds.
     """
-    output = query("scontrol", "--oneliner", "show", "job")
+    output = read_command("scontrol", "--oneliner", "show", "job")
     if not output.endswith("\n"):
         raise UnansweredError(f"scontrol: show job printed {_abbreviate(output)}, which is not complete")
     job = re.search(rf"^JobId=(\d+)( ArrayJobId=(\d+))?.* JobName={re.escape(name)} ", output, re.MULTILINE)
@@ -195,7 +195,7 @@ def requeue(job: str) -> None:
     If Slurm kills scontrol meanwhile, as it does with the processes of a job that is requeued, it accepted the request.
     """
     try:
-        ask("scontrol", "requeue", job)
+        run_command("scontrol", "requeue", job)
     except _KilledError:
         pass
     except SlurmError as error:
@@ -207,19 +207,19 @@ def release(jobs: Iterable[str]) -> None:
     """Release held jobs; a refusal for one of them does not stop the others."""
     ids = list(jobs)
     if ids:
-        ask("scontrol", "release", *ids)
+        run_command("scontrol", "release", *ids)
 
 
 def cancel(jobs: Iterable[str]) -> None:
     """Cancel jobs; those that have already ended are ignored."""
     ids = list(jobs)
     if ids:
-        ask("scancel", *ids)
+        run_command("scancel", *ids)
 
 
 def run_sbatch(file: str) -> str:
     """Submit a batch file and return the job's id."""
-    output = ask("sbatch", file)
+    output = run_command("sbatch", file)
     match = re.search(r"^Submitted batch job (\d+)( on cluster \S+)?\n\Z", output, re.MULTILINE)
     if match is None:
         raise UnansweredError(f"sbatch: no job id in {_abbreviate(output)}")
@@ -230,7 +230,7 @@ class _KilledError(UnansweredError):
     """The command was killed by SIGTERM or SIGKILL, as when Slurm requeues the job that it belongs to."""
 
 
-def ask(*command: str) -> str:
+def run_command(*command: str) -> str:
     """Run a Slurm command in a clean environment and return its standard output."""
     name = command[0]
     try:
@@ -260,12 +260,12 @@ def _error(name: str, exit_code: int, stderr: str) -> SlurmError:
     return UnansweredError(message) if _UNREACHABLE.search(text) else SlurmError(message)
 
 
-def query(*command: str) -> str:
-    """Run a command that changes nothing, like `ask`, but repeat it for 15 s while slurmctld does not respond."""
+def read_command(*command: str) -> str:
+    """Run a command that changes nothing, and repeat it for 15 s while slurmctld does not respond."""
     end = time.monotonic() + _RESTART_SECONDS
     while True:
         try:
-            return ask(*command)
+            return run_command(*command)
         except UnansweredError:
             if time.monotonic() >= end:
                 raise
@@ -303,7 +303,7 @@ _DEFAULT_ARRAY_SIZE = 1001
 
 def read_partitions() -> list[Partition]:
     """Return all partitions, also hidden ones."""
-    output = query("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G")
+    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G")
     partitions: dict[str, Partition] = {}
     for line in output.splitlines():
         try:

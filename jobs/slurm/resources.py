@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from jobs.services import JOB_KINDS, OTHER_KINDS, KindName
+from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import describe_mistakes, read_yaml
 from sentiment.errors import ConfigError
@@ -128,7 +128,7 @@ class ClusterFile(Section):
     Each field of a job's resources comes from the first of these that sets it:
 
     1. the section of its kind or, for training tasks, of its grid
-    2. what its kind needs (`jobs.services`): preparing tweets and writing the report need no GPU, for instance
+    2. what its kind needs (`jobs.job_kinds`): preparing tweets and writing the report need no GPU, for instance
     3. `defaults`
     4. the schema's default
 

@@ -55,7 +55,7 @@ def find_refusal(resources: Resources) -> str | None:
         file = Path(folder) / "test.sh"
         file.write_text(executor.text("true"), encoding="utf-8")
         try:
-            slurm.ask("sbatch", "--test-only", str(file))
+            slurm.run_command("sbatch", "--test-only", str(file))
         except SlurmError as error:
             return " ".join(str(error).split())
     return None

@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import cache, partial
 
 from jobs import slurm
-from jobs.services import steps_saved
+from jobs.job_kinds import steps_saved
 from jobs.slurm import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE
 from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
@@ -186,7 +186,7 @@ def trained_by_another_task(run_dir: RunDir) -> bool:
     return any(job.active and job.state != PENDING for job in jobs)
 
 
-def _begin(run_dir: RunDir, max_tries: int) -> None:
+def _begin(run_dir: RunDir, max_attempts: int) -> None:
     """Count the attempts in a row that started at the same step, and delete the record of the previous failure.
 
     Taking a run over from a task that still trains it is no further attempt: nothing has failed.
@@ -196,11 +196,11 @@ def _begin(run_dir: RunDir, max_tries: int) -> None:
     number = 1
     if previous and previous.step == step:
         number = previous.number if trained_by_another_task(run_dir) else previous.number + 1
-    if number > max_tries:
+    if number > max_attempts:
         failure = run_dir.read(Failure)
         last_error = f"; the last one: {failure.error}: {failure.reason}" if failure else ""
         raise NoProgressError(
-            f"{max_tries} attempts in a row ended without a saved step of progress: they were killed, or had too "
+            f"{max_attempts} attempts in a row ended without a saved step of progress: they were killed, or had too "
             f"little memory or time; increase memory or time and rerun{last_error}"
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)

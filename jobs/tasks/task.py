@@ -1,9 +1,9 @@
 """The entry point of one task, which Slurm or the local runner starts.
 
-    python -m jobs.tasks.task SUBMISSION_FOLDER [--inside | --requeue CODE | --here PARENT]
+    python -m jobs.tasks.task SUBMISSION_FOLDER [--inside | --requeue CODE | --parent PID]
 
 --inside: the task runs in a container. --requeue CODE: called outside it, after the task has exited with CODE, to
-requeue the task. --here PARENT: started by the local runner, whose process id is PARENT. Nothing heavy is imported
+requeue the task. --parent PID: started by the local runner, whose process id is PID. Nothing heavy is imported
 before the signal handlers are installed: `import torch` takes seconds, in which signals may come. All state is on disk,
 so that it does not matter how often, where and why a task is started.
 """
@@ -53,16 +53,16 @@ def main(arguments: list[str]) -> int:
     option = arguments[1] if len(arguments) > 1 else ""
     value = arguments[2] if len(arguments) > 2 else ""
     end = process_deadline(None, time.time())
-    with StopWithParent(end, int(value)) if option == "--here" else StopRequest(end) as stop:
+    with StopWithParent(end, int(value)) if option == "--parent" else StopRequest(end) as stop:
         from jobs.slurm import start_line
         from jobs.submissions import SubmissionDir
         from jobs.tasks.attempt import Outcome
 
         folder = SubmissionDir(Path(arguments[0]))
-        number = 0 if option == "--here" else slurm_array_task()
+        number = 0 if option == "--parent" else slurm_array_task()
         if option == "--requeue":
             return requeue(folder, number, Outcome(int(value)))
-        if option != "--here":
+        if option != "--parent":
             print(start_line(f"task {number} of {folder.name}", slurm_restarts(), slurm_node()))
         outcome = perform(folder, number, stop)
         if outcome in (Outcome.OUT_OF_TIME, Outcome.RETRY_LATER) and not option:

@@ -59,18 +59,18 @@ class ProcessPool:
     this process receives is forwarded to them.
 
     Args:
-        lanes: the most processes at a time.
+        at_once: the most processes at a time.
         cancelled: returns the names of processes that are to get SIGTERM.
     """
 
-    lanes: int
+    at_once: int
     stop: StopRequest
     cancelled: Callable[[], Set[str]]
     _children: dict[str, _Child] = field(default_factory=dict, init=False)
     _gpus: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._gpus = visible_gpus() if self.lanes > 1 else ()
+        self._gpus = visible_gpus() if self.at_once > 1 else ()
 
     @property
     def running(self) -> int:
@@ -78,8 +78,8 @@ class ProcessPool:
 
     def start(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
         """Start a process that exits with `work`'s result; of several GPUs it gets one, unless `device` names one."""
-        lane = min({*range(self.lanes)} - {child.lane for child in self._children.values()})
-        share = core_shares(self.lanes)[lane]
+        lane = min({*range(self.at_once)} - {child.lane for child in self._children.values()})
+        share = core_shares(self.at_once)[lane]
         gpu = self._gpus[lane % len(self._gpus)] if len(self._gpus) > 1 and device in ("auto", "cuda") else None
         process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, share, gpu))
         process.start()
@@ -165,7 +165,7 @@ class Worker:
             if (outcome := self._finish_previous_rung()) is not None:
                 return outcome
         outcome = self._train_runs(self.free_runs(), self.folder.submission.epochs)
-        if len(self.folder.submission.tasks) > 1 and not self.folder.submission.here:
+        if len(self.folder.submission.tasks) > 1 and not self.folder.submission.local:
             self._cancel_idle_tasks()
         return outcome
 
@@ -209,14 +209,14 @@ class Worker:
         attempt = progress.last_attempt
         has_another_task = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
         queued = QueueReport(
-            "gone" if has_another_task else "runs",
+            "gone" if has_another_task else "running",
             RUNNING,
             job=slurm_job(),
             cancelled=run_id in self.folder.cancelled,
             is_alive=in_same_array,
         )
         trial_rung = TrialRung(submission.rung or 0, submission.epochs)
-        return policy.work(policy.judge(progress, queued, trial_rung)) != ""
+        return policy.worker_action(policy.judge(progress, queued, trial_rung)) != ""
 
     def _train_runs(self, free: Iterator[RunConfig], epochs: int | None) -> Outcome:
         """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""
@@ -225,7 +225,7 @@ class Worker:
         pool = ProcessPool(at_once, self.stop, lambda: self.folder.cancelled)
         outcomes: list[Outcome] = []
         while True:
-            while pool.running < pool.lanes and not self._is_closing(outcomes):
+            while pool.running < pool.at_once and not self._is_closing(outcomes):
                 if (config := next(free, None)) is None:
                     break
                 if self._start_times:

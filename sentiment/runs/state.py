@@ -93,7 +93,7 @@ class RunProgress:
     seen: float | None = None
     locked: bool = False
     owner_job: str | None = None
-    tries: StalledAttempts | None = None
+    stalled: StalledAttempts | None = None
     damage: str | None = None
 
     def has_paused(self, epochs: int | None) -> bool:
@@ -387,7 +387,7 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     except RunDirError as error:
         known["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
-        known["tries"] = run_dir.read(StalledAttempts)
+        known["stalled"] = run_dir.read(StalledAttempts)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
     return RunProgress(**known, seen=max(seen, default=None))
 

@@ -96,7 +96,7 @@ def _write_grid(results: Results, tweets: Path, base: Path) -> tuple[RunDir, Run
     run_dirs = [results.run_dir(config.run_id, "mine") for config in configs]
     results.write_grid(_plan("mine", [config.run_id for config in configs], base, _ATTENTION))
     tasks = [[config.run_id] for config in configs]
-    write_job(results, "train", tasks, configs, grid="mine", here=True).mark_cancelled([configs[2].run_id])
+    write_job(results, "train", tasks, configs, grid="mine", local=True).mark_cancelled([configs[2].run_id])
     for config, run_dir in zip(configs[:2], run_dirs[:2], strict=True):
         assert Experiment(config, results, run_dir).attempt() is None
     assert Experiment(configs[2], results, run_dirs[2]).attempt(StopWhen(lambda asked: asked == 7)) is not None

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jobs.services import missing_for
+from jobs.job_kinds import missing_for
 from sentiment.config import PARTS, DataConfig, RunConfig
 from sentiment.console import silent
 from sentiment.data import SOURCES, sources

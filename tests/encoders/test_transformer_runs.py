@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from jobs.services import JOB_KINDS, missing_for
+from jobs.job_kinds import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.api import SentimentClassifier
 from sentiment.data.corpus import open_corpus

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.grid_jobs import GridJobs
-from jobs.services import KindName
+from jobs.job_kinds import KindName
 from jobs.session import LaunchOptions, LockedGrid
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
@@ -79,7 +79,7 @@ def write_job(
     **more: Any,
 ) -> SubmissionDir:
     """A job's intent and, if it has an id, its receipt; `more` are fields of the submission or of its resources."""
-    own = {name: more.pop(name) for name in ("here", "code") if name in more}
+    own = {name: more.pop(name) for name in ("local", "code") if name in more}
     job = Submission(kind=kind, tasks=tasks, configs=list(configs), resources=Resources(**more), **own)
     folder = record_submission(new_submission(results, grid, job, after))
     if job_id:

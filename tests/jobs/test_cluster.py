@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.services import KindName
+from jobs.job_kinds import KindName
 from jobs.slurm.resources import read_cluster
 from tests.jobs.grid_files import GRIDS, refusal, write_yaml
 

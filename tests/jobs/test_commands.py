@@ -100,7 +100,7 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     slurm.change(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@")
     run_dir = results.run_dir(training.tasks[0][0], "some")
     run_dir.path.mkdir(parents=True)
-    run_dir.write_record(StalledAttempts(step=0, number=1, job=training.job(0)))
+    run_dir.write_record(StalledAttempts(step=0, number=1, job=training.task_address(0)))
     return ending
 
 
@@ -177,7 +177,7 @@ def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: Fake
     session = a_session(results, GridJobs([cache, first, second, report], jobs))
     rows = session.read_state().rows
     assert [(row.state, row.active) for row in rows] == [("HELD", False), ("PENDING", True), ("HELD", False)]
-    assert session.jobs.service_states() == {"cache": "HELD", "report": "PENDING"}
+    assert session.jobs.other_job_states() == {"cache": "HELD", "report": "PENDING"}
     session._release_held()
     assert slurm.orders == ["scontrol release 6_0 7_0"]
     slurm.fail("scontrol", "echo '7_0: Access/permission denied' >&2; exit 1")
@@ -318,7 +318,7 @@ def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path) -> Sce
         begins = f"@{training.job_id}@{task}@"
         slurm.change(f"{begins}PENDING@", f"{begins}{state}@")
     for task in (2, 3):  # which have begun their runs; others would be left to the tasks that are there
-        write_attempts(results.run_dir(training.tasks[task][0], "some"), attempt_of(training.job(task)))
+        write_attempts(results.run_dir(training.tasks[task][0], "some"), attempt_of(training.task_address(task)))
     (slurm.folder / "orders").unlink()
     for folder in (results.root, slurm.folder):
         shutil.copytree(folder, scene.snapshot / folder.name)

@@ -15,8 +15,8 @@ import pytest
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
+from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, preparations_needed, without_corpus
 from jobs.plan import Launch, RunRequest, earlier_code, plan_slurm_jobs, split_among_tasks
-from jobs.services import JOB_KINDS, OTHER_KINDS, KindName, services_needed, without_corpus
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status import read_grid_status
@@ -205,9 +205,9 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
     assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 6
     # where no cgroup kills it, Slurm knows only that a process was killed
     failed = GridJobs([folder], [queued(folder, 0, "None", "FAILED")])
-    assert failed.service_states() == {"data": "OUT_OF_MEMORY"}
+    assert failed.other_job_states() == {"data": "OUT_OF_MEMORY"}
     running = GridJobs([folder], [queued(folder, 0, "None", "RUNNING")])
-    assert (running.service_states(), running.failed_services) == ({"data": "RUNNING"}, {})
+    assert (running.other_job_states(), running.failed_other_jobs) == ({"data": "RUNNING"}, {})
     for error, lacked in (("MemoryError", (20, 6)), ("NoProgressError", (80, 2))):
         write_json(folder.failure_file(0), a_failure("6_0", error).model_dump(mode="json"))
         given = _next(results, tweets_file, GridJobs([folder], []), "data")
@@ -293,7 +293,7 @@ def test_vectors_are_learned_once_for_all_that_need_them_and_after_a_stop(tweets
     changes: dict[str, Any] = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
     runs = [small_config(tweets_file, seed=seed, **changes) for seed in (1, 2)]
     differs = small_config(tweets_file, **changes, vectors__seed=2)
-    needed, kind, stop = services_needed([*runs, differs], results), JOB_KINDS["vectors"], StopRequest()
+    needed, kind, stop = preparations_needed([*runs, differs], results), JOB_KINDS["vectors"], StopRequest()
     assert needed["vectors"] == [runs[1], differs]
 
     def progress(what: str, _done: int, _total: int | None) -> None:
@@ -304,7 +304,7 @@ def test_vectors_are_learned_once_for_all_that_need_them_and_after_a_stop(tweets
     assert (reason, kind.progress(results)) == ("deadline", 0)
     assert kind.work(needed["vectors"], results, StopRequest(), Console(lambda _line: None, silent)) is None
     assert kind.progress(results) > 0
-    assert "vectors" not in services_needed([*runs, differs], results)
+    assert "vectors" not in preparations_needed([*runs, differs], results)
 
 
 @pytest.mark.parametrize(

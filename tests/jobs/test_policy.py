@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs import policy
-from jobs.policy import CAUSES, QueueReport, Verdict
+from jobs.policy import CAUSES, JudgedState, QueueReport
 from jobs.slurm.commands import ENDED
 from sentiment.runs.records import StalledAttempts
 from sentiment.runs.state import RunProgress, RunState, TrialRung
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def in_queue(self) -> bool:
-        return self.queued.phase in ("waits", "held", "runs")
+        return self.queued.phase in ("waiting", "held", "running")
 
     @property
     def waits_with_others(self) -> bool:
@@ -72,7 +72,7 @@ class Case:
     def left_rung(self) -> bool:
         attempt = self.progress.last_attempt
         paused = attempt is not None and attempt.reason == "paused"
-        return paused and (self.queued.phase == "nowhere" or attempt.job == self.queued.job)  # type: ignore[union-attr]
+        return paused and (self.queued.phase == "not_submitted" or attempt.job == self.queued.job)  # type: ignore[union-attr]
 
     @property
     def word(self) -> str:
@@ -99,7 +99,7 @@ LINES: list[Callable[[Case], bool]] = [
     lambda one: one.paused and one.queued.ranking_queued,
     lambda one: one.paused,
     lambda one: one.left_rung,
-    lambda one: one.queued.phase == "intent",
+    lambda one: one.queued.phase == "submitting",
     lambda one: one.queued.phase == "gone" and one.word == "CANCELLED",
     lambda one: one.queued.phase == "gone",
     lambda one: one.progress.last_attempt is not None and one.progress.last_attempt.detail == "SIGTERM",
@@ -116,15 +116,15 @@ def _queues() -> Iterator[QueueReport]:
         return job in (OWN, SIBLING)
 
     yield from (QueueReport(cancelled=cancelled) for cancelled in (False, True))
-    yield QueueReport("intent", is_alive=lives)
+    yield QueueReport("submitting", is_alive=lives)
     for cancelled in (False, True):
         task = QueueReport(job=OWN, cancelled=cancelled, is_alive=lives, begun_by=begun_by, reason="why")
         for state in ("RUNNING", "COMPLETING", "SUSPENDED"):
-            yield replace(task, phase="runs", state=state)
-        yield replace(task, phase="waits", state="PENDING")
+            yield replace(task, phase="running", state=state)
+        yield replace(task, phase="waiting", state="PENDING")
         yield replace(task, phase="held", state="PENDING")
         yield replace(task, phase="unanswered")
-        yield replace(task, phase="runs", state="RUNNING", trains_run=True)
+        yield replace(task, phase="running", state="RUNNING", trains_run=True)
         for word in WORDS:
             yield replace(task, phase="gone", ended=lambda _progress, word=word: RunState(word, "why"))
 
@@ -135,12 +135,12 @@ def _progresses() -> Iterator[RunProgress]:
     for (locked, owner), damage, failure, attempt, tries in product(
         LOCKS, (None, "run.json: is damaged"), FAILURES, ATTEMPTS, TRIES
     ):
-        known = RunProgress(last_attempt=attempt, failure=failure, epoch=None if damage else 1, tries=tries)
+        known = RunProgress(last_attempt=attempt, failure=failure, epoch=None if damage else 1, stalled=tries)
         yield replace(known, locked=locked, owner_job=owner, damage=damage)
 
 
 @pytest.fixture(scope="module")
-def judged() -> list[tuple[Case, Verdict]]:
+def judged() -> list[tuple[Case, JudgedState]]:
     cases = [
         Case(progress, replace(queued, ranking_queued=True) if ranks else queued, trial_rung)
         for progress, queued, trial_rung in product(_progresses(), _queues(), STANDINGS)
@@ -173,14 +173,14 @@ def _states_of(cell: str, case: Case) -> set[str]:
 
 @cache
 def _done(state: str, active: bool) -> list[str]:
-    verdict = Verdict(state, active=active)
-    assert policy.end(verdict) == ""
+    verdict = JudgedState(state, active=active)
+    assert policy.final_job_action(verdict) == ""
     rerun, named = policy.rerun(verdict), policy.rerun(verdict, is_named=True)
-    end = "if begun" if policy.end(replace(verdict, begun=True)) else ""
+    end = "if begun" if policy.final_job_action(replace(verdict, begun=True)) else ""
     return [policy.submit(verdict), rerun if rerun == named else "if named", policy.cancel(verdict), end]
 
 
-def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, Verdict]]) -> None:
+def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, JudgedState]]) -> None:
     table, used = _table(), set()
     assert len(table) == len(LINES)
     assert [int(line[0]) for line in table] == [*range(1, len(LINES) + 1)]
@@ -191,15 +191,15 @@ def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, Verdict]
         assert verdict.active or state not in ("as the queue says", "RUNNING or SUSPENDED"), (verdict, case)
         assert _done(verdict.state, verdict.active) == [submit, rerun, cancel, end], (table[number], verdict, case)
         if case.in_queue and case.queued.state == "RUNNING" and not case.queued.ranking_queued:
-            assert policy.work(verdict) == work, (table[number], verdict, case)  # as a task asks
+            assert policy.worker_action(verdict) == work, (table[number], verdict, case)  # as a task asks
         used.add(number)
     assert used == {*range(len(LINES))}
 
 
 @cache
 def _submits(state: str, active: bool, begun: bool) -> bool:
-    verdict = Verdict(state, "", active, begun)
-    asked = [policy.submit(verdict), policy.end(verdict)]
+    verdict = JudgedState(state, "", active, begun)
+    asked = [policy.submit(verdict), policy.final_job_action(verdict)]
     asked += [policy.rerun(verdict, causes, named) for causes in ((), (*CAUSES,)) for named in (False, True)]
     return "submits" in asked
 
@@ -216,7 +216,9 @@ def _may_be_trained(case: Case) -> bool:
     return not (case.queued.cancelled or case.failed_here or case.paused)
 
 
-def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(judged: list[tuple[Case, Verdict]]) -> None:
+def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(
+    judged: list[tuple[Case, JudgedState]],
+) -> None:
     for case, verdict in judged:
         submits = _submits(verdict.state, verdict.active, verdict.begun)
         if case.progress.completed:
@@ -225,7 +227,7 @@ def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(judged
             assert not submits, (verdict, case)
 
 
-def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tuple[Case, Verdict]]) -> None:
+def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tuple[Case, JudgedState]]) -> None:
     for case, verdict in judged:
         if verdict.active or verdict.state in ("COMPLETED", "PRUNED"):
             assert policy.resume_command(verdict) == ""
@@ -240,7 +242,7 @@ def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tu
 def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
     assert set().union(*CAUSES.values()) == {*ENDED, "LOST", "HELD", "PRUNED"} - {"COMPLETED"}
     states = ["COMPLETED", "PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED", "HELD"]
-    verdicts = [*map(Verdict, states), Verdict("LOST", active=True)]
+    verdicts = [*map(JudgedState, states), JudgedState("LOST", active=True)]
     failed = ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY"]
     asked = {(): [*failed, "HELD"], ("oom", "lost"): failed[2:], ("cancelled",): ["CANCELLED"]}
     for causes, chosen in asked.items():
@@ -252,7 +254,7 @@ def test_exit_code_of_status_is_about_all_runs() -> None:
     codes = {"": 0, "COMPLETED PRUNED": 0, "PLANNED HELD": 1, "CANCELLED COMPLETED": 1, "PLANNED": 3}
     codes |= {"COMPLETED FAILED RUNNING": 3, "UNKNOWN LOST": 3, "PAUSED COMPLETED": 3}
     for states, code in codes.items():
-        verdicts = [Verdict(state, active=state == "RUNNING") for state in states.split()]
+        verdicts = [JudgedState(state, active=state == "RUNNING") for state in states.split()]
         assert policy.exit_code(verdicts) == code, states
 
 
@@ -261,7 +263,7 @@ def test_readme_names_the_commands_that_make_each_state_go_on() -> None:
     rows = re.findall(r"^([A-Z_, ]+)(?: \.\.\.)? \| .+ \| (.+)$", readme, re.MULTILINE)
     assert len(rows) == 8
     for state, commands in ((state, commands) for states, commands in rows for state in states.split(", ")):
-        run = Verdict(state, active=commands == "needs no command")
+        run = JudgedState(state, active=commands == "needs no command")
         said = "`submit`" in commands, "`rerun`" in commands
         assert said == (bool(policy.submit(run)), bool(policy.rerun(run))), state
         for cause in re.findall(r"--only (\w+)", commands):

@@ -83,7 +83,7 @@ def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     submit_grid(results, base, {"seed": [1, 2]})
     *_, training, report = read_submissions(results)
     for task, end in enumerate((OUT_OF_MEMORY, "srun: error: n1: task 0: Exited with exit code 1\n")):
-        (training.logs / f"{training.job(task)}_0_log.out").write_text(end)
+        (training.logs / f"{training.task_address(task)}_0_log.out").write_text(end)
     slurm.change("@PENDING@", "@FAILED@")
     slurm.change(f"@{report.job_id}@N/A@FAILED@", f"@{report.job_id}@N/A@CANCELLED@")
     return training

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, load_grid
+from jobs.job_kinds import steps_saved
 from jobs.plan import Launch, RunRequest, plan_slurm_jobs, request_runs
 from jobs.policy import needs_attention
-from jobs.services import steps_saved
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import RunStatus, read_grid_status
@@ -213,7 +213,7 @@ class _World:
             run_dir.result_file.write_text("{}")
         return Stop("paused", "")
 
-    def processes(self, _lanes: int, stop: StopRequest, _cancelled: object) -> ProcessPool:
+    def processes(self, _at_once: int, stop: StopRequest, _cancelled: object) -> ProcessPool:
         """In place of `ProcessPool`."""
         return _InThisProcess(1, stop, set, self)
 

@@ -17,7 +17,7 @@ from jobs.grids.grid import load_grid
 from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
-from jobs.status import GridStatus, read_grid_status, render
+from jobs.status import GridView, read_grid_status, render
 from sentiment.files import write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Attempt, GridPlan, Result
@@ -139,12 +139,12 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
         a_row("FAILED", run_id="run-b", reason="DivergedError: the loss is nan", seen="2026-03-04T09:00:00+00:00"),
         a_row("FAILED", run_id="run-c", reason="DivergedError: the loss is nan", parameters={"model.layers": 2}),
     ]
-    table = render(Results(), [GridStatus("g", "validation/macro_f1", rows, {"report": "PENDING"})], False, NOW)
+    table = render(Results(), [GridView("g", "validation/macro_f1", rows, {"report": "PENDING"})], False, NOW)
     assert [" ".join(line.split()) for line in table.splitlines()] == [
         "grid g: 2 FAILED, 1 COMPLETED; report: PENDING",
-        "run state try epoch macro_f1 ago layers seed",
+        "run state attempt epoch macro_f1 updated layers seed",
         "run-a COMPLETED 1 3 0.812 - 1 1",
-        "run-b FAILED 1 - - 3 h - -",
+        "run-b FAILED 1 - - 3 h ago - -",
         "run-c FAILED 1 - - - 2 -",
         "run-b and 1 more FAILED: DivergedError: the loss is nan",
         "`sentiment rerun g` resumes 2 runs",
@@ -157,7 +157,7 @@ def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
     rows = [a_row(run_id=long, parameters=varied), a_row("OUT_OF_MEMORY", run_id="bilstm64-0a1b2c3d", reason=REASON)]
     results = Results(Path("results of a long name", "which do not fit on the line", "of a command"))
     for columns in (60, 80):
-        text = render(results, [GridStatus("g", "validation/accuracy", rows)], False, NOW, columns)
+        text = render(results, [GridView("g", "validation/accuracy", rows)], False, NOW, columns)
         *lines, hint = text.splitlines()
         assert max(map(len, lines)) <= columns
         assert results.command("rerun", "g") in hint  # whole, so that it can be copied
@@ -167,7 +167,7 @@ def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
 
 def test_table_of_many_runs_shows_those_that_matter() -> None:
     rows = [a_row(run_id=f"run-{number}") for number in range(100)] + [a_row("FAILED", run_id="bad")]
-    grids = [GridStatus("g", "validation/macro_f1", rows)]
+    grids = [GridView("g", "validation/macro_f1", rows)]
     assert [len(render(Results(), grids, every, NOW).splitlines()) for every in (False, True)] == [5, 104]
 
 
@@ -200,7 +200,7 @@ def test_log_is_shown_by_the_name_of_its_run_or_job(results: Results, plan: Grid
 
 def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, plan: GridPlan, tmp_path: Path) -> None:
     run_id, seen = plan.runs[0].run_id, tmp_path / "seen"
-    folder = submitted(results, "train", "here1", [run_id], grid="some", here=True)
+    folder = submitted(results, "train", "local1", [run_id], grid="some", local=True)
     command = [sys.executable, "-m", "jobs", "status", "--log", run_id, "--watch", "--results", str(results.root)]
     with open(seen, "wb") as output, ProcessLock(folder.lock_file):
         environ = os.environ | {"PATH": str(tmp_path)}
@@ -209,7 +209,7 @@ def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, p
         assert wait_until(lambda: seen.read_text().endswith("m\n"), process)
         _append(folder.run_log(run_id), "loss 2\n")
         results.run_dir(run_id, "some").path.mkdir(parents=True)
-        results.run_dir(run_id, "some").write_record(a_failure("here1_0"))
+        results.run_dir(run_id, "some").write_record(a_failure("local1_0"))
     _, said = process.communicate(timeout=limit())
     log = folder.run_log(run_id)
     assert seen.read_text() == log.read_text()
@@ -247,9 +247,9 @@ def test_status_of_a_failed_grid_names_a_log_and_a_command_that_work_on_this_mac
     results: Results, plan: GridPlan
 ) -> None:
     first, second = (run.run_id for run in plan.runs)
-    folder = submitted(results, "train", "here1", [first, second], grid="some", here=True)
+    folder = submitted(results, "train", "local1", [first, second], grid="some", local=True)
     results.run_dir(second, "some").path.mkdir(parents=True)
-    results.run_dir(second, "some").write_record(a_failure("here1_0"))
+    results.run_dir(second, "some").write_record(a_failure("local1_0"))
     show_log = f"`{results.command('status', '--log', second)}` shows why"
     without_log = invoke("status", "--results", results.root).output
     assert show_log not in without_log

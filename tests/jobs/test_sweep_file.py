@@ -156,7 +156,7 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         ({"metric": {"name": "test/accuracy", "goal": "maximize"}}, "'test/accuracy' is no metric that may choose"),
         ({"metric": {"name": "validation/loss", "goal": "maximize"}}, "goal 'maximize' would choose the worst loss"),
         ({"command": ["python", "train.py", "${args}"]}, "command must end in train, the base run's file"),
-        ({"method": "random"}, "method random takes run_cap, controller.seed of"),
+        ({"method": "random"}, "method random needs run_cap and controller.seed; the file has"),
         (starts_from("rnn", "overfitting", count=2), "count is only allowed with runs: best"),
         (halving(min_iter=10**400), "early_terminate.min_iter"),
         (rounds(3, 4) | halving(min_iter=1), "method bayes does not support early_terminate"),

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from jobs.grid_jobs import GridJobs
+from jobs.job_kinds import without_corpus
 from jobs.local_runner import LocalRunner
-from jobs.services import without_corpus
 from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
@@ -251,7 +251,7 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
     config = small_config(tweets_file)
     folder = write_job(Results(tmp_path), "cache", [[]], [config], attempts_without_progress=2)
     written = iter([0, 0, 5, 5, 5, 6])
-    monkeypatch.setattr("jobs.services._bytes_in", lambda _folder: next(written))
+    monkeypatch.setattr("jobs.job_kinds._bytes_in", lambda _folder: next(written))
     for _ in range(4):  # at first, without gain, with gain, without gain
         check_progress(folder, 0)
     with pytest.raises(NoProgressError, match="2 times in a row without progress"):
@@ -410,7 +410,7 @@ def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: Ru
         attempt(DiedError())
     run_dir.create(config)
     write_attempts(run_dir, attempt_of(None))
-    write_submission(results, [[config]], job_id="here1", here=True)
+    write_submission(results, [[config]], job_id="local1", local=True)
     plan, options = a_plan([run_dir.path.name]), LaunchOptions(local=True)
     with LocalRunner(results, GRID, print) as runner, lock_grid(results, plan, options, runner) as session:
         session.rerun([], {run_dir.path.name})

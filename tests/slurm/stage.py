@@ -175,7 +175,7 @@ class StagedRun:
     @property
     def job(self) -> str:
         folder, task = self.task
-        return folder.job(task)
+        return folder.task_address(task)
 
     @property
     def log(self) -> str:

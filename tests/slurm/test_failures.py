@@ -63,7 +63,7 @@ def test_held_run_needs_somebody_and_goes_on_when_it_is_rerun(stage: Stage) -> N
     run.wait_for_step(30)
     stage.cluster.run("scontrol", "requeuehold", run.job)
     stage.wait_for_states("HELD")
-    assert "1 of 1 runs are held in the queue" in stage.submit()
+    assert "1 of 1 runs are held;" in stage.submit()
     before = run.job
     assert f"held jobs released: {before}" in stage.rerun()
     stage.wait_completed([run])

@@ -108,7 +108,7 @@ def test_slots_leave_a_killed_trial_to_one_of_them_where_no_node_sees_the_locks_
     killed.wait_for_step(10)
     killed.kill()
     (slots,) = [one for one in read_submissions(stage.results, stage.name) if one.submission.rung == 1]
-    stage.wait(lambda: killed.attempts[-1].job in [slots.job(task) for task in (0, 1)], "the trial in a slot")
+    stage.wait(lambda: killed.attempts[-1].job in [slots.task_address(task) for task in (0, 1)], "the trial in a slot")
 
     def is_decided() -> object:
         """The idle slot has looked twice, or the trial has ended, or was begun too often."""

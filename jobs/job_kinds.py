@@ -145,8 +145,8 @@ OTHER_KINDS = [kind for kind in JOB_KINDS.values() if not kind.trains_runs]
 """The kinds whose jobs train no runs."""
 
 
-def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[KindName, list[RunConfig]]:
-    """Return the services that some runs need, each with the runs that need it."""
+def preparations_needed(configs: Sequence[RunConfig], results: Results) -> dict[KindName, list[RunConfig]]:
+    """Return the kinds of preparation jobs that some runs need, each with the runs that need it."""
     runs = {kind.name: kind.needed_for(configs, results) for kind in OTHER_KINDS}
     return {name: needed for name, needed in runs.items() if needed}
 
