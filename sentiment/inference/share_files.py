@@ -207,7 +207,7 @@ def show_counted(model: TextModel, probabilities: Probabilities) -> None:
 def show_shares(shares: pd.DataFrame) -> None:
     """Print the estimates of `estimate_shares` in percent; groups with too few labels are only named."""
     columns = ["labels", "counted", "labels alone", "together", "worth"]
-    table = number_table("share in % (95 % interval)", columns, no_wrap=True)
+    table = number_table("share in %\n(95 % interval)", columns, no_wrap=True)
     too_small = []
     for group, table_of_group in shares.reset_index().groupby("group", sort=False):
         rows = table_of_group.to_dict("records")

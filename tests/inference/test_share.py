@@ -133,6 +133,9 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     assert shares.loc["all", "labels"].tolist() == [280, 280]
     assert shares["share"].isna().tolist() == [False] * 10 + [True] * 2
     assert f"{days[-1]} (" in done.output
+    headings = [line.rstrip() for line in done.output.split("\n", 2)[:2]]
+    assert headings[0] == "share in %"
+    assert headings[1].split("  ")[0] == "(95 % interval)"
     truth = (tweets["truth"] == "positive").mean()
     whole = shares.loc[("all", "positive")]
     assert whole["share_low"] < truth < whole["share_high"]

@@ -19,6 +19,7 @@ from safetensors.torch import save as save_torch
 
 from sentiment.api import load
 from sentiment.config import ElmoConfig, EncoderConfig, RunConfig, is_path
+from sentiment.console import as_markdown
 from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import (
@@ -265,6 +266,16 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
     assert f"{best.accuracy:.3f} ({best.accuracy_low:.3f}-{best.accuracy_high:.3f})" in text
     assert result.weights_sha256 in text
     assert all(title in text for title in ("## Use", "## Scores", "## Data", "## Limits", "## How it was made"))
+
+
+def test_card_of_a_run_on_a_users_table_has_the_runs_id(trained: RunDir, tmp_path: Path) -> None:
+    values = json.loads(trained.config_file.read_text())
+    values["data"] |= {"source": "/home/me/mine.csv"}
+    run_dir = _copy(trained, tmp_path, RunConfig.model_validate(values), dataset="table")
+    _, header, text = model_card(open_run(run_dir.path)).split("---\n", 2)
+    run_id = stored(run_dir, Result).run_id
+    assert YAML(typ="safe").load(header)["model-index"][0]["name"] == run_id
+    assert f"# {as_markdown(run_id)}\n" in text
 
 
 def test_hub_reads_base_model_data_and_scores_in_a_card(trained: RunDir, tmp_path: Path) -> None:
