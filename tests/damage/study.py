@@ -27,7 +27,7 @@ class PausingAt(StopWhen):
 
     def __init__(self, epoch: int) -> None:
         super().__init__(lambda asked: False)
-        self.epochs = epoch
+        self.pause_after = epoch
 
 
 @dataclass(frozen=True)

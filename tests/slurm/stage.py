@@ -243,7 +243,7 @@ class Prepared:
         run_dir, stop = self.results.run_dir(config.run_id), StopRequest()
         with self._lock:
             if config.run_id not in self._digests:
-                run_dir, stop.epochs = self.results.run_dir(config.run_id, f"to-{epochs}"), epochs
+                run_dir, stop.pause_after = self.results.run_dir(config.run_id, f"to-{epochs}"), epochs
                 if not run_dir.path.exists():
                     run_experiment(RunContext(config, self.results, run_dir, stop))
         row = next(row for row in run_dir.read_epochs()[0] if row.epoch == epochs)
