@@ -27,7 +27,7 @@ from jobs.slurm import (
 )
 from jobs.slurm.resources import Limits, Partition, Resources, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
-from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError
+from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError, in_one_line
 from sentiment.files import write_atomically
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import live_owner
@@ -301,7 +301,7 @@ class GridJobs:
             failure = read_record(folder.failure_file(number), Failure)
             if failure:
                 state = _LACKED.get(failure.error, FAILED)
-                return RunState(state, f"{failure.error}: {failure.reason}")
+                return RunState(state, failure.summary)
             task = GridTask(folder, number)
             job = self.job(task)
             failed = job.state != COMPLETED if job else read_termination(folder.log_file(number)) is not None
@@ -407,7 +407,7 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
             queue_error = _foreign_owner(results)
             queue = () if queue_error else read_queue()
         except SentimentError as error:
-            queue_error = " ".join(str(error).split())
+            queue_error = in_one_line(error)
     return [_join(folders, queue, queue_error) for folders in submissions]
 
 

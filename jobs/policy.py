@@ -191,7 +191,7 @@ def _in_queue(queued: QueueReport, failure: Failure | None) -> JudgedState:
 
 def _as_failed(failure: Failure) -> JudgedState:
     lacked_memory = failure.error in (KilledError.__name__, MemoryError.__name__)
-    return JudgedState(OUT_OF_MEMORY if lacked_memory else FAILED, f"{failure.error}: {failure.reason}")
+    return JudgedState(OUT_OF_MEMORY if lacked_memory else FAILED, failure.summary)
 
 
 def _array(job: str | None) -> str:

@@ -25,7 +25,7 @@ from jobs.job_kinds import OTHER_KINDS
 from jobs.policy import JudgedState, judge, needs_attention, resume_command, submit
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import RunDirError, UsageError, in_one_line
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
@@ -170,7 +170,7 @@ def _read_damaged(results: Results, grid: str) -> GridView:
     try:
         (status,) = _read_grids(results, [grid])
     except RunDirError as error:
-        return GridView(grid, "", [], damage=" ".join(str(error).split()))
+        return GridView(grid, "", [], damage=in_one_line(error))
     return status
 
 

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from sentiment.config import RunConfig, Values, is_utf8
-from sentiment.errors import ConfigError
+from sentiment.errors import ConfigError, in_one_line
 from sentiment.files import read_user_file, shipped_file
 
 _MAX_BYTES = 100_000
@@ -117,7 +117,7 @@ def _yaml_problem(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
     if mark is None or not problem:
-        return " ".join(str(error).split())
+        return in_one_line(error)
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 

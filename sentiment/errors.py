@@ -104,3 +104,8 @@ class NoSlurmError(SlurmError):
     """There is no Slurm on this machine."""
 
     exit_code = EXIT_NO_SLURM
+
+
+def in_one_line(error: BaseException) -> str:
+    """The message of an error, with spaces in place of its line breaks."""
+    return " ".join(str(error).split())

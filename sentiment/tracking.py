@@ -27,7 +27,7 @@ from typing import Any
 from sentiment.config import TrackingConfig
 from sentiment.config_file import dotted
 from sentiment.console import Say
-from sentiment.errors import LockedError, RunDirError, SentimentError
+from sentiment.errors import LockedError, RunDirError, SentimentError, in_one_line
 from sentiment.files import fingerprint
 from sentiment.processes import in_slurm
 from sentiment.runs.code_version import start_command
@@ -161,7 +161,7 @@ def main(action: str, folder: str) -> int:
             print(summary)
     except Exception as error:  # wandb raises exceptions of any kind
         name = "" if isinstance(error, SentimentError) else f"{type(error).__name__}: "
-        print(name + " ".join(str(error).split())[:500])
+        print(name + in_one_line(error)[:500])
         return 0 if isinstance(error, LockedError) else 1
     return 0
 

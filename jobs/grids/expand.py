@@ -77,8 +77,7 @@ def _bases_of_runs(
         )
     finished, failed = _classify_runs(purpose, plan, results)
     left_out = [
-        f"{run.run_id} of grid {plan.name}, which fails deterministically: {failure.error}: {failure.reason}"
-        for run, failure in failed
+        f"{run.run_id} of grid {plan.name}, which fails deterministically: {failure.summary}" for run, failure in failed
     ]
     if selection.runs == "overfitting":
         chosen = [run for run, result in finished if result.overfit.overfits]

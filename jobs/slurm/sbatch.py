@@ -16,7 +16,7 @@ import submitit
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import Resources
 from jobs.submissions import SubmissionDir
-from sentiment.errors import QueueFullError, SlurmError
+from sentiment.errors import QueueFullError, SlurmError, in_one_line
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
 # each of them would kill the interpreter while it starts or ends.
@@ -57,7 +57,7 @@ def find_refusal(resources: Resources) -> str | None:
         try:
             slurm.run_command("sbatch", "--test-only", str(file))
         except SlurmError as error:
-            return " ".join(str(error).split())
+            return in_one_line(error)
     return None
 
 
@@ -132,7 +132,7 @@ def submit(folder: SubmissionDir) -> str:
     except SlurmError as error:
         if not _FULL.search(str(error)):
             raise
-        message = " ".join(str(error).split())
+        message = in_one_line(error)
         tasks = len(folder.submission.tasks)
         if tasks > 1:
             message += f"; set `tasks: N` in the cluster file to use N tasks instead of {tasks}"

@@ -22,6 +22,7 @@ from sentiment.errors import (
     NoSlurmError,
     SlurmError,
     TakenOverError,
+    in_one_line,
 )
 from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
@@ -38,7 +39,7 @@ _MEMORY_ADVICE = (
 
 def failure_of(error: BaseException) -> Failure:
     name = type(error).__name__
-    message = " ".join(str(error).split())
+    message = in_one_line(error)
     advice = ""
     if isinstance(error, MemoryError):
         name = MemoryError.__name__  # numpy raises a subclass of its own
@@ -198,7 +199,7 @@ def _begin(run_dir: RunDir, max_attempts: int) -> None:
         number = previous.number if trained_by_another_task(run_dir) else previous.number + 1
     if number > max_attempts:
         failure = run_dir.read(Failure)
-        last_error = f"; the last one: {failure.error}: {failure.reason}" if failure else ""
+        last_error = f"; the last one: {failure.summary}" if failure else ""
         raise NoProgressError(
             f"{max_attempts} attempts in a row ended without a saved step of progress: they were killed, or had too "
             f"little memory or time; increase memory or time and rerun{last_error}"

@@ -271,7 +271,7 @@ class Worker:
         plan = self._plan
         progress = read_progress(self._run_dir(run_id), plan)
         if outcome is Outcome.FAILED and progress.failure:
-            return f"{run_id} FAILED: {progress.failure.error}: {progress.failure.reason}"
+            return f"{run_id} FAILED: {progress.failure.summary}"
         state = outcome.name.replace("_", " ")
         if progress.has_paused(self.stop.pause_after):
             state = f"PAUSED after epoch {progress.epoch}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from sentiment.data.text_files import TableRecord, state_of, translated_errors
-from sentiment.errors import DataError
+from sentiment.errors import DataError, in_one_line
 from sentiment.files import open_user_file
 
 _MAX_ROWS = 1_048_576  # Excel's own limit
@@ -58,7 +58,7 @@ def _read_sheet(path: Path, _state: tuple[int, ...]) -> Sheet:
         except DataError:
             raise
         except Exception as error:  # openpyxl raises many exception types
-            raise DataError(f"{path}: cannot be read as a workbook: {' '.join(str(error).split())}") from None
+            raise DataError(f"{path}: cannot be read as a workbook: {in_one_line(error)}") from None
     return Sheet(rows, max(map(len, rows), default=0), [sheet.title for sheet in visible])
 
 

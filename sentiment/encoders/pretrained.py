@@ -18,7 +18,7 @@ from sentiment.encoders.elmo_files import (
     read_options,
     write_random_model,
 )
-from sentiment.errors import DownloadError, EncoderError
+from sentiment.errors import DownloadError, EncoderError, in_one_line
 from sentiment.files import fingerprint, user_path, write_json
 from sentiment.runs.records import EncoderRecord, Record
 from sentiment.runs.run_dir import Results, read_record
@@ -257,7 +257,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
         snapshot_download(name, revision=info.sha, local_dir=folder, allow_patterns=[*files])
         sha256 = {file: cached_sha256(folder / file) for file in sorted(files)}
     except (OSError, ValueError, HTTPError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = in_one_line(error)[:300]
         raise DownloadError(f"{name!r} at {revision!r}: cannot be downloaded from the Hub: {reason}") from None
     for file, entry in files.items():
         if entry.lfs and entry.lfs.sha256 != sha256[file]:

@@ -12,7 +12,7 @@ from sentiment.config import EncoderPrecision
 from sentiment.data.batches import Layers
 from sentiment.data.text import HASHTAG, URL, USER, Tweets
 from sentiment.encoders.pretrained import HubFiles
-from sentiment.errors import EncoderError
+from sentiment.errors import EncoderError, in_one_line
 
 PIECES = "pieces"  # the layer with a vector for each token, which is the mean over its pieces (subword tokens)
 TWEET = "tweet"  # the layer with a vector for each tweet
@@ -111,7 +111,7 @@ def _load(model: HubFiles) -> tuple[Any, Any]:
                 model.folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **safe
             )
     except Exception as error:  # the library and the model's files raise exceptions of any kind
-        reason = " ".join(str(error).split())[:300]
+        reason = in_one_line(error)[:300]
         raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {reason}") from None
     if problem := _weights_problem(network, loading_info) or _tokenizer_problem(tokenizer, network):
         raise EncoderError(f"encoder {model.name!r}: {model.folder}: {problem}")

@@ -268,6 +268,11 @@ class Failure(FileRecord):
     reason: str
     traceback: str
 
+    @property
+    def summary(self) -> str:
+        """The name of the exception, and its message."""
+        return f"{self.error}: {self.reason}"
+
 
 class StalledAttempts(FileRecord):
     """`tries.json`: the number of consecutive attempts of a run that began at the same step; `job` made the last one.

@@ -375,7 +375,7 @@ class RunDir:
         """The error that the run failed with, in a line; empty if it did not fail or was killed."""
         with contextlib.suppress(RunDirError):
             if not self.tries_file.exists() and (failure := self.read(Failure)):
-                return f"{failure.error}: {failure.reason}"
+                return failure.summary
         return ""
 
     def read_metrics(self) -> list[MetricRow]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import PositiveInt
 
-from sentiment.errors import RunDirError, UnfinishedRungError
+from sentiment.errors import RunDirError, UnfinishedRungError, in_one_line
 from sentiment.files import write_once
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import (
@@ -287,7 +287,7 @@ class Rungs:
                 value = self.plan.score(last.metrics)
                 return RankedTrial(run_id=run_id, value=value, epoch=last.epoch, loss=last.validation.loss)
         except RunDirError as error:
-            reason = " ".join(str(error).split())
+            reason = in_one_line(error)
         if live_owner(run_dir.lock_file):
             return None
         ended = "cancelled" if cancelled else run_dir.own_failure()
@@ -357,7 +357,7 @@ def judge_directory(
     if cancelled:
         return RunState(CANCELLED, BY_COMMAND)
     if progress.failure:
-        return RunState(FAILED, f"{progress.failure.error}: {progress.failure.reason}")
+        return RunState(FAILED, progress.failure.summary)
     if trial_rung and paused:
         return RunState(PAUSED, trial_rung.describe())
     return ended() or (_state_after(progress.last_attempt) if progress.last_attempt else RunState(PLANNED))
@@ -385,7 +385,7 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
             best = min if plan.goal == "minimize" else max
             known["score"] = best(scores, default=None)
     except RunDirError as error:
-        known["damage"] = " ".join(str(error).split())
+        known["damage"] = in_one_line(error)
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
         known["stalled"] = run_dir.read(StalledAttempts)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
