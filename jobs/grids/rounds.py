@@ -57,9 +57,7 @@ def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> 
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space: dict[str, Choices] = {}
-    for name, parameter in sorted(rounds.space.items()):
-        space |= Parameter.model_validate(parameter).flatten(name)
+    space = {name: Parameter.model_validate(parameter).choices for name, parameter in sorted(rounds.space.items())}
     distributions = {name: _distribution(choices) for name, choices in space.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

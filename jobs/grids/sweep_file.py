@@ -106,22 +106,35 @@ class Parameter(Section):
     def _check_range(self) -> None:
         if self.min is None or self.max is None or self.min >= self.max:
             raise ValueError(f"a distribution needs a min below its max; it has min {self.min} and max {self.max}")
-        whole = isinstance(self.min, int) and isinstance(self.max, int)
-        if self.distribution == "int_uniform" and not whole:
+        if self.distribution == "int_uniform" and not self._has_whole_limits:
             raise ValueError("distribution int_uniform takes whole numbers as min and max")
         if self.distribution == "log_uniform_values" and self.min <= 0:
             raise ValueError(f"distribution log_uniform_values takes positive numbers, not min {self.min}")
 
-    def flatten(self, name: str) -> dict[str, Choices]:
-        if self.parameters is not None:
-            inner = (parameter.flatten(f"{name}.{key}") for key, parameter in self.parameters.items())
-            return {key: values for section in inner for key, values in section.items()}
+    @property
+    def _has_whole_limits(self) -> bool:
+        return isinstance(self.min, int) and isinstance(self.max, int)
+
+    @property
+    def choices(self) -> Choices:
+        """The values of a field, each once; a section has none."""
         if self.min is not None and self.max is not None:
-            whole = isinstance(self.min, int) and isinstance(self.max, int)
-            distribution = self.distribution or ("int_uniform" if whole else "uniform")
-            return {name: Choices((), distribution, self.min, self.max)}
+            distribution = self.distribution or ("int_uniform" if self._has_whole_limits else "uniform")
+            return Choices((), distribution, self.min, self.max)
         values = [self.value] if self.values is None else self.values
-        return {name: Choices(list({json.dumps(value): value for value in values}.values()))}
+        return Choices(list({json.dumps(value): value for value in values}.values()))
+
+
+def choices_by_field(parameters: Mapping[str, Parameter], section: str = "") -> dict[str, Choices]:
+    """The values of each field, by dotted name; `section` is the beginning of their names."""
+    choices: dict[str, Choices] = {}
+    for key, parameter in parameters.items():
+        name = f"{section}{key}"
+        if parameter.parameters is None:
+            choices[name] = parameter.choices
+        else:
+            choices |= choices_by_field(parameter.parameters, f"{name}.")
+    return choices
 
 
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -288,8 +301,7 @@ class SweepFile(Section):
         return Path(self.command[-2])
 
     def space(self) -> dict[str, Choices]:
-        sections = (parameter.flatten(name) for name, parameter in self.parameters.items())
-        flat = {name: choices for section in sections for name, choices in section.items()}
+        flat = choices_by_field(self.parameters)
         for name, choices in flat.items():
             if self.method == "grid" and choices.distribution == "int_uniform":
                 flat[name] = Choices(range(int(choices.low), int(choices.high) + 1))
