@@ -20,7 +20,7 @@ from jobs.status import GridRows, RunStatus, describe_held, describe_unknown, re
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.console import Say
+from sentiment.console import Say, plural
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, NoSlurmError, SentimentError
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.code_version import freeze_code, running_code, start_command
@@ -453,7 +453,7 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
     with lock_grid(results, plan, options) as grid:
         cancelled = grid.cancel(run_ids)
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
-        say(f"grid {plan.name}: {len(cancelled)} run{'' if len(cancelled) == 1 else 's'} cancelled{names}")
+        say(f"grid {plan.name}: {plural(len(cancelled), 'run')} cancelled{names}")
         left = [row for row in grid.read_state().rows_of(run_ids) if row.run_id not in cancelled]
         for line in describe_unknown(left):
             say(f"grid {plan.name}: not cancelled: {line}")

@@ -24,7 +24,7 @@ from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.job_kinds import OTHER_KINDS
 from jobs.policy import JudgedState, judge, needs_attention, resume_command, submit
 from jobs.submissions import read_submissions
-from sentiment.console import Say, printable
+from sentiment.console import Say, plural, printable
 from sentiment.errors import RunDirError, UsageError, in_one_line
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
@@ -247,7 +247,7 @@ def describe_held(results: Results, grid: str, rows: Sequence[RunStatus]) -> Ite
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
     """One line for each reason why runs are UNKNOWN; such runs may still be pending or running."""
     for reason, number in Counter(row.reason for row in rows if row.state == UNKNOWN).items():
-        yield f"{number} run{'' if number == 1 else 's'} UNKNOWN: {reason}"
+        yield f"{plural(number, 'run')} UNKNOWN: {reason}"
 
 
 def show(results: Results, grids: Sequence[GridView], only_failed: bool, every_row: bool, as_json: bool) -> str:
@@ -301,7 +301,7 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
     where = ["--local"] if grid.is_local else []
     for command, number in commands.items():
         if command and grid.name != SINGLE:
-            yield f"`{results.command(command, grid.name, *where)}` resumes {number:,} run{'' if number == 1 else 's'}"
+            yield f"`{results.command(command, grid.name, *where)}` resumes {plural(number, 'run')}"
     yield ""
 
 

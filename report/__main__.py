@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sentiment.command_line import RESULTS, Out, ResultsRoot, command_line, echo
-from sentiment.console import ProgressBar
+from sentiment.console import ProgressBar, plural
 from sentiment.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -62,14 +62,12 @@ def report(
 
 
 def _print_summary(findings: "Findings") -> None:
-    from report.render.wording import plural
-
     for problem in findings.problems[:_MAX_PROBLEMS_SHOWN]:
         echo(f"skipped: {problem}", err=True)
     if more := findings.problems[_MAX_PROBLEMS_SHOWN:]:
         echo(f"skipped: {len(more):,} more (listed in the report)", err=True)
     runs = findings.study.runs
-    completed = sum(run.completed is not None for run in runs)
+    completed = len(findings.study.completed_runs)
     if runs:
         echo(f"{completed:,} of {len(runs):,} runs are completed")
     for gold in findings.study.golds:
@@ -77,7 +75,6 @@ def _print_summary(findings: "Findings") -> None:
 
 
 def _verify(results: "Results", grids: list[str], folder: Path, title: str, retrains: bool) -> None:
-    from report.render.wording import plural
     from report.verify import retrain, verify_report
 
     with ProgressBar() as bar:
@@ -92,7 +89,7 @@ def _verify(results: "Results", grids: list[str], folder: Path, title: str, retr
     if complaints:
         echo(f"{folder}: {plural(len(complaints), 'problem')}", err=True)
         raise typer.Exit(EXIT_FAILED)
-    completed = sum(run.completed is not None for run in findings.study.runs)
+    completed = len(findings.study.completed_runs)
     echo(f"{folder}: verified from the files and predictions of {completed:,} completed runs")
 
 

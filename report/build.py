@@ -12,7 +12,6 @@ from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
 from report.read import Grid, load_study
-from report.render import wording
 from report.render.blocks import Block, Bullets, Card, Fold, Question, Report, ReportSection, Text
 from report.render.page import write_report
 from report.render.wording import joined
@@ -25,7 +24,7 @@ from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from report.sections.sentences import sentence
-from sentiment.console import Progress, silent
+from sentiment.console import Progress, plural, silent
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import PAUSED, PLANNED, RUNNING
 
@@ -129,11 +128,11 @@ def _about(findings: Findings) -> list[str]:
     """Data set, runs, and the date of the last attempt, so that rebuilding gives identical output."""
     study_runs = findings.study.runs
     about = [findings.main.name] if findings.main else []
-    completed = sum(run.completed is not None for run in study_runs)
+    completed = len(findings.study.completed_runs)
     if study_runs:
-        about.append(f"{completed:,} of {wording.plural(len(study_runs), 'run')} completed")
+        about.append(f"{completed:,} of {plural(len(study_runs), 'run')} completed")
     for gold in findings.study.golds:
-        about.append(f"{wording.plural(len(gold.added), 'added predictor')} on {gold.record.source}")
+        about.append(f"{plural(len(gold.added), 'added predictor')} on {gold.record.source}")
     dates = [attempt.end or attempt.start for run in study_runs if run.record for attempt in run.record.attempts]
     if dates:
         about.append(max(dates)[:10])

@@ -192,6 +192,11 @@ class Study:
     def completed(self) -> list[CompletedRun]:
         return [run for grid in self.folders for run in grid.completed]
 
+    @property
+    def completed_runs(self) -> list[CompletedRun]:
+        """The completed runs, also after pooling each fold by itself."""
+        return [run.completed for run in self.runs if run.completed]
+
 
 def metric_of(runs: Iterable[CompletedRun]) -> Metric:
     """The metric by which runs are compared: macro recall if it is that of any of them."""

@@ -35,6 +35,11 @@ def printable(text: str) -> str:
     return "\n".join(_escape_unprintable(line) for line in text.split("\n"))
 
 
+def plural(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def as_markdown(text: str) -> str:
     """One line of Markdown that shows a text literally: nothing in it is markup of Markdown or HTML."""
     text = re.sub("[&<>]", lambda match: _ENTITIES[match[0]], visible(text))

@@ -231,5 +231,4 @@ def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _RunCorrectne
     name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
     parts.setdefault(name, replace(test, predictors=[]))
     correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_KINDS}
-    predicted = np.unique(test.of("network").predicted)
-    return _RunCorrectness(name, correct, int(predicted[0]) if len(predicted) == 1 else None)
+    return _RunCorrectness(name, correct, test.of("network").only_class)

@@ -79,7 +79,7 @@ def analyse(study: Study) -> Findings:
     best = BestRun()
     if main_recommendation:
         best = _best_run(datasets[0], main_recommendation, study)
-    corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
+    corpora = {run.record.data_fingerprint: run for run in study.completed_runs}
     counts = read_each(corpora.values(), lambda run: read_counts(run, study.results), study.problems)
     return Findings(
         study=study,
@@ -89,7 +89,7 @@ def analyse(study: Study) -> Findings:
         best=best,
         on_test_sets=tests,
         tweet_answers=pack_answers(datasets[0], study.results) if datasets else None,
-        curves=packed_curves([run.completed for run in study.runs if run.completed], study.problems),
+        curves=packed_curves(study.completed_runs, study.problems),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
     )
 

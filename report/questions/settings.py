@@ -26,6 +26,7 @@ from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric, SeedVariance
+from sentiment.console import plural
 from sentiment.runs.records import ModelKind
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
@@ -162,7 +163,7 @@ class Effect:
         """`the linear baseline, at most 100 labelled tweets`; usually empty."""
         parts = ["the linear baseline"] if self.model == "baseline" else []
         if self.train_rows:
-            parts.append(f"at most {wording.plural(self.train_rows, 'labelled tweet')}")
+            parts.append(f"at most {plural(self.train_rows, 'labelled tweet')}")
         return ", ".join(parts)
 
     @property

@@ -9,8 +9,9 @@ from markupsafe import Markup
 from report.compare.datasets import Configuration
 from report.read import CompletedRun, Run
 from report.render.blocks import Column
-from report.render.wording import parameter_value, plural, setting
+from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
+from sentiment.console import plural
 from sentiment.runs.records import PREDICTORS, Added, PredictorKind
 from sentiment.runs.state import PRUNED, TIMEOUT
 

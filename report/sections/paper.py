@@ -74,7 +74,7 @@ def checklist(findings: Findings) -> Document:
         "findings": findings,
         "best": best,
         "best_name": configuration_name(best.configuration) if best else "",
-        "completed": [run.completed for run in study.runs if run.completed],
+        "completed": study.completed_runs,
         "records": [run.record for run in study.runs if run.record],
         "usage": usage_of(study.runs),
         "published_data": PUBLISHED_DATA,

@@ -148,7 +148,7 @@ def _usage_table(study: Study) -> Fold:
 
 
 def _data_table(findings: Findings) -> list[Fold]:
-    completed = [run.completed for run in findings.study.runs if run.completed]
+    completed = findings.study.completed_runs
     by_corpus = {run.record.data_fingerprint: run for run in completed}
     if not by_corpus:
         return []

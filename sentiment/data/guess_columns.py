@@ -196,7 +196,7 @@ def shared_columns(path: Path, configured: ColumnConfig) -> Values:
 def sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColumn], OpenedTable]:
     """The columns of a table with their values in the first rows."""
     table = open_table(path, lambda _: False)
-    records = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
+    records = islice(table.read_all(), SAMPLE_ROWS + 1)
     rows = [[as_text(value) for value in record.fields] for record in records if isinstance(record, TableRecord)]
     keys: list[Any] = table.names
     if table.format in (*DELIMITED, "xlsx"):

@@ -222,8 +222,7 @@ class Preparation:
         for code, part in enumerate(self._part_names):
             labels = arrays["labels"][arrays["parts"] == code]
             parts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=len(names)).tolist())
-        files = (self._source.main, *self._source.tests.values(), *self._source.extra_train)
-        columns = {file.field: file.unused_author_column() for file in files}
+        columns = {file.field: file.unused_author_column() for file in self._source.files}
         unnamed_authors = {field: column for field, column in columns.items() if column is not None}
         tests = {name: TableCount(**self._counts[name]) for name in self._source.tests}
         extra_train = [TableCount(**self._counts[index]) for index in range(len(self._source.extra_train))]
@@ -250,8 +249,7 @@ class Preparation:
             raise DataError(f"{source}: holds no rows")
         malformed = self._refused.total()
         if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * report.read):
-            files = (self._source.main, *self._source.tests.values(), *self._source.extra_train)
-            names = ", ".join(file.name for file in files)
+            names = ", ".join(file.name for file in self._source.files)
             raise DataError(
                 f"{names}: {malformed:,} of {report.read:,} rows are malformed, more than "
                 f"{_MAX_REFUSED_SHARE:.0%}: {refused}; fix or delete them"

@@ -113,6 +113,10 @@ class OpenedTable:
     delimiter: str = ","
     sheets: Sequence[str] = ()  # the visible sheets of a workbook, of which the first is read
 
+    def read_all(self) -> Records:
+        """Read the data rows with all of their cells."""
+        return self.read(range(len(self.names)))
+
 
 def open_table(path: Path, is_header: IsHeader, member: str | None = None) -> OpenedTable:
     """Find the columns of a table; rows are read later.

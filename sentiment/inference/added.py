@@ -255,7 +255,7 @@ def _read(
     answered = 0
     left_out = RowCounter()
     forms = TweetForms()
-    for record in table.read(range(len(table.names))):
+    for record in table.read_all():
         if isinstance(record, Refusal):
             left_out.add(record.reason, record.line)
             continue

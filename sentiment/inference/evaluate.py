@@ -5,7 +5,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
@@ -75,10 +74,10 @@ def _constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[st
     for predictor in predictors:
         if predictor.kind == "majority":
             continue
-        labels = np.unique(predictor.predicted[predictor.answered])
+        only_class = predictor.only_class
         n = len(predictor.probabilities)
-        if len(labels) == 1 and n > 1:
-            lines.append(f"warning: the {predictor.name} predicts {label_names[int(labels[0])]!r} for all {n:,} tweets")
+        if only_class is not None and n > 1:
+            lines.append(f"warning: the {predictor.name} predicts {label_names[only_class]!r} for all {n:,} tweets")
     return lines
 
 

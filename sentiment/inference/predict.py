@@ -45,7 +45,7 @@ from sentiment.data.text import TokenRows
 from sentiment.data.text_files import Refusal, TableRecord, is_gzipped
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_user_file
-from sentiment.models.text_model import Answer, Predictions, TextModel
+from sentiment.models.text_model import Answer, Predictions, TextModel, finite_logarithms
 from sentiment.processes import available_cores
 
 CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
@@ -175,7 +175,7 @@ def open_texts(source: Path, column: str | int | None, trained: ColumnConfig) ->
 
 def text_rows(table: OpenedTable, text_column: int) -> Iterator[TextRow]:
     """All rows of a table, also those without a readable text."""
-    for record in table.read(range(len(table.names))):
+    for record in table.read_all():
         yield _row(record, table, text_column)
 
 
@@ -359,7 +359,6 @@ def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str
 
 # The colours of the negative half of the ordered classes, of the middle class, and of the positive half.
 _COLOURS = {-1: "red", 0: "yellow", 1: "green"}
-_SMALLEST = 1e-12
 # The cost of leave-one-out is quadratic in the number of tokens; no tweet has this many.
 _MAX_TOKENS = 1_000
 
@@ -402,7 +401,7 @@ def explain(model: TextModel, text: str) -> Explanation:
         raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MAX_TOKENS:,} can be left out one by one")
     leave_one_out = [tokens[:index] + tokens[index + 1 :] for index in range(len(tokens))]
     probabilities = model.classify(TokenRows.of_tweets([tokens, *leave_one_out])).probabilities
-    logarithms = np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
+    logarithms = finite_logarithms(probabilities)
     log_odds = logarithms[:, -1] - logarithms[:, 0]
     weights = (log_odds[0] - log_odds[1:]).tolist()
     return Explanation(label, probability, tokens, weights, "leave-one-out")

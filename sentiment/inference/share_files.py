@@ -148,7 +148,7 @@ def read_labels(
     n = len(population.rows)
     labels = np.full(n, UNLABELLED)
     samples = set()
-    for record in table.read(range(len(table.names))):
+    for record in table.read_all():
         location = f"{sheet}:{record.line}"
         if isinstance(record, Refusal):
             raise DataError(f"{location}: {record.reason}")

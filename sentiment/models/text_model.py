@@ -152,6 +152,11 @@ def described(array: Any) -> str:
 _SMALLEST = 1e-12
 
 
+def finite_logarithms(probabilities: Probabilities) -> Probabilities:
+    """The logarithms of probabilities, of which those of 0 and 1 count as a little more and a little less."""
+    return np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
+
+
 def fit_temperature(labels: ClassIndices, probabilities: Probabilities) -> float:
     """The temperature with the lowest log loss, between 0.05 and 20.
 
@@ -164,7 +169,7 @@ def fit_temperature(labels: ClassIndices, probabilities: Probabilities) -> float
     """
     from scipy.optimize import minimize_scalar
 
-    logarithms = np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
+    logarithms = finite_logarithms(probabilities)
     count = probabilities.shape[1]
     sizes = np.bincount(labels, minlength=count)
     by_label = np.repeat(1 / (sizes + 2)[:, None] / (count - 1), count, axis=1)

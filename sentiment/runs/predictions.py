@@ -73,6 +73,12 @@ class Predictor:
         """The index of the class that it predicts for each tweet, (n,); without meaning where it has no prediction."""
         return predicted_classes(self.probabilities, self.threshold)
 
+    @property
+    def only_class(self) -> int | None:
+        """The index of the class that it predicts for all tweets; None if it predicts several, or none."""
+        classes = np.unique(self.predicted[self.answered])
+        return int(classes[0]) if len(classes) == 1 else None
+
     def right(self, labels: ClassIndices) -> Flags:
         """Which tweets it has right, (n,), for the true classes, (n,)."""
         return np.equal(self.predicted, labels) & self.answered

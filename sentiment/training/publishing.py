@@ -180,7 +180,7 @@ def _result(
         class_shares=predictions.class_shares,
         recommended=recommended,
         temperatures=predictions.temperatures,
-        only_label=_only_label(predictions),
+        only_label=predictions.parts["validation"].of("network").only_class,
         check_list=check_list,
         baseline_settings=baselines.settings,
         overfit=overfit,
@@ -194,12 +194,6 @@ def _result(
 
 def _scores(parts: dict[Part, PartPredictions], kind: PredictorKind) -> dict[Part, Metrics]:
     return {name: part.of(kind).metrics(part.labels) for name, part in parts.items()}
-
-
-def _only_label(predictions: _Predictions) -> int | None:
-    """The index of the class, if the network predicts the same one for all validation tweets."""
-    labels = np.unique(predictions.parts["validation"].of("network").predicted)
-    return int(labels[0]) if len(labels) == 1 else None
 
 
 def _check_list(
