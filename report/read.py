@@ -227,8 +227,8 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     if not golds and not any(grid.runs for grid in folders):
         lines = "".join(f"\n{problem}" for problem in problems)
         raise RunDirError(
-            f"{results.runs}: holds no run to report yet; `make run` trains one; without any, predictors are compared "
-            f"that `sentiment add NAME FILE --of GOLD` adds{lines}"
+            f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
+            f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
     filled = [grid for grid in folders if grid.runs]
     return Study(results, sorted(filled, key=lambda grid: grid.name == SINGLE), problems, golds)

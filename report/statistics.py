@@ -239,10 +239,10 @@ Pair = tuple[Side, Side, SeedVariance | None]
 def compare(pairs: Iterable[Pair], hypotheses: int = 0, limit: float | None = 1.0) -> list[Difference]:
     """Test the difference first - second of each pair for new seeds and new tweets.
 
-    Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is that between
-    seeds plus that over tweets, less their interaction, which both contain. The variance between seeds is the pooled
-    one, or a configuration's own where that is larger, see `_between_seeds`. The difference is compared with its
-    standard error times the mean of Student's quantiles of the components' degrees of freedom, weighted by the
+    Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is V_seeds +
+    V_tweets - V_interaction, since both of the first two contain that of the interaction. The variance between seeds is
+    the pooled one, or a configuration's own where that is larger, see `_between_seeds`. The difference is compared with
+    its standard error times the mean of Student's quantiles of the components' degrees of freedom, weighted by the
     components (Cochran & Cox 1950), so that few seeds with nearly equal scores do not make a difference significant.
     If no configuration has several seeds, the variance between matched configurations takes the place of that between
     seeds. Without those, two trained models are compared, and the result holds for these two alone: by `paired`, or by

@@ -42,7 +42,7 @@ class AddedPredictor:
         return self.predictor.name
 
     @property
-    def is_better(self) -> bool:
+    def replaces_recommended(self) -> bool:
         """Whether it is to be used instead of the recommended predictor."""
         return self.beats_on_validation and self.below_recommended is not None and self.below_recommended.is_worse
 

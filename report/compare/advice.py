@@ -22,9 +22,10 @@ class Recommended:
     Attributes:
         dataset: that of the runs.
         configuration: the candidate with the best mean validation macro F1.
-        predicts: the model to use, which the run's validation tweets recommend, see `sentiment.runs.recommendation`.
-        alternative: the model that is compared with the linear baseline: `predicts`, or, if that is the baseline, the
-            better one of network and ensemble on validation tweets.
+        recommended_model: the model to use, recommended by the run's validation tweets, see
+            `sentiment.runs.recommendation`.
+        alternative: the model that is compared with the linear baseline: `recommended_model`, or, if that is the
+            baseline, the better one of network and ensemble on validation tweets.
         score: the accuracy or macro recall of that model on test tweets; differences are of the same metric.
         gain: the test score of `alternative` minus the linear baseline's; None without predictions.
         rivals: the other eligible configurations that can be compared, the best on validation tweets first: the test
@@ -34,7 +35,7 @@ class Recommended:
 
     dataset: Dataset
     configuration: Configuration
-    predicts: ModelKind
+    recommended_model: ModelKind
     alternative: ModelKind
     score: Estimate
     gain: Difference | None
@@ -74,7 +75,7 @@ class Recommended:
 
         It is ahead on the validation set and significantly better on the test set; of several, the best there.
         """
-        better = [predictor for predictor in self.added if predictor.is_better]
+        better = [predictor for predictor in self.added if predictor.replaces_recommended]
         return max(better, key=lambda predictor: predictor.score(self.dataset.metric).value, default=None)
 
     @property
@@ -88,17 +89,17 @@ def recommend(dataset: Dataset) -> Recommended | None:
     best = dataset.best
     if best is None:
         return None
-    predicts = best.best_seed.result.recommended
-    alternative = _best_alternative(best, dataset.metric) if predicts == "baseline" else predicts
+    model = best.best_seed.result.recommended
+    alternative = _best_alternative(best, dataset.metric) if model == "baseline" else model
     return Recommended(
         dataset=dataset,
         configuration=best,
-        predicts=predicts,
+        recommended_model=model,
         alternative=alternative,
-        score=dataset.score(best, predicts),
+        score=dataset.score(best, model),
         gain=_gain(dataset, best, alternative),
         rivals=_rivals(dataset, best),
-        added=_compared_added(dataset, best, predicts),
+        added=_compared_added(dataset, best, model),
     )
 
 
@@ -122,23 +123,23 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
     return {rival: differences[rival] for rival in dataset.eligible if rival in differences}
 
 
-def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelKind) -> list[AddedPredictor]:
+def _compared_added(dataset: Dataset, best: Configuration, model: ModelKind) -> list[AddedPredictor]:
     """The added predictors, compared with the model to use; one family, each with each candidate."""
     answers = dataset.answers.including(dataset.added)
-    seed_variance = dataset.seed_variance_for(best, predicts)
+    seed_variance = dataset.seed_variance_for(best, model)
     pairs = (
-        (added.name, answers.pair([best.runs], [[added]], seed_variance, predicts, "added")) for added in dataset.added
+        (added.name, answers.pair([best.runs], [[added]], seed_variance, model, "added")) for added in dataset.added
     )
     differences = compared(pairs, len(dataset.candidates) * len(dataset.added))
     compared_added = []
     for added in dataset.added:
-        beats_on_validation = _beats_on_validation(added, best, predicts, dataset.metric)
+        beats_on_validation = _beats_on_validation(added, best, model, dataset.metric)
         below = differences.get(added.name)
         compared_added.append(replace(added, below_recommended=below, beats_on_validation=beats_on_validation))
     return compared_added
 
 
-def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelKind, metric: Metric) -> bool:
+def _beats_on_validation(added: AddedPredictor, best: Configuration, model: ModelKind, metric: Metric) -> bool:
     """Whether an added predictor that is no person has a higher score on the validation tweets that both have."""
     added_part = added.validation
     if added_part is None or added.record.annotator:
@@ -149,7 +150,7 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: M
     (run_part,) = by_run.values()
     answered = np.flatnonzero(added_part.of("added").answered)
     _, first, second = np.intersect1d(run_part.tweets, added_part.tweets[answered], return_indices=True)
-    gaps = added_part.right("added")[answered][second].astype(int) - run_part.right(predicts)[first]
+    gaps = added_part.right("added")[answered][second].astype(int) - run_part.right(model)[first]
     classes = run_part.labels[first] if metric == "macro_recall" else None
     return len(gaps) > 0 and sum(class_gaps.mean() for class_gaps in by_class(gaps, classes)) > 0
 

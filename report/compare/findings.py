@@ -140,7 +140,7 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
     is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
     all_wrong = (share == 0) & (len(answers.by_run) >= _ENOUGH_RUNS)
     negated = [bool(_NEGATION.search(text)) for text in texts]
-    predictor = test.of(best.predicts)
+    predictor = test.of(best.recommended_model)
     table = pd.DataFrame(
         {
             "text": texts,

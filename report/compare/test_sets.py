@@ -154,7 +154,7 @@ def _models(
             left_out = ("network",) if best.alternative == "both" else ("network", "both")
             predictors += [(kind, sides) for kind in sides.sides if kind not in left_out]
     for kind, (configuration, labels, by_kind) in predictors:
-        is_recommended = best is not None and configuration is best.configuration and kind == best.predicts
+        is_recommended = best is not None and configuration is best.configuration and kind == best.recommended_model
         seed_variance = _seed_variance(configurations, kind)
         yield ExternalResult(test_set, labels, dataset, configuration, kind, is_recommended, by_kind, seed_variance)
 

@@ -28,12 +28,12 @@ class LabelPoint:
     """A configuration at one number of labelled training tweets.
 
     Attributes:
-        labels: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
+        train_size: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
         difference: test score of the network minus that of the baseline, corrected for all points of the grid.
         only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
-    labels: int | None
+    train_size: int | None
     seeds: int
     network: Estimate
     baseline: Estimate
@@ -103,7 +103,7 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     for configuration, difference in compared(pairs.items()).items():
         network, baseline, seed_variance = pairs[configuration]
         point = LabelPoint(
-            labels=_training_tweets(configuration, results),
+            train_size=_training_tweets(configuration, results),
             seeds=len(answers.readable(configuration.runs)),
             network=statistics.score_of(network, seed_variance),
             baseline=statistics.score_of(baseline, seed_variance),
@@ -131,9 +131,11 @@ def _training_tweets(configuration: Configuration, results: Results) -> int | No
 
 
 def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
-    points = [_plotted("linear baseline", point.labels, point.baseline) for point in curves[0].points if point.labels]
+    points = [
+        _plotted("linear baseline", point.train_size, point.baseline) for point in curves[0].points if point.train_size
+    ]
     for curve in curves:
-        points += [_plotted(curve.name, point.labels, point.network) for point in curve.points if point.labels]
+        points += [_plotted(curve.name, point.train_size, point.network) for point in curve.points if point.train_size]
     n = curves[0].points[0].difference.n
     caption = sentence("labels.figure", number=n)
     sizes = sorted({point.x for point in points})

@@ -45,7 +45,7 @@ _MAX_BUDGET = 0.2
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchTrials:
     """The trials of a search that are compared: the completed ones or, of a search in rungs, all of its first rung."""
 
     trials: Sequence[Trial]
@@ -79,18 +79,18 @@ def search(findings: Findings) -> Question:
     return Question(cards, tables, methods)
 
 
-def trials_for_importance(grid: Grid) -> Search:
+def trials_for_importance(grid: Grid) -> SearchTrials:
     """The trials of a search that are compared with each other, with their scores."""
     if grid.rungs and grid.rungs.rankings:
         score = Score(grid.rungs.plan.metric, grid.rungs.rankings[0].epochs)
-        return Search(_trials_of_first_rung(grid.rungs), score)
+        return SearchTrials(_trials_of_first_rung(grid.rungs), score)
     index = {run.run_id: run.index for run in grid.plan.runs} if grid.plan else {}
     names = varying(grid.completed)
     trials = []
     for position, run in enumerate(grid.completed):
         settings = {name: run.settings.get(name) for name in names}
         trials.append(Trial(index.get(run.run_id, position), settings, _macro_f1(run)))
-    return Search(trials, Score("validation/macro_f1"))
+    return SearchTrials(trials, Score("validation/macro_f1"))
 
 
 def _macro_f1(run: CompletedRun) -> float:
@@ -110,7 +110,7 @@ def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
     return trials
 
 
-def _card_content(grid: Grid, search: Search) -> list[Block]:
+def _card_content(grid: Grid, search: SearchTrials) -> list[Block]:
     if not grid.completed or len(search.trials) < 2 or not search.trials[0].settings:
         return [Text(sentence("search.too_few", grid=grid))]
     caption = sentence("search.trials", search=search)
@@ -135,7 +135,7 @@ def _best_sentence(grid: Grid) -> Markup:
     )
 
 
-def _expected_scores(grid: Grid, search: Search) -> dict[int, Estimate]:
+def _expected_scores(grid: Grid, search: SearchTrials) -> dict[int, Estimate]:
     """The expected best score by budget; empty for few trials, and for those that were not drawn at random."""
     if len(search.trials) < ENOUGH_TRIALS or grid.plan is None or grid.plan.method != "random":
         return {}
@@ -182,7 +182,7 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
     return estimates
 
 
-def rank_correlation(search: Search, name: str) -> str:
+def rank_correlation(search: SearchTrials, name: str) -> str:
     """Spearman's correlation of a setting with the score, as ` (+0.50)`; empty where its values have no order."""
     from scipy.stats import spearmanr
 
@@ -215,7 +215,7 @@ def _distribution(values: Sequence[Any]) -> Any:
     return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
 
 
-def _importance_figure(grid: Grid, search: Search) -> Figure:
+def _importance_figure(grid: Grid, search: SearchTrials) -> Figure:
     shares = importances([trial.settings for trial in search.trials], [trial.score for trial in search.trials])
     caption = sentence("search.importance", search=search)
     lines: list[IntervalRow] = []

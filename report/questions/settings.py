@@ -39,7 +39,7 @@ CARD_TITLES = {
     "model.bidirectional": "One direction or two?",
     "model.layers": "One layer or two?",
     "model.dropout": "Does dropout help?",
-    "embedding.dropout": "Does dropout of word vectors help?",
+    "embedding.dropout": "Does embedding dropout help?",
     "training.clip": "Does tighter gradient clipping help?",
     "training.learning_rate": "Which learning rate?",
     "model.pooling": "Which pooling: last state, mean and maximum, or self-attention?",

@@ -58,9 +58,10 @@ def _figure(best: Recommended) -> Figure:
     if best.cheapest not in drawn:
         drawn.append(best.cheapest)
     winner = best.added_winner
-    lines = _figure_lines(best, drawn, None if winner else best.predicts)
-    people = [predictor.score(best.dataset.metric).value for predictor in best.added if predictor.record.annotator]
-    ceiling = fmean(people) if people else None
+    lines = _figure_lines(best, drawn, None if winner else best.recommended_model)
+    annotators = [predictor for predictor in best.added if predictor.record.annotator]
+    annotator_scores = [predictor.score(best.dataset.metric).value for predictor in annotators]
+    ceiling = fmean(annotator_scores) if annotator_scores else None
     models = [predictor for predictor in best.added if not predictor.record.annotator]
     for predictor in models[:_MAX_ROWS]:
         name = _starred(predictor.predictor.name, predictor is winner)

@@ -60,8 +60,8 @@ def errors(findings: Findings) -> list[Block]:
     run = recommended.run
     if test is None:
         return [Text(sentence("errors.no_predictions", run=run))]
-    name = PREDICTORS[recommended.predicts]
-    content: list[Block] = [_reliability_diagram(run, test, recommended.predicts), _confusion_table(run, test)]
+    name = PREDICTORS[recommended.recommended_model]
+    content: list[Block] = [_reliability_diagram(run, test, recommended.recommended_model), _confusion_table(run, test)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
         content.append(Text(sentence("errors.no_texts", folder=folder)))

@@ -59,7 +59,7 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
     if best and best.added_winner:
         bold = added[best.added_winner.name]
     elif best:
-        bold = references.get(best.predicts, by_configuration[chosen])
+        bold = references.get(best.recommended_model, by_configuration[chosen])
     elif dataset.best:
         bold = by_configuration[chosen]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
@@ -87,7 +87,7 @@ def shown_configurations(dataset: Dataset) -> list[Configuration]:
 
 
 def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metric) -> dict[str, Any]:
-    compared_with = "best" if best and best.predicts == "network" else "recommended"
+    compared_with = "best" if best and best.recommended_model == "network" else "recommended"
     row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa}
     row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
     row |= with_bounds(f"test_{metric}", predictor.score(metric))
@@ -259,5 +259,5 @@ def _test_set_row(result: ExternalResult) -> Row:
     }
     row |= with_bounds(result.dataset.metric, result.score)
     for other, difference in result.differences.items():
-        row |= with_bounds(f"less_{other}", difference) | {f"less_{other}_q": difference.q}
+        row |= with_bounds(f"gain_over_{other}", difference) | {f"gain_over_{other}_q": difference.q}
     return row

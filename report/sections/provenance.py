@@ -141,8 +141,8 @@ def _usage_table(study: Study) -> Fold:
     if any(row["encoder_cpu_hours"] for row in rows):
         shown += columns("encoder-usage", rows)
     caption = (
-        "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. Attempts whose "
-        "process was killed are unknown."
+        "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
+        "attempts whose process was killed are unknown."
     )
     return Fold(caption, [Table("usage", "", shown, rows)])
 

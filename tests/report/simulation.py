@@ -153,7 +153,7 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     dataset = _dataset(layout, answers)
     with patch.multiple(advice, cost_per_run=lambda _one: 1.0, read_part=_validation):
         best = advice.recommend(dataset)
-    yield "headline: what was added is better", any(one.is_better for one in best.added)
+    yield "headline: what was added is better", any(one.replaces_recommended for one in best.added)
     yield "leaderboard: what was added is better or worse", _shown(one.below_recommended for one in best.added)
     yield "headline and tile: recommended against the baseline", _shown([best.gain])
     yield "headline and leaderboard: others are worse", _shown(best.rivals.values())

@@ -69,13 +69,13 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     best, (added,) = findings.recommended, findings.main.added  # type: ignore[union-attr]
     assert not findings.problems
     of, n = [RunDir(run.run_dir.path) for run in best.configuration.runs], len(said)
-    nets, baseline = np.stack([_right(one, best.predicts)[:n] for one in of]), _right(of[0], "baseline")[:n]
+    nets, baseline = np.stack([_right(one, best.recommended_model)[:n] for one in of]), _right(of[0], "baseline")[:n]
     mine = added.test.right("added")[added.predictor.answered]
     assert (len(mine), mine.mean()) == (n, pytest.approx(1 - len(range(0, n, 10)) / n))
     (claim,) = best.added
     assert claim.below_recommended.value == pytest.approx(nets.mean() - mine.mean())
     seed_variance = pooled_variance(
-        [_right(one, best.predicts).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:])
+        [_right(one, best.recommended_model).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:])
     )
     (alone,) = compare([(Side([nets]), Side([mine[None]], has_seeds=False), seed_variance)])
     assert claim.below_recommended.p == pytest.approx(alone.p)
@@ -83,7 +83,7 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     row = _rows(findings)[f"gpt (added, {n} of {len(added.test.tweets)} tweets)"]
     assert row["gain_over_baseline"] == pytest.approx(mine.mean() - baseline.mean())
     assert row["test_macro_f1"] == added.predictor.metrics(added.test.labels).macro_f1
-    column = "difference_to_best" if best.predicts == "network" else "difference_to_recommended"
+    column = "difference_to_best" if best.recommended_model == "network" else "difference_to_recommended"
     assert row[column] == claim.below_recommended.value
 
 
@@ -168,7 +168,7 @@ def test_best_run_without_predictions_is_named_and_stops_nothing(study: Study) -
         run_dir.predictions_file.unlink()
     findings = study.findings()
     assert len(findings.problems) == len(others)
-    assert not findings.recommended.added[0].is_better  # type: ignore[union-attr]
+    assert not findings.recommended.added[0].replaces_recommended  # type: ignore[union-attr]
 
 
 def test_agreement_on_three_classes_is_that_of_scikit_learn_and_by_chance_alone_is_none() -> None:

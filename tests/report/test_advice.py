@@ -35,7 +35,7 @@ def _findings(tmp_path: Path, skills: dict[tuple[int, int], float], turned: bool
 def test_labels_of_test_tweets_choose_neither_configuration_nor_seed(tmp_path: Path, seeds: tuple[int, ...]) -> None:
     skills = {(width, seed): 0.4 + 0.05 * width + 0.2 * seed for width in (4, 8, 16) for seed in seeds}
     straight, turned = (_findings(tmp_path, skills, turned) for turned in (False, True))
-    assert straight.recommended.predicts == turned.recommended.predicts
+    assert straight.recommended.recommended_model == turned.recommended.recommended_model
     assert straight.recommended.run.run_id == turned.recommended.run.run_id
     first, second = ([one.config.run_id for one in of.datasets[0].configurations] for of in (straight, turned))
     assert first == second
@@ -70,7 +70,7 @@ def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_pat
 def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: float, predicts: str, said: str) -> None:
     findings = _findings(tmp_path, {(8, seed): skill for seed in (1, 2, 3)})
     best = findings.recommended
-    assert best.predicts == predicts
+    assert best.recommended_model == predicts
     lead, command, facts, figure, *_ = answer(findings)
     is_baseline = predicts == "baseline"
     assert f"Use {'the linear baseline' if is_baseline else 'BiLSTM 8'}" in str(lead.text)
@@ -145,7 +145,7 @@ def test_recommended_configuration_is_among_the_first_however_many_single_seeds_
     lucky = {(8 + width, 1): 9.0 - 0.01 * width for width in range(20)}
     findings = _findings(tmp_path, lucky | {(4, seed): 3.0 for seed in (1, 2, 3)})
     table = tables_of(leaderboard(findings))["leaderboard"]
-    assert findings.recommended.predicts == "network"
+    assert findings.recommended.recommended_model == "network"
     (row,) = [row for row in table.rows if row.get("seeds") == 3]
     assert (row is table.best, row["rank"]) == (True, 21)
     assert row["test_accuracy"] == findings.recommended.configuration.mean("test", "accuracy")

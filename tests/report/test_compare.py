@@ -270,7 +270,7 @@ def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
     for run_dir in _write(study, widths=(4,)):  # the nets are bad everywhere, so the baseline is recommended
         study.complete(run_dir.read_config(), skill=0.05)
     findings = study.findings()
-    assert findings.recommended.predicts == "baseline"
+    assert findings.recommended.recommended_model == "baseline"
     assert _of(findings, "manual", "baseline").is_recommended
     assert _of(findings, "manual", "network").differences["lexicon"].is_significant
     assert worse_than_the_lexicon(findings) == []

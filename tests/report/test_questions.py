@@ -16,7 +16,7 @@ import report.questions.search as search_module
 from report.compare.findings import analyse
 from report.questions.attention import attention_contrasts
 from report.questions.labels import LabelCurve, label_curves
-from report.questions.search import Search, expected_best, importances, rank_correlation, search, trial_points
+from report.questions.search import SearchTrials, expected_best, importances, rank_correlation, search, trial_points
 from report.questions.settings import Effect, effects_of, grid_effects
 from report.read import load_study
 from report.render.charts import Trial, parallel_figure
@@ -304,4 +304,7 @@ def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top()
     trials = [Trial(index, {"model.dropout": index / 10, "cell": "gru"}, loss) for index, loss in losses]
     rows = rows_with(parallel_figure("parallel", "", "", trials, LOSS).spec, "trial", "axis", "height", "score")
     assert list(dict.fromkeys(row["trial"] for row in rows)) == [2, 0, 1]  # what is drawn last lies on top
-    assert [rank_correlation(Search(trials, LOSS), name) for name in ("model.dropout", "cell")] == [" (+0.50)", ""]
+    assert [rank_correlation(SearchTrials(trials, LOSS), name) for name in ("model.dropout", "cell")] == [
+        " (+0.50)",
+        "",
+    ]

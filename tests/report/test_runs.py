@@ -254,5 +254,5 @@ def test_printed_commands_work_from_where_the_report_was_written(
 
 
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
-    study.single({}, attempts=[attempt(job="here1_0")])
+    study.single({}, attempts=[attempt(job="local1_0")])
     assert "no Slurm job" in str(provenance(study.findings())[0])
