@@ -267,6 +267,7 @@ _FOLDS = 5
 _MAX_ITERATIONS = 1000
 _TOLERANCE = 1e-6
 _FOLD_TOLERANCE = 1e-4  # in cross-validation, which takes most of the time
+_WEIGHT_ERROR = 0.25  # of a rough fit, in weights that the tweets say nothing about
 _MAX_FEATURES = 1 << 20
 _C_VALUES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # C is the inverse of the L2 penalty
 _DEFAULT_C = 1.0
@@ -358,20 +359,33 @@ class _DesignMatrix:
 
     def fitter(self, tolerance: float = _TOLERANCE) -> Callable[[float], LinearModel]:
         """A function that fits with a value of C, each time starting from its previous fit."""
+        regressions = self._regressions("lbfgs")
+        return lambda c: self._fit(regressions, c, tolerance)
+
+    def rough_fitter(self, start: LinearModel) -> Callable[[float], LinearModel]:
+        """Like `fitter`, but precise enough for comparing values of C only; the first fit starts from a model.
+
+        From such a start Newton's method takes a third of the time of L-BFGS.
+        """
+        regressions = self._regressions("newton-cg")
+        for regression, weights, intercept in zip(regressions, start.weights, start.intercepts, strict=True):
+            regression.coef_ = (weights / self._feature_scale)[np.newaxis]
+            regression.intercept_ = np.array([intercept])
+        # The gradient of the penalty, which is w / (C n), is the whole gradient where the tweets say nothing.
+        return lambda c: self._fit(regressions, c, _WEIGHT_ERROR / (c * len(self._labels)))
+
+    def _regressions(self, solver: str) -> list[Any]:
         from sklearn.linear_model import LogisticRegression
 
-        targets = [self._labels == label for label in self._regressed]
-        settings = {"tol": tolerance, "max_iter": _MAX_ITERATIONS, "warm_start": True, "random_state": 0}
-        regressions = [LogisticRegression(**settings) for _ in targets]
+        settings = {"solver": solver, "max_iter": _MAX_ITERATIONS, "warm_start": True, "random_state": 0}
+        return [LogisticRegression(**settings) for _ in self._regressed]
 
-        def fit(c: float) -> LinearModel:
-            for regression, target in zip(regressions, targets, strict=True):
-                regression.set_params(C=c).fit(self._values, target, self._weights)
-            weights = [regression.coef_[0].astype(np.float32) * self._feature_scale for regression in regressions]
-            intercepts = [float(regression.intercept_[0]) for regression in regressions]
-            return LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
-
-        return fit
+    def _fit(self, regressions: Sequence[Any], c: float, tolerance: float) -> LinearModel:
+        for label, regression in zip(self._regressed, regressions, strict=True):
+            regression.set_params(C=c, tol=tolerance).fit(self._values, self._labels == label, self._weights)
+        weights = [regression.coef_[0].astype(np.float32) * self._feature_scale for regression in regressions]
+        intercepts = [float(regression.intercept_[0]) for regression in regressions]
+        return LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
 
     def scorer(self, rows: Rows) -> Callable[[LinearModel], float]:
         """A function that gives a fit's mean log-likelihood of the labels of other rows.
@@ -444,9 +458,9 @@ def _by_validation(design: _DesignMatrix, default: LinearModel, rows: Rows) -> f
         default: the fit with the default value.
     """
     score = design.scorer(rows)
-    fit = design.fitter()
 
     def scores(c_values: list[float]) -> Iterator[float]:
+        fit = design.rough_fitter(default)
         yield score(default)
         for c in c_values[1:]:
             yield score(fit(c))

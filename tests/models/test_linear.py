@@ -148,6 +148,17 @@ def test_penalty_is_the_best_on_unseen_tweets(corpus: Corpus, monkeypatch: pytes
     assert {one["C_chosen_by"] for one in settings} == {"cross-validation" if few > 10 else "validation"}
 
 
+def test_rough_fits_score_as_precise_ones_do(corpus: Corpus) -> None:
+    design = fitting._DesignMatrix(corpus, NGramCounter(corpus.types), corpus.rows("train"))
+    score = design.scorer(corpus.rows("validation"))
+    default = design.fitter()(1.0)
+    for c in (0.25, 4.0):
+        precise = score(design.fitter()(c))
+        assert score(design.rough_fitter(default)(c)) == pytest.approx(
+            precise, abs=0.25 * abs(precise - score(default))
+        )
+
+
 def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> None:
     baselines = load_or_fit_baselines(corpus, corpus.rows("test"))
     content = baselines.model.to_bytes()
