@@ -160,7 +160,8 @@ def _result(
     scores = {kind: _scores(predictions.parts, kind) for kind in predictions.kinds}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    recommended = recommend(predictions.parts["validation"], run.config.training.early_stopping.metric)
+    validation = predictions.parts["validation"]
+    recommended = recommend(validation, run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
@@ -180,7 +181,7 @@ def _result(
         class_shares=predictions.class_shares,
         recommended=recommended,
         temperatures=predictions.temperatures,
-        only_label=predictions.parts["validation"].of("network").only_class,
+        only_label=validation.of("network").only_class,
         check_list=check_list,
         baseline_settings=baselines.settings,
         overfit=overfit,
