@@ -441,8 +441,6 @@ def _join(submissions: Sequence[SubmissionDir], queue: Sequence[Job], queue_erro
 
 def _may_live(folder: SubmissionDir) -> bool:
     """Ask Slurm whether a submission's job is unfinished; True as well if Slurm does not answer."""
-    if folder.receipt is None:
-        return False
     try:
         return is_unfinished(folder.job_id)
     except NoSlurmError:

@@ -386,16 +386,20 @@ def read_part(run: CompletedRun, part: Part) -> PartPredictions | None:
     Raises:
         RunDirError: the file is missing or has changed.
     """
-    if run.folds:
-        return _pooled_test_part(run.folds) if part == "test" else None
-    if part not in run.result.metrics:
+    if part == "test":
+        return read_test(run)
+    if run.folds or part not in run.result.metrics:
         return None
     return read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
 
 
-def _pooled_test_part(runs: Sequence[CompletedRun]) -> PartPredictions:
-    """The test predictions of all folds: each tweet is a test tweet of one fold only."""
-    folds = [fold for run in runs if (fold := read_part(run, "test"))]
+def read_test(run: CompletedRun) -> PartPredictions:
+    """The test predictions of a run; of a merged run those of all folds, since each tweet is tested in one of them."""
+    folds = [
+        read_predictions(fold.run_dir, fold.result, "test", fold.config.data.label_names) for fold in run.fold_runs
+    ]
+    if len(folds) == 1:
+        return folds[0]
     predictors = []
     for predictor in folds[0].predictors:
         probabilities = [fold.of(predictor.kind).probabilities for fold in folds]
@@ -406,19 +410,14 @@ def _pooled_test_part(runs: Sequence[CompletedRun]) -> PartPredictions:
 
 
 def read_attention(run: CompletedRun) -> list[AttentionSample]:
-    """The sample tweets of an attention model, without those whose tokens and weights do not match.
+    """The sample tweets of an attention model.
 
     Raises:
         RunDirError: the file is missing or damaged.
     """
     path = run.run_dir.attention_file
     check_file(path, run.result)
-    samples = read_records(path, AttentionSample)
-    if not samples:
-        raise RunDirError(f"{path}: is missing or empty")
-    return [
-        sample for sample in samples if sample.tokens and {len(hop) for hop in sample.weights} == {len(sample.tokens)}
-    ]
+    return read_records(path, AttentionSample)
 
 
 def read_texts(tweets: TweetKeys, corpora: Iterable[str], results: Results) -> list[str] | None:

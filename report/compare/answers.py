@@ -11,7 +11,7 @@ import numpy.typing as npt
 from report import statistics
 from report.compare.added import AddedPredictor
 from report.compare.matching import Runs
-from report.read import CompletedRun, read_each, read_part
+from report.read import CompletedRun, read_each, read_test
 from report.statistics import Difference, Flags, Metric, Pair, SeedVariance, Side
 from sentiment.metrics import ClassIndices
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
@@ -223,11 +223,9 @@ def read_answers(runs: Iterable[CompletedRun], problems: list[str]) -> Answers:
     return Answers(tweets, by_run)
 
 
-def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _RunCorrectness | None:
+def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _RunCorrectness:
     """Read a run; its tweets are put into `parts`, once for all runs on the same ones."""
-    test = read_part(run, "test")
-    if test is None:
-        return None
+    test = read_test(run)
     name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
     parts.setdefault(name, replace(test, predictors=[]))
     correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_KINDS}

@@ -18,7 +18,7 @@ from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
 from report.compare.matching import with_folds_pooled
 from report.compare.test_sets import ExternalResult, on_test_sets
-from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_part, read_texts
+from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_test, read_texts
 from report.statistics import Flags
 from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
@@ -97,7 +97,7 @@ def analyse(study: Study) -> Findings:
 def _best_run(dataset: Dataset, recommended: Recommended, study: Study) -> BestRun:
     run = recommended.run
     curve = read_each([run], read_curve, study.problems).get(run.run_id)
-    test = read_each([run], lambda run: read_part(run, "test"), study.problems).get(run.run_id)
+    test = read_each([run], read_test, study.problems).get(run.run_id)
     return BestRun(curve, test, tweet_table(dataset, recommended, test, study.results) if test else None)
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from report.read import CompletedRun, Grid, Study, read_part
+from report.read import CompletedRun, Grid, Study, read_test
 from sentiment.config import ElmoConfig, EncoderConfig
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import PartPredictions
@@ -136,10 +136,10 @@ def _pooled(runs: Runs) -> Runs:
         return runs
     whole = replace(_without_fold(folds[0]), folds=tuple(folds))
     try:
-        test = read_part(whole, "test")
+        test = read_test(whole)
     except RunDirError:  # reported later, when the runs are compared separately
         return runs
-    return [replace(whole, result=_pooled_result(folds, test))] if test else runs
+    return [replace(whole, result=_pooled_result(folds, test))]
 
 
 def _pooled_result(folds: Runs, test: PartPredictions) -> Result:

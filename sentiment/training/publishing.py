@@ -161,6 +161,7 @@ def _result(
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
     validation = predictions.parts["validation"]
+    only_label = validation.of("network").only_class
     recommended = recommend(validation, run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
@@ -181,7 +182,7 @@ def _result(
         class_shares=predictions.class_shares,
         recommended=recommended,
         temperatures=predictions.temperatures,
-        only_label=validation.of("network").only_class,
+        only_label=only_label,
         check_list=check_list,
         baseline_settings=baselines.settings,
         overfit=overfit,
