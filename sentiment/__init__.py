@@ -1,7 +1,18 @@
 """Train, resume and evaluate sentiment classifiers on tweets.
 
 `SentimentClassifier`, `load` and `train` are the public API (`sentiment.api`). They are imported lazily, so that
-`import sentiment` is fast.
+`import sentiment` is fast. From a tweet to a prediction:
+
+    a row of a table            data/sources.py, data/tables.py
+    -> tokens                   data/text.py
+    -> token ids, and a part    data/vocabulary.py, data/corpus.py (train, validation or test)
+    -> batches                  data/batches.py
+    -> vectors                  models/classifier.py learns them, or encoders/
+    -> a logit                  models/classifier.py
+    -> steps and checkpoints    training/trainer.py, training/checkpoint.py
+    -> a run's directory        training/experiment.py, runs/run_dir.py
+    -> a probability            models/text_model.py (baselines: models/baseline.py, models/lexicon.py)
+    -> a label                  inference/stored.py, inference/predict.py
 """
 
 import importlib

@@ -27,7 +27,7 @@ STAR = "\u2605 "
 # The names of predictors on the page that differ from `PREDICTORS`; {} stands for the name of the configuration.
 _PREDICTORS: dict[PredictorKind, str] = {
     "network": "{}",
-    "both": "{}, ensembled with the linear baseline",
+    "both": "{} in an ensemble with the linear baseline",
     "lexicon": "VADER lexicon (no training)",
 }
 

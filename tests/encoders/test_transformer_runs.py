@@ -67,7 +67,7 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
 def test_a_grid_encodes_in_one_job_and_the_report_names_the_encoder(tweets: Path, bert: Path, results: Results) -> None:
     tweet, tokens = (_run(tweets, bert, results, **changes).config for changes in (TWEET, TOKENS))
     assert JOB_KINDS["cache"].needed_for([tweet, tokens, small_config(tweets)], results) == [tweet, tokens]
-    assert model_name(tweet) == "bert (sentence vectors) + linear classifier"
+    assert model_name(tweet) == "bert (tweet vectors) + linear classifier"
     assert model_name(tokens) == "bert (token vectors) + BiLSTM 6"
     assert missing_for([tweet, tokens], results) == []
 
