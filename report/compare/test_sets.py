@@ -64,7 +64,7 @@ class ExternalResult:
     def macro_recall(self) -> float:
         """The mean recall of the classes of which there are tweets."""
         (correct,) = self.sides[self.kind].configurations
-        recalls = [correct[:, self.labels == label].mean() for label in np.unique(self.labels)]
+        recalls = [correct_of_class.mean() for correct_of_class in statistics.by_class(correct, self.labels)]
         return float(np.mean(recalls))
 
     @property

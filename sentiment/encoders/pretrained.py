@@ -1,7 +1,7 @@
 """ELMo models and transformers of the Hugging Face Hub: downloaded by a command, then located and verified offline."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import ClassVar
@@ -153,7 +153,7 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
             download(Remote(file, urls, None, recorded.get(file, "")), folder, progress)
     model = find_elmo(name, folder)
     if not recorded:
-        sha256 = {file: cached_sha256(folder / file) for file in published_files(name)}
+        sha256 = _checksums(folder, published_files(name))
         write_json(folder / _CHECKSUMS.format(PUBLISHED[name]), {"sha256": sha256})
     return model
 
@@ -172,6 +172,11 @@ def _load_and_verify(options_path: Path, weights_path: Path, recorded: dict[str,
             hint = "delete it and download it again with `sentiment prepare elmo`"
             raise EncoderError(f"{path}: differs from the first download (another SHA-256); {hint}")
     return ElmoFiles(options_path, weights_path, options, fingerprint([*sha256.values()]), random, options.vector_size)
+
+
+def _checksums(folder: Path, files: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each of the files in a folder."""
+    return {file: cached_sha256(folder / file) for file in files}
 
 
 def _only_file(folder: Path, ending: str) -> Path:
@@ -211,7 +216,7 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     files = sorted(path.name for path in folder.iterdir() if _is_read(path.name))
     if not any(file.endswith(_WEIGHTS_ENDING) for file in files):
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
-    sha256 = {file: cached_sha256(folder / file) for file in files}
+    sha256 = _checksums(folder, files)
     fetched = read_record(folder / _FETCHED, FetchRecord)
     if not config.is_folder and (fetched is None or fetched.sha256 != sha256):
         raise EncoderError(f"{name}: {folder} differs from what was downloaded; delete it and download it again")
@@ -255,7 +260,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
         size = sum(file.size or 0 for file in files.values()) / 1e6
         say(f"{name} at {info.sha}: {size:,.1f} MB in {len(files)} files; licence: {licence}; into {folder}")
         snapshot_download(name, revision=info.sha, local_dir=folder, allow_patterns=[*files])
-        sha256 = {file: cached_sha256(folder / file) for file in sorted(files)}
+        sha256 = _checksums(folder, sorted(files))
     except (OSError, ValueError, HTTPError) as error:
         reason = in_one_line(error)[:300]
         raise DownloadError(f"{name!r} at {revision!r}: cannot be downloaded from the Hub: {reason}") from None
