@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from sentiment import __version__
 from sentiment.console import printable
-from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError
+from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError, with_memory_advice
 
 # By package: the pip extra that installs it, and what needs it.
 _EXTRAS = {
@@ -81,14 +81,14 @@ ClusterPath = Annotated[Path, typer.Option("--cluster", help="YAML file with the
 
 
 class ErrorReportingGroup(TyperGroup):
-    """Prints SentimentError and OSError as one message instead of a traceback."""
+    """Prints SentimentError, OSError and MemoryError as one message instead of a traceback."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _exit_on_broken_pipe():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command. A SentimentError ends it with the error's exit code, an OSError with 1."""
+        """Run the command. A SentimentError ends it with the error's exit code, an OSError or MemoryError with 1."""
         for name in ("stdout", "stderr"):
             if getattr(sys, name) is None:  # closed by the caller, as by `>&-`: the output is discarded
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the end
@@ -103,6 +103,9 @@ class ErrorReportingGroup(TyperGroup):
             code = error.exit_code
         except OSError as error:
             message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            code = EXIT_FAILED
+        except MemoryError as error:
+            message = with_memory_advice(error)
             code = EXIT_FAILED
         except typer.BadParameter as error:
             message = error.format_message()

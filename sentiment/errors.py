@@ -106,6 +106,18 @@ class NoSlurmError(SlurmError):
     exit_code = EXIT_NO_SLURM
 
 
+_MEMORY_ADVICE = (
+    "main memory is full; a smaller training.batch_size may fit, fewer runs at a time (`at_once`, or --at-once), or "
+    "more memory (`memory_gb` in configs/cluster.yaml)"
+)
+
+
+def with_memory_advice(error: MemoryError) -> str:
+    """The message of an error, if it has one, and what to change."""
+    message = in_one_line(error)
+    return f"{message}; {_MEMORY_ADVICE}" if message else _MEMORY_ADVICE
+
+
 def in_one_line(error: BaseException) -> str:
     """The message of an error, with spaces in place of its line breaks."""
     return " ".join(str(error).split())

@@ -57,6 +57,14 @@ def test_training_prints_and_is_done_once(
     assert run_dir.metrics_file.stat().st_mtime_ns == before
 
 
+def test_full_memory_is_an_error_that_says_what_to_change(
+    small_run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.training.experiment.run_experiment", Mock(side_effect=MemoryError("512 GiB")))
+    said = refused(1, "train", small_run_file, "--results", tmp_path)
+    assert "512 GiB; main memory is full; a smaller training.batch_size" in said
+
+
 def test_fields_change_as_wandbs_agent_asks(small_run_file: Path, shared_results: Results, tmp_path: Path) -> None:
     _with_corpora(tmp_path, shared_results)
     changes = ("training.epochs=1", "--model.bidirectional=False", "training.l2=1e-05")

@@ -23,6 +23,7 @@ from sentiment.errors import (
     SlurmError,
     TakenOverError,
     in_one_line,
+    with_memory_advice,
 )
 from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
@@ -31,26 +32,20 @@ from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
 
-_MEMORY_ADVICE = (
-    "main memory is full; a smaller training.batch_size may fit, fewer runs at a time (`at_once`, or --at-once), or "
-    "more memory (`memory_gb` in configs/cluster.yaml)"
-)
-
 
 def failure_of(error: BaseException) -> Failure:
     name = type(error).__name__
-    message = in_one_line(error)
-    advice = ""
+    reason = in_one_line(error) or name
     if isinstance(error, MemoryError):
         name = MemoryError.__name__  # numpy raises a subclass of its own
-        advice = _MEMORY_ADVICE
+        reason = with_memory_advice(error)
     elif is_disk_full(error):
-        advice = DISK_FULL_ADVICE
+        reason = f"{reason}; {DISK_FULL_ADVICE}"
     return Failure(
         job=slurm_job(),
         time=timestamp(),
         error=name,
-        reason="; ".join(part for part in (message, advice) if part) or name,
+        reason=reason,
         traceback="".join(traceback.format_exception(error)),
     )
 
