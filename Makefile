@@ -117,7 +117,7 @@ $(BIN)/python:
 	@$(PIP) --editable .
 	@echo '2 of 2: installing the packages for grids, the report and encoders: a minute or two'
 	@$(PIP) --editable '.[all]'
-	@$(PIP) --no-deps allennlp==2.10.1
+	@$(PIP) --no-deps allennlp==2.10.1  # for elmo.backend=allennlp
 	@touch $@
 
 .venv/installed-dev: .venv/installed

@@ -121,7 +121,7 @@ class JudgedState:
 
     Attributes:
         active: the run is pending or running, and needs no command to end.
-        begun: the run was started since its last submission and did not end on its own.
+        begun: the run was started since its last submission, and was killed or ran out of memory, time or disk.
     """
 
     state: str
@@ -136,10 +136,10 @@ def judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | No
     Args:
         trial_rung: the trial's rung and epoch limit; None outside a search.
     """
-    verdict = _judge(progress, queued, trial_rung)
+    judged = _judge(progress, queued, trial_rung)
     stalled = progress.stalled
     begun = stalled is not None and queued.begun_by(stalled.job)
-    return replace(verdict, active=verdict.active or verdict.state in (PENDING, RUNNING), begun=begun)
+    return replace(judged, active=judged.active or judged.state in (PENDING, RUNNING), begun=begun)
 
 
 def _judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | None) -> JudgedState:
@@ -254,9 +254,9 @@ def resume_command(run: JudgedState) -> str:
 def exit_code(runs: Iterable[JudgedState]) -> int:
     """The exit code of `status`: 3 while any run is active; else 1 if any failed, is held or was cancelled; else 3 if
     any is not submitted; else 0."""
-    verdicts = list(runs)
-    if any(map(may_go_on, verdicts)):
+    judged = list(runs)
+    if any(map(may_go_on, judged)):
         return EXIT_UNFINISHED
-    if any(needs_attention(run) or run.state == CANCELLED for run in verdicts):
+    if any(needs_attention(run) or run.state == CANCELLED for run in judged):
         return EXIT_FAILED
-    return 0 if all(run.state in (COMPLETED, PRUNED) for run in verdicts) else EXIT_UNFINISHED
+    return 0 if all(run.state in (COMPLETED, PRUNED) for run in judged) else EXIT_UNFINISHED

@@ -53,7 +53,7 @@ _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus(JudgedState):
-    """The verdict on one run, with what `sentiment status` shows beside it.
+    """The state of one run, with what `sentiment status` shows beside it.
 
     Attributes:
         job: the Slurm id (ARRAY_TASK) of the task that owns the run or could take it.
@@ -221,11 +221,11 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, tri
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
     attempt = progress.last_attempt
     task = None if progress.completed else jobs.task_of(run_id, attempt)
-    verdict = judge(progress, jobs.queued(run_id, task, attempt), trial_rung)
+    judged = judge(progress, jobs.queued(run_id, task, attempt), trial_rung)
     job = jobs.job(task) if task else None
     seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds") if progress.seen else None
     return RunStatus(
-        **vars(verdict),
+        **vars(judged),
         grid=plan.name,
         run_id=run_id,
         job=job.address if job else None,

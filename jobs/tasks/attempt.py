@@ -34,6 +34,7 @@ from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadl
 
 
 def failure_of(error: BaseException) -> Failure:
+    """The record of an error, with advice if main memory or the disk is full."""
     name = type(error).__name__
     reason = in_one_line(error) or name
     if isinstance(error, MemoryError):

@@ -125,7 +125,7 @@ def show_result(run: TrainedRun) -> None:
     path = quote(run.path)
     if "lexicon" in result.scores:
         accuracy = result.scores["lexicon"]["test"].accuracy
-        advice = f"200 labels of yours decide: sentiment evaluate {path} --data mine.csv"
+        advice = f"to choose, label 200 tweets: sentiment evaluate {path} --data mine.csv"
         lines += below_lexicon(test.accuracy, accuracy, advice)
     if result.check_list:
         lines += _check_list_lines(result.check_list[result.recommended], result.check_list["baseline"])
@@ -160,9 +160,9 @@ def _check_list_lines(scores: Mapping[str, CheckScore], baseline_scores: Mapping
     """The number of correct sentences, the capability with the smallest share, and whether the baseline is better."""
     right = total_score(scores).right
     worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].n)
-    fewest = f"fewest of {worst!r} ({scores[worst].right} of {scores[worst].n})"
+    weakest = f"weakest at {worst!r} ({scores[worst].right} of {scores[worst].n})"
     baseline = total_score(baseline_scores)
-    lines = [f"check list   {right} of {baseline.n} short sentences right, {fewest}"]
+    lines = [f"check list   {right} of {baseline.n} short sentences right, {weakest}"]
     if baseline.right - right > _WELL_BELOW * baseline.n:
         advice = "for plain sentences use --with baseline"
         lines.append(f"             the linear baseline has {baseline.right} right: {advice}")
