@@ -54,9 +54,7 @@ class Launch:
     code: str | None = None
 
 
-def request_runs(
-    rows: Iterable[RunStatus], configs: Mapping[str, RunConfig], rungs: Rungs | None = None
-) -> list[RunRequest]:
+def request_runs(rows: Iterable[RunStatus], configs: Mapping[str, RunConfig], rungs: Rungs | None) -> list[RunRequest]:
     """Request runs that pause at the end of their rungs; pruned runs that were asked for train to their end.
 
     Args:

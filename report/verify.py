@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from report.build import TITLE, build_report
+from report.build import build_report
 from report.compare.findings import Findings
 from report.read import CompletedRun, read_part
-from sentiment.console import Progress, silent
+from sentiment.console import Progress
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.predictions import Predictor
@@ -29,7 +29,7 @@ _REMEDY = "restore the file, or train the run again"
 
 
 def verify_report(
-    results: Results, grids: list[str], folder: Path, title: str = TITLE, progress: Progress = silent
+    results: Results, grids: list[str], folder: Path, title: str, progress: Progress
 ) -> tuple[Findings, list[str]]:
     """Check the report in `folder`, with the arguments that `build_report` had; nothing is changed.
 

@@ -239,7 +239,7 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
 _ROWS_BETWEEN_MESSAGES = 4096
 
 
-def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress = silent) -> Iterator[tuple[Row, int]]:
+def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[tuple[Row, int]]:
     """Yield the rows to test on, each with the index of its class; count the others in `left_out`."""
     for number, row in enumerate(file.read()):
         if number % _ROWS_BETWEEN_MESSAGES == 0:

@@ -221,7 +221,7 @@ class VectorCache:
                     deleted.append(path)
         return deleted
 
-    def shards(self, layer: str, progress: Progress = silent) -> list[np.memmap[Any, Any]]:
+    def shards(self, layer: str, progress: Progress) -> list[np.memmap[Any, Any]]:
         """Read-only memory maps of the shards of a complete layer, each (rows, vector).
 
         All shards are read once to compare their checksums: 1 GB per second of processor time.

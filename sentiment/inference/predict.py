@@ -424,7 +424,7 @@ def show_predictions(
     model: TextModel,
     chunks: Iterable[list[str]],
     output_format: str,
-    explained: bool = False,
+    explained: bool,
 ) -> None:
     """Print the predicted label of each text and its probability, in the order of the texts.
 

@@ -322,7 +322,7 @@ class Classifier(nn.Module):
         return Output(self.output(self.dropout(vectors)), attention, penalty)
 
 
-def build_on_meta_device(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None = None) -> Classifier:
+def build_on_meta_device(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None) -> Classifier:
     """`build_classifier` without values: allocates no memory and leaves torch's generator unchanged.
 
     Raises:
