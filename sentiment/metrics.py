@@ -98,9 +98,15 @@ def other_answers_remark(metrics: Metrics, other_answers: int, missing: int = 0)
         missing: the number of tweets that it did not answer.
     """
     share = metrics.right / (metrics.n + other_answers + missing)
-    numbers = {"other answers": other_answers, "missing answers": missing}
-    left_out = " and ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
     return (
-        f"{metrics.accuracy:.1%} right of the {metrics.n:,} tweets that it answers with a class; {share:.1%} if its "
-        f"{left_out} count as wrong"
+        f"{metrics.accuracy:.1%} right of the {metrics.n:,} tweets that it answers with a class; {share:.1%} if "
+        f"{counted_as_wrong(other_answers, missing)}"
     )
+
+
+def counted_as_wrong(other_answers: int, missing: int = 0) -> str:
+    """The clause `its 1 other answer counts as wrong`; at least one of the numbers is not 0."""
+    numbers = {"other answer": other_answers, "missing answer": missing}
+    kinds = [f"{number:,} {name}{'' if number == 1 else 's'}" for name, number in numbers.items() if number]
+    verb = "counts" if other_answers + missing == 1 else "count"
+    return f"its {' and '.join(kinds)} {verb} as wrong"

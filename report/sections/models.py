@@ -23,6 +23,7 @@ from report.sections.names import (
 )
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric
+from sentiment.metrics import counted_as_wrong
 from sentiment.runs.records import MACRO_SCORES, PREDICTORS, Part, PredictorKind
 
 # Maximum number of configurations in the leaderboard, and of networks on each external test set.
@@ -104,7 +105,7 @@ def _added_name(predictor: AddedPredictor) -> str:
     if n != of:
         kind += f", {n:,} of {of:,} tweets"
     if others:
-        kind += f"; {predictor.accuracy_with_others:.1%} if its {others:,} other answers count as wrong"
+        kind += f"; {wording.percent(predictor.accuracy_with_others)} % if {counted_as_wrong(others)}"
     return f"{predictor.name} ({kind})"
 
 

@@ -28,6 +28,7 @@ from report.render.wording import code
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
 from report.sections.sentences import sentence, sentences, terms
 from sentiment.processes import LOCAL_JOB_PREFIX
+from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import GridPlan, RunRecord
 from sentiment.runs.run_dir import Results
 
@@ -89,8 +90,10 @@ def _environment(study: Study) -> list[Markup]:
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(_versions(record) for record in records)
     hosts = {attempt.host for attempt in attempts}
+    sources = dict.fromkeys(run.config.data.source for run in study.completed_runs)
     return sentences(
         "provenance.environment",
+        data=[(source, PUBLISHED_DATA[source]) for source in sources if source in PUBLISHED_DATA],
         commits=_commits(records).most_common(),
         versions=versions.most_common(),
         devices=devices.most_common(),

@@ -143,6 +143,8 @@ def test_paper_has_no_navigation_and_nothing_is_cut_off(report: Page) -> None:
     assert folded.evaluate("table => table.checkVisibility({ contentVisibilityAuto: true })")
     assert report.locator(".scroll").first.evaluate("box => getComputedStyle(box).overflowX") == "visible"
     assert report.locator("figure").first.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid"
+    method = report.locator("details .facts div").last
+    assert method.evaluate("method => getComputedStyle(method).breakInside") == "avoid"
     assert report.pdf(format="A4").startswith(b"%PDF")
 
 

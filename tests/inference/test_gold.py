@@ -19,6 +19,7 @@ from report.read import load_study
 from sentiment.config_file import resolve
 from sentiment.inference.added import NamedColumns, add_predictions
 from sentiment.inference.gold import column_parameters, open_gold
+from sentiment.metrics import counted_as_wrong
 from sentiment.runs.predictions import read_gold
 from sentiment.runs.run_dir import GoldDir, Results
 from tests.commands import invoke, refused, succeed
@@ -118,6 +119,19 @@ def test_two_annotators_are_compared_by_the_paired_interval_on_page_and_screen(t
     assert (round(row["accuracy_low"], 3), round(row["accuracy_high"], 3)) == (0.119, 0.265)
     predictors = read_table(tmp_path / "report", f"scores-{_directory(tmp_path).name}")
     assert [row["predictor"] for row in predictors] == ["Anna", "Ben", "most frequent class"]
+
+
+@pytest.mark.parametrize(
+    ("other_answers", "missing", "remark"),
+    [
+        (1, 0, "its 1 other answer counts as wrong"),
+        (0, 1, "its 1 missing answer counts as wrong"),
+        (1, 1, "its 1 other answer and 1 missing answer count as wrong"),
+        (1_200, 0, "its 1,200 other answers count as wrong"),
+    ],
+)
+def test_remark_on_answers_that_count_as_wrong_is_a_sentence(other_answers: int, missing: int, remark: str) -> None:
+    assert counted_as_wrong(other_answers, missing) == remark
 
 
 def test_answers_that_are_missing_or_of_no_class_are_counted_and_scored_both_ways(tmp_path: Path) -> None:

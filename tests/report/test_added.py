@@ -87,16 +87,17 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     assert row[column] == claim.below_recommended.value
 
 
-def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Study) -> None:
+@pytest.mark.parametrize(("others", "remark"), [(1, "1 other answer counts"), (20, "20 other answers count")])
+def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Study, others: int, remark: str) -> None:
     run_dir, *_ = _runs(study)
     said: dict[int, Any] = _said(run_dir, 10)
-    study.add(run_dir, "gpt", said | dict.fromkeys([*said][:20]))
+    study.add(run_dir, "gpt", said | dict.fromkeys([*said][:others]))
     findings = study.findings()
     (added,) = findings.main.added  # type: ignore[union-attr]
     right = int(added.test.right("added").sum())
-    assert (added.predictor.other_answers, added.metrics.n) == (20, N - 20)
-    share = f"{right / N:.1%} if its 20 other answers count as wrong"
-    assert f"gpt (added, {N - 20} of {N} tweets; {share})" in _rows(findings)
+    assert (added.predictor.other_answers, added.metrics.n) == (others, N - others)
+    share = f"{100 * right / N:.1f} % if its {remark} as wrong"
+    assert f"gpt (added, {N - others} of {N} tweets; {share})" in _rows(findings)
 
 
 def _lead(findings: Findings) -> str:

@@ -10,7 +10,7 @@ import pytest
 from report.render.blocks import Document
 from report.render.page import render_document
 from report.render.wording import latex
-from report.sections.paper import paper_tables
+from report.sections.paper import checklist, paper_tables
 from report.statistics import Estimate
 from tests.limits import limit
 from tests.report.made_up import Study, read_table
@@ -78,3 +78,10 @@ def test_checklist_answers_from_the_records_and_marks_what_only_authors_know(inv
     ):
         assert answer in text
     assert "<b>" not in text
+
+
+def test_checklist_says_how_many_seeds_each_configuration_has(study: Study) -> None:
+    for width in (8, 16):
+        for seed in (1, 2):
+            study.single({"model.hidden_size": width, "seed": seed})
+    assert "- Seeds: 1, 2; 2 for each configuration.\n" in render_document(checklist(study.findings()))

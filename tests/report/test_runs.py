@@ -2,6 +2,7 @@
 made, and the command that repeats each."""
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -119,6 +120,23 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) 
     assert len(rows["leaderboard-all"]) == 3
     assert [row["grid"] for row in rows["runs"]] == [row["grid"] for row in rows["commands"]] == ["one", None, None]
     assert [(row["grid"], row["runs"]) for row in rows["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
+
+
+def test_methods_refer_only_to_methods_on_the_same_page(study: Study) -> None:
+    for width in (8, 16):
+        for seed in (1, 2):
+            study.single({"model.hidden_size": width, "seed": seed})
+    text = study.text().split("## Methods")[1]
+    assert "**Comparing two runs interactively**" in text
+    terms = re.findall(r"^- \*\*(.*?)\*\*:", text, re.MULTILINE)
+    assert {*re.findall(r'"(.*?)"', text)} <= {*terms}
+
+
+def test_page_says_how_it_is_checked_and_what_its_published_tweets_are(study: Study) -> None:
+    study.single({"data.source": "sample"})
+    text = study.text()
+    assert "`sentiment report --verify`" in text
+    assert "Data: 1,000 tweets of VADER (sample); licence: MIT; reference: Hutto &amp; Gilbert (2014)" in text
 
 
 def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list(study: Study) -> None:
