@@ -310,7 +310,8 @@ def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearMo
     counter = NGramCounter(corpus.types)
     progress(_ACTIVITY, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
-        design = _DesignMatrix(corpus, counter, train)
+        keys = counter.frequent(corpus.take(train), _min_df(len(train)), _MAX_FEATURES)
+        design = _DesignMatrix(corpus, keys, lambda rows: counter.counts(corpus.take(rows), keys), train)
         model = None
         if len(train) >= _LARGE:
             method = "fixed"
@@ -327,6 +328,11 @@ def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearMo
     return model, {"C": c, "C_chosen_by": method, "min_df": design.min_df, "features": len(model.keys)}
 
 
+def _min_df(size: int) -> int:
+    """In how many of the training rows an n-gram must be, to be a feature."""
+    return 2 if size >= _TINY else 1
+
+
 class _DesignMatrix:
     """The features of some rows, for fits with several penalties.
 
@@ -336,25 +342,25 @@ class _DesignMatrix:
     duplicated. All classes share the features: r^2 is the mean over the classes.
     """
 
-    def __init__(self, corpus: LabelledRows, counter: NGramCounter, rows: Rows) -> None:
+    def __init__(self, corpus: LabelledRows, keys: Keys, count: Callable[[Rows], Any], rows: Rows) -> None:
+        """`count` gives the occurrences of each n-gram of `keys` in each of some rows, (rows, keys)."""
         self._corpus = corpus
-        self._counter = counter
+        self._count = count
         self._labels = corpus.labels[rows]
         self._regressed = range(1, 2) if corpus.class_count == 2 else range(corpus.class_count)
         self._weights = corpus.weights[rows]
-        self.min_df = 2 if len(rows) >= _TINY else 1
-        texts = corpus.take(rows)
-        keys = counter.frequent(texts, self.min_df, _MAX_FEATURES)
-        counts = counter.counts(texts, keys)
+        self.min_df = _min_df(len(rows))
+        counts = count(rows)
         frequencies = np.bincount(counts.indices, minlength=len(keys))
         kept = frequencies >= self.min_df  # min_df counts tweets, not occurrences
         counts = counts[:, kept]
+        self._kept = kept
         self._keys = keys[kept]
         self._idf = (np.log((1 + len(rows)) / (1 + frequencies[kept])) + 1).astype(np.float32)
         self._feature_scale = self._naive_bayes(counts)
         if corpus.is_english:
             self._feature_scale = np.append(self._feature_scale, np.ones(len(FEATURES), np.float32))
-        self._values = features(self._keys, self._idf, counts, texts, corpus.is_english)
+        self._values = features(self._keys, self._idf, counts, corpus.take(rows), corpus.is_english)
         self._values.data *= self._feature_scale[self._values.indices]
 
     def fitter(self, tolerance: float = _TOLERANCE) -> Callable[[float], LinearModel]:
@@ -395,7 +401,7 @@ class _DesignMatrix:
         texts = self._corpus.take(rows)
         labels = self._corpus.labels[rows].astype(np.int64)
         weights = self._corpus.weights[rows]
-        counts = self._counter.counts(texts, self._keys)
+        counts = self._count(rows)[:, self._kept]
         values = features(self._keys, self._idf, counts, texts, self._corpus.is_english)
 
         def score(model: LinearModel) -> float:
@@ -433,11 +439,18 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
     for label in range(corpus.class_count):  # each fold has the same share of all classes
         of_class = shuffled[labels[shuffled] == label]
         folds[of_class] = np.arange(len(of_class)) % fold_count
+    texts = corpus.take(train)
+    keys = counter.frequent(texts, _min_df(int((folds != 0).sum())), _MAX_FEATURES)  # the first fold is the largest
+    counts = counter.counts(texts, keys)
+
+    def counts_of(rows: Rows) -> Any:
+        return counts[np.searchsorted(train, rows)]
+
     fold_scores = []
     sizes = []
     for fold in range(fold_count):
         held_out = train[folds == fold]
-        design = _DesignMatrix(corpus, counter, train[folds != fold])
+        design = _DesignMatrix(corpus, keys, counts_of, train[folds != fold])
         fold_scores.append(map(design.scorer(held_out), map(design.fitter(_FOLD_TOLERANCE), _C_VALUES)))
         sizes.append(corpus.weights[held_out].sum())
 
