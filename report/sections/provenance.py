@@ -68,7 +68,7 @@ def provenance(findings: Findings) -> list[Block]:
     problems = findings.problems
     content: list[Block] = []
     if study.runs:
-        content.append(Bullets(_environment(study)))
+        content.append(Bullets([*_published_data(study), *_environment(study)]))
         if findings.recommended:
             export = command_for_run(findings.recommended.run, "export", "model.zip")
             content.append(Command("Export the recommended run (with model card)", export))
@@ -76,6 +76,13 @@ def provenance(findings: Findings) -> list[Block]:
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
     return content
+
+
+def _published_data(study: Study) -> list[Markup]:
+    """The origin of the tweets of each built-in source."""
+    sources = dict.fromkeys(run.config.data.source for run in study.completed_runs)
+    published = [(source, PUBLISHED_DATA[source]) for source in sources if source in PUBLISHED_DATA]
+    return sentences("provenance.data", published=published)
 
 
 def _environment(study: Study) -> list[Markup]:
@@ -90,10 +97,8 @@ def _environment(study: Study) -> list[Markup]:
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(_versions(record) for record in records)
     hosts = {attempt.host for attempt in attempts}
-    sources = dict.fromkeys(run.config.data.source for run in study.completed_runs)
     return sentences(
         "provenance.environment",
-        data=[(source, PUBLISHED_DATA[source]) for source in sources if source in PUBLISHED_DATA],
         commits=_commits(records).most_common(),
         versions=versions.most_common(),
         devices=devices.most_common(),
