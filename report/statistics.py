@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.metrics import ClassIndices
+from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import ALPHA, PairedCounts, correct_for_multiple_tests, paired_difference
 from sentiment.runs.power import POWER as POWER  # for `report.render`, which may not import `sentiment.runs`
 from sentiment.runs.power import smallest_difference
@@ -21,7 +21,6 @@ Metric = Literal["accuracy", "macro_recall"]
 METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 
 # One truth value for each tweet, of shape (n,).
-Flags = npt.NDArray[np.bool_]
 # One number for each tweet, of shape (n,), or for each seed and tweet, of shape (seeds, n).
 Values = npt.NDArray[np.float64]
 # A variance component and its degrees of freedom.

@@ -10,6 +10,7 @@ from sentiment.runs.records import DEFAULT_THRESHOLD, Metrics
 
 # The class of each tweet, by its index among the ordered classes, of shape (n,).
 ClassIndices = npt.NDArray[np.integer[Any]]
+Flags = npt.NDArray[np.bool_]
 # Of shape (n, classes); each row has the sum 1.
 Probabilities = npt.NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from report import statistics
 from report.compare.added import AddedPredictor
 from report.compare.matching import Runs
 from report.read import CompletedRun, read_each, read_test
-from report.statistics import Difference, Flags, Metric, Pair, SeedVariance, Side
-from sentiment.metrics import ClassIndices
+from report.statistics import Difference, Metric, Pair, SeedVariance, Side
+from sentiment.metrics import ClassIndices, Flags
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
 from sentiment.runs.records import MODEL_KINDS
 

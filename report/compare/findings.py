@@ -17,9 +17,9 @@ from report.compare.advice import Recommended, recommend
 from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
 from report.compare.matching import with_folds_pooled
-from report.compare.test_sets import ExternalResult, on_test_sets
+from report.compare.test_sets import ExternalResult, compare_on_external_tests
 from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_test, read_texts
-from report.statistics import Flags
+from sentiment.metrics import Flags
 from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import EpochRow
@@ -52,7 +52,7 @@ class Findings:
     answers: Answers
     recommended: Recommended | None
     best: BestRun
-    on_test_sets: list[ExternalResult]
+    external_results: list[ExternalResult]
     tweet_answers: dict[str, Any] | None
     curves: dict[str, dict[str, list[float]]]
     counts: dict[str, CorpusReport | None]
@@ -74,7 +74,7 @@ def analyse(study: Study) -> Findings:
     answers = read_answers(by_run_id.values(), study.problems)
     datasets = datasets_of(study.completed, answers, study.results, study.problems)
     recommended = [recommend(dataset) for dataset in datasets]
-    tests = on_test_sets(datasets, recommended, study.problems)
+    external_results = compare_on_external_tests(datasets, recommended, study.problems)
     main_recommendation = next(iter(recommended), None)
     best = BestRun()
     if main_recommendation:
@@ -87,7 +87,7 @@ def analyse(study: Study) -> Findings:
         answers=answers,
         recommended=main_recommendation,
         best=best,
-        on_test_sets=tests,
+        external_results=external_results,
         tweet_answers=pack_answers(datasets[0], study.results) if datasets else None,
         curves=packed_curves(study.completed_runs, study.problems),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},

@@ -84,7 +84,7 @@ class ExternalResult:
         return table is not None and table.path in LEXICON_AUTHORS
 
 
-def on_test_sets(
+def compare_on_external_tests(
     datasets: Sequence[Dataset], recommended: Sequence[Recommended | None], problems: list[str]
 ) -> list[ExternalResult]:
     """Evaluate all models on all external test sets, the recommended one first; see `read_each` for `problems`.

@@ -205,14 +205,14 @@ def external_test_sets(findings: Findings) -> list[Block]:
     networks: Counter[tuple[str, str]] = Counter()
     visible: list[ExternalResult] = []
     collapsed: list[ExternalResult] = []
-    for result in findings.on_test_sets:
+    for result in findings.external_results:
         is_collapsed = False
         if result.kind == "network":
             networks[result.test_set, result.dataset.name] += 1
             is_collapsed = networks[result.test_set, result.dataset.name] > _MAX_NETWORKS
         (collapsed if is_collapsed else visible).append(result)
-    metrics = sorted({result.dataset.metric_name for result in findings.on_test_sets})
-    from_authors = sorted({result.test_set for result in findings.on_test_sets if result.from_lexicon_authors})
+    metrics = sorted({result.dataset.metric_name for result in findings.external_results})
+    from_authors = sorted({result.test_set for result in findings.external_results if result.from_lexicon_authors})
     content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in from_authors]
     if visible:
         content.append(_test_set_table("test-sets", sentence("models.test_sets", metrics=metrics), visible, findings))
@@ -225,7 +225,7 @@ def external_test_sets(findings: Findings) -> list[Block]:
 def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
     warnings = []
-    for result in findings.on_test_sets:
+    for result in findings.external_results:
         difference = result.differences.get("lexicon")
         if result.is_recommended and result.dataset is findings.main and difference and difference.is_worse:
             warnings.append(sentence("models.worse_than_the_lexicon", result=result, difference=difference))

@@ -120,7 +120,8 @@ def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tw
     # The variance as in the adjusted R squared with one predictor, the log-odds.
     error_variance = errors.var(axis=0) * (n - 1) / (n - 2)
     variance = np.maximum(outcomes.var(axis=0), _SMALLEST)
-    # The share of the labels' variance that the predictions explain; few labels of a class overestimate it.
+    # The share of the labels' variance that the predictions explain. Few labels of a class overestimate it, so it is
+    # multiplied by k / (k + 2), where k is the number of labels of the class or of all others, the smaller of the two.
     explained = np.clip(1 - error_variance / variance, 0, 0.99)
     of_class = outcomes.sum(axis=0)
     rarer = np.minimum(of_class, n - of_class)

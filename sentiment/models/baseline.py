@@ -1,4 +1,4 @@
-"""The linear baseline: naive Bayes log-count ratios of n-grams and a lexicon's values, into a logistic regression.
+"""The linear baseline: naive Bayes log-count ratios of n-grams and AFINN word ratings, into a logistic regression.
 
 Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept in its folder. Features are hashed
 word unigrams and bigrams, and character n-grams within words. N-grams are computed once per word type and not per

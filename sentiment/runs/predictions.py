@@ -17,6 +17,7 @@ from sentiment.errors import RunDirError
 from sentiment.metrics import (
     CalibrationBin,
     ClassIndices,
+    Flags,
     Probabilities,
     calibration_bins,
     measure,
@@ -37,7 +38,6 @@ from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, re
 # The kind of a predictor: one that every run measures, or one that was added.
 Kind = PredictorKind | Literal["added"]
 
-Flags = npt.NDArray[np.bool_]
 TweetKeys = npt.NDArray[np.int64]
 
 

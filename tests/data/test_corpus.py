@@ -105,7 +105,7 @@ def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_pat
     assert corpus.report.left_out == {preparation.NO_TOKEN: 31}
     assert refused["wrong number of fields"] == (15, [303, 304, 305, 306, 307])
     assert np.diff(corpus.offsets).min() > 0
-    assert "  15 refused: wrong number of fields (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
+    assert "  15 malformed: wrong number of fields (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
     with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows are malformed, .*5%: 20 wrong number of fields"):
         prepare(write_tweets(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
 

@@ -162,7 +162,7 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     with patch.object(test_sets, "read_part", lambda run, _part: run.result.manual):
-        evaluated = test_sets.on_test_sets([_dataset(layout, answers)], [None], [])
+        evaluated = test_sets.compare_on_external_tests([_dataset(layout, answers)], [None], [])
     yield "test set: against baseline and lexicon", _shown(gap for one in evaluated for gap in one.differences.values())
 
 

@@ -159,5 +159,5 @@ def test_most_frequent_class_has_a_row_of_its_own_and_no_claim(study: Study) -> 
     assert (row["test_accuracy"], row["test_macro_f1"]) == (0.5, pytest.approx(1 / 3))  # half of them are positive
     assert "verdict" not in row
     assert row is not table.best
-    assert all("majority" not in result.differences for result in findings.on_test_sets)
-    assert [result.differences for result in findings.on_test_sets if result.kind == "majority"] == [{}]
+    assert all("majority" not in result.differences for result in findings.external_results)
+    assert [result.differences for result in findings.external_results if result.kind == "majority"] == [{}]

@@ -220,7 +220,7 @@ def _study(folder: Path, skill: float = 1.0, tweets: int = 400, **options: Any) 
 
 
 def _of(findings: Findings, tests: str, kind: str) -> ExternalResult:
-    return next(one for one in findings.on_test_sets if (one.test_set, one.kind) == (tests, kind))
+    return next(one for one in findings.external_results if (one.test_set, one.kind) == (tests, kind))
 
 
 def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
@@ -237,11 +237,11 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
     study = _study(tmp_path)
     run_dirs = _write(study, widths=(16,))
     findings = study.findings()
-    assert [(one.test_set, one.kind) for one in findings.on_test_sets] == [
+    assert [(one.test_set, one.kind) for one in findings.external_results] == [
         (tests, kind) for tests in ("airline", "manual") for kind in ("network", "baseline", "lexicon", "majority")
     ]
     assert not findings.problems
-    assert [one.kind for one in findings.on_test_sets if one.is_recommended] == ["network"] * 2
+    assert [one.kind for one in findings.external_results if one.is_recommended] == ["network"] * 2
     for tests in ("airline", "manual"):
         right = _right(run_dirs, tests)
         for model, flags in right.items():
@@ -249,7 +249,7 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
         nets, baseline, lexicon = (Side([flags], has_seeds=model == "network") for model, flags in right.items())
         seed_variance = pooled_variance([right["network"].mean(axis=1)])
         expected = compare([(nets, baseline, seed_variance), (nets, lexicon, seed_variance), (baseline, lexicon, None)])
-        found = [gap for one in findings.on_test_sets if one.test_set == tests for gap in one.differences.values()]
+        found = [gap for one in findings.external_results if one.test_set == tests for gap in one.differences.values()]
         assert [(gap.value, gap.q) for gap in found] == [pytest.approx((one.value, one.q)) for one in expected]
 
 

@@ -9,7 +9,7 @@ import scipy
 from report import statistics
 from report.questions.search import importances
 from report.statistics import Side, compare, pooled_variance
-from sentiment.metrics import ClassIndices
+from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import PairedCounts, paired_difference
 
 # Sorted p-values of the example in Benjamini and Hochberg (1995), of which four stay at 5 %.
@@ -17,7 +17,7 @@ FIFTEEN = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.045
 FIFTEEN += [0.759, 1.0]
 
 
-def _flags(*counts: tuple[bool, bool, int]) -> tuple[statistics.Flags, statistics.Flags]:
+def _flags(*counts: tuple[bool, bool, int]) -> tuple[Flags, Flags]:
     rows = [(first, second) for first, second, count in counts for _ in range(count)]
     return tuple(np.array(column) for column in zip(*rows, strict=True))  # type: ignore[return-value]
 
@@ -61,7 +61,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def _seeds(rng: np.random.Generator, seeds: int, share: float) -> statistics.Flags:
+def _seeds(rng: np.random.Generator, seeds: int, share: float) -> Flags:
     return rng.random((seeds, 200)) < share
 
 
