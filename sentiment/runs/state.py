@@ -7,9 +7,9 @@ are promoted to the next rung, and the others are pruned. The ranking is written
 so that nothing that happens to a trial later changes a decision.
 
 W&B's Hyperband stops trials one by one, as their scores arrive, for which it needs a server. Here, a rung ends when
-each of its trials has a value or has failed by itself. A trial that was killed, lost its node, or ran out of memory or
-time has not ended: it is trained again before the rung is ranked, so that the same trials are promoted whatever happens
-to processes.
+each of its trials has a value or has failed by itself. A trial that was killed, lost its node, or ran out of time, or
+of memory of which it may get more, has not ended: it is trained again before the rung is ranked, so that the same
+trials are promoted whatever happens to processes.
 """
 
 import contextlib
