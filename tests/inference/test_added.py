@@ -193,11 +193,17 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         assert why in refused(code, "add", *words, "--of", run.path)
 
 
-def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_commands_of_the_readme_add_a_row_with_its_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (ROOT / "report" / "README.md").read_text(encoding="utf-8")
-    for kind, name in (("csv", "answers.csv"), ("text", "prompt.txt")):
-        (block,) = re.findall(rf"^```{kind}\n(.*?)^```", text, re.M | re.S)
-        (tmp_path / name).write_text(block, encoding="utf-8")
+    answers = [
+        ("Pizza time.", "positive"),
+        ("Damn damn damn damn #Cowboys", "negative"),
+        ("Now I'm sitting in Coffee Bean drinking an Americano setting up the Atlassian suite.", "negative"),
+    ]
+    write_tweets(tmp_path / "answers.csv", answers, ("text", "label"))
+    (tmp_path / "prompt.txt").write_text("Is this tweet positive or negative? Answer with one word.")
     monkeypatch.chdir(tmp_path)
     run = run_in(tmp_path, small_config(Path("sample"), training__epochs=1, model__kind="linear"))
     run.complete()
