@@ -301,7 +301,8 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
     where = ["--local"] if grid.is_local else []
     for command, number in commands.items():
         if command and grid.name != SINGLE:
-            yield f"`{results.command(command, grid.name, *where)}` resumes {plural(number, 'run')}"
+            verb = "submits" if command == "submit" else "resumes"
+            yield f"`{results.command(command, grid.name, *where)}` {verb} {plural(number, 'run')}"
     yield ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from sentiment.console import ERR, OUT, number_table, say, visible
+from sentiment.console import ERR, OUT, number_table, plural, say, visible
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import ClassIndices, other_answers_remark
 from sentiment.models.text_model import total_score
@@ -47,14 +47,25 @@ _Scores = dict[str, dict[Part, Metrics]]
 
 
 def comparison_lines(labels: ClassIndices, predictors: Sequence[Predictor], chosen: str) -> list[str]:
-    """A heading, and a sentence for the chosen predictor and every other one that reads texts."""
+    """A heading, and a sentence for the chosen predictor and every other one that reads texts.
+
+    The comparisons with models of the run are one family, as are those by which a model is recommended. The comparisons
+    with the lexicon and added predictors are another one.
+    """
     (first,) = (predictor for predictor in predictors if predictor.name == chosen)
     others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
-    comparisons = compare_predictors([(first, other) for other in others], labels)
+    models = [(first, other) for other in others if other.kind in MODEL_KINDS]
+    further = [(first, other) for other in others if other.kind not in MODEL_KINDS]
+    families = {
+        "models of the run": compare_predictors(models, labels),
+        "other predictors": compare_predictors(further, labels),
+    }
+    numbers = [f"for {plural(len(family), 'comparison')} with {kind}" for kind, family in families.items() if family]
     heading = (
         f"{chosen} compared with every other one (for these trained weights; other seeds may differ; intervals and "
-        f"p-values are corrected for {len(comparisons)} comparisons):"
+        f"p-values are corrected {', and '.join(numbers)}):"
     )
+    comparisons = [comparison for family in families.values() for comparison in family]
     return [heading, *_sentences(comparisons)]
 
 

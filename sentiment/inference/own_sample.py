@@ -275,7 +275,8 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     judgement, recommended, used, matching = decision
     number = len(judgement.comparisons)
     family = f"p-values are corrected for the {number} comparisons with the run's other models"
-    lines = ["", f"best here    {PREDICTORS[judgement.best]} ({family})"]
+    metric = "macro recall" if judgement.by_macro_recall else "accuracy"
+    lines = ["", f"best here    {PREDICTORS[judgement.best]}, by {metric} ({family})"]
     lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]
     if used.kind == recommended:
         lines.append(f"use here     {PREDICTORS[used.kind]}: highest expected score by these and the validation tweets")

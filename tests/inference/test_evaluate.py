@@ -20,7 +20,7 @@ from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.text import TokenRows
-from sentiment.inference.evaluate import show_result
+from sentiment.inference.evaluate import comparison_lines, show_result
 from sentiment.inference.overlap import NEAR_COPY, OWN_TEST
 from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS
@@ -152,6 +152,17 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
         assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
+
+
+def test_lexicon_changes_no_comparison_of_models() -> None:
+    models = _with_wrong({"network": 13, "baseline": 4, "both": 7}, shift=13)
+    wrong = np.where(np.arange(400) < 150, 1 - models.labels, models.labels)
+    lexicon = Predictor("lexicon", "lexicon", np.stack([1.0 - wrong, wrong], axis=1))
+    alone = comparison_lines(models.labels, models.predictors, "baseline")
+    beside = comparison_lines(models.labels, [*models.predictors, lexicon], "baseline")
+    assert beside[1:3] == alone[1:]
+    assert beside[3].startswith("  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % interval")
+    assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in beside[0]
 
 
 def test_workbook_to_evaluate_on_is_read_once(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,6 +383,7 @@ def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equa
     tweets = PartPredictions(rows, labels, predictors)
     lines = decision_lines(decide(tweets, tweets, "accuracy"), "run")
     assert any(line.strip().startswith(verdict) and line.endswith(" network") for line in lines)
+    assert lines[1].startswith("best here    linear baseline, by accuracy (")
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:

@@ -151,6 +151,12 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
     ]
 
 
+def test_runs_that_never_started_are_submitted_and_those_that_failed_are_resumed() -> None:
+    rows = [a_row("FAILED", run_id="run-a"), a_row("PLANNED", run_id="run-b"), a_row("PLANNED", run_id="run-c")]
+    lines = render(Results(), [GridView("g", "validation/macro_f1", rows)], False, NOW).splitlines()
+    assert lines[-2:] == ["`sentiment rerun g` resumes 1 run", "`sentiment submit g` submits 2 runs"]
+
+
 def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
     varied = {"model.dropout": 0.05, "training.learning_rate": 0.0005, "seed": 17}
     long = "elmo_small-bilstm512-attention-d0.05-s17-2686fd7f"
