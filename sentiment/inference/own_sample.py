@@ -132,6 +132,7 @@ def evaluate_on_file(
     kind = choice or (decision.used.kind if decision else run.result.recommended)
     chosen = sample.tweets.of(kind)
     lines = _row_lines(sample, threshold)
+    lines += _own_predictions_warnings(sample.tweets)
     lines += comparison_lines(labels, predictors, chosen.name)
     if decision and decision.matching:
         value = decision.matching.threshold
@@ -240,6 +241,18 @@ def _row_lines(sample: _Sample, threshold: float) -> list[str]:
     if threshold != DEFAULT_THRESHOLD:
         lines.append(f"  decision threshold {threshold:g} ({DEFAULT_THRESHOLD:g} for predictors that are not trained)")
     return lines
+
+
+def _own_predictions_warnings(tweets: PartPredictions) -> list[str]:
+    """A warning for each model that is right on all of many tweets: `predict` may have written their labels."""
+    if len(tweets.labels) < MIN_TWEETS_TO_CHOOSE:
+        return []
+    models = [predictor for predictor in tweets.predictors if predictor.kind in MODEL_KINDS]
+    return [
+        f"  warning: {model.name} has every label right; are these labels its own predictions?"
+        for model in models
+        if model.right(tweets.labels).all()
+    ]
 
 
 def _shares_by_name(predicted: ClassIndices, classes: Sequence[str]) -> dict[str, float]:
