@@ -108,7 +108,7 @@ def status(
     any run is not submitted; 0 if all are completed or pruned. Runs of `single` count only where there are no grids.
 
     --log --watch follows the log until the run, or the other job, ends. It exits with 0 if the run is completed or the
-    job did not fail, else with 1.
+    job has succeeded, else with 1.
     """
     from jobs.policy import may_go_on
     from jobs.status import read_status, show
@@ -127,14 +127,14 @@ def status(
 
 def status_exit_code(statuses: "list[GridView]") -> int:
     """The exit code of `status`, by all runs of these grids and by their final jobs."""
-    from jobs.policy import exit_code
+    from jobs.policy import exit_code, may_go_on
 
     # Runs outside of grids count only where there are no grids.
     counted = [status for status in statuses if status.name != "single"] or statuses
-    code = exit_code([row for status in counted for row in status.rows])
-    if code != EXIT_UNFINISHED and any(status.final_failed or status.damage for status in statuses):
+    rows = [row for status in counted for row in status.rows]
+    if not any(map(may_go_on, rows)) and any(status.final_failed or status.damage for status in statuses):
         return EXIT_FAILED
-    return code
+    return exit_code(rows)
 
 
 def _show_log(names: list[str], follow: bool, results: Path) -> None:

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from jobs.__main__ import status_exit_code
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.policy import judge
@@ -274,6 +275,15 @@ def test_status_of_a_grid_whose_data_job_failed_names_the_log_of_that_job(
     output = invoke("status", "--results", results.root).output
     assert f"`{results.command('status', '--log', 'some/data')}` shows why" in output
     assert "--local" not in output
+
+
+def test_status_reports_a_failed_final_job_or_damage_rather_than_runs_that_are_not_submitted() -> None:
+    planned = GridView("some", "", [a_row("PLANNED")])
+    failed = GridView("some", "", [a_row("PLANNED")], final_failed=True)
+    damaged = GridView("other", "", [], damage="grid.json: is cut off")
+    running = GridView("third", "", [a_row("RUNNING", active=True)])
+    cases = [[planned], [failed], [planned, damaged], [failed, running], [damaged, running]]
+    assert [status_exit_code(grids) for grids in cases] == [3, 1, 1, 3, 3]
 
 
 @pytest.fixture
