@@ -34,7 +34,8 @@ def paper_tables(findings: Findings) -> list[Document]:
 
 def _configuration_row(dataset: Dataset, configuration: Configuration) -> PaperRow:
     means = means_over_seeds(configuration, "network")
-    difference = dataset.against_baseline.get(configuration)
+    # A network that gives every tweet the same label is never called better.
+    difference = None if configuration.only_label else dataset.against_baseline.get(configuration)
     row = _row(configuration_name(configuration), dataset.score(configuration), means, difference)
     return row | {"seeds": len(configuration.runs), "is_best": configuration is dataset.best}
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,17 @@ def test_latex_table_has_the_numbers_of_the_report_and_marks_shown_differences(
     dataset = invented.findings().datasets[0]
     estimate = dataset.score(dataset.configurations[0])
     assert f"{50 * (estimate.high - estimate.low):.1f}" in best[3]  # type: ignore[operator]
+
+
+def test_latex_table_marks_no_net_that_gives_every_tweet_the_same_label(invented: Study) -> None:
+    findings = invented.findings()
+    dataset = replace(findings.datasets[0], added=[])
+    constant = [replace(learned, only_label="positive") for learned in dataset.configurations]
+    marks = []
+    for nets in (dataset.configurations, constant):
+        (document,) = paper_tables(replace(findings, datasets=[replace(dataset, configurations=nets)]))
+        marks.append(any("^" in row[3] for row in _rows(render_document(document))))
+    assert marks == [True, False]
 
 
 @pytest.mark.more
