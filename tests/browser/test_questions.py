@@ -80,6 +80,16 @@ def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_r
     expect(report.locator(".panel")).to_contain_text("Compared with llm (added)")
 
 
+def test_list_of_tweets_says_how_many_it_shows_where_others_have_no_text(report: Page) -> None:
+    lists = """texts => {
+        const data = { texts, labels: [0, 0, 0] };
+        return tweetLists(data, { first: [0, 1, 2], second: [2] }, ["negative"]).textContent;
+    }"""
+    text = report.evaluate(lists, {"1": "rain", "2": "sun"})
+    assert "Correct only in this run (3, showing 2)" in text
+    assert "Correct only in the other (1)" in text
+
+
 def test_folds_are_compared_by_their_cross_validated_runs(report: Page) -> None:
     compare = """async ids => {
         const [first, second] = explorerData.answers.ids;

@@ -152,12 +152,13 @@ function tweetLists(all, discordant, labels) {
     const column = createElement("div"), list = createElement("ul", "", "tweets");
     const known = discordant[which].filter((tweet) => all.texts[tweet] !== undefined);
     const step = Math.max(1, Math.floor(known.length / MAX_TWEETS));
-    for (const tweet of known.filter((_, number) => number % step === 0).slice(0, MAX_TWEETS)) {
+    const listed = known.filter((_, number) => number % step === 0).slice(0, MAX_TWEETS);
+    for (const tweet of listed) {
       const item = createElement("li", "");
       item.append(createElement("b", `${labels[all.labels[tweet]] ?? "?"}  `), all.texts[tweet]);
       list.append(item);
     }
-    const shown = known.length > MAX_TWEETS ? `, showing ${MAX_TWEETS}` : "";
+    const shown = listed.length < discordant[which].length ? `, showing ${listed.length}` : "";
     column.append(createElement("h4", `${title} (${discordant[which].length}${shown})`), list);
     columns.append(column);
   }

@@ -6,9 +6,9 @@ function compare(first, second) {
   return numbers.some(Number.isNaN) ? first.localeCompare(second) : numbers[0] - numbers[1];
 }
 
-function sort(heading, direction) {
+function sort(heading) {
   const table = heading.closest("table"), column = heading.cellIndex;
-  const ascending = direction ? direction === "ascending" : heading.getAttribute("aria-sort") === "descending" ||
+  const ascending = heading.getAttribute("aria-sort") === "descending" ||
     (!heading.hasAttribute("aria-sort") && !heading.classList.contains("number"));
   table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
   heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
