@@ -32,7 +32,7 @@ ACTIVATE_HINT = echo '`. $(BIN)/activate` puts `sentiment` on your PATH; `sentim
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'with DATA=vader|sentiment140|FILE, SET="model.hidden_size=32 seed=2",'
+	@echo 'with DATA=vader|sentiment140|tweeteval|FILE, SET="model.hidden_size=32 seed=2",'
 	@echo '     RESULTS=DIR, DRY_RUN=1, LOCAL=1 (without Slurm), PYTHON=python3.12, and'
 	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
 	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78

@@ -13,6 +13,7 @@ from jobs import slurm
 from jobs.job_kinds import JOB_KINDS
 from jobs.local_runner import visible_gpus
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
+from sentiment.console import plural
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.runs.run_dir import Results
 
@@ -37,7 +38,8 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         grids: the folder of grid files.
     """
     yield from examine_slurm(results, cluster, grids)
-    yield Finding("ok", "this machine", f"{len(visible_gpus())} GPUs, {len(os.sched_getaffinity(0))} cores")
+    hardware = f"{plural(len(visible_gpus()), 'GPU')}, {plural(len(os.sched_getaffinity(0)), 'core')}"
+    yield Finding("ok", "this machine", hardware)
     yield examine_disk(results)
 
 

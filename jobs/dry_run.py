@@ -113,7 +113,7 @@ def _describe_rungs(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
     parts = [
         f"{rungs.size(rung):,} trials to epoch {rungs.epochs(rung) or max_epochs}" for rung in range(rungs.last + 1)
     ]
-    return f"rungs (at most): {', '.join(parts)}; {rungs.current} of them are ranked"
+    return f"rungs (at most): {', '.join(parts)}; rungs ranked so far: {rungs.current}"
 
 
 def _hours(configs: Sequence[RunConfig], results: Results) -> str:

@@ -48,7 +48,7 @@ from sentiment.runs.state import (
     RunState,
 )
 
-# A job that was accepted less than this ago is not taken for ended or lost because squeue does not list it.
+# If squeue does not list a job that was accepted less than this ago, the job is not taken for ended or lost.
 _RECENT_SECONDS = 3600.0
 # The states of preparation jobs that failed for want of time or memory, by error: a retry gets more of it.
 _LACKED = {NoProgressError.__name__: TIMEOUT, MemoryError.__name__: OUT_OF_MEMORY}

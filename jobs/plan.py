@@ -201,8 +201,8 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], existi
     """Record and submit jobs in order, with their dependencies.
 
     A refused training array of the first rung does not keep the others from being submitted, nor does a refused final
-    job. If any other job is refused, or all training arrays are, nothing is submitted; so also if Slurm's queue is full
-    or Slurm does not answer. Of earlier submissions, final jobs and arrays of later rungs that new ones replace are
+    job. Nothing is submitted if any other job is refused, if all training arrays are, if Slurm's queue is full, or if
+    Slurm does not answer. Of earlier submissions, final jobs and arrays of later rungs that new ones replace are
     cancelled, and so are jobs of these runs that can never start.
 
     Raises:

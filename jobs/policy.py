@@ -1,7 +1,7 @@
 """The state of each run of a grid, and what each command, each task and the final job do with a run in that state.
 
-A pure function of the run's directory, of what Slurm says about the task that owns the run or could take it, and of the
-command:
+They are a pure function of the run's directory, of what Slurm says about the task that owns or could take the run, and
+of the command:
 
 line | directory and queue | state | `submit` | `rerun` | `cancel` | a worker task | the final job
 ---|---|---|---|---|---|---|---

@@ -73,14 +73,14 @@ class LockedGrid:
         return read_grid_state(self.results, self.plan, self.jobs)
 
     def submit(self, grid: ExpandedGrid) -> None:
-        """Submit runs that are not completed, pending or running; copy results that another grid already has."""
+        """Submit the runs that `policy.submit` names; copy results that another grid already has."""
         with self._restore_plan_on_error():
             self.results.write_grid(grid.plan)
             reuse_completed(self.results, grid)
             outdated = trained_on_old_inputs(self.results, grid)
             if outdated:
                 self.say(
-                    f"{len(outdated)} completed runs were trained on other tweets, vectors or ELMo weights than the "
+                    f"{len(outdated)} completed runs were trained on other tweets, vectors or encoder weights than the "
                     "current ones; to train them again, move their directories away, such as "
                     f"{self.results.run_dir(outdated[0], self.plan.name).path}"
                 )
@@ -280,7 +280,7 @@ class LockedGrid:
         for folder in chain.accepted:
             job = folder.submission
             rung = "" if job.rung is None else f" of rung {job.rung}"
-            self.say(f"  {job.kind:6} job {folder.job_id}, {len(job.tasks)} tasks{rung}   {folder.path}")
+            self.say(f"  {job.kind:6} job {folder.job_id}, {plural(len(job.tasks), 'task')}{rung}   {folder.path}")
         for job, error in chain.refused:
             self.exit_code = error.exit_code
             if job.job_kind.final:

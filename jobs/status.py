@@ -131,7 +131,12 @@ _NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", g
 
 
 def read_plan(results: Results, grid: str) -> GridPlan:
-    """The plan of a submitted grid. Raises UsageError if there is no grid of this name."""
+    """The plan of a submitted grid.
+
+    Raises:
+        UsageError: there is no grid of this name.
+        RunDirError: the grid has runs, but its plan is missing or damaged.
+    """
     if plan := results.read_grid(grid):
         return plan
     if any((results.runs / grid).glob("*/config.json")):
@@ -460,7 +465,8 @@ def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
 def _print_from(path: Path, position: int) -> int:
     with open(path, "rb") as file:
         file.seek(position)
-        text, end = file.read(), file.tell()
+        text = file.read()
+        end = file.tell()
     if sys.stdout.isatty():  # without control sequences; a progress bar's `\r` becomes a newline
         text = printable(re.sub("\r\n?", "\n", text.decode(errors="replace"))).encode()
     sys.stdout.buffer.write(text)

@@ -24,7 +24,7 @@ def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
     """Return the directories of some grids and runs; without names, of all runs that were trained with W&B.
 
     Raises:
-        UsageError: names no grid and no run.
+        UsageError: a name is neither that of a grid nor the id of a run.
     """
     run_dirs = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
     if not targets:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentiment.command_line import RESULTS, Out, ResultsRoot, command_line, echo
+from sentiment.command_line import RESULTS, ResultsRoot, command_line, echo
 from sentiment.console import ProgressBar, plural
 from sentiment.errors import EXIT_FAILED
 
@@ -23,7 +23,7 @@ def report(
         list[str] | None,
         typer.Argument(metavar="GRID", help="By default all; `single`: runs outside of grids."),
     ] = None,
-    out: Out = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The folder to write; by default RESULTS/report.")] = None,
     title: Annotated[str | None, typer.Option("--title", help="The title of the page.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Rewrite the report while runs are in progress.")] = False,
     verify: Annotated[

@@ -194,7 +194,7 @@ class Study:
 
     @property
     def completed_runs(self) -> list[CompletedRun]:
-        """The completed runs, also after pooling each fold by itself."""
+        """The completed runs; the folds of a cross-validation stay separate runs, also after pooling."""
         return [run.completed for run in self.runs if run.completed]
 
 

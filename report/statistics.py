@@ -163,7 +163,7 @@ def paired(first: Flags, second: Flags, classes: ClassIndices | None = None) -> 
 
 
 def corrected(differences: Sequence[Difference], hypotheses: int = 0) -> list[Difference]:
-    """Correct a family of differences for multiple comparisons, see `sentiment.paired.correct`.
+    """Correct a family of differences, see `sentiment.paired.correct_for_multiple_tests`.
 
     Args:
         hypotheses: their number m, if it is larger than that of the differences that can be tested. If the first side
@@ -333,7 +333,7 @@ def _between_seeds(scores: Values, pooled: SeedVariance) -> Component:
 
 
 def _interaction(side: Side) -> float:
-    """How much of the variance between seeds is their interaction with tweets, which that over tweets contains too."""
+    """The part of the variance between seeds that is their interaction with tweets; that over tweets holds it too."""
     variance = 0.0
     for scores in side.configurations:
         classes = by_class(scores, side.classes)

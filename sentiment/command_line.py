@@ -66,9 +66,9 @@ Threshold = Annotated[
         "--threshold", min=0, max=1, help="Decision threshold for the positive one of two classes; default 0.5."
     ),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
+Out = Annotated[Path | None, typer.Option("--out", help="The file to write.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN_ID", help="Names of grids, or ids of runs.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no job is running.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no run is pending or running.")]
 Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
 ParallelRuns = Annotated[
     int | None,

@@ -34,7 +34,7 @@ class Base:
         values: its fields, by section.
         file_values: the fields of the file that the grid's `command` names; equal to `values` unless the base is a run
             of another grid.
-        parameters: of a run of another grid its parameters there; else empty.
+        parameters: if the base is a run of another grid, the run's parameters in that grid; else empty.
         absent_sections: of a grid of several files, the sections `elmo.` and `encoder.` that this file lacks: their
             parameters are dropped for it, so that a grid can compare files with and without an encoder.
     """

@@ -98,7 +98,7 @@ class Parameter(Section):
         listed = self.model_fields_set & {"value", "values", "parameters"}
         numbers = self.model_fields_set & {"min", "max", "distribution"}
         if len(listed) + bool(numbers) != 1:
-            raise ValueError("needs exactly one of value, values, min and max (or a distribution), and parameters")
+            raise ValueError("needs exactly one of value, values, min and max (and distribution), and parameters")
         if numbers:
             self._check_range()
         return self

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import describe_mistakes, read_yaml
+from sentiment.console import plural
 from sentiment.errors import ConfigError
 from sentiment.runs.state import OUT_OF_MEMORY, TIMEOUT
 
@@ -198,7 +199,9 @@ class Nodes:
         return sum(map(int, re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres)))
 
     def describe(self) -> str:
-        return f"{self.count} nodes of {self.cores} cores, {self.memory_mb:,} MB and gres {self.gres}"
+        return (
+            f"{plural(self.count, 'node')} of {plural(self.cores, 'core')}, {self.memory_mb:,} MB and gres {self.gres}"
+        )
 
 
 @dataclass

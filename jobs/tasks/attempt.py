@@ -65,8 +65,8 @@ def is_disk_full(error: BaseException | None) -> bool:
     return error is not None and is_disk_full(error.__cause__ or error.__context__)
 
 
-def _may_not_recur(error: Exception, resources: Resources) -> bool:
-    """Whether a retry may not hit the error: of the file system, a full disk, Slurm, or memory that may be more then.
+def _may_succeed_on_retry(error: Exception, resources: Resources) -> bool:
+    """Whether a retry may succeed: after an error of the file system, a full disk, an error of Slurm, or full memory.
 
     All other errors are the run's own. A retry gets more main memory if the cluster file sets how much. A GPU that was
     full will be full again, unless other runs of the task shared it.
@@ -142,7 +142,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, resources
         return Outcome.COMPLETED
     except Exception as error:  # of any kind: `status` shows it
         record_failure(run_dir, error)
-        if not _may_not_recur(error, resources):
+        if not _may_succeed_on_retry(error, resources):
             run_dir.tries_file.unlink(missing_ok=True)
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED

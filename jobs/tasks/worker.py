@@ -238,7 +238,10 @@ class Worker:
             outcomes += self._collect(pool)
 
     def _is_closing(self, outcomes: list[Outcome]) -> bool:
-        """Whether the task starts no further run; adds the reason to `outcomes`. The first run is always started."""
+        """Whether the task starts no further run; adds the reason to `outcomes`.
+
+        It stops on request, at its time limit, and when less time is left than its longest run took.
+        """
         if not {Outcome.STOPPED, Outcome.OUT_OF_TIME}.isdisjoint(outcomes):
             return True
         if reason := self.stop.reason():
@@ -297,7 +300,8 @@ class Worker:
         Returns:
             None if it is to be called again, else the outcome of the task.
         """
-        results, grid = self.folder.results, self.folder.grid
+        results = self.folder.results
+        grid = self.folder.grid
         plan = results.read_grid(grid)
         tasks = GridJobs(read_submissions(results, grid)).tasks
         cancelled = {run_id for run_id, task in tasks.items() if run_id in task.folder.cancelled}

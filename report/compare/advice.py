@@ -85,7 +85,7 @@ class Recommended:
 
 
 def recommend(dataset: Dataset) -> Recommended | None:
-    """Compare the best configuration with all eligible ones and added predictors; None if all ELMo is random."""
+    """Compare the best configuration with all eligible ones and added predictors; None if all use random weights."""
     best = dataset.best
     if best is None:
         return None

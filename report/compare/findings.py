@@ -43,7 +43,7 @@ class Findings:
         datasets: the largest first; the recommendation is for that one.
         answers: which test tweets each run and its baseline classify correctly.
         tweet_answers: `pack_answers` of the first data set.
-        curves: `packed_curves` of all runs, of each fold by itself.
+        curves: `packed_curves` of all runs; each fold of a cross-validation has its own.
         counts: `read_counts` by the fingerprint of a corpus.
     """
 

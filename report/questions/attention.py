@@ -74,7 +74,7 @@ def _contrast_card(grid: Grid, contrasts: Sequence[AttentionContrast]) -> Card:
     sentences = [Text(joined([emphasis(f"{grid.name}:"), contrast.sentence])) for contrast in contrasts]
     differences = [contrast.best_epoch for contrast in contrasts]
     differences += [contrast.overfitting_gap for contrast in contrasts]
-    sentences += map(Text, wording.is_conditional(differences))
+    sentences += map(Text, wording.conditional_remarks(differences))
     return Card("Does self-attention learn faster, and overfit more?", sentences)
 
 

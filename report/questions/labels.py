@@ -73,7 +73,7 @@ def labels(findings: Findings) -> Question:
     for grid in findings.study.grids:
         curves = label_curves(grid, findings.answers, findings.study.results)
         if curves:
-            remarks = wording.is_conditional(point.difference for curve in curves for point in curve.points)
+            remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
             bullets = Bullets([*(curve.sentence for curve in curves), *remarks])
             cards.append(Card("How many labelled tweets does a network need?", [bullets, _figure(grid, curves)]))
     return Question(cards)

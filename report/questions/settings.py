@@ -246,7 +246,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
 def _effect(
     parameters: Sequence[str], model: ModelKind, train_rows: int | None, runs: Runs, answers: Answers
 ) -> Effect:
-    """The effect of settings among some runs, whose contrasts of the best value with each other one are not tested yet.
+    """The effect of settings among some runs: contrasts, not tested yet, of the best value with every other one.
 
     Values without matched runs have no contrast.
     """
@@ -307,7 +307,7 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
         content.append(Text(joined([emphasis(f"{context}:"), effect.sentence])))
     scores = [contrast.difference for _, effect in effects for contrast in effect.contrasts]
     significant = [score for score in scores if score and score.is_significant]
-    content += map(Text, wording.is_conditional(significant))
+    content += map(Text, wording.conditional_remarks(significant))
     lines = _lines(effects)
     if lines:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})

@@ -123,7 +123,7 @@ class Figure:
 
 
 Style = Literal["line", "thin", "dashed"]
-# A legend has two columns if a name has more letters.
+# A legend has two columns if one of its names has more letters than this.
 _LONG_NAME = 32
 
 
@@ -309,7 +309,7 @@ _BOLD_LETTER = 0.65
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a random search, by its number in the plan."""
+    """One trial of a search, by its number in the plan."""
 
     index: int
     settings: dict[str, Any]

@@ -10,8 +10,8 @@ def environment(folder: str, finalize: Callable[[Any], Any] | None = None, **opt
     """An environment for the templates in a folder of this package, in which an unknown name is an error.
 
     Args:
-        finalize: makes the text that a template writes from each value; HTML escapes what it returns, unless that is
-            marked as safe.
+        finalize: returns the text that a template writes for a value; it is escaped for HTML unless it is marked as
+            safe.
         options: further arguments of `jinja2.Environment`.
     """
     return Environment(

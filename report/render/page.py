@@ -113,7 +113,9 @@ def _sort_attribute(row: Row, column: Column, shown: Any) -> Markup:
     value = row.get(column.key)
     if isinstance(value, str) and (shown == value or shown == code(value)):
         return Markup("")
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else visible(str(value))
+    if value is None:
+        return Markup(' data-sort=""')
+    text = f"{value:.6g}" if isinstance(value, float) else visible(str(value))
     return Markup(f' data-sort="{Markup.escape(text)}"')  # noqa: S704 - it is escaped
 
 

@@ -143,7 +143,7 @@ def power_remark(differences: Iterable[Difference]) -> str:
     return f" ({percent(smallest)} points would be detected with power {POWER:g})" if smallest else ""
 
 
-def is_conditional(differences: Iterable[Difference]) -> list[str]:
+def conditional_remarks(differences: Iterable[Difference]) -> list[str]:
     """One caveat sentence if any comparison lacks seed variance."""
     return [f"{capital(THESE_MODELS)}."] if any(difference.is_conditional for difference in differences) else []
 
@@ -155,7 +155,9 @@ def share(estimate: Estimate) -> str:
 
 def p_value(p: float) -> str:
     """`0.012`, or `< 0.001`."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def duration(seconds: float) -> str:

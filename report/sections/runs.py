@@ -69,7 +69,8 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
         row |= {"gpu_seconds": usage.training.gpu, "cpu_seconds": usage.training.cpu}
     if not run.completed:
         return row
-    config, result = run.completed.config, run.completed.result
+    config = run.completed.config
+    result = run.completed.result
     for part in ("validation", "test"):
         row |= {f"{part}_{name}": getattr(result.metrics[part], name) for name in _METRICS}
     row |= {"parameters": result.parameters, "epochs": result.epochs, "best_epoch": result.best_epoch}
