@@ -78,10 +78,10 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
             yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
         else:
             yield Finding("ok", topic, resources.describe())
-        copies = tasks_per_node(resources, partitions)
-        if copies > 1 and section not in JOB_KINDS:
-            advice = f"multiply at_once, cpus, gpus and memory_gb by {copies} to use all of it"
-            room = f"each task gets a whole node, which has room for {copies} such tasks"
+        capacity = tasks_per_node(resources, partitions)
+        if capacity > 1 and section not in JOB_KINDS:
+            advice = f"multiply at_once, cpus, gpus and memory_gb by {capacity} to use all of it"
+            room = f"each task gets a whole node, which has room for {capacity} such tasks"
             yield Finding("note", topic, f"{room}; {advice}")
 
 
@@ -103,12 +103,12 @@ def tasks_per_node(resources: Resources, partitions: Sequence[Partition]) -> int
     nodes = [nodes for partition in used for nodes in partition.nodes]
     if not nodes or not (resources.sbatch.get("exclusive") or any(partition.gives_whole_nodes for partition in used)):
         return 1
-    copies = min(kind.cores for kind in nodes) // resources.cpus
+    capacity = min(kind.cores for kind in nodes) // resources.cpus
     if resources.gpus:
-        copies = min(copies, min(kind.gpus for kind in nodes) // resources.gpus)
+        capacity = min(capacity, min(kind.gpus for kind in nodes) // resources.gpus)
     if resources.memory_gb:
-        copies = min(copies, int(min(kind.memory_mb for kind in nodes) / 1024 / resources.memory_gb))
-    return copies
+        capacity = min(capacity, int(min(kind.memory_mb for kind in nodes) / 1024 / resources.memory_gb))
+    return capacity
 
 
 def examine_disk(results: Results) -> Finding:

@@ -29,7 +29,9 @@ _VERSION = "v6_4"
 _ROLES = re.compile(r' aria-(?:role)?description="[^"]*"| role="graphics-[a-z]+"')
 
 # Widths of figures in pixels: full width, half width, phone.
-WIDE, HALF, NARROW = 900, 440, 336
+WIDE = 900
+HALF = 440
+NARROW = 336
 
 # Colours by the names of the page's CSS variables. Those for marks are Okabe and Ito's, which colour-blind readers can
 # tell apart too.
