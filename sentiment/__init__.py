@@ -8,7 +8,7 @@
     -> token ids, and a part    data/vocabulary.py, data/corpus.py (train, validation or test)
     -> batches                  data/batches.py
     -> vectors                  models/classifier.py learns them, or encoders/
-    -> a logit                  models/classifier.py
+    -> logits                   models/classifier.py
     -> steps and checkpoints    training/trainer.py, training/checkpoint.py
     -> a run's directory        training/experiment.py, runs/run_dir.py
     -> a probability            models/text_model.py (baselines: models/baseline.py, models/lexicon.py)

@@ -395,7 +395,7 @@ def data(
     folder = _results(results)
     with ProgressBar() as bar:
         fetch_tweets(run.data.source, folder, bar.progress)
-        for table in run.data.tests.values():
+        for table in (*run.data.tests.values(), *run.data.extra_train):
             fetch_tweets(table.path, folder, bar.progress)
         corpus = prepare_corpus(run.data, folder, bar.progress)
     say("\n".join([f"{run.data.source}:", *corpus.report.render_lines(), f"prepared in {corpus.path}"]))
@@ -558,7 +558,7 @@ def _run_interruptible(
         with ProgressBar() as bar:
             reason = work(run, stop, Console(say, bar.progress))
     if reason:
-        say(f"stopped ({reason.detail}); everything finished is saved; the same command does the rest")
+        say(f"stopped ({reason.detail}); everything finished is saved; run the same command again to continue")
         raise typer.Exit(EXIT_UNFINISHED)
 
 

@@ -72,9 +72,9 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
     Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection). The linear
-    baseline alone (`choice="baseline"`) learns from all texts if they are fewer than 20,000, otherwise from nine tenths
-    of them. On fewer than 200 texts only the baseline is fitted, since a tenth of them is too small to validate a
-    network, unless `choice` names another model.
+    baseline alone (`choice="baseline"`) learns from all texts if they are fewer than 20,000, or at least 200,000,
+    otherwise from nine tenths of them. On fewer than 200 texts only the baseline is fitted, since a tenth of them is
+    too small to validate a network, unless `choice` names another model.
 
     Attributes:
         classes_: the labels in ascending order, as in every scikit-learn classifier.
@@ -352,6 +352,7 @@ def train(
     Args:
         run: a YAML file, or its name in `configs/runs`.
         data: a table of tweets, or a data set's name; None: the run's.
+        results: the folder for all results.
         verbose: 0 prints nothing, 1 the guessed columns of the table and a line for each epoch.
         classes: the labels of each class, from negative to positive, such as `{"negative": ["1", "2"], "positive":
             ["4", "5"]}`, or text as `--classes` takes it; None: those of the run, or known words.
@@ -474,6 +475,8 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         number = "only 1 class" if len(classes) == 1 else f"{len(classes):,} classes"  # in scikit-learn's words
         raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed; y has {number} ({shown})")
+    if IGNORED in names:
+        raise ValueError(f"y has the label {IGNORED!r}, which a configuration uses for labels to leave out; rename it")
     if order is not None:
         ordered = np.array(list(order))
         if not np.array_equal(np.sort(ordered), classes):

@@ -340,7 +340,7 @@ class EncoderConfig(Section):
 
     @property
     def layers(self) -> str:
-        """The kind of its vectors, as `ElmoConfig.layers` for the cache: "pieces", for tokens, or `use`."""
+        """The name that its vectors have in the cache, as `ElmoConfig.layers`: "pieces" for tokens, else `use`."""
         return "pieces" if self.use == "tokens" else self.use
 
 

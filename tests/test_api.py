@@ -258,11 +258,12 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
         ({}, X, Y[:-1], ValueError, "a label for each text, not 239 labels for 240 texts"),
         ({}, X, ["yes"] * 240, ValueError, r"y has only 1 class \(yes\)"),
         ({}, X, [str(n % 24) for n in range(240)], ValueError, "2 to 20 classes are needed"),
+        ({}, X, ["ignored", *Y[1:]], ValueError, "y has the label 'ignored'"),
         ({}, X, [*Y[:-1], None], ValueError, r"y\[239\] is None: leave texts without a label out \(1 of 240\)"),
         ({}, [*X[:-1], None], Y, TypeError, r"fit: texts\[239\] is NoneType"),
         ({"model__hiden_size": 3}, X, Y, ConfigError, "did you mean 'hidden_size'"),
         ({"elmo__model": "tiny"}, X, Y, UsageError, "'tiny' is stored in a results folder"),
-        ({"choice": "network"}, X[:6], Y[:6], DataError, "or give more tweets"),
+        ({"choice": "network"}, X[:6], Y[:6], DataError, "add some hundreds"),
         ({"classes": ["0", "2"]}, X, Y, ValueError, "classes=.*must be the labels of y in their order: 0, 1"),
     ],
 )  # fmt: skip

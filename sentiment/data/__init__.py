@@ -9,7 +9,7 @@
 
 A file that cannot be used raises a DataError, a missing column a ConfigError.
 
-May import `config`, `runs` and what lies below them; only `batches` imports torch.
+May import `config`, `runs` and the layers below them (see `tests/test_imports.py`); only `batches` imports torch.
 """
 
 # Any other value of `data.source` is the path of a table.

@@ -246,7 +246,7 @@ def _find_column(
 
 
 def _words_of_another_language(texts: Iterable[str]) -> list[str]:
-    """Up to 5 of the 20 most frequent words that are no English stop words, if at least 10 of the 20 are none."""
+    """Up to 5 of the 20 most frequent words that are not English stop words, if at least 10 of these 20 are not."""
     counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
     frequent = [word for word, _ in counts.most_common(_FREQUENT_WORDS)]
     unknown = [word for word in frequent if word not in stop_words("all")]

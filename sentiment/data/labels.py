@@ -128,13 +128,13 @@ def polar_labels(
 ) -> LabelMapping:
     """The labels of the classes `names` in a file with negative, neutral and positive tweets.
 
-    Of two classes neither is neutral: the neutral labels are ignored.
+    A class called `neutral` has the neutral labels. Of two other classes neither has them: they are ignored.
 
     Raises:
         OtherClassesError: none of `names` is one of the file's classes.
     """
     labels = {"negative": negative, "positive": positive, IGNORED: neutral}
-    if len(names) > MIN_CLASSES:
+    if len(names) > MIN_CLASSES or "neutral" in names:
         labels = {"negative": negative, "neutral": neutral, "positive": positive}
     return with_names(labels, names)
 

@@ -263,7 +263,7 @@ class Preparation:
             if missing:
                 raise DataError(
                     f"{source}: the {part} part has no tweet of the class {', '.join(missing)}; {report.kept:,} "
-                    f"of {report.read:,} rows are used, malformed were {refused or 'none'}.\n"
+                    f"of {report.read:,} rows are used; malformed: {refused or 'none'}.\n"
                     "If labels are missing: name all values of the label column (data.labels, --classes).\n"
                     "If the class is rare: join it with its neighbour, or leave it out (data.labels.ignored).\n"
                     "If there are few tweets: add some hundreds, or set larger data.validation_fraction, "

@@ -367,7 +367,7 @@ def author_form(user: str | None) -> str:
 
 
 def key_of(form: str) -> int:
-    """64-bit hash of a normalised text; the probability of a collision between 1 M and 1.3 M texts is 1e-7."""
+    """64-bit hash of a normalised text; with probability 1e-7, any of 1 M texts collides with any of 1.3 M others."""
     digest = hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 

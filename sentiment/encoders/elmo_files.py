@@ -190,7 +190,7 @@ def _opened(path: Path) -> "h5py.File":
         return h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
         hint = "if it was downloaded, delete it and download it again"
-        raise EncoderError(f"{path}: missing, truncated or no HDF5 file ({error}); {hint}") from None
+        raise EncoderError(f"{path}: missing, truncated or not an HDF5 file ({error}); {hint}") from None
 
 
 def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":

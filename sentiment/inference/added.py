@@ -34,7 +34,7 @@ from sentiment.runs.run_dir import sealed
 # Recognised column names; they tell whether a column holds labels or probabilities. If there is a column such as
 # `prediction`, a column `label` is taken as the gold label.
 ID_NAMES = ("id", "tweet_id", "tweetid", "id_str", "status_id")
-# `filtered_resps` is of samples that lm-evaluation-harness logs; the tweet's columns are called `doc.NAME` there.
+# lm-evaluation-harness logs the answer to each sample as `filtered_resps`, and the tweet's columns as `doc.NAME`.
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"

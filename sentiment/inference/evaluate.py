@@ -158,7 +158,7 @@ def _uncertainty_lines(test: Metrics) -> list[str]:
     low = 100 * test.accuracy_low
     high = 100 * test.accuracy_high
     interval = f"how sure     95 % interval {low:.1f} to {high:.1f} %"
-    if test.n >= 1_000:  # uncertain by 3.1 points at most, by less than two from an accuracy of 89 % on
+    if test.n >= 1_000:  # uncertain by at most 3.1 points; by less than 2 if it is 89 % or more
         return [interval]
     half_width = (high - low) / 2
     return [

@@ -294,7 +294,9 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     if used.kind == recommended:
         lines.append(f"use here     {PREDICTORS[used.kind]}: highest expected score by these and the validation tweets")
     if matching:
-        remark = "" if used.threshold == matching.threshold else "; the gain is not significant, so it is not used"
+        remark = ""
+        if used.threshold != matching.threshold:
+            remark = "; not used: the predicted shares do not differ significantly, or fewer tweets are right with it"
         lines.append(f"threshold    {matching.threshold:g} predicts the shares of the labels{remark}")
     options = f"--with {used.kind}"
     if used.threshold != DEFAULT_THRESHOLD:

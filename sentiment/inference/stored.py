@@ -469,7 +469,7 @@ def export_warnings(run: StoredModels) -> list[str]:
     if config.any_encoder is None or (config.elmo and config.elmo.model == TINY):  # the tiny model is made when read
         return warnings
     model = config.any_encoder.model
-    hint = "its folder must be where the file is used"
+    hint = "copy its folder to where the file is used"
     if config.encoder and not config.encoder.is_folder:
         hint = f"`sentiment prepare encoder {model} --revision {config.encoder.revision}` fetches it"
     elif config.elmo and model in PUBLISHED:

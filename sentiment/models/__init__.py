@@ -1,4 +1,4 @@
 """Neural classifiers from token vectors to logits, the linear baseline, and their common interface for texts.
 
-May import `encoders` and what lies below it.
+May import `encoders` and the layers below it (see `tests/test_imports.py`).
 """

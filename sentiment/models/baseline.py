@@ -267,7 +267,7 @@ _FOLDS = 5
 _MAX_ITERATIONS = 1000
 _TOLERANCE = 1e-6
 _FOLD_TOLERANCE = 1e-4  # in cross-validation, which takes most of the time
-_WEIGHT_ERROR = 0.25  # of a rough fit, in weights that the tweets say nothing about
+_WEIGHT_ERROR = 0.25  # of a rough fit, in weights that the penalty alone determines
 _MAX_FEATURES = 1 << 20
 _C_VALUES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # C is the inverse of the L2 penalty
 _DEFAULT_C = 1.0
@@ -377,7 +377,7 @@ class _DesignMatrix:
         for regression, weights, intercept in zip(regressions, start.weights, start.intercepts, strict=True):
             regression.coef_ = (weights / self._feature_scale)[np.newaxis]
             regression.intercept_ = np.array([intercept])
-        # The gradient of the penalty, which is w / (C n), is the whole gradient where the tweets say nothing.
+        # Where the penalty alone determines a weight w, the gradient is that of the penalty, w / (C n).
         return lambda c: self._fit(regressions, c, _WEIGHT_ERROR / (c * len(self._labels)))
 
     def _regressions(self, solver: str) -> list[Any]:

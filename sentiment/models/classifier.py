@@ -114,7 +114,8 @@ class FrozenEmbedding(nn.Module):
 Pooled = tuple[Tensor, Tensor | None, Tensor | None]
 
 
-Pool = Callable[[Tensor, Batch, int], Tensor]  # of states (batch, time, state) with the size of their forward half
+# Pools states, (batch, time, state), of a batch; the last argument is the size of the forward half of a state.
+Pool = Callable[[Tensor, Batch, int], Tensor]
 
 
 def _mean(states: Tensor, batch: Batch, _forward_size: int) -> Tensor:

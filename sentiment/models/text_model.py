@@ -153,7 +153,7 @@ _SMALLEST = 1e-12
 
 
 def finite_logarithms(probabilities: Probabilities) -> Probabilities:
-    """The logarithms of probabilities, of which those of 0 and 1 count as a little more and a little less."""
+    """The logarithms of probabilities, which are clipped to [1e-12, 1 - 1e-12] first."""
     return np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
 
 

@@ -18,7 +18,7 @@ SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 # With fewer labelled tweets, no model is chosen for a user's tweets.
 MIN_TWEETS_TO_CHOOSE = 100
 # The standard deviation by which the difference of two models varies between domains, as a fraction of 1.
-_DEVIATION_BETWEEN_KINDS = 0.02
+_DEVIATION_BETWEEN_DOMAINS = 0.02
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def recommend_for_sample(sample: PartPredictions, validation: PartPredictions, m
     for model in ("network", "both"):
         gain, variance = _gain(sample, model, metric)
         usual_gain, usual_variance = _gain(validation, model, metric)
-        usual_variance += _DEVIATION_BETWEEN_KINDS**2
+        usual_variance += _DEVIATION_BETWEEN_DOMAINS**2
         weight = usual_variance / (variance + usual_variance)
         gains[model] = weight * gain + (1 - weight) * usual_gain
     return max(SIMPLEST_FIRST, key=lambda model: gains[model])

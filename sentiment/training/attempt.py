@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sentiment.errors import RunDirError, TakenOverError
+from sentiment.errors import RunDirError, TakenOverError, in_one_line
 from sentiment.processes import Stopwatch, slurm_job
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import INTERRUPTED, Attempt, ComputeTime, Reason, RunRecord, timestamp
@@ -56,7 +56,7 @@ def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
         except Exception as error:
             with suppress(OSError):  # fails as well on a full disk; the error itself says more
                 trainer.log.write()
-                end("failed", f"{type(error).__name__}: {error}")
+                end("failed", f"{type(error).__name__}: {in_one_line(error)}")
             raise
         else:
             end("completed", None)
@@ -72,7 +72,7 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
             delete_checkpoints(run.run_dir)  # they would be newer than those of the run's new beginning
             break
         _check_hardware(run, state.hardware[-1], hardware_kind(device))
-        # Results depend on the number of threads, so that a resumed run keeps its first one.
+        # Results depend on the number of threads, so a resumed run keeps the number that it began with.
         trainer = new_trainer(run, prepared, identity, state.threads, device)
         try:
             trainer.load_state(state)

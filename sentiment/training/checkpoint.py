@@ -234,8 +234,9 @@ def seconds_between_saves(costs: Iterable[float]) -> float:
     return min(100 * statistics.median_low([*costs][-5:] or [0.3]), 1800.0)
 
 
-# The longest delay before a row is written; writing takes at most a hundredth of the time. The log is written before
-# each checkpoint. So the rows that a kill loses are later than the last checkpoint, and are computed again.
+# The longest delay before a row is written; a shorter one is a hundred times as long as the last write took. The log is
+# written before each checkpoint. So the rows that a kill loses are later than the last checkpoint, and are computed
+# again.
 _LOG_SECONDS = 2.0
 
 

@@ -104,7 +104,7 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, files: EncoderFiles
     vectors = None
     if file := pretrained_file(config, run.results):
         vectors, known = load_vectors(file, vocabulary, config.embedding.size, config.seed)
-        run.console.say(f"{config.embedding.pretrained}: has vectors for {known} of {len(vocabulary)} types")
+        run.console.say(f"{config.embedding.pretrained}: has vectors for {known} of {len(vocabulary.types)} types")
     return build_classifier(config, len(vocabulary), vectors, encoder)
 
 

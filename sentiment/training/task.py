@@ -95,7 +95,7 @@ class ClassifierTask:
         return learning_rate_factor(step, steps) if self._config.finetunes else 1.0
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The loss of a batch, (), which is logged, and a penalty, (), which is added only to optimise."""
+        """The loss of a batch, (), which is logged, and a penalty, (), which is added to it only for the update."""
         output = self.model(batch)
         logits = output.logits.float()
         if logits.shape[1] == 1:

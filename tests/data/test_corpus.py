@@ -119,7 +119,7 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, resul
         ([("positive", text) for text in texts], "", "the train part has no tweet of the class 'negative'"),
         (rare, "negative mixed positive", r"t\.csv: the \w+ part has no tweet of the class 'mixed'"),
         ([("neutral", text) for text in texts], "", "t.csv:2: ambiguous label 'neutral' .known"),
-        ([("", text) for text in texts[:5]], "", r"malformed were 5 empty label \(line 2, 3, 4, 5, 6\)"),
+        ([("", text) for text in texts[:5]], "", r"malformed: 5 empty label \(line 2, 3, 4, 5, 6\)"),
     ):
         with pytest.raises(DataError, match=message):
             prepare(write_tweets(tmp_path / "t.csv", rows), results, **({"labels": labels} if labels else {}))

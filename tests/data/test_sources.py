@@ -29,6 +29,7 @@ from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results
+from tests.commands import refused
 from tests.data.made_up import sentiment140_lines
 from tests.serving import serving
 
@@ -77,6 +78,17 @@ def archive(results: Results, monkeypatch: pytest.MonkeyPatch) -> Path:
     known = replace(sources.ARCHIVE, size=path.stat().st_size, sha256=sha256_of(path))
     monkeypatch.setattr(sources, "ARCHIVE", known)
     return path
+
+
+def test_command_data_fetches_all_built_in_sources_of_a_run(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(sources, "fetch_tweets", lambda source, *_: fetched.append(source))
+    tests = "data.tests={a: {path: vader}}"
+    extra_train = "data.extra_train=[{path: sentiment140}]"
+    refused(1, "data", "sample", "--set", tests, "--set", extra_train, "--results", tmp_path)
+    assert fetched == ["sample", "sentiment140"]  # vader is the test set, of which `sample` is a part
 
 
 def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +157,11 @@ def test_ratings_become_classes_by_sign_and_band(sdist: Path) -> None:
     three = polar_labels(["bad", "so so", "good"])
     assert [row.label for row in sources.read_vader(sdist, three) if isinstance(row, Row)] == [2, 0, 1, 1]
     assert not (sdist.parent.parent / "evil").exists()
+
+
+def test_neutral_tweets_stay_neutral_beside_one_other_class(sdist: Path) -> None:
+    labels = polar_labels(["neutral", "positive"])
+    assert [row.label for row in sources.read_vader(sdist, labels) if isinstance(row, Row)] == [1, None, 0, 0]
 
 
 def test_pip_fetches_an_archive_by_hash_once(results: Results, sdist: Path, monkeypatch: pytest.MonkeyPatch) -> None:

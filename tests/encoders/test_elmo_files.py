@@ -102,7 +102,7 @@ def test_weights_that_are_none_or_elsewhere_are_refused(
 def test_a_file_that_is_cut_or_no_hdf5_is_called_so(copy: Model, options: ElmoOptions, content: float | bytes) -> None:
     whole = copy.weights.read_bytes()
     copy.weights.write_bytes(content if isinstance(content, bytes) else whole[: int(len(whole) * content)])
-    with pytest.raises(EncoderError, match="missing, truncated or no HDF5 file"):
+    with pytest.raises(EncoderError, match="missing, truncated or not an HDF5 file"):
         check_weights(copy.weights, options)
 
 

@@ -53,7 +53,7 @@ def test_model_is_fetched_once(mirror: Path, models: Path, tmp_path: Path, monke
 
 def test_what_does_not_fit_its_options_is_told_with_what_to_do(mirror: Path, models: Path) -> None:
     (mirror / WEIGHTS).write_bytes(b"<html>" * 100)
-    with pytest.raises(EncoderError, match=r"no HDF5 file "):
+    with pytest.raises(EncoderError, match=r"not an HDF5 file "):
         _fetch(mirror, models)
     assert not list(models.glob("*sha256.json"))
 

@@ -378,6 +378,8 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
         assert decision.matching.predicted.sum() == 200
         assert decision.used.kind == "network"
         assert (decision.used.threshold == decision.matching.threshold) == helps
+        (line,) = [line for line in decision_lines(decision, "run") if line.startswith("threshold")]
+        assert ("or fewer tweets are right with it" in line) != helps
     one_class = replace(tweets, labels=np.ones(400, int))
     assert decide(one_class, tweets, "accuracy").matching is None
 

@@ -89,6 +89,16 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
     assert run.record.attempts[-1].reason == "failed"
 
 
+def test_reason_of_a_failed_attempt_is_one_line(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("CUDA error: out of order\nCompile with TORCH_USE_CUDA_DSA")
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=error))
+    run = experiment()
+    with pytest.raises(RuntimeError):
+        run.attempt()
+    detail = "RuntimeError: CUDA error: out of order Compile with TORCH_USE_CUDA_DSA"
+    assert run.record.attempts[-1].detail == detail
+
+
 @pytest.mark.parametrize("step", ["attempt.new_trainer", "trainer.Trainer.load_state"])
 def test_full_gpu_before_the_first_step_discards_no_checkpoint(
     experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, step: str
@@ -196,6 +206,7 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     file = pretrained_file(run.config, run.results)
     vectors, found = load_vectors(file, vocabulary, 8, run.config.seed)
     assert found > 9
+    assert f"word2vec: has vectors for {found} of {len(vocabulary.types)} types" in run.said
     np.testing.assert_array_equal(table, vectors)
     assert run.record.vectors_sha256.startswith(file.parent.name)
 
