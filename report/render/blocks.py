@@ -44,14 +44,17 @@ def column(title: str, key: str, kind: str = "text") -> Column:
             a format specification, such as `.3f`.
     """
     write = _SHOWN.get(kind) or (lambda value: format(value, kind))
+    low = f"{key}_low"
+    high = f"{key}_high"
+    deviation = f"{key}_sd"
 
     def show(row: Row) -> Any:
-        value, low, high, deviation = (row.get(f"{key}{end}") for end in ("", "_low", "_high", "_sd"))
+        value = row.get(key)
         if value is None:
             return wording.DASH
-        if deviation is not None:
-            return f"{write(value)} \u00b1 {write(deviation)}"
-        bounds = wording.bounds(low, high, write)
+        if row.get(deviation) is not None:
+            return f"{write(value)} \u00b1 {write(row[deviation])}"
+        bounds = wording.bounds(row.get(low), row.get(high), write)
         return f"{write(value)}{bounds}" if bounds else write(value)
 
     return Column(title, key, show, numeric=kind != "text")

@@ -141,7 +141,7 @@ def polar_labels(
 
 # Scales of known words: each line has the classes from the most negative to the most positive one, with their words.
 # A column is understood if all its values are words of one scale.
-_SCALES = """
+_SCALE_LINES = """
 negative neg neg. 0 | neutral neu neu. | positive pos pos. 1 4
 negativ | neutral | positiv
 n | p
@@ -153,6 +153,7 @@ angry | neutral | happy
 dislike | neutral | like
 hate | neutral | love
 """
+_SCALES = [[words.split() for words in line.split("|")] for line in _SCALE_LINES.strip().splitlines()]
 
 
 def known_classes(values: Iterable[str]) -> LabelMapping | None:
@@ -163,9 +164,9 @@ def known_classes(values: Iterable[str]) -> LabelMapping | None:
     spelled = {value.lower(): value for value in values}
     if {"1", "4"} <= spelled.keys():
         return None
-    for scale in _SCALES.strip().splitlines():
+    for scale in _SCALES:
         classes = {}
-        for words in map(str.split, scale.split("|")):
+        for words in scale:
             used_words = tuple(word for word in words if word in spelled)
             if used_words:
                 classes[spelled.get(words[0], words[0])] = used_words
