@@ -212,15 +212,15 @@ def add_predictions(
 def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str, int | None]:
     """The index of the class that each lower-cased label means; None for labels that the data leaves out.
 
-    Known labels are the names of the classes, with two classes also usual words for them, and the labels that the run
-    or `classes` maps to a class.
+    Known labels are the names of the classes, usual words for two classes of which none is neutral, and the labels that
+    the run or `classes` maps to a class.
 
     Raises:
         ConfigError, UsageError: `classes` is malformed, or names none of the run's classes.
     """
     names = data.label_names
     meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
-    if len(names) == 2:
+    if len(names) == 2 and "neutral" not in names:
         meanings |= label_meanings(DEFAULT_LABELS)
     meanings |= label_meanings(data.labels)
     if classes is not None:

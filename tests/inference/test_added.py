@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment.config import DataConfig
 from sentiment.files import ROOT, files_in, sha256_of
+from sentiment.inference.added import label_meanings_of
 from sentiment.runs.records import Added, RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE, RunDir, read_added
 from tests.commands import invoke, refused, succeed
@@ -212,3 +214,8 @@ def test_first_commands_of_the_readme_add_a_row_with_its_prompt(
     (record,) = _records(run.run_dir).values()
     assert record.note == "Is this tweet positive or negative? Answer with one word."
     assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_words_for_negative_are_not_those_of_a_neutral_class() -> None:
+    data = DataConfig.model_validate({"source": "x.csv", "labels": {"neutral": ["a"], "positive": ["b"]}})
+    assert label_meanings_of(data) == {"neutral": 0, "positive": 1, "a": 0, "b": 1}
