@@ -89,8 +89,10 @@ def _verify(results: "Results", grids: list[str], folder: Path, title: str, retr
     if complaints:
         echo(f"{folder}: {plural(len(complaints), 'problem')}", err=True)
         raise typer.Exit(EXIT_FAILED)
-    completed = len(findings.study.completed_runs)
-    echo(f"{folder}: verified from the files and predictions of {completed:,} completed runs")
+    completed = plural(len(findings.study.completed_runs), "completed run")
+    echo(f"{folder}: verified from the files and predictions of {completed}")
+    if retrains and findings.recommended:
+        echo(f"{findings.recommended.run.run_dir.path}: trained again, with the same digests")
 
 
 if __name__ == "__main__":

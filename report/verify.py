@@ -12,7 +12,7 @@ import numpy as np
 from report.build import build_report
 from report.compare.findings import Findings
 from report.read import CompletedRun, read_part
-from sentiment.console import Progress
+from sentiment.console import Progress, say
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.predictions import Predictor
@@ -130,11 +130,20 @@ def retrain(run: CompletedRun, results: Results) -> list[str]:
         trained_again = Results(Path(temporary))
         (trained_again.root / "data").symlink_to(results.corpora.parent.resolve())
         command = [*start_command("sentiment"), "train", str(config), "--results", temporary]
-        done = subprocess.run(command, check=False)  # noqa: S603 - no shell
+        exit_code = _train(command)
         _, record, result = read_whole(trained_again.run_dir(original.run_id))
-        if done.returncode or record is None or result is None:
+        if exit_code or record is None or result is None:
             raise RunDirError(f"{config}: cannot be trained again; the error is above")
     return [f"{original.run_dir.path}: {line}" for line in _changed_digests(original.result, result)]
+
+
+def _train(command: list[str]) -> int:
+    """Run a training command; of its output only the epochs are printed, since the rest names the temporary folder."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as training:  # noqa: S603 - no shell
+        for line in training.stdout or ():
+            if line.startswith("epoch "):
+                say(line.rstrip())
+    return training.returncode
 
 
 def _hardware(device: str) -> str:

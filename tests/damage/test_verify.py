@@ -47,7 +47,11 @@ def test_untouched_study_is_verified_and_the_report_stays_as_it_is(
 def test_retrained_run_has_the_recorded_digests(study: Study) -> None:
     study.renew()
     command = ("report", "--retrain", "--results", study.results.root)
-    assert invoke(*command).exit_code == 0
+    done = invoke(*command)
+    assert done.exit_code == 0
+    assert "epoch  1" in done.output
+    assert ": trained again, with the same digests" in done.output
+    assert ".retrained" not in done.output, "a command that names the deleted folder"
     for path in study.results.runs.glob("mine/*/result.json"):
         run_dir = study.run_dir(f"mine/{path.parent.name}")
         other = stored(run_dir, Result).model_copy(update={"weights_sha256": "0" * 64})
