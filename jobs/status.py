@@ -44,6 +44,8 @@ from sentiment.runs.state import (
 )
 
 DEFAULT_WIDTH = 80
+# In a file or a pipe a run is one line, for grep, however many settings it has.
+_WIDTH_OF_FILES = 10_000
 # In grids with more rows than this, runs in one of `_HIDDEN_STATES` are only counted.
 _MAX_ROWS = 60
 _POLL_SECONDS = 2.0
@@ -261,7 +263,7 @@ def show(results: Results, grids: Sequence[GridView], only_failed: bool, every_r
         grids = [replace(grid, rows=[row for row in grid.rows if needs_attention(row)]) for grid in grids]
     if as_json:
         return json.dumps([asdict(grid) for grid in grids], indent=2)
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else DEFAULT_WIDTH
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_FILES
     return render(results, grids, every_row, datetime.now(UTC), columns)
 
 

@@ -265,6 +265,16 @@ def test_status_of_a_failed_grid_names_a_log_and_a_command_that_work_on_this_mac
     assert show_log in invoke("status", "--results", results.root).output
 
 
+def test_status_in_a_file_or_pipe_has_each_run_on_one_line(results: Results, plan: GridPlan) -> None:
+    long = {run.run_id: f"{'v' * 60}{run.index}" for run in plan.runs}
+    runs = [run.model_copy(update={"parameters": {"model.name": long[run.run_id]}}) for run in plan.runs]
+    results.write_grid(plan.model_copy(update={"runs": runs}))
+    lines = invoke("status", "--results", results.root).output.splitlines()
+    for run in runs:
+        (line,) = [line for line in lines if line.startswith(run.run_id)]
+        assert line.endswith(long[run.run_id])
+
+
 def test_status_of_a_grid_whose_data_job_failed_names_the_log_of_that_job(
     results: Results, plan: GridPlan, slurm: FakeSlurm
 ) -> None:
