@@ -481,7 +481,8 @@ class RunConfig(Section):
     @property
     def title(self) -> str:
         """The readable prefix of the run id; many runs may share it."""
-        model, encoder = self.model, self.any_encoder
+        model = self.model
+        encoder = self.any_encoder
         depth = f"{model.layers}x" if model.layers > 1 else ""
         name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
         name = "linear" if model.kind == "linear" else f"{name}{depth}{model.hidden_size}"

@@ -145,7 +145,8 @@ TABLE = "table"  # name of the data set that is a user's own table
 _SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 
 # The source archive of PyPI, which holds the 4,200 rated tweets of Hutto & Gilbert (2014).
-VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
+VADER = "vader"
+VADER_ARCHIVE = "vaderSentiment-3.3.2.tar.gz"
 VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
 _VADER_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"

@@ -70,7 +70,9 @@ def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[st
     return words - negations - {"no", "nor", "not", "ain"}
 
 
-URL, USER, HASHTAG = "<url>", "<user>", "<hashtag>"
+URL = "<url>"
+USER = "<user>"
+HASHTAG = "<hashtag>"
 _MASKS = frozenset((URL, USER, HASHTAG))
 
 # One regular expression, so that an @ or # inside a link belongs to the link. No alternative matches white space.

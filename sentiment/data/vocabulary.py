@@ -252,7 +252,8 @@ _WINDOW = 5  # largest distance between two tokens of which one predicts the oth
 _NEGATIVE_SAMPLES = 5  # per positive pair
 _MIN_COUNT = 3  # a type must occur at least this often in the text
 _VERSION = 3  # increase it whenever the same text and settings would give other vectors
-VECTORS, RECORD = "vectors.txt", "record.json"
+VECTORS = "vectors.txt"
+RECORD = "record.json"
 
 
 def pretrained_file(config: RunConfig, results: Results) -> Path | None:

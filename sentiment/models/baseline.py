@@ -486,12 +486,14 @@ def _by_validation(design: _DesignMatrix, default: LinearModel, rows: Rows) -> f
 
 def _best(c_values: Sequence[float], scores: Iterable[float]) -> float:
     """The value of C with the highest score, the first of equal ones; stops at the first drop of the score."""
-    best_c, best_score = _DEFAULT_C, -math.inf
+    best_c = _DEFAULT_C
+    best_score = -math.inf
     for c, score in zip(c_values, scores, strict=False):
         if score < best_score:
             break
         if score > best_score:
-            best_c, best_score = c, score
+            best_c = c
+            best_score = score
     return best_c
 
 

@@ -78,7 +78,8 @@ def prepare(run: RunContext, corpus: Corpus, files: EncoderFiles | None) -> Prep
     section = config.any_encoder
     record = encoder_record(section.model, files) if section and files else None
     prepare_vectors(config, run.results, run.progress)
-    vectors, encoder = None, None
+    vectors = None
+    encoder = None
     if section and files and not config.finetunes:  # the vectors of an encoder that is fine-tuned change
         vectors, encoder = tweet_vectors(run, section, corpus, files)
     inputs = current_inputs(config, run.results, corpus.fingerprint, files)
