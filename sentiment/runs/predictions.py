@@ -89,9 +89,12 @@ class Predictor:
         return measure(labels[answered], self.probabilities[answered], self.threshold)
 
     def calibration(self, labels: ClassIndices) -> list[CalibrationBin]:
-        """The bins of `calibration_bins` for the classes that it predicts; it has a prediction for each tweet."""
-        confidences = np.take_along_axis(self.probabilities, self.predicted[:, None], axis=1)[:, 0]
-        return calibration_bins(self.right(labels), confidences)
+        """The bins of `calibration_bins` for its most probable classes, whatever the threshold.
+
+        It has a prediction for each tweet.
+        """
+        most_probable = predicted_classes(self.probabilities)
+        return calibration_bins(most_probable == labels, self.probabilities.max(axis=1))
 
 
 def paired_counts(first: Predictor, second: Predictor, labels: ClassIndices) -> list[PairedCounts]:
