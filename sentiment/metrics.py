@@ -11,8 +11,10 @@ from sentiment.runs.records import DEFAULT_THRESHOLD, Metrics
 # The class of each tweet, by its index among the ordered classes, of shape (n,).
 ClassIndices = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]
-# Of shape (n, classes); each row has the sum 1.
+# Of shape (n, classes); each row has the sum 1, or, where a predictor's answer is none of the classes, the sum 0.
 Probabilities = npt.NDArray[np.float64]
+# The predicted class of a tweet whose answer is none of the classes; it equals no label.
+NO_CLASS = -1
 
 CALIBRATION_BINS = 10
 
@@ -25,10 +27,15 @@ def with_first_class(others: npt.NDArray[np.floating[Any]]) -> Probabilities:
 
 
 def predicted_classes(probabilities: Probabilities, threshold: float = DEFAULT_THRESHOLD) -> npt.NDArray[np.int64]:
-    """The index of the most probable class, (n,); of two classes, the second one if it has at least the threshold."""
+    """The index of the most probable class, (n,); of two classes, the second one if it has at least the threshold.
+
+    NO_CLASS where no class has a probability: in rows of 0 or NaN.
+    """
     if probabilities.shape[1] == 2:
-        return np.asarray(probabilities[:, 1] >= threshold, np.int64)
-    return np.asarray(probabilities.argmax(axis=1))
+        classes = np.asarray(probabilities[:, 1] >= threshold, np.int64)
+    else:
+        classes = probabilities.argmax(axis=1)
+    return np.where(probabilities.sum(axis=1) > 0, classes, NO_CLASS)
 
 
 def over_present_classes(probabilities: Probabilities, labels: ClassIndices) -> Probabilities:
@@ -47,7 +54,8 @@ def over_present_classes(probabilities: Probabilities, labels: ClassIndices) -> 
 def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float = DEFAULT_THRESHOLD) -> Metrics:
     """Metrics of probabilities of classes, (n, classes), at a decision threshold (of two classes only).
 
-    The interval of the accuracy is Wilson's (1927).
+    The interval of the accuracy is Wilson's (1927). An answer that is none of the classes is wrong; the loss is that of
+    the other answers, of which there is at least one.
     """
     from scipy.stats import binomtest
     from sklearn.metrics import log_loss, precision_recall_fscore_support
@@ -55,11 +63,12 @@ def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float
     classes = range(probabilities.shape[1])
     predicted = predicted_classes(probabilities, threshold)
     right = int((predicted == labels).sum())
+    names_class = predicted != NO_CLASS
     precision, recall, _, sizes = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
     return Metrics(
         n=len(labels),
-        loss=float(log_loss(labels, probabilities, labels=classes)),
+        loss=float(log_loss(labels[names_class], probabilities[names_class], labels=classes)),
         accuracy=right / len(labels),
         accuracy_low=float(interval.low),
         accuracy_high=float(interval.high),
@@ -90,24 +99,20 @@ def calibration_error(bins: Sequence[CalibrationBin]) -> float:
     return distance / sum(n for _, _, n in bins)
 
 
-def other_answers_remark(metrics: Metrics, other_answers: int, missing: int = 0) -> str:
-    """A phrase with the accuracy on the tweets answered with a class, and the one that counts the others as wrong.
+def other_answers_remark(metrics: Metrics, other_answers: int) -> str:
+    """A phrase that says how many answers are none of the classes, and the accuracy without them.
 
     Args:
-        metrics: of the tweets that a predictor answered with a class.
+        metrics: of all tweets that a predictor answered.
         other_answers: the number of tweets that it answered with none of the classes.
-        missing: the number of tweets that it did not answer.
     """
-    share = metrics.right / (metrics.n + other_answers + missing)
-    return (
-        f"{metrics.accuracy:.1%} right of the {metrics.n:,} tweets that it answers with a class; {share:.1%} if "
-        f"{counted_as_wrong(other_answers, missing)}"
-    )
+    number = metrics.n - other_answers
+    share = metrics.right / number
+    return f"{counted_as_wrong(other_answers)}; {share:.1%} right of the {number:,} tweets that it answers with a class"
 
 
-def counted_as_wrong(other_answers: int, missing: int = 0) -> str:
-    """The clause `its 1 other answer counts as wrong`; at least one of the numbers is not 0."""
-    numbers = {"other answer": other_answers, "missing answer": missing}
-    kinds = [f"{number:,} {name}{'' if number == 1 else 's'}" for name, number in numbers.items() if number]
-    verb = "counts" if other_answers + missing == 1 else "count"
-    return f"its {' and '.join(kinds)} {verb} as wrong"
+def counted_as_wrong(other_answers: int) -> str:
+    """The clause `its 1 other answer counts as wrong`."""
+    if other_answers == 1:
+        return "its 1 other answer counts as wrong"
+    return f"its {other_answers:,} other answers count as wrong"

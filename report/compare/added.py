@@ -8,7 +8,7 @@ from report.compare.matching import Runs
 from report.read import CompletedRun, read_part
 from report.statistics import Difference, Estimate, Metric
 from sentiment.errors import RunDirError
-from sentiment.runs.predictions import PartPredictions, Predictor, added_predictor
+from sentiment.runs.predictions import ENOUGH_ANSWERS, PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics, Part
 from sentiment.runs.run_dir import Results, read_added
 
@@ -22,7 +22,8 @@ class AddedPredictor:
         validation: the same of validation tweets; None without any, as in cross-validated runs.
         above_baseline: its test score minus that of the linear baseline; None where they cannot be compared.
         below_recommended: the test score of the recommended predictor minus its own: positive if the latter is worse.
-        beats_on_validation: whether it is no person, and more accurate than the recommended one on validation tweets.
+        beats_on_validation: whether it is no person, has answered enough validation tweets, and is more accurate on
+            them than the recommended one.
     """
 
     name: str
@@ -48,7 +49,7 @@ class AddedPredictor:
 
     @cached_property
     def metrics(self) -> Metrics:
-        """Its metrics on the test tweets that it has a prediction for."""
+        """Its metrics on the test tweets that it has answered; an answer that is none of the classes is wrong."""
         return self.predictor.metrics(self.test.labels)
 
     @property
@@ -59,19 +60,20 @@ class AddedPredictor:
         return statistics.estimate_of(self.metrics, metric)
 
     @property
-    def accuracy_with_others(self) -> float:
-        """The accuracy if answers that are none of the classes count as wrong."""
-        return float(self.metrics.right) / (self.metrics.n + self.predictor.other_answers)
-
-    @property
     def kappa(self) -> float:
         """Cohen's kappa with the labels (Cohen 1960)."""
         answered = self.predictor.answered
         return statistics.kappa(self.predictor.predicted[answered], self.test.labels[answered])
 
     @property
+    def validation_answers(self) -> int:
+        """How many validation tweets it has answered."""
+        return 0 if self.validation is None else int(self.validation.of("added").answered.sum())
+
+    @property
     def validation_macro_f1(self) -> float | None:
-        if self.validation is None:
+        """Its macro F1 on validation tweets; None if it has answered fewer than ENOUGH_ANSWERS."""
+        if self.validation is None or self.validation_answers < ENOUGH_ANSWERS:
             return None
         return self.validation.of("added").metrics(self.validation.labels).macro_f1
 

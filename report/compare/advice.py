@@ -12,6 +12,7 @@ from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.read import CompletedRun, read_each, read_part
 from report.statistics import Difference, Estimate, Metric, by_class, estimate_of
+from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import ModelKind
 
 
@@ -140,7 +141,8 @@ def _compared_added(dataset: Dataset, best: Configuration, model: ModelKind) -> 
 
 
 def _beats_on_validation(added: AddedPredictor, best: Configuration, model: ModelKind, metric: Metric) -> bool:
-    """Whether an added predictor that is no person has a higher score on the validation tweets that both have."""
+    """Whether an added predictor that is no person has a higher score on the validation tweets that both have, of which
+    there are at least ENOUGH_ANSWERS."""
     added_part = added.validation
     if added_part is None or added.record.annotator:
         return False
@@ -152,7 +154,7 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, model: Mode
     _, first, second = np.intersect1d(run_part.tweets, added_part.tweets[answered], return_indices=True)
     gaps = added_part.right("added")[answered][second].astype(int) - run_part.right(model)[first]
     classes = run_part.labels[first] if metric == "macro_recall" else None
-    return len(gaps) > 0 and sum(class_gaps.mean() for class_gaps in by_class(gaps, classes)) > 0
+    return len(gaps) >= ENOUGH_ANSWERS and sum(class_gaps.mean() for class_gaps in by_class(gaps, classes)) > 0
 
 
 def _best_alternative(configuration: Configuration, metric: Metric) -> ModelKind:

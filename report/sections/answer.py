@@ -59,16 +59,19 @@ def _figure(best: Recommended) -> Figure:
         drawn.append(best.cheapest)
     winner = best.added_winner
     lines = _figure_lines(best, drawn, None if winner else best.recommended_model)
-    annotators = [predictor for predictor in best.added if predictor.record.annotator]
+    added = [predictor for predictor in best.added if predictor.predictor.has_enough_answers]
+    annotators = [predictor for predictor in added if predictor.record.annotator]
     annotator_scores = [predictor.score(best.dataset.metric).value for predictor in annotators]
     ceiling = fmean(annotator_scores) if annotator_scores else None
-    models = [predictor for predictor in best.added if not predictor.record.annotator]
+    models = [predictor for predictor in added if not predictor.record.annotator]
     for predictor in models[:_MAX_ROWS]:
-        name = _starred(predictor.predictor.name, predictor is winner)
-        lines.append((name, predictor.score(best.dataset.metric), "purple"))
+        score = predictor.score(best.dataset.metric)
+        name = _starred(f"{predictor.predictor.name}, n = {score.n:,}", predictor is winner)
+        lines.append((name, score, "purple"))
     lines.sort(key=lambda line: not line[0].startswith(names.STAR))
     not_drawn = len(best.not_worse) + 1 - len(drawn)
-    caption = sentence("answer.caption", best=best, not_drawn=not_drawn, ceiling=ceiling)
+    few = [predictor.name for predictor in best.added if predictor not in added]
+    caption = sentence("answer.caption", best=best, not_drawn=not_drawn, ceiling=ceiling, few=few)
     alt = f"Test {best.metric_name} of the recommended model, the models not significantly worse, and the baseline"
     axis = ValueAxis(f"{best.metric_name} (%)", reference=best.baseline_score.value, ceiling=ceiling)
     return interval_figure("answer", alt, caption, lines, axis)

@@ -15,6 +15,7 @@ from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interva
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from report.statistics import estimate_of, kappa
+from sentiment.metrics import NO_CLASS
 from sentiment.runs.predictions import Comparison, GoldTable
 
 # The most tweets, and the most predictors, in a table of disagreements.
@@ -37,7 +38,7 @@ def gold_tables(findings: Findings) -> list[Block]:
 def _blocks_of(gold: GoldTable) -> list[Block]:
     comparisons = gold.compare()
     blocks: list[Block] = [Text(sentence("gold.lead", gold=gold, comparisons=comparisons), "lead")]
-    blocks += [_figure(gold), _score_table(gold)]
+    blocks += [*_figure(gold), _score_table(gold)]
     if comparisons:
         in_sentences = Bullets([f"{comparison.sentence}." for comparison in comparisons])
         blocks += [_comparison_table(gold, comparisons), Fold("All comparisons in sentences", [in_sentences])]
@@ -51,16 +52,22 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
     return [*blocks, Fold("Where the predictions come from", origins)]
 
 
-def _figure(gold: GoldTable) -> Figure:
+def _figure(gold: GoldTable) -> list[Figure]:
+    """The accuracy of all predictors with enough answers; none if there is no such predictor."""
     labels = gold.predictions.labels
     *predictors, majority = gold.predictions.predictors
     lines: list[IntervalRow] = []
     for predictor in predictors:
-        colour: Colour = "purple" if predictor.kind == "added" else "muted"
-        lines.append((predictor.name, estimate_of(predictor.metrics(labels)), colour))
-    caption = sentence("gold.figure", gold=gold, majority=majority.name)
+        if predictor.has_enough_answers:
+            score = estimate_of(predictor.metrics(labels))
+            colour: Colour = "purple" if predictor.kind == "added" else "muted"
+            lines.append((f"{predictor.name}, n = {score.n:,}", score, colour))
+    if not lines:
+        return []
+    few = [predictor.name for predictor in predictors if not predictor.has_enough_answers]
+    caption = sentence("gold.figure", gold=gold, majority=majority.name, few=few)
     axis = ValueAxis("accuracy (%)", reference=majority.metrics(labels).accuracy)
-    return interval_figure(f"gold-{gold.directory.path.name}", "Accuracy of all predictors", caption, lines, axis)
+    return [interval_figure(f"gold-{gold.directory.path.name}", "Accuracy of all predictors", caption, lines, axis)]
 
 
 def _score_table(gold: GoldTable) -> Table:
@@ -74,7 +81,7 @@ def _score_table(gold: GoldTable) -> Table:
             "n": metrics.n,
             "missing": predictor.missing,
             "other_answers": predictor.other_answers,
-            "accuracy_of_all": metrics.right / len(labels),
+            "accuracy_of_classes": metrics.right / (metrics.n - predictor.other_answers),
             **with_bounds("accuracy", estimate_of(metrics)),
             "macro_recall": metrics.macro_recall,
             "macro_f1": metrics.macro_f1,
@@ -84,9 +91,10 @@ def _score_table(gold: GoldTable) -> Table:
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
     shown = columns("gold-scores", rows)
-    if all(row["n"] == len(labels) for row in rows):
-        hidden = ("other_answers", "missing", "accuracy_of_all")
-        shown = [column for column in shown if column.key not in hidden]
+    hidden = set() if any(row["missing"] for row in rows) else {"missing"}
+    if not any(row["other_answers"] for row in rows):
+        hidden |= {"other_answers", "accuracy_of_classes"}
+    shown = [column for column in shown if column.key not in hidden]
     return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), shown, rows)
 
 
@@ -123,10 +131,10 @@ def _disagreements(gold: GoldTable) -> Table | None:
     labels = gold.predictions.labels
     shown = gold.added_predictors[:_MAX_ANSWERS]
     names = [*gold.record.classes, wording.DASH]
-    answers = np.stack([np.where(predictor.answered, predictor.predicted, -1) for predictor in shown])
+    answers = np.stack([predictor.predicted for predictor in shown])
     share = (answers == labels).mean(axis=0)
     order = np.argsort(np.abs(share - 0.5), kind="stable")
-    differing = [index for index in order.tolist() if len({*answers[:, index].tolist()} - {-1}) > 1]
+    differing = [index for index in order.tolist() if len({*answers[:, index].tolist()} - {NO_CLASS}) > 1]
     if not differing:
         return None
     rows: list[Row] = []

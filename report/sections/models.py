@@ -105,7 +105,7 @@ def _added_name(predictor: AddedPredictor) -> str:
     if n != of:
         kind += f", {n:,} of {of:,} tweets"
     if others:
-        kind += f"; {wording.percent(predictor.accuracy_with_others)} % if {counted_as_wrong(others)}"
+        kind += f"; {counted_as_wrong(others)}"
     return f"{predictor.name} ({kind})"
 
 

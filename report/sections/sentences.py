@@ -12,6 +12,7 @@ from report.render import wording
 from report.render.environment import environment
 from report.sections import names
 from report.statistics import POWER
+from sentiment.runs.predictions import ENOUGH_ANSWERS
 
 _SPACES = re.compile(r"[ \n]+")
 # What `{{ end }}` writes after a paragraph; values cannot contain it.
@@ -51,6 +52,7 @@ def _templates() -> Environment:
     templates.globals |= {"cost_per_run": cost_per_run}
     templates.globals |= {"these_models": wording.THESE_MODELS, "power": POWER, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK}
+    templates.globals["enough_answers"] = ENOUGH_ANSWERS
     return templates
 
 

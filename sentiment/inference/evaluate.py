@@ -257,9 +257,11 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
     lines = [f"{count:,} rows of {source} left out: {why}" for why, count in gold.record.left_out.items()]
     added = gold.added_predictors
     for predictor in added:
-        if not predictor.answered.all():
-            remark = other_answers_remark(predictor.metrics(labels), predictor.other_answers, predictor.missing)
+        if predictor.other_answers:
+            remark = other_answers_remark(predictor.metrics(labels), predictor.other_answers)
             lines.append(f"{predictor.name}: {remark}")
+        if predictor.missing:
+            lines.append(f"{predictor.name}: {predictor.missing:,} tweets without an answer are left out")
     comparisons = gold.compare()
     lines.append(
         "each pair on the tweets that both answer (intervals and p-values are corrected for "

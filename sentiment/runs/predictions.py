@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sentiment.errors import RunDirError
 from sentiment.metrics import (
+    NO_CLASS,
     CalibrationBin,
     ClassIndices,
     Flags,
@@ -39,6 +40,8 @@ from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, re
 Kind = PredictorKind | Literal["added"]
 
 TweetKeys = npt.NDArray[np.int64]
+# An added predictor with fewer answers is not drawn, and neither recommended nor called the best.
+ENOUGH_ANSWERS = 30
 
 
 @dataclass(frozen=True)
@@ -47,44 +50,53 @@ class Predictor:
 
     Attributes:
         name: as it is shown, such as `linear baseline`.
-        probabilities: of the classes, (n, classes), 0 and 1 where it predicts only a class; NaN where it predicts none.
+        probabilities: of the classes, (n, classes), 0 and 1 where it predicts only a class; all 0 where its answer is
+            none of the classes, and NaN where it has no answer.
         threshold: decision threshold of the second of two classes.
-        other_answers: the number of tweets that it answered with none of the classes; their probabilities are NaN.
     """
 
     name: str
     kind: Kind
     probabilities: Probabilities
     threshold: float = DEFAULT_THRESHOLD
-    other_answers: int = 0
 
     @property
     def answered(self) -> Flags:
-        """For which tweets it has a prediction, (n,)."""
+        """Which tweets it has an answer to, (n,), also one that is none of the classes."""
         return ~np.isnan(self.probabilities[:, 0])
 
     @property
     def missing(self) -> int:
         """The number of tweets without any answer of it."""
-        return len(self.probabilities) - int(self.answered.sum()) - self.other_answers
+        return len(self.probabilities) - int(self.answered.sum())
+
+    @property
+    def other_answers(self) -> int:
+        """The number of tweets that it answered with none of the classes."""
+        return int((self.answered & (self.predicted == NO_CLASS)).sum())
+
+    @property
+    def has_enough_answers(self) -> bool:
+        """Whether it has answered so many of the tweets that a chart or a ranking may show it."""
+        return int(self.answered.sum()) >= ENOUGH_ANSWERS
 
     @property
     def predicted(self) -> ClassIndices:
-        """The index of the class that it predicts for each tweet, (n,); without meaning where it has no prediction."""
+        """The index of the class that it predicts for each tweet, (n,); NO_CLASS where it predicts none."""
         return predicted_classes(self.probabilities, self.threshold)
 
     @property
     def only_class(self) -> int | None:
         """The index of the class that it predicts for all tweets; None if it predicts several, or none."""
-        classes = np.unique(self.predicted[self.answered])
+        classes = np.setdiff1d(self.predicted, NO_CLASS)
         return int(classes[0]) if len(classes) == 1 else None
 
     def right(self, labels: ClassIndices) -> Flags:
         """Which tweets it has right, (n,), for the true classes, (n,)."""
-        return np.equal(self.predicted, labels) & self.answered
+        return np.equal(self.predicted, labels)
 
     def metrics(self, labels: ClassIndices) -> Metrics:
-        """Its metrics on the tweets for which it has a prediction."""
+        """Its metrics on the tweets that it has answered; an answer that is none of the classes is wrong."""
         answered = self.answered
         return measure(labels[answered], self.probabilities[answered], self.threshold)
 
@@ -98,7 +110,7 @@ class Predictor:
 
 
 def paired_counts(first: Predictor, second: Predictor, labels: ClassIndices) -> list[PairedCounts]:
-    """The counts of two predictors on the tweets for which both have a prediction, by class.
+    """The counts of two predictors on the tweets that both have answered, by class.
 
     Args:
         labels: the index of each tweet's class, (n,); a class without such tweets has no counts.
@@ -117,7 +129,7 @@ def paired_counts(first: Predictor, second: Predictor, labels: ClassIndices) -> 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first predictor less the second one, on the tweets for which both have a prediction.
+    """The first predictor less the second one, on the tweets that both have answered.
 
     Attributes:
         classes: the counts of each class of which there are such tweets.
@@ -226,18 +238,13 @@ def _read_part(path: Path, part: Part, kinds: Sequence[PredictorKind], classes: 
 
 
 def added_predictor(name: str, added: Added, tweets: TweetKeys, classes: int) -> Predictor | None:
-    """An added predictor on some tweets, with a name to show; None if it has no prediction for them."""
+    """An added predictor on some tweets, with a name to show; None if it gives none of them a class."""
     probabilities = np.full((len(tweets), classes), np.nan)
-    other_answers = 0
     for row, tweet in enumerate(tweets.tolist()):
-        prediction = added.predictions.get(tweet)
-        if prediction is not None:
-            probabilities[row] = prediction
-        elif tweet in added.predictions:
-            other_answers += 1
-    if np.isnan(probabilities).all():
-        return None
-    return Predictor(name, "added", probabilities, other_answers=other_answers)
+        if tweet in added.predictions:
+            probabilities[row] = added.predictions[tweet] or 0.0
+    predictor = Predictor(name, "added", probabilities)
+    return predictor if (predictor.predicted != NO_CLASS).any() else None
 
 
 # The only part of a gold table: no model is trained on it, so none of its tweets is held out.
@@ -249,7 +256,8 @@ class GoldTable:
     """A gold table with all its predictors.
 
     Attributes:
-        predictions: of the added predictors, the most accurate one first, then of the references.
+        predictions: of the added predictors, the most accurate one first, but those with fewer than ENOUGH_ANSWERS
+            after all others; then of the references.
         added: their records by name.
         texts: of the tweets, (n,); ids where the table has no texts.
         problems: a line for each added predictor that cannot be read.
@@ -292,6 +300,7 @@ def read_gold(path: Path) -> GoldTable:
     classes = len(record.classes)
     answering = [added_predictor(name, of_file, predictions.tweets, classes) for name, of_file in added.items()]
     predictors = sorted(filter(None, answering), key=lambda predictor: -predictor.metrics(labels).accuracy)
+    predictors.sort(key=lambda predictor: not predictor.has_enough_answers)
     texts = pq.read_table(file, columns=["text"])["text"].to_pylist()
     with_added = replace(predictions, predictors=[*predictors, *predictions.predictors])
     return GoldTable(directory, record, with_added, added, texts, problems)

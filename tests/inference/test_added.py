@@ -143,7 +143,7 @@ def test_column_holds_what_an_option_says_of_it(run: RunDir, test: list[dict[str
     assert _scores(run, tmp_path)[0]["oracle (added)"]["accuracy"] == 1  # no probability of 1 is read as a label
 
 
-def test_neutral_answers_are_counted_beside_the_score(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_neutral_answers_are_counted_and_are_wrong(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
     answers = [(row["text"], ("negative", "positive")[row["label"]]) for row in test]
     answers[:10] = [(text, "Neutral") for text, _ in answers[:10]]
     answers[10] = (answers[10][0], "")
@@ -156,9 +156,10 @@ def test_neutral_answers_are_counted_beside_the_score(run: RunDir, test: list[di
     assert (record.tweets, record.unanswered) == (judged + 10, 1)
     assert [*record.predictions.values()].count(None) == 10
     scores, shown = _scores(run, tmp_path)
-    assert scores["three classes (added)"]["n"] == judged
-    assert f"three classes (added), test: {(judged - 1) / judged:.1%} right" in shown
-    assert f"{(judged - 1) / (judged + 10):.1%} if its 10 other answers count as wrong" in shown
+    assert scores["three classes (added)"]["n"] == judged + 10
+    assert scores["three classes (added)"]["accuracy"] == (judged - 1) / (judged + 10)
+    assert "three classes (added), test: its 10 other answers count as wrong" in shown
+    assert f"{(judged - 1) / judged:.1%} right of the {judged} tweets" in shown
 
 
 def test_torn_predictor_is_named_and_others_are_shown(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -122,19 +122,14 @@ def test_two_annotators_are_compared_by_the_paired_interval_on_page_and_screen(t
 
 
 @pytest.mark.parametrize(
-    ("other_answers", "missing", "remark"),
-    [
-        (1, 0, "its 1 other answer counts as wrong"),
-        (0, 1, "its 1 missing answer counts as wrong"),
-        (1, 1, "its 1 other answer and 1 missing answer count as wrong"),
-        (1_200, 0, "its 1,200 other answers count as wrong"),
-    ],
+    ("other_answers", "remark"),
+    [(1, "its 1 other answer counts as wrong"), (1_200, "its 1,200 other answers count as wrong")],
 )
-def test_remark_on_answers_that_count_as_wrong_is_a_sentence(other_answers: int, missing: int, remark: str) -> None:
-    assert counted_as_wrong(other_answers, missing) == remark
+def test_remark_on_answers_that_count_as_wrong_is_a_sentence(other_answers: int, remark: str) -> None:
+    assert counted_as_wrong(other_answers) == remark
 
 
-def test_answers_that_are_missing_or_of_no_class_are_counted_and_scored_both_ways(tmp_path: Path) -> None:
+def test_answers_of_no_class_are_wrong_and_missing_ones_are_counted(tmp_path: Path) -> None:
     answers = [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)[:36]]
     answers[:6] = [(tweet, "unsure") for tweet, _ in answers[:6]]
     answers[6] = (answers[6][0], _wrong(answers[6][1]))
@@ -142,12 +137,28 @@ def test_answers_that_are_missing_or_of_no_class_are_counted_and_scored_both_way
     _add(tmp_path, "llm", [*answers, ("elsewhere", "positive")])
     scores, shown = _evaluate(tmp_path)
     assert (scores["other_answers"], scores["missing"]) == ({"llm": 6}, {"llm": 5})
-    assert (scores["models"]["llm"]["n"], scores["models"]["llm"]["accuracy"]) == (29, 28 / 29)
-    assert f"{28 / 40:.1%} if its 6 other answers and 5 missing answers count as wrong" in shown
+    assert (scores["models"]["llm"]["n"], scores["models"]["llm"]["accuracy"]) == (35, 28 / 35)
+    assert f"its 6 other answers count as wrong; {28 / 29:.1%} right of the 29 tweets" in shown
+    assert "llm: 5 tweets without an answer are left out" in shown
     assert scores["models"]["VADER's lexicon"]["n"] == 40
-    build_report(Results(tmp_path / "results"), [], tmp_path / "report")
+    _, page = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
     row, *_ = read_table(tmp_path / "report", f"scores-{_directory(tmp_path).name}")
-    assert (row["predictor"], row["accuracy"], row["accuracy_of_all"]) == ("llm", 28 / 29, 28 / 40)
+    assert (row["predictor"], row["accuracy"], row["accuracy_of_classes"]) == ("llm", 28 / 35, 28 / 29)
+    assert f"llm classifies {2800 / 35:.1f} % of 35 tweets correctly." in page.with_suffix(".md").read_text()
+
+
+def test_predictor_with_few_answers_leads_no_gold_table_and_is_not_drawn(tmp_path: Path) -> None:
+    rows = [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)]
+    _add(tmp_path, "Anna", rows[:2])
+    _, page = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
+    assert "No predictor has answered 30 tweets" in page.with_suffix(".md").read_text()
+    _add(
+        tmp_path, "llm", [(tweet, label if number % 4 else _wrong(label)) for number, (tweet, label) in enumerate(rows)]
+    )
+    _, page = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
+    text = page.with_suffix(".md").read_text()
+    assert "llm classifies 75.0 % of 40 tweets correctly" in text
+    assert "Anna answered fewer than 30 tweets and is not drawn" in text
 
 
 def _logged(number: int, text: str, label: str, answer: str, by_choice: bool) -> dict[str, Any]:

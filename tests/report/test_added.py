@@ -21,7 +21,7 @@ from report.sections.models import leaderboard
 from report.statistics import Side, compare, kappa, pooled_variance
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.report.made_up import PARTS, Study, tables_of
+from tests.report.made_up import PARTS, Study, rows_with, tables_of
 from tests.small_runs import stored
 
 N = PARTS["test"]
@@ -88,16 +88,51 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
 
 
 @pytest.mark.parametrize(("others", "remark"), [(1, "1 other answer counts"), (20, "20 other answers count")])
-def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Study, others: int, remark: str) -> None:
+def test_answers_that_are_none_of_the_classes_are_wrong(study: Study, others: int, remark: str) -> None:
     run_dir, *_ = _runs(study)
     said: dict[int, Any] = _said(run_dir, 10)
     study.add(run_dir, "gpt", said | dict.fromkeys([*said][:others]))
     findings = study.findings()
-    (added,) = findings.main.added  # type: ignore[union-attr]
+    (added,) = findings.recommended.added  # type: ignore[union-attr]
     right = int(added.test.right("added").sum())
-    assert (added.predictor.other_answers, added.metrics.n) == (others, N - others)
-    share = f"{100 * right / N:.1f} % if its {remark} as wrong"
-    assert f"gpt (added, {N - others} of {N} tweets; {share})" in _rows(findings)
+    assert right == N - others - len([tweet for tweet in range(others, N) if tweet % 10 == 0])
+    assert (added.predictor.other_answers, added.metrics.n, added.metrics.accuracy) == (others, N, right / N)
+    row = _rows(findings)[f"gpt (added; its {remark} as wrong)"]
+    assert row["test_accuracy"] == right / N
+    assert added.below_recommended.n == N
+    assert added.above_baseline.n == N
+
+
+def test_language_model_that_refuses_many_tweets_is_not_recommended_for_the_others(study: Study) -> None:
+    run_dir, *_ = _runs(study)
+    said: dict[int, Any] = _said(run_dir, 1000) | _said(run_dir, 1000, "validation")
+    study.add(run_dir, "gpt", said | dict.fromkeys(tweet for tweet in said if tweet % 5 < 2))
+    findings = study.findings()
+    (added,) = findings.recommended.added  # type: ignore[union-attr]
+    assert 0.55 < added.accuracy.value < 0.65
+    assert not added.beats_on_validation
+    assert "gpt" not in _lead(findings)
+
+
+@pytest.mark.parametrize(("answers", "is_drawn"), [(1, False), (29, False), (30, True)])
+def test_predictor_with_few_answers_is_named_not_drawn_and_not_recommended(
+    study: Study, answers: int, is_drawn: bool
+) -> None:
+    run_dir, *_ = _runs(study)
+    said = dict([*_said(run_dir, 1000).items()][-answers:])
+    study.add(run_dir, "gpt", said)
+    study.add(run_dir, "few", _said(run_dir, 200) | dict([*_said(run_dir, 1000, "validation").items()][-answers:]))
+    findings = study.findings()
+    (figure,) = (block for block in answer(findings) if isinstance(block, Figure))
+    rows = [row["name"] for row in rows_with(figure.spec, "value_text")]
+    assert (f"gpt (added), n = {answers}" in rows) == is_drawn
+    assert ("gpt answered fewer than 30 of these tweets and is not drawn" in str(figure.caption)) != is_drawn
+    few = findings.recommended.added[0]  # type: ignore[union-attr]
+    assert (few.name, few.beats_on_validation, few.validation_macro_f1 is not None) == ("few", is_drawn, is_drawn)
+    if answers > 1:
+        assert (
+            f"answered {answers} of the validation tweets, fewer than 30" in " ".join(caveats(findings))
+        ) != is_drawn
 
 
 def _lead(findings: Findings) -> str:
