@@ -8,7 +8,7 @@ from statistics import fmean
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
-from jobs.job_kinds import missing_for
+from jobs.job_kinds import missing_for, test_sizes
 from jobs.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
@@ -59,7 +59,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
         yield from _truncate(missing, "missing inputs")
     if rungs:
         yield _describe_rungs(rungs, grid.configs)
-    if power := power_of_grid(grid.configs):
+    if power := power_of_grid(grid.configs, plan.metric, test_sizes(grid.configs[0], results)):
         yield power
     yield f"estimated hours: {_hours([run.config for run in to_submit], results)}"
     launch = Launch(to_submit, request_runs(state.current_trials(), configs, rungs), rungs, running_code().id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sentiment.config import WORD2VEC, RunConfig
+from sentiment.config import PARTS, WORD2VEC, RunConfig
 from sentiment.errors import EncoderError
 from sentiment.files import files_in, user_path
 from sentiment.runs.records import RunRecord
@@ -78,6 +78,18 @@ def without_corpus(configs: Iterable[RunConfig], results: Results) -> list[RunCo
         if corpus is None or not corpus.baselines_file.exists():
             representatives.append(config)
     return representatives
+
+
+def test_sizes(config: RunConfig, results: Results) -> list[int] | None:
+    """Return the number of test tweets of each class, of all folds together; None if the corpus is not prepared."""
+    from sentiment.data.corpus import find_corpus
+
+    corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
+    if corpus is None:
+        return None
+    parts = PARTS if config.data.folds else ("test",)
+    by_part = [corpus.report.parts[part].classes for part in parts]
+    return [sum(numbers) for numbers in zip(*by_part, strict=True)]
 
 
 def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
@@ -191,6 +203,7 @@ def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
 
 
 def _lacks_tweets(config: RunConfig, results: Results) -> bool:
+    """Whether tables of tweets that a run reads are missing."""
     from sentiment.data.sources import source_problem
 
     return any(source_problem(source, results) for _, source in _sources_of(config))

@@ -13,6 +13,7 @@ from sentiment.paired import ALPHA, PairedCounts, correct_for_multiple_tests, pa
 from sentiment.runs.power import POWER as POWER  # for `report.render`, which may not import `sentiment.runs`
 from sentiment.runs.power import smallest_difference
 from sentiment.runs.records import Metrics
+from sentiment.runs.seed_variance import between_seeds, critical_difference
 
 # The confidence level of intervals.
 LEVEL = 0.95
@@ -26,8 +27,6 @@ Values = npt.NDArray[np.float64]
 # A variance component and its degrees of freedom.
 Component = tuple[float, float]
 _FLOATING_POINT_TOLERANCE = 1e-12
-# A configuration's variance between seeds counts as larger than that of others if the p of the F test is below this.
-_F_TEST_ALPHA = 0.25
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,13 @@ class Difference(Estimate):
         if self.counts:
             discordant = ((pair.only_first + pair.only_second + 1) / (pair.n + 2) ** 2 for pair in self.counts)
             tweet_variance = sum(discordant) / len(self.counts) ** 2
+            tweets = len(self.counts) ** 2 / sum(1 / pair.n for pair in self.counts)
         else:
+            tweets = self.n
             tweet_variance = self.components[-1][0]
         seed_variance = sum(variance for variance, _ in seeds)
         _, freedom = max(seeds, default=(0.0, 1.0))  # the degrees of freedom of the largest component
-        return smallest_difference(seed_variance, freedom, tweet_variance * self.n, self.n, self.level)
+        return smallest_difference(seed_variance, freedom, tweet_variance * tweets, tweets, self.level)
 
     def with_level(self, level: float) -> Self:
         """A copy with the interval at another confidence level; unchanged if the variance is unknown."""
@@ -312,24 +313,12 @@ def _seed_components(sides: Sequence[Side], seed_variance: SeedVariance) -> list
 
 
 def _between_seeds(scores: Values, pooled: SeedVariance) -> Component:
-    """The variance between the seeds of one configuration, given their scores: its own or the pooled one.
-
-    The larger of the two counts. It has the pooled degrees of freedom unless this configuration spreads more than the
-    others: of many configurations one is the most variable, and its variance is known from its own seeds alone.
-    """
-    from scipy.special import fdtrc
-
+    """The variance between the seeds of one configuration, given their scores, see `between_seeds`."""
     freedom = len(scores) - 1
-    other_freedom = pooled.freedom - freedom
     if freedom == 0:
         return pooled.variance, pooled.freedom
-    own = float(scores.var(ddof=1))
-    variance = max(own, pooled.variance)
-    if other_freedom < 1:
-        return variance, freedom
-    other_variance = (pooled.variance * pooled.freedom - own * freedom) / other_freedom
-    spreads_more = other_variance <= 0 or fdtrc(freedom, other_freedom, own / other_variance) < _F_TEST_ALPHA
-    return variance, freedom if spreads_more else pooled.freedom
+    variance, freedom_used = between_seeds(scores.var(ddof=1), freedom, pooled.variance, pooled.freedom)
+    return float(variance), int(freedom_used)
 
 
 def _interaction(side: Side) -> float:
@@ -358,8 +347,7 @@ def _squared_distance(components: Sequence[Component], alpha: float) -> float:
     from scipy.special import stdtrit
 
     variances, freedoms = np.transpose([component for component in components if component[0] > 0])
-    quantiles = stdtrit(freedoms, alpha / 2)
-    return float((quantiles @ variances) ** 2 / variances.sum())
+    return float(critical_difference(variances, stdtrit(freedoms, alpha / 2)) ** 2)
 
 
 def _p_value(value: float, components: Sequence[Component]) -> float:

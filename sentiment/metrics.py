@@ -38,19 +38,6 @@ def predicted_classes(probabilities: Probabilities, threshold: float = DEFAULT_T
     return np.where(probabilities.sum(axis=1) > 0, classes, NO_CLASS)
 
 
-def over_present_classes(probabilities: Probabilities, labels: ClassIndices) -> Probabilities:
-    """The probabilities of the classes that occur among the labels, normalised; those of the other classes are 0.
-
-    Unchanged if all classes occur, or fewer than two.
-    """
-    present = np.unique(labels)
-    if not 2 <= len(present) < probabilities.shape[1]:
-        return probabilities
-    kept = np.zeros_like(probabilities)
-    kept[:, present] = np.maximum(probabilities[:, present], 1e-12)
-    return np.asarray(kept / kept.sum(axis=1, keepdims=True))
-
-
 def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float = DEFAULT_THRESHOLD) -> Metrics:
     """Metrics of probabilities of classes, (n, classes), at a decision threshold (of two classes only).
 

@@ -114,7 +114,7 @@ RULES = [
     (
         "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
         "|".join(sorted(HEAVY)),
-        r"sentiment\.(metrics|paired|runs\.(power|predictions))",
+        r"sentiment\.(metrics|paired|runs\.(power|predictions|seed_variance))",
     ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),

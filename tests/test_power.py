@@ -8,7 +8,8 @@ import pytest
 
 from report.statistics import Difference
 from sentiment.paired import ALPHA, PairedCounts, paired_difference
-from sentiment.runs.power import POWER, smallest_difference, tweets_to_show
+from sentiment.runs.power import POWER, Design, smallest_difference, smallest_shown, tweets_to_show
+from tests.benchmarks.bench_power import DESIGNS, FAMILIES, PAIRS, RARE_CLASSES, shown
 
 # Seeds, tweets and the standard deviation between seeds.
 PLANS = [(2, 1_000, 0.01), (3, 300, 0.005), (3, 1_000, 0.01), (5, 1_000, 0.01), (5, 5_000, 0.005), (3, 1_000, 0.0)]
@@ -39,6 +40,43 @@ def test_smallest_difference_is_shown_as_often_as_told(seeds: int, tweets: int, 
 
 def test_smallest_difference_is_none_where_two_seeds_differ_too_much() -> None:
     assert smallest_difference(0.3**2, 1, DISAGREEMENT, 100) is None
+
+
+# A few of `DESIGNS`, all of which `make bench BENCH=power` simulates with more studies each.
+SIMULATED = [PAIRS[0], PAIRS[5], PAIRS[6], FAMILIES[1], RARE_CLASSES[0], replace(PAIRS[4], configurations=1)]
+
+
+@pytest.mark.parametrize("design", SIMULATED, ids=str)
+def test_difference_told_before_a_grid_is_shown_by_the_report_as_often_as_told(design: Design) -> None:
+    told = smallest_shown(design)
+    assert told is not None
+    assert shown(design, told, 400 // design.configurations + 100) == pytest.approx(POWER, abs=0.05)
+
+
+def test_more_seeds_show_less_and_more_hypotheses_and_rare_classes_need_more() -> None:
+    told = {design: smallest_shown(design) or 1.0 for design in DESIGNS}
+    assert told[PAIRS[1]] > told[PAIRS[4]] > told[PAIRS[7]]
+    assert told[FAMILIES[1]] > told[PAIRS[4]] < told[RARE_CLASSES[0]]
+    assert smallest_shown(Design(40, 2, (1_000,))) is None
+
+
+@pytest.mark.parametrize("sizes", [(1_000,), (800, 100, 100), (2_400, 300, 300), (300, 300, 300)])
+def test_difference_that_two_trained_models_can_show_is_shown_by_each_class_as_often_as_told(
+    sizes: tuple[int, ...],
+) -> None:
+    usual = tuple(PairedCounts(size // 20, size // 20, size) for size in sizes)
+    result = Difference(0, None, None, sum(sizes), p=1.0, counts=usual)
+    told = result.detectable
+    assert told is not None
+    rng = np.random.default_rng(0)
+    significant = []
+    for _ in range(600):
+        counts = []
+        for size in sizes:
+            only_first, only_second, _ = rng.multinomial(size, [0.05 + told, 0.05, 0.9 - told]).tolist()
+            counts.append(PairedCounts(only_first, only_second, size))
+        significant.append(paired_difference(counts).p < ALPHA)
+    assert np.mean(significant) == pytest.approx(POWER, abs=0.05)
 
 
 @pytest.mark.parametrize("classes", [[(120, 80, 1_000)], [(30, 10, 300), (60, 52, 700)]])

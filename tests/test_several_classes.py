@@ -76,12 +76,6 @@ def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir
         assert predictor.metrics(test.labels).accuracy == pytest.approx(result.scores[kind]["test"].accuracy)
 
 
-def test_test_set_without_a_class_is_answered_with_the_classes_that_it_has(run: RunDir) -> None:
-    clear = read_predictions(run, stored(run, Result), "clear", NAMES)
-    assert clear.of("network").probabilities[:, 1].max() == 0
-    assert {*clear.of("baseline").predicted.tolist()} <= {0, 2}
-
-
 def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     succeed("evaluate", run.path, "--data", folder / "clear.csv", "--results", folder)
     output = succeed("evaluate", run.path, "--out", folder / "scores.json")

@@ -23,7 +23,7 @@ from sentiment.inference.evaluate import EXAMPLE, below_lexicon, comparison_line
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
-from sentiment.metrics import ClassIndices, Probabilities, calibration_error, over_present_classes
+from sentiment.metrics import ClassIndices, Probabilities, calibration_error
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
@@ -192,18 +192,16 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
     is_own_test = np.array(overlap_of_rows)[scored] == OWN_TEST
     probabilities = {kind: of_kind.probabilities[usable] for kind, of_kind in predictions.items()}
     probabilities["majority"] = np.tile(run.result.class_shares, (len(scored), 1))
-    tweets = PartPredictions(scored, labels, _predictors(probabilities, labels, threshold))
+    tweets = PartPredictions(scored, labels, _predictors(probabilities, threshold))
     return _Sample(tweets, is_own_test, counter, unknown_overlap)
 
 
-def _predictors(
-    probabilities: dict[PredictorKind, Probabilities], labels: ClassIndices, threshold: float
-) -> list[Predictor]:
+def _predictors(probabilities: dict[PredictorKind, Probabilities], threshold: float) -> list[Predictor]:
     """All predictors of a run on the tweets; `threshold` is for its models, the others keep the default."""
     predictors = []
     for kind, of_kind in probabilities.items():
         threshold_of_kind = threshold if kind in MODEL_KINDS else DEFAULT_THRESHOLD
-        predictors.append(Predictor(PREDICTORS[kind], kind, over_present_classes(of_kind, labels), threshold_of_kind))
+        predictors.append(Predictor(PREDICTORS[kind], kind, of_kind, threshold_of_kind))
     return predictors
 
 

@@ -1,10 +1,16 @@
 """The smallest difference between classifiers that a comparison is likely to show, from its seeds and its tweets."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
 
 from sentiment.config import RunConfig
-from sentiment.paired import PairedCounts
+from sentiment.paired import ALPHA, PairedCounts
+from sentiment.runs.seed_variance import Numbers, between_seeds, critical_difference
 
 # The probability with which the smallest difference is shown.
 POWER = 0.8
@@ -16,10 +22,14 @@ _QUANTILES = 400
 _USUAL_SPREAD = 0.01
 _USUAL_DISAGREEMENT = 0.1
 _TEST_TWEETS = (300, 1_000, 5_000)
+# How often the comparisons of a grid are simulated: fewer times for many configurations, as each adds a comparison.
+_DRAWS = 4_000
+_FEWEST_DRAWS = 200
+_MAX_COMPARISONS = 300_000
 
 
 def smallest_difference(
-    seed_variance: float, degrees_of_freedom: float, disagreement: float, tweets: int, level: float = 0.95
+    seed_variance: float, degrees_of_freedom: float, disagreement: float, tweets: float, level: float = 0.95
 ) -> float | None:
     """The difference that is significant with probability `POWER`, as a fraction of 1.
 
@@ -30,13 +40,13 @@ def smallest_difference(
             the classifiers that have several seeds, of the variance between seeds divided by their number.
         degrees_of_freedom: of that variance.
         disagreement: the share of tweets that only one of the two models has right.
-        tweets: the number of tweets that are tested.
+        tweets: the number of tweets that are tested; for macro recall, that number of tweets by which accuracy would
+            have the same variance.
         level: the confidence level of the interval that is to exclude 0.
 
     Returns:
         None if even a difference of 1 would not be shown.
     """
-    import numpy as np
     from scipy.optimize import brentq
     from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
@@ -65,7 +75,6 @@ def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int 
     Returns:
         None if no difference is observed.
     """
-    import numpy as np
     from scipy.special import ndtri
 
     only_first, only_second, n = np.array(classes, float).T
@@ -79,24 +88,136 @@ def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int 
     return int(np.ceil((errors / difference) ** 2 * variance))
 
 
-def power_of_grid(configs: Iterable[RunConfig]) -> str | None:
-    """A sentence on the differences that a grid can show before it runs; None if it does not repeat seeds."""
+@dataclass(frozen=True)
+class Design:
+    """What decides which differences a grid can show.
+
+    Attributes:
+        configurations: their number. One of them is better than each of the others, by the same difference; a single
+            one is compared with a predictor without seeds.
+        seeds: of each configuration.
+        sizes: the number of test tweets, or those of each class if macro recall is compared.
+        spread: the standard deviation of a score between seeds, as a fraction of 1.
+        disagreement: the share of tweets that only one of two models has right.
+    """
+
+    configurations: int
+    seeds: int
+    sizes: tuple[int, ...]
+    spread: float = _USUAL_SPREAD
+    disagreement: float = _USUAL_DISAGREEMENT
+
+    @property
+    def hypotheses(self) -> int:
+        """The number of pairs: each could have been compared, had another configuration been the best one."""
+        return max(math.comb(self.configurations, 2), 1)
+
+    def tweet_variance(self, difference: float) -> float:
+        """The part of the variance of an estimated difference that is due to tweets."""
+        of_one_tweet = max(self.disagreement, difference) - difference**2
+        return sum(of_one_tweet / size for size in self.sizes) / len(self.sizes) ** 2
+
+
+@cache
+def smallest_shown(design: Design) -> float | None:
+    """The difference that the report shows with probability `POWER`, as a fraction of 1; None if there is none."""
+    from scipy.optimize import brentq
+
+    comparisons = _SimulatedComparisons(design)
+
+    def missing_power(difference: float) -> float:
+        return POWER - comparisons.power(difference)
+
+    return float(brentq(missing_power, 0.0, 1.0, xtol=1e-4)) if missing_power(1.0) < 0 else None
+
+
+class _SimulatedComparisons:
+    """The report's comparisons of the best configuration with each other one, drawn many times.
+
+    Drawn are the scores of the configurations and the estimated variances between their seeds; the random numbers are
+    the same for each difference and at each call.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self._design = design
+        rng = np.random.default_rng(0)
+        freedom = design.seeds - 1
+        sides = max(design.configurations, 2)
+        has_seeds = np.arange(sides) < design.configurations
+        draws = max(_FEWEST_DRAWS, min(_DRAWS, _MAX_COMPARISONS // sides**2))
+        own = design.spread**2 * rng.chisquare(freedom, (draws, design.configurations)) / freedom
+        pooled = own.mean(axis=1, keepdims=True)
+        pooled_freedom = freedom * design.configurations
+        self._seed_variances = np.zeros((draws, sides))
+        self._is_pooled = np.zeros((draws, sides), np.bool_)
+        variances, freedoms = between_seeds(own, freedom, pooled, pooled_freedom)
+        self._seed_variances[:, has_seeds] = variances / design.seeds
+        self._is_pooled[:, has_seeds] = freedoms == pooled_freedom
+        self._freedoms = np.array([freedom, pooled_freedom])
+        self._seed_errors = has_seeds * rng.normal(0, design.spread / math.sqrt(design.seeds), (draws, sides))
+        self._tweet_errors = rng.normal(0, math.sqrt(0.5), (draws, sides))  # of a difference with the variance 1
+
+    def power(self, difference: float) -> float:
+        """The share of comparisons that show this difference."""
+        tweet_variance = self._design.tweet_variance(difference)
+        scores = self._seed_errors + math.sqrt(tweet_variance) * self._tweet_errors
+        observed = difference + scores[:, :1] - scores[:, 1:]
+        others = observed.shape[1]
+        is_shown = np.zeros(observed.shape, np.bool_)
+        for rejected in range(1, others + 1):  # Benjamini and Hochberg (1995): as many as possible
+            level = ALPHA * rejected / self._design.hypotheses
+            is_beyond = abs(observed) > self._critical(level, tweet_variance)
+            holds = is_beyond.sum(axis=1) >= rejected
+            is_shown[holds] = is_beyond[holds]
+        return float(np.mean(is_shown & (observed > 0)))
+
+    def _critical(self, level: float, tweet_variance: float) -> Numbers:
+        """The smallest significant difference of the best configuration and each other one, (draws, others)."""
+        from scipy.special import ndtri, stdtrit
+
+        own, pooled = stdtrit(self._freedoms, 1 - level / 2)
+        of_seeds = np.where(self._is_pooled, pooled, own)
+        others = of_seeds.shape[1] - 1
+        best = np.repeat(self._seed_variances[:, :1], others, axis=1)
+        variances = [best, self._seed_variances[:, 1:], np.full(best.shape, tweet_variance)]
+        of_best = np.repeat(of_seeds[:, :1], others, axis=1)
+        of_tweets = np.full(best.shape, ndtri(1 - level / 2))
+        return critical_difference(variances, [of_best, of_seeds[:, 1:], of_tweets])
+
+
+def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequence[int] | None) -> str | None:
+    """A sentence on the differences that a grid can show before it runs; None if it does not repeat seeds.
+
+    Args:
+        metric: the metric that ranks its runs, such as `validation/macro_recall`.
+        test_sizes: the number of test tweets of each class; None if the tweets are not prepared.
+    """
+    train_rows = {config.data.train_rows for config in configs}
+    most_rows = None if None in train_rows else max(rows for rows in train_rows if rows)
+    compared_configs = [config for config in configs if config.data.train_rows == most_rows]
     seeds = defaultdict(set)
-    for config in configs:
+    for config in compared_configs:
         data = config.data.model_copy(update={"fold": None})
         without_seed = config.model_copy(update={"seed": 0, "data": data})
         seeds[without_seed.fingerprint()].add(config.seed)
-    numbers = [*map(len, seeds.values())]
-    fewest = min(numbers, default=0)
+    fewest = min(map(len, seeds.values()), default=0)
     if fewest < 2:
         return None
-    seed_variance = 2 * _USUAL_SPREAD**2 / fewest
-    degrees_of_freedom = sum(numbers) - len(numbers)
+    metrics = {metric.rpartition("/")[2], *(config.training.early_stopping.metric for config in configs)}
+    is_macro = "macro_recall" in metrics
+    classes = len(configs[0].data.label_names) if is_macro else 1
     points = []
-    for tweets in _TEST_TWEETS:
-        smallest = smallest_difference(seed_variance, degrees_of_freedom, _USUAL_DISAGREEMENT, tweets) or 1.0
-        points.append(f"{100 * smallest:.1f} points on {tweets:,}")
+    for tweets in _TEST_TWEETS if test_sizes is None else [sum(test_sizes)]:
+        sizes = (tweets // classes,) * classes
+        if test_sizes is not None and is_macro:
+            sizes = tuple(size for size in test_sizes if size)
+        smallest = smallest_shown(Design(len(seeds), fewest, sizes))
+        points.append("none" if smallest is None else f"{100 * smallest:.1f} points on {tweets:,}")
+    compared = f"the best of {len(seeds)} configurations and another" if len(seeds) > 1 else "it and its baseline"
+    name = "macro recall" if is_macro else "accuracy"
+    assumed = " of classes of equal size" if is_macro and test_sizes is None else ""
     return (
-        f"{fewest} seeds show, with probability {POWER:g}, differences of {', '.join(points)} test tweets (if seeds "
-        f"have an SD of {100 * _USUAL_SPREAD:g} point and models differ on {_USUAL_DISAGREEMENT:.0%} of the tweets)"
+        f"{fewest} seeds show, with probability {POWER:g}, differences in {name} between {compared} of "
+        f"{', '.join(points)} test tweets{assumed} (if seeds have an SD of {100 * _USUAL_SPREAD:g} point and models "
+        f"differ on {_USUAL_DISAGREEMENT:.0%} of the tweets)"
     )

@@ -13,7 +13,7 @@ from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
-from sentiment.metrics import over_present_classes, predicted_classes, with_first_class
+from sentiment.metrics import predicted_classes, with_first_class
 from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
 from sentiment.models.lexicon import lexicon_probabilities
@@ -145,12 +145,9 @@ def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _P
 
 
 def _part_predictions(task: ClassifierTask, rows: Rows, probabilities: ByPredictor) -> PartPredictions:
-    """The predictors of some rows, restricted to the classes that the rows have."""
-    labels = task.corpus.labels[rows]
-    predictors = []
-    for kind, predicted in probabilities.items():
-        predictors.append(Predictor(PREDICTORS[kind], kind, over_present_classes(predicted, labels)))
-    return PartPredictions(task.corpus.keys[rows], labels, predictors)
+    """The predictors of some rows."""
+    predictors = [Predictor(PREDICTORS[kind], kind, predicted) for kind, predicted in probabilities.items()]
+    return PartPredictions(task.corpus.keys[rows], task.corpus.labels[rows], predictors)
 
 
 def _result(
