@@ -15,7 +15,7 @@ from sentiment.data.tables import Row, RowCounter, without_garbage_collection
 from sentiment.data.text import TokenCollector, Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError
-from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, PartCount, TableCount
+from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, PartCount, TableCount
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -105,7 +105,7 @@ class Preparation:
         self._chunks: list[npt.NDArray[Any]] = []
         self._counts: dict[_Origin, Counter[str]] = defaultdict(lambda: Counter(read=0, kept=0))
         self._left_out: Counter[str] = Counter()
-        self._refused = RowCounter()
+        self._refused: dict[_Origin, RowCounter] = defaultdict(RowCounter)
 
     @without_garbage_collection()
     def run(self, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
@@ -139,7 +139,7 @@ class Preparation:
         number = 0
         for number, row in enumerate(file.read(), start=1):
             if isinstance(row, Refusal):
-                self._refused.add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
+                self._refused[origin].add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
             elif row.label is None:
                 self._left_out[IGNORED_LABEL] += 1
             elif origin is not None and row.part not in (None, "test" if isinstance(origin, str) else "train"):
@@ -152,7 +152,17 @@ class Preparation:
                 self._progress(f"preparing {Path(name).name}", number, file.total)
         self._write_kept_rows(rows, origin, writer)
         self._counts[origin]["read"] = number
+        self._check_malformed(file, self._refused[origin], number)
         self._progress(f"preparing {Path(name).name}", number, number)
+
+    def _check_malformed(self, file: TweetFile, refused: RowCounter, read: int) -> None:
+        """Raises DataError if too many rows of a table are malformed."""
+        malformed = refused.total()
+        if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * read):
+            raise DataError(
+                f"{file.name}: {malformed:,} of {read:,} rows are malformed, more than {_MAX_REFUSED_SHARE:.0%}: "
+                f"{refused.summary()}; fix or delete them"
+            )
 
     def _write_kept_rows(self, rows: list[Row], origin: _Origin, writer: "pq.ParquetWriter") -> None:
         """Assign token ids to the rows that are kept, and write them."""
@@ -227,6 +237,9 @@ class Preparation:
         tests = {name: TableCount(**self._counts[name]) for name in self._source.tests}
         extra_train = [TableCount(**self._counts[index]) for index in range(len(self._source.extra_train))]
         read = sum(counts["read"] for counts in self._counts.values())
+        refused: dict[str, CountedRows] = {}
+        for of_table in self._refused.values():
+            refused |= of_table.counted()
         return CorpusReport(
             classes=list(names),
             tests=tests,
@@ -234,7 +247,7 @@ class Preparation:
             read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
-            refused=self._refused.counted(),
+            refused=refused,
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,
@@ -242,18 +255,11 @@ class Preparation:
         )
 
     def _check(self, report: CorpusReport) -> None:
-        """Raises DataError if too many rows are malformed, a test set is empty, or a part lacks a class."""
+        """Raises DataError if the source or a test set is empty, or a part lacks a class."""
         source = self._source.main.name
-        refused = self._refused.summary()
+        refused = self._refused[None].summary()
         if not report.read:
             raise DataError(f"{source}: holds no rows")
-        malformed = self._refused.total()
-        if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * report.read):
-            names = ", ".join(file.name for file in self._source.files)
-            raise DataError(
-                f"{names}: {malformed:,} of {report.read:,} rows are malformed, more than "
-                f"{_MAX_REFUSED_SHARE:.0%}: {refused}; fix or delete them"
-            )
         for name, file in self._source.tests.items():
             if not report.parts[name].rows:
                 raise DataError(f"data.tests.{name}: {file.name} has no usable row")

@@ -21,11 +21,11 @@ from sentiment.config import (
 )
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus, corpus_fingerprint, make_folder, prepare_corpus, without_train_rows
+from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Row, format_of
 from sentiment.data.text import (
-    UNKNOWN_AUTHOR,
     Floats,
     Integers,
     TokenCollector,
@@ -214,14 +214,14 @@ def collect_training_text(
         The tweets in the order in which they are read, and the counts of used and skipped tweets of each file, by path.
     """
     trained = corpus.parts == TRAIN
-    held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
-    held_out_authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
+    tokenizer = Tokenizer(config)
+    forms = TweetForms(run_tokenizer=tokenizer)
+    held_out = _held_out(corpus, forms)
+    withheld = {*corpus.withheld.tolist()}
     seen = set(corpus.keys[trained].tolist())
     collector = TokenCollector(corpus.types)
     for tokens in corpus.take(np.flatnonzero(trained)):
         collector.add(tokens)
-    tokenizer = Tokenizer(config)
-    forms = TweetForms(run_tokenizer=tokenizer)
     counts: dict[str, Counter[str]] = {}
     for file in files:
         count = counts[file.name] = Counter()
@@ -231,8 +231,10 @@ def collect_training_text(
             outcome = "empty or malformed"
             if isinstance(row, Row):
                 tokens = tokenizer(row.text)
-                key = key_of(forms.of(row.text, tokens))
-                if key in held_out or author_key(author_form(row.user)) in held_out_authors:
+                form = forms.of(row.text, tokens)
+                key = key_of(form)
+                author = author_key(author_form(row.user))
+                if key in withheld or held_out.has_tweet(key, author, row.text, form):
                     outcome = "in validation or test, or by their authors"
                 elif key in seen:
                     outcome = "repeated"
@@ -246,12 +248,21 @@ def collect_training_text(
     return collector.rows(), counts
 
 
+def _held_out(corpus: Corpus, forms: TweetForms) -> HeldOutTweets:
+    """The tweets of a corpus that are not trained on, and their authors."""
+    held_out = HeldOutTweets(forms)
+    texts = corpus.texts().to_pylist()
+    for row in np.flatnonzero(corpus.parts != TRAIN).tolist():
+        held_out.add(int(corpus.keys[row]), int(corpus.authors[row]), texts[row], forms.of(texts[row]))
+    return held_out
+
+
 # --- learned vectors ----------------------------------------------------------------------------------
 
 _WINDOW = 5  # largest distance between two tokens of which one predicts the other
 _NEGATIVE_SAMPLES = 5  # per positive pair
 _MIN_COUNT = 3  # a type must occur at least this often in the text
-_VERSION = 3  # increase it whenever the same text and settings would give other vectors
+_VERSION = 4  # increase it whenever the same text and settings would give other vectors
 VECTORS = "vectors.txt"
 RECORD = "record.json"
 

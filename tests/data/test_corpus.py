@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from report.read import read_counts
-from sentiment.config import PARTS, DataConfig, TextConfig, VocabularyConfig
+from sentiment.config import PARTS, DataConfig, TextConfig, TextFile, VectorsConfig, VocabularyConfig
+from sentiment.console import silent
 from sentiment.data import corpus as corpus_module
 from sentiment.data import preparation
 from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
 from sentiment.data.labels import label_meanings
 from sentiment.data.text import Tokenizer
+from sentiment.data.vocabulary import collect_training_text, unlabelled_files
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.corpus_records import MANIFEST
 from sentiment.runs.run_dir import Results
@@ -108,6 +110,18 @@ def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_pat
     assert "  15 malformed: wrong number of fields (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
     with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows are malformed, .*5%: 20 wrong number of fields"):
         prepare(write_tweets(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
+
+
+@pytest.mark.parametrize("place", ["tests", "extra_train"])
+def test_table_with_many_malformed_rows_is_an_error_beside_a_large_one(
+    place: str, tmp_path: Path, results: Results
+) -> None:
+    main = write_tweets(tmp_path / "main.csv", tweets(600))
+    rows: list[tuple[str, ...]] = [*tweets(40, seed=5), *[("positive",)] * 20]
+    other = {"path": str(write_tweets(tmp_path / "other.csv", rows))}
+    further: dict[str, Any] = {"tests": {"other": other}} if place == "tests" else {"extra_train": [other]}
+    with pytest.raises(DataError, match=r"other\.csv: 20 of 60 rows are malformed, .*20 .*wrong number of fields"):
+        prepare(main, results, **further)
 
 
 def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, results: Results) -> None:
@@ -242,6 +256,21 @@ def test_no_copy_of_a_held_out_tweet_is_trained_on_in_the_spellings_of_those_who
         elif plain[text] != "train":
             assert copy not in trained
     assert {text for _, text in unrelated if plain[text] == "train"} <= trained
+
+
+@pytest.mark.parametrize("name", PASSED_ON)
+def test_word_vectors_are_learned_from_no_such_copy(results: Results, tmp_path: Path, name: str) -> None:
+    originals = [(label, f"Number{n} {text}") for n, (label, text) in enumerate(tweets(400))]
+    corpus = prepare(write_tweets(tmp_path / "main.csv", originals), results)
+    held_out = [text for text, part in parts_of(corpus).items() if part != "train"]
+    copies = write_tweets(tmp_path / "copies.csv", [[PASSED_ON[name](text)] for text in held_out], ["text"])
+    others = write_tweets(tmp_path / "others.csv", [[text] for _, text in tweets(60, seed=5)], ["text"])
+    unlabelled = tuple(TextFile(path=str(path)) for path in (copies, others))
+    files = unlabelled_files(VectorsConfig(unlabelled=unlabelled))
+    with pytest.raises(DataError, match=f"{len(held_out)} in validation or test, or by their authors"):
+        collect_training_text(corpus, TextConfig(), files[:1], silent)
+    _, counts = collect_training_text(corpus, TextConfig(), files[1:], silent)
+    assert counts[str(others)]["used"] == 60
 
 
 def test_given_parts_are_kept_and_copies_of_held_out_not_trained(table: Path, results: Results, tmp_path: Path) -> None:
