@@ -178,7 +178,7 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
         unknown_overlap = str(error)
     possible = np.array([index for index, overlap in enumerate(overlap_of_rows) if overlap in SCORED], np.int64)
     predictions = _predictions(load_all_models(run), [rows[index].text for index in possible], progress)
-    usable = predictions["both"].usable
+    usable = np.logical_and.reduce([predictions[kind].usable for kind in MODEL_KINDS])
     for index in possible[~usable].tolist():
         overlap_of_rows[index] = NO_WORDS
     for row, overlap in zip(rows, overlap_of_rows, strict=True):
