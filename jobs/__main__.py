@@ -25,7 +25,7 @@ from sentiment.files import CONFIGS, config_path, shipped_file
 
 if TYPE_CHECKING:
     from jobs.session import LaunchOptions
-    from jobs.status import GridView
+    from jobs.status.grid_state import GridView
     from sentiment.runs.run_dir import Results
 
 _WATCH_SECONDS = 15.0
@@ -111,7 +111,8 @@ def status(
     job has succeeded, else with 1.
     """
     from jobs.policy import may_go_on
-    from jobs.status import read_status, show
+    from jobs.status.grid_state import read_status
+    from jobs.status.table import show
 
     if log:
         _show_log(names or [], watch, results)
@@ -132,13 +133,13 @@ def status_exit_code(statuses: "list[GridView]") -> int:
     # Runs outside of grids count only where there are no grids.
     counted = [status for status in statuses if status.name != "single"] or statuses
     rows = [row for status in counted for row in status.rows]
-    if not any(map(may_go_on, rows)) and any(status.final_failed or status.damage for status in statuses):
+    if not any(map(may_go_on, rows)) and any("report" in status.failed_kinds or status.damage for status in statuses):
         return EXIT_FAILED
     return exit_code(rows)
 
 
 def _show_log(names: list[str], follow: bool, results: Path) -> None:
-    from jobs.status import find_output, show_log
+    from jobs.status.logs import find_output, show_log
 
     if len(names) != 1:
         raise UsageError("--log takes one name: RUN_ID, GRID/RUN_ID, or GRID/KIND for another job such as GRID/data")
@@ -170,7 +171,7 @@ def rerun(
     """
     from jobs.policy import CAUSES
     from jobs.session import rerun_grid
-    from jobs.status import find_targets
+    from jobs.status.names import find_targets
 
     causes = only.split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
@@ -198,7 +199,7 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     Running ones save a checkpoint first; submit them again to resume.
     """
     from jobs.session import cancel_grid
-    from jobs.status import cancel_single, find_targets, single_runs
+    from jobs.status.names import cancel_single, find_targets, single_runs
 
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")

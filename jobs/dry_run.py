@@ -12,7 +12,7 @@ from jobs.job_kinds import missing_for, test_sizes
 from jobs.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
-from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_state
+from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -20,7 +20,7 @@ from sentiment.runs.code_version import running_code
 from sentiment.runs.power import power_of_grid
 from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs
+from sentiment.runs.rungs import Rungs
 
 _MAX_LISTED = 8
 """Largest number of values, parameters or missing inputs that are listed."""

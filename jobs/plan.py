@@ -11,13 +11,14 @@ from jobs import slurm
 from jobs.grid_jobs import GridJobs, settle
 from jobs.job_kinds import JOB_KINDS, preparations_needed, steps_saved
 from jobs.slurm.resources import INCREASED_STATES, ClusterFile, Resources, increased
-from jobs.status import RunStatus
+from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
 from sentiment.errors import QueueFullError, RunDirError, SlurmError, UnansweredError
 from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import Rungs
 from sentiment.runs.start_copy import find_damage
-from sentiment.runs.state import PRUNED, Rungs
+from sentiment.runs.state import PRUNED
 
 T = TypeVar("T")
 

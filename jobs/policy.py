@@ -43,6 +43,7 @@ from typing import Literal
 
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, KilledError
 from sentiment.runs.records import Failure
+from sentiment.runs.rungs import TrialRung
 from sentiment.runs.state import (
     BY_COMMAND,
     CANCELLED,
@@ -60,7 +61,6 @@ from sentiment.runs.state import (
     UNKNOWN,
     RunProgress,
     RunState,
-    TrialRung,
     judge_directory,
 )
 

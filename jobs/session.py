@@ -16,7 +16,7 @@ from jobs.grids.rounds import plan_next_round
 from jobs.local_runner import LocalRunner, visible_gpus
 from jobs.plan import Launch, earlier_code, plan_local_jobs, plan_slurm_jobs, request_runs, submit_chain
 from jobs.slurm.resources import ClusterFile, why_no_more_memory
-from jobs.status import GridRows, RunStatus, describe_held, describe_unknown, read_grid_state
+from jobs.status.grid_state import GridRows, RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve

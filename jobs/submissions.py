@@ -22,7 +22,7 @@ from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
 from sentiment.runs.records import FileRecord, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
-from sentiment.runs.state import read_promoted
+from sentiment.runs.rungs import read_promoted
 
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 
-from jobs.status import unknown_names
+from jobs.status.names import unknown_names
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun

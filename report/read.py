@@ -42,17 +42,8 @@ from sentiment.runs.run_dir import (
     read_records,
     read_whole,
 )
-from sentiment.runs.state import (
-    LOST,
-    RUNNING,
-    Rungs,
-    RunProgress,
-    RunState,
-    TrialRung,
-    judge_directory,
-    read_progress,
-    read_rungs,
-)
+from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
+from sentiment.runs.state import LOST, RUNNING, RunProgress, RunState, judge_directory, read_progress
 
 # The state of a run whose process is on another machine and cannot be checked from here.
 UNREACHABLE = "UNREACHABLE"

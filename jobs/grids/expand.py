@@ -16,7 +16,7 @@ from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import read_rungs
+from sentiment.runs.rungs import read_rungs
 
 # Errors that every retry of a run would hit. All others may disappear: with more memory or time, on another node, or
 # after a file was restored.

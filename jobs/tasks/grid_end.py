@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jobs.session import LaunchOptions, build_report, lock_grid
 from jobs.slurm.resources import ClusterFile
-from jobs.status import read_plan
+from jobs.status.names import read_plan
 from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, outcome_of
 from sentiment.console import Say

@@ -38,7 +38,8 @@ from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.state import PENDING, RUNNING, RunProgress, TrialRung, read_progress, read_rungs
+from sentiment.runs.rungs import TrialRung, read_rungs
+from sentiment.runs.state import PENDING, RUNNING, RunProgress, read_progress
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 1.0

@@ -31,7 +31,7 @@ from report.sections.sentences import sentence, sentences
 from report.statistics import LEVEL, Estimate, Metric, are_numbers, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.state import Rungs
+from sentiment.runs.rungs import Rungs
 
 # With fewer trials, importances (fANOVA) and expected scores say more about chance than about the parameters.
 ENOUGH_TRIALS = 30

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from sentiment.config_file import read_yaml
 from sentiment.runs.records import DEFAULT_THRESHOLD, GridPlan, Halving, Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, read_rungs
+from sentiment.runs.rungs import Rungs, read_rungs
 from tests.benchmarks.bench_models import REAL_TWEETS, ROOT, combine, difference
 
 GRIDS = ROOT / "configs" / "grids"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.status import read_status
+from jobs.status.grid_state import read_status
 from jobs.submissions import read_submissions
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke

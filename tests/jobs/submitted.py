@@ -12,7 +12,7 @@ from jobs.job_kinds import KindName
 from jobs.session import LaunchOptions, LockedGrid
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.status import RunStatus
+from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
 from sentiment.runs.records import (
@@ -28,7 +28,7 @@ from sentiment.runs.records import (
     timestamp,
 )
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, read_rungs
+from sentiment.runs.rungs import Rungs, read_rungs
 
 GRID = "g"
 LAUNCH_FAILED = "launch failed requeued held"

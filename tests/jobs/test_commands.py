@@ -13,7 +13,8 @@ from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.session import LaunchOptions, cancel_grid, rerun_grid
-from jobs.status import find_targets, read_plan, read_status
+from jobs.status.grid_state import read_status
+from jobs.status.names import find_targets, read_plan
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import submit_follow_up

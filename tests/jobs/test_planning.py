@@ -19,7 +19,7 @@ from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, preparations_needed
 from jobs.plan import Launch, RunRequest, earlier_code, plan_slurm_jobs, split_among_tasks
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
-from jobs.status import read_grid_status
+from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
@@ -229,7 +229,8 @@ def test_failed_report_is_missing_unless_cancelled(results: Results, state: str 
     (report.logs / "10_0_log.out").write_text(log)
     queue = [queued(report, None, "None", state)] if state else []
     jobs = GridJobs([training, report], queue)
-    assert jobs.lacks_final_job is read_grid_status(results, PLAN, jobs).final_failed is failed
+    assert jobs.lacks_final_job is failed
+    assert ("report" in read_grid_status(results, PLAN, jobs).failed_kinds) is failed
     report.mark_cancelled(["0"])
     assert not GridJobs([training, report], queue).lacks_final_job
 

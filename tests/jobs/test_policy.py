@@ -13,7 +13,8 @@ from jobs import policy
 from jobs.policy import CAUSES, JudgedState, QueueReport
 from jobs.slurm.commands import ENDED
 from sentiment.runs.records import StalledAttempts
-from sentiment.runs.state import RunProgress, RunState, TrialRung
+from sentiment.runs.rungs import TrialRung
+from sentiment.runs.state import RunProgress, RunState
 from tests.jobs.submitted import a_failure, attempt_of
 
 OWN, SIBLING, EARLIER, OTHER = "7_3", "7_2", "4_0", "9_0"

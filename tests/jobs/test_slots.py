@@ -18,7 +18,7 @@ from jobs.plan import Launch, RunRequest, plan_slurm_jobs, request_runs
 from jobs.policy import needs_attention
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.status import RunStatus, read_grid_status
+from jobs.status.grid_state import RunStatus, read_grid_status
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from jobs.tasks.attempt import Outcome, attempt_run, mark_started, record_failure
 from jobs.tasks.task import perform

@@ -18,7 +18,8 @@ from jobs.grids.grid import load_grid
 from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
-from jobs.status import GridView, read_grid_status, render
+from jobs.status.grid_state import GridView, read_grid_status
+from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Attempt, GridPlan, Result
@@ -289,7 +290,7 @@ def test_status_of_a_grid_whose_data_job_failed_names_the_log_of_that_job(
 
 def test_status_reports_a_failed_final_job_or_damage_rather_than_runs_that_are_not_submitted() -> None:
     planned = GridView("some", "", [a_row("PLANNED")])
-    failed = GridView("some", "", [a_row("PLANNED")], final_failed=True)
+    failed = GridView("some", "", [a_row("PLANNED")], failed_kinds=["report"])
     damaged = GridView("other", "", [], damage="grid.json: is cut off")
     running = GridView("third", "", [a_row("RUNNING", active=True)])
     cases = [[planned], [failed], [planned, damaged], [failed, running], [damaged, running]]

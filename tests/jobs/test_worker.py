@@ -18,7 +18,7 @@ from jobs.local_runner import LocalRunner
 from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
-from jobs.status import read_grid_status
+from jobs.status.grid_state import read_grid_status
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import check_progress, perform
 from jobs.tasks.worker import ProcessPool, Worker, core_shares

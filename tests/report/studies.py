@@ -14,7 +14,7 @@ from typing import Any
 from sentiment.config import RunConfig
 from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import read_rungs
+from sentiment.runs.rungs import read_rungs
 from tests.report.made_up import PARTS, Study, attempt, new_record
 
 EXPECTED = Path(__file__).with_name("report.md")

@@ -23,7 +23,7 @@ from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
 from report.sections.models import leaderboard
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import RankedTrial, RungRanking
+from sentiment.runs.rungs import RankedTrial, RungRanking
 from tests.report.made_up import PARTS, Study, read_table, rows_with, tables_of
 from tests.report.studies import DROPOUTS, LABELS, RATES, combinations, write_halved, write_labels
 

@@ -10,7 +10,8 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Halving, StalledAttempts
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, TrialRung, judge_directory, read_progress, read_rungs
+from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
+from sentiment.runs.state import judge_directory, read_progress
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
 
 

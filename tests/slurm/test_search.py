@@ -4,7 +4,7 @@ import signal
 from typing import Any
 
 from jobs.submissions import read_submissions
-from sentiment.runs.state import Rungs
+from sentiment.runs.rungs import Rungs
 from tests.jobs.grid_files import halving
 from tests.jobs.submitted import rungs_of
 from tests.slurm.stage import Stage, StagedRun, scenario

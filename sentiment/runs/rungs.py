@@ -1,0 +1,254 @@
+"""The rungs of a search by successive halving: which trials each has, how they rank, and which are promoted.
+
+Rung 0 of a search has all trials. At the end of a rung its trials are ranked once, by their metric logs alone; the best
+are promoted to the next rung, and the others are pruned. The ranking is written with its values and is never changed,
+so that nothing that happens to a trial later changes a decision.
+
+W&B's Hyperband stops trials one by one, as their scores arrive, for which it needs a server. Here, a rung ends when
+each of its trials has a value or has failed by itself. A trial that was killed, lost its node, or ran out of time, or
+of memory of which it may get more, has not ended: it is trained again before the rung is ranked, so that the same
+trials are promoted whatever happens to processes.
+"""
+
+import math
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from pydantic import PositiveInt
+
+from sentiment.errors import RunDirError, UnfinishedRungError, in_one_line
+from sentiment.files import write_once
+from sentiment.runs.locks import live_owner
+from sentiment.runs.records import Count, EpochRow, FileRecord, GridPlan, Halving, Record, RunId
+from sentiment.runs.run_dir import Results, RunDir, read_record, sealed
+
+
+class RankedTrial(Record):
+    """A trial in a ranking.
+
+    Attributes:
+        value: of the grid's metric; None, ranked last, if the trial did not reach the end of the rung (`why`).
+        epoch: the last epoch that the trial has within the rung.
+        loss: the validation loss after the epoch of `value`; it breaks ties.
+    """
+
+    run_id: RunId
+    value: float | None
+    epoch: Count
+    loss: float | None = None
+    why: str = ""
+
+
+class RungRanking(FileRecord):
+    """`rung-<number>.json`: the ranked trials of a rung that ends after `epochs`; the first `promoted` continue."""
+
+    rung: Count
+    epochs: PositiveInt
+    promoted: PositiveInt
+    trials: list[RankedTrial]
+
+    @property
+    def promoted_ids(self) -> list[str]:
+        return [trial.run_id for trial in self.trials[: self.promoted]]
+
+    @property
+    def tied_at_cut(self) -> int:
+        """How many trials have the value of the last promoted one, if some of them were pruned; else 0."""
+        pruned = self.trials[self.promoted :]
+        value = self.trials[self.promoted - 1].value
+        if not pruned or pruned[0].value != value:
+            return 0
+        return sum(trial.value == value for trial in self.trials)
+
+    def describe(self) -> str:
+        """Summarise the ranking in a line: how many trials continue, and which have no value and why."""
+        parts = [f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} continue"]
+        if self.tied_at_cut:
+            parts.append(f"{self.tied_at_cut} trials are tied at the cut, and validation loss decides")
+        parts += [f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None]
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class TrialRung:
+    """The rung of a trial, and its rank in it.
+
+    Attributes:
+        rung: the latest rung of the trial; it has so many `trials`.
+        epochs: after how many epochs the rung ends; None for the last rung, which trains to the end.
+        rank: the final rank, from 1, of a trial that was not promoted; None if it was, or if the rung is not ranked.
+    """
+
+    rung: int
+    epochs: int | None
+    rank: int | None = None
+    trials: int = 0
+
+    def describe(self) -> str:
+        """Describe the trial's rank at the end of the rung."""
+        after = f"after {self.epochs} epoch{'' if self.epochs == 1 else 's'} (rung {self.rung})"
+        return f"{self.rank} of {self.trials} {after}" if self.rank else f"waits for the ranking {after}"
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """The rungs of a planned search; `rankings` holds the rankings of the decided rungs, from the first."""
+
+    results: Results
+    plan: GridPlan
+    halving: Halving
+    rankings: Sequence[RungRanking]
+
+    @property
+    def current(self) -> int:
+        """The first rung that is not ranked yet."""
+        return len(self.rankings)
+
+    @property
+    def last(self) -> int:
+        """The rung that trains to the end."""
+        return len(self.halving.epochs)
+
+    @property
+    def later(self) -> range:
+        return range(self.current + 1, self.last + 1)
+
+    def epochs(self, rung: int) -> int | None:
+        """After how many epochs a rung ends; None for the last one."""
+        return self.halving.epochs[rung] if rung < self.last else None
+
+    def size(self, rung: int) -> int:
+        """The largest number of trials that a rung can have."""
+        number = len(self.plan.runs)
+        for earlier in range(rung):
+            if earlier < self.current:
+                number = self.rankings[earlier].promoted
+            else:
+                number = _promoted_count(number, self.halving.eta)
+        return number
+
+    def trials(self, rung: int) -> list[str]:
+        """The run ids of a rung's trials, the best of the previous rung first; all trials for rung 0."""
+        return self.rankings[rung - 1].promoted_ids if rung else [run.run_id for run in self.plan.runs]
+
+    @cached_property
+    def trial_rungs(self) -> dict[str, TrialRung]:
+        """The latest rung of each trial by its run id; those of the current rung have no rank yet."""
+        trial_rungs: dict[str, TrialRung] = {}
+        for ranking in self.rankings:
+            for rank, trial in enumerate(ranking.trials, 1):
+                trial_rungs[trial.run_id] = TrialRung(ranking.rung, ranking.epochs, rank, len(ranking.trials))
+        current_trials = self.trials(self.current)
+        unranked = TrialRung(self.current, self.epochs(self.current), None, len(current_trials))
+        return trial_rungs | dict.fromkeys(current_trials, unranked)
+
+    def is_decided(self, run_id: str) -> bool:
+        return run_id in self.trial_rungs and self.trial_rungs[run_id].rank is not None
+
+    def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
+        """The unfinished trials of the current rung, in the plan's order; trials in `cancelled` count as ended."""
+        return [run_dir for run_dir, trial in self._measured(cancelled) if trial is None]
+
+    def rank_current(self, cancelled: Set[str] = frozenset()) -> "Rungs":
+        """Rank the trials of the current rung and write the ranking, unless another process has done so by now.
+
+        Returns:
+            The rungs with this ranking.
+
+        Raises:
+            UnfinishedRungError: a trial has not ended, or none reached the end of the rung.
+        """
+        file = self.results.ranking_file(self.plan.name, self.current)
+        if not file.exists():
+            write_once(file, sealed(self._rank(cancelled)))
+        ranking = _read_ranking(self.results, self.plan.name, self.current)
+        return replace(self, rankings=[*self.rankings, ranking]) if ranking else self
+
+    def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
+        current = {*self.trials(self.current)}
+        run_dirs = [self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs if run.run_id in current]
+        return [(run_dir, self._measure(run_dir, run_dir.path.name in cancelled)) for run_dir in run_dirs]
+
+    def _rank(self, cancelled: Set[str]) -> RungRanking:
+        rung = self.current
+        epochs = self.halving.epochs[rung]
+        trials: list[RankedTrial] = []
+        for run_dir, trial in self._measured(cancelled):
+            if trial is None:
+                is_trained = live_owner(run_dir.lock_file) is not None
+                state = "a process trains it right now" if is_trained else "it is unfinished; `submit` resumes it"
+                raise UnfinishedRungError(f"rung {rung} cannot be ranked without {run_dir.path}: {state}")
+            trials.append(trial)
+        number = sum(trial.value is not None for trial in trials)
+        if number == 0:
+            raise UnfinishedRungError(
+                f"rung {rung} cannot be ranked: none of its {len(trials)} trials reached the end of epoch {epochs}"
+            )
+        sign = 1 if self.plan.goal == "minimize" else -1
+
+        def sort_key(trial: RankedTrial) -> tuple[float, float]:
+            value = math.inf if trial.value is None else sign * trial.value
+            return value, math.inf if trial.loss is None else trial.loss
+
+        promoted = min(_promoted_count(len(trials), self.halving.eta), number)
+        trials.sort(key=sort_key)  # stable: equal trials keep the plan's order
+        return RungRanking(rung=rung, epochs=epochs, promoted=promoted, trials=trials)
+
+    def _measure(self, run_dir: RunDir, cancelled: bool) -> RankedTrial | None:
+        """Measure a trial by its epochs within this rung, fewer if it ended early; None if it is unfinished."""
+        run_id = run_dir.path.name
+        epochs = self.halving.epochs[self.current]
+        reason = "has no epoch"
+        rows: dict[int, EpochRow] = {}
+        completed = run_dir.completed  # checked before the rows are read, since the result is written after them
+        try:
+            rows = {row.epoch: row for row in run_dir.read_epochs()[0] if row.epoch <= epochs}
+            if epochs in rows or (rows and completed):
+                last = rows[max(rows)]
+                value = self.plan.score(last.metrics)
+                return RankedTrial(run_id=run_id, value=value, epoch=last.epoch, loss=last.validation.loss)
+        except RunDirError as error:
+            reason = in_one_line(error)
+        if live_owner(run_dir.lock_file):
+            return None
+        ended = "cancelled" if cancelled else run_dir.own_failure()
+        if completed or ended:
+            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or reason)
+        return None
+
+
+def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
+    """The rungs of a grid; None if all of its runs are trained to their end."""
+    if plan.halving is None:
+        return None
+    rankings: list[RungRanking] = []
+    while ranking := _read_ranking(results, plan.name, len(rankings)):
+        rankings.append(ranking)
+    planned = {run.run_id for run in plan.runs}
+    for ranking in rankings:
+        file = results.ranking_file(plan.name, ranking.rung)
+        if ranking.rung >= len(plan.halving.epochs):
+            raise RunDirError(f"{file}: the grid's plan has no such rung")
+        if unplanned := {trial.run_id for trial in ranking.trials} - planned:
+            raise RunDirError(f"{file}: ranks {min(unplanned)}, which is not in the grid's plan")
+    return Rungs(results, plan, plan.halving, rankings)
+
+
+def read_promoted(results: Results, grid: str, rung: int) -> list[str]:
+    """The ids of the trials that a rung promotes, the best first; empty while the rung is not ranked."""
+    ranking = _read_ranking(results, grid, rung)
+    return ranking.promoted_ids if ranking else []
+
+
+def _read_ranking(results: Results, grid: str, rung: int) -> RungRanking | None:
+    file = results.ranking_file(grid, rung)
+    ranking = read_record(file, RungRanking)
+    if ranking and ranking.rung != rung:
+        raise RunDirError(f"{file}: is the ranking of rung {ranking.rung}, not of {rung}")
+    return ranking
+
+
+def _promoted_count(number: int, eta: float) -> int:
+    """1/eta of a number of trials, rounded up, so that at least one continues."""
+    return math.ceil(number / eta - 1e-9)  # tolerates the division's rounding error: a third of 9 is 3
