@@ -25,7 +25,7 @@ from jobs.slurm import (
     read_settings,
     read_termination,
 )
-from jobs.slurm.resources import Limits, Partition, Resources, limits_of
+from jobs.slurm.resources import Lacked, Limits, Partition, Resources, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError, in_one_line
 from sentiment.files import write_atomically
@@ -212,6 +212,14 @@ class GridJobs:
             if folder.run_log(run_id).exists() or folder.log_file(number):
                 return folder
         return None
+
+    def lacked(self, run_id: str, state: str) -> Lacked:
+        """Return what attempts of a run lacked; the newest ended in `state`."""
+        if run_id not in self.tasks:
+            return Lacked()
+        lacked = self.tasks[run_id].folder.submission.lacked
+        started = self.last_started(run_id)
+        return lacked.after(state, started.submission.resources) if started else lacked
 
     @cached_property
     def _assignments(self) -> dict[str, list[GridTask]]:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
-from jobs.slurm.resources import Resources
+from jobs.slurm.resources import Lacked, Resources
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
@@ -35,6 +35,7 @@ class Submission(FileRecord):
             ranking will choose its runs.
         configs: of the runs that the job trains or prepares inputs for; stored in `configs.jsonl`.
         resources: of each task.
+        lacked: what earlier attempts of these runs, or earlier jobs of this kind, lacked.
         after: sbatch's `--dependency`, such as `afterok:12:13`; `new_submission` fills it in.
         code: the id of the code snapshot that the tasks import; None imports this checkout.
         cluster: for a final job, the content of the cluster file.
@@ -47,6 +48,7 @@ class Submission(FileRecord):
     tasks: list[list[str]]
     configs: list[RunConfig] = Field(default_factory=list, exclude=True)
     resources: Resources
+    lacked: Lacked = Lacked()
     after: str | None = None
     code: str | None = None
     cluster: dict[str, Any] = Field(default_factory=dict)

@@ -331,8 +331,18 @@ def _minutes(limit: str) -> float:
 
 
 def max_array_size() -> int:
-    """Return the largest number of tasks that the site allows in one array; Slurm's default if there is no Slurm."""
+    """Return the largest number of tasks that the site allows in one array; Slurm's default if there is no Slurm.
+
+    Raises:
+        SlurmError: the site allows no arrays.
+    """
     try:
-        return int(read_settings().get("MaxArraySize", _DEFAULT_ARRAY_SIZE))
+        size = int(read_settings().get("MaxArraySize", _DEFAULT_ARRAY_SIZE))
     except NoSlurmError:
         return _DEFAULT_ARRAY_SIZE
+    if size < 1:
+        raise SlurmError(
+            "MaxArraySize is 0: this cluster accepts no job arrays, as which grids run; ask its administrators, or run "
+            "the grid on one machine (`submit GRID --local`)"
+        )
+    return size

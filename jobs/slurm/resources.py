@@ -24,12 +24,16 @@ _REFUSED_OPTIONS = {
     *("nodes", "ntasks", "ntasks_per_core", "ntasks_per_gpu", "ntasks_per_node", "ntasks_per_socket", "tasks_per_node"),
     *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "open_mode", "output"),
     *("requeue", "signal", "wrap"),
+    # After these sbatch submits nothing, submits to another cluster, waits for the job, or prints no id or a bare one.
+    *("clusters", "help", "parsable", "quiet", "test_only", "usage", "version", "wait"),
 }
 
 INCREASED_STATES = {TIMEOUT, OUT_OF_MEMORY}
 """The states after which a retry gets more of what was lacking."""
 
 Factor = Annotated[float, Field(ge=1)]
+# No task starts with less; and 0 MB would mean all memory of a node.
+_LEAST_MEMORY_GB = 0.1
 
 
 class Container(Section):
@@ -61,8 +65,9 @@ class Resources(Section):
         setup: shell commands that run before a task starts, such as `module load cuda`.
         container: the Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or
             a section of `image`, `python` and `options`. The report and `--local` runs do not use it.
-        sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`. For a shard of a GPU set
-            `gpus: 0` and `sbatch: {gres: shard:2}`; CPU-only jobs drop `gres`.
+        sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`. A section's options are added to
+            those of `defaults`, of which `qos: null` drops one. For a shard of a GPU set `gpus: 0` and
+            `sbatch: {gres: shard:2}`; CPU-only jobs drop `gres`.
         attempts_without_progress: largest number of consecutive attempts of a run that start at the same step, or of
             consecutive time limits that a preparation job reaches without progress.
         memory_factor, time_factor: factors for memory and time when a job is retried after OUT_OF_MEMORY or TIMEOUT.
@@ -71,7 +76,7 @@ class Resources(Section):
     partition: str | None = None
     account: str | None = None
     time_minutes: PositiveInt = 240
-    memory_gb: PositiveFloat | None = None
+    memory_gb: Annotated[float, Field(ge=_LEAST_MEMORY_GB)] | None = None
     gpus: Annotated[int, Field(ge=0)] = 1
     gpu_type: str | None = None
     cpus: PositiveInt = 4
@@ -80,7 +85,7 @@ class Resources(Section):
     at_once: PositiveInt = 1
     setup: list[str] = Field(default_factory=list)
     container: Container | None = None
-    sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
+    sbatch: dict[str, Any] = Field(default_factory=dict)
     attempts_without_progress: PositiveInt = 3
     memory_factor: Factor = 2.0
     time_factor: Factor = 2.0
@@ -112,14 +117,16 @@ class Resources(Section):
 
     @field_validator("sbatch")
     @classmethod
-    def _check_options(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+    def _check_options(cls, options: dict[str, Any]) -> dict[str, Any]:
         options = {name.lstrip("-"): value for name, value in options.items()}
         for name, value in options.items():
             identifier = name.replace("-", "_")
-            if identifier in _REFUSED_OPTIONS:
+            if any(refused.startswith(identifier) for refused in _REFUSED_OPTIONS):  # sbatch takes abbreviations
                 raise ValueError(f"{name} has a field of its own in the cluster file, or is set by the program")
             if not identifier.isidentifier() or "\n" in str(value):
                 raise ValueError(f"{name}: {value!r} is no option of sbatch")
+            if not isinstance(value, str | int | float | None):
+                raise ValueError(f"{name}: {value!r} is no value of an option; valid: text, a number, true, or null")
         return options
 
 
@@ -155,10 +162,13 @@ class ClusterFile(Section):
         job_kind = JOB_KINDS[kind]
         section: Resources = self.grids.get(grid, Resources()) if job_kind.trains_runs else getattr(self, kind)
         changes = dict(job_kind.resources)
-        if changes.get("gpus") == 0:  # `gres` may ask for a shard of a GPU
-            changes["sbatch"] = {name: value for name, value in self.defaults.sbatch.items() if name != "gres"}
+        options = dict(self.defaults.sbatch)
+        if changes.get("gpus") == 0:
+            options.pop("gres", None)  # it may ask for a shard of a GPU
         for name in section.model_fields_set:
             changes[name] = getattr(section, name)
+        options |= section.sbatch
+        changes["sbatch"] = {name: value for name, value in options.items() if value is not None}
         return self.defaults.model_copy(update=changes)
 
     def sections(self) -> dict[str, Resources]:
@@ -250,6 +260,57 @@ def partitions_of(resources: Resources, partitions: Sequence[Partition]) -> list
         return [partition for partition in partitions if partition.is_default]
     names = resources.partition.split(",")
     return [partition for partition in partitions if partition.name in names]
+
+
+class Lacked(Section):
+    """The most that an attempt of a run had when it lacked more of it; None if it never lacked any.
+
+    Attributes:
+        memory_gb: main memory of the task, for each run that it trains at once.
+        minutes: time limit of the task.
+    """
+
+    memory_gb: PositiveFloat | None = None
+    minutes: PositiveInt | None = None
+
+    def after(self, state: str, had: Resources) -> "Lacked":
+        """Add what an attempt lacked, by the state in which it ended and by the resources that its task had.
+
+        Memory that the site chose (`memory_gb` was not set) is not known.
+        """
+        if state == TIMEOUT:
+            return self.model_copy(update={"minutes": max(had.time_minutes, self.minutes or 0)})
+        if state == OUT_OF_MEMORY and had.memory_gb is not None:
+            memory_gb = max(had.memory_gb / had.at_once, self.memory_gb or 0)
+            return self.model_copy(update={"memory_gb": memory_gb})
+        return self
+
+
+def sufficient(configured: Resources, lacked: Lacked, limits: Limits = Limits()) -> Resources:
+    """Return the resources of a task: as configured, but more of what earlier attempts of its runs lacked.
+
+    Args:
+        limits: no increase goes beyond them.
+    """
+    changes: dict[str, Any] = {}
+    if lacked.minutes is not None:
+        minutes = min(lacked.minutes * configured.time_factor, limits.minutes)
+        changes["time_minutes"] = max(configured.time_minutes, round(minutes))
+    if lacked.memory_gb is not None:
+        memory_gb = min(lacked.memory_gb * configured.at_once * configured.memory_factor, limits.memory_gb)
+        changes["memory_gb"] = max(configured.memory_gb or 0, memory_gb)
+    return configured.model_copy(update=changes)
+
+
+def insufficient_memory(configured: Resources, lacked: Lacked, limits: Limits) -> str:
+    """Return why a run that lacked memory cannot get more than it had; empty if it can."""
+    if lacked.memory_gb is None or lacked.memory_gb * configured.at_once < limits.memory_gb:
+        return ""
+    where = f"partition {configured.partition}" if configured.partition else "the default partition"
+    return (
+        f"it lacked memory with {lacked.memory_gb:g} GB, and no node of {where} has more than {limits.memory_gb:g} GB "
+        f"for {plural(configured.at_once, 'run')} at once"
+    )
 
 
 def why_no_more_memory(configured: Resources, previous: Resources, limits: Limits) -> str | None:

@@ -35,6 +35,8 @@ _WARNING_SECONDS = 120
 # sbatch's messages when a limit on the number of jobs is reached: of slurmctld, an association or a QOS.
 _FULL = re.compile(r"(unable to accept job|queue full), sleeping and retrying|Submit\w*Limit|temporarily unavailable")
 
+_PATTERN_SYMBOLS = "%\\"
+
 
 class _Sbatch(submitit.SlurmExecutor):
     """Writes the batch file of a command, for an array or a single job."""
@@ -62,9 +64,18 @@ def find_refusal(resources: Resources) -> str | None:
 
 
 def batch_file(folder: SubmissionDir) -> str:
-    """Return the text of the file that sbatch gets."""
+    """Return the text of the file that sbatch gets.
+
+    Raises:
+        SlurmError: Slurm would write the logs into another folder.
+    """
     submission = folder.submission
-    executor = _Sbatch(folder.logs.resolve())
+    logs = folder.logs.resolve()
+    if symbols := {*_PATTERN_SYMBOLS}.intersection(str(logs)):
+        raise SlurmError(
+            f"{logs}: sbatch takes {min(symbols)} in a log's path for a pattern; use another --results DIR"
+        )
+    executor = _Sbatch(logs)
     executor.update_parameters(
         **_options(submission.resources),
         job_name=folder.name,

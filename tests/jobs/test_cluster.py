@@ -39,6 +39,12 @@ def test_example_of_the_readme_gives_no_gpu_to_the_report(tmp_path: Path) -> Non
         ({"defaults": {"gpus": 2}, "cache": {"cpus": 3}}, "cache", {"gpus": 2, "cpus": 3}),
         ({"defaults": {"sbatch": {"--gres": "shard:2"}}}, "cache", {"sbatch": {"gres": "shard:2"}}),
         ({"defaults": {"sbatch": {"gres": "shard:2", "qos": "a"}}}, "data", {"gpus": 0, "sbatch": {"qos": "a"}}),
+        (
+            {"defaults": {"sbatch": {"qos": "a"}}, "data": {"sbatch": {"nice": 1}}},
+            "data",
+            {"sbatch": {"qos": "a", "nice": 1}},
+        ),
+        ({"defaults": {"sbatch": {"qos": "a"}}, "data": {"sbatch": {"--qos": None}}}, "data", {"sbatch": {}}),
     ],
     ids=str,
 )
@@ -51,10 +57,34 @@ def test_section_is_laid_over_what_its_kind_of_job_needs_by_itself(
 
 @pytest.mark.parametrize(
     "options",
-    [{"time": "1:00:00"}, {"--mem": "4G"}, {"ntasks-per-node": 4}, {"comment": "a\n#SBATCH --wrap=b"}, {"x; rm": "a"}],
+    [
+        *(
+            {"time": "1:00:00"},
+            {"--mem": "4G"},
+            {"ntasks-per-node": 4},
+            {"comment": "a\n#SBATCH --wrap=b"},
+            {"x; rm": "a"},
+        ),
+        *(
+            {"clusters": "b"},
+            {"--test-only": True},
+            {"parsable": True},
+            {"quiet": True},
+            {"wait": True},
+            {"cluster": "b"},
+        ),
+        {"qos": ["a", "b"]},
+    ],
     ids=str,
 )
-def test_options_that_contradict_the_program_are_refused(tmp_path: Path, options: dict[str, str]) -> None:
+def test_options_that_contradict_the_program_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     told = refusal(read_cluster, write_yaml(tmp_path / "cluster.yaml", {"defaults": {"sbatch": options}}))
     assert told.startswith("defaults.sbatch: ")
     assert next(iter(options)).lstrip("-") in told
+    assert len(told.splitlines()) == 1 or "comment" in options
+
+
+def test_memory_that_would_round_to_all_of_a_node_is_refused(tmp_path: Path) -> None:
+    assert "defaults.memory_gb" in refusal(
+        read_cluster, write_yaml(tmp_path / "c.yaml", {"defaults": {"memory_gb": 0.0001}})
+    )

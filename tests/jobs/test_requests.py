@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.doctor import examine_disk, tasks_per_node
-from jobs.slurm.commands import Nodes, Partition, read_partitions
-from jobs.slurm.resources import Limits, Resources, increased, limits_of
+from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
+from jobs.slurm.resources import Lacked, Limits, Resources, insufficient_memory, limits_of, sufficient
 from jobs.submissions import SubmissionDir, read_submissions
+from sentiment.errors import SlurmError
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
@@ -46,10 +49,49 @@ def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitio
     assert limits_of(Resources(partition="long,main"), partitions) == Limits(16, 600)
     assert limits_of(Resources(partition="any"), partitions) == Limits(4)
     assert limits_of(Resources(partition="other"), partitions) == Limits()
-    configured, had = Resources(memory_gb=4), Resources(memory_gb=12, time_minutes=200)
-    assert increased("OUT_OF_MEMORY", configured, had, Limits(16, 240)).memory_gb == 16
-    assert increased("TIMEOUT", configured, had, Limits(16, 240)).time_minutes == 240
-    assert increased("TIMEOUT", configured, had).time_minutes == 400
+
+
+_SITE = Limits(16, 240)
+
+
+@given(st.lists(st.sampled_from(["OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "PREEMPTED"]), max_size=8))
+def test_no_later_ending_takes_back_what_a_run_was_given_after_an_earlier_one(states: list[str]) -> None:
+    configured = Resources(memory_gb=4, time_minutes=60)
+    lacked, had = Lacked(), configured
+    for state in states:
+        lacked = lacked.after(state, had)
+        request = sufficient(configured, lacked, _SITE)
+        assert (request.memory_gb or 0) >= min(16, (had.memory_gb or 0) * (2 if state == "OUT_OF_MEMORY" else 1))
+        assert request.time_minutes >= min(240, had.time_minutes * (2 if state == "TIMEOUT" else 1))
+        had = request
+    assert sufficient(configured, Lacked(), _SITE) == configured
+
+
+def test_memory_is_compared_for_one_run() -> None:
+    lacked = Lacked().after("OUT_OF_MEMORY", Resources(memory_gb=16, at_once=4))
+    assert insufficient_memory(Resources(memory_gb=16, at_once=4), lacked, _SITE).startswith(
+        "it lacked memory with 4 GB"
+    )
+    assert insufficient_memory(Resources(memory_gb=16, at_once=1), lacked, _SITE) == ""
+    assert sufficient(Resources(memory_gb=2, at_once=1), lacked, _SITE).memory_gb == 8
+
+
+def test_site_without_job_arrays_is_told_from_one_with_an_unknown_limit(slurm: FakeSlurm) -> None:
+    assert max_array_size() == 1001
+    slurm.fail("scontrol", "echo 'ClusterName = test'; echo 'MaxArraySize = 0'; exit 0")
+    with pytest.raises(SlurmError, match="MaxArraySize is 0"):
+        max_array_size()
+
+
+@pytest.mark.parametrize("name", ["100%j", "a\\b"])
+def test_results_whose_path_sbatch_takes_for_a_pattern_are_refused(
+    slurm: FakeSlurm, base: Path, tmp_path: Path, name: str
+) -> None:
+    results = Results(tmp_path / name)
+    grid = write_grid(base, {"seed": [1]})
+    told = refused(1, "submit", str(grid), "--results", results.root)
+    assert "for a pattern" in told
+    assert not [order for order in slurm.orders if order.startswith("sbatch")]
 
 
 def test_whole_node_has_room_for_as_many_tasks_as_fit_by_cores_gpus_and_memory() -> None:
