@@ -92,7 +92,7 @@ def _verify(results: "Results", grids: list[str], folder: Path, title: str, retr
     completed = plural(len(findings.study.completed_runs), "completed run")
     echo(f"{folder}: verified from the files and predictions of {completed}")
     if retrains and findings.recommended:
-        echo(f"{findings.recommended.run.run_dir.path}: trained again, with the same digests")
+        echo(f"{findings.recommended.run.fold_runs[0].run_dir.path}: trained again, with the same digests")
 
 
 if __name__ == "__main__":

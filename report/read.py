@@ -1,29 +1,24 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 
+from report.evaluated import CompletedRun, EvaluatedRun
 from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import PARTS, RunConfig
-from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
-from sentiment.runs.predictions import GoldTable, PartPredictions, TweetKeys, read_gold, read_predictions
+from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
 from sentiment.runs.records import (
     Count,
     EpochRow,
     GridPlan,
-    Metrics,
-    Part,
     PlannedRun,
-    PredictorKind,
     Record,
     Result,
     RunRecord,
@@ -47,56 +42,6 @@ from sentiment.runs.state import LOST, RUNNING, RunProgress, RunState, judge_dir
 
 # The state of a run whose process is on another machine and cannot be checked from here.
 UNREACHABLE = "UNREACHABLE"
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class CompletedRun:
-    """A completed run with its configuration, record and result.
-
-    Attributes:
-        parameters: its parameters in the grid, by dotted name; empty for single runs.
-        folds: for the merged run of a cross-validation: the runs of its folds. It has no directory of its own.
-        metric: the one it is compared by: macro recall if its grid or its early stopping names that, else accuracy.
-    """
-
-    run_dir: RunDir
-    parameters: dict[str, Any]
-    config: RunConfig
-    record: RunRecord
-    result: Result
-    folds: tuple["CompletedRun", ...] = ()
-    metric: Metric = "accuracy"
-
-    @property
-    def run_id(self) -> str:
-        name = self.run_dir.path.name
-        return f"{name}, {len(self.folds)} folds" if self.folds else name
-
-    @property
-    def fold_runs(self) -> tuple["CompletedRun", ...]:
-        """The runs of its folds; of a run that is not cross-validated, the run alone."""
-        return self.folds or (self,)
-
-    @property
-    def corpora(self) -> list[str]:
-        """The fingerprints of the corpora that it was tested on: one, or one for each fold."""
-        return [run.record.data_fingerprint for run in self.fold_runs]
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The configuration values that define the run's identity, by dotted name."""
-        values = dotted(self.config.identity())
-        return {name: yaml_text(value) if isinstance(value, list) else value for name, value in values.items()}
-
-    @property
-    def is_random(self) -> bool:
-        """Whether its ELMo weights are random: its scores then say nothing about ELMo."""
-        encoder = self.result.encoder or self.record.encoder
-        return encoder is not None and encoder.random
-
-    def measured(self, part: Part, kind: PredictorKind = "network") -> Metrics:
-        return self.result.scores[kind][part]
 
 
 @dataclass(frozen=True)
@@ -139,7 +84,7 @@ class Grid:
     name: str
     plan: GridPlan | None
     runs: list[Run]
-    completed: list[CompletedRun]
+    completed: list[EvaluatedRun]
     rungs: Rungs | None = None
     notes: str = ""
 
@@ -180,7 +125,7 @@ class Study:
         return [run for grid in self.folders for run in grid.runs]
 
     @property
-    def completed(self) -> list[CompletedRun]:
+    def completed(self) -> list[EvaluatedRun]:
         return [run for grid in self.folders for run in grid.completed]
 
     @property
@@ -189,7 +134,7 @@ class Study:
         return [run.completed for run in self.runs if run.completed]
 
 
-def metric_of(runs: Iterable[CompletedRun]) -> Metric:
+def metric_of(runs: Iterable[EvaluatedRun]) -> Metric:
     """The metric by which runs are compared: macro recall if it is that of any of them."""
     return "macro_recall" if any(run.metric == "macro_recall" for run in runs) else "accuracy"
 
@@ -237,26 +182,6 @@ def _load_golds(results: Results, problems: list[str]) -> list[GoldTable]:
         if gold.added_predictors:
             golds.append(gold)
     return golds
-
-
-def read_each(
-    runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None], problems: list[str]
-) -> dict[str, T]:
-    """Apply `read` to each run, and return its values that are not None by run id.
-
-    Args:
-        problems: a line is added to them for each run that cannot be read.
-    """
-    values: dict[str, T] = {}
-    for run in runs:
-        try:
-            value = read(run)
-        except RunDirError as error:
-            problems.append(str(error))
-        else:
-            if value is not None:
-                values[run.run_id] = value
-    return values
 
 
 def _load_grid(results: Results, name: str, problems: list[str]) -> Grid:
@@ -367,37 +292,6 @@ class AttentionSample(Record):
     @property
     def is_right(self) -> bool:
         return bool(self.predicted == self.label)
-
-
-def read_part(run: CompletedRun, part: Part) -> PartPredictions | None:
-    """The predictions of a run for a part, or None if it has no such part.
-
-    The merged run of a cross-validation has only test predictions: those of all folds.
-
-    Raises:
-        RunDirError: the file is missing or has changed.
-    """
-    if part == "test":
-        return read_test(run)
-    if run.folds or part not in run.result.metrics:
-        return None
-    return read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
-
-
-def read_test(run: CompletedRun) -> PartPredictions:
-    """The test predictions of a run; of a merged run those of all folds, since each tweet is tested in one of them."""
-    folds = [
-        read_predictions(fold.run_dir, fold.result, "test", fold.config.data.label_names) for fold in run.fold_runs
-    ]
-    if len(folds) == 1:
-        return folds[0]
-    predictors = []
-    for predictor in folds[0].predictors:
-        probabilities = [fold.of(predictor.kind).probabilities for fold in folds]
-        predictors.append(replace(predictor, probabilities=np.concatenate(probabilities)))
-    tweets = np.concatenate([fold.tweets for fold in folds])
-    labels = np.concatenate([fold.labels for fold in folds])
-    return PartPredictions(tweets, labels, predictors)
 
 
 def read_attention(run: CompletedRun) -> list[AttentionSample]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from report.build import build_report
 from report.compare.findings import Findings
-from report.read import CompletedRun, read_part
+from report.evaluated import CompletedRun, EvaluatedRun, read_part
 from sentiment.console import Progress, say
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.code_version import start_command
@@ -111,7 +111,7 @@ def _difference(written: Path, again: Path) -> Iterator[str]:
         yield f"{written}, line {line}: has {text[shown]!r}, the runs give {expected[shown]!r}"
 
 
-def retrain(run: CompletedRun, results: Results) -> list[str]:
+def retrain(run: EvaluatedRun, results: Results) -> list[str]:
     """Train a run again in a temporary folder; return a line for each digest that differs.
 
     Of a cross-validated run the first fold is trained. Only the same hardware gives the same digests, so that on other

@@ -502,6 +502,16 @@ class RunConfig(Section):
     def fingerprint(self) -> str:
         return fingerprint(self.identity())
 
+    def without(self, *names: str) -> Self:
+        """A copy, not validated again, in which fields such as `seed` and `data.fold` have their defaults."""
+        copy = self
+        for name in names:
+            section, _, field = name.rpartition(".")
+            changed = getattr(copy, section) if section else copy
+            changed = changed.model_copy(update={field: type(changed).model_fields[field].default})
+            copy = copy.model_copy(update={section: changed}) if section else changed
+        return copy
+
     def identity(self) -> Values:
         """The configuration without operational and absent sections, as plain JSON values."""
         values = self.model_dump(mode="json")

@@ -39,6 +39,7 @@ LAYERS = {
     "report": [
         "statistics",
         "render",
+        "designs evaluated",
         "read",
         "compare",
         "compare.findings",
@@ -119,7 +120,7 @@ RULES = [
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
     (r"report\.render", r"sentiment\.(?!console|files)", ""),
-    (r"report\.(read|compare)", r"report\.render", ""),
+    (r"report\.(designs|evaluated|read|compare)", r"report\.render", ""),
     # What knows how runs are executed, and what looks for tweets and models before any run is, know more than files.
     (r"jobs", r"report", ""),
     (r"jobs", r"submitit", r"jobs\.slurm\.sbatch"),

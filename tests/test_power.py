@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from report.statistics import Difference
+from report.statistics import PairedEvidence, VarianceEvidence
 from sentiment.paired import ALPHA, PairedCounts, paired_difference
 from sentiment.runs.power import POWER, Design, smallest_difference, smallest_shown, tweets_to_show
 from tests.benchmarks.bench_power import DESIGNS, FAMILIES, PAIRS, RARE_CLASSES, shown
@@ -24,9 +24,8 @@ def _drawn(true: float, seeds: int, tweets: int, spread: float, level: float) ->
     values = rng.normal(true, np.sqrt(of_seeds + of_tweets), 1_500)
     estimated = of_seeds * rng.chisquare(seeds - 1, 1_500) / (seeds - 1)
     for value, variance in zip(values.tolist(), estimated.tolist(), strict=True):
-        difference = Difference(value, None, None, tweets)
-        components = ((variance, seeds - 1), (of_tweets, tweets - 1))
-        yield (replace(difference, components=components).with_level(level).low or 0) > 0
+        evidence = VarianceEvidence(value, ((variance, seeds - 1),), (of_tweets, tweets - 1), tweets)
+        yield (evidence.interval(level) or (0, 0))[0] > 0
 
 
 @pytest.mark.parametrize(("seeds", "tweets", "spread"), PLANS)
@@ -65,8 +64,7 @@ def test_difference_that_two_trained_models_can_show_is_shown_by_each_class_as_o
     sizes: tuple[int, ...],
 ) -> None:
     usual = tuple(PairedCounts(size // 20, size // 20, size) for size in sizes)
-    result = Difference(0, None, None, sum(sizes), p=1.0, counts=usual)
-    told = result.detectable
+    told = PairedEvidence(usual).detectable(1 - ALPHA)
     assert told is not None
     rng = np.random.default_rng(0)
     significant = []

@@ -5,11 +5,11 @@ from functools import cached_property
 
 from report import statistics
 from report.compare.matching import Runs
-from report.read import CompletedRun, read_part
+from report.evaluated import EvaluatedRun, read_part, read_test
 from report.statistics import Difference, Estimate, Metric
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import ENOUGH_ANSWERS, PartPredictions, Predictor, added_predictor
-from sentiment.runs.records import Added, Metrics, Part
+from sentiment.runs.records import Added, Metrics
 from sentiment.runs.run_dir import Results, read_added
 
 
@@ -84,7 +84,7 @@ def added_for(runs: Runs, results: Results, problems: list[str]) -> list[AddedPr
     Unreadable files are added to `problems`.
     """
     by_name: dict[str, AddedPredictor] = {}
-    runs_by_corpus: dict[str, CompletedRun] = {}
+    runs_by_corpus: dict[str, EvaluatedRun] = {}
     for run in runs:
         for corpus in run.corpora:
             runs_by_corpus.setdefault(corpus, run)
@@ -93,19 +93,23 @@ def added_for(runs: Runs, results: Results, problems: list[str]) -> list[AddedPr
         problems += unreadable
         try:
             for name, record in records.items():
-                test = None if name in by_name else _predictions(name, record, run, "test")
+                test = None if name in by_name else _predicted(name, record, read_test(run))
                 if test is not None:
-                    validation = _predictions(name, record, run, "validation")
-                    by_name[name] = AddedPredictor(name, record, test, validation)
+                    by_name[name] = AddedPredictor(name, record, test, _validation(name, record, run))
         except RunDirError as error:
             problems.append(str(error))
     return [by_name[name] for name in sorted(by_name)]
 
 
-def _predictions(name: str, record: Added, run: CompletedRun, part: Part) -> PartPredictions | None:
-    """The tweets of a part with the predictions of an added predictor; None if it has none for them."""
-    predictions = read_part(run, part)
-    if predictions is None:
+def _validation(name: str, record: Added, run: EvaluatedRun) -> PartPredictions | None:
+    if run.is_cross_validated:  # each fold has validation tweets of its own
         return None
-    predictor = added_predictor(f"{name} (added)", record, predictions.tweets, len(run.result.class_shares))
-    return replace(predictions, predictors=[predictor]) if predictor else None
+    predictions = read_part(run.fold_runs[0], "validation")
+    return _predicted(name, record, predictions) if predictions else None
+
+
+def _predicted(name: str, record: Added, tweets: PartPredictions) -> PartPredictions | None:
+    """The tweets with the predictions of an added predictor; None if it has none for them."""
+    classes = tweets.predictors[0].probabilities.shape[1]
+    predictor = added_predictor(f"{name} (added)", record, tweets.tweets, classes)
+    return replace(tweets, predictors=[predictor]) if predictor else None

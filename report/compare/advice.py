@@ -7,11 +7,12 @@ from statistics import fmean
 import numpy as np
 
 from report.compare.added import AddedPredictor
-from report.compare.answers import compared
+from report.compare.answers import Group, compared
 from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
-from report.read import CompletedRun, read_each, read_part
-from report.statistics import Difference, Estimate, Metric, by_class, estimate_of
+from report.designs import by_class
+from report.evaluated import EvaluatedRun, read_each, read_part
+from report.statistics import Difference, Estimate, Metric
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import ModelKind
 
@@ -49,15 +50,14 @@ class Recommended:
 
     @property
     def baseline_score(self) -> Estimate:
-        return estimate_of(self.run.measured("test", "baseline"), self.dataset.metric)
+        return self.dataset.score(self.configuration, "baseline")
 
     @property
     def lexicon_above(self) -> float | None:
         """The lexicon's test score if it is higher than that of the recommended model."""
-        scores = self.run.result.scores
-        if "lexicon" not in scores:
+        if "lexicon" not in self.run.kinds:
             return None
-        lexicon: float = getattr(scores["lexicon"]["test"], self.dataset.metric)
+        lexicon = self.run.score("test", self.dataset.metric, "lexicon")
         return lexicon if lexicon > self.score.value else None
 
     @property
@@ -80,7 +80,7 @@ class Recommended:
         return max(better, key=lambda predictor: predictor.score(self.dataset.metric).value, default=None)
 
     @property
-    def run(self) -> CompletedRun:
+    def run(self) -> EvaluatedRun:
         """The run with the best validation macro F1."""
         return self.configuration.best_seed
 
@@ -90,7 +90,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
     best = dataset.best
     if best is None:
         return None
-    model = best.best_seed.result.recommended
+    model = best.best_seed.recommended
     alternative = _best_alternative(best, dataset.metric) if model == "baseline" else model
     return Recommended(
         dataset=dataset,
@@ -114,24 +114,27 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
     candidates = [configuration for configuration in dataset.candidates if configuration is not best]
     others = [configuration for configuration in dataset.eligible if configuration not in dataset.candidates]
     differences: dict[Configuration, Difference] = {}
-    seed_variance = dataset.seed_variance_for(best)
+    design = dataset.design_for(best)
+    network = Group([best.runs], "network")
     for family, hypotheses in (
         (candidates, math.comb(len(dataset.candidates), 2)),
         (others, len(dataset.candidates) * len(others)),
     ):
-        pairs = ((rival, dataset.answers.pair([best.runs], [rival.runs], seed_variance)) for rival in family)
-        differences |= compared(pairs, hypotheses)
+        rivals = {rival: Group([rival.runs], "network") for rival in family}
+        uncorrected = {rival: dataset.answers.difference(design, network, group) for rival, group in rivals.items()}
+        differences |= compared(uncorrected, hypotheses)
     return {rival: differences[rival] for rival in dataset.eligible if rival in differences}
 
 
 def _compared_added(dataset: Dataset, best: Configuration, model: ModelKind) -> list[AddedPredictor]:
     """The added predictors, compared with the model to use; one family, each with each candidate."""
     answers = dataset.answers.including(dataset.added)
-    seed_variance = dataset.seed_variance_for(best, model)
-    pairs = (
-        (added.name, answers.pair([best.runs], [[added]], seed_variance, model, "added")) for added in dataset.added
-    )
-    differences = compared(pairs, len(dataset.candidates) * len(dataset.added))
+    design = dataset.design_for(best, model)
+    recommended = Group([best.runs[:1] if model == "baseline" else best.runs], model)
+    uncorrected = {
+        added.name: answers.difference(design, recommended, Group([[added]], "added")) for added in dataset.added
+    }
+    differences = compared(uncorrected, len(dataset.candidates) * len(dataset.added))
     compared_added = []
     for added in dataset.added:
         beats_on_validation = _beats_on_validation(added, best, model, dataset.metric)
@@ -146,7 +149,7 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, model: Mode
     added_part = added.validation
     if added_part is None or added.record.annotator:
         return False
-    by_run = read_each([best.best_seed], lambda run: read_part(run, "validation"), problems=[])
+    by_run = read_each(best.best_seed.fold_runs, lambda run: read_part(run, "validation"), problems=[])
     if not by_run:
         return False
     (run_part,) = by_run.values()
@@ -161,8 +164,8 @@ def _best_alternative(configuration: Configuration, metric: Metric) -> ModelKind
     """The network or the ensemble, by the mean validation score over all seeds; ties are broken by the lower loss."""
 
     def score(model: ModelKind) -> tuple[float, float]:
-        metrics = [run.measured("validation", model) for run in configuration.runs]
-        return fmean(getattr(scores, metric) for scores in metrics), -fmean(scores.loss for scores in metrics)
+        losses = configuration.values("validation", "loss", model)
+        return fmean(configuration.values("validation", metric, model)), -fmean(losses)
 
     alternatives: tuple[ModelKind, ...] = ("network", "both")
     return max(alternatives, key=score)
@@ -172,5 +175,5 @@ def _gain(dataset: Dataset, best: Configuration, alternative: ModelKind) -> Diff
     """The gain of the network or the ensemble over the baseline; corrected for all candidates."""
     if alternative == "network":
         return dataset.against_baseline.get(best)
-    pair = dataset.answers.with_baseline(best.runs, dataset.seed_variance_for(best, alternative), alternative)
-    return compared([(best, pair)], len(dataset.candidates)).get(best)
+    gain = dataset.answers.with_baseline(dataset.design_for(best, alternative), best.runs, alternative)
+    return compared({best: gain}, len(dataset.candidates)).get(best)

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from report import statistics
 from report.compare.added import AddedPredictor
 from report.compare.matching import Runs
-from report.read import CompletedRun, read_each, read_test
-from report.statistics import Difference, Metric, Pair, SeedVariance, Side
+from report.designs import Design, NotComparableError, Side
+from report.evaluated import EvaluatedRun, read_each, read_test, together
+from report.statistics import Difference, Estimate, Metric
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
 from sentiment.runs.records import MODEL_KINDS
@@ -27,8 +28,8 @@ SEEDED: tuple[Kind, ...] = ("network", "both")
 _LABELS = 127
 
 
-Tested = CompletedRun | AddedPredictor
-P = TypeVar("P", CompletedRun, AddedPredictor, Tested)
+Tested = EvaluatedRun | AddedPredictor
+P = TypeVar("P", EvaluatedRun, AddedPredictor, Tested)
 K = TypeVar("K")
 
 
@@ -84,11 +85,13 @@ class Correctness:
         correct: by the kind of the predictor; that of a run's network comes first.
         known: whether there is a prediction for the tweet.
         only_label: the class that the network of a run predicts for every tweet; None if it predicts several.
+        folds: of a cross-validated run: which tweets were tested in each fold.
     """
 
     correct: Mapping[Kind, Bits]
     known: Bits
     only_label: int | None = None
+    folds: tuple[Bits, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,47 +140,69 @@ class Answers:
     def known(self, run_id: str) -> Flags:
         return self.tweets.flags(self.by_run[run_id].known)
 
-    def pair(
-        self,
-        first: Sequence[Sequence[Tested]],
-        second: Sequence[Sequence[Tested]],
-        seed_variance: SeedVariance | None,
-        kind: Kind = "network",
-        against: Kind | None = None,
-    ) -> Pair | None:
-        """Build both sides of a comparison on the tweets that all of their runs were tested on.
-
-        Runs without predictions are skipped, and those that share no tweet with the first run, as after an edit of the
-        data.
-
-        Args:
-            first, second: the runs of each configuration of a side.
-            kind: the predictor of both sides.
-            against: the predictor of the second side, if it is another one.
+    def difference(self, design: Design, first: "Group", second: "Group") -> Difference | None:
+        """The uncorrected difference of two groups of predictors on the tweets that all of them have a prediction for.
 
         Returns:
-            None if a configuration has no run left, or if there are not two common tweets.
+            None if a configuration has no readable run, if there are not two common tweets, or if the groups do not fit
+            the design.
         """
-        readable = self.readable([run for runs in (*first, *second) for run in runs])
-        if not readable:
+        sides = self._sides(first, second)
+        try:
+            return design.difference(*sides) if sides else None
+        except NotComparableError:
             return None
-        first_known = self.by_run[readable[0].run_id].known
-        run_ids = {run.run_id for run in readable if (self.by_run[run.run_id].known & first_known).any()}
-        common = np.bitwise_and.reduce([self.by_run[run_id].known for run_id in run_ids])
+
+    def score(self, design: Design, group: "Group") -> Estimate | None:
+        """The score of a group of predictors with its interval; None as in `difference`."""
+        sides = self._sides(group)
+        try:
+            return design.score(*sides) if sides else None
+        except NotComparableError:
+            return None
+
+    def _sides(self, *groups: "Group") -> list[Side]:
+        """The sides of a comparison on their common tweets; none if they have not two."""
+        readable = [[self.readable(runs) for runs in group.configurations] for group in groups]
+        if not all(runs for configurations in readable for runs in configurations):
+            return []
+        runs = [run for configurations in readable for seeds in configurations for run in seeds]
+        common = np.bitwise_and.reduce([self.by_run[run.run_id].known for run in runs])
         positions = np.flatnonzero(self.tweets.flags(common))
+        if len(positions) < 2:
+            return []
         classes = self.tweets.labels[positions] if self.metric == "macro_recall" else None
         sides = []
-        for configurations, side_kind in ((first, kind), (second, against or kind)):
-            ids = [[run.run_id for run in runs if run.run_id in run_ids] for runs in configurations]
-            if not all(ids) or len(positions) < 2:
-                return None
-            correct = [np.stack([self.right(run_id, side_kind)[positions] for run_id in seeds]) for seeds in ids]
-            sides.append(Side(correct, side_kind in SEEDED, classes))
-        return sides[0], sides[1], seed_variance
+        for group, configurations in zip(groups, readable, strict=True):
+            correct = [
+                np.stack([self.right(run.run_id, group.kind)[positions] for run in seeds]) for seeds in configurations
+            ]
+            folds = self._folds([run for seeds in configurations for run in seeds])
+            of_tweets = None if folds is None else folds[positions]
+            sides.append(Side(correct, group.kind in SEEDED, classes, of_tweets))
+        return sides
 
-    def with_baseline(self, runs: Runs, seed_variance: SeedVariance | None, kind: Kind = "network") -> Pair | None:
-        """Pair the seeds of a configuration with their linear baseline."""
-        return self.pair([runs], [self.readable(runs)[:1]], seed_variance, kind, "baseline")
+    def _folds(self, runs: Sequence[Tested]) -> Positions | None:
+        """The fold in which each tweet was tested, 0 where in none; None if the runs are not cross-validated alike."""
+        bits = {tuple(map(bytes, self.by_run[run.run_id].folds)) for run in runs}
+        if len(bits) > 1 or () in bits:
+            return None
+        folds = np.zeros(len(self.tweets.ids), np.int64)
+        for number, known in enumerate(self.by_run[runs[0].run_id].folds, 1):
+            folds[self.tweets.flags(known)] = number
+        return folds
+
+    def with_baseline(self, design: Design, runs: Sequence[EvaluatedRun], kind: Kind = "network") -> Difference | None:
+        """A model of a configuration minus its linear baseline, which is the same for all seeds."""
+        return self.difference(design, Group([runs], kind), Group([self.readable(runs)[:1]], "baseline"))
+
+    def distinct(self, pairs: Sequence[tuple[Runs, Runs]], kind: Kind) -> list[tuple[Runs, Runs]]:
+        """Of matched pairs of runs, those whose predictors without seeds do not answer as those of an earlier pair."""
+        by_answers: dict[tuple[bytes, ...], tuple[Runs, Runs]] = {}
+        for pair in pairs:
+            answers = tuple(self.by_run[runs[0].run_id].correct[kind].tobytes() for runs in pair)
+            by_answers.setdefault(answers, (pair[0][:1], pair[1][:1]))
+        return list(by_answers.values())
 
     def only_label(self, runs: Runs) -> str | None:
         """The class that the networks of all these runs predict for every tweet; None if they predict several."""
@@ -188,24 +213,41 @@ class Answers:
         return None if label is None else runs[0].config.data.label_names[label]
 
 
-def compared(pairs: Iterable[tuple[K, Pair | None]], hypotheses: int = 0) -> dict[K, Difference]:
-    """The differences of pairs by key, corrected together, see `statistics.corrected`; without keys that have no pair.
+@dataclass(frozen=True)
+class Group:
+    """The predictors of one side of a comparison.
 
-    Pairs are taken one at a time: each holds an answer to every tweet.
+    Attributes:
+        configurations: of each configuration, its runs, or an added predictor alone.
+        kind: which predictor of each run.
     """
-    differences = {key: statistics.difference(*pair) for key, pair in pairs if pair}
-    return dict(zip(differences, statistics.corrected([*differences.values()], hypotheses), strict=True))
+
+    configurations: Sequence[Sequence[Tested]]
+    kind: Kind
+
+
+def compared(differences: Mapping[K, Difference | None], hypotheses: int = 0) -> dict[K, Difference]:
+    """Differences by key, corrected together, see `statistics.corrected`; without keys that have none."""
+    known = {key: difference for key, difference in differences.items() if difference}
+    return dict(zip(known, statistics.corrected([*known.values()], hypotheses), strict=True))
 
 
 class _RunCorrectness(NamedTuple):
-    """What a run's predictions say: `correct` has a bit for each tweet of its own test part."""
+    """What a run's predictions say.
+
+    Attributes:
+        part: of its tested tweets.
+        folds: the same of each fold; empty if it is not cross-validated.
+        correct: a bit for each tweet of its own test part.
+    """
 
     part: str
+    folds: list[str]
     correct: dict[Kind, Bits]
     only_label: int | None
 
 
-def read_answers(runs: Iterable[CompletedRun], problems: list[str]) -> Answers:
+def read_answers(runs: Iterable[EvaluatedRun], problems: list[str]) -> Answers:
     """Read the test predictions of all runs; see `read_each` for `problems`."""
     parts: dict[str, PartPredictions] = {}
     read = read_each(runs, lambda run: _read(run, parts), problems)
@@ -219,14 +261,22 @@ def read_answers(runs: Iterable[CompletedRun], problems: list[str]) -> Answers:
         for kind, bits in run.correct.items():
             flags = np.unpackbits(bits, count=len(tested)).astype(np.bool_)
             correct[kind] = tweets.bits(tested, flags)
-        by_run[run_id] = Correctness(correct, known[run.part], run.only_label)
+        folds = tuple(known[fold] for fold in run.folds)
+        by_run[run_id] = Correctness(correct, known[run.part], run.only_label, folds)
     return Answers(tweets, by_run)
 
 
-def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _RunCorrectness:
-    """Read a run; its tweets are put into `parts`, once for all runs on the same ones."""
-    test = read_test(run)
+def _read(run: EvaluatedRun, parts: dict[str, PartPredictions]) -> _RunCorrectness:
+    """Read a run; its tweets, and those of its folds, are put into `parts`, once for all runs on the same ones."""
+    of_folds = [read_test(fold) for fold in run.fold_runs]
+    test = together(of_folds)
+    folds = [_keep(fold, parts) for fold in of_folds] if run.is_cross_validated else []
+    correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_KINDS}
+    return _RunCorrectness(_keep(test, parts), folds, correct, test.of("network").only_class)
+
+
+def _keep(test: PartPredictions, parts: dict[str, PartPredictions]) -> str:
+    """Put the tweets of a part into `parts`; return their name there."""
     name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
     parts.setdefault(name, replace(test, predictors=[]))
-    correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_KINDS}
-    return _RunCorrectness(name, correct, test.of("network").only_class)
+    return name

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from report.compare.datasets import Configuration
-from report.read import CompletedRun, Run
+from report.evaluated import CompletedRun
+from report.read import Run
 from sentiment.runs.records import CacheRecord, ComputeTime, Result, RunRecord
 
 
@@ -64,8 +65,8 @@ def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
 
 
 def cost_per_run(configuration: Configuration) -> Seconds:
-    """Compute time of a configuration divided by its number of runs, with all vectors that it reads."""
-    return usage_of(configuration.runs).total.times(1 / len(configuration.runs))
+    """Compute time of a configuration divided by its number of seeds, with all folds and all vectors that it reads."""
+    return usage_of(configuration.completed).total.times(1 / len(configuration.runs))
 
 
 def _training_times(record: RunRecord, result: Result | None) -> list[ComputeTime]:

@@ -9,12 +9,13 @@ from pathlib import PurePath
 from statistics import fmean
 from typing import Any
 
-from report import statistics
 from report.compare.added import AddedPredictor, added_for
-from report.compare.answers import Answers, compared
+from report.compare.answers import Answers, Group, compared
 from report.compare.matching import Runs, seeds_together, unused, varying
-from report.read import CompletedRun, metric_of
-from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, SeedVariance
+from report.designs import Design, Folds, Seeds, SeedVariance, TwoModels, pooled_variance
+from report.evaluated import CompletedRun, EvaluatedRun
+from report.read import metric_of
+from report.statistics import METRIC_NAMES, Difference, Estimate, Metric
 from sentiment.config import RunConfig
 from sentiment.runs.records import ModelKind, Part, PredictorKind
 from sentiment.runs.run_dir import Results
@@ -34,10 +35,25 @@ def seed_variance_of(
     Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
     """
     groups = list(configurations)
-    learned = [runs for runs in groups if model == "baseline" or any(run.result.only_label is None for run in runs)]
-    return statistics.pooled_variance(
-        [getattr(run.measured("test", model), metric) for run in runs] for runs in learned or groups
-    )
+    learned = [runs for runs in groups if any(run.only_label is None for run in runs)]
+    return pooled_variance([run.score("test", metric, model) for run in runs] for runs in learned or groups)
+
+
+def design_of(configurations: Iterable[Runs], model: ModelKind, metric: Metric) -> Design:
+    """How one configuration is compared with another, or with a predictor without seeds.
+
+    Cross-validated runs are compared over folds. If any of the configurations has several seeds, models with seeds are
+    compared over seeds; otherwise two trained models are compared.
+
+    Args:
+        configurations: those that tell the variance between seeds, all of one data set.
+        model: the first of the two; no variance between seeds is that of a linear baseline.
+    """
+    groups = list(configurations)
+    if groups and groups[0][0].is_cross_validated:
+        return Folds()
+    seed_variance = None if model == "baseline" else seed_variance_of(groups, model, metric)
+    return Seeds(seed_variance) if seed_variance else TwoModels()
 
 
 # The settings that name an architecture.
@@ -79,14 +95,19 @@ class Configuration:
     def mean(self, part: Part, metric: str) -> float:
         return fmean(self.values(part, metric))
 
+    @property
+    def completed(self) -> list[CompletedRun]:
+        """The completed runs of all seeds and folds."""
+        return [fold for run in self.runs for fold in run.fold_runs]
+
     def values(self, part: Part, metric: str, kind: PredictorKind = "network") -> list[float]:
         """The metric of one predictor of each run."""
-        return [getattr(run.measured(part, kind), metric) for run in self.runs]
+        return [run.score(part, metric, kind) for run in self.runs]
 
     @property
-    def best_seed(self) -> CompletedRun:
+    def best_seed(self) -> EvaluatedRun:
         """The run with the best validation macro F1."""
-        return max(self.runs, key=lambda run: run.measured("validation").macro_f1)
+        return max(self.runs, key=lambda run: run.score("validation", "macro_f1"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,7 @@ class Dataset:
     @property
     def folds(self) -> int | None:
         """The number of folds of cross-validated runs; None for one test part."""
-        return len(self.runs[0].folds) or None
+        return len(self.runs[0].fold_runs) if self.runs[0].is_cross_validated else None
 
     @property
     def name(self) -> str:
@@ -117,8 +138,13 @@ class Dataset:
     @property
     def source(self) -> str | None:
         """The built-in source of all runs, such as `tweeteval`; `table` for tables; None if they have several."""
-        sources = {run.record.dataset for run in self.runs}
+        sources = {fold.record.dataset for run in self.runs for fold in run.fold_runs}
         return sources.pop() if len(sources) == 1 else None
+
+    @property
+    def test_tweets(self) -> int:
+        """The number of test tweets; cleaning leaves nothing of some of them in some runs."""
+        return max(run.metrics_on_test().n for run in self.runs)
 
     @property
     def metric(self) -> Metric:
@@ -159,19 +185,19 @@ class Dataset:
         """The candidate with the best mean validation macro F1."""
         return next(iter(self.candidates), None)
 
-    def seed_variance_for(self, configuration: Configuration, model: ModelKind = "network") -> SeedVariance | None:
-        """The pooled variance between seeds for a configuration: that of the candidates, if it is one of them."""
+    def design_for(self, configuration: Configuration, model: ModelKind = "network") -> Design:
+        """The design for a configuration; the variance between seeds is the candidates' if it is one of them."""
         pool = self.candidates if configuration in self.candidates else self.configurations
-        return seed_variance_of((pooled.runs for pooled in pool), model, self.metric)
+        return design_of((pooled.runs for pooled in pool), model, self.metric)
 
     def score(self, configuration: Configuration, model: ModelKind = "network") -> Estimate:
         """The test score of a model with its confidence interval; without predictions the mean only."""
-        seed_variance = self.seed_variance_for(configuration, model)
-        pair = self.answers.with_baseline(configuration.runs, seed_variance, model)
-        if pair is None:
-            scores = configuration.values("test", self.metric, model)
-            return Estimate(fmean(scores), None, None, len(scores))
-        return statistics.score_of(pair[0], seed_variance)
+        runs = configuration.runs[:1] if model == "baseline" else configuration.runs
+        score = self.answers.score(self.design_for(configuration, model), Group([runs], model))
+        if score is None:
+            tweets = min(run.metrics_on_test(model).n for run in runs)
+            score = Estimate(fmean(configuration.values("test", self.metric, model)), None, None, tweets)
+        return score
 
     @cached_property
     def against_baseline(self) -> dict[Configuration, Difference]:
@@ -183,34 +209,35 @@ class Dataset:
         others = [configuration for configuration in self.configurations if configuration not in self.candidates]
         differences: dict[Configuration, Difference] = {}
         for family in (self.candidates, others):
-            seed_variance = self.seed_variance_for(family[0]) if family else None
-            pairs = (
-                (configuration, self.answers.with_baseline(configuration.runs, seed_variance))
-                for configuration in family
-            )
-            differences |= compared(pairs)
+            if family:
+                design = self.design_for(family[0])
+                differences |= compared(
+                    {configuration: self.answers.with_baseline(design, configuration.runs) for configuration in family}
+                )
         return differences
 
     def added_against_baseline(self) -> list[AddedPredictor]:
         """The added predictors, each compared with the linear baseline of the best candidate; they are one family."""
         answers = self.answers.including(self.added)
         best = self.best or self.configurations[0]
-        baseline = answers.readable(best.runs)[:1]
-        differences = compared(
-            (added.name, answers.pair([[added]], [baseline], None, "added", "baseline")) for added in self.added
-        )
+        baseline = Group([answers.readable(best.runs)[:1]], "baseline")
+        design = self.design_for(best, "baseline")
+        uncorrected = {
+            added.name: answers.difference(design, Group([[added]], "added"), baseline) for added in self.added
+        }
+        differences = compared(uncorrected)
         return [replace(added, above_baseline=differences.get(added.name)) for added in self.added]
 
 
-def datasets_of(runs: Iterable[CompletedRun], answers: Answers, results: Results, problems: list[str]) -> list[Dataset]:
+def datasets_of(runs: Iterable[EvaluatedRun], answers: Answers, results: Results, problems: list[str]) -> list[Dataset]:
     """Group runs by their test tweets, the largest group first; unreadable files are added to `problems`."""
     datasets = [_dataset(group, answers, results, problems) for group in group_by_tweets(runs)]
     return sorted(datasets, key=lambda dataset: (-len(dataset.runs), dataset.name))
 
 
-def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
+def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[list[EvaluatedRun]]:
     """Runs that were tested on the same tweets, each of them once."""
-    groups: dict[str, dict[str, CompletedRun]] = defaultdict(dict)
+    groups: dict[str, dict[str, EvaluatedRun]] = defaultdict(dict)
     for run in runs:
         data = run.config.data.model_dump()
         settings = {name: value for name, value in data.items() if name not in _WITHOUT_EFFECT_ON_TEST}
@@ -218,7 +245,7 @@ def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
     return [list(group.values()) for group in groups.values()]
 
 
-def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
+def configurations_of(runs: Sequence[EvaluatedRun]) -> list[Configuration]:
     """Runs by their configuration, best mean validation macro F1 first and those with random ELMo weights last."""
     siblings: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for group in seeds_together(runs):
@@ -237,13 +264,13 @@ def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:
     return name, [str(value) for value in configuration.distinguishing.values()]
 
 
-def _distinguishing(run: CompletedRun, names: Sequence[str]) -> dict[str, Any]:
+def _distinguishing(run: EvaluatedRun, names: Sequence[str]) -> dict[str, Any]:
     """Those of the settings `names` that have an effect in a run."""
     prefixes = unused(run)
     return {name: run.settings.get(name) for name in names if not name.startswith(prefixes)}
 
 
-def _dataset(runs: list[CompletedRun], answers: Answers, results: Results, problems: list[str]) -> Dataset:
+def _dataset(runs: list[EvaluatedRun], answers: Answers, results: Results, problems: list[str]) -> Dataset:
     run_answers = answers.of_runs(runs).with_metric(metric_of(runs))
     configurations = [
         replace(configuration, only_label=run_answers.only_label(configuration.runs))

@@ -18,7 +18,8 @@ from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
 from report.compare.matching import with_folds_pooled
 from report.compare.test_sets import ExternalResult, compare_on_external_tests
-from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_test, read_texts
+from report.evaluated import CompletedRun, read_each, read_test
+from report.read import Study, read_counts, read_curve, read_texts
 from sentiment.metrics import Flags
 from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
@@ -28,7 +29,10 @@ from sentiment.runs.run_dir import Results
 
 @dataclass(frozen=True)
 class BestRun:
-    """Curve, test predictions and `tweet_table` of the recommended run, each None where it cannot be read."""
+    """Curve, test predictions and `tweet_table` of the recommended run, each None where it cannot be read.
+
+    A cross-validated run has no curve: each fold has its own.
+    """
 
     curve: list[EpochRow] | None = None
     test: PartPredictions | None = None
@@ -96,7 +100,7 @@ def analyse(study: Study) -> Findings:
 
 def _best_run(dataset: Dataset, recommended: Recommended, study: Study) -> BestRun:
     run = recommended.run
-    curve = read_each([run], read_curve, study.problems).get(run.run_id)
+    curve = None if run.is_cross_validated else read_each(run.fold_runs, read_curve, study.problems).get(run.run_id)
     test = read_each([run], read_test, study.problems).get(run.run_id)
     return BestRun(curve, test, tweet_table(dataset, recommended, test, study.results) if test else None)
 

@@ -3,18 +3,14 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-
-from report.read import CompletedRun, Grid, Study, read_test
+from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun
+from report.read import Grid, Run, Study
 from sentiment.config import ElmoConfig, EncoderConfig
 from sentiment.errors import RunDirError
-from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import MetricsByPart, PredictorKind, Record, Result
 
-R = TypeVar("R", bound=Record)
-Runs = list[CompletedRun]
+Runs = list[EvaluatedRun]
 
 # Settings that choose the test tweets or the random seed, and are not properties of the model.
 _NOT_COMPARED = {"seed", "data.folds", "data.fold"}
@@ -23,7 +19,7 @@ _OF_ELMO = tuple(f"elmo.{name}" for name in ElmoConfig.model_fields if name != "
 _OF_ENCODER = tuple(f"encoder.{name}" for name in EncoderConfig.model_fields if name != "model")
 
 
-def unused(run: CompletedRun) -> tuple[str, ...]:
+def unused(run: EvaluatedRun) -> tuple[str, ...]:
     """Name prefixes of the settings without effect in a run."""
     prefixes = list(run.config.unused_fields())
     if not run.config.elmo:
@@ -33,11 +29,11 @@ def unused(run: CompletedRun) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
-def seeds_together(runs: Iterable[CompletedRun]) -> list[Runs]:
+def seeds_together(runs: Iterable[EvaluatedRun]) -> list[Runs]:
     """Runs by configuration: those of a group differ only in their seeds."""
     groups: dict[str, Runs] = defaultdict(list)
     for run in runs:
-        groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
+        groups[run.config.without("seed").fingerprint()].append(run)
     return list(groups.values())
 
 
@@ -46,7 +42,7 @@ def comparable(runs: Runs) -> Runs:
     return [run for run in runs if not run.is_random] or runs
 
 
-def varying(runs: Iterable[CompletedRun]) -> list[str]:
+def varying(runs: Iterable[EvaluatedRun]) -> list[str]:
     """The settings that vary among the runs in which they have an effect, in the order of the schema."""
     with_prefixes = [(run.settings, unused(run)) for run in runs]
     names = dict.fromkeys(name for settings, _ in with_prefixes for name in settings if name not in _NOT_COMPARED)
@@ -64,7 +60,7 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len({str(run_settings.get(name)) for run_settings in settings}) > 1]
 
 
-def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, second: Any) -> list[tuple[Runs, Runs]]:
+def matched_runs(runs: Sequence[EvaluatedRun], parameter: str, first: Any, second: Any) -> list[tuple[Runs, Runs]]:
     """Matched groups of runs with two values of a setting: those of a group are equal in all others but the seed."""
     firsts = [run for run in runs if run.settings.get(parameter) == first]
     seconds = [run for run in runs if run.settings.get(parameter) == second]
@@ -105,62 +101,29 @@ def is_search(grid: Grid) -> bool:
 
 
 def with_folds_pooled(study: Study) -> Study:
-    """The study in which the runs of all folds of a configuration and seed count as one run.
+    """The study in which the runs of all folds of a configuration and seed are one cross-validated run.
 
-    That run was tested once on each tweet of the data. If a fold is missing, or its predictions cannot be read, the
-    runs stay as they are, each on test tweets of its own.
+    If a fold is missing, or its predictions cannot be read, the runs stay as they are, each on test tweets of its own.
     """
-    return replace(study, folders=[replace(grid, completed=pool_folds(grid.completed)) for grid in study.folders])
+    return replace(study, folders=[replace(grid, completed=pool_folds(grid.runs)) for grid in study.folders])
 
 
-def pool_folds(runs: Iterable[CompletedRun]) -> Runs:
-    """Merge each complete cross-validation into one run, which stands where its first fold stood."""
-    groups: dict[str, Runs] = defaultdict(list)
+def pool_folds(runs: Iterable[Run]) -> Runs:
+    """The completed runs, in which each complete cross-validation stands where its first fold stood."""
+    groups: dict[str, list[CompletedRun]] = defaultdict(list)
     for run in runs:
-        key = run.run_id if run.config.data.folds is None else _without_fold(run).config.fingerprint()
-        groups[key].append(run)
+        if run.completed:
+            groups[run.completed.config.without("data.fold").fingerprint()].append(run.completed)
     return [run for group in groups.values() for run in _pooled(group)]
 
 
-def _without_fold(run: CompletedRun) -> CompletedRun:
-    data = run.config.data.model_copy(update={"fold": None})
-    parameters = {name: value for name, value in run.parameters.items() if name != "data.fold"}
-    return replace(run, config=run.config.model_copy(update={"data": data}), parameters=parameters)
-
-
-def _pooled(runs: Runs) -> Runs:
-    """The merged run of all folds; the runs themselves if a fold is missing."""
+def _pooled(runs: Sequence[CompletedRun]) -> Runs:
+    """The cross-validated run of all folds; the runs themselves if a fold is missing or cannot be read."""
     folds = sorted(runs, key=lambda run: run.config.data.fold or 0)
-    number = runs[0].config.data.folds
+    number = folds[0].config.data.folds
     if number is None or [run.config.data.fold for run in folds] != [*range(1, number + 1)]:
-        return runs
-    whole = replace(_without_fold(folds[0]), folds=tuple(folds))
+        return [*runs]
     try:
-        test = read_test(whole)
+        return [CrossValidated.of(folds)]
     except RunDirError:  # reported later, when the runs are compared separately
-        return runs
-    return [replace(whole, result=_pooled_result(folds, test))]
-
-
-def _pooled_result(folds: Runs, test: PartPredictions) -> Result:
-    """Mean metrics over the folds, but test metrics of the pooled predictions: each tweet was tested once."""
-    results = [run.result for run in folds]
-    pooled: dict[PredictorKind, MetricsByPart] = {}
-    for kind in results[0].scores:
-        metrics = {part: _with_means([run.measured(part, kind) for run in folds]) for part in results[0].parts}
-        pooled[kind] = metrics | {"test": test.of(kind).metrics(test.labels)}
-    update: dict[str, object] = {"scores": pooled}
-    overfitted = sum(result.overfit.overfits for result in results)
-    overfit = _with_means([result.overfit for result in results])
-    update["overfit"] = overfit.model_copy(update={"overfits": overfitted * 2 > len(results)})
-    update["seconds_trained"] = sum(result.seconds_trained for result in results)
-    return _with_means(results).model_copy(update=update)
-
-
-def _with_means(records: Sequence[R]) -> R:
-    """A copy of the first record whose floating-point fields, and lists of such numbers, are means over all records."""
-    means: dict[str, Any] = {}
-    for name, value in records[0]:
-        if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float)):
-            means[name] = np.mean([getattr(record, name) for record in records], axis=0).tolist()
-    return records[0].model_copy(update=means)
+        return [*runs]

@@ -1,5 +1,6 @@
 """Models on external test sets (`data.tests`), each compared with the linear baseline and with the lexicon."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -10,10 +11,12 @@ from report import statistics
 from report.compare.advice import Recommended
 from report.compare.answers import SEEDED
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
-from report.read import read_each, read_part
-from report.statistics import Difference, Estimate, SeedVariance, Side
+from report.designs import Design, Matched, Seeds, Side, TwoModels, by_class, pooled_variance
+from report.evaluated import read_each, read_part
+from report.statistics import Difference, Estimate
 from sentiment.config import PARTS
-from sentiment.metrics import ClassIndices
+from sentiment.metrics import ClassIndices, Flags
+from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import Part, PredictorKind
 
 Sides = dict[PredictorKind, Side]
@@ -37,7 +40,7 @@ class ExternalResult:
         dataset: the data set that it was trained on.
         configuration: the network's, or the one whose baseline it is.
         sides: the correctness of this predictor and of those that it is compared with.
-        seed_variance: the variance of its score between seeds, or folds.
+        design: how it is compared with each of them.
         differences: its score minus that of others, corrected for all models that were trained on the data set.
     """
 
@@ -48,7 +51,7 @@ class ExternalResult:
     kind: PredictorKind
     is_recommended: bool
     sides: Sides = field(repr=False)
-    seed_variance: SeedVariance | None
+    design: Design
     differences: dict[PredictorKind, Difference] = field(default_factory=dict)
 
     @property
@@ -58,13 +61,13 @@ class ExternalResult:
     @property
     def score(self) -> Estimate:
         """Its accuracy or macro recall, as the data set's models are compared."""
-        return statistics.score_of(self.sides[self.kind], self.seed_variance)
+        return self.design.score(self.sides[self.kind])
 
     @property
     def macro_recall(self) -> float:
         """The mean recall of the classes of which there are tweets."""
-        (correct,) = self.sides[self.kind].configurations
-        recalls = [correct_of_class.mean() for correct_of_class in statistics.by_class(correct, self.labels)]
+        right = self.sides[self.kind].tweet_scores
+        recalls = [right_of_class.mean() for right_of_class in by_class(right, self.labels)]
         return float(np.mean(recalls))
 
     @property
@@ -93,7 +96,7 @@ def compare_on_external_tests(
     """
     evaluated: list[ExternalResult] = []
     for dataset, best in zip(datasets, recommended, strict=True):
-        for test_set in sorted({part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}):
+        for test_set in sorted({part for run in dataset.runs for part in run.parts[len(PARTS) :]}):
             configurations = _sides_by_configuration(dataset, test_set, problems)
             evaluated += _compare(list(_models(dataset, test_set, configurations, best)))
     evaluated.sort(key=lambda result: (result.test_set, result.dataset.name, not result.is_recommended))
@@ -101,16 +104,16 @@ def compare_on_external_tests(
 
 
 def _compare(results: Sequence[ExternalResult]) -> list[ExternalResult]:
-    pairs = (
-        (result.sides[result.kind], result.sides[reference], result.seed_variance)
+    differences = [
+        result.design.difference(result.sides[result.kind], result.sides[reference])
         for result in results
         for reference in result.compared_with
-    )
-    remaining = iter(statistics.compare(pairs))
+    ]
+    remaining = iter(statistics.corrected(differences))
     compared = []
     for result in results:
-        differences = {reference: next(remaining) for reference in result.compared_with}
-        compared.append(replace(result, differences=differences))
+        by_reference = {reference: next(remaining) for reference in result.compared_with}
+        compared.append(replace(result, differences=by_reference))
     return compared
 
 
@@ -124,21 +127,26 @@ def _sides_by_configuration(dataset: Dataset, test_set: Part, problems: list[str
     """Labels and sides of each readable configuration, best first, without those with random ELMo weights."""
     readable = []
     for configuration in dataset.configurations:
-        runs = [fold for run in configuration.runs for fold in run.fold_runs]
-        by_run = read_each(runs, lambda run: read_part(run, test_set), problems)
+        by_run = read_each(configuration.completed, lambda run: read_part(run, test_set), problems)
+        by_training_set: dict[int | None, list[PartPredictions]] = defaultdict(list)
+        for run in configuration.completed:
+            if run.run_id in by_run:
+                by_training_set[run.config.data.fold].append(by_run[run.run_id])
         if configuration.is_random or not by_run:
             continue
-        first, *others = by_run.values()
-        comparable = [first, *(other for other in others if other.has_tweets_of(first))]
-        classes = first.labels if dataset.metric == "macro_recall" else None
+        labels = next(iter(by_run.values())).labels
+        classes = labels if dataset.metric == "macro_recall" else None
         sides: Sides = {}
-        for kind in configuration.runs[0].result.scores:
-            correct = np.stack([predictions.right(kind) for predictions in comparable])
-            # A baseline that was fitted on several folds differs between them as networks do.
-            varies = bool((correct != correct[0]).any())
-            sides[kind] = Side([correct], kind in SEEDED or varies, classes)
-        readable.append(_ConfigurationSides(configuration, first.labels, sides))
+        for kind in configuration.runs[0].kinds:
+            correct = [_right(predictions, kind) for predictions in by_training_set.values()]
+            sides[kind] = Side(correct, kind in SEEDED, classes)
+        readable.append(_ConfigurationSides(configuration, labels, sides))
     return readable
+
+
+def _right(seeds: Sequence[PartPredictions], kind: PredictorKind) -> Flags:
+    """Which tweets a predictor that was trained on one training set has right, (seeds, tweets)."""
+    return np.stack([seed.right(kind) for seed in (seeds if kind in SEEDED else seeds[:1])])
 
 
 def _models(
@@ -155,10 +163,14 @@ def _models(
             predictors += [(kind, sides) for kind in sides.sides if kind not in left_out]
     for kind, (configuration, labels, by_kind) in predictors:
         is_recommended = best is not None and configuration is best.configuration and kind == best.recommended_model
-        seed_variance = _seed_variance(configurations, kind)
-        yield ExternalResult(test_set, labels, dataset, configuration, kind, is_recommended, by_kind, seed_variance)
+        design = _design(dataset, configurations, kind)
+        yield ExternalResult(test_set, labels, dataset, configuration, kind, is_recommended, by_kind, design)
 
 
-def _seed_variance(configurations: Iterable[_ConfigurationSides], kind: PredictorKind) -> SeedVariance | None:
+def _design(dataset: Dataset, configurations: Iterable[_ConfigurationSides], kind: PredictorKind) -> Design:
+    """Over training sets, which are matched by fold; over seeds; or of two trained models."""
+    if dataset.folds:
+        return Matched()
     sides = [configuration.sides[kind] for configuration in configurations]
-    return statistics.pooled_variance(side.seed_scores(side.configurations[0]).tolist() for side in sides)
+    seed_variance = pooled_variance(side.seed_scores(side.configurations[0]).tolist() for side in sides)
+    return Seeds(seed_variance) if seed_variance else TwoModels()

@@ -9,14 +9,16 @@ from markupsafe import Markup
 from report import statistics
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
-from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_part
+from report.designs import Design, Matched, Seeds, Side, TwoModelsByValue, Values, pooled_variance
+from report.evaluated import CompletedRun, EvaluatedRun, read_each, read_part
+from report.read import AttentionSample, Grid, read_attention
 from report.render import wording
 from report.render.blocks import Card, Question, Text
 from report.render.charts import AttentionRow, Figure, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
-from report.statistics import Difference, Pair, Side, Values
+from report.statistics import Difference
 from sentiment.runs.predictions import PartPredictions
 
 POOLING = "model.pooling"
@@ -45,11 +47,10 @@ def overfitting(findings: Findings) -> Question:
     counts = []
     rules: set[str] = set()
     for grid in findings.study.grids:
-        verdicts = [run.result.overfit for run in grid.completed]
-        if verdicts:
-            overfitted = sum(verdict.overfits for verdict in verdicts)
-            counts.append(f"{grid.name} {overfitted:,} of {len(verdicts):,}")
-            rules |= {verdict.rule for verdict in verdicts}
+        if grid.completed:
+            overfitted = sum(run.overfits for run in grid.completed)
+            counts.append(f"{grid.name} {overfitted:,} of {len(grid.completed):,}")
+            rules |= {fold.result.overfit.rule for run in grid.completed for fold in run.fold_runs}
     if not counts:
         return Question([])
     content = [Text(sentence("attention.overfitting", rules=sorted(rules), counts=counts))]
@@ -82,12 +83,13 @@ def attention_contrasts(grid: Grid, problems: list[str]) -> list[AttentionContra
     """Compare self-attention with every other pooling of a grid; see `read_each` for `problems`."""
     if "attention" not in {run.config.model.pooling for run in grid.completed}:
         return []
-    validation = read_each(grid.completed, lambda run: read_part(run, "validation"), problems)
-    runs = [run for run in grid.completed if run.run_id in validation]
+    completed = [run for run in grid.completed if isinstance(run, CompletedRun)]  # folds have other validation tweets
+    validation = read_each(completed, lambda run: read_part(run, "validation"), problems)
+    runs = [run for run in completed if run.run_id in validation]
     gaps = {run.run_id: _gap_by_tweet(run, validation[run.run_id]) for run in runs}
     epochs = {run.run_id: np.array([float(run.result.best_epoch)]) for run in runs}
     poolings = []
-    pairs = []
+    differences = []
     for other in sorted({run.config.model.pooling for run in runs} - {"attention"}):
         groups = matched_runs(runs, POOLING, "attention", other)
         matched = [
@@ -95,23 +97,28 @@ def attention_contrasts(grid: Grid, problems: list[str]) -> list[AttentionContra
         ]
         if matched:
             poolings.append(other)
-            pairs.append(_pair(matched, runs, epochs))
-            pairs.append(_pair(matched, runs, gaps))
-    differences = statistics.compare(pairs, limit=None)
+            differences.append(_difference(matched, runs, epochs))
+            differences.append(_difference(matched, runs, gaps))
+    differences = statistics.corrected(differences)
     measures = zip(poolings, differences[::2], differences[1::2], strict=True)
     return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures]
 
 
-def _have_same_tweets(runs: Sequence[CompletedRun], validation: dict[str, PartPredictions]) -> bool:
+def _have_same_tweets(runs: Sequence[EvaluatedRun], validation: dict[str, PartPredictions]) -> bool:
     first = validation[runs[0].run_id]
     return all(validation[run.run_id].has_tweets_of(first) for run in runs)
 
 
-def _pair(matched: Sequence[tuple[Runs, Runs]], runs: Runs, values: dict[str, Values]) -> Pair:
+def _difference(
+    matched: Sequence[tuple[Runs, Runs]], runs: Sequence[EvaluatedRun], values: dict[str, Values]
+) -> Difference:
+    """The difference in a value that each run has for each tweet, or once."""
     first = [np.stack([values[run.run_id] for run in firsts]) for firsts, _ in matched]
     second = [np.stack([values[run.run_id] for run in seconds]) for _, seconds in matched]
     means = [[float(values[run.run_id].mean()) for run in seeds] for seeds in seeds_together(runs)]
-    return Side(first), Side(second), statistics.pooled_variance(means)
+    seed_variance = pooled_variance(means)
+    design: Design = Seeds(seed_variance) if seed_variance else Matched() if matched[1:] else TwoModelsByValue()
+    return design.difference(Side(first, are_shares=False), Side(second, are_shares=False))
 
 
 def _gap_by_tweet(run: CompletedRun, validation: PartPredictions) -> Values:
@@ -127,7 +134,7 @@ def _attention_examples(findings: Findings) -> Figure | None:
     if not with_attention:
         return None
     best = with_attention[0]
-    run = best.best_seed
+    run = best.best_seed.fold_runs[0]
     by_run = read_each([run], read_attention, findings.study.problems)
     samples = sorted(by_run.get(run.run_id, []), key=lambda sample: -sample.probability)
     if not samples:

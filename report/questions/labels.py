@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from report import statistics
-from report.compare.answers import Answers, compared
-from report.compare.datasets import Configuration, configurations_of, group_by_tweets, seed_variance_of
+from report.compare.answers import Answers, Group, compared
+from report.compare.datasets import Configuration, configurations_of, design_of, group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import comparable, varying
 from report.read import Grid, read_counts
@@ -17,7 +16,7 @@ from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
-from report.statistics import Difference, Estimate, Pair
+from report.statistics import Difference, Estimate
 from sentiment.runs.run_dir import Results
 
 TRAIN_ROWS = "data.train_rows"
@@ -93,22 +92,25 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     runs_by_size = defaultdict(list)
     for configuration in configurations:
         runs_by_size[configuration.config.data.train_rows].append(configuration.runs)
-    seed_variances = {size: seed_variance_of(groups, metric=grid.metric) for size, groups in runs_by_size.items()}
-    pairs: dict[Configuration, Pair] = {}
-    for configuration in configurations:
-        seed_variance = seed_variances[configuration.config.data.train_rows]
-        if pair := answers.with_baseline(configuration.runs, seed_variance):
-            pairs[configuration] = pair
+    designs = {size: design_of(groups, "network", grid.metric) for size, groups in runs_by_size.items()}
+    uncorrected = {
+        configuration: answers.with_baseline(designs[configuration.config.data.train_rows], configuration.runs)
+        for configuration in configurations
+    }
     curves: dict[str, LabelCurve] = {}
-    for configuration, difference in compared(pairs.items()).items():
-        network, baseline, seed_variance = pairs[configuration]
+    for configuration, difference in compared(uncorrected).items():
+        runs = answers.readable(configuration.runs)
+        network = answers.score(designs[configuration.config.data.train_rows], Group([runs], "network"))
+        baseline = answers.score(design_of([runs], "baseline", grid.metric), Group([runs[:1]], "baseline"))
+        if network is None or baseline is None:
+            continue
         point = LabelPoint(
             train_size=_training_tweets(configuration, results),
-            seeds=len(answers.readable(configuration.runs)),
-            network=statistics.score_of(network, seed_variance),
-            baseline=statistics.score_of(baseline, seed_variance),
+            seeds=len(runs),
+            network=network,
+            baseline=baseline,
             difference=difference,
-            only_label=answers.only_label(configuration.runs),
+            only_label=answers.only_label(runs),
         )
         empty_curve = LabelCurve(_name_without_size(configuration), [])
         curves.setdefault(_fingerprint_without_size(configuration), empty_curve).points.append(point)
@@ -121,12 +123,11 @@ def _name_without_size(configuration: Configuration) -> str:
 
 
 def _fingerprint_without_size(configuration: Configuration) -> str:
-    data = configuration.config.data.model_copy(update={"train_rows": None})
-    return configuration.config.model_copy(update={"seed": 0, "data": data}).fingerprint()
+    return configuration.config.without("seed", "data.train_rows").fingerprint()
 
 
 def _training_tweets(configuration: Configuration, results: Results) -> int | None:
-    counts = read_counts(configuration.runs[0], results)
+    counts = read_counts(configuration.completed[0], results)
     return counts.parts["train"].rows if counts else configuration.config.data.train_rows
 
 

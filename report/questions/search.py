@@ -12,7 +12,8 @@ from markupsafe import Markup
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing, is_search, varying
-from report.read import CompletedRun, Grid, Run
+from report.evaluated import EvaluatedRun
+from report.read import Grid, Run
 from report.render import wording
 from report.render.blocks import Block, Bullets, Card, Question, Table, Text, column, columns
 from report.render.charts import (
@@ -93,8 +94,8 @@ def trials_for_importance(grid: Grid) -> SearchTrials:
     return SearchTrials(trials, Score("validation/macro_f1"))
 
 
-def _macro_f1(run: CompletedRun) -> float:
-    return run.measured("validation").macro_f1
+def _macro_f1(run: EvaluatedRun) -> float:
+    return run.score("validation", "macro_f1")
 
 
 def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
@@ -131,7 +132,7 @@ def _best_sentence(grid: Grid) -> Markup:
         run=best,
         settings=[wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)],
         validation_f1=_macro_f1(best),
-        score=estimate_of(best.measured("test"), grid.metric),
+        score=estimate_of(best.metrics_on_test(), grid.metric),
     )
 
 
@@ -236,13 +237,13 @@ def _best_table(grid: Grid) -> Table:
     return Table(f"best-{grid.name}", caption, shown, rows, best=rows[0])
 
 
-def _best_row(rank: int, run: CompletedRun, names: Iterable[str], metric: Metric) -> dict[str, Any]:
+def _best_row(rank: int, run: EvaluatedRun, names: Iterable[str], metric: Metric) -> dict[str, Any]:
     row: dict[str, Any] = {
         "rank": rank,
         "run": run.run_id,
         "validation_macro_f1": _macro_f1(run),
-        f"test_{metric}": getattr(run.measured("test"), metric),
-        "overfits": "yes" if run.result.overfit.overfits else "no",
+        f"test_{metric}": run.score("test", metric),
+        "overfits": "yes" if run.overfits else "no",
     }
     for name in names:
         row[name] = wording.parameter_value(name, run.settings.get(name))

@@ -13,10 +13,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from report.compare.answers import Answers, compared
-from report.compare.datasets import seed_variance_of
+from report.compare.answers import Answers, Group, compared
+from report.compare.datasets import design_of
 from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
+from report.designs import Design, Matched, TwoModels
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
@@ -25,7 +26,7 @@ from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interva
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
 from report.sections.sentences import sentence
-from report.statistics import Difference, Metric, SeedVariance
+from report.statistics import Difference, Metric
 from sentiment.console import plural
 from sentiment.runs.records import ModelKind
 
@@ -98,7 +99,7 @@ class Contrast:
     """The best value against another, over runs that differ in nothing else but their seeds.
 
     Attributes:
-        firsts, seconds: the runs with the best value and with the other, matched by position.
+        firsts, seconds: the readable runs with the best value and with the other, matched by position.
         difference: test score with the best value minus that with the other, on the tweets that all these runs have;
             corrected for all pairs of values in the grid. None without predictions, or without common tweets.
     """
@@ -174,7 +175,8 @@ class Effect:
             ratio = contrast.best.seconds / max(contrast.other.seconds, 1e-9)
             if ratio > _MENTIONED_RATIO and self.parameter.startswith("elmo."):
                 longer[self.name_of(contrast.other)] = ratio
-        mixtures = [run.result.mixture for value in self.values for run in value.runs if run.result.mixture]
+        completed = [fold for value in self.values for run in value.runs for fold in run.fold_runs]
+        mixtures = [run.result.mixture for run in completed if run.result.mixture]
         shows_mixture = self.contrasts and self.parameter in ("elmo.model", "elmo.layers")
         shares = [fmean(weights) for weights in zip(*mixtures, strict=True)] if shows_mixture else []
         weights = [f"{wording.percent(share)} % {name}" for share, name in zip(shares, _LAYERS, strict=False)]
@@ -217,9 +219,9 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
     if model == "baseline":
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
-    seed_variances: dict[int | None, SeedVariance | None] = {}
+    designs: dict[int | None, Design] = {}
     for train_rows, size_runs in _by_train_rows(runs):
-        seed_variances[train_rows] = seed_variance_of(seeds_together(size_runs), metric=answers.metric)
+        designs[train_rows] = design_of(seeds_together(size_runs), model, answers.metric)
         single = [_effect([name], model, train_rows, size_runs, answers) for name in names]
         size_effects = [effect for effect in single if len(effect.values) > 1]
         confounded = [effect.parameter for effect in size_effects if not effect.contrasts]
@@ -229,18 +231,34 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
                 size_effects = [effect for effect in size_effects if effect.contrasts]
                 size_effects.append(joint_effect)
         effects += [effect for effect in size_effects if len(effect.values) <= _MAX_VALUES]
-    pairs = (
-        (contrast, answers.pair(contrast.firsts, contrast.seconds, seed_variances[effect.train_rows], model))
+    uncorrected = {
+        contrast: _difference(contrast, model, designs[effect.train_rows], answers)
         for effect in effects
         for contrast in effect.contrasts
-    )
+    }
     hypotheses = sum(math.comb(len(effect.values), 2) for effect in effects)
-    differences = compared(pairs, hypotheses)
+    differences = compared(uncorrected, hypotheses)
     compared_effects = []
     for effect in effects:
         contrasts = [replace(contrast, difference=differences.get(contrast)) for contrast in effect.contrasts]
         compared_effects.append(replace(effect, contrasts=contrasts))
     return compared_effects
+
+
+def _difference(contrast: Contrast, model: ModelKind, design: Design, answers: Answers) -> Difference | None:
+    """The uncorrected difference of a contrast over all of its matched configurations.
+
+    Linear baselines that answer alike, as those of networks of two sizes, are one. Where no configuration has several
+    seeds, matched configurations take their place.
+    """
+    pairs = list(zip(contrast.firsts, contrast.seconds, strict=True))
+    if model == "baseline":
+        pairs = answers.distinct(pairs, model)
+    if isinstance(design, TwoModels) and len(pairs) > 1:
+        design = Matched()
+    firsts = Group([runs for runs, _ in pairs], model)
+    seconds = Group([runs for _, runs in pairs], model)
+    return answers.difference(design, firsts, seconds)
 
 
 def _effect(
@@ -257,8 +275,9 @@ def _effect(
         for other in values:
             groups = [] if other is best else match(best.runs, other.runs, parameters)
             if groups:
-                firsts, seconds = zip(*groups, strict=True)
-                contrasts.append(Contrast(best, other, firsts, seconds))
+                readable = [(answers.readable(firsts), answers.readable(seconds)) for firsts, seconds in groups]
+                both = [(firsts, seconds) for firsts, seconds in readable if firsts and seconds]
+                contrasts.append(Contrast(best, other, [runs for runs, _ in both], [runs for _, runs in both]))
     return Effect(tuple(parameters), model, train_rows, values, contrasts)
 
 
@@ -282,9 +301,9 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: An
     values = []
     for combination in sorted(groups, key=lambda combination: [_sort_key(value) for value in combination]):
         group = groups[combination]
-        validation_f1 = fmean(run.measured("validation", model).macro_f1 for run in group)
-        score = fmean(getattr(run.measured("test", model), answers.metric) for run in group)
-        seconds = fmean(run.result.seconds_trained / run.result.epochs for run in group)
+        validation_f1 = fmean(run.score("validation", "macro_f1", model) for run in group)
+        score = fmean(run.score("test", answers.metric, model) for run in group)
+        seconds = fmean(run.seconds_per_epoch for run in group)
         only_label = answers.only_label(group) if model == "network" else None
         values.append(SettingValue(combination, group, validation_f1, score, seconds, only_label))
     return values

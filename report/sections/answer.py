@@ -92,8 +92,8 @@ def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelK
         lines.append((wording.shortened(label, _MAX_NAME_LENGTH), best.dataset.score(configuration), colour))
     baseline = _starred("Linear baseline", starred == "baseline")
     lines.append((baseline, best.baseline_score, "orange"))
-    if "lexicon" in best.run.result.scores:
-        lexicon = estimate_of(best.run.measured("test", "lexicon"), best.dataset.metric)
+    if "lexicon" in best.run.kinds:
+        lexicon = estimate_of(best.run.metrics_on_test("lexicon"), best.dataset.metric)
         lines.append((names.predictor_name(best.configuration, "lexicon"), lexicon, "muted"))
     return lines
 

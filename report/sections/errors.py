@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
-from report.read import CompletedRun
+from report.evaluated import EvaluatedRun
 from report.render import wording
 from report.render.blocks import Block, Fold, Row, Table, Text, column, columns
 from report.render.charts import (
@@ -43,7 +43,7 @@ def learning(findings: Findings) -> list[Figure]:
     caption = sentence("errors.learning", run=run, name=name, epochs=len(curve))
     alt = "Learning curves of the best network"
     epochs = [{"epoch": row.epoch} | {part: _scores(row.metrics[part]) for part in PART_TITLES} for row in curve]
-    return [panel_figure("curves-best", alt, caption, epochs, run.result.best_epoch)]
+    return [panel_figure("curves-best", alt, caption, epochs, run.fold_runs[0].result.best_epoch)]
 
 
 def _scores(metrics: Metrics) -> dict[str, float]:
@@ -70,13 +70,13 @@ def errors(findings: Findings) -> list[Block]:
     return content
 
 
-def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
+def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
     names = run.config.data.label_names
     by_class: list[Row] = []
     by_model: list[Row] = []
     for model in MODEL_KINDS:
         predicted = test.of(model).predicted
-        metrics = run.measured("test", model)
+        metrics = run.metrics_on_test(model)
         for label, name in enumerate(names):
             counts = np.bincount(predicted[test.labels == label], minlength=len(names)).tolist()
             row: dict[str, Any] = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
@@ -98,7 +98,7 @@ def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
     return Fold(caption, tables)
 
 
-def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: ModelKind) -> Figure:
+def _reliability_diagram(run: EvaluatedRun, test: PartPredictions, recommended: ModelKind) -> Figure:
     chance = 100 / len(run.config.data.label_names)
     points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (chance, 100)]
     models: list[ModelKind] = ["network", "baseline"]

@@ -136,15 +136,15 @@ def _configuration_row(
     row |= means_over_seeds(configuration, "network") | with_bounds("gain_over_baseline", above_baseline)
     row["verdict"] = "predicts one class only" if configuration.only_label else _verdict(above_baseline)
     row["gain_q"] = above_baseline.q if above_baseline else None
-    overfits = sum(run.result.overfit.overfits for run in runs)
+    overfits = sum(run.overfits for run in runs)
     if overfits in (0, len(runs)):
         row["overfits"] = "yes" if overfits else "no"
     else:
         row["overfits"] = f"{overfits} of {len(runs)}"
     cost = cost_per_run(configuration)
-    row |= {"parameters": runs[0].result.parameters, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
-    row["best_epoch"] = fmean(run.result.best_epoch for run in runs)
-    row |= {"attempts": usage_of(runs).attempts, "random_numbers": configuration.is_random}
+    row |= {"parameters": runs[0].trainable_weights, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
+    row["best_epoch"] = fmean(run.best_epoch for run in runs)
+    row |= {"attempts": usage_of(configuration.completed).attempts, "random_numbers": configuration.is_random}
     if below_best:
         row |= with_bounds("difference_to_best", below_best) | {"difference_to_best_q": below_best.q}
     return row
@@ -172,7 +172,7 @@ def _verdict(above_baseline: Difference | None) -> str:
 
 def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:
     """All predictors of a configuration but its network."""
-    names = {kind: predictor_name(configuration, kind) for kind in configuration.runs[0].result.scores}
+    names = {kind: predictor_name(configuration, kind) for kind in configuration.runs[0].kinds}
     del names["network"]
     names["baseline"] += " (same preprocessing as the best network)"
     names["both"] = "ensemble of the best network and the linear baseline"
@@ -183,8 +183,7 @@ def check_list(findings: Findings) -> list[Table]:
     """Mean check-list scores of the recommended configuration; empty without one, and if tweets are not English."""
     if findings.recommended is None:
         return []
-    runs = findings.recommended.configuration.runs
-    scores = [fold.result.check_list for run in runs for fold in run.fold_runs]
+    scores = [run.result.check_list for run in findings.recommended.configuration.completed]
     if not scores[0]:
         return []
     rows: list[Row] = []

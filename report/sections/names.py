@@ -7,7 +7,8 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from report.compare.datasets import Configuration
-from report.read import CompletedRun, Run
+from report.evaluated import EvaluatedRun
+from report.read import Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
@@ -94,12 +95,12 @@ def predictor_name(configuration: Configuration, kind: PredictorKind) -> str:
     return _PREDICTORS.get(kind, PREDICTORS[kind]).format(configuration_name(configuration))
 
 
-def predict_command(run: CompletedRun) -> str:
+def predict_command(run: EvaluatedRun) -> str:
     """The shell command that classifies one text with the recommended predictor of a run."""
     return command_for_run(run, "predict", "what a lovely day")
 
 
-def command_for_run(run: CompletedRun, command: str, *arguments: str) -> str:
+def command_for_run(run: EvaluatedRun, command: str, *arguments: str) -> str:
     """A shell command on a run; of a cross-validated run, on its first fold.
 
     It works from the directory in which the report was written.

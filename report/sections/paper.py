@@ -44,13 +44,13 @@ def _reference_rows(dataset: Dataset) -> Iterator[PaperRow]:
     """The other predictors of the best configuration; of these only the ensemble depends on seeds."""
     configuration = dataset.best or dataset.configurations[0]
     run = configuration.best_seed
-    for kind in run.result.scores:
+    for kind in run.kinds:
         if kind == "network":
             continue
-        if kind == "both":
+        if kind in ("both", "baseline"):
             score = dataset.score(configuration, kind)
         else:
-            score = estimate_of(run.measured("test", kind), dataset.metric)
+            score = estimate_of(run.metrics_on_test(kind), dataset.metric)
         yield _row(predictor_name(configuration, kind), score, means_over_seeds(configuration, kind))
 
 

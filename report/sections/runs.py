@@ -37,7 +37,7 @@ def runs(findings: Findings) -> list[Block]:
     dataset_names: dict[str, str] = {}
     for dataset in findings.datasets:
         for run in dataset.runs:
-            dataset_names |= dict.fromkeys([fold.run_id for fold in run.folds or [run]], dataset.name)
+            dataset_names |= dict.fromkeys([fold.run_id for fold in run.fold_runs], dataset.name)
     has_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
     visible = [run for run in study_runs if run.run_dir not in hidden]
@@ -114,7 +114,9 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
     data["folds"] = {}
     if findings.main:
-        data["folds"] = {fold.run_id: run.run_id for run in findings.main.runs for fold in run.folds}
+        data["folds"] = {
+            fold.run_id: run.run_id for run in findings.main.runs if run.is_cross_validated for fold in run.fold_runs
+        }
         data["added"] = [predictor.run_id for predictor in findings.main.added]
         data["labels"] = findings.main.runs[0].config.data.label_names
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}

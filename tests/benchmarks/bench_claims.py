@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from report.statistics import Side, compare, pooled_variance
+from report.designs import Seeds, Side, pooled_variance
+from report.statistics import corrected
 from sentiment.paired import ALPHA
 from tests.report.simulation import World, draw_luck, draw_right, rates
 
@@ -31,7 +32,8 @@ def spread_rates(world: World, worlds: int, seed: int = 1) -> tuple[float, float
         sides = [Side([answers], **strata) for answers in right]
         spread = pooled_variance([side.seed_scores(side.configurations[0]).tolist() for side in sides])
         linear = Side([baseline[None]], has_seeds=False, **strata)
-        claims = compare([(side, linear, spread) for side in sides])
+        assert spread is not None
+        claims = corrected([Seeds(spread).difference(side, linear) for side in sides])
         shown += any(claim.is_significant for claim in claims), (claims[0].p or 1.0) < ALPHA
     return tuple((shown / worlds).tolist())
 

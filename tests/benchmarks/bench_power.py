@@ -9,7 +9,8 @@ import argparse
 import numpy as np
 import numpy.typing as npt
 
-from report.statistics import Side, compare, pooled_variance
+from report.designs import Seeds, Side, pooled_variance
+from report.statistics import corrected
 from sentiment.runs.power import Design, smallest_shown
 
 Flags = npt.NDArray[np.bool_]
@@ -71,7 +72,8 @@ def shown(design: Design, difference: float, worlds: int, seed: int = 1) -> floa
             sides[1] = Side([others], has_seeds=False, classes=sides[0].classes)
         seeded = [side for side in sides if side.has_seeds]
         spread = pooled_variance([side.seed_scores(side.configurations[0]).tolist() for side in seeded])
-        differences = compare([(sides[0], side, spread) for side in sides[1:]], design.hypotheses)
+        assert spread is not None
+        differences = corrected([Seeds(spread).difference(sides[0], side) for side in sides[1:]], design.hypotheses)
         claims += [claim.is_better for claim in differences]
     return float(np.mean(claims))
 

@@ -17,10 +17,11 @@ from report.compare import advice, test_sets
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
+from report.evaluated import CompletedRun
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
-from report.read import CompletedRun, Grid
+from report.read import Grid
 from report.statistics import Difference, Metric
 from sentiment.config import PARTS
 from sentiment.config_file import resolve

@@ -13,12 +13,13 @@ from sklearn.metrics import cohen_kappa_score
 
 from report.compare.datasets import seed_variance_of
 from report.compare.findings import Findings
+from report.designs import Seeds, Side, pooled_variance
 from report.render.blocks import Fold
 from report.render.charts import Figure
 from report.render.wording import escape
 from report.sections.answer import answer, caveats
 from report.sections.models import leaderboard
-from report.statistics import Side, compare, kappa, pooled_variance
+from report.statistics import kappa
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study, rows_with, tables_of
@@ -77,7 +78,8 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     seed_variance = pooled_variance(
         [_right(one, best.recommended_model).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:])
     )
-    (alone,) = compare([(Side([nets]), Side([mine[None]], has_seeds=False), seed_variance)])
+    assert seed_variance is not None
+    alone = Seeds(seed_variance).difference(Side([nets]), Side([mine[None]], has_seeds=False))
     assert claim.below_recommended.p == pytest.approx(alone.p)
     assert claim.below_recommended.q > alone.p  # corrected with the rivals
     row = _rows(findings)[f"gpt (added, {n} of {len(added.test.tweets)} tweets)"]
@@ -250,9 +252,7 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
 
 def test_nets_that_call_every_tweet_alike_say_nothing_of_how_seeds_of_others_differ() -> None:
     def runs(only_label: int | None, *accuracies: float) -> Any:
-        metrics = [{"test": SimpleNamespace(accuracy=one)} for one in accuracies]
-        result = SimpleNamespace(only_label=only_label)
-        return [SimpleNamespace(result=result, measured=lambda part, _, of=of: of[part]) for of in metrics]
+        return [SimpleNamespace(only_label=only_label, score=lambda *_, one=one: one) for one in accuracies]
 
     learned, blind = runs(None, 0.8, 0.9), runs(1, 0.5, 0.5)
     assert seed_variance_of([learned, blind]) == pooled_variance([[0.8, 0.9]])

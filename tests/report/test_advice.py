@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from report import statistics
 from report.compare.findings import Findings
+from report.designs import Seeds, SeedVariance, Side, TwoModels
 from report.sections.answer import answer, caveats
 from report.sections.errors import errors
 from report.sections.models import leaderboard
-from report.statistics import Difference, Estimate, Side
+from report.statistics import Difference, Estimate, VarianceEvidence
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import Study, attempt, rows_with, tables_of
 
@@ -82,7 +82,7 @@ def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: fl
     assert first["name"].startswith("\u2605 ")
     assert first["value"] == pytest.approx(100 * best.score.value)
     assert ("linear baseline" in tables_of(leaderboard(findings))["leaderboard"].best["model"]) == is_baseline
-    metrics = best.run.measured("test", predicts)
+    metrics = best.run.metrics_on_test(predicts)
     wrong = round(metrics.n * (1 - metrics.accuracy))
     assert tables_of(errors(findings))["mistakes"].caption.startswith(f"{wrong} test tweets misclassified")
 
@@ -100,7 +100,7 @@ def test_macro_f1_is_the_mean_of_both_classes(study: Study) -> None:
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     test = table[table["part"] == "test"]
     findings = study.findings()
-    (metrics,) = (run.measured("test") for run in findings.main.runs)
+    (metrics,) = (run.metrics_on_test() for run in findings.main.runs)
     assert metrics.macro_f1 == pytest.approx(f1_score(test["label"], test["network_positive"] >= 0.5, average="macro"))
 
 
@@ -116,10 +116,9 @@ def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
 def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":
-        p = float(2 * scipy.stats.t.sf(abs(value / 0.1), n))
-        return Difference(value, None, None, n, p, components=((0.01, n),)).with_level(0.95)
+        return Difference.of(VarianceEvidence(value, ((0.01, n),), (0.0, 99), 100), n)
     first = np.arange(100) < 50 + round(20 * value)
-    return statistics.paired(first, np.arange(100) >= 50 - n)
+    return TwoModels().difference(*(Side([flags[None]]) for flags in (first, np.arange(100) >= 50 - n)))
 
 
 _KINDS = st.sampled_from(["student", "paired"])
@@ -136,8 +135,8 @@ def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
 def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
     right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
-    nothing = Side([np.zeros((1, 9), bool)], has_seeds=False)
-    (difference,) = statistics.compare([(Side([right]), nothing, statistics.SeedVariance(0.1, 2))])
+    side = Side([right])
+    difference = Seeds(SeedVariance(0.1, 2)).difference(side, side.nothing)
     assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
 
 

@@ -16,7 +16,7 @@ import scipy
 
 from report.build import compose
 from report.compare.findings import Findings
-from report.read import CompletedRun
+from report.evaluated import CompletedRun
 from report.render import wording
 from report.render.charts import (
     HALF,

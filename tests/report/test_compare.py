@@ -16,15 +16,17 @@ from report.build import compose
 from report.compare.findings import Findings
 from report.compare.matching import matched_runs, pool_folds, varying
 from report.compare.test_sets import ExternalResult
+from report.designs import Seeds, Side, TwoModels, pooled_variance
+from report.evaluated import CrossValidated, EvaluatedRun, read_test
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of, grid_effects
-from report.read import CompletedRun, load_study, read_part
+from report.read import load_study
 from report.render.blocks import Explorer, Fold, Table, Text
 from report.render.wording import read_texts
 from report.sections.answer import answer
 from report.sections.models import check_list, external_test_sets, published_figures, worse_than_the_lexicon
 from report.sections.runs import runs as runs_section
-from report.statistics import Difference, Side, compare, paired, pooled_variance
+from report.statistics import Difference, corrected
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.runs.records import DEFAULT_THRESHOLD, Result
@@ -36,7 +38,7 @@ _EMPTIED = 7
 FOLDS, SEEDS = [1, 2, 3], [1, 2]
 
 
-def _completed(study: Study, runs: list[dict[str, Any]]) -> list[CompletedRun]:
+def _completed(study: Study, runs: list[dict[str, Any]]) -> list[EvaluatedRun]:
     for config in study.write_grid("grid", "Which?", runs):
         study.complete(config, "grid")
     return load_study(study.results, []).grids[0].completed
@@ -83,7 +85,8 @@ def test_nets_and_baselines_are_compared_on_the_tweets_that_both_have(study: Stu
     gap, of_baselines = _gap(study), _gap(study, "baseline")
     answers = study.findings().answers
     common = answers.known(removed.run_id)
-    expected = paired(answers.right(kept.run_id)[common], answers.right(removed.run_id)[common])
+    sides = [Side([answers.right(config.run_id)[common][None]]) for config in (kept, removed)]
+    expected = TwoModels().difference(*sides)
     assert (gap.value, gap.p, gap.n) == (expected.value, expected.p, PARTS["test"] - _EMPTIED)
     assert (of_baselines.value, of_baselines.p, of_baselines.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
     assert (gap.is_conditional, of_baselines.is_conditional) == (True, False)
@@ -141,19 +144,20 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
     assert (dataset.folds, [len(one.runs) for one in dataset.configurations]) == (3, [2, 2])
     assert not findings.problems
     for run in dataset.runs:
-        test, folds = run.result.metrics["test"], [fold.result for fold in run.folds]
-        predictions = read_part(run, "test")
+        assert isinstance(run, CrossValidated)
+        test, folds = run.metrics_on_test(), [fold.result for fold in run.folds]
+        predictions = read_test(run)
         predicted = predictions.of("network").predicted
         assert test.n == 3 * PARTS["test"] == dataset.answers.known(run.run_id).sum() == len(predicted)
         assert test.macro_recall == pytest.approx(balanced_accuracy_score(predictions.labels, predicted))
         assert test.macro_f1 == pytest.approx(f1_score(predictions.labels, predicted, average="macro"))
         assert test.loss == pytest.approx(np.mean([fold.metrics["test"].loss for fold in folds]), abs=0.01)
-        for kind, metrics in run.result.scores.items():
+        for kind in run.kinds:
             mean = np.mean([fold.scores[kind]["test"].accuracy for fold in folds])
-            assert metrics["test"].accuracy == pytest.approx(mean)
-        recall = run.result.metrics["validation"].macro_recall
-        assert recall == pytest.approx(np.mean([fold.metrics["validation"].macro_recall for fold in folds]))
-        assert run.result.seconds_trained == sum(fold.seconds_trained for fold in folds)
+            assert run.score("test", "accuracy", kind) == pytest.approx(mean)
+        for metric in ("macro_recall", "macro_f1"):
+            mean = np.mean([getattr(fold.metrics["validation"], metric) for fold in folds])
+            assert run.score("validation", metric) == pytest.approx(mean)
     (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)  # folds are no setting
     assert (effect.parameter, [len(value.runs) for value in effect.values]) == ("model.cell", [2, 2])
 
@@ -175,7 +179,7 @@ def test_each_fold_is_compared_in_the_run_explorer_by_the_answers_of_its_cross_v
 def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) -> None:
     findings = folded.findings()
     (table,) = check_list(findings)
-    runs = [fold for run in findings.recommended.configuration.runs for fold in run.folds]
+    runs = findings.recommended.configuration.completed
     kinds = [*runs[0].result.check_list]
     right = [[fold.result.check_list[kind]["but"].right for fold in runs] for kind in kinds]
     assert len({*right[0]}) > 1
@@ -186,10 +190,10 @@ def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) 
 
 @pytest.mark.parametrize("what", ["missing", "damaged"])
 def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(folded: Study, what: str) -> None:
-    path = load_study(folded.results, []).grids[0].completed[0].run_dir.path
+    path = load_study(folded.results, []).grids[0].runs[0].run_dir.path
     (path / "result.json" if what == "missing" else path / "predictions.parquet").unlink()
-    pooled = pool_folds(load_study(folded.results, []).grids[0].completed)
-    assert Counter(len(run.folds) for run in pooled) == {3: 3, 0: 2 if what == "missing" else 3}
+    pooled = pool_folds(load_study(folded.results, []).grids[0].runs)
+    assert Counter(len(run.fold_runs) for run in pooled) == {3: 3, 1: 2 if what == "missing" else 3}
     named = any("predictions.parquet" in problem for problem in folded.findings().problems)
     assert named == (what == "damaged")
 
@@ -246,9 +250,11 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
         right = _right(run_dirs, tests)
         for model, flags in right.items():
             assert _of(findings, tests, model).score.value == pytest.approx(flags.mean())
-        nets, baseline, lexicon = (Side([flags], has_seeds=model == "network") for model, flags in right.items())
+        nets = Side([right["network"]])
+        baseline, lexicon = (Side([right[kind][:1]], has_seeds=False) for kind in ("baseline", "lexicon"))
         seed_variance = pooled_variance([right["network"].mean(axis=1)])
-        expected = compare([(nets, baseline, seed_variance), (nets, lexicon, seed_variance), (baseline, lexicon, None)])
+        of_nets = [Seeds(seed_variance).difference(nets, other) for other in (baseline, lexicon)]
+        expected = corrected([*of_nets, TwoModels().difference(baseline, lexicon)])
         found = [gap for one in findings.external_results if one.test_set == tests for gap in one.differences.values()]
         assert [(gap.value, gap.q) for gap in found] == [pytest.approx((one.value, one.q)) for one in expected]
 

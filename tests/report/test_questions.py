@@ -64,17 +64,17 @@ def test_grid_chosen_by_macro_recall_is_compared_by_it(tmp_path: Path, named: st
     findings = study.findings()
     ((contrast,),) = [effect.contrasts for effect in grid_effects(findings.study.grids[0], findings.answers)]
     values = (contrast.best, contrast.other)
-    best, other = (fmean(run.measured("test").macro_recall for run in value.runs) for value in values)
+    best, other = (fmean(run.metrics_on_test().macro_recall for run in value.runs) for value in values)
     assert contrast.difference.value == pytest.approx(best - other)
     advice = findings.recommended
     score = advice.dataset.score(advice.configuration, advice.alternative).value
-    assert advice.gain.value == pytest.approx(score - advice.run.measured("test", "baseline").macro_recall)
+    assert advice.gain.value == pytest.approx(score - advice.run.metrics_on_test("baseline").macro_recall)
 
 
 def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
     (effect,) = _effects(study, _CELLS, [0.9, 0.91, 0.92, 1.0, 1.01, 1.02])
     (contrast,) = effect.contrasts
-    assert (contrast.difference.n, contrast.n_runs, len(contrast.difference.components)) == (120, (3, 3), 3)
+    assert (contrast.difference.n, contrast.n_runs, len(contrast.difference.evidence.components)) == (120, (3, 3), 3)
     assert contrast.difference.value == pytest.approx(contrast.best.score - contrast.other.score)
     smallest = f"{100 * contrast.difference.detectable:.1f} points would be detected with power 0.8"
     assert effect.sentence.endswith(f"; it is not significantly different from LSTM ({smallest}).")

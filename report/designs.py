@@ -1,0 +1,299 @@
+"""How two sides are compared: a class for each design of an experiment, which refuses what does not fit it.
+
+Two trained models; configurations over seeds; matched configurations or training sets; the folds of a cross-validation.
+Each gives the difference first - second for new replicates (seeds, configurations, training sets) and new tweets.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from report.statistics import (
+    Component,
+    Difference,
+    Estimate,
+    PairedEvidence,
+    VarianceEvidence,
+    equivalent_tweets,
+    mean_of_shares,
+    wilson,
+)
+from sentiment.metrics import ClassIndices, Flags
+from sentiment.paired import PairedCounts
+from sentiment.runs.seed_variance import between_seeds
+
+# One number for each tweet, of shape (n,), or for each seed and tweet, of shape (seeds, n).
+Values = npt.NDArray[np.float64]
+
+
+class NotComparableError(ValueError):
+    """The sides are not those of the design."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison. Its score is the mean over its configurations of the means over their seeds.
+
+    Attributes:
+        configurations: one array of shape (seeds, tweets) per configuration: whether each seed has each tweet right,
+            or another value of each tweet.
+        has_seeds: whether the result depends on a random seed: not that of a linear baseline.
+        classes: the class of each tweet, of shape (tweets,), if a seed is scored by its macro recall, the mean over
+            classes of the means over their tweets; None if it is scored by the mean over all tweets.
+        folds: the fold in which each tweet was tested, of shape (tweets,); only for cross-validated runs.
+        are_shares: whether the score is a share of 1.
+    """
+
+    configurations: Sequence[Values | Flags]
+    has_seeds: bool = True
+    classes: ClassIndices | None = None
+    folds: npt.NDArray[np.int64] | None = None
+    are_shares: bool = True
+
+    @property
+    def tweet_scores(self) -> Values:
+        """Its score on each tweet, of shape (tweets,)."""
+        means = [scores.mean(axis=0) for scores in self.configurations]
+        return np.asarray(np.mean(means, axis=0), np.float64)
+
+    def seed_scores(self, configuration: Values | Flags) -> Values:
+        """The score of each seed of one of its configurations, of shape (seeds,)."""
+        means = [scores.mean(axis=1) for scores in by_class(configuration, self.classes)]
+        return np.asarray(np.mean(means, axis=0), np.float64)
+
+    @property
+    def only_model(self) -> Flags:
+        """Which tweets its only trained model has right, of shape (tweets,).
+
+        Raises:
+            NotComparableError: it has several.
+        """
+        if [len(scores) for scores in self.configurations] != [1] or self.folds is not None:
+            raise NotComparableError("a side is not a single trained model")
+        return np.asarray(self.configurations[0][0], np.bool_)
+
+    @property
+    def nothing(self) -> "Side":
+        """A side without seeds that has every tweet wrong."""
+        zeros = [np.zeros((1, scores.shape[1]), np.bool_) for scores in self.configurations]
+        return replace(self, configurations=zeros, has_seeds=False)
+
+
+class Design(Protocol):
+    """How sides are compared."""
+
+    def difference(self, first: Side, second: Side) -> Difference:
+        """The uncorrected difference first - second.
+
+        Raises:
+            NotComparableError: the sides are not those of the design.
+        """
+
+    def score(self, side: Side) -> Estimate:
+        """The score of one side, between 0 and 1, with its interval.
+
+        Raises:
+            NotComparableError: the side is not one of the design.
+        """
+
+
+@dataclass(frozen=True)
+class TwoModels:
+    """Two trained models, by the tweets that only one of them has right: nothing is said of other seeds."""
+
+    def difference(self, first: Side, second: Side) -> Difference:
+        only_first = first.only_model & ~second.only_model
+        only_second = second.only_model & ~first.only_model
+        counts = []
+        for firsts, seconds in zip(
+            by_class(only_first, first.classes), by_class(only_second, first.classes), strict=True
+        ):
+            counts.append(PairedCounts(int(firsts.sum()), int(seconds.sum()), firsts.size))
+        has_seeds = first.has_seeds or second.has_seeds
+        return Difference.of(PairedEvidence(tuple(counts)), len(only_first), is_conditional=has_seeds)
+
+    def score(self, side: Side) -> Estimate:
+        right = by_class(side.only_model, side.classes)
+        return mean_of_shares([wilson(int(flags.sum()), flags.size) for flags in right])
+
+
+@dataclass(frozen=True)
+class TwoModelsByValue:
+    """Two trained models, by a value of each tweet other than whether it is right: a paired t test over tweets."""
+
+    def difference(self, first: Side, second: Side) -> Difference:
+        for side in (first, second):
+            if [len(scores) for scores in side.configurations] != [1]:
+                raise NotComparableError("a side is not a single trained model")
+        return replace(_difference(first, second, [], 0.0), is_conditional=True)
+
+    def score(self, side: Side) -> Estimate:
+        return _score(self, side)
+
+
+@dataclass(frozen=True)
+class SeedVariance:
+    """The variance of a score between seeds of one configuration, pooled over configurations."""
+
+    variance: float
+    freedom: int
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Configurations over seeds, one with another or with a predictor without seeds.
+
+    Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is V_seeds +
+    V_tweets - V_interaction, since both of the first two contain that of the interaction. The variance between seeds is
+    the pooled one, or a configuration's own where that is larger, see `_between_seeds`. Of several configurations a
+    side, the mean is compared.
+
+    Attributes:
+        pooled: over configurations like those that are compared.
+    """
+
+    pooled: SeedVariance
+
+    def difference(self, first: Side, second: Side) -> Difference:
+        sides = [side for side in (first, second) if side.has_seeds]
+        if not sides or any(side.folds is not None for side in sides):
+            raise NotComparableError("neither side depends on seeds, or the folds of one side depend on training sets")
+        components = [component for side in sides for component in self._components(side)]
+        return _difference(first, second, components, sum(map(_interaction, sides)))
+
+    def score(self, side: Side) -> Estimate:
+        return _score(self, side)
+
+    def _components(self, side: Side) -> list[Component]:
+        """The variance between the seeds of each configuration, as it enters the score of the difference."""
+        components = []
+        for scores in side.configurations:
+            variance, freedom = _between_seeds(side.seed_scores(scores), self.pooled)
+            components.append((variance / (len(scores) * len(side.configurations) ** 2), freedom))
+        return components
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Configurations, or models on the same training sets, that are matched by position and tested on the same tweets.
+
+    They, and tweets, are two crossed random factors, as in `Seeds`. Seeds within them are averaged: the variance
+    between configurations or training sets contains theirs.
+    """
+
+    def difference(self, first: Side, second: Side) -> Difference:
+        number = len(first.configurations)
+        if number != len(second.configurations) or number < 2:
+            raise NotComparableError(f"{number} and {len(second.configurations)} are not several matched pairs")
+        pairs = zip(first.configurations, second.configurations, strict=True)
+        gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in pairs])
+        rows = replace(first, configurations=[gaps])
+        variance = float(rows.seed_scores(gaps).var(ddof=1)) / number
+        return _difference(first, second, [(variance, number - 1)], _interaction(rows))
+
+    def score(self, side: Side) -> Estimate:
+        return _score(self, side)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Cross-validated runs, one with another or with a predictor that was not trained in folds.
+
+    Training sets are the random factor, and each tweet is tested in one fold. So the variance between folds contains
+    that of seeds and of tweets; the latter alone counts where it is larger, so that folds that are equal by chance are
+    not sure of themselves. A fold's part in the score is by its tweets of each class.
+    """
+
+    def difference(self, first: Side, second: Side) -> Difference:
+        known = [side.folds for side in (first, second) if side.folds is not None]
+        if not known or not np.array_equal(known[0], known[-1]):
+            raise NotComparableError("the tweets of the two sides were not tested in the same folds")
+        names, fold_of = np.unique(known[0], return_inverse=True)
+        if len(names) < 2:
+            raise NotComparableError("all tweets were tested in one fold")
+        parts = np.zeros(len(names))
+        gaps = by_class(first.tweet_scores - second.tweet_scores, first.classes)
+        for class_gaps, class_folds in zip(gaps, by_class(fold_of, first.classes), strict=True):
+            deviations = (class_gaps - class_gaps.mean()) / len(class_gaps) / len(gaps)
+            parts += np.bincount(class_folds, deviations, minlength=len(names))
+        freedom = len(names) - 1
+        variance = float(np.square(parts).sum()) * len(names) / freedom
+        return _difference(first, second, [(variance, freedom)], variance)
+
+    def score(self, side: Side) -> Estimate:
+        return _score(self, side)
+
+
+def _score(design: Design, side: Side) -> Estimate:
+    """The difference from zero as a score."""
+    result = design.difference(side, side.nothing)
+    if result.low is None or result.high is None:
+        return Estimate(result.value, None, None, result.n)
+    return Estimate(result.value, max(result.low, 0.0), min(result.high, 1.0), result.n)
+
+
+def _difference(first: Side, second: Side, replicates: Sequence[Component], contained: float) -> Difference:
+    """A difference with the variance of `replicates` and that over tweets, of which `contained` is in the former."""
+    by_tweet = by_class(first.tweet_scores - second.tweet_scores, first.classes)
+    sizes = [len(gaps) for gaps in by_tweet]
+    value = float(np.mean([gaps.mean() for gaps in by_tweet]))
+    tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2
+    tweets = max(tweet_variance - contained, 0.0), sum(sizes) - len(sizes)
+    number = equivalent_tweets(sizes)
+    return Difference.of(VarianceEvidence(value, tuple(replicates), tweets, number, first.are_shares), sum(sizes))
+
+
+def _variance_of_mean(values: Values) -> float:
+    """The variance of the mean of independent values; 0 of a single value, whose variance is unknown."""
+    n = len(values)
+    return float(values.var(ddof=1)) / n if n > 1 else 0.0
+
+
+def pooled_variance(configurations: Iterable[Sequence[float]]) -> SeedVariance | None:
+    """The pooled variance between seeds, given the scores of each configuration's seeds; None if none has several."""
+    replicated = [np.asarray(scores, np.float64) for scores in configurations if len(scores) > 1]
+    freedom = sum(len(scores) - 1 for scores in replicated)
+    if not freedom:
+        return None
+    squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in replicated)
+    return SeedVariance(squares / freedom, freedom)
+
+
+def by_class(scores: npt.NDArray[Any], classes: ClassIndices | None) -> list[npt.NDArray[Any]]:
+    """The scores, of shape (..., tweets), of the tweets of each class; all of them without `classes`."""
+    if classes is None:
+        return [scores]
+    return [scores[..., classes == label] for label in np.unique(classes)]
+
+
+def _between_seeds(scores: Values, pooled: SeedVariance) -> Component:
+    """The variance between the seeds of one configuration, given their scores, see `between_seeds`."""
+    own_freedom = len(scores) - 1
+    if own_freedom == 0:
+        return pooled.variance, pooled.freedom
+    variance, freedom = between_seeds(scores.var(ddof=1), own_freedom, pooled.variance, pooled.freedom)
+    return float(variance), int(freedom)
+
+
+def _interaction(side: Side) -> float:
+    """The part of the variance between seeds that is their interaction with tweets; that over tweets holds it too."""
+    variance = 0.0
+    for scores in side.configurations:
+        classes = by_class(scores, side.classes)
+        squares = sum(_interaction_mean_square(class_scores) / class_scores.size for class_scores in classes)
+        variance += squares / len(classes) ** 2
+    return variance / len(side.configurations) ** 2
+
+
+def _interaction_mean_square(scores: Values | Flags) -> float:
+    """The residual mean square of a two-way layout of shape (rows, columns); 0 if there is one row or one column."""
+    rows, columns = scores.shape
+    if rows < 2 or columns < 2:
+        return 0.0
+    row_means = scores.mean(axis=1)[:, None]
+    column_means = scores.mean(axis=0)[None, :]
+    residuals = scores - row_means - column_means + scores.mean()
+    return float(np.square(residuals).sum() / ((rows - 1) * (columns - 1)))
