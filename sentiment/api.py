@@ -37,7 +37,7 @@ from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_class
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_path, fingerprint, user_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
-from sentiment.inference.share_statistics import UNLABELLED, estimate_shares
+from sentiment.inference.share_statistics import estimate_shares
 from sentiment.inference.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
@@ -51,7 +51,7 @@ from sentiment.inference.stored import (
     weights_as_bytes,
     write_archive,
 )
-from sentiment.metrics import predicted_classes
+from sentiment.metrics import UNLABELLED, predicted_classes
 from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, checked_threshold
 from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind

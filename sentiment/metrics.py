@@ -10,6 +10,7 @@ from sentiment.runs.records import DEFAULT_THRESHOLD, Metrics
 
 # The class of each tweet, by its index among the ordered classes, of shape (n,).
 ClassIndices = npt.NDArray[np.integer[Any]]
+UNLABELLED = -1  # in place of a class: the tweet has no label
 Flags = npt.NDArray[np.bool_]
 # Of shape (n, classes); each row has the sum 1, or, where a predictor's answer is none of the classes, the sum 0.
 Probabilities = npt.NDArray[np.float64]

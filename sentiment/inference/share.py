@@ -21,7 +21,7 @@ def share(
     model: ModelPath,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A table of tweets: CSV, TSV, JSONL, Parquet or XLSX.")],
     sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Write a random sample to label: a new .csv file.")
+        Path | None, typer.Option("--sheet", help="Write a random sample to label: a new .csv or .html file.")
     ] = None,
     labels: Annotated[
         int,
@@ -38,22 +38,20 @@ def share(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     choice: ModelOption = None,
-    assume_random: Annotated[
-        bool, typer.Option("--assume-random", help="The labelled tweets are a random sample, drawn in another way.")
-    ] = False,
     results: ModelResults = None,
 ) -> None:
     """Estimate how many tweets of a file belong to each class.
 
-    Counted predictions are biased. So write a random sample (--sheet), label its rows from the top, as far as you like,
-    and give it back (--labelled): the labels correct the predictions, and each share has an interval. A group of --by
-    needs at least 30 labels; others get no estimate.
+    Counted predictions are biased. So write a random sample (--sheet), label it from the top, as far as you like, and
+    give it back (--labelled): the labels correct the predictions, and each share has an interval. A sheet that ends in
+    .html is a page to label on, in any browser. A group of --by needs at least 30 labels; others get no estimate.
     """
     if (sheet and labelled) or (by and not labelled) or (per and not by):
         raise UsageError("share takes either --sheet or --labelled; --by requires --labelled, and --per requires --by")
     from sentiment.inference import share_files
     from sentiment.inference.added import label_meanings_of
-    from sentiment.inference.share_statistics import estimate_shares
+    from sentiment.inference.share_statistics import MIN_LABELS, estimate_shares
+    from sentiment.inference.sheet import how_to_label, read_labels, write_drawn
     from sentiment.inference.stored import open_model
 
     opened = open_model(model, choice, results)
@@ -68,20 +66,19 @@ def share(
     if population.left_out.total():
         say(f"left out: {population.left_out.summary()}")
     if sheet:
-        number = share_files.write_sample(population, sheet, labels)
+        number = write_drawn(sheet, population.drawing, labels, classes, MIN_LABELS)
         say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
-        say(f"write {', '.join(classes)} into its column label, from the top, as far as you like; then run:")
-        say(f"{command} --labelled {shlex.quote(str(sheet))}")
+        say("\n".join(how_to_label(sheet, classes, command)))
         return
     if labelled:
         meanings = label_meanings_of(opened.config.data)
-        known = share_files.read_labels(population, labelled, label_column or "label", meanings, assume_random)
+        known = read_labels(labelled, population.drawing, meanings, label_column or "label")
     with ProgressBar() as bar:
         probabilities = share_files.predict_population(opened, population, bar.progress)
     if not labelled:
         share_files.show_counted(opened, probabilities)
         say("For shares without that bias, write a random sample to label:")
-        say(f"{command} --sheet sample.csv --labels {labels}")
+        say(f"{command} --sheet sample.html --labels {labels}")
         return
     estimates = estimate_shares(probabilities, known, classes, population.groups, opened.threshold)
     share_files.show_shares(estimates)

@@ -1,15 +1,10 @@
-"""The share of each class in a file of tweets: a random sample to label, its labels, and the estimates.
+"""The share of each class in a file of tweets: the tweets, and what is printed and written of the estimates.
 
 Does not import torch.
-
-Each row of a sheet names its sample: a seed, and the fingerprint of the texts that it was drawn from. The two reproduce
-the random order of all tweets. So labels can be checked to be those of a random sample, even if the sheet was sorted,
-cut or renamed.
 """
 
-import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +12,14 @@ import numpy as np
 import pandas as pd
 from rich.markup import escape
 
-from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, number_table, say, visible
-from sentiment.data.tables import RowCounter, abbreviated, as_text, open_table, without_garbage_collection
-from sentiment.data.text_files import Refusal
-from sentiment.errors import DataError, UsageError
-from sentiment.files import as_json, fingerprint, write_user_file
+from sentiment.data.tables import RowCounter, abbreviated, as_text, without_garbage_collection
+from sentiment.errors import DataError
+from sentiment.files import as_json, write_user_file
 from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, find_column, open_texts, text_rows
-from sentiment.inference.share_statistics import MIN_LABELS, UNLABELLED
-from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.inference.share_statistics import MIN_LABELS
+from sentiment.inference.sheet import Drawing
+from sentiment.metrics import Probabilities, predicted_classes
 from sentiment.models.text_model import TextModel
 
 
@@ -38,8 +32,9 @@ class Population(NamedTuple):
     left_out: RowCounter
 
     @property
-    def fingerprint(self) -> str:
-        return fingerprint([row.text for row in self.rows])[:16]
+    def drawing(self) -> Drawing:
+        """The random order in which they are labelled."""
+        return Drawing.of_one_stratum([row.text for row in self.rows])
 
 
 @without_garbage_collection()
@@ -95,100 +90,6 @@ def predict_population(model: TextModel, population: Population, progress: Progr
         probabilities.append(predictions.probabilities)
         progress(f"reading {population.source.name}", min(CHUNK * len(probabilities), len(rows)), len(rows))
     return np.concatenate(probabilities)
-
-
-# --- the sheet ------------------------------------------------------------------------------------------------------
-
-
-def _random_order(sample: str, n: int) -> list[int]:
-    """The indices of `n` tweets in the random order of a sample, by hash: no new version of a generator changes it."""
-    return sorted(range(n), key=lambda index: hashlib.sha256(f"{sample} {index}".encode()).digest())
-
-
-def write_sample(population: Population, target: Path, size: int) -> int:
-    """Write the first tweets in a random order, to be labelled; a larger size adds tweets at the end.
-
-    Returns:
-        How many tweets were written.
-
-    Raises:
-        UsageError: the sheet is not a .csv file, or exists and may hold labels.
-    """
-    if target.suffix.lower() != ".csv":
-        raise UsageError(f"{target}: a sheet is a .csv file, which spreadsheets open; name it {target.stem}.csv")
-    if target.exists():
-        raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
-    sample = f"seed 1 of {population.fingerprint}"
-    order = _random_order(sample, len(population.rows))[:size]
-    texts = [population.rows[index].text for index in order]
-    sheet = pd.DataFrame({"row": np.array(order) + 1, "sample": sample, "text": texts, "label": ""})
-    # The mark at the beginning tells Excel that the file is in UTF-8.
-    write_user_file(target, lambda file: sheet.to_csv(file, index=False, encoding="utf-8-sig"))
-    return len(order)
-
-
-def read_labels(
-    population: Population, sheet: Path, label_column: str, meanings: Mapping[str, int | None], assume_random: bool
-) -> ClassIndices:
-    """The index of the class of each tweet of the population, (n,), UNLABELLED for those without a label.
-
-    Args:
-        sheet: what `write_sample` wrote, with labels; or a table with the number of each tweet in its column `row`.
-        meanings: the index of the class that each lower-cased label means.
-        assume_random: do not check that the labelled tweets are a random sample.
-
-    Raises:
-        DataError: a label is none of the classes, a row is not in the population or has two labels, or the sample is
-            not random.
-        UsageError: a column is missing.
-    """
-    table = open_table(sheet, lambda _first: True)
-    find_column(sheet, table.names, label_column, "--label-column names the one with the labels")
-    find_column(sheet, table.names, "row", "`--sheet` writes it: the number of the tweet among those of the file")
-    n = len(population.rows)
-    labels = np.full(n, UNLABELLED)
-    samples = set()
-    for record in table.read_all():
-        location = f"{sheet}:{record.line}"
-        if isinstance(record, Refusal):
-            raise DataError(f"{location}: {record.reason}")
-        cells = {name: as_text(field).strip() for name, field in zip(table.names, record.fields, strict=False)}
-        label = cells.get(label_column, "")
-        if not label:
-            continue
-        if meanings.get(label.lower()) is None:
-            valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
-            raise DataError(f"{location}: {shortened(label)!r} is not a class of the model; valid: {valid}")
-        row = cells["row"]
-        if not row.isdecimal() or not 1 <= int(row) <= n:
-            raise DataError(f"{location}: row {row!r} is not a number from 1 to {n:,}")
-        index = int(row) - 1
-        if labels[index] not in (UNLABELLED, meanings[label.lower()]):
-            raise DataError(f"{location}: row {row} has another label above; each tweet has one label")
-        labels[index] = meanings[label.lower()]
-        samples.add(cells.get("sample", ""))
-    if samples and not assume_random:
-        _check_random(population, sheet, samples, {*np.flatnonzero(labels != UNLABELLED).tolist()})
-    return labels
-
-
-def _check_random(population: Population, sheet: Path, samples: Collection[str], labelled: Collection[int]) -> None:
-    """Refuse labels that are not those of the first tweets in the random order of one sample of this population.
-
-    A sample from which tweets that are hard to label are left out is not random.
-    """
-    sample, *others = samples
-    if others or not sample.endswith(f" of {population.fingerprint}"):
-        raise DataError(
-            f"{sheet}: was not drawn by --sheet from the tweets of {population.source}; if it was drawn from them at "
-            "random in another way, add --assume-random"
-        )
-    for number, index in enumerate(_random_order(sample, len(population.rows))[: len(labelled)], start=1):
-        if index not in labelled:
-            raise DataError(
-                f"{sheet}: tweet {number} of the random order (row {index + 1}) has no label, but later ones have, so "
-                "that they are not a random sample; label it as well, or delete the labels after it"
-            )
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------

@@ -19,12 +19,11 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from sentiment.errors import UsageError
-from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.metrics import UNLABELLED, ClassIndices, Probabilities, predicted_classes
 from sentiment.runs.records import DEFAULT_THRESHOLD
 
 Array = npt.NDArray[np.float64]
 
-UNLABELLED = -1
 ALL_TWEETS = "all"  # the name of the group of all tweets
 MIN_LABELS = 30
 # With fewer labels of a class, or of all other classes together, its share gets an upper or a lower bound only.

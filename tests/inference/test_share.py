@@ -11,7 +11,8 @@ import pytest
 
 from sentiment import load
 from sentiment.errors import UsageError
-from sentiment.inference.share_statistics import UNLABELLED, estimate_shares
+from sentiment.inference.share_statistics import estimate_shares
+from sentiment.metrics import UNLABELLED
 from sentiment.runs.run_dir import RunDir
 from tests.benchmarks.bench_share import World, measured
 from tests.commands import invoke
@@ -113,10 +114,9 @@ def share(trained: RunDir, tweets: pd.DataFrame, tmp_path: Path, monkeypatch: py
 
 def _labelled(tweets: pd.DataFrame, count: int) -> pd.DataFrame:
     """The sheet with labels in its first rows, as a person would save it."""
-    rows = pd.read_csv("sample.csv")
-    truth = tweets["truth"].to_numpy()[rows["row"] - 1]
-    assert rows["text"].tolist() == tweets["text"].to_numpy()[rows["row"] - 1].tolist()
-    rows["label"] = np.where(np.arange(len(rows)) < count, truth, "")
+    rows = pd.read_csv("sample.csv", encoding="utf-8-sig")
+    label_of = dict(zip(tweets["text"], tweets["truth"], strict=True))
+    rows["label"] = [label_of[text] if number < count else "" for number, text in enumerate(rows["text"])]
     rows.to_csv("labelled.csv", index=False)
     return rows
 
@@ -158,64 +158,34 @@ def test_group_with_the_name_of_the_whole_is_refused() -> None:
         estimate_shares(np.full((60, 2), 0.5), labels, CLASSES, ["all", "some"] * 30)
 
 
-def test_larger_sheet_begins_with_the_smaller_one(share: Share) -> None:
-    for name, size in (("a.csv", 50), ("b.csv", 90)):
-        assert share("--sheet", name, "--labels", size).exit_code == 0
-    small, large = (pd.read_csv(f"{letter}.csv")["row"].tolist() for letter in "ab")
-    assert large[:50] == small
-    assert small != sorted(small)
-
-
 def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share) -> None:
     done = share()
     assert done.exit_code == 0
     assert "biased" in done.output
     (command,) = (line for line in done.output.splitlines() if line.startswith("sentiment share "))
     assert invoke(*command.replace("'", "").split()[1:]).exit_code == 0
-    assert Path("sample.csv").exists()
+    assert "What does this tweet express?" in Path("sample.html").read_text()
 
 
-def test_sample_assumed_random_gives_what_the_library_gives(
+def test_share_by_command_is_that_of_the_library_whatever_the_order_of_the_table(
     share: Share, tweets: pd.DataFrame, trained: RunDir
 ) -> None:
-    sample = tweets.sample(100, random_state=1)
-    pd.DataFrame({"row": sample.index + 1, "mood": sample["truth"]}).to_csv("own.csv", index=False)
-    words = ("--labelled", "own.csv", "--label-column", "mood")
-    assert share(*words).exit_code == 1
-    assert share(*words, "--assume-random").exit_code == 0
+    share("--sheet", "sample.csv", "--labels", 100)
+    rows = _labelled(tweets, 100)
+    tweets[::-1].drop(columns="truth").to_csv("tweets.csv", index=False)
+    assert share("--labelled", "labelled.csv").exit_code == 0
     shares = pd.read_csv("shares/shares.csv", index_col=["group", "class"])
-    labels = tweets["truth"].where(tweets.index.isin(sample.index))
+    labels = tweets["truth"].where(tweets["text"].isin(rows["text"]))
     by_library = load(trained.path).share(tweets["text"], labels)
     assert shares.to_numpy() == pytest.approx(by_library.to_numpy())
 
 
-_OTHER_LABEL = {"positive": "negative", "negative": "positive"}
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda rows: rows.assign(label=""), "0 labelled tweets"),
-        (lambda rows: rows.assign(label=rows["label"].where(rows.index < 29, "")), "29 labelled tweets: at least 30"),
-        (lambda rows: rows.assign(label=rows["label"].where(rows.index != 7, "")), "tweet 8 of the random order"),
-        (lambda rows: rows.assign(label=rows["label"].where(rows.index != 7, "meh")), "labelled.csv:9: 'meh' is no"),
-        (lambda rows: rows.assign(sample="seed 1 of 0123456789abcdef"), "was not drawn by --sheet"),
-        (lambda rows: pd.concat([rows, rows.head(1).replace(_OTHER_LABEL)]), "has another label above"),
-        (lambda rows: rows.assign(row=rows["row"] + SIZE), "is not a number from 1 to 600"),
-        (lambda rows: rows.drop(columns="label"), "has no column 'label'"),
-        (lambda rows: rows.drop(columns="row"), "has no column 'row'"),
-    ],
-)
-def test_sheet_that_gives_no_random_sample_is_refused(
-    share: Share, tweets: pd.DataFrame, change: Callable[[pd.DataFrame], pd.DataFrame], reason: str
-) -> None:
+@pytest.mark.parametrize(("labels", "reason"), [(0, "0 labelled tweets"), (29, "29 labelled tweets: at least 30")])
+def test_share_refuses_too_few_labels(share: Share, tweets: pd.DataFrame, labels: int, reason: str) -> None:
     share("--sheet", "sample.csv", "--labels", 60)
-    rows = _labelled(tweets, 60)
-    rows.sample(frac=1, random_state=1).to_csv("labelled.csv", index=False)
-    assert share("--labelled", "labelled.csv").exit_code == 0  # though a spreadsheet has sorted it
-    change(rows).to_csv("labelled.csv", index=False)
+    _labelled(tweets, labels)
     done = share("--labelled", "labelled.csv")
-    assert done.exit_code in (1, 2)
+    assert done.exit_code == 2
     assert reason in done.output
 
 

@@ -1,0 +1,63 @@
+"""The page to label tweets on: one HTML file, which works offline, keeps labels in the browser and writes a table."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sentiment.console import visible
+from sentiment.files import fingerprint
+
+_FOLDER = Path(__file__).parent
+
+
+def label_page(
+    name: str, rows: Sequence[Mapping[str, str]], classes: Sequence[str], enough: int, may_skip: bool
+) -> bytes:
+    """The page, in UTF-8. Only its own script and style may run; tweets are inserted as plain text.
+
+    Args:
+        name: of the table that it downloads, without `.csv`.
+        rows: the tweets in the order of labelling, each with `id` and `text`.
+        classes: from the most negative to the most positive one; the keys 1 to 9 give the first nine.
+        enough: the number of labels from which on they can be used.
+        may_skip: whether a tweet may be skipped.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style = _resource("label_page.css")
+    script = _resource("label_page.js")
+    data = {"name": name, "rows": [*rows], "classes": [*classes], "enough": enough, "maySkip": may_skip}
+    data["key"] = fingerprint([row["id"] for row in rows])[:16]
+    templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
+    page = templates.get_template("label_page.html.j2").render(
+        name=visible(name),
+        count=len(rows),
+        style=Markup(style),  # noqa: S704 - a file of this package
+        script=Markup(script),  # noqa: S704 - a file of this package
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=Markup(_json_in_html(data)),  # noqa: S704 - its special characters are escaped
+        may_skip=may_skip,
+    )
+    return page.encode("utf-8", "replace")
+
+
+def _resource(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    """The hash by which a content security policy names a script or a style."""
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _json_in_html(value: Any) -> str:
+    """JSON without a character that could end the element around it."""
+    text = json.dumps(value, ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

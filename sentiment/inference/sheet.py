@@ -1,0 +1,259 @@
+"""Sheets: tweets that a person labels, as a table (.csv) or as a page for the browser (.html), and the labels on them.
+
+Does not import torch.
+
+A sheet has the columns `id`, `text` and `label`. Its tweets are drawn at random, and the labelled ones have to be the
+first ones in the drawn order: then they are a random sample, however many they are. An id says what its sheet is for,
+from which tweets it was drawn, and which tweet it names. Neither depends on the order of the rows, in the sheet or in
+the table that it was drawn from. So a sheet may be sorted, cut or saved by any program, and labels of other tweets,
+changed texts and gaps are noticed.
+"""
+
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from sentiment.config_file import shortened
+from sentiment.data.tables import as_text, open_table
+from sentiment.data.text_files import Refusal
+from sentiment.errors import DataError, UsageError
+from sentiment.files import fingerprint, write_user_file
+from sentiment.inference.label_page import label_page
+from sentiment.metrics import UNLABELLED, ClassIndices
+
+Purpose = Literal["share", "choice"]
+_PURPOSES: dict[str, str] = {"share": "to estimate shares", "choice": "to choose a model"}
+# A label in place of a class: the tweet is of none. Sheets to estimate shares have no place for it.
+SKIPPED_WORD = "skipped"
+SKIPPED = -2
+_DIGITS = 16  # of a tweet's digest: among a million tweets, two are alike with a probability of 3e-8
+_COLUMNS = ("id", "text", "label")
+# Of four tweets in a row of a choice's order, three are of the first stratum.
+_FIRST_STRATUM_OF_FOUR = 3
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All tweets of a table, in the order in which they are to be labelled.
+
+    Attributes:
+        purpose: what the labels are for.
+        texts: of all tweets.
+        strata: (n,), the stratum of each tweet, 0 or 1; three of four drawn tweets are of stratum 0, as long as there
+            are any.
+    """
+
+    purpose: Purpose
+    texts: Sequence[str]
+    strata: npt.NDArray[np.int8]
+
+    @classmethod
+    def of_one_stratum(cls, texts: Sequence[str]) -> "Drawing":
+        """A simple random sample, for shares."""
+        return cls("share", texts, np.zeros(len(texts), np.int8))
+
+    @property
+    def may_skip(self) -> bool:
+        """Whether tweets of no class may be skipped: models are compared on the others; shares are of all tweets."""
+        return self.purpose == "choice"
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        """A digest of each tweet; equal texts are numbered."""
+        numbers: Counter[str] = Counter()
+        digests = []
+        for text in self.texts:
+            words = " ".join(text.split())
+            numbers[words] += 1
+            digests.append(hashlib.sha256(f"{numbers[words]} {words}".encode("utf-8", "surrogatepass")).hexdigest())
+        return digests
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each tweet on a sheet; it begins with a letter, so that no spreadsheet takes it for a number."""
+        drawn_from = sorted(f"{digest} {stratum}" for digest, stratum in zip(self._digests, self.strata, strict=True))
+        sample = f"{self.purpose}-{fingerprint(drawn_from)[:8]}"
+        return [f"{sample}-{digest[:_DIGITS]}" for digest in self._digests]
+
+    @cached_property
+    def strata_orders(self) -> list[list[int]]:
+        """The indices of the tweets of each stratum, in random order: by digest, so that no generator changes it."""
+        order = sorted(range(len(self.texts)), key=lambda index: self._digests[index])
+        return [[index for index in order if self.strata[index] == stratum] for stratum in (0, 1)]
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The indices of all tweets in the order of the sheet: each beginning of it is a stratified random sample."""
+        first, second = self.strata_orders
+        order: list[int] = []
+        turn = 0
+        while len(order) < len(self.texts):
+            order += first[_FIRST_STRATUM_OF_FOUR * turn : _FIRST_STRATUM_OF_FOUR * (turn + 1)]
+            order += second[turn : turn + 1]
+            turn += 1
+        return order
+
+
+class SheetRow(NamedTuple):
+    """One tweet to label."""
+
+    id: str
+    text: str
+
+
+def write_sheet(target: Path, rows: Sequence[SheetRow], classes: Sequence[str], enough: int, may_skip: bool) -> None:
+    """Write a new sheet with empty labels.
+
+    Args:
+        target: a .csv file, or an .html file: a page with buttons and keys.
+        enough: the number of labels from which on the sheet can be used.
+        may_skip: whether tweets may be skipped.
+
+    Raises:
+        UsageError: the file exists, perhaps with labels, or has another ending.
+    """
+    if target.exists():
+        raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
+    ending = target.suffix.lower()
+    if ending == ".csv":
+        # Each text on one line: not all programs keep line ends within a field.
+        table = pd.DataFrame([(row.id, " ".join(row.text.split()), "") for row in rows], columns=[*_COLUMNS])
+        # The mark at the beginning tells Excel that the file is in UTF-8.
+        write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
+    elif ending == ".html":
+        page = label_page(target.stem, [row._asdict() for row in rows], classes, enough, may_skip)
+        write_user_file(target, lambda file: file.write(page))
+    else:
+        raise UsageError(f"{target}: a sheet is a table, {target.stem}.csv, or a page to label on, {target.stem}.html")
+
+
+def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str], enough: int) -> int:
+    """Write the first tweets of a drawing as a sheet; a larger sheet begins with the smaller one.
+
+    Returns:
+        How many tweets were written.
+    """
+    indices = drawing.order[:size]
+    rows = [SheetRow(drawing.ids[index], drawing.texts[index]) for index in indices]
+    write_sheet(target, rows, classes, enough, may_skip=drawing.may_skip)
+    return len(rows)
+
+
+def how_to_label(sheet: Path, classes: Sequence[str], command: str) -> list[str]:
+    """Lines on how to label a sheet, and the command that reads it."""
+    labelled = sheet.with_suffix(".csv")
+    label = f"write {', '.join(classes)} into its column label"
+    if sheet.suffix.lower() == ".html":
+        label = f"open it in a browser, press the key of each tweet's label, and download {labelled.name}"
+    return [
+        f"{label}, from the top, as far as you like; then run:",
+        f"{command} --labelled {shlex.quote(str(labelled))}",
+    ]
+
+
+def read_labels(
+    sheet: Path, drawing: Drawing, meanings: Mapping[str, int | None], label_column: str = "label"
+) -> ClassIndices:
+    """The index of the class of each tweet of a drawing, (n,); UNLABELLED for those without a label, or SKIPPED.
+
+    Args:
+        sheet: what `write_drawn` or its page wrote, with labels; its rows may have any order.
+        meanings: the index of the class that each lower-cased label means.
+
+    Raises:
+        DataError: a label is none of the classes, a tweet was not drawn or has two labels, a text was changed, or the
+            labelled tweets are not the first ones of the drawing.
+        UsageError: a column is missing.
+    """
+    index_of = {tweet_id: index for index, tweet_id in enumerate(drawing.ids)}
+    labels = np.full(len(drawing.texts), UNLABELLED)
+    for row in _labelled_rows(sheet, label_column):
+        index = index_of.get(row.id)
+        if index is None:
+            raise DataError(f"{row.location}: {_unknown_id(row.id, drawing)}")
+        if row.text.split() != drawing.texts[index].split():
+            drawn = shortened(drawing.texts[index])
+            raise DataError(
+                f"{row.location}: tweet {row.id} was drawn as {drawn!r}, but its row has {shortened(row.text)!r}; ids, "
+                "texts and labels must stay in their rows"
+            )
+        label = SKIPPED if row.label.lower() == SKIPPED_WORD else meanings.get(row.label.lower())
+        if label == SKIPPED and not drawing.may_skip:
+            raise DataError(f"{row.location}: was skipped, but shares are of all tweets; give it the nearest class")
+        if label is None:
+            valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
+            raise DataError(f"{row.location}: {shortened(row.label)!r} is not a class of the model; valid: {valid}")
+        if labels[index] not in (UNLABELLED, label):
+            raise DataError(f"{row.location}: tweet {row.id} has another label above; each tweet has one label")
+        labels[index] = label
+    _check_beginning(sheet, drawing, labels)
+    return labels
+
+
+class _LabelledRow(NamedTuple):
+    location: str
+    id: str
+    text: str
+    label: str
+
+
+def _labelled_rows(sheet: Path, label_column: str) -> Iterable[_LabelledRow]:
+    """The rows of a sheet that have a label."""
+    table = open_table(sheet, lambda _first: True)
+    names = [name.strip() for name in table.names]
+    columns = ("id", "text", label_column)
+    for column in columns:
+        if names.count(column) != 1:
+            raise UsageError(f"{sheet}: has {names.count(column)} columns called {column!r}; a sheet has one")
+    indices = [names.index(column) for column in columns]
+    for record in table.read_all():
+        location = f"{sheet}:{record.line}"
+        if isinstance(record, Refusal):
+            raise DataError(f"{location}: {record.reason}")
+        cells = [as_text(field).strip() for field in record.fields]
+        if len(cells) != len(names):
+            raise DataError(f"{location}: has {len(cells)} fields, but there are {len(names)} columns")
+        tweet_id, text, label = (cells[index] for index in indices)
+        if label:
+            yield _LabelledRow(location, tweet_id, text, label)
+
+
+def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
+    """Why an id names no tweet of a drawing."""
+    purpose, _, rest = tweet_id.partition("-")
+    if purpose not in _PURPOSES or not rest:
+        return f"id {shortened(tweet_id)!r} was not written by --sheet"
+    if purpose != drawing.purpose:
+        return (
+            f"this sheet was drawn {_PURPOSES[purpose]}, and cannot be used {_PURPOSES[drawing.purpose]}: "
+            "its tweets were not drawn with the same probabilities"
+        )
+    if drawing.ids and tweet_id.rpartition("-")[0] != drawing.ids[0].rpartition("-")[0]:
+        return "this sheet was drawn from other tweets, or by another model's predictions"
+    return f"id {shortened(tweet_id)!r} is none of the drawn tweets"
+
+
+def _check_beginning(sheet: Path, drawing: Drawing, labels: ClassIndices) -> None:
+    """Refuse labels that are not those of the first tweets of each stratum.
+
+    A sample from which tweets that are hard to label are left out is not random.
+    """
+    for order in drawing.strata_orders:
+        missing = ""
+        for number, index in enumerate(order, start=1):
+            if labels[index] == UNLABELLED:
+                missing = missing or f"tweet {number} of the random order, {drawing.ids[index]}, has no label"
+            elif missing:
+                raise DataError(
+                    f"{sheet}: {missing}, but later ones have, so that they are not a random sample; label it as well, "
+                    "or delete the labels after it"
+                )

@@ -1,0 +1,115 @@
+"""The page to label on, as an annotator uses it: keys, a reload, the downloaded table, on a phone and in the dark."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from sentiment.inference.sheet import Drawing, SheetRow, read_labels, write_drawn, write_sheet
+from sentiment.metrics import UNLABELLED
+
+pytestmark = pytest.mark.browser
+
+CLASSES = ("negative", "neutral", "positive")
+MEANINGS = {name: index for index, name in enumerate(CLASSES)}
+TEXTS = [
+    '<img src=x onerror="document.title = 1"><script>document.title = 2</script> </script>',
+    "=HYPERLINK(0)\nhttps://example.org javascript:alert(1)",
+    "\u0645\u0627 \u0623\u062c\u0645\u0644 \u0647\u0630\u0627 \u0627\u0644\u064a\u0648\u0645 \U0001f600",
+    'she said "fine", and left',
+    "w" * 300,
+    "plain",
+]
+
+
+@pytest.fixture
+def drawing() -> Drawing:
+    return Drawing.of_one_stratum(TEXTS)
+
+
+@pytest.fixture
+def label(page: Page, drawing: Drawing, tmp_path: Path) -> Page:
+    path = tmp_path / "mine.html"
+    write_drawn(path, drawing, len(TEXTS), CLASSES, 3)
+    page.context.set_offline(True)
+    page.goto(path.as_uri())
+    return page
+
+
+def _downloaded(page: Page, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the table").click()
+    target = folder / download.value.suggested_filename
+    download.value.save_as(target)
+    return target
+
+
+def test_labels_survive_a_reload_and_are_read_from_the_downloaded_table(
+    label: Page, drawing: Drawing, tmp_path: Path
+) -> None:
+    complaints: list[str] = []
+    label.on("console", lambda message: complaints.append(message.text))
+    label.on("pageerror", lambda error: complaints.append(str(error)))
+    tweet = label.locator("#tweet")
+    assert tweet.inner_text() == TEXTS[drawing.order[0]]
+    label.keyboard.press("3")
+    label.get_by_role("button", name="neutral").click()
+    label.keyboard.press("1")
+    label.reload()
+    expect(label.locator("#progress")).to_have_text("3 of 6 labelled")
+    label.keyboard.press("u")
+    expect(label.locator("#progress")).to_have_text("2 of 6 labelled; enough from 3 on; more are more accurate")
+    assert tweet.inner_text() == TEXTS[drawing.order[2]]
+    for key in ("9", "s", "x"):  # no class, not to be skipped for a share, no key
+        label.keyboard.press(key)
+    for key in ("2", "2", "3"):
+        label.keyboard.press(key)
+    labels = np.full(len(TEXTS), UNLABELLED)
+    labels[drawing.order[:5]] = [2, 1, 1, 1, 2]
+    table = _downloaded(label, tmp_path)
+    assert table.name == "mine.csv"
+    np.testing.assert_array_equal(read_labels(table, drawing, MEANINGS), labels)
+    label.keyboard.press("1")
+    expect(tweet).to_have_text("All tweets are done. Download the table.")
+    expect(label.get_by_role("button", name="negative")).to_be_disabled()
+    assert complaints == []
+    assert label.title() == "6 tweets to label: mine"
+
+
+def test_each_annotator_has_labels_of_their_own(label: Page, tmp_path: Path) -> None:
+    label.keyboard.press("1")
+    name = label.get_by_label("Your name")
+    name.fill("Ann 1")
+    name.press("Tab")
+    expect(label.locator("#progress")).to_contain_text("0 of 6")
+    for key in ("1", "1"):
+        label.keyboard.press(key)
+    assert _downloaded(label, tmp_path).name == "mine-Ann_1.csv"
+    name.fill("")
+    name.press("Tab")
+    expect(label.locator("#progress")).to_contain_text("1 of 6")
+
+
+def test_tweet_may_be_skipped_where_that_is_allowed(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "answers.html"
+    write_sheet(path, [SheetRow(str(number), text) for number, text in enumerate(TEXTS)], CLASSES, 1, may_skip=True)
+    page.goto(path.as_uri())
+    page.get_by_role("button", name="skip").click()
+    page.keyboard.press("2")
+    expect(page.locator("#progress")).to_have_text("1 of 6 labelled; 1 skipped")
+    lines = _downloaded(page, tmp_path).read_text(encoding="utf-8-sig").splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["label", '"skipped"', '"neutral"', *['""'] * 4]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_is_readable_by_everyone(label: Page, axe: Path, scheme: str, width: int) -> None:
+    label.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    label.set_viewport_size({"width": width, "height": 844})
+    for _ in TEXTS:
+        label.evaluate(axe.read_text())
+        found = label.evaluate("axe.run().then(result => result.violations.map(each => each.id))")
+        assert found == []
+        assert label.evaluate("document.documentElement.scrollWidth") <= width
+        label.keyboard.press("1")

@@ -1,0 +1,172 @@
+"""Sheets: whatever a person's program makes of one, its labels are read as they were given, or the sheet is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from sentiment.errors import DataError, SentimentError, UsageError
+from sentiment.inference.sheet import Drawing, read_labels, write_drawn
+from sentiment.metrics import UNLABELLED
+
+CLASSES = ("negative", "neutral", "positive")
+MEANINGS = {"negative": 0, "neutral": 1, "positive": 2, "0": 0, "4": 2}
+_TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\r\t"), min_size=1, max_size=30)
+_HOSTILE = ["=1+1", '"', "a;b,c\td", "one\rtwo", "one\r\ntwo", "</script>", "\u202eabc", "\u00e9 \U0001f600", "NA"]
+
+
+def _drawing(texts: list[str], seed: int = 0) -> Drawing:
+    strata = np.random.default_rng(seed).integers(0, 2, len(texts)).astype(np.int8)
+    return Drawing("choice", texts, strata)
+
+
+def _truth(n: int, seed: int = 1) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, len(CLASSES), n)
+
+
+def _labelled_sheet(folder: Path, drawing: Drawing, count: int, size: int | None = None) -> pd.DataFrame:
+    """The sheet as a table, its first rows with labels."""
+    path = folder / "sheet.csv"
+    path.unlink(missing_ok=True)
+    write_drawn(path, drawing, size or len(drawing.texts), CLASSES, 30)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    truth = _truth(len(drawing.texts))
+    table["label"] = [CLASSES[truth[index]] for index in drawing.order[: len(table)]]
+    table.loc[count:, "label"] = ""
+    return table
+
+
+def _expected(drawing: Drawing, count: int) -> npt.NDArray[np.int64]:
+    labels = np.full(len(drawing.texts), UNLABELLED)
+    first = drawing.order[:count]
+    labels[first] = _truth(len(drawing.texts))[first]
+    return labels
+
+
+Save = Callable[[pd.DataFrame, Path], Path]
+
+
+def _save_csv(**options: object) -> Save:
+    def save(table: pd.DataFrame, folder: Path) -> Path:
+        table.to_csv(folder / "mine.csv", index=False, **options)  # type: ignore[call-overload]
+        return folder / "mine.csv"
+
+    return save
+
+
+def _save_xlsx(table: pd.DataFrame, folder: Path) -> Path:
+    table.to_excel(folder / "mine.xlsx", index=False)
+    return folder / "mine.xlsx"
+
+
+_PROGRAMS: dict[str, Save] = {
+    "pandas": _save_csv(),
+    "a spreadsheet with semicolons": _save_csv(sep=";", encoding="utf-8-sig", lineterminator="\r\n"),
+    "a program that quotes everything": _save_csv(quoting=1),
+    "a workbook": _save_xlsx,
+}
+_CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "nothing": lambda table: table,
+    "sorted by text": lambda table: table.sort_values("text"),
+    "sorted by label": lambda table: table.sort_values("label"),
+    "shuffled": lambda table: table.sample(frac=1, random_state=1),
+    "cut to the labelled rows": lambda table: table[table["label"] != ""],
+    "a column more": lambda table: table.assign(remark="hm"),
+    "columns in another order": lambda table: table[["label", "text", "id"]],
+    "labels in other case": lambda table: table.assign(label=" " + table["label"].str.upper() + " "),
+    "a row twice": lambda table: pd.concat([table, table.head(1)]),
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(_TEXTS | st.sampled_from(_HOSTILE), min_size=1, max_size=40),
+    program=st.sampled_from([*_PROGRAMS]),
+    change=st.sampled_from([*_CHANGES]),
+    part=st.floats(0, 1),
+)
+@example(texts=[*_HOSTILE, *_HOSTILE], program="pandas", change="shuffled", part=1.0)
+@example(texts=_HOSTILE, program="a spreadsheet with semicolons", change="sorted by text", part=0.5)
+def test_labels_are_read_as_given_whatever_program_saved_the_sheet(
+    texts: list[str], program: str, change: str, part: float, tmp_path: Path
+) -> None:
+    texts = [text for text in texts if text.strip()] or ["a"]
+    drawing = _drawing(texts)
+    count = max(1, round(part * len(texts)))
+    table = _CHANGES[change](_labelled_sheet(tmp_path, drawing, count))
+    saved = _PROGRAMS[program](table, tmp_path)
+    np.testing.assert_array_equal(read_labels(saved, drawing, MEANINGS), _expected(drawing, count))
+
+
+def test_ids_do_not_depend_on_the_order_of_the_table() -> None:
+    texts = [f"tweet {number % 90}" for number in range(100)]
+    drawing = Drawing.of_one_stratum(texts)
+    turned = Drawing.of_one_stratum(texts[::-1])
+    assert sorted(drawing.ids) == sorted(turned.ids)
+    assert len({*drawing.ids}) == 100
+    assert [drawing.texts[index] for index in drawing.order] == [turned.texts[index] for index in turned.order]
+
+
+@pytest.mark.parametrize("size", [1, 7, 30, 100])
+def test_each_beginning_has_three_tweets_of_the_first_stratum_for_one_of_the_second(size: int) -> None:
+    drawing = _drawing([f"tweet {number}" for number in range(100)])
+    in_second = drawing.strata[drawing.order[:size]].sum()
+    of_second = drawing.strata.sum()
+    of_first = 100 - of_second
+    assert in_second == (max(size // 4, size - of_first) if size < 100 else of_second)
+    assert sorted(drawing.order) == [*range(100)]
+
+
+_OTHER = {"positive": "negative", "negative": "positive", "neutral": "positive"}
+_TEXTS_OF_100 = [f"tweet number {number}" for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda table: table.assign(id=sorted(table["id"])), "ids, texts and labels must stay in their rows"),
+        (lambda table: table.assign(text=[*table["text"][1:], "x"]), "ids, texts and labels must stay in their rows"),
+        (lambda table: table.assign(id=table["id"].str.replace("choice-", "share-")), "was drawn to estimate shares"),
+        (lambda table: table.assign(id=[*range(100)]), "id '0' was not written by --sheet"),
+        (lambda table: table.assign(id=table["id"].str[:-4] + "0000"), "is none of the drawn tweets"),
+        (lambda table: table.assign(label=table["label"].mask(table.index == 8, "")), "has no label, but later ones"),
+        (lambda table: table.assign(label=table["label"].mask(table.index == 8, "meh")), "mine.csv:10: 'meh' is not a"),
+        (lambda table: pd.concat([table, table.head(1).replace(_OTHER)]), "has another label above"),
+        (lambda table: table.drop(columns="label"), "has 0 columns called 'label'"),
+        (lambda table: table.drop(columns="text"), "has 0 columns called 'text'"),
+        (lambda table: table.assign(more=1).rename(columns={"more": "label"}), "has 2 columns called 'label'"),
+    ],
+)
+def test_sheet_that_no_longer_fits_is_refused_with_the_row(
+    change: Callable[[pd.DataFrame], pd.DataFrame], reason: str, tmp_path: Path
+) -> None:
+    drawing = _drawing(_TEXTS_OF_100)
+    table = _labelled_sheet(tmp_path, drawing, 60)
+    saved = _PROGRAMS["pandas"](change(table), tmp_path)
+    with pytest.raises(SentimentError) as caught:
+        read_labels(saved, drawing, MEANINGS)
+    assert reason in str(caught.value)
+
+
+def test_sheet_of_other_tweets_or_of_other_strata_is_refused(tmp_path: Path) -> None:
+    drawing = _drawing(_TEXTS_OF_100)
+    saved = _PROGRAMS["pandas"](_labelled_sheet(tmp_path, drawing, 60), tmp_path)
+    for other in (_drawing(_TEXTS_OF_100[1:]), _drawing(_TEXTS_OF_100, seed=3)):
+        with pytest.raises(DataError, match="drawn from other tweets, or by another model's predictions"):
+            read_labels(saved, other, MEANINGS)
+
+
+def test_larger_sheet_begins_with_the_smaller_one_and_none_is_overwritten(tmp_path: Path) -> None:
+    drawing = _drawing(_TEXTS_OF_100)
+    small = _labelled_sheet(tmp_path, drawing, 0, 20)
+    large = _labelled_sheet(tmp_path, drawing, 0, 70)
+    assert large["id"].tolist()[:20] == small["id"].tolist()
+    with pytest.raises(UsageError, match="exists already, perhaps with labels"):
+        write_drawn(tmp_path / "sheet.csv", drawing, 20, CLASSES, 30)
+    with pytest.raises(UsageError, match=r"a table, other\.csv, or a page to label on, other\.html"):
+        write_drawn(tmp_path / "other.parquet", drawing, 20, CLASSES, 30)
