@@ -4,6 +4,7 @@ The commands for grids and reports are defined in `jobs` and `report`.
 """
 
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -40,6 +41,8 @@ from sentiment.inference.share import app as share_app
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
     from sentiment.inference.added import Tweets
+    from sentiment.inference.stored import TrainedRun
+    from sentiment.labelling.choice import PredictedTweets
     from sentiment.runs.run_dir import Results
     from sentiment.training.stop import Stop, StopRequest
 
@@ -119,8 +122,14 @@ def evaluate(
     ],
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="A labelled table; tweets that the run was trained or validated on are excluded."),
+        typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="Write tweets of an unlabelled table to label: a new .csv or .html file."),
+    ] = None,
+    sheet_size: Annotated[int, typer.Option("--labels", min=30, help="The size of the sheet.")] = 200,
+    labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
@@ -133,16 +142,30 @@ def evaluate(
     """Print the scores of a trained model beside its baselines, or of the predictors that were added for a gold table.
 
     Evaluates on the run's own test set, or on any labelled table (--data): with 100 labelled tweets of yours or more,
-    it also chooses the model and the threshold for tweets like them. --out writes all metrics as JSON.
+    it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
+    tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
     from sentiment.data.guess_columns import shared_columns
     from sentiment.data.labels import with_names
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
+    from sentiment.labelling.unlabelled import choose_by_sheet, write_choice_sheet
     from sentiment.runs.run_dir import GoldDir
 
-    if GoldDir(run).record_file.exists():
+    if sheet or labelled:
+        if data is None or choice or classes or overrides or threshold is not None:
+            raise UsageError("--sheet or --labelled goes with --data, --text-column and --label-column alone")
+        trained = open_run(run, results)
+        tweets = _predicted_tweets(trained, data, text_column)
+    if sheet:
+        options = ["--text-column", text_column] if text_column else []
+        command = shlex.join(["sentiment", "evaluate", trained.path, "--data", str(data), *options])
+        write_choice_sheet(trained, tweets, sheet, sheet_size, command)
+        return
+    if labelled:
+        metrics = choose_by_sheet(trained, tweets, labelled, label_column or "label").as_dict()
+    elif GoldDir(run).record_file.exists():
         if data or choice or threshold is not None:
             raise UsageError(f"{run}: is a gold table; --data, --with and --threshold require a run, which has models")
         metrics = evaluate_on_gold(run)
@@ -164,6 +187,17 @@ def evaluate(
             metrics = evaluate_on_file(trained, choice, table, bar.progress, threshold)
     if out:
         write_user_file(out, as_json(metrics))
+
+
+def _predicted_tweets(run: "TrainedRun", data: Path, text_column: str | None) -> "PredictedTweets":
+    """The predictions of a run's models for a table without labels; says what is left out."""
+    from sentiment.labelling.unlabelled import predict_table
+
+    with ProgressBar() as bar:
+        tweets, left_out = predict_table(run, data, parse_column(text_column), bar.progress)
+    if left_out.total():
+        say(f"left out: {left_out.summary()}")
+    return tweets
 
 
 def _finite(value: float | None) -> float | None:

@@ -44,12 +44,18 @@ def accuracy_difference(only_first: int, only_second: int, n: int, level: float 
         n: how many tweets both have labelled; at least one.
         level: the confidence level of the interval, between 0 and 1.
     """
-    p = max(_mid_p(only_first, only_second), _score_p(only_first, only_second))
+    by_score = score_interval(only_first, only_second, n, level)
+    p = max(_mid_p(only_first, only_second), by_score.p)
+    if p < 1 - level:
+        return replace(by_score, p=p)
+    return replace(by_score, p=p, low=min(by_score.low, 0.0), high=max(by_score.high, 0.0))
+
+
+def score_interval(only_first: float, only_second: float, n: float, level: float) -> PairedDifference:
+    """The interval of Tango (1998), with the p-value of the score test; numbers of tweets may be fractions."""
     low = _lower_bound(only_first, only_second, n, level)
     high = -_lower_bound(only_second, only_first, n, level)
-    if p >= 1 - level:
-        low = min(low, 0.0)
-        high = max(high, 0.0)
+    p = _score_p(only_first, only_second)
     return PairedDifference((only_first - only_second) / n, low, high, p, level)
 
 
@@ -196,7 +202,7 @@ def _mid_p(only_first: int, only_second: int) -> float:
     return at_most + below
 
 
-def _score_p(only_first: int, only_second: int) -> float:
+def _score_p(only_first: float, only_second: float) -> float:
     from scipy.special import ndtr
 
     discordant = only_first + only_second
@@ -205,7 +211,7 @@ def _score_p(only_first: int, only_second: int) -> float:
     return 2 * float(ndtr(-abs(only_first - only_second) / math.sqrt(discordant)))
 
 
-def _lower_bound(only_first: int, only_second: int, n: int, level: float) -> float:
+def _lower_bound(only_first: float, only_second: float, n: float, level: float) -> float:
     """The difference below the observed one whose score statistic equals the normal quantile."""
     from scipy.optimize import brentq
     from scipy.special import ndtri
@@ -222,7 +228,7 @@ def _lower_bound(only_first: int, only_second: int, n: int, level: float) -> flo
     return float(brentq(excess, -1.0, surplus / n - _NEAR, xtol=1e-12))
 
 
-def _score_variance(only_first: int, only_second: int, n: int, difference: float) -> float:
+def _score_variance(only_first: float, only_second: float, n: float, difference: float) -> float:
     """The variance of `only_first - only_second` where the true difference is `difference`.
 
     The share of tweets that only the second classifier has right is estimated by maximum likelihood under that

@@ -21,7 +21,7 @@ LAYERS = {
         "encoders",
         "models tracking",
         "training",
-        "inference api",
+        "inference labelling api",
         "__main__",
     ],
     "jobs": [

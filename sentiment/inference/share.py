@@ -51,8 +51,8 @@ def share(
     from sentiment.inference import share_files
     from sentiment.inference.added import label_meanings_of
     from sentiment.inference.share_statistics import MIN_LABELS, estimate_shares
-    from sentiment.inference.sheet import how_to_label, read_labels, write_drawn
     from sentiment.inference.stored import open_model
+    from sentiment.labelling.sheet import how_to_label, read_labels, write_drawn
 
     opened = open_model(model, choice, results)
     classes = opened.config.data.label_names

@@ -18,7 +18,7 @@ from sentiment.errors import DataError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, find_column, open_texts, text_rows
 from sentiment.inference.share_statistics import MIN_LABELS
-from sentiment.inference.sheet import Drawing
+from sentiment.labelling.sheet import Drawing
 from sentiment.metrics import Probabilities, predicted_classes
 from sentiment.models.text_model import TextModel
 

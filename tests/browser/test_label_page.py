@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from sentiment.inference.sheet import Drawing, SheetRow, read_labels, write_drawn, write_sheet
+from sentiment.labelling.sheet import Drawing, SheetRow, read_labels, write_drawn, write_sheet
 from sentiment.metrics import UNLABELLED
 
 pytestmark = pytest.mark.browser

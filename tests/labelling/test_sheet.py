@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sentiment.errors import DataError, SentimentError, UsageError
-from sentiment.inference.sheet import Drawing, read_labels, write_drawn
+from sentiment.labelling.sheet import Drawing, read_labels, write_drawn
 from sentiment.metrics import UNLABELLED
 
 CLASSES = ("negative", "neutral", "positive")

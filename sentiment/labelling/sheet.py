@@ -27,7 +27,7 @@ from sentiment.data.tables import as_text, open_table
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
-from sentiment.inference.label_page import label_page
+from sentiment.labelling.label_page import label_page
 from sentiment.metrics import UNLABELLED, ClassIndices
 
 Purpose = Literal["share", "choice"]
@@ -125,8 +125,7 @@ def write_sheet(target: Path, rows: Sequence[SheetRow], classes: Sequence[str], 
         raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
     ending = target.suffix.lower()
     if ending == ".csv":
-        # Each text on one line: not all programs keep line ends within a field.
-        table = pd.DataFrame([(row.id, " ".join(row.text.split()), "") for row in rows], columns=[*_COLUMNS])
+        table = pd.DataFrame([(row.id, _for_spreadsheet(row.text), "") for row in rows], columns=[*_COLUMNS])
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
     elif ending == ".html":
@@ -134,6 +133,12 @@ def write_sheet(target: Path, rows: Sequence[SheetRow], classes: Sequence[str], 
         write_user_file(target, lambda file: file.write(page))
     else:
         raise UsageError(f"{target}: a sheet is a table, {target.stem}.csv, or a page to label on, {target.stem}.html")
+
+
+def _for_spreadsheet(text: str) -> str:
+    """A text on one line, since not all programs keep line ends within a field, and not to be taken for a formula."""
+    line = " ".join(text.split())
+    return f" {line}" if line.startswith(("=", "+", "-", "@")) else line
 
 
 def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str], enough: int) -> int:

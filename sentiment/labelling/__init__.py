@@ -1,0 +1,1 @@
+"""Sheets of tweets to label, and what their labels say of predictors."""

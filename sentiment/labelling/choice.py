@@ -1,0 +1,203 @@
+"""Which predictor is best for a table of unlabelled tweets, by the labels of tweets on which the predictors differ.
+
+Does not import torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from sentiment.console import OUT, number_table, say
+from sentiment.errors import UsageError
+from sentiment.labelling.sheet import SKIPPED, Drawing
+from sentiment.labelling.stratified import Score, StratifiedSample
+from sentiment.metrics import ClassIndices, Flags
+from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, format_p
+from sentiment.runs.power import POWER
+
+# With fewer labels, nothing is chosen.
+MIN_LABELS = 30
+# Two predictors are called equal in practice if more labels than this are needed to show which one is better.
+_MAX_LABELS = 20_000
+
+
+@dataclass(frozen=True)
+class PredictedTweets:
+    """All tweets of a table, and the classes that predictors give them.
+
+    Attributes:
+        texts: of the n tweets.
+        predicted: by the name of each predictor, the simplest first: the index of the class of each tweet, (n,),
+            negative for a tweet that it gives no class.
+    """
+
+    texts: Sequence[str]
+    predicted: Mapping[str, ClassIndices]
+
+    @cached_property
+    def differ(self) -> Flags:
+        """Which tweets not all predictors give the same class, (n,)."""
+        first, *others = self.predicted.values()
+        differ: Flags = np.any([first != other for other in others], axis=0)
+        return differ
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """The order of labelling: three of four tweets are such that the predictors differ on them."""
+        return Drawing("choice", self.texts, np.where(self.differ, 0, 1).astype(np.int8))
+
+    @property
+    def summary(self) -> str:
+        differing = int(self.differ.sum())
+        names = f"{', '.join([*self.predicted][:-1])} and {[*self.predicted][-1]}"
+        return f"{names} differ on {differing:,} of {len(self.texts):,} tweets ({differing / len(self.texts):.1%})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best of several predictors on a table, as far as its labels say.
+
+    Attributes:
+        labels: how many tweets are labelled.
+        labels_where_different: on how many of these the predictors differ.
+        skipped: how many more tweets were found to be of no class.
+        metric: `accuracy` or `macro_recall`, by which they are compared.
+        accuracy: of each predictor on all tweets of the table.
+        macro_recall: likewise; None if a class has too few labels.
+        best: the predictor with the highest estimate; of equal ones, the simplest.
+        differences: the best one less each of the others, corrected for all pairs, as any could have been the best.
+        labels_to_show: how many labels are likely to show that it is better; None if they differ by nothing.
+    """
+
+    labels: int
+    labels_where_different: int
+    skipped: int
+    metric: str
+    accuracy: dict[str, Score]
+    macro_recall: dict[str, float] | None
+    best: str
+    differences: dict[str, PairedDifference]
+    labels_to_show: dict[str, int | None]
+
+    def is_shown(self, other: str) -> bool:
+        """Whether the best predictor is shown to be better than another one."""
+        difference = self.differences[other]
+        return difference.difference > 0 and difference.p < ALPHA
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def choose(tweets: PredictedTweets, labels: ClassIndices, metric: str) -> Choice:
+    """Compare predictors on a table by the labels of a drawing's first tweets.
+
+    Args:
+        labels: (n,), the classes as `read_labels` gives them. The scores are those on tweets that are of a class.
+        metric: `macro_recall`; otherwise accuracy is compared.
+
+    Raises:
+        UsageError: there are too few labels, for macro recall too few of a class.
+    """
+    labelled = labels >= 0
+    count = int(labelled.sum())
+    if count < MIN_LABELS:
+        raise UsageError(f"{count} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
+    strata = tweets.drawing.strata[labelled]
+    sizes = (_tweets_of_a_class(tweets, labels, 0), _tweets_of_a_class(tweets, labels, 1))
+    sample = StratifiedSample(labels[labelled], strata, sizes)
+    right = {name: predicted[labelled] == labels[labelled] for name, predicted in tweets.predicted.items()}
+    accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
+    macro_recall = None
+    if not sample.classes_with_few_labels():
+        macro_recall = {name: sample.macro_recall(flags) for name, flags in right.items()}
+    compare = sample.accuracy_difference
+    estimates = {name: score.value for name, score in accuracy.items()}
+    if metric == "macro_recall":
+        compare = sample.recall_difference
+        estimates = {name: sample.macro_recall(flags) for name, flags in right.items()}
+    best = max(estimates, key=lambda name: estimates[name])  # the first of equal ones
+    others = [name for name in right if name != best]
+    pairs = len([*combinations(right, 2)])
+    uncorrected = [compare(right[best], right[other]) for other in others]
+    adjusted, level = correct_for_multiple_tests([difference.p for difference in uncorrected], pairs)
+    differences = {}
+    labels_to_show = {}
+    for other, p, difference in zip(others, adjusted, uncorrected, strict=True):
+        at_level = compare(right[best], right[other], level)
+        differences[other] = PairedDifference(at_level.difference, at_level.low, at_level.high, p, level)
+        labels_to_show[other] = _labels_to_show(difference, sample, 1 - ALPHA / pairs)
+    return Choice(
+        labels=count,
+        labels_where_different=int((strata == 0).sum()),
+        skipped=int((labels == SKIPPED).sum()),
+        metric="macro_recall" if metric == "macro_recall" else "accuracy",
+        accuracy=accuracy,
+        macro_recall=macro_recall,
+        best=best,
+        differences=differences,
+        labels_to_show=labels_to_show,
+    )
+
+
+def _tweets_of_a_class(tweets: PredictedTweets, labels: ClassIndices, stratum: int) -> int:
+    """The number of tweets in a stratum that are of a class, as far as its skipped tweets tell."""
+    of_stratum = labels[tweets.drawing.strata == stratum]
+    labelled = int((of_stratum >= 0).sum())
+    skipped = int((of_stratum == SKIPPED).sum())
+    return round(len(of_stratum) * labelled / max(labelled + skipped, 1))
+
+
+def _labels_to_show(difference: PairedDifference, sample: StratifiedSample, level: float) -> int | None:
+    """How many labels show a difference of this size with the power `POWER`, if as many are spent on differing tweets.
+
+    The variance of an estimate from n of N differing tweets is proportional to 1 / n - 1 / N.
+    """
+    from scipy.special import ndtri
+
+    if difference.difference == 0:
+        return None
+    size = sample.sizes[0]
+    n = int((sample.strata == 0).sum())
+    if n == size:
+        return len(sample.labels)
+    error = (difference.high - difference.low) / 2 / ndtri((1 + difference.level) / 2)
+    needed_error = abs(difference.difference) / (ndtri((1 + level) / 2) + ndtri(POWER))
+    needed = 1 / ((1 / n - 1 / size) * (needed_error / error) ** 2 + 1 / size)
+    return int(np.ceil(needed * len(sample.labels) / n))
+
+
+def show_choice(choice: Choice, tweets: PredictedTweets) -> None:
+    """Print how good the predictors are on the table, which one is best, and how sure that is."""
+    labels = f"{choice.labels:,} labels, {choice.labels_where_different:,} of which are for these"
+    if choice.skipped:
+        labels += f"; {choice.skipped:,} tweets are of no class, and do not count"
+    say(f"{tweets.summary}\n{labels}")
+    table = number_table("on all tweets of the table", ["accuracy (95 %)", "macro\nrecall"], no_wrap=True)
+    for name, score in choice.accuracy.items():
+        recall = f"{choice.macro_recall[name]:.3f}" if choice.macro_recall else "-"
+        interval = f"{score.value:.3f} {score.low:.3f}-{score.high:.3f}"
+        table.add_row(f"  {name}", interval, recall, style="bold" if name == choice.best else "")
+    OUT.print(table)
+    metric = "macro recall" if choice.metric == "macro_recall" else "accuracy"
+    say(f"\nbest here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)")
+    for other, difference in choice.differences.items():
+        interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}".replace("-", "\u2212")
+        points = f"{100 * difference.difference:+.1f} points".replace("-", "\u2212")
+        level = f"{100 * difference.level:.3g} %"
+        line = f"             {points} above {other} ({level} interval {interval}; p {format_p(difference.p)})"
+        say(f"{line}: {_verdict(choice, other)}")
+
+
+def _verdict(choice: Choice, other: str) -> str:
+    if choice.is_shown(other):
+        return "shown to be better"
+    labels = choice.labels_to_show[other]
+    if labels is None or labels > _MAX_LABELS:
+        return "in practice equal"
+    more = max(labels - choice.labels, 0)
+    return f"not shown; some {float(f'{more:.2g}'):,.0f} more labels would be likely to show it"

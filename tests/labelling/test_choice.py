@@ -1,0 +1,165 @@
+"""The choice of a model by labels of tweets on which models differ: its estimates, and the commands."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sentiment.errors import UsageError
+from sentiment.labelling.choice import PredictedTweets, choose
+from sentiment.labelling.sheet import SKIPPED
+from sentiment.metrics import UNLABELLED, ClassIndices
+from sentiment.runs.run_dir import Results, RunDir
+from tests.benchmarks.bench_choice import World, measured
+from tests.commands import invoke
+from tests.small_runs import invented_tweets
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(300, 0.3, 100, (0.5, 0.5)),
+        World(3_000, 0.1, 200, (0.3, 0.5, 0.2)),
+        World(3_000, 0.6, 30, (0.5, 0.5)),
+        World(20_000, 0.02, 200, (0.85, 0.15)),
+    ],
+    ids=str,
+)
+def test_intervals_of_scores_and_differences_hold_the_truth(world: World) -> None:
+    for estimate, coverage in measured(world, 600).items():
+        assert coverage > 0.925, estimate
+        assert coverage < 0.99 or coverage == 1, estimate
+
+
+def _tweets(n: int, differing: int, seed: int = 0, one_wrong_in: int = 5) -> tuple[PredictedTweets, ClassIndices]:
+    """Predictions that differ on the first tweets; the better predictor is wrong on one in so many of these."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, n)
+    simple = np.where(rng.random(n) < 0.8, truth, 1 - truth)
+    better = simple.copy()
+    is_better = np.arange(differing) % one_wrong_in != 0
+    better[:differing] = np.where(is_better, truth[:differing], 1 - truth[:differing])
+    simple[:differing] = 1 - better[:differing]
+    texts = [f"tweet {number} of {seed}" for number in range(n)]
+    return PredictedTweets(texts, {"simple": simple, "better": better}), truth
+
+
+def _labels(tweets: PredictedTweets, truth: ClassIndices, count: int) -> ClassIndices:
+    labels = np.full(len(truth), UNLABELLED)
+    labelled = tweets.drawing.order[:count]
+    labels[labelled] = truth[labelled]
+    return labels
+
+
+def test_choice_spends_three_of_four_labels_where_predictors_differ_and_weighs_them() -> None:
+    tweets, truth = _tweets(2_000, 100)
+    choice = choose(tweets, _labels(tweets, truth, 80), "accuracy")
+    assert (choice.labels, choice.labels_where_different) == (80, 60)
+    assert choice.best == "better"
+    assert choice.is_shown("simple")
+    difference = choice.differences["simple"]
+    assert difference.low < (80 - 20) / 2_000 < difference.high
+    assert difference.high - difference.low < 0.02  # 80 random labels would give .1 or more
+    for name, score in choice.accuracy.items():
+        assert score.low < (tweets.predicted[name] == truth).mean() < score.high
+
+
+def test_choice_is_certain_where_all_differing_tweets_are_labelled() -> None:
+    tweets, truth = _tweets(400, 30)
+    choice = choose(tweets, _labels(tweets, truth, 100), "accuracy")
+    difference = choice.differences["simple"]
+    assert difference.low == difference.high == difference.difference == pytest.approx((24 - 6) / 400)
+
+
+def test_equal_predictors_leave_the_simplest_and_more_labels_are_not_advised() -> None:
+    tweets, truth = _tweets(2_000, 100)
+    equal = PredictedTweets(tweets.texts, {"simple": tweets.predicted["simple"], "same": tweets.predicted["simple"]})
+    choice = choose(equal, _labels(equal, truth, 80), "accuracy")
+    assert choice.best == "simple"
+    assert choice.labels_to_show == {"same": None}
+
+
+def test_number_of_labels_that_is_told_shows_the_difference_in_four_of_five_draws() -> None:
+    shown = []
+    for seed in range(100):
+        tweets, truth = _tweets(20_000, 2_000, seed, one_wrong_in=3)
+        known = choose(tweets, _labels(tweets, truth, 2_500), "accuracy").labels_to_show["simple"]
+        assert known is not None
+        shown.append(choose(tweets, _labels(tweets, truth, known), "accuracy").is_shown("simple"))
+    assert 0.65 < np.mean(shown) < 0.92
+
+
+def test_tweets_of_no_class_are_left_out_of_the_scores() -> None:
+    tweets, truth = _tweets(2_000, 400)
+    labels = _labels(tweets, truth, 200)
+    every_third = [index for index in tweets.drawing.order[:200] if truth[index] == 1][::3]
+    labels[every_third] = SKIPPED
+    choice = choose(tweets, labels, "accuracy")
+    assert choice.labels + choice.skipped == 200
+    assert choice.skipped == len(every_third)
+    of_class = labels >= 0
+    differing = tweets.differ
+    weights = np.where(differing, 400, 1_600) / np.where(differing, 150, 50)
+    right = tweets.predicted["better"] == labels
+    expected = np.average(right[of_class], weights=weights[of_class])
+    assert choice.accuracy["better"].value == pytest.approx(expected, abs=0.002)
+
+
+def test_choice_refuses_what_its_labels_cannot_carry() -> None:
+    tweets, truth = _tweets(2_000, 100)
+    with pytest.raises(UsageError, match="29 labelled tweets: at least 30"):
+        choose(tweets, _labels(tweets, truth, 29), "accuracy")
+    rare = np.where(np.arange(2_000) % 20 == 0, 1, 0)
+    with pytest.raises(UsageError, match="its recall needs 10"):
+        choose(tweets, _labels(tweets, rare, 60), "macro_recall")
+    assert choose(tweets, _labels(tweets, rare, 60), "accuracy").macro_recall is None
+
+
+Evaluate = Callable[..., Any]
+
+
+@pytest.fixture
+def evaluate(trained: RunDir, shared_results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+    """Runs the command on a table without labels, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    rows = invented_tweets(900, seed=11)
+    pd.DataFrame({"text": [text for _, text in rows]}).to_csv("tweets.csv", index=False)
+    return lambda *words: invoke(
+        "evaluate", trained.path, "--results", shared_results.root, "--data", "tweets.csv", *words
+    )
+
+
+def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, trained: RunDir) -> None:
+    done = evaluate("--sheet", "mine.csv", "--labels", 120)
+    assert done.exit_code == 0, done.output
+    assert "differ on" in done.output
+    (command,) = (line for line in done.output.splitlines() if line.startswith("sentiment evaluate "))
+    assert command.endswith("--labelled mine.csv")
+    truth = {" ".join(text.split()): label for label, text in invented_tweets(900, seed=11)}
+    table = pd.read_csv("mine.csv", encoding="utf-8-sig")
+    table["label"] = [("negative", "positive")[truth[text]] for text in table["text"]]
+    table.sort_values("text").to_csv("mine.csv", index=False)
+    done = evaluate("--labelled", "mine.csv", "--out", "choice.json")
+    assert done.exit_code == 0, done.output
+    stored = json.loads(Path("choice.json").read_text())
+    assert f"best here    {stored['best']}, by accuracy" in done.output
+    assert f"sentiment predict {trained.path} --with " in done.output
+    assert {*stored["differences"]} | {stored["best"]} == {"linear baseline", "network", "mean of both"}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--sheet", "mine.csv", "--with", "network"], "goes with --data, --text-column and --label-column alone"),
+        (["--labelled", "tweets.csv"], "has 0 columns called 'id'"),
+        (["--sheet", "tweets.csv"], "exists already"),
+    ],
+)
+def test_sheet_options_that_do_not_fit_are_refused(evaluate: Evaluate, words: list[str], reason: str) -> None:
+    done = evaluate(*words)
+    assert done.exit_code == 2
+    assert reason in done.output
