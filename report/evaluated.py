@@ -76,6 +76,11 @@ class EvaluatedRun(ABC):
         """The fingerprints of the corpora that it was tested on: one, or one for each fold."""
         return [run.record.data_fingerprint for run in self.fold_runs]
 
+    @property
+    def table(self) -> str:
+        """The digest of its main table, which an edit changes; see `CorpusReport.table_sha256`."""
+        return self.fold_runs[0].record.table_sha256
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The configuration values that define the run's identity, by dotted name."""

@@ -20,8 +20,17 @@ from sentiment.config import RunConfig
 from sentiment.runs.records import ModelKind, Part, PredictorKind
 from sentiment.runs.run_dir import Results
 
-# Data settings that do not affect the test part.
-_WITHOUT_EFFECT_ON_TEST = ("text", "vocabulary", "extra_train", "train_rows", "tests")
+# Data settings that do not choose the test tweets from a table.
+_WITHOUT_EFFECT_ON_TEST = (
+    "source",
+    "columns",
+    "labels",
+    "text",
+    "vocabulary",
+    "extra_train",
+    "train_rows",
+    "tests",
+)
 
 # Data sets of the authors of VADER's lexicon (Hutto & Gilbert 2014).
 LEXICON_AUTHORS = ("vader", "sample")
@@ -115,25 +124,26 @@ class Dataset:
     """Completed runs on the same test tweets, with their comparisons.
 
     Attributes:
+        name: see `group_by_tweets`.
         runs: each once, even if several grids have it.
         configurations: best mean validation macro F1 first; those with random ELMo weights last.
     """
 
+    name: str
     runs: Runs
     configurations: list[Configuration]
     answers: Answers
     added: list[AddedPredictor]
 
     @property
+    def is_version(self) -> bool:
+        """Whether its table was edited between runs, so that its name tells the versions apart."""
+        return self.name.endswith(f", version {self.runs[0].table[:8]}")
+
+    @property
     def folds(self) -> int | None:
         """The number of folds of cross-validated runs; None for one test part."""
         return len(self.runs[0].fold_runs) if self.runs[0].is_cross_validated else None
-
-    @property
-    def name(self) -> str:
-        """The source, and the number of folds."""
-        source = PurePath(self.runs[0].config.data.source).name
-        return f"{source} in {self.folds} folds" if self.folds else source
 
     @property
     def source(self) -> str | None:
@@ -231,18 +241,35 @@ class Dataset:
 
 def datasets_of(runs: Iterable[EvaluatedRun], answers: Answers, results: Results, problems: list[str]) -> list[Dataset]:
     """Group runs by their test tweets, the largest group first; unreadable files are added to `problems`."""
-    datasets = [_dataset(group, answers, results, problems) for group in group_by_tweets(runs)]
+    datasets = [_dataset(name, group, answers, results, problems) for name, group in group_by_tweets(runs)]
     return sorted(datasets, key=lambda dataset: (-len(dataset.runs), dataset.name))
 
 
-def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[list[EvaluatedRun]]:
-    """Runs that were tested on the same tweets, each of them once."""
-    groups: dict[str, dict[str, EvaluatedRun]] = defaultdict(dict)
+def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[tuple[str, Runs]]:
+    """Runs of the same tables that were split in the same way, each of them once, with a name.
+
+    The name is that of the source, with the number of folds and, where it was edited between runs, its digest.
+    """
+    groups: dict[tuple[str, str], dict[str, EvaluatedRun]] = defaultdict(dict)
     for run in runs:
-        data = run.config.data.model_dump()
-        settings = {name: value for name, value in data.items() if name not in _WITHOUT_EFFECT_ON_TEST}
-        groups[str(settings)].setdefault(run.run_id, run)
-    return [list(group.values()) for group in groups.values()]
+        data = run.config.data.model_dump(exclude={*_WITHOUT_EFFECT_ON_TEST})
+        groups[run.table, str(data)].setdefault(run.run_id, run)
+    tables = defaultdict(set)
+    for group in groups.values():
+        first = next(iter(group.values()))
+        tables[_source_and_folds(first)].add(first.table)
+    named: list[tuple[str, Runs]] = []
+    for group in groups.values():
+        first = next(iter(group.values()))
+        name = _source_and_folds(first)
+        is_edited = len(tables[name]) > 1
+        named.append((f"{name}, version {first.table[:8]}" if is_edited else name, list(group.values())))
+    return named
+
+
+def _source_and_folds(run: EvaluatedRun) -> str:
+    source = PurePath(run.config.data.source).name
+    return f"{source} in {len(run.fold_runs)} folds" if run.is_cross_validated else source
 
 
 def configurations_of(runs: Sequence[EvaluatedRun]) -> list[Configuration]:
@@ -253,7 +280,12 @@ def configurations_of(runs: Sequence[EvaluatedRun]) -> list[Configuration]:
     configurations = []
     for groups in siblings.values():
         names = [name for name in varying(group[0] for group in groups) if name not in ARCHITECTURE]
-        configurations += [Configuration(group, _distinguishing(group[0], names)) for group in groups]
+        settings = [_distinguishing(group[0], names) for group in groups]
+        for group, distinguishing in zip(groups, settings, strict=True):
+            # Further tables were edited between runs with these settings, and training tweets with them.
+            is_edited = settings.count(distinguishing) > 1
+            version = {"data": f"version {group[0].corpora[0][:8]}"} if is_edited else {}
+            configurations.append(Configuration(group, distinguishing | version))
     configurations.sort(key=_name_and_settings)
     configurations.sort(key=lambda configuration: -configuration.mean("validation", "macro_f1"))
     return sorted(configurations, key=lambda configuration: configuration.is_random)
@@ -270,12 +302,12 @@ def _distinguishing(run: EvaluatedRun, names: Sequence[str]) -> dict[str, Any]:
     return {name: run.settings.get(name) for name in names if not name.startswith(prefixes)}
 
 
-def _dataset(runs: list[EvaluatedRun], answers: Answers, results: Results, problems: list[str]) -> Dataset:
+def _dataset(name: str, runs: Runs, answers: Answers, results: Results, problems: list[str]) -> Dataset:
     run_answers = answers.of_runs(runs).with_metric(metric_of(runs))
     configurations = [
         replace(configuration, only_label=run_answers.only_label(configuration.runs))
         for configuration in configurations_of(runs)
     ]
     added = added_for(run_answers.readable(runs), results, problems)
-    dataset = Dataset(runs, configurations, run_answers, added)
+    dataset = Dataset(name, runs, configurations, run_answers, added)
     return replace(dataset, added=dataset.added_against_baseline())

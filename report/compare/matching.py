@@ -30,10 +30,10 @@ def unused(run: EvaluatedRun) -> tuple[str, ...]:
 
 
 def seeds_together(runs: Iterable[EvaluatedRun]) -> list[Runs]:
-    """Runs by configuration: those of a group differ only in their seeds."""
-    groups: dict[str, Runs] = defaultdict(list)
+    """Runs by configuration: those of a group differ only in their seeds, and were trained on the same tweets."""
+    groups: dict[tuple[str, ...], Runs] = defaultdict(list)
     for run in runs:
-        groups[run.config.without("seed").fingerprint()].append(run)
+        groups[run.config.without("seed").fingerprint(), *run.corpora].append(run)
     return list(groups.values())
 
 
@@ -84,6 +84,7 @@ def _unused_in_all(runs: Runs) -> set[str]:
 
 def _by_remaining_settings(runs: Runs, parameters: Collection[str], ignored: set[str]) -> dict[Any, Runs]:
     groups: dict[Any, Runs] = defaultdict(list)
+    compares_data = any(name.startswith("data.") for name in parameters)
     for run in runs:
         prefixes = (*ignored, *unused(run))
         remaining = [
@@ -91,7 +92,9 @@ def _by_remaining_settings(runs: Runs, parameters: Collection[str], ignored: set
             for name, value in run.settings.items()
             if name != "seed" and name not in parameters and not name.startswith(prefixes)
         ]
-        groups[frozenset(remaining)].append(run)
+        # Runs with the same data settings have the same data, unless a table was edited between them.
+        data = run.table if compares_data else "".join(run.corpora)
+        groups[frozenset(remaining), data].append(run)
     return groups
 
 
@@ -110,10 +113,11 @@ def with_folds_pooled(study: Study) -> Study:
 
 def pool_folds(runs: Iterable[Run]) -> Runs:
     """The completed runs, in which each complete cross-validation stands where its first fold stood."""
-    groups: dict[str, list[CompletedRun]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[CompletedRun]] = defaultdict(list)
     for run in runs:
         if run.completed:
-            groups[run.completed.config.without("data.fold").fingerprint()].append(run.completed)
+            whole = run.completed.config.without("data.fold").fingerprint()
+            groups[whole, run.completed.table].append(run.completed)
     return [run for group in groups.values() for run in _pooled(group)]
 
 

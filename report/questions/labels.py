@@ -67,27 +67,30 @@ class LabelCurve:
 
 
 def labels(findings: Findings) -> Question:
-    """A card for each grid that varies the number of labelled training tweets."""
+    """A card for each grid that varies the number of labelled training tweets, and each data set of its runs."""
     cards = []
     for grid in findings.study.grids:
-        curves = label_curves(grid, findings.answers, findings.study.results)
-        if curves:
-            remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
-            bullets = Bullets([*(curve.sentence for curve in curves), *remarks])
-            cards.append(Card("How many labelled tweets does a network need?", [bullets, _figure(grid, curves)]))
+        groups = group_by_tweets(grid.completed)
+        for number, (name, runs) in enumerate(groups):
+            curves = label_curves(replace(grid, completed=runs), findings.answers, findings.study.results)
+            if curves:
+                remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
+                bullets = Bullets([*(curve.sentence for curve in curves), *remarks])
+                data = f" ({name})" if len(groups) > 1 else ""
+                figure = _figure(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
+                cards.append(Card(f"How many labelled tweets does a network need?{data}", [bullets, figure]))
     return Question(cards)
 
 
 def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCurve]:
-    """A curve for each configuration, without the points whose predictions cannot be read.
+    """A curve for each configuration of a grid on one data set, without the points whose predictions cannot be read.
 
     The variance between seeds is pooled for each number of labelled tweets by itself: it shrinks as the number grows.
     """
     if TRAIN_ROWS not in varying(grid.completed):
         return []
-    runs = max(group_by_tweets(comparable(grid.completed)), key=len)
     answers = answers.with_metric(grid.metric)
-    configurations = configurations_of(runs)
+    configurations = configurations_of(comparable(grid.completed))
     configurations.sort(key=lambda configuration: configuration.config.data.train_rows or math.inf)
     runs_by_size = defaultdict(list)
     for configuration in configurations:
@@ -131,7 +134,7 @@ def _training_tweets(configuration: Configuration, results: Results) -> int | No
     return counts.parts["train"].rows if counts else configuration.config.data.train_rows
 
 
-def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
+def _figure(name: str, grid: Grid, curves: list[LabelCurve]) -> Figure:
     points = [
         _plotted("linear baseline", point.train_size, point.baseline) for point in curves[0].points if point.train_size
     ]
@@ -142,7 +145,7 @@ def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
     sizes = sorted({point.x for point in points})
     axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
     title = f"Test {grid.metric_name} by number of labelled training tweets"
-    return line_figure(f"labels-{grid.name}", title, caption, points, axes)
+    return line_figure(name, title, caption, points, axes)
 
 
 def _plotted(name: str, size: int, score: Estimate) -> Point:

@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from report.compare.answers import Answers, Group, compared
-from report.compare.datasets import design_of
+from report.compare.datasets import design_of, group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
 from report.designs import Design, Matched, TwoModels
@@ -131,12 +131,12 @@ class Effect:
 
     Attributes:
         parameters: its name; several names of settings that never vary alone, and are compared together.
-        train_rows: the number of labelled training tweets, where the grid varies it.
+        data: on which runs, where the grid has several: the data set, or the number of labelled training tweets.
     """
 
     parameters: tuple[str, ...]
     model: ModelKind
-    train_rows: int | None
+    data: str
     values: list[SettingValue]
     contrasts: list[Contrast]
 
@@ -163,8 +163,7 @@ class Effect:
     def context(self) -> str:
         """`the linear baseline, at most 100 labelled tweets`; usually empty."""
         parts = ["the linear baseline"] if self.model == "baseline" else []
-        if self.train_rows:
-            parts.append(f"at most {plural(self.train_rows, 'labelled tweet')}")
+        parts += [self.data] if self.data else []
         return ", ".join(parts)
 
     @property
@@ -219,20 +218,20 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
     if model == "baseline":
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
-    designs: dict[int | None, Design] = {}
-    for train_rows, size_runs in _by_train_rows(runs):
-        designs[train_rows] = design_of(seeds_together(size_runs), model, answers.metric)
-        single = [_effect([name], model, train_rows, size_runs, answers) for name in names]
+    designs: dict[str, Design] = {}
+    for data, group in _by_data(runs).items():
+        designs[data] = design_of(seeds_together(group), model, answers.metric)
+        single = [_effect([name], model, data, group, answers) for name in names]
         size_effects = [effect for effect in single if len(effect.values) > 1]
         confounded = [effect.parameter for effect in size_effects if not effect.contrasts]
         if model == "network" and len(confounded) > 1:
-            joint_effect = _effect(confounded, model, train_rows, size_runs, answers)
+            joint_effect = _effect(confounded, model, data, group, answers)
             if joint_effect.contrasts:
                 size_effects = [effect for effect in size_effects if effect.contrasts]
                 size_effects.append(joint_effect)
         effects += [effect for effect in size_effects if len(effect.values) <= _MAX_VALUES]
     uncorrected = {
-        contrast: _difference(contrast, model, designs[effect.train_rows], answers)
+        contrast: _difference(contrast, model, designs[effect.data], answers)
         for effect in effects
         for contrast in effect.contrasts
     }
@@ -261,9 +260,7 @@ def _difference(contrast: Contrast, model: ModelKind, design: Design, answers: A
     return answers.difference(design, firsts, seconds)
 
 
-def _effect(
-    parameters: Sequence[str], model: ModelKind, train_rows: int | None, runs: Runs, answers: Answers
-) -> Effect:
+def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, answers: Answers) -> Effect:
     """The effect of settings among some runs: contrasts, not tested yet, of the best value with every other one.
 
     Values without matched runs have no contrast.
@@ -278,15 +275,20 @@ def _effect(
                 readable = [(answers.readable(firsts), answers.readable(seconds)) for firsts, seconds in groups]
                 both = [(firsts, seconds) for firsts, seconds in readable if firsts and seconds]
                 contrasts.append(Contrast(best, other, [runs for runs, _ in both], [runs for _, runs in both]))
-    return Effect(tuple(parameters), model, train_rows, values, contrasts)
+    return Effect(tuple(parameters), model, data, values, contrasts)
 
 
-def _by_train_rows(runs: Runs) -> list[tuple[int | None, Runs]]:
-    """Runs by their number of labelled tweets, the smallest first; all as one group where it does not vary."""
-    groups: dict[int | None, Runs] = defaultdict(list)
-    for run in sorted(runs, key=lambda run: run.config.data.train_rows or math.inf):
-        groups[run.config.data.train_rows].append(run)
-    return [*groups.items()] if len(groups) > 1 else [(None, runs)]
+def _by_data(runs: Runs) -> dict[str, Runs]:
+    """Runs by data set and number of labelled tweets, the smallest first, as far as these vary; in words."""
+    datasets = group_by_tweets(runs)
+    sizes = {run.config.data.train_rows for run in runs}
+    groups: dict[str, Runs] = defaultdict(list)
+    for name, of_dataset in datasets:
+        for run in sorted(of_dataset, key=lambda run: run.config.data.train_rows or math.inf):
+            rows = run.config.data.train_rows if len(sizes) > 1 else None
+            size = f"at most {plural(rows, 'labelled tweet')}" if rows else ""
+            groups[", ".join(filter(None, [name if len(datasets) > 1 else "", size]))].append(run)
+    return groups
 
 
 def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: Answers) -> list[SettingValue]:

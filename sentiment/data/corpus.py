@@ -25,7 +25,7 @@ from sentiment.runs.records import Part
 from sentiment.runs.run_dir import TWEETS_FILE, Results, read_record, sealed
 
 # Increase it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 TYPES = "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 

@@ -1,6 +1,7 @@
 """Prepares a corpus: reads the rows of all files, tokenises them, drops duplicates, and splits them."""
 
 from collections import Counter, defaultdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,8 @@ from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
+# What tells a row of the main table from others.
+_IDENTITY = np.dtype([("key", "i8"), ("author", "i8"), ("label", "i1"), ("part", "S10")])
 # A row of the corpus, apart from its tokens.
 _ROW = np.dtype([("labels", "i1"), ("parts", "i1"), ("keys", "i8"), ("authors", "i8"), ("weights", "f4")])
 ARRAYS = (*(_ROW.names or ()), "token_ids", "offsets", "withheld")
@@ -103,6 +106,7 @@ class Preparation:
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
         self._tokens = TokenCollector()
         self._chunks: list[npt.NDArray[Any]] = []
+        self._table: list[npt.NDArray[Any]] = []  # what `table_sha256` is made of
         self._counts: dict[_Origin, Counter[str]] = defaultdict(lambda: Counter(read=0, kept=0))
         self._left_out: Counter[str] = Counter()
         self._refused: dict[_Origin, RowCounter] = defaultdict(RowCounter)
@@ -168,11 +172,11 @@ class Preparation:
         """Assign token ids to the rows that are kept, and write them."""
         import pyarrow as pa
 
-        kept = []
-        for row in rows:
-            tweet = self._tokenized(row, origin)
-            if self._keep(origin, tweet):
-                kept.append(tweet)
+        tweets = [self._tokenized(row, origin) for row in rows]
+        if origin is None:
+            identities = [(tweet.key, tweet.author, tweet.row.label, tweet.row.part or "") for tweet in tweets]
+            self._table.append(np.unique(np.array(identities, _IDENTITY)))
+        kept = [tweet for tweet in tweets if self._keep(origin, tweet)]
         weight = self._config.extra_train[origin].weight if isinstance(origin, int) else 1.0
         values = [(tweet.row.label, tweet.part, tweet.key, tweet.author, weight) for tweet in kept]
         self._chunks.append(np.array(values, _ROW))
@@ -251,6 +255,7 @@ class Preparation:
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,
+            table_sha256=sha256(np.unique(np.concatenate(self._table)).tobytes()).hexdigest(),
             unnamed_authors=unnamed_authors,
         )
 

@@ -47,6 +47,9 @@ class CorpusReport(Record):
     parts: dict[Part, PartCount]
     tokens: int
     types: int
+    # SHA-256 of the main table's tweets with their labels, and authors and parts if it has them: of all, also of those
+    # that are left out, and whatever the order of the rows. Other tables and the cleaning of texts do not change it.
+    table_sha256: str
     unnamed_authors: dict[str, str]  # columns that may name the authors but are not used, by the section of the table
 
     @property

@@ -309,6 +309,7 @@ class RunRecord(FileRecord):
 
     Attributes:
         dataset: the name of a data source, or `table`.
+        table_sha256: as in `CorpusReport`: runs of an edited table have another one.
         vectors_sha256: of the file that `embedding.pretrained` names, or of what its vectors are learned from.
         hardware: the kinds of hardware that trained the run, in the order of their use.
     """
@@ -316,6 +317,7 @@ class RunRecord(FileRecord):
     run_id: str
     data_fingerprint: str
     dataset: str
+    table_sha256: str
     encoder: EncoderRecord | None = None
     vectors_sha256: str | None = None
     versions: dict[str, str]

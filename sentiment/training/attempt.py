@@ -142,6 +142,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         run_id=run.config.run_id,
         data_fingerprint=prepared.inputs.data,
         dataset=prepared.corpus.dataset,
+        table_sha256=prepared.corpus.report.table_sha256,
         encoder=prepared.encoder_with_cache,
         vectors_sha256=prepared.inputs.vectors,
         versions=versions,

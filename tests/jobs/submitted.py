@@ -116,7 +116,7 @@ def in_task(monkeypatch: pytest.MonkeyPatch, array: str = "7") -> None:
 
 def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    nothing: Any = {"data_fingerprint": "", "versions": {}, "command": []}
+    nothing: Any = {"data_fingerprint": "", "table_sha256": "", "versions": {}, "command": []}
     run_dir.write_record(RunRecord(run_id=run_dir.path.name, dataset="table", attempts=list(attempts), **nothing))
 
 

@@ -140,7 +140,13 @@ class Study:
         _write_predictions(run_dir, scores, keys)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
-        run_record = {"data_fingerprint": data, "attempts": [attempt()], "encoder": _elmo(config)} | record
+        table = corpus.report.table_sha256 if corpus else fingerprint(config.data.source)
+        run_record = {
+            "data_fingerprint": data,
+            "table_sha256": table,
+            "attempts": [attempt()],
+            "encoder": _elmo(config),
+        } | record
         run_dir.write_record(new_record(config, **run_record))
         result = _result(config, skill, scores)
         _write_epochs(run_dir, result.metrics)
@@ -196,7 +202,11 @@ class Study:
         report |= {"parts": {part: {"rows": n, "classes": [n // 2, n // 2]} for part, n in sizes.items()}}
         report |= {"read": 300, "kept": 280, "left_out": {"duplicates dropped": 20}, "tokens": 1, "types": 1}
         digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}
-        values = {"fingerprint": data, "report": report | {"unnamed_authors": {}}, "sha256": digests}
+        values = {
+            "fingerprint": data,
+            "report": report | {"table_sha256": "0" * 64, "unnamed_authors": {}},
+            "sha256": digests,
+        }
         write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(values)))
 
 
@@ -237,6 +247,7 @@ def attempt(**changes: Any) -> Attempt:
 
 def new_record(config: RunConfig, **changes: Any) -> RunRecord:
     values = {"schema_version": SCHEMA_VERSION, "run_id": config.run_id, "data_fingerprint": "0" * 64}
+    values |= {"table_sha256": "0" * 64}
     values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
     values |= {"versions": {"python": "3.12.1", "torch": "2.6.0"}, "attempts": [attempt()]}
     values |= {"command": ["__main__.py", "train", "configs/runs/rnn.yaml"]}

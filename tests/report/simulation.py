@@ -68,7 +68,7 @@ class Layout:
         result: Any = SimpleNamespace(encoder=None, only_label=None, seconds_trained=1.0, epochs=1)
         result.recommended = "network"
         result.parts = (*PARTS, "manual")
-        record: Any = SimpleNamespace(encoder=None, attempts=[], data_fingerprint="corpus")
+        record: Any = SimpleNamespace(encoder=None, attempts=[], data_fingerprint="corpus", table_sha256="table")
         return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
 
     def draw(self, world: World, rng: np.random.Generator) -> Answers:
@@ -139,7 +139,7 @@ def _metrics(right: Any, labels: Any) -> Any:
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
-    return Dataset(layout.runs, configurations_of(layout.runs), answers, layout.added)
+    return Dataset("invented", layout.runs, configurations_of(layout.runs), answers, layout.added)
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:

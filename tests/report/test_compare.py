@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from report.build import compose
+from report.compare.cost import cost_per_run, usage_of
 from report.compare.findings import Findings
 from report.compare.matching import matched_runs, pool_folds, varying
 from report.compare.test_sets import ExternalResult
@@ -25,13 +27,14 @@ from report.render.blocks import Explorer, Fold, Table, Text
 from report.render.wording import read_texts
 from report.sections.answer import answer
 from report.sections.models import check_list, external_test_sets, published_figures, worse_than_the_lexicon
+from report.sections.names import configuration_name
 from report.sections.runs import runs as runs_section
-from report.statistics import Difference, corrected
+from report.statistics import Difference, PairedEvidence, corrected
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.runs.records import DEFAULT_THRESHOLD, Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.report.made_up import PARTS, Study, tables_of
+from tests.report.made_up import PARTS, Study, attempt, tables_of
 from tests.report.studies import combinations
 
 _EMPTIED = 7
@@ -337,3 +340,99 @@ def test_published_scores_on_tweeteval_stand_beside_runs_on_it_alone(tmp_path: P
     assert {column.key for column in table.columns} == {"model", "macro_recall"}
     study.complete(config.model_copy(update={"seed": 2}), dataset="table")
     assert isinstance(published_figures(study.findings()), Fold)
+
+
+def test_cross_validated_run_costs_all_of_its_folds_and_is_none_of_them(study: Study) -> None:
+    runs = combinations({"data.folds": [5], "data.fold": [1, 2, 3, 4, 5]})
+    for config in study.write_grid("folds", "How well?", runs):
+        fold = config.data.fold or 0
+        attempts = [attempt(reason="deadline")] * (fold - 1) + [attempt()]
+        # The first fold's network is worse than its baseline, those of the others are far better.
+        run_dir = study.complete(config, "folds", skill=0.3 if fold == 1 else 3.0, attempts=attempts)
+        result = run_dir.read(Result)
+        changes = {"best_epoch": 1 if fold == 1 else 4, "epochs": fold, "seconds_trained": 10.0 * fold}
+        run_dir.write_record(result.model_copy(update=changes))
+    findings = study.findings()
+    (configuration,) = findings.main.configurations
+    (run,) = configuration.runs
+    recommended = [fold.recommended for fold in run.fold_runs]
+    assert (recommended[0], {*recommended[1:]}) == ("baseline", {"network"})
+    assert run.recommended == findings.recommended.recommended_model != "baseline"
+    assert usage_of(configuration.completed).attempts == 15
+    assert cost_per_run(configuration).cpu == 15 * 90
+    assert (run.best_epoch, run.seconds_per_epoch) == (pytest.approx(17 / 5), pytest.approx(10.0))
+    assert not findings.recommended.gain.is_conditional
+
+
+def test_folds_are_matched_on_further_test_sets_and_seeds_lie_within_them(tmp_path: Path) -> None:
+    study, data = _study(tmp_path), {"source": "mine.csv", "folds": 3, "tests": TWO_SETS}
+    run_dirs = []
+    for fold, seed in product((1, 2, 3), (1, 2)):
+        config = resolve({"data": data | {"fold": fold}}, {"seed": seed}, "a test")
+        run_dirs.append(study.complete(config, skill=1 + fold / 10, linear=0.8 + fold / 10))
+    net = _of(study.findings(), "manual", "network")
+    right = _right(run_dirs, "manual")
+    by_fold = right["network"].reshape(3, 2, -1).mean(axis=1)
+    gaps = by_fold - right["baseline"][::2]
+    evidence = net.differences["baseline"].evidence
+    assert evidence.value == pytest.approx(gaps.mean())
+    assert evidence.replicates == ((pytest.approx(gaps.mean(axis=1).var(ddof=1) / 3), 2),)
+
+
+def _edited(study: Study) -> None:
+    """Two seeds of two cells on a table, and two further ones after an edit of it."""
+    runs = combinations({"model.cell": ["lstm", "gru"], "seed": [1, 2, 3, 4]})
+    for config in study.write_grid("cells", "Which cell?", runs):
+        is_new = config.seed > 2
+        table = ("b" if is_new else "a") * 64
+        skill = (2.5 if is_new else 0.5) + 0.1 * config.seed
+        study.complete(config, "cells", skill=skill, table_sha256=table, data_fingerprint=table)
+
+
+def test_runs_of_an_edited_table_are_another_data_set(study: Study) -> None:
+    _edited(study)
+    findings = study.findings()
+    assert sorted(dataset.name for dataset in findings.datasets) == [
+        f"invented.csv, version {letter * 8}" for letter in "ab"
+    ]
+    assert {len(one.runs) for dataset in findings.datasets for one in dataset.configurations} == {2}
+    effects = grid_effects(findings.study.grids[0], findings.answers)
+    assert [(len(effect.values[0].runs), effect.data[-8:]) for effect in effects] == [(2, "a" * 8), (2, "b" * 8)]
+    assert "A version is that of a table that was edited between runs" in study.text()
+
+
+def test_seeds_on_other_training_tweets_are_another_configuration(study: Study) -> None:
+    for seed, fingerprint in ((1, "a"), (2, "a"), (3, "b")):  # a further training table was edited
+        study.single({"seed": seed}, skill=1.0 + seed / 10, data_fingerprint=fingerprint * 64)
+    (dataset,) = study.findings().datasets
+    assert sorted(len(one.runs) for one in dataset.configurations) == [1, 2]
+    versions = {configuration_name(one).rpartition(", ")[2] for one in dataset.configurations}
+    assert versions == {"data version aaaaaaaa", "data version bbbbbbbb"}
+
+
+def test_effect_on_baselines_is_that_of_all_matched_configurations(study: Study) -> None:
+    runs = combinations({"data.text.stop_words": ["none", "all"], "data.text.lowercase": [True, False]})
+    for config in study.write_grid("cleaning", "What helps?", runs):
+        text = config.data.text
+        is_better = (text.stop_words == "none") == text.lowercase
+        study.complete(config, "cleaning", linear=3.0 if is_better else 0.3)
+    findings = study.findings()
+    (effect,) = [
+        one
+        for one in grid_effects(findings.study.grids[0], findings.answers)
+        if (one.model, one.parameter) == ("baseline", "data.text.stop_words")
+    ]
+    (contrast,) = effect.contrasts
+    assert contrast.difference.value == pytest.approx(contrast.best.score - contrast.other.score)
+    assert not contrast.difference.is_significant
+
+
+def test_baselines_that_answer_alike_are_one_pair(study: Study) -> None:
+    runs = combinations({"data.text.stop_words": ["none", "all"], "model.cell": ["lstm", "gru"]})
+    for config in study.write_grid("cleaning", "What helps?", runs):
+        study.complete(config, "cleaning", linear=2.0 if config.data.text.stop_words == "none" else 0.3)
+    findings = study.findings()
+    effects = grid_effects(findings.study.grids[0], findings.answers)
+    (contrast,) = [contrast for effect in effects if effect.model == "baseline" for contrast in effect.contrasts]
+    assert isinstance(contrast.difference.evidence, PairedEvidence)
+    assert (contrast.difference.is_significant, contrast.difference.is_conditional) == (True, False)
