@@ -1,10 +1,11 @@
 """Runs grids on Slurm or on this machine: submits, watches, resumes and cancels them.
 
 - `grids`: expands a grid file into runs.
-- `job_kinds`: the kinds of jobs, and which inputs runs need prepared. `plan`: turns runs into jobs.
+- `job_kinds`: the kinds of jobs, and which inputs runs need prepared.
 - `submissions`: the files of each submission. `grid_jobs`: joins them with Slurm's queue.
 - `policy`: derives a run's state, and the action that each command takes.
-- `session`: the commands. `slurm` and `local_runner`: run jobs on Slurm, or on this machine. `tasks`: what a job does.
+- `launch`: turns runs into jobs, and decides what comes next in a grid. `session`: the commands.
+- `slurm`: runs jobs; `launch.local_runner` runs them on this machine. `tasks`: what a job does.
 
 The package `report` is only ever run as a process and never imported.
 """

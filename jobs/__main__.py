@@ -24,7 +24,7 @@ from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedEr
 from sentiment.files import CONFIGS, config_path, shipped_file
 
 if TYPE_CHECKING:
-    from jobs.session import LaunchOptions
+    from jobs.launch.locked_grid import LaunchOptions
     from jobs.status.grid_state import GridView
     from sentiment.runs.run_dir import Results
 
@@ -41,7 +41,7 @@ def _open(results: Path) -> "Results":
 
 
 def _launch_options(cluster: Path, local: bool, at_once: int | None, new_code: bool) -> "LaunchOptions":
-    from jobs.session import LaunchOptions
+    from jobs.launch.locked_grid import LaunchOptions
     from jobs.slurm.resources import ClusterFile, read_cluster
 
     return LaunchOptions(ClusterFile() if local else read_cluster(cluster), local, at_once, echo, new_code)

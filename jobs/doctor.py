@@ -11,7 +11,7 @@ from typing import Literal
 
 from jobs import slurm
 from jobs.job_kinds import JOB_KINDS
-from jobs.local_runner import visible_gpus
+from jobs.launch.local_runner import visible_gpus
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.console import plural
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError

@@ -9,7 +9,7 @@ from statistics import fmean
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
 from jobs.job_kinds import missing_for, test_sizes
-from jobs.plan import Launch, plan_slurm_jobs, request_runs
+from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
 from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
@@ -39,7 +39,8 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     rungs = state.rungs
     configs = {config.run_id: config for config in grid.configs}
     rows_to_submit = [row for row in state.to_submit if row.run_id not in completed_in_other_grids]
-    to_submit = request_runs(rows_to_submit, configs, rungs)
+    codes = dict.fromkeys(configs, running_code().id)
+    to_submit = request_runs(rows_to_submit, configs, rungs, codes)
     yield f"grid {plan.name}: {plan.description}"
     states = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).most_common())
     line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({states})"
@@ -62,7 +63,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     if power := power_of_grid(grid.configs, plan.metric, test_sizes(grid.configs[0], results)):
         yield power
     yield f"estimated hours: {_hours([run.config for run in to_submit], results)}"
-    launch = Launch(to_submit, request_runs(state.current_trials(), configs, rungs), rungs, running_code().id)
+    launch = Launch(to_submit, running_code().id)
     for job in plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs):
         yield _describe_job(job)
         if verbose:

@@ -132,7 +132,7 @@ class GridJobs:
             attempt: the run's newest one.
         """
         if task is None:
-            return QueueReport(is_alive=self._is_alive, ranking_queued=bool(self.unranked_arrays))
+            return QueueReport(is_alive=self._is_alive)
         folder = task.folder
         phase, reason = self._phase(task)
         job = self.job(task)
@@ -153,7 +153,6 @@ class GridJobs:
             ended=lambda progress: self._how_it_ended(task, progress),
             is_alive=self._is_alive,
             begun_by=begun_by,
-            ranking_queued=bool(self.unranked_arrays),
         )
 
     def _phase(self, task: GridTask) -> tuple[Phase, str]:
@@ -262,11 +261,6 @@ class GridJobs:
         for (folder, number), _ in sorted(self.active_tasks.items(), key=lambda item: item[1].held):
             available[folder].append(number)
         return available
-
-    @cached_property
-    def unranked_arrays(self) -> list[SubmissionDir]:
-        """The arrays of later rungs that are in the queue and whose runs no ranking has chosen yet."""
-        return [folder for folder in self.submissions if folder.waits_for_ranking and self._is_active(folder)]
 
     @cached_property
     def other_jobs(self) -> dict[KindName, SubmissionDir]:

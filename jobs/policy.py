@@ -19,15 +19,14 @@ line | directory and queue | state | `submit` | `rerun` | `cancel` | a worker ta
 12 | the ranking of its rung eliminated it | PRUNED || if named
 13 | `sentiment cancel` ended the run | CANCELLED | submits | if named
 14 | the run failed since its last submission, and recorded why | as it failed | submits | submits ||| if begun
-15 | it is at the end of its rung; the ranking job is queued | PENDING ||| cancels
-16 | it is at the end of its rung; no ranking job is queued | PAUSED | ranks
-17 | it was promoted; its next rung is not submitted | PLANNED | submits
-18 | its submission was interrupted | PLANNED | submits
-19 | a user cancelled its task | CANCELLED | submits | if named
-20 | its task has ended, or Slurm has forgotten it | as it ended | submits | submits ||| if begun
-21 | never submitted to Slurm; a user stopped it | CANCELLED | submits | if named
-22 | never submitted to Slurm; it has started | as it ended | submits | submits ||| if begun
-23 | nothing has happened | PLANNED | submits
+15 | it is at the end of its rung | PAUSED | ranks
+16 | it was promoted; its next rung is not submitted | PLANNED | submits
+17 | its submission was interrupted | PLANNED | submits
+18 | a user cancelled its task | CANCELLED | submits | if named
+19 | its task has ended, or Slurm has forgotten it | as it ended | submits | submits ||| if begun
+20 | never submitted to Slurm; a user stopped it | CANCELLED | submits | if named
+21 | never submitted to Slurm; it has started | as it ended | submits | submits ||| if begun
+22 | nothing has happened | PLANNED | submits
 
 The first line that fits decides. Lines 6 to 10 do not apply to a trial at the end of its rung. *A process trains the
 run*: a process of a queued job, or one outside Slurm, holds its lock. *As it failed*: FAILED, or OUT_OF_MEMORY if its
@@ -100,7 +99,6 @@ class QueueReport:
             needed, because it reads the log.
         is_alive: whether a job is in the queue.
         begun_by: whether a job (None: a process outside Slurm) belongs to the run's last submission or to a later one.
-        ranking_queued: the queue has tasks that rank the current rung of the run's search.
     """
 
     phase: Phase = "not_submitted"
@@ -112,7 +110,6 @@ class QueueReport:
     ended: Callable[[RunProgress], RunState | None] = lambda _progress: None
     is_alive: Callable[[str], bool] = lambda _job: True
     begun_by: Callable[[str | None], bool] = lambda _job: False
-    ranking_queued: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,7 @@ def _judge(progress: RunProgress, queued: QueueReport, trial_rung: TrialRung | N
     state = judge_directory(known, trial_rung, queued.cancelled, how_it_ended)
     if state.state == FAILED and failure and not progress.damage:
         return _as_failed(failure)
-    return JudgedState(PENDING if state.state == PAUSED and queued.ranking_queued else state.state, state.reason)
+    return JudgedState(state.state, state.reason)
 
 
 def _in_queue(queued: QueueReport, failure: Failure | None) -> JudgedState:

@@ -22,7 +22,6 @@ from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
 from sentiment.runs.records import FileRecord, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
-from sentiment.runs.rungs import read_promoted
 
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
@@ -31,8 +30,7 @@ class Submission(FileRecord):
     """`submission.json`: a job array or a single job, with everything that later commands need to know about it.
 
     Attributes:
-        tasks: the run ids assigned to each task of the array. The lists are empty if the job trains no runs, or if a
-            ranking will choose its runs.
+        tasks: the run ids assigned to each task of the array; the lists are empty if the job trains no runs.
         configs: of the runs that the job trains or prepares inputs for; stored in `configs.jsonl`.
         resources: of each task.
         lacked: what earlier attempts of these runs, or earlier jobs of this kind, lacked.
@@ -41,6 +39,7 @@ class Submission(FileRecord):
         cluster: for a final job, the content of the cluster file.
         rung, epochs: for a search, the rung in which its runs train, and the epoch after which they pause; None trains
             them to their end.
+        retry: whether nobody asked for its runs: the final job, or a local command, goes on with them by itself.
         local: whether a command on this machine runs the job, instead of Slurm.
     """
 
@@ -54,6 +53,7 @@ class Submission(FileRecord):
     cluster: dict[str, Any] = Field(default_factory=dict)
     rung: int | None = None
     epochs: int | None = None
+    retry: bool = False
     local: bool = False
 
     @property
@@ -64,11 +64,6 @@ class Submission(FileRecord):
     def parallelism(self) -> int:
         """The largest number of tasks that run at the same time."""
         return min(self.resources.parallelism or len(self.tasks), len(self.tasks))
-
-    @property
-    def by_ranking(self) -> bool:
-        """Whether it trains the trials that the ranking of the previous rung promotes."""
-        return bool(self.rung) and not any(self.tasks)
 
 
 class Receipt(Record):
@@ -172,28 +167,12 @@ class SubmissionDir:
 
     @property
     def tasks(self) -> list[list[str]]:
-        """The run ids assigned to each task; none while an array waits for the ranking that chooses its runs."""
-        promoted = self._promoted
-        if not promoted:
-            return self.submission.tasks
-        count = len(self.submission.tasks)
-        return [promoted[task::count] for task in range(count)]
+        """The run ids assigned to each task."""
+        return self.submission.tasks
 
     @property
     def run_ids(self) -> list[str]:
         return [run_id for task in self.tasks for run_id in task]
-
-    @property
-    def _promoted(self) -> list[str]:
-        """The runs that the ranking of the previous rung promotes, best first; none if there is no ranking (yet)."""
-        submission = self.submission
-        if not submission.by_ranking or submission.rung is None:
-            return []
-        return read_promoted(self.results, self.grid, submission.rung - 1)
-
-    @property
-    def waits_for_ranking(self) -> bool:
-        return self.submission.by_ranking and not self._promoted
 
     def task_address(self, task: int) -> str:
         """The id by which Slurm's commands know a task: `<array>_<task>`; of a final job, its own id."""

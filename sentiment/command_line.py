@@ -18,7 +18,7 @@ from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError, with
 # By package: the pip extra that installs it, and what needs it.
 _EXTRAS = {
     "submitit": ("jobs", "running grids"),
-    "optuna": ("jobs", "a Bayesian search"),
+    "optuna": ("report", "the importance of settings"),
     "markdown_it": ("report", "the report"),
     "vl_convert": ("report", "drawing charts"),
     "h5py": ("elmo", "reading ELMo models"),

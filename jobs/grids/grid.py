@@ -3,7 +3,7 @@
 Completed runs of other grids are copied if their inputs (tweets, vectors, models) are unchanged.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -11,14 +11,13 @@ from pathlib import Path
 from shutil import copytree
 
 from jobs.grids.expand import ExpandedRun, expand, find_bases
-from jobs.grids.rounds import plan_next_round
 from jobs.grids.sweep_file import Choices, SweepFile, read_sweep
 from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
-from sentiment.config_file import parse_override, read_yaml, resolve
+from sentiment.config_file import parse_override
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.files import make_folder_once
-from sentiment.runs.records import GridPlan, PlannedRun, Rounds, RunRecord
+from sentiment.runs.records import GridPlan, PlannedRun, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
 
@@ -51,13 +50,10 @@ def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check
     for name, value in map(parse_override, overrides):
         space[name] = Choices([value])
     bases, left_out = find_bases(sweep, results)
-    trials = sweep.controller.per_round or sweep.run_cap
-    runs, errors = expand(bases, space, trials, sweep.controller.seed or 0)
-    grid = ExpandedGrid(_plan(sweep, space, runs), [config for _, config in runs], left_out)
+    runs, errors = expand(bases, space, sweep.run_cap, sweep.controller.seed or 0)
+    grid = ExpandedGrid(_plan(sweep, runs), [config for _, config in runs], left_out)
     planned = None if errors else results.read_grid(sweep.name)
-    if planned and planned.rounds and grid.plan.rounds:
-        grid = _next_rounds(planned, grid, path, results)
-    elif planned:
+    if planned:
         grid = _append_to_plan(planned, grid, path, results)
     if check_inputs:
         errors += missing_for(grid.configs, results)
@@ -66,8 +62,7 @@ def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check
     return grid
 
 
-def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[ExpandedRun]) -> GridPlan:
-    controller = sweep.controller
+def _plan(sweep: SweepFile, runs: Sequence[ExpandedRun]) -> GridPlan:
     planned = [
         PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
         for index, (parameters, config) in enumerate(runs)
@@ -75,14 +70,6 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
     halving = None
     if sweep.early_terminate and runs:
         halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
-    rounds = None
-    if controller.rounds and controller.per_round:
-        rounds = Rounds(
-            rounds=controller.rounds,
-            per_round=controller.per_round,
-            seed=controller.seed or 0,
-            space={name: choices.as_parameter() for name, choices in space.items()},
-        )
     return GridPlan(
         name=sweep.name,
         description=sweep.description,
@@ -92,26 +79,7 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
         base=str(sweep.base_file),
         runs=planned,
         halving=halving,
-        rounds=rounds,
     )
-
-
-def _next_rounds(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
-    """Keep the planned rounds, and add the next one if they have ended; `rounds` may have been increased."""
-    old = planned.rounds
-    new = grid.plan.rounds
-    unchanged = old and new and old.model_copy(update={"rounds": new.rounds}) == new
-    first_round = [run.run_id for run in grid.plan.runs]
-    if not unchanged or first_round != [run.run_id for run in planned.runs[: len(first_round)]]:
-        raise ConfigError(
-            f"{path}: parameters, seed, per_round or {grid.plan.base} changed since the first round was planned in "
-            f"{results.grid_file(planned.name)}. Undo the change, or save the new search under a name of its own"
-        )
-    plan = grid.plan.model_copy(update={"runs": planned.runs})
-    values = read_yaml(Path(plan.base))
-    configs = [resolve(values, run.parameters, plan.base) for run in plan.runs]
-    plan, added = plan_next_round(plan, results) or (plan, [])
-    return ExpandedGrid(plan, [*configs, *added], grid.left_out)
 
 
 def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
 from sentiment.config import Section
@@ -56,19 +55,6 @@ class Choices:
         else:
             value = self.low + probability * (self.high - self.low)
         return min(max(float(f"{value:.6g}"), self.low), self.high)  # rounding must not lead out of the range
-
-    def cdf(self, value: float) -> float:
-        """The distribution function of a distribution of numbers: the inverse of `quantile`."""
-        if self.distribution == "int_uniform":
-            return (value - self.low + 0.5) / (self.high - self.low + 1)
-        if self.distribution == "log_uniform_values":
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
-
-    def as_parameter(self) -> dict[str, Any]:
-        if self.distribution:
-            return {"distribution": self.distribution, "min": self.low, "max": self.high}
-        return {"values": list(self.values)}
 
 
 def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
@@ -214,26 +200,22 @@ class Controller(Section):
 
     Attributes:
         type: required by W&B, ignored here.
-        seed: of the draws with method `random`, and of the suggestions with `bayes`.
-        rounds, per_round: with method `bayes`: the number of rounds, and of trials in each, which run in parallel.
+        seed: of the draws with method `random`.
         base: None applies the parameters to the file that `command` names, and to each of `files`.
         files: further base files, for variants that differ in whole sections.
     """
 
     type: Literal["cloud"] = "cloud"
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    rounds: _Runs | None = None
-    per_round: _Runs | None = None
     base: BaseRuns | None = None
     files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-# The fields that each method requires; it refuses the fields of the other methods.
-_SAMPLING_FIELDS = {
-    "grid": (),
-    "random": ("run_cap", "controller.seed"),
-    "bayes": ("controller.seed", "controller.rounds", "controller.per_round"),
-}
+# What W&B calls Bayesian optimisation needs a server, and saves fewer epochs than halving does.
+_INSTEAD_OF_BAYES = (
+    "bayes is not supported, because it suggests one trial after another; two lines search the same space with fewer "
+    "epochs: `method: random` and `early_terminate: {type: hyperband, min_iter: 1, eta: 3}`"
+)
 
 
 class SweepFile(Section):
@@ -249,7 +231,7 @@ class SweepFile(Section):
     description: Annotated[str, Field(min_length=1)]
     project: str | None = None
     entity: str | None = None
-    method: Literal["grid", "random", "bayes"]
+    method: Literal["grid", "random"]
     metric: Metric
     run_cap: _Runs | None = None
     early_terminate: EarlyTerminate | None = None
@@ -265,29 +247,22 @@ class SweepFile(Section):
             raise ValueError(
                 f"command must end in train, the base run's file and the arguments, as in {_EXAMPLE_COMMAND}"
             )
-        sampling = {
-            "run_cap": self.run_cap,
-            "controller.seed": self.controller.seed,
-            "controller.rounds": self.controller.rounds,
-            "controller.per_round": self.controller.per_round,
-        }
+        sampling = {"run_cap": self.run_cap, "controller.seed": self.controller.seed}
         given = [name for name, value in sampling.items() if value is not None]
-        if given != list(_SAMPLING_FIELDS[self.method]):
-            needed = " and ".join(_SAMPLING_FIELDS[self.method]) or f"none of {', '.join(sampling)}"
-            raise ValueError(f"method {self.method} needs {needed}; the file has {' and '.join(given) or 'none'}")
-        return self
-
-    @model_validator(mode="after")
-    def _check_early_terminate(self) -> Self:
-        controller = self.controller
-        if self.method == "bayes" and (controller.base or controller.files or self.early_terminate):
-            raise ValueError(
-                "method bayes does not support early_terminate (scores after different epochs are not comparable), "
-                "controller.base or controller.files"
-            )
-        if controller.base and controller.files:
+        if self.method == "random" and len(given) < len(sampling):
+            raise ValueError(f"method random needs {' and '.join(sampling)}; the file has {given or 'none'}")
+        if self.method == "grid" and given:
+            raise ValueError(f"method grid trains all combinations: it takes neither {' nor '.join(sampling)}")
+        if self.controller.base and self.controller.files:
             raise ValueError("controller.base and controller.files are both set; runs start from one of them")
         return self
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _check_method(cls, method: Any) -> Any:
+        if method == "bayes":
+            raise ValueError(_INSTEAD_OF_BAYES)
+        return method
 
     @model_validator(mode="after")
     def _check_grid_values(self) -> Self:

@@ -28,9 +28,6 @@ _REFUSED_OPTIONS = {
     *("clusters", "help", "parsable", "quiet", "test_only", "usage", "version", "wait"),
 }
 
-INCREASED_STATES = {TIMEOUT, OUT_OF_MEMORY}
-"""The states after which a retry gets more of what was lacking."""
-
 Factor = Annotated[float, Field(ge=1)]
 # No task starts with less; and 0 MB would mean all memory of a node.
 _LEAST_MEMORY_GB = 0.1
@@ -300,45 +297,3 @@ def sufficient(configured: Resources, lacked: Lacked, limits: Limits = Limits())
         memory_gb = min(lacked.memory_gb * configured.at_once * configured.memory_factor, limits.memory_gb)
         changes["memory_gb"] = max(configured.memory_gb or 0, memory_gb)
     return configured.model_copy(update=changes)
-
-
-def insufficient_memory(configured: Resources, lacked: Lacked, limits: Limits) -> str:
-    """Return why a run that lacked memory cannot get more than it had; empty if it can."""
-    if lacked.memory_gb is None or lacked.memory_gb * configured.at_once < limits.memory_gb:
-        return ""
-    where = f"partition {configured.partition}" if configured.partition else "the default partition"
-    return (
-        f"it lacked memory with {lacked.memory_gb:g} GB, and no node of {where} has more than {limits.memory_gb:g} GB "
-        f"for {plural(configured.at_once, 'run')} at once"
-    )
-
-
-def why_no_more_memory(configured: Resources, previous: Resources, limits: Limits) -> str | None:
-    """Return why a job that lacked memory cannot get more than it had; None if it can."""
-    if previous.memory_gb is None or configured.memory_gb is None:
-        return None
-    if previous.memory_gb < limits.memory_gb:
-        return None
-    where = f"partition {configured.partition}" if configured.partition else "the default partition"
-    lacked = f"it lacked memory with {previous.memory_gb:g} GB"
-    return f"{lacked}, and no node of {where} has more than {limits.memory_gb:g} GB"
-
-
-def increased(state: str, configured: Resources, previous: Resources, limits: Limits = Limits()) -> Resources:
-    """Return the resources for retrying a job: more of what it lacked, by the state in which it ended.
-
-    Memory that the site chose (`memory_gb` was not set) is not increased.
-
-    Args:
-        previous: the resources of the job that ended.
-        limits: no increase goes beyond them.
-    """
-    if state == TIMEOUT:
-        minutes = previous.time_minutes * configured.time_factor
-        minutes = min(minutes, limits.minutes)
-        return configured.model_copy(update={"time_minutes": max(configured.time_minutes, round(minutes))})
-    if state == OUT_OF_MEMORY and previous.memory_gb is not None:
-        memory = previous.memory_gb * configured.memory_factor
-        memory = min(memory, limits.memory_gb)
-        return configured.model_copy(update={"memory_gb": max(configured.memory_gb or 0, memory)})
-    return configured

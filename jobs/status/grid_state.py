@@ -83,12 +83,6 @@ class GridRows:
         """Whether the run is a trial whose rung was ranked without it."""
         return self.rungs is not None and self.rungs.is_decided(row.run_id)
 
-    def current_trials(self) -> list[RunStatus]:
-        """The trials of the current rung; none for the last rung, which has no ranking."""
-        if self.rungs is None or self.rungs.current == self.rungs.last:
-            return []
-        return self.rows_of(self.rungs.trials(self.rungs.current))
-
 
 # A plan that supplies the metric of runs outside of grids; it is never written.
 _NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", goal="maximize", runs=[])

@@ -152,13 +152,6 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, resources
     return outcome
 
 
-def mark_started(run_dir: RunDir) -> None:
-    """Create `tries.json` before a run starts, so that a process which is killed at once still leaves a trace."""
-    if not run_dir.tries_file.exists():
-        run_dir.path.mkdir(parents=True, exist_ok=True)
-        run_dir.write_record(StalledAttempts(step=0, number=0, job=None))
-
-
 def trained_by_another_task(run_dir: RunDir) -> bool:
     """Whether another task of this array is running, was the last to start this run, and has not recorded its end.
 

@@ -1,8 +1,7 @@
 """The training task: it claims and trains unclaimed runs one after another, until none is left or its time runs out.
 
 The tasks of an array share its runs; a grid on this machine has one task. Each task first trains its assigned runs (one
-by default), then unclaimed ones. A run that a task has started stays with that task. The tasks of a later rung of a
-search rank the previous rung first: the ranking determines the runs that they train.
+by default), then unclaimed ones. A run that a task has started stays with that task.
 """
 
 import contextlib
@@ -19,26 +18,22 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from jobs import policy, slurm
-from jobs.grid_jobs import GridJobs
-from jobs.local_runner import visible_gpus
+from jobs.launch.local_runner import visible_gpus
 from jobs.policy import QueueReport
-from jobs.submissions import SubmissionDir, read_submissions
+from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import (
     Outcome,
     attempt_run,
     is_disk_full,
-    mark_started,
     outcome_of,
     record_failure,
-    trained_by_another_task,
 )
 from sentiment.config import RunConfig
-from sentiment.errors import CrashedError, KilledError, RunDirError, SlurmError, UnfinishedRungError
+from sentiment.errors import CrashedError, KilledError, SlurmError
 from sentiment.processes import in_same_array, slurm_job
-from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.rungs import TrialRung, read_rungs
+from sentiment.runs.rungs import TrialRung
 from sentiment.runs.state import PENDING, RUNNING, RunProgress, read_progress
 from sentiment.training.stop import StopRequest
 
@@ -162,9 +157,6 @@ class Worker:
         return self.folder.results.read_grid(self.folder.grid)
 
     def run(self) -> Outcome:
-        while self.folder.waits_for_ranking:
-            if (outcome := self._finish_previous_rung()) is not None:
-                return outcome
         outcome = self._train_runs(self.free_runs(), self.folder.submission.epochs)
         if len(self.folder.submission.tasks) > 1 and not self.folder.submission.local:
             self._cancel_idle_tasks()
@@ -291,39 +283,3 @@ class Worker:
                 os.dup2(log.fileno(), stream.fileno())
         resources = self.folder.submission.resources
         return attempt_run(config, self._run_dir(config.run_id), self.stop, resources)
-
-    def _finish_previous_rung(self) -> Outcome | None:
-        """Finish and rank the previous rung; the ranking determines the runs of this array.
-
-        Unfinished trials are retried first, each by one task. If that task is killed, another one, the next rung or the
-        final job takes over.
-
-        Returns:
-            None if it is to be called again, else the outcome of the task.
-        """
-        results = self.folder.results
-        grid = self.folder.grid
-        plan = results.read_grid(grid)
-        tasks = GridJobs(read_submissions(results, grid)).tasks
-        cancelled = {run_id for run_id, task in tasks.items() if run_id in task.folder.cancelled}
-        if plan is None or (rungs := read_rungs(results, plan)) is None:
-            raise RunDirError(f"{results.grid_file(grid)}: is missing, or no longer a search with early_terminate")
-        unfinished = rungs.unfinished(cancelled)
-        locked = [trial for trial in unfinished if live_owner(trial.lock_file) or trained_by_another_task(trial)]
-        free = [trial for trial in unfinished if trial not in locked]
-        if free:
-            trial = free[self.task % len(free)]  # spreads the tasks over the free trials
-            epochs = rungs.epochs(rungs.current)
-            print(f"rung {rungs.current}: {trial.path.name} is unfinished; training it to epoch {epochs}")
-            mark_started(trial)
-            outcome = self._train_runs(iter([self._config(trial.path.name)]), epochs)
-            return None if outcome in (Outcome.COMPLETED, Outcome.FAILED) else outcome
-        if locked:
-            print(f"rung {rungs.current} is unfinished: a process still trains {locked[0].path}")
-            return Outcome.RETRY_LATER
-        try:
-            print(rungs.rank_current(cancelled).rankings[-1].describe())
-        except UnfinishedRungError as error:
-            print(error)
-            return Outcome.FAILED
-        return None

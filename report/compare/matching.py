@@ -99,8 +99,8 @@ def _by_remaining_settings(runs: Runs, parameters: Collection[str], ignored: set
 
 
 def is_search(grid: Grid) -> bool:
-    """Whether the grid is a random or Bayesian search, whose trials differ in all parameters at once."""
-    return grid.plan is not None and (grid.plan.method in ("random", "bayes") or bool(grid.rungs))
+    """Whether the grid is a random search, or one in rungs, whose trials differ in all parameters at once."""
+    return grid.plan is not None and (grid.plan.method == "random" or bool(grid.rungs))
 
 
 def with_folds_pooled(study: Study) -> Study:

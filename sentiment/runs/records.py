@@ -34,19 +34,6 @@ class Halving(Section):
     eta: Annotated[float, Field(gt=1)]
 
 
-class Rounds(Section):
-    """Bayesian optimisation in rounds (`method: bayes`).
-
-    Attributes:
-        space: the values that each parameter may take, as in the grid's file.
-    """
-
-    rounds: PositiveInt
-    per_round: PositiveInt
-    seed: NonNegativeInt
-    space: dict[str, Any]
-
-
 SCHEMA_VERSION: Literal[1] = 1
 
 # The second of two classes is predicted if its probability is at least this.
@@ -504,18 +491,16 @@ class GridPlan(FileRecord):
         metric: the metric that ranks the runs, as W&B names it, such as `validation/macro_f1`.
         base: the configuration file that the parameters of the runs override.
         halving: None means that all runs are trained to their end.
-        rounds: only with method `bayes`.
     """
 
     name: str
     description: str
-    method: Literal["grid", "random", "bayes"]
+    method: Literal["grid", "random"]
     metric: Annotated[str, Field(pattern=f"^({'|'.join(PARTS)})/({'|'.join(SCORES)})$")]
     goal: Literal["maximize", "minimize"]
     base: str
     runs: list[PlannedRun]
     halving: Halving | None = None
-    rounds: Rounds | None = None
 
     @model_validator(mode="after")
     def _has_all_runs(self) -> Self:

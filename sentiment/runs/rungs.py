@@ -235,12 +235,6 @@ def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
     return Rungs(results, plan, plan.halving, rankings)
 
 
-def read_promoted(results: Results, grid: str, rung: int) -> list[str]:
-    """The ids of the trials that a rung promotes, the best first; empty while the rung is not ranked."""
-    ranking = _read_ranking(results, grid, rung)
-    return ranking.promoted_ids if ranking else []
-
-
 def _read_ranking(results: Results, grid: str, rung: int) -> RungRanking | None:
     file = results.ranking_file(grid, rung)
     ranking = read_record(file, RungRanking)

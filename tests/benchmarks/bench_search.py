@@ -1,4 +1,4 @@
-"""Searches on real Sentiment140 tweets: epochs spent and what was chosen, in rungs, after one epoch, by Bayes, in full.
+"""Searches on real Sentiment140 tweets: epochs spent and what was chosen, in rungs, after one epoch, in full.
 
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=search`. Every trial of every sampler's seed is
 trained to its end once, on two cores by default. What a search in rungs would have decided follows from the metric logs
@@ -29,8 +29,6 @@ from tests.benchmarks.bench_models import REAL_TWEETS, ROOT, combine, difference
 GRIDS = ROOT / "configs" / "grids"
 EPOCHS = 9
 KINDS = {"in rungs": Halving(epochs=[1, 3], eta=3), "one epoch": Halving(epochs=[1], eta=9)}
-BAYES = {"rounds": 7, "per_round": 1}
-"""As many trials as can be trained to the end with the epochs that 27 trials spend in rungs."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +63,21 @@ def _right(run_dir: RunDir) -> npt.NDArray[np.float64]:
     return ((table["network_positive"] >= DEFAULT_THRESHOLD) == (table["label"] == 1)).to_numpy(float)
 
 
-def write_searches(folder: Path, seed: int, source: Path, options: argparse.Namespace) -> tuple[Path, Path]:
-    """The files of a full search and of one by Bayes: the space of `random_sweep`, drawn with another seed."""
+def write_search(folder: Path, seed: int, source: Path, options: argparse.Namespace) -> Path:
+    """The file of a full search: the space of `random_sweep`, drawn with another seed."""
     base = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
     base["data"] = {"source": str(source), "train_rows": options.most_tweets}
     base["training"] |= {"epochs": EPOCHS, "early_stopping": {"patience": None}}
     base |= {"tracking": {"wandb": "disabled"}, "runtime": {"device": "cpu", "threads": 1}}
-    sweep = read_yaml(GRIDS / "random_sweep_full.yaml")
+    sweep = read_yaml(GRIDS / "random_sweep.yaml")
+    del sweep["early_terminate"]
     command = ["${env}", "sentiment", "train", str(folder / "base.yaml"), "${args_no_hyphens}"]
     controller = {"type": "cloud", "seed": seed}
     sweep |= {"name": f"full-{seed}", "command": command, "controller": controller, "run_cap": options.trials}
-    bayes = sweep | {"name": f"bayes-{seed}", "method": "bayes", "controller": controller | BAYES}
-    del bayes["run_cap"]
-    for name, values in (("base", base), (f"full-{seed}", sweep), (f"bayes-{seed}", bayes)):
+    for name, values in (("base", base), (f"full-{seed}", sweep)):
         with open(folder / f"{name}.yaml", "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(values, file)
-    return folder / f"full-{seed}.yaml", folder / f"bayes-{seed}.yaml"
+    return folder / f"full-{seed}.yaml"
 
 
 def in_rungs(results: Results, plan: GridPlan, kind: str) -> Chosen:
@@ -113,13 +110,10 @@ def measure_searches(results: Results, folder: Path, options: argparse.Namespace
     source = folder / "combined.csv"
     combine(options.tweets, source)
     for seed in range(1, options.seeds + 1):
-        plan, by_bayes = (train(results, file, options) for file in write_searches(folder, seed, source, options))
-        full, bayes = (
-            Chosen(kind, EPOCHS * len(one.runs), _best(results, one, [run.run_id for run in one.runs]))
-            for kind, one in (("in full", plan), ("by Bayes", by_bayes))
-        )
+        plan = train(results, write_search(folder, seed, source, options), options)
+        full = Chosen("in full", EPOCHS * len(plan.runs), _best(results, plan, [run.run_id for run in plan.runs]))
         yield f"seed {seed}, {len(plan.runs)} trials of {options.most_tweets:,} tweets"
-        for chosen in (full, *(in_rungs(results, plan, kind) for kind in KINDS), bayes):
+        for chosen in (full, *(in_rungs(results, plan, kind) for kind in KINDS)):
             yield chosen.describe(full)
 
 

@@ -52,12 +52,6 @@ def draw(seed: int = 1, trials: int = 5) -> dict[str, Any]:
     return {"method": "random", "run_cap": trials, "controller": {"type": "cloud", "seed": seed}}
 
 
-def rounds(number: int, per_round: int, seed: int = 1) -> dict[str, Any]:
-    """What makes a grid file a search in rounds."""
-    controller = {"type": "cloud", "rounds": number, "per_round": per_round, "seed": seed}
-    return {"method": "bayes", "controller": controller}
-
-
 def halving(**keys: Any) -> dict[str, Any]:
     """What makes a grid file a search in rungs."""
     return {"early_terminate": {"type": "hyperband", **keys}}

@@ -9,7 +9,8 @@ import pytest
 
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import KindName
-from jobs.session import LaunchOptions, LockedGrid
+from jobs.launch.backends import SlurmBackend
+from jobs.launch.locked_grid import LaunchOptions, LockedGrid
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status.grid_state import RunStatus
@@ -64,7 +65,8 @@ def a_session(
     results: Results, jobs: GridJobs, plan: GridPlan = PLAN, say: Callable[[str], None] = print
 ) -> LockedGrid:
     """A session whose grid nobody has locked."""
-    return LockedGrid(results, plan, jobs, LaunchOptions(ClusterFile(), say=say))
+    backend = SlurmBackend(results, ClusterFile(), say)
+    return LockedGrid(results, plan, jobs, LaunchOptions(ClusterFile(), say=say), backend)
 
 
 def write_job(

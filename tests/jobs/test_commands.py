@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,20 +12,21 @@ import pytest
 from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
-from jobs.session import LaunchOptions, cancel_grid, rerun_grid
+from jobs.launch.locked_grid import LaunchOptions
+from jobs.session import cancel_active, cancel_grid, release_held, rerun_grid
 from jobs.status.grid_state import read_status
 from jobs.status.names import find_targets, read_plan
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
-from jobs.tasks.grid_end import submit_follow_up
+from jobs.tasks.grid_end import take_next_step
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, SlurmError, UsageError
 from sentiment.files import write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Result, StalledAttempts
+from sentiment.runs.records import StalledAttempts
 from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
-from tests.jobs.grid_files import finish, halving, rounds, write_grid, write_yaml
+from tests.jobs.grid_files import halving, write_grid, write_yaml
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
@@ -111,26 +112,13 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
     ending = _ended(slurm, base, results)
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
     slurm.fail("scontrol", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
-    assert submit_follow_up(ending, print) is Outcome.RETRY_LATER
-    assert submit_follow_up(ending, print) is Outcome.COMPLETED
+    assert take_next_step(ending, print) is Outcome.RETRY_LATER
+    assert take_next_step(ending, print) is Outcome.COMPLETED
     (run,) = read_plan(results, "some").runs
     assert slurm.tasks(results) == {run.run_id: 1}
     slurm.fail("squeue", "exit 1")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "100")
-    assert submit_follow_up(ending, print) is None
-
-
-def test_refused_round_is_submitted_later(slurm: FakeSlurm, base: Path, results: Results, like: Result) -> None:
-    grid = submit_grid(results, base, {"model.hidden_size": {"min": 4, "max": 64}}, **rounds(2, 2))
-    finish(results, load_grid(grid, results), like, lambda _run: (0.5, False))
-    (slurm.folder / "jobs").write_text("")
-    *_, ending = read_submissions(results)
-    slurm.fail("sbatch", FULL)
-    assert submit_follow_up(ending, print) is Outcome.RETRY_LATER
-    slurm.heal()
-    assert submit_follow_up(ending, print) is Outcome.COMPLETED
-    *_, third, fourth = (run.run_id for run in read_plan(results, "some").runs)
-    assert slurm.tasks(results) == {third: 1, fourth: 1}
+    assert take_next_step(ending, print) is None
 
 
 def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
@@ -179,12 +167,12 @@ def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: Fake
     rows = session.read_state().rows
     assert [(row.state, row.active) for row in rows] == [("HELD", False), ("PENDING", True), ("HELD", False)]
     assert session.jobs.other_job_states() == {"cache": "HELD", "report": "PENDING"}
-    session._release_held()
+    release_held(session)
     assert slurm.orders == ["scontrol release 6_0 7_0"]
     slurm.fail("scontrol", "echo '7_0: Access/permission denied' >&2; exit 1")
     with pytest.raises(SlurmError, match="scontrol: 7_0: Access/permission denied"):
-        session._release_held()
-    assert session.cancel({"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
+        release_held(session)
+    assert cancel_active(session, {"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
     assert slurm.orders[-1] == "scancel 7_0 7_1 8_0"
 
 
@@ -192,12 +180,12 @@ def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others(results: 
     folder = write_job(results, "train", [["run-0", "run-1"], ["run-2"]], at_once=2)
     folder.write_receipt("7")
     session = a_session(results, GridJobs([folder], [queued(folder, task, "Priority") for task in (0, 1)]))
-    assert session.cancel({"run-1"}) == ["run-1"]
+    assert cancel_active(session, {"run-1"}) == ["run-1"]
     assert (slurm.orders, folder.cancelled) == ([], {"run-1"})
-    session.jobs = GridJobs(session.jobs.submissions, session.jobs.queue)
+    session = replace(session, jobs=GridJobs(session.jobs.submissions, session.jobs.queue))
     rows = session.read_state().rows[:2]
     assert [(row.state, row.active) for row in rows] == [("PENDING", True), ("CANCELLED", False)]
-    assert {*session.cancel({"run-0", "run-2"})} == {"run-0", "run-2"}  # the last that go on
+    assert {*cancel_active(session, {"run-0", "run-2"})} == {"run-0", "run-2"}  # the last that go on
     assert slurm.orders == ["scancel 7_0 7_1"]
     assert folder.cancelled == {"run-0", "run-1", "run-2"}
 

@@ -1,4 +1,4 @@
-"""From files to runs: order, draws, bases of other grids, runs that are taken over, rounds."""
+"""From files to runs: order, draws, bases of other grids, runs that are taken over."""
 
 import shlex
 import shutil

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jobs.local_runner import visible_gpus
+from jobs.launch.local_runner import visible_gpus
 from jobs.tasks.worker import ProcessPool
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir

@@ -16,7 +16,7 @@ from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, preparations_needed, without_corpus
-from jobs.plan import Launch, RunRequest, earlier_code, plan_slurm_jobs, split_among_tasks
+from jobs.launch.plan import Launch, RunRequest, earlier_codes, plan_slurm_jobs, split_among_tasks
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status.grid_state import read_grid_status
@@ -329,5 +329,5 @@ def test_whole_code_is_kept(results: Results, code: str | None, begun: str, agai
     if begun == "damaged":
         run_dir.record_file.write_text("{")
     jobs = GridJobs([write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code)], [])
-    row = a_row("FAILED", run_id=CONFIG.run_id)
-    assert earlier_code(results, [row], jobs, again) == (OLD.id if kept else None)
+    row = a_row("FAILED", grid=GRID, run_id=CONFIG.run_id)
+    assert earlier_codes(results, [row], jobs, again) == ({CONFIG.run_id: OLD.id} if kept else {})

@@ -97,7 +97,6 @@ LINES: list[Callable[[Case], bool]] = [
     lambda one: one.paused and one.trial_rung is not None and one.trial_rung.rank is not None,
     lambda one: one.queued.cancelled,
     lambda one: one.failed_lately,
-    lambda one: one.paused and one.queued.ranking_queued,
     lambda one: one.paused,
     lambda one: one.left_rung,
     lambda one: one.queued.phase == "submitting",
@@ -142,11 +141,7 @@ def _progresses() -> Iterator[RunProgress]:
 
 @pytest.fixture(scope="module")
 def judged() -> list[tuple[Case, JudgedState]]:
-    cases = [
-        Case(progress, replace(queued, ranking_queued=True) if ranks else queued, trial_rung)
-        for progress, queued, trial_rung in product(_progresses(), _queues(), STANDINGS)
-        for ranks in ((False, True) if trial_rung else (False,))
-    ]
+    cases = [Case(*known) for known in product(_progresses(), _queues(), STANDINGS)]
     return [(case, policy.judge(case.progress, case.queued, case.trial_rung)) for case in cases]
 
 
@@ -191,7 +186,7 @@ def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, JudgedSt
         assert verdict.state in _states_of(state, case), (table[number], verdict, case)
         assert verdict.active or state not in ("as the queue says", "RUNNING or SUSPENDED"), (verdict, case)
         assert _done(verdict.state, verdict.active) == [submit, rerun, cancel, end], (table[number], verdict, case)
-        if case.in_queue and case.queued.state == "RUNNING" and not case.queued.ranking_queued:
+        if case.in_queue and case.queued.state == "RUNNING":
             assert policy.worker_action(verdict) == work, (table[number], verdict, case)  # as a task asks
         used.add(number)
     assert used == {*range(len(LINES))}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.doctor import examine_disk, tasks_per_node
 from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
-from jobs.slurm.resources import Lacked, Limits, Resources, insufficient_memory, limits_of, sufficient
+from jobs.slurm.resources import Lacked, Limits, Resources, limits_of, sufficient
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SlurmError
 from sentiment.runs.run_dir import Results
@@ -69,10 +69,6 @@ def test_no_later_ending_takes_back_what_a_run_was_given_after_an_earlier_one(st
 
 def test_memory_is_compared_for_one_run() -> None:
     lacked = Lacked().after("OUT_OF_MEMORY", Resources(memory_gb=16, at_once=4))
-    assert insufficient_memory(Resources(memory_gb=16, at_once=4), lacked, _SITE).startswith(
-        "it lacked memory with 4 GB"
-    )
-    assert insufficient_memory(Resources(memory_gb=16, at_once=1), lacked, _SITE) == ""
     assert sufficient(Resources(memory_gb=2, at_once=1), lacked, _SITE).memory_gb == 8
 
 
@@ -142,18 +138,15 @@ def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm, base: P
     assert slurm.tasks(results) == {failed: 1, lacking: 1}
 
 
-def test_run_that_lacked_all_memory_of_a_node_keeps_no_other_run_waiting(
+def test_run_that_lacked_all_memory_of_a_node_is_retried_with_it(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
     lacking, failed = _two_runs(slurm, base, results).run_ids
-    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12000|(null)'; exit 0")
-    code, output = call(results, base, "rerun", "some")
-    assert (code, slurm.tasks(results)) == (1, {failed: 1})
-    assert [line for line in output.splitlines() if line.startswith(f"{lacking} is not submitted: ")]
-    assert call(results, base, "rerun", "some", "--new-code")[0] == 0
+    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12288|(null)'; exit 0")
+    assert call(results, base, "rerun", "some")[0] == 0
     assert slurm.tasks(results) == {failed: 1, lacking: 1}
-    (config,) = read_submissions(results)[-2].read_configs().values()
-    assert (config.run_id, config.runtime.other_code) == (lacking, "restart")
+    requests = {folder.run_ids[0]: folder.submission.resources.memory_gb for folder in read_submissions(results)[-3:-1]}
+    assert requests == {lacking: 12, failed: 12}
 
 
 def test_job_that_requests_more_than_its_partition_allows_is_replaced(

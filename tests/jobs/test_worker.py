@@ -14,8 +14,9 @@ import pytest
 
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import without_corpus
-from jobs.local_runner import LocalRunner
-from jobs.session import LaunchOptions, lock_grid
+from jobs.launch.local_runner import LocalRunner
+from jobs.launch.locked_grid import LaunchOptions, lock_grid
+from jobs.session import rerun_selected
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
@@ -412,8 +413,8 @@ def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: Ru
     write_attempts(run_dir, attempt_of(None))
     write_submission(results, [[config]], job_id="local1", local=True)
     plan, options = a_plan([run_dir.path.name]), LaunchOptions(local=True)
-    with LocalRunner(results, GRID, print) as runner, lock_grid(results, plan, options, runner) as session:
-        session.rerun([], {run_dir.path.name})
+    with LocalRunner(results, print) as runner, lock_grid(results, plan, options, runner) as locked:
+        rerun_selected(locked, [], {run_dir.path.name})
     assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=0, job=None)
     assert not run_dir.own_failure()
 

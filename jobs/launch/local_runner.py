@@ -1,4 +1,4 @@
-"""Runs a grid's jobs on this machine, one after another, in the foreground; the tasks are the same as on Slurm.
+"""Runs jobs of grids on this machine, one after another, in the foreground; the tasks are the same as on Slurm.
 
 A task is started as Slurm would start it, from the code snapshot, and prints into the same log. Other commands treat a
 job as running while this process holds the lock in its folder; `cancel` writes run ids to `cancelled.json` there.
@@ -26,10 +26,9 @@ _POLL_SECONDS = 0.1
 class LocalRunner:
     """Runs the jobs that it is given one after another; as a context manager it handles SIGINT and SIGTERM."""
 
-    def __init__(self, results: Results, grid: str, say: Say) -> None:
+    def __init__(self, results: Results, say: Say) -> None:
         self.stop = StopRequest(process_deadline(None, time.time()))
         self._results = results
-        self._grid = grid
         self._say = say
         self._locks = ExitStack()
         self._submissions: list[SubmissionDir] = []
@@ -44,13 +43,16 @@ class LocalRunner:
         self._locks.close()
         self.stop.__exit__()
 
-    def accept(self, jobs: Iterable[Submission]) -> None:
-        """Record jobs, which will run in this order. The caller must hold the grid's lock."""
+    def accept(self, grid: str, jobs: Iterable[Submission]) -> list[SubmissionDir]:
+        """Record jobs of a grid, which will run in this order. The caller must hold the grid's lock."""
+        accepted = []
         for job in jobs:
-            folder = record_submission(new_submission(self._results, self._grid, job, None))
+            folder = record_submission(new_submission(self._results, grid, job, None))
             self._locks.enter_context(ProcessLock(folder.lock_file, "runs it on this machine"))
             folder.write_receipt(f"{LOCAL_JOB_PREFIX}{folder.number}")
-            self._submissions.append(folder)
+            accepted.append(folder)
+        self._submissions += accepted
+        return accepted
 
     def run_all(self) -> None:
         """Run the accepted jobs until all are done or there is a reason to stop; no child process lives on return."""

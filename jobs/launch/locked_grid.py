@@ -1,0 +1,167 @@
+"""A grid that no other command can change: its state, and how runs of it are launched."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
+from jobs.launch.backends import Backend, Launched, LocalBackend, SlurmBackend
+from jobs.launch.local_runner import LocalRunner
+from jobs.launch.plan import Launch, earlier_codes, request_runs
+from jobs.slurm.resources import ClusterFile
+from jobs.status.grid_state import GridRows, RunStatus, read_grid_state
+from sentiment.config import RunConfig
+from sentiment.config_file import read_yaml, resolve
+from sentiment.console import Say
+from sentiment.errors import ConfigError, NoSlurmError
+from sentiment.runs.code_version import freeze_code, running_code
+from sentiment.runs.locks import ProcessLock
+from sentiment.runs.records import GridPlan, StalledAttempts
+from sentiment.runs.run_dir import Results
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """Options of the command that determine where and how runs execute.
+
+    Attributes:
+        cluster: the resources of jobs in Slurm.
+        local: run on this machine instead of Slurm.
+        at_once: with `local`, the number of runs at a time; None means one for each GPU, at least one.
+    """
+
+    cluster: ClusterFile = field(default_factory=ClusterFile)
+    local: bool = False
+    at_once: int | None = None
+    say: Say = print
+    new_code: bool = False
+
+
+@dataclass(frozen=True)
+class LockedGrid:
+    """A grid and its jobs, under the grid's lock, so that no other command can change them."""
+
+    results: Results
+    plan: GridPlan
+    jobs: GridJobs
+    options: LaunchOptions
+    backend: Backend
+
+    @property
+    def say(self) -> Say:
+        return self.options.say
+
+    def read_state(self) -> GridRows:
+        return read_grid_state(self.results, self.plan, self.jobs)
+
+    def reread(self) -> Self:
+        """The grid with its jobs as they are now."""
+        (jobs,) = read_jobs(self.results, [self.plan.name])
+        return replace(self, jobs=jobs)
+
+    def load_configs(self, run_ids: Collection[str]) -> dict[str, RunConfig]:
+        """Read the configurations of runs: from the last submission or, if a run was never submitted, from the plan.
+
+        Raises:
+            ConfigError: the plan's file of the base run now gives another run.
+        """
+        unsubmitted = [run_id for run_id in run_ids if run_id not in self.jobs.tasks]
+        configs: dict[str, RunConfig] = {}
+        base_values = read_yaml(Path(self.plan.base)) if unsubmitted else {}
+        parameters = {run.run_id: run.parameters for run in self.plan.runs}
+        for run_id in unsubmitted:
+            config = resolve(base_values, parameters[run_id], self.plan.base)
+            if config.run_id != run_id:
+                raise ConfigError(
+                    f"{self.plan.base}: now gives run {config.run_id}, not {run_id} of grid {self.plan.name}; restore "
+                    f"the file, or run `{self.results.command('submit', self.plan.name)}` to see what changed"
+                )
+            configs[run_id] = config
+        for folder, submitted_ids in self.jobs.by_submission(run_ids).items():
+            configs.update(folder.read_configs(submitted_ids))
+        return configs
+
+    def resubmit(self, state: GridRows, rows: Sequence[RunStatus], *, retry: bool = False) -> Launched:
+        """Launch runs with their configurations and code of before."""
+        configs = self.load_configs([row.run_id for row in rows])
+        return self.launch(state, rows, configs, keep_code=True, retry=retry)
+
+    def launch(
+        self,
+        state: GridRows,
+        rows: Sequence[RunStatus],
+        configs: Mapping[str, RunConfig],
+        *,
+        keep_code: bool = False,
+        retry: bool = False,
+    ) -> Launched:
+        """Submit runs to Slurm, or give them to the local runner.
+
+        Args:
+            configs: by run id.
+            keep_code: whether all runs keep their earlier code; else only those with saved steps do.
+            retry: see `Launch`.
+        """
+        if self.options.new_code:
+            configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
+        codes = self._choose_codes(rows, keep_code)
+        runs = request_runs(rows, configs, state.rungs, codes)
+        newest = max(codes.values(), key=list(codes.values()).count, default=None)
+        launched = self.backend.launch(Launch(runs, newest, retry), self.plan, self.jobs)
+        submitted_ids = {row.run_id for row in rows} - launched.refused_ids
+        for folder, run_ids in self.jobs.by_submission(submitted_ids).items():
+            folder.mark_cancelled(run_ids)  # the tasks of their last submission may still be running
+        if not retry:
+            self._allow_attempts(submitted_ids)
+        return launched
+
+    def _allow_attempts(self, run_ids: Collection[str]) -> None:
+        """Count the attempts of runs anew, since a person asked for them."""
+        for run_id in run_ids:
+            run_dir = self.results.run_dir(run_id, self.plan.name)
+            if run_dir.tries_file.exists():
+                run_dir.write_record(StalledAttempts(step=0, number=0, job=None))
+
+    def _choose_codes(self, rows: Sequence[RunStatus], keep: bool) -> dict[str, str]:
+        """The id of each run's code snapshot, by run id: its earlier one, or a copy of the current code."""
+        codes = {} if self.options.new_code else earlier_codes(self.results, rows, self.jobs, keep)
+        others = {*codes.values()} - {running_code().id}
+        if others:
+            folders = ", ".join(str(self.results.code / code) for code in sorted(others))
+            self.say(f"runs keep their earlier code, {folders}; --new-code restarts them with the current code")
+        if len(codes) < len(rows):
+            current = freeze_code(self.results)
+            codes = {row.run_id: codes.get(row.run_id, current) for row in rows}
+        return codes
+
+
+def _with_restart_allowed(config: RunConfig) -> RunConfig:
+    runtime = config.runtime.model_copy(update={"other_code": "restart"})
+    return config.model_copy(update={"runtime": runtime})
+
+
+@contextmanager
+def lock_grid(
+    results: Results, plan: GridPlan, options: LaunchOptions, runner: LocalRunner | None = None
+) -> Iterator[LockedGrid]:
+    """Lock a grid and read its jobs.
+
+    Raises:
+        LockedError: another command submits or cancels something of this grid.
+        NoSlurmError: there is no Slurm here, and the grid is not to run on this machine.
+    """
+    folder = results.slurm / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with ProcessLock(folder / "lock", "submits or cancels"):
+        try:
+            jobs = read_jobs(results, [plan.name])[0] if options.local else settle_jobs(results, plan.name)
+        except NoSlurmError as error:
+            raise NoSlurmError(
+                f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"
+            ) from None
+        backend: Backend = SlurmBackend(results, options.cluster, options.say)
+        if runner:
+            backend = LocalBackend(runner, options.at_once, options.say)
+        yield LockedGrid(results, plan, jobs, options, backend)

@@ -1,0 +1,172 @@
+"""Plans the jobs of runs: where they pause, their code and resources, and how they are divided into arrays."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple, TypeVar
+
+from jobs import slurm
+from jobs.grid_jobs import GridJobs
+from jobs.job_kinds import JOB_KINDS, JobKind, preparations_needed, steps_saved
+from jobs.slurm.resources import ClusterFile, Lacked, Resources, sufficient
+from jobs.status.grid_state import RunStatus
+from jobs.submissions import Submission
+from sentiment.config import RunConfig
+from sentiment.errors import RunDirError
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import Rungs
+from sentiment.runs.start_copy import find_damage
+from sentiment.runs.state import PRUNED
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run that is to be executed.
+
+    Attributes:
+        code: the id of the code snapshot that computes it; None is this checkout.
+        rung: of a search, the rung in which it trains.
+        epochs: the epoch after which it pauses; None trains it to its end.
+    """
+
+    row: RunStatus
+    config: RunConfig
+    code: str | None = None
+    rung: int | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The runs that are submitted to Slurm, or trained on this machine.
+
+    Attributes:
+        code: the id of the code snapshot that prepares their inputs and ends the grid; None is this checkout.
+        retry: whether nobody asked for them: the final job, or a local command, goes on with them by itself.
+    """
+
+    runs: Sequence[RunRequest] = ()
+    code: str | None = None
+    retry: bool = False
+
+
+def request_runs(
+    rows: Iterable[RunStatus], configs: Mapping[str, RunConfig], rungs: Rungs | None, codes: Mapping[str, str]
+) -> list[RunRequest]:
+    """Request runs that pause at the end of their rungs; pruned runs that were asked for train to their end.
+
+    Args:
+        configs: by run id.
+        codes: the ids of code snapshots, by run id.
+    """
+    requests = []
+    for row in rows:
+        run_id = row.run_id
+        trial = rungs.trial_rungs.get(run_id) if rungs and row.state != PRUNED else None
+        rung = trial.rung if trial else None
+        epochs = trial.epochs if trial else None
+        requests.append(RunRequest(row, configs[run_id], codes.get(run_id), rung, epochs))
+    return requests
+
+
+def earlier_codes(results: Results, rows: Iterable[RunStatus], jobs: GridJobs, resubmit: bool) -> dict[str, str]:
+    """The id of the code snapshot that each run keeps, by run id; those that get the current code are left out.
+
+    A run keeps the snapshot of its last submission, if that is intact and the run is resubmitted or has saved steps.
+    """
+    is_intact = cache(lambda code: not find_damage(results.code / code))
+    codes: dict[str, str] = {}
+    for row in rows:
+        task = jobs.tasks.get(row.run_id)
+        code = task.folder.submission.code if task else None
+        if code and is_intact(code) and (resubmit or _has_saved(results, row)):
+            codes[row.run_id] = code
+    return codes
+
+
+def _has_saved(results: Results, row: RunStatus) -> bool:
+    with suppress(RunDirError):  # the task will report whether the run can be resumed
+        return steps_saved(results.run_dir(row.run_id, row.grid)) > 0
+    return False
+
+
+def plan_slurm_jobs(
+    launch: Launch, grid: str, results: Results, cluster: ClusterFile, jobs: GridJobs
+) -> list[Submission]:
+    """The jobs for some runs of a grid, in the order in which they are submitted; the last one is the final job."""
+    configured = cluster.resources(grid)
+    needed = preparations_needed([request.config for request in launch.runs], results)
+    planned: list[Submission] = []
+    for kind in JOB_KINDS.values():
+        if kind.trains_runs:
+            planned += _training_arrays(launch, configured, jobs, slurm.max_array_size())
+        elif kind.final or kind.name in needed:
+            job = _other_job(kind, cluster.resources(grid, kind.name), jobs)
+            configs = needed.get(kind.name, [])
+            given = cluster.as_given() if kind.final else {}
+            planned.append(job.model_copy(update={"configs": configs, "code": launch.code, "cluster": given}))
+    return planned
+
+
+def _other_job(kind: JobKind, resources: Resources, jobs: GridJobs) -> Submission:
+    """A job that trains no runs, with more of what the last one of its kind lacked."""
+    lacked = Lacked()
+    if kind.name in jobs.failed_other_jobs:
+        previous = jobs.other_jobs[kind.name].submission
+        lacked = previous.lacked.after(jobs.failed_other_jobs[kind.name].state, previous.resources)
+        resources = sufficient(resources, lacked, jobs.limits(resources))
+    count = resources.parallelism or 1 if kind.shareable else 1
+    return Submission(kind=kind.name, tasks=[[] for _ in range(count)], resources=resources, lacked=lacked)
+
+
+def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
+    """The jobs for this machine, which run one after another; each run prepares its own inputs."""
+    jobs = _training_arrays(launch, Resources(tasks=1, at_once=at_once), GridJobs(()), 1)
+    return [job.model_copy(update={"local": True}) for job in jobs]
+
+
+class _Array(NamedTuple):
+    """What the runs of one array have in common."""
+
+    lacked: Lacked
+    code: str | None
+    rung: int | None
+    epochs: int | None
+
+
+def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs, max_tasks: int) -> list[Submission]:
+    """One job array for runs of equal code and rung, that lacked as much of memory and time."""
+    groups: dict[_Array, list[RunRequest]] = defaultdict(list)
+    for run in launch.runs:
+        lacked = jobs.lacked(run.row.run_id, run.row.state)
+        groups[_Array(lacked, run.code, run.rung, run.epochs)].append(run)
+    arrays = []
+    for key, requests in groups.items():
+        resources = configured
+        if key.lacked != Lacked():
+            resources = sufficient(configured, key.lacked, jobs.limits(configured))
+        shares = split_among_tasks(requests, resources, max_tasks)
+        array = Submission(
+            kind="train",
+            tasks=[[request.config.run_id for request in share] for share in shares],
+            configs=[request.config for request in requests],
+            resources=resources,
+            lacked=key.lacked,
+            code=key.code,
+            rung=key.rung,
+            epochs=key.epochs,
+            retry=launch.retry,
+        )
+        arrays.append(array)
+    return arrays
+
+
+def split_among_tasks(items: Sequence[T], resources: Resources, max_tasks: int) -> list[list[T]]:
+    """Split items, such as runs, round-robin into one list for each task of an array."""
+    tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), max_tasks, len(items))
+    return [list(items[task::tasks]) for task in range(tasks)]

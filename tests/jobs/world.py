@@ -1,0 +1,238 @@
+"""A Slurm whose jobs run in this process, one after another, and in which any process may die between any two steps.
+
+Commands, the final job and attempts are the real ones; the queue, the training and the end of a process are not.
+"""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from jobs.grid_jobs import GridJobs
+from jobs.job_kinds import steps_saved
+from jobs.launch.locked_grid import LaunchOptions
+from jobs.slurm.commands import Job
+from jobs.slurm.resources import Resources
+from jobs.status.grid_state import read_grid_status
+from jobs.submissions import SubmissionDir, read_submissions
+from jobs.tasks.attempt import Outcome, attempt_run
+from jobs.tasks.grid_end import end_grid
+from sentiment.errors import SentimentError
+from sentiment.files import write_atomically, write_once
+from sentiment.runs.records import Result
+from sentiment.runs.run_dir import Results
+from sentiment.training.stop import RunContext, Stop, StopRequest
+from tests.jobs.submitted import DiedError, attempt_of, rungs_of, write_attempts, write_epochs
+
+_MOST_JOBS = 300
+
+
+@dataclass
+class World:
+    """The queue of one results folder.
+
+    Attributes:
+        result: of each completed run, whose `overfit` is that of the runs in `overfitting`.
+        deaths: the numbers of the steps, from 1, at which a process dies.
+        scores: of a run's validation, by its seed.
+        diverging: the seeds of runs that fail by themselves after their first epoch.
+    """
+
+    results: Results
+    result: Result
+    order: Random
+    deaths: set[int] = field(default_factory=set)
+    diverging: set[int] = field(default_factory=set)
+    overfitting: set[int] = field(default_factory=set)
+    queue: dict[str, Job] = field(default_factory=dict)
+    trained: Counter[tuple[str, int | None]] = field(default_factory=Counter)
+    reports: int = 0
+    steps: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def options(self) -> LaunchOptions:
+        return LaunchOptions(say=self.lines.append)
+
+    @contextlib.contextmanager
+    def patched(self) -> Iterator[None]:
+        """Let all of `jobs` use this queue."""
+        replaced: dict[str, Any] = {
+            "jobs.slurm.submit": self._dying(self._submit),
+            "jobs.slurm.cancel": self._dying(self._cancel),
+            "jobs.slurm.max_array_size": lambda: 1000,
+            "jobs.slurm.check_requirements": lambda: None,
+            "jobs.grid_jobs.read_queue": lambda: [*self.queue.values()],
+            "jobs.grid_jobs.read_settings": lambda: {"ClusterName": "world"},
+            "jobs.grid_jobs.read_partitions": list,
+            "jobs.grid_jobs.find_job": self._find,
+            "jobs.slurm.read_queue": lambda: [*self.queue.values()],
+            "jobs.launch.plan.preparations_needed": lambda _configs, _results: {},
+            "jobs.launch.locked_grid.freeze_code": lambda _results: "code",
+            "jobs.submissions.write_atomically": self._dying(write_atomically),
+            "sentiment.runs.run_dir.write_atomically": self._dying(write_atomically),
+            "sentiment.runs.state.write_once": self._dying(write_once),
+            "jobs.tasks.grid_end.build_report": self._report,
+            "sentiment.training.experiment.run_experiment": self._train,
+        }
+        with contextlib.ExitStack() as stack:
+            for name, value in replaced.items():
+                stack.enter_context(patch(name, value))
+            yield
+
+    def _dying(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """A step before and after which the process may die."""
+
+        def step(*arguments: Any) -> Any:
+            self._live()
+            done = work(*arguments)
+            self._live()
+            return done
+
+        return step
+
+    def _live(self) -> None:
+        self.steps += 1
+        if self.steps in self.deaths:
+            raise DiedError(self.steps)
+
+    def _submit(self, folder: SubmissionDir) -> str:
+        number = str(100 + len({job.job_id for job in self.queue.values()}))
+        tasks: list[int | None] = [*range(len(folder.submission.tasks))]
+        for task in [None] if folder.submission.job_kind.final else tasks:
+            job = Job(folder.name, number, task, "PENDING", "Dependency" if folder.submission.after else "None")
+            self.queue[job.address] = job
+        return number
+
+    def _cancel(self, addresses: Any) -> None:
+        for address in addresses:
+            for job in [*self.queue.values()]:
+                if address in (job.address, job.job_id) and job.state in ("PENDING", "RUNNING"):
+                    self._set(job, "CANCELLED")
+
+    def _find(self, name: str) -> str | None:
+        return next((job.job_id for job in self.queue.values() if job.name == name), None)
+
+    def _set(self, job: Job, state: str) -> Job:
+        changed = Job(job.name, job.job_id, job.task, state)
+        self.queue[job.address] = changed
+        return changed
+
+    def _report(self, *_arguments: object) -> bool:
+        self.reports += 1
+        return True
+
+    def command(self, run: Callable[[], object]) -> bool:
+        """Run a command; return whether it lived to its end."""
+        try:
+            run()
+        except DiedError:
+            return False
+        return True
+
+    def settle(self) -> None:
+        """Start jobs, in any order that their dependencies allow, until none can start."""
+        for _ in range(_MOST_JOBS):
+            self.check()
+            startable = [job for job in self.queue.values() if job.state == "PENDING" and self._is_free(job)]
+            if not startable:
+                return
+            self._run(self.order.choice(startable))
+        raise AssertionError("jobs without end")
+
+    def check(self) -> None:
+        """No run has two tasks that wait or run."""
+        folders = {folder.name: folder for folder in read_submissions(self.results)}
+        waiting: Counter[tuple[str, str]] = Counter()
+        for job in self.queue.values():
+            if job.state in ("PENDING", "RUNNING") and job.task is not None and job.name in folders:
+                folder = folders[job.name]
+                marked = folder.cancelled
+                waiting.update((folder.grid, run) for run in folder.tasks[job.task] if run not in marked)
+        assert not [run for run, tasks in waiting.items() if tasks > 1], waiting
+
+    def _is_free(self, job: Job) -> bool:
+        folder = self._folder(job)
+        if folder is None:
+            return True  # its command died before it wrote the receipt: the job starts all the same
+        _, *ids = (folder.submission.after or "").split(":")
+        return not any(other.job_id in ids and other.state in ("PENDING", "RUNNING") for other in self.queue.values())
+
+    def _folder(self, job: Job) -> SubmissionDir | None:
+        return next((folder for folder in read_submissions(self.results) if folder.name == job.name), None)
+
+    def _run(self, job: Job) -> None:
+        folder = self._folder(job)
+        if folder is None:
+            self._set(job, "FAILED")
+            return
+        running = self._set(job, "RUNNING")
+        environ = {"SLURM_JOB_ID": job.job_id}
+        if job.task is not None:
+            environ |= {"SLURM_ARRAY_JOB_ID": job.job_id, "SLURM_ARRAY_TASK_ID": str(job.task)}
+        with patch.dict(os.environ, environ), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+            try:
+                outcome = self._work(folder, job.task)
+            except DiedError:
+                self._set(running, self.order.choice(["FAILED", "PENDING"]))  # PENDING: its node died
+                return
+        ends = {Outcome.COMPLETED: "COMPLETED", Outcome.RETRY_LATER: "PENDING", Outcome.OUT_OF_TIME: "PENDING"}
+        self._set(running, ends.get(outcome, "FAILED"))
+
+    def _work(self, folder: SubmissionDir, task: int | None) -> Outcome:
+        if task is None:
+            return end_grid(folder, StopRequest())
+        outcomes = [self._attempt(folder, run_id) for run_id in folder.tasks[task] if run_id not in folder.cancelled]
+        return max(outcomes, default=Outcome.COMPLETED)
+
+    def _attempt(self, folder: SubmissionDir, run_id: str) -> Outcome:
+        stop = StopRequest()
+        stop.pause_after = folder.submission.epochs
+        config = folder.read_configs([run_id])[run_id]
+        return attempt_run(config, self.results.run_dir(run_id, folder.grid), stop, Resources())
+
+    def _train(self, run: RunContext) -> Stop | None:
+        """In place of `run_experiment`."""
+        run_dir = run.run_dir
+        epochs = run.stop.pause_after
+        run.on_begin(run_dir)
+        self._live()
+        before = steps_saved(run_dir)
+        self.trained[run_dir.path.name, epochs] += 1
+        if run.config.seed in self.diverging:
+            raise SentimentError("the loss is nan")
+        last = epochs or run.config.training.epochs
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+        end = {"end": "2026-03-04T11:30:00+00:00", "reason": "paused" if epochs else "completed"}
+        run_dir.create(run.config)
+        write_attempts(run_dir, attempt_of(job, first_step=before, last_step=9 * last, **end))
+        write_epochs(run_dir, [0.5 + run.config.seed / 100] * last)
+        if epochs is None:
+            overfit = self.result.overfit.model_copy(update={"overfits": run.config.seed in self.overfitting})
+            changes = {"run_id": run_dir.path.name, "overfit": overfit}
+            run_dir.write_record(self.result.model_copy(update=changes))
+            return None
+        return Stop("paused", "")
+
+    def states(self, grid: str) -> list[str]:
+        plan = self.results.read_grid(grid)
+        assert plan
+        jobs = GridJobs(read_submissions(self.results, grid), [*self.queue.values()])
+        return [row.state for row in read_grid_status(self.results, plan, jobs).rows]
+
+    def has_ended(self, grid: str) -> bool:
+        """Whether each run is completed or pruned, or has failed by itself."""
+        plan = self.results.read_grid(grid)
+        if plan is None:
+            return False
+        failed = [bool(self.results.run_dir(run.run_id, grid).own_failure()) for run in plan.runs]
+        states = zip(self.states(grid), failed, strict=True)
+        return all(state in ("COMPLETED", "PRUNED") or (state == "FAILED" and own) for state, own in states)
+
+    def rankings(self, grid: str) -> list[list[tuple[str, float | None]]]:
+        rungs = rungs_of(self.results, self.results.read_grid(grid))
+        return [[(trial.run_id, trial.value) for trial in ranking.trials] for ranking in rungs.rankings]
