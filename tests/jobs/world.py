@@ -75,7 +75,7 @@ class World:
             "jobs.launch.locked_grid.freeze_code": lambda _results: "code",
             "jobs.submissions.write_atomically": self._dying(write_atomically),
             "sentiment.runs.run_dir.write_atomically": self._dying(write_atomically),
-            "sentiment.runs.state.write_once": self._dying(write_once),
+            "sentiment.runs.rungs.write_once": self._dying(write_once),
             "jobs.tasks.grid_end.build_report": self._report,
             "sentiment.training.experiment.run_experiment": self._train,
         }
