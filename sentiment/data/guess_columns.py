@@ -16,6 +16,7 @@ from sentiment.data.labels import (
     DEFAULT_LABELS,
     IGNORED,
     LabelMapping,
+    check_scale,
     class_names,
     classes_option,
     is_ambiguous,
@@ -279,10 +280,14 @@ def _labels(
         return {**labels, IGNORED: tuple(sorted(unknown))}
     if any(name.startswith(_LABELS) for name in given):
         return labels
+    check_scale(labels, values, f"{path}: column {label.key!r}")
     if not unknown and not is_ambiguous(labels, values):
         if values == {"0", "1"}:
-            option = classes_option({"negative": "1", "positive": "0"})
-            reasons.append(f"label '1' is taken as positive and '0' as negative; {option} swaps them")
+            names = class_names(labels)
+            meanings = label_meanings(labels)
+            zero, one = (names[meanings[value] or 0] for value in ("0", "1"))
+            option = classes_option({zero: "1", one: "0"})
+            reasons.append(f"label '1' is taken as {one} and '0' as {zero}; {option} swaps them")
         return labels
     classes = known_classes(label.counts)
     if classes is None:

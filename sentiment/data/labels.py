@@ -197,6 +197,36 @@ def label_meanings(labels: LabelMapping) -> dict[str, int | None]:
     return meanings | {label.strip().lower(): None for label in labels.get(IGNORED, ())}
 
 
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+def check_scale(labels: LabelMapping, values: Collection[str], column: str) -> None:
+    """Refuse numbers of which some classes, but not all, are called: they may be of another scale.
+
+    So 0 and 1 may be the lower two of negative, neutral and positive, or negative and positive.
+
+    Args:
+        values: those of the label column, lower-cased.
+        column: the file and the column, for the message.
+
+    Raises:
+        UsageError: says how to name their classes.
+    """
+    meanings = label_meanings(labels)
+    numbers = {value: index for value, index in meanings.items() if index is not None and _NUMBER.fullmatch(value)}
+    used = {numbers[value] for value in values if value in numbers}
+    if not 1 < len(used) < len({*numbers.values()}) or not {*values} <= numbers.keys():
+        return
+    names = class_names(labels)
+    read = ", ".join(f"{value} {names[numbers[value]]}" for value in sorted(values))
+    same = classes_option({name: labels[name] for name in names})
+    other = classes_option(dict(zip((names[0], names[-1]), ([value] for value in sorted(values)), strict=False)))
+    raise UsageError(
+        f"{column} has only some of the numbers that are classes here, so that another scale may be meant. By the "
+        f"known one, {read}: {same}. By another one, for example: {other}"
+    )
+
+
 def is_ambiguous(labels: LabelMapping, values: Collection[str]) -> bool:
     """Whether, with the default `labels`, the meaning of the lower-cased `values` of a table's column is ambiguous.
 

@@ -36,6 +36,7 @@ COPIES: dict[str, Callable[[str], str]] = {
     "retweet of a retweet": lambda text: f"RT @amy RT @bob: {text}",
     "link": lambda text: f"{text} http://ex.am/ple",
     "hashtag": lambda text: f"{text} #winning #life",
+    "hashtags before": lambda text: f"#web #news {text}",
     "signs": lambda text: f"{text} !!",
     "other user": lambda text: text.replace("@cleo", "@dora"),
     "escapes": lambda text: text.replace(" & ", " &amp; "),
