@@ -4,9 +4,10 @@ Two trained models; configurations over seeds; matched configurations or trainin
 Each gives the difference first - second for new replicates (seeds, configurations, training sets) and new tweets.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,9 +83,10 @@ class Side:
         return replace(self, configurations=zeros, has_seeds=False)
 
 
-class Design(Protocol):
+class Design(ABC):
     """How sides are compared."""
 
+    @abstractmethod
     def difference(self, first: Side, second: Side) -> Difference:
         """The uncorrected difference first - second.
 
@@ -98,10 +100,14 @@ class Design(Protocol):
         Raises:
             NotComparableError: the side is not one of the design.
         """
+        result = self.difference(side, side.nothing)
+        if result.low is None or result.high is None:
+            return result
+        return replace(result, low=max(result.low, 0.0), high=min(result.high, 1.0))
 
 
 @dataclass(frozen=True)
-class TwoModels:
+class TwoModels(Design):
     """Two trained models, by the tweets that only one of them has right: nothing is said of other seeds."""
 
     def difference(self, first: Side, second: Side) -> Difference:
@@ -121,7 +127,7 @@ class TwoModels:
 
 
 @dataclass(frozen=True)
-class TwoModelsByValue:
+class TwoModelsByValue(Design):
     """Two trained models, by a value of each tweet other than whether it is right: a paired t test over tweets."""
 
     def difference(self, first: Side, second: Side) -> Difference:
@@ -129,9 +135,6 @@ class TwoModelsByValue:
             if [len(scores) for scores in side.configurations] != [1]:
                 raise NotComparableError("a side is not a single trained model")
         return replace(_difference(first, second, [], 0.0), is_conditional=True)
-
-    def score(self, side: Side) -> Estimate:
-        return _score(self, side)
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class SeedVariance:
 
 
 @dataclass(frozen=True)
-class Seeds:
+class Seeds(Design):
     """Configurations over seeds, one with another or with a predictor without seeds.
 
     Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is V_seeds +
@@ -164,9 +167,6 @@ class Seeds:
         components = [component for side in sides for component in self._components(side)]
         return _difference(first, second, components, sum(map(_interaction, sides)))
 
-    def score(self, side: Side) -> Estimate:
-        return _score(self, side)
-
     def _components(self, side: Side) -> list[Component]:
         """The variance between the seeds of each configuration, as it enters the score of the difference."""
         components = []
@@ -177,7 +177,7 @@ class Seeds:
 
 
 @dataclass(frozen=True)
-class Matched:
+class Matched(Design):
     """Configurations, or models on the same training sets, that are matched by position and tested on the same tweets.
 
     They, and tweets, are two crossed random factors, as in `Seeds`. Seeds within them are averaged: the variance
@@ -194,12 +194,9 @@ class Matched:
         variance = float(rows.seed_scores(gaps).var(ddof=1)) / number
         return _difference(first, second, [(variance, number - 1)], _interaction(rows))
 
-    def score(self, side: Side) -> Estimate:
-        return _score(self, side)
-
 
 @dataclass(frozen=True)
-class Folds:
+class Folds(Design):
     """Cross-validated runs, one with another or with a predictor that was not trained in folds.
 
     Training sets are the random factor, and each tweet is tested in one fold. So the variance between folds contains
@@ -222,17 +219,6 @@ class Folds:
         freedom = len(names) - 1
         variance = float(np.square(parts).sum()) * len(names) / freedom
         return _difference(first, second, [(variance, freedom)], variance)
-
-    def score(self, side: Side) -> Estimate:
-        return _score(self, side)
-
-
-def _score(design: Design, side: Side) -> Estimate:
-    """The difference from zero as a score."""
-    result = design.difference(side, side.nothing)
-    if result.low is None or result.high is None:
-        return Estimate(result.value, None, None, result.n)
-    return Estimate(result.value, max(result.low, 0.0), min(result.high, 1.0), result.n)
 
 
 def _difference(first: Side, second: Side, replicates: Sequence[Component], contained: float) -> Difference:

@@ -156,7 +156,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     problems: list[str] = []
     golds = [] if names else _load_golds(results, problems)
     folders = []
-    names = names or available
+    names = [*dict.fromkeys(names or available)]
     for number, name in enumerate(names):
         progress("reading grids", number, len(names))
         folders.append(_load_grid(results, name, problems))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -41,31 +41,9 @@ class Estimate:
     level: float = field(default=LEVEL, kw_only=True)
 
 
-class Evidence(Protocol):
-    """What a design says about a difference before it is corrected, see `report.designs`."""
-
-    @property
-    def value(self) -> float:
-        """The difference."""
-
-    @property
-    def p(self) -> float | None:
-        """The two-sided p-value of the hypothesis that it is zero; None where this cannot be tested."""
-
-    @property
-    def reversed(self) -> Self:
-        """That of the second side minus the first."""
-
-    def interval(self, level: float) -> tuple[float, float] | None:
-        """The confidence interval at any level; None where the variance is unknown."""
-
-    def detectable(self, level: float) -> float | None:
-        """The smallest difference whose interval excludes zero with the power `POWER`; None if there is none."""
-
-
 @dataclass(frozen=True)
 class PairedEvidence:
-    """Of two classifiers without seeds: on how many tweets only one of them is right, see `sentiment.paired`.
+    """Two classifiers without seeds: on how many tweets only one of them is right, see `sentiment.paired`.
 
     Attributes:
         classes: by class for macro recall; of all tweets for accuracy.
@@ -75,15 +53,11 @@ class PairedEvidence:
 
     @property
     def value(self) -> float:
-        return paired_difference(self.classes, LEVEL).difference
+        return paired_difference(self.classes).difference
 
     @property
     def p(self) -> float:
-        return paired_difference(self.classes, LEVEL).p
-
-    @property
-    def reversed(self) -> "PairedEvidence":
-        return PairedEvidence(tuple(PairedCounts(second, first, n) for first, second, n in self.classes))
+        return paired_difference(self.classes).p
 
     def interval(self, level: float) -> tuple[float, float]:
         result = paired_difference(self.classes, level)
@@ -134,10 +108,6 @@ class VarianceEvidence:
     def p(self) -> float | None:
         return _p_value(self.value, self.components) if self.is_known else None
 
-    @property
-    def reversed(self) -> "VarianceEvidence":
-        return replace(self, value=-self.value)
-
     def interval(self, level: float) -> tuple[float, float] | None:
         if not self.is_known:
             return None
@@ -156,6 +126,11 @@ class VarianceEvidence:
     def _without_bound(self) -> tuple[float, float]:
         """A unit in which the difference is a small share, and so many tweets that it changes nothing about them."""
         return 1e4 * math.sqrt(self.variance), 1e12
+
+
+# What a design says about a difference before it is corrected, see `report.designs`: both classes have its value, its
+# p-value, its interval at any level, and the smallest difference that would be detected.
+Evidence = PairedEvidence | VarianceEvidence
 
 
 def equivalent_tweets(sizes: Sequence[int]) -> float:
@@ -191,8 +166,10 @@ class Difference(Estimate):
 
     @property
     def reversed(self) -> Self:
-        """The second side minus the first."""
-        return replace(self, value=-self.value, evidence=self.evidence.reversed).with_level(self.level)
+        """The second side minus the first; its evidence is that of the first minus the second."""
+        low = None if self.high is None else -self.high
+        high = None if self.low is None else -self.low
+        return replace(self, value=-self.value, low=low, high=high)
 
     @property
     def is_better(self) -> bool:

@@ -1,6 +1,6 @@
 """Which test tweets each predictor classifies correctly, joined by tweet ids; builds both sides of comparisons."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import NamedTuple, TypeVar
@@ -31,6 +31,7 @@ _LABELS = 127
 Tested = EvaluatedRun | AddedPredictor
 P = TypeVar("P", EvaluatedRun, AddedPredictor, Tested)
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -147,17 +148,17 @@ class Answers:
             None if a configuration has no readable run, if there are not two common tweets, or if the groups do not fit
             the design.
         """
-        sides = self._sides(first, second)
-        try:
-            return design.difference(*sides) if sides else None
-        except NotComparableError:
-            return None
+        return self._if_comparable(design.difference, first, second)
 
     def score(self, design: Design, group: "Group") -> Estimate | None:
         """The score of a group of predictors with its interval; None as in `difference`."""
-        sides = self._sides(group)
+        return self._if_comparable(design.score, group)
+
+    def _if_comparable(self, method: Callable[..., T], *groups: "Group") -> T | None:
+        """What a method of a design says of the sides; None without common tweets, or if they do not fit the design."""
+        sides = self._sides(*groups)
         try:
-            return design.score(*sides) if sides else None
+            return method(*sides) if sides else None
         except NotComparableError:
             return None
 

@@ -101,12 +101,13 @@ def predict_command(run: EvaluatedRun) -> str:
 
 
 def command_for_run(run: EvaluatedRun, command: str, *arguments: str) -> str:
-    """A shell command on a run; of a cross-validated run, on its first fold.
+    """A shell command on a run; of a cross-validated run, on its first fold with the model that all folds recommend.
 
     It works from the directory in which the report was written.
     """
-    run_dir = run.fold_runs[0].run_dir.path
-    return shlex.join(["sentiment", command, str(run_dir), *arguments])
+    first = run.fold_runs[0]
+    choice = [] if first.recommended == run.recommended else ["--with", run.recommended]
+    return shlex.join(["sentiment", command, str(first.run_dir.path), *arguments, *choice])
 
 
 def cost_per_thousand(added: Added) -> str:

@@ -51,6 +51,7 @@ def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
         "methods.runs",
         metric=datasets[0].metric_name,
         has_single_seeds=any(len(configuration.runs) == 1 for configuration in configurations),
+        has_folds=any(dataset.folds for dataset in datasets),
         has_several_configurations=len(datasets[0].configurations) > 1,
         has_explorer=has_explorer,
         has_macro_recall=any(dataset.metric == "macro_recall" for dataset in datasets),

@@ -1,8 +1,9 @@
 """How often the report claims a difference, in invented worlds with one and without.
 
 `python -m tests.benchmarks.bench_claims [--worlds N]` prints in how many percent of the worlds each kind of claim is
-made; with `--spreads`, how often a configuration is called different from its baseline though it is not, where seeds of
-one configuration differ more or less than those of others.
+made; with `--folds`, of claims about cross-validated runs without a difference; with `--spreads`, how often a
+configuration is called different from its baseline though it is not, where seeds of one configuration differ more or
+less than those of others.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import numpy as np
 from report.designs import Seeds, Side, pooled_variance
 from report.statistics import corrected
 from sentiment.paired import ALPHA
-from tests.report.simulation import World, draw_luck, draw_right, rates
+from tests.report.simulation import World, draw_luck, draw_right, fold_rates, rates
 
 # The standard deviation between seeds, and how many times as large it is for the first configuration.
 DEVIATIONS = ((0.0, 1.0), (0.01, 0.25), (0.01, 1.0), (0.01, 4.0))
@@ -65,12 +66,21 @@ def print_rates(worlds: int) -> None:
         print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in rates(world, worlds).items()), sep="\n")
 
 
+def print_folds(worlds: int) -> None:
+    """The rates of claims about cross-validated runs in worlds without a difference."""
+    for shape, folds, of_training_sets in product(((1, 1, 1000), (1, 5, 5000), (2, 3, 1000)), (3, 5, 10), (0.0, 0.01)):
+        world = World(*shape, 0.005, folds=folds, of_training_sets=of_training_sets)
+        print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in fold_rates(world, worlds).items()), sep="\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=100)
-    parser.add_argument("--spreads", action="store_true")
+    kinds = parser.add_mutually_exclusive_group()
+    for kind, print_kind in (("--spreads", print_spreads), ("--folds", print_folds)):
+        kinds.add_argument(kind, dest="print", action="store_const", const=print_kind, default=print_rates)
     options = parser.parse_args()
-    (print_spreads if options.spreads else print_rates)(options.worlds)
+    options.print(options.worlds)
 
 
 if __name__ == "__main__":

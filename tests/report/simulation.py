@@ -17,7 +17,7 @@ from report.compare import advice, test_sets
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
-from report.evaluated import CompletedRun
+from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
@@ -48,6 +48,10 @@ class World:
     """How many times as much the seeds of the first configuration deviate."""
     classes: tuple[float, ...] = (1.0,)
     """The shares of the classes; of several, predictors are compared by macro recall."""
+    folds: int = 5
+    """Of worlds that are cross-validated."""
+    of_training_sets: float = 0.01
+    """Standard deviation of accuracy between the training sets of folds."""
     of_tweet: float = 0.6
     of_configuration: float = 0.15
     """Of the variance of an answer; chance of a seed on a tweet is the rest."""
@@ -59,7 +63,9 @@ class Layout:
     def __init__(self, parameters: Iterable[dict[str, Any]], seeds: int) -> None:
         self.parameters = list(parameters)
         self.seeds = seeds
-        self.runs = [self._run(one | {"seed": seed}) for one in self.parameters for seed in range(1, seeds + 1)]
+        self.runs: list[EvaluatedRun] = [
+            self._run(one | {"seed": seed}) for one in self.parameters for seed in range(1, seeds + 1)
+        ]
         self.grid = Grid("grid", None, [], self.runs)
         self.added: list[AddedPredictor] = []
 
@@ -97,6 +103,79 @@ class Layout:
             packed: Any = dict.fromkeys(("network", "both"), np.packbits(test[0][of_seed]))
             by_run[run.run_id] = Correctness(packed | {"baseline": np.packbits(test[1])}, known)
         return Answers(tweets, by_run, metric)
+
+
+class FoldedLayout:
+    """Cross-validated runs of some configurations, made once; each world gives them other answers."""
+
+    def __init__(self, parameters: Iterable[dict[str, Any]], seeds: int, folds: int) -> None:
+        in_folds = [one | {"data.folds": folds} for one in parameters]
+        by_fold = [Layout([one | {"data.fold": fold} for one in in_folds], seeds).runs for fold in range(1, folds + 1)]
+        same: Any = SimpleNamespace(macro_f1=0.8, accuracy=0.8)
+        self.runs: list[EvaluatedRun] = []
+        for folds_of_run in zip(*by_fold, strict=True):
+            for run in folds_of_run:
+                of_any: Any = {"validation": same, "test": same}
+                run.result.scores = {"network": of_any, "baseline": of_any, "both": of_any, "lexicon": of_any}
+            config = folds_of_run[0].config.without("data.fold")
+            self.runs.append(CrossValidated(folds_of_run, {}, config, "accuracy", "network", {}))
+
+    def draw(self, world: World, rng: np.random.Generator) -> Dataset:
+        """Each model has the luck of its training set, which all seeds of a configuration share, and of its seed."""
+        shape = (world.configurations + 1, world.seeds, world.folds)  # the last configuration is the baseline
+        luck = (
+            rng.normal(size=(shape[0], 1, shape[2])) * world.of_training_sets + rng.normal(size=shape) * world.deviation
+        )
+        tweets = np.arange(world.tweets)
+        labels = rng.choice(len(world.classes), world.tweets, p=world.classes)
+        right = _answered(_hardness(shape[0], world, rng), luck[:, :, tweets % world.folds], world, rng)
+        manual_hardness = _hardness(shape[0], world, rng)
+        manual = [_answered(manual_hardness, luck[:, :, [fold]], world, rng) for fold in range(world.folds)]
+        lexicon = rng.random(world.tweets) < 0.8
+        index = TweetIndex.of([_predictions("all", labels, network=right[0, 0])])
+        folds = tuple(index.bits(tweets[fold :: world.folds]) for fold in range(world.folds))
+        by_run = {}
+        for number, run in enumerate(self.runs):
+            of_seed = divmod(number, world.seeds)
+            packed: Any = dict.fromkeys(("network", "both"), np.packbits(right[of_seed]))
+            packed["baseline"] = np.packbits(right[-1, 0])
+            by_run[run.run_id] = Correctness(packed, index.bits(tweets), None, folds)
+            for fold, part in enumerate(run.fold_runs):
+                answers = _of_run(labels, manual[fold][of_seed], manual[fold][-1, 0], lexicon=lexicon)
+                part.result.manual = answers  # type: ignore[attr-defined]
+        metric: Metric = "macro_recall" if len(world.classes) > 1 else "accuracy"
+        return Dataset("invented", self.runs, configurations_of(self.runs), Answers(index, by_run, metric), [])
+
+
+def _hardness(configurations: int, world: World, rng: np.random.Generator) -> Any:
+    """How easy each tweet is for all models, and for those of a configuration, (configurations, 1, tweets)."""
+    tweet = rng.normal(size=world.tweets) * world.of_tweet**0.5
+    own = rng.normal(size=(configurations, 1, world.tweets)) * world.of_configuration**0.5
+    return tweet + own
+
+
+def _answered(hardness: Any, luck: Any, world: World, rng: np.random.Generator) -> Any:
+    """Which tweets are right by configuration, seed and tweet, given the luck of each model on each tweet."""
+    of_chance = 1 - world.of_tweet - world.of_configuration
+    chance = rng.normal(size=(*luck.shape[:2], world.tweets)) * of_chance**0.5
+    return hardness + chance + luck / _DENSITY > _THRESHOLD
+
+
+def fold_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
+    """In which share of so many worlds a claim about cross-validated runs is made."""
+    rng = np.random.default_rng(seed)
+    layout = FoldedLayout(
+        [{"model.hidden_size": 8 * (one + 1)} for one in range(world.configurations)], world.seeds, world.folds
+    )
+    made = defaultdict(list)
+    for _ in range(worlds):
+        dataset = layout.draw(world, rng)
+        made["folds: better or worse than the baseline"].append(_shown(dataset.against_baseline.values()))
+        with patch.object(test_sets, "read_part", lambda run, _part: run.result.manual):
+            evaluated = test_sets.compare_on_external_tests([dataset], [None], [])
+        gaps = [gap for one in evaluated for gap in one.differences.values()]
+        made["folds on a test set: against baseline and lexicon"].append(_shown(gaps))
+    return {kind: sum(shown) / worlds for kind, shown in made.items()}
 
 
 def draw_luck(world: World, configurations: int, seeds: int, rng: np.random.Generator) -> Any:

@@ -27,7 +27,7 @@ from report.render.blocks import Explorer, Fold, Table, Text
 from report.render.wording import read_texts
 from report.sections.answer import answer
 from report.sections.models import check_list, external_test_sets, published_figures, worse_than_the_lexicon
-from report.sections.names import configuration_name
+from report.sections.names import configuration_name, predict_command
 from report.sections.runs import runs as runs_section
 from report.statistics import Difference, PairedEvidence, corrected
 from sentiment.config import RunConfig
@@ -358,6 +358,7 @@ def test_cross_validated_run_costs_all_of_its_folds_and_is_none_of_them(study: S
     recommended = [fold.recommended for fold in run.fold_runs]
     assert (recommended[0], {*recommended[1:]}) == ("baseline", {"network"})
     assert run.recommended == findings.recommended.recommended_model != "baseline"
+    assert predict_command(run).endswith(f"--with {run.recommended}")  # the first fold recommends another
     assert usage_of(configuration.completed).attempts == 15
     assert cost_per_run(configuration).cpu == 15 * 90
     assert (run.best_epoch, run.seconds_per_epoch) == (pytest.approx(17 / 5), pytest.approx(10.0))
