@@ -165,9 +165,9 @@ class Answers:
     def _sides(self, *groups: "Group") -> list[Side]:
         """The sides of a comparison on their common tweets; none if they have not two."""
         readable = [[self.readable(runs) for runs in group.configurations] for group in groups]
-        if not all(runs for configurations in readable for runs in configurations):
-            return []
         runs = [run for configurations in readable for seeds in configurations for run in seeds]
+        if not runs or not all(seeds for configurations in readable for seeds in configurations):
+            return []
         common = np.bitwise_and.reduce([self.by_run[run.run_id].known for run in runs])
         positions = np.flatnonzero(self.tweets.flags(common))
         if len(positions) < 2:

@@ -15,7 +15,7 @@ from report.compare.matching import Runs, seeds_together, unused, varying
 from report.designs import Design, Folds, Seeds, SeedVariance, TwoModels, pooled_variance
 from report.evaluated import CompletedRun, EvaluatedRun
 from report.read import metric_of
-from report.statistics import METRIC_NAMES, Difference, Estimate, Metric
+from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
 from sentiment.config import RunConfig
 from sentiment.runs.records import ModelKind, Part, PredictorKind
 from sentiment.runs.run_dir import Results
@@ -201,13 +201,16 @@ class Dataset:
         return design_of((pooled.runs for pooled in pool), model, self.metric)
 
     def score(self, configuration: Configuration, model: ModelKind = "network") -> Estimate:
-        """The test score of a model with its confidence interval; without predictions the mean only."""
+        """The test score of a model with its confidence interval; without predictions the recorded one, or the mean."""
         runs = configuration.runs[:1] if model == "baseline" else configuration.runs
         score = self.answers.score(self.design_for(configuration, model), Group([runs], model))
-        if score is None:
-            tweets = min(run.metrics_on_test(model).n for run in runs)
-            score = Estimate(fmean(configuration.values("test", self.metric, model)), None, None, tweets)
-        return score
+        if score:
+            return score
+        recorded = [estimate_of(run.metrics_on_test(model), self.metric) for run in runs]
+        mean = Estimate(
+            fmean(estimate.value for estimate in recorded), None, None, min(estimate.n for estimate in recorded)
+        )
+        return mean if len(recorded) > 1 else recorded[0]
 
     @cached_property
     def against_baseline(self) -> dict[Configuration, Difference]:

@@ -437,3 +437,20 @@ def test_baselines_that_answer_alike_are_one_pair(study: Study) -> None:
     (contrast,) = [contrast for effect in effects if effect.model == "baseline" for contrast in effect.contrasts]
     assert isinstance(contrast.difference.evidence, PairedEvidence)
     assert (contrast.difference.is_significant, contrast.difference.is_conditional) == (True, False)
+
+
+def test_runs_that_cannot_be_read_are_not_counted_as_compared(study: Study) -> None:
+    runs = combinations({"model.cell": ["lstm", "gru"], "seed": [1, 2, 3]})
+    configs = study.write_grid("cells", "Which cell?", runs)
+    for config in configs:
+        study.complete(config, "cells", skill=1 + (config.model.cell == "gru"))
+    for readable in (1, 0):
+        for config in configs[readable:3]:
+            study.run_dir(config, "cells").predictions_file.unlink(missing_ok=True)
+        findings = study.findings()
+        (effect,) = grid_effects(findings.study.grids[0], findings.answers)
+        (contrast,) = effect.contrasts
+        assert (contrast.best.values, contrast.n_runs) == (("gru",), (3, 1) if readable else (0, 0))
+        assert (contrast.difference is None) == (readable == 0)
+    unread = next(one for one in findings.main.configurations if one.config.model.cell == "lstm")
+    assert findings.main.score(unread).n == PARTS["test"]
