@@ -63,6 +63,26 @@ def test_same_content_and_options_share_corpora(table: Path, results: Results, m
             prepare(path, results, **options)
 
 
+def test_a_table_is_told_apart_by_its_tweets_and_labels_alone(tmp_path: Path, results: Results) -> None:
+    rows = [*tweets(300), ("positive", "the"), ("positive", "the one and only")]
+
+    def digest(name: str, changed: list[tuple[str, str]], **options: Any) -> str:
+        return prepare(write_tweets(tmp_path / f"{name}.csv", changed), results, **options).report.table_sha256
+
+    further = {"more": {"path": str(write_tweets(tmp_path / "more.csv", tweets(350)[250:]))}}
+    whole = digest("whole", rows)
+    same = [
+        digest("turned", rows[::-1]),
+        digest("whole", rows, text=TextConfig(stop_words="all")),  # leaves nothing of two tweets
+        digest("whole", rows, train_rows=50),
+        digest("whole", rows, tests=further),
+        digest("whole", rows, folds=3, fold=2),
+    ]
+    assert {whole, *same} == {whole}
+    edited = [digest("shorter", rows[1:]), digest("relabelled", [("negative", rows[0][1]), *rows[1:]])]
+    assert len({whole, *edited}) == 3
+
+
 def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, results: Results) -> None:
     rows = tweets(300)
     again = [("positive", "  Same @ann  THING http://a.b"), ("positive", "same @bob thing http://c.d/e")]
