@@ -123,7 +123,11 @@ class EvaluatedRun(ABC):
 
 @dataclass(frozen=True)
 class CompletedRun(EvaluatedRun):
-    """A completed run with its configuration, record and result."""
+    """A completed run with its configuration, record and result.
+
+    Attributes:
+        version: of its tweets, if another grid has a run of the same id that read others; else empty.
+    """
 
     run_dir: RunDir
     parameters: dict[str, Any]
@@ -131,10 +135,12 @@ class CompletedRun(EvaluatedRun):
     record: RunRecord
     result: Result
     metric: Metric = "accuracy"
+    version: str = ""
 
     @property
     def run_id(self) -> str:
-        return self.run_dir.path.name
+        name = self.run_dir.path.name
+        return f"{name}, version {self.version}" if self.version else name
 
     @property
     def fold_runs(self) -> tuple["CompletedRun", ...]:

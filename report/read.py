@@ -1,6 +1,7 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,7 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        return self.run_dir.path.name
+        return self.completed.run_id if self.completed else self.run_dir.path.name
 
     @property
     def result(self) -> Result | None:
@@ -166,8 +167,23 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
             f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
-    filled = [grid for grid in folders if grid.runs]
+    filled = [_with_versions(grid, folders) for grid in folders if grid.runs]
     return Study(results, sorted(filled, key=lambda grid: grid.name == SINGLE), problems, golds)
+
+
+def _with_versions(grid: Grid, folders: Sequence[Grid]) -> Grid:
+    """A grid whose runs have other ids than runs of the same configuration that read other tweets.
+
+    If a table was edited between two grids, both may have a run of one id.
+    """
+    corpora = {(run.run_id, *run.corpora) for folder in folders for run in folder.completed}
+    versions = Counter(run_id for run_id, _ in corpora)
+    runs = []
+    for run in grid.runs:
+        if run.completed and versions[run.run_id] > 1:
+            run = replace(run, completed=replace(run.completed, version=run.completed.corpora[0][:8]))
+        runs.append(run)
+    return replace(grid, runs=runs, completed=[run.completed for run in runs if run.completed])
 
 
 def _load_golds(results: Results, problems: list[str]) -> list[GoldTable]:

@@ -131,7 +131,7 @@ def retrain(run: EvaluatedRun, results: Results) -> list[str]:
         (trained_again.root / "data").symlink_to(results.corpora.parent.resolve())
         command = [*start_command("sentiment"), "train", str(config), "--results", temporary]
         exit_code = _train(command)
-        _, record, result = read_whole(trained_again.run_dir(original.run_id))
+        _, record, result = read_whole(trained_again.run_dir(original.run_dir.path.name))
         if exit_code or record is None or result is None:
             raise RunDirError(f"{config}: cannot be trained again; the error is above")
     return [f"{original.run_dir.path}: {line}" for line in _changed_digests(original.result, result)]

@@ -47,11 +47,12 @@ def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
     datasets = findings.datasets
     configurations = [configuration for dataset in datasets for configuration in dataset.configurations]
     has_explorer = findings.tweet_answers is not None and len(findings.tweet_answers["ids"]) > 1
+    has_folds = any(dataset.folds for dataset in datasets)
     return terms(
         "methods.runs",
         metric=datasets[0].metric_name,
         has_single_seeds=any(len(configuration.runs) == 1 for configuration in configurations),
-        has_folds=any(dataset.folds for dataset in datasets),
+        has_folds=has_folds,
         has_several_configurations=len(datasets[0].configurations) > 1,
         has_explorer=has_explorer,
         has_macro_recall=any(dataset.metric == "macro_recall" for dataset in datasets),

@@ -138,6 +138,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         first_step=trainer.step,
         start=timestamp(),
     )
+    attempts = [*(former.attempts if former else []), attempt]
     record = RunRecord(
         run_id=run.config.run_id,
         data_fingerprint=prepared.inputs.data,
@@ -147,7 +148,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         vectors_sha256=prepared.inputs.vectors,
         versions=versions,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
-        attempts=[*(former.attempts if former else []), attempt],
+        attempts=attempts,
         hardware=trainer.hardware,
     )
     run.run_dir.write_record(record)

@@ -454,3 +454,15 @@ def test_runs_that_cannot_be_read_are_not_counted_as_compared(study: Study) -> N
         assert (contrast.difference is None) == (readable == 0)
     unread = next(one for one in findings.main.configurations if one.config.model.cell == "lstm")
     assert findings.main.score(unread).n == PARTS["test"]
+
+
+def test_grids_before_and_after_an_edit_may_have_runs_of_one_id(study: Study) -> None:
+    runs = combinations({"seed": [1, 2]})
+    for grid, table, skill in (("old", "a" * 64, 0.3), ("new", "b" * 64, 3.0)):
+        for config in study.write_grid(grid, "How well?", runs):
+            study.complete(config, grid, skill=skill, table_sha256=table, data_fingerprint=table)
+    findings = study.findings()
+    assert len({run.run_id for run in findings.study.runs}) == 4
+    for dataset in findings.datasets:
+        (configuration,) = dataset.configurations
+        assert dataset.score(configuration).value == pytest.approx(configuration.mean("test", "accuracy"))
