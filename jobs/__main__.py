@@ -24,8 +24,11 @@ from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedEr
 from sentiment.files import CONFIGS, config_path, shipped_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from jobs.launch.locked_grid import LaunchOptions
     from jobs.status.grid_state import GridView
+    from jobs.status.names import Target
     from sentiment.runs.run_dir import Results
 
 _WATCH_SECONDS = 15.0
@@ -110,7 +113,6 @@ def status(
     --log --watch follows the log until the run, or the other job, ends. It exits with 0 if the run is completed or the
     job has succeeded, else with 1.
     """
-    from jobs.policy import may_go_on
     from jobs.status.grid_state import read_status
     from jobs.status.table import show
 
@@ -118,24 +120,25 @@ def status(
         _show_log(names or [], watch, results)
         return
     while True:
-        statuses = read_status(_open(results), names or [])
-        text = show(_open(results), statuses, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        grids = read_status(_open(results), names or [])
+        text = show(_open(results), grids, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
         echo(text or NO_GRIDS.format(results=results))
-        if not watch or not any(may_go_on(row) for status in statuses for row in status.rows):
-            raise typer.Exit(status_exit_code(statuses))
+        if not watch or not any(grid.may_go_on for grid in grids):
+            raise typer.Exit(status_exit_code(grids))
         time.sleep(_WATCH_SECONDS)
 
 
-def status_exit_code(statuses: "list[GridView]") -> int:
-    """The exit code of `status`, by all runs of these grids and by their final jobs."""
-    from jobs.policy import exit_code, may_go_on
+def status_exit_code(grids: "list[GridView]") -> int:
+    """The exit code of `status`, by all runs of these grids and by their other jobs."""
+    from jobs.policy import exit_code
 
     # Runs outside of grids count only where there are no grids.
-    counted = [status for status in statuses if status.name != "single"] or statuses
-    rows = [row for status in counted for row in status.rows]
-    if not any(map(may_go_on, rows)) and any("report" in status.failed_kinds or status.damage for status in statuses):
+    counted = [grid for grid in grids if grid.name != "single"] or grids
+    if any(grid.may_go_on for grid in counted):
+        return EXIT_UNFINISHED
+    if any("report" in grid.failed_kinds or grid.damage for grid in counted):
         return EXIT_FAILED
-    return exit_code(rows)
+    return exit_code(row for grid in counted for row in grid.rows)
 
 
 def _show_log(names: list[str], follow: bool, results: Path) -> None:
@@ -171,25 +174,35 @@ def rerun(
     """
     from jobs.policy import CAUSES
     from jobs.session import rerun_grid
-    from jobs.status.names import find_targets
+    from jobs.status.names import find_targets, read_plan
 
-    causes = only.split(",") if only else []
+    causes = only.lower().split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
         raise UsageError(f"--only: unknown state {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
     selected = find_targets(targets or [], _open(results))
     if not selected:
         echo(NO_GRIDS.format(results=results))
     options = _launch_options(cluster, local, at_once, new_code)
-    exit_codes = []
-    for plan, run_ids in selected:
+
+    def rerun_target(target: "Target") -> int:
+        plan = read_plan(_open(results), target.grid)
+        return rerun_grid(_open(results), plan, causes, {*target.run_ids}, options)
+
+    raise typer.Exit(_for_each(selected, rerun_target))
+
+
+def _for_each(targets: "Sequence[Target]", action: "Callable[[Target], int]") -> int:
+    """Do something with each grid, also if it fails with others; return the largest exit code."""
+    exit_codes = [0]
+    for target in targets:
         try:
-            exit_codes.append(rerun_grid(_open(results), plan, causes, run_ids, options))
+            exit_codes.append(action(target))
         except (LockedError, ConfigError, RunDirError) as error:  # of this grid alone; errors of Slurm end the command
-            echo(f"grid {plan.name}: {error}", err=True)
+            echo(f"grid {target.grid}: {error}", err=True)
             exit_codes.append(error.exit_code)
-        if local and exit_codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C
+        if exit_codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C, or because Slurm's queue is full
             break
-    raise typer.Exit(max(exit_codes, default=0))
+    return max(exit_codes)
 
 
 @app.command()
@@ -198,20 +211,23 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
 
     Running ones save a checkpoint first; submit them again to resume.
     """
-    from jobs.session import cancel_grid
-    from jobs.status.names import cancel_single, find_targets, single_runs
+    from jobs.session import cancel_grid, cancel_single
+    from jobs.status.names import find_targets, read_plan, single_runs
+    from sentiment.runs.run_dir import SINGLE
 
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
-    standalone_runs = [run_dir for run_dir in single_runs(_open(results)) if run_dir.path.name in targets]
-    for run_dir in standalone_runs:
-        cancel_single(run_dir, echo)
-    standalone_ids = {run_dir.path.name for run_dir in standalone_runs}
-    grid_targets = [name for name in targets if name not in standalone_ids]
-    if not grid_targets:
-        return
-    for plan, run_ids in find_targets(grid_targets, _open(results)):
-        cancel_grid(_open(results), plan, run_ids, echo)
+
+    def cancel_target(target: "Target") -> int:
+        if target.grid == SINGLE:
+            for run_dir in single_runs(_open(results)):
+                if target.includes(run_dir.path.name):
+                    cancel_single(run_dir, echo)
+        else:
+            cancel_grid(_open(results), read_plan(_open(results), target.grid), {*target.run_ids}, echo)
+        return 0
+
+    raise typer.Exit(_for_each(find_targets(targets, _open(results)), cancel_target))
 
 
 @app.command()

@@ -66,7 +66,7 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
         return
     if settings:
         site = f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}"
-        yield Finding("ok", "Slurm", f"{site}, PreemptMode {settings.get('PreemptMode')}")
+        yield Finding("ok", "Slurm", site)
         yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
     for partition in partitions:
         name = f"partition {partition.name}{'*' if partition.is_default else ''}"

@@ -13,7 +13,6 @@ from functools import cache, cached_property
 from typing import NamedTuple, Self
 
 from jobs.job_kinds import KindName
-from jobs.policy import Phase, QueueReport
 from jobs.slurm import (
     ENDED,
     Job,
@@ -44,6 +43,7 @@ from sentiment.runs.state import (
     RUNNING,
     TIMEOUT,
     UNKNOWN,
+    Phase,
     RunProgress,
     RunState,
 )
@@ -94,6 +94,11 @@ class GridJobs:
         return bool(self.submissions) and all(folder.submission.local for folder in self.submissions)
 
     @property
+    def has_final_job(self) -> bool:
+        """Whether a final job is in the queue and will start."""
+        return any(folder.submission.job_kind.final and self._is_active(folder) for folder in self.submissions)
+
+    @property
     def lacks_final_job(self) -> bool:
         """Whether there are training jobs without a final job after them, or whose final job failed."""
         in_queue = [folder for folder in self.submissions if not folder.submission.local]
@@ -125,61 +130,56 @@ class GridJobs:
         name = task.folder.name
         return self._jobs.get((name, task.number)) or self._jobs.get((name, None))
 
-    def queued(self, run_id: str, task: GridTask | None, attempt: Attempt | None = None) -> QueueReport:
-        """Return what the queue says about the task that has a run or may take it.
-
-        Args:
-            attempt: the run's newest one.
-        """
-        if task is None:
-            return QueueReport(is_alive=self._is_alive)
-        folder = task.folder
-        phase, reason = self._phase(task)
-        job = self.job(task)
-        state = job.state if job else ""
-        address = folder.task_address(task.number) if folder.receipt else None
-
-        def begun_by(job_id: str | None) -> bool:
-            array = (job_id or "").partition("_")[0]
-            return self._submission_numbers.get(array, -1) >= folder.number
-
-        return QueueReport(
-            phase,
-            state,
-            reason,
-            job=address,
-            trains_run=state == RUNNING and attempt is not None and attempt.job == address and attempt.end is None,
-            cancelled=run_id in self._cancelled[folder],
-            ended=lambda progress: self._how_it_ended(task, progress),
-            is_alive=self._is_alive,
-            begun_by=begun_by,
-        )
-
-    def _phase(self, task: GridTask) -> tuple[Phase, str]:
-        """How far a task is, and why."""
+    def phase(self, task: GridTask) -> tuple[Phase, str, str]:
+        """Return how far a task is, and the state and reason that the queue gives."""
         folder = task.folder
         job = self.job(task)
         if self.queue_error and not folder.submission.local:
-            return "unanswered", self.queue_error
+            return "unanswered", "", self.queue_error
         if job is None:
-            return ("gone" if folder.receipt else "submitting"), ""
+            return ("ended" if folder.receipt else "submitting"), "", ""
         if job.state == UNKNOWN:
-            return "unanswered", _not_listed(folder)
+            return "unanswered", "", _not_listed(folder)
         if not job.active:
-            return "gone", ""
+            return "ended", "", ""
         if job.held:
-            return "held", job.why
+            return "held", job.state, job.why
         if job.waits_for_others and (held := self._held_dependency(folder)):
-            return "held", f"waits for job {held.address}, which is held: {held.why}"
-        return ("waiting" if job.state == PENDING else "running"), job.why
+            return "held", job.state, f"waits for job {held.address}, which is held: {held.why}"
+        return ("waiting" if job.state == PENDING else "running"), job.state, job.why
 
-    def _how_it_ended(self, task: GridTask, progress: RunProgress) -> RunState | None:
+    def is_since(self, folder: SubmissionDir, job: str | None) -> bool:
+        """Whether a job (None: a process outside a grid) belongs to this submission or to a later one."""
+        array = (job or "").partition("_")[0]
+        return self._submission_numbers.get(array, -1) >= folder.number
+
+    def has_begun(self, folder: SubmissionDir, progress: RunProgress) -> bool:
+        """Whether a task of this submission, or of a later one, has started a run."""
+        attempt = progress.last_attempt
+        start = progress.newest_start
+        return bool(attempt and self.is_since(folder, attempt.job)) or bool(start and self.is_since(folder, start.job))
+
+    def may_start_again(self, run_id: str, progress: RunProgress) -> bool:
+        """Whether a run that no task has started may be retried: its job can start, and few retries went that way."""
+        task = self.tasks[run_id]
+        job = self.job(task)
+        if job and job.never_starts:
+            return False
+        unstarted = 0
+        for folder, _ in reversed(self._assignments[run_id]):
+            if not folder.submission.retry or self.has_begun(folder, progress):
+                break
+            unstarted += 1
+        return unstarted < task.folder.submission.resources.attempts_without_progress
+
+    def how_it_ended(self, task: GridTask, attempt: Attempt | None) -> RunState:
+        """Return how a task of Slurm ended; `attempt` is its run's newest one."""
         folder, number = task
-        if folder.submission.local:
-            return None  # only the run's directory says how a job on this machine ended
         job = self.job(task)
         if job and job.waits_for_others:
-            return RunState(FAILED, self._dependency_failure(folder))
+            failure = self._dependency_failure(folder)
+            if failure or job.state != CANCELLED or job.never_satisfied:
+                return RunState(FAILED, failure or f"its dependency ({folder.submission.after}) did not succeed")
         if job and job.too_large:
             request = folder.submission.resources.describe()
             return RunState(
@@ -188,7 +188,6 @@ class GridJobs:
                 "file",
             )
         name = f"task {folder.task_address(number)}" if folder.receipt else folder.name
-        attempt = progress.last_attempt
         if attempt is None:
             remark = f"{name} did not start to train it"
         elif attempt.end:
@@ -308,15 +307,16 @@ class GridJobs:
             job = self.job(task)
             failed = job.state != COMPLETED if job else read_termination(folder.log_file(number)) is not None
             if failed:
-                end = self._how_it_ended(task, RunProgress())
-                return None if end is None or end.state == CANCELLED else end
+                end = self.how_it_ended(task, None)
+                return None if end.state == CANCELLED else end
         return None
 
     @cached_property
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
         return {(job.name, job.task): job for job in self.queue}
 
-    def _is_alive(self, job: str) -> bool:
+    def is_alive(self, job: str) -> bool:
+        """Whether a job is in the queue."""
         # The run's lock says whether a process outside the queue is alive.
         return bool(self.queue_error) or job.startswith(LOCAL_JOB_PREFIX) or job in self._active_addresses
 
@@ -329,7 +329,8 @@ class GridJobs:
         return {folder.job_id: folder.number for folder in self.submissions if folder.receipt}
 
     @cached_property
-    def _cancelled(self) -> dict[SubmissionDir, set[str]]:
+    def cancelled_runs(self) -> dict[SubmissionDir, set[str]]:
+        """The ids that `sentiment cancel` marked in each submission."""
         return {folder: folder.cancelled for folder in self.submissions}
 
     def _is_active(self, folder: SubmissionDir) -> bool:
@@ -345,7 +346,7 @@ class GridJobs:
             failure = self._failure_of(dependency)
             if failure:
                 return f"its {dependency.submission.kind} job ended with {failure.state}: {failure.reason}"
-        return f"its dependency ({folder.submission.after}) did not succeed"
+        return ""
 
     def _held_dependency(self, folder: SubmissionDir) -> Job | None:
         ids = {dependency.job_id for dependency in self._dependencies(folder)}

@@ -1,10 +1,13 @@
 """Implements submit, rerun and cancel for a grid, on Slurm or on this machine."""
 
+import os
+import signal
+import socket
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from jobs import policy, slurm
@@ -15,11 +18,12 @@ from jobs.launch.next_step import go_on
 from jobs.status.grid_state import RunStatus, describe_held, describe_unknown
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.console import Say, plural
-from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, SentimentError
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, SentimentError, UsageError
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.code_version import start_command
+from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import CANCELLED, PLANNED, RUNNING
 
 _POLL_SECONDS = 0.2
@@ -216,3 +220,18 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
         folder.mark_cancelled(ids)
     cancelled_ids = set[str]().union(*marks.values())
     return [run_id for run_id in active_ids if run_id in cancelled_ids]
+
+
+def cancel_single(run_dir: RunDir, say: Say) -> None:
+    """Send SIGTERM to the process that trains a run outside of grids, if there is one."""
+    name = run_dir.path.name
+    owner = live_owner(run_dir.lock_file)
+    if owner is None:
+        say(f"run {name}: not running")
+        return
+    if owner.job or owner.host != socket.gethostname():
+        remedy = f"cancel it with `scancel {owner.job}`" if owner.job else "run this command on that host"
+        raise UsageError(f"run {name}: is trained by {owner}; {remedy}")
+    with suppress(ProcessLookupError):  # the process has just ended
+        os.kill(owner.pid, signal.SIGTERM)
+    say(f"run {name}: process {owner.pid} saves and exits; repeat its `train` command to resume")

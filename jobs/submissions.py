@@ -124,7 +124,7 @@ class SubmissionDir:
         return self.logs / f"{run_id}.log"
 
     def progress_file(self, task: int) -> Path:
-        """`StalledAttempts` of a preparation task: what it had saved, and how many time limits then added nothing."""
+        """`StartCount` of a preparation task: what it had saved, and how many time limits then added nothing."""
         return self.path / f"progress-{task}.json"
 
     def failure_file(self, task: int) -> Path:

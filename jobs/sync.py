@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 
-from jobs.status.names import unknown_names
+from jobs.status.names import find_targets
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun
@@ -20,21 +20,17 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import pruned_rung
 
 
-def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
+def find_runs(names: Sequence[str], results: Results) -> list[RunDir]:
     """Return the directories of some grids and runs; without names, of all runs that were trained with W&B.
 
     Raises:
         UsageError: a name is neither that of a grid nor the id of a run.
     """
     run_dirs = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
-    if not targets:
+    if not names:
         return [run_dir for run_dir in run_dirs if run_dir.wandb_file.exists()]
-    grids = {run_dir.grid for run_dir in run_dirs}
-    run_ids = {run_dir.path.name for run_dir in run_dirs}
-    unknown = {*targets} - grids - run_ids
-    if unknown:
-        raise unknown_names(unknown, results)
-    return [run_dir for run_dir in run_dirs if run_dir.grid in targets or run_dir.path.name in targets]
+    targets = {target.grid: target for target in find_targets(names, results)}
+    return [one for one in run_dirs if one.grid in targets and targets[one.grid].includes(one.path.name)]
 
 
 def upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:

@@ -39,7 +39,7 @@ from sentiment.runs.run_dir import (
     read_whole,
 )
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import LOST, RUNNING, RunProgress, RunState, judge_directory, read_progress
+from sentiment.runs.state import LOST, RUNNING, RunFacts, RunProgress, RunState, judge, read_progress
 
 # The state of a run whose process is on another machine and cannot be checked from here.
 UNREACHABLE = "UNREACHABLE"
@@ -245,7 +245,7 @@ def _load_run(
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name
     grid = None if folder == SINGLE else folder
-    state = _with_progress(progress, judge_directory(progress, trial_rung))
+    state = _with_progress(progress, judge(RunFacts.of_directory(progress, trial_rung)))
     return Run(grid, run_dir, state, record, completed, planned)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from sentiment.errors import RunDirError
 from sentiment.files import files_in, fingerprint, make_folder_once, sha256_of, write_atomically, write_json, write_once
-from sentiment.runs.records import Failure, StalledAttempts, StepRow
+from sentiment.runs.records import Failure, StartCount, StepRow
 from sentiment.runs.run_dir import RunDir, read_record, read_records
 from tests.small_runs import limited_file_size
 
@@ -127,8 +127,8 @@ def test_line_that_is_damaged_or_incomplete_is_named(tmp_path: Path) -> None:
 
 def test_record_that_was_changed_is_refused(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
-    run_dir.write_record(StalledAttempts(step=7, number=1, job=None))
-    assert run_dir.read(StalledAttempts) == StalledAttempts(step=7, number=1, job=None)
-    run_dir.tries_file.write_bytes(run_dir.tries_file.read_bytes().replace(b'"step": 7', b'"step": 8'))
-    with pytest.raises(RunDirError, match=re.escape(str(run_dir.tries_file))):
-        run_dir.read(StalledAttempts)
+    run_dir.write_record(StartCount(step=7, number=1, job=None))
+    assert run_dir.read(StartCount) == StartCount(step=7, number=1, job=None)
+    run_dir.start_file.write_bytes(run_dir.start_file.read_bytes().replace(b'"step": 7', b'"step": 8'))
+    with pytest.raises(RunDirError, match=re.escape(str(run_dir.start_file))):
+        run_dir.read(StartCount)

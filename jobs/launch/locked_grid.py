@@ -18,8 +18,9 @@ from sentiment.console import Say
 from sentiment.errors import ConfigError, NoSlurmError
 from sentiment.runs.code_version import freeze_code, running_code
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import GridPlan, StalledAttempts
+from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
+from sentiment.runs.state import FAILED
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,9 @@ class LockedGrid:
             keep_code: whether all runs keep their earlier code; else only those with saved steps do.
             retry: see `Launch`.
         """
+        for row in rows:
+            if row.state == FAILED:
+                self.results.run_dir(row.run_id, self.plan.name).set_damaged_aside()
         if self.options.new_code:
             configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
         codes = self._choose_codes(rows, keep_code)
@@ -113,16 +117,7 @@ class LockedGrid:
         submitted_ids = {row.run_id for row in rows} - launched.refused_ids
         for folder, run_ids in self.jobs.by_submission(submitted_ids).items():
             folder.mark_cancelled(run_ids)  # the tasks of their last submission may still be running
-        if not retry:
-            self._allow_attempts(submitted_ids)
         return launched
-
-    def _allow_attempts(self, run_ids: Collection[str]) -> None:
-        """Count the attempts of runs anew, since a person asked for them."""
-        for run_id in run_ids:
-            run_dir = self.results.run_dir(run_id, self.plan.name)
-            if run_dir.tries_file.exists():
-                run_dir.write_record(StalledAttempts(step=0, number=0, job=None))
 
     def _choose_codes(self, rows: Sequence[RunStatus], keep: bool) -> dict[str, str]:
         """The id of each run's code snapshot, by run id: its earlier one, or a copy of the current code."""

@@ -85,7 +85,12 @@ class Job:
 
     @property
     def never_starts(self) -> bool:
-        return self.too_large or (self.state == "PENDING" and self.reason == _NEVER_SATISFIED)
+        return self.too_large or (self.state == "PENDING" and self.never_satisfied)
+
+    @property
+    def never_satisfied(self) -> bool:
+        """Whether a job that it depends on failed."""
+        return self.reason == _NEVER_SATISFIED
 
     @property
     def too_large(self) -> bool:
@@ -98,7 +103,7 @@ class Job:
 
     @property
     def waits_for_others(self) -> bool:
-        """Whether the job is pending because of a dependency, which may have failed."""
+        """Whether the job is, or was when it ended, pending because of a dependency, which may have failed."""
         return "Dependency" in self.reason
 
     @property
@@ -303,14 +308,19 @@ _DEFAULT_ARRAY_SIZE = 1001
 
 def read_partitions() -> list[Partition]:
     """Return all partitions, also hidden ones."""
-    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G")
+    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G|%M")
     partitions: dict[str, Partition] = {}
     for line in output.splitlines():
         try:
-            name, availability, limit, sharing, count, cores, memory, gres = line.split("|")
+            name, availability, limit, sharing, count, cores, memory, gres, preemption = line.split("|")
             nodes = Nodes(int(count), int(cores), int(memory), gres)
             partition = Partition(
-                name.rstrip("*"), name.endswith("*"), availability, _minutes(limit), sharing.startswith("EXCLUSIVE")
+                name.rstrip("*"),
+                name.endswith("*"),
+                availability,
+                _minutes(limit),
+                sharing.startswith("EXCLUSIVE"),
+                preemption,
             )
         except ValueError:
             raise UnansweredError(f"sinfo: unexpected output {_abbreviate(line)}") from None

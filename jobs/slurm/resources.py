@@ -211,6 +211,14 @@ class Nodes:
         )
 
 
+# What becomes of the jobs of a partition that are preempted, by its PreemptMode; nothing is said where none are.
+_PREEMPTED = {
+    "REQUEUE": "; preempted jobs are requeued",
+    "CANCEL": "; preempted jobs are cancelled, and the final job submits them again",
+    "SUSPEND": "; preempted jobs are suspended",
+}
+
+
 @dataclass
 class Partition:
     """A partition, as sinfo reports it.
@@ -219,6 +227,7 @@ class Partition:
         is_default: whether jobs that name no partition run there.
         minutes: the time limit of its jobs; infinite if there is none.
         gives_whole_nodes: whether each job gets all of its node, whatever it requests.
+        preemption: the PreemptMode of its jobs.
     """
 
     name: str
@@ -226,12 +235,14 @@ class Partition:
     availability: str
     minutes: float
     gives_whole_nodes: bool
+    preemption: str
     nodes: list[Nodes] = field(default_factory=list)
 
     def describe(self) -> str:
         limit = "no time limit" if math.isinf(self.minutes) else f"at most {self.minutes} min"
         whole = ", each job gets a whole node" if self.gives_whole_nodes else ""
-        return f"{self.availability}, {'; '.join(nodes.describe() for nodes in self.nodes)}; {limit}{whole}"
+        nodes = "; ".join(nodes.describe() for nodes in self.nodes)
+        return f"{self.availability}, {nodes}; {limit}{whole}{_PREEMPTED.get(self.preemption, '')}"
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from jobs import policy
 from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.job_kinds import KindName
-from jobs.policy import JudgedState, judge, submit
-from jobs.status.names import planned_grids, read_plan, single_runs
+from jobs.status.facts import gather
+from jobs.status.names import Target, find_targets, read_plan, single_runs
 from sentiment.console import plural
 from sentiment.errors import RunDirError, in_one_line
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import HELD, UNKNOWN, read_progress
+from sentiment.runs.state import HELD, UNKNOWN, RunState, judge, read_progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunStatus(JudgedState):
+class RunStatus(RunState):
     """The state of one run, with what `sentiment status` shows beside it.
 
     Attributes:
@@ -48,6 +49,7 @@ class GridView:
         failed_kinds: the kinds of `others` whose latest job failed; `submit` and `rerun` replace them.
         damage: the file of the grid that cannot be read, and why; then there are no rows.
         is_local: all its jobs ran on this machine.
+        has_final_job: a final job is in the queue, which may submit more jobs.
     """
 
     name: str
@@ -57,6 +59,12 @@ class GridView:
     failed_kinds: list[KindName] = field(default_factory=list)
     damage: str = ""
     is_local: bool = False
+    has_final_job: bool = False
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a run is active or UNKNOWN, or a final job may submit more."""
+        return self.has_final_job or any(map(policy.may_go_on, self.rows))
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class GridRows:
     @property
     def to_submit(self) -> list[RunStatus]:
         """The rows of the runs that `submit` submits."""
-        return [row for row in self.rows if submit(row) == "submits" and not self.missed_ranking(row)]
+        return [row for row in self.rows if policy.submit(row) == "submits" and not self.missed_ranking(row)]
 
     def missed_ranking(self, row: RunStatus) -> bool:
         """Whether the run is a trial whose rung was ranked without it."""
@@ -89,20 +97,22 @@ _NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", g
 
 
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
-    """The state of the named grids (default: all), followed by that of the runs outside of grids (`single`)."""
-    with_runs = {path.parents[1].name for path in results.runs.glob("*/*/config.json")}  # some may lack their plan
-    grids = [name for name in names or sorted({*planned_grids(results), *with_runs}) if name != SINGLE]
+    """The state of the named grids and runs (default: all), followed by that of runs outside of grids (`single`)."""
+    targets = find_targets(names, results)
+    if not names:
+        targets.append(Target(SINGLE))
+    grids = [target.grid for target in targets if target.grid != SINGLE]
     try:
-        statuses = _read_grids(results, grids)
+        views = _read_grids(results, grids)
     except RunDirError:
-        statuses = [_read_damaged(results, grid) for grid in grids]
-    if names and SINGLE not in names:
-        return statuses
-    no_jobs = GridJobs((), ())
-    rows = [_read_row(results, _NO_PLAN, no_jobs, run_dir.path.name, None) for run_dir in single_runs(results)]
-    if rows:
-        statuses.append(GridView(SINGLE, _NO_PLAN.metric, rows))
-    return statuses
+        views = [_read_damaged(results, grid) for grid in grids]
+    if any(target.grid == SINGLE for target in targets):
+        no_jobs = GridJobs((), ())
+        rows = [_read_row(results, _NO_PLAN, no_jobs, run_dir.path.name, None) for run_dir in single_runs(results)]
+        if rows:
+            views.append(GridView(SINGLE, _NO_PLAN.metric, rows))
+    named = {target.grid: target for target in targets}
+    return [replace(view, rows=[row for row in view.rows if named[view.name].includes(row.run_id)]) for view in views]
 
 
 def _read_grids(results: Results, grids: Sequence[str]) -> list[GridView]:
@@ -142,18 +152,18 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridVi
         jobs.other_job_states(),
         failed_kinds=list(jobs.failed_other_jobs),
         is_local=jobs.are_local,
+        has_final_job=jobs.has_final_job,
     )
 
 
 def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, trial_rung: TrialRung | None) -> RunStatus:
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
-    attempt = progress.last_attempt
-    task = None if progress.completed else jobs.task_of(run_id, attempt)
-    judged = judge(progress, jobs.queued(run_id, task, attempt), trial_rung)
+    task = None if progress.completed else jobs.task_of(run_id, progress.last_attempt)
+    state = judge(gather(jobs, run_id, progress, trial_rung))
     job = jobs.job(task) if task else None
     seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds") if progress.seen else None
     return RunStatus(
-        **vars(judged),
+        **vars(state),
         grid=plan.name,
         run_id=run_id,
         job=job.address if job else None,

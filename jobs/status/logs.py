@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from jobs.grid_jobs import read_jobs
 from jobs.job_kinds import OTHER_KINDS
-from jobs.policy import needs_attention
+from jobs.policy import final_job_action, may_go_on, needs_attention
 from jobs.status.grid_state import GridView, read_grid_status
-from jobs.status.names import find_targets
+from jobs.status.names import find_targets, read_plan
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
 from sentiment.errors import UsageError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import Results
-from sentiment.runs.state import COMPLETED, HELD
+from sentiment.runs.run_dir import SINGLE, Results
+from sentiment.runs.state import COMPLETED, HELD, UNKNOWN
 
 _POLL_SECONDS = 2.0
 
@@ -27,7 +27,7 @@ class TaskState(NamedTuple):
     """The state of a run or of another job, in words.
 
     Attributes:
-        active: it is pending or running.
+        active: it is pending or running, or may be, or a final job may retry it.
         succeeded: it has ended, and did not fail.
     """
 
@@ -85,24 +85,28 @@ class TaskOutput:
             if kind.name == self.name:
                 text = jobs.other_job_states().get(kind.name, "not in the queue")
                 active = any(folder.submission.kind == kind.name for folder, _ in jobs.active_tasks)
-                return TaskState(text, active, jobs.has_succeeded(kind.name))
-        rows = read_grid_status(self.results, self.plan, jobs).rows
-        row = next(row for row in rows if row.run_id == self.name)
-        return TaskState(f"{row.state} {row.reason}".strip(), row.active, row.state == COMPLETED)
+                return TaskState(text, active or text == UNKNOWN, jobs.has_succeeded(kind.name))
+        grid = read_grid_status(self.results, self.plan, jobs)
+        row = next(row for row in grid.rows if row.run_id == self.name)
+        active = may_go_on(row) or (grid.has_final_job and final_job_action(row) != "")
+        return TaskState(f"{row.state} {row.reason}".strip(), active, row.state == COMPLETED)
 
 
 def find_output(name: str, results: Results) -> TaskOutput:
     """Resolve RUN, GRID/RUN or GRID/KIND to a log; of several the one that was written last."""
-    grid, _, last_part = name.rpartition("/")
-    kinds = [kind.name for kind in OTHER_KINDS]
+    grid, _, kind = name.rpartition("/")
+    if grid and kind in [other.name for other in OTHER_KINDS]:
+        return TaskOutput(results, read_plan(results, grid), kind)
     outputs = []
-    for plan, _ in find_targets([grid] if grid else [], results):
-        if (grid and last_part in kinds) or any(run.run_id == last_part for run in plan.runs):
-            outputs.append(TaskOutput(results, plan, last_part))
+    for target in find_targets([name], results):
+        if target.grid != SINGLE:
+            plan = read_plan(results, target.grid)
+            outputs += [TaskOutput(results, plan, run_id) for run_id in target.run_ids]
     if not outputs:
+        kinds = ", ".join(other.name for other in OTHER_KINDS)
         raise UsageError(
-            f"{name}: is no run of a grid (`status` shows them), nor GRID/KIND with a kind of "
-            f"{', '.join(kinds)}; a run outside of grids prints to the terminal where it was started"
+            f"{name}: is no run of a grid (`status` shows them), nor GRID/KIND with a kind of {kinds}; a run outside "
+            "of grids prints to the terminal where it was started"
         )
     return max(outputs, key=lambda output: output.newest.stat().st_mtime_ns if output.newest else 0)
 

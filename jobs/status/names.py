@@ -1,16 +1,23 @@
-"""Finds what users name: grids, runs, and the runs outside of grids."""
+"""Resolves the names that users give: of grids, and of runs in grids or outside of them."""
 
-import contextlib
-import os
-import signal
-import socket
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
-from sentiment.console import Say
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
+
+
+@dataclass(frozen=True)
+class Target:
+    """A grid that a user named (no `run_ids`), or runs of it. The runs outside of grids are those of `SINGLE`."""
+
+    grid: str
+    run_ids: frozenset[str] = frozenset()
+
+    def includes(self, run_id: str) -> bool:
+        return not self.run_ids or run_id in self.run_ids
 
 
 def read_plan(results: Results, grid: str) -> GridPlan:
@@ -20,15 +27,20 @@ def read_plan(results: Results, grid: str) -> GridPlan:
         UsageError: there is no grid of this name.
         RunDirError: the grid has runs, but its plan is missing or damaged.
     """
+    if grid == SINGLE:
+        raise UsageError(f"{SINGLE}: runs outside of grids are resumed by repeating their `sentiment train` command")
     if plan := results.read_grid(grid):
         return plan
     if any((results.runs / grid).glob("*/config.json")):
         raise RunDirError(f"{results.grid_file(grid)}: is missing, but there are runs of this grid")
-    raise unknown_names([grid], results)
+    raise _unknown_names([grid], results)
 
 
-def planned_grids(results: Results) -> list[str]:
-    return sorted(path.parent.name for path in results.runs.glob("*/grid.json"))
+def grid_names(results: Results) -> list[str]:
+    """The grids that have a plan or runs, in the order of their names."""
+    folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
+    named = [path.name for path in folders if (path / "grid.json").exists() or any(path.glob("*/config.json"))]
+    return sorted(named)
 
 
 def single_runs(results: Results) -> list[RunDir]:
@@ -37,39 +49,41 @@ def single_runs(results: Results) -> list[RunDir]:
     return [RunDir(path) for path in sorted({record.parent for record in records})]
 
 
-def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
-    """The plans of the named grids (default: all) and the ids of the named runs; no ids mean the whole grid."""
-    unknown = {*targets}
-    selected: list[tuple[GridPlan, set[str]]] = []
-    for grid in planned_grids(results):
-        plan = read_plan(results, grid)
-        run_ids = {run.run_id for run in plan.runs}.intersection(targets)
-        unknown -= {grid, *run_ids}
-        if not targets or grid in targets:
-            selected.append((plan, set()))
-        elif run_ids:
-            selected.append((plan, run_ids))
+def find_targets(names: Collection[str], results: Results) -> list[Target]:
+    """Resolve the names of grids and runs (GRID, RUN_ID or GRID/RUN_ID); without names all grids.
+
+    A run may be in several grids. The runs of a grid whose plan is damaged are those that have a directory.
+
+    Raises:
+        UsageError: a name is of no grid and of no run.
+    """
+    grids = grid_names(results)
+    if not names:
+        return [Target(grid) for grid in grids]
+    unknown = {*names}
+    targets = []
+    for grid in (*grids, SINGLE):
+        # A name of a grid alone needs no plan to be read.
+        run_ids = _run_ids(results, grid) if not {*names} <= {*grids, SINGLE} else frozenset()
+        by_name = {name: name.removeprefix(f"{grid}/") for name in names}
+        named = {name for name, run_id in by_name.items() if run_id in run_ids}
+        unknown -= {grid, *named}
+        if grid in names:
+            targets.append(Target(grid))
+        elif named:
+            targets.append(Target(grid, frozenset(by_name[name] for name in named)))
     if unknown:
-        raise unknown_names(unknown, results)
-    return selected
+        raise _unknown_names(unknown, results)
+    return targets
 
 
-def unknown_names(targets: Collection[str], results: Results) -> UsageError:
-    """The error for names that are neither grids nor runs."""
-    grids = ", ".join(planned_grids(results)) or "none yet"
-    return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; grids: {grids}")
+def _run_ids(results: Results, grid: str) -> Collection[str]:
+    if grid != SINGLE:
+        with suppress(RunDirError):
+            return {run.run_id for run in read_plan(results, grid).runs}
+    return {path.name for path in (results.runs / grid).glob("*/")}
 
 
-def cancel_single(run_dir: RunDir, say: Say) -> None:
-    """Send SIGTERM to the process that trains a run outside of grids, if there is one."""
-    name = run_dir.path.name
-    owner = live_owner(run_dir.lock_file)
-    if owner is None:
-        say(f"run {name}: not running")
-        return
-    if owner.job or owner.host != socket.gethostname():
-        remedy = f"cancel it with `scancel {owner.job}`" if owner.job else "run this command on that host"
-        raise UsageError(f"run {name}: is trained by {owner}; {remedy}")
-    with contextlib.suppress(ProcessLookupError):  # the process has just ended
-        os.kill(owner.pid, signal.SIGTERM)
-    say(f"run {name}: process {owner.pid} saves and exits; repeat its `train` command to resume")
+def _unknown_names(names: Sequence[str] | set[str], results: Results) -> UsageError:
+    grids = ", ".join(grid_names(results)) or "none yet"
+    return UsageError(f"{', '.join(sorted(names))}: neither a grid nor a run in {results.runs}; grids: {grids}")

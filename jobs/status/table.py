@@ -13,7 +13,7 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-from jobs.policy import needs_attention, resume_command
+from jobs.policy import final_job_action, needs_attention, resume_command
 from jobs.status.grid_state import GridView, RunStatus
 from jobs.status.logs import failed_log
 from sentiment.console import plural
@@ -23,7 +23,7 @@ from sentiment.runs.state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
 DEFAULT_WIDTH = 80
 # In a file or a pipe a run is one line, for grep, however many settings it has.
 _WIDTH_OF_FILES = 10_000
-# In grids with more rows than this, runs in one of `_HIDDEN_STATES` are only counted.
+# In grids with more rows than this, runs in one of `_HIDDEN_STATES` are only counted, and so many others are shown.
 _MAX_ROWS = 60
 _SHORTEST_RUN_COLUMN = 20
 _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
@@ -62,7 +62,7 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
     yield f"grid {grid.name}: {states}" + "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
     shown = grid.rows
     if not every_row and len(grid.rows) > _MAX_ROWS:
-        shown = [row for row in grid.rows if row.state not in _HIDDEN_STATES]
+        shown = [row for row in grid.rows if row.state not in _HIDDEN_STATES][:_MAX_ROWS]
     if shown:
         yield _table(grid.metric, shown, now)
     by_reason: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -72,17 +72,24 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
     for (state, reason), (run_id, *others) in by_reason.items():
         yield f"{run_id}{f' and {len(others)} more' if others else ''} {state}: {reason}"
     if len(shown) < len(grid.rows):
-        number = len(grid.rows) - len(shown)
-        yield f"{number:,} more runs are completed, pruned, paused, pending or planned (--all)"
+        yield f"{len(grid.rows) - len(shown):,} more runs (--all)"
     if log := failed_log(results, grid):
         yield f"`{results.command('status', '--log', log)}` shows why"
-    commands = Counter(map(resume_command, grid.rows))
+    yield from _next_commands(results, grid)
+    yield ""
+
+
+def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
+    """The commands that resume inactive runs, and how many runs the queued final job retries without any."""
+    left = [row for row in grid.rows if not (grid.has_final_job and final_job_action(row))]
+    if len(left) < len(grid.rows):
+        yield f"the final job will retry {plural(len(grid.rows) - len(left), 'run')}"
+    commands = Counter(map(resume_command, left))
     where = ["--local"] if grid.is_local else []
     for command, number in commands.items():
         if command and grid.name != SINGLE:
             verb = "submits" if command == "submit" else "resumes"
             yield f"`{results.command(command, grid.name, *where)}` {verb} {plural(number, 'run')}"
-    yield ""
 
 
 def _table(metric: str, rows: Sequence[RunStatus], now: datetime) -> Table:

@@ -13,6 +13,7 @@ from jobs import slurm
 from jobs.job_kinds import steps_saved
 from jobs.slurm import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE
 from jobs.slurm.resources import Resources
+from jobs.submissions import Submission
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import (
@@ -27,14 +28,14 @@ from sentiment.errors import (
 )
 from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
-from sentiment.runs.records import Failure, RunRecord, StalledAttempts, timestamp
+from sentiment.runs.records import Failure, RunRecord, StartCount, timestamp
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
 
 
-def failure_of(error: BaseException) -> Failure:
-    """The record of an error, with advice if main memory or the disk is full."""
+def failure_of(error: BaseException, retry: bool = False) -> Failure:
+    """The record of an error, with advice if main memory or the disk is full; `retry` as in `Failure`."""
     name = type(error).__name__
     reason = in_one_line(error) or name
     if isinstance(error, MemoryError):
@@ -48,14 +49,15 @@ def failure_of(error: BaseException) -> Failure:
         error=name,
         reason=reason,
         traceback="".join(traceback.format_exception(error)),
+        retry=retry,
     )
 
 
-def record_failure(run_dir: RunDir, error: BaseException) -> None:
+def record_failure(run_dir: RunDir, error: BaseException, retry: bool = False) -> None:
     """Write `failure.json`. Errors while writing are ignored: the log has the traceback too."""
     with contextlib.suppress(OSError):
         run_dir.path.mkdir(parents=True, exist_ok=True)
-        run_dir.write_record(failure_of(error))
+        run_dir.write_record(failure_of(error, retry))
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -108,26 +110,21 @@ def outcome_of(stop: Stop | None) -> Outcome:
     return Outcome.OUT_OF_TIME if out_of_time else Outcome.STOPPED
 
 
-def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, resources: Resources) -> Outcome:
-    """Train a run; a failure is written into its directory.
+def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, submission: Submission) -> Outcome:
+    """Train a run as a task of a submission; a failure is written into its directory.
 
-    An attempt that is killed, runs out of time, or ends with an error that may not recur, leaves `tries.json` in place,
-    which marks the run as interrupted: it may be retried. After `attempts_without_progress` attempts in a row that
-    start at the same step the run has failed.
-
-    Args:
-        resources: of the task.
+    After `attempts_without_progress` attempts in a row that start at the same step the run has failed.
     """
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
     if run_dir.completed or read_progress(run_dir).has_paused(stop.pause_after):
         print(f"{config.run_id} is completed, or at the end of its rung")
         return Outcome.COMPLETED
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
-    begin = cache(partial(_begin, run_dir, resources.attempts_without_progress))
+    begin = cache(partial(_begin, run_dir, submission))
 
     def begin_with_lock(attempt_dir: RunDir) -> None:
         begin()
-        counted = attempt_dir.read(StalledAttempts)
+        counted = attempt_dir.read(StartCount)
         if counted and counted.job != slurm_job():  # two tasks began at once, and this one has the run
             attempt_dir.write_record(counted.model_copy(update={"job": slurm_job()}))
 
@@ -141,15 +138,11 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, resources
         print(f"{error}; that process owns the run, which is skipped here")
         return Outcome.COMPLETED
     except Exception as error:  # of any kind: `status` shows it
-        record_failure(run_dir, error)
-        if not _may_succeed_on_retry(error, resources):
-            run_dir.tries_file.unlink(missing_ok=True)
+        record_failure(run_dir, error, _may_succeed_on_retry(error, submission.resources))
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
-    if (outcome := outcome_of(reason)) is not Outcome.OUT_OF_TIME:
-        run_dir.tries_file.unlink(missing_ok=True)
     print(f"{config.run_id} is completed" if reason is None else f"{config.run_id} saved and stopped: {reason.detail}")
-    return outcome
+    return outcome_of(reason)
 
 
 def trained_by_another_task(run_dir: RunDir) -> bool:
@@ -158,7 +151,7 @@ def trained_by_another_task(run_dir: RunDir) -> bool:
     The run's lock does not tell this where the file system does not pass locks between hosts (Lustre mounted with
     `localflock`, BeeGFS). If Slurm does not answer, the other task is believed to be running.
     """
-    started = run_dir.read(StalledAttempts)
+    started = run_dir.read(StartCount)
     if started is None or started.job == slurm_job() or not in_same_array(started.job):
         return False
     failure = run_dir.read(Failure)
@@ -176,16 +169,18 @@ def trained_by_another_task(run_dir: RunDir) -> bool:
     return any(job.active and job.state != PENDING for job in jobs)
 
 
-def _begin(run_dir: RunDir, max_attempts: int) -> None:
+def _begin(run_dir: RunDir, submission: Submission) -> None:
     """Count the attempts in a row that started at the same step, and delete the record of the previous failure.
 
-    Taking a run over from a task that still trains it is no further attempt: nothing has failed.
+    They are counted anew when a person submits the run. Taking a run over from a task that still trains it is no
+    further attempt: nothing has failed.
     """
-    previous = run_dir.read(StalledAttempts)
+    previous = run_dir.read(StartCount)
     step = steps_saved(run_dir)
     number = 1
-    if previous and previous.step == step:
+    if previous and previous.step == step and (submission.retry or in_same_array(previous.job)):
         number = previous.number if trained_by_another_task(run_dir) else previous.number + 1
+    max_attempts = submission.resources.attempts_without_progress
     if number > max_attempts:
         failure = run_dir.read(Failure)
         last_error = f"; the last one: {failure.summary}" if failure else ""
@@ -194,11 +189,7 @@ def _begin(run_dir: RunDir, max_attempts: int) -> None:
             f"little memory or time; increase memory or time and rerun{last_error}"
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    try:
-        run_dir.write_record(StalledAttempts(step=step, number=number, job=slurm_job()))
-    except OSError:  # the disk is full: without a counter there is no retry
-        run_dir.tries_file.unlink(missing_ok=True)
-        raise
+    run_dir.write_record(StartCount(step=step, number=number, job=slurm_job()))
     run_dir.failure_file.unlink(missing_ok=True)  # `run.json` keeps the reason
 
 

@@ -120,15 +120,15 @@ def check_progress(folder: "SubmissionDir", number: int) -> None:
     """
     from sentiment.errors import NoProgressError
     from sentiment.files import write_atomically
-    from sentiment.runs.records import StalledAttempts
+    from sentiment.runs.records import StartCount
     from sentiment.runs.run_dir import read_record, sealed
 
     file = folder.progress_file(number)
     progress = folder.submission.job_kind.progress(folder.results)
-    previous = read_record(file, StalledAttempts)
+    previous = read_record(file, StartCount)
     timeouts = previous.number + 1 if previous and progress <= previous.step else 0
     with contextlib.suppress(OSError):  # the task's next save will report a full disk
-        write_atomically(file, sealed(StalledAttempts(step=progress, number=timeouts, job=None)))
+        write_atomically(file, sealed(StartCount(step=progress, number=timeouts, job=None)))
     if timeouts >= folder.submission.resources.attempts_without_progress:
         raise NoProgressError(
             f"it reached its time limit {timeouts} times in a row without progress: starting and saving take longer "

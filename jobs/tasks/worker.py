@@ -19,7 +19,6 @@ from multiprocessing.process import BaseProcess
 
 from jobs import policy, slurm
 from jobs.launch.local_runner import visible_gpus
-from jobs.policy import QueueReport
 from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import (
     Outcome,
@@ -34,7 +33,7 @@ from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.rungs import TrialRung
-from sentiment.runs.state import PENDING, RUNNING, RunProgress, read_progress
+from sentiment.runs.state import PENDING, RUNNING, RunFacts, RunProgress, judge, read_progress
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 1.0
@@ -201,15 +200,16 @@ class Worker:
         submission = self.folder.submission
         attempt = progress.last_attempt
         has_another_task = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
-        queued = QueueReport(
-            "gone" if has_another_task else "running",
-            RUNNING,
-            job=slurm_job(),
-            cancelled=run_id in self.folder.cancelled,
-            is_alive=in_same_array,
+        facts = RunFacts(
+            progress,
+            TrialRung(submission.rung or 0, submission.epochs),
+            is_training=progress.locked and (progress.owner_job is None or in_same_array(progress.owner_job)),
+            is_cancelled=run_id in self.folder.cancelled,
+            has_failed=progress.failure is not None and in_same_array(progress.failure.job),
+            phase="ended" if has_another_task else "running",
+            task_state="" if has_another_task else RUNNING,
         )
-        trial_rung = TrialRung(submission.rung or 0, submission.epochs)
-        return policy.worker_action(policy.judge(progress, queued, trial_rung)) != ""
+        return policy.worker_action(judge(facts)) == "trains"
 
     def _train_runs(self, free: Iterator[RunConfig], epochs: int | None) -> Outcome:
         """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""
@@ -255,9 +255,9 @@ class Worker:
             self._longest_seconds = max(self._longest_seconds, seconds)
             if code == -signal.SIGKILL:
                 error = KilledError("its process was killed (SIGKILL), probably because memory ran out")
-                record_failure(self._run_dir(run_id), error)
+                record_failure(self._run_dir(run_id), error, retry=True)
             elif code < 0:
-                record_failure(self._run_dir(run_id), CrashedError(f"its process ended by signal {-code}"))
+                record_failure(self._run_dir(run_id), CrashedError(f"its process ended by signal {-code}"), retry=True)
             outcome = Outcome(code) if code in {*Outcome} else Outcome.FAILED
             print(self._summary_line(run_id, outcome, seconds), flush=True)
             if run_id not in self.folder.cancelled:
@@ -281,5 +281,4 @@ class Worker:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
                 os.dup2(log.fileno(), stream.fileno())
-        resources = self.folder.submission.resources
-        return attempt_run(config, self._run_dir(config.run_id), self.stop, resources)
+        return attempt_run(config, self._run_dir(config.run_id), self.stop, self.folder.submission)

@@ -246,7 +246,10 @@ class Attempt(Record):
 class Failure(FileRecord):
     """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins.
 
-    `error` is the name of the exception, `reason` its message in one line.
+    Attributes:
+        error: the name of the exception.
+        reason: its message in one line.
+        retry: whether the same attempt may succeed another time, as after a full disk; not after an error of the run.
     """
 
     job: str | None
@@ -254,6 +257,7 @@ class Failure(FileRecord):
     error: str
     reason: str
     traceback: str
+    retry: bool = False
 
     @property
     def summary(self) -> str:
@@ -261,11 +265,10 @@ class Failure(FileRecord):
         return f"{self.error}: {self.reason}"
 
 
-class StalledAttempts(FileRecord):
-    """`tries.json`: the number of consecutive attempts of a run that began at the same step; `job` made the last one.
+class StartCount(FileRecord):
+    """`start.json`: the newest start of a run by a grid's task, of which `number` in a row began at the same step.
 
-    It exists while a grid trains the run. If it is left over, the process was killed or ran out of time or memory, and
-    the run is trained again; an error of the run itself deletes it.
+    `job` made the newest of them; `step` was saved before.
     """
 
     step: Count

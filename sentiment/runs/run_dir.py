@@ -30,7 +30,7 @@ from sentiment.runs.records import (
     Record,
     Result,
     RunRecord,
-    StalledAttempts,
+    StartCount,
     StepRow,
     WandbRun,
 )
@@ -278,7 +278,7 @@ class RunDir:
     attention_file = FolderEntry("attention.jsonl")
     result_file = FolderEntry("result.json")
     failure_file = FolderEntry("failure.json")
-    tries_file = FolderEntry("tries.json")
+    start_file = FolderEntry("start.json")
     wandb_file = FolderEntry("wandb.json")
     wandb_dir = FolderEntry("wandb")
     lock_file = FolderEntry("lock")
@@ -371,10 +371,19 @@ class RunDir:
     def read(self, kind: type[R]) -> R | None:
         return read_record(self.path / _FILES[kind], kind)
 
+    def set_damaged_aside(self) -> None:
+        """Rename the records that cannot be read: the run goes on from its checkpoint, and writes them anew."""
+        for kind, name in _FILES.items():
+            try:
+                self.read(kind)
+            except RunDirError:
+                (self.path / name).replace(self.path / f"{name}.damaged")
+
     def own_failure(self) -> str:
-        """The error that the run failed with, in a line; empty if it did not fail or was killed."""
+        """The error that the run failed with, in a line; empty if it did not fail, or if a retry may succeed."""
         with contextlib.suppress(RunDirError):
-            if not self.tries_file.exists() and (failure := self.read(Failure)):
+            failure = self.read(Failure)
+            if failure and not failure.retry:
                 return failure.summary
         return ""
 
@@ -399,7 +408,7 @@ _FILES: dict[type[BaseModel], str] = {
     RunRecord: "run.json",
     Result: "result.json",
     Failure: "failure.json",
-    StalledAttempts: "tries.json",
+    StartCount: "start.json",
     WandbRun: "wandb.json",
 }
 

@@ -1,13 +1,12 @@
-"""The state of a run, from its directory; for submitted runs, `jobs.policy` adds the state of the queue."""
+"""The state of a run: the facts of its directory, and the one function that decides. `jobs` adds the queue's facts."""
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
-from sentiment.errors import RunDirError, in_one_line
+from sentiment.errors import KilledError, RunDirError, in_one_line
 from sentiment.runs.locks import live_owner
-from sentiment.runs.records import INTERRUPTED, Attempt, Failure, GridPlan, Result, RunRecord, StalledAttempts
+from sentiment.runs.records import INTERRUPTED, Attempt, Failure, GridPlan, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.rungs import TrialRung, read_rungs
 
@@ -25,16 +24,24 @@ UNKNOWN = "UNKNOWN"  # in a queue that does not answer, or that belongs to anoth
 PAUSED = "PAUSED"  # at the end of a rung, whose ranking decides whether the trial is promoted
 PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` resumes it
 
-# The reason of a run that a user cancelled.
-BY_COMMAND = "by `sentiment cancel`"
+SUSPENDED = "SUSPENDED"  # by Slurm, for a job with priority; it goes on by itself
+
+Phase = Literal["none", "unanswered", "submitting", "waiting", "held", "running", "ended"]
 
 
 @dataclass(frozen=True)
 class RunState:
-    """A state and, if it is known, the reason in a line; `state` may also be one of Slurm's, such as NODE_FAIL."""
+    """A state and, if it is known, the reason in a line; `state` may also be one of Slurm's, such as NODE_FAIL.
+
+    Attributes:
+        active: the run is pending or running, and needs no command to end.
+        interrupted: it ended by no fault of its own, such as a kill or a time limit, and may be retried by itself.
+    """
 
     state: str
     reason: str = ""
+    active: bool = False
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class RunProgress:
     seen: float | None = None
     locked: bool = False
     owner_job: str | None = None
-    stalled: StalledAttempts | None = None
+    newest_start: StartCount | None = None
     damage: str | None = None
 
     def has_paused(self, epochs: int | None) -> bool:
@@ -72,35 +79,127 @@ class RunProgress:
         return bool(paused and epochs and self.epoch and self.epoch >= epochs)
 
 
-def judge_directory(
-    progress: RunProgress,
-    trial_rung: TrialRung | None = None,
-    cancelled: bool = False,
-    ended: Callable[[], RunState | None] = lambda: None,
-) -> RunState:
-    """The state of a run that is neither queued nor running in Slurm, from its directory where that suffices.
+@dataclass(frozen=True)
+class RunFacts:
+    """All that the state of a run is decided from; the defaults are for a run that was never submitted.
 
-    Args:
+    Attributes:
+        progress: what its directory holds.
         trial_rung: its rung in its grid's search; None without a search.
-        cancelled: whether `sentiment cancel` ended the run.
-        ended: asks the queue how the run ended; called only if the directory does not tell.
+        is_training: a process trains it; the queue knows better than a lock whether the process of a job is alive.
+        is_cancelled: `sentiment cancel` ended it.
+        has_failed: it failed since its last submission, and recorded why.
+        phase: how far the task is that has the run, or that could take it:
+            `none`: the run was never submitted;
+            `unanswered`: the queue does not answer;
+            `submitting`: the task is being submitted;
+            `waiting`, `held`, `running`: the task is in the queue;
+            `ended`: the task has ended, or the queue has forgotten it.
+        task_state, task_reason: of a task in the queue, as the queue names them; of an ended task, how it ended; or why
+            the queue does not answer. Empty if only the run's directory says how the task ended.
+        may_retry: a task has started the run since its last submission, or may start it in another one.
     """
-    paused = trial_rung is not None and progress.has_paused(trial_rung.epochs)
+
+    progress: RunProgress
+    trial_rung: TrialRung | None = None
+    is_training: bool = False
+    is_cancelled: bool = False
+    has_failed: bool = False
+    phase: Phase = "none"
+    task_state: str = ""
+    task_reason: str = ""
+    may_retry: bool = False
+
+    @classmethod
+    def of_directory(cls, progress: RunProgress, trial_rung: TrialRung | None = None) -> Self:
+        """The facts of a run without those of a queue."""
+        return cls(progress, trial_rung, is_training=progress.locked, has_failed=progress.failure is not None)
+
+
+def judge(facts: RunFacts) -> RunState:
+    """The state of a run. The first line that fits decides:
+
+    line | what is known | state
+    ---|---|---
+    1 | it has a result | COMPLETED
+    2 | a process trains it | RUNNING or SUSPENDED
+    3 | its rung is ranked without it | PRUNED
+    4 | `sentiment cancel` ended it | CANCELLED
+    5 | it failed since its last submission | as it failed
+    6 | it is at the end of its rung | PAUSED
+    7 | the queue does not answer | UNKNOWN
+    8 | its task, or a job that this depends on, is held | HELD
+    9 | its task trains another run | PENDING
+    10 | its task is in the queue | as the queue says
+    11 | a file is damaged | FAILED
+    12 | its submission was interrupted | PLANNED
+    13 | its task has ended | as it ended
+    14 | it was started by hand, on this machine or in an earlier rung | as it ended
+    15 | nothing has happened | PLANNED
+
+    *As it failed*: FAILED, or OUT_OF_MEMORY if its process was killed or main memory was full. *As it ended*: FAILED,
+    TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, CANCELLED by a user, LOST (nothing says how), PLANNED after an earlier rung.
+    """
+    progress = facts.progress
+    trial_rung = facts.trial_rung
     if progress.completed:
         return RunState(COMPLETED)
-    if progress.locked:
-        return RunState(RUNNING)
+    if facts.is_training:
+        return RunState(SUSPENDED if facts.task_state == SUSPENDED else RUNNING, active=True)
+    if trial_rung and trial_rung.rank and progress.has_paused(trial_rung.epochs):
+        return RunState(PRUNED, trial_rung.describe())
+    if facts.is_cancelled:
+        return RunState(CANCELLED, "by `sentiment cancel`")
+    if facts.has_failed and progress.failure:
+        return _as_failed(progress.failure)
+    if trial_rung and progress.has_paused(trial_rung.epochs):
+        return RunState(PAUSED, trial_rung.describe())
+    if facts.phase == "unanswered":
+        return RunState(UNKNOWN, facts.task_reason)
+    if facts.phase == "held":
+        return RunState(HELD, facts.task_reason)
+    if facts.phase in ("waiting", "running"):
+        if facts.task_state == RUNNING:
+            return RunState(PENDING, "its task trains another run", active=True)
+        return RunState(facts.task_state, facts.task_reason, active=True)
     if progress.damage:
         return RunState(FAILED, progress.damage)
-    if trial_rung and paused and trial_rung.rank:
-        return RunState(PRUNED, trial_rung.describe())
-    if cancelled:
-        return RunState(CANCELLED, BY_COMMAND)
-    if progress.failure:
-        return RunState(FAILED, progress.failure.summary)
-    if trial_rung and paused:
-        return RunState(PAUSED, trial_rung.describe())
-    return ended() or (_state_after(progress.last_attempt) if progress.last_attempt else RunState(PLANNED))
+    if facts.phase == "submitting":
+        return RunState(PLANNED, "is being submitted, or its submission was interrupted; repeat the command")
+    return _as_ended(facts)
+
+
+def _as_failed(failure: Failure) -> RunState:
+    lacked_memory = failure.error in (KilledError.__name__, MemoryError.__name__)
+    state = OUT_OF_MEMORY if lacked_memory else FAILED
+    return RunState(state, failure.summary, interrupted=failure.retry)
+
+
+def _as_ended(facts: RunFacts) -> RunState:
+    if facts.task_state:
+        ended = RunState(facts.task_state, facts.task_reason)
+    elif facts.progress.last_attempt:
+        ended = _after(facts.progress.last_attempt)
+    else:
+        ended = RunState(PLANNED)
+    interrupted = facts.phase == "ended" and facts.may_retry and ended.state != CANCELLED
+    return replace(ended, interrupted=interrupted)
+
+
+def _after(attempt: Attempt) -> RunState:
+    """The state of a run whose newest attempt is `attempt`, and which no process trains."""
+    if attempt.reason is None:
+        return RunState(LOST, f"its process on {attempt.host} died without recording a reason")
+    if attempt.reason == "failed":
+        return RunState(FAILED, attempt.detail or "without a message")
+    if attempt.reason == "paused":
+        return RunState(PLANNED, f"promoted to the next rung; {attempt.detail}")
+    if attempt.reason == "completed":
+        return RunState(FAILED, "was completed, but its result.json is missing")
+    if attempt.detail == "SIGHUP":  # sent by `jobs.tasks.task` when a local grid's process dies: no user cancelled it
+        return RunState(LOST, f"saved at step {attempt.last_step}, when the process of its grid had died")
+    ending = "interrupted" if attempt.detail == INTERRUPTED else "saved and stopped"
+    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{ending}: {attempt.detail}")
 
 
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
@@ -127,7 +226,7 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     except RunDirError as error:
         known["damage"] = in_one_line(error)
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
-        known["stalled"] = run_dir.read(StalledAttempts)
+        known["newest_start"] = run_dir.read(StartCount)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
     return RunProgress(**known, seen=max(seen, default=None))
 
@@ -137,20 +236,6 @@ def pruned_rung(run_dir: RunDir) -> TrialRung | None:
     plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
     rungs = read_rungs(run_dir.results, plan) if plan else None
     trial_rung = rungs.trial_rungs.get(run_dir.path.name) if rungs else None
-    return trial_rung if trial_rung and judge_directory(read_progress(run_dir), trial_rung).state == PRUNED else None
-
-
-def _state_after(attempt: Attempt) -> RunState:
-    """The state of a run whose newest attempt is `attempt`, and which no process trains."""
-    if attempt.reason is None:
-        return RunState(LOST, f"its process on {attempt.host} died without recording a reason")
-    if attempt.reason == "failed":
-        return RunState(FAILED, attempt.detail or "without a message")
-    if attempt.reason == "paused":
-        return RunState(PLANNED, f"promoted to the next rung; {attempt.detail}")
-    if attempt.reason == "completed":
-        return RunState(FAILED, "was completed, but its result.json is missing")
-    if attempt.detail == "SIGHUP":  # sent by `jobs.tasks.task` when a local grid's process dies: no user cancelled it
-        return RunState(LOST, f"saved at step {attempt.last_step}, when the process of its grid had died")
-    ending = "interrupted" if attempt.detail == INTERRUPTED else "saved and stopped"
-    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{ending}: {attempt.detail}")
+    if trial_rung and judge(RunFacts.of_directory(read_progress(run_dir), trial_rung)).state == PRUNED:
+        return trial_rung
+    return None

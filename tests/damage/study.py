@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from sentiment.files import sha256_of, write_atomically
-from sentiment.runs.records import Added, GridPlan, Halving, Result, RunRecord, StalledAttempts
+from sentiment.runs.records import Added, GridPlan, Halving, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed
 from tests.jobs.grid_files import write_base
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_job
@@ -100,7 +100,7 @@ def _write_grid(results: Results, tweets: Path, base: Path) -> tuple[RunDir, Run
     for config, run_dir in zip(configs[:2], run_dirs[:2], strict=True):
         assert Experiment(config, results, run_dir).attempt() is None
     assert Experiment(configs[2], results, run_dirs[2]).attempt(StopWhen(lambda asked: asked == 7)) is not None
-    run_dirs[2].write_record(StalledAttempts(step=0, number=1, job=None))
+    run_dirs[2].write_record(StartCount(step=0, number=1, job=None))
     run_dirs[2].write_record(a_failure(None))
     _write_added(results, run_dirs[0])
     return run_dirs[0], run_dirs[2]

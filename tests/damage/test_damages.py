@@ -47,7 +47,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "a folder as a run's name": ("runs/mine/grid.json", lambda plan: plan["runs"][2].update(run_id="../x")),
     "a ranking of another rung": ("runs/search/rung-0.json", lambda ranking: ranking.update(rung=1)),
     "a ranking of unknown trials": ("runs/search/rung-0.json", lambda ranking: ranking["trials"][0].update(run_id="x")),
-    "negative attempts": ("stopped/tries.json", lambda tries: tries.update(number=-1)),
+    "negative attempts": ("stopped/start.json", lambda start: start.update(number=-1)),
     "another submission": ("slurm/mine/*/submission.json", lambda submission: submission.update(id="00007-train-0")),
     "a number that was cancelled": ("slurm/mine/*/cancelled.json", lambda cancelled: cancelled.update(ids=[1])),
     "a probability above 1": ("added/*/teacher.json", lambda added: added["predictions"].update({"0": 2.0})),

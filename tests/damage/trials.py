@@ -18,7 +18,7 @@ from tests.small_runs import Experiment
 
 RESUME = "resume"
 # Records that a user may delete, or that are deleted when they are out of date: without them nothing is damaged.
-_MAY_BE_DELETED = ("teacher.json", "cancelled.json", "failure.json", "tries.json", "lock")
+_MAY_BE_DELETED = ("teacher.json", "cancelled.json", "failure.json", "start.json", "lock")
 # What names a file: the file itself, its folder, and the folder above, such as a run and its grid.
 _LEVELS = 3
 _TIMES = re.compile(r"\d+ (s|min|h|d)\b")

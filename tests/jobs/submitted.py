@@ -81,7 +81,7 @@ def write_job(
     **more: Any,
 ) -> SubmissionDir:
     """A job's intent and, if it has an id, its receipt; `more` are fields of the submission or of its resources."""
-    own = {name: more.pop(name) for name in ("local", "code") if name in more}
+    own = {name: more.pop(name) for name in ("local", "code", "retry") if name in more}
     job = Submission(kind=kind, tasks=tasks, configs=list(configs), resources=Resources(**more), **own)
     folder = record_submission(new_submission(results, grid, job, after))
     if job_id:
@@ -141,5 +141,5 @@ def write_epochs(
     run_dir.metrics_file.write_text("".join(json.dumps(row.model_dump()) + "\n" for row in rows))
 
 
-def a_failure(job: str | None = "7_3", error: str = "DivergedError") -> Failure:
-    return Failure(job=job, time=timestamp(), error=error, reason="the loss is nan", traceback="...")
+def a_failure(job: str | None = "7_3", error: str = "DivergedError", retry: bool = False) -> Failure:
+    return Failure(job=job, time=timestamp(), error=error, reason="the loss is nan", traceback="...", retry=retry)

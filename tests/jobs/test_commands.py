@@ -15,7 +15,7 @@ from jobs.grids.grid import load_grid
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.session import cancel_active, cancel_grid, release_held, rerun_grid
 from jobs.status.grid_state import read_status
-from jobs.status.names import find_targets, read_plan
+from jobs.status.names import Target, find_targets, read_plan
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
@@ -23,7 +23,7 @@ from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, SlurmError, UsageError
 from sentiment.files import write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import StalledAttempts
+from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import halving, write_grid, write_yaml
@@ -102,7 +102,7 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     slurm.change(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@")
     run_dir = results.run_dir(training.tasks[0][0], "some")
     run_dir.path.mkdir(parents=True)
-    run_dir.write_record(StalledAttempts(step=0, number=1, job=training.task_address(0)))
+    run_dir.write_record(StartCount(step=0, number=1, job=training.task_address(0)))
     return ending
 
 
@@ -124,10 +124,25 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
 def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
     results.write_grid(PLAN)
     results.write_grid(PLAN.model_copy(update={"name": "other", "runs": []}))
-    found = {plan.name: runs for plan, runs in find_targets(["run-1", "other"], results)}
-    assert found == {"g": {"run-1"}, "other": set()}
-    assert [plan.name for plan, _ in find_targets([], results)] == ["g", "other"]
-    assert find_targets(["g", "run-1"], results) == [(PLAN, set())]
+    results.run_dir("run-1").path.mkdir(parents=True)
+    assert find_targets(["run-1", "other"], results) == [
+        *(Target("g", frozenset({"run-1"})), Target("other"), Target("single", frozenset({"run-1"})))
+    ]
+    assert find_targets([], results) == [Target("g"), Target("other")]
+    assert find_targets(["g", "g/run-1"], results) == [Target("g")]
+    assert find_targets(["g/run-1"], results) == [Target("g", frozenset({"run-1"}))]
+    with pytest.raises(UsageError, match="other/run-1, run-9: neither a grid nor a run"):
+        find_targets(["run-9", "other/run-1", "run-1"], results)
+
+
+def test_damaged_plan_of_another_grid_hides_no_run(results: Results) -> None:
+    results.write_grid(PLAN)
+    results.grid_file("damaged").parent.mkdir()
+    results.grid_file("damaged").write_text("{")
+    results.run_dir("begun", "damaged").path.mkdir()
+    assert find_targets(["run-1", "begun"], results) == [
+        *(Target("damaged", frozenset({"begun"})), Target("g", frozenset({"run-1"})))
+    ]
 
 
 def test_configurations_are_those_last_submitted_else_planned(base: Path, results: Results) -> None:

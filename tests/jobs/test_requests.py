@@ -25,16 +25,17 @@ OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Som
 
 def _partition(name: str, minutes: float, *memory_mb: int, whole: bool = False) -> Partition:
     nodes = [Nodes(1, 8, memory, "gpu:2") for memory in memory_mb]
-    return Partition(name, name == "main", "up", minutes, whole, nodes)
+    return Partition(name, name == "main", "up", minutes, whole, "OFF", nodes)
 
 
 def test_partitions_are_read_with_their_limits(slurm: FakeSlurm) -> None:
     (main,) = read_partitions()
     assert (main.name, main.is_default, main.minutes, main.gives_whole_nodes) == ("main", True, 240, False)
     assert [(nodes.cores, nodes.memory_mb, nodes.gpus) for nodes in main.nodes] == [(8, 16384, 2)]
+    assert main.describe().endswith("at most 240 min; preempted jobs are requeued")
     limits = {"infinite": math.inf, "30:00": 30, "1:30:00": 90, "2-01:00:00": 2940, "2-01": 2940, "n/a": math.inf}
     for limit, minutes in limits.items():
-        slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)'; exit 0")
+        slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)|OFF'; exit 0")
         (partition,) = read_partitions()
         assert (partition.minutes, partition.gives_whole_nodes, partition.nodes[0].gpus) == (minutes, True, 0)
 
@@ -69,6 +70,7 @@ def test_no_later_ending_takes_back_what_a_run_was_given_after_an_earlier_one(st
 
 def test_memory_is_compared_for_one_run() -> None:
     lacked = Lacked().after("OUT_OF_MEMORY", Resources(memory_gb=16, at_once=4))
+    assert sufficient(Resources(memory_gb=16, at_once=4), lacked, _SITE).memory_gb == 16
     assert sufficient(Resources(memory_gb=2, at_once=1), lacked, _SITE).memory_gb == 8
 
 
@@ -142,7 +144,7 @@ def test_run_that_lacked_all_memory_of_a_node_is_retried_with_it(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
     lacking, failed = _two_runs(slurm, base, results).run_ids
-    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12288|(null)'; exit 0")
+    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12288|(null)|OFF'; exit 0")
     assert call(results, base, "rerun", "some")[0] == 0
     assert slurm.tasks(results) == {failed: 1, lacking: 1}
     requests = {folder.run_ids[0]: folder.submission.resources.memory_gb for folder in read_submissions(results)[-3:-1]}

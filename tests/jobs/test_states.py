@@ -15,16 +15,16 @@ import pytest
 from jobs.__main__ import status_exit_code
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
-from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
+from jobs.status.facts import gather
 from jobs.status.grid_state import GridView, read_grid_status
 from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Attempt, GridPlan, Result
+from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import RunProgress, read_progress
+from sentiment.runs.state import RunProgress, judge, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid
@@ -54,6 +54,9 @@ SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SI
         (("PENDING", "JobHeldAdmin"), None, "HELD", "JobHeldAdmin; an administrator has to release it"),
         (("PENDING", "JobHeldUser"), None, "PENDING", "held by its user; `scontrol release 7_3`"),
         (("CANCELLED", "JobHeldUser"), None, "CANCELLED", "task 7_3 did not start to train it"),
+        (("CANCELLED", "Dependency"), None, "CANCELLED", "task 7_3 did not start to train it"),
+        (("CANCELLED", "DependencyNeverSatisfied"), None, "FAILED", "its dependency (None) did not succeed"),
+        (("PREEMPTED", "None"), SAVED, "PREEMPTED", "saved at step 40 (SIGTERM)"),
         (("TIMEOUT", "None"), SAVED, "TIMEOUT", "saved at step 40 (SIGTERM)"),
         (None, BEGUN, "LOST", "no longer known to Slurm; task 7_3"),
     ],
@@ -63,8 +66,31 @@ def test_queue_says_why(
 ) -> None:
     folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
     jobs = GridJobs([folder], [Job(folder.name, "7", 3, *in_queue)] if in_queue else [])
-    verdict = judge(RunProgress(last_attempt=attempt), jobs.queued("run-3", jobs.task_of("run-3", attempt), attempt))
+    verdict = judge(gather(jobs, "run-3", RunProgress(last_attempt=attempt), None))
     assert (verdict.state, verdict.reason.startswith(reason)) == (state, True), verdict.reason
+
+
+@pytest.mark.parametrize(("in_queue", "state"), [(True, "RUNNING"), (False, "LOST")])
+def test_queue_knows_better_than_a_lock_whether_a_process_lives(results: Results, in_queue: bool, state: str) -> None:
+    folder = submitted(results, "train", "7", ["run-0"])
+    jobs = GridJobs([folder], [Job(folder.name, "7", 0, "RUNNING")] if in_queue else [])
+    progress = RunProgress(locked=True, owner_job="7_0", last_attempt=attempt_of("7_0"))
+    assert judge(gather(jobs, "run-0", progress, None)).state == state
+
+
+def test_run_that_its_tasks_never_started_is_retried_only_a_few_times(results: Results) -> None:
+    """By the final job, which counts its own submissions since the run was last started, or since a person's."""
+    folders = [submitted(results, "train", "7", ["run-0"])]
+    may_retry = []
+    for array in ("8", "9", "10", "11"):
+        ended = [Job(folder.name, folder.job_id, 0, "NODE_FAIL") for folder in folders]
+        may_retry.append(judge(gather(GridJobs(folders, ended), "run-0", RunProgress(), None)).interrupted)
+        folders.append(submitted(results, "train", array, ["run-0"], retry=True))
+    assert may_retry == [True, True, True, False]
+    begun = RunProgress(newest_start=StartCount(step=0, number=1, job="10_0"))
+    assert judge(gather(GridJobs(folders, []), "run-0", begun, None)).interrupted
+    too_large = [queued(folders[-1], 0, "PartitionTimeLimit")]
+    assert not judge(gather(GridJobs(folders, too_large), "run-0", RunProgress(), None)).interrupted
 
 
 DISK_FULL = f"Exited with exit code {DISK_FULL_EXIT_CODE}"
@@ -177,6 +203,17 @@ def test_table_of_many_runs_shows_those_that_matter() -> None:
     rows = [a_row(run_id=f"run-{number}") for number in range(100)] + [a_row("FAILED", run_id="bad")]
     grids = [GridView("g", "validation/macro_f1", rows)]
     assert [len(render(Results(), grids, every, NOW).splitlines()) for every in (False, True)] == [5, 104]
+    lost = [a_row("LOST", run_id=f"run-{number}", reason=f"task {number} is unknown") for number in range(1000)]
+    assert len(render(Results(), [GridView("g", "validation/macro_f1", lost)], False, NOW).splitlines()) < 130
+
+
+def test_final_job_that_is_queued_retries_what_was_interrupted() -> None:
+    rows = [a_row("LOST", run_id="run-a", interrupted=True), a_row("FAILED", run_id="run-b")]
+    grid = GridView("g", "validation/macro_f1", rows, has_final_job=True)
+    lines = render(Results(), [grid], False, NOW).splitlines()
+    assert lines[-2:] == ["the final job will retry 1 run", "`sentiment rerun g` resumes 1 run"]
+    assert status_exit_code([grid]) == 3
+    assert status_exit_code([GridView("g", "validation/macro_f1", rows)]) == 1
 
 
 @pytest.fixture

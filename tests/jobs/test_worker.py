@@ -14,19 +14,17 @@ import pytest
 
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import without_corpus
-from jobs.launch.local_runner import LocalRunner
-from jobs.launch.locked_grid import LaunchOptions, lock_grid
-from jobs.session import rerun_selected
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
+from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import check_progress, perform
 from jobs.tasks.worker import ProcessPool, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Failure, Result, StalledAttempts
+from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable
 from tests.jobs.fake_slurm import FakeSlurm
@@ -152,7 +150,7 @@ def test_run_is_free_unless_done_or_taken(pool: Pool, run_dirs: list[RunDir], mo
     write_attempts(own, attempt_of("7_0"))
     write_attempts(saved_elsewhere, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
     write_attempts(other_job, attempt_of("6_1"))
-    record_failure(failed, KilledError("no memory"))
+    record_failure(failed, KilledError("no memory"), retry=True)
     locked.path.mkdir(parents=True)
     with ProcessLock(locked.lock_file):
         assert [config.run_id for config in task.free_runs()] == [own.path.name, other_job.path.name]
@@ -276,6 +274,10 @@ def run_dir(results: Results, config: RunConfig) -> RunDir:
     return results.run_dir(config.run_id, GRID)
 
 
+def _submission(retry: bool = False, **resources: Any) -> Submission:
+    return Submission(kind="train", tasks=[[]], resources=Resources(**resources), retry=retry)
+
+
 @pytest.fixture
 def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Attempting:
     """Attempts at a run that end as given; None for one that dies."""
@@ -290,7 +292,7 @@ def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch)
 
         monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
         try:
-            return attempt_run(config, run_dir, StopRequest(), Resources(**resources))
+            return attempt_run(config, run_dir, StopRequest(), _submission(**resources))
         except DiedError:
             return None
 
@@ -298,43 +300,51 @@ def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("ending", "ended"),
-    [
-        (DiedError(), False),
-        (OSError("Stale file handle"), False),
-        (Stop("deadline", "5 s left"), False),
-        (Stop("signal", "SIGUSR1"), False),
-        (Stop("signal", "SIGTERM"), True),
-        (Stop("paused", "1 epochs are done"), True),
-        (ConfigError("is wrong"), True),
-        (ValueError("a defect"), True),
-        (None, True),
-    ],
+    ("ending", "retry"),
+    [(OSError("Stale file handle"), True), (ConfigError("is wrong"), False), (ValueError("a defect"), False)],
     ids=repr,
 )
-def test_run_has_ended_unless_it_was_killed(attempt: Attempting, run_dir: RunDir, ending: Ending, ended: bool) -> None:
-    attempt(ending)
-    assert run_dir.tries_file.exists() is not ended
-    assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
+def test_failure_says_whether_a_retry_may_succeed(
+    attempt: Attempting, run_dir: RunDir, ending: Ending, retry: bool
+) -> None:
+    assert attempt(ending) is Outcome.FAILED
+    failure = run_dir.read(Failure)
+    assert failure
+    assert failure.retry is retry
+    assert bool(run_dir.own_failure()) is not retry
 
 
 @pytest.mark.parametrize(
-    ("ending", "resources", "ended"),
+    "ending",
+    [DiedError(), Stop("deadline", "5 s left"), Stop("signal", "SIGTERM"), Stop("paused", "1 epochs are done"), None],
+    ids=repr,
+)
+def test_start_of_a_run_stays_on_record_however_it_ends(attempt: Attempting, run_dir: RunDir, ending: Ending) -> None:
+    """Slurm says whether SIGTERM was a preemption, after which the run goes on, or a cancellation."""
+    attempt(ending)
+    assert run_dir.read(StartCount) == StartCount(step=0, number=1, job=None)
+    assert not run_dir.failure_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("ending", "resources", "retry"),
     [
-        (MemoryExhaustedError("the GPU's memory is full"), {}, True),
-        (MemoryExhaustedError("the GPU's memory is full"), {"memory_gb": 8}, True),
-        (MemoryExhaustedError("the GPU's memory is full"), {"at_once": 2}, False),
-        (MemoryError(), {}, True),
-        (MemoryError(), {"memory_gb": 8}, False),
-        (MemoryError(), {"at_once": 2}, False),
+        (MemoryExhaustedError("the GPU's memory is full"), {}, False),
+        (MemoryExhaustedError("the GPU's memory is full"), {"memory_gb": 8}, False),
+        (MemoryExhaustedError("the GPU's memory is full"), {"at_once": 2}, True),
+        (MemoryError(), {}, False),
+        (MemoryError(), {"memory_gb": 8}, True),
+        (MemoryError(), {"at_once": 2}, True),
     ],
     ids=repr,
 )
 def test_run_that_lacked_memory_is_retried_only_if_it_may_get_more(
-    attempt: Attempting, run_dir: RunDir, ending: Ending, resources: dict[str, Any], ended: bool
+    attempt: Attempting, run_dir: RunDir, ending: Ending, resources: dict[str, Any], retry: bool
 ) -> None:
     attempt(ending, **resources)
-    assert run_dir.tries_file.exists() is not ended
+    failure = run_dir.read(Failure)
+    assert failure
+    assert failure.retry is retry
 
 
 def test_lack_of_main_memory_is_recorded_with_what_to_change(attempt: Attempting, run_dir: RunDir) -> None:
@@ -348,15 +358,19 @@ def test_lack_of_main_memory_is_recorded_with_what_to_change(attempt: Attempting
 
 
 @pytest.mark.parametrize("ending", [DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
-def test_run_that_dies_three_times_has_failed(attempt: Attempting, run_dir: RunDir, ending: BaseException) -> None:
+def test_run_that_dies_three_times_has_failed(
+    attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+) -> None:
+    in_task(monkeypatch)
     for number in (1, 2, 3):
-        attempt(ending, at_once=2)
-        assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=number, job=None)
-    assert attempt(ending) is Outcome.FAILED
+        attempt(ending, retry=True, at_once=2)
+        assert run_dir.read(StartCount) == StartCount(step=0, number=number, job="7_0")
+    assert attempt(ending, retry=True) is Outcome.FAILED
     told = run_dir.own_failure()
     assert told.startswith("NoProgressError: 3 attempts in a row ended without a saved step")
     assert told.endswith("MemoryExhaustedError: the GPU's memory is full") is not isinstance(ending, DiedError)
-    assert attempt(None) is Outcome.COMPLETED  # somebody has submitted it again
+    in_task(monkeypatch, "8")  # somebody has submitted it again
+    assert attempt(None) is Outcome.COMPLETED
 
 
 def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(attempt: Attempting, run_dir: RunDir) -> None:
@@ -383,7 +397,7 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
     in_task(monkeypatch)
     monkeypatch.setattr("jobs.slurm.read_queue", lambda: [Job("g-x", "7", 1, state)])
     write_attempts(run_dir, attempt_of("7_1"))
-    run_dir.write_record(StalledAttempts(step=0, number=3, job="7_1"))
+    run_dir.write_record(StartCount(step=0, number=3, job="7_1"))
     if failed_in:
         run_dir.write_record(a_failure(failed_in, "KilledError"))
     assert attempt(None) is outcome
@@ -393,9 +407,9 @@ def test_run_that_two_tasks_begin_at_once_names_the_one_that_has_it(
     attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_task(monkeypatch)
-    by_a_task_without_the_lock = StalledAttempts(step=0, number=1, job="7_1")
+    by_a_task_without_the_lock = StartCount(step=0, number=1, job="7_1")
     assert attempt(DiedError(), lambda: run_dir.write_record(by_a_task_without_the_lock)) is None
-    assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=1, job="7_0")
+    assert run_dir.read(StartCount) == StartCount(step=0, number=1, job="7_0")
 
 
 def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: RunDir) -> None:
@@ -406,23 +420,19 @@ def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: Run
     assert attempt(None) is Outcome.COMPLETED
 
 
-def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: RunConfig, results: Results) -> None:
-    for _ in range(3):
-        attempt(DiedError())
-    run_dir.create(config)
-    write_attempts(run_dir, attempt_of(None))
-    write_submission(results, [[config]], job_id="local1", local=True)
-    plan, options = a_plan([run_dir.path.name]), LaunchOptions(local=True)
-    with LocalRunner(results, print) as runner, lock_grid(results, plan, options, runner) as locked:
-        rerun_selected(locked, [], {run_dir.path.name})
-    assert run_dir.read(StalledAttempts) == StalledAttempts(step=0, number=0, job=None)
-    assert not run_dir.own_failure()
+def test_attempts_are_counted_anew_when_a_person_submits_the_run(
+    attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for array, retry, number in (("7", False, 1), ("7", False, 2), ("8", True, 3), ("9", False, 1), ("10", True, 2)):
+        in_task(monkeypatch, array)
+        attempt(DiedError(), retry=retry)
+        assert run_dir.read(StartCount) == StartCount(step=0, number=number, job=f"{array}_0")
 
 
 def test_run_of_another_process_keeps_count_and_failure(run_dir: RunDir, config: RunConfig) -> None:
     run_dir.create(config)
     run_dir.write_record(a_failure(None))
     with ProcessLock(run_dir.lock_file):
-        assert attempt_run(config, run_dir, StopRequest(), Resources()) is Outcome.COMPLETED
-    assert not run_dir.tries_file.exists()
+        assert attempt_run(config, run_dir, StopRequest(), _submission()) is Outcome.COMPLETED
+    assert not run_dir.start_file.exists()
     assert run_dir.read(Failure) == a_failure(None)

@@ -8,10 +8,10 @@ import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import GridPlan, Halving, StalledAttempts
+from sentiment.runs.records import GridPlan, Halving, StartCount
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import judge_directory, read_progress
+from sentiment.runs.state import RunFacts, judge, read_progress
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
 
 
@@ -42,10 +42,10 @@ def test_each_rung_has_one_of_eta_trials_rounded_up(results: Results) -> None:
         assert [rungs.epochs(rung) for rung in range(3)] == [1, 3, None]
 
 
-def _fail(results: Results, run: int, error: str = "DivergedError") -> RunDir:
+def _fail(results: Results, run: int, error: str = "DivergedError", retry: bool = False) -> RunDir:
     run_dir = results.run_dir(f"run-{run}", "g")
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    run_dir.write_record(a_failure(None, error))
+    run_dir.write_record(a_failure(None, error, retry))
     return run_dir
 
 
@@ -143,7 +143,7 @@ def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monke
     monkeypatch.setattr(RunDir, "read_epochs", ends)
     _log(results, 0, [0.6])
     lock.__enter__()
-    assert judge_directory(read_progress(run_dir)).state == "RUNNING"
+    assert judge(RunFacts.of_directory(read_progress(run_dir))).state == "RUNNING"
     run_dir.result_file.unlink()
     lock.__enter__()
     assert _unfinished(rungs_of(results, _plan(1, epochs=[3]))) == ["run-0"]
@@ -155,9 +155,8 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
     _log(results, 0, [0.6])
     _log(results, 1, [])
     _fail(results, 2)
-    for run, number in ((1, 1), (3, 2)):
-        run_dir = _fail(results, run, "KilledError") if run == 3 else results.run_dir("run-1", "g")
-        run_dir.write_record(StalledAttempts(step=0, number=number, job="7_0"))
+    results.run_dir("run-1", "g").write_record(StartCount(step=0, number=1, job="7_0"))
+    _fail(results, 3, "KilledError", retry=True)
     results.run_dir("run-5", "g").path.mkdir()
     results.run_dir("run-5", "g").failure_file.write_text("{")
     results.run_dir("run-6", "g").path.mkdir()

@@ -26,6 +26,7 @@ PARTITIONS = {
     "main": (("n1", "n2", "n3"), "Default=YES PriorityTier=1"),
     "mortal": (("mortal1", "mortal2"), "PriorityTier=1"),
     "low": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE"),
+    "disposable": (("shared1",), "PriorityTier=1 PreemptMode=CANCEL"),
     "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
     "whole": (("whole1", "whole2"), "PriorityTier=1 OverSubscribe=EXCLUSIVE"),
     "apart": (("apart1", "apart2"), "PriorityTier=1"),

@@ -127,7 +127,13 @@ def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_the_shells_
 @scenario
 def test_doctor_describes_the_cluster_and_asks_whether_it_would_take_the_jobs(stage: Stage) -> None:
     text = stage.run("doctor", "--cluster", "cluster.yaml")
-    for expected in ("cluster test", "PreemptMode REQUEUE", "partition main*", "gpu:fake:2", "cluster.yaml defaults"):
+    for expected in (
+        "cluster test",
+        "preempted jobs are requeued",
+        "partition main*",
+        "gpu:fake:2",
+        "cluster.yaml defaults",
+    ):
         assert expected in text
     grids = {"elmo": {"gpus": 3}, "rnn": {"partition": "none"}, "smoke": {"gpus": 0, "sbatch": {"gres": "shard:2"}}}
     write_yaml(stage.folder / "cluster.yaml", {"grids": grids})

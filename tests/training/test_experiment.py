@@ -12,7 +12,7 @@ from sentiment.console import silent
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import RunState, judge_directory, read_progress
+from sentiment.runs.state import RunFacts, RunState, judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
@@ -66,7 +66,9 @@ def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run.attempt()
     assert (run.record.attempts[-1].reason, run.record.attempts[-1].detail) == ("signal", "SIGINT, at once")
-    assert judge_directory(read_progress(run.run_dir)) == RunState("CANCELLED", "interrupted: SIGINT, at once")
+    assert judge(RunFacts.of_directory(read_progress(run.run_dir))) == RunState(
+        "CANCELLED", "interrupted: SIGINT, at once"
+    )
 
 
 def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment) -> None:
