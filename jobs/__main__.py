@@ -88,13 +88,13 @@ def submit(
     if not dry_run:
         options = _launch_options(cluster, local, at_once, new_code)
         raise typer.Exit(submit_grid(_open(results), expanded, options))
-    for line in show_plan(_open(results), expanded, cluster, verbose):
+    for line in show_plan(_open(results), expanded, None if local else cluster, at_once, verbose):
         echo(line)
 
 
 @app.command()
 def status(
-    names: Annotated[list[str] | None, typer.Argument(metavar="GRID", help="By default all grids.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN", help="By default all grids.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
     all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
@@ -107,8 +107,9 @@ def status(
     """Show the state of runs, or the log of one run.
 
     Runs of `sentiment train` are shown as the grid `single`. Exit codes: 3 while any run is pending, running or
-    UNKNOWN; else 1 if any run or final job failed, any run is held or was cancelled, or a file is damaged; else 3 if
-    any run is not submitted; 0 if all are completed or pruned. Runs of `single` count only where there are no grids.
+    UNKNOWN, or a final job is queued; else 1 if any run or final job failed, any run is held or was cancelled, or a
+    file is damaged; else 3 if any run is not submitted; 0 if all are completed or pruned. Runs of `single` count only
+    where there are no grids.
 
     --log --watch follows the log until the run, or the other job, ends. It exits with 0 if the run is completed or the
     job has succeeded, else with 1.

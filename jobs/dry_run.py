@@ -9,12 +9,14 @@ from statistics import fmean
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
 from jobs.job_kinds import missing_for, test_sizes
-from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
+from jobs.launch.local_runner import visible_gpus
+from jobs.launch.plan import Launch, RunRequest, plan_slurm_jobs, request_runs
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
 from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
+from sentiment.console import plural
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
 from sentiment.runs.power import power_of_grid
@@ -26,10 +28,16 @@ _MAX_LISTED = 8
 """Largest number of values, parameters or missing inputs that are listed."""
 
 
-def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool = False) -> Iterator[str]:
+def show_plan(
+    results: Results, grid: ExpandedGrid, cluster: Path | None, at_once: int | None = None, verbose: bool = False
+) -> Iterator[str]:
     """Yield the lines to print.
 
     Nothing is written but the cached checksum of a table of tweets; neither Slurm nor the tweets are needed.
+
+    Args:
+        cluster: the cluster file; None for a grid that is to run on this machine.
+        at_once: the number of runs at a time on this machine; None means one for each GPU, at least one.
     """
     plan = grid.plan
     (jobs,) = read_jobs(results, [plan.name])
@@ -62,7 +70,11 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
         yield _describe_rungs(rungs, grid.configs)
     if power := power_of_grid(grid.configs, plan.metric, test_sizes(grid.configs[0], results)):
         yield power
-    yield f"estimated hours: {_hours([run.config for run in to_submit], results)}"
+    yield f"estimated hours: {_hours(to_submit, rungs, results)}"
+    if cluster is None:
+        number = min(at_once or max(len(visible_gpus()), 1), len(to_submit))
+        yield f"on this machine: {plural(len(to_submit), 'run')}, {number} at a time"
+        return
     launch = Launch(to_submit, running_code().id)
     for job in plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs):
         yield _describe_job(job)
@@ -117,24 +129,45 @@ def _describe_rungs(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
     return f"rungs (at most): {', '.join(parts)}; rungs ranked so far: {rungs.current}"
 
 
-def _hours(configs: Sequence[RunConfig], results: Results) -> str:
+def _hours(requests: Sequence[RunRequest], rungs: Rungs | None, results: Results) -> str:
+    """At most how many hours the requested runs train, with the later rungs of their search, if no run stops early."""
+    seconds_per_epoch = _seconds_per_epoch(results)
+    known = [request for request in requests if _cost_key(request.config) in seconds_per_epoch]
+    if not known:
+        return "unknown, because no comparable run is completed in this results folder"
+    rates = [seconds_per_epoch[_cost_key(request.config)] for request in known]
+    last_epochs = [request.epochs or request.config.training.epochs for request in known]
+    epochs = [last - (request.row.epoch or 0) for last, request in zip(last_epochs, known, strict=True)]
+    seconds = sum(rate * number for rate, number in zip(rates, epochs, strict=True))
+    if rungs:
+        max_epochs = max(request.config.training.epochs for request in requests)
+        seconds += fmean(rates) * _later_epochs(rungs, max_epochs) * len(known) / len(requests)
+    return (
+        f"at most {seconds / 3600:,.2g} for {len(known):,} of {len(requests):,} runs, from completed runs with the "
+        "same model size, data and batch size"
+    )
+
+
+def _seconds_per_epoch(results: Results) -> dict[object, float]:
+    """The mean of the completed runs, by `_cost_key`."""
     seconds: dict[object, list[float]] = defaultdict(list)
     for file in results.runs.glob("*/*/result.json"):
         run_dir = RunDir(file.parent)
         with suppress(RunDirError):
             if result := run_dir.read(Result):
-                seconds[_cost_key(run_dir.read_config())].append(result.seconds_trained)
-    estimates = [fmean(seconds[key]) for key in map(_cost_key, configs) if key in seconds]
-    if not estimates:
-        return "unknown, because no comparable run is completed in this results folder"
-    hours = sum(estimates) / 3600
-    return (
-        f"about {hours:,.2g} for {len(estimates):,} of {len(configs):,} runs, from completed runs with the same model "
-        "size, data and batch size"
-    )
+                seconds[_cost_key(run_dir.read_config())].append(result.seconds_trained / result.epochs)
+    return {key: fmean(values) for key, values in seconds.items()}
 
 
-def _cost_key(config: RunConfig) -> tuple[str, int, str]:
-    """Return what the cost of a run depends on most: its model and size, its batch size, and its data."""
+def _later_epochs(rungs: Rungs, max_epochs: int) -> int:
+    """The largest number of epochs that the rungs after the current one train."""
+    total = 0
+    for rung in range(rungs.current + 1, rungs.last + 1):
+        total += rungs.size(rung) * ((rungs.epochs(rung) or max_epochs) - (rungs.epochs(rung - 1) or 0))
+    return total
+
+
+def _cost_key(config: RunConfig) -> tuple[str, int, str, int | None]:
+    """Return what an epoch's cost depends on most: the model and its size, the batch size, and the data."""
     name, _, _seed = config.title.rpartition("-s")
-    return name, config.training.batch_size, config.data.source
+    return name, config.training.batch_size, config.data.source, config.data.train_rows

@@ -259,10 +259,25 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     _, told, *more = show_plan(results, grid, CLUSTER)
     assert told == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
     assert [line for line in more if line.startswith("3 seeds show, with probability 0.8, ")]
-    (hours,) = (line for line in more if line.startswith("estimated hours: "))
-    assert " for 2 of 5 runs" in hours
-    seconds = 2 * stored(trained, Result).seconds_trained
-    assert float(hours.split()[3]) == pytest.approx(seconds / 3600, rel=0.1)
+    result = stored(trained, Result)
+    epoch_hours = result.seconds_trained / result.epochs / 3600
+    assert _hours_of(more) == pytest.approx(2 * epoch_hours * grid.configs[0].training.epochs, rel=0.1)
+    assert [line for line in more if line.startswith("estimated hours: ") and " for 2 of 5 runs" in line]
+    longer = load_grid(write_grid(base, {"seed": [1, 2], "training.epochs": 90}, name="longer"), results)
+    assert _hours_of(show_plan(results, longer, CLUSTER)) == pytest.approx(2 * epoch_hours * 90, rel=0.1)
+    fewer_rows = load_grid(write_grid(base, {"seed": [1, 2], "data.train_rows": 20}, name="fewer"), results)
+    assert "estimated hours: unknown" in "\n".join(show_plan(results, fewer_rows, CLUSTER))
+
+
+def _hours_of(lines: Iterable[str]) -> float:
+    (hours,) = (line for line in lines if line.startswith("estimated hours: at most "))
+    return float(hours.split()[4])
+
+
+def test_plan_for_this_machine_names_no_job_of_slurm(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    *_, told = show_plan(results, grid, None, at_once=2)
+    assert told == "on this machine: 3 runs, 2 at a time"
 
 
 @pytest.mark.parametrize("grid", ["elmo", "random_sweep"])

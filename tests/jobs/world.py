@@ -16,7 +16,6 @@ from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import steps_saved
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.slurm.commands import Job
-from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, attempt_run
@@ -193,7 +192,7 @@ class World:
         stop = StopRequest()
         stop.pause_after = folder.submission.epochs
         config = folder.read_configs([run_id])[run_id]
-        return attempt_run(config, self.results.run_dir(run_id, folder.grid), stop, Resources())
+        return attempt_run(config, self.results.run_dir(run_id, folder.grid), stop, folder.submission)
 
     def _train(self, run: RunContext) -> Stop | None:
         """In place of `run_experiment`."""
