@@ -6,7 +6,7 @@
     a row of a table            data/sources.py, data/tables.py
     -> tokens                   data/text.py
     -> token ids, and a part    data/vocabulary.py, data/corpus.py (train, validation or test)
-    -> batches                  data/batches.py
+    -> batches                  encoders/batches.py
     -> vectors                  models/classifier.py learns them, or encoders/
     -> logits                   models/classifier.py
     -> steps and checkpoints    training/trainer.py, training/checkpoint.py

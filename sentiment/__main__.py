@@ -28,12 +28,13 @@ from sentiment.command_line import (
     RunDirectory,
     TextColumn,
     Threshold,
+    column_of,
     command_line,
     echo,
     parse_column,
 )
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
-from sentiment.data import SOURCE_CHOICES
+from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
 from sentiment.files import as_json, config_path, import_program, read_user_file, sha256_of, write_user_file
 from sentiment.inference.share import app as share_app
@@ -145,7 +146,6 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
-    from sentiment.data.guess_columns import shared_columns
     from sentiment.data.labels import with_names
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
@@ -164,7 +164,7 @@ def evaluate(
         write_choice_sheet(trained, tweets, sheet, sheet_size, command)
         return
     if labelled:
-        metrics = choose_by_sheet(trained, tweets, labelled, label_column or "label").as_dict()
+        metrics = choose_by_sheet(trained, tweets, labelled, column_of(label_column or "label")).as_dict()
     elif GoldDir(run).record_file.exists():
         if data or choice or threshold is not None:
             raise UsageError(f"{run}: is a gold table; --data, --with and --threshold require a run, which has models")
@@ -178,7 +178,7 @@ def evaluate(
     else:
         trained = open_run(run, results)
         parameters = _parameters(str(data), overrides, text_column, label_column, classes)
-        columns = shared_columns(data, trained.config.data.columns)
+        columns = trained.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
         trained_on = {"data": {"columns": columns, "labels": trained.config.data.labels}}
         table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
         labels = with_names(table.labels, trained.config.data.label_names)
@@ -571,9 +571,9 @@ def _with_guesses(
     """The configuration with parameters applied, and guesses for fields of its table that are not in `given`."""
     from sentiment.data.guess_columns import resolve_with_guesses
 
-    run, guesses = resolve_with_guesses(values, given, parameters, origin)
-    if guesses:
-        lines = [*guesses.preview(), ""] if preview else guesses.messages()
+    run, found = resolve_with_guesses(values, given, parameters, origin)
+    if found:
+        lines = [*found.preview(run.data), ""] if preview else found.messages()
         if lines:
             say("\n".join(lines))
     return run

@@ -29,6 +29,7 @@ _EXTRAS = {
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
 _MAX_MESSAGE_LENGTH = 10_000  # longer messages are truncated
+_MAX_DIGITS = 9  # of a column's position
 
 RESULTS = Path("results")
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
@@ -43,7 +44,10 @@ TextColumn = Annotated[
     str | None,
     typer.Option("--text-column", metavar="NAME", help="The column with the tweets; a number counts from 0."),
 ]
-LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="The column with the labels.")]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option("--label-column", metavar="NAME", help="The column with the labels; a number counts from 0."),
+]
 Classes = Annotated[
     str | None,
     typer.Option(
@@ -172,6 +176,10 @@ def echo(text: str, err: bool = False) -> None:
     typer.echo(printable(text), err=err)
 
 
-def parse_column(text: str | None) -> str | int | None:
+def column_of(text: str) -> str | int:
     """The column that an option names; a number is its position, counted from 0."""
-    return int(text) if text and text.isdecimal() else text
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else text
+
+
+def parse_column(text: str | None) -> str | int | None:
+    return None if text is None else column_of(text)

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from sentiment.data.built_in import BUILT_IN, whole_source
 from sentiment.data.labels import (
     DEFAULT_LABELS,
     ClassLabels,
@@ -58,8 +59,6 @@ class Section(BaseModel):
 
 Treatment = Literal["keep", "mask", "remove"]
 PARTS = ("train", "validation", "test")  # of a run's own tweets
-_SAME_TWEETS = {"sample": "vader"}  # `sample` is a subset of `vader`
-TWEETEVAL = "tweeteval"
 
 
 class ColumnConfig(Section):
@@ -190,14 +189,15 @@ class DataConfig(Section):
     @property
     def has_own_parts(self) -> bool:
         """Whether the source says which of its tweets are for training, validation and test."""
-        return self.source == TWEETEVAL or (is_path(self.source) and self.columns.part is not None)
+        if self.source in BUILT_IN:
+            return BUILT_IN[self.source].has_parts
+        return is_path(self.source) and self.columns.part is not None
 
     @property
     def external_tests(self) -> dict[str, LabelledTable]:
         """The test sets from other sources than `source`, sorted by name."""
-        own = _SAME_TWEETS.get(self.source, self.source)
-        tests = sorted(self.tests.items())
-        return {name: table for name, table in tests if _SAME_TWEETS.get(table.path, table.path) != own}
+        own = whole_source(self.source)
+        return {name: table for name, table in sorted(self.tests.items()) if whole_source(table.path) != own}
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -206,8 +206,8 @@ class DataConfig(Section):
     def _all_tables_have_the_same_classes(self) -> Self:
         """Give the labels of all tables the names and the order of the data's classes."""
         names = self.label_names
-        if self.source == TWEETEVAL and "labels" not in self.model_fields_set:
-            names = ("negative", "neutral", "positive")
+        if self.source in BUILT_IN and "labels" not in self.model_fields_set:
+            names = BUILT_IN[self.source].classes
 
         def labels_of(path: str, labels: LabelMapping) -> LabelMapping:
             return polar_labels(names) if is_source_name(path) else with_names(labels, names)

@@ -1,4 +1,4 @@
-"""Atomic writes, safe access to paths that users give, the files that ship with the program, content fingerprints.
+"""Atomic writes, safe access to paths that users give, the files that ship with the program, digests of content.
 
 A user may give the path of a device or a FIFO, or a link to either. Reading from one could block for ever, and
 replacing one would destroy it. So a path from a user is opened by `open_user_file` and written by `write_user_file`.
@@ -15,7 +15,8 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -171,6 +172,19 @@ def files_in(folder: Path) -> Iterator[tuple[Path, int]]:
 def sha256_of(path: Path) -> str:
     with open_user_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A remote file with known size and checksum."""
+
+    name: str  # its path in the folder for downloads
+    urls: Sequence[str]  # mirrors, in the order in which they are tried
+    size: int | None  # in bytes; None: use the server's Content-Length
+    sha256: str  # empty if the publisher gives none
+
+    def matches(self, path: Path) -> bool:
+        return self.size in (None, path.stat().st_size) and (not self.sha256 or sha256_of(path) == self.sha256)
 
 
 def fingerprint(value: Any) -> str:

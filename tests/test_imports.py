@@ -16,7 +16,7 @@ from sentiment.files import ROOT
 LAYERS = {
     "sentiment": [
         "errors console files paired processes",
-        "command_line config config_file data.labels metrics runs",
+        "command_line config config_file data.built_in data.labels metrics runs",
         "data",
         "encoders",
         "models tracking",
@@ -114,7 +114,7 @@ _ABOVE = "|".join(map(re.escape, sorted({one for one in MODULES if one.startswit
 # Which modules import nothing of what, but for others of them; patterns of whole names, with all that is below them.
 RULES = [
     (r"sentiment", r"jobs|report|submitit", "sentiment.__main__"),
-    (r"sentiment\.data", r"torch", r"sentiment\.data\.batches"),
+    (r"sentiment\.data", r"torch", ""),
     (
         "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
         "|".join(sorted(HEAVY)),

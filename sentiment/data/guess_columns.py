@@ -1,4 +1,7 @@
-"""Guesses from the first rows of a table which columns hold texts and labels, and what the labels mean."""
+"""Guesses from the first rows of a table which columns hold texts and labels, and what the labels mean.
+
+What a configuration says is never replaced. Each guess is a finding that is told, and a value of the configuration.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -7,11 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
-from sentiment.config_file import resolve, yaml_text
+from sentiment.config_file import difference, resolve, yaml_text
 from sentiment.console import visible
+from sentiment.data.formats import Refusal
 from sentiment.data.labels import (
     DEFAULT_LABELS,
     IGNORED,
@@ -23,24 +27,13 @@ from sentiment.data.labels import (
     known_classes,
     label_meanings,
 )
-from sentiment.data.sources import COLUMNS_140, is_sentiment140, labels_140
-from sentiment.data.tables import (
-    DELIMITED,
-    TEXT_NAMES,
-    OpenedTable,
-    abbreviated,
-    as_text,
-    column_indices,
-    open_table,
-)
+from sentiment.data.sources import columns_140, is_sentiment140, labels_140
+from sentiment.data.tables import TEXT_NAMES, Column, OpenedTable, RowCounter, abbreviated, as_text, open_table
 from sentiment.data.text import stop_words
-from sentiment.data.text_files import TableRecord
 from sentiment.errors import UsageError
 from sentiment.files import user_path
 
 SAMPLE_ROWS = 2_000
-_MAX_NAME_LENGTH = 40
-_MAX_NAME_WORDS = 3
 _MAX_CATEGORIES = 10
 _SHOWN_VALUES = 6
 _SHOWN_ROWS = 5
@@ -51,16 +44,15 @@ _WORD = re.compile(r"(?<![@#\w/.])[^\W\d_]+")  # neither user names nor hashtags
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _EXAMPLES = 3  # tweets that are shown of each label
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
-_TEXT = "data.columns.text"
-_LABEL = "data.columns.label"
+_USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
 _LABELS = "data.labels"
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column with its values in the first rows; `key` is its name, or its index if there is no header."""
+    """A column with its values in the first rows; `key` is its name, or its position if no other one is unique."""
 
-    key: str | int
+    key: Column
     values: list[str]
 
     @cached_property
@@ -78,41 +70,117 @@ class TableColumn:
 
 
 @dataclass(frozen=True)
-class TableGuess:
-    """How a table is interpreted, and which settings were guessed."""
+class Sample:
+    """The first rows of a table, by column."""
 
-    path: Path
+    table: OpenedTable
     columns: list[TableColumn]
+    remarks: list[str]  # on rows that may be mistakes in the file
+
+    @classmethod
+    def of(cls, path: Path, expected: Collection[object]) -> Self:
+        """Read the first rows of a table.
+
+        Args:
+            expected: names that columns may have.
+
+        Raises:
+            DataError: the file cannot be read, or holds no rows.
+        """
+        table = open_table(path, expected)
+        counter = RowCounter()
+        rows = []
+        width = len(table.names)
+        for record in islice(table.read_all(), SAMPLE_ROWS):
+            if isinstance(record, Refusal):
+                continue
+            for remark in record.remarks:
+                counter.add(remark, record.line)
+            if len(record.fields) == width:
+                rows.append([as_text(field) for field in record.fields])
+        columns = []
+        for index, name in enumerate(table.names):
+            is_unique = table.has_header and table.names.count(name) == 1
+            columns.append(TableColumn(name if is_unique else index, [row[index] for row in rows]))
+        remarks = [f"{rows.count:,} {remark} ({rows})" for remark, rows in counter.counted().items()]
+        return cls(table, columns, remarks)
+
+    def column(self, key: Column) -> TableColumn | None:
+        """The column of a name or position; None unless there is exactly one."""
+        indices = self.table.indices(key)
+        return self.columns[indices[0]] if len(indices) == 1 else None
+
+    def has_own(self, key: Column) -> bool:
+        """Whether a key that is not given for this table fits it: positions only fit a table without a header."""
+        return self.column(key) is not None and (isinstance(key, str) or not self.table.has_header)
+
+    def find(self, role: str, option: str, findings: list[str]) -> TableColumn:
+        """The one column that can hold the texts or the labels, by its name or its values; a finding says which.
+
+        Raises:
+            UsageError: there is none, or there are several; lists the columns and the option that names one.
+        """
+        reason = "by its name"
+        named = zip(self.table.names, self.columns, strict=True)
+        candidates = [column for name, column in named if name.strip().lower() in _USUAL_NAMES[role]]
+        if not candidates:
+            reason = f"the only one that can hold {role}s"
+            candidates = [column for column in self.columns if column.can_hold(role)]
+        if len(candidates) != 1:
+            examples = [_shortened(next(iter(column.counts), "")) for column in self.columns]
+            pairs = zip(self.columns, examples, strict=True)
+            shown = [f"{column.key!r} (such as {example!r})" for column, example in pairs]
+            raise UsageError(
+                f"{self.table.path}: {len(candidates)} columns can hold the {role}s; name the right one with {option}. "
+                f"Columns: {abbreviated(shown, '; ')}"
+            )
+        findings.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); {option} names another")
+        return candidates[0]
+
+    def findings(self) -> list[str]:
+        """What is to be told about the file, whatever is read from it."""
+        lines = list(self.remarks)
+        sheets = self.table.sheets
+        if len(sheets) > 1:
+            lines.append(f"sheet {sheets[0]!r} is read; not read: {', '.join(map(repr, sheets[1:]))}")
+        if not self.table.has_header:
+            lines.append("the file has no header: the first line is a tweet; columns are numbered from 0")
+        return lines
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How a table is interpreted: what a configuration has to say besides, and a sentence for each finding."""
+
+    sample: Sample
     text: TableColumn
     label: TableColumn
-    labels: LabelMapping
-    guessed: Values  # guessed configuration values by dotted name
-    reasons: list[str]  # a sentence for each guess, and other remarks on the file
+    changes: Values  # guessed configuration values by dotted name
+    findings: list[str]
 
     def messages(self) -> list[str]:
-        return [f"{self.path.name}: {reason}" for reason in self.reasons]
+        return [f"{self.sample.table.path.name}: {finding}" for finding in self.findings]
 
-    def preview(self) -> list[str]:
-        """Preview of the parsed first rows, and the equivalent YAML lines."""
-        columns = [repr(column.key) for column in self.columns]
-        lines = [f"{self.path}: columns {abbreviated(columns)}"]
-        lines += [f"text is column {self.text.key!r}, the label column {self.label.key!r}", *self.reasons, ""]
+    def preview(self, data: DataConfig) -> list[str]:
+        """Preview of the parsed first rows with the resolved configuration, and the YAML lines that say the same."""
+        columns = [repr(column.key) for column in self.sample.columns]
         counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
-        lines += [
-            *self._shown_rows(),
+        return [
+            f"{self.sample.table.path}: columns {abbreviated(columns)}",
+            f"text is column {self.text.key!r}, the label column {self.label.key!r}",
+            *self.findings,
+            "",
+            *self._shown_rows(data.labels),
             f"labels in the first {len(self.label.values):,} rows: {abbreviated(counts)}",
             "",
+            "the same as lines of a run's file:",
+            "  data:",
+            *(f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()),
         ]
-        settings: Values = {"source": str(self.path)}
-        settings["columns"] = {"text": self.text.key, "label": self.label.key}
-        if self.labels != DEFAULT_LABELS:
-            settings["labels"] = dict(self.labels)
-        lines += ["the same as lines of a run's file:", "  data:"]
-        return lines + [f"    {name}: {yaml_text(value)}" for name, value in settings.items()]
 
-    def _shown_rows(self) -> list[str]:
-        names = class_names(self.labels)
-        meanings = label_meanings(self.labels)
+    def _shown_rows(self, labels: LabelMapping) -> list[str]:
+        names = class_names(labels)
+        meanings = label_meanings(labels)
         rows = [("class", "label", "text")]
         for label, text in zip(self.label.values[:_SHOWN_ROWS], self.text.values, strict=False):
             index = meanings.get(label.strip().lower())
@@ -124,7 +192,7 @@ class TableGuess:
 
 def resolve_with_guesses(
     values: Mapping[str, Any], given: Collection[str], parameters: Mapping[str, Any], origin: str
-) -> tuple[RunConfig, TableGuess | None]:
+) -> tuple[RunConfig, Guess | None]:
     """Resolve a configuration, guessing unspecified columns and labels; also returns the guess.
 
     Args:
@@ -132,13 +200,13 @@ def resolve_with_guesses(
         given: dotted names of explicitly set fields.
     """
     run = resolve(values, parameters, origin)
-    guess = guess_table(run.data, {*given, *parameters})
-    if guess is None:
+    found = guess(run.data, {*given, *parameters})
+    if found is None:
         return run, None
-    return resolve(values, {**parameters, **guess.guessed}, origin), guess
+    return resolve(values, {**parameters, **found.changes}, origin), found
 
 
-def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None:
+def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
     """Interpret the table of a configuration; None if it has none, or the table has an error that its reader raises.
 
     Args:
@@ -150,100 +218,68 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     path = user_path(config.source)
     if not is_path(config.source) or not path.is_file():
         return None
-    if is_sentiment140(path):
-        columns, _ = sample_columns(path, COLUMNS_140)
-        reason = "is in the format of Sentiment140, whose columns and labels are known"
-        return TableGuess(path, columns, columns[5], columns[0], labels_140(config.labels), {}, [reason])
-    columns, table = sample_columns(path, config.columns)
-    if not columns or not columns[0].values:
+    sample = Sample.of(path, [column for _, column in config.columns])
+    if not sample.columns[0].values:
         return None
-    reasons = []
-    if len(table.sheets) > 1:
-        reasons.append(f"sheet {table.sheets[0]!r} is read; not read: {', '.join(map(repr, table.sheets[1:]))}")
-    if isinstance(columns[0].key, int) and not {_TEXT, _LABEL} & {*given}:
-        reasons.append("the file has no header: the first line is a tweet; columns are numbered from 0")
-    text = _find_column(path, columns, "text", config.columns.text, _TEXT in given, reasons)
-    label = _find_column(path, columns, "label", config.columns.label, _LABEL in given, reasons)
-    if text is None or label is None:
-        return None
-    if config.is_english and (words := _words_of_another_language(text.values)):
-        reasons.append(
+    columns = config.columns
+    labels: LabelMapping = config.labels
+    findings = sample.findings()
+    is_known = is_sentiment140(path)
+    if is_known:
+        findings.append("is in the format of Sentiment140, whose columns and labels are known")
+        columns = columns_140(columns)
+        labels = labels_140(labels)
+    found: dict[str, TableColumn] = {}
+    changes: Values = {}
+    for role, configured in columns:
+        name = f"data.columns.{role}"
+        key = configured
+        if name not in given and not is_known and configured is not None and not sample.has_own(configured):
+            key = None
+            if role in _USUAL_NAMES:
+                found[role] = sample.find(role, f"--set {name}=NAME", findings)
+                key = found[role].key
+        if key is not None and role not in found:
+            column = sample.column(key)
+            if column is None:
+                return None
+            found[role] = column
+        if key != getattr(config.columns, role):
+            changes[name] = key
+    if config.is_english and (words := _words_of_another_language(found["text"].values)):
+        findings.append(
             f"frequent words such as {', '.join(words)} are not among the usual English ones; if this is another "
             "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
         )
-    guessed: Values = {}
-    if text.key != config.columns.text:
-        guessed[_TEXT] = text.key
-    if label.key != config.columns.label:
-        guessed[_LABEL] = label.key
-    labels = _labels(path, text, label, config.labels, {*given}, reasons)
+    labels = labels if is_known else _labels(path, found["text"], found["label"], labels, given, findings)
     if labels != config.labels:
-        guessed[_LABELS] = {name: list(values) for name, values in labels.items()}
-    return TableGuess(path, columns, text, label, labels, guessed, reasons)
+        changes[_LABELS] = {name: list(values) for name, values in labels.items()}
+    return Guess(sample, found["text"], found["label"], changes, findings)
 
 
-# --- columns --------------------------------------------------------------------------------------------------------
+def text_column(path: Path, column: Column | None, trained: ColumnConfig) -> tuple[OpenedTable, int, list[str]]:
+    """A table of tweets to classify, the index of its text column, and findings to tell.
 
+    Args:
+        column: the column that is given; None: that of the training table, else the one that can hold texts.
+        trained: the columns of the training table.
 
-def shared_columns(path: Path, configured: ColumnConfig) -> Values:
-    """The configured columns that a table has, by field; without `part`, which another table may lack."""
-    if not path.is_file():  # its reader raises the error
-        return {}
-    columns, _ = sample_columns(path, configured)
-    names = {column.key for column in columns}
-    return {field: name for field, name in configured.model_dump(exclude={"part"}).items() if name in names}
-
-
-def sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColumn], OpenedTable]:
-    """The columns of a table with their values in the first rows."""
-    table = open_table(path, lambda _: False)
-    records = islice(table.read_all(), SAMPLE_ROWS + 1)
-    rows = [[as_text(value) for value in record.fields] for record in records if isinstance(record, TableRecord)]
-    keys: list[Any] = table.names
-    if table.format in (*DELIMITED, "xlsx"):
-        complete = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
-        first, *rows = complete or [[]]  # empty if all sampled rows were refused
-        configured_names = {configured.text, configured.label, configured.user, configured.id}
-        keys = first
-        if not configured_names & {*first} and _looks_like_data(first, rows):
-            keys = list(range(len(first)))
-            rows = [first, *rows]
-    return [TableColumn(key, [fields[index] for fields in rows]) for index, key in enumerate(keys)], table
-
-
-def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
-    """Whether the first line is data rather than a header: it repeats a label, or contains a sentence."""
-    for index, name in enumerate(first):
-        if len(name) > _MAX_NAME_LENGTH or len(name.split()) > _MAX_NAME_WORDS:
-            return True
-        values = {fields[index] for fields in rows}
-        if name and name in values and len(values) <= _MAX_CATEGORIES:
-            return True
-    return False
-
-
-def _find_column(
-    path: Path, columns: list[TableColumn], role: str, configured: str | int, is_given: bool, reasons: list[str]
-) -> TableColumn | None:
-    """The column of the texts or of the labels; None if the configured column does not exist."""
-    matching = [columns[index] for index in column_indices(configured, [column.key for column in columns])]
-    if matching or is_given:
-        return matching[0] if len(matching) == 1 else None
-    usual_names = TEXT_NAMES if role == "text" else LABEL_NAMES
-    candidates = [column for column in columns if str(column.key).strip().lower() in usual_names]
-    reason = "by its name"
-    if not candidates:
-        candidates = [column for column in columns if column.can_hold(role)]
-        reason = f"the only one that can hold {role}s"
-    if len(candidates) != 1:
-        shown = [f"{column.key!r} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
-        raise UsageError(
-            f"{path}: {len(candidates)} columns can hold the {role}s; name the right one with --set "
-            f"data.columns.{role}=NAME. Columns: {abbreviated(shown, '; ')}"
-        )
-    option = f"--set data.columns.{role}=NAME"
-    reasons.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); {option} names another")
-    return candidates[0]
+    Raises:
+        DataError: the file cannot be read, or holds no rows.
+        ConfigError, UsageError: no column has this name or can hold texts, or several do.
+    """
+    sample = Sample.of(path, [trained.text if column is None else column])
+    findings = sample.findings()
+    if column is None:
+        if is_sentiment140(path):
+            column = columns_140(ColumnConfig()).text
+        elif len(sample.columns) == 1:
+            column = 0
+        elif sample.has_own(trained.text):
+            column = trained.text
+        else:
+            column = sample.find("text", "--text-column NAME", findings).key
+    return sample.table, sample.table.index(column, f"{path}: --text-column"), findings
 
 
 def _words_of_another_language(texts: Iterable[str]) -> list[str]:

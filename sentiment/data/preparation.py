@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from sentiment.config import PARTS, DataConfig
 from sentiment.console import Progress
+from sentiment.data.formats import Refusal
 from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.sources import OpenedSource, TweetFile
 from sentiment.data.tables import Row, RowCounter, without_garbage_collection
 from sentiment.data.text import TokenCollector, Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
-from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, PartCount, TableCount
 
@@ -110,6 +110,7 @@ class Preparation:
         self._counts: dict[_Origin, Counter[str]] = defaultdict(lambda: Counter(read=0, kept=0))
         self._left_out: Counter[str] = Counter()
         self._refused: dict[_Origin, RowCounter] = defaultdict(RowCounter)
+        self._remarks = RowCounter()
 
     @without_garbage_collection()
     def run(self, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
@@ -142,6 +143,8 @@ class Preparation:
         rows: list[Row] = []
         number = 0
         for number, row in enumerate(file.read(), start=1):
+            for remark in () if isinstance(row, Refusal) else row.remarks:
+                self._remarks.add(remark if origin is None else f"{name}: {remark}", row.line)
             if isinstance(row, Refusal):
                 self._refused[origin].add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
             elif row.label is None:
@@ -252,6 +255,7 @@ class Preparation:
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
             refused=refused,
+            remarks=self._remarks.counted(),
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,

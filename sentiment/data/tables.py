@@ -2,39 +2,40 @@
 
 import gc
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import dropwhile, repeat
+from itertools import islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sentiment.config import PARTS, ColumnConfig
 from sentiment.config_file import dotted, shortened
-from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
-from sentiment.data.text_files import (
+from sentiment.data.formats import (
     LINE_LIMIT,
+    WRONG_WIDTH,
     Records,
     Refusal,
     TableRecord,
-    csv_records,
+    delimited_records,
     delimiter_of,
     is_gzipped,
     json_records,
+    line_records,
+    opened_parquet,
+    read_csv_lines,
     read_lines,
+    read_sheet,
     translated_errors,
-    tsv_records,
 )
-from sentiment.data.workbook import read_sheet
+from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_user_file
 from sentiment.runs.corpus_records import CountedRows
 from sentiment.runs.records import Part
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
 
 
 class Row(NamedTuple):
@@ -46,6 +47,7 @@ class Row(NamedTuple):
     text: str
     line: int  # as in TableRecord
     part: Part | None = None  # one of PARTS; None: its source does not say
+    remarks: tuple[str, ...] = ()  # as in TableRecord
 
 
 RowIterator = Iterator[Row | Refusal]
@@ -97,9 +99,7 @@ def estimated_rows(path: Path) -> int | None:
 
 # --- tables of any format -------------------------------------------------------------------------------------------
 
-IsHeader = Callable[[Sequence[str]], bool]  # whether the first record of a table is a header
-
-
+Column = str | int  # a column's name, or its position, counted from 0
 ReadColumns = Callable[[Collection[int]], Records]  # reads the data rows; cells of other columns may be None
 
 
@@ -107,9 +107,11 @@ ReadColumns = Callable[[Collection[int]], Records]  # reads the data rows; cells
 class OpenedTable:
     """A table whose rows can be read any number of times."""
 
+    path: Path
     format: str
-    names: list[str]  # column names; for JSON Lines the keys of the first object; indices if there is no header
+    names: list[str]  # column names; for JSON Lines the keys of the first object; positions if there is no header
     read: ReadColumns
+    has_header: bool = True
     delimiter: str = ","
     sheets: Sequence[str] = ()  # the visible sheets of a workbook, of which the first is read
 
@@ -117,13 +119,39 @@ class OpenedTable:
         """Read the data rows with all of their cells."""
         return self.read(range(len(self.names)))
 
+    def indices(self, column: Column) -> list[int]:
+        """The indices of the columns of a name, or the index itself if it is in range."""
+        if isinstance(column, int):
+            return [column] if 0 <= column < len(self.names) else []
+        return [index for index, name in enumerate(self.names) if name == column and self.has_header]
 
-def open_table(path: Path, is_header: IsHeader, member: str | None = None) -> OpenedTable:
+    def index(self, column: Column, origin: str) -> int:
+        """The index of a column.
+
+        Raises:
+            ConfigError: there is none, or several have its name; begins with `origin`.
+        """
+        indices = self.indices(column)
+        if len(indices) == 1:
+            return indices[0]
+        problem = f"no column {shortened(str(column)) if isinstance(column, int) else repr(shortened(column))}"
+        names = f"the file has {abbreviated([*map(repr, self.names)])}"
+        if indices:
+            problem = f"several columns are called {column!r}; give the position of one, counted from 0"
+        elif isinstance(column, int) or not self.has_header:
+            names = f"there are {len(self.names)}, counted from 0"
+        raise ConfigError(f"{origin}: {problem}; {names}")
+
+
+def open_table(
+    path: Path, expected: Collection[object] = (), header: bool | None = None, member: str | None = None
+) -> OpenedTable:
     """Find the columns of a table; rows are read later.
 
     Args:
         path: its name determines the format.
-        is_header: whether the first record of a delimited file or a workbook names the columns.
+        expected: names that columns may have.
+        header: whether the first record of a delimited file or a workbook names the columns; None: that is found out.
         member: which CSV file of a zip archive to read.
 
     Raises:
@@ -136,39 +164,47 @@ def open_table(path: Path, is_header: IsHeader, member: str | None = None) -> Op
     if format == "jsonl":
         first, _ = _first_row(path, partial(json_records, lines))
         names = list(dotted(first.json_object or {}))
-        return OpenedTable(format, names, lambda _columns: json_records(lines, names))
-    if format == "txt":  # each line is a tweet
-        return OpenedTable(format, ["text"], lambda _columns: tsv_records(lines, "\n"))
+        return OpenedTable(path, format, names, lambda _columns: json_records(lines, names))
+    if format == "txt":
+        return OpenedTable(path, format, ["text"], lambda _columns: line_records(lines))
     if format == "xlsx":
         sheet = read_sheet(path)
-        return OpenedTable(format, *_with_header(path, sheet.records, is_header), " ", sheet.names)
-    if format == "tsv":
-        return OpenedTable(format, *_with_header(path, partial(tsv_records, lines), is_header), "\t")
-    delimiter = "," if member else delimiter_of(path)
-    records = partial(csv_records, lines, delimiter, str(path))
-    return OpenedTable(format, *_with_header(path, records, is_header), delimiter)
+        return replace(_with_names(path, format, sheet.records, expected, header), sheets=sheet.names)
+    if member:
+        return _with_names(path, format, partial(delimited_records, lines, ","), expected, header)
+    delimiter = "\t"
+    if format == "csv":
+        delimiter = delimiter_of(path)
+        lines = partial(read_csv_lines, path)
+    table = _with_names(path, format, partial(delimited_records, lines, delimiter), expected, header)
+    return replace(table, delimiter=delimiter)
 
 
-def _with_header(path: Path, read: Callable[[], Records], is_header: IsHeader) -> tuple[list[str], ReadColumns]:
-    """The column names of a table, and a function that reads the rows below them."""
+def _with_names(
+    path: Path, format: str, read: Callable[[], Records], expected: Collection[object], header: bool | None
+) -> OpenedTable:
+    """A table whose first record may name the columns."""
     first, refused = _first_row(path, read)
-    header = [as_text(field).strip() for field in first.fields]
-    has_names = is_header(header)
-    if has_names and refused:
+    if header is None:
+        header = _names_columns(read, expected)
+    if header and refused:
         raise DataError(f"{path}:{refused.line}: this line should name the columns, but {refused.reason}")
-    names = header if has_names else [str(index) for index in range(len(header))]
+    names = [as_text(field).strip() if header else str(index) for index, field in enumerate(first.fields)]
+    first_line = first.line if header else 0
+    return OpenedTable(path, format, names, partial(_rows, read, first_line, len(names)), header)
 
-    def rows(_columns: Collection[int]) -> Records:
-        records = read()
-        if has_names:
-            records = dropwhile(lambda record: record.line <= first.line, records)
-        for record in records:
-            if isinstance(record, Refusal) or record.fields:
-                yield record
-            elif len(names) == 1:  # in a single column a blank line is an empty text
-                yield TableRecord(record.line, [""])
 
-    return names, rows
+def _rows(read: Callable[[], Records], header_line: int, width: int, _columns: Collection[int]) -> Records:
+    """The rows below the header; blank lines are skipped, but in a single column they are empty texts."""
+    for record in read():
+        if record.line <= header_line:
+            continue
+        if isinstance(record, Refusal) or len(record.fields) > 1:
+            yield record
+        elif width == 1:
+            yield record if record.fields else record._replace(fields=[""])
+        elif record.fields and as_text(record.fields[0]).strip():
+            yield record
 
 
 def _first_row(path: Path, read: Callable[[], Records]) -> tuple[TableRecord, Refusal | None]:
@@ -183,19 +219,36 @@ def _first_row(path: Path, read: Callable[[], Records]) -> tuple[TableRecord, Re
     raise DataError(f"{path}: holds no rows{reason}")
 
 
-@contextmanager
-def opened_parquet(path: Path) -> "Iterator[pq.ParquetFile]":
-    """Open a Parquet file. Raises a DataError, also while the context is active, if it cannot be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
+_HEADER_ROWS = 200  # read to find out whether the first one is a header
+_MAX_NAME_LENGTH = 40
+_MAX_NAME_WORDS = 3
+_MAX_CATEGORIES = 10
+_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 
-    with translated_errors(path):
-        try:
-            with open_user_file(path) as opened, pq.ParquetFile(opened) as file:
-                yield file
-        # UnicodeDecodeError: a name or text is not UTF-8; OverflowError: a date out of range.
-        except (pa.ArrowException, UnicodeDecodeError, OverflowError) as error:
-            raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
+
+def _names_columns(read: Callable[[], Records], expected: Collection[object]) -> bool:
+    """Whether the first row is a header: it has an expected name, or does not look like data.
+
+    It looks like data if it contains a sentence, repeats a label, or has a number where all rows have one. A single
+    column is a list of tweets unless it has a usual name.
+    """
+    records = [record for record in islice(read(), _HEADER_ROWS) if isinstance(record, TableRecord) and record.fields]
+    first, *others = [[as_text(field).strip() for field in record.fields] for record in records]
+    if {*first} & {*expected}:
+        return True
+    if len(first) == 1:
+        return first[0].lower() in TEXT_NAMES
+    complete = [row for row in others if len(row) == len(first)]
+    for index, name in enumerate(first):
+        values = [row[index] for row in complete]
+        if len(name) > _MAX_NAME_LENGTH or len(name.split()) > _MAX_NAME_WORDS:
+            return False
+        if name and name in values and len({*values}) <= _MAX_CATEGORIES:
+            return False
+        if all(map(_NUMBER.fullmatch, (name, *values))):
+            return False
+    return True
 
 
 def _open_parquet(path: Path) -> OpenedTable:
@@ -214,12 +267,11 @@ def _open_parquet(path: Path) -> OpenedTable:
                 yield from map(TableRecord, range(line, line + len(batch)), zip(*cells, strict=False))
                 line += len(batch)
 
-    return OpenedTable("parquet", names, read)
+    return OpenedTable(path, "parquet", names, read)
 
 
 # --- tweets ---------------------------------------------------------------------------------------------------------
 
-TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
 _PARTS = {name: name for name in PARTS} | {
     "training": "train",
     "valid": "validation",
@@ -230,15 +282,10 @@ _MAX_SHOWN = 20
 _MAX_SHOWN_LABEL = 60
 
 
-def has_header(config: ColumnConfig) -> bool:
-    """Whether the first line of a delimited file names the columns; it does unless all are given by position."""
-    return any(isinstance(column, str) for _, column in config)
-
-
 def read_rows(
     table: OpenedTable, columns: ColumnConfig, labels: LabelMapping | None, name: str, field: str = "data"
 ) -> RowIterator:
-    """The tweets of a table.
+    """The tweets of a table. A row that is shorter than the header is used if it has all columns that are read.
 
     Args:
         labels: the labels of each class; None reads no labels.
@@ -251,16 +298,17 @@ def read_rows(
     """
     indices = {}
     for role, column in columns:
-        if column is not None:
-            indices[role] = _column_index(column, f"{name}: {field}.columns.{role}", table.names)
+        if column is not None and (labels or role != "label"):
+            indices[role] = table.index(column, f"{name}: {field}.columns.{role}")
+    needed = max(indices.values())
     label_of = _label_reader(labels, name, field) if labels else None
     for record in table.read({*indices.values()}):
         if isinstance(record, Refusal):
             yield record
             continue
-        line, fields, _ = record
-        if len(fields) != len(table.names):
-            yield Refusal(line, "wrong number of fields")
+        line, fields, _, remarks = record
+        if not needed < len(fields) <= len(table.names):
+            yield Refusal(line, "; ".join((WRONG_WIDTH, *remarks)))
             continue
         cells = {role: fields[index] for role, index in indices.items()}
         text = cells["text"]
@@ -268,13 +316,15 @@ def read_rows(
             yield Refusal(line, reason)
         elif "\0" in text:
             yield Refusal(line, "NUL character")
+        elif label_of and isinstance(cells["label"], dict | list):
+            yield Refusal(line, "label is not a single value")
         elif label_of and not as_text(cells["label"]).strip():
             yield Refusal(line, "empty label")
         else:
             label = label_of(cells["label"], line) if label_of else None
             part = _part_of(as_text(cells["part"]), f"{name}:{line}") if "part" in cells else None
             identifier = as_text(cells.get("id")) or str(line)
-            yield Row(identifier, as_text(cells.get("user")).strip() or None, label, text, line, part)
+            yield Row(identifier, as_text(cells.get("user")).strip() or None, label, text, line, part, remarks)
 
 
 def _part_of(value: str, origin: str) -> Part:
@@ -294,22 +344,6 @@ def by_part(read: Callable[[], RowIterator]) -> RowIterator:
             row_part = "test" if isinstance(row, Refusal) else row.part
             if row_part == part:
                 yield row
-
-
-def _column_index(column: str | int, setting: str, header: Sequence[str]) -> int:
-    """The index of a column that `setting` names; raises ConfigError if there is none, or more than one."""
-    indices = column_indices(column, header)
-    if len(indices) == 1:
-        return indices[0]
-    if isinstance(column, int):
-        raise ConfigError(f"{setting}: no column {column}; there are {len(header)}, counted from 0")
-    problem = f"several columns are called {column!r}; give its position" if indices else f"no column {column!r}"
-    raise ConfigError(f"{setting}: {problem}; the file has {abbreviated([*map(repr, header)])}")
-
-
-def column_indices(column: str | int, header: Sequence[str | int]) -> list[int]:
-    """The indices of the columns of a name, or the index itself if it is in range."""
-    return [index for index, name in enumerate(header) if column in (index, name)]
 
 
 def abbreviated(texts: Sequence[str], separator: str = ", ") -> str:

@@ -21,6 +21,7 @@ from sentiment.config import (
 )
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus, corpus_fingerprint, make_folder, prepare_corpus, without_train_rows
+from sentiment.data.formats import opened_bytes
 from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
@@ -36,7 +37,6 @@ from sentiment.data.text import (
     author_key,
     key_of,
 )
-from sentiment.data.text_files import opened_bytes
 from sentiment.errors import DataError
 from sentiment.files import WriteFile, fingerprint, user_path, write_atomically, write_json
 from sentiment.runs.run_dir import Results
@@ -361,7 +361,6 @@ def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
     files = []
     for file in settings.unlabelled:
         path = user_path(file.path)
-        # The text column stands for the label column as well: a table has a header if it names both.
         column = "text" if format_of(path) == "txt" else file.column
-        files.append(open_file(path, ColumnConfig(text=column, label=column), None, "vectors.unlabelled"))
+        files.append(open_file(path, ColumnConfig(text=column), None, "vectors.unlabelled"))
     return files

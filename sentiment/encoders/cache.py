@@ -30,9 +30,9 @@ from torch import Tensor
 
 from sentiment.config import AnyEncoder, EncoderConfig
 from sentiment.console import Progress, silent
-from sentiment.data.batches import Layers
 from sentiment.data.corpus import TYPES, Corpus
 from sentiment.data.text import Integers, Rows, TokenRows, Tweets, positions_of
+from sentiment.encoders.batches import Layers
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sentiment.data.batches import Batch
 from sentiment.data.text import Integers, TokenRows
+from sentiment.encoders.batches import Batch
 from sentiment.encoders.pretrained import EncoderFiles, HubFiles
 from sentiment.encoders.transformer import Transformer
 

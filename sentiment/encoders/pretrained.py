@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from sentiment.config import EncoderConfig, RunConfig
 from sentiment.console import Progress, silent
-from sentiment.data.sources import Remote, cached_sha256, candidate_urls, download
+from sentiment.data.download import candidate_urls, download
+from sentiment.data.sources import cached_sha256
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
     TINY_OPTIONS,
@@ -19,7 +20,7 @@ from sentiment.encoders.elmo_files import (
     write_random_model,
 )
 from sentiment.errors import DownloadError, EncoderError, in_one_line
-from sentiment.files import fingerprint, user_path, write_json
+from sentiment.files import Remote, fingerprint, user_path, write_json
 from sentiment.runs.records import EncoderRecord, Record
 from sentiment.runs.run_dir import Results, read_record
 
@@ -137,7 +138,7 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
 
     Args:
         folder: where published models are stored.
-        mirrors: folders or addresses that are tried before the servers, see `sentiment.data.sources`.
+        mirrors: folders or addresses that are tried before the servers, see `sentiment.data.download`.
 
     Raises:
         DownloadError: no server answers, or a file differs from the first download.

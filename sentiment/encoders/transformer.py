@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from sentiment.config import EncoderPrecision
-from sentiment.data.batches import Layers
 from sentiment.data.text import HASHTAG, URL, USER, Tweets
+from sentiment.encoders.batches import Layers
 from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError, in_one_line
 

@@ -16,13 +16,13 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.data.corpus import open_corpus
+from sentiment.data.formats import Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_indices, open_table
+from sentiment.data.tables import TEXT_NAMES, OpenedTable, RowCounter, as_text, open_table
 from sentiment.data.text import TweetForms, key_as_text, key_of
-from sentiment.data.text_files import Refusal, TableRecord
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.predict import write_sheet
@@ -246,8 +246,8 @@ def _read(
     file: Path, named: NamedColumns, tweets: Tweets, meanings: dict[str, int | None]
 ) -> tuple[PredictionsByTweet, int, RowCounter]:
     """The answers by the index of their tweet, the number of rows with an answer, and the rows left out."""
-    table = open_table(file, lambda _: True)
-    columns = _Columns.of(file, table.names, named)
+    table = open_table(file, header=True)
+    columns = _Columns.of(file, table, named)
     class_count = tweets.class_count
     if columns.probabilities and not columns.labels and class_count > 2:
         raise UsageError(f"{file}: has probabilities of one class, but there are {class_count}; give labels instead")
@@ -295,22 +295,19 @@ class _Columns:
     probabilities: list[int]
 
     @classmethod
-    def of(cls, file: Path, names: list[str], named: NamedColumns) -> "_Columns":
+    def of(cls, file: Path, table: OpenedTable, named: NamedColumns) -> "_Columns":
         """Find the columns of a table.
 
         Raises:
-            UsageError: a named column is missing, or no column looks like tweets or like answers.
+            ConfigError, UsageError: a named column is missing, or no column looks like tweets or like answers.
         """
-        lower = [name.strip().lower().removeprefix("doc.") for name in names]
-        shown = ", ".join(map(repr, names))
+        lower = [name.strip().lower().removeprefix("doc.") for name in table.names]
+        shown = ", ".join(map(repr, table.names))
 
         def indices(column: Column, *defaults: str) -> list[int]:
             if column is None:
                 return [lower.index(name) for name in defaults if name in lower]
-            matching = column_indices(column, names)
-            if not matching:
-                raise UsageError(f"{file}: has no column {column!r}; it has {shown}")
-            return matching[:1]
+            return [table.index(column, str(file))]
 
         texts = indices(named.text, *TEXT_NAMES)
         # doc_id is only the number of a row, so it is used only if there is no text.

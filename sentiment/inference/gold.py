@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.console import Progress, silent
-from sentiment.data.guess_columns import sample_columns
+from sentiment.data.guess_columns import Sample
 from sentiment.data.sources import labelled_rows, open_source
 from sentiment.data.tables import TEXT_NAMES, Row, RowCounter
 from sentiment.data.text import TweetForms, key_as_text, key_of
@@ -34,7 +34,7 @@ def column_parameters(path: Path) -> dict[str, Any]:
 
     It is `data.columns.text` too if no column can hold texts.
     """
-    columns, _ = sample_columns(path, ColumnConfig())
+    columns = Sample.of(path, [*ID_NAMES, *dict(ColumnConfig()).values()]).columns
     ids = [column.key for column in columns if str(column.key).strip().lower() in ID_NAMES]
     if not ids:
         return {}

@@ -24,25 +24,20 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import typer
 
-from sentiment.config import ColumnConfig
 from sentiment.config_file import dotted, shortened
 from sentiment.console import OUT, Progress, printable, say, visible
-from sentiment.data.sources import COLUMNS_140, is_sentiment140
+from sentiment.data.formats import WRONG_WIDTH, Refusal, TableRecord, is_gzipped
+from sentiment.data.guess_columns import text_column
 from sentiment.data.tables import (
     ENDINGS,
-    TEXT_NAMES,
     OpenedTable,
     RowCounter,
-    column_indices,
     estimated_rows,
     format_of,
-    has_header,
-    open_table,
     text_problem,
     without_garbage_collection,
 )
 from sentiment.data.text import TokenRows
-from sentiment.data.text_files import Refusal, TableRecord, is_gzipped
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel, finite_logarithms
@@ -99,26 +94,28 @@ def predict_file(
     """Write a file with every row of `source`, with the predicted label and its probability.
 
     A row without a readable text, or without a word that the model knows, is kept with an empty label and probability.
-    Texts are written unchanged. The file appears when it is complete. Returns the number of rows, and warnings.
+    Texts are written unchanged. The file appears when it is complete. Returns the number of rows, and what is to be
+    told about the file.
 
     Args:
         target: the file to write; its extension sets the format (default CSV). From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
-        column: text column (name, or index if there is no header); None: the training text column, or the only column.
+        column: text column (name or position); None: that of the training table, else the one that can hold texts.
 
     Raises:
         DataError: the source cannot be read.
-        UsageError: the column is missing or ambiguous, or the target equals the source or has an unknown extension.
+        ConfigError, UsageError: the column is missing or ambiguous, or the target equals the source or has an unknown
+            extension.
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
     format = _format_of_target(target)
-    table, text_column = open_texts(source, column, model.config.data.columns)
+    table, text_index, findings = text_column(source, column, model.config.data.columns)
     header = table.names
     duplicates = [name for name, number in Counter(header).items() if number > 1]
     if duplicates and format not in ("csv", "tsv"):
         raise UsageError(f"{source}: several columns are called {duplicates[0]!r}, which only .csv and .tsv can hold")
-    rows = text_rows(table, text_column)
+    rows = text_rows(table, text_index)
     chunks = iter(lambda: list(islice(rows, CHUNK)), [])
     warnings = RowCounter()
     total = estimated_rows(source)
@@ -132,6 +129,8 @@ def predict_file(
                 for row in chunk:
                     answer = None if row.refused else next(answers)
                     write_row(row.record, answer)
+                    for remark in row.record.remarks:
+                        warnings.add(remark, row.record.line)
                     if answer is None:
                         warnings.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
                     json_object = row.record.json_object
@@ -141,7 +140,7 @@ def predict_file(
                 progress(f"reading {source.name}", done, None if total is None else max(total, done))
 
     write_user_file(target, write)
-    return done, [f"{lines.count:,} {reason} ({lines})" for reason, lines in warnings.counted().items()]
+    return done, [*findings, *(f"{rows.count:,} {reason} ({rows})" for reason, rows in warnings.counted().items())]
 
 
 def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -155,65 +154,22 @@ def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str
     write_user_file(target, write)
 
 
-def open_texts(source: Path, column: str | int | None, trained: ColumnConfig) -> tuple[OpenedTable, int]:
-    """A table of tweets to classify, and the index of its text column.
-
-    Args:
-        column: as in `predict_file`.
-        trained: the columns of the training table.
-
-    Raises:
-        DataError, UsageError: as `predict_file`.
-    """
-    if column is None and is_sentiment140(source):
-        column = COLUMNS_140.text
-    table = open_table(source, lambda first: _names_columns(first, column, trained))
-    if column is None:
-        column = 0 if len(table.names) == 1 else trained.text
-    return table, find_column(source, table.names, column, "--text-column names the one with the tweets")
-
-
-def text_rows(table: OpenedTable, text_column: int) -> Iterator[TextRow]:
+def text_rows(table: OpenedTable, text_index: int) -> Iterator[TextRow]:
     """All rows of a table, also those without a readable text."""
     for record in table.read_all():
-        yield _row(record, table, text_column)
+        yield _row(record, table, text_index)
 
 
-def _row(record: TableRecord | Refusal, table: OpenedTable, text_column: int) -> TextRow:
+def _row(record: TableRecord | Refusal, table: OpenedTable, text_index: int) -> TextRow:
     if isinstance(record, Refusal):
         return TextRow(TableRecord(record.line, [None] * len(table.names)), "", record.reason)
-    fields = record.fields
-    if len(fields) == len(table.names):
-        text = fields[text_column]
-        return TextRow(record, text, text_problem(text))
-    last = len(table.names) - 1  # surplus fields are joined into the last column
-    separator = " " if table.format == "tsv" else table.delimiter  # a tab inside a field could not be written as TSV
-    fields = [*fields[:last], separator.join(fields[last:]), *[None] * (last - len(fields))]
-    return TextRow(record._replace(fields=fields), "", "wrong number of fields")
-
-
-def _names_columns(first: Sequence[str], column: str | int | None, trained: ColumnConfig) -> bool:
-    """Whether a table's first row names its columns; a single column may be a list of tweets without a name."""
-    if column is not None:
-        return isinstance(column, str)
-    if len(first) == 1 and has_header(trained):
-        return first[0].strip().lower() in (str(trained.text).lower(), *TEXT_NAMES)
-    return has_header(trained)
-
-
-def find_column(source: Path, names: Sequence[str], column: str | int, hint: str) -> int:
-    """The index of the one column of a table with this name or index; the hint tells how to name it.
-
-    Raises:
-        UsageError: there is none, or there are several.
-    """
-    indices = column_indices(column, names)
-    if len(indices) == 1:
-        return indices[0]
-    shown = ", ".join(map(repr, names))
-    if indices:
-        raise UsageError(f"{source}: several columns are called {column!r}; rename all but one: {shown}")
-    raise UsageError(f"{source}: has no column {column!r}; {hint}: {shown}")
+    width = len(table.names)
+    fields = [*record.fields, *[None] * (width - len(record.fields))]
+    if text_index < len(record.fields) <= width:
+        text = fields[text_index]
+        return TextRow(record._replace(fields=fields), text, text_problem(text))
+    fields[width - 1 :] = [table.delimiter.join(map(_cell, fields[width - 1 :]))]  # surplus fields are joined
+    return TextRow(record._replace(fields=fields), "", WRONG_WIDTH)
 
 
 ANSWER_COLUMNS = ("label", "probability")  # appended to those of the input; see `_answer_columns`
@@ -279,29 +235,23 @@ def _row_writer(
         if format == "jsonl":
             yield lambda record, answer: text.write(_json_line(target, names, record, answer))
         else:
-            write = _delimited(target, text, format)
+            write = _delimited(text, "\t" if format == "tsv" else ",")
             write(names)
             yield lambda record, answer: write([*map(_cell, record.fields), *_answer_strings(answer)])
         text.detach()
 
 
-def _delimited(target: Path, file: io.TextIOWrapper, format: str) -> Callable[[Sequence[str]], None]:
-    """A row writer for CSV or TSV. TSV has no quoting, so texts with tabs or newlines raise an error."""
-    minimal = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-    quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+def _delimited(file: io.TextIOWrapper, delimiter: str) -> Callable[[Sequence[str]], object]:
+    """A row writer for CSV or TSV."""
+    minimal = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    quoting = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
-    def write_csv(fields: Sequence[str]) -> None:
+    def write(fields: Sequence[str]) -> None:
         needs_quotes = any("\r" in field for field in fields)  # Python's writer does not quote \r
         writer = quoting if needs_quotes else minimal
         writer.writerow(fields)
 
-    def write_tsv(fields: Sequence[str]) -> None:
-        for field in fields:
-            if "\t" in field or "\n" in field:
-                raise DataError(f"{target}: a line of TSV cannot hold {shortened(field)!r}; write .csv")
-        file.write("\t".join(fields) + "\n")
-
-    return write_csv if format == "csv" else write_tsv
+    return write
 
 
 def _cell(value: Any) -> str:

@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from sentiment.command_line import LabelColumn, ModelOption, ModelPath, ModelResults, TextColumn, parse_column
+from sentiment.command_line import (
+    LabelColumn,
+    ModelOption,
+    ModelPath,
+    ModelResults,
+    TextColumn,
+    column_of,
+    parse_column,
+)
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
 
@@ -63,8 +71,7 @@ def share(
     if choice:
         words += ["--with", choice]
     command = shlex.join(words)
-    if population.left_out.total():
-        say(f"left out: {population.left_out.summary()}")
+    share_files.show_population(population)
     if sheet:
         number = write_drawn(sheet, population.drawing, labels, classes, MIN_LABELS)
         say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
@@ -72,7 +79,8 @@ def share(
         return
     if labelled:
         meanings = label_meanings_of(opened.config.data)
-        known = read_labels(labelled, population.drawing, meanings, label_column or "label")
+        column = column_of(label_column or "label")
+        known = read_labels(labelled, population.drawing, meanings, column)
     with ProgressBar() as bar:
         probabilities = share_files.predict_population(opened, population, bar.progress)
     if not labelled:

@@ -13,10 +13,11 @@ import pandas as pd
 from rich.markup import escape
 
 from sentiment.console import OUT, Progress, number_table, say, visible
-from sentiment.data.tables import RowCounter, abbreviated, as_text, without_garbage_collection
+from sentiment.data.guess_columns import text_column
+from sentiment.data.tables import Column, RowCounter, abbreviated, as_text, without_garbage_collection
 from sentiment.errors import DataError
 from sentiment.files import as_json, write_user_file
-from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, find_column, open_texts, text_rows
+from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, text_rows
 from sentiment.inference.share_statistics import MIN_LABELS
 from sentiment.labelling.sheet import Drawing
 from sentiment.metrics import Probabilities, predicted_classes
@@ -30,6 +31,7 @@ class Population(NamedTuple):
     rows: list[TextRow]
     groups: list[str] | None  # parallel to `rows`
     left_out: RowCounter
+    findings: list[str]  # to be told about the file
 
     @property
     def drawing(self) -> Drawing:
@@ -39,12 +41,12 @@ class Population(NamedTuple):
 
 @without_garbage_collection()
 def read_population(
-    model: TextModel, source: Path, text_column: str | int | None, by: str | int | None, per: str | None
+    model: TextModel, source: Path, column: Column | None, by: Column | None, per: str | None
 ) -> Population:
     """Read all tweets of a file.
 
     Args:
-        text_column: as in `predict_file`.
+        column: as in `predict_file`.
         by: the column whose values are the groups; None: there are no groups.
         per: `day`, `week` or `month`, if that column has dates.
 
@@ -52,7 +54,7 @@ def read_population(
         DataError: the file cannot be read, has no tweets, or a value is not a date.
         UsageError: a column is missing or ambiguous.
     """
-    table, text_index = open_texts(source, text_column, model.config.data.columns)
+    table, text_index, findings = text_column(source, column, model.config.data.columns)
     rows = []
     left_out = RowCounter()
     for row in text_rows(table, text_index):
@@ -63,12 +65,12 @@ def read_population(
     if not rows:
         raise DataError(f"{source}: has no tweets: {left_out.summary()}")
     if by is None:
-        return Population(source, rows, None, left_out)
-    index = find_column(source, table.names, by, "--by names the one with the groups")
+        return Population(source, rows, None, left_out, findings)
+    index = table.index(by, f"{source}: --by")
     groups = [as_text(row.record.fields[index]).strip() for row in rows]
     if per:
         groups = _periods(groups, per, f"{source}: column {by!r}")
-    return Population(source, rows, groups, left_out)
+    return Population(source, rows, groups, left_out, findings)
 
 
 def _periods(values: Sequence[str], per: str, column: str) -> list[str]:
@@ -93,6 +95,15 @@ def predict_population(model: TextModel, population: Population, progress: Progr
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------
+
+
+def show_population(population: Population) -> None:
+    """Print what is to be told about the file, and which rows are left out."""
+    lines = [f"{population.source.name}: {finding}" for finding in population.findings]
+    if population.left_out.total():
+        lines.append(f"left out: {population.left_out.summary()}")
+    if lines:
+        say("\n".join(lines))
 
 
 def show_counted(model: TextModel, probabilities: Probabilities) -> None:

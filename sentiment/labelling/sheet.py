@@ -23,8 +23,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from sentiment.config_file import shortened
-from sentiment.data.tables import as_text, open_table
-from sentiment.data.text_files import Refusal
+from sentiment.data.formats import Refusal
+from sentiment.data.tables import Column, as_text, open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
 from sentiment.labelling.label_page import label_page
@@ -166,7 +166,7 @@ def how_to_label(sheet: Path, classes: Sequence[str], command: str) -> list[str]
 
 
 def read_labels(
-    sheet: Path, drawing: Drawing, meanings: Mapping[str, int | None], label_column: str = "label"
+    sheet: Path, drawing: Drawing, meanings: Mapping[str, int | None], label_column: Column = "label"
 ) -> ClassIndices:
     """The index of the class of each tweet of a drawing, (n,); UNLABELLED for those without a label, or SKIPPED.
 
@@ -211,22 +211,22 @@ class _LabelledRow(NamedTuple):
     label: str
 
 
-def _labelled_rows(sheet: Path, label_column: str) -> Iterable[_LabelledRow]:
+def _labelled_rows(sheet: Path, label_column: Column) -> Iterable[_LabelledRow]:
     """The rows of a sheet that have a label."""
-    table = open_table(sheet, lambda _first: True)
-    names = [name.strip() for name in table.names]
-    columns = ("id", "text", label_column)
-    for column in columns:
-        if names.count(column) != 1:
-            raise UsageError(f"{sheet}: has {names.count(column)} columns called {column!r}; a sheet has one")
-    indices = [names.index(column) for column in columns]
+    table = open_table(sheet, header=True)
+    indices = []
+    for column in ("id", "text", label_column):
+        found = table.indices(column)
+        if len(found) != 1:
+            raise UsageError(f"{sheet}: has {len(found)} columns called {column!r}; a sheet has one")
+        indices += found
     for record in table.read_all():
         location = f"{sheet}:{record.line}"
         if isinstance(record, Refusal):
             raise DataError(f"{location}: {record.reason}")
         cells = [as_text(field).strip() for field in record.fields]
-        if len(cells) != len(names):
-            raise DataError(f"{location}: has {len(cells)} fields, but there are {len(names)} columns")
+        if len(cells) != len(table.names):
+            raise DataError(f"{location}: has {len(cells)} fields, but there are {len(table.names)} columns")
         tweet_id, text, label = (cells[index] for index in indices)
         if label:
             yield _LabelledRow(location, tweet_id, text, label)

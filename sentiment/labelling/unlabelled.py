@@ -11,12 +11,13 @@ import numpy as np
 
 from sentiment.console import Progress, say
 from sentiment.data.corpus import open_corpus
-from sentiment.data.tables import Row, RowCounter
+from sentiment.data.guess_columns import text_column
+from sentiment.data.tables import Column, Row, RowCounter
 from sentiment.errors import DataError
 from sentiment.inference.added import label_meanings_of
 from sentiment.inference.evaluate import EXAMPLE
 from sentiment.inference.overlap import SCORED, overlaps
-from sentiment.inference.predict import CHUNK, NO_WORDS, TextRow, open_texts, text_rows
+from sentiment.inference.predict import CHUNK, NO_WORDS, TextRow, text_rows
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.labelling.choice import MIN_LABELS, Choice, PredictedTweets, choose, show_choice
 from sentiment.labelling.sheet import how_to_label, read_labels, write_drawn
@@ -27,7 +28,7 @@ from sentiment.runs.records import PREDICTORS
 
 
 def predict_table(
-    run: TrainedRun, source: Path, text_column: str | int | None, progress: Progress
+    run: TrainedRun, source: Path, column: Column | None, progress: Progress
 ) -> tuple[PredictedTweets, RowCounter]:
     """The predictions of a run's models for a table, and the rows that are left out.
 
@@ -35,13 +36,15 @@ def predict_table(
     that a model knows.
 
     Args:
-        text_column: as in `predict_file`.
+        column: as in `predict_file`.
 
     Raises:
         DataError: the table cannot be read, or no row is left.
         UsageError: the column is missing or ambiguous.
     """
-    table, index = open_texts(source, text_column, run.config.data.columns)
+    table, index, findings = text_column(source, column, run.config.data.columns)
+    if findings:
+        say("\n".join(f"{source.name}: {finding}" for finding in findings))
     counter = RowCounter()
     rows: list[TextRow] = []
     for row in text_rows(table, index):
@@ -106,7 +109,7 @@ def write_choice_sheet(run: TrainedRun, tweets: PredictedTweets, sheet: Path, si
     say("\n".join(how_to_label(sheet, classes, command)))
 
 
-def choose_by_sheet(run: TrainedRun, tweets: PredictedTweets, sheet: Path, label_column: str) -> Choice:
+def choose_by_sheet(run: TrainedRun, tweets: PredictedTweets, sheet: Path, label_column: Column) -> Choice:
     """Choose a model by a sheet with labels, and print how sure the choice is.
 
     Raises:

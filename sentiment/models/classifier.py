@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sentiment.config import AnyEncoder, EmbeddingConfig, ModelConfig, RunConfig
-from sentiment.data.batches import EVALUATION_TOKENS, Batch, TokenStore
 from sentiment.data.text import Flags, Floats, Indices, Rows, Tokenizer, TokenRows
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
+from sentiment.encoders.batches import EVALUATION_TOKENS, Batch, TokenStore
 from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned

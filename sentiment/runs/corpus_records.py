@@ -44,6 +44,7 @@ class CorpusReport(Record):
     kept: int
     left_out: dict[str, int]  # by the reason, such as DUPLICATE
     refused: dict[str, CountedRows]
+    remarks: dict[str, CountedRows]  # what may be a mistake in a file, though the row is used
     parts: dict[Part, PartCount]
     tokens: int
     types: int
@@ -61,6 +62,7 @@ class CorpusReport(Record):
         lines = [f"{self.read:,} rows read, {self.kept:,} kept"]
         lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
         lines += [f"  {rows.count:,} malformed: {reason} ({rows})" for reason, rows in self.refused.items()]
+        lines += [f"  {rows.count:,} {remark} ({rows})" for remark, rows in self.remarks.items()]
         for index, extra in enumerate(self.extra_train):
             lines.append(f"  data.extra_train.{index}: {extra.kept:,} of {extra.read:,} rows kept for training")
         for part, rows in self.parts.items():

@@ -7,8 +7,8 @@ import torch
 
 from sentiment.config import AnyEncoder, DataConfig, RunConfig
 from sentiment.console import Console, Progress
-from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.encoders.batches import TweetVectors
 from sentiment.encoders.cache import (
     CachedVectors,
     Encoder,

@@ -8,9 +8,9 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress
-from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
+from sentiment.encoders.batches import TweetVectors
 from sentiment.encoders.cache import CachedVectors, Encoder
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.inputs import Inputs, current_inputs

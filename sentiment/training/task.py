@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import Batch, BatchPlan, TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.encoders.batches import Batch, BatchPlan, TokenStore, TweetVectors
 from sentiment.metrics import measure
 from sentiment.models.classifier import Classifier, input_ids, predict
 from sentiment.models.lexicon import token_ratings

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig, TrainingConfig
-from sentiment.data.batches import BatchPlan
+from sentiment.encoders.batches import BatchPlan
 from sentiment.errors import ConfigError, DivergedError
 from sentiment.runs.records import EpochRow, Metrics, StepRow
 from sentiment.training.checkpoint import (

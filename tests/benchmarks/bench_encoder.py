@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.config import EncoderConfig, TextConfig
 from sentiment.config_file import resolve
-from sentiment.data.batches import TokenStore
 from sentiment.data.text import Tokenizer, TokenRows
+from sentiment.encoders.batches import TokenStore
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, find_encoder
 from sentiment.encoders.transformer import TWEET, Transformer

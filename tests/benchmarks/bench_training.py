@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.data.batches import TokenStore
+from sentiment.encoders.batches import TokenStore
 from sentiment.errors import ConfigError
 from sentiment.models.classifier import build_classifier
 from sentiment.training.device import make_reproducible

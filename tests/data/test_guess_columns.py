@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import DataConfig
+from sentiment.config import ColumnConfig, DataConfig, RunConfig
 from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
-from sentiment.data.guess_columns import TableGuess, guess_table, resolve_with_guesses
+from sentiment.data.formats import Refusal
+from sentiment.data.guess_columns import Guess, guess, resolve_with_guesses
 from sentiment.data.sources import open_source
 from sentiment.data.tables import Row
-from sentiment.data.text_files import Refusal
 from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines
@@ -42,8 +42,20 @@ def _table(path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[Any
     return path
 
 
-def _understood(path: Path, *given: str, **config: Any) -> TableGuess:
-    return guess_table(DataConfig.model_validate({"source": str(path), **config}), given)
+def _understood(path: Path, *given: str, **config: Any) -> Guess:
+    found = guess(DataConfig.model_validate({"source": str(path), **config}), given)
+    assert found
+    return found
+
+
+def _resolved(path: Path, **parameters: Any) -> RunConfig:
+    return resolve_with_guesses({}, (), {"data.source": str(path), **parameters}, "a test")[0]
+
+
+def _lines_to_keep(found: Guess, data: DataConfig) -> dict[str, Any]:
+    lines = found.preview(data)
+    kept: dict[str, Any] = parse_yaml("\n".join(lines[lines.index("the same as lines of a run's file:") + 1 :]), "kept")
+    return kept
 
 
 def _refused(path: Path, *given: str, **config: Any) -> str:
@@ -66,7 +78,7 @@ def _read(data: DataConfig) -> list[Row | Refusal]:
 def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: str, index: str) -> None:
     rows = [(n, text, MOODS[label]) for n, (label, text) in enumerate(TWEETS)]
     found = _understood(_table(tmp_path / "a.csv", [index, "Tweet", "how"], rows, delimiter))
-    assert found.guessed == {
+    assert found.changes == {
         "data.columns.text": "Tweet",
         "data.columns.label": "how",
         "data.labels": {"sad": ["sad"], "happy": ["happy"], "ignored": []},
@@ -80,17 +92,17 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
 def test_table_as_it_should_be_needs_no_guess_and_a_wrong_name_is_left_to_the_reader(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["label", "text"], [(["neg", "Positive"][label], text) for label, text in TWEETS])
     found = _understood(path)
-    assert (found.guessed, found.messages()) == ({}, [])
+    assert (found.changes, found.messages()) == ({}, [])
     wrong = DataConfig.model_validate({"source": str(path), "columns": {"text": "txt"}})
-    assert guess_table(wrong, ["data.columns.text"]) is None
+    assert guess(wrong, ["data.columns.text"]) is None
     (tmp_path / "folder.csv").mkdir()
     for source in ("vader", str(tmp_path / "nowhere.csv"), str(tmp_path / "folder.csv")):
-        assert guess_table(DataConfig(source=source), []) is None
+        assert guess(DataConfig(source=source), []) is None
 
 
 def test_file_without_names_of_columns_is_read_by_position(tmp_path: Path) -> None:
     found = _understood(_table(tmp_path / "a.csv", None, [(MOODS[label], text) for label, text in TWEETS]))
-    assert (found.guessed["data.columns.text"], found.guessed["data.columns.label"]) == (1, 0)
+    assert (found.changes["data.columns.text"], found.changes["data.columns.label"]) == (1, 0)
     assert "the first line is a tweet" in found.messages()[0]
 
 
@@ -116,10 +128,10 @@ def test_labels_of_unknown_meaning_are_asked_for_unless_named(tmp_path: Path, va
     path, _ = _labelled(tmp_path, values)
     assert said in _refused(path)
     labels = {"negative": values[1], "positive": values[0]}
-    assert _understood(path, "data.labels.negative", "data.labels.positive", labels=labels).guessed == {}
+    assert _understood(path, "data.labels.negative", "data.labels.positive", labels=labels).changes == {}
     option, value = shlex.split(said)[:2]
     given = value if option == "--classes" else parse_override(value)[1]
-    assert not _understood(path, "data.labels", labels=given).labels.keys() & {"maybe"}
+    assert not _resolved(path, **{"data.labels": given}).data.labels.keys() & {"maybe"}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +162,7 @@ def test_numbers_that_may_be_a_scale_are_shown_and_refused(tmp_path: Path, value
 def test_numbers_of_known_meaning_are_read_and_zero_and_one_said(tmp_path: Path, values: list[str]) -> None:
     path, rows = _labelled(tmp_path, values)
     found = _understood(path)
-    assert found.guessed == {}
+    assert found.changes == {}
     assert ("label '1' is taken as positive" in " ".join(found.messages())) == (values == ["0", "1"])
     labels = [row.label for row in _read(DataConfig(source=str(path)))]
     assert labels == [{"0": 0, "1": 1, "4": 1}[label] for _, label in rows]
@@ -201,11 +213,46 @@ def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
 def test_file_in_the_format_of_sentiment140_is_shown_as_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("".join(sentiment140_lines(30)))
-    found = _understood(path)
-    lines = found.preview()
-    assert found.guessed == {}
+    config, found = resolve_with_guesses({}, (), {"data.source": str(path)}, "a test")
+    assert found
+    lines = found.preview(config.data)
+    assert config.data.columns == ColumnConfig(label=0, id=1, user=4, text=5)
     assert sum(line.startswith(("positive  4", "negative  0")) for line in lines) == 5
     assert f"    source: {path}" in lines
+
+
+def test_explicit_columns_and_labels_win_over_the_format_of_sentiment140(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("".join(sentiment140_lines(30)))
+    data = _resolved(path, **{"data.columns.text": 4, "data.labels": "negative=4 positive=0"}).data
+    assert data.columns == ColumnConfig(label=0, id=1, user=4, text=4)
+    first = _read(data)[0]
+    assert isinstance(first, Row)
+    assert (first.text, first.label) == ("user0", 0)
+
+
+def test_a_position_stays_a_position(tmp_path: Path) -> None:
+    rows = [(text, f"{text} twice", MOODS[label]) for label, text in TWEETS]
+    path = _table(tmp_path / "a.csv", ["text", "text", "how"], rows)
+    assert "several columns are called 'text'; give the position of one" in _refused_by_reader(path)
+    config, found = resolve_with_guesses({}, (), {"data.source": str(path), "data.columns.text": 1}, "a test")
+    assert found
+    assert (config.data.columns.text, config.data.columns.label) == (1, "how")
+    assert [row.text for row in _read(config.data) if isinstance(row, Row)] == [text for _, text, _ in rows]
+
+
+def _refused_by_reader(path: Path) -> str:
+    with pytest.raises((ConfigError, UsageError)) as error:
+        _read(_resolved(path, **{"data.columns.text": "text"}).data)
+    return str(error.value)
+
+
+def test_columns_of_another_table_are_taken_only_where_this_one_has_them(tmp_path: Path) -> None:
+    """As for `evaluate --data`: the columns of the training table are not given for this one."""
+    path = _table(tmp_path / "a.csv", ["label", "tweet", "author"], [(label, text, "ann") for label, text in TWEETS])
+    trained = {"data": {"columns": {"text": "text", "label": 0, "user": "author", "id": "n"}}}
+    config, _ = resolve_with_guesses(trained, (), {"data.source": str(path)}, "a test")
+    assert config.data.columns == ColumnConfig(text="tweet", label="label", user="author")
 
 
 GERMAN = (
@@ -269,11 +316,27 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
 ) -> None:
     rows = [(values[n % len(values)], text, str(n), "1")[: len(header or "ab")] for n, (_, text) in enumerate(TWEETS)]
     path = _table(tmp_path / name, header, rows, "\t" if name.endswith("tsv") else ",")
-    found = _understood(path, *(f"data.labels.{label}" for label in labels), **({"labels": labels} if labels else {}))
-    lines = found.preview()
-    kept = parse_yaml("\n".join(lines[lines.index("the same as lines of a run's file:") + 1 :]), "kept")
-    data = resolve(kept, {}, "kept").data
-    again = guess_table(data, dotted(kept))
-    assert again.guessed == {}
-    assert (again.text.key, again.label.key, again.labels) == (found.text.key, found.label.key, found.labels)
-    assert [row.text for row in _read(data) if isinstance(row, Row)] == [text for _, text in TWEETS]
+    given = {"data.source": str(path), "data.language": "de", "data.train_rows": 7}
+    given |= {f"data.labels.{label}": of_class for label, of_class in labels.items()}
+    if header and "id" in header:
+        given |= {"data.columns.id": "id", "data.columns.user": "of.one"}
+    config, found = resolve_with_guesses({}, (), given, "a test")
+    assert found
+    kept = _lines_to_keep(found, config.data)
+    again, guessed_again = resolve_with_guesses(kept, dotted(kept), {}, "kept")
+    assert again.data == config.data
+    assert guessed_again is not None
+    assert guessed_again.changes == {}
+    assert [row.text for row in _read(again.data) if isinstance(row, Row)] == [text for _, text in TWEETS]
+
+
+def test_lines_to_keep_hold_parts_and_authors(tmp_path: Path) -> None:
+    parts = ["train", "dev", "test"]
+    rows = [(text, MOODS[label], f"user{n}", parts[n % 3]) for n, (label, text) in enumerate(TWEETS)]
+    path = _table(tmp_path / "a.csv", ["text", "label", "who", "split"], rows)
+    given = {"data.source": str(path), "data.columns.user": "who", "data.columns.part": "split"}
+    config, found = resolve_with_guesses({}, (), given, "a test")
+    assert found
+    kept = _lines_to_keep(found, config.data)
+    assert kept["data"]["columns"] == {"user": "who", "part": "split"}
+    assert resolve(kept, {}, "kept").data == config.data

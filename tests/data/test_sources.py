@@ -4,9 +4,8 @@ import hashlib
 import io
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,15 +18,15 @@ import pytest
 from jobs.job_kinds import missing_for
 from sentiment.config import PARTS, DataConfig, RunConfig
 from sentiment.console import silent
-from sentiment.data import SOURCES, sources
+from sentiment.data import download as downloads
+from sentiment.data import sources
+from sentiment.data.built_in import BUILT_IN
 from sentiment.data.corpus import prepare_corpus
-from sentiment.data.labels import DEFAULT_LABELS, polar_labels
+from sentiment.data.formats import Refusal
 from sentiment.data.preparation import HELD_OUT
-from sentiment.data.sources import Remote
 from sentiment.data.tables import Row
-from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, DownloadError
-from sentiment.files import sha256_of
+from sentiment.files import Remote, sha256_of
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
 from tests.data.made_up import sentiment140_lines
@@ -45,7 +44,7 @@ def read(source: Path | str, results: Results) -> list[Row | Refusal]:
 
 
 def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Results, tmp_path: Path) -> None:
-    assert {name: opened(name, results).dataset for name in SOURCES} == {name: name for name in SOURCES}
+    assert {name: opened(name, results).dataset for name in BUILT_IN} == {name: name for name in BUILT_IN}
     own = DataConfig.model_validate({"source": "sample", "columns": {"text": "tweet", "label": "class"}})
     corpus = prepare_corpus(own, results)
     assert (corpus.report.read, corpus.dataset) == (1000, "sample")
@@ -53,8 +52,8 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     lacking = f"its tweets are not in {results.downloads}; fetch them with `sentiment data vader`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
-    without_files = {name for name in SOURCES if sources.source_problem(name, results)}
-    assert without_files == {*SOURCES} - {"sample"}
+    without_files = {name for name in BUILT_IN if sources.source_problem(name, results)}
+    assert without_files == {*BUILT_IN} - {"sample"}
     valid = "no such file; valid: sample, sentiment140, tweeteval, vader or the path of a table"
     assert sources.source_problem("~/vadr", results) == valid
     for source, tests, message in (
@@ -68,15 +67,16 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
 
 
 @pytest.fixture
-def archive(results: Results, monkeypatch: pytest.MonkeyPatch) -> Path:
-    results.downloads.mkdir(parents=True)
-    path = results.downloads / sources.ARCHIVE.name
+def archive(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A downloaded archive of Sentiment140."""
+    path = results.downloads / "trainingandtestdata.zip"
+    path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(sources.TRAINING, "".join(sentiment140_lines(50)))
         file.writestr(sources.MANUAL_TEST, "".join(TEST_LINES))
         file.writestr("../../evil.csv", "never unpacked")
-    known = replace(sources.ARCHIVE, size=path.stat().st_size, sha256=sha256_of(path))
-    monkeypatch.setattr(sources, "ARCHIVE", known)
+    publish(monkeypatch, "sentiment140", tmp_path / "published", {path.name: path.read_bytes()})
+    monkeypatch.setattr(sources, "_FETCHED_WHEN_READ", 0)
     return path
 
 
@@ -88,7 +88,7 @@ def test_command_data_fetches_all_built_in_sources_of_a_run(
     tests = "data.tests={a: {path: vader}}"
     extra_train = "data.extra_train=[{path: sentiment140}]"
     refused(1, "data", "sample", "--set", tests, "--set", extra_train, "--results", tmp_path)
-    assert fetched == ["sample", "sentiment140"]  # vader is the test set, of which `sample` is a part
+    assert [*dict.fromkeys(fetched)] == ["sample", "sentiment140"]  # vader is the test set, of which `sample` is a part
 
 
 def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +98,10 @@ def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results, mon
     assert (first.id, first.user, first.line, first.label, second.label) == ("0", "user0", 1, 1, 0)
     assert last == Refusal(3, "wrong number of fields")
     assert opened(path, results).dataset == "table"
-    monkeypatch.setitem(sources.MEMBER_ROWS, sources.TRAINING, 3)
+    monkeypatch.setattr(sources, "_TRAINING_ROWS", 3)
     assert opened(path, results).dataset == "sentiment140"
     path.write_text("".join(sentiment140_lines(1)) + '"3","1","a:b:c","q","u","text"\n')
-    with pytest.raises(DataError, match=r"any\.csv:2: unknown label '3' .known are '0', '4', '2'"):
+    with pytest.raises(DataError, match=r"any\.csv:2: unknown label '3' .known are '0', .*'4', .*'2'"):
         read(path, results)
     path.write_text("label,text,a,b,c,d\n1,so good,,,,\n")
     assert read(path, results) == [Row("2", None, 1, "so good", 2)]
@@ -112,7 +112,7 @@ def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, resul
     assert len(read("sentiment140", results)) == 50
     # Of the archive only the tweets labelled by hand test another run.
     (manual,) = opened("vader", results, tests={"mine": {"path": "sentiment140"}}).tests.values()
-    assert manual.format == f"sentiment140/{sources.MANUAL_TEST}"
+    assert manual.format == "sentiment140:manual"
     both = opened("sentiment140", results, tests={"sample": {"path": "sample"}})
     assert (both.dataset, list(both.tests)) == ("sentiment140", ["manual", "sample"])
     assert [row.label for row in both.tests["manual"].read() if isinstance(row, Row)] == [1, None]
@@ -121,10 +121,10 @@ def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, resul
 
 def test_an_archive_that_is_missing_or_another_one_is_named(archive: Path, results: Results) -> None:
     archive.write_bytes(archive.read_bytes()[:-1])
-    with pytest.raises(DataError, match="is not the expected file; delete it"):
+    with pytest.raises(DownloadError, match=r"is not the expected file .*; delete it"):
         read("sentiment140", results)
     archive.unlink()
-    with pytest.raises(DataError, match=r"trainingandtestdata\.zip: no such file; `sentiment data sentiment140`"):
+    with pytest.raises(DataError, match=r"sentiment140: its tweets are not in .*`sentiment data sentiment140`"):
         read("sentiment140", results)
 
 
@@ -141,62 +141,52 @@ def packed(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def publish(monkeypatch: pytest.MonkeyPatch, source: str, folder: Path, contents: dict[str, bytes]) -> None:
+    """Let a built-in data set have files of these contents, published in a folder."""
+    files = []
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        files.append(Remote(name, ((folder / name).as_uri(),), len(content), sha256))
+    monkeypatch.setitem(BUILT_IN, source, replace(BUILT_IN[source], files=tuple(files)))
+
+
 @pytest.fixture
 def sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive in an archive, as on PyPI, with four tweets."""
-    path, inner = tmp_path / "v.tar.gz", packed("hutto_ICWSM_2014/tweets_GroundTruth.txt", RATED.encode())
-    monkeypatch.setattr(sources, "VADER_TWEETS_SHA256", hashlib.sha256(RATED.encode()).hexdigest())
-    path.write_bytes(packed("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz", inner))
-    return path
+    """Where an archive in an archive is published, as on PyPI, with four tweets."""
+    folder = tmp_path / "published"
+    inner = packed("hutto_ICWSM_2014/tweets_GroundTruth.txt", RATED.encode())
+    outer = packed("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz", inner)
+    publish(monkeypatch, "vader", folder, {"v.tar.gz": outer})
+    return folder / "v.tar.gz"
 
 
-def test_ratings_become_classes_by_sign_and_band(sdist: Path) -> None:
-    rows = list(sources.read_vader(sdist, DEFAULT_LABELS))
+@pytest.mark.usefixtures("sdist")
+def test_ratings_become_classes_by_sign_and_band(results: Results) -> None:
+    rows = read("vader", results)
     assert rows[0] == Row("1", None, 1, 'So "good"', 1)
     assert [row.label for row in rows if isinstance(row, Row)] == [1, 0, None, None]
-    three = polar_labels(["bad", "so so", "good"])
-    assert [row.label for row in sources.read_vader(sdist, three) if isinstance(row, Row)] == [2, 0, 1, 1]
-    assert not (sdist.parent.parent / "evil").exists()
+    three = opened("vader", results, labels=["bad", "so so", "good"]).main.read()
+    assert [row.label for row in three if isinstance(row, Row)] == [2, 0, 1, 1]
+    # Neutral tweets stay neutral beside one other class.
+    two = opened("vader", results, labels=["neutral", "positive"]).main.read()
+    assert [row.label for row in two if isinstance(row, Row)] == [1, None, 0, 0]
+    assert not list(results.root.parent.rglob("evil"))
 
 
-def test_neutral_tweets_stay_neutral_beside_one_other_class(sdist: Path) -> None:
-    labels = polar_labels(["neutral", "positive"])
-    assert [row.label for row in sources.read_vader(sdist, labels) if isinstance(row, Row)] == [1, None, 0, 0]
-
-
-def test_pip_fetches_an_archive_by_hash_once(results: Results, sdist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    failed = subprocess.CompletedProcess([], 1, b"", b"ERROR: no network\n")
-
-    def run(command: list[str], **options: object) -> "subprocess.CompletedProcess[bytes]":
-        calls.append(command)
-        assert command[:4] == [sys.executable, "-m", "pip", "download"]
-        assert "--require-hashes" in command
-        assert sources.VADER_SHA256 in Path(command[-1]).read_text()
-        (Path(command[command.index("--dest") + 1]) / sources.VADER_ARCHIVE).write_bytes(sdist.read_bytes())
-        return subprocess.CompletedProcess(command, 0, b"", b"")
-
-    monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_options: failed)
-    place = rf"(?s)ERROR: no network.*put the file at .*{sources.VADER_ARCHIVE}"
-    with pytest.raises(DownloadError, match=place):
-        sources.fetch_vader(results)
-    assert list(results.downloads.iterdir()) == []
-    monkeypatch.setattr(subprocess, "run", run)
-    for _ in range(2):
-        assert len(read("vader", results)) == 4
-    assert [file.name for file in results.downloads.iterdir()] == [sources.VADER_ARCHIVE]
-    assert len(calls) == 1
-
-
-def test_a_damaged_archive_of_vader_is_named(sdist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = sdist.read_bytes()
-    for content in (whole[:-60], packed("x", b"y"), b"hello", whole):
-        sdist.write_bytes(content)
-        with monkeypatch.context() as patch:
-            if content is whole:
-                patch.setattr(sources, "VADER_TWEETS_SHA256", "0" * 64)  # of other tweets
-            with pytest.raises(DataError, match=r"v\.tar\.gz: .*(is damaged, delete it|is not the expected file)"):
-                list(sources.read_vader(sdist, DEFAULT_LABELS))
+def test_a_small_archive_is_fetched_once_when_it_is_read(results: Results, sdist: Path) -> None:
+    content = sdist.read_bytes()
+    sdist.unlink()
+    with pytest.raises(DownloadError, match=r"(?s)No such file.*put the file at .*v\.tar\.gz"):
+        read("vader", results)
+    sdist.write_bytes(content)
+    assert len(read("vader", results)) == 4
+    sdist.unlink()
+    assert len(read("vader", results)) == 4
+    (results.downloads / "v.tar.gz").write_bytes(content[:-1])
+    with pytest.raises(DownloadError, match=r"v\.tar\.gz: is not the expected file .*; delete it and try again"):
+        read("vader", results)
 
 
 BENCHMARK = {
@@ -209,16 +199,12 @@ BENCHMARK = {
 @pytest.fixture
 def benchmark_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the files of the benchmark are published."""
-    folder = tmp_path / "published"
-    folder.mkdir()
-    files = {}
-    for name, contents in BENCHMARK.items():
-        for kind, content in zip(("labels", "text"), contents, strict=True):
-            (folder / f"{name}_{kind}.txt").write_text(content)
-            files[f"{name}_{kind}.txt"] = (len(content), hashlib.sha256(content.encode()).hexdigest())
-    monkeypatch.setattr(sources, "TWEETEVAL_FILES", files)
-    monkeypatch.setattr(sources, "TWEETEVAL_URL", folder.as_uri())
-    return folder
+    contents = {}
+    for name, of_part in BENCHMARK.items():
+        for kind, content in zip(("labels", "text"), of_part, strict=True):
+            contents[f"tweeteval/{name}_{kind}.txt"] = content.encode()
+    publish(monkeypatch, "tweeteval", tmp_path / "published", contents)
+    return tmp_path / "published" / "tweeteval"
 
 
 def test_a_benchmark_is_fetched_once_and_keeps_its_parts(benchmark_folder: Path, results: Results) -> None:
@@ -281,6 +267,8 @@ class Server(ThreadingHTTPServer):
         self.content, self.ranges, self.tells_size = CONTENT, True, True
         self.cut: list[int] = []
         self.asked: list[str | None] = []
+        self.held = threading.Lock()  # while it is held, nothing is sent
+        self.arrived = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_address[1]}/file.zip"
 
     def remote(self, *urls: str) -> Remote:
@@ -293,6 +281,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range")
         self.server.asked.append(asked)
+        self.server.arrived.set()
+        with self.server.held:
+            pass
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.server.ranges else 0
         total = len(self.server.content)
         if self.path != "/file.zip" or start >= total:
@@ -319,60 +310,83 @@ def server() -> Iterator[Server]:
 
 def test_a_file_arrives_and_is_not_fetched_twice(server: Server, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int | None]] = []
-    path = sources.download(server.remote(), tmp_path / "new", lambda *report: seen.append(report))
+    path = downloads.download(server.remote(), tmp_path / "new", lambda *report: seen.append(report))
     assert path.read_bytes() == CONTENT
     assert seen[-1] == ("fetching file.zip", len(CONTENT), len(CONTENT))
-    assert sources.download(server.remote(), tmp_path / "new", silent) == path
+    assert downloads.download(server.remote(), tmp_path / "new", silent) == path
     assert server.asked == [None]
-    assert [file.name for file in path.parent.iterdir()] == ["file.zip"]
+    assert [file.name for file in path.parent.iterdir()] == [".file.zip.lock", "file.zip"]
 
 
 def test_an_interrupted_file_is_continued_where_it_ended_by_a_later_call_too(server: Server, tmp_path: Path) -> None:
     server.cut = [1000, 5000, 0]
     with pytest.raises(DownloadError, match=r"ended after 6,000 of 1,048,576 bytes"):
-        sources.download(server.remote(), tmp_path, silent)
-    assert sources.download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
+        downloads.download(server.remote(), tmp_path, silent)
+    assert downloads.download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=1000-", "bytes=6000-", "bytes=6000-"]
 
 
 def test_a_server_that_cannot_resume_is_read_from_the_start(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.zip.part").write_bytes(b"x" * 500)
     server.ranges = False
-    assert sources.download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
+    assert downloads.download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
 
 
 def test_a_size_that_nobody_gives_is_that_of_the_answer(server: Server, tmp_path: Path) -> None:
     unknown = Remote("file.zip", (server.url,), None, "")
     server.cut = [1000, 5000, 0]
     with pytest.raises(DownloadError, match=r"ended after 5,999 of 1,048,576 bytes"):
-        sources.download(unknown, tmp_path, silent)
+        downloads.download(unknown, tmp_path, silent)
     (tmp_path / "file.zip.part").write_bytes(CONTENT)  # killed before it was put in place
-    assert sources.download(unknown, tmp_path, silent).read_bytes() == CONTENT
+    assert downloads.download(unknown, tmp_path, silent).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=999-", "bytes=5998-", f"bytes={len(CONTENT) - 1}-"]
     server.tells_size = False
     with pytest.raises(DownloadError, match=rf"{server.url}: does not say how large the file is"):
-        sources.download(unknown, tmp_path / "b", silent)
+        downloads.download(unknown, tmp_path / "b", silent)
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"!", CONTENT + b"more", b"x" * len(CONTENT)])
 def test_another_file_is_refused_and_not_kept(server: Server, tmp_path: Path, content: bytes) -> None:
     server.content = content
     with pytest.raises(DownloadError, match=rf"{server.url}: .*not the expected file"):
-        sources.download(server.remote(), tmp_path, silent)
-    assert list(tmp_path.iterdir()) == []
+        downloads.download(server.remote(), tmp_path, silent)
+    assert [file.name for file in tmp_path.iterdir()] == [".file.zip.lock"]
 
 
 def test_the_next_mirror_is_tried_and_all_are_named(server: Server, tmp_path: Path) -> None:
     missing = server.url.replace("file.zip", "gone.zip")
-    assert sources.download(server.remote(missing, server.url), tmp_path / "a", silent).read_bytes() == CONTENT
+    assert downloads.download(server.remote(missing, server.url), tmp_path / "a", silent).read_bytes() == CONTENT
     with pytest.raises(DownloadError, match=r"(?s)gone\.zip: HTTP Error 404.*put the file at .*b/file\.zip"):
-        sources.download(server.remote(missing), tmp_path / "b", silent)
+        downloads.download(server.remote(missing), tmp_path / "b", silent)
 
 
 def test_what_stands_in_its_place_is_named_and_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.zip").write_bytes(b"mine")
     with pytest.raises(DownloadError, match=r"file\.zip: is not the expected file .*delete it"):
-        sources.download(server.remote(), tmp_path, silent)
+        downloads.download(server.remote(), tmp_path, silent)
     assert (tmp_path / "file.zip").read_bytes() == b"mine"
     with pytest.raises(DownloadError, match="cannot be written"):
-        sources.download(server.remote(), tmp_path / "file.zip", silent)
+        downloads.download(server.remote(), tmp_path / "file.zip", silent)
+
+
+def test_of_two_downloads_of_one_file_at_once_the_second_waits(server: Server, tmp_path: Path) -> None:
+    is_waiting = threading.Event()
+    paths = []
+
+    def progress(activity: str, _done: int, _total: int | None) -> None:
+        if "already downloads file.zip" in activity:
+            is_waiting.set()
+
+    def fetch() -> None:
+        paths.append(downloads.download(server.remote(), tmp_path, progress))
+
+    threads = [threading.Thread(target=fetch) for _ in range(2)]
+    with server.held:
+        threads[0].start()
+        server.arrived.wait(20)
+        threads[1].start()
+        is_waiting.wait(20)
+    for thread in threads:
+        thread.join()
+    assert [path.read_bytes() == CONTENT for path in paths] == [True, True]
+    assert server.asked == [None]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sentiment.config import EncoderConfig
-from sentiment.data.batches import TokenStore
 from sentiment.data.text import TokenRows
+from sentiment.encoders.batches import TokenStore
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_encoder
 from sentiment.training.task import learning_rate_factor

@@ -8,7 +8,7 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.data.batches import TokenStore
+from sentiment.encoders.batches import TokenStore
 from sentiment.models.classifier import Classifier, build_classifier
 
 VOCABULARY = 50

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sentiment.config import EmbeddingConfig
-from sentiment.data.batches import Batch, BatchPlan, Rows, TokenStore
 from sentiment.data.vocabulary import PADDING
+from sentiment.encoders.batches import Batch, BatchPlan, Rows, TokenStore
 from sentiment.encoders.elmo import LAYERS
 from sentiment.models.classifier import (
     Classifier,

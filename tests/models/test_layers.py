@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sentiment.config import POOLING_NAMES, AttentionConfig, ModelConfig
 from sentiment.config_file import resolve
-from sentiment.data.batches import Batch
+from sentiment.encoders.batches import Batch
 from sentiment.errors import ConfigError
 from sentiment.models.classifier import (
     CELLS,

@@ -198,7 +198,7 @@ class Study:
         pq.write_table(pa.table(columns), folder / TWEETS_FILE)
         np.save(folder / KEYS_FILE, np.concatenate(list(keys.values())))
         sizes = {"train": trained, **self.parts}
-        report = {"classes": ["negative", "positive"], "tests": {}, "extra_train": [], "refused": {}}
+        report = {"classes": ["negative", "positive"], "tests": {}, "extra_train": [], "refused": {}, "remarks": {}}
         report |= {"parts": {part: {"rows": n, "classes": [n // 2, n // 2]} for part, n in sizes.items()}}
         report |= {"read": 300, "kept": 280, "left_out": {"duplicates dropped": 20}, "tokens": 1, "types": 1}
         digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}

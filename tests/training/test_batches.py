@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.data.batches import EVALUATION_TOKENS, TokenStore
 from sentiment.data.vocabulary import PADDING, UNKNOWN
+from sentiment.encoders.batches import EVALUATION_TOKENS, TokenStore
 
 Tweets = list[list[int]]
 

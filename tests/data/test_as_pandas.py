@@ -1,0 +1,237 @@
+"""Delimited files are read as pandas reads them, or a line is refused by name: files of many programs, and random ones.
+
+`FUZZ=2000 pytest tests/data/test_as_pandas.py` compares so many random files.
+"""
+
+import csv
+import gzip
+import io
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from sentiment.config import ColumnConfig
+from sentiment.data.formats import LITERAL_QUOTES, WINDOWS_1252, Refusal
+from sentiment.data.guess_columns import resolve_with_guesses
+from sentiment.data.sources import open_source
+from sentiment.data.tables import Row, open_table, read_rows
+from sentiment.errors import ConfigError, DataError
+from sentiment.runs.run_dir import Results
+
+Rows = list[list[str]]
+
+TWEETS = [
+    "What a lovely day",
+    "don't like it, at all",
+    'she said "no" and left',
+    "two lines\nof a tweet",
+    "semi;colons; everywhere | and pipes",
+    "a\ttab",
+    "caf\u00e9 na\u00efve \u20ac5",
+    '"quoted"',
+    'ends with a quote"',
+    "@ann: http://ex.am/ple?a=1,2 #fun",
+]
+LABELS = ["positive", "negative"]
+
+
+def _ours(path: Path) -> tuple[Rows, list[Refusal], set[str]]:
+    """The texts and numbers of the rows, the refused lines, and what is remarked about others."""
+    columns = ColumnConfig(text="text", user="n")
+    found = list(read_rows(open_table(path, ["text", "n"]), columns, None, path.name))
+    rows = [row for row in found if isinstance(row, Row)]
+    remarks = {remark for row in rows for remark in row.remarks}
+    return [[row.text, row.user or ""] for row in rows], [row for row in found if isinstance(row, Refusal)], remarks
+
+
+def _pandas(content: bytes, **options: Any) -> Rows:
+    frame = pd.read_csv(io.BytesIO(content), header=None, dtype=str, keep_default_na=False, index_col=False, **options)
+    return frame.fillna("").to_numpy().tolist()
+
+
+# --- random files ---------------------------------------------------------------------------------------------------
+
+
+class Dialect(NamedTuple):
+    """How a random file is written."""
+
+    delimiter: str
+    end: str
+    encoding: str
+    quoting: int
+    spoilt: int  # how many characters are put in, deleted or changed afterwards
+
+    @property
+    def is_valid(self) -> bool:
+        """Python's writer quotes line feeds only where they are a part of the line's end."""
+        return not self.spoilt and (
+            self.quoting == csv.QUOTE_ALL or (self.quoting, self.end[-1:]) == (csv.QUOTE_MINIMAL, "\n")
+        )
+
+
+def _random_text(rng: random.Random) -> str:
+    words = rng.choices(
+        ["good", "it's", '"', 'a"b', ",", ";", "\t", "|", "\n", "\r\n", "\u00e9 ", "\u20ac ", "", " "], k=6
+    )
+    return rng.choice(TWEETS) if rng.random() < 0.5 else rng.choice(["", " "]).join(words)
+
+
+def _random_file(rng: random.Random) -> tuple[bytes, Dialect]:
+    delimiter = rng.choice(",;\t|")
+    quoting = rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONE])
+    encoding = rng.choice(["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+    dialect = Dialect(delimiter, rng.choice(["\n", "\r\n", "\r"]), encoding, quoting, rng.choice([0, 0, 1, 3]))
+    rows = [["text", "label", "n"]]
+    rows += [[_random_text(rng), rng.choice(LABELS), str(n)] for n in range(rng.randint(2, 12))]
+    if quoting == csv.QUOTE_NONE:  # as programs write that do not know of quoting: some lines are broken
+        text = "".join(delimiter.join(row) + dialect.end for row in rows)
+    else:
+        file = io.StringIO()
+        csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=dialect.end).writerows(rows)
+        text = file.getvalue()
+    for _ in range(dialect.spoilt):
+        place = rng.randrange(len(rows[0]) * 5, len(text) + 1)
+        text = text[:place] + rng.choice(['"', delimiter, "\n", "", '""', "x"]) + text[place + rng.randint(0, 1) :]
+    return text.encode(encoding, "replace"), dialect
+
+
+def test_random_files_have_the_same_rows_or_a_line_is_refused_by_name(tmp_path: Path) -> None:
+    counts = Counter[str]()
+    for seed in range(int(os.environ.get("FUZZ", 300))):
+        content, dialect = _random_file(random.Random(seed))
+        path = tmp_path / ("t.tsv" if dialect.delimiter == "\t" else "t.csv")
+        path.write_bytes(content)
+        try:
+            ours, refused, remarks = _ours(path)
+        except (ConfigError, DataError) as error:
+            assert path.name in str(error), seed  # noqa: PT017
+            assert not dialect.is_valid, seed
+            counts["file refused"] += 1
+            continue
+        assert (WINDOWS_1252 in remarks) <= (dialect.encoding == "cp1252"), seed
+        is_told = bool(remarks & {LITERAL_QUOTES}) or any(refusal.reason != "empty text" for refusal in refused)
+        assert not (dialect.is_valid and is_told), seed
+        try:
+            theirs = _pandas(content, sep=dialect.delimiter, encoding=dialect.encoding)
+        except pd.errors.ParserError:
+            assert is_told, seed
+            counts["line refused, and the file by pandas"] += 1
+            continue
+        if is_told:
+            counts["line refused"] += 1
+        else:
+            assert [[text, n.strip()] for text, _, n in theirs[1:] if text.strip()] == ours, seed
+            counts["same"] += 1
+    assert counts["same"] > 0.4 * counts.total(), counts
+
+
+# --- files of programs ----------------------------------------------------------------------------------------------
+
+
+def _tweets(quotes: bool = True, lines: bool = True, accents: bool = True) -> Rows:
+    """Texts with their labels; without what a program cannot write."""
+    texts = [text for text in TWEETS if (quotes or '"' not in text) and (lines or not {*"\t\n"} & {*text})]
+    texts = [text for text in texts if accents or text.isascii()]
+    return [[f"{text} {number}", LABELS[number % 2]] for number, text in enumerate(texts * 4)]
+
+
+def _written(
+    rows: Rows, header: str = "text label", delimiter: str = ",", end: str = "\r\n", quoting: int = csv.QUOTE_MINIMAL
+) -> str:
+    file = io.StringIO()
+    table = [header.split(), *rows] if header else rows
+    csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(table)
+    return file.getvalue()
+
+
+def _unquoted(rows: Rows, header: str = "text label", delimiter: str = "\t", end: str = "\n") -> str:
+    return "".join(delimiter.join(row) + end for row in [header.split(), *rows] if row)
+
+
+def _numbered(rows: Rows) -> Rows:
+    return [[str(number), *row] for number, row in enumerate(rows, start=1)]
+
+
+def _wide(rows: Rows) -> Rows:
+    """With the columns of an export of tweets, of which the last ones are mostly empty."""
+    return [["1" * 18, label, "0.5", "Delta", f"ann{len(text)}", text, "2015-02-24", "", ""] for text, label in rows]
+
+
+def _sentiment140(rows: Rows) -> Rows:
+    labels = {"positive": "4", "negative": "0"}
+    return [[labels[label], "1", "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", "ann", text] for text, label in rows]
+
+
+_ALL, _PLAIN, _ASCII = _tweets(), _tweets(quotes=False, lines=False), _tweets(accents=False)
+_WIDE = "tweet_id sentiment confidence airline name text created coord location"
+_FRAME = pd.DataFrame(_ALL, columns=["text", "label"])
+_UTF16 = _written(_ALL, delimiter="\t").encode("utf-16")
+# By program: the name of a file, its content, and its tweets.
+FILES: dict[str, tuple[str, bytes, Rows]] = {
+    "Excel, CSV UTF-8": ("a.csv", _written(_ALL).encode("utf-8-sig"), _ALL),
+    "Excel, CSV": ("a.csv", _written(_ALL).encode("cp1252"), _ALL),
+    "Excel in German, CSV": ("a.csv", _written(_ALL, delimiter=";").encode("cp1252"), _ALL),
+    "Excel in French, CSV UTF-8": ("a.csv", _written(_ALL, "texte label", ";").encode("utf-8-sig"), _ALL),
+    "Excel, Unicode text": ("a.tsv", _UTF16, _ALL),
+    "Excel, Unicode text, renamed": ("a.csv", _UTF16, _ALL),
+    "Excel, text with tabs": ("a.tab", _written(_ALL, delimiter="\t").encode("cp1252"), _ALL),
+    "Excel, CSV of the Macintosh": ("a.csv", _written(_ASCII, end="\r", quoting=csv.QUOTE_ALL).encode(), _ASCII),
+    "Excel, delimiter in the first line": ("a.csv", b"sep=;\r\n" + _written(_ALL, delimiter=";").encode(), _ALL),
+    "Excel, trailing empty cells left out": (
+        "a.csv",
+        _written([row[:6] if number % 32 > 15 else row for number, row in enumerate(_wide(_ALL))], _WIDE).encode(),
+        _ALL,
+    ),
+    "LibreOffice": ("a.csv", _written(_ALL, end="\n").encode(), _ALL),
+    "LibreOffice, all quoted": ("a.csv", _written(_ALL, end="\n", quoting=csv.QUOTE_ALL).encode(), _ALL),
+    "Google Sheets": ("a.csv", _written(_ALL).removesuffix("\r\n").encode(), _ALL),
+    "Google Sheets, TSV": ("a.tsv", _unquoted(_PLAIN, end="\r\n").encode(), _PLAIN),
+    "Numbers": ("a.csv", _written(_ALL, delimiter=";", end="\n").encode(), _ALL),
+    "R, write.csv": (
+        "a.csv", _written(_numbered(_ALL), '"" text label', end="\n", quoting=csv.QUOTE_ALL).encode(), _ALL
+    ),
+    "R, write.csv without row names": ("a.csv", _written(_ALL, end="\n", quoting=csv.QUOTE_ALL).encode(), _ALL),
+    "R, write.csv2": ("a.csv", _written(_ALL, end="\n", delimiter=";", quoting=csv.QUOTE_ALL).encode("cp1252"), _ALL),
+    "R, readr::write_tsv": ("a.tsv", _written(_ALL, delimiter="\t", end="\n").encode(), _ALL),
+    "pandas": ("a.csv", _FRAME.to_csv(index=False).encode(), _ALL),
+    "pandas with its index": ("a.csv", _FRAME.to_csv().encode(), _ALL),
+    "pandas without names": ("a.csv", _FRAME.to_csv(index=False, header=False).encode(), _ALL),
+    "pandas with numbers as names": ("a.csv", pd.DataFrame(_ALL).to_csv(index=False).encode(), _ALL),
+    "pandas, gzip": ("a.csv.gz", gzip.compress(_FRAME.to_csv(index=False).encode()), _ALL),
+    "pandas, tabs": ("a.tsv", _FRAME.to_csv(index=False, sep="\t").encode(), _ALL),
+    "Sentiment140": (
+        "a.csv", _written(_sentiment140(_PLAIN), "", end="\n", quoting=csv.QUOTE_ALL).encode("latin-1", "replace"),
+        [[text.replace("\u20ac", "?"), label] for text, label in _PLAIN],
+    ),
+    "Kaggle, tweets on airlines": ("a.csv", _written(_wide(_ALL), _WIDE, end="\n").encode(), _ALL),
+    "Kaggle, blank lines at the end": ("a.csv", (_written(_ALL) + "\r\n  \r\n\r\n").encode(), _ALL),
+    "PostgreSQL, COPY": ("a.csv", _written(_ALL, end="\n").encode(), _ALL),
+    "MySQL, batch": ("a.tsv", _unquoted(_PLAIN).encode(), _PLAIN),
+    "SQLite, pipes": ("a.csv", _unquoted([row for row in _PLAIN if "|" not in row[0]], delimiter="|").encode(),
+                      [row for row in _PLAIN if "|" not in row[0]]),
+    "SQL Server": ("a.csv", _written(_numbered(_ALL), "id text label").encode("utf-16"), _ALL),
+    "SemEval, without names": ("a.tsv", _unquoted(_numbered(_PLAIN), "").encode(), _PLAIN),
+    "semicolons, without names": ("a.csv", _written(_ALL[1:], "", ";").encode(), _ALL[1:]),
+    "UTF-8 and Windows-1252 mixed": (
+        "a.csv",
+        b"".join(f"{line}\n".encode("cp1252" if number % 3 else "utf-8") for number, line in
+                 enumerate(_written(_PLAIN, end="\n").splitlines())),
+        _PLAIN,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", FILES)
+def test_files_of_programs_are_read_tweet_by_tweet(tmp_path: Path, program: str) -> None:
+    name, content, tweets = FILES[program]
+    path = tmp_path / name
+    path.write_bytes(content)
+    data = resolve_with_guesses({}, (), {"data.source": str(path)}, "a test")[0].data
+    rows = [row for row in open_source(data, Results(tmp_path)).main.read() if isinstance(row, Row)]
+    read = [[row.text, data.label_names[row.label]] for row in rows if row.label is not None]
+    assert read == tweets
