@@ -113,17 +113,17 @@ class GridJobs:
 
     def task_of(self, run_id: str, attempt: Attempt | None = None) -> GridTask | None:
         """Return the task of the run's newest attempt; for a run that has not started, a task that may take it."""
-        if run_id not in self.tasks:
+        task = self.tasks.get(run_id)
+        if task is None:
             return None
-        folder, assigned = self.tasks[run_id]
+        folder = task.folder
         if attempt and attempt.job and folder.receipt:
             array, _, number = attempt.job.partition("_")
             if array == folder.job_id and number.isdecimal():
                 return GridTask(folder, int(number))
-        available = self._available_tasks[folder]
-        if available and assigned not in available:
-            return GridTask(folder, available[0])
-        return GridTask(folder, assigned)
+        if task in self.active_tasks or not self._available_tasks[folder]:
+            return task
+        return GridTask(folder, self._available_tasks[folder][0])
 
     def job(self, task: GridTask) -> Job | None:
         """Return a task's job, or its array's if the queue does not list the task (cancelled before it started)."""

@@ -179,9 +179,11 @@ class SubmissionDir:
         return self.job_id if self.submission.job_kind.final else f"{self.job_id}_{task}"
 
     def log_file(self, task: int) -> Path | None:
+        """The log of a task; None if it has not started."""
         if self.receipt is None:
             return None
-        return next(self.logs.glob(f"*{self.task_address(task)}_0_log.out"), None)
+        file = self.logs / f"{self.task_address(task)}_0_log.out"
+        return file if file.exists() else None
 
     def read_configs(self, run_ids: Iterable[str] | None = None) -> dict[str, RunConfig]:
         """The configurations, by run id, of runs that it trains, may train, or prepares inputs for.

@@ -33,7 +33,7 @@ from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.rungs import TrialRung
-from sentiment.runs.state import PENDING, RUNNING, RunFacts, RunProgress, judge, read_progress
+from sentiment.runs.state import PENDING, RUNNING, RunFacts, judge, read_progress
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 1.0
@@ -196,7 +196,7 @@ class Worker:
         run_dir = self._run_dir(run_id)
         if run_dir.completed:  # of a grid of thousands most are, or have not started
             return False
-        progress = read_progress(run_dir) if run_dir.path.exists() else RunProgress()
+        progress = read_progress(run_dir)
         submission = self.folder.submission
         attempt = progress.last_attempt
         has_another_task = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()

@@ -519,14 +519,12 @@ class GridPlan(FileRecord):
     @property
     def parameter_values(self) -> dict[str, list[str]]:
         """The different values of each parameter in the runs, as text, by dotted name."""
-        values: dict[str, list[str]] = {}
+        values: dict[str, dict[str, None]] = {}
         for run in self.runs:
             for name, value in run.parameters.items():
                 text = value if isinstance(value, str) else json.dumps(value)
-                texts = values.setdefault(name, [])
-                if text not in texts:
-                    texts.append(text)
-        return values
+                values.setdefault(name, {})[text] = None
+        return {name: list(texts) for name, texts in values.items()}
 
     def command(self, run: PlannedRun) -> list[str]:
         """The command that trains one run on its own, with the same configuration and run id."""

@@ -129,7 +129,7 @@ def judge(facts: RunFacts) -> RunState:
     6 | it is at the end of its rung | PAUSED
     7 | the queue does not answer | UNKNOWN
     8 | its task, or a job that this depends on, is held | HELD
-    9 | its task trains another run | PENDING
+    9 | its task runs, but does not train it (yet) | PENDING
     10 | its task is in the queue | as the queue says
     11 | a file is damaged | FAILED
     12 | its submission was interrupted | PLANNED
@@ -160,7 +160,7 @@ def judge(facts: RunFacts) -> RunState:
         return RunState(HELD, facts.task_reason)
     if facts.phase in ("waiting", "running"):
         if facts.task_state == RUNNING:
-            return RunState(PENDING, "its task trains another run", active=True)
+            return RunState(PENDING, "its task runs, and does not train it yet", active=True)
         return RunState(facts.task_state, facts.task_reason, active=True)
     if progress.damage:
         return RunState(FAILED, progress.damage)
@@ -204,6 +204,8 @@ def _after(attempt: Attempt) -> RunState:
 
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     """Read a run's directory. Damage is returned in the field `damage`; `score` is that of the plan's metric."""
+    if not run_dir.path.exists():  # of a grid of thousands most runs may not have begun
+        return RunProgress()
     known: dict[str, Any] = {}
     if owner := live_owner(run_dir.lock_file):  # first: a process releases it after it has recorded how it ended
         known |= {"locked": True, "owner_job": owner.job}

@@ -25,6 +25,7 @@ from sentiment.files import write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results
+from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import halving, write_grid, write_yaml
 from tests.jobs.submitted import (
@@ -133,6 +134,11 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
     assert find_targets(["g/run-1"], results) == [Target("g", frozenset({"run-1"}))]
     with pytest.raises(UsageError, match="other/run-1, run-9: neither a grid nor a run"):
         find_targets(["run-9", "other/run-1", "run-1"], results)
+
+
+def test_states_are_selected_as_status_prints_them(results: Results) -> None:
+    assert invoke("rerun", "--only", "CANCELLED,oom", "--results", results.root).exit_code == 0
+    assert "unknown state" in refused(2, "rerun", "--only", "COMPLETED", "--results", results.root)
 
 
 def test_damaged_plan_of_another_grid_hides_no_run(results: Results) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jobs.doctor import examine_disk, tasks_per_node
 from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
 from jobs.slurm.resources import Lacked, Limits, Resources, limits_of, sufficient
+from jobs.status.logs import find_output
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SlurmError
 from sentiment.runs.run_dir import Results
@@ -219,3 +220,33 @@ def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(
     code, output = call(results, base, "rerun", "some", training.run_ids[1])
     assert (code, "Access denied" in output) == (0, True)
     assert read_submissions(results)[-1].submission.job_kind.final
+
+
+def test_record_that_is_damaged_is_set_aside_when_its_run_is_submitted_again(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    submit_grid(results, base, {"seed": [1]})
+    slurm.change("@PENDING@", "@FAILED@")
+    (run_id,) = _run_ids(results)
+    run_dir = results.run_dir(run_id, "some")
+    run_dir.path.mkdir(parents=True)
+    for file in (run_dir.result_file, run_dir.start_file):
+        file.write_text("{")
+    assert states_of(results) == ["FAILED"]
+    assert call(results, base, "rerun", "some")[0] == 0
+    assert slurm.tasks(results) == {run_id: 1}
+    assert sorted(path.name for path in run_dir.path.iterdir()) == ["result.json.damaged", "start.json.damaged"]
+
+
+def test_log_is_followed_while_slurm_does_not_answer(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    submit_grid(results, base, {"seed": [1]})
+    (run_id,) = _run_ids(results)
+    assert find_output(run_id, results).state().active
+    slurm.fail("squeue", "exit 1")
+    for name in (run_id, "some/report"):
+        state = find_output(name, results).state()
+        assert (state.text.split()[0], state.active) == ("UNKNOWN", True)
+
+
+def _run_ids(results: Results) -> list[str]:
+    return [run_id for folder in read_submissions(results) for run_id in folder.run_ids]

@@ -49,7 +49,7 @@ SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SI
 @pytest.mark.parametrize(
     ("in_queue", "attempt", "state", "reason"),
     [
-        (("RUNNING", "None"), SAVED, "PENDING", "its task trains another run"),
+        (("RUNNING", "None"), SAVED, "PENDING", "its task runs, and does not train it yet"),
         (("SPECIAL_EXIT", "job requeued in held state"), None, "HELD", "job requeued in held state; `scontrol release"),
         (("PENDING", "JobHeldAdmin"), None, "HELD", "JobHeldAdmin; an administrator has to release it"),
         (("PENDING", "JobHeldUser"), None, "PENDING", "held by its user; `scontrol release 7_3`"),
