@@ -86,9 +86,10 @@ test-fast: .venv/installed-dev ## run only the fast tests
 test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-fuzz: .venv/installed-dev ## damage files of a study 500 times, edit them 200 times
+fuzz: .venv/installed-dev ## damage a study 700 times, invent 100,000 texts
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@$(BIN)/python -m tests.damage.edits 200
+	@FUZZ=100000 $(BIN)/python -m pytest -n 0 tests/test_linear_time.py
 
 mutants: .venv/installed-dev ## insert bugs into a copy; list the undetected ones
 	@$(BIN)/python -m tests.mutants

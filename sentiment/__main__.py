@@ -38,6 +38,7 @@ from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
 from sentiment.files import as_json, config_path, import_program, read_user_file, sha256_of, write_user_file
 from sentiment.inference.share import app as share_app
+from sentiment.processes import leave_compiler_out
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
@@ -586,6 +587,7 @@ def _run_interruptible(
     """Run interruptible work; if a signal or the time limit stops it, exit with 3. The same command resumes it."""
     from sentiment.training.stop import StopRequest, process_deadline
 
+    leave_compiler_out()
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
         run = load()
         stop.end = process_deadline(run.runtime.time_limit_seconds, _START)

@@ -4,7 +4,7 @@
     model.predict(["what a lovely day"])           # array(['positive'])
     model.predict_proba(["what a lovely day"])     # array([[0.005, 0.995]])
     model.explain("what a lovely day")             # a weight for each token
-    model.share(texts, labels_of_a_sample)         # the share of each class, with its interval
+    model.share(texts, labels)                     # the share of each class; labels: None for most of the texts
 
 `load` reads a trained model from a run's directory or an exported file, and `train` trains from a table as the command
 does. All return a SentimentClassifier, a scikit-learn estimator that works in pipelines, `cross_val_score`,
@@ -12,10 +12,12 @@ does. All return a SentimentClassifier, a scikit-learn estimator that works in p
 """
 
 import json
+import re
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -147,6 +149,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         values, origin = _read_run(self.run)
         own_labels = {str(label): [str(label)] for label in classes} | {IGNORED: []}
         parameters = {"data.tests": {}} | _changes(self._fields) | {"data.columns": {}, "data.labels": own_labels}
+        parameters["data.source"] = "texts.jsonl"
         if choice is None and len(texts) < _MIN_NETWORK_TEXTS:
             choice = "baseline"
             warnings.warn(
@@ -157,10 +160,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if choice == "baseline":
             config = resolve(values, parameters, origin)
             linear = fit_baseline(config, texts, [*map(config.data.label_names.index, labels)])
-            result = FitResult(recommended="baseline", temperatures={"baseline": 1.0}, texts=len(texts))
+            only = {"baseline": 1.0}
+            result = FitResult(recommended="baseline", temperatures=only, texts=len(texts), labels=classes.tolist())
             files = {BASELINE_FILE: linear.to_bytes()}
             stored = StoredModels(path=_FITTED, config=config, result=result, results=Results(), read=files.__getitem__)
-            return self._set_trained(stored, None, classes)
+            return self._set_trained(stored, None)
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
             if self.results is None:
@@ -172,6 +176,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 raise UsageError(f"{encoder.model!r} is stored in a results folder; pass it, e.g. results='results'")
             if self.results is None:
                 stored = _fit(config, results, choice, self.verbose)
+                fitted = stored.result.model_copy(update={"labels": classes.tolist()})
+                stored = replace(stored, result=fitted)
             else:
                 stored = _train(config, results, self.verbose)
             return self._set_trained(stored, choice, classes)
@@ -180,12 +186,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """This estimator with a trained model.
 
         Args:
-            classes: its labels, from negative to positive; None: the names of the classes.
+            classes: its labels, from negative to positive; None: those that it stores.
         """
         trained = model_of(stored, choice)
         self._trained = trained
         self._origin = stored if isinstance(stored.result, FitResult) else (Path(stored.path), stored.results.root)
-        self._classes = np.array(trained.config.data.label_names) if classes is None else classes
+        self._classes = _stored_labels(stored) if classes is None else classes
         self.classes_ = np.sort(self._classes)
         return self
 
@@ -277,8 +283,6 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the models to a zip file, as `sentiment export` does; `load` and `sentiment predict` read it.
-
-        The labels are stored as text.
 
         Raises:
             UsageError: the file is not called `*.zip`, or `choice` is not the model with which the loaded file was
@@ -376,6 +380,17 @@ def train(
     return SentimentClassifier(config, results=results, verbose=verbose)._set_trained(stored, None)
 
 
+def _stored_labels(stored: StoredModels) -> LabelArray:
+    """The labels of stored models, from negative to positive: those of a fit; of a run, which stores their names as
+    text, integers if all of them are.
+    """
+    if isinstance(stored.result, FitResult):
+        return np.array(stored.result.labels)
+    names = stored.config.data.label_names
+    are_integers = all(re.fullmatch("-?[0-9]{1,18}", name) and str(int(name)) == name for name in names)
+    return np.array([*map(int, names)] if are_integers else names)
+
+
 def _train(config: RunConfig, results: Results, verbose: int) -> StoredModels:
     """Train a run in a results folder, or resume it."""
     from sentiment.training.experiment import run_experiment
@@ -462,11 +477,18 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None: it is the labels of the texts")
     labels = column_or_1d(y, warn=True)
-    missing = np.flatnonzero(pd.isna(labels))
+    given = labels if hasattr(y, "dtype") else np.fromiter(y, object)  # NumPy makes one type of a list's elements
+    missing = np.flatnonzero(pd.isna(given))
     if len(missing):
         first = missing[0]
         raise ValueError(
-            f"y[{first}] is {labels[first]}: leave texts without a label out ({len(missing):,} of {len(labels):,})"
+            f"y[{first}] is {given[first]}: leave texts without a label out ({len(missing):,} of {len(labels):,})"
+        )
+    are_text = {isinstance(label, str) for label in given.tolist()}
+    if len(are_text) > 1 or labels.dtype.kind not in "biufUSTO":
+        kinds = ", ".join(sorted({type(label).__name__ for label in given}))
+        raise ValueError(
+            f"Unknown label type: y has labels of type {kinds}; valid are texts, numbers or booleans, not mixed"
         )
     check_classification_targets(labels)
     classes = np.unique(labels)

@@ -1,5 +1,6 @@
 """Console output: escaped text, permanent lines and a progress bar."""
 
+import html
 import re
 import time
 import unicodedata
@@ -33,6 +34,14 @@ def visible(text: str) -> str:
 def printable(text: str) -> str:
     """Like `visible`, but keeps line breaks and spaces."""
     return "\n".join(_escape_unprintable(line) for line in text.split("\n"))
+
+
+def unescaped(text: str) -> str:
+    """The text with characters in place of HTML's references to them, such as `&amp;`."""
+    try:
+        return html.unescape(text)
+    except ValueError:  # a number of more than 4,300 digits, of which Python makes no integer: no character has it
+        return text
 
 
 def plural(number: int, noun: str) -> str:

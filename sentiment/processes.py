@@ -1,7 +1,9 @@
 """Resources of this process: CPU cores, and in a Slurm job the job's name and end time."""
 
 import os
+import sys
 import time
+from types import ModuleType
 
 
 def available_cores() -> int:
@@ -9,6 +11,16 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def leave_compiler_out() -> None:
+    """Put a stub in the place of torch's compiler, which takes 1.5 s to load and is not used here.
+
+    Only for programs of our own, at their start: somebody's notebook may use it.
+    """
+    stub = ModuleType("torch._dynamo")
+    vars(stub).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
+    sys.modules.setdefault(stub.__name__, stub)
 
 
 class Stopwatch:

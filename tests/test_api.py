@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,9 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
         ({}, X, ["ignored", *Y[1:]], ValueError, "y has the label 'ignored'"),
         ({}, X, [*Y[:-1], None], ValueError, r"y\[239\] is None: leave texts without a label out \(1 of 240\)"),
         ({}, [*X[:-1], None], Y, TypeError, r"fit: texts\[239\] is NoneType"),
+        ({}, X, ["a", "b", float("nan")] * 80, ValueError, r"y\[2\] is nan: leave .* out \(80 of 240\)"),
+        ({}, X, [1, "neg"] * 120, ValueError, "Unknown label type: y has labels of type int, str"),
+        ({}, X, pd.to_datetime(["2020-01-01", "2021-01-01"] * 120), ValueError, "Unknown label type: .*datetime64"),
         ({"model__hiden_size": 3}, X, Y, ConfigError, "did you mean 'hidden_size'"),
         ({"elmo__model": "tiny"}, X, Y, UsageError, "'tiny' is stored in a results folder"),
         ({"choice": "network"}, X[:6], Y[:6], DataError, "add some hundreds"),
@@ -274,9 +278,36 @@ def test_fit_refuses_in_a_line(
         tiny.set_params(**changes).fit(texts, labels)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("labels", [[9, 10], [True, False], [1.0, 2.0], ["9", "10"], ["yawn", "zest"]])
+@pytest.mark.parametrize("choice", ["baseline", "network"])
+def test_saved_labels_are_those_that_were_fitted(
+    tiny: SentimentClassifier, labels: list[Any], choice: ModelKind, tmp_path: Path
+) -> None:
+    fitted = tiny.set_params(choice=choice).fit(X, [labels[label] for label in Y])
+    fitted.save(tmp_path / "model.zip")
+    loaded = load(tmp_path / "model.zip")
+    assert [*map(repr, loaded.classes_)] == [*map(repr, fitted.classes_)]
+    assert loaded.predict_proba(TEXTS).tolist() == fitted.predict_proba(TEXTS).tolist()
+    assert loaded.predict(TEXTS).tolist() == fitted.predict(TEXTS).tolist()
+
+
+def test_rare_classes_are_learned_and_texts_without_words_left_out(tiny: SentimentClassifier) -> None:
+    texts = [*X, *(f"meh meh {number}" for number in range(5)), *[""] * 40]
+    labels = [*("happy" if label else "sad" for label in Y), *["so so"] * 5, *["sad"] * 40]
+    fitted = tiny.fit(texts, labels)
+    assert fitted.classes_.tolist() == ["happy", "sad", "so so"]
+    assert fitted.predict_proba(["meh"]).shape == (1, 3)
+
+
+def test_networks_are_fitted_in_threads(tiny: SentimentClassifier) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        fitted = list(pool.map(lambda seed: clone(tiny).set_params(choice="network", seed=seed).fit(X, Y), [1, 1]))
+    assert fitted[0].predict_proba(X).tolist() == fitted[1].predict_proba(X).tolist()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
 def test_few_texts_give_the_baseline_without_one_set_aside(classes: int) -> None:
-    labels = [["sad", "happy", "so so"][number % classes] for number in range(30)]
+    labels = [["sad", "happy", "so so", "odd"][number % classes] for number in range(30)]
     texts = [f"{label} {label} tea {number}" for number, label in enumerate(labels)]
     with pytest.warns(UserWarning, match="30 texts are too few to validate a network, for which 200 are needed"):
         model = SentimentClassifier().fit(texts, labels)

@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.processes import slurm_array_task, slurm_job, slurm_node, slurm_restarts
+from sentiment.processes import leave_compiler_out, slurm_array_task, slurm_job, slurm_node, slurm_restarts
 from sentiment.training.stop import Stop, StopRequest, process_deadline
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ def _main_or_disk_full(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    leave_compiler_out()
     code = _main_or_disk_full(sys.argv[1:])
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -6,7 +6,6 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import unescape
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from report.compare.matching import with_folds_pooled
 from report.compare.test_sets import ExternalResult, compare_on_external_tests
 from report.evaluated import CompletedRun, read_each, read_test
 from report.read import Study, read_counts, read_curve, read_texts
+from sentiment.console import unescaped
 from sentiment.metrics import Flags
 from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
@@ -213,7 +213,7 @@ def _disputed_texts(
     if texts is None:
         return {}
     by_position = zip(disputed, texts, strict=True)
-    return {int(position): unescape(text)[:_MAX_TEXT_LENGTH] for position, text in by_position if text}
+    return {int(position): unescaped(text)[:_MAX_TEXT_LENGTH] for position, text in by_position if text}
 
 
 def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str, dict[str, list[float]]]:

@@ -1,7 +1,6 @@
 """Learning curves, calibration and misclassified tweets of the recommended model."""
 
 from collections.abc import Sequence
-from html import unescape
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from report.render.charts import (
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
 from report.statistics import wilson
+from sentiment.console import unescaped
 from sentiment.metrics import CALIBRATION_BINS, calibration_error
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, Metrics, ModelKind
@@ -125,7 +125,7 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
         if not of_group.empty:
             counts.append(f"{len(of_group):,} {group}")
         for tweet in of_group.head(_EXAMPLES_PER_GROUP).to_dict("records"):
-            text = wording.shortened(unescape(str(tweet["text"])), _MAX_TWEET_LENGTH)
+            text = wording.shortened(unescaped(str(tweet["text"])), _MAX_TWEET_LENGTH)
             row = {"group": group, "tweet": text, "label": labels[tweet["label"]]}
             row |= {"predicted": labels[tweet["predicted"]]}
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})

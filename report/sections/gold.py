@@ -1,7 +1,6 @@
 """Added predictors on gold tables, compared with each other where no run was tested on the tweets."""
 
 from collections.abc import Sequence
-from html import unescape
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interva
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from report.statistics import estimate_of, kappa
+from sentiment.console import unescaped
 from sentiment.metrics import NO_CLASS
 from sentiment.runs.predictions import Comparison, GoldTable
 
@@ -139,7 +139,7 @@ def _disagreements(gold: GoldTable) -> Table | None:
         return None
     rows: list[Row] = []
     for index in differing[:_MAX_TWEETS]:
-        text = wording.shortened(unescape(gold.texts[index]), _MAX_TWEET_LENGTH)
+        text = wording.shortened(unescaped(gold.texts[index]), _MAX_TWEET_LENGTH)
         row = {"tweet": text, "label": names[labels[index]]}
         for predictor, answer in zip(shown, answers[:, index], strict=True):
             row[f"{predictor.name}_answer"] = names[answer]

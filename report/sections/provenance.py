@@ -29,7 +29,7 @@ from report.sections.names import GRID_COLUMN, command_for_run, run_name
 from report.sections.sentences import sentence, sentences, terms
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import PUBLISHED_DATA
-from sentiment.runs.records import GridPlan, RunRecord
+from sentiment.runs.records import Attempt, GridPlan, RunRecord
 from sentiment.runs.run_dir import Results
 
 
@@ -97,7 +97,7 @@ def _environment(study: Study) -> list[Markup]:
     hardware = {run_name(run): [*dict.fromkeys(run.record.hardware)] for run in study.runs if run.record}
     moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
-    versions = Counter(_versions(record) for record in records)
+    versions = Counter(versions for record in records for versions in {*map(_versions, record.attempts)})
     hosts = {attempt.host for attempt in attempts}
     return sentences(
         "provenance.environment",
@@ -113,8 +113,8 @@ def _environment(study: Study) -> list[Markup]:
     )
 
 
-def _versions(record: RunRecord) -> str:
-    return ", ".join(f"{name} {version}" for name, version in record.versions.items())
+def _versions(attempt: Attempt) -> str:
+    return ", ".join(f"{name} {version}" for name, version in attempt.versions.items())
 
 
 def _codes(record: RunRecord) -> set[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
-from sentiment.data.preparation import ARRAYS, Preparation
+from sentiment.data.preparation import ARRAYS, Demands, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
 from sentiment.data.text import Floats, Integers, Rows, TokenRows, uniform_of
 from sentiment.errors import DataError, RunDirError
@@ -63,9 +63,14 @@ class Corpus(TokenRows):
         return replace(self, weights=weights, is_balanced=True)
 
     def with_test_as_train(self) -> "Corpus":
-        """The corpus with the tweets of the test part in the training part, for a model that is not tested."""
+        """The corpus with the tweets of the test part in the training part, for a model that is not tested.
+
+        So are the validation tweets of classes that are too rare to have a training tweet.
+        """
         train, test = (self.part_names.index(part) for part in ("train", "test"))
-        return replace(self, parts=np.where(self.parts == test, train, self.parts).astype(np.int8))
+        parts = np.where(self.parts == test, train, self.parts).astype(np.int8)
+        is_trained = np.isin(self.labels, self.labels[parts == train])
+        return replace(self, parts=np.where(is_trained, parts, train).astype(np.int8))
 
     @property
     def part_names(self) -> tuple[Part, ...]:
@@ -86,11 +91,16 @@ class Corpus(TokenRows):
         return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)
 
 
-def prepare_corpus(config: DataConfig, results: Results, progress: Progress = silent) -> Corpus:
+def prepare_corpus(
+    config: DataConfig, results: Results, progress: Progress = silent, demands: Demands | None = None
+) -> Corpus:
     """The corpus of a configuration: from the cache if it exists, otherwise prepared now.
 
     It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or
     absent, and the first complete one stays. On one host one process prepares it and the others wait.
+
+    Args:
+        demands: what its rows must be like; None: what a run demands.
 
     Raises:
         DataError, DownloadError, ConfigError: the source cannot be used, fetched, or lacks a configured column.
@@ -102,8 +112,10 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
     def make(folder: Path) -> None:
         surplus: set[int] = set()
         if config.train_rows is not None:
-            surplus = _surplus(prepare_corpus(without_train_rows(config), results, progress), config.train_rows)
-        preparation = Preparation(config, source, surplus, progress)
+            surplus = _surplus(
+                prepare_corpus(without_train_rows(config), results, progress, demands), config.train_rows
+            )
+        preparation = Preparation(config, source, surplus, demands or Demands(), progress)
         write_corpus(folder, digest, *preparation.run(folder / TWEETS_FILE))
 
     make_folder(path, make, results.corpus_lock(digest), "prepares the same tweets", progress)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms
 
 # An ellipsis at the end, or before links at the end: the text may have been cut, also within a word.
-_CUT = re.compile(r"(?:…|\.\.+)\s*(?:https?://\S*\s*)*$")
+_CUT = re.compile(r"(?:…|(?<!\.)\.\.+)\s*+(?:https?://\S*+\s*+)*+$")
 # A cut text is compared if it has this many words. Of 117,152 tweets of Sentiment140 4,041 end in an ellipsis; 21
 # are then taken for the beginning of another tweet, such as "I have a headache...".
 _MIN_CUT_WORDS = 4

@@ -1,6 +1,8 @@
 """Prepares a corpus: reads the rows of all files, tokenises them, drops duplicates, and splits them."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,10 +68,22 @@ NO_TOKEN = "left out: no token left"  # noqa: S105
 
 
 _CHUNK_ROWS = 4096  # processed at once
-_MAX_REFUSED_SHARE = 0.05
 _ALWAYS_TOLERATED = 10
 # Origin of a row: name of a test set, index of an extra training table, or None for the source.
 _Origin = str | int | None
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What the rows of a corpus must be like for it to be used.
+
+    Attributes:
+        refused_share: the largest share of malformed rows.
+        complete_parts: the parts that must have tweets of each class.
+    """
+
+    refused_share: float = 0.05
+    complete_parts: Sequence[str] = PARTS
 
 
 class _Tweet(NamedTuple):
@@ -90,7 +104,10 @@ class Preparation:
         surplus: the keys of training tweets to leave out.
     """
 
-    def __init__(self, config: DataConfig, source: OpenedSource, surplus: set[int], progress: Progress) -> None:
+    def __init__(
+        self, config: DataConfig, source: OpenedSource, surplus: set[int], demands: Demands, progress: Progress
+    ) -> None:
+        self._demands = demands
         self._config = config
         self._source = source
         self._surplus = surplus
@@ -165,9 +182,10 @@ class Preparation:
     def _check_malformed(self, file: TweetFile, refused: RowCounter, read: int) -> None:
         """Raises DataError if too many rows of a table are malformed."""
         malformed = refused.total()
-        if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * read):
+        share = self._demands.refused_share
+        if malformed > max(_ALWAYS_TOLERATED, share * read):
             raise DataError(
-                f"{file.name}: {malformed:,} of {read:,} rows are malformed, more than {_MAX_REFUSED_SHARE:.0%}: "
+                f"{file.name}: {malformed:,} of {read:,} rows are malformed, more than {share:.0%}: "
                 f"{refused.summary()}; fix or delete them"
             )
 
@@ -272,7 +290,7 @@ class Preparation:
         for name, file in self._source.tests.items():
             if not report.parts[name].rows:
                 raise DataError(f"data.tests.{name}: {file.name} has no usable row")
-        for part in PARTS:
+        for part in self._demands.complete_parts:
             counts = dict(zip(report.classes, report.parts[part].classes, strict=True))
             missing = [repr(name) for name, count in counts.items() if not count]
             if missing:

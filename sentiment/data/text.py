@@ -1,8 +1,7 @@
 """Tokenizes tweets: cleaned as configured, split by the patterns of NLTK's TweetTokenizer, with a cache of words."""
 
+import builtins
 import hashlib
-import html
-import importlib
 import importlib.util
 import re
 import sys
@@ -11,36 +10,56 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from itertools import chain, count
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import TextConfig
+from sentiment.console import unescaped
 
 
+@cache
 def tweet_patterns() -> tuple[Any, Any]:
     """NLTK TweetTokenizer's token pattern, and its pattern for characters repeated four times or more.
 
-    Imports `nltk.tokenize.casual` with stubs for its parent packages, which would import scikit-learn, SciPy and
-    pandas; the stubs are removed afterwards.
+    We use the patterns instead of `TweetTokenizer.tokenize`, which always unescapes HTML.
     """
-    before = {*sys.modules}
-    spec = importlib.util.find_spec("nltk")
-    if spec and spec.origin and "nltk" not in before:
-        for name in ("nltk", "nltk.tokenize"):
-            sys.modules[name] = ModuleType(name)
-            sys.modules[name].__path__ = [str(Path(spec.origin).parents[1].joinpath(*name.split(".")))]
-    # We use the patterns instead of `TweetTokenizer.tokenize`, which always unescapes HTML.
-    casual = importlib.import_module("nltk.tokenize.casual")
-    for name in {*sys.modules} - before:
-        if name.split(".")[0] == "nltk":
-            del sys.modules[name]
+    casual = _module_alone("nltk.tokenize.casual")
     return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
+
+
+def _module_alone(name: str) -> Any:
+    """What a module of NLTK defines, without its parent packages, which would import scikit-learn, SciPy and pandas.
+
+    The module is not entered in `sys.modules`. What it imports from NLTK is read in the same way if it is a module;
+    anything else, a base class, is `object`.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.find_spec("nltk")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("the package nltk is not installed")
+    packages = Path(spec.origin).parents[1]
+    path = packages.joinpath(*name.split(".")).with_suffix(".py")
+
+    def import_(module: str, *rest: Any) -> Any:
+        if module.split(".")[0] != "nltk":
+            return builtins.__import__(module, *rest)
+        wanted = {}
+        for attribute in rest[2]:
+            is_module = packages.joinpath(*module.split("."), f"{attribute}.py").exists()
+            wanted[attribute] = _module_alone(f"{module}.{attribute}") if is_module else object
+        return SimpleNamespace(**wanted)
+
+    names: dict[str, Any] = {"__name__": name, "__builtins__": vars(builtins) | {"__import__": import_}}
+    exec(compile(path.read_bytes(), path, "exec"), names)  # noqa: S102 - a module of an installed package
+    return SimpleNamespace(**names)
 
 
 # What NLTK's TweetTokenizer keeps together: a left- or right-facing face, or a heart.
@@ -169,7 +188,7 @@ class Tokenizer:
     def clean(self, text: str) -> str:
         """Unescape HTML, replace invisible and invalid characters, normalise apostrophes, and split over-long words."""
         if "&" in text:
-            text = html.unescape(text)
+            text = unescaped(text)
         if not (text.isascii() and text.isprintable()):
             text = text.translate(_REPLACEMENTS)
         return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _MAX_WORD_LENGTH else text
@@ -307,7 +326,7 @@ _INVISIBLE_INSIDE = re.compile(
     "(?<=\\w)[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+(?=\\w)"
 )
 # "via @name", followed by links and hashtags at most.
-_VIA_AUTHOR = re.compile(r"\s[(\[/]*via\W+@\w+\W*(?:(?:#|https?://)\S+\W*)*$", re.IGNORECASE)
+_VIA_AUTHOR = re.compile(r"\s[(\[/]*via\W+@\w+(?:[^\w#]|#\S*|https?://\S+)*+$", re.IGNORECASE)
 
 
 class TweetForms:
@@ -356,16 +375,16 @@ class TweetForms:
         HTML entities are unescaped until nothing changes, invisible characters inside words and "via @name" at the end
         removed. It is not used for the split: adding it to `of` would move some tweets that have no copy.
         """
-        unescaped = html.unescape(text) if "&amp;" in text else text
-        original = unescaped
-        if "&" in unescaped:
+        once = unescaped(text) if "&amp;" in text else text
+        original = once
+        if "&" in once:
             for _ in range(_MAX_ESCAPES):
-                original = html.unescape(original)
+                original = unescaped(original)
         if not original.isascii():
             original = _INVISIBLE_INSIDE.sub("", original)
         if "via" in form and _VIA_AUTHOR.search(original):
             original = _VIA_AUTHOR.sub("", original)
-        return form if original == unescaped else self.of(original)
+        return form if original == once else self.of(original)
 
 
 def author_form(user: str | None) -> str:

@@ -360,14 +360,21 @@ def explain(model: TextModel, text: str) -> Explanation:
 def read_available_lines(stream: io.BufferedReader) -> Iterator[list[str]]:
     """Yield lists of lines: all lines available without blocking, so that interactive input is answered immediately.
 
-    Blank lines are kept; invalid UTF-8 is replaced by U+FFFD.
+    Blank lines are kept; a line that is not UTF-8 is read as Windows-1252, as a line of a file is.
     """
     rest = b""
     while block := stream.read1(1 << 16):
         *lines, rest = (rest + block).split(b"\n")
-        yield [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+        yield [_decoded(line).rstrip("\r") for line in lines]
     if rest:
-        yield [rest.decode("utf-8", "replace").rstrip("\r")]
+        yield [_decoded(rest).rstrip("\r")]
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")
 
 
 def show_predictions(

@@ -9,13 +9,15 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sentiment.console import silent
 from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import FileRecord
+from sentiment.runs.records import WEB_ADDRESS, FileRecord
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.start_copy import find_damage
 
@@ -31,6 +33,10 @@ _NOT_AFFECTING_TRAINING = (
     "sentiment/runs/start_copy.py",
     "sentiment/tracking.py",
 )
+
+# The kinds of files that the packages are made of. Whatever else lies in their folders, such as what editors and file
+# managers leave there, is not the program's.
+_OWN_ENDINGS = (".py", ".pyi", ".typed", ".txt", ".csv", ".json", ".j2", ".css", ".js")
 
 # The launcher of programs from a copy of the code.
 START = Path(__file__).with_name("start_copy.py")
@@ -53,10 +59,15 @@ class CodeVersion(FileRecord):
         return fingerprint(self.files)[:16]
 
     @property
+    def training_files(self) -> dict[str, str]:
+        """The SHA-256 of each file that can change what a run computes, by path."""
+        names = [name for name in self.files if name.startswith("sentiment/")]
+        return {name: self.files[name] for name in names if not name.startswith(_NOT_AFFECTING_TRAINING)}
+
+    @property
     def training(self) -> str:
         """SHA-256 of the files that can change what a run computes."""
-        names = {name for name in self.files if name.startswith("sentiment/")}
-        return fingerprint({name: self.files[name] for name in names if not name.startswith(_NOT_AFFECTING_TRAINING)})
+        return fingerprint(self.training_files)
 
 
 @cache
@@ -92,7 +103,9 @@ def _version_of(contents: dict[str, bytes]) -> CodeVersion:
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     if copied:
         return copied.model_copy(update={"files": files})
-    state = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    # Not the repository of somebody's project into which the program was installed.
+    is_checkout = (ROOT / ".git").exists()
+    state = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") if is_checkout else ""
     if not state:
         return CodeVersion(git_commit=None, git_dirty=None, files=files)
     commit, _, dirty = state.partition("-")
@@ -101,16 +114,21 @@ def _version_of(contents: dict[str, bytes]) -> CodeVersion:
 
 
 def _contents() -> dict[str, bytes]:
-    """All files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
-    contents = {}
+    """The files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
+    contents = {name: path.read_bytes() for name, path in _own_files()}
+    return dict(sorted(contents.items()))
+
+
+def _own_files() -> Iterator[tuple[str, Path]]:
     for package in ("sentiment", "jobs", "report"):
         folder = shipped_folder(package, ROOT)
         for path in folder.rglob("*"):
-            name = f"{package}/{path.relative_to(folder).as_posix()}"
+            relative = path.relative_to(folder)
+            name = f"{package}/{relative.as_posix()}"
             is_of_another = name.startswith("sentiment/programs/")  # where an installed wheel has `jobs` and `report`
-            if path.is_file() and path.suffix not in (".pyc", ".md") and not is_of_another:
-                contents[name] = path.read_bytes()
-    return dict(sorted(contents.items()))
+            is_hidden = any(part.startswith(".") for part in relative.parts)
+            if path.suffix in _OWN_ENDINGS and path.is_file() and not is_hidden and not is_of_another:
+                yield name, path
 
 
 def _git(*arguments: str) -> str:
@@ -125,6 +143,12 @@ def _git(*arguments: str) -> str:
 
 def web_address(remote: str) -> str | None:
     """The address of a git remote in a browser, without the credentials that it may hold; None for a local one."""
-    with_scheme = re.sub(r"^[\w.-]+@([\w.-]+):", r"ssh://\1/", remote)
-    address = re.fullmatch(r"\w+://(?:[^/@]*@)?([\w.-]+)(?::\d+)?((?:/[\w.~-]+)+)/?", with_scheme)
-    return f"https://{address[1]}{address[2].removesuffix('.git')}" if address else None
+    with_scheme = re.sub(r"^(?:[\w.-]+@)?([\w.-]+):(?!//)", r"ssh://\1/", remote)
+    try:
+        parts = urlsplit(with_scheme)
+    except ValueError:  # such as an open bracket
+        return None
+    path = parts.path.rstrip("/").removesuffix(".git").rstrip("/")
+    address = f"https://{parts.hostname}{path}"
+    is_remote = parts.scheme in ("http", "https", "ssh", "git") and parts.hostname
+    return address if is_remote and re.fullmatch(WEB_ADDRESS, address) else None

@@ -211,6 +211,10 @@ class CacheRecord(ComputeTime):
     folder: str
 
 
+# The address of a repository, without credentials, query and fragment.
+WEB_ADDRESS = r"^https://[\w.-]+(/[\w.~-]+)+$"
+
+
 class Attempt(Record):
     """One execution of a run; `end` and `reason` remain None if its process was killed.
 
@@ -218,6 +222,7 @@ class Attempt(Record):
         job: Slurm's `<array>_<task>` or job id; None outside Slurm.
         code: SHA-256 of the code that can change what a run computes.
         git_remote: the address of the code's repository in a browser.
+        versions: of Python and of the packages that can change a run's numbers.
         device: the GPU's name, or `cpu`.
         first_step, last_step: optimiser steps that were saved before and after this attempt.
         detail: the name of the signal, the time that was left, or the error in one line.
@@ -231,7 +236,8 @@ class Attempt(Record):
     code: str
     git_commit: Annotated[str, Field(pattern=r"^[0-9a-f]+$")] | None = None
     git_dirty: bool | None = None
-    git_remote: Annotated[str, Field(pattern=r"^https://[\w.-]+(/[\w.~-]+)+$")] | None = None
+    git_remote: Annotated[str, Field(pattern=WEB_ADDRESS)] | None = None
+    versions: dict[str, str]
     device: str
     threads: Count
     first_step: Count
@@ -310,7 +316,6 @@ class RunRecord(FileRecord):
     table_sha256: str
     encoder: EncoderRecord | None = None
     vectors_sha256: str | None = None
-    versions: dict[str, str]
     command: list[str]
     attempts: Annotated[list[Attempt], Field(min_length=1)]
     hardware: list[str] = []
@@ -424,12 +429,14 @@ class FitResult(Record):
     Attributes:
         temperatures: of each model that was fitted.
         texts: number of texts, of which about a tenth are validation texts if there is a network.
+        labels: the labels of the classes as they were given, from negative to positive.
     """
 
     recommended: ModelKind
     temperatures: Annotated[dict[ModelKind, PositiveFloat], Field(min_length=1)]
     encoder: EncoderRecord | None = None
     texts: Count
+    labels: list[bool | int | float | str] = []
 
 
 class Gold(FileRecord):

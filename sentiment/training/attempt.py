@@ -66,9 +66,10 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
     """A trainer in the state of the newest checkpoint that is valid, or at the beginning."""
     runtime = run.config.runtime
     device = choose_device(runtime.device)
-    identity = prepared.inputs.by_name() | {"code": running_code().training}
+    identity = prepared.inputs.by_name()
+    code = running_code().training_files
     for state in valid_checkpoints(run.run_dir, run.console.say):
-        if not may_resume(run.run_dir, state, identity, runtime.other_code, run.console.say):
+        if not may_resume(run.run_dir, state, identity, code, runtime.other_code, run.console.say):
             delete_checkpoints(run.run_dir)  # they would be newer than those of the run's new beginning
             break
         _check_hardware(run, state.hardware[-1], hardware_kind(device))
@@ -121,7 +122,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         raise RunDirError(f"{error}; delete it to resume without the list of earlier attempts") from None
     code = running_code()
     versions = _versions()
-    former_versions = former.versions if former else {}
+    former_versions = former.attempts[-1].versions if former and former.attempts else {}
     for name, version in former_versions.items():
         if versions.get(name, version) != version:
             run.console.say(f"{name} was {version} in the last attempt and is {versions[name]} now: numbers may differ")
@@ -133,6 +134,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         git_commit=code.git_commit,
         git_dirty=code.git_dirty,
         git_remote=code.git_remote,
+        versions=versions,
         device=torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
         first_step=trainer.step,
@@ -146,7 +148,6 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         table_sha256=prepared.corpus.report.table_sha256,
         encoder=prepared.encoder_with_cache,
         vectors_sha256=prepared.inputs.vectors,
-        versions=versions,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         attempts=attempts,
         hardware=trainer.hardware,

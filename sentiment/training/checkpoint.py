@@ -55,6 +55,7 @@ class TrainerState(State):
     """The state of a `trainer.Trainer`, whose attributes have these names."""
 
     identity: dict[str, str]
+    code: dict[str, str]
     threads: Annotated[int, Field(ge=1)]
     step: Count
     epoch: Count
@@ -188,11 +189,22 @@ def delete_checkpoints(run_dir: RunDir) -> None:
         path.unlink(missing_ok=True)
 
 
-def may_resume(run_dir: RunDir, state: TrainerState, identity: Mapping[str, str], other_code: str, say: Say) -> bool:
+_NAMED_FILES = 3
+
+
+def may_resume(
+    run_dir: RunDir,
+    state: TrainerState,
+    identity: Mapping[str, str],
+    code: Mapping[str, str],
+    other_code: str,
+    say: Say,
+) -> bool:
     """Tell whether a run may resume from a checkpoint; after a change of the code, `other_code` decides.
 
     Args:
         identity: hashes that the checkpoint must have, by names for messages.
+        code: the SHA-256 of each file that can change what a run computes, by path.
         other_code: `runtime.other_code` of the configuration.
 
     Raises:
@@ -201,16 +213,17 @@ def may_resume(run_dir: RunDir, state: TrainerState, identity: Mapping[str, str]
     made_from = state.identity
     for name, value in identity.items():
         former = made_from.get(name, "")
-        if name != "code" and former != value:
+        if former != value:
             raise CheckpointError(
                 f"{run_dir.path}: {name} of this run changed after its last checkpoint "
                 f"({former[:8]}, now {value[:8]}); move {run_dir.path} away to train it again"
             )
-    former_code = made_from.get("code", "")
-    if former_code == identity["code"]:
+    differing = sorted(name for name in state.code.keys() | code.keys() if state.code.get(name) != code.get(name))
+    if not differing:
         return True
-    versions = f"{former_code[:8]}, now {identity['code'][:8]}"
-    change = f"step {state.step} was computed by another version of this program ({versions})"
+    more = f" and {len(differing) - _NAMED_FILES} more" if len(differing) > _NAMED_FILES else ""
+    files = ", ".join(differing[:_NAMED_FILES]) + more
+    change = f"step {state.step} was computed by another version of this program (other: {files})"
     if other_code == "refuse":
         raise CheckpointError(
             f"{run_dir.path}: {change}. Bring that version back ({run_dir.record_file.name} names its commit), or set "

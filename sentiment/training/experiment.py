@@ -19,7 +19,7 @@ from sentiment.tracking import in_sweep, mirror_to_wandb
 from sentiment.training.attempt import new_attempt, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
 from sentiment.training.device import available_threads, choose_device, explained_memory_errors
-from sentiment.training.preparation import prepare, prepare_data, prepare_tweets
+from sentiment.training.preparation import prepare, prepare_data, prepare_fit
 from sentiment.training.publishing import FittedModels, fitted_models, publish
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 
@@ -62,7 +62,7 @@ def fit_models(run: RunContext, with_baseline: bool) -> FittedModels:
     """
     files = find_model(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
-    corpus = prepare_tweets(run.config, run.results, run.progress).with_test_as_train()
+    corpus = prepare_fit(run.config, run.results, run.progress)
     baseline = None
     if with_baseline:
         baseline, _ = fit_linear_model(corpus, run.progress)

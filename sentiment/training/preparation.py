@@ -9,13 +9,15 @@ import torch
 from sentiment.config import RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.labels import MIN_CLASSES
+from sentiment.data.preparation import Demands
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
 from sentiment.encoders.batches import TweetVectors
 from sentiment.encoders.cache import CachedVectors, Encoder
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.inputs import Inputs, current_inputs
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record
-from sentiment.errors import MemoryExhaustedError
+from sentiment.errors import DataError, MemoryExhaustedError
 from sentiment.models.baseline import Baselines, load_or_fit_baselines
 from sentiment.models.classifier import Classifier, build_classifier, build_on_meta_device
 from sentiment.runs.records import EncoderRecord
@@ -58,7 +60,28 @@ class Prepared:
 
 def prepare_tweets(config: RunConfig, results: Results, progress: Progress) -> Corpus:
     """The corpus of a run, from its cache if it is there."""
-    corpus = replace(prepare_corpus(config.data, results, progress), is_english=config.data.is_english)
+    return _as_configured(prepare_corpus(config.data, results, progress), config)
+
+
+def prepare_fit(config: RunConfig, results: Results, progress: Progress) -> Corpus:
+    """The corpus of a fit: it has no test part, texts without a word are left out, and classes may be rare.
+
+    Raises:
+        DataError: the validation part has tweets of fewer than two classes.
+    """
+    demands = Demands(refused_share=1.0, complete_parts=())
+    corpus = prepare_corpus(config.data, results, progress, demands).with_test_as_train()
+    validated = corpus.labels[corpus.rows("validation")]
+    if len(np.unique(validated)) < MIN_CLASSES:
+        raise DataError(
+            f"of {corpus.report.read:,} texts {len(validated):,} would validate the network, which are not of two "
+            "classes: add some hundreds, or set a larger data.validation_fraction"
+        )
+    return _as_configured(corpus, config)
+
+
+def _as_configured(corpus: Corpus, config: RunConfig) -> Corpus:
+    corpus = replace(corpus, is_english=config.data.is_english)
     return corpus.balanced() if config.training.class_weights == "balanced" else corpus
 
 

@@ -1,11 +1,8 @@
 """The training loop: epochs, steps, validation, checkpoints and stops."""
 
 import math
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import ModuleType
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +11,7 @@ from torch import nn
 from sentiment.config import EarlyStoppingConfig, TrainingConfig
 from sentiment.encoders.batches import BatchPlan
 from sentiment.errors import ConfigError, DivergedError
+from sentiment.runs.code_version import running_code
 from sentiment.runs.records import EpochRow, Metrics, StepRow
 from sentiment.training.checkpoint import (
     EarlyStoppingState,
@@ -68,24 +66,9 @@ class EarlyStopping:
         vars(self).update(state)
 
 
-@contextmanager
-def without_compiler() -> Iterator[None]:
-    """Replace torch's compiler by a stub: it takes 1.5 s to load, and is not used here."""
-    name = "torch._dynamo"
-    stub = ModuleType(name)
-    vars(stub).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
-    sys.modules.setdefault(name, stub)
-    try:
-        yield
-    finally:
-        if sys.modules[name] is stub:
-            del sys.modules[name]
-
-
 class Updater:
     """Updates a model's weights by the gradient of a loss."""
 
-    @without_compiler()
     def __init__(self, model: Any, config: TrainingConfig, device: torch.device) -> None:
         """Prepare updates of a model that is on `device`.
 
@@ -108,7 +91,6 @@ class Updater:
     def precision(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._dtype is None else torch.autocast(self._device_type, self._dtype)
 
-    @without_compiler()
     def update(self, loss: torch.Tensor, factor: float = 1.0) -> None:
         """Compute the gradient, clip its global norm, and take one step with the learning rate times `factor`."""
         for group in self._optimizer.param_groups:
@@ -121,11 +103,9 @@ class Updater:
         self._scaler.step(self._optimizer)
         self._scaler.update()
 
-    @without_compiler()
     def state_dict(self) -> dict[str, Any]:
         return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
 
-    @without_compiler()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         # The settings are those of the configuration, to which the state belongs.
         settings = self._optimizer.state_dict()["param_groups"]
@@ -249,6 +229,7 @@ class Trainer:
     def state(self) -> TrainerState:
         return TrainerState(
             identity=self.identity,
+            code=running_code().training_files,
             threads=self.threads,
             step=self.step,
             epoch=self.epoch,

@@ -96,7 +96,8 @@ def test_each_option_does_what_it_says(options: dict[str, object], text: str, to
 
 def test_endless_words_are_cut_and_take_no_time() -> None:
     start = time.perf_counter()
-    for text in ("8" * 20_000, "a" * 20_000, "x." * 10_000, "#" * 20_000, "1 " * 10_000, "((" * 5_000):
+    number = f"&#{'1' * 5_000};"
+    for text in ("8" * 20_000, "a" * 20_000, "x." * 10_000, "#" * 20_000, "1 " * 10_000, "((" * 5_000, number):
         TOKENIZERS[0](text)
     assert time.perf_counter() - start < 5
 

@@ -105,7 +105,7 @@ def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "P
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:
-    machine: Any = {"host": "h", "pid": 1, "device": "cpu", "threads": 1}
+    machine: Any = {"host": "h", "pid": 1, "device": "cpu", "threads": 1, "versions": {}}
     begun = Attempt(**machine, job=job, code="c", first_step=0, start="2026-03-04T11:00:00+00:00")
     return begun.model_copy(update=changes)
 
@@ -118,7 +118,7 @@ def in_task(monkeypatch: pytest.MonkeyPatch, array: str = "7") -> None:
 
 def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    nothing: Any = {"data_fingerprint": "", "table_sha256": "", "versions": {}, "command": []}
+    nothing: Any = {"data_fingerprint": "", "table_sha256": "", "command": []}
     run_dir.write_record(RunRecord(run_id=run_dir.path.name, dataset="table", attempts=list(attempts), **nothing))
 
 

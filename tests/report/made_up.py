@@ -238,7 +238,7 @@ def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
 
 def attempt(**changes: Any) -> Attempt:
     values = {"host": "node-1", "pid": 7, "job": "41_0", "code": "c"}
-    values |= {"device": "cpu", "threads": 2}
+    values |= {"device": "cpu", "threads": 2, "versions": {"python": "3.12.1", "torch": "2.6.0"}}
     values |= {"git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False, "git_remote": "https://host.org/me/tweets"}
     values |= {"first_step": 0, "last_step": 40, "start": "2026-01-01T10:00:00+00:00", "reason": "completed"}
     values |= {"end": "2026-01-01T10:01:00+00:00", "compute_time": {"cpu_seconds": 90, "gpu_seconds": 0}}
@@ -249,7 +249,7 @@ def new_record(config: RunConfig, **changes: Any) -> RunRecord:
     values = {"schema_version": SCHEMA_VERSION, "run_id": config.run_id, "data_fingerprint": "0" * 64}
     values |= {"table_sha256": "0" * 64}
     values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
-    values |= {"versions": {"python": "3.12.1", "torch": "2.6.0"}, "attempts": [attempt()]}
+    values |= {"attempts": [attempt()]}
     values |= {"command": ["__main__.py", "train", "configs/runs/rnn.yaml"]}
     return RunRecord.model_validate(values | changes)
 

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sentiment.errors import CheckpointError
 from sentiment.runs import code_version
 from sentiment.runs.code_version import CodeVersion, freeze_code, running_code, start_command, web_address
+from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.runs.start_copy import find_damage
 from sentiment.training.stop import Stop
 from tests.conftest import MakeExperiment
+from tests.jobs.submitted import attempt_of
 from tests.small_runs import Experiment, StopWhen, digest_of
 
 TRAINER = "sentiment/training/trainer.py"
@@ -98,11 +102,41 @@ def test_damaged_copy_is_mended_when_it_is_used_again(program: Path, tmp_path: P
     assert (results.code / code / TRAINER).read_bytes() == (program / TRAINER).read_bytes()
 
 
-def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Path) -> None:
+def _commit_all(folder: Path) -> None:
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
-        subprocess.run(["git", "-C", str(program), *identity, *command], check=True)
+        subprocess.run(["git", "-C", str(folder), *identity, *command], check=True)
     running_code.cache_clear()
+
+
+def test_repository_around_an_installed_program_is_somebody_elses(program: Path) -> None:
+    _commit_all(program.parent)
+    assert running_code().git_commit is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".DS_Store",
+        ".trainer.py.swp",
+        ".#trainer.py",
+        "trainer.py~",
+        "#trainer.py#",
+        "trainer.py.orig",
+        "__pycache__/t.pyc",
+    ],
+)
+def test_what_editors_and_file_managers_leave_behind_is_no_code(program: Path, name: str) -> None:
+    before = running_code()
+    left = program / "sentiment" / "training" / name
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"\0")
+    running_code.cache_clear()
+    assert running_code() == before
+
+
+def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Path) -> None:
+    _commit_all(program)
     commit = running_code().git_commit
     assert re.fullmatch("[0-9a-f]{40}", commit)
     _edit(program)
@@ -144,7 +178,8 @@ def test_run_goes_on_with_other_code_on_request_only_and_says_so(program: Path, 
     run = _begun(experiment)
     first = running_code().training
     _edit(program)
-    with pytest.raises(CheckpointError, match=r"step \d+ was computed by another version .*runtime\.other_code"):
+    told = rf"step \d+ was computed by another version .*\(other: {TRAINER}\).*runtime\.other_code"
+    with pytest.raises(CheckpointError, match=told):
         run.attempt()
     _told(run, "continue").complete()
     assert [attempt.code for attempt in run.record.attempts] == [first, running_code().training]
@@ -167,12 +202,35 @@ def test_run_starts_over_with_other_code_once(program: Path, experiment: MakeExp
     [
         ("git@github.com:me/tweets.git", "https://github.com/me/tweets"),
         ("https://me:secret@gitlab.org/group/me/tweets.git", "https://gitlab.org/group/me/tweets"),
+        ("https://gitlab.org/me/tweets?private_token=secret", "https://gitlab.org/me/tweets"),
         ("ssh://git@host.org:2222/me/tweets/", "https://host.org/me/tweets"),
+        ("ssh://host.org/me/tweets/.git", "https://host.org/me/tweets"),
         ("/home/me/tweets", None),
         ("file:///home/me/tweets", None),
+        ("C:\\me\\tweets", None),
         ("https://host/)[x](y", None),
+        ("https://[host/x", None),
+        ("ssh://host/.git", None),
         ("", None),
     ],
 )
 def test_address_of_a_repository_holds_no_credentials(remote: str, address: str | None) -> None:
     assert web_address(remote) == address
+
+
+REMOTES = st.tuples(
+    st.sampled_from(["", "ssh://", "https://", "git://", "file://", "ext::"]),
+    st.sampled_from(["", "me@", "me:secret@", "secret@"]),
+    st.text("ab.-:[]/~", max_size=8),
+    st.text("ab./~%?#@: ", max_size=12),
+    st.sampled_from(["", ".git", "/.git", "/", ".git/"]),
+)
+
+
+@settings(max_examples=500)
+@given(REMOTES)
+def test_any_address_can_be_recorded(parts: tuple[str, ...]) -> None:
+    address = web_address("".join(parts))
+    recorded = attempt_of(None).model_dump() | {"git_remote": address}
+    assert Attempt.model_validate(recorded).git_remote == address
+    assert "secret" not in (address or "")
