@@ -15,6 +15,7 @@ from jobs.launch.local_runner import visible_gpus
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.console import plural
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
+from sentiment.processes import available_cores
 from sentiment.runs.run_dir import Results
 
 _GIGABYTE = 1e9
@@ -38,7 +39,7 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         grids: the folder of grid files.
     """
     yield from examine_slurm(results, cluster, grids)
-    hardware = f"{plural(len(visible_gpus()), 'GPU')}, {plural(len(os.sched_getaffinity(0)), 'core')}"
+    hardware = f"{plural(len(visible_gpus()), 'GPU')}, {plural(available_cores(), 'core')}"
     yield Finding("ok", "this machine", hardware)
     yield examine_disk(results)
 

@@ -175,6 +175,10 @@ def evaluate(
             raise UsageError(
                 "--threshold requires --data; scores on the run's own test set are those of the default threshold"
             )
+        if overrides or classes or text_column or label_column:
+            raise UsageError(
+                "--set, --classes, --text-column and --label-column say how --data is read, and require it"
+            )
         metrics = evaluate_on_own(open_run(run, results), choice)
     else:
         trained = open_run(run, results)

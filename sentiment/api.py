@@ -160,7 +160,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if choice == "baseline":
             config = resolve(values, parameters, origin)
             linear = fit_baseline(config, texts, [*map(config.data.label_names.index, labels)])
-            only = {"baseline": 1.0}
+            only: dict[ModelKind, float] = {"baseline": 1.0}
             result = FitResult(recommended="baseline", temperatures=only, texts=len(texts), labels=classes.tolist())
             files = {BASELINE_FILE: linear.to_bytes()}
             stored = StoredModels(path=_FITTED, config=config, result=result, results=Results(), read=files.__getitem__)
@@ -273,7 +273,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n = len(probabilities)
         if values.shape != (n,) or (groups is not None and len(groups) != n):
             raise ValueError(f"share takes a label, or a missing value, and a group for each of the {n:,} texts")
-        indices = pd.Index(self._classes, dtype=object).get_indexer(values)
+        indices = pd.Index(self._classes, dtype=object).get_indexer(pd.Index(values, dtype=object))
         unknown = np.flatnonzero((indices == UNLABELLED) & ~pd.isna(values))
         if len(unknown):
             first = unknown[0]

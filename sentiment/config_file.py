@@ -122,7 +122,7 @@ def parse_yaml(text: str, origin: str, version: tuple[int, int] = (1, 2)) -> Any
         return reader.constructor.construct_document(root)
     except RecursionError:
         raise ConfigError(f"{origin}: is nested too deep, or an anchor refers to itself") from None
-    except (YAMLError, ValueError) as error:  # ValueError: an impossible date
+    except (YAMLError, ValueError, KeyError) as error:  # ValueError: an impossible date; KeyError: `!!bool x`
         raise ConfigError(f"{origin}: is not valid YAML: {_yaml_problem(error)}") from None
 
 
@@ -199,7 +199,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, paramet
 def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> str:
     for part in location[:-1]:
         if part in section.model_fields:  # otherwise it is a key in a mapping of sections
-            section = next(_sections_in(section.model_fields[str(part)].annotation))
+            section = next(_sections_in(section.model_fields[str(part)].annotation), section)
     names = list(section.model_fields)
     fields = dotted(RunConfig().model_dump()) if section is RunConfig else ()
     close = [name for name in fields if name.endswith(f".{location[-1]}")]

@@ -99,13 +99,19 @@ class ProcessPool:
 
 
 def core_shares(count: int) -> list[set[int]]:
-    """Split this process's cores among `count` processes; with fewer cores than processes each gets all."""
+    """Split this process's cores among `count` processes; with fewer cores than processes each gets all.
+
+    Where the system binds no process to cores, as on macOS, there are none to split.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return [set() for _ in range(count)]
     cores = sorted(os.sched_getaffinity(0))
     return [set(cores[number::count] if len(cores) >= count else cores) for number in range(count)]
 
 
 def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
-    os.sched_setaffinity(0, cores)
+    if cores:
+        os.sched_setaffinity(0, cores)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     code: int = Outcome.DISK_FULL

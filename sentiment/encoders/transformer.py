@@ -41,6 +41,7 @@ class Transformer:
     def __init__(
         self, model: HubFiles, device: torch.device | str = "cpu", precision: EncoderPrecision = "fp32"
     ) -> None:
+        self._name = model.name
         self.device = torch.device(device)
         self._tokenizer, network = _load(model)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
@@ -60,6 +61,11 @@ class Transformer:
         """`pieces`: (tokens of all tweets, vector), zeros for a token without any piece; `tweet`: (tweets, vector)."""
         words = _words(tweets)
         by_token = PIECES in layers
+        if by_token and not self._tokenizer.is_fast:
+            raise EncoderError(
+                f"encoder {self._name!r}: its tokeniser ({type(self._tokenizer).__name__}) does not tell which piece "
+                "belongs to which token; valid is encoder.use: tweet"
+            )
         tokenized = self._tokenize(words, return_offsets_mapping=by_token)
         piece_ids = tokenized["input_ids"]
         offsets = np.cumsum([0, *map(len, tweets)]).tolist()
@@ -69,6 +75,9 @@ class Transformer:
         pooled = sums.new_empty(len(tweets), self.vector_size)
         for chosen in _batches([len(ids) for ids in piece_ids]):
             ids = torch.tensor([piece_ids[tweet] for tweet in chosen], device=self.device)
+            if not ids.shape[1]:  # a tokeniser without special tokens makes nothing of an empty tweet
+                pooled[chosen] = 0
+                continue
             states = self.network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.float()
             pooled[chosen] = states.mean(1)
             if by_token:
@@ -167,7 +176,7 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     order = sorted(range(len(lengths)), key=lambda tweet: -lengths[tweet])
     for length, of_length in itertools.groupby(order, lambda tweet: lengths[tweet]):
         tweets = list(of_length)
-        size = max(1, _BATCH_PIECES // length)
+        size = max(1, _BATCH_PIECES // max(1, length))
         for start in range(0, len(tweets), size):
             yield tweets[start : start + size]
 

@@ -37,7 +37,7 @@ from sentiment.runs.records import (
     RunRecord,
     UnitFraction,
 )
-from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
+from sentiment.runs.run_dir import SINGLE, Results, RunDir, check_file, parse_record, read_whole
 
 if TYPE_CHECKING:
     import torch
@@ -165,9 +165,8 @@ def open_run(path: Path, results: Path | None = None) -> TrainedRun:
         raise UsageError(f"{path}: {missing}; {hint if runs else '`train` prints it, as results/runs/single/RUN_ID'}")
     config, record, result = read_whole(run_dir)
     if result is None or record is None:  # a result without a record is refused
-        raise UsageError(
-            f"{path}: is not completed yet; repeat the command that began it, or `sentiment rerun {path.name}`"
-        )
+        of_grid = "" if path.parent.name == SINGLE else f", or `sentiment rerun {path.name}`"
+        raise UsageError(f"{path}: is not completed yet; repeat the command that began it{of_grid}")
 
     def read(name: str) -> bytes:
         check_file(path / name, result)

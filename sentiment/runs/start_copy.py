@@ -42,6 +42,9 @@ def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     module, *arguments = sys.argv[2:]
     sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in ("", str(Path(__file__).parent)))]
+    programs = folder / "sentiment" / "programs"
+    if programs.is_dir():  # where an installed wheel has `jobs` and `report`
+        sys.path.insert(1, str(programs))
     if fault := check_imports(folder):
         sys.exit(
             f"cannot run the code in {folder}: {fault}; `sentiment rerun GRID --new-code` trains with the current code"

@@ -38,6 +38,9 @@ def run_experiment(run: RunContext) -> None:
     if not run.run_dir.completed:
         files = find_model(run.config, run.results)  # before anything is created: it raises if they are missing
     run = replace(run, config=run.run_dir.create(run.config))
+    if run.run_dir.completed:  # without the lock, whose file cannot be written in a folder of somebody else
+        _leave_completed(run)
+        return
     with ProcessLock(run.run_dir.lock_file), explained_memory_errors():
         run = replace(run, run_dir=run.run_dir.begin_attempt())
         if run.run_dir.completed:
