@@ -22,6 +22,7 @@ from itertools import islice
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -62,6 +63,8 @@ from sentiment.runs.run_dir import Results
 if TYPE_CHECKING:
     from sentiment.training.stop import RunContext
 
+# Torch's random numbers and modes are those of the process: of two threads, each would change what the other computes.
+_ONE_FIT_AT_A_TIME = Lock()
 _FITTED = "the fitted classifier"  # stands for the path in messages
 # With fewer texts, a tenth of them is too small to tell whether a network has learned anything.
 _MIN_NETWORK_TEXTS = 200
@@ -434,7 +437,7 @@ def _run_context(config: RunConfig, results: Results, verbose: int) -> Iterator[
 
     console = Console(say=print if verbose else lambda _line: None, progress=silent)
     deadline = process_deadline(config.runtime.time_limit_seconds, time.time())
-    with unchanged_modes(), StopRequest(deadline) as stop:
+    with _ONE_FIT_AT_A_TIME, unchanged_modes(), StopRequest(deadline) as stop:
         yield RunContext(config, results, results.run_dir(config.run_id), stop, console)
 
 
@@ -477,7 +480,7 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None: it is the labels of the texts")
     labels = column_or_1d(y, warn=True)
-    given = labels if hasattr(y, "dtype") else np.fromiter(y, object)  # NumPy makes one type of a list's elements
+    given = np.array(y, object).ravel() if isinstance(y, list | tuple) else labels  # of one type in `labels`
     missing = np.flatnonzero(pd.isna(given))
     if len(missing):
         first = missing[0]

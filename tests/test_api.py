@@ -259,7 +259,7 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
         ({}, X, Y[:-1], ValueError, "a label for each text, not 239 labels for 240 texts"),
         ({}, X, ["yes"] * 240, ValueError, r"y has only 1 class \(yes\)"),
         ({}, X, [str(n % 24) for n in range(240)], ValueError, "2 to 20 classes are needed"),
-        ({}, X, ["ignored", *Y[1:]], ValueError, "y has the label 'ignored'"),
+        ({}, X, ["ignored", *map(str, Y[1:])], ValueError, "y has the label 'ignored'"),
         ({}, X, [*Y[:-1], None], ValueError, r"y\[239\] is None: leave texts without a label out \(1 of 240\)"),
         ({}, [*X[:-1], None], Y, TypeError, r"fit: texts\[239\] is NoneType"),
         ({}, X, ["a", "b", float("nan")] * 80, ValueError, r"y\[2\] is nan: leave .* out \(80 of 240\)"),
