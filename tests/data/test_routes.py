@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sentiment.config import ColumnConfig, DataConfig, TextConfig
+from sentiment.data.guess_columns import text_column
 from sentiment.data.sources import open_source
 from sentiment.data.tables import Row
 from sentiment.data.text import Tokenizer
-from sentiment.inference.predict import open_texts, read_available_lines, text_rows
+from sentiment.inference.predict import read_available_lines, text_rows
 from sentiment.runs.run_dir import Results
 from tests.data.test_text import PATCHWORK
 
@@ -67,6 +68,7 @@ def _write_workbook(path: Path, texts: list[str], end: str) -> None:
 WRITERS: dict[str, Writer] = {
     "t.csv": _write_delimited(",", "utf-8"),
     "marked.csv": _write_delimited(",", "utf-8-sig"),
+    "t.tsv": _write_delimited("\t", "utf-8"),
     "t.jsonl": _write_json_lines,
     "t.parquet": _write_parquet,
     "t.xlsx": _write_workbook,
@@ -79,7 +81,7 @@ def _by_training(path: Path) -> list[list[str]]:
 
 
 def _by_file(path: Path) -> list[list[str]]:
-    table, column = open_texts(path, "text", ColumnConfig())
+    table, column, _ = text_column(path, "text", ColumnConfig())
     return [TOKENIZE(row.text) for row in text_rows(table, column)]
 
 
@@ -110,5 +112,10 @@ def test_a_line_of_the_standard_input_has_the_tokens_of_its_text(texts: list[str
 
 
 @pytest.mark.parametrize("text", ["I don\u2019t like it", "\u201cnot\u201d good \u2026 caf\u00e9", "\u20ac5"])
-def test_lines_of_windows_have_the_tokens_of_their_texts(text: str) -> None:
-    assert _by_standard_input([text, "plain"], "\n", "cp1252") == [TOKENIZE(text), ["plain"]]
+def test_files_and_lines_of_windows_have_the_tokens_of_their_texts(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"label,text\n0,{text}\n1,plain\n".encode("cp1252"))
+    tokens = [TOKENIZE(text), ["plain"]]
+    assert _by_standard_input([text, "plain"], "\n", "cp1252") == tokens
+    assert _by_file(path) == tokens
+    assert _by_training(path) == tokens
