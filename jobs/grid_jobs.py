@@ -95,8 +95,9 @@ class GridJobs:
 
     @property
     def has_final_job(self) -> bool:
-        """Whether a final job is in the queue and will start."""
-        return any(folder.submission.job_kind.final and self._is_active(folder) for folder in self.submissions)
+        """Whether a final job is in the queue that starts by itself."""
+        names = {folder.name for folder in self.submissions if folder.submission.job_kind.final}
+        return any(job.name in names and job.active and not job.held for job in self.queue)
 
     @property
     def lacks_final_job(self) -> bool:
