@@ -162,7 +162,7 @@ def _seconds_per_epoch(results: Results) -> dict[object, float]:
 def _later_epochs(rungs: Rungs, max_epochs: int) -> int:
     """The largest number of epochs that the rungs after the current one train."""
     total = 0
-    for rung in range(rungs.current + 1, rungs.last + 1):
+    for rung in rungs.later:
         total += rungs.size(rung) * ((rungs.epochs(rung) or max_epochs) - (rungs.epochs(rung - 1) or 0))
     return total
 
