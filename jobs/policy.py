@@ -94,7 +94,7 @@ def worker_action(run: RunState) -> Action:
 
 def final_job_action(run: RunState) -> Action:
     """What the final job, or the local runner, does with a run when the grid has ended."""
-    return "submits" if run.interrupted and submit(run) == "submits" and run.state != CANCELLED else ""
+    return "submits" if run.interrupted else ""
 
 
 def resume_command(run: RunState) -> str:

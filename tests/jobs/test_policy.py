@@ -169,6 +169,7 @@ def test_final_job_retries_only_what_was_interrupted(judged: list[tuple[RunFacts
         if policy.final_job_action(state):
             failure = facts.progress.failure if facts.has_failed else None
             assert failure.retry if failure else facts.may_retry and facts.phase == "ended", (state, facts)
+            assert policy.submit(state) == "submits"
             assert not facts.is_cancelled
             assert not _may_be_trained(facts)
     retried = {state.state for _, state in judged if policy.final_job_action(state)}
