@@ -58,6 +58,12 @@ def test_tasks_that_are_cut_go_on_by_themselves_without_what_was_cancelled(stage
     stage.wait_for_states("COMPLETED", "CANCELLED")
 
 
+def _preempt(stage: Stage, node: str) -> str:
+    """Submit a job that takes a whole node from those that run there; return its id."""
+    whole = ("--partition=high", f"--nodelist={node}", "--exclusive", "--parsable", "--output=/dev/null")
+    return stage.cluster.run("sbatch", *whole, "--wrap=sleep 600").stdout.strip()
+
+
 @scenario
 def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
     stage.write_cluster(partition="low")
@@ -65,8 +71,7 @@ def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
     stage.submit()
     (run,) = stage.runs
     run.wait_for_step(50)
-    urgent = ("--partition=high", "--exclusive", "--parsable", "--output=/dev/null", "--wrap=sleep 600")
-    job = stage.cluster.run("sbatch", *urgent).stdout.strip()
+    job = _preempt(stage, "shared1")
     stage.wait(lambda: run.asked("%T") == "PENDING", "preemption")
     assert stage.states() == {run.run_id: "PENDING"}
     stage.cluster.run("scancel", job)
@@ -83,8 +88,7 @@ def test_run_whose_preempted_job_is_cancelled_is_submitted_again_by_the_final_jo
     stage.submit()
     (run,) = stage.runs
     run.wait_for_step(50)
-    urgent = ("--partition=high", "--exclusive", "--parsable", "--output=/dev/null", "--wrap=sleep 600")
-    job = stage.cluster.run("sbatch", *urgent).stdout.strip()
+    job = _preempt(stage, "shared2")
     stage.wait_for_states("PREEMPTED")
     stage.run("status", stage.name, expect=3)  # the final job is queued, and will retry it
     stage.cluster.run("scancel", job)
