@@ -43,8 +43,10 @@ from sentiment.processes import leave_compiler_out
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
     from sentiment.inference.added import Tweets
+    from sentiment.inference.evaluation import Evaluation
     from sentiment.inference.stored import TrainedRun
     from sentiment.labelling.choice import PredictedTweets
+    from sentiment.runs.records import ModelKind
     from sentiment.runs.run_dir import Results
     from sentiment.training.stop import Stop, StopRequest
 
@@ -147,12 +149,9 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
-    from sentiment.data.labels import with_names
-    from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
-    from sentiment.inference.own_sample import evaluate_on_file
+    from sentiment.inference.evaluation import show
     from sentiment.inference.stored import open_run
     from sentiment.labelling.unlabelled import choose_by_sheet, write_choice_sheet
-    from sentiment.runs.run_dir import GoldDir
 
     if sheet or labelled:
         if data is None or choice or classes or overrides or threshold is not None:
@@ -165,33 +164,52 @@ def evaluate(
         write_choice_sheet(trained, tweets, sheet, sheet_size, command)
         return
     if labelled:
-        metrics = choose_by_sheet(trained, tweets, labelled, column_of(label_column or "label")).as_dict()
-    elif GoldDir(run).record_file.exists():
-        if data or choice or threshold is not None:
-            raise UsageError(f"{run}: is a gold table; --data, --with and --threshold require a run, which has models")
-        metrics = evaluate_on_gold(run)
-    elif data is None:
+        scores = choose_by_sheet(trained, tweets, labelled, column_of(label_column or "label")).as_dict()
+    else:
+        parameters = _parameters(str(data) if data else None, overrides, text_column, label_column, classes)
+        evaluation = _evaluation(run, data, choice, threshold, results, parameters)
+        show(evaluation)
+        scores = evaluation.as_dict()
+    if out:
+        write_user_file(out, as_json(scores))
+
+
+def _evaluation(
+    path: Path,
+    data: Path | None,
+    choice: "ModelKind | None",
+    threshold: float | None,
+    results: Path | None,
+    parameters: dict[str, Any],
+) -> "Evaluation":
+    """Evaluate a gold table, a run on its own tweets, or a run on labelled data, whose columns may be guessed."""
+    from sentiment.data.labels import with_names
+    from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
+    from sentiment.inference.own_sample import evaluate_on_file
+    from sentiment.inference.stored import open_run
+    from sentiment.runs.run_dir import GoldDir
+
+    if GoldDir(path).record_file.exists():
+        if parameters or choice or threshold is not None:
+            raise UsageError(f"{path}: is a gold table; --data, --with and --threshold require a run, which has models")
+        return evaluate_on_gold(path)
+    run = open_run(path, results)
+    if data is None:
         if threshold is not None:
             raise UsageError(
                 "--threshold requires --data; scores on the run's own test set are those of the default threshold"
             )
-        if overrides or classes or text_column or label_column:
+        if parameters:
             raise UsageError(
                 "--set, --classes, --text-column and --label-column say how --data is read, and require it"
             )
-        metrics = evaluate_on_own(open_run(run, results), choice)
-    else:
-        trained = open_run(run, results)
-        parameters = _parameters(str(data), overrides, text_column, label_column, classes)
-        columns = trained.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
-        trained_on = {"data": {"columns": columns, "labels": trained.config.data.labels}}
-        table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
-        labels = with_names(table.labels, trained.config.data.label_names)
-        table = table.model_copy(update={"labels": labels})
-        with ProgressBar() as bar:
-            metrics = evaluate_on_file(trained, choice, table, bar.progress, threshold)
-    if out:
-        write_user_file(out, as_json(metrics))
+        return evaluate_on_own(run, choice)
+    columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
+    trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
+    table = _with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
+    labels = with_names(table.labels, run.config.data.label_names)
+    with ProgressBar() as bar:
+        return evaluate_on_file(run, choice, table.model_copy(update={"labels": labels}), bar.progress, threshold)
 
 
 def _predicted_tweets(run: "TrainedRun", data: Path, text_column: str | None) -> "PredictedTweets":

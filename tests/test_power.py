@@ -8,7 +8,7 @@ import pytest
 
 from report.statistics import PairedEvidence, VarianceEvidence
 from sentiment.paired import ALPHA, PairedCounts, paired_difference
-from sentiment.runs.power import POWER, Design, smallest_difference, smallest_shown, tweets_to_show
+from sentiment.runs.power import POWER, Assumptions, smallest_difference, smallest_shown, tweets_to_show
 from tests.benchmarks.bench_power import DESIGNS, FAMILIES, PAIRS, RARE_CLASSES, shown
 
 # Seeds, tweets and the standard deviation between seeds.
@@ -46,7 +46,7 @@ SIMULATED = [PAIRS[0], PAIRS[5], PAIRS[6], FAMILIES[1], RARE_CLASSES[0], replace
 
 
 @pytest.mark.parametrize("design", SIMULATED, ids=str)
-def test_difference_told_before_a_grid_is_shown_by_the_report_as_often_as_told(design: Design) -> None:
+def test_difference_told_before_a_grid_is_shown_by_the_report_as_often_as_told(design: Assumptions) -> None:
     told = smallest_shown(design)
     assert told is not None
     assert shown(design, told, 400 // design.configurations + 100) == pytest.approx(POWER, abs=0.05)
@@ -56,7 +56,7 @@ def test_more_seeds_show_less_and_more_hypotheses_and_rare_classes_need_more() -
     told = {design: smallest_shown(design) or 1.0 for design in DESIGNS}
     assert told[PAIRS[1]] > told[PAIRS[4]] > told[PAIRS[7]]
     assert told[FAMILIES[1]] > told[PAIRS[4]] < told[RARE_CLASSES[0]]
-    assert smallest_shown(Design(40, 2, (1_000,))) is None
+    assert smallest_shown(Assumptions(40, 2, (1_000,))) is None
 
 
 @pytest.mark.parametrize("sizes", [(1_000,), (800, 100, 100), (2_400, 300, 300), (300, 300, 300)])

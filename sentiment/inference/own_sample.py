@@ -10,16 +10,16 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.table import Table
 
 from sentiment.config import DataConfig
-from sentiment.console import OUT, Progress, number_table, say
+from sentiment.console import Progress
 from sentiment.data.corpus import open_corpus
 from sentiment.data.sources import labelled_rows, open_source
 from sentiment.data.tables import RowCounter
 from sentiment.data.text import Flags
 from sentiment.errors import DataError
-from sentiment.inference.evaluate import EXAMPLE, below_lexicon, comparison_lines, show_scores_on_file
+from sentiment.inference.evaluate import EXAMPLE, below_lexicon
+from sentiment.inference.evaluation import ClassShares, Evaluation, comparison_lines, scores_on_file
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
@@ -100,25 +100,22 @@ def decide(
 
 def evaluate_on_file(
     run: TrainedRun, choice: ModelKind | None, table: DataConfig, progress: Progress, threshold: float | None
-) -> dict[str, Any]:
-    """Show the scores of a run's predictors on a labelled file, and which model and threshold to use there.
+) -> Evaluation:
+    """The scores of a run's predictors on a labelled file, and which model and threshold to use there.
 
     Training and validation tweets, and other tweets of their authors, are excluded and counted, as are tweets without a
     word that a model knows. Test tweets of the run are scored, but not used to choose the model.
+
+    The details are `threshold`; `left_out`: the number of rows that are not scored, by reason; `overlap`: the number of
+    rows that are scored although they overlap with the run's tweets, by its kind; `knows_training`: whether overlap is
+    known. With enough tweets to choose by, also `use`: the options of `predict`, and `best`: the best model on these
+    tweets.
 
     Args:
         choice: the model to use; None: the one that is recommended by the file's tweets and the run's validation
             tweets; with too few tweets in the file, the one that the run recommends.
         table: the file, its columns, and its labels mapped to the run's classes.
         threshold: decision threshold of the models; None: 0.5.
-
-    Returns:
-        The metrics of the model to use, and `chosen`: its name; `models`: the metrics of all predictors, each with
-        `calibration_error` (None without probabilities) and `shares`, the shares of the predicted classes; `labels`:
-        the true shares; `left_out`: the number of rows that are not scored, by reason; `overlap`: the number of rows
-        that are scored although they overlap with the run's tweets, by its kind; `knows_training`: whether overlap is
-        known; `threshold`. With enough tweets to choose by, also `use`: the options of `predict`, and `best`: the
-        best model on these tweets.
 
     Raises:
         SentimentError: the file cannot be used, or the threshold as in `checked_threshold`.
@@ -127,41 +124,49 @@ def evaluate_on_file(
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
     sample = _read_sample(run, table, threshold, progress)
     labels = sample.tweets.labels
-    predictors = sample.tweets.predictors
     decision = _decide_without_own_test(run, sample, choice)
     kind = choice or (decision.used.kind if decision else run.result.recommended)
     chosen = sample.tweets.of(kind)
-    lines = _row_lines(sample, threshold)
-    lines += _own_predictions_warnings(sample.tweets)
-    lines += comparison_lines(labels, predictors, chosen.name)
+    predictors = sample.tweets.predictors
+    shown = sample.tweets
     if decision and decision.matching:
         value = decision.matching.threshold
-        predictors.append(replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value))
-    scores = show_scores_on_file(PurePath(table.source).name, predictors, labels, classes, chosen.name, lines)
-    for predictor in predictors:
-        scores[predictor.name] |= _shares_and_calibration(predictor, labels, classes)
-    true_shares = _shares_by_name(labels, classes)
-    OUT.print(_share_table(true_shares, scores))
-    lines = decision_lines(decision, quote(run.path))
+        proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)
+        shown = replace(shown, predictors=[*predictors, proposed])
+    file = PurePath(table.source).name
+    scores = scores_on_file(file, shown)
+    closing = decision_lines(decision, quote(run.path))
     lexicon = scores.get(PREDICTORS["lexicon"])
     if lexicon:
         advice = "train on tweets like these, labelled by people"
-        lines += below_lexicon(scores[chosen.name]["accuracy"], lexicon["accuracy"], advice)
-    say("\n".join(lines))
+        closing += below_lexicon(scores[chosen.name][file].accuracy, lexicon[file].accuracy, advice)
+    return Evaluation(
+        part=file,
+        classes=classes,
+        chosen=chosen.name,
+        scores=scores,
+        tweets=shown,
+        remarks=[*_row_lines(sample, threshold), *_own_predictions_warnings(sample.tweets)],
+        comparisons=comparison_lines(labels, predictors, chosen.name),
+        closing=closing,
+        shares=_shares(shown, classes),
+        details=_details(sample, threshold, decision),
+    )
+
+
+def _details(sample: _Sample, threshold: float, decision: Decision | None) -> dict[str, Any]:
+    """What `--out` writes besides the scores, see `evaluate_on_file`."""
     counts = {reason: rows.count for reason, rows in sample.rows.counted().items()}
-    output = scores[chosen.name] | {
-        "chosen": chosen.name,
-        "models": scores,
-        "labels": true_shares,
+    details: dict[str, Any] = {
         "threshold": threshold,
         "left_out": {reason: count for reason, count in counts.items() if reason not in SCORED},
         "overlap": {reason: count for reason, count in counts.items() if reason in SCORED},
         "knows_training": not sample.unknown_overlap,
     }
     if decision:
-        output["best"] = PREDICTORS[decision.judgement.best]
-        output["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
-    return output
+        details["best"] = PREDICTORS[decision.judgement.best]
+        details["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
+    return details
 
 
 def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress: Progress) -> _Sample:
@@ -258,25 +263,14 @@ def _shares_by_name(predicted: ClassIndices, classes: Sequence[str]) -> dict[str
     return dict(zip(classes, shares.tolist(), strict=True))
 
 
-def _shares_and_calibration(predictor: Predictor, labels: ClassIndices, classes: Sequence[str]) -> dict[str, Any]:
-    """Shares of the predicted classes; the calibration error, None for a predictor without calibrated probabilities."""
-    is_calibrated = predictor.kind in MODEL_KINDS
-    return {
-        "shares": _shares_by_name(predictor.predicted, classes),
-        "calibration_error": calibration_error(predictor.calibration(labels)) if is_calibrated else None,
-    }
-
-
-def _share_table(true_shares: dict[str, float], scores: dict[str, dict[str, Any]]) -> Table:
-    """The share of each class by the labels, and as predicted by each predictor that reads texts."""
-    table = number_table("share", [*true_shares, "calibration error"])
-    table.add_row("  labels", *map("{:.1%}".format, true_shares.values()))
-    for name, of_predictor in scores.items():
-        if name != PREDICTORS["majority"]:
-            error = of_predictor["calibration_error"]
-            shares = map("{:.1%}".format, of_predictor["shares"].values())
-            table.add_row(f"  {name}", *shares, "-" if error is None else f"{error:.1%}")
-    return table
+def _shares(tweets: PartPredictions, classes: Sequence[str]) -> ClassShares:
+    predicted = {}
+    errors: dict[str, float | None] = {}
+    for predictor in tweets.predictors:
+        predicted[predictor.name] = _shares_by_name(predictor.predicted, classes)
+        is_calibrated = predictor.kind in MODEL_KINDS
+        errors[predictor.name] = calibration_error(predictor.calibration(tweets.labels)) if is_calibrated else None
+    return ClassShares(_shares_by_name(tweets.labels, classes), predicted, errors)
 
 
 def decision_lines(decision: Decision | None, path: str) -> list[str]:

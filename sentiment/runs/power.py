@@ -89,7 +89,7 @@ def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int 
 
 
 @dataclass(frozen=True)
-class Design:
+class Assumptions:
     """What decides which differences a grid can show.
 
     Attributes:
@@ -119,7 +119,7 @@ class Design:
 
 
 @cache
-def smallest_shown(design: Design) -> float | None:
+def smallest_shown(design: Assumptions) -> float | None:
     """The difference that the report shows with probability `POWER`, as a fraction of 1; None if there is none."""
     from scipy.optimize import brentq
 
@@ -138,7 +138,7 @@ class _SimulatedComparisons:
     the same for each difference and at each call.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Assumptions) -> None:
         self._design = design
         rng = np.random.default_rng(0)
         freedom = design.seeds - 1
@@ -211,7 +211,7 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
         sizes = (tweets // classes,) * classes
         if test_sizes is not None and is_macro:
             sizes = tuple(size for size in test_sizes if size)
-        smallest = smallest_shown(Design(len(seeds), fewest, sizes))
+        smallest = smallest_shown(Assumptions(len(seeds), fewest, sizes))
         points.append("none" if smallest is None else f"{100 * smallest:.1f} points on {tweets:,}")
     compared = f"the best of {len(seeds)} configurations and another" if len(seeds) > 1 else "it and its baseline"
     name = "macro recall" if is_macro else "accuracy"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from report.designs import Seeds, Side, pooled_variance
 from report.statistics import corrected
-from sentiment.runs.power import Design, smallest_shown
+from sentiment.runs.power import Assumptions, smallest_shown
 
 Flags = npt.NDArray[np.bool_]
 
@@ -22,27 +22,29 @@ def _sizes(tweets: int, shares: tuple[float, ...] = (1.0,)) -> tuple[int, ...]:
     return tuple(round(tweets * share) for share in shares)
 
 
-PAIRS = [Design(2, seeds, (tweets,)) for seeds in (2, 3, 5) for tweets in (300, 1_000, 5_000)]
-FAMILIES = [Design(6, *of) for of in ((2, (1_000,)), (3, (1_000,)), (3, (5_000,)), (5, (1_000,)), (5, (5_000,)))]
-RARE_CLASSES = [Design(2, *of) for of in ((3, _sizes(1_000, RARE)), (5, _sizes(1_000, RARE)), (5, _sizes(300, RARE)))]
+PAIRS = [Assumptions(2, seeds, (tweets,)) for seeds in (2, 3, 5) for tweets in (300, 1_000, 5_000)]
+FAMILIES = [Assumptions(6, *of) for of in ((2, (1_000,)), (3, (1_000,)), (3, (5_000,)), (5, (1_000,)), (5, (5_000,)))]
+RARE_CLASSES = [
+    Assumptions(2, *of) for of in ((3, _sizes(1_000, RARE)), (5, _sizes(1_000, RARE)), (5, _sizes(300, RARE)))
+]
 OTHERS = [
-    Design(2, 4, (1_000,)),
-    Design(2, 6, (5_000,)),
-    Design(3, 3, (1_000,)),
-    Design(4, 2, (1_000,)),
-    Design(4, 6, (1_000,)),
-    Design(6, 6, (300,)),
-    Design(2, 3, _sizes(5_000, RARE)),
-    Design(2, 6, _sizes(3_000, (0.16, 0.48, 0.36))),
-    Design(6, 3, _sizes(2_000, RARE)),
-    Design(6, 5, _sizes(5_000, (0.2,) * 5)),
-    Design(1, 3, (1_000,)),
-    Design(2, 3, (1_000,), spread=0.005, disagreement=0.2),
+    Assumptions(2, 4, (1_000,)),
+    Assumptions(2, 6, (5_000,)),
+    Assumptions(3, 3, (1_000,)),
+    Assumptions(4, 2, (1_000,)),
+    Assumptions(4, 6, (1_000,)),
+    Assumptions(6, 6, (300,)),
+    Assumptions(2, 3, _sizes(5_000, RARE)),
+    Assumptions(2, 6, _sizes(3_000, (0.16, 0.48, 0.36))),
+    Assumptions(6, 3, _sizes(2_000, RARE)),
+    Assumptions(6, 5, _sizes(5_000, (0.2,) * 5)),
+    Assumptions(1, 3, (1_000,)),
+    Assumptions(2, 3, (1_000,), spread=0.005, disagreement=0.2),
 ]
 DESIGNS = [*PAIRS, *FAMILIES, *RARE_CLASSES, *OTHERS]
 
 
-def drawn_side(right: Flags, design: Design, classes: npt.NDArray[np.int64], rng: np.random.Generator) -> Side:
+def drawn_side(right: Flags, design: Assumptions, classes: npt.NDArray[np.int64], rng: np.random.Generator) -> Side:
     """The seeds of a configuration: each has as many more or fewer tweets of each class right as its luck decides."""
     seeds = []
     for luck in rng.normal(0, design.spread, design.seeds):
@@ -57,7 +59,7 @@ def drawn_side(right: Flags, design: Design, classes: npt.NDArray[np.int64], rng
     return Side([np.array(seeds)], classes=classes if len(design.sizes) > 1 else None)
 
 
-def shown(design: Design, difference: float, worlds: int, seed: int = 1) -> float:
+def shown(design: Assumptions, difference: float, worlds: int, seed: int = 1) -> float:
     """In which share of studies the best configuration is shown to be better than another one, mean over the others."""
     rng = np.random.default_rng(seed)
     classes = np.repeat(np.arange(len(design.sizes)), design.sizes)

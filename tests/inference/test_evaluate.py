@@ -20,7 +20,8 @@ from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.text import TokenRows
-from sentiment.inference.evaluate import comparison_lines, show_result
+from sentiment.inference.evaluate import show_result
+from sentiment.inference.evaluation import comparison_lines
 from sentiment.inference.overlap import NEAR_COPY, OWN_TEST
 from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS

@@ -1,0 +1,194 @@
+"""What `evaluate` computes, prints and writes: scores of predictors on some tweets, and how they compare."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from sentiment.console import OUT, number_table, plural, say, visible
+from sentiment.metrics import ClassIndices
+from sentiment.models.text_model import total_score
+from sentiment.paired import recall_sentence
+from sentiment.runs.predictions import Comparison, PartPredictions, Predictor, compare_predictors
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, Part, PredictorKind
+
+# The scores of other predictors are not calibrated probabilities: they have no log loss.
+_WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_KINDS]
+# Metrics by the name of a predictor, then by part or file.
+Scores = dict[str, dict[Part, Metrics]]
+CheckList = Mapping[PredictorKind, Mapping[str, CheckScore]]
+
+
+@dataclass(frozen=True)
+class ClassShares:
+    """The share of each class by the labels of a file, and as each predictor predicts it.
+
+    Attributes:
+        labels: by the name of the class.
+        predicted: by the name of the predictor, then of the class.
+        calibration_errors: by the name of the predictor; None for one without calibrated probabilities.
+    """
+
+    labels: dict[str, float]
+    predicted: dict[str, dict[str, float]]
+    calibration_errors: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of predictors on a run's own parts, on a labelled file, or on a gold table.
+
+    Attributes:
+        part: the part or the file whose tweets are compared.
+        chosen: the name of the predictor whose scores are shown by class.
+        tweets: those of `part`, with the predictors' answers.
+        remarks: lines on the rows and on the predictors.
+        comparisons: a heading, and a sentence for each pair.
+        closing: lines on what follows from the scores.
+        details: values that are written besides the scores.
+        has_parts: whether the scores are of several parts, and are written by part.
+    """
+
+    part: Part
+    classes: Sequence[str]
+    chosen: str
+    scores: Scores
+    tweets: PartPredictions
+    remarks: Sequence[str]
+    comparisons: Sequence[str]
+    closing: Sequence[str] = ()
+    check_list: CheckList = field(default_factory=dict)
+    shares: ClassShares | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    has_parts: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--out` writes: the scores of all models and of the chosen one, and the details."""
+        models: dict[str, dict[str, Any]] = {}
+        for name, by_part in self.scores.items():
+            named = {part: metrics.named(self.classes) for part, metrics in by_part.items()}
+            models[name] = named if self.has_parts else named[self.part]
+            if self.shares:
+                models[name]["shares"] = self.shares.predicted[name]
+                models[name]["calibration_error"] = self.shares.calibration_errors[name]
+        labels = {"labels": self.shares.labels} if self.shares else {}
+        return models[self.chosen] | {"chosen": self.chosen, "models": models} | labels | dict(self.details)
+
+
+def show(evaluation: Evaluation) -> None:
+    """Print an evaluation."""
+    chosen = evaluation.chosen
+    OUT.print(score_table(evaluation.scores, chosen))
+    warnings = _constant_warnings(evaluation.tweets.predictors, evaluation.classes)
+    say("\n".join([*evaluation.remarks, *evaluation.comparisons, *warnings]))
+    OUT.print(_class_table(evaluation.scores[chosen][evaluation.part], evaluation.classes, chosen))
+    if evaluation.shares:
+        OUT.print(_share_table(evaluation.shares))
+    if evaluation.check_list:
+        OUT.print(_check_table(evaluation.check_list, chosen))
+    say("\n".join(evaluation.closing))
+
+
+def scores_on_file(file: str, tweets: PartPredictions) -> Scores:
+    """The scores of all predictors on the tweets of one file."""
+    return {predictor.name: {file: predictor.metrics(tweets.labels)} for predictor in tweets.predictors}
+
+
+def comparison_lines(labels: ClassIndices, predictors: Sequence[Predictor], chosen: str) -> list[str]:
+    """A heading, and a sentence for the chosen predictor and every other one that reads texts.
+
+    The comparisons with models of the run are one family, as are those by which a model is recommended. The comparisons
+    with the lexicon and added predictors are another one.
+    """
+    (first,) = (predictor for predictor in predictors if predictor.name == chosen)
+    others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
+    models = [(first, other) for other in others if other.kind in MODEL_KINDS]
+    further = [(first, other) for other in others if other.kind not in MODEL_KINDS]
+    families = {
+        "models of the run": compare_predictors(models, labels),
+        "other predictors": compare_predictors(further, labels),
+    }
+    numbers = [f"for {plural(len(family), 'comparison')} with {kind}" for kind, family in families.items() if family]
+    heading = (
+        f"{chosen} compared with every other one (for these trained weights; other seeds may differ; intervals and "
+        f"p-values are corrected {', and '.join(numbers)}):"
+    )
+    comparisons = [comparison for family in families.values() for comparison in family]
+    return [heading, *sentences(comparisons)]
+
+
+def sentences(comparisons: Sequence[Comparison]) -> list[str]:
+    """A sentence on the accuracies of each pair, and with more than two classes another one on their macro recall."""
+    lines = [f"  {comparison.sentence}" for comparison in comparisons]
+    for comparison in comparisons:
+        first = comparison.first
+        if first.probabilities.shape[1] > 2:
+            lines.append(f"  {recall_sentence(first.name, comparison.second.name, comparison.macro_recall)}")
+    return lines
+
+
+def _constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str]) -> list[str]:
+    """Warnings of predictors that predict the same label for all tweets, except the most frequent class."""
+    lines = []
+    for predictor in predictors:
+        if predictor.kind == "majority":
+            continue
+        only_class = predictor.only_class
+        n = len(predictor.probabilities)
+        if only_class is not None and n > 1:
+            lines.append(f"warning: the {predictor.name} predicts {label_names[only_class]!r} for all {n:,} tweets")
+    return lines
+
+
+def score_table(scores: Scores, chosen: str) -> Table:
+    """The scores of predictors by part or file; the row of the chosen one, which has all parts, is bold."""
+    table = number_table("tweets", ["loss", "accuracy (95 %)", "macro\nrecall", "macro\nF1"], no_wrap=True)
+    for part in scores[chosen]:
+        metrics_by_name = {name: by_part[part] for name, by_part in scores.items() if part in by_part}
+        n = max(metrics.n for metrics in metrics_by_name.values())
+        table.add_row(f"{escape(visible(part))}, {n:,}", style="italic")
+        for name, metrics in metrics_by_name.items():
+            size = "" if metrics.n == n else f", n = {metrics.n:,}"
+            loss = f"{metrics.loss:.3f}" if name in _WITH_PROBABILITIES else "-"
+            accuracy = f"{metrics.accuracy:.3f} {metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
+            macro = (f"{metrics.macro_recall:.3f}", f"{metrics.macro_f1:.3f}")
+            table.add_row(f"  {name}{size}", loss, accuracy, *macro, style="bold" if name == chosen else "")
+    return table
+
+
+def _class_table(metrics: Metrics, names: Sequence[str], chosen: str) -> Table:
+    """The scores of the chosen predictor by class."""
+    table = number_table(chosen, ["tweets", "precision", "recall", "F1"])
+    rows = zip(names, metrics.sizes, metrics.precision, metrics.recall, metrics.f1, strict=True)
+    for name, size, *scores in rows:
+        table.add_row(f"  {escape(visible(name))}", f"{size:,}", *map("{:.3f}".format, scores))
+    return table
+
+
+def _check_table(check_list: CheckList, chosen: str) -> Table:
+    """The check list by capability: number of correct sentences per model; the chosen model is printed bold."""
+    table = number_table("check list", [PREDICTORS[kind] for kind in check_list])
+    for column in table.columns:
+        column.style = "bold" if column.header == chosen else ""
+    tallies = [*check_list.values()]
+    rows = {capability: [tally[capability] for tally in tallies] for capability in tallies[0]}
+    rows["all"] = [total_score(tally) for tally in tallies]
+    for capability, scores in rows.items():
+        cells = [f"{score.right} of {score.n}" for score in scores]
+        table.add_row(f"  {capability}", *cells, style="italic" if capability == "all" else "")
+    return table
+
+
+def _share_table(shares: ClassShares) -> Table:
+    """The share of each class by the labels, and as predicted by each predictor that reads texts."""
+    table = number_table("share", [*shares.labels, "calibration error"])
+    table.add_row("  labels", *map("{:.1%}".format, shares.labels.values()))
+    for name, predicted in shares.predicted.items():
+        if name != PREDICTORS["majority"]:
+            error = shares.calibration_errors[name]
+            table.add_row(
+                f"  {name}", *map("{:.1%}".format, predicted.values()), "-" if error is None else f"{error:.1%}"
+            )
+    return table
