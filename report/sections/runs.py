@@ -1,6 +1,7 @@
 """Table of all runs, and the data for the interactive explorer."""
 
 import json
+from statistics import NormalDist
 from typing import Any
 
 from report.compare.cost import usage_of
@@ -18,6 +19,7 @@ from report.sections.names import (
     unfinished,
 )
 from report.sections.sentences import sentence
+from report.statistics import LEVEL
 from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
@@ -118,6 +120,9 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
             fold.run_id: run.run_id for run in findings.main.runs if run.is_cross_validated for fold in run.fold_runs
         }
         data["added"] = [predictor.run_id for predictor in findings.main.added]
+        quantile = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+        data["compared"] = {"metric": findings.main.metric, "name": findings.main.metric_name}
+        data["compared"] |= {"level": LEVEL, "quantile": quantile}
         data["labels"] = findings.main.runs[0].config.data.label_names
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
     data["overlay"] = json.loads(charts.themed(json.dumps(overlays)))

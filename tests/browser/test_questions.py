@@ -1,13 +1,16 @@
 """Questions to the runs in a real browser: filter, choose, overlay, open, compare, and come back by the address."""
 
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from sentiment.paired import accuracy_difference
+from report.statistics import by_class
+from sentiment.paired import PairedCounts, accuracy_difference, paired_difference
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import read_table
 
@@ -75,7 +78,7 @@ def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_r
     texts = panel.locator(".tweets li").all_inner_texts()
     assert 0 < len(texts) <= 20
     panel.get_by_label("Compare with").select_option(label="llm (added)")
-    expect(panel.locator(".verdict")).to_contain_text("The other is better")
+    expect(panel.locator(".verdict")).to_contain_text("The other is significantly better")
     report.reload()
     expect(report.locator(".panel")).to_contain_text("Compared with llm (added)")
 
@@ -115,12 +118,35 @@ def test_paired_test_and_interval_are_those_of_the_package(report: Page) -> None
         for only_second in (0, 1, 3, 9, 30, 350)
         if only_first + only_second <= n
     ]
-    found = report.evaluate("cases => cases.map(one => accuracyDifference(...one))", cases)
+    found = report.evaluate("cases => cases.map(one => accuracyDifference(...one, explorerData.compared))", cases)
     for case, result in zip(cases, found, strict=True):
         expected = asdict(accuracy_difference(*case))
         del expected["level"]  # the page has no other one
         assert result == pytest.approx(expected, rel=1e-9, abs=1e-9), case
         assert result["p"] == pytest.approx(expected["p"], rel=1e-8), case
+
+
+def test_difference_in_macro_recall_is_that_of_the_package(report: Page) -> None:
+    """Answers to tweets of three classes, of which one is rare."""
+    rng = np.random.default_rng(0)
+    compare = """({ right, labels, compared }) => {
+        const data = { n: labels.length, labels, known: new Uint8Array(right.length).fill(255), right };
+        return differenceOf(discordantTweets(data, 0, 1), compared);
+    }"""
+    compared = report.evaluate("explorerData.compared")
+    for classes, metric in product((1, 2, 3), ("macro_recall", "accuracy")):
+        labels = np.minimum(rng.integers(8, size=160), classes - 1)
+        right = rng.random((2, len(labels))) < [[0.7], [0.5]]
+        given = {"right": np.packbits(right, axis=1).ravel().tolist(), "labels": labels.tolist()}
+        result = report.evaluate(compare, given | {"compared": compared | {"metric": metric}})
+        groups = by_class(np.arange(len(labels)), labels if metric == "macro_recall" else None)
+        counts = []
+        for rows in groups:
+            first, second = right[:, rows]
+            counts.append(PairedCounts(int((first & ~second).sum()), int((second & ~first).sum()), len(rows)))
+        expected = asdict(paired_difference(counts))
+        del expected["level"]
+        assert result == pytest.approx(expected, rel=1e-8, abs=1e-9), (classes, metric)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +157,8 @@ def test_paired_test_and_interval_are_those_of_the_package(report: Page) -> None
 )  # fmt: skip
 def test_verdict_on_two_runs_names_them(report: Page, wins: int, losses: int, said: tuple[str, ...]) -> None:
     discordant = {"first": [0] * wins, "second": [0] * losses, "n": 105}
-    text = report.evaluate("found => verdict(found) + evidence({ n: 105, of: 105 }, found, 'Anna', 'Ben')", discordant)
+    say = "found => verdict(found, explorerData.compared) + evidence({ n: 105, of: 105 }, found, 'Anna', 'Ben')"
+    text = report.evaluate(say, discordant)
     assert [part for part in said if part not in text] == []
 
 

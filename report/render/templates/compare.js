@@ -1,4 +1,5 @@
-// Compares two runs, or a run and an added predictor, by a paired test on their common test tweets.
+// Compares two runs, or a run and an added predictor, by a paired test on their common test tweets, by the metric of the
+// data set and at the level of the page; `explorerData.compared` holds both.
 
 async function inflated(text) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -22,17 +23,22 @@ function bit(bytes, row, width, tweet) {
   return (bytes[row * width + (tweet >> 3)] >> (7 - (tweet & 7))) & 1;
 }
 
-// Indices of tweets that only one of two runs has right, and the number of their common tweets.
+// Indices of tweets that only one of two runs has right, the number of their common tweets, and by class the counts
+// [only the first, only the second, tweets].
 function discordantTweets(data, firstRow, secondRow) {
-  const width = Math.ceil(data.n / 8);
+  const width = Math.ceil(data.n / 8), byClass = {};
   const discordant = { first: [], second: [], n: 0 };
   for (let tweet = 0; tweet < data.n; tweet += 1) {
     if (!bit(data.known, firstRow, width, tweet) || !bit(data.known, secondRow, width, tweet)) continue;
+    const counts = byClass[data.labels[tweet]] ??= [0, 0, 0];
     discordant.n += 1;
+    counts[2] += 1;
     const first = bit(data.right, firstRow, width, tweet);
-    if (first !== bit(data.right, secondRow, width, tweet)) discordant[first ? "first" : "second"].push(tweet);
+    if (first === bit(data.right, secondRow, width, tweet)) continue;
+    discordant[first ? "first" : "second"].push(tweet);
+    counts[first ? 0 : 1] += 1;
   }
-  return discordant;
+  return { ...discordant, classes: Object.values(byClass) };
 }
 
 // erfc(x) for x >= 0: the series of erf for small x, else the continued fraction, backwards.
@@ -62,10 +68,8 @@ function midP(onlyFirst, onlySecond) {
   return Math.min(2 * below + Math.exp(logFactor), 1);
 }
 
-const QUANTILE = 1.959963984540054; // of the normal distribution, for 95 % intervals
-
 // The lower bound of Tango's score interval (1998): where the score statistic equals the quantile.
-function lowerBound(onlyFirst, onlySecond, n) {
+function lowerBound(onlyFirst, onlySecond, n, quantile) {
   const surplus = onlyFirst - onlySecond;
   if (surplus === -n) return -1;
   let low = -1, high = surplus / n - 1e-9;
@@ -74,19 +78,37 @@ function lowerBound(onlyFirst, onlySecond, n) {
     const linear = (2 * n - surplus) * difference - onlyFirst - onlySecond;
     const root = Math.sqrt(Math.max(linear ** 2 + 8 * n * onlySecond * product, 0));
     const variance = Math.max(n * ((root - linear) / (2 * n) + product), 0);
-    if (surplus - n * difference > QUANTILE * Math.sqrt(variance)) low = difference; else high = difference;
+    if (surplus - n * difference > quantile * Math.sqrt(variance)) low = difference; else high = difference;
   }
   return (low + high) / 2;
 }
 
-// The same test and interval as `sentiment.paired.accuracy_difference` at the level of 95 %.
-function accuracyDifference(onlyFirst, onlySecond, n) {
+// The same test and interval as `sentiment.paired.accuracy_difference`.
+function accuracyDifference(onlyFirst, onlySecond, n, { level, quantile }) {
   const m = onlyFirst + onlySecond, difference = (onlyFirst - onlySecond) / n;
   const scoreP = m ? complementaryError(Math.abs(onlyFirst - onlySecond) / Math.sqrt(2 * m)) : 1;
   const p = Math.max(midP(onlyFirst, onlySecond), scoreP);
-  let low = lowerBound(onlyFirst, onlySecond, n), high = -lowerBound(onlySecond, onlyFirst, n);
-  if (p >= 0.05) [low, high] = [Math.min(low, 0), Math.max(high, 0)];
+  let low = lowerBound(onlyFirst, onlySecond, n, quantile), high = -lowerBound(onlySecond, onlyFirst, n, quantile);
+  if (p >= 1 - level) [low, high] = [Math.min(low, 0), Math.max(high, 0)];
   return { difference, low, high, p };
+}
+
+// The same test and interval as `sentiment.paired.macro_recall_difference`.
+function recallDifference(classes, { quantile }) {
+  let difference = 0, centre = 0, variance = 0;
+  for (const [onlyFirst, onlySecond, n] of classes) {
+    const first = (onlyFirst + 0.5) / (n + 2), second = (onlySecond + 0.5) / (n + 2);
+    difference += (onlyFirst - onlySecond) / n / classes.length;
+    centre += (first - second) / classes.length;
+    variance += (first + second - (first - second) ** 2) / (n + 2) / classes.length ** 2;
+  }
+  const error = Math.sqrt(variance), p = complementaryError(Math.abs(centre) / error / Math.SQRT2);
+  return { difference, low: centre - quantile * error, high: centre + quantile * error, p };
+}
+
+function differenceOf(discordant, compared) {
+  if (compared.metric === "macro_recall" && discordant.classes.length > 1) return recallDifference(discordant.classes, compared);
+  return accuracyDifference(discordant.first.length, discordant.second.length, discordant.n, compared);
 }
 
 const signed = (value) => {
@@ -113,21 +135,24 @@ async function comparison(data, first, second) {
     section.append(createElement("p", "Each tweet is a test tweet of one fold, so all folds of a cross-validated run are compared."));
   }
   const all = await answers(data.answers), discordant = discordantTweets(all, ...rows);
-  section.append(createElement("p", verdict(discordant), "verdict"));
+  section.append(createElement("p", verdict(discordant, data.compared), "verdict"));
   section.append(createElement("p", evidence(all, discordant, firstWhole ?? first.run, secondWhole ?? second.run)));
   section.append(...(second.settings ? [settingDifferences(first, second)] : []), tweetLists(all, discordant, data.labels));
   return section;
 }
 
-function verdict(discordant) {
-  const result = accuracyDifference(discordant.first.length, discordant.second.length, discordant.n);
+function verdict(discordant, compared) {
+  if (!discordant.n) return "No test tweet is common to both.";
+  const result = differenceOf(discordant, compared);
   const bound = (100 * Math.max(-result.low, result.high)).toFixed(1);
   if (discordant.first.length + discordant.second.length === 0) {
     return `Both classify the same tweets correctly; a difference of up to ${bound} points either way cannot be excluded.`;
   }
-  const better = result.difference > 0 ? "This run is better" : "The other is better";
-  const interval = `${signed(result.difference)} points, 95 % CI ${signed(result.low)} to ${signed(result.high)}`;
-  return `${result.p < 0.05 ? better : "No significant difference"} (${interval}; ${pValue(result.p)}, uncorrected).`;
+  const better = `${result.difference > 0 ? "This run" : "The other"} is significantly better`;
+  const isSignificant = result.p < 1 - compared.level;
+  const interval = `${100 * compared.level} % CI ${signed(result.low)} to ${signed(result.high)}`;
+  const change = `test ${compared.name}: ${signed(result.difference)} points, ${interval}`;
+  return `${isSignificant ? better : "No significant difference"} (${change}; ${pValue(result.p)}, uncorrected).`;
 }
 
 function evidence(all, discordant, first, second) {
