@@ -9,6 +9,7 @@ import numpy as np
 
 from sentiment.metrics import ClassIndices
 from sentiment.paired import ALPHA, PairedCounts, correct_for_multiple_tests, paired_difference
+from sentiment.paired import format_level as format_level  # for `report.render`, which may not import it
 from sentiment.runs.power import POWER as POWER  # for `report.render`, which may not import `sentiment.runs`
 from sentiment.runs.power import smallest_difference
 from sentiment.runs.records import Metrics

@@ -174,11 +174,18 @@ def recall_sentence(first: str, second: str, result: PairedDifference) -> str:
 
 def _interval_and_p(result: PairedDifference) -> str:
     interval = f"{_signed_points(result.low)} to {_signed_points(result.high)}"
-    return f"({100 * result.level:.3g} % interval {interval}; p {format_p(result.p)})"
+    return f"({format_level(result.level)} % interval {interval}; p {format_p(result.p)})"
 
 
 def _signed_points(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "\u2212")
+
+
+def format_level(level: float) -> str:
+    """A confidence level in per cent, with two digits of what it leaves out: `95`, `98.9` or `99.952`."""
+    left_out = 100 * (1 - level)
+    decimals = max(1 - math.floor(math.log10(left_out)), 0)
+    return f"{100 - left_out:.{decimals}f}".rstrip("0").rstrip(".")
 
 
 def format_p(p: float) -> str:

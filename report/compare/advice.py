@@ -1,6 +1,7 @@
 """The recommendation: the best configuration, which of its models to use, its uncertainty and its training time."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -66,9 +67,15 @@ class Recommended:
         return [rival for rival, difference in self.rivals.items() if not difference.is_better]
 
     @property
-    def cheapest(self) -> Configuration:
-        """The one with the least compute time of the recommended configuration and those not significantly worse."""
-        return min([self.configuration, *self.not_worse], key=cost_per_run)
+    def cheapest(self) -> dict[str, Configuration]:
+        """By device, `GPU` or `CPU`: the one with the least compute time of the recommended configuration and those not
+        significantly worse. Seconds of GPUs and of CPUs have no common measure.
+        """
+        by_device: dict[str, list[Configuration]] = defaultdict(list)
+        for configuration in [self.configuration, *self.not_worse]:
+            device = "GPU" if cost_per_run(configuration).gpu else "CPU"
+            by_device[device].append(configuration)
+        return {device: min(group, key=cost_per_run) for device, group in by_device.items()}
 
     @property
     def added_winner(self) -> AddedPredictor | None:

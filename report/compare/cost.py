@@ -44,7 +44,12 @@ class Usage:
 
     @property
     def total(self) -> Seconds:
-        return Seconds(self.training.gpu + self.encoding.gpu, self.training.cpu + self.encoding.cpu)
+        return self.with_training(1)
+
+    def with_training(self, factor: float) -> Seconds:
+        """The total if `factor` times as much had been trained; encoder vectors are computed once all the same."""
+        training = self.training.times(factor)
+        return Seconds(training.gpu + self.encoding.gpu, training.cpu + self.encoding.cpu)
 
 
 def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
@@ -65,8 +70,8 @@ def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
 
 
 def cost_per_run(configuration: Configuration) -> Seconds:
-    """Compute time of a configuration divided by its number of seeds, with all folds and all vectors that it reads."""
-    return usage_of(configuration.completed).total.times(1 / len(configuration.runs))
+    """Compute time of one run of a configuration, the mean over its seeds, with all folds and encoder vectors."""
+    return usage_of(configuration.completed).with_training(1 / len(configuration.runs))
 
 
 def _training_times(record: RunRecord, result: Result | None) -> list[ComputeTime]:

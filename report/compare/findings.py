@@ -105,7 +105,7 @@ def _best_run(dataset: Dataset, recommended: Recommended, study: Study) -> BestR
     return BestRun(curve, test, tweet_table(dataset, recommended, test, study.results) if test else None)
 
 
-# The fewest runs whose common mistake suggests that the label is wrong.
+# The fewest runs, tested on a tweet, whose common mistake suggests that its label is wrong.
 _ENOUGH_RUNS = 4
 # Runs disagree on a tweet if the share of them that is right lies between this value and its complement.
 _DISPUTED = 0.35
@@ -142,7 +142,7 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
         n_runs += answers.known(run_id)[positions]
     share = np.where(n_runs > 0, n_right / np.maximum(n_runs, 1), np.nan)
     is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
-    all_wrong = (share == 0) & (len(answers.by_run) >= _ENOUGH_RUNS)
+    all_wrong = (share == 0) & (n_runs >= _ENOUGH_RUNS)
     negated = [bool(_NEGATION.search(text)) for text in texts]
     predictor = test.of(best.recommended_model)
     table = pd.DataFrame(

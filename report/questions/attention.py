@@ -1,6 +1,6 @@
 """Which runs overfit? Does self-attention learn faster and overfit more? What does it look at?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from report.render.charts import AttentionRow, Figure, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
-from report.statistics import Difference
+from report.statistics import POWER, Difference
 from sentiment.runs.predictions import PartPredictions
 
 POOLING = "model.pooling"
@@ -39,7 +39,20 @@ class AttentionContrast:
 
     @property
     def sentence(self) -> Markup:
-        return sentence("attention.contrast", contrast=self)
+        of_epoch = _uncertainty(self.best_epoch, wording.signed, "epochs", 1)
+        of_gap = _uncertainty(self.overfitting_gap, wording.points, "points", 100)
+        return sentence("attention.contrast", contrast=self, of_epoch=of_epoch, of_gap=of_gap)
+
+
+def _uncertainty(difference: Difference, write: Callable[[float], str], unit: str, scale: int) -> str:
+    """` (95 % CI -2.1 to -0.5)`; if it is not significant, that, and how many `unit` would be."""
+    interval = wording.interval(difference, write)
+    if difference.is_significant:
+        return wording.bracketed(interval)
+    detected = ""
+    if difference.detectable:
+        detected = f"{scale * difference.detectable:.1f} {unit} would be detected with power {POWER:g}"
+    return wording.bracketed(interval, "not significant", detected)
 
 
 def overfitting(findings: Findings) -> Question:

@@ -288,8 +288,17 @@ def _max_epochs(run: Run) -> int | None:
 
 def _saved_and_promoted(rungs: Rungs, planned: list[Run], history: MetricHistory, max_epochs: int) -> list[Markup]:
     epochs = sum(map(len, history.values()))
-    time = usage_of(planned).total
-    saved = sentence("search.epochs_saved", epochs=epochs, max_epochs=max_epochs, trials=len(planned), time=time)
+    usage = usage_of(planned)
+    all_epochs = max_epochs * len(planned)
+    unpruned = usage.with_training(all_epochs / epochs) if epochs else None
+    saved = sentence(
+        "search.epochs_saved",
+        epochs=epochs,
+        all_epochs=all_epochs,
+        trials=len(planned),
+        time=usage.total,
+        unpruned=unpruned,
+    )
     return [saved, *sentences("search.promotions", rungs=rungs, score=Score(rungs.plan.metric))]
 
 

@@ -357,7 +357,8 @@ def _figure(parameter: str, lines: list[IntervalRow], metric: str) -> Figure:
     axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
     numbers = {estimate.n for _, estimate, _ in lines}
     alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
-    caption = sentence("settings.figure", least=min(numbers), most=max(numbers))
+    differences = [difference for _, difference, _ in lines]
+    caption = sentence("settings.figure", least=min(numbers), most=max(numbers), differences=differences)
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 

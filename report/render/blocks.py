@@ -55,7 +55,7 @@ def column(title: str, key: str, kind: str = "text") -> Column:
         if row.get(deviation) is not None:
             return f"{write(value)} \u00b1 {write(row[deviation])}"
         bounds = wording.bounds(row.get(low), row.get(high), write)
-        return f"{write(value)}{bounds}" if bounds else write(value)
+        return f"{write(value)}{wording.bracketed(bounds)}" if bounds else write(value)
 
     return Column(title, key, show, numeric=kind != "text")
 

@@ -232,7 +232,7 @@ def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[IntervalR
 def _interval_row(position: int, line: IntervalRow, axis: ValueAxis) -> dict[str, Any]:
     name, estimate, colour = line
     show = wording.points if axis.marks_zero else wording.percent
-    text = show(estimate.value) + wording.bounds(estimate.low, estimate.high, show)
+    text = show(estimate.value) + wording.bracketed(wording.bounds(estimate.low, estimate.high, show))
     row = {"position": position, "name": name, **_in_percent(estimate)}
     return row | {"colour": COLOURS[colour], "value_text": text, "tooltip": f"{name}: {text}"}
 

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
-from report.statistics import POWER, Difference, Estimate
+from report.statistics import LEVEL, POWER, Difference, Estimate, format_level
 from sentiment.console import as_code, as_markdown, visible
 
 MINUS = "\u2212"
@@ -116,20 +116,41 @@ def points(share: float) -> str:
     return signed(100 * share)
 
 
+def bracketed(*parts: str) -> str:
+    """` (these; parts)`, without those that are empty; empty if all are."""
+    known = "; ".join(part for part in parts if part)
+    return f" ({known})" if known else ""
+
+
 def bounds(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
-    """` (78.4-83.9)`, or ` (+1.2 to +2.5)` if the numbers are signed; empty if the interval is unknown."""
+    """`78.4-83.9`, or `+1.2 to +2.5` if the numbers are signed; empty if the interval is unknown."""
     if low is None or high is None:
         return ""
-    return f" ({write(low)}{DASH if write is percent else ' to '}{write(high)})"
+    return f"{write(low)}{DASH if write is percent else ' to '}{write(high)}"
 
 
-def _interval(estimate: Estimate, write: Callable[[float], str]) -> str:
-    return bounds(estimate.low, estimate.high, write).replace("(", "(95 % CI ")
+def interval(estimate: Estimate, write: Callable[[float], str] = points) -> str:
+    """`98.9 % CI +1.2 to +2.5`, with its own level; empty if it is unknown."""
+    written = bounds(estimate.low, estimate.high, write)
+    return f"{levels([estimate])} % CI {written}" if written else ""
+
+
+def levels(estimates: Iterable[Estimate]) -> str:
+    """The confidence levels in per cent: `95`, or `98.9 to 99.67` if they differ."""
+    known = {estimate.level if isinstance(estimate, Difference) else LEVEL for estimate in estimates}
+    return " to ".join(map(format_level, dict.fromkeys([min(known), max(known)])))
 
 
 def claim(difference: Difference) -> str:
     """`+1.9 points (95 % CI +1.2 to +2.5)`."""
-    return f"{points(difference.value)} points{_interval(difference, points)}"
+    return f"{points(difference.value)} points{bracketed(interval(difference))}"
+
+
+def evidence(difference: Difference, before: str = "") -> str:
+    """` (81.2 %; 95 % CI +2.6 to +25.7; adjusted p = 0.020)`, as far as these are known; of a comparison without seed
+    variance with its caveat."""
+    p = "" if difference.q is None else f"adjusted {p_equals(difference.q)}"
+    return bracketed(before, interval(difference), p, THESE_MODELS if difference.is_conditional else "")
 
 
 def seed_remark(difference: Difference) -> str:
@@ -137,10 +158,15 @@ def seed_remark(difference: Difference) -> str:
     return f"; {THESE_MODELS}" if difference.is_conditional else ""
 
 
-def power_remark(differences: Iterable[Difference]) -> str:
-    """` (3.1 points would be detected with power 0.8)`, the most of several comparisons; empty if none knows it."""
+def power_phrase(differences: Iterable[Difference]) -> str:
+    """`3.1 points would be detected with power 0.8`, the most of several comparisons; empty if none knows it."""
     smallest = max((difference.detectable or 0.0 for difference in differences), default=0.0)
-    return f" ({percent(smallest)} points would be detected with power {POWER:g})" if smallest else ""
+    return f"{percent(smallest)} points would be detected with power {POWER:g}" if smallest else ""
+
+
+def power_remark(differences: Iterable[Difference]) -> str:
+    """`power_phrase` in brackets."""
+    return bracketed(power_phrase(differences))
 
 
 def conditional_remarks(differences: Iterable[Difference]) -> list[str]:
@@ -150,7 +176,7 @@ def conditional_remarks(differences: Iterable[Difference]) -> list[str]:
 
 def share(estimate: Estimate) -> str:
     """`81.2 % (95 % CI 78.4-83.9)`."""
-    return f"{percent(estimate.value)} %{_interval(estimate, percent)}"
+    return f"{percent(estimate.value)} %{bracketed(interval(estimate, percent))}"
 
 
 def p_value(p: float) -> str:
@@ -158,6 +184,12 @@ def p_value(p: float) -> str:
     if p < 0.001:
         return "< 0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_equals(p: float) -> str:
+    """`p = 0.012`, or `p < 0.001`."""
+    shown = p_value(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
 
 def duration(seconds: float) -> str:

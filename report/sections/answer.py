@@ -55,8 +55,7 @@ def caveats(findings: Findings) -> list[Markup]:
 
 def _figure(best: Recommended) -> Figure:
     drawn = [best.configuration, *best.not_worse[: _MAX_ROWS - 1]]
-    if best.cheapest not in drawn:
-        drawn.append(best.cheapest)
+    drawn += [cheapest for cheapest in best.cheapest.values() if cheapest not in drawn]
     winner = best.added_winner
     lines = _figure_lines(best, drawn, None if winner else best.recommended_model)
     added = [predictor for predictor in best.added if predictor.predictor.has_enough_answers]
@@ -86,7 +85,7 @@ def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelK
     for configuration in drawn:
         is_best = configuration is best.configuration
         label = _starred(names.configuration_name(configuration), is_best and starred == "network")
-        if configuration is best.cheapest and best.not_worse and not is_best:
+        if configuration in best.cheapest.values() and not is_best:
             label = f"cheapest to train: {label}"
         colour: Colour = "blue" if is_best else "sky"
         lines.append((wording.shortened(label, _MAX_NAME_LENGTH), best.dataset.score(configuration), colour))

@@ -53,16 +53,14 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
     rows = [*by_configuration.values()]
     chosen = dataset.best or dataset.configurations[0]
     visible = [by_configuration[configuration] for configuration in shown_configurations(dataset)]
-    references = _reference_rows(chosen)
+    references = _reference_rows(chosen, best)
     predictors = best.added if best else dataset.added
     added = {predictor.name: _added_row(predictor, best, dataset.metric) for predictor in predictors}
-    bold: Row | None = None
+    bold: Row | None = by_configuration[chosen] if dataset.best else None
     if best and best.added_winner:
         bold = added[best.added_winner.name]
     elif best:
-        bold = references.get(best.recommended_model, by_configuration[chosen])
-    elif dataset.best:
-        bold = by_configuration[chosen]
+        bold = references.get(best.recommended_model, bold)
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     table_rows = [*visible, *references.values(), *added.values()]
     configurations = "The configuration" if len(rows) == 1 else f"All {len(rows):,} configurations"
@@ -170,13 +168,19 @@ def _verdict(above_baseline: Difference | None) -> str:
     return f"{better} (these two models only)" if above_baseline.is_conditional else better
 
 
-def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:
-    """All predictors of a configuration but its network."""
+def _reference_rows(configuration: Configuration, best: Recommended | None) -> dict[PredictorKind, Row]:
+    """All predictors of a configuration but its network; a recommended ensemble with its gain over the baseline."""
     names = {kind: predictor_name(configuration, kind) for kind in configuration.runs[0].kinds}
     del names["network"]
     names["baseline"] += " (same preprocessing as the best network)"
     names["both"] = "ensemble of the best network and the linear baseline"
-    return {kind: {"model": name, **means_over_seeds(configuration, kind)} for kind, name in names.items()}
+    rows: dict[PredictorKind, Row] = {}
+    for kind, name in names.items():
+        row: dict[str, Any] = {"model": name, **means_over_seeds(configuration, kind)}
+        if best and best.alternative == kind:
+            row |= with_bounds("gain_over_baseline", best.gain) | {"verdict": _verdict(best.gain)}
+        rows[kind] = row
+    return rows
 
 
 def check_list(findings: Findings) -> list[Table]:

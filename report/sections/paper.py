@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from report.compare.advice import Recommended
 from report.compare.cost import usage_of
 from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
@@ -11,6 +12,7 @@ from report.sections.models import means_over_seeds, shown_configurations
 from report.sections.names import configuration_name, predictor_name
 from report.statistics import Difference, Estimate, estimate_of
 from sentiment.runs.corpus_records import PUBLISHED_DATA
+from sentiment.runs.records import PredictorKind
 
 PaperRow = dict[str, Any]
 
@@ -20,27 +22,37 @@ def paper_tables(findings: Findings) -> list[Document]:
     documents = []
     for number, dataset in enumerate(findings.datasets, 1):
         name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-        rows = [_configuration_row(dataset, configuration) for configuration in shown_configurations(dataset)]
+        best = findings.recommended if number == 1 else None
+        rows = [_configuration_row(dataset, configuration, best) for configuration in shown_configurations(dataset)]
         values = {
             "label": name,
             "dataset": dataset,
             "rows": rows,
-            "references": [*_reference_rows(dataset), *_added_rows(dataset)],
+            "references": [*_reference_rows(dataset, best), *_added_rows(dataset, best)],
+            "is_recommendation": best is not None,
             "is_conditional": any(row["difference"] and row["difference"].is_conditional for row in rows),
         }
         documents.append(Document(f"tables/{name}.tex", "leaderboard.tex.j2", values))
     return documents
 
 
-def _configuration_row(dataset: Dataset, configuration: Configuration) -> PaperRow:
+def _configuration_row(dataset: Dataset, configuration: Configuration, best: Recommended | None) -> PaperRow:
     means = means_over_seeds(configuration, "network")
     # A network that gives every tweet the same label is never called better.
     difference = None if configuration.only_label else dataset.against_baseline.get(configuration)
     row = _row(configuration_name(configuration), dataset.score(configuration), means, difference)
-    return row | {"seeds": len(configuration.runs), "is_best": configuration is dataset.best}
+    is_best = configuration is dataset.best and _recommends(best, "network")
+    return row | {"seeds": len(configuration.runs), "is_best": is_best}
 
 
-def _reference_rows(dataset: Dataset) -> Iterator[PaperRow]:
+def _recommends(best: Recommended | None, kind: PredictorKind) -> bool:
+    """Whether this predictor of the best configuration is recommended; its network where nothing is."""
+    if best is None:
+        return kind == "network"
+    return best.added_winner is None and best.recommended_model == kind
+
+
+def _reference_rows(dataset: Dataset, best: Recommended | None) -> Iterator[PaperRow]:
     """The other predictors of the best configuration; of these only the ensemble depends on seeds."""
     configuration = dataset.best or dataset.configurations[0]
     run = configuration.best_seed
@@ -51,13 +63,17 @@ def _reference_rows(dataset: Dataset) -> Iterator[PaperRow]:
             score = dataset.score(configuration, kind)
         else:
             score = estimate_of(run.metrics_on_test(kind), dataset.metric)
-        yield _row(predictor_name(configuration, kind), score, means_over_seeds(configuration, kind))
+        gain = best.gain if best and best.alternative == kind else None
+        row = _row(predictor_name(configuration, kind), score, means_over_seeds(configuration, kind), gain)
+        yield row | {"is_best": _recommends(best, kind)}
 
 
-def _added_rows(dataset: Dataset) -> Iterator[PaperRow]:
+def _added_rows(dataset: Dataset, best: Recommended | None) -> Iterator[PaperRow]:
+    winner = best.added_winner if best else None
     for added in dataset.added:
         means = {"validation_macro_f1": added.validation_macro_f1, "test_macro_f1": added.metrics.macro_f1}
-        yield _row(added.name, added.score(dataset.metric), means, added.above_baseline)
+        row = _row(added.name, added.score(dataset.metric), means, added.above_baseline)
+        yield row | {"is_best": winner is not None and winner.name == added.name}
 
 
 def _row(

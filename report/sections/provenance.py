@@ -27,9 +27,10 @@ from report.render.blocks import (
 from report.render.wording import code
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
 from report.sections.sentences import sentence, sentences, terms
+from sentiment.config import PARTS
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import PUBLISHED_DATA
-from sentiment.runs.records import Attempt, GridPlan, RunRecord
+from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results
 
 
@@ -172,7 +173,8 @@ def _data_table(findings: Findings) -> list[Fold]:
         row |= {"runs": number_of_runs[fingerprint], "stop_words": stop_words}
         if report:
             row |= {"read": report.read, "kept": report.kept, "duplicates": report.duplicates}
-            row |= {part: counts.rows for part, counts in report.parts.items()}
+            for part, counts in report.parts.items():
+                row[part if part in PARTS else f"test_set_{part}"] = counts.rows
         rows.append(row)
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
     return [Fold(caption, [Table("data", "", columns("data", rows), rows)])]
@@ -182,7 +184,7 @@ def _command_table(study: Study) -> Fold:
     rows: list[Row] = []
     for grid in study.folders:
         for run in grid.runs:
-            command = command_of(run, grid.plan, study.results)
+            command = command_of(run, study.results)
             rows.append({"grid": run.grid, "run": run_name(run), "command": command})
 
     def show(row: Row) -> Any:
@@ -192,17 +194,11 @@ def _command_table(study: Study) -> Fold:
     return Fold("Commands to reproduce each run.", [Table("commands", "", shown, rows)])
 
 
-def command_of(run: Run, plan: GridPlan | None, results: Results) -> str | None:
-    """Shell command that retrains this configuration; None if the run directory lacks the information."""
-    if plan and run.planned:
-        return shlex.join([*plan.command(run.planned), *results.options])
-    if run.record is None:
+def command_of(run: Run, results: Results) -> str | None:
+    """Shell command that trains a run again, from its own configuration file; None before the run has begun.
+
+    The file that the run was started with may have been edited since.
+    """
+    if not run.run_dir.config_file.is_file():
         return None
-    arguments = run.record.command[1:]
-    if arguments[:1] != ["train"]:
-        # Runs started by a job or from Python are retrained from their stored configuration file.
-        return shlex.join(["sentiment", "train", str(run.run_dir.config_file), *results.options])
-    if "--results" in arguments:  # relative to another directory than the report's, perhaps
-        typed = arguments.index("--results")
-        arguments = arguments[:typed] + arguments[typed + 2 :]
-    return shlex.join(["sentiment", *arguments, *results.options])
+    return shlex.join(["sentiment", "train", str(run.run_dir.config_file), *results.options])

@@ -532,7 +532,3 @@ class GridPlan(FileRecord):
                 text = value if isinstance(value, str) else json.dumps(value)
                 values.setdefault(name, {})[text] = None
         return {name: list(texts) for name, texts in values.items()}
-
-    def command(self, run: PlannedRun) -> list[str]:
-        """The command that trains one run on its own, with the same configuration and run id."""
-        return ["sentiment", "train", self.base, *run.overrides()]

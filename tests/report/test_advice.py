@@ -1,6 +1,7 @@
 """Which model is recommended, and that its intervals and tests never disagree."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,21 @@ def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_pat
     advice = _findings(tmp_path, similar | {(4, seed): 0.1 for seed in (1, 2, 3)}).recommended
     worse = [rival for rival, difference in advice.rivals.items() if difference.is_better]
     assert {rival.config.model.hidden_size for rival in worse} == {4}
-    assert advice.cheapest.config.model.hidden_size == 8
+    assert [cheapest.config.model.hidden_size for cheapest in advice.cheapest.values()] == [8]
+
+
+def test_hours_of_cpus_are_not_called_cheaper_than_seconds_of_a_gpu(tmp_path: Path) -> None:
+    study = Study(Results(tmp_path / "results"))
+    gpu = {"device": "NVIDIA H100 80GB HBM3", "compute_time": {"cpu_seconds": 10, "gpu_seconds": 10}}
+    for width, seed in product((8, 16), (1, 2, 3)):
+        on_gpu = {"attempts": [attempt(**gpu)]} if width == 16 else {}
+        study.single({"model.hidden_size": width, "seed": seed}, skill=2.0 + 0.01 * width, **on_gpu)
+    advice = study.findings().recommended
+    assert advice
+    assert {device: cheapest.config.model.hidden_size for device, cheapest in advice.cheapest.items()} == {
+        "GPU": 16,
+        "CPU": 8,
+    }
 
 
 @pytest.mark.parametrize(

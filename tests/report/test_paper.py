@@ -11,10 +11,13 @@ import pytest
 from report.render.blocks import Document
 from report.render.page import render_document
 from report.render.wording import latex
+from report.sections.models import leaderboard
 from report.sections.paper import checklist, paper_tables
 from report.statistics import Estimate
+from sentiment.runs.records import ModelKind, Result
 from tests.limits import limit
-from tests.report.made_up import Study, read_table
+from tests.report.made_up import Study, read_table, tables_of
+from tests.small_runs import stored
 
 HOSTILE = "50 % of $x_1 & y^2$ #{a} ~\\input{secret} <b> é 日本 \U0001f600"
 
@@ -40,7 +43,29 @@ def test_latex_table_has_the_numbers_of_the_report_and_marks_shown_differences(
         assert (row[3].endswith(mark), "^" in row[3]) == (True, bool(mark))
     dataset = invented.findings().datasets[0]
     estimate = dataset.score(dataset.configurations[0])
-    assert f"{50 * (estimate.high - estimate.low):.1f}" in best[3]  # type: ignore[operator]
+    assert f"({100 * estimate.low:.1f}--{100 * estimate.high:.1f})" in best[3]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [("baseline", "linear baseline"), ("both", "ensemble"), ("network", "BiLSTM")]
+)
+def test_tables_bold_what_is_recommended_and_an_ensemble_has_its_gain(
+    study: Study, model: ModelKind, name: str
+) -> None:
+    for seed in (1, 2):
+        run_dir = study.single({"seed": seed}, skill=0.9 + 0.1 * seed)
+        run_dir.write_record(stored(run_dir, Result).model_copy(update={"recommended": model}))
+    findings = study.findings()
+    (document,) = paper_tables(findings)
+    bold, *_ = (line for line in render_document(document).splitlines() if line.startswith(r"\bfseries"))
+    assert name in bold
+    rows = {row["model"]: row for row in tables_of(leaderboard(findings))["leaderboard"].rows}
+    (ensemble,) = (row for model, row in rows.items() if "ensemble" in model)
+    advice = findings.recommended
+    assert advice
+    is_compared = advice.alternative == "both"
+    assert is_compared or model == "network"
+    assert ensemble.get("gain_over_baseline") == (advice.gain.value if is_compared else None)  # type: ignore[union-attr]
 
 
 def test_latex_table_marks_no_net_that_gives_every_tweet_the_same_label(invented: Study) -> None:
@@ -96,4 +121,13 @@ def test_checklist_says_how_many_seeds_each_configuration_has(study: Study) -> N
     for width in (8, 16):
         for seed in (1, 2):
             study.single({"model.hidden_size": width, "seed": seed})
-    assert "- Seeds: 1, 2; 2 for each configuration.\n" in render_document(checklist(study.findings()))
+    text = render_document(checklist(study.findings()))
+    assert "- Seeds: 1, 2; 2 for each configuration.\n" in text
+    assert "seeds and tweets as crossed random factors" in text
+
+
+def test_checklist_of_single_seeds_claims_nothing_about_seeds(study: Study) -> None:
+    study.single({})
+    text = render_document(checklist(study.findings()))
+    assert "crossed random factors" not in text
+    assert "no configuration has several seeds" in text

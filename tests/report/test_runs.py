@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ from report.compare.cost import cost_per_run, usage_of
 from report.read import load_study
 from report.render.blocks import Command, Text
 from report.sections.answer import caveats
-from report.sections.provenance import command_of, provenance
+from report.sections.provenance import provenance
 from report.verify import retrain
-from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
@@ -193,7 +193,8 @@ def test_vectors_of_an_encoder_count_once_for_all_runs_that_read_them(study: Stu
     assert (usage.encoding.gpu, usage.encoding.cpu) == (20, 30)
     assert usage.total.cpu == usage.training.cpu + 30
     (configuration,) = findings.datasets[0].configurations
-    assert cost_per_run(configuration) == (10, 90 + 15)
+    assert cost_per_run(configuration) == (20, 90 + 30)
+    assert usage.with_training(3) == (20, 3 * 180 + 30)
 
 
 @pytest.mark.parametrize(
@@ -234,22 +235,21 @@ def _resolved(command: str | None) -> str:
     return load_config(Path(path), overrides).run_id
 
 
-def test_command_of_a_run_repeats_that_run(study: Study, tmp_path: Path) -> None:
+def test_command_of_a_run_repeats_that_run_also_after_an_edit_of_its_base_file(study: Study, tmp_path: Path) -> None:
     base_file = write_yaml(tmp_path / "configs of mine" / "base.yaml", BASE)
     configs = study.write_grid("rnn", "Which?", _PARAMETERS, base=str(base_file))
+    *begun, _never_begun = configs
+    for config in begun:
+        study.run_dir(config, "rnn").create(config)
+    single = study.single({"seed": 5}, command=["__main__.py", "train", str(base_file), "--set", "seed=5"])
+    write_yaml(base_file, BASE | {"training": {"epochs": 9}})
     build_report(study.results, [], tmp_path / "out")
     rows = read_table(tmp_path / "out", "commands")
-    assert [_resolved(row["command"]) for row in rows] == [config.run_id for config in configs]
-    typed = ["__main__.py", "train", str(base_file), "--set", "seed=5", "--results", str(study.results.root)]
-    for seed, command in ((5, typed), (6, ["_submit.py", "/some/folder"])):  # typed, or of a program of somebody's
-        study.single({"seed": seed, "training.learning_rate": 1e-5 if seed == 6 else 1e-3}, command=command)
-    config = resolve(BASE, {"seed": 7}, "base")
-    study.run_dir(config).create(config)
-    commands = {run.run_id: command_of(run, None, study.results) for run in load_study(study.results, ["single"]).runs}
-    assert commands.pop(config.run_id) is None  # no record
-    assert len(commands) == 2
-    for run_id, one in commands.items():
-        assert _resolved(one) == run_id
+    *commands, last = (row["command"] for row in rows if row["grid"])
+    assert [_resolved(command) for command in commands] == [config.run_id for config in begun]
+    assert last is None
+    (of_single,) = (row["command"] for row in rows if not row["grid"])
+    assert _resolved(of_single) == single.path.name
 
 
 def test_printed_commands_work_from_where_the_report_was_written(
@@ -269,6 +269,20 @@ def test_printed_commands_work_from_where_the_report_was_written(
     (advice,) = (str(block.text) for block in page.blocks if isinstance(block, Text) and "rerun" in str(block.text))
     commands = [row["command"] for row in tables_of(page.blocks)["commands"].rows]
     assert all("--results 'deep/other results'" in command for command in (*commands, advice))
+
+
+def test_test_sets_called_as_columns_are_leave_these_as_they_are(study: Study) -> None:
+    tests = {name: {"path": "more.csv"} for name in ("runs", "source")}
+    run_dir = study.single({"data.tests": tests})
+    findings = study.findings()
+    (corpus,) = findings.counts
+    manifest = findings.counts[corpus]
+    named = dict.fromkeys(tests, manifest.parts["manual"])  # type: ignore[union-attr]
+    report = manifest.model_copy(update={"parts": manifest.parts | named})  # type: ignore[union-attr]
+    tables = tables_of(compose(replace(findings, counts={corpus: report})).blocks)
+    (row,) = tables["data"].rows
+    assert (row["source"], row["runs"], row["test_set_runs"]) == ("invented.csv", 1, 60)
+    assert run_dir.path.is_dir()
 
 
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
