@@ -188,9 +188,9 @@ def _with_versions(grid: Grid, folders: Sequence[Grid]) -> Grid:
 
 def _load_golds(results: Results, problems: list[str]) -> list[GoldTable]:
     golds = []
-    for record_file in sorted(results.gold.glob("*/gold.json")):
+    for directory in sorted(path for path in results.gold.glob("*") if path.is_dir()):
         try:
-            gold = read_gold(record_file.parent)
+            gold = read_gold(directory)
         except RunDirError as error:
             problems.append(str(error))
             continue

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -286,7 +286,8 @@ def add(
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         say(f"{sheet}: {number:,} tweets, test set first; label as many as you like from the top, then run:")
-        say(f"sentiment add NAME {sheet} --of {of}")
+        in_results = [] if results is None else ["--results", str(results)]
+        say(join(["sentiment", "add", "NAME", str(sheet), "--of", of, *in_results]))
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")

@@ -3,9 +3,10 @@
 They are compared with each other, and with the models of runs on the same tweets. Does not import torch.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
+from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
 from sentiment.data.formats import Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
@@ -38,6 +40,9 @@ ID_NAMES = ("id", "tweet_id", "tweetid", "id_str", "status_id")
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"
+_CONTRADICTION = "tweet with several answers"
+# Columns that lm-evaluation-harness writes; in its logs only `filtered_resps` is an answer.
+_LOGGED = ("doc", "doc_id", "resps", "filtered_resps")
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 Column = str | int | None
 # The probabilities of the classes, 0 and 1 for a label; None for a label that is none of the classes.
@@ -176,8 +181,8 @@ def add_predictions(
     Raises:
         SentimentError: the table is unusable, an answer is invalid, or a tweet's text differs from the sheet.
     """
-    if "/" in name or name.startswith("."):
-        raise UsageError(f"{name}: must be a valid file name: no '/' and no leading '.'")
+    if "/" in name or name.startswith(".") or not name or name != visible(name):
+        raise UsageError(f"{name!r}: must be a file name of printable characters, without '/' and a leading '.'")
     target = tweets.folder / f"{name}.json"
     meanings = label_meanings_of(tweets.data, classes)
     answers, answered, left_out = _read(file, named, tweets, meanings)
@@ -198,8 +203,10 @@ def add_predictions(
         "predictions": {int(tweets.keys[index]): answer for index, answer in answers.items()},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, sealed(Added.model_validate(record | metadata)))
     lines = [f"{name}: {tweets.coverage(with_class)}"]
+    if target.is_file():
+        lines.append("  replaces the earlier predictions of this name")
+    write_atomically(target, sealed(Added.model_validate(record | metadata)))
     lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
     predicted = predicted_classes(np.array([answers[index] for index in with_class], np.float64))
     if len(with_class) >= _SUSPICIOUS_ROWS and np.array_equal(predicted, tweets.labels[with_class]):
@@ -247,21 +254,24 @@ def _read(
 ) -> tuple[PredictionsByTweet, int, RowCounter]:
     """The answers by the index of their tweet, the number of rows with an answer, and the rows left out."""
     table = open_table(file, header=True)
-    columns = _Columns.of(file, table, named)
-    class_count = tweets.class_count
-    if columns.probabilities and not columns.labels and class_count > 2:
-        raise UsageError(f"{file}: has probabilities of one class, but there are {class_count}; give labels instead")
     answers: PredictionsByTweet = {}
+    contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
     answered = 0
     left_out = RowCounter()
     forms = TweetForms()
+    records: list[TableRecord] = []
     for record in table.read_all():
         if isinstance(record, Refusal):
             left_out.add(record.reason, record.line)
-            continue
-        if len(record.fields) != len(table.names):
+        elif len(record.fields) != len(table.names):
             left_out.add("wrong number of fields", record.line)
-            continue
+        else:
+            records.append(record)
+    columns = _Columns.of(file, table, named).with_one_kind(records)
+    class_count = tweets.class_count
+    if columns.probabilities and class_count > 2:
+        raise UsageError(f"{file}: has probabilities of one class, but there are {class_count}; give labels instead")
+    for record in records:
         try:
             fields = _with_logged_answer(record, columns.labels)
             label = _first_cell(fields, columns.labels)
@@ -276,18 +286,26 @@ def _read(
         answered += 1
         if not indices:
             left_out.add(f"not a {tweets.noun}", record.line)
-        elif indices[0] in answers:
-            left_out.add("duplicate tweet", record.line)
-        else:
+        elif indices[0] not in answers:
             answers |= dict.fromkeys(indices, answer)
             if answer is None:
                 left_out.add(f"the answer {shortened(label)!r} is none of the classes", record.line)
+        elif answers[indices[0]] == answer:
+            left_out.add("duplicate tweet", record.line)
+        else:
+            contradicted |= dict.fromkeys(indices, record.line)
+    for index, line in contradicted.items():  # it is unknown which answer counts
+        left_out.add(_CONTRADICTION, line)
+        del answers[index]
     return answers, answered, left_out
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Column indices of a table; of several, the first non-empty cell of a row is used, labels before probabilities."""
+    """Column indices of a table; of several, the first non-empty cell of a row is used.
+
+    A table of answers has labels or probabilities, see `with_one_kind`.
+    """
 
     ids: list[int]
     texts: list[int]
@@ -306,7 +324,10 @@ class _Columns:
 
         def indices(column: Column, *defaults: str) -> list[int]:
             if column is None:
-                return [lower.index(name) for name in defaults if name in lower]
+                found = [name for name in defaults if name in lower]
+                if twice := [name for name in found if lower.count(name) > 1]:
+                    raise UsageError(f"{file}: has several columns {twice[0]!r}; name one, or rename them: {shown}")
+                return [lower.index(name) for name in found]
             return [table.index(column, str(file))]
 
         texts = indices(named.text, *TEXT_NAMES)
@@ -314,7 +335,8 @@ class _Columns:
         ids = indices(None, *ID_NAMES) if texts else indices(None, *ID_NAMES, "doc_id")
         if not ids and not texts:
             raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
-        label_names: Sequence[str] = _PREDICTED if {*_PREDICTED} & {*lower} else LABEL_NAMES
+        is_log = any(name in _LOGGED or name.startswith("doc.") for name in table.names)
+        label_names: Sequence[str] = _PREDICTED if is_log or {*_PREDICTED} & {*lower} else LABEL_NAMES
         probability_names: Sequence[str] = _PROBABILITIES
         if named.label is not None or named.probability is not None:  # only what is named counts
             label_names = probability_names = ()
@@ -326,6 +348,15 @@ class _Columns:
                 f"--probability-column: {shown}"
             )
         return cls(ids[:1], texts[:1], labels, probabilities)
+
+    def with_one_kind(self, records: Iterable[TableRecord]) -> "_Columns":
+        """The columns without probabilities if any of these rows has a label, else without labels.
+
+        A probability beside a label is often the confidence in that label, also where the label is empty.
+        """
+        if any(_first_cell(record.fields, self.labels) for record in records):
+            return replace(self, probabilities=[])
+        return replace(self, labels=[]) if self.probabilities else self
 
 
 def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any]:
@@ -342,7 +373,10 @@ def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any
     logged = answer = fields[columns[0]]
     try:
         if len(answer) > 1:
-            best = max(range(len(answer)), key=lambda index: float(answer[index][0]))
+            likelihoods = [float(choice[0]) for choice in answer]
+            if any(math.isnan(likelihood) for likelihood in likelihoods):
+                raise ValueError("a likelihood is not a number")
+            best = likelihoods.index(max(likelihoods))
             answer = (record.json_object or {})["arguments"][f"gen_args_{best}"]["arg_1"]
         while isinstance(answer, list):
             answer = answer[0]

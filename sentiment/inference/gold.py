@@ -4,6 +4,7 @@ Does not import torch.
 """
 
 from collections.abc import Iterable
+from glob import escape
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -88,7 +89,22 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     _write(tweets, directory, source, digest, {reason: counted.count for reason, counted in rows_left_out.items()})
     lines = [f"{source}: {len(keys):,} tweets of the classes {', '.join(data.label_names)}"]
     lines += [f"  {counted.count:,} rows left out: {reason} ({counted})" for reason, counted in rows_left_out.items()]
-    return tweets, lines
+    return tweets, [*lines, *_earlier_tables(directory, results)]
+
+
+def _earlier_tables(directory: GoldDir, results: Results) -> list[str]:
+    """A line for each other table of the same source with added predictors, as after an edit of its file."""
+    lines = []
+    source = directory.path.name.rpartition("-")[0]
+    for path in sorted(results.gold.glob(f"{escape(source)}-????????")):
+        if path == directory.path:
+            continue
+        if names := sorted(file.stem for file in GoldDir(path).added.glob("*.json")):
+            lines.append(
+                f"  {', '.join(names)}: added for {path}, whose tweets or labels differ from these, and compared there "
+                "only; add them again to compare them here"
+            )
+    return lines
 
 
 def _rows_by_key(labelled: Iterable[tuple[Row, int]], forms: TweetForms | None, left_out: RowCounter) -> dict[int, Row]:

@@ -84,7 +84,7 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     half = test[: len(test) // 2]
     rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
     rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
-    rows += [(half[1]["text"], 0.5), (trained["text"], 1), ("never seen", 0), ("neutral", "")]
+    rows += [(half[1]["text"], rows[1][1]), (trained["text"], 1), ("never seen", 0), ("neutral", "")]
     done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--of", run.path)
     first, *others = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
@@ -97,6 +97,42 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     scores, shown = _scores(run, tmp_path)
     assert scores["api (added)"]["accuracy"] == pytest.approx(1 - 1 / len(half))
     assert f" of these {len(half)} tweets right than api (added)" in shown
+
+
+def test_empty_label_beside_a_confidence_is_no_answer(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Of a table without any label the probabilities are read, as of a sheet in which only these are filled in."""
+    names = ("negative", "positive")
+    rows = [(row["text"], "" if at % 2 else names[row["label"]], 0.99) for at, row in enumerate(test)]
+    table = write_tweets(tmp_path / "t.csv", rows, ("text", "label", "score"))
+    done = invoke("add", "sure", table, "--of", run.path)
+    assert f"{len(test) // 2} left out: no answer" in done.output
+    assert {tuple(said) for said in _records(run)["sure"].predictions.values()} == {(0.0, 1.0), (1.0, 0.0)}
+    table = write_tweets(tmp_path / "t.csv", [(text, "", score) for text, _, score in rows], ("text", "label", "score"))
+    done = invoke("add", "sure", table, "--of", run.path)
+    assert "replaces the earlier predictions of this name" in done.output
+    assert {said[1] for said in _records(run)["sure"].predictions.values()} == {0.99}
+
+
+def test_tweet_with_two_answers_has_none(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+    first, second, *_ = test
+    rows = [(first["text"], 1), (second["text"], 1), (first["text"], 0), (second["text"], 1), (first["text"], 1)]
+    done = invoke("add", "x", write_tweets(tmp_path / "t.csv", rows, ("text", "label")), "--of", run.path)
+    assert "1 left out: tweet with several answers (line 4)" in done.output
+    assert "left out: duplicate tweet" in done.output
+    assert len(_records(run)["x"].predictions) == 1
+
+
+@pytest.mark.parametrize("columns", [("text", "label", "label"), ("text", "label", "Label"), ("text", "text", "label")])
+def test_columns_of_one_name_are_asked_for(run: RunDir, tmp_path: Path, columns: tuple[str, ...]) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(",".join(columns) + "\na,b,1\n")
+    assert "has several columns" in refused(2, "add", "x", table, "--of", run.path)
+
+
+@pytest.mark.parametrize("name", ["a\x01b", "", ".hidden", "a/b", "two\nlines", " a"])
+def test_predictor_has_a_printable_name(run: RunDir, tmp_path: Path, name: str) -> None:
+    table = write_tweets(tmp_path / "t.csv", [("a", 1)], ("text", "label"))
+    assert "printable" in refused(2, "add", name, table, "--of", run.path)
 
 
 def test_own_labels_are_not_taken_for_predictions(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:

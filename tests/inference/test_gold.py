@@ -196,9 +196,34 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
     done = invoke("add", "llama", _log(tmp_path, samples), *_of(tmp_path))
     assert "llama: 60 of 60 gold tweets" in done.output
     assert _evaluate(tmp_path)[0]["models"]["llama"]["accuracy"] == 45 / 60
-    log = _log(tmp_path, [samples[0] | {"filtered_resps": [[], []]}])
-    message = refused(1, "add", "llama", log, *_of(tmp_path))
-    assert f"{log}:1: [[], []] is not an answer as lm-evaluation-harness logs it" in message
+    for unusable in ([[], []], [["nan", "False"], ["-1.0", "False"]]):
+        log = _log(tmp_path, [samples[0] | {"filtered_resps": unusable}])
+        message = refused(1, "add", "llama", log, *_of(tmp_path))
+        assert "is not an answer as lm-evaluation-harness logs it" in message
+        assert f"{log}:1: [[" in message
+    without = [{key: value for key, value in sample.items() if key != "filtered_resps"} for sample in samples]
+    assert "no column name looks like a label" in refused(2, "add", "llama", _log(tmp_path, without), *_of(tmp_path))
+
+
+def test_predictors_of_an_edited_gold_table_are_named(tmp_path: Path) -> None:
+    rows = _write_gold(tmp_path, 40)
+    answers = [(tweet, label) for tweet, _, label in rows]
+    _add(tmp_path, "Anna Maria", answers)
+    _write_gold(tmp_path, 41)
+    output = " ".join(succeed("add", "Ben", tmp_path / "Anna Maria.csv", *_of(tmp_path)).split())
+    assert "Anna Maria: added for" in output
+    assert "add them again to compare them here" in output
+    assert "Anna Maria: added for" not in succeed("add", "Anna Maria", tmp_path / "Anna Maria.csv", *_of(tmp_path))
+
+
+def test_gold_table_without_its_record_is_named_in_the_report(tmp_path: Path) -> None:
+    _add(tmp_path, "Ben", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)])
+    results = Results(tmp_path / "results")
+    record = GoldDir(_directory(tmp_path)).record_file
+    Study(results).single({})
+    assert load_study(results, []).problems == []
+    record.unlink()
+    assert [line for line in load_study(results, []).problems if str(record) in line]
 
 
 def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_path: Path) -> None:
