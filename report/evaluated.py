@@ -85,7 +85,7 @@ class EvaluatedRun(ABC):
     def settings(self) -> dict[str, Any]:
         """The configuration values that define the run's identity, by dotted name."""
         values = dotted(self.config.identity())
-        return {name: yaml_text(value) if isinstance(value, list) else value for name, value in values.items()}
+        return {name: as_setting(value) for name, value in values.items()}
 
     @property
     def is_random(self) -> bool:
@@ -119,6 +119,11 @@ class EvaluatedRun(ABC):
         """The mean wall time of an epoch."""
         seconds = sum(run.result.seconds_trained for run in self.fold_runs)
         return seconds / sum(run.result.epochs for run in self.fold_runs)
+
+
+def as_setting(value: Any) -> Any:
+    """A value of a configuration that can be compared and sorted: lists and mappings as YAML."""
+    return yaml_text(value) if isinstance(value, list | dict) else value
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,8 @@ def _interval_and_p(result: PairedDifference) -> str:
 
 
 def _signed_points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "\u2212")
+    text = f"{100 * share:+.1f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\u2212")
 
 
 def format_level(level: float) -> str:

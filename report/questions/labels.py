@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from markupsafe import Markup
@@ -10,14 +11,14 @@ from report.compare.answers import Answers, Group, compared
 from report.compare.datasets import Configuration, configurations_of, design_of, group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import comparable, varying
-from report.read import Grid, read_counts
+from report.read import Grid
 from report.render import wording
 from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
 from report.statistics import Difference, Estimate
-from sentiment.runs.run_dir import Results
+from sentiment.runs.corpus_records import CorpusReport
 
 TRAIN_ROWS = "data.train_rows"
 
@@ -72,7 +73,7 @@ def labels(findings: Findings) -> Question:
     for grid in findings.study.grids:
         groups = group_by_tweets(grid.completed)
         for number, (name, runs) in enumerate(groups):
-            curves = label_curves(replace(grid, completed=runs), findings.answers, findings.study.results)
+            curves = label_curves(replace(grid, completed=runs), findings.answers, findings.counts)
             if curves:
                 remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
                 bullets = Bullets([*(curve.sentence for curve in curves), *remarks])
@@ -82,8 +83,10 @@ def labels(findings: Findings) -> Question:
     return Question(cards)
 
 
-def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCurve]:
+def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport | None]) -> list[LabelCurve]:
     """A curve for each configuration of a grid on one data set, without the points whose predictions cannot be read.
+
+    `counts` is that of `Findings`.
 
     The variance between seeds is pooled for each number of labelled tweets by itself: it shrinks as the number grows.
     """
@@ -108,7 +111,7 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
         if network is None or baseline is None:
             continue
         point = LabelPoint(
-            train_size=_training_tweets(configuration, results),
+            train_size=_training_tweets(configuration, counts),
             seeds=len(runs),
             network=network,
             baseline=baseline,
@@ -129,9 +132,9 @@ def _fingerprint_without_size(configuration: Configuration) -> str:
     return configuration.config.without("seed", "data.train_rows").fingerprint()
 
 
-def _training_tweets(configuration: Configuration, results: Results) -> int | None:
-    counts = read_counts(configuration.completed[0], results)
-    return counts.parts["train"].rows if counts else configuration.config.data.train_rows
+def _training_tweets(configuration: Configuration, counts: Mapping[str, CorpusReport | None]) -> int | None:
+    report = counts.get(configuration.completed[0].record.data_fingerprint)
+    return report.parts["train"].rows if report else configuration.config.data.train_rows
 
 
 def _figure(name: str, grid: Grid, curves: list[LabelCurve]) -> Figure:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing, is_search, varying
-from report.evaluated import EvaluatedRun
+from report.evaluated import EvaluatedRun, as_setting
 from report.read import Grid, Run
 from report.render import wording
 from report.render.blocks import Block, Bullets, Card, Question, Table, Text, column, columns
@@ -106,7 +106,7 @@ def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
     for ranked in rungs.rankings[0].trials:
         if ranked.value is not None:
             run = planned[ranked.run_id]
-            settings = {name: run.parameters.get(name) for name in varied}
+            settings = {name: as_setting(run.parameters.get(name)) for name in varied}
             trials.append(Trial(run.index, settings, ranked.value))
     return trials
 
@@ -121,7 +121,7 @@ def _card_content(grid: Grid, search: SearchTrials) -> list[Block]:
     if estimates := _expected_scores(grid, search):
         content.append(Text(sentence("search.budgets", score=search.score, estimates=estimates)))
     reason = search.reason_against_importance
-    return [*content, lines, Text(reason) if reason else _importance_figure(grid, search)]
+    return [*content, lines, Text(reason) if reason else _importance(grid, search)]
 
 
 def _best_sentence(grid: Grid) -> Markup:
@@ -168,7 +168,7 @@ def _weights_of_best(n: int, budget: int) -> npt.NDArray[np.float64]:
 def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, Estimate]:
     """Share of the variance of `scores` that each parameter explains (fANOVA, Hutter et al. 2014), largest first.
 
-    The bounds are a 90 % bootstrap percentile interval over trials.
+    The bounds are a 90 % bootstrap percentile interval over trials. Empty if the scores of nearly all trials are equal.
     """
     shares = _fanova(settings, scores)
     n = len(scores)
@@ -195,6 +195,7 @@ def rank_correlation(search: SearchTrials, name: str) -> str:
 
 
 def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, float]:
+    """The share of each parameter; none if no tree finds any variance, since nearly all scores are equal."""
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
@@ -205,7 +206,11 @@ def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict
         params = dict(parameters)
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
     evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
-    return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}
+    try:
+        shares = get_param_importances(study, evaluator=evaluator)
+    except RuntimeError:  # zero total variance in all trees
+        return {}
+    return {name: float(share) for name, share in shares.items()}
 
 
 def _distribution(values: Sequence[Any]) -> Any:
@@ -216,8 +221,10 @@ def _distribution(values: Sequence[Any]) -> Any:
     return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
 
 
-def _importance_figure(grid: Grid, search: SearchTrials) -> Figure:
+def _importance(grid: Grid, search: SearchTrials) -> Figure | Text:
     shares = importances([trial.settings for trial in search.trials], [trial.score for trial in search.trials])
+    if not shares:
+        return Text(sentence("search.equal_scores"))
     caption = sentence("search.importance", search=search)
     lines: list[IntervalRow] = []
     for name, share in shares.items():

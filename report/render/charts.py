@@ -65,8 +65,17 @@ _MONOSPACED = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 def _spec(template: str, width: int, **values: Any) -> Spec:
     """Fill a template with values, each of which is written as JSON, and parse the specification."""
     text = _templates().get_template(f"{template}.json.j2").render(values, width=width, is_narrow=width <= NARROW)
-    specification: Spec = json.loads(text)
+    specification: Spec = _visible(json.loads(text))
     return specification
+
+
+def _visible(value: Any) -> Any:
+    """A specification whose strings are visible: a control character would end the program that draws it."""
+    if isinstance(value, dict):
+        return {name: _visible(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_visible(one) for one in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 @cache
@@ -240,7 +249,7 @@ def _interval_row(position: int, line: IntervalRow, axis: ValueAxis) -> dict[str
 def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
     is_narrow = width <= HALF
     name_lines = _lines_above_rows(rows, width) if is_narrow else []
-    names = [row["name"].replace("\n", " ") for row in rows]
+    names = [visible(row["name"]) for row in rows]
     return _spec(
         "intervals",
         width,
@@ -304,9 +313,13 @@ def _curves_spec(template: str, width: int, panels: list[str], **values: Any) ->
     return _spec(template, width, panels=panels, columns=columns, inner=inner, gap=_GAP, **values)
 
 
+# The most settings that parallel coordinates have axes for.
+MOST_AXES = 12
 _JITTER = 0.018
 # Average width of a bold letter, as a multiple of the font's size.
 _BOLD_LETTER = 0.65
+# The least length of a line of an axis's title.
+_LEAST_LETTERS = 4
 
 
 @dataclass(frozen=True)
@@ -327,8 +340,11 @@ class _TrialAxis(NamedTuple):
 
 
 def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: Score) -> Figure:
-    """Parallel coordinates: a line for each trial, the best on top. All trials have the same set of parameters."""
-    axes = [_trial_axis(parameter, trials) for parameter in trials[0].settings]
+    """Parallel coordinates: a line for each trial, the best on top.
+
+    All trials have the same set of parameters, of which the first MOST_AXES are drawn.
+    """
+    axes = [_trial_axis(parameter, trials) for parameter in [*trials[0].settings][:MOST_AXES]]
     scores = [trial.score for trial in trials]
     low = min(scores)
     span = max(scores) - low
@@ -336,7 +352,7 @@ def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], 
     for trial in sorted(trials, key=lambda trial: trial.score, reverse=not score.higher_is_better):
         heights = [
             axis.heights[value] + _jitter(trial.index, number)
-            for number, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
+            for number, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=False))
         ]
         heights.append((trial.score - low) / span if span else 0.5)
         settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
@@ -358,7 +374,7 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
     font_size = 10 if width <= NARROW else 12
     limit = width // len(axes) - 4
     # The last axis has less room than the others.
-    letters = int(0.75 * limit / (_BOLD_LETTER * font_size))
+    letters = max(int(0.75 * limit / (_BOLD_LETTER * font_size)), _LEAST_LETTERS)
     lines = [textwrap.wrap(axis.title, letters, break_long_words=False) for axis in axes]
     titles = [{"axis": number, "title": "|".join(title_lines)} for number, title_lines in enumerate(lines)]
     return _spec(

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
-from report.statistics import LEVEL, POWER, Difference, Estimate, format_level
+from report.statistics import POWER, Difference, Estimate, format_level
 from sentiment.console import as_code, as_markdown, visible
 
 MINUS = "\u2212"
@@ -137,7 +137,7 @@ def interval(estimate: Estimate, write: Callable[[float], str] = points) -> str:
 
 def levels(estimates: Iterable[Estimate]) -> str:
     """The confidence levels in per cent: `95`, or `98.9 to 99.67` if they differ."""
-    known = {estimate.level if isinstance(estimate, Difference) else LEVEL for estimate in estimates}
+    known = {estimate.level for estimate in estimates}
     return " to ".join(map(format_level, dict.fromkeys([min(known), max(known)])))
 
 

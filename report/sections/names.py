@@ -113,5 +113,9 @@ def command_for_run(run: EvaluatedRun, command: str, *arguments: str) -> str:
 def cost_per_thousand(added: Added) -> str:
     """Cost and time of an added predictor for 1,000 tweets; empty if they are unknown."""
     costs = {"cost {}": added.cost, "{} s": added.seconds}
-    parts = [text.format(f"{1000 * cost / added.tweets:,.3g}") for text, cost in costs.items() if cost is not None]
+    parts = []
+    for text, cost in costs.items():
+        if cost is not None:
+            for_thousand = 1000 * cost / added.tweets
+            parts.append(text.format(f"{for_thousand:,.0f}" if for_thousand >= 100 else f"{for_thousand:.3g}"))
     return ", ".join(parts)

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from report.compare.cost import cost_per_run, usage_of
 from report.render import wording
+from report.render.charts import MOST_AXES
 from report.render.environment import environment
 from report.sections import names
 from report.statistics import POWER
@@ -52,7 +53,7 @@ def _templates() -> Environment:
     templates.globals |= {"cost_per_run": cost_per_run}
     templates.globals |= {"these_models": wording.THESE_MODELS, "power": POWER, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK}
-    templates.globals["enough_answers"] = ENOUGH_ANSWERS
+    templates.globals |= {"enough_answers": ENOUGH_ANSWERS, "most_axes": MOST_AXES}
     return templates
 
 

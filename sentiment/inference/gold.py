@@ -93,13 +93,14 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
 
 
 def _earlier_tables(directory: GoldDir, results: Results) -> list[str]:
-    """A line for each other table of the same source with added predictors, as after an edit of its file."""
+    """A line for each other table of the same source, as before an edit, with predictors that this one lacks."""
     lines = []
+    here = {file.stem for file in directory.added.glob("*.json")}
     source = directory.path.name.rpartition("-")[0]
     for path in sorted(results.gold.glob(f"{escape(source)}-????????")):
         if path == directory.path:
             continue
-        if names := sorted(file.stem for file in GoldDir(path).added.glob("*.json")):
+        if names := sorted({file.stem for file in GoldDir(path).added.glob("*.json")} - here):
             lines.append(
                 f"  {', '.join(names)}: added for {path}, whose tweets or labels differ from these, and compared there "
                 "only; add them again to compare them here"

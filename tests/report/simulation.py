@@ -262,7 +262,7 @@ def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
 
 
 def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    (curve,) = label_curves(layout.grid, answers, _NOWHERE)
+    (curve,) = label_curves(layout.grid, answers, {})
     yield "labels: better or worse with some number", _shown(point.difference for point in curve.points)
     yield "labels: pays from", curve.beats_baseline_from is not None
 

@@ -16,10 +16,11 @@ import scipy
 
 from report.build import compose
 from report.compare.findings import Findings
-from report.evaluated import CompletedRun
+from report.evaluated import CompletedRun, as_setting
 from report.render import wording
 from report.render.charts import (
     HALF,
+    MOST_AXES,
     NARROW,
     WIDE,
     Axis,
@@ -32,6 +33,7 @@ from report.render.charts import (
     line_figure,
     panel_figure,
     parallel_figure,
+    share_point,
 )
 from report.render.wording import Score
 from report.statistics import Estimate
@@ -311,3 +313,26 @@ def test_no_line_of_a_trial_is_too_dark_for_dark_paper() -> None:
     assert len(colours) == 5
     weights = (0.2126, 0.7152, 0.0722)  # of the eye; viridis begins at 26
     assert min(sum(int(one) * weight for one, weight in zip(of, weights, strict=True)) for of in colours) > 75
+
+
+def test_search_of_many_settings_and_of_lists_is_drawn() -> None:
+    trials = []
+    for index in range(3):
+        settings = {f"setting.{number}": index + number for number in range(25)}
+        settings |= {"model.dropout": as_setting([index, 1])}
+        trials.append(Trial(index, dict(reversed(settings.items())), index / 3))
+    figure = parallel_figure("parallel", "Trials", "", trials, Score("validation/macro_f1"))
+    titles = rows_with(figure.spec, "title")
+    assert len(titles) == MOST_AXES + 1
+    assert "<svg" in figure.svg
+    assert "<svg" in figure.narrow_svg
+
+
+def test_control_characters_in_names_are_drawn_as_text() -> None:
+    name = "a\x01b\u202e\ud800c"
+    rows: list[IntervalRow] = [(name, Estimate(0.5, 0.4, 0.6, 9), "blue")]
+    figure = interval_figure("intervals", name, "", rows, ValueAxis(name))
+    points = [share_point(name, x, Estimate(0.5, 0.4, 0.6, 9), name) for x in (1, 2)]
+    lines = line_figure("lines", name, "", points, (Axis(name), Axis("score")))
+    for drawn in (figure.svg, figure.narrow_svg, lines.svg):
+        assert "U+0001" in drawn

@@ -206,7 +206,7 @@ def test_folds_of_other_training_tweets_are_compared_on_their_test_tweets(study:
     for config in study.write_grid("labels", "What is a label worth?", runs):
         study.complete(config, "labels", skill=float(config.data.train_rows or 0) / 10)
     findings = study.findings()
-    (curve,) = label_curves(findings.study.grids[0], findings.answers, study.results)
+    (curve,) = label_curves(findings.study.grids[0], findings.answers, findings.counts)
     assert [point.difference.n for point in curve.points] == [2 * PARTS["test"]] * 2
 
 

@@ -15,7 +15,7 @@ import scipy.stats
 import report.questions.search as search_module
 from report.compare.findings import analyse
 from report.questions.attention import attention_contrasts
-from report.questions.labels import LabelCurve, label_curves
+from report.questions.labels import LabelCurve, label_curves, labels
 from report.questions.search import SearchTrials, expected_best, importances, rank_correlation, search, trial_points
 from report.questions.settings import Effect, effects_of, grid_effects
 from report.read import load_study
@@ -130,7 +130,7 @@ def test_what_is_added_to_a_report_changes_no_claim_of_a_grid(study: Study) -> N
 
 def _curves(study: Study) -> dict[str | None, LabelCurve]:
     findings = study.findings()
-    curves = label_curves(findings.study.grids[0], findings.answers, study.results)
+    curves = label_curves(findings.study.grids[0], findings.answers, findings.counts)
     return {"word2vec" if "word2vec" in curve.name else None: curve for curve in curves}
 
 
@@ -179,7 +179,7 @@ def test_a_net_that_calls_every_tweet_alike_beats_the_baseline_at_no_number_of_l
     for run in grid.completed:
         if run.config.embedding.pretrained and run.config.data.train_rows == 200:
             by_run[run.run_id] = replace(by_run[run.run_id], only_label=1)
-    curve = next(one for one in label_curves(grid, findings.answers, labelled.results) if "word2vec" in one.name)
+    curve = next(one for one in label_curves(grid, findings.answers, findings.counts) if "word2vec" in one.name)
     assert "beats the linear baseline from 400 labelled tweets" in curve.sentence
     assert "it does not with 200 labelled tweets (always predicts positive)" in curve.sentence
 
@@ -306,3 +306,20 @@ def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top()
         " (+0.50)",
         "",
     ]
+
+
+def test_importance_of_scores_that_are_nearly_all_equal_stops_nothing() -> None:
+    settings = [{"a": trial % 5, "b": trial % 3} for trial in range(40)]
+    shares = importances(settings, [0.5] * 39 + [0.6])
+    assert set(shares) == {"a", "b"}
+    assert importances(settings, [0.5] * 40) == {}
+
+
+def test_damaged_corpus_of_a_label_curve_is_named_and_stops_nothing(study: Study) -> None:
+    write_labels(study, {(None, rows): 1.0 for rows in LABELS[:2]})
+    for manifest in study.results.corpora.glob("*/manifest.json"):
+        manifest.write_text("{}")
+    findings = study.findings()
+    (card,) = labels(findings).cards
+    assert findings.problems
+    assert "200 labelled tweets" in str(card)
