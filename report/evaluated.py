@@ -102,7 +102,7 @@ class EvaluatedRun(ABC):
     @property
     def overfits(self) -> bool:
         """Whether it overfits; of a cross-validated run, whether most folds do."""
-        return sum(run.result.overfit.overfits for run in self.fold_runs) * 2 > len(self.fold_runs)
+        return sum(run.result.overfits for run in self.fold_runs) * 2 > len(self.fold_runs)
 
     @property
     def best_epoch(self) -> float:

@@ -429,6 +429,8 @@ class RuntimeConfig(Section):
 AnyEncoder = ElmoConfig | EncoderConfig
 # Fields that do not affect a run's identity: its description, and the sections on logging and the machine.
 OPERATIONAL_FIELDS = ("description", "tracking", "runtime")
+# These, and how often the training loss is logged.
+_WITHOUT_EFFECT_ON_WEIGHTS: dict[str, Any] = dict.fromkeys(OPERATIONAL_FIELDS, True) | {"training": {"log_every"}}
 
 
 class RunConfig(Section):
@@ -484,8 +486,11 @@ class RunConfig(Section):
         model = self.model
         encoder = self.any_encoder
         depth = f"{model.layers}x" if model.layers > 1 else ""
-        name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
-        name = "linear" if model.kind == "linear" else f"{name}{depth}{model.hidden_size}"
+        name: str = "ff" if model.kind == "feed_forward" else model.kind
+        if model.kind == "rnn":
+            name = ("bi" if model.bidirectional else "") + model.cell
+        if model.kind != "linear":
+            name += f"{depth}{model.hidden_size}"
         reads = f"{PurePath(encoder.model).name}_{encoder.layers}-" if encoder else ""
         pooling = "" if self.reads_tweet_vectors else f"-{model.pooling.replace('+', '_')}"
         return f"{'elmo_' if self.elmo else ''}{reads}{name}{pooling}-s{self.seed}"
@@ -513,10 +518,9 @@ class RunConfig(Section):
         return copy
 
     def identity(self) -> Values:
-        """The configuration without operational and absent sections, as plain JSON values."""
-        values = self.model_dump(mode="json")
-        absent = {name for name, value in values.items() if value is None}
-        return {name: value for name, value in values.items() if name not in {*OPERATIONAL_FIELDS, *absent}}
+        """The configuration without operational fields and absent sections, as plain JSON values."""
+        values = self.model_dump(mode="json", exclude=_WITHOUT_EFFECT_ON_WEIGHTS)
+        return {name: value for name, value in values.items() if value is not None}
 
     def canonical(self) -> Self:
         """The canonical form of all equivalent configurations.

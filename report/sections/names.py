@@ -64,7 +64,7 @@ def model_name(config: RunConfig) -> str:
         layers = f"{model.layers}\u00d7" if model.layers > 1 else ""
         name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {layers}{model.hidden_size}"
     else:
-        name = "feed-forward network" if model.kind == "feed_forward" else "linear classifier"
+        name = parameter_value("model.kind", model.kind)
     if config.encoder:
         encoder = PurePath(config.encoder.model).name
         return f"{encoder} ({parameter_value('encoder.use', config.encoder.use)}) + {name}"

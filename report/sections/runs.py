@@ -82,7 +82,7 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
     row["ensemble_accuracy"] = test["both"]
     row["gain_over_baseline"] = test["network"] - test["baseline"]
     row["overfit_gap"] = result.overfit.gap
-    row["overfits"] = "yes" if result.overfit.overfits else "no"
+    row["overfits"] = "yes" if result.overfits else "no"
     row["random_numbers"] = run.completed.is_random
     return row
 

@@ -69,7 +69,8 @@ def show_result(run: TrainedRun) -> None:
         f"best epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s"
     )
-    lines.append(result.overfit.verdict)
+    if result.only_label is None:
+        lines.append(result.overfit.verdict)
     lines.append("")
     test = result.scores[result.recommended]["test"]
     lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")

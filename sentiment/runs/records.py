@@ -413,6 +413,11 @@ class Result(FileRecord):
         return self
 
     @property
+    def overfits(self) -> bool:
+        """Whether the network overfits; one that has learned nothing does not."""
+        return self.overfit.overfits and self.only_label is None
+
+    @property
     def metrics(self) -> dict[Part, Metrics]:
         """The network's metrics by part."""
         return self.scores["network"]

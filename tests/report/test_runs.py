@@ -17,14 +17,16 @@ from report.compare.cost import cost_per_run, usage_of
 from report.read import load_study
 from report.render.blocks import Command, Text
 from report.sections.answer import caveats
+from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.verify import retrain
+from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.records import RunRecord
+from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_yaml
 from tests.report.made_up import BASE, Study, attempt, new_record, read_table, tables_of
-from tests.small_runs import load_config
+from tests.small_runs import load_config, stored
 
 
 def test_unknown_grid_is_an_error_that_names_those_that_there_are(study: Study, invented: Study) -> None:
@@ -288,3 +290,20 @@ def test_test_sets_called_as_columns_are_leave_these_as_they_are(study: Study) -
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
     study.single({}, attempts=[attempt(job="local1_0")])
     assert "no Slurm job" in str(provenance(study.findings())[0])
+
+
+def test_kind_of_network_that_is_added_goes_by_its_own_name() -> None:
+    config = resolve(BASE, {}, "base")
+    added = config.model_copy(update={"model": config.model.model_copy(update={"kind": "cnn"})})
+    assert model_name(added) == "cnn"
+    assert added.title.startswith("cnn64")
+
+
+def test_net_that_has_learned_nothing_does_not_overfit(study: Study) -> None:
+    run_dir = study.single({}, skill=3.0)
+    result = stored(run_dir, Result)
+    overfit = result.overfit.model_copy(update={"overfits": True})
+    for only_label, shown in ((None, "yes"), (1, "no")):
+        run_dir.write_record(result.model_copy(update={"overfit": overfit, "only_label": only_label}))
+        (row,) = tables_of(compose(study.findings()).blocks)["runs"].rows
+        assert row["overfits"] == shown
