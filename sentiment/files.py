@@ -104,15 +104,15 @@ def _delete_leftovers(folder: Path) -> None:
 
 def write_user_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Like `write_atomically`, for a path from a user: follows links, and writes to a device or a FIFO directly."""
+    mode = stat.S_IFREG
     with contextlib.suppress(FileNotFoundError):
-        path.stat()  # raises for a link that leads to itself
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+        mode = path.stat().st_mode  # raises for a link that leads to itself
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "Is a directory; name a file in it", str(path))
-    if target.is_file() or not target.exists():
-        write_atomically(target, write)
-    else:
-        with open(target, "wb") as file:
+    if stat.S_ISREG(mode):
+        write_atomically(Path(os.path.realpath(path)), write)
+    else:  # the real path of a pipe, as of /dev/stdout, is no path of the file system
+        with open(path, "wb") as file:
             write(file)
 
 

@@ -4,6 +4,8 @@ Which message a table, a configuration or a grid gets is tested where it is made
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,8 @@ MISTAKES = [
     (("predict", "RUN"), 2, "and either tweets in quotes, or -"),
     (("predict", "RUN", "nice", "--text-column", "text"), 2, "--text-column requires --file"),
     (("export", "RUN", "model.pkl"), 2, "name it model.zip"),
+    (("export", "RUN", ""), 2, "name it model.zip"),
+    (("predict", "RUN", "--file", "good.csv", "--out", "o.csv", "--text-column", "9" * 5_000), 2, "no column '999"),
     (("prepare", "vectors", "encoder"), 2, "embedding.pretrained = None"),
     (("prepare", "encode", "smoke"), 2, "the run reads no cached vectors"),
     ((*SMOKE, "--data", "http://a.org/b.csv"), 1, "no such file; valid: sample"),
@@ -166,6 +170,13 @@ def test_links_are_followed_and_they_and_devices_stay_what_they_are(tmp_path: Pa
             write_user_file(path, lambda file, content=content: file.write(content))
         assert (link.is_symlink(), target.read_bytes(), null.is_char_device()) == (True, content, True)
     assert list((tmp_path / "elsewhere").iterdir()) == [target]
+
+
+def test_pipe_is_written_to() -> None:
+    code = "from pathlib import Path; from sentiment.files import write_user_file as write;"
+    code += "write(Path('/dev/stdout'), lambda file: file.write(b'so good'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert (done.stdout, done.stderr) == (b"so good", b"")
 
 
 @pytest.mark.parametrize("place", ["", "nowhere/o.csv", "file/o.csv", "loop"])

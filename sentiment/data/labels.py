@@ -44,7 +44,9 @@ def _as_mapping(labels: object) -> object:
         classes: dict[str, list[str]] = {}
         for word in labels.split():
             name, equals, values = word.partition("=")
-            classes.setdefault(name, []).extend(values.split(",") if equals else [name])
+            if name in classes:
+                raise ValueError(f"names the class {name!r} twice; write all of its labels as {name}=LABEL,LABEL")
+            classes[name] = values.split(",") if equals else [name]
         return classes
     if isinstance(labels, list | tuple):
         pairs = [(name, name) if isinstance(name, str) else name for name in labels]

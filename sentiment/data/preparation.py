@@ -294,11 +294,13 @@ class Preparation:
             counts = dict(zip(report.classes, report.parts[part].classes, strict=True))
             missing = [repr(name) for name, count in counts.items() if not count]
             if missing:
+                larger = "or set larger data.validation_fraction, data.test_fraction or data.train_rows"
+                if self._config.has_own_parts:
+                    larger = f"to the {part} part, which the table itself names"
                 raise DataError(
                     f"{source}: the {part} part has no tweet of the class {', '.join(missing)}; {report.kept:,} "
                     f"of {report.read:,} rows are used; malformed: {refused or 'none'}.\n"
                     "If labels are missing: name all values of the label column (data.labels, --classes).\n"
                     "If the class is rare: join it with its neighbour, or leave it out (data.labels.ignored).\n"
-                    "If there are few tweets: add some hundreds, or set larger data.validation_fraction, "
-                    "data.test_fraction or data.train_rows."
+                    f"If there are few tweets: add some hundreds, {larger}."
                 )

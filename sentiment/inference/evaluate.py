@@ -74,7 +74,7 @@ def show_result(run: TrainedRun) -> None:
     lines.append("")
     test = result.scores[result.recommended]["test"]
     lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
-    lines += _uncertainty_lines(test)
+    lines += _uncertainty_lines(test, run.config.data.has_own_parts)
     path = quote(run.path)
     if "lexicon" in result.scores:
         accuracy = result.scores["lexicon"]["test"].accuracy
@@ -96,17 +96,19 @@ def below_lexicon(accuracy: float, accuracy_of_lexicon: float, advice: str) -> l
     return [f"below        {PREDICTORS['lexicon']}, which has {accuracy_of_lexicon:.1%} right: {advice}"]
 
 
-def _uncertainty_lines(test: Metrics) -> list[str]:
+def _uncertainty_lines(test: Metrics, has_own_parts: bool) -> list[str]:
     low = 100 * test.accuracy_low
     high = 100 * test.accuracy_high
     interval = f"how sure     95 % interval {low:.1f} to {high:.1f} %"
     if test.n >= 1_000:  # uncertain by at most 3.1 points; by less than 2 if it is 89 % or more
         return [interval]
     half_width = (high - low) / 2
-    return [
-        f"{interval}: on so few test tweets the accuracy is uncertain by \u00b1 {half_width:.1f} points",
-        "             to test on all tweets, train with data.folds=5 and data.fold from 1 to 5, as in grid vader",
-    ]
+    lines = [f"{interval}: on so few test tweets the accuracy is uncertain by \u00b1 {half_width:.1f} points"]
+    if not has_own_parts:  # folds would ignore them
+        lines.append(
+            "             to test on all tweets, train with data.folds=5 and data.fold from 1 to 5, as in grid vader"
+        )
+    return lines
 
 
 def _check_list_lines(scores: Mapping[str, CheckScore], baseline_scores: Mapping[str, CheckScore]) -> list[str]:

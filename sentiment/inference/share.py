@@ -42,6 +42,9 @@ def share(
     per: Annotated[
         Literal["day", "week", "month"] | None, typer.Option("--per", help="Group the dates of --by (UTC).")
     ] = None,
+    day_first: Annotated[
+        bool | None, typer.Option("--day-first/--month-first", help="How dates such as 3/4/2015 are written.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -64,7 +67,8 @@ def share(
 
     opened = open_model(model, choice, results)
     classes = opened.config.data.label_names
-    population = share_files.read_population(opened, file, parse_column(text_column), parse_column(by), per)
+    grouping = share_files.Grouping(column_of(by), per, day_first) if by else None
+    population = share_files.read_population(opened, file, parse_column(text_column), grouping)
     words = ["sentiment", "share", str(model), str(file)]
     if text_column:
         words += ["--text-column", text_column]

@@ -4,18 +4,21 @@ Does not import torch.
 """
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.api import guess_datetime_format
 from rich.markup import escape
 
+from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, number_table, say, visible
 from sentiment.data.guess_columns import text_column
 from sentiment.data.tables import Column, RowCounter, abbreviated, as_text, without_garbage_collection
-from sentiment.errors import DataError
+from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, text_rows
 from sentiment.inference.share_statistics import MIN_LABELS
@@ -39,16 +42,26 @@ class Population(NamedTuple):
         return Drawing.of_one_stratum([row.text for row in self.rows])
 
 
+class Grouping(NamedTuple):
+    """How tweets are grouped: by the values of a column, or by the periods of its dates.
+
+    Attributes:
+        per: `day`, `week` or `month` (UTC), named by its first day, such as 2015-02-24.
+        day_first: whether dates such as 3/4/2015 begin with the day; None: that is asked for unless it is clear.
+    """
+
+    column: Column
+    per: str | None = None
+    day_first: bool | None = None
+
+
 @without_garbage_collection()
-def read_population(
-    model: TextModel, source: Path, column: Column | None, by: Column | None, per: str | None
-) -> Population:
+def read_population(model: TextModel, source: Path, column: Column | None, grouping: Grouping | None) -> Population:
     """Read all tweets of a file.
 
     Args:
         column: as in `predict_file`.
-        by: the column whose values are the groups; None: there are no groups.
-        per: `day`, `week` or `month`, if that column has dates.
+        grouping: None: there are no groups.
 
     Raises:
         DataError: the file cannot be read, has no tweets, or a value is not a date.
@@ -64,23 +77,53 @@ def read_population(
             rows.append(row)
     if not rows:
         raise DataError(f"{source}: has no tweets: {left_out.summary()}")
-    if by is None:
+    if grouping is None:
         return Population(source, rows, None, left_out, findings)
-    index = table.index(by, f"{source}: --by")
+    index = table.index(grouping.column, f"{source}: --by")
     groups = [as_text(row.record.fields[index]).strip() for row in rows]
-    if per:
-        groups = _periods(groups, per, f"{source}: column {by!r}")
+    if grouping.per:
+        times = times_of(groups, grouping.day_first, f"{source}: column {grouping.column!r}")
+        starts = times.dt.tz_localize(None).dt.to_period(grouping.per[0].upper()).dt.start_time
+        groups = [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
     return Population(source, rows, groups, left_out, findings)
 
 
-def _periods(values: Sequence[str], per: str, column: str) -> list[str]:
-    """The first day of the period (UTC) of each date, such as 2015-02-24; empty for an empty value."""
-    try:
-        times = pd.to_datetime(pd.Series(values), format="mixed", utc=True).dt.tz_localize(None)
-    except ValueError as error:
-        raise DataError(f"{column} has a value that is not a date: {error}") from None
-    starts = times.dt.to_period(per[0].upper()).dt.start_time
-    return [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
+_ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
+
+
+def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.Series:
+    """The times of dates that are all written in the same way; NaT for an empty value.
+
+    Raises:
+        DataError: a date is written in another way than the first one.
+        UsageError: the dates can be read with the day first or with the month first.
+    """
+    dates = pd.Series(values).replace("", None).replace(_ZONES, regex=True)
+    orders = (False, True) if day_first is None else (day_first,)
+    readings = [_read_dates(dates, order) for order in orders]
+    complete = [times for times in readings if times.notna().equals(dates.notna())]
+    if not complete:
+        wrong = dates[dates.notna() & readings[0].isna()].iloc[0]
+        first = dates.dropna().iloc[0]
+        raise DataError(f"{column}: {shortened(wrong)!r} is not a date that is written as the first one, {first!r}")
+    differs = complete[0].notna() & (complete[0] != complete[-1])
+    if differs.any():
+        month, day = (times[differs].iloc[0].strftime("%-d %B %Y") for times in complete)
+        example = dates[differs].iloc[0]
+        raise UsageError(f"{column}: {example!r} is {month} with --month-first, and {day} with --day-first; say which")
+    return complete[0]
+
+
+def _read_dates(dates: pd.Series, day_first: bool) -> pd.Series:
+    """The times (UTC) of dates in ISO 8601, or written as the first one; NaT for others."""
+    first = next(iter(dates.dropna()), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas warns of dates that have another order than the given one
+        format = guess_datetime_format(first, dayfirst=day_first) or "mixed"
+        times = pd.to_datetime(dates, format="ISO8601", errors="coerce", utc=True)
+        if not times.notna().equals(dates.notna()):
+            times = pd.to_datetime(dates, format=format, dayfirst=day_first, errors="coerce", utc=True)
+    return times
 
 
 def predict_population(model: TextModel, population: Population, progress: Progress) -> Probabilities:

@@ -445,7 +445,8 @@ def write_archive(files: dict[str, bytes], target: Path) -> None:
         OSError: the target cannot be written.
     """
     if target.suffix.lower() != ".zip":
-        raise UsageError(f"{target}: models are exported as zip files; name it {target.with_suffix('.zip')}")
+        name = target.parent / f"{target.stem or 'model'}.zip"
+        raise UsageError(f"{target}: models are exported as zip files; name it {name}")
 
     def write(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w") as archive:

@@ -203,9 +203,18 @@ def _classes(text: object) -> dict[str, tuple[str, ...]]:
 def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
     stars = {"negative": ("1", "2"), "neutral": ("3",), "positive": ("4", "5"), "ignored": ()}
     assert _classes("negative=1,2 neutral=3 positive=4,5 ") == stars
-    assert _classes("sad happy happy=yay") == {"sad": ("sad",), "happy": ("happy", "yay"), "ignored": ()}
+    assert _classes("sad happy=happy,yay") == {"sad": ("sad",), "happy": ("happy", "yay"), "ignored": ()}
     too_many = " ".join(f"c{n}" for n in range(21))
-    for text in ("", "negative", "=1 =2", "happy neutral sad", 7, [[1], [2]], "a=1 b=1", too_many):
+    for text in (
+        "",
+        "negative",
+        "happy neutral sad",
+        7,
+        [[1], [2]],
+        "a=1 b=1",
+        "sad happy happy=yay",
+        too_many,
+    ):
         with pytest.raises(ConfigError, match=r"data\.labels"):
             _classes(text)
 

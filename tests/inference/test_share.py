@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from sentiment import load
-from sentiment.errors import UsageError
+from sentiment.errors import DataError, UsageError
+from sentiment.inference.share_files import times_of
 from sentiment.inference.share_statistics import estimate_shares
 from sentiment.metrics import UNLABELLED
 from sentiment.runs.run_dir import RunDir
@@ -203,3 +204,32 @@ def test_share_of_the_library_names_a_label_that_is_no_class(trained: RunDir, tw
         model.share(tweets["text"], labels[:-1])
     with pytest.raises(UsageError, match="at least 30"):
         model.share(tweets["text"], tweets["truth"].where(tweets.index < 29))
+
+
+@pytest.mark.parametrize(
+    ("dates", "days"),
+    [
+        (["03/04/2015", "", "25/04/2015"], ["2015-04-03", None, "2015-04-25"]),
+        (["04/03/2015", "04/25/2015"], ["2015-04-03", "2015-04-25"]),
+        (["2015-04-03", "2015-04-25T23:00:00-02:00"], ["2015-04-03", "2015-04-26"]),
+        (["Fri Apr 03 22:19:45 +0000 2015", "Sat Apr 25 00:00:00 +0000 2015"], ["2015-04-03", "2015-04-25"]),
+        (["Fri Apr 03 22:19:45 PDT 2015"], ["2015-04-04"]),
+        (["04/04/2015"], ["2015-04-04"]),
+    ],
+)
+def test_dates_of_a_column_are_read_in_one_way(dates: list[str], days: list[str | None]) -> None:
+    times = times_of(dates, None, "a column")
+    assert times.dt.strftime("%Y-%m-%d").astype(object).where(times.notna(), None).tolist() == days
+
+
+def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
+    dates = ["03/04/2015", "05/06/2015"]
+    with pytest.raises(
+        UsageError, match="'03/04/2015' is 4 March 2015 with --month-first, and 3 April 2015 with --d"
+    ):
+        times_of(dates, None, "a column")
+    assert [times_of(dates, day_first, "a column").dt.month.tolist() for day_first in (True, False)] == [[4, 6], [3, 5]]
+    with pytest.raises(DataError, match="a column: '25/04/2015' is not a date that is written as the first one"):
+        times_of([*dates, "25/04/2015"], False, "a column")
+    with pytest.raises(DataError, match="a column: '04/25/2015' is not a date"):
+        times_of(["25/04/2015", "04/25/2015"], None, "a column")
