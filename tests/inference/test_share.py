@@ -224,9 +224,7 @@ def test_dates_of_a_column_are_read_in_one_way(dates: list[str], days: list[str 
 
 def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
     dates = ["03/04/2015", "05/06/2015"]
-    with pytest.raises(
-        UsageError, match="'03/04/2015' is 4 March 2015 with --month-first, and 3 April 2015 with --d"
-    ):
+    with pytest.raises(UsageError, match="'03/04/2015' is 4 March 2015 with --month-first, and 3 April 2015 with --d"):
         times_of(dates, None, "a column")
     assert [times_of(dates, day_first, "a column").dt.month.tolist() for day_first in (True, False)] == [[4, 6], [3, 5]]
     with pytest.raises(DataError, match="a column: '25/04/2015' is not a date that is written as the first one"):
