@@ -70,11 +70,16 @@ class Side:
         """Which tweets its only trained model has right, of shape (tweets,).
 
         Raises:
-            NotComparableError: it has several.
+            NotComparableError: it has several, or is cross-validated, or has other values.
         """
-        if [len(scores) for scores in self.configurations] != [1] or self.folds is not None:
-            raise NotComparableError("a side is not a single trained model")
+        if not self.is_single or not self.are_shares or self.folds is not None:
+            raise NotComparableError("a side is not a single trained model that is right or wrong")
         return np.asarray(self.configurations[0][0], np.bool_)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is a single trained model."""
+        return [len(scores) for scores in self.configurations] == [1]
 
     @property
     def nothing(self) -> "Side":
@@ -131,9 +136,8 @@ class TwoModelsByValue(Design):
     """Two trained models, by a value of each tweet other than whether it is right: a paired t test over tweets."""
 
     def difference(self, first: Side, second: Side) -> Difference:
-        for side in (first, second):
-            if [len(scores) for scores in side.configurations] != [1]:
-                raise NotComparableError("a side is not a single trained model")
+        if not first.is_single or not second.is_single:
+            raise NotComparableError("a side is not a single trained model")
         return replace(_difference(first, second, [], 0.0), is_conditional=True)
 
 
@@ -223,6 +227,8 @@ class Folds(Design):
 
 def _difference(first: Side, second: Side, replicates: Sequence[Component], contained: float) -> Difference:
     """A difference with the variance of `replicates` and that over tweets, of which `contained` is in the former."""
+    if first.tweet_scores.shape != second.tweet_scores.shape or np.any(first.classes != second.classes):
+        raise NotComparableError("the sides are not on the same tweets")
     by_tweet = by_class(first.tweet_scores - second.tweet_scores, first.classes)
     sizes = [len(gaps) for gaps in by_tweet]
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))

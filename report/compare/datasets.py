@@ -1,7 +1,7 @@
 """Groups of runs with the same test tweets, which alone can be compared: their configurations and added predictors."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -257,16 +257,12 @@ def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[tuple[str, Runs]]:
     for run in runs:
         data = run.config.data.model_dump(exclude={*_WITHOUT_EFFECT_ON_TEST})
         groups[run.table, str(data)].setdefault(run.run_id, run)
-    tables = defaultdict(set)
-    for group in groups.values():
-        first = next(iter(group.values()))
-        tables[_source_and_folds(first)].add(first.table)
-    named: list[tuple[str, Runs]] = []
-    for group in groups.values():
-        first = next(iter(group.values()))
-        name = _source_and_folds(first)
-        is_edited = len(tables[name]) > 1
-        named.append((f"{name}, version {first.table[:8]}" if is_edited else name, list(group.values())))
+    names = {key: _source_and_folds(next(iter(group.values()))) for key, group in groups.items()}
+    versions = Counter(name for name, _ in {(name, table) for (table, _), name in names.items()})
+    named = []
+    for key, group in groups.items():
+        name = names[key]
+        named.append((f"{name}, version {key[0][:8]}" if versions[name] > 1 else name, list(group.values())))
     return named
 
 
