@@ -26,6 +26,7 @@ from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoP
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
+from sentiment.runs.state import RunProgress
 from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.submitted import (
@@ -167,10 +168,11 @@ def test_looking_for_a_free_run_reads_nothing_of_completed_ones_and_one_configur
         run_dir.result_file.touch()
     read: list[object] = []
     validate = RunConfig.model_validate_json
-    monkeypatch.setattr("jobs.tasks.worker.read_progress", lambda run_dir: read.append(run_dir))
+    monkeypatch.setattr("jobs.tasks.worker.read_progress", lambda run_dir: (read.append(run_dir), RunProgress())[1])
     monkeypatch.setattr(RunConfig, "model_validate_json", lambda line: (read.append(line), validate(line))[1])
     assert [config.run_id for config in task.free_runs()] == [run_dirs[-1].path.name]
-    assert len(read) == 1
+    assert read[0] == run_dirs[-1]
+    assert len(read) == 2
 
 
 def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result) -> None:
