@@ -24,6 +24,7 @@ from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from report.sections.sentences import sentence
+from report.sections.unlabelled import unlabelled_tables
 from sentiment.console import Progress, plural, silent
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import PAUSED, PLANNED, RUNNING
@@ -43,6 +44,7 @@ SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
     "The models": leaderboard,
     "External test sets": external_test_sets,
     "Predictors on gold tables": gold_tables,
+    "Predictors on tables without labels": unlabelled_tables,
     "The runs": runs,
     "Learning curves": learning,
     "Errors and calibration": errors,

@@ -16,6 +16,7 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
 from sentiment.runs.records import (
+    Choice,
     Count,
     EpochRow,
     GridPlan,
@@ -31,6 +32,7 @@ from sentiment.runs.run_dir import (
     TWEETS_FILE,
     Results,
     RunDir,
+    UnlabelledDir,
     check_file,
     check_records,
     check_sha256,
@@ -110,12 +112,14 @@ class Study:
         folders: the grids, then the runs outside of grids, if there are any.
         problems: unreadable files, a line each; whoever reads a file of the study adds to them.
         golds: the gold tables with added predictors; none if only some grids are reported.
+        choices: likewise, by folder, the best predictors on tables without labels.
     """
 
     results: Results
     folders: list[Grid]
     problems: list[str]
     golds: list[GoldTable]
+    choices: dict[str, Choice]
 
     @property
     def grids(self) -> list[Grid]:
@@ -156,19 +160,20 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
     problems: list[str] = []
     golds = [] if names else _load_golds(results, problems)
+    choices = {} if names else _load_choices(results, problems)
     folders = []
     names = [*dict.fromkeys(names or available)]
     for number, name in enumerate(names):
         progress("reading grids", number, len(names))
         folders.append(_load_grid(results, name, problems))
-    if not golds and not any(grid.runs for grid in folders):
+    if not golds and not choices and not any(grid.runs for grid in folders):
         lines = "".join(f"\n{problem}" for problem in problems)
         raise RunDirError(
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
             f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
     filled = [_with_versions(grid, folders) for grid in folders if grid.runs]
-    return Study(results, sorted(filled, key=lambda grid: grid.name == SINGLE), problems, golds)
+    return Study(results, sorted(filled, key=lambda grid: grid.name == SINGLE), problems, golds, choices)
 
 
 def _with_versions(grid: Grid, folders: Sequence[Grid]) -> Grid:
@@ -198,6 +203,19 @@ def _load_golds(results: Results, problems: list[str]) -> list[GoldTable]:
         if gold.added_predictors:
             golds.append(gold)
     return golds
+
+
+def _load_choices(results: Results, problems: list[str]) -> dict[str, Choice]:
+    choices = {}
+    for folder in sorted(results.unlabelled.glob("*")):
+        try:
+            choice = read_record(UnlabelledDir(folder).choice_file, Choice)
+        except RunDirError as error:
+            problems.append(str(error))
+            continue
+        if choice:
+            choices[folder.name] = choice
+    return choices
 
 
 def _load_grid(results: Results, name: str, problems: list[str]) -> Grid:

@@ -3,13 +3,10 @@
 The commands for grids and reports are defined in `jobs` and `report`.
 """
 
-import math
-import shlex
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -28,32 +25,30 @@ from sentiment.command_line import (
     RunDirectory,
     TextColumn,
     Threshold,
-    column_of,
     command_line,
     echo,
     parse_column,
 )
+from sentiment.comparing import app as comparing_app
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
-from sentiment.files import as_json, config_path, import_program, read_user_file, sha256_of, write_user_file
+from sentiment.files import (
+    config_path,
+    import_program,
+    sha256_of,
+)
 from sentiment.inference.share import app as share_app
 from sentiment.processes import leave_compiler_out
+from sentiment.table_options import parameters_of, results_of, with_guesses
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
-    from sentiment.inference.added import Tweets
-    from sentiment.inference.evaluation import Evaluation
-    from sentiment.inference.stored import TrainedRun
-    from sentiment.labelling.choice import PredictedTweets
-    from sentiment.runs.records import ModelKind
-    from sentiment.runs.run_dir import Results
     from sentiment.training.stop import Stop, StopRequest
 
 Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 _START = time.time()  # of the command
 STDIN = "-"
-_MAX_NOTE_BYTES = 1_000_000
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
 prepare_app = typer.Typer(no_args_is_help=True, help="Prepare word vectors and encoders before runs read them.")
@@ -85,7 +80,7 @@ def train(
         if change.startswith("-") and not (change.startswith("--") and "=" in change):
             raise _no_such_option(change)
     fields = [change.removeprefix("--") for change in changes]
-    parameters = _parameters(data, fields + (overrides or []), text_column, label_column, classes)
+    parameters = parameters_of(data, fields + (overrides or []), text_column, label_column, classes)
 
     def train_run(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
@@ -93,10 +88,10 @@ def train(
         from sentiment.training.experiment import run_experiment
         from sentiment.training.stop import RunContext
 
-        run_dir = _results(results).run_dir(run.run_id)
+        run_dir = results_of(results).run_dir(run.run_id)
         console.say(f"run {run.run_id}   {run.description}".rstrip())
         try:
-            reason = run_experiment(RunContext(run, _results(results), run_dir, stop, console))
+            reason = run_experiment(RunContext(run, results_of(results), run_dir, stop, console))
         except TakenOverError as error:
             console.say(str(error))
             return None
@@ -114,210 +109,6 @@ def _no_such_option(word: str) -> UsageError:
     return UsageError(
         f"{word}: no such option; to override a field of the configuration write, for example, --training.epochs=3"
     )
-
-
-@app.command()
-def evaluate(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN_DIR", help="The directory of a run, or of gold labels that `sentiment add` stored."
-        ),
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
-    ] = None,
-    sheet: Annotated[
-        Path | None,
-        typer.Option("--sheet", help="Write tweets of an unlabelled table to label: a new .csv or .html file."),
-    ] = None,
-    sheet_size: Annotated[int, typer.Option("--labels", min=30, help="The size of the sheet.")] = 200,
-    labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    classes: Classes = None,
-    overrides: Overrides = None,
-    out: Out = None,
-    choice: ModelOption = None,
-    threshold: Threshold = None,
-    results: ModelResults = None,
-) -> None:
-    """Print the scores of a trained model beside its baselines, or of the predictors that were added for a gold table.
-
-    Evaluates on the run's own test set, or on any labelled table (--data): with 100 labelled tweets of yours or more,
-    it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
-    tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
-    """
-    from sentiment.inference.evaluation import show
-    from sentiment.inference.stored import open_run
-    from sentiment.labelling.unlabelled import choose_by_sheet, write_choice_sheet
-
-    if sheet or labelled:
-        if data is None or choice or classes or overrides or threshold is not None:
-            raise UsageError("--sheet or --labelled goes with --data, --text-column and --label-column alone")
-        trained = open_run(run, results)
-        tweets = _predicted_tweets(trained, data, text_column)
-    if sheet:
-        options = ["--text-column", text_column] if text_column else []
-        command = shlex.join(["sentiment", "evaluate", trained.path, "--data", str(data), *options])
-        write_choice_sheet(trained, tweets, sheet, sheet_size, command)
-        return
-    if labelled:
-        scores = choose_by_sheet(trained, tweets, labelled, column_of(label_column or "label")).as_dict()
-    else:
-        parameters = _parameters(str(data) if data else None, overrides, text_column, label_column, classes)
-        evaluation = _evaluation(run, data, choice, threshold, results, parameters)
-        show(evaluation)
-        scores = evaluation.as_dict()
-    if out:
-        write_user_file(out, as_json(scores))
-
-
-def _evaluation(
-    path: Path,
-    data: Path | None,
-    choice: "ModelKind | None",
-    threshold: float | None,
-    results: Path | None,
-    parameters: dict[str, Any],
-) -> "Evaluation":
-    """Evaluate a gold table, a run on its own tweets, or a run on labelled data, whose columns may be guessed."""
-    from sentiment.data.labels import with_names
-    from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
-    from sentiment.inference.own_sample import evaluate_on_file
-    from sentiment.inference.stored import open_run
-    from sentiment.runs.run_dir import GoldDir
-
-    if GoldDir(path).record_file.exists():
-        if parameters or choice or threshold is not None:
-            raise UsageError(f"{path}: is a gold table; --data, --with and --threshold require a run, which has models")
-        return evaluate_on_gold(path)
-    run = open_run(path, results)
-    if data is None:
-        if threshold is not None:
-            raise UsageError(
-                "--threshold requires --data; scores on the run's own test set are those of the default threshold"
-            )
-        if parameters:
-            raise UsageError(
-                "--set, --classes, --text-column and --label-column say how --data is read, and require it"
-            )
-        return evaluate_on_own(run, choice)
-    columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
-    trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
-    table = _with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
-    labels = with_names(table.labels, run.config.data.label_names)
-    with ProgressBar() as bar:
-        return evaluate_on_file(run, choice, table.model_copy(update={"labels": labels}), bar.progress, threshold)
-
-
-def _predicted_tweets(run: "TrainedRun", data: Path, text_column: str | None) -> "PredictedTweets":
-    """The predictions of a run's models for a table without labels; says what is left out."""
-    from sentiment.labelling.unlabelled import predict_table
-
-    with ProgressBar() as bar:
-        tweets, left_out = predict_table(run, data, parse_column(text_column), bar.progress)
-    if left_out.total():
-        say(f"left out: {left_out.summary()}")
-    return tweets
-
-
-def _finite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a finite number")
-    return value
-
-
-@app.command()
-def add(
-    of: Annotated[
-        str,
-        typer.Option(
-            "--of",
-            metavar="GOLD|RUN_DIR",
-            help=f"What was labelled: a table of tweets with their true labels ({SOURCE_CHOICES}), or a run's tweets.",
-        ),
-    ],
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The name of the predictor.")] = None,
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="A table with tweet ids or texts, and predicted labels or probabilities."),
-    ] = None,
-    sheet: Annotated[Path | None, typer.Option("--sheet", help="Write an annotation sheet with the tweets.")] = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    probability_column: Annotated[
-        str | None,
-        typer.Option(
-            "--probability-column", metavar="NAME", help="The column with probabilities of the positive label."
-        ),
-    ] = None,
-    classes: Classes = None,
-    annotator: Annotated[
-        bool,
-        typer.Option("--annotator", help="The predictor is a person; also report agreement and the human ceiling."),
-    ] = False,
-    note: Annotated[
-        Path | None,
-        typer.Option("--note", help="A text file that says where the predictions come from, such as the prompt."),
-    ] = None,
-    cost: Annotated[
-        float | None,
-        typer.Option("--cost", min=0, callback=_finite, help="Total cost of all predictions, in any currency."),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option("--seconds", min=0, callback=_finite, help="Total time of all predictions, in seconds."),
-    ] = None,
-    overrides: Overrides = None,
-    results: ModelResults = None,
-) -> None:
-    """Compare any predictors with each other, or with the models of runs.
-
-    A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
-    The column with labels, or with probabilities of the positive label, is recognised by its name, or named by
-    --label-column or --probability-column. Tweets are matched by id, else by text. --set changes how GOLD is read, such
-    as data.columns.text=NAME or data.language=de; --classes names the classes and labels of both tables.
-    """
-    from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
-
-    tweets = _labelled_tweets(of, overrides, classes, results)
-    if sheet and not name:
-        number = write_tweets(tweets, sheet)
-        say(f"{sheet}: {number:,} tweets, test set first; label as many as you like from the top, then run:")
-        in_results = [] if results is None else ["--results", str(results)]
-        say(join(["sentiment", "add", "NAME", str(sheet), "--of", of, *in_results]))
-        return
-    if sheet or not name or not file:
-        raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
-    text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
-    metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    named = (parse_column(column) for column in (text_column, label_column, probability_column))
-    say("\n".join(add_predictions(tweets, name, file, NamedColumns(*named), classes, metadata)))
-    say(f"compare it  sentiment evaluate {quote(str(tweets.directory))}")
-
-
-def _labelled_tweets(source: str, overrides: list[str] | None, classes: str | None, results: Path | None) -> "Tweets":
-    """The tweets of a run, or of a gold table, for which a directory in the results folder is written."""
-    from sentiment.files import user_path
-    from sentiment.inference.added import Tweets, with_own_names
-    from sentiment.inference.gold import column_parameters, open_gold
-    from sentiment.inference.stored import open_run
-
-    path = user_path(source)
-    if path.is_dir():
-        return Tweets.of_run(open_run(path, results))
-    parameters = _parameters(source, overrides)
-    if classes:
-        parameters["data.labels"] = with_own_names(classes)
-    if path.is_file():
-        parameters = column_parameters(path) | parameters
-    data = _with_guesses({}, (), parameters, "--of").data
-    with ProgressBar() as bar:
-        tweets, lines = open_gold(data, _results(results or RESULTS), bar.progress)
-    say("\n".join(lines))
-    return tweets
 
 
 @app.command()
@@ -448,9 +239,9 @@ def data(
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
 
-    parameters = _parameters(source, overrides, text_column, label_column, classes)
+    parameters = parameters_of(source, overrides, text_column, label_column, classes)
     run = _load_run(config, parameters, preview=True)
-    folder = _results(results)
+    folder = results_of(results)
     with ProgressBar() as bar:
         fetch_tweets(run.data.source, folder, bar.progress)
         for table in (*run.data.tests.values(), *run.data.extra_train):
@@ -466,7 +257,7 @@ def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, 
     vectors.unlabelled names further texts to learn from. `train` learns the vectors itself if they do not exist yet.
     Exit code 3 if a signal or the time limit stopped it; the same command then starts again from the beginning.
     """
-    parameters = _parameters(data, overrides)
+    parameters = parameters_of(data, overrides)
 
     def load() -> "RunConfig":
         run = _load_run(config, parameters)
@@ -486,7 +277,7 @@ def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, 
             )
         if name != WORD2VEC:
             raise UsageError(f"embedding.pretrained = {name!r}: is a file; only `{WORD2VEC}` vectors can be learned")
-        return run_vectors([run], _results(results), stop, console)
+        return run_vectors([run], results_of(results), stop, console)
 
     _run_interruptible(load, learn)
 
@@ -508,9 +299,9 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
                 "the run reads no cached vectors; set elmo.model with elmo.backend=own, or encoder.model with "
                 "encoder.use=tokens or encoder.use=tweet"
             )
-        return run_encoding([run], _results(results), stop, console)
+        return run_encoding([run], results_of(results), stop, console)
 
-    parameters = _parameters(data, overrides)
+    parameters = parameters_of(data, overrides)
     _run_interruptible(lambda: _load_run(config, parameters), compute)
 
 
@@ -533,7 +324,7 @@ def elmo(
 
     for name in names or ["small", "original-5.5b"]:
         with ProgressBar() as bar:
-            model = fetch_elmo(name, _results(results).elmo_models, bar.progress, mirrors=mirrors or ())
+            model = fetch_elmo(name, results_of(results).elmo_models, bar.progress, mirrors=mirrors or ())
         say(f"{name}: {model.weights_path}")
 
 
@@ -549,33 +340,8 @@ def encoder(
     """
     from sentiment.encoders.pretrained import fetch_encoder
 
-    model = fetch_encoder(name, revision, _results(results).encoders, say)
+    model = fetch_encoder(name, revision, results_of(results).encoders, say)
     say(f"{name}: {model.folder}")
-
-
-def _results(folder: Path) -> "Results":
-    from sentiment.runs.run_dir import Results  # imports pydantic, which --help does not need
-
-    return Results(folder)
-
-
-def _parameters(
-    data: str | None,
-    overrides: list[str] | None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    classes: str | None = None,
-) -> dict[str, Any]:
-    from sentiment.config_file import parse_override
-
-    parameters = dict(parse_override(override) for override in overrides or [])
-    table_options: dict[str, Any] = {
-        "data.columns.text": parse_column(text_column),
-        "data.columns.label": parse_column(label_column),
-        "data.source": data,
-        "data.labels": classes,
-    }
-    return parameters | {name: value for name, value in table_options.items() if value is not None}
 
 
 def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = False) -> "RunConfig":
@@ -586,21 +352,7 @@ def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = F
     values = read_yaml(file) if file else {}
     if values.keys() >= {"method", "parameters"}:
         raise UsageError(f"{file}: is the file of a grid, not of a run; `sentiment submit {file} --local` runs it here")
-    return _with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
-
-
-def _with_guesses(
-    values: dict[str, Any], given: Collection[str], parameters: dict[str, Any], origin: str, preview: bool = False
-) -> "RunConfig":
-    """The configuration with parameters applied, and guesses for fields of its table that are not in `given`."""
-    from sentiment.data.guess_columns import resolve_with_guesses
-
-    run, found = resolve_with_guesses(values, given, parameters, origin)
-    if found:
-        lines = [*found.preview(run.data), ""] if preview else found.messages()
-        if lines:
-            say("\n".join(lines))
-    return run
+    return with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
 
 
 def _run_interruptible(
@@ -622,7 +374,7 @@ def _run_interruptible(
 
 
 app.add_typer(prepare_app, name="prepare")
-app.registered_commands += share_app.registered_commands
+app.registered_commands += comparing_app.registered_commands + share_app.registered_commands
 for program in ("jobs", "report"):
     app.registered_commands += import_program(program).app.registered_commands
 

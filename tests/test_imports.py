@@ -21,7 +21,8 @@ LAYERS = {
         "encoders",
         "models tracking",
         "training",
-        "inference labelling api",
+        "inference labelling api table_options",
+        "comparing",
         "__main__",
     ],
     "jobs": [

@@ -27,9 +27,10 @@ from sentiment.data.tables import TEXT_NAMES, OpenedTable, RowCounter, as_text, 
 from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
-from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import TrainedRun
+from sentiment.labelling.sheet import SKIPPED_WORD, SheetRow, write_sheet
 from sentiment.metrics import predicted_classes
+from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import Added
 from sentiment.runs.run_dir import sealed
 
@@ -151,19 +152,20 @@ class Tweets:
         return ", ".join(f"{answered[part]:,} of {total[part]:,} {self.part_names[part]} tweets" for part in parts)
 
 
-def write_tweets(tweets: Tweets, path: Path) -> int:
-    """Write the annotation sheet (ids, texts, empty answer columns); returns the number of tweets.
+def write_tweets(tweets: Tweets, sheet: Path) -> int:
+    """Write a sheet of all tweets for a person to label; returns their number.
 
     Test tweets come first, then validation tweets, each in random (hash) order, so that the first hundred are a random
     sample.
 
     Raises:
-        SentimentError: no table can be written with this extension.
+        UsageError: as `write_sheet`.
     """
     keys = tweets.keys.tolist()
     order = sorted(range(len(keys)), key=lambda index: (-tweets.parts[index], key_as_text(keys[index])))
-    write_sheet(path, ("id", "text"), ([tweets.ids[index], tweets.texts[index]] for index in order))
-    return len(order)
+    rows = [SheetRow(tweets.ids[index], tweets.texts[index]) for index in order]
+    write_sheet(sheet, rows, tweets.data.label_names, ENOUGH_ANSWERS, may_skip=True)
+    return len(rows)
 
 
 def add_predictions(
@@ -275,6 +277,8 @@ def _read(
         try:
             fields = _with_logged_answer(record, columns.labels)
             label = _first_cell(fields, columns.labels)
+            if label.lower() == SKIPPED_WORD:
+                label = ""
             probability = _first_cell(fields, columns.probabilities)
             if not label and not probability:
                 left_out.add(_NO_ANSWER, record.line)

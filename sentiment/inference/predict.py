@@ -143,17 +143,6 @@ def predict_file(
     return done, [*findings, *(f"{rows.count:,} {reason} ({rows})" for reason, rows in warnings.counted().items())]
 
 
-def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table with empty predictions; the extension of the target sets the format. Raises as `predict_file`."""
-
-    def write(file: BinaryIO) -> None:
-        with _row_writer(target, file, header, None) as write_row:
-            for number, fields in enumerate(rows, 1):
-                write_row(TableRecord(number, fields), None)
-
-    write_user_file(target, write)
-
-
 def text_rows(table: OpenedTable, text_index: int) -> Iterator[TextRow]:
     """All rows of a table, also those without a readable text."""
     for record in table.read_all():

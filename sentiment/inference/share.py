@@ -63,7 +63,7 @@ def share(
     from sentiment.inference.added import label_meanings_of
     from sentiment.inference.share_statistics import MIN_LABELS, estimate_shares
     from sentiment.inference.stored import open_model
-    from sentiment.labelling.sheet import how_to_label, read_labels, write_drawn
+    from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
 
     opened = open_model(model, choice, results)
     classes = opened.config.data.label_names
@@ -79,7 +79,8 @@ def share(
     if sheet:
         number = write_drawn(sheet, population.drawing, labels, classes, MIN_LABELS)
         say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
-        say("\n".join(how_to_label(sheet, classes, command)))
+        say(how_to_label(sheet, classes))
+        say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
         return
     if labelled:
         meanings = label_meanings_of(opened.config.data)

@@ -4,20 +4,20 @@ Does not import torch.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from sentiment.console import OUT, number_table, say
 from sentiment.errors import UsageError
 from sentiment.labelling.sheet import SKIPPED, Drawing
-from sentiment.labelling.stratified import Score, StratifiedSample
+from sentiment.labelling.stratified import StratifiedSample
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, format_p
 from sentiment.runs.power import POWER
+from sentiment.runs.records import Choice
 
 # With fewer labels, nothing is chosen.
 MIN_LABELS = 30
@@ -52,51 +52,20 @@ class PredictedTweets:
 
     @property
     def summary(self) -> str:
-        differing = int(self.differ.sum())
-        names = f"{', '.join([*self.predicted][:-1])} and {[*self.predicted][-1]}"
-        return f"{names} differ on {differing:,} of {len(self.texts):,} tweets ({differing / len(self.texts):.1%})"
+        return differ_on([*self.predicted], int(self.differ.sum()), len(self.texts))
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The best of several predictors on a table, as far as its labels say.
-
-    Attributes:
-        labels: how many tweets are labelled.
-        labels_where_different: on how many of these the predictors differ.
-        skipped: how many more tweets were found to be of no class.
-        metric: `accuracy` or `macro_recall`, by which they are compared.
-        accuracy: of each predictor on all tweets of the table.
-        macro_recall: likewise; None if a class has too few labels.
-        best: the predictor with the highest estimate; of equal ones, the simplest.
-        differences: the best one less each of the others, corrected for all pairs, as any could have been the best.
-        labels_to_show: how many labels are likely to show that it is better; None if they differ by nothing.
-    """
-
-    labels: int
-    labels_where_different: int
-    skipped: int
-    metric: str
-    accuracy: dict[str, Score]
-    macro_recall: dict[str, float] | None
-    best: str
-    differences: dict[str, PairedDifference]
-    labels_to_show: dict[str, int | None]
-
-    def is_shown(self, other: str) -> bool:
-        """Whether the best predictor is shown to be better than another one."""
-        difference = self.differences[other]
-        return difference.difference > 0 and difference.p < ALPHA
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+def differ_on(names: Sequence[str], differing: int, tweets: int) -> str:
+    """On how many tweets predictors differ, as a clause."""
+    share = f"{differing:,} of {tweets:,} tweets ({differing / tweets:.1%})"
+    return f"{', '.join(names[:-1])} and {names[-1]} differ on {share}"
 
 
-def choose(tweets: PredictedTweets, labels: ClassIndices, metric: str) -> Choice:
+def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: str) -> Choice:
     """Compare predictors on a table by the labels of a drawing's first tweets.
 
     Args:
+        source: the name of the table's file.
         labels: (n,), the classes as `read_labels` gives them. The scores are those on tweets that are of a class.
         metric: `macro_recall`; otherwise accuracy is compared.
 
@@ -132,11 +101,14 @@ def choose(tweets: PredictedTweets, labels: ClassIndices, metric: str) -> Choice
         differences[other] = PairedDifference(at_level.difference, at_level.low, at_level.high, p, level)
         labels_to_show[other] = _labels_to_show(difference, sample, 1 - ALPHA / pairs)
     return Choice(
+        source=source,
+        tweets=len(labels),
+        differing=int(tweets.differ.sum()),
         labels=count,
         labels_where_different=int((strata == 0).sum()),
         skipped=int((labels == SKIPPED).sum()),
         metric="macro_recall" if metric == "macro_recall" else "accuracy",
-        accuracy=accuracy,
+        accuracy=dict(accuracy),
         macro_recall=macro_recall,
         best=best,
         differences=differences,
@@ -171,16 +143,16 @@ def _labels_to_show(difference: PairedDifference, sample: StratifiedSample, leve
     return int(np.ceil(needed * len(sample.labels) / n))
 
 
-def show_choice(choice: Choice, tweets: PredictedTweets) -> None:
+def show_choice(choice: Choice) -> None:
     """Print how good the predictors are on the table, which one is best, and how sure that is."""
     labels = f"{choice.labels:,} labels, {choice.labels_where_different:,} of which are for these"
     if choice.skipped:
         labels += f"; {choice.skipped:,} tweets are of no class, and do not count"
-    say(f"{tweets.summary}\n{labels}")
+    say(f"{differ_on([*choice.accuracy], choice.differing, choice.tweets)}\n{labels}")
     table = number_table("on all tweets of the table", ["accuracy (95 %)", "macro\nrecall"], no_wrap=True)
-    for name, score in choice.accuracy.items():
+    for name, (value, low, high) in choice.accuracy.items():
         recall = f"{choice.macro_recall[name]:.3f}" if choice.macro_recall else "-"
-        interval = f"{score.value:.3f} {score.low:.3f}-{score.high:.3f}"
+        interval = f"{value:.3f} {low:.3f}-{high:.3f}"
         table.add_row(f"  {name}", interval, recall, style="bold" if name == choice.best else "")
     OUT.print(table)
     metric = "macro recall" if choice.metric == "macro_recall" else "accuracy"

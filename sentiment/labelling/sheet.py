@@ -10,7 +10,6 @@ changed texts and gaps are noticed.
 """
 
 import hashlib
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,16 +152,18 @@ def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str
     return len(rows)
 
 
-def how_to_label(sheet: Path, classes: Sequence[str], command: str) -> list[str]:
-    """Lines on how to label a sheet, and the command that reads it."""
-    labelled = sheet.with_suffix(".csv")
+def labelled_file(sheet: Path) -> Path:
+    """The table with the labels of a sheet: itself, or what its page downloads."""
+    return sheet.with_suffix(".csv")
+
+
+def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
+    """A line on how to label a sheet."""
     label = f"write {', '.join(classes)} into its column label"
     if sheet.suffix.lower() == ".html":
-        label = f"open it in a browser, press the key of each tweet's label, and download {labelled.name}"
-    return [
-        f"{label}, from the top, as far as you like; then run:",
-        f"{command} --labelled {shlex.quote(str(labelled))}",
-    ]
+        table = labelled_file(sheet).name
+        label = f"open it in a browser, press the key of each tweet's label, and download {table}"
+    return f"{label}, from the top, as far as you like; then run:"
 
 
 def read_labels(

@@ -9,6 +9,7 @@ chapters 5 and 6). Scores are fractions of 1. Does not import torch.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,7 @@ MIN_LABELS_OF_CLASS = 10
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """An estimated score with its 95 % confidence interval."""
 
     value: float

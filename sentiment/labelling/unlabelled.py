@@ -1,14 +1,16 @@
-"""A run's models on a table without labels: the tweets to label, and the model that is best by their labels.
+"""A table without labels and the predictions for it: the tweets to label, and the best predictor by their labels.
 
 Imports torch only when a model is loaded.
 """
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 import numpy as np
 
+from sentiment.config import DataConfig
 from sentiment.console import Progress, say
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import text_column
@@ -19,18 +21,67 @@ from sentiment.inference.evaluate import EXAMPLE
 from sentiment.inference.overlap import SCORED, overlaps
 from sentiment.inference.predict import CHUNK, NO_WORDS, TextRow, text_rows
 from sentiment.inference.stored import TrainedRun, load_all_models
-from sentiment.labelling.choice import MIN_LABELS, Choice, PredictedTweets, choose, show_choice
-from sentiment.labelling.sheet import how_to_label, read_labels, write_drawn
+from sentiment.labelling.choice import MIN_LABELS, PredictedTweets, choose, show_choice
+from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
 from sentiment.metrics import ClassIndices, predicted_classes
 from sentiment.models.predictors import classify_by_all
 from sentiment.runs.recommendation import SIMPLEST_FIRST
-from sentiment.runs.records import PREDICTORS
+from sentiment.runs.records import PREDICTORS, Choice
+
+
+@dataclass(frozen=True)
+class PredictedTable:
+    """A table without labels, with the predictions for it.
+
+    Attributes:
+        source: the name of its file.
+        data: names the classes, and the labels that mean them.
+        metric: by which predictors are compared, as `choose` takes it.
+        command: the command that draws a sheet from it, without `--sheet`.
+        uses: by the name of a predictor, lines on how to use it.
+    """
+
+    source: str
+    tweets: PredictedTweets
+    data: DataConfig
+    metric: str
+    command: str
+    uses: Mapping[str, Sequence[str]]
+
+    def draw(self, sheet: Path, size: int) -> None:
+        """Write the sheet of tweets that tell the predictors apart, and say how to go on.
+
+        Raises:
+            DataError: the predictors label all tweets alike.
+            UsageError: as `write_drawn`.
+        """
+        differ = self.tweets.differ
+        if not differ.any():
+            raise DataError(f"{self.tweets.summary}: any of them will do, and no label can tell them apart")
+        classes = self.data.label_names
+        number = write_drawn(sheet, self.tweets.drawing, size, classes, MIN_LABELS)
+        differing = int(differ[self.tweets.drawing.order[:number]].sum())
+        say(f"{self.tweets.summary}\n{sheet}: {number:,} tweets, {differing:,} of which are among these")
+        say(how_to_label(sheet, classes))
+        say(f"{self.command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
+
+    def choose(self, sheet: Path, label_column: Column) -> Choice:
+        """Choose the best predictor by a sheet with labels, and print how sure the choice is.
+
+        Raises:
+            DataError, UsageError: as `read_labels` and `choose`.
+        """
+        labels = read_labels(sheet, self.tweets.drawing, label_meanings_of(self.data), label_column)
+        choice = choose(self.source, self.tweets, labels, self.metric)
+        show_choice(choice)
+        say("\n".join(self.uses[choice.best]))
+        return choice
 
 
 def predict_table(
     run: TrainedRun, source: Path, column: Column | None, progress: Progress
-) -> tuple[PredictedTweets, RowCounter]:
-    """The predictions of a run's models for a table, and the rows that are left out.
+) -> tuple[PredictedTable, list[str]]:
+    """The predictions of a run's models for a table, and lines on what was read.
 
     Left out are the run's training and validation tweets, other tweets of their authors, and tweets without a word
     that a model knows.
@@ -42,9 +93,7 @@ def predict_table(
         DataError: the table cannot be read, or no row is left.
         UsageError: the column is missing or ambiguous.
     """
-    table, index, findings = text_column(source, column, run.config.data.columns)
-    if findings:
-        say("\n".join(f"{source.name}: {finding}" for finding in findings))
+    table, index, lines = text_column(source, column, run.config.data.columns)
     counter = RowCounter()
     rows: list[TextRow] = []
     for row in text_rows(table, index):
@@ -70,7 +119,25 @@ def predict_table(
             predicted[PREDICTORS[kind]].append(predicted_classes(predictions[kind].probabilities[usable]))
     if not texts:
         raise DataError(f"{source}: has no tweets to choose a model by: {counter.summary()}")
-    return PredictedTweets(texts, {name: np.concatenate(parts) for name, parts in predicted.items()}), counter
+    if counter.total():
+        lines.append(f"left out: {counter.summary()}")
+    path = shlex.quote(run.path)
+    options = [] if column is None else ["--text-column", str(column)]
+    predicted_table = PredictedTable(
+        source=source.name,
+        tweets=PredictedTweets(texts, {name: np.concatenate(parts) for name, parts in predicted.items()}),
+        data=run.config.data,
+        metric=run.config.training.early_stopping.metric,
+        command=shlex.join(["sentiment", "evaluate", run.path, "--data", str(source), *options]),
+        uses={
+            PREDICTORS[kind]: [
+                f'use it       sentiment predict {path} --with {kind} "{EXAMPLE}"',
+                f"hand it on   sentiment export {path} model.zip --with {kind}",
+            ]
+            for kind in SIMPLEST_FIRST
+        },
+    )
+    return predicted_table, lines
 
 
 def _without_overlap(run: TrainedRun, rows: Sequence[TextRow], counter: RowCounter) -> list[TextRow]:
@@ -88,38 +155,3 @@ def _without_overlap(run: TrainedRun, rows: Sequence[TextRow], counter: RowCount
         else:
             counter.add(overlap or "", row.record.line)
     return kept
-
-
-def write_choice_sheet(run: TrainedRun, tweets: PredictedTweets, sheet: Path, size: int, command: str) -> None:
-    """Write the sheet of tweets that choose a model, and say how to go on.
-
-    Args:
-        command: the command that reads the sheet, without `--labelled`.
-
-    Raises:
-        DataError: the models label all tweets alike.
-        UsageError: as `write_drawn`.
-    """
-    if not tweets.differ.any():
-        raise DataError(f"{tweets.summary}: any of them will do, and no label can tell them apart")
-    classes = run.config.data.label_names
-    number = write_drawn(sheet, tweets.drawing, size, classes, MIN_LABELS)
-    differing = int(tweets.differ[tweets.drawing.order[:number]].sum())
-    say(f"{tweets.summary}\n{sheet}: {number:,} tweets, {differing:,} of which are among these")
-    say("\n".join(how_to_label(sheet, classes, command)))
-
-
-def choose_by_sheet(run: TrainedRun, tweets: PredictedTweets, sheet: Path, label_column: Column) -> Choice:
-    """Choose a model by a sheet with labels, and print how sure the choice is.
-
-    Raises:
-        DataError, UsageError: as `read_labels` and `choose`.
-    """
-    labels = read_labels(sheet, tweets.drawing, label_meanings_of(run.config.data), label_column)
-    choice = choose(tweets, labels, run.config.training.early_stopping.metric)
-    show_choice(choice, tweets)
-    kind = next(kind for kind in SIMPLEST_FIRST if PREDICTORS[kind] == choice.best)
-    path = quote(run.path)
-    say(f'use it       sentiment predict {path} --with {kind} "{EXAMPLE}"')
-    say(f"hand it on   sentiment export {path} model.zip --with {kind}")
-    return choice

@@ -144,6 +144,7 @@ class Results:
         encoder_caches: one folder of vectors for each pair of corpus and encoder.
         added: one folder for each corpus, with the added predictions for its tweets.
         gold: one folder for each gold table.
+        unlabelled: one folder for each table without labels for which predictors were added.
         slurm: the submissions to Slurm, and the output of its jobs.
         code: one folder for each copy of the program's code that jobs run.
     """
@@ -160,6 +161,7 @@ class Results:
     runs = FolderEntry("runs")
     added = FolderEntry("added")
     gold = FolderEntry("gold")
+    unlabelled = FolderEntry("unlabelled")
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")
     report = FolderEntry("report")
@@ -187,6 +189,9 @@ class Results:
     def added_dir(self, fingerprint: str) -> Path:
         """The folder of the added predictions for a corpus."""
         return self.added / fingerprint[:16]
+
+    def unlabelled_dir(self, source: str, fingerprint: str) -> "UnlabelledDir":
+        return UnlabelledDir(self.unlabelled / f"{source.partition('.')[0]}-{fingerprint[:8]}")
 
     def gold_dir(self, source: str, fingerprint: str) -> "GoldDir":
         return GoldDir(self.gold / f"{source.partition('.')[0]}-{fingerprint[:8]}")
@@ -226,6 +231,24 @@ class GoldDir:
     record_file = FolderEntry("gold.json")
     predictions_file = FolderEntry("predictions.parquet")
     added = FolderEntry("added")
+
+
+@dataclass(frozen=True)
+class UnlabelledDir:
+    """The directory of a table without labels for which predictors were added.
+
+    Attributes:
+        tweets_file: the key and the text of each tweet.
+        added: the added predictions.
+        choice_file: which of them is best, by the labels of a sheet.
+    """
+
+    path: Path
+
+    record_file = FolderEntry("table.json")
+    tweets_file = FolderEntry("tweets.parquet")
+    added = FolderEntry("added")
+    choice_file = FolderEntry("choice.json")
 
 
 def read_added(folder: Path) -> tuple[dict[str, Added], list[str]]:

@@ -42,10 +42,12 @@ from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
+from sentiment.labelling.choice import PredictedTweets, choose
+from sentiment.metrics import UNLABELLED
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES, rating_features
 from sentiment.runs.predictions import PartPredictions, read_predictions
-from sentiment.runs.recommendation import judge, recommend_for_sample
+from sentiment.runs.recommendation import SIMPLEST_FIRST, judge, recommend_for_sample
 from sentiment.runs.records import MODEL_KINDS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
@@ -278,7 +280,7 @@ def show(runs: Runs, results: Results) -> None:
 def show_choices(runs: Runs, results: Results) -> None:
     """Print how good the choices are that a user makes by LABELS tweets of a test set from elsewhere.
 
-    Each test set of each run is drawn from DRAWS times; its other tweets then score the models.
+    Each test set of each run is drawn from DRAWS times; all of its tweets then score the models.
     """
     losses: dict[str, list[float]] = defaultdict(list)
     rng = np.random.default_rng(0)
@@ -289,14 +291,13 @@ def show_choices(runs: Runs, results: Results) -> None:
         validation = read_predictions(run_dir, result, "validation", config.data.label_names)
         for part in config.data.tests:
             predictions = read_predictions(run_dir, result, part, config.data.label_names)
-            for _ in range(DRAWS):
-                rows = rng.permutation(len(predictions.labels))
-                labelled = predictions.of_rows(rows[:LABELS])
-                others = predictions.of_rows(rows[LABELS:])
-                metric = config.training.early_stopping.metric
+            metric = config.training.early_stopping.metric
+            scores = {kind: score(predictions, kind, metric) for kind in MODEL_KINDS}
+            for number in range(DRAWS):
+                labelled = predictions.of_rows(rng.permutation(len(predictions.labels))[:LABELS])
                 judgement = judge(labelled, metric)
-                scores = {kind: score(others, kind, metric) for kind in MODEL_KINDS}
                 choices = {
+                    "the best by a sheet of tweets that differ": best_by_sheet(predictions, metric, number),
                     "as the run recommends": result.recommended,
                     "the best": judgement.best,
                     "the simplest not shown to be worse": judgement.recommended,
@@ -310,6 +311,18 @@ def show_choices(runs: Runs, results: Results) -> None:
             f"by {LABELS} labels, {name}: within {NEAR} points of the best in {near:.0f} % of {len(points):,} draws, "
             f"{np.mean(points):.2f} points below it on average"
         )
+
+
+def best_by_sheet(predictions: PartPredictions, metric: str, number: int) -> ModelKind:
+    """The model that is chosen by the labels of a sheet; each number gives another random order."""
+    texts = [f"{number} {tweet}" for tweet in predictions.tweets.tolist()]
+    predicted = {kind: predictions.of(kind).predicted for kind in SIMPLEST_FIRST}
+    tweets = PredictedTweets(texts, predicted)
+    rows = tweets.drawing.order[:LABELS]
+    labels = np.full(len(texts), UNLABELLED)
+    labels[rows] = predictions.labels[rows]
+    chosen = choose("tweets.csv", tweets, labels, metric)
+    return next(kind for kind in SIMPLEST_FIRST if kind == chosen.best)
 
 
 def score(predictions: PartPredictions, kind: ModelKind, metric: str) -> float:

@@ -59,10 +59,10 @@ def _of(tweets: list[dict[str, Any]], part: str) -> list[dict[str, Any]]:
 def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     sheet, before = tmp_path / "sheet.csv", {path: sha256_of(path) for path, _ in files_in(run.path)}
     succeed("add", "--of", run.path, "--sheet", sheet)
-    with open(sheet, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    with open(sheet, encoding="utf-8-sig", newline="") as file:
+        rows = [{**row, "text": row["text"].strip()} for row in csv.DictReader(file)]
     test, validation = (len(_of(tweets, part)) for part in ("test", "validation"))
-    assert [{*row} for row in rows] == [{"id", "text", "label", "probability"}] * (test + validation)
+    assert [{*row} for row in rows] == [{"id", "text", "label"}] * (test + validation)
     assert {row["text"] for row in rows[:test]} == {row["text"] for row in _of(tweets, "test")}
     labels = {row["text"]: row["label"] for row in tweets}
     said = [(row["id"], ("Negative", "positive")[labels[row["text"]] ^ (n % 4 == 0)]) for n, row in enumerate(rows)]
@@ -211,8 +211,9 @@ def test_torn_predictor_is_named_and_others_are_shown(run: RunDir, test: list[di
 
 
 def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:
-    invoke("add", "--of", run.path, "--sheet", tmp_path / "sheet.jsonl")
-    rows = [json.loads(line) for line in (tmp_path / "sheet.jsonl").read_text(encoding="utf-8").splitlines()]
+    succeed("add", "--of", run.path, "--sheet", tmp_path / "sheet.csv")
+    with open(tmp_path / "sheet.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
     moved = [(row["id"], other["text"], "positive") for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)]
     message = refused(1, "add", "x", write_tweets(tmp_path / "t.csv", moved, ("id", "text", "label")), "--of", run.path)
     assert f"t.csv:2: the text of tweet {rows[0]['id']} has changed: '{rows[1]['text']}'" in message

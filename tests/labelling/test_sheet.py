@@ -67,6 +67,7 @@ def _save_xlsx(table: pd.DataFrame, folder: Path) -> Path:
 _PROGRAMS: dict[str, Save] = {
     "pandas": _save_csv(),
     "a spreadsheet with semicolons": _save_csv(sep=";", encoding="utf-8-sig", lineterminator="\r\n"),
+    "a spreadsheet with UTF-16": _save_csv(encoding="utf-16"),
     "a program that quotes everything": _save_csv(quoting=1),
     "a workbook": _save_xlsx,
 }

@@ -1,0 +1,268 @@
+"""The commands that compare predictors: `evaluate`, and `add` for those from elsewhere."""
+
+import math
+from pathlib import Path
+from shlex import join, quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sentiment.command_line import (
+    RESULTS,
+    Classes,
+    LabelColumn,
+    ModelOption,
+    ModelResults,
+    Out,
+    Overrides,
+    TextColumn,
+    Threshold,
+    column_of,
+    parse_column,
+)
+from sentiment.console import ProgressBar, say
+from sentiment.data.built_in import SOURCE_CHOICES
+from sentiment.errors import UsageError
+from sentiment.files import as_json, read_user_file, write_atomically, write_user_file
+from sentiment.table_options import parameters_of, results_of, with_guesses
+
+if TYPE_CHECKING:
+    from sentiment.inference.added import Tweets
+    from sentiment.inference.evaluation import Evaluation
+    from sentiment.labelling.unlabelled import PredictedTable
+    from sentiment.runs.records import ModelKind
+
+_MAX_NOTE_BYTES = 1_000_000
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR", help="The directory of a run, or of gold labels that `sentiment add` stored."
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="Write tweets of an unlabelled table to label: a new .csv or .html file."),
+    ] = None,
+    sheet_size: Annotated[int, typer.Option("--labels", min=30, help="The size of the sheet.")] = 200,
+    labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    classes: Classes = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    choice: ModelOption = None,
+    threshold: Threshold = None,
+    results: ModelResults = None,
+) -> None:
+    """Print the scores of a trained model beside its baselines, or of the predictors that were added for a gold table.
+
+    Evaluates on the run's own test set, or on any labelled table (--data): with 100 labelled tweets of yours or more,
+    it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
+    tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
+    """
+    from sentiment.inference.evaluation import show
+    from sentiment.runs.run_dir import UnlabelledDir, sealed
+
+    if sheet or labelled:
+        if choice or classes or overrides or threshold is not None:
+            raise UsageError("--sheet or --labelled goes with --data, --text-column and --label-column alone")
+        predicted = _predicted_table(run, data, text_column, results)
+        if sheet:
+            predicted.draw(sheet, sheet_size)
+            return
+    if labelled:
+        chosen = predicted.choose(labelled, column_of(label_column or "label"))
+        scores = chosen.model_dump(mode="json")
+        if data is None:
+            write_atomically(UnlabelledDir(run).choice_file, sealed(chosen))
+    else:
+        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes)
+        evaluation = _evaluation(run, data, choice, threshold, results, parameters)
+        show(evaluation)
+        scores = evaluation.as_dict()
+    if out:
+        write_user_file(out, as_json(scores))
+
+
+def _evaluation(
+    path: Path,
+    data: Path | None,
+    choice: "ModelKind | None",
+    threshold: float | None,
+    results: Path | None,
+    parameters: dict[str, Any],
+) -> "Evaluation":
+    """Evaluate a gold table, a run on its own tweets, or a run on labelled data, whose columns may be guessed."""
+    from sentiment.data.labels import with_names
+    from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
+    from sentiment.inference.own_sample import evaluate_on_file
+    from sentiment.inference.stored import open_run
+    from sentiment.runs.run_dir import GoldDir
+
+    if GoldDir(path).record_file.exists():
+        if parameters or choice or threshold is not None:
+            raise UsageError(f"{path}: is a gold table; --data, --with and --threshold require a run, which has models")
+        return evaluate_on_gold(path)
+    run = open_run(path, results)
+    if data is None:
+        if threshold is not None:
+            raise UsageError(
+                "--threshold requires --data; scores on the run's own test set are those of the default threshold"
+            )
+        if parameters:
+            raise UsageError(
+                "--set, --classes, --text-column and --label-column say how --data is read, and require it"
+            )
+        return evaluate_on_own(run, choice)
+    columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
+    trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
+    table = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
+    labels = with_names(table.labels, run.config.data.label_names)
+    with ProgressBar() as bar:
+        return evaluate_on_file(run, choice, table.model_copy(update={"labels": labels}), bar.progress, threshold)
+
+
+def _predicted_table(run: Path, data: Path | None, text_column: str | None, results: Path | None) -> "PredictedTable":
+    """A table without labels with the predictions of a run, or of the predictors that were added for it."""
+    from sentiment.inference.stored import open_run
+    from sentiment.labelling.answers import answered_table
+    from sentiment.labelling.unlabelled import predict_table
+    from sentiment.runs.run_dir import UnlabelledDir
+
+    if UnlabelledDir(run).record_file.exists():
+        if data:
+            raise UsageError(f"{run}: holds the tweets of its predictors; --data requires a run")
+        return answered_table(run)
+    if data is None:
+        raise UsageError(f"{run}: is a run; --sheet and --labelled require --data, a table without labels")
+    trained = open_run(run, results)
+    with ProgressBar() as bar:
+        table, lines = predict_table(trained, data, parse_column(text_column), bar.progress)
+    if lines:
+        say("\n".join(lines))
+    return table
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+@app.command()
+def add(
+    of: Annotated[
+        str,
+        typer.Option(
+            "--of",
+            metavar="GOLD|RUN_DIR",
+            help=f"What was labelled: a table of tweets with their true labels ({SOURCE_CHOICES}), or a run's tweets.",
+        ),
+    ],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The name of the predictor.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A table with tweet ids or texts, and predicted labels or probabilities."),
+    ] = None,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="GOLD has no labels; predictors are compared where they differ.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Write the tweets for a person to label: a new .csv or .html file.")
+    ] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    probability_column: Annotated[
+        str | None,
+        typer.Option(
+            "--probability-column", metavar="NAME", help="The column with probabilities of the positive label."
+        ),
+    ] = None,
+    classes: Classes = None,
+    annotator: Annotated[
+        bool,
+        typer.Option("--annotator", help="The predictor is a person; also report agreement and the human ceiling."),
+    ] = False,
+    note: Annotated[
+        Path | None,
+        typer.Option("--note", help="A text file that says where the predictions come from, such as the prompt."),
+    ] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option("--cost", min=0, callback=_finite, help="Total cost of all predictions, in any currency."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", min=0, callback=_finite, help="Total time of all predictions, in seconds."),
+    ] = None,
+    overrides: Overrides = None,
+    results: ModelResults = None,
+) -> None:
+    """Compare any predictors with each other, or with the models of runs.
+
+    A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
+    The column with labels, or with probabilities of the positive label, is recognised by its name, or named by
+    --label-column or --probability-column. Tweets are matched by id, else by text. --set changes how GOLD is read, such
+    as data.columns.text=NAME or data.language=de; --classes names the classes and labels of both tables.
+    """
+    from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
+    from sentiment.labelling.sheet import how_to_label, labelled_file
+
+    tweets = _tweets_to_answer(of, unlabelled, overrides, classes, results)
+    if sheet and not name:
+        number = write_tweets(tweets, sheet)
+        say(f"{sheet}: {number:,} tweets, test set first; {how_to_label(sheet, tweets.data.label_names)}")
+        in_results = [] if results is None else ["--results", str(results)]
+        say(join(["sentiment", "add", "NAME", str(labelled_file(sheet)), "--of", of, "--annotator", *in_results]))
+        return
+    if sheet or not name or not file:
+        raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
+    text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
+    metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
+    named = (parse_column(column) for column in (text_column, label_column, probability_column))
+    say("\n".join(add_predictions(tweets, name, file, NamedColumns(*named), classes, metadata)))
+    directory = quote(str(tweets.directory))
+    if unlabelled:
+        say(f"compare two  sentiment evaluate {directory} --sheet which.html --labels 100")
+    else:
+        say(f"compare it  sentiment evaluate {directory}")
+
+
+def _tweets_to_answer(
+    source: str, unlabelled: bool, overrides: list[str] | None, classes: str | None, results: Path | None
+) -> "Tweets":
+    """The tweets of a run or of a table, for which a directory in the results folder is written."""
+    from sentiment.config_file import resolve
+    from sentiment.files import user_path
+    from sentiment.inference.added import Tweets, with_own_names
+    from sentiment.inference.gold import column_parameters, open_gold
+    from sentiment.inference.stored import open_run
+    from sentiment.labelling.answers import open_unlabelled
+
+    path = user_path(source)
+    if path.is_dir():
+        return Tweets.of_run(open_run(path, results))
+    parameters = parameters_of(source, overrides)
+    if classes:
+        parameters["data.labels"] = with_own_names(classes)
+    if unlabelled:
+        tweets, lines = open_unlabelled(resolve({}, parameters, "--of").data, results_of(results or RESULTS))
+        say("\n".join(lines))
+        return tweets
+    if path.is_file():
+        parameters = column_parameters(path) | parameters
+    data = with_guesses({}, (), parameters, "--of").data
+    with ProgressBar() as bar:
+        tweets, lines = open_gold(data, results_of(results or RESULTS), bar.progress)
+    say("\n".join(lines))
+    return tweets

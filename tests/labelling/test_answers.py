@@ -1,0 +1,106 @@
+"""Answers from elsewhere on a table without labels: where they differ, and who is right more often there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sentiment.runs.records import Choice
+from sentiment.runs.run_dir import read_record
+from tests.commands import invoke, succeed
+from tests.small_runs import invented_tweets
+
+CLASSES = ("negative", "neutral", "positive")
+SIZE = 300
+
+
+@pytest.fixture
+def truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "pd.Series[str]":
+    """The labels of a table that has none, by text; two files of answers stand beside it, and good ones are better."""
+    monkeypatch.chdir(tmp_path)
+    texts = [text for _, text in invented_tweets(SIZE, seed=21)]
+    rng = np.random.default_rng(0)
+    labels = rng.choice(CLASSES, SIZE)
+    other = rng.choice(CLASSES, SIZE)
+    table = pd.DataFrame({"id": [f"t{number}" for number in range(SIZE)], "text": texts})
+    table.to_csv("tweets.csv", index=False)
+    easy = rng.random(SIZE) < 0.4
+    for name, share in (("good", 0.9), ("bad", 0.3)):
+        answers = np.where(easy | (rng.random(SIZE) < share), labels, other)
+        table.assign(label=answers)[["id", "label"]].to_csv(f"{name}.csv", index=False)
+    return pd.Series(labels, [" ".join(text.split()) for text in texts])
+
+
+def _add(*words: object) -> str:
+    return succeed("add", *words, "--of", "tweets.csv", "--unlabelled", "--classes", " ".join(CLASSES))
+
+
+def _directory() -> Path:
+    (directory,) = Path("results/unlabelled").iterdir()
+    return directory
+
+
+def test_two_files_of_answers_are_compared_by_labels_where_they_differ(truth: "pd.Series[str]") -> None:
+    for name in ("good", "bad"):
+        _add(name, f"{name}.csv")
+    output = succeed("evaluate", _directory(), "--sheet", "which.csv", "--labels", 60)
+    assert "bad and good differ on" in output
+    sheet = pd.read_csv("which.csv", encoding="utf-8-sig")
+    sheet["label"] = truth[sheet["text"].str.strip()].to_numpy()
+    sheet.to_csv("which.csv", index=False)
+    output = succeed("evaluate", _directory(), "--labelled", "which.csv", "--out", "out.json")
+    choice = read_record(_directory() / "choice.json", Choice)
+    assert choice is not None
+    assert (choice.best, choice.labels, choice.labels_where_different) == ("good", 60, 45)
+    assert choice.is_shown("bad")
+    assert "best here    good, by accuracy" in output
+    assert json.loads(Path("out.json").read_text())["best"] == "good"
+    answers = {name: pd.read_csv(f"{name}.csv")["label"].to_numpy() for name in ("good", "bad")}
+    true_difference = (answers["good"] == truth.to_numpy()).mean() - (answers["bad"] == truth.to_numpy()).mean()
+    assert choice.differences["bad"].low < true_difference < choice.differences["bad"].high
+    assert choice.differing == (answers["good"] != answers["bad"]).sum()
+
+
+def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]") -> None:
+    _add("good", "good.csv")
+    done = invoke("evaluate", _directory(), "--sheet", "which.html")
+    assert done.exit_code == 2
+    assert "a comparison needs two added predictors; it has good" in done.output
+    pd.read_csv("bad.csv").head(200).replace({"neutral": "no idea"}).to_csv("bad.csv", index=False)
+    _add("bad", "bad.csv")
+    output = succeed("evaluate", _directory(), "--sheet", "which.html")
+    assert "of 200 tweets" in output
+    assert invoke("evaluate", _directory(), "--data", "tweets.csv", "--sheet", "other.csv").exit_code == 2
+
+
+def test_annotators_answer_on_the_page_and_a_skipped_tweet_is_no_answer(truth: "pd.Series[str]") -> None:
+    gold = pd.read_csv("tweets.csv").assign(label=truth.to_numpy())
+    gold.to_csv("gold.csv", index=False)
+    of_gold = ("--of", "gold.csv", "--classes", " ".join(CLASSES))
+    output = succeed("add", *of_gold, "--sheet", "ann.html")
+    assert "sentiment add NAME ann.csv --of gold.csv --annotator" in output
+    assert "skip" in Path("ann.html").read_text()
+    answers = gold.assign(label=np.where(gold.index < 100, gold["label"], "skipped"))
+    answers.to_csv("ann.csv", index=False)
+    output = succeed("add", "Ann", "ann.csv", *of_gold, "--annotator")
+    assert "100 of 300" in output
+    assert "200 left out: no answer" in output
+
+
+def test_report_repeats_the_choice(truth: "pd.Series[str]") -> None:
+    for name in ("good", "bad"):
+        _add(name, f"{name}.csv")
+    succeed("evaluate", _directory(), "--sheet", "which.csv", "--labels", 60)
+    sheet = pd.read_csv("which.csv", encoding="utf-8-sig")
+    sheet["label"] = truth[sheet["text"].str.strip()].to_numpy()
+    sheet.to_csv("which.csv", index=False)
+    succeed("evaluate", _directory(), "--labelled", "which.csv")
+    succeed("report")
+    choice = read_record(_directory() / "choice.json", Choice)
+    assert choice is not None
+    page = Path("results/report/report.md").read_text()
+    assert "**good has the highest accuracy on tweets.csv.**" in page
+    assert f"{100 * choice.differences['bad'].difference:+.1f} points above bad" in page
+    assert f"| {100 * choice.accuracy['good'][0]:.1f} " in page
