@@ -29,7 +29,6 @@ from sentiment.command_line import (
     echo,
     parse_column,
 )
-from sentiment.comparing import app as comparing_app
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
@@ -39,8 +38,9 @@ from sentiment.files import (
     sha256_of,
 )
 from sentiment.inference.share import app as share_app
+from sentiment.inference.table_options import parameters_of, results_of, with_guesses
+from sentiment.labelling.comparing import app as comparing_app
 from sentiment.processes import leave_compiler_out
-from sentiment.table_options import parameters_of, results_of, with_guesses
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig

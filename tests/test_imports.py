@@ -21,8 +21,7 @@ LAYERS = {
         "encoders",
         "models tracking",
         "training",
-        "inference labelling api table_options",
-        "comparing",
+        "inference labelling api",
         "__main__",
     ],
     "jobs": [

@@ -24,7 +24,7 @@ from sentiment.console import ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.files import as_json, read_user_file, write_atomically, write_user_file
-from sentiment.table_options import parameters_of, results_of, with_guesses
+from sentiment.inference.table_options import parameters_of, results_of, with_guesses
 
 if TYPE_CHECKING:
     from sentiment.inference.added import Tweets
