@@ -32,9 +32,19 @@ _MAX_MESSAGE_LENGTH = 10_000  # longer messages are truncated
 _MAX_DIGITS = 9  # of a column's position
 
 RESULTS = Path("results")
-ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
+
+
+def _in_utf8(folder: Path | None) -> Path | None:
+    """The folder, whose name must be UTF-8, since Parquet's library and JSON files hold it."""
+    if folder and any("\ud800" <= character <= "\udfff" for character in str(folder)):
+        raise typer.BadParameter(f"{folder}: its name is not UTF-8; choose another folder")
+    return folder
+
+
+ResultsRoot = Annotated[Path, typer.Option("--results", callback=_in_utf8, help="The folder for all results.")]
 ModelResults = Annotated[
-    Path | None, typer.Option("--results", help="The folder for all results; by default the run's.")
+    Path | None,
+    typer.Option("--results", callback=_in_utf8, help="The folder for all results; by default the run's."),
 ]
 ConfigFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run's file, or its name in configs/runs.")]
 Overrides = Annotated[

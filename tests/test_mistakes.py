@@ -40,6 +40,9 @@ MISTAKES = [
     ((*SMOKE, "--epochs", "3"), 2, "--epochs: no such option"),
     (("train", "grid.yaml"), 2, "is the file of a grid, not of a run; `sentiment submit grid.yaml --local`"),
     (("train", "word.yaml"), 2, "must hold fields, each as NAME: VALUE; valid: kind, cell, hidden_size"),
+    ((*SMOKE, "--set", "data.tests.path=x"), 2, "data.tests.path = 'x' (an override): must hold fields"),
+    ((*SMOKE, "--set", "description=!!bool x"), 2, "is not valid YAML"),
+    (("train", "smoke", "--results", "r\udcff"), 2, "its name is not UTF-8; choose another folder"),
     # On tables
     ((*SMOKE, "--data", "words.csv"), 2, "labels whose meaning is not known"),
     # On models
@@ -49,8 +52,11 @@ MISTAKES = [
     (("predict", "RUN", "nice", "--with", "best"), 2, "'best' is not one of 'network', 'baseline', 'both'"),
     (("predict", "RUN", "--file", "good.csv"), 2, "--file IN with --out OUT"),
     (("predict", "RUN", "nice", "--threshold=nan"), 2, "--threshold"),
+    (("predict", "RUN", "--file", "good.csv", "--out", "o.csv", "--text-column", "1" * 5_000), 2, "has no column '111"),
     (("predict", "RUN"), 2, "and either tweets in quotes, or -"),
     (("predict", "RUN", "nice", "--text-column", "text"), 2, "--text-column requires --file"),
+    (("evaluate", "RUN", "--set", "data.columns.text=tweet"), 2, "say how --data is read, and require it"),
+    (("evaluate", "RUN", "--classes", "a,b"), 2, "say how --data is read, and require it"),
     (("export", "RUN", "model.pkl"), 2, "name it model.zip"),
     (("export", "RUN", ""), 2, "name it model.zip"),
     (("predict", "RUN", "--file", "good.csv", "--out", "o.csv", "--text-column", "9" * 5_000), 2, "no column '999"),

@@ -5,7 +5,6 @@ in a folder that is named by a hash of the files and the configuration.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.preparation import ARRAYS, Demands, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
-from sentiment.data.text import Floats, Integers, Rows, TokenRows, uniform_of
+from sentiment.data.text import Floats, Integers, Rows, TokenRows, tokenizer_fingerprint, uniform_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.files import fingerprint, make_folder_once, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
@@ -168,7 +167,7 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
     return fingerprint(
         {
             "format_version": FORMAT_VERSION,
-            "nltk": metadata.version("nltk"),
+            "tokenizer": tokenizer_fingerprint(),
             "config": config.model_dump(mode="json", exclude={"source", "tests", "vocabulary", "extra_train"}),
             "source": identity(source.main),
             "tests": {name: identity(file, tables.get(name)) for name, file in source.tests.items()},

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from sentiment.config import TextConfig
 from sentiment.console import unescaped
+from sentiment.files import fingerprint
 
 
 @cache
@@ -32,6 +33,11 @@ def tweet_patterns() -> tuple[Any, Any]:
     """
     casual = _module_alone("nltk.tokenize.casual")
     return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
+
+
+def tokenizer_fingerprint() -> str:
+    """SHA-256 of NLTK's patterns, which its releases may change: other patterns give other tokens."""
+    return fingerprint([[pattern.pattern, int(pattern.flags)] for pattern in tweet_patterns()])
 
 
 def _module_alone(name: str) -> Any:

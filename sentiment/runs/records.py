@@ -313,6 +313,7 @@ class RunRecord(FileRecord):
 
     run_id: str
     data_fingerprint: str
+    tokenizer_fingerprint: str = ""
     dataset: str
     table_sha256: str
     encoder: EncoderRecord | None = None

@@ -144,6 +144,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
     record = RunRecord(
         run_id=run.config.run_id,
         data_fingerprint=prepared.inputs.data,
+        tokenizer_fingerprint=prepared.inputs.tokenizer,
         dataset=prepared.corpus.dataset,
         table_sha256=prepared.corpus.report.table_sha256,
         encoder=prepared.encoder_with_cache,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from importlib import metadata
 
 from sentiment.config import RunConfig
 from sentiment.console import Console
@@ -101,6 +102,7 @@ def _check_inputs_unchanged(run: RunContext) -> None:
         changed = recorded_inputs(config, record).differences(present)
     if changed:
         names = {
+            "tokenizer": f"NLTK {metadata.version('nltk')}",
             "data": config.data.source,
             "vectors": config.embedding.pretrained,
             "encoder": record.encoder and record.encoder.model,

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -68,6 +69,22 @@ def test_a_piece_that_begins_with_the_blank_belongs_to_the_token_after_it(robert
     wanted = torch.stack([states[1:5].mean(0), states[5:8].mean(0), states[8:11].mean(0)])
     assert len(states) == 12
     torch.testing.assert_close(_encoder(roberta).encode([tweet], [PIECES])[PIECES], wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_tokeniser_that_does_not_tell_places_gives_vectors_of_tweets_alone(bert: Path) -> None:
+    encoder = _encoder(bert)
+    encoder._tokenizer = Mock(wraps=encoder._tokenizer, is_fast=False)
+    assert encoder.encode(TWEETS, [TWEET])[TWEET].shape == (len(TWEETS), 16)
+    with pytest.raises(EncoderError, match=r"does not tell which piece .*valid is encoder\.use: tweet"):
+        encoder.encode(TWEETS, [PIECES])
+
+
+def test_an_empty_tweet_without_special_tokens_has_a_vector_of_zeros(bert: Path) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    encoder = _encoder(bert)
+    encoder._tokenizer._tokenizer.post_processor = TemplateProcessing(single="$A")
+    assert not encoder.encode(TWEETS, [TWEET])[TWEET][2].any()
 
 
 def test_vectors_in_bf16_are_those_in_fp32_to_two_digits(bert: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.doctor import examine
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import without_corpus
 from jobs.slurm.commands import Job
@@ -20,7 +21,7 @@ from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import check_progress, perform
-from jobs.tasks.worker import ProcessPool, Worker, core_shares
+from jobs.tasks.worker import ProcessPool, Worker, _perform, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.runs.locks import ProcessLock
@@ -246,6 +247,17 @@ def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
     assert len(shares) == count
     assert set().union(*shares) == cores
     assert sum(map(len, shares)) == len(cores) if count <= len(cores) else all(share == cores for share in shares)
+
+
+def test_cores_need_not_be_told_as_on_macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(os, name)
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    for cores in core_shares(3):
+        _perform(lambda: 7, cores, None)
+    assert ended == [7, 7, 7]
+    assert any(finding.topic == "this machine" for finding in examine(Results(tmp_path), tmp_path / "c", tmp_path))
 
 
 def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

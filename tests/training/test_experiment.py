@@ -1,5 +1,6 @@
 """A run from data to result: what it refuses and says, on which hardware and vectors, and with a full disk."""
 
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -10,10 +11,12 @@ import torch
 
 from sentiment.console import silent
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file
+from sentiment.encoders.elmo import suits_onednn
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunFacts, RunState, judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint
+from sentiment.training.device import hardware_kind
 from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
@@ -142,6 +145,33 @@ def test_other_hardware_is_told_once_and_marked(experiment: MakeExperiment, monk
     assert told.index("(AVX2)") < told.index("(AVX512)")
     run.complete()
     assert [kind.rpartition(" ")[2] for kind in run.record.hardware] == ["(AVX512)", "(AVX2)"]
+
+
+def test_processor_is_named_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment.training.device.Path", lambda path: Path(f"/nowhere{path}"))
+    monkeypatch.setattr("sentiment.encoders.elmo._CPU_INFO", Path("/nowhere"))
+    assert re.fullmatch(r".+ \(.+\)", hardware_kind(torch.device("cpu")))
+    assert not suits_onednn.__wrapped__()
+
+
+def test_completed_run_needs_no_lock(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In somebody else's results its file cannot be written."""
+    run = experiment()
+    run.complete()
+    monkeypatch.setattr("sentiment.training.experiment.ProcessLock", lambda *_: pytest.fail("takes the lock"))
+    run.complete()
+    assert "the run is already completed" in run.said
+
+
+def test_another_tokenizer_is_called_that(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    completed, begun = experiment(), _stopped(experiment(), 8)
+    completed.complete()
+    for module in ("data.corpus", "encoders.inputs"):
+        monkeypatch.setattr(f"sentiment.{module}.tokenizer_fingerprint", lambda: "another")
+    with pytest.raises(RunDirError, match=r"was completed before the tokenizer of NLTK [\d.]+ changed"):
+        completed.attempt()
+    with pytest.raises(CheckpointError, match="tokenizer of this run changed after its last checkpoint"):
+        begun.attempt()
 
 
 def test_hardware_can_be_refused_and_torch_is_told(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
