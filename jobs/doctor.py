@@ -15,7 +15,7 @@ from jobs.launch.local_runner import visible_gpus
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.console import plural
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
-from sentiment.processes import available_cores
+from sentiment.processes import available_cores, wandb_is_installed
 from sentiment.runs.run_dir import Results
 
 _GIGABYTE = 1e9
@@ -42,6 +42,8 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
     hardware = f"{plural(len(visible_gpus()), 'GPU')}, {plural(available_cores(), 'core')}"
     yield Finding("ok", "this machine", hardware)
     yield examine_disk(results)
+    if not wandb_is_installed():
+        yield Finding("note", "wandb", "is not installed, so that Slurm's tasks are not copied to Weights & Biases")
 
 
 def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:

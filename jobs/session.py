@@ -58,8 +58,8 @@ def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> int:
         outdated = trained_on_old_inputs(results, grid)
         if outdated:
             locked.say(
-                f"{len(outdated)} completed runs were trained on other tweets, vectors or encoder weights than the "
-                "current ones; to train them again, move their directories away, such as "
+                f"{plural(len(outdated), 'completed run')} had other tweets, vectors or encoder weights than the "
+                "current ones; to train one again, move its directory away, such as "
                 f"{results.run_dir(outdated[0], grid.plan.name).path}"
             )
         state = locked.read_state()

@@ -401,7 +401,7 @@ class TrainingConfig(Section):
 class TrackingConfig(Section):
     """Logging to Weights & Biases, besides `metrics.jsonl`, which is always written."""
 
-    # `auto`: `online` under `wandb agent`, `offline` in Slurm tasks, `disabled` elsewhere.
+    # `auto`: `online` under `wandb agent`, `offline` in Slurm tasks where wandb is installed, `disabled` elsewhere.
     wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
     project: str = "sentiment"
 

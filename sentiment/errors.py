@@ -30,6 +30,10 @@ class DataError(SentimentError):
     """The input data cannot be used: missing, truncated, in the wrong format, or with unknown labels."""
 
 
+class MissingFileError(DataError, UsageError):
+    """A file with input data does not exist at the path that the user gave."""
+
+
 class DownloadError(SentimentError):
     """A file could not be fetched, or what arrived is not the file that was expected."""
 

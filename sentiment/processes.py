@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from importlib.util import find_spec
 from types import ModuleType
 
 
@@ -46,6 +47,11 @@ def _cpu_seconds() -> float:
 def in_slurm() -> bool:
     """Whether this process belongs to a Slurm job."""
     return "SLURM_JOB_ID" in os.environ
+
+
+def wandb_is_installed() -> bool:
+    spec = find_spec("wandb")
+    return spec is not None and spec.origin is not None  # a mere folder of this name, with wandb's files, has none
 
 
 LOCAL_JOB_PREFIX = "local"  # prefix of the job names of grids that run on this machine, without Slurm

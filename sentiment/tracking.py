@@ -29,7 +29,7 @@ from sentiment.config_file import dotted
 from sentiment.console import Say
 from sentiment.errors import LockedError, RunDirError, SentimentError, in_one_line
 from sentiment.files import fingerprint
-from sentiment.processes import in_slurm
+from sentiment.processes import in_slurm, wandb_is_installed
 from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import EpochRow, Metrics, Part, Result, RunRecord, WandbRun
@@ -66,7 +66,7 @@ def wandb_mode(config: TrackingConfig) -> str:
         return config.wandb
     if in_sweep():
         return "online"
-    return "offline" if in_slurm() else "disabled"
+    return "offline" if in_slurm() and wandb_is_installed() else "disabled"
 
 
 def in_sweep() -> bool:

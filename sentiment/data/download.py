@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,8 @@ _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionE
 def download(remote: Remote, folder: Path, progress: Progress) -> Path:
     """Download a file unless it exists; of several processes on a host one does, and the others wait.
 
-    A partial download stays in `<name>.part`, and the next call resumes it.
+    A partial download stays in `<name>.<host>.part`, and the next call on this host resumes it. Where locks do not pass
+    between hosts, each host so fetches its own, and puts the same file in place.
 
     Raises:
         DownloadError: lists the attempts.
@@ -46,7 +48,7 @@ def _is_complete(target: Path, remote: Remote) -> bool:
 
 
 def _download(remote: Remote, target: Path, progress: Progress) -> None:
-    part = target.with_name(f"{target.name}.part")
+    part = target.with_name(f"{target.name}.{socket.gethostname()}.part")
     failures = []
     for url in (url for url in remote.urls for _ in range(_ATTEMPTS)):
         try:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sentiment.config_file import dotted
-from sentiment.errors import DataError, in_one_line
+from sentiment.errors import DataError, MissingFileError, in_one_line
 from sentiment.files import open_user_file
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def translated_errors(path: Path) -> Iterator[None]:
     except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: is truncated, damaged or not compressed as its name says: {error}") from None
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise MissingFileError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise DataError(f"{path}: is a directory; name a file in it") from None
+        raise MissingFileError(f"{path}: is a directory; name a file in it") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
 

@@ -24,7 +24,7 @@ from sentiment.data.tables import (
     open_table,
     read_rows,
 )
-from sentiment.errors import DataError
+from sentiment.errors import DataError, MissingFileError
 from sentiment.files import fingerprint, sha256_of, user_path
 from sentiment.runs.run_dir import Results
 
@@ -234,7 +234,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         field: the configuration section of the columns and labels, for messages.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
+        raise MissingFileError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
     state = state_of(path)
     sha256 = cached_sha256(path)
     format = format_of(path)

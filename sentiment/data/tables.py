@@ -32,7 +32,7 @@ from sentiment.data.formats import (
     translated_errors,
 )
 from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
-from sentiment.errors import ConfigError, DataError
+from sentiment.errors import ConfigError, DataError, MissingFileError
 from sentiment.files import open_user_file
 from sentiment.runs.corpus_records import CountedRows
 from sentiment.runs.records import Part
@@ -72,7 +72,7 @@ def format_of(path: Path) -> str:
     format = _FORMATS.get((path.with_suffix("") if packed else path).suffix.lower())
     if format is None or (packed and format not in (*DELIMITED, "jsonl", "txt")):
         if path.is_dir():
-            raise DataError(f"{path}: is a directory; name a file in it")
+            raise MissingFileError(f"{path}: is a directory; name a file in it")
         raise DataError(f"{path}: cannot tell the format from the name; valid endings: {ENDINGS}")
     return format
 

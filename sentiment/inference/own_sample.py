@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sentiment.config import DataConfig
-from sentiment.console import Progress
+from sentiment.console import Progress, plural
 from sentiment.data.corpus import open_corpus
 from sentiment.data.sources import labelled_rows, open_source
 from sentiment.data.tables import RowCounter
@@ -278,8 +278,8 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     if decision is None:
         return [f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough"]
     judgement, recommended, used, matching = decision
-    number = len(judgement.comparisons)
-    family = f"p-values are corrected for the {number} comparisons with the run's other models"
+    comparisons = plural(len(judgement.comparisons), "comparison")
+    family = f"p-values are corrected for {comparisons} with the run's other models"
     metric = "macro recall" if judgement.by_macro_recall else "accuracy"
     lines = ["", f"best here    {PREDICTORS[judgement.best]}, by {metric} ({family})"]
     lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]

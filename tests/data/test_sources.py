@@ -4,10 +4,12 @@ import hashlib
 import io
 import os
 import shutil
+import socket
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -327,7 +329,7 @@ def test_an_interrupted_file_is_continued_where_it_ended_by_a_later_call_too(ser
 
 
 def test_a_server_that_cannot_resume_is_read_from_the_start(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "file.zip.part").write_bytes(b"x" * 500)
+    (tmp_path / f"file.zip.{socket.gethostname()}.part").write_bytes(b"x" * 500)
     server.ranges = False
     assert downloads.download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
 
@@ -337,7 +339,7 @@ def test_a_size_that_nobody_gives_is_that_of_the_answer(server: Server, tmp_path
     server.cut = [1000, 5000, 0]
     with pytest.raises(DownloadError, match=r"ended after 5,999 of 1,048,576 bytes"):
         downloads.download(unknown, tmp_path, silent)
-    (tmp_path / "file.zip.part").write_bytes(CONTENT)  # killed before it was put in place
+    (tmp_path / f"file.zip.{socket.gethostname()}.part").write_bytes(CONTENT)  # killed before it was put in place
     assert downloads.download(unknown, tmp_path, silent).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=999-", "bytes=5998-", f"bytes={len(CONTENT) - 1}-"]
     server.tells_size = False
@@ -390,3 +392,24 @@ def test_of_two_downloads_of_one_file_at_once_the_second_waits(server: Server, t
         thread.join()
     assert [path.read_bytes() == CONTENT for path in paths] == [True, True]
     assert server.asked == [None]
+
+
+def test_of_two_hosts_whose_locks_do_not_pass_each_fetches_its_own(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "ProcessLock", lambda *_: nullcontext())
+    monkeypatch.setattr("socket.gethostname", lambda: threading.current_thread().name)
+    paths: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: paths.append(downloads.download(server.remote(), tmp_path, silent)))
+        for _ in range(2)
+    ]
+    with server.held:
+        for thread in threads:
+            server.arrived.clear()
+            thread.start()
+            server.arrived.wait(20)
+    for thread in threads:
+        thread.join()
+    assert [path.read_bytes() == CONTENT for path in paths] == [True, True]
+    assert [file.name for file in tmp_path.iterdir()] == ["file.zip"]

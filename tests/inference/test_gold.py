@@ -280,7 +280,7 @@ def test_mistake_about_a_gold_table_is_one_message(tmp_path: Path) -> None:
     _write_gold(tmp_path, 30)
     _add(tmp_path, "Ben", [("id1", "positive")])
     for words, code, reason in (
-        (("add", "x", tmp_path / "gold.csv", "--of", tmp_path / "none.csv"), 1, "none.csv: no such file"),
+        (("add", "x", tmp_path / "gold.csv", "--of", tmp_path / "none.csv"), 2, "none.csv: no such file"),
         (("add", "x", tmp_path / "gold.csv", "--of", tmp_path), 2, "is not a run directory"),
         (("evaluate", _directory(tmp_path), "--with", "network"), 2, "is a gold table; --data, --with and"),
     ):

@@ -4,15 +4,17 @@ import json
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from jobs.doctor import examine
 from sentiment import tracking
 from sentiment.config import TrackingConfig
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import RunRecord
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tracking import wandb_mode, wandb_run_of
 from tests.limits import wait_for
 from tests.small_runs import digest_of
@@ -35,6 +37,17 @@ def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(monk
             for name, value in environment.items():
                 patch.setenv(name, value)
             assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode, environment
+
+
+def test_slurm_tasks_without_wandb_are_not_copied_as_doctor_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    assert wandb_mode(TrackingConfig()) == "disabled"
+    assert any(finding.topic == "wandb" for finding in examine(Results(tmp_path), tmp_path / "c", tmp_path))
 
 
 def test_name_at_wandb_stays_through_attempts_but_not_grids_and_beginnings(trained: RunDir, tmp_path: Path) -> None:
