@@ -86,7 +86,8 @@ test-fast: .venv/installed-dev ## run only the fast tests
 test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-fuzz: .venv/installed-dev ## damage studies, compare 2,000 tables, invent texts
+fuzz: .venv/installed-dev ## judge 1,000 random studies, damage one, compare tables
+	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle
 	@FUZZ=2000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@$(BIN)/python -m tests.damage.edits 200

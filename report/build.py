@@ -101,7 +101,7 @@ def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -
     documents = paper_tables(findings)
     if findings.study.runs:
         documents.append(checklist(findings))
-    return Report(title, _about(findings), sections, documents, reload)
+    return Report(title, _about(findings), sections, str(findings.study.results.root), documents, reload)
 
 
 def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Block]:

@@ -23,6 +23,9 @@ CALIBRATION_BINS = 10
 def with_first_class(others: npt.NDArray[np.floating[Any]]) -> Probabilities:
     """All probabilities, (n, classes), from those of all classes but the first, (n, classes - 1)."""
     columns = np.asarray(others, np.float64)
+    columns = columns / np.maximum(
+        columns.sum(axis=1, keepdims=True), 1
+    )  # stored ones may exceed 1 by a rounding error
     first = np.maximum(1 - columns.sum(axis=1, keepdims=True), 0)
     return np.concatenate([first, columns], axis=1)
 

@@ -178,19 +178,21 @@ class Answers:
             correct = [
                 np.stack([self.right(run.run_id, group.kind)[positions] for run in seeds]) for seeds in configurations
             ]
-            folds = self._folds([run for seeds in configurations for run in seeds])
-            of_tweets = None if folds is None else folds[positions]
-            sides.append(Side(correct, group.kind in SEEDED, classes, of_tweets))
+            folds = self._folds([run for seeds in configurations for run in seeds], positions)
+            sides.append(Side(correct, group.kind in SEEDED, classes, folds))
         return sides
 
-    def _folds(self, runs: Sequence[Tested]) -> Positions | None:
-        """The fold in which each tweet was tested, 0 where in none; None if the runs are not cross-validated alike."""
-        bits = {tuple(map(bytes, self.by_run[run.run_id].folds)) for run in runs}
-        if len(bits) > 1 or () in bits:
-            return None
-        folds = np.zeros(len(self.tweets.ids), np.int64)
-        for number, known in enumerate(self.by_run[runs[0].run_id].folds, 1):
-            folds[self.tweets.flags(known)] = number
+    def _folds(self, runs: Sequence[Tested], positions: Positions) -> Positions | None:
+        """The fold in which each tweet at `positions` was tested, by all these runs in the same; else None."""
+        folds = [self._folds_of(run, positions) for run in runs]
+        is_same = all(np.array_equal(folds[0], other) for other in folds)
+        return folds[0] if is_same and folds[0].all() else None
+
+    def _folds_of(self, run: Tested, positions: Positions) -> Positions:
+        """The number of each tweet's fold, counted from 1; 0 of a run that is not cross-validated."""
+        folds = np.zeros(len(positions), np.int64)
+        for number, known in enumerate(self.by_run[run.run_id].folds, 1):
+            folds[self.tweets.flags(known)[positions]] = number
         return folds
 
     def with_baseline(self, design: Design, runs: Sequence[EvaluatedRun], kind: Kind = "network") -> Difference | None:

@@ -219,12 +219,14 @@ class Report:
     Attributes:
         about: items of the subtitle: data set, runs, date.
         documents: what is written beside the page.
+        results: the folder of results as the user named it, from which the page's commands are built.
         reload: interval of page reloads in seconds; None if the page never reloads.
     """
 
     title: str
     about: list[Any]
     sections: list[ReportSection]
+    results: str = ""
     documents: Sequence[Document] = ()
     reload: int | None = None
 

@@ -167,17 +167,29 @@ def render_document(document: Document) -> str:
 
 
 def write_report(report: Report, folder: Path, progress: Progress = silent) -> Path:
-    """Write `report.md`, its figures, tables and documents, and `report.html`, whose path is returned."""
+    """Write `report.md`, its figures, tables and documents, and `report.html`, whose path is returned.
+
+    Figures and tables of an earlier report that this one does not have are deleted.
+    """
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_THREADS) as pool:
         bundle = pool.submit(_vega_bundle if report.has_explorer else str)
-        written = [pool.submit(_write, folder / name, text) for name, text in _parts(report, progress)]
+        written = {folder / name: pool.submit(_write, folder / name, text) for name, text in _parts(report, progress)}
         page = render_page(report, bundle.result)
-        for file in written:
+        for file in written.values():
             file.result()
     _write(folder / "report.html", page)
+    for path in figures_and_tables(folder):
+        if path not in written:
+            path.unlink()
     return folder / "report.html"
+
+
+def figures_and_tables(folder: Path) -> list[Path]:
+    """The files of figures and tables in the folder of a report, by name."""
+    patterns = ("figures/*.svg", "figures/*.vl.json", "tables/*.csv", "tables/*.tex")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,659 @@
+"""What is compared with what: configurations, data sets, families and the recommendation, written a second time."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from tests.oracle.recompute_files import KINDS, MODELS, Grid, Predictions, Row, Run, Study
+from tests.oracle.recompute_numbers import (
+    Array,
+    Gap,
+    Score,
+    Spread,
+    by_class,
+    crossed,
+    family,
+    matched,
+    metrics,
+    pooled,
+    score_of_shares,
+    two_models,
+    wilson,
+    within_folds,
+)
+
+SEEDED = ("network", "both")
+# With fewer answers an added predictor leads nothing and is not drawn.
+ENOUGH = 30
+_ARCHITECTURE = (
+    *("model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size"),
+    *("elmo.model", "elmo.layers", "elmo.combine", "encoder.model", "encoder.use"),
+)
+# Data settings that do not say which tweets are tested.
+_NOT_OF_TEST = (
+    *("data.source", "data.columns", "data.labels", "data.text.", "data.vocabulary.", "data.extra_train"),
+    *("data.train_rows", "data.tests"),
+)
+_NOT_OF_MODEL = ("seed", "data.folds", "data.fold")
+
+
+@dataclass(eq=False)
+class Tested:
+    """A completed run; or the runs of all folds of one configuration and seed, whose tweets are tested once each."""
+
+    folds: list[Run]
+    grid: Grid
+
+    @property
+    def is_cross_validated(self) -> bool:
+        return len(self.folds) > 1
+
+    @property
+    def id(self) -> str:
+        return f"{self.folds[0].id}, {len(self.folds)} folds" if self.is_cross_validated else self.folds[0].id
+
+    @cached_property
+    def settings(self) -> Row:
+        settings = dict(self.folds[0].settings)
+        if self.is_cross_validated:
+            settings["data.fold"] = None
+        return settings
+
+    @property
+    def first(self) -> Run:
+        return self.folds[0]
+
+    @property
+    def table(self) -> str:
+        assert self.first.record
+        return str(self.first.record["table_sha256"])
+
+    @property
+    def corpora(self) -> str:
+        return " ".join(run.record["data_fingerprint"] for run in self.folds if run.record)
+
+    @property
+    def source(self) -> str:
+        source = str(self.settings["data.source"])
+        return f"{source} in {len(self.folds)} folds" if self.is_cross_validated else source
+
+    @property
+    def config(self) -> Row:
+        assert self.first.config
+        return self.first.config
+
+    @property
+    def results(self) -> list[Row]:
+        return [run.result for run in self.folds if run.result]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind in KINDS if kind in self.results[0]["scores"]]
+
+    @property
+    def is_random(self) -> bool:
+        return any(run.is_random for run in self.folds)
+
+    @property
+    def is_macro(self) -> bool:
+        names = [
+            self.grid.plan["metric"] if self.grid.plan else "",
+            self.config["training"]["early_stopping"]["metric"],
+        ]
+        return any(name.endswith("macro_recall") for name in names)
+
+    @property
+    def only_label(self) -> int | None:
+        labels = {result["only_label"] for result in self.results}
+        return labels.pop() if len(labels) == 1 else None
+
+    @cached_property
+    def test(self) -> Predictions | None:
+        """Its test predictions, those of all folds together; None where a file cannot be read."""
+        return self.part("test")
+
+    @cached_property
+    def fold_numbers(self) -> Array:
+        sizes = [len(run.predictions["test"].tweets) for run in self.folds if run.predictions]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    def part(self, name: str) -> Predictions | None:
+        parts = [run.predictions[name] for run in self.folds if run.predictions and name in run.predictions]
+        if len(parts) < len(self.folds):
+            return None
+        probabilities = {kind: np.concatenate([part.probabilities[kind] for part in parts]) for kind in self.kinds}
+        tweets = np.concatenate([part.tweets for part in parts])
+        return Predictions(tweets, np.concatenate([part.labels for part in parts]), probabilities)
+
+    @cached_property
+    def _pooled(self) -> dict[str, Row]:
+        return {}
+
+    def on_test(self, kind: str = "network") -> Row:
+        if not self.is_cross_validated:
+            return self.first.measured("test", kind)
+        if kind not in self._pooled:
+            assert self.test
+            self._pooled[kind] = metrics(self.test.labels, self.test.probabilities[kind])
+        return self._pooled[kind]
+
+    def score(self, part: str, name: str, kind: str = "network") -> float:
+        """Of test tweets of all folds together; of others the mean over folds, in whose parts tweets recur."""
+        if part == "test":
+            return float(self.on_test(kind)[name])
+        return fmean(run.measured(part, kind)[name] for run in self.folds)
+
+    @property
+    def overfits(self) -> bool:
+        return 2 * sum(result["overfit"]["overfits"] for result in self.results) > len(self.folds)
+
+    @cached_property
+    def recommended(self) -> str:
+        """The simplest model that is not shown to be worse than the best on validation tweets."""
+        validation = self.part("validation")
+        if validation is None:
+            return str(self.results[0]["recommended"])
+        is_macro = self.config["training"]["early_stopping"]["metric"] == "macro_recall"
+        measured = {kind: metrics(validation.labels, validation.probabilities[kind]) for kind in MODELS}
+        name = "macro_recall" if is_macro else "accuracy"
+        order = ("baseline", "network", "both")
+        best = max(order, key=lambda kind: (measured[kind][name], -measured[kind]["loss"]))
+        others = [kind for kind in order if kind != best]
+        classes = validation.labels if is_macro else None
+        gaps = family([two_models(validation.right(best), validation.right(kind), classes) for kind in others])
+        worse = {kind for kind, gap in zip(others, gaps, strict=True) if gap.is_better}
+        return next(kind for kind in order if kind not in worse)
+
+
+def unused(settings: Row) -> tuple[str, ...]:
+    """Prefixes of settings without effect in a run."""
+    prefixes = []
+    if settings["model.pooling"] != "attention":
+        prefixes.append("model.attention.")
+    if not settings.get("elmo.model"):
+        prefixes += ["elmo.layers", "elmo.combine", "elmo.dropout", "elmo.state", "elmo.backend", "elmo.precision"]
+    if not settings.get("encoder.model"):
+        prefixes += ["encoder.revision", "encoder.use", "encoder.dropout", "encoder.precision"]
+    return tuple(prefixes)
+
+
+def varying(tested: Iterable[Tested]) -> list[str]:
+    values: dict[str, set[str]] = {}
+    for one in tested:
+        for name, value in one.settings.items():
+            if name not in _NOT_OF_MODEL and not name.startswith(unused(one.settings)):
+                values.setdefault(name, set()).add(repr(value))
+    order = _schema_order([*values])
+    return [name for name in order if len(values[name]) > 1]
+
+
+# The order of the schema, in which settings are listed; files are sorted by name.
+_SCHEMA = (
+    "data.text",
+    "data.train_rows",
+    "elmo.model",
+    "elmo.layers",
+    "model.cell",
+    "model.hidden_size",
+    "model.pooling",
+)
+_LATER = ("model.dropout", "training.learning_rate")
+
+
+def _schema_order(names: list[str]) -> list[str]:
+    known = [*_SCHEMA, *_LATER]
+    return sorted(names, key=lambda name: next((i for i, start in enumerate(known) if name.startswith(start)), 99))
+
+
+def tested_of(grid: Grid) -> list[Tested]:
+    """The completed runs of a grid; all folds of a configuration and seed as one, if each can be read."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in grid.runs:
+        if run.result:
+            settings = {name: value for name, value in run.settings.items() if name != "data.fold"}
+            assert run.record
+            groups[repr(settings) + run.record["table_sha256"]].append(run)
+    tested = []
+    for runs in groups.values():
+        folds = sorted(runs, key=lambda run: run.settings["data.fold"] or 0)
+        number = folds[0].settings["data.folds"]
+        is_whole = number and [run.settings["data.fold"] for run in folds] == [*range(1, number + 1)]
+        if is_whole and all(run.predictions for run in folds):
+            tested.append(Tested(folds, grid))
+        else:
+            tested += [Tested([run], grid) for run in runs]
+    return tested
+
+
+@dataclass(eq=False)
+class Configuration:
+    """What differs in its seed only."""
+
+    tested: list[Tested]
+    distinguishing: Row
+
+    @property
+    def readable(self) -> list[Tested]:
+        return [one for one in self.tested if one.test is not None]
+
+    @property
+    def is_random(self) -> bool:
+        return any(one.is_random for one in self.tested)
+
+    @cached_property
+    def only_label(self) -> str | None:
+        return only_label(self.tested)
+
+    def values(self, part: str, name: str, kind: str = "network") -> list[float]:
+        return [one.score(part, name, kind) for one in self.tested]
+
+    def mean(self, part: str, name: str, kind: str = "network") -> float:
+        return fmean(self.values(part, name, kind))
+
+    @property
+    def best_seed(self) -> Tested:
+        return max(self.tested, key=lambda one: one.score("validation", "macro_f1"))
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for one in self.tested for run in one.folds]
+
+    @property
+    def train_rows(self) -> float:
+        return self.tested[0].settings["data.train_rows"] or math.inf
+
+
+def only_label(tested: Iterable[Tested]) -> str | None:
+    """The class that all these networks answer for every test tweet."""
+    readable = [one for one in tested if one.test is not None]
+    labels = {one.test.only_class("network") for one in readable if one.test}
+    if len(labels) != 1 or None in labels:
+        return None
+    return readable[0].first.classes[labels.pop() or 0]
+
+
+def by_seeds(tested: Iterable[Tested]) -> list[list[Tested]]:
+    groups: dict[str, list[Tested]] = defaultdict(list)
+    for one in tested:
+        groups[repr({name: value for name, value in one.settings.items() if name != "seed"}) + one.corpora].append(one)
+    return [*groups.values()]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One side of a comparison: its configurations over seeds, and which predictor of each run."""
+
+    configurations: Sequence[Sequence[Any]]
+    kind: str
+
+
+def spread_of(configurations: Iterable[Sequence[Tested]], kind: str, metric: str) -> Spread | None:
+    groups = list(configurations)
+    learned = [group for group in groups if any(one.only_label is None for one in group)]
+    return pooled([[one.score("test", metric, kind) for one in group] for group in learned or groups])
+
+
+@dataclass(eq=False)
+class Added:
+    """An added predictor on the test tweets of one run, and on its validation tweets."""
+
+    name: str
+    record: Row
+    test: Predictions
+    validation: Predictions | None
+
+    @staticmethod
+    def on(tweets: Predictions, record: Row) -> Predictions | None:
+        """Its answers: rows of 0 for answers that are none of the classes, of NaN for none; None without a class."""
+        k = next(iter(tweets.probabilities.values())).shape[1]
+        said = record["predictions"]
+        rows = [(said[key] or [0.0] * k) if key in said else [math.nan] * k for key in tweets.tweets.tolist()]
+        answers = np.array(rows, float).reshape(len(rows), k)
+        if not (np.nan_to_num(answers).sum(axis=1) > 0).any():
+            return None
+        return Predictions(tweets.tweets, tweets.labels, {"added": answers})
+
+
+def answered(predictions: Predictions) -> Array:
+    return ~np.isnan(predictions.probabilities["added"][:, 0])
+
+
+def added_metrics(predictions: Predictions) -> Row:
+    rows = answered(predictions)
+    return metrics(predictions.labels[rows], predictions.probabilities["added"][rows])
+
+
+@dataclass(eq=False)
+class Dataset:
+    """Tested runs on the same tweets."""
+
+    tested: list[Tested]
+    added_records: dict[str, tuple[Row, Tested]] = field(default_factory=dict)
+    version: str = ""
+
+    @property
+    def metric(self) -> str:
+        return "macro_recall" if any(one.is_macro for one in self.tested) else "accuracy"
+
+    @property
+    def metric_name(self) -> str:
+        return self.metric.replace("_", " ")
+
+    @property
+    def folds(self) -> int:
+        return len(self.tested[0].folds) if self.tested[0].is_cross_validated else 0
+
+    @property
+    def name(self) -> str:
+        return self.tested[0].source + self.version
+
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """The best mean validation macro F1 first; those with random ELMo weights last."""
+        siblings: dict[str, list[list[Tested]]] = defaultdict(list)
+        for group in by_seeds(self.tested):
+            siblings[repr([group[0].settings.get(name) for name in _ARCHITECTURE])].append(group)
+        configurations = []
+        for groups in siblings.values():
+            names = [name for name in varying(group[0] for group in groups) if name not in _ARCHITECTURE]
+            for group in groups:
+                used = [name for name in names if not name.startswith(unused(group[0].settings))]
+                configurations.append(Configuration(group, {name: group[0].settings.get(name) for name in used}))
+        configurations.sort(
+            key=lambda one: (one.tested[0].id.rpartition("-")[0], [*map(str, one.distinguishing.values())])
+        )
+        return sorted(configurations, key=lambda one: (one.is_random, -one.mean("validation", "macro_f1")))
+
+    @cached_property
+    def eligible(self) -> list[Configuration]:
+        usable = [one for one in self.configurations if not one.is_random]
+        usable = [one for one in usable if one.only_label is None] or usable
+        most = max((one.train_rows for one in usable), default=0)
+        return [one for one in usable if one.train_rows == most]
+
+    @cached_property
+    def candidates(self) -> list[Configuration]:
+        return [one for one in self.eligible if len(one.tested) > 1] or self.eligible
+
+    @property
+    def best(self) -> Configuration | None:
+        return self.candidates[0] if self.candidates else None
+
+    def spread_for(self, configuration: Configuration, kind: str = "network") -> Spread | None:
+        if kind == "baseline":
+            return None
+        pool = self.candidates if configuration in self.candidates else self.configurations
+        return spread_of([one.tested for one in pool], kind, self.metric)
+
+    def gap(self, first: Group, second: Group, spread: Spread | None) -> Gap | None:
+        return gap(first, second, spread, self.metric)
+
+    def score(self, configuration: Configuration, kind: str = "network") -> Score:
+        """The score of a model: over seeds and tweets, of one trained model Wilson's."""
+        tested = configuration.tested[:1] if kind == "baseline" else configuration.tested
+        spread = self.spread_for(configuration, kind)
+        found = score(Group([tested], kind), spread, self.metric)
+        if found:
+            return found
+        n = min(one.on_test(kind)["n"] for one in tested)
+        return Score(fmean(one.score("test", self.metric, kind) for one in tested), None, None, n)
+
+    @cached_property
+    def against_baseline(self) -> dict[Configuration, Gap]:
+        others = [one for one in self.configurations if one not in self.candidates]
+        found: dict[Configuration, Gap] = {}
+        for members in (self.candidates, others):
+            spread = self.spread_for(members[0]) if members else None
+            found |= corrected({one: self.with_baseline(one, spread) for one in members})
+        return found
+
+    def with_baseline(self, one: Configuration, spread: Spread | None, kind: str = "network") -> Gap | None:
+        return self.gap(Group([one.tested], kind), Group([one.readable[:1]], "baseline"), spread)
+
+    @cached_property
+    def rivals(self) -> dict[Configuration, Gap]:
+        """The best configuration minus each other one, in two families."""
+        best = self.best
+        assert best
+        spread = self.spread_for(best)
+        others = [one for one in self.eligible if one not in self.candidates]
+        found: dict[Configuration, Gap] = {}
+        for members, hypotheses in (
+            ([one for one in self.candidates if one is not best], math.comb(len(self.candidates), 2)),
+            (others, len(self.candidates) * len(others)),
+        ):
+            network = Group([best.tested], "network")
+            gaps = {one: self.gap(network, Group([one.tested], "network"), spread) for one in members}
+            found |= corrected(gaps, hypotheses)
+        return {one: found[one] for one in self.eligible if one in found}
+
+    @property
+    def model(self) -> str:
+        assert self.best
+        return self.best.best_seed.recommended
+
+    @property
+    def alternative(self) -> str:
+        """What is compared with the baseline: the recommended model, else the better of network and ensemble."""
+        assert self.best
+        best = self.best
+        if self.model != "baseline":
+            return self.model
+        metric = self.metric
+        losses = {kind: -best.mean("validation", "loss", kind) for kind in SEEDED}
+        return max(SEEDED, key=lambda kind: (best.mean("validation", metric, kind), losses[kind]))
+
+    @cached_property
+    def gain(self) -> Gap | None:
+        assert self.best
+        if self.alternative == "network":
+            return self.against_baseline.get(self.best)
+        spread = self.spread_for(self.best, self.alternative)
+        found = {0: self.with_baseline(self.best, spread, self.alternative)}
+        return corrected(found, len(self.candidates)).get(0)
+
+    @cached_property
+    def added(self) -> list[Added]:
+        found = []
+        for name, (record, one) in sorted(self.added_records.items()):
+            assert one.test
+            test = Added.on(one.test, record)
+            validation = None if one.is_cross_validated else one.part("validation")
+            if test:
+                found.append(Added(name, record, test, Added.on(validation, record) if validation else None))
+        return found
+
+    @cached_property
+    def added_above_baseline(self) -> dict[str, Gap]:
+        best = self.best or self.configurations[0]
+        baseline = Group([best.readable[:1]], "baseline")
+        return corrected({one.name: self.gap(Group([[one]], "added"), baseline, None) for one in self.added})
+
+    @cached_property
+    def below_recommended(self) -> dict[str, Gap]:
+        """The recommended predictor minus each added one; each might be compared with each candidate."""
+        assert self.best
+        tested = self.best.tested[:1] if self.model == "baseline" else self.best.tested
+        spread = self.spread_for(self.best, self.model)
+        ours = Group([tested], self.model)
+        gaps = {one.name: self.gap(ours, Group([[one]], "added"), spread) for one in self.added}
+        return corrected(gaps, len(self.candidates) * len(self.added))
+
+    def leads(self, added: Added) -> bool:
+        """Whether it is better on enough validation tweets, and shown to be better on test tweets."""
+        assert self.best
+        below = self.below_recommended.get(added.name)
+        ours = self.best.best_seed.part("validation")
+        if added.record["annotator"] or added.validation is None or ours is None or not (below and below.is_worse):
+            return False
+        theirs = dict(
+            zip(added.validation.tweets[answered(added.validation)].tolist(), _right(added.validation), strict=True)
+        )
+        rows = [row for row, tweet in enumerate(ours.tweets.tolist()) if tweet in theirs]
+        gaps = np.array([float(theirs[ours.tweets[row]]) for row in rows]) - ours.right(self.model)[rows]
+        classes = ours.labels[rows] if self.metric == "macro_recall" else None
+        return len(rows) >= ENOUGH and sum(part.mean() for part in by_class(gaps, classes)) > 0
+
+    @property
+    def winner(self) -> Added | None:
+        better = [added for added in self.added if self.leads(added)]
+        return max(better, key=lambda one: added_metrics(one.test)[self.metric], default=None)
+
+
+def _right(added: Predictions) -> list[bool]:
+    right: list[bool] = added.right("added")[answered(added)].tolist()
+    return right
+
+
+def flags_of(one: Any, kind: str) -> dict[tuple[int, int], bool]:
+    """Whether a predictor has each (tweet, label) right, of the tweets that it answers."""
+    test: Predictions = one.test
+    keys = [*zip(test.tweets.tolist(), test.labels.tolist(), strict=True)]
+    if kind != "added":
+        return dict(zip(keys, test.right(kind).tolist(), strict=True))
+    rows = answered(test)
+    known = [key for key, is_answered in zip(keys, rows, strict=True) if is_answered]
+    return dict(zip(known, _right(test), strict=True))
+
+
+def _sides(groups: Sequence[Group], metric: str) -> tuple[list[list[Array]], Array | None, Array | None] | None:
+    """For each group and configuration the flags (seeds, tweets) on the common tweets, with classes, and folds."""
+    kept = [[[one for one in tested if one.test is not None] for tested in group.configurations] for group in groups]
+    if not all(tested for configurations in kept for tested in configurations):
+        return None
+    flags = [
+        [[flags_of(one, group.kind) for one in tested] for tested in configurations]
+        for group, configurations in zip(groups, kept, strict=True)
+    ]
+    every = [of_run for of_group in flags for of_seeds in of_group for of_run in of_seeds]
+    common = sorted(set.intersection(*(set(of_run) for of_run in every)))
+    if len(common) < 2:
+        return None
+    arrays = [[np.array([[one[key] for key in common] for one in seeds]) for seeds in group] for group in flags]
+    classes = np.array([label for _, label in common]) if metric == "macro_recall" else None
+    folded = [one for configurations in kept for tested in configurations for one in tested if isinstance(one, Tested)]
+    folds = None
+    if any(one.is_cross_validated for one in folded):
+        numbers = [[fold_of_tweets(one)[key] for key in common] for one in folded]
+        if any(one != other for one, other in pairwise(numbers)):
+            return None
+        folds = np.array(numbers[0])
+    return arrays, classes, folds
+
+
+def fold_of_tweets(one: Tested) -> dict[tuple[int, int], int]:
+    assert one.test
+    keys = zip(one.test.tweets.tolist(), one.test.labels.tolist(), strict=True)
+    return dict(zip(keys, one.fold_numbers.tolist(), strict=True))
+
+
+def gap(first: Group, second: Group, spread: Spread | None, metric: str) -> Gap | None:
+    """By the design that fits: folds, seeds, or two trained models."""
+    sides = _sides((first, second), metric)
+    if sides is None:
+        return None
+    (ours, theirs), classes, folds = sides
+    seeded = (first.kind in SEEDED, second.kind in SEEDED)
+    if folds is not None:
+        return within_folds(ours, theirs, classes, folds) if len(set(folds.tolist())) > 1 else None
+    if spread and any(seeded):
+        return crossed(ours, theirs, seeded, classes, spread)
+    if any(len(flags) > 1 for flags in (*ours, *theirs)):
+        return None
+    return _conditional(two_models(ours[0][0], theirs[0][0], classes), any(seeded))
+
+
+def _conditional(found: Gap, is_conditional: bool) -> Gap:
+    return Gap(found.value, found.n, found.p, found.interval, is_conditional, counts=found.counts)
+
+
+def score(group: Group, spread: Spread | None, metric: str) -> Score | None:
+    sides = _sides((group,), metric)
+    if sides is None:
+        return None
+    (ours,), classes, folds = sides
+    nothing = [np.zeros((1, flags.shape[1]), bool) for flags in ours]
+    if folds is not None:
+        found = within_folds(ours, nothing, classes, folds)
+    elif spread and group.kind in SEEDED:
+        found = crossed(ours, nothing, (True, False), classes, spread)
+    else:
+        return score_of_shares(ours[0][0], classes)
+    low, high = found.interval(0.95)
+    if low is None or high is None:
+        return Score(found.value, None, None, found.n)
+    return Score(found.value, max(low, 0.0), min(high, 1.0), found.n)
+
+
+def corrected(gaps: dict[Any, Gap | None], hypotheses: int = 0) -> dict[Any, Gap]:
+    known = {key: found for key, found in gaps.items() if found}
+    return dict(zip(known, family([*known.values()], hypotheses), strict=True))
+
+
+def share_of_metrics(measured: Row, metric: str) -> Score:
+    """A score from recorded metrics, with Wilson's interval, or that of a mean of recalls."""
+    if metric == "accuracy":
+        return Score(measured["accuracy"], measured["accuracy_low"], measured["accuracy_high"], measured["n"])
+    pairs = [(recall, size) for recall, size in zip(measured["recall"], measured["sizes"], strict=True) if size]
+    shares = [wilson(round(recall * size), size) for recall, size in pairs]
+    k = len(shares)
+    value = fmean(share.value for share in shares)
+    below = math.sqrt(sum((share.value - (share.low or 0)) ** 2 for share in shares)) / k
+    above = math.sqrt(sum(((share.high or 0) - share.value) ** 2 for share in shares)) / k
+    return Score(value, value - below, value + above, measured["n"])
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(set(values)) > 1 else None
+
+
+def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:
+    """Groups of runs on the same tweets, the largest first; each run once, even if several grids have it."""
+    groups: list[list[Tested]] = []
+    for one in tested:
+        group = next((group for group in groups if same_data(group[0], one)), None)
+        if group is None:
+            groups.append([one])
+        elif one.id not in [other.id for other in group]:
+            group.append(one)
+    datasets = [Dataset(group) for group in groups]
+    for dataset in datasets:
+        first = dataset.tested[0]
+        if len({other.tested[0].table for other in datasets if other.tested[0].source == first.source}) > 1:
+            dataset.version = f", version {first.table[:8]}"
+    for dataset in datasets if study else ():
+        assert study
+        for one in dataset.tested:
+            if one.test is not None:
+                for run in one.folds:
+                    for name, record in study.added(run).items():
+                        dataset.added_records.setdefault(name, (record, one))
+    return sorted(datasets, key=lambda dataset: (-len(dataset.tested), dataset.name))
+
+
+def same_data(first: Tested, second: Tested) -> bool:
+    """Whether two runs were tested on the same tweets: of the same table, split in the same way."""
+    ours = {name: value for name, value in first.settings.items() if _is_of_test(name)}
+    theirs = {name: value for name, value in second.settings.items() if _is_of_test(name)}
+    return first.table == second.table and repr(ours) == repr(theirs)
+
+
+def _is_of_test(name: str) -> bool:
+    return name.startswith("data.") and not name.startswith(_NOT_OF_TEST)
+
+
+def matched_gap(pairs: Sequence[tuple[list[Tested], list[Tested]]], kind: str, metric: str) -> Gap | None:
+    """Matched configurations as the random factor."""
+    sides = _sides((Group([ours for ours, _ in pairs], kind), Group([theirs for _, theirs in pairs], kind)), metric)
+    if sides is None:
+        return None
+    (ours, theirs), classes, folds = sides
+    assert folds is None
+    return matched([*zip(ours, theirs, strict=True)], classes)

@@ -1,0 +1,262 @@
+"""A results folder as it lies on disk, read by json and pandas alone."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.oracle.recompute_numbers import Array, answer, metrics
+
+MODELS = ("network", "baseline", "both")
+KINDS = (*MODELS, "lexicon", "majority")
+OWN_PARTS = ("train", "validation", "test")
+Row = dict[str, Any]
+# Sections of a configuration that change no result, and the settings that choose the tweets of a fold.
+_WITHOUT_EFFECT = ("description", "tracking", "runtime")
+
+
+def read_json(path: Path) -> Row | None:
+    """The content of a file; None if it is missing, cut or not JSON."""
+    try:
+        content: Row = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+def dotted(values: Row, prefix: str = "") -> Row:
+    flat: Row = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= dotted(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def with_first(later: Array) -> Array:
+    """All probabilities, from those of all classes but the first, whose rounded sum may exceed 1."""
+    later = later / np.maximum(later.sum(axis=1, keepdims=True), 1)
+    return np.concatenate([np.maximum(1 - later.sum(axis=1, keepdims=True), 0), later], axis=1)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Tweets of a part, their classes, and the probabilities of each predictor, (n, classes)."""
+
+    tweets: Array
+    labels: Array
+    probabilities: dict[str, Array]
+
+    def right(self, kind: str) -> Array:
+        return answer(self.probabilities[kind]) == self.labels
+
+    def only_class(self, kind: str) -> int | None:
+        answers = set(answer(self.probabilities[kind]).tolist())
+        return answers.pop() if len(answers) == 1 else None
+
+
+@dataclass
+class Run:
+    """The files of a run's folder."""
+
+    path: Path
+    grid: str
+    planned: Row | None
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def config(self) -> Row | None:
+        return read_json(self.path / "config.json")
+
+    @cached_property
+    def record(self) -> Row | None:
+        return read_json(self.path / "run.json")
+
+    @cached_property
+    def result(self) -> Row | None:
+        """The result of a completed run: one without its other records cannot be reported."""
+        result = read_json(self.path / "result.json")
+        return result if self.config and self.record else None
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """From the most negative to the most positive; pairs in a configuration whose order is not that of names."""
+        assert self.config
+        labels = self.config["data"]["labels"]
+        names = labels if isinstance(labels, dict) else [name for name, _ in labels]
+        return [name for name in names if name != "ignored"]
+
+    @cached_property
+    def settings(self) -> Row:
+        assert self.config
+        return dotted({name: value for name, value in self.config.items() if name not in _WITHOUT_EFFECT})
+
+    @cached_property
+    def predictions(self) -> dict[str, Predictions] | None:
+        """By part; None if the file cannot be read."""
+        assert self.result
+        try:
+            table = pd.read_parquet(self.path / "predictions.parquet")
+        except (OSError, ValueError):
+            return None
+        return {str(part): self._of(rows) for part, rows in table.groupby("part", observed=True, sort=False)}
+
+    def _of(self, rows: pd.DataFrame) -> Predictions:
+        probabilities = {}
+        assert self.result
+        for kind in KINDS:
+            if kind in self.result["scores"]:
+                later = rows[[f"{kind}_{name}" for name in self.classes[1:]]].to_numpy(float)
+                probabilities[kind] = with_first(later)
+        return Predictions(rows["tweet"].to_numpy(), rows["label"].to_numpy(int), probabilities)
+
+    @cached_property
+    def _measured(self) -> dict[tuple[str, str], Row]:
+        return {}
+
+    def measured(self, part: str, kind: str = "network") -> Row:
+        """Metrics from the predictions; recorded ones of training tweets, or if there are no predictions."""
+        if (part, kind) not in self._measured:
+            assert self.result
+            recorded = with_macro(self.result["scores"][kind][part])
+            if self.predictions and part in self.predictions:
+                predictions = self.predictions[part]
+                recomputed = metrics(predictions.labels, predictions.probabilities[kind])
+                # Predictions are stored with seven digits.
+                assert abs(recomputed["loss"] - recorded["loss"]) < 1e-4, (self.path, part, kind)
+                recorded = recomputed | {"loss": recorded["loss"]}
+            self._measured[part, kind] = recorded
+        return self._measured[part, kind]
+
+    @property
+    def is_random(self) -> bool:
+        assert self.result
+        assert self.record
+        encoder = self.result["encoder"] or self.record["encoder"]
+        return bool(encoder and encoder["random"])
+
+    @property
+    def state(self) -> str:
+        """How it ended, as a reader sees it."""
+        if self.result:
+            return "completed"
+        if (self.path / "result.json").exists() or (self.record is None and (self.path / "run.json").exists()):
+            return "failed"
+        if self.record is None:
+            return "planned"
+        last = self.record["attempts"][-1]
+        if last["reason"] is None:
+            return "unreachable"
+        return {"failed": "failed", "completed": "failed", "signal": "cancelled", "deadline": "timed out"}[
+            last["reason"]
+        ]
+
+    @cached_property
+    def epochs(self) -> list[Row]:
+        """The rows of the metric log after each epoch; none if it cannot be read."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+            rows = [json.loads(line) for line in lines]
+        except (OSError, ValueError):
+            return []
+        return [row for row in rows if row["kind"] == "epoch"] if lines and lines[-1].endswith("\n") else []
+
+
+def with_macro(recorded: Row) -> Row:
+    """Recorded metrics with their means over the classes that occur."""
+    present = [size > 0 for size in recorded["sizes"]]
+    pairs = [*zip(recorded["precision"], recorded["recall"], strict=True)]
+    f1 = [2 * p * r / (p + r) if p + r else 0.0 for p, r in pairs]
+    means = {}
+    for name, values in (("precision", recorded["precision"]), ("recall", recorded["recall"]), ("f1", f1)):
+        of_present = [value for value, is_present in zip(values, present, strict=True) if is_present]
+        means[f"macro_{name}"] = sum(of_present) / len(of_present)
+    return recorded | means
+
+
+@dataclass
+class Grid:
+    name: str
+    plan: Row | None
+    runs: list[Run]
+
+
+@dataclass
+class Study:
+    """All runs of a results folder, by grid; the single runs come last."""
+
+    folder: Path
+    grids: list[Grid] = field(default_factory=list)
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for grid in self.grids for run in grid.runs]
+
+    @property
+    def completed(self) -> list[Run]:
+        return [run for run in self.runs if run.result]
+
+    def corpus(self, run: Run) -> Path:
+        assert run.record
+        return self.folder / "data" / "corpora" / str(run.record["data_fingerprint"])[:16]
+
+    def manifest(self, run: Run) -> Row | None:
+        """The manifest of a run's corpus; None if a file of the corpus is missing or has changed."""
+        folder = self.corpus(run)
+        manifest = read_json(folder / "manifest.json")
+        for name, digest in manifest["sha256"].items() if manifest else ():
+            file = folder / name
+            if not file.exists() or sha256(file.read_bytes()).hexdigest() != digest:
+                return None
+        return manifest
+
+    def added(self, run: Run) -> dict[str, Row]:
+        """The added predictors of a run's corpus, by name; predictions by tweet."""
+        assert run.record
+        return read_added(self.folder / "added" / str(run.record["data_fingerprint"])[:16])
+
+
+def read_added(folder: Path) -> dict[str, Row]:
+    records = {file.stem: read_json(file) for file in sorted(folder.glob("*.json"))}
+    added = {name: record for name, record in records.items() if record}
+    for record in added.values():
+        record["predictions"] = {int(tweet): answers for tweet, answers in record["predictions"].items()}
+    return added
+
+
+def read_study(folder: Path) -> Study:
+    study = Study(folder)
+    for path in sorted((folder / "runs").glob("*"), key=lambda path: (path.name == "single", path.name)):
+        plan = read_json(path / "grid.json")
+        planned = {run["run_id"]: run for run in plan["runs"]} if plan else {}
+        names = dict.fromkeys([*planned, *sorted(inner.name for inner in path.iterdir() if inner.is_dir())])
+        runs = [Run(path / name, path.name, planned.get(name)) for name in names]
+        if runs:
+            study.grids.append(Grid(path.name, plan, runs))
+    return study
+
+
+def texts_of(study: Study, runs: Iterable[Run]) -> dict[int, str] | None:
+    """The texts of the own tweets of some runs' corpora, by tweet; None if no corpus can be read."""
+    texts: dict[int, str] | None = None
+    for run in runs:
+        folder = study.corpus(run)
+        try:
+            keys = np.load(folder / "keys.npy")
+            table = pd.read_parquet(folder / "tweets.parquet")
+        except (OSError, ValueError):
+            continue
+        own = table["part"].isin(OWN_PARTS).to_numpy()
+        of_corpus = dict(zip(keys[own].tolist(), table["text"][own], strict=True))
+        texts = of_corpus | (texts or {})
+    return texts

@@ -1,0 +1,433 @@
+"""The second opinion on the questions of grids: effects of settings, labels, self-attention, searches."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from tests.oracle.recompute_designs import (
+    Configuration,
+    Dataset,
+    Group,
+    Tested,
+    by_seeds,
+    corrected,
+    datasets_of,
+    gap,
+    matched_gap,
+    only_label,
+    score,
+    share_of_metrics,
+    spread_of,
+    unused,
+    varying,
+)
+from tests.oracle.recompute_files import Grid, Row, Study
+from tests.oracle.recompute_numbers import Gap, Score, crossed, family, matched, pooled
+from tests.oracle.recompute_words import (
+    POWER,
+    Opinion,
+    Unknown,
+    bounds,
+    claim_figures,
+    count,
+    level_of,
+    parameter_name,
+    percent,
+    points,
+    setting_text,
+    share_figures,
+    value_text,
+)
+
+_BUDGETS = (1, 5, 10, 20, 50, 100, 200)
+
+
+def together(opinion: Opinion) -> None:
+    """What the page says of several grids in one text."""
+    if opinion.overfitting:
+        opinion.say("Runs that overfit: ", "0.05", *opinion.overfitting)
+    for found in opinion.effects.values():
+        if found:
+            levels = sorted({one.level for one in found})
+            shown = [f"{100 * level:.3g}" for level in dict.fromkeys([levels[0], levels[-1]])]
+            sizes = sorted({one.n for one in found})
+            numbers = [count(size) for size in dict.fromkeys([sizes[0], sizes[-1]])]
+            opinion.say("^Bars: .* intervals, corrected", *shown, *numbers)
+
+
+def questions(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested]) -> None:
+    overfitting = sum(one.overfits for one in tested)
+    if tested:
+        # All grids stand in one sentence.
+        opinion.overfitting += [count(overfitting), count(len(tested))]
+    opinion.say(
+        rf"^{grid.name}: .* runs? completed\)$",
+        count(sum(bool(run.result) for run in grid.runs)),
+        count(len(grid.runs)),
+    )
+    is_search = grid.plan is not None and (grid.plan["method"] == "random" or grid.plan["halving"])
+    if is_search:
+        _search(opinion, grid, tested)
+        return
+    _effects(opinion, grid, tested)
+    _labels(opinion, study, grid, tested)
+    _attention(opinion, grid, tested)
+
+
+def metric_of(tested: Sequence[Tested]) -> str:
+    return "macro_recall" if any(one.is_macro for one in tested) else "accuracy"
+
+
+def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
+    if not tested:
+        return
+    metric = metric_of(tested)
+    names = varying(tested)
+    ranked = sorted(tested, key=lambda one: -one.score("validation", "macro_f1"))
+    best = ranked[0]
+    if len(tested) < 2 or not names:
+        opinion.say("^Too few trials are completed", count(len(tested)), count(len(grid.runs)))
+    else:
+        figures = [count(len(tested)), percent(best.score("validation", "macro_f1"))]
+        share = share_figures(share_of_metrics(best.on_test(), metric))
+        opinion.names |= {setting_text(name, best.settings.get(name)) for name in names}
+        opinion.say(r"^Best of [\d,]+ trials?", *figures, *share)
+        opinion.say("^Parallel coordinates of", count(len(tested)))
+        opinion.say("^Importances need at least", "30", count(len(tested)))
+    if len(tested) > 1:
+        rows = []
+        for rank, one in enumerate(ranked[:10], 1):
+            row: Row = {"rank": rank, "run": one.id, "validation_macro_f1": one.score("validation", "macro_f1")}
+            row |= {f"test_{metric}": one.score("test", metric), "overfits": "yes" if one.overfits else "no"}
+            rows.append(row | {name: value_text(name, one.settings.get(name)) for name in names})
+        opinion.tables[f"best-{grid.name}"] = rows
+        opinion.columns |= {parameter_name(name)[:1].upper() + parameter_name(name)[1:]: name for name in names}
+        opinion.say("best of .* trials of grid", str(len(rows)), str(len(tested)))
+    scores = sorted(one.score("validation", "macro_f1") for one in tested)
+    if len(scores) >= 30 and grid.plan and grid.plan["method"] == "random":
+        figures = []
+        for budget in _BUDGETS:
+            if budget <= len(scores) / 5:
+                found = expected_best(scores, budget)
+                figures += [percent(found.value), percent(found.low or 0), percent(found.high or 0), str(budget)]
+        opinion.say("^Expected .* of the best of n random trials", "95", *figures)
+        opinion.say("^Share of the variance of", str(len(scores)), "90")
+
+
+def expected_best(scores: Sequence[float], budget: int) -> Score:
+    """The mean of the best of all subsets of so many trials, with a jackknife interval."""
+
+    def mean_of_best(ranked: Sequence[float]) -> float:
+        subsets = math.comb(len(ranked), budget)
+        return sum(value * math.comb(rank, budget - 1) / subsets for rank, value in enumerate(ranked))
+
+    n = len(scores)
+    value = mean_of_best(scores)
+    without = np.array([mean_of_best([*scores[:index], *scores[index + 1 :]]) for index in range(n)])
+    error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
+    far = float(stats.t.ppf(0.975, n - 1)) * error
+    return Score(value, value - far, value + far, n)
+
+
+def comparable(tested: list[Tested]) -> list[Tested]:
+    return [one for one in tested if not one.is_random] or tested
+
+
+def _effects(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
+    """Each setting's best value on validation tweets against every other one; all pairs of values are a family."""
+    metric = metric_of(tested)
+    runs = comparable(tested)
+    rows: list[Row] = []
+    for kind in ("network", "baseline"):
+        names = [name for name in varying(runs) if name != "data.train_rows"]
+        if kind == "baseline":
+            names = [name for name in names if name.startswith("data.text.")]
+        effects = _effects_of(runs, names, kind, metric)
+        for effect in effects:
+            rows += _effect_rows(effect, metric)
+            opinion.names |= {effect["name_of"](value) for value in effect["values"]}
+            if effect["contrasts"]:
+                context = ", ".join(filter(None, [grid.name, effect["context"]]))
+                words = [f"Best on validation tweets: {effect['name_of'](effect['best'])};"]
+                opinion.say(f"^{context}: Best on", *_effect_figures(effect), words=words)
+                found = [pair["gap"] for pair in effect["contrasts"].values() if pair["gap"]]
+                opinion.effects.setdefault(effect["name"], []).extend(found)
+    if rows:
+        opinion.tables[f"effects-{grid.name}"] = rows
+        opinion.say(f"^Grid {grid.name}: each value", *_excluded(tested))
+
+
+def _excluded(tested: list[Tested]) -> list[str]:
+    excluded = sum(one.is_random for one in tested)
+    return [count(excluded)] if excluded else []
+
+
+def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) -> list[Row]:
+    effects = []
+    for data, group in _by_data(runs).items():
+        spread = spread_of(by_seeds(group), "network", metric) if kind == "network" else None
+        for name in names:
+            effect = _effect(group, name, kind, metric, spread)
+            context = ", ".join(filter(None, ["the linear baseline" if kind == "baseline" else "", data]))
+            if len(effect["values"]) > 1:
+                effects.append(effect | {"context": context})
+    hypotheses = sum(math.comb(len(effect["values"]), 2) for effect in effects)
+    keys = {
+        (number, value): pair["gap"]
+        for number, effect in enumerate(effects)
+        for value, pair in effect["contrasts"].items()
+    }
+    found = corrected(keys, hypotheses)
+    for (number, value), contrast in found.items():
+        effects[number]["contrasts"][value]["gap"] = contrast
+    return effects
+
+
+def _by_data(runs: list[Tested]) -> dict[str, list[Tested]]:
+    """Runs by data set and by number of labelled tweets, in words, as far as these vary."""
+    datasets = datasets_in_order(runs)
+    sizes = {one.settings["data.train_rows"] for one in runs}
+    groups: dict[str, list[Tested]] = defaultdict(list)
+    for dataset in datasets:
+        for one in sorted(dataset.tested, key=lambda one: one.settings["data.train_rows"] or math.inf):
+            rows = one.settings["data.train_rows"] if len(sizes) > 1 else None
+            size = f"at most {rows:,} labelled tweet{'s' if rows > 1 else ''}" if rows else ""
+            groups[", ".join(filter(None, [dataset.name if len(datasets) > 1 else "", size]))].append(one)
+    return groups
+
+
+def datasets_in_order(runs: list[Tested]) -> list[Dataset]:
+    """The data sets of some runs, in the order of the runs."""
+    datasets = datasets_of(None, runs)
+    return sorted(datasets, key=lambda dataset: runs.index(dataset.tested[0]))
+
+
+def _effect(runs: list[Tested], name: str, kind: str, metric: str, spread: Any) -> Row:
+    values: dict[Any, list[Tested]] = defaultdict(list)
+    for one in runs:
+        if not name.startswith(unused(one.settings)):
+            values[one.settings.get(name)].append(one)
+    ordered = sorted(values, key=_order)
+    constant = {value: only_label(values[value]) if kind == "network" else None for value in ordered}
+    f1 = {value: fmean(one.score("validation", "macro_f1", kind) for one in values[value]) for value in ordered}
+
+    def name_of(value: Any) -> str:
+        mark = " [random weights]" if all(one.is_random for one in values[value]) else ""
+        label = constant[value]
+        return setting_text(name, value) + mark + (f" [always predicts {label}]" if label else "")
+
+    effect: Row = {"name": name, "kind": kind, "values": values, "order": ordered, "name_of": name_of, "contrasts": {}}
+    effect |= {"metric": metric, "constant": constant}
+    if ordered:
+        best = max(ordered, key=lambda value: (constant[value] is None, f1[value]))
+        effect["best"] = best
+        for value in ordered:
+            pairs = _pairs(values[best], values[value], name) if value != best else []
+            if pairs:
+                effect["contrasts"][value] = {"pairs": pairs, "gap": _contrast(pairs, kind, metric, spread)}
+    return effect
+
+
+def _order(value: Any) -> Any:
+    if value is None:
+        return (0, 0.0, "")
+    return (1, float(value), str(value)) if isinstance(value, int | float) else (2, 0.0, str(value))
+
+
+def _pairs(firsts: list[Tested], seconds: list[Tested], name: str) -> list[tuple[list[Tested], list[Tested]]]:
+    """Groups that are equal in all settings but one, and the seed."""
+
+    def key(one: Tested) -> str:
+        left = {key: value for key, value in one.settings.items() if key not in ("seed", name)}
+        data = one.table if name.startswith("data.") else one.corpora
+        return repr({key: value for key, value in left.items() if not key.startswith(ignored)}) + data
+
+    ignored = tuple({*unused(firsts[0].settings), *unused(seconds[0].settings)})
+    ours: dict[str, list[Tested]] = defaultdict(list)
+    theirs: dict[str, list[Tested]] = defaultdict(list)
+    for one in firsts:
+        ours[key(one)].append(one)
+    for one in seconds:
+        theirs[key(one)].append(one)
+    return [(group, theirs[which]) for which, group in ours.items() if which in theirs]
+
+
+def _contrast(pairs: list[tuple[list[Tested], list[Tested]]], kind: str, metric: str, spread: Any) -> Gap | None:
+    readable = [([one for one in ours if one.test], [one for one in theirs if one.test]) for ours, theirs in pairs]
+    readable = [(ours, theirs) for ours, theirs in readable if ours and theirs]
+    if not readable:
+        return None
+    if kind == "baseline":
+        distinct: dict[Any, Any] = {}
+        for ours, theirs in readable:
+            answers = tuple(one.test.right("baseline").tobytes() for one in (ours[0], theirs[0]) if one.test)
+            distinct.setdefault(answers, (ours[:1], theirs[:1]))
+        readable = [*distinct.values()]
+    is_folded = readable[0][0][0].is_cross_validated
+    if not is_folded and spread is None and len(readable) > 1:
+        return matched_gap(readable, kind, metric)
+    firsts, seconds = ([pair[side] for pair in readable] for side in (0, 1))
+    return gap(Group(firsts, kind), Group(seconds, kind), spread, metric)
+
+
+def _effect_rows(effect: Row, metric: str) -> list[Row]:
+    rows = []
+    for value in effect["order"]:
+        runs = effect["values"][value]
+        row: Row = {"parameter": parameter_name(effect["name"]), "model": effect["context"] or "networks"}
+        row |= {"value": effect["name_of"](value), "runs": len(runs)}
+        row[metric] = fmean(one.score("test", metric, effect["kind"]) for one in runs)
+        row["seconds"] = fmean(
+            sum(result["seconds_trained"] for result in one.results) / sum(result["epochs"] for result in one.results)
+            for one in runs
+        )
+        contrast = effect["contrasts"].get(value)
+        if contrast:
+            used = [[one for one in group if one.test] for pair in contrast["pairs"] for group in pair]
+            ours, theirs = sum(map(len, used[::2])), sum(map(len, used[1::2]))
+            row["runs_compared"] = f"{ours} and {theirs}"
+            found = contrast["gap"]
+            if found:
+                row |= bounds("difference_to_best", found) | {"tweets": found.n, "p": found.p, "adjusted_p": found.q}
+        rows.append(row)
+    return rows
+
+
+def _effect_figures(effect: Row) -> list[Any]:
+    """Of the sentence: differences that are significant, and what would be detected where none is."""
+    by_verdict: dict[str, list[Gap]] = defaultdict(list)
+    for contrast in effect["contrasts"].values():
+        found = contrast["gap"]
+        if found is None:
+            continue
+        verdict = "none"
+        if found.is_worse:
+            verdict = "worse"
+        elif found.is_better and not effect["constant"][effect["best"]]:
+            verdict = "better"
+        by_verdict[verdict].append(found)
+    figures: list[Any] = [points(found.value) for verdict in ("better", "worse") for found in by_verdict[verdict]]
+    if by_verdict["none"]:
+        figures.append(POWER)
+    if effect["name"].startswith("elmo."):
+        figures.append(Unknown("drawing", r".*"))
+    return figures
+
+
+def _labels(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested]) -> None:
+    for dataset in datasets_in_order(tested):
+        _label_curves(opinion, study, grid, dataset.tested, metric_of(tested))
+
+
+def _label_curves(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested], metric: str) -> None:
+    if "data.train_rows" not in varying(tested):
+        return
+    configurations = sorted(Dataset(comparable(tested)).configurations, key=lambda one: one.train_rows)
+    gaps: dict[Any, Gap | None] = {}
+    spreads = {}
+    for one in configurations:
+        of_size = [other.tested for other in configurations if other.train_rows == one.train_rows]
+        spreads[one] = spread_of(of_size, "network", metric)
+        ours = Group([one.tested], "network")
+        gaps[one] = gap(ours, Group([one.readable[:1]], "baseline"), spreads[one], metric)
+    found = corrected(gaps)
+    curves: dict[str, list[Configuration]] = defaultdict(list)
+    for one in found:
+        curves[repr({k: v for k, v in one.tested[0].settings.items() if k not in ("seed", "data.train_rows")})].append(
+            one
+        )
+    rows: dict[str, Score] = {}
+    for points_of_curve in curves.values():
+        flags = [one.only_label is None and found[one].is_better for one in points_of_curve]
+        first = next((index for index in range(len(flags)) if all(flags[index:])), None)
+        told = points_of_curve[-1:] if first is None else [points_of_curve[first], *points_of_curve[:first][-1:]]
+        figures: list[Any] = []
+        for one in told:
+            size = _training_tweets(study, one)
+            figures += [count(size)] if size else []
+            if one.only_label is None:
+                figures += claim_figures(found[one]) + ([] if found[one].is_significant else [POWER])
+        words = "is significantly worse than" if first is None and found[told[0]].is_worse else ""
+        opinion.say("(than the linear baseline even with|beats the linear baseline from)", *figures, words=[words])
+        for one in points_of_curve:
+            size = _training_tweets(study, one)
+            shown = score(Group([one.tested], "network"), spreads[one], metric)
+            if size and shown:
+                rows[f"{size}"] = shown
+    opinion.curves[f"labels-{grid.name}"] = rows
+    if found:
+        opinion.say("^Bars: 95 % intervals over seeds", "95", count(found[next(iter(found))].n))
+
+
+def _training_tweets(study: Study, one: Configuration) -> int | None:
+    manifest = study.manifest(one.runs[0])
+    rows: int | None = (
+        manifest["report"]["parts"]["train"]["rows"] if manifest else one.tested[0].settings["data.train_rows"]
+    )
+    return rows
+
+
+def _attention(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
+    runs = [one for one in tested if not one.is_cross_validated and one.part("validation")]
+    others = sorted({one.settings["model.pooling"] for one in runs} - {"attention"})
+    if "attention" not in {one.settings["model.pooling"] for one in tested}:
+        return
+    epochs = {one: np.array([float(one.results[0]["best_epoch"])]) for one in runs}
+    gaps = {one: one.first.measured("train")["accuracy"] - _validation_right(one) for one in runs}
+    found: list[Gap] = []
+    names = []
+    for other in others:
+        ours = [one for one in runs if one.settings["model.pooling"] == "attention"]
+        theirs = [one for one in runs if one.settings["model.pooling"] == other]
+        pairs = [pair for pair in _pairs(ours, theirs, "model.pooling") if _same_validation([*pair[0], *pair[1]])]
+        if pairs:
+            names.append(other)
+            found += [_value_gap(pairs, runs, values) for values in (epochs, gaps)]
+    for other, epoch, overfit in zip(names, family(found)[::2], family(found)[1::2], strict=True):
+        figures: list[Any] = [_signed(epoch.value), *_bounds_of(epoch, _signed)]
+        figures += [points(overfit.value), *_bounds_of(overfit, points)]
+        words = setting_text("model.pooling", other)
+        opinion.say(rf"^{grid.name}: Self-attention minus {re.escape(words)}", *figures)
+
+
+def _validation_right(one: Tested) -> Any:
+    validation = one.part("validation")
+    assert validation
+    return validation.right("network").astype(float)
+
+
+def _same_validation(runs: list[Tested]) -> bool:
+    parts = [one.part("validation") for one in runs]
+    keys = {(part.tweets.tobytes(), part.labels.tobytes()) for part in parts if part}
+    return len(keys) == 1
+
+
+def _value_gap(pairs: list[Any], runs: list[Tested], values: dict[Tested, Any]) -> Gap:
+    ours = [np.array([values[one] for one in firsts]) for firsts, _ in pairs]
+    theirs = [np.array([values[one] for one in seconds]) for _, seconds in pairs]
+    spread = pooled([[float(values[one].mean()) for one in group] for group in by_seeds(runs)])
+    if spread:
+        return crossed(ours, theirs, (True, True), None, spread, None)
+    if len(pairs) > 1:
+        return matched([*zip(ours, theirs, strict=True)], None, None)
+    return crossed(ours, theirs, (False, False), None, spread, None)
+
+
+def _signed(value: float) -> str:
+    return points(value / 100)
+
+
+def _bounds_of(found: Gap, write: Any) -> list[Any]:
+    if found.low is None or found.high is None:
+        return []
+    figures = [level_of(found), write(found.low), write(found.high)]
+    return figures if found.is_significant else [*figures, POWER]
+
+
+__all__ = ["level_of"]

@@ -1,0 +1,179 @@
+"""A second opinion on the figures of a report: expected tables, texts and drawn values, from the files of the runs."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tests.oracle.recompute_designs import (
+    Added,
+    Configuration,
+    Dataset,
+    added_metrics,
+    answered,
+    datasets_of,
+    deviation,
+    share_of_metrics,
+    tested_of,
+)
+from tests.oracle.recompute_files import Row, read_study
+from tests.oracle.recompute_numbers import Gap, answer, kappa
+from tests.oracle.recompute_page import about, external_tests, main_page
+from tests.oracle.recompute_papers import checklist, latex_rows
+from tests.oracle.recompute_questions import questions, together
+from tests.oracle.recompute_tables import data_tables, gold_table, runs_table, usage_table
+from tests.oracle.recompute_words import (
+    DASH,
+    NAMES_WITH_DIGITS,
+    POWER,
+    Opinion,
+    Unknown,
+    bounds,
+    claim_figures,
+    cost_figures,
+    cost_of,
+    count,
+    model_name,
+    name_of,
+    predictor_name,
+    share_figures,
+    usage_of,
+)
+
+_METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+_MOST_CONFIGURATIONS = 15
+
+
+def recompute(folder: Path) -> Opinion:
+    """The opinion on the report of everything in a results folder."""
+    study = read_study(folder)
+    opinion = Opinion()
+    opinion.names |= {*NAMES_WITH_DIGITS, str(folder)}
+    tested = {grid.name: tested_of(grid) for grid in study.grids}
+    datasets = datasets_of(study, (one for group in tested.values() for one in group))
+    for number, dataset in enumerate(datasets, 1):
+        _leaderboard(opinion, dataset, number)
+        opinion.names |= {dataset.name, *(one.id for one in dataset.tested)}
+    about(opinion, study)
+    if datasets:
+        main_page(opinion, study, datasets)
+    external_tests(opinion, datasets)
+    for grid in study.grids:
+        if grid.name != "single":
+            questions(opinion, study, grid, tested[grid.name])
+    together(opinion)
+    if study.runs:
+        opinion.checklist = checklist(study, datasets)
+        opinion.checklist.names |= opinion.names
+    runs_table(opinion, study, datasets)
+    usage_table(opinion, study)
+    data_tables(opinion, study)
+    for gold in sorted((folder / "gold").glob("*/gold.json")):
+        gold_table(opinion, gold.parent)
+    return opinion
+
+
+def _means(one: Configuration, kind: str) -> Row:
+    row: Row = {}
+    for part in ("validation", "test"):
+        for metric in _METRICS:
+            values = one.values(part, metric, kind)
+            row |= {f"{part}_{metric}": fmean(values), f"{part}_{metric}_sd": deviation(values)}
+    return row
+
+
+def verdict(found: Gap | None) -> Any:
+    if found is None:
+        return DASH
+    if not found.is_significant:
+        return (
+            "not significant"
+            if found.p is None
+            else ("not significant ({} points would be detected with power 0.8)", POWER)
+        )
+    better = "better" if found.is_better else "worse"
+    return f"{better} (these two models only)" if found.is_conditional else better
+
+
+def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
+    is_main = number == 1 and dataset.best is not None
+    rows = {}
+    for rank, one in enumerate(dataset.configurations, 1):
+        above = dataset.against_baseline.get(one)
+        overfitting = sum(run.overfits for run in one.tested)
+        n = len(one.tested)
+        gpu, cpu = cost_of(one)
+        row = {"rank": rank, "model": name_of(one), "seeds": n, **_means(one, "network")}
+        row |= bounds("gain_over_baseline", above)
+        row |= {"verdict": "predicts one class only" if one.only_label else verdict(above)}
+        row |= {"gain_q": above.q if above else None, "gpu_seconds": gpu, "cpu_seconds": cpu}
+        row["overfits"] = {0: "no", n: "yes"}.get(overfitting, f"{overfitting} of {n}")
+        row["parameters"] = round(fmean(run.result["parameters"] for run in one.tested[0].folds if run.result))
+        row["best_epoch"] = fmean(fmean(result["best_epoch"] for result in run.results) for run in one.tested)
+        row |= {"attempts": usage_of(one.runs).attempts, "random_numbers": one.is_random}
+        below = dataset.rivals.get(one) if is_main else None
+        row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
+        rows[one] = row
+        opinion.names |= {name_of(one), model_name(one.tested[0].settings)}
+    shown = dataset.configurations[:_MOST_CONFIGURATIONS]
+    if dataset.best and dataset.best not in shown:
+        shown = [*shown[:-1], dataset.best]
+    chosen = dataset.best or dataset.configurations[0]
+    references = []
+    for kind in chosen.tested[0].kinds[1:]:
+        name = predictor_name(chosen, kind)
+        if kind == "baseline":
+            name += " (same preprocessing as the best network)"
+        if kind == "both":
+            name = "ensemble of the best network and the linear baseline"
+        row = {"model": name, **_means(chosen, kind)}
+        if kind == "both" and is_main and dataset.alternative == "both":
+            row |= bounds("gain_over_baseline", dataset.gain) | {"verdict": verdict(dataset.gain)}
+        references.append(row)
+    added = [_added_row(dataset, one, is_main) for one in dataset.added]
+    opinion.names |= {row["model"] for row in added}
+    for one in dataset.added:
+        _added_details(opinion, dataset, one, is_main)
+    name = "leaderboard" if number == 1 else f"leaderboard-{number}"
+    opinion.tables[name] = [*(rows[one] for one in shown), *references, *added]
+    opinion.latex[name] = [*latex_rows(dataset, shown)]
+    opinion.tables[f"{name}-all"] = [*rows.values()]
+
+
+def _added_row(dataset: Dataset, one: Added, is_main: bool) -> Row:
+    measured = added_metrics(one.test)
+    n = len(one.test.tweets)
+    others = int((answered(one.test) & (answer(one.test.probabilities["added"]) < 0)).sum())
+    kind = "human annotator" if one.record["annotator"] else "added"
+    kind += f", {measured['n']:,} of {n:,} tweets" if measured["n"] < n else ""
+    if others:
+        plural = "answers count" if others > 1 else "answer counts"
+        kind += f"; its {others:,} other {plural} as wrong"
+    rows = answered(one.test)
+    row = {"model": f"{one.name} ({kind})", "test_macro_f1": measured["macro_f1"]}
+    row["kappa"] = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
+    validation = added_metrics(one.validation) if one.validation and answered(one.validation).any() else None
+    row["validation_macro_f1"] = validation["macro_f1"] if validation and validation["n"] >= 30 else None
+    row |= bounds(f"test_{dataset.metric}", share_of_metrics(measured, dataset.metric))
+    above = dataset.added_above_baseline.get(one.name)
+    row |= bounds("gain_over_baseline", above) | {"verdict": verdict(above)}
+    if is_main:
+        key = "best" if dataset.model == "network" else "recommended"
+        row |= bounds(f"difference_to_{key}", dataset.below_recommended.get(one.name))
+    return row
+
+
+def _added_details(opinion: Opinion, dataset: Dataset, one: Added, is_main: bool) -> None:
+    measured = added_metrics(one.test)
+    rows = answered(one.test)
+    agreement = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
+    figures: list[Any] = [
+        *share_figures(share_of_metrics(measured, dataset.metric)),
+        count(measured["n"]),
+        f"{agreement:.2f}",
+    ]
+    below = dataset.below_recommended.get(one.name) if is_main else None
+    figures += claim_figures(below) if below else []
+    cost = cost_figures(one.record)
+    figures += ["1,000", *cost] if cost else []
+    figures.append(Unknown("origin", ".*"))
+    opinion.say("on .* test tweets?; Cohen.s kappa", *figures)

@@ -1,0 +1,250 @@
+"""The second opinion on gold tables, and on what is counted: runs, compute time, data, commands."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.oracle.recompute_designs import ENOUGH, Added, Dataset, share_of_metrics
+from tests.oracle.recompute_files import Predictions, Row, Run, Study, read_added, read_json, with_first
+from tests.oracle.recompute_numbers import Gap, answer, counts_of, family, kappa, metrics, of_recalls, two_models
+from tests.oracle.recompute_words import (
+    DASH,
+    PREDICTORS,
+    Opinion,
+    Unknown,
+    bounds,
+    cost_per_thousand,
+    count,
+    model_name,
+    percent,
+    setting_text,
+    short_p,
+    short_points,
+    usage_of,
+)
+
+_METRICS = ("macro_precision", "macro_recall", "macro_f1")
+
+
+def gold_table(opinion: Opinion, folder: Path) -> None:
+    record = read_json(folder / "gold.json")
+    added = read_added(folder / "added")
+    if record is None:
+        return
+    table = pd.read_parquet(folder / "predictions.parquet")
+    labels = table["label"].to_numpy(int)
+    tweets = table["tweet"].to_numpy()
+    predictors: list[tuple[str, str, Any]] = []
+    k = len(record["classes"])
+    for name, of_file in added.items():
+        found = Added.on(Predictions(tweets, labels, {"added": np.zeros((len(labels), k))}), of_file)
+        if found:
+            predictors.append((name, "added", found.probabilities["added"]))
+    if not predictors:
+        return
+
+    def measured(probabilities: Any) -> Row:
+        rows = ~np.isnan(probabilities[:, 0])
+        return metrics(labels[rows], probabilities[rows])
+
+    predictors.sort(key=lambda one: (measured(one[2])["n"] < ENOUGH, -measured(one[2])["accuracy"]))
+    for kind in record["kinds"]:
+        later = table[[f"{kind}_{name}" for name in record["classes"][1:]]].to_numpy(float)
+        predictors.append((PREDICTORS[kind], kind, with_first(later)))
+    rows = []
+    for name, kind, probabilities in predictors:
+        numbers = measured(probabilities)
+        is_answered = ~np.isnan(probabilities[:, 0])
+        others = int((is_answered & (answer(probabilities) < 0)).sum())
+        row: Row = {"predictor": name, "n": numbers["n"], "missing": int((~is_answered).sum()), "other_answers": others}
+        row |= bounds("accuracy", share_of_metrics(numbers, "accuracy"))
+        row["accuracy_of_classes"] = round(numbers["accuracy"] * numbers["n"]) / (numbers["n"] - others)
+        row |= {"macro_recall": numbers["macro_recall"], "macro_f1": numbers["macro_f1"]}
+        row["kappa"] = kappa(answer(probabilities)[is_answered], labels[is_answered])
+        row["cost"] = cost_per_thousand(added[name]) if kind == "added" else None
+        rows.append(row)
+        opinion.names.add(name)
+    opinion.tables[f"scores-{folder.name}"] = rows
+    opinion.names |= {record["source"], folder.name}
+    _gold_comparisons(opinion, folder.name, [one for one in predictors if one[1] != "majority"], labels)
+    _disagreements(
+        opinion, folder.name, [one for one in predictors if one[1] == "added"][:8], labels, record["classes"]
+    )
+    enough = [one for one in predictors if measured(one[2])["n"] >= ENOUGH]
+    few = len([one for one in predictors if one[1] != "majority"]) - len(
+        [one for one in enough if one[1] != "majority"]
+    )
+    opinion.say("^Accuracy with 95 % confidence intervals on the", "95", *([str(ENOUGH)] if few else []))
+    first = measured(predictors[0][2])
+    if first["n"] < ENOUGH:
+        opinion.say("^No predictor has answered", str(ENOUGH))
+    else:
+        following = opinion.sentences[0][1] if opinion.sentences else []
+        opinion.say("^.* classifies .* correctly", percent(first["accuracy"]), count(first["n"]), *following)
+    opinion.sentences.clear()
+    sizes = [count(int((labels == label).sum())) for label in range(k)]
+    left_out = [count(rows) for rows in record["left_out"].values()]
+    opinion.say("tweets of .*; fingerprint", count(len(labels)), *sizes, *left_out, Unknown("origin", ".*"))
+
+
+def _gold_comparisons(opinion: Opinion, name: str, predictors: Sequence[tuple[str, str, Any]], labels: Any) -> None:
+    pairs, accuracies, recalls = [], [], []
+    for first, second in combinations(predictors, 2):
+        both = ~np.isnan(first[2][:, 0]) & ~np.isnan(second[2][:, 0])
+        if not both.any():
+            continue
+        ours, theirs = (answer(one[2])[both] for one in (first, second))
+        truth = labels[both]
+        pairs.append((first, second, kappa(ours, theirs), int(both.sum())))
+        accuracies.append(two_models(ours == truth, theirs == truth))
+        recalls.append(of_recalls(counts_of(ours == truth, theirs == truth, truth)))
+    rows = []
+    for pair, accuracy, recall in zip(pairs, family(accuracies), family(recalls), strict=True):
+        first, second, agreement, n = pair
+        b, c, _ = accuracy.counts[0]
+        row: Row = {"first": first[0], "second": second[0], "only_first": b, "only_second": c, "n": n}
+        for key, found in (("accuracy", accuracy), ("recall", recall)):
+            row |= bounds(key, found) | {f"{key}_q": found.q}
+        rows.append(row | {"kappa": agreement})
+        _gold_sentence(opinion, (first[0], second[0]), accuracy, n)
+    if rows:
+        opinion.tables[f"comparisons-{name}"] = rows
+        opinion.say("^Each pair of predictors is compared", count(len(rows)))
+
+
+def _gold_sentence(opinion: Opinion, names: tuple[str, str], found: Gap, n: int) -> None:
+    assert found.high is not None
+    assert found.q is not None
+    b, c, _ = found.counts[0]
+    if b == c == 0:
+        opinion.say("classify the same tweets correctly", percent(found.high), words=[" and ".join(names)])
+        return
+    figures = [count(n)] if b == c else [percent(abs(found.value)), count(n)]
+    figures += [f"{100 * found.level:.3g}", short_points(found.low or 0.0), short_points(found.high), short_p(found.q)]
+    figures += [count(b), *([count(c)] if c else [])]
+    verb = "as many" if b == c else "more" if b > c else "fewer"
+    opinion.sentences.append((names, figures, verb))
+    opinion.say(
+        r"tweets? only .* has right",
+        *figures,
+        words=[verb, f"{names[0]} has", f"than {names[1]}" if b != c else names[1]],
+    )
+
+
+def _disagreements(
+    opinion: Opinion, name: str, predictors: Sequence[tuple[str, str, Any]], labels: Any, classes: list[str]
+) -> None:
+    answers = np.array([answer(one[2]) for one in predictors])
+    share = (answers == labels).mean(axis=0)
+    order = sorted(range(len(labels)), key=lambda row: abs(share[row] - 0.5))
+    differing = [row for row in order if len(set(answers[:, row].tolist()) - {-1}) > 1]
+    if not differing:
+        return
+    rows = []
+    for row in differing[:50]:
+        entry: Row = {"label": classes[labels[row]]}
+        for (predictor, *_), said in zip(predictors, answers[:, row], strict=True):
+            entry[f"{predictor}_answer"] = DASH if said < 0 else classes[said]
+        rows.append(entry)
+    opinion.tables[f"disagreements-{name}"] = rows
+    opinion.say("with different answers", count(len(rows)), count(len(differing)))
+
+
+def runs_table(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> None:
+    names = {run.id: dataset.name for dataset in datasets for one in dataset.tested for run in one.folds}
+    rows = []
+    for number, run in enumerate(study.runs):
+        usage = usage_of([run])
+        mark = " [random weights]" if run.result and run.is_random else ""
+        row: Row = {"row": number, "grid": None if run.grid == "single" else run.grid, "run": f"{run.id}{mark}"}
+        row |= {"attempts": usage.attempts, "state": run.state}
+        if run.record:
+            row |= {"gpu_seconds": usage.gpu, "cpu_seconds": usage.cpu}
+        if run.result:
+            row |= _completed_row(run) | {"data": names.get(run.id)}
+        rows.append(row)
+        opinion.names.add(run.id)
+    if rows:
+        opinion.tables["runs"] = rows
+        opinion.say(r"^(All [\d,]+ runs|One run)\. Scores", *([count(len(rows))] if len(rows) > 1 else []), "95")
+
+
+def _completed_row(run: Run) -> Row:
+    assert run.result
+    row: Row = {}
+    for part in ("validation", "test"):
+        measured = run.measured(part)
+        names = ("accuracy", "accuracy_low", "accuracy_high", "loss", *_METRICS)
+        row |= {f"{part}_{name}": measured[name] for name in names}
+    result = run.result
+    row |= {"parameters": result["parameters"], "epochs": result["epochs"], "best_epoch": result["best_epoch"]}
+    row |= {"model": model_name(run.settings), "seed": run.settings["seed"], "seconds": result["seconds_trained"]}
+    row["ensemble_accuracy"] = run.measured("test", "both")["accuracy"]
+    row["gain_over_baseline"] = run.measured("test")["accuracy"] - run.measured("test", "baseline")["accuracy"]
+    row["overfit_gap"] = run.measured("train")["accuracy"] - run.measured("validation")["accuracy"]
+    row["overfits"] = "yes" if row["overfit_gap"] > 0.05 else "no"
+    return row | {"random_numbers": run.is_random}
+
+
+def usage_table(opinion: Opinion, study: Study) -> None:
+    groups = [(grid.name if grid.name != "single" else "single runs", grid.runs) for grid in study.grids]
+    if len(groups) > 1:
+        groups.append(("all", study.runs))
+    rows = []
+    for name, runs in groups:
+        usage = usage_of(runs)
+        completed = sum(bool(run.result) for run in runs)
+        row = {"grid": name, "runs": len(runs), "completed": completed, "attempts": usage.attempts}
+        row |= {
+            "gpu_hours": (usage.gpu + usage.encoder_gpu) / 3600,
+            "cpu_hours": (usage.cpu + usage.encoder_cpu) / 3600,
+        }
+        row |= {"encoder_gpu_hours": usage.encoder_gpu / 3600, "encoder_cpu_hours": usage.encoder_cpu / 3600}
+        rows.append(row)
+    if rows:
+        opinion.tables["usage"] = rows
+
+
+def data_tables(opinion: Opinion, study: Study) -> None:
+    """Row counts of each corpus, and what the page says of attempts."""
+    by_corpus: dict[str, Run] = {}
+    numbers: Counter[str] = Counter()
+    for run in study.completed:
+        assert run.record
+        by_corpus[run.record["data_fingerprint"]] = run
+        numbers[run.record["data_fingerprint"]] += 1
+    rows = []
+    for run in study.completed:
+        assert run.record
+        fingerprint = run.record["data_fingerprint"]
+        if fingerprint not in by_corpus:
+            continue
+        run = by_corpus.pop(fingerprint)
+        words = setting_text("data.text.stop_words", run.settings["data.text.stop_words"])
+        row: Row = {"source": run.settings["data.source"], "fingerprint": fingerprint[:12], "stop_words": words}
+        row["runs"] = numbers[fingerprint]
+        manifest = study.manifest(run)
+        if manifest:
+            report = manifest["report"]
+            row |= {"read": report["read"], "kept": report["kept"]}
+            row["duplicates"] = sum(n for why, n in report["left_out"].items() if why.startswith("duplicates"))
+            own = ("train", "validation", "test")
+            for part, counts in report["parts"].items():
+                row[part if part in own else f"test_set_{part}"] = counts["rows"]
+        rows.append(row)
+        opinion.names |= {fingerprint[:12], words}
+    if rows:
+        opinion.tables["data"] = rows
+    attempts = [one for run in study.runs if run.record for one in run.record["attempts"]]
+    devices = Counter("CPU" if one["device"] == "cpu" else one["device"] for one in attempts)
+    counts = [count(n) for _, n in devices.most_common()] if len(devices) > 1 else []
+    hosts = {one["host"] for one in attempts}
+    jobs = {one["job"] for one in attempts if one["job"]}
+    opinion.say("^Hardware: .*Slurm job", *counts, count(len(hosts)), *([count(len(jobs))] if jobs else []))
+    opinion.say("^(Code|Versions): ", Unknown("origin", ".*"))
+    opinion.say("^Unreadable files", Unknown("origin", ".*"))

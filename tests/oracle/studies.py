@@ -1,0 +1,562 @@
+"""Random studies, written in an instant with the product's own records, that cross what a study can hold."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.files import fingerprint, sha256_of, write_atomically
+from sentiment.metrics import with_first_class
+from sentiment.runs.corpus_records import MANIFEST, Manifest
+from sentiment.runs.predictions import PartPredictions, Predictor
+from sentiment.runs.recommendation import recommend
+from sentiment.runs.records import (
+    PREDICTORS,
+    Added,
+    CheckScore,
+    Failure,
+    Gold,
+    GridPlan,
+    Metrics,
+    Overfit,
+    Part,
+    PlannedRun,
+    PredictorKind,
+    Result,
+)
+from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
+from tests.oracle.recompute_numbers import metrics
+from tests.report.made_up import attempt, new_record
+
+Values = npt.NDArray[np.float64]
+Parameters = dict[str, Any]
+CLASS_NAMES = ("awful", "negative", "neutral", "positive", "great")
+_EPOCHS = 4
+_CAPABILITIES = {"but": 12, "not good": 14}
+_WORDS = ("sun", "rain", "not", "tea", "never", "bus", "cat", "don't", "song", "&amp;", "game", "<b>", "snow", "|")
+
+
+@dataclass(frozen=True)
+class Tweets:
+    """Labelled tweets: keys, indices of classes, and how hard each is for every model, all of shape (n,)."""
+
+    keys: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    hardness: Values  # (n, classes)
+
+    def of(self, rows: Sequence[int] | npt.NDArray[Any]) -> "Tweets":
+        return Tweets(self.keys[rows], self.labels[rows], self.hardness[rows])
+
+
+@dataclass
+class Author:
+    """Writes one random study; what all its runs have in common."""
+
+    rng: random.Random
+    results: Results
+    classes: tuple[str, ...]
+    shares: list[float]
+    metric: str
+    sizes: dict[Part, int]
+    tests: dict[str, Tweets]
+    tables: dict[int, Tweets] = field(default_factory=dict)
+    finished: list[RunDir] = field(default_factory=list)
+    lexicon: str = "usual"
+    written: dict[tuple[str, int], Path] = field(default_factory=dict)
+
+    @property
+    def draws(self) -> np.random.Generator:
+        return np.random.default_rng(self.rng.randrange(2**32))
+
+    def table(self, edit: int) -> Tweets:
+        """The main table, or after an edit: other tweets, and other labels of some of those that stay."""
+        if edit not in self.tables:
+            n = self.sizes["validation"] + self.sizes["test"]
+            new = draw_tweets(self, n, self.shares)
+            if edit:
+                old = self.table(0)
+                kept = n // 2
+                labels = np.where(self.draws.random(kept) < 0.1, new.labels[:kept], old.labels[:kept])
+                new = Tweets(
+                    np.concatenate([old.keys[:kept], new.keys[kept:]]),
+                    np.concatenate([labels, new.labels[kept:]]),
+                    new.hardness,
+                )
+            self.tables[edit] = new
+        return self.tables[edit]
+
+    def base(self) -> Parameters:
+        labels = {name: [name] for name in self.classes}
+        tests = {name: {"path": f"{name}.csv"} for name in self.tests}
+        return {
+            "data": {"source": "tweets.csv", "labels": labels, "tests": tests},
+            "training": {"epochs": _EPOCHS, "early_stopping": {"metric": self.metric}},
+        }
+
+    def config(self, parameters: Parameters, name: str) -> RunConfig:
+        return resolve(self.base(), parameters, name)
+
+
+def draw_tweets(author: Author, n: int, shares: Sequence[float]) -> Tweets:
+    draws = author.draws
+    labels = draws.choice(len(shares), n, p=shares)
+    labels[: len(shares)] = [index for index, share in enumerate(shares) if share] + [0] * shares.count(0.0)
+    keys = draws.choice(2**40, n, replace=False).astype(np.int64)
+    return Tweets(keys, labels.astype(np.int64), draws.normal(size=(n, len(shares))))
+
+
+def write_random_study(folder: Path, seed: int) -> Results:
+    """Write the study of a seed: its results are in `folder`."""
+    rng = random.Random(seed)
+    results = Results(folder)
+    k = rng.choice([2, 2, 3, 3, 4, 5])
+    classes = tuple(CLASS_NAMES[: k - 2]) + CLASS_NAMES[3:5] if k > 2 else ("negative", "positive")
+    rare = rng.random() < 0.4
+    weights = [rng.uniform(0.5, 1.5) for _ in classes]
+    weights[rng.randrange(k)] *= 0.06 if rare else 1
+    shares = [weight / sum(weights) for weight in weights]
+    metric = rng.choice(["loss", "accuracy", "macro_recall", "macro_f1"])
+    sizes: dict[Part, int] = {"validation": rng.choice([25, 60, 120]), "test": rng.choice([20, 60, 150, 400])}
+    author = Author(rng, results, classes, shares, metric, sizes, {}, lexicon=rng.choice(["usual", "ties"]))
+    _draw_tests(author)
+    if rng.random() < 0.93:
+        _write_runs(author)
+    if rng.random() < 0.25 or not author.finished:
+        _write_gold(author, f"gold{rng.randrange(9)}.csv")
+    return results
+
+
+def _draw_tests(author: Author) -> None:
+    rng = author.rng
+    for name in rng.sample(["others", "airline", "manual"], rng.choice([0, 0, 1, 2])):
+        shares = author.shares
+        if rng.random() < 0.3:  # a class that the test set lacks
+            lacking = rng.randrange(len(shares))
+            left = [0.0 if index == lacking else share for index, share in enumerate(shares)]
+            shares = [share / sum(left) for share in left]
+        tweets = draw_tweets(author, rng.choice([10, 30, 90]), shares)
+        if rng.random() < 0.5:  # tweets that the main table has too
+            shared = author.table(0).of(range(5))
+            tweets = Tweets(
+                *(np.concatenate(pair) for pair in zip(vars(shared).values(), vars(tweets).values(), strict=True))
+            )
+        author.tests[name] = tweets
+
+
+def _combinations(values: dict[str, Sequence[Any]]) -> list[Parameters]:
+    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+
+
+def _write_runs(author: Author) -> None:
+    rng = author.rng
+    kinds: dict[str, Callable[[random.Random], tuple[dict[str, Sequence[Any]], str]]] = {
+        "cells": lambda rng: (
+            {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64][: rng.choice([1, 2])]},
+            "grid",
+        ),
+        "widths": lambda rng: ({"model.hidden_size": [8, 32, 128][: rng.choice([2, 3])]}, "grid"),
+        "labels": lambda rng: ({"data.train_rows": [50, 100, None][rng.choice([0, 1]) :]}, "grid"),
+        "cleaning": lambda rng: ({"data.text.stop_words": ["none", "keep_negations", "all"]}, "grid"),
+        "cleaned_cells": lambda rng: (
+            {"data.text.stop_words": ["none", "all"], "model.cell": ["lstm", "gru"]},
+            "grid",
+        ),
+        "pooling": lambda rng: ({"model.pooling": ["last", "attention", "mean+max"][: rng.choice([2, 3])]}, "grid"),
+        "elmo": lambda rng: (
+            {"elmo.model": ["small", "tiny"][: rng.choice([1, 2])], "elmo.layers": ["mix", "top"]},
+            "grid",
+        ),
+        "sweep": lambda rng: (
+            {
+                "training.learning_rate": [0.0001, 0.001, 0.01],
+                "model.dropout": [0.0, 0.1],
+                "model.cell": ["lstm", "gru"],
+            },
+            "random",
+        ),
+    }
+    for name in rng.sample([*kinds], rng.choice([0, 1, 1, 2])):
+        values, method = kinds[name](rng)
+        _write_grid(author, name, values, method)
+    if rng.random() < 0.4 or not author.finished:
+        runs = _combinations({"seed": range(1, rng.choice([1, 2, 3]) + 1)})
+        folds = rng.choice([None, None, 2, 3])
+        for parameters in _with_folds(runs, folds):
+            _write_run(author, author.config(parameters, "single"), "single", rng.uniform(0.3, 2.0))
+    for run_dir in rng.sample(author.finished, min(len(author.finished), 3)):
+        if rng.random() < 0.5:
+            _add_to(author, run_dir)
+    for run_dir in rng.sample(author.finished, min(len(author.finished), 2)):
+        if rng.random() < 0.15:
+            _damage(author, run_dir)
+
+
+def _with_folds(runs: Iterable[Parameters], folds: int | None) -> list[Parameters]:
+    if folds is None:
+        return [*runs]
+    return [run | {"data.folds": folds, "data.fold": fold} for run in runs for fold in range(1, folds + 1)]
+
+
+def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], method: str) -> None:
+    rng = author.rng
+    settings = _combinations(values)
+    is_search = method != "grid"
+    if is_search:
+        settings = rng.sample(settings, rng.choice([3, 5, 8]))
+    seeds = 1 if is_search else rng.choice([1, 2, 2, 3, 3, 6])
+    if len(settings) * seeds > 12:
+        seeds = 3 if len(settings) <= 4 else 2
+    folds = rng.choice([None, None, None, 2, 3]) if len(settings) * seeds <= 6 else None
+    uneven = rng.random() < 0.3
+    runs = []
+    for setting in settings:
+        number = max(1, seeds - (rng.random() < 0.5)) if uneven else seeds
+        runs += [setting | ({} if is_search else {"seed": seed}) for seed in range(1, number + 1)]
+    configs = [author.config(parameters, name) for parameters in _with_folds(runs, folds)]
+    parameters = _with_folds(runs, folds)
+    planned = [
+        PlannedRun(index=index, run_id=config.run_id, parameters=of_run)
+        for index, (config, of_run) in enumerate(zip(configs, parameters, strict=True))
+    ]
+    metric = rng.choice(["validation/macro_f1", "validation/accuracy", "validation/macro_recall", "validation/loss"])
+    plan: dict[str, Any] = {"base": "configs/runs/rnn.yaml", "name": name, "runs": planned, "method": method}
+    plan |= {"metric": metric, "goal": "minimize" if metric.endswith("loss") else "maximize"}
+    if rng.random() < 0.95:
+        author.results.write_grid(GridPlan.model_validate(plan | {"description": f"What of {name}?"}))
+    edited_from = rng.choice([None, None, None, 2]) if folds is None else None
+    skills: dict[str, float] = {}
+    failing = rng.random() < 0.4
+    for config in configs:
+        setting = fingerprint(config.model_copy(update={"seed": 0}).model_dump(mode="json"))
+        skill = skills.setdefault(setting, rng.choice([0.0, rng.uniform(0.3, 2.0), rng.uniform(0.8, 1.2), 3.0]))
+        if failing and rng.random() < 0.2:
+            _write_unfinished(author, config, name)
+            continue
+        edit = int(edited_from is not None and config.seed >= edited_from)
+        _write_run(author, config, name, skill, edit)
+
+
+def _write_unfinished(author: Author, config: RunConfig, grid: str) -> None:
+    rng = author.rng
+    run_dir = author.results.run_dir(config.run_id, grid)
+    if rng.random() < 0.3:
+        return  # planned only
+    run_dir.create(config)
+    changes: dict[str, Any] = rng.choice(
+        [
+            {"reason": "failed", "detail": "DivergedError: the loss is not a number"},
+            {"reason": "signal", "detail": "SIGTERM", "last_step": 20},
+            {"reason": None, "end": None, "last_step": None, "compute_time": None},
+        ]
+    )
+    run_dir.write_record(new_record(config, attempts=[attempt(**changes)]))
+    if changes["reason"] == "failed":
+        origin = {"job": "41_8", "time": "2026-01-01T10:02:00+00:00", "traceback": ""}
+        run_dir.write_record(Failure(error="DivergedError", reason="the loss ran away", **origin))
+
+
+def _parts(author: Author, config: RunConfig, edit: int) -> dict[Part, Tweets]:
+    """The tweets of each part; cleaning that removes stop words empties a few test tweets."""
+    table = author.table(edit)
+    n = len(table.keys)
+    rows = np.arange(n)
+    data = config.data
+    if data.folds and data.fold:
+        is_test = rows % data.folds == data.fold - 1
+        others = rows[~is_test]
+        chosen = {"test": rows[is_test], "validation": others[: max(len(others) // 3, 10)]}
+    else:
+        cut = author.sizes["validation"]
+        chosen = {"validation": rows[:cut], "test": rows[cut:]}
+    if data.text.stop_words == "all":
+        chosen["test"] = chosen["test"][: len(chosen["test"]) - 2]
+    return {part: table.of(of_part) for part, of_part in chosen.items()} | author.tests
+
+
+_Scored = dict[Part, dict[PredictorKind, Values]]
+
+
+def _probabilities(author: Author, tweets: Tweets, skill: float, way: str, own: np.random.Generator) -> Values:
+    """A model's probabilities of the classes, (n, classes); `way` may make it answer one class, or leave ties."""
+    k = len(author.classes)
+    n = len(tweets.keys)
+    if way == "one class":
+        return np.tile(np.eye(k)[0] * 0.4 + 0.6 / k, (n, 1))
+    logits = 1.5 * skill * np.eye(k)[tweets.labels] + tweets.hardness + 0.7 * own.normal(size=(n, k))
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+    if way == "ties":
+        probabilities = np.round(probabilities * 4) / 4
+        probabilities[:, 0] = np.maximum(1 - probabilities[:, 1:].sum(axis=1), 0)
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return with_first_class(probabilities[:, 1:].astype(np.float32))
+
+
+def _write_run(author: Author, config: RunConfig, grid: str, skill: float, edit: int = 0) -> None:
+    rng = author.rng
+    run_dir = author.results.run_dir(config.run_id, grid)
+    if run_dir.path.exists():
+        return
+    if (config.run_id, edit) in author.written:  # the same run in another grid: training is deterministic
+        shutil.copytree(author.written[config.run_id, edit], run_dir.path)
+        return
+    author.written[config.run_id, edit] = run_dir.path
+    run_dir.create(config)
+    parts = _parts(author, config, edit)
+    way = rng.choice(["usual"] * 8 + ["one class", "ties"])
+    linear = np.random.default_rng(int(fingerprint([config.data.text.stop_words, config.data.fold, edit]), 16) % 2**32)
+    scored: _Scored = {}
+    k = len(author.classes)
+    own = author.draws
+    for part, tweets in parts.items():
+        network = _probabilities(author, tweets, skill, way, own)
+        baseline = _probabilities(author, tweets, 0.8, "usual", linear)
+        scored[part] = {"network": network, "baseline": baseline, "both": _sharper((network + baseline) / 2)}
+        if config.data.is_english:
+            lexicon = np.random.default_rng(7)
+            scored[part]["lexicon"] = _probabilities(author, tweets, 0.5, author.lexicon, lexicon)
+        scored[part]["majority"] = np.tile(np.arange(1, k + 1) / (k * (k + 1) / 2), (len(tweets.keys), 1))
+    data = fingerprint([config.data.model_dump(mode="json"), edit])
+    _write_corpus(author, data, config, parts)
+    _write_predictions(run_dir, parts, scored, author.classes)
+    scores = _scores(parts, scored)
+    _write_epochs(author, run_dir, scores["network"])
+    if config.model.pooling == "attention":
+        _write_attention(author, run_dir, parts["test"])
+    is_gpu = rng.random() < 0.3
+    time = {"cpu_seconds": rng.uniform(1, 5000), "gpu_seconds": rng.uniform(1, 900) if is_gpu else 0}
+    device = {"device": "NVIDIA H100 80GB HBM3"} if is_gpu else {}
+    attempts = [attempt(compute_time=time, **device)]
+    if rng.random() < 0.2:
+        attempts = [attempt(reason="deadline", last_step=20, compute_time=time, **device), attempt(first_step=15)]
+    encoder = None
+    if config.elmo:
+        cache = {"folder": config.elmo.model, "cpu_seconds": 30, "gpu_seconds": 20}
+        encoder = {"model": config.elmo.model, "fingerprint": "e" * 64, "random": config.elmo.model == "tiny"}
+        encoder["cache"] = cache
+    table = fingerprint(["tweets.csv", edit])
+    record = new_record(config, data_fingerprint=data, table_sha256=table, attempts=attempts, encoder=encoder)
+    run_dir.write_record(record)
+    network = scores["network"]
+    validation = PartPredictions(
+        parts["validation"].keys,
+        parts["validation"].labels,
+        [Predictor(PREDICTORS[kind], kind, values) for kind, values in scored["validation"].items()],
+    )
+    result = Result(
+        run_id=config.run_id,
+        stopped_by="all epochs",
+        epochs=_EPOCHS,
+        steps=40,
+        best_epoch=rng.randrange(1, _EPOCHS + 1),
+        parameters=1000 * config.model.hidden_size,
+        scores=scores,
+        class_shares=[(index + 1) / (k * (k + 1) / 2) for index in range(k)],
+        recommended=recommend(validation, config.training.early_stopping.metric),
+        temperatures={"network": 1.5, "baseline": 0.9, "both": 0.8},
+        only_label=validation.of("network").only_class,
+        check_list=_check_list(rng) if config.data.is_english else {},
+        baseline_settings={"C": 1.0},
+        overfit=_overfit(network),
+        encoder=record.encoder,
+        mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
+        seconds_trained=rng.uniform(0.5, 4000),
+        files_sha256={},
+        weights_sha256="0" * 64,
+    )
+    run_dir.write_record(result)
+    author.finished.append(run_dir)
+
+
+def _scores(parts: dict[Part, Tweets], scored: _Scored) -> dict[PredictorKind, dict[Part, Metrics]]:
+    scores: dict[PredictorKind, dict[Part, Metrics]] = {}
+    for kind in scored["test"]:
+        scores[kind] = {part: _measured(tweets.labels, scored[part][kind]) for part, tweets in parts.items()}
+        validation = scores[kind]["validation"]
+        better = {"accuracy": min(1.0, validation.accuracy + 0.04), "loss": 0.8 * validation.loss}
+        scores[kind]["train"] = validation.model_copy(update=better)
+    return scores
+
+
+def _sharper(probabilities: Values) -> Values:
+    powers = probabilities**1.25
+    return with_first_class((powers / powers.sum(axis=1, keepdims=True))[:, 1:].astype(np.float32))
+
+
+def _overfit(network: dict[Part, Metrics]) -> Overfit:
+    train, validation = network["train"].accuracy, network["validation"].accuracy
+    rule = "training accuracy exceeds validation accuracy by more than 0.05 at the best epoch"
+    gap = train - validation
+    return Overfit(overfits=gap > 0.05, rule=rule, train_accuracy=train, validation_accuracy=validation, gap=gap)
+
+
+def _measured(labels: npt.NDArray[np.int64], probabilities: Values) -> Metrics:
+    values = metrics(labels, probabilities)
+    return Metrics.model_validate({name: values[name] for name in Metrics.model_fields})
+
+
+def _check_list(rng: random.Random) -> dict[PredictorKind, dict[str, CheckScore]]:
+    kinds: tuple[PredictorKind, ...] = ("network", "baseline", "both", "lexicon")
+    return {kind: {name: CheckScore(rng.randrange(n + 1), n) for name, n in _CAPABILITIES.items()} for kind in kinds}
+
+
+def _write_predictions(run_dir: RunDir, parts: dict[Part, Tweets], scored: _Scored, classes: Sequence[str]) -> None:
+    columns: dict[str, Any] = {"part": pa.array(np.repeat([*parts], [len(tweets.keys) for tweets in parts.values()]))}
+    columns["part"] = columns["part"].dictionary_encode()
+    columns["tweet"] = np.concatenate([tweets.keys for tweets in parts.values()])
+    columns["label"] = np.concatenate([tweets.labels for tweets in parts.values()]).astype(np.int8)
+    for kind in scored["test"]:
+        probabilities = np.concatenate([scored[part][kind] for part in parts])
+        for index, name in enumerate(classes[1:], 1):
+            columns[f"{kind}_{name}"] = probabilities[:, index].astype(np.float32)
+    pq.write_table(pa.table(columns), run_dir.predictions_file)
+
+
+def _write_epochs(author: Author, run_dir: RunDir, network: dict[Part, Metrics]) -> None:
+    rows: list[dict[str, Any]] = []
+    for epoch in range(1, _EPOCHS + 1):
+        rows.append({"kind": "step", "step": 10 * epoch, "epoch": epoch, "loss": 0.5})
+        rows.append({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "best": epoch == 3})
+        for part in ("train", "validation"):
+            metrics = network[part]
+            changes = {"loss": metrics.loss * author.rng.uniform(0.8, 1.3)}
+            changes["accuracy"] = min(1.0, metrics.accuracy * author.rng.uniform(0.8, 1.1))
+            rows[-1][part] = metrics.model_copy(update=changes).model_dump()
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_attention(author: Author, run_dir: RunDir, test: Tweets) -> None:
+    lines = []
+    for tweet, label in zip(test.keys[:6].tolist(), test.labels[:6].tolist(), strict=True):
+        tokens = author.rng.sample(_WORDS, 4)
+        weights = [author.rng.random() for _ in tokens]
+        weights = [weight / sum(weights) for weight in weights]
+        row = {"tweet": tweet, "label": label, "predicted": author.rng.randrange(len(author.classes))}
+        row |= {"probability": author.rng.random(), "tokens": tokens, "weights": [weights, weights[::-1]]}
+        lines.append(json.dumps(row) + "\n")
+    run_dir.attention_file.write_text("".join(lines))
+
+
+def text_of(key: int) -> str:
+    """The text of a tweet, by its key."""
+    return " ".join(random.Random(key).choices(_WORDS, k=5))
+
+
+def _write_corpus(author: Author, data: str, config: RunConfig, parts: dict[Part, Tweets]) -> None:
+    folder = author.results.corpus_dir(data)
+    if folder.exists() or author.rng.random() < 0.1:  # the corpus may be on another machine
+        return
+    folder.mkdir(parents=True)
+    columns: dict[str, list[Any]] = {"part": [], "label": [], "text": []}
+    for part, tweets in parts.items():
+        columns["part"] += [part] * len(tweets.keys)
+        columns["label"] += tweets.labels.tolist()
+        columns["text"] += [text_of(key) for key in tweets.keys.tolist()]
+    pq.write_table(pa.table(columns), folder / TWEETS_FILE)
+    np.save(folder / KEYS_FILE, np.concatenate([tweets.keys for tweets in parts.values()]))
+    k = len(author.classes)
+    rows: dict[Part, Any] = {
+        "train": {"rows": config.data.train_rows or 400, "classes": [config.data.train_rows or 400] + [0] * (k - 1)}
+    }
+    for part, tweets in parts.items():
+        rows[part] = {"rows": len(tweets.keys), "classes": np.bincount(tweets.labels, minlength=k).tolist()}
+    report = {"classes": [*author.classes], "tests": {}, "extra_train": [], "parts": rows, "unnamed_authors": {}}
+    report |= {"read": 1300, "kept": 1280, "left_out": {"duplicates dropped": 15, "duplicates with other labels": 3}}
+    report |= {"table_sha256": "0" * 64, "remarks": {}}
+    report |= {"refused": {"no text": {"count": 2, "lines": [7, 9]}}, "tokens": 1, "types": 1}
+    digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}
+    values = {"fingerprint": data, "report": report, "sha256": digests}
+    write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(values)))
+
+
+def _answers(author: Author, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], gaps: bool) -> dict[int, Any]:
+    """What an added predictor says, with tweets that it doesn't answer, and answers that are none of the classes."""
+    rng = author.rng
+    k = len(author.classes)
+    skill = rng.uniform(0.2, 1.0)
+    other = rng.choice([0, 0, 0.05, 0.4]) if gaps else 0
+    missing = rng.choice([0, 0, 0.1, 0.6]) if gaps else 0
+    soft = rng.random() < 0.3
+    said: dict[int, Any] = {}
+    for key, label in zip(keys.tolist(), labels.tolist(), strict=True):
+        if rng.random() < missing:
+            continue
+        answer = label if rng.random() < skill else rng.randrange(k)
+        said[key] = [float(index == answer) for index in range(k)]
+        if soft:
+            said[key] = [0.9 * value + 0.1 / k for value in said[key]]
+        if rng.random() < other:
+            said[key] = None
+    return said
+
+
+def _added(author: Author, said: dict[int, Any]) -> Added:
+    rng = author.rng
+    values: dict[str, Any] = {"file": "answers.csv", "file_sha256": f"{rng.randrange(16**8):064x}", "note": "asked"}
+    values |= {"annotator": rng.random() < 0.3, "tweets": max(len(said), 1), "predictions": said}
+    values |= {"cost": rng.choice([None, 0.42]), "seconds": rng.choice([None, 95.0])}
+    return Added.model_validate(values)
+
+
+def _add_to(author: Author, run_dir: RunDir) -> None:
+    table = pq.read_table(run_dir.predictions_file, columns=["part", "tweet", "label"]).to_pandas()
+    parts = ["validation", "test"] if author.rng.random() < 0.7 else ["test"]
+    rows = table[table["part"].isin(parts)]
+    said = _answers(author, rows["tweet"].to_numpy(), rows["label"].to_numpy().astype(np.int64), True)
+    name = author.rng.choice(["llm", "Anna", "api 2"])
+    record = json.loads(run_dir.record_file.read_text())
+    path = author.results.added_dir(record["data_fingerprint"]) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, sealed(_added(author, said)))
+
+
+def _write_gold(author: Author, source: str) -> None:
+    rng = author.rng
+    tweets = draw_tweets(author, rng.choice([8, 40, 120]), author.shares)
+    digest = fingerprint([source, len(tweets.keys)])
+    directory = author.results.gold_dir(source, digest)
+    directory.added.mkdir(parents=True)
+    kinds: list[PredictorKind] = ["lexicon", "majority"] if rng.random() < 0.7 else ["majority"]
+    columns: dict[str, Any] = {"part": pa.array(["gold"] * len(tweets.keys)).dictionary_encode()}
+    columns |= {"tweet": tweets.keys, "label": tweets.labels.astype(np.int8)}
+    k = len(author.classes)
+    for kind in kinds:
+        values = _probabilities(author, tweets, 0.5, rng.choice(["usual", "ties"]), author.draws)
+        if kind == "majority":
+            values = np.tile(np.bincount(tweets.labels, minlength=k) / len(tweets.labels), (len(tweets.keys), 1))
+        for index, name in enumerate(author.classes[1:], 1):
+            columns[f"{kind}_{name}"] = values[:, index].astype(np.float32)
+    columns["id"] = pa.array([str(key) for key in tweets.keys.tolist()])
+    columns["text"] = pa.array([text_of(key) for key in tweets.keys.tolist()])
+    pq.write_table(pa.table(columns), directory.predictions_file)
+    record = {"source": source, "fingerprint": digest, "classes": [*author.classes], "kinds": kinds}
+    record |= {"left_out": {"no label": 3}, "predictions_sha256": sha256_of(directory.predictions_file)}
+    write_atomically(directory.record_file, sealed(Gold.model_validate(record)))
+    for name in rng.sample(["llm", "Anna", "Ben", "api 2"], rng.choice([1, 2, 3])):
+        said = _answers(author, tweets.keys, tweets.labels, rng.random() < 0.5)
+        write_atomically(directory.added / f"{name}.json", sealed(_added(author, said)))
+
+
+def _damage(author: Author, run_dir: RunDir) -> None:
+    """Damage or delete a file that belongs to a run."""
+    record = json.loads(run_dir.record_file.read_text())
+    corpus = author.results.corpus_dir(record["data_fingerprint"])
+    files = [run_dir.predictions_file, run_dir.result_file, run_dir.metrics_file, run_dir.record_file]
+    files += [corpus / MANIFEST, corpus / TWEETS_FILE, author.results.grid_file(run_dir.grid)]
+    files += sorted(author.results.added_dir(record["data_fingerprint"]).glob("*.json"))
+    path = author.rng.choice([file for file in files if file.exists()])
+    if author.rng.random() < 0.5:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -1,0 +1,95 @@
+"""`verify_report` on a study that no model was trained for: no false alarm, and what an earlier report left."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from report import verify
+from report.build import TITLE
+from report.evaluated import CompletedRun
+from report.read import load_study
+from report.verify import verify_report
+from sentiment.console import silent
+from sentiment.runs.records import Metrics
+from sentiment.runs.run_dir import Results
+from tests.report.made_up import Study
+
+_EMPTY = '<svg width="1" height="1" role="img"><title></title></svg>'
+
+
+@pytest.fixture(autouse=True)
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("report.render.charts.draw", lambda spec, title: _EMPTY)
+    monkeypatch.setattr("report.render.page._vega_bundle", str)
+
+
+def _complaints(results: Results, folder: Path) -> list[str]:
+    return verify_report(results, [], folder, TITLE, silent)[1]
+
+
+@pytest.mark.parametrize("written_as", [Path("results"), Path("inner/../results"), None])
+@pytest.mark.parametrize("verified_as", [Path("results"), None])
+def test_report_holds_however_its_results_are_named(
+    written_as: Path | None, verified_as: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path)
+    whole = tmp_path / "results"
+    Study(Results(written_as or whole)).single({})
+    Study(Results(written_as or whole)).report(Path("report"))
+    assert _complaints(Results(verified_as or whole), Path("report")) == []
+    if verified_as is None:
+        monkeypatch.chdir("inner")
+        assert _complaints(Results(whole), tmp_path / "report") == []
+
+
+def test_table_of_an_earlier_report_is_deleted_by_the_next_one_and_named_where_it_is_left(study: Study) -> None:
+    study.single({})
+    folder = study.results.report
+    old = folder / "tables" / "leaderboard-2.csv"
+    old.parent.mkdir(parents=True)
+    (folder / "tables" / "mine.txt").write_text("mine")
+    old.write_text("rank\n1\n")
+    study.report(folder)
+    assert not old.exists()
+    assert (folder / "tables" / "mine.txt").exists()
+    old.write_text("rank\n1\n")
+    (complaint,) = _complaints(study.results, folder)
+    assert str(old) in complaint
+
+
+@pytest.mark.parametrize(("change", "is_wrong"), [(0, False), (1, False), (2, True), (-1, True)])
+def test_tie_leaves_its_tweet_alone_open(
+    study: Study, change: int, is_wrong: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = study.single({})
+    run = load_study(study.results, []).completed[0]
+    assert isinstance(run, CompletedRun)
+    predictions = verify.read_part(run, "test")
+    assert predictions
+    network = predictions.of("network")
+    wrong = int(np.flatnonzero(~network.right(predictions.labels))[0])
+    network.probabilities[wrong] = 0.5 - 1e-8 * (1 - 2 * np.arange(2)) * (1 - 2 * predictions.labels[wrong])
+    recorded = network.metrics(predictions.labels)
+    right = recorded.right + change
+    changed = recorded.model_copy(update={"accuracy": right / recorded.n})
+    fields = {name: getattr(changed, name) for name in Metrics.model_fields}
+    lines = verify._wrong_scores(Metrics(**fields), network, predictions.labels)
+    assert any(line.startswith("accuracy is") for line in lines) == is_wrong
+    assert run_dir.completed
+
+
+def test_retrained_run_is_not_copied_to_weights_and_biases(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.single({}, hardware=["here"])
+    commands: list[list[str]] = []
+
+    def train(command: list[str]) -> int:
+        commands.append(command)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "_train", train)
+    monkeypatch.setattr(verify, "_hardware", lambda device: "here")
+    with pytest.raises(KeyboardInterrupt):
+        verify.retrain(load_study(study.results, []).completed[0], study.results)
+    assert commands[0][-2:] == ["--set", "tracking.wandb=disabled"]
