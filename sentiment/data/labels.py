@@ -202,6 +202,11 @@ def label_meanings(labels: LabelMapping) -> dict[str, int | None]:
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
+def is_number(label: str) -> bool:
+    """Whether a label is written as a number."""
+    return _NUMBER.fullmatch(label) is not None
+
+
 def check_scale(labels: LabelMapping, values: Collection[str], column: str) -> None:
     """Refuse numbers of which some classes, but not all, are called: they may be of another scale.
 
@@ -215,7 +220,7 @@ def check_scale(labels: LabelMapping, values: Collection[str], column: str) -> N
         UsageError: says how to name their classes.
     """
     meanings = label_meanings(labels)
-    numbers = {value: index for value, index in meanings.items() if index is not None and _NUMBER.fullmatch(value)}
+    numbers = {value: index for value, index in meanings.items() if index is not None and is_number(value)}
     used = {numbers[value] for value in values if value in numbers}
     if not 1 < len(used) < len({*numbers.values()}) or not {*values} <= numbers.keys():
         return

@@ -20,7 +20,7 @@ from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
 from sentiment.data.formats import Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, label_meanings, with_names
+from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, is_number, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, OpenedTable, RowCounter, as_text, open_table
@@ -235,6 +235,16 @@ def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str,
     if classes is not None:
         meanings |= label_meanings(with_names(_parsed(classes), names))
     return meanings
+
+
+def sheet_meanings(data: DataConfig) -> dict[str, int | None]:
+    """What each lower-cased label on a sheet means, as `label_meanings_of`.
+
+    Numbers mean nothing, unless a class is called so: they may be the keys of the page, or of another scale.
+    """
+    names = [name.lower() for name in data.label_names]
+    meanings = label_meanings_of(data).items()
+    return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
 
 
 def with_own_names(classes: str) -> dict[str, list[str]]:

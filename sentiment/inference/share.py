@@ -60,7 +60,7 @@ def share(
     if (sheet and labelled) or (by and not labelled) or (per and not by):
         raise UsageError("share takes either --sheet or --labelled; --by requires --labelled, and --per requires --by")
     from sentiment.inference import share_files
-    from sentiment.inference.added import label_meanings_of
+    from sentiment.inference.added import sheet_meanings
     from sentiment.inference.share_statistics import MIN_LABELS, estimate_shares
     from sentiment.inference.stored import open_model
     from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
@@ -83,7 +83,7 @@ def share(
         say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
         return
     if labelled:
-        meanings = label_meanings_of(opened.config.data)
+        meanings = sheet_meanings(opened.config.data)
         column = column_of(label_column or "label")
         known = read_labels(labelled, population.drawing, meanings, column)
     with ProgressBar() as bar:

@@ -173,7 +173,8 @@ def read_labels(
 
     Args:
         sheet: what `write_drawn` or its page wrote, with labels; its rows may have any order.
-        meanings: the index of the class that each lower-cased label means.
+        meanings: what each lower-cased label means, as `sheet_meanings` gives it: the index of its class, or None for
+            a label that the data leaves out.
 
     Raises:
         DataError: a label is none of the classes, a tweet was not drawn or has two labels, a text was changed, or the
@@ -192,12 +193,7 @@ def read_labels(
                 f"{row.location}: tweet {row.id} was drawn as {drawn!r}, but its row has {shortened(row.text)!r}; ids, "
                 "texts and labels must stay in their rows"
             )
-        label = SKIPPED if row.label.lower() == SKIPPED_WORD else meanings.get(row.label.lower())
-        if label == SKIPPED and not drawing.may_skip:
-            raise DataError(f"{row.location}: was skipped, but shares are of all tweets; give it the nearest class")
-        if label is None:
-            valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
-            raise DataError(f"{row.location}: {shortened(row.label)!r} is not a class of the model; valid: {valid}")
+        label = _label_of(row, drawing.may_skip, meanings)
         if labels[index] not in (UNLABELLED, label):
             raise DataError(f"{row.location}: tweet {row.id} has another label above; each tweet has one label")
         labels[index] = label
@@ -210,6 +206,22 @@ class _LabelledRow(NamedTuple):
     id: str
     text: str
     label: str
+
+
+def _label_of(row: _LabelledRow, may_skip: bool, meanings: Mapping[str, int | None]) -> int:
+    """The index of the class of a row, or SKIPPED."""
+    word = row.label.lower()
+    if word != SKIPPED_WORD and word not in meanings:
+        valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
+        raise DataError(f"{row.location}: {shortened(row.label)!r} is not a class of the model; valid: {valid}")
+    label = meanings.get(word)
+    if label is not None:
+        return label
+    if not may_skip:
+        raise DataError(
+            f"{row.location}: {word!r} is no class, but shares are of all tweets; give it the nearest class"
+        )
+    return SKIPPED
 
 
 def _labelled_rows(sheet: Path, label_column: Column) -> Iterable[_LabelledRow]:

@@ -16,7 +16,7 @@ from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import text_column
 from sentiment.data.tables import Column, Row, RowCounter
 from sentiment.errors import DataError
-from sentiment.inference.added import label_meanings_of
+from sentiment.inference.added import sheet_meanings
 from sentiment.inference.evaluate import EXAMPLE
 from sentiment.inference.overlap import SCORED, overlaps
 from sentiment.inference.predict import CHUNK, NO_WORDS, TextRow, text_rows
@@ -71,7 +71,7 @@ class PredictedTable:
         Raises:
             DataError, UsageError: as `read_labels` and `choose`.
         """
-        labels = read_labels(sheet, self.tweets.drawing, label_meanings_of(self.data), label_column)
+        labels = read_labels(sheet, self.tweets.drawing, sheet_meanings(self.data), label_column)
         choice = choose(self.source, self.tweets, labels, self.metric)
         show_choice(choice)
         say("\n".join(self.uses[choice.best]))

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sentiment.config_file import resolve
 from sentiment.errors import DataError, SentimentError, UsageError
-from sentiment.labelling.sheet import Drawing, read_labels, write_drawn
+from sentiment.inference.added import sheet_meanings
+from sentiment.labelling.sheet import SKIPPED, Drawing, read_labels, write_drawn
 from sentiment.metrics import UNLABELLED
 
 CLASSES = ("negative", "neutral", "positive")
-MEANINGS = {"negative": 0, "neutral": 1, "positive": 2, "0": 0, "4": 2}
+MEANINGS = {"negative": 0, "neutral": 1, "positive": 2, "unclear": None}
 _TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\r\t"), min_size=1, max_size=30)
 _HOSTILE = ["=1+1", '"', "a;b,c\td", "one\rtwo", "one\r\ntwo", "</script>", "\u202eabc", "\u00e9 \U0001f600", "NA"]
 
@@ -171,3 +173,22 @@ def test_larger_sheet_begins_with_the_smaller_one_and_none_is_overwritten(tmp_pa
         write_drawn(tmp_path / "sheet.csv", drawing, 20, CLASSES, 30)
     with pytest.raises(UsageError, match=r"a table, other\.csv, or a page to label on, other\.html"):
         write_drawn(tmp_path / "other.parquet", drawing, 20, CLASSES, 30)
+
+
+def test_tweet_of_no_class_is_skipped_for_a_choice_and_refused_for_shares(tmp_path: Path) -> None:
+    for word in ("skipped", "Unclear"):
+        drawing = _drawing(_TEXTS_OF_100)
+        table = _labelled_sheet(tmp_path, drawing, 60).replace({"label": {"neutral": word}})
+        labels = read_labels(_PROGRAMS["pandas"](table, tmp_path), drawing, MEANINGS)
+        assert (labels == SKIPPED).sum() == (_expected(drawing, 60) == 1).sum() > 0
+    drawing = Drawing.of_one_stratum(_TEXTS_OF_100)
+    table = _labelled_sheet(tmp_path, drawing, 60).replace({"label": {"neutral": "skipped"}})
+    with pytest.raises(DataError, match="'skipped' is no class; shares are of all tweets"):
+        read_labels(_PROGRAMS["pandas"](table, tmp_path), drawing, MEANINGS)
+
+
+def test_numbers_on_a_sheet_are_no_classes_unless_these_are_called_so() -> None:
+    scale = resolve({}, {"data.source": "t.csv", "data.labels": "negative=0 neutral=1 positive=2"}, "test").data
+    assert [*sheet_meanings(scale)] == ["negative", "neutral", "positive"]
+    stars = resolve({}, {"data.source": "t.csv", "data.labels": "1 2 3"}, "test").data
+    assert [*sheet_meanings(stars)] == ["1", "2", "3"]
