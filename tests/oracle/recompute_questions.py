@@ -37,6 +37,7 @@ from tests.oracle.recompute_words import (
     claim_figures,
     count,
     level_of,
+    level_text,
     parameter_name,
     percent,
     points,
@@ -55,7 +56,7 @@ def together(opinion: Opinion) -> None:
     for found in opinion.effects.values():
         if found:
             levels = sorted({one.level for one in found})
-            shown = [f"{100 * level:.3g}" for level in dict.fromkeys([levels[0], levels[-1]])]
+            shown = [level_text(level) for level in dict.fromkeys([levels[0], levels[-1]])]
             sizes = sorted({one.n for one in found})
             numbers = [count(size) for size in dict.fromkeys([sizes[0], sizes[-1]])]
             opinion.say("^Bars: .* intervals, corrected", *shown, *numbers)

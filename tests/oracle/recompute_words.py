@@ -258,8 +258,15 @@ def durations(gpu: float, cpu: float) -> list[str]:
     return [Written.by(lambda number: _duration(max(number, 0.0)).split()[0], seconds) for seconds in times]
 
 
+def level_text(level: float) -> str:
+    """In per cent, with two digits of what it leaves out."""
+    left = 100 * (1 - level)
+    digits = max(1 - math.floor(math.log10(left) + 1e-9), 0)
+    return f"{100 * level:.{digits}f}".rstrip("0").rstrip(".")
+
+
 def level_of(found: Gap) -> str:
-    return f"{100 * found.level:.3g}"
+    return level_text(found.level)
 
 
 def share_figures(found: Score) -> list[str]:
