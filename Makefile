@@ -27,7 +27,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-
 ACTIVATE_HINT = echo '`. $(BIN)/activate` puts `sentiment` on your PATH; `sentiment --help` lists its commands.'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run data submit submit-rnn submit-sweep submit-attention submit-elmo status rerun cancel report \
+.PHONY: help setup run data study submit submit-rnn submit-sweep submit-attention submit-elmo status rerun cancel report \
 	doctor test test-fast test-more fuzz mutants check bench clean
 
 help: ## list the targets
@@ -59,8 +59,11 @@ submit-sweep: ## random search: size, dropout, clipping, learning rate
 submit-attention: ## self-attention or other poolings
 submit-elmo: ## ELMo's models, layers, dropout and penalty
 submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
-	@$(parse_set) for grid in $${GRID:-smoke}; do \
-		$(BIN)/sentiment submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@" || exit; done
+	@$(parse_set) $(BIN)/sentiment submit $${GRID:-smoke} --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@"
+
+study: .venv/installed ## the whole study; with LOCAL=1 DATA=vader on a laptop
+	@$(parse_set) $(BIN)/sentiment submit --study "$${DATA:-sentiment140}" --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
+		$${LOCAL:+--local} "$$@"
 
 status: .venv/installed ## show all runs, or those of GRID
 	@set -f; $(BIN)/sentiment status $$GRID --results "$$RESULTS" || test $$? -eq 3

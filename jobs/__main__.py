@@ -55,7 +55,12 @@ app = command_line("Run grids on Slurm or on this machine, with checkpoints and 
 
 @app.command()
 def submit(
-    grid: Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")],
+    grids: Annotated[
+        list[Path] | None, typer.Argument(metavar="GRID...", help="Files of grids, or their names in configs/grids.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option("--study", help="A study's file, or its name in configs/studies, instead of grids.")
+    ] = None,
     overrides: Overrides = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be submitted, and submit nothing.")
@@ -69,27 +74,36 @@ def submit(
     cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Submit the runs of a grid that are neither completed, pruned, held nor queued.
+    """Submit the runs of grids that are neither completed, pruned, held nor queued.
 
-    Returns as soon as Slurm has accepted them. Runs use a snapshot of the current code; if one of them is partially
-    trained, they keep the grid's earlier snapshot, unless --new-code is given.
+    Returns as soon as Slurm has accepted them. A grid that starts from runs of an unfinished one waits, and is
+    submitted when that one has ended. Runs use a snapshot of the current code; those with a checkpoint keep their
+    earlier snapshot, unless --new-code is given.
 
     With --local it waits for all runs and for the report. Exit codes: 0 if all runs are completed; 1 if any failed; 3
     if it was interrupted: repeat the command to resume.
     """
     from jobs.dry_run import show_plan
-    from jobs.grids.grid import load_grid
-    from jobs.session import submit_grid
+    from jobs.grids.grid import GridRequest
+    from jobs.grids.sweep_file import read_grid_file
+    from jobs.session import submit_study
+    from jobs.study import describe_waiting, plan_study, read_study
 
-    path = config_path(grid, "grids")
-    expanded = load_grid(path, _open(results), overrides or [], check_inputs=not dry_run)
-    for line in expanded.left_out:
-        echo(f"left out: {line}")
+    if bool(grids) == bool(study):
+        raise UsageError("submit needs the names of grids, or --study with the name of a study")
+    requests = [GridRequest(read_grid_file(config_path(grid, "grids")), overrides or []) for grid in grids or []]
+    if study:
+        requests = read_study(config_path(study, "studies"), overrides or [], _open(results), echo)
+    planned = plan_study(_open(results), requests, check_inputs=not dry_run)
     if not dry_run:
         options = _launch_options(cluster, local, at_once, new_code)
-        raise typer.Exit(submit_grid(_open(results), expanded, options))
-    for line in show_plan(_open(results), expanded, None if local else cluster, at_once, verbose):
-        echo(line)
+        raise typer.Exit(submit_study(_open(results), planned, options))
+    for grid in planned.ready:
+        for line in show_plan(_open(results), grid, None if local else cluster, at_once, verbose):
+            echo(line)
+    for request in planned.waiting:
+        for line in describe_waiting(request, planned.most[request.name]):
+            echo(line)
 
 
 @app.command()
@@ -139,7 +153,8 @@ def status_exit_code(grids: "list[GridView]") -> int:
         return EXIT_UNFINISHED
     if any("report" in grid.failed_kinds or grid.damage for grid in counted):
         return EXIT_FAILED
-    return exit_code(row for grid in counted for row in grid.rows)
+    code = exit_code(row for grid in counted for row in grid.rows)
+    return code or (EXIT_UNFINISHED if any(grid.waits_for for grid in counted) else 0)
 
 
 def _show_log(names: list[str], follow: bool, results: Path) -> None:
@@ -174,8 +189,9 @@ def rerun(
     Held jobs are released.
     """
     from jobs.policy import CAUSES
-    from jobs.session import rerun_grid
+    from jobs.session import rerun_grid, start
     from jobs.status.names import find_targets, read_plan
+    from jobs.waiting import read_waiting
 
     causes = only.lower().split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
@@ -186,6 +202,9 @@ def rerun(
     options = _launch_options(cluster, local, at_once, new_code)
 
     def rerun_target(target: "Target") -> int:
+        waiting = read_waiting(_open(results), target.grid)
+        if waiting:
+            return start(_open(results), waiting, echo) if targets else 0
         plan = read_plan(_open(results), target.grid)
         return rerun_grid(_open(results), plan, causes, {*target.run_ids}, options)
 
@@ -214,6 +233,7 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     """
     from jobs.session import cancel_grid, cancel_single
     from jobs.status.names import find_targets, read_plan, single_runs
+    from jobs.waiting import read_waiting, remove_waiting
     from sentiment.runs.run_dir import SINGLE
 
     if not targets:
@@ -224,7 +244,11 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
             for run_dir in single_runs(_open(results)):
                 if target.includes(run_dir.path.name):
                     cancel_single(run_dir, echo)
-        else:
+            return 0
+        if read_waiting(_open(results), target.grid):
+            remove_waiting(_open(results), target.grid)
+            echo(f"grid {target.grid}: waits no longer")
+        if _open(results).grid_file(target.grid).exists():
             cancel_grid(_open(results), read_plan(_open(results), target.grid), {*target.run_ids}, echo)
         return 0
 

@@ -61,6 +61,11 @@ def may_go_on(run: RunState) -> bool:
     return run.active or run.state == UNKNOWN
 
 
+def has_ended_for_good(run: RunState) -> bool:
+    """Whether the run has ended, and no job of its grid goes on with it."""
+    return run.state not in (PLANNED, PAUSED, HELD) and not may_go_on(run) and not final_job_action(run)
+
+
 def submit(run: RunState) -> Action:
     if may_go_on(run) or run.state in (COMPLETED, HELD, PRUNED):
         return ""

@@ -1,4 +1,4 @@
-"""Implements submit, rerun and cancel for a grid, on Slurm or on this machine."""
+"""Implements submit, rerun and cancel for grids, on Slurm or on this machine."""
 
 import os
 import signal
@@ -8,19 +8,34 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO
+from functools import partial
+from typing import IO, NamedTuple
 
 from jobs import policy, slurm
-from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_old_inputs
+from jobs.grid_jobs import read_jobs
+from jobs.grids.grid import ExpandedGrid, expand_grid, reuse_completed, trained_on_old_inputs
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.launch.next_step import go_on
-from jobs.status.grid_state import RunStatus, describe_held, describe_unknown
+from jobs.slurm.resources import ClusterFile
+from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
+from jobs.study import StudyPlan
 from jobs.submissions import SubmissionDir, read_submissions
+from jobs.waiting import WaitingGrid, read_waiting, remove_waiting, waiting_grids, write_waiting
 from sentiment.console import Say, plural
-from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, SentimentError, UsageError
+from sentiment.errors import (
+    EXIT_FAILED,
+    EXIT_UNFINISHED,
+    LockedError,
+    QueueFullError,
+    SentimentError,
+    UnansweredError,
+    UnfinishedBaseError,
+    UsageError,
+    in_one_line,
+)
 from sentiment.processes import LOCAL_JOB_PREFIX
-from sentiment.runs.code_version import start_command
+from sentiment.runs.code_version import freeze_code, start_command
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, RunDir
@@ -29,30 +44,108 @@ from sentiment.runs.state import CANCELLED, PLANNED, RUNNING
 _POLL_SECONDS = 0.2
 
 
+class Done(NamedTuple):
+    """What a command did to a grid: its exit code, and whether nothing of the grid is left to do."""
+
+    exit_code: int
+    ended: bool = False
+
+
+def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
+    """Submit grids, or train them here, and record those that wait; return the exit code."""
+    if not options.local:
+        slurm.check_requirements()
+    code = freeze_code(results) if study.waiting and not options.local else None
+    for request in study.waiting:
+        waiting = WaitingGrid(
+            file=request.file,
+            overrides=list(request.overrides),
+            code=code,
+            cluster=options.cluster.as_given(),
+            local=options.local,
+        )
+        write_waiting(results, waiting)
+        options.say(f"grid {waiting.name}: {waiting.describe()}")
+    if options.local:
+        return _run_locally(results, study, options)
+    return max((submit_grid(results, grid, options) for grid in study.ready), default=0)
+
+
 def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) -> int:
-    """Submit a grid's unfinished runs and return the exit code."""
-    return _run_command(results, grid.plan, options, lambda locked: submit_unfinished(locked, grid))
+    """Submit a grid's unfinished runs to Slurm and return the exit code."""
+    with lock_grid(results, grid.plan, options) as locked:
+        slurm.check_requirements()
+        done = submit_unfinished(locked, grid)
+        remove_waiting(results, grid.plan.name)
+    return _and_what_waits(results, grid.plan.name, done, options)
 
 
 def rerun_grid(
     results: Results, plan: GridPlan, causes: Sequence[str], run_ids: set[str], options: LaunchOptions
 ) -> int:
     """Resubmit runs that ended without a result, and return the exit code."""
-    return _run_command(results, plan, options, lambda locked: rerun_selected(locked, causes, run_ids))
-
-
-def _run_command(results: Results, plan: GridPlan, options: LaunchOptions, action: Callable[[LockedGrid], int]) -> int:
     if options.local:
-        return _run_local_grid(results, plan, options, action)
-    with lock_grid(results, plan, options) as grid:
+        with LocalRunner(results, options.say) as runner:
+            code = _run_grid(runner, plan, options, lambda locked: rerun_selected(locked, causes, run_ids))
+            return code or _report_locally(runner, [plan], options)
+    with lock_grid(results, plan, options) as locked:
         slurm.check_requirements()
-        return action(grid)
+        done = rerun_selected(locked, causes, run_ids)
+    return _and_what_waits(results, plan.name, done, options)
 
 
-def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> int:
-    """Submit the runs that `policy.submit` names, and copy results that another grid has; return the exit code."""
+def _and_what_waits(results: Results, grid: str, done: Done, options: LaunchOptions) -> int:
+    """Submit the grids that wait for a grid, if it has ended; return the exit code."""
+    if not done.ended:
+        return done.exit_code
+    return max(done.exit_code, start_waiting(results, grid, options.say))
+
+
+def start_waiting(results: Results, ended: str, say: Say) -> int:
+    """Submit the grids that wait for a grid which has ended; those that cannot be stay WAITING, with the reason.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UnansweredError, QueueFullError, LockedError: a grid was not submitted, which may be repeated.
+    """
+    waiting = [grid for grid in waiting_grids(results) if grid.base == ended and not grid.local]
+    return max((start(results, grid, say) for grid in waiting), default=0)
+
+
+def start(results: Results, waiting: WaitingGrid, say: Say) -> int:
+    """Submit a waiting grid as it was asked for, if the other grid is finished; return the exit code."""
+    options = LaunchOptions(ClusterFile.model_validate(waiting.cluster), say=say, code=waiting.code)
+    try:
+        grid = expand_grid(waiting.request, results)
+        with lock_grid(results, grid.plan, options) as locked:
+            if read_waiting(results, waiting.name) is None:
+                return 0  # another process has submitted it
+            say(f"grid {waiting.name}: {_origin(grid.plan)}")
+            done = submit_unfinished(locked, grid)
+            remove_waiting(results, waiting.name)
+    except (UnansweredError, QueueFullError, LockedError):
+        raise
+    except SentimentError as error:
+        write_waiting(results, waiting.model_copy(update={"problem": in_one_line(error)}))
+        say(f"grid {waiting.name} is still WAITING: {error}")
+        return EXIT_FAILED
+    return _and_what_waits(results, waiting.name, done, options)
+
+
+def _origin(plan: GridPlan) -> str:
+    return plan.starts_from.describe() if plan.starts_from else "starts from files"
+
+
+def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
+    """Submit the runs that `policy.submit` names, and copy results that another grid has."""
     results = locked.results
+    if grid.plan.starts_from:
+        for line in grid.plan.starts_from.left_out:
+            locked.say(f"left out of grid {grid.plan.starts_from.grid}: {line}")
     with _restoring_plan_on_error(locked):
+        _say_what_started_earlier(locked, grid.plan)
         results.write_grid(grid.plan)
         reuse_completed(results, grid)
         outdated = trained_on_old_inputs(results, grid)
@@ -74,10 +167,24 @@ def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> int:
         configs = {config.run_id: config for config in grid.configs}
         rows = state.to_submit
         exit_code = EXIT_FAILED if _report_unknown(locked, state.rows) else 0
-        if not rows and not any(map(policy.may_go_on, state.rows)) and go_on(locked):
-            return exit_code
+        has_ended = not rows and not any(map(policy.may_go_on, state.rows))
+        if has_ended and go_on(locked):
+            return Done(exit_code)
         launched = locked.launch(state, rows, configs)
-    return launched.exit_code or exit_code
+    return Done(launched.exit_code or exit_code, has_ended)
+
+
+def _say_what_started_earlier(locked: LockedGrid, plan: GridPlan) -> None:
+    """Say which grids started from this one before it got more runs: they are not changed."""
+    results = locked.results
+    previous = results.read_grid(plan.name)
+    if previous is None or len(previous.runs) == len(plan.runs):
+        return
+    others = [results.read_grid(file.parent.name) for file in sorted(results.runs.glob("*/grid.json"))]
+    for other in others:
+        if other and other.starts_from and other.starts_from.grid == plan.name:
+            command = results.command("submit", other.name)
+            locked.say(f"grid {other.name} started from this grid as it was; `{command}` adds what new runs bring")
 
 
 @contextmanager
@@ -94,8 +201,8 @@ def _restoring_plan_on_error(locked: LockedGrid) -> Iterator[None]:
         raise
 
 
-def rerun_selected(locked: LockedGrid, causes: Sequence[str], run_ids: set[str]) -> int:
-    """Resubmit runs that ended without a result, and release held jobs; return the exit code.
+def rerun_selected(locked: LockedGrid, causes: Sequence[str], run_ids: set[str]) -> Done:
+    """Resubmit runs that ended without a result, and release held jobs.
 
     Args:
         run_ids: none mean all runs.
@@ -107,12 +214,14 @@ def rerun_selected(locked: LockedGrid, causes: Sequence[str], run_ids: set[str])
     has_ended = not rows and not any(map(policy.may_go_on, state.rows))
     if run_ids or causes or not has_ended or not go_on(locked):
         exit_code = locked.resubmit(state, rows).exit_code or exit_code
+    else:
+        has_ended = False
     if locked.options.local:  # held jobs of Slurm are not touched
         for line in describe_held(locked.results, locked.plan.name, selected):
             locked.say(line)
     elif not causes or "held" in causes:
         release_held(locked)
-    return exit_code
+    return Done(exit_code, has_ended)
 
 
 def _report_unknown(locked: LockedGrid, rows: Sequence[RunStatus]) -> bool:
@@ -132,34 +241,61 @@ def release_held(locked: LockedGrid) -> None:
         locked.say(f"held jobs released: {' '.join(held)}")
 
 
-def _run_local_grid(
-    results: Results, plan: GridPlan, options: LaunchOptions, action: Callable[[LockedGrid], int]
-) -> int:
+def _run_locally(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
+    """Train grids on this machine, one after another, then build one report; return the exit code."""
+    plans: list[GridPlan] = []
+    exit_code = 0
+    waiting = list(study.waiting)
     with LocalRunner(results, options.say) as runner:
-        with lock_grid(results, plan, options, runner) as grid:
-            exit_code = action(grid)
+        ready = list(study.ready)
+        while ready and not runner.stop.reason():
+            grid = ready.pop(0)
+            plans.append(grid.plan)
+            done = partial(submit_unfinished, grid=grid)
+            exit_code = max(exit_code, _run_grid(runner, grid.plan, options, done))
+            remove_waiting(results, grid.plan.name)
+            for request in [one for one in waiting if one.base and one.base.grid == grid.plan.name]:
+                try:
+                    ready.insert(0, expand_grid(request, results))
+                    waiting.remove(request)
+                    options.say(f"grid {request.name}: {_origin(ready[0].plan)}")
+                except UnfinishedBaseError as error:
+                    options.say(f"grid {request.name} is still WAITING: {error}")
+                    exit_code = max(exit_code, EXIT_FAILED)
+        return max(exit_code, _report_locally(runner, plans, options))
+
+
+def _run_grid(runner: LocalRunner, plan: GridPlan, options: LaunchOptions, action: Callable[[LockedGrid], Done]) -> int:
+    """Do something to a grid, then train what follows from it until the grid has ended; return the exit code."""
+    results = runner.results
+    with lock_grid(results, plan, options, runner) as locked:
+        done = action(locked)
+    runner.run_all()
+    unfinished = not done.ended
+    while unfinished and not runner.stop.reason():
+        with lock_grid(results, plan, options, runner) as locked:
+            unfinished = go_on(locked)
         runner.run_all()
-        unfinished = bool(runner.run_ids)
-        while unfinished and not runner.stop.reason():
-            with lock_grid(results, plan, options, runner) as grid:
-                unfinished = go_on(grid)
-            runner.run_all()
-        return _report_local_result(grid, runner) or exit_code
+    return done.exit_code
 
 
-def _report_local_result(grid: LockedGrid, runner: LocalRunner) -> int:
+def _report_locally(runner: LocalRunner, plans: Sequence[GridPlan], options: LaunchOptions) -> int:
     """Build the report, say what to do about failures, and return the exit code."""
     if runner.stop.reason():
         return EXIT_UNFINISHED
-    rows = [row for row in grid.reread().read_state().rows if row.run_id in runner.run_ids]
+    results = runner.results
+    rows = []
+    for plan, jobs in zip(plans, read_jobs(results, [plan.name for plan in plans]), strict=True):
+        rows += [row for row in read_grid_state(results, plan, jobs).rows if row.run_id in runner.run_ids]
     built = True
     if any(row.state not in (CANCELLED, PLANNED) for row in rows):  # the command has trained something
-        log = grid.results.slurm / grid.plan.name / "report.log"
+        log = results.slurm / plans[-1].name / "report.log"
         with open(log, "wb") as output:
-            built = build_report(grid.results, runner.stop.reason, output)
-        grid.say(f"report: {grid.results.report / 'report.html'}" if built else f"report: FAILED; see {log}")
-    if any(map(policy.needs_attention, rows)):
-        grid.say(f"to retry what failed: `{grid.results.command('rerun', grid.plan.name, '--local')}`")
+            built = build_report(results, runner.stop.reason, output)
+        options.say(f"report: {results.report / 'report.html'}" if built else f"report: FAILED; see {log}")
+    failed = sorted({row.grid for row in rows if policy.needs_attention(row)})
+    if failed:
+        options.say(f"to retry what failed: `{results.command('rerun', *failed, '--local')}`")
     if any(row.state == CANCELLED for row in rows):
         return EXIT_UNFINISHED
     has_failed = not built or any(policy.resume_command(row) for row in rows)

@@ -26,6 +26,10 @@ class ConfigError(SentimentError):
     exit_code = EXIT_USAGE
 
 
+class UnfinishedBaseError(UsageError):
+    """A grid starts from runs of another one, which may still get results."""
+
+
 class DataError(SentimentError):
     """The input data cannot be used: missing, truncated, in the wrong format, or with unknown labels."""
 

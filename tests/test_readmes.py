@@ -69,7 +69,8 @@ def test_command_takes_the_options_that_the_readme_gives_it(words: list[str]) ->
     _check(["--help"] if words[-1] in ("...", "COMMAND") else words)
     for word in words[1:]:
         if words[0] == "submit" and not word.startswith("-"):
-            assert word in PLACEHOLDERS or word.isdigit() or (ROOT / "configs" / "grids" / f"{word}.yaml").exists()
+            files = [ROOT / "configs" / folder / f"{word}.yaml" for folder in ("grids", "studies")]
+            assert word in PLACEHOLDERS or word.isdigit() or any(file.exists() for file in files)
         assert not word.startswith("configs/") or (ROOT / word).exists()
 
 

@@ -6,15 +6,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from jobs.grids.sweep_file import MOST_RUNS, BaseRuns, Choices, SweepFile, draw
+from jobs.grids.sweep_file import MOST_RUNS, REPETITIONS, BaseRuns, Choices, GridFile, SweepFile, draw
 from sentiment.config import OPERATIONAL_FIELDS, EncoderConfig, RunConfig
-from sentiment.config_file import dotted, read_yaml, resolve
-from sentiment.errors import ConfigError, DivergedError, UsageError
-from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result
+from sentiment.config_file import dotted, resolve
+from sentiment.errors import ConfigError, DivergedError, UnfinishedBaseError, UsageError
+from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result, StartsFrom
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import read_rungs
 
@@ -46,65 +45,79 @@ class Base:
     absent_sections: tuple[str, ...] = ()
 
 
-def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str]]:
-    """Find the base configurations (files, or chosen runs of a finished grid); also a line for each excluded run.
-
-    Runs that fail deterministically are excluded, and do not keep their grid unfinished. With `best` so are runs that
-    differ from such a run in the seed alone, because a mean over the other seeds would be biased.
-    """
-    controller = sweep.controller
-    file_values = read_yaml(sweep.base_file)
-    if controller.base:
-        return _bases_of_runs(sweep, controller.base, file_values, results)
-    files = {str(sweep.base_file): file_values} | {file: read_yaml(Path(file)) for file in controller.files}
+def file_bases(file: GridFile) -> list[Base]:
+    """The run files that a grid starts from."""
+    controller = file.sweep.controller
+    file_values = file.run_files[str(file.sweep.base_file)]
     bases = []
-    for file, values in files.items():
+    for name in dict.fromkeys([str(file.sweep.base_file), *controller.files]):
+        values = file.run_files[name]
         missing = [f"{section}." for section in ("elmo", "encoder") if section not in values]
-        bases.append(Base(file, values, file_values, {}, tuple(missing) if controller.files else ()))
-    return bases, []
+        bases.append(Base(name, values, file_values, {}, tuple(missing) if controller.files else ()))
+    return bases
 
 
-def _bases_of_runs(
-    sweep: SweepFile, selection: BaseRuns, file_values: dict[str, Any], results: Results
-) -> tuple[list[Base], list[str]]:
-    """Find the base configurations where they are runs of another grid; see `find_bases`."""
-    purpose = f"grid {sweep.name!r} starts from runs of grid {selection.grid!r}"
+def choose_bases(file: GridFile, selection: BaseRuns, results: Results, *, even_unfinished: bool) -> StartsFrom:
+    """Choose the runs of another grid that a grid starts from.
+
+    Runs that fail deterministically are left out, and do not keep their grid unfinished. With `best` so are runs that
+    differ from such a run in the seed or fold alone, because a mean over the others would be biased.
+
+    Args:
+        even_unfinished: leave runs without a result out too.
+
+    Raises:
+        UnfinishedBaseError: runs of the other grid may still get a result.
+        UsageError: there is no such grid.
+    """
+    purpose = f"grid {file.sweep.name!r} starts from runs of grid {selection.grid!r}"
     plan = results.read_grid(selection.grid)
     if plan is None:
+        both = results.command("submit", selection.grid, file.sweep.name)
         raise UsageError(
             f"{purpose}, which has no plan in this results folder ({results.grid_file(selection.grid)} is missing); "
-            "run that one first"
+            f"submit that one first, or both: `{both}`"
         )
-    finished, failed = _classify_runs(purpose, plan, results)
-    left_out = [
-        f"{run.run_id} of grid {plan.name}, which fails deterministically: {failure.summary}" for run, failure in failed
-    ]
+    finished, failed, unfinished = _classify_runs(plan, results)
+    if unfinished and not even_unfinished:
+        raise UnfinishedBaseError(
+            f"{purpose}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet, such as "
+            f"{unfinished[0].run_id}; see `{results.command('status', plan.name)}`"
+        )
+    left_out = [f"{run.run_id}, which fails deterministically: {failure.summary}" for run, failure in failed]
+    left_out += [f"{run.run_id}, which has no result" for run in unfinished]
     if selection.runs == "overfitting":
         chosen = [run for run, result in finished if result.overfit.overfits]
     else:
-        failing = {_key_without_seed(run) for run, _ in failed}
-        chosen = _best([(run, result) for run, result in finished if _key_without_seed(run) not in failing], sweep)
-        chosen = chosen[: selection.count]
-    if len(chosen) < selection.count:
-        available = f"it has {len(chosen)} runs for `runs: {selection.runs}`"
-        message = f"{purpose}: {available}, but `count` asks for {selection.count}"
-        raise UsageError("\n".join([message, *(f"left out: {line}" for line in left_out)]))
+        failing = {_configuration(run) for run in (*(run for run, _ in failed), *unfinished)}
+        complete = [(run, result) for run, result in finished if _configuration(run) not in failing]
+        chosen = _best(complete, file.sweep)[: selection.count]
+    rule = selection.runs if selection.runs == "overfitting" else f"best {selection.count}"
+    return StartsFrom(grid=plan.name, rule=rule, run_ids=[run.run_id for run in chosen], left_out=left_out)
+
+
+def run_bases(file: GridFile, starts_from: StartsFrom, results: Results) -> list[Base]:
+    """The configurations of the chosen runs of another grid."""
+    plan = results.read_grid(starts_from.grid)
+    parameters = {run.run_id: run.parameters for run in plan.runs} if plan else {}
     bases = []
-    for run in chosen:
-        run_dir = results.run_dir(run.run_id, plan.name)
-        values = run_dir.read_config().model_dump(mode="json")
-        bases.append(Base(str(run_dir.config_file), values, file_values, run.parameters))
-    return bases, left_out
+    for run_id in starts_from.run_ids:
+        run_dir = results.run_dir(run_id, starts_from.grid)
+        config = run_dir.read_config()
+        bases.append(planned_base(file, str(run_dir.config_file), config, parameters[run_id]))
+    return bases
+
+
+def planned_base(file: GridFile, origin: str, config: RunConfig, parameters: dict[str, Any]) -> Base:
+    """A run of another grid as a base configuration."""
+    values = config.model_dump(mode="json")
+    return Base(origin, values, file.run_files[str(file.sweep.base_file)], parameters)
 
 
 def _classify_runs(
-    purpose: str, plan: GridPlan, results: Results
-) -> tuple[list[Finished], list[tuple[PlannedRun, Failure]]]:
-    """Runs with a result, and runs that will never have one; trials that a search has pruned are in neither list.
-
-    Raises:
-        UsageError: some runs may still get a result.
-    """
+    plan: GridPlan, results: Results
+) -> tuple[list[Finished], list[tuple[PlannedRun, Failure]], list[PlannedRun]]:
+    """Runs with a result, runs that will never have one, and all others but trials that a search has pruned."""
     finished: list[Finished] = []
     failed = []
     unfinished = []
@@ -116,27 +129,26 @@ def _classify_runs(
         elif (failure := run_dir.read(Failure)) and failure.error in _DETERMINISTIC_ERRORS:
             failed.append((run, failure))
         elif rungs is None or not rungs.is_decided(run.run_id):
-            unfinished.append(run.run_id)
-    if unfinished:
-        raise UsageError(
-            f"{purpose}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet, such as "
-            f"{unfinished[0]}; see `{results.command('status', plan.name)}`"
-        )
-    return finished, failed
+            unfinished.append(run)
+    return finished, failed, unfinished
 
 
 def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
-    """One run of each configuration that overfits with no seed, sorted by the mean score over seeds, the best first."""
-    seeds: dict[str, list[Finished]] = defaultdict(list)
+    """One run of each configuration that overfits with no seed and in no fold, the best first.
+
+    They are sorted by the mean score over seeds and folds.
+    """
+    repetitions: dict[str, list[Finished]] = defaultdict(list)
     for run, result in finished:
-        seeds[_key_without_seed(run)].append((run, result))
-    candidates = [runs for runs in seeds.values() if not any(result.overfit.overfits for _, result in runs)]
+        repetitions[_configuration(run)].append((run, result))
+    candidates = [runs for runs in repetitions.values() if not any(result.overfit.overfits for _, result in runs)]
     candidates.sort(key=lambda runs: fmean(sweep.metric.score_from(result.metrics) for _, result in runs), reverse=True)
     return [runs[0][0] for runs in candidates]
 
 
-def _key_without_seed(run: PlannedRun) -> str:
-    return json.dumps({key: value for key, value in run.parameters.items() if key != "seed"}, sort_keys=True)
+def _configuration(run: PlannedRun) -> str:
+    """What a run has in common with those that differ from it in the seed or fold alone."""
+    return json.dumps({key: value for key, value in run.parameters.items() if key not in REPETITIONS}, sort_keys=True)
 
 
 # Give up after this many draws in a row that repeat earlier runs.

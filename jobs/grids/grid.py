@@ -10,59 +10,110 @@ from functools import cache, partial
 from pathlib import Path
 from shutil import copytree
 
-from jobs.grids.expand import ExpandedRun, expand, find_bases
-from jobs.grids.sweep_file import Choices, SweepFile, read_sweep
+from jobs.grids.expand import Base, ExpandedRun, choose_bases, expand, file_bases, planned_base, run_bases
+from jobs.grids.sweep_file import BaseRuns, Choices, GridFile, read_grid_file
 from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.files import make_folder_once
-from sentiment.runs.records import GridPlan, PlannedRun, RunRecord
+from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom
 from sentiment.runs.run_dir import Results, RunDir
 
 
 @dataclass(frozen=True)
 class ExpandedGrid:
-    """The plan of a grid, with the configurations of its runs.
-
-    Attributes:
-        configs: the configurations of the plan's runs, in their order.
-        left_out: a line for each run of the base grid that was excluded, and why.
-    """
+    """The plan of a grid, with the configurations of its runs, in the plan's order."""
 
     plan: GridPlan
     configs: list[RunConfig]
-    left_out: list[str]
+
+
+@dataclass(frozen=True)
+class GridRequest:
+    """A grid that a command is asked for, with the overrides of `--set`: they replace a parameter's list of values."""
+
+    file: GridFile
+    overrides: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        return self.file.sweep.name
+
+    @property
+    def base(self) -> BaseRuns | None:
+        """The runs of another grid that it starts from."""
+        return self.file.sweep.controller.base
+
+    def space(self) -> dict[str, Choices]:
+        space = self.file.sweep.space()
+        for name, value in map(parse_override, self.overrides):
+            values = value if isinstance(value, list) else [value]
+            space[name] = Choices(values)
+        return space
 
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check_inputs: bool = True) -> ExpandedGrid:
-    """Expand a grid file; nothing is written. Runs of a stored plan keep their index; new runs are appended.
+    """Read and expand a grid file; see `expand_grid`."""
+    return expand_grid(GridRequest(read_grid_file(path), overrides), results, check_inputs=check_inputs)
+
+
+def expand_grid(
+    request: GridRequest, results: Results, *, check_inputs: bool = True, even_unfinished: bool = False
+) -> ExpandedGrid:
+    """Expand a grid; nothing is written. Runs of a stored plan keep their index; new runs are appended.
 
     Args:
-        overrides: such as `data.source=vader`, for all runs; each replaces a parameter's list of values.
         check_inputs: whether the inputs of all runs must exist.
+        even_unfinished: see `choose_bases`.
+
+    Raises:
+        ConfigError: the message lists all errors.
+        UnfinishedBaseError: it starts from runs of a grid that is not finished.
+    """
+    starts_from = None
+    if request.base:
+        starts_from = choose_bases(request.file, request.base, results, even_unfinished=even_unfinished)
+        bases = run_bases(request.file, starts_from, results)
+    else:
+        bases = file_bases(request.file)
+    grid, errors = _expand(request, bases, starts_from)
+    planned = None if errors else results.read_grid(request.name)
+    if planned:
+        grid = _append_to_plan(planned, grid, request.file.path, results)
+    _check(request, grid.configs, errors, results if check_inputs else None)
+    return grid
+
+
+def most_runs(request: GridRequest, candidates: ExpandedGrid, results: Results | None) -> ExpandedGrid:
+    """The runs that a waiting grid may have, if it could start from each run of the grid that it waits for.
+
+    Args:
+        candidates: the runs of that grid.
+        results: where the inputs of the runs must exist; None if they need not.
 
     Raises:
         ConfigError: the message lists all errors.
     """
-    sweep = read_sweep(path)
-    space = sweep.space()
-    for name, value in map(parse_override, overrides):
-        space[name] = Choices([value])
-    bases, left_out = find_bases(sweep, results)
-    runs, errors = expand(bases, space, sweep.run_cap, sweep.controller.seed or 0)
-    grid = ExpandedGrid(_plan(sweep, runs), [config for _, config in runs], left_out)
-    planned = None if errors else results.read_grid(sweep.name)
-    if planned:
-        grid = _append_to_plan(planned, grid, path, results)
-    if check_inputs:
-        errors += missing_for(grid.configs, results)
-    if errors:
-        raise ConfigError(f"grid {sweep.name!r} cannot be run:\n" + "\n".join(f"  {line}" for line in errors))
+    parameters = [run.parameters for run in candidates.plan.runs]
+    bases = [
+        planned_base(request.file, f"grid {candidates.plan.name}", config, differences)
+        for config, differences in zip(candidates.configs, parameters, strict=True)
+    ]
+    grid, errors = _expand(request, bases, None)
+    _check(request, grid.configs, errors, results)
     return grid
 
 
-def _plan(sweep: SweepFile, runs: Sequence[ExpandedRun]) -> GridPlan:
+def _expand(
+    request: GridRequest, bases: Sequence[Base], starts_from: StartsFrom | None
+) -> tuple[ExpandedGrid, list[str]]:
+    """The grid, and the errors of combinations that are invalid; without bases it has no runs."""
+    sweep = request.file.sweep
+    runs: list[ExpandedRun] = []
+    errors: list[str] = []
+    if bases:
+        runs, errors = expand(bases, request.space(), sweep.run_cap, sweep.controller.seed or 0)
     planned = [
         PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
         for index, (parameters, config) in enumerate(runs)
@@ -70,7 +121,7 @@ def _plan(sweep: SweepFile, runs: Sequence[ExpandedRun]) -> GridPlan:
     halving = None
     if sweep.early_terminate and runs:
         halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
-    return GridPlan(
+    plan = GridPlan(
         name=sweep.name,
         description=sweep.description,
         method=sweep.method,
@@ -79,10 +130,20 @@ def _plan(sweep: SweepFile, runs: Sequence[ExpandedRun]) -> GridPlan:
         base=str(sweep.base_file),
         runs=planned,
         halving=halving,
+        starts_from=starts_from,
     )
+    return ExpandedGrid(plan, [config for _, config in runs]), errors
 
 
-def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
+def _check(request: GridRequest, configs: Sequence[RunConfig], errors: Sequence[str], results: Results | None) -> None:
+    """Raise ConfigError if there are errors, or if inputs of the runs are missing in `results`."""
+    missing = missing_for(configs, results) if results else []
+    if errors or missing:
+        lines = "\n".join(f"  {line}" for line in (*errors, *missing))
+        raise ConfigError(f"grid {request.name!r} cannot be run:\n{lines}")
+
+
+def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: str, results: Results) -> ExpandedGrid:
     """Keep the planned runs and their indexes, and append the new runs."""
     expanded = {config.run_id: config for config in grid.configs}
     if removed := [run for run in planned.runs if run.run_id not in expanded]:
@@ -102,7 +163,7 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: Path, results: 
     return replace(grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=configs)
 
 
-def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: Path, results: Results) -> str:
+def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: str, results: Results) -> str:
     old = planned.parameter_values
     new = plan.parameter_values
     changes = [

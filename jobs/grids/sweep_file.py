@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,10 +17,12 @@ from sentiment.config import Section
 from sentiment.config_file import describe_mistakes, dotted, parse_yaml, read_yaml, shortened
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
-from sentiment.runs.records import SCORES, Halving, Metrics, Part
+from sentiment.runs.records import SCORES, Halving, Metrics, Part, Record
 from sentiment.runs.run_dir import SINGLE
 
 MOST_RUNS = 50_000
+# The fields whose values repeat a configuration on other random numbers or other tweets.
+REPETITIONS = ("seed", "data.fold")
 _ARGS_PLACEHOLDERS = ("${args_no_hyphens}", "${args}")
 _EXAMPLE_COMMAND = "[${env}, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -265,8 +268,14 @@ class SweepFile(Section):
         return method
 
     @model_validator(mode="after")
-    def _check_grid_values(self) -> Self:
+    def _check_values(self) -> Self:
         for name, choices in self.space().items():
+            is_chosen = self.method == "random" or self.early_terminate
+            if is_chosen and name in REPETITIONS and len(choices.values) != 1:
+                raise ValueError(
+                    f"{name}: a search would choose the luckiest one; give a single value here, and repeat the winner "
+                    "in a grid of its own (controller.base, runs: best)"
+                )
             if self.method == "grid" and choices.distribution:
                 raise ValueError(f"{name}: method grid takes value, values or int_uniform")
         return self
@@ -283,8 +292,39 @@ class SweepFile(Section):
         return dict(sorted(flat.items()))
 
 
+class GridFile(Record):
+    """The content of a grid's file and of the run files that it names: later edits of them change nothing."""
+
+    path: str
+    values: dict[str, Any]
+    run_files: dict[str, dict[str, Any]]
+
+    @cached_property
+    def sweep(self) -> SweepFile:
+        """The validated grid. Raises ConfigError that lists all errors."""
+        try:
+            sweep = SweepFile.model_validate(self.values)
+        except ValidationError as error:
+            raise ConfigError(describe_mistakes(error, SweepFile, self.path)) from None
+        if sweep.name != Path(self.path).stem:
+            named = f"has the name {sweep.name!r}; a grid is named like its file, {Path(self.path).stem!r}"
+            raise ConfigError(f"{self.path}: {named}")
+        return sweep
+
+
+def read_grid_file(path: Path) -> GridFile:
+    """Read a grid file and the run files that it names.
+
+    Raises:
+        ConfigError: lists all errors, including values that W&B would read otherwise.
+    """
+    sweep = read_sweep(path)
+    run_files = {str(file): read_yaml(file) for file in (sweep.base_file, *map(Path, sweep.controller.files))}
+    return GridFile(path=str(path), values=read_yaml(path), run_files=run_files)
+
+
 def read_sweep(path: Path) -> SweepFile:
-    """Read a grid file. Raises ConfigError that lists all errors, including values that W&B would read otherwise."""
+    """Read a grid file alone; see `read_grid_file`."""
     values = read_yaml(path)
     if not values.keys() & {"method", "parameters", "command"}:
         keys = shortened(", ".join(map(str, values))) or "nothing"
@@ -292,12 +332,7 @@ def read_sweep(path: Path) -> SweepFile:
             f"{path}: is no grid file, which has name, description, method, metric, command and parameters; it has "
             f"{keys}. If it is the file of a run, use `train`"
         )
-    try:
-        sweep = SweepFile.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(describe_mistakes(error, SweepFile, str(path))) from None
-    if sweep.name != path.stem:
-        raise ConfigError(f"{path}: has the name {sweep.name!r}; a grid is named like its file, {path.stem!r}")
+    sweep = GridFile(path=str(path), values=values, run_files={}).sweep
     _check_yaml_1_1(path, values)
     return sweep
 

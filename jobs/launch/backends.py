@@ -1,6 +1,6 @@
 """Where the runs of a grid are trained: in Slurm, or by the command itself on this machine."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,18 +57,23 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class SlurmBackend:
-    """Submits job arrays, the jobs that prepare their inputs, and the final job."""
+    """Submits job arrays, the jobs that prepare their inputs, and the final job.
+
+    Attributes:
+        check: raises LockedError if the grid is locked no longer; called before each job is submitted.
+    """
 
     results: Results
     cluster: ClusterFile
     say: Say
+    check: Callable[[], None]
 
     def launch(self, launch: Launch, plan: GridPlan, jobs: GridJobs, /) -> Launched:
         if not launch.runs and not jobs.lacks_final_job:
             self.say("nothing to submit")
             return Launched()
         planned = plan_slurm_jobs(launch, plan.name, self.results, self.cluster, jobs)
-        launched = submit_chain(self.results, plan.name, planned, jobs)
+        launched = _Chain(self.results, plan.name, jobs, self.check).submit(planned)
         self.say(f"{len(launch.runs) - len(launched.refused_ids)} of {len(plan.runs)} runs submitted")
         for line in self._describe(launched):
             self.say(line)
@@ -109,78 +114,87 @@ class LocalBackend:
         return Launched(self.runner.accept(plan.name, plan_local_jobs(launch, at_once)))
 
 
-def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], existing: GridJobs) -> Launched:
-    """Record and submit jobs in order, with their dependencies; the last one is the final job.
+class _Chain:
+    """Records and submits jobs of a grid in order, with their dependencies."""
 
-    A refused training array does not keep the others from being submitted, nor does a refused final job. Nothing is
-    submitted if any other job is refused, if all training arrays are, if Slurm's queue is full, or if Slurm does not
-    answer. A final job that is in the queue is cancelled, since the new one replaces it, and so are jobs of these runs
-    that can never start.
+    def __init__(self, results: Results, grid: str, existing: GridJobs, check: Callable[[], None]) -> None:
+        self._results = results
+        self._grid = grid
+        self._existing = existing
+        self._check = check
+        self._launched = Launched()
+        names = existing.active_names
+        self._active = [
+            folder for folder in existing.submissions if folder.name in names and not folder.submission.local
+        ]
 
-    Raises:
-        UnansweredError: nothing was submitted, except possibly the job about which Slurm did not answer.
-        SlurmError: nothing was submitted.
-    """
-    names = existing.active_names
-    active = [folder for folder in existing.submissions if folder.name in names and not folder.submission.local]
-    launched = Launched()
-    *others, final = jobs
-    try:
-        for job in others:
-            _submit_or_note(results, grid, job, active, launched)
-        if launched.refused and not any(folder.submission.job_kind.trains_runs for folder in launched.accepted):
-            raise launched.refused[0][1]
-    except SlurmError:
-        slurm.cancel(folder.job_id for folder in launched.accepted)
-        for folder in launched.accepted:
-            folder.withdraw()
-        raise
-    accepted_ids = {run_id for folder in launched.accepted for run_id in folder.run_ids}
-    never_starting = [
-        job.address
-        for (folder, task), job in existing.active_tasks.items()
-        if job.never_starts and accepted_ids.issuperset(folder.tasks[task])
-    ]
-    launched.cancel(never_starting)
-    try:
-        _submit(results, grid, final, active, launched)
-    except SlurmError as error:
-        launched.refused.append((final, error))
-    else:
-        launched.cancel(folder.job_id for folder in active if folder.submission.job_kind.final)
-    return launched
+    def submit(self, jobs: Sequence[Submission]) -> Launched:
+        """Submit jobs, the last of which is the final job.
 
+        A refused training array does not keep the others from being submitted, nor does a refused final job. Nothing
+        is submitted if any other job is refused, if all training arrays are, if Slurm's queue is full, or if Slurm
+        does not answer. A final job that is in the queue is cancelled, since the new one replaces it, and so are jobs
+        of these runs that can never start.
 
-def _submit_or_note(
-    results: Results, grid: str, job: Submission, active: Sequence[SubmissionDir], launched: Launched
-) -> None:
-    """Submit a job that is not the final one; a refusal of a training array alone is noted."""
-    try:
-        _submit(results, grid, job, active, launched)
-    except (UnansweredError, QueueFullError):
-        raise
-    except SlurmError as error:
-        if not job.job_kind.trains_runs:
-            raise  # training arrays depend on it
-        launched.refused.append((job, error))
-
-
-def _submit(results: Results, grid: str, job: Submission, active: Sequence[SubmissionDir], launched: Launched) -> None:
-    """Record a job, submit it with its dependencies, and record its id."""
-    folder = new_submission(results, grid, job, _dependency(job, [*active, *launched.accepted]))
-    record_submission(folder)
-    try:
-        folder.write_receipt(slurm.submit(folder))
-    except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
+        Raises:
+            UnansweredError: nothing was submitted, except possibly the job about which Slurm did not answer.
+            SlurmError: nothing was submitted.
+        """
+        launched = self._launched
+        *others, final = jobs
         try:
-            accepted = settle(folder)
-        except SlurmError as query_error:
-            raise UnansweredError(
-                f"{error}; {query_error}; it is not known whether the job was accepted: the next command finds out"
-            ) from None
-        if not accepted:
+            for job in others:
+                self._submit_or_note(job)
+            if launched.refused and not any(folder.submission.job_kind.trains_runs for folder in launched.accepted):
+                raise launched.refused[0][1]
+        except SlurmError:
+            slurm.cancel(folder.job_id for folder in launched.accepted)
+            for folder in launched.accepted:
+                folder.withdraw()
             raise
-    launched.accepted.append(folder)
+        accepted_ids = {run_id for folder in launched.accepted for run_id in folder.run_ids}
+        never_starting = [
+            job.address
+            for (folder, task), job in self._existing.active_tasks.items()
+            if job.never_starts and accepted_ids.issuperset(folder.tasks[task])
+        ]
+        launched.cancel(never_starting)
+        try:
+            self._submit(final)
+        except SlurmError as error:
+            launched.refused.append((final, error))
+        else:
+            launched.cancel(folder.job_id for folder in self._active if folder.submission.job_kind.final)
+        return launched
+
+    def _submit_or_note(self, job: Submission) -> None:
+        """Submit a job that is not the final one; a refusal of a training array alone is noted."""
+        try:
+            self._submit(job)
+        except (UnansweredError, QueueFullError):
+            raise
+        except SlurmError as error:
+            if not job.job_kind.trains_runs:
+                raise  # training arrays depend on it
+            self._launched.refused.append((job, error))
+
+    def _submit(self, job: Submission) -> None:
+        """Record a job, submit it with its dependencies, and record its id."""
+        self._check()
+        dependency = _dependency(job, [*self._active, *self._launched.accepted])
+        folder = record_submission(new_submission(self._results, self._grid, job, dependency))
+        try:
+            folder.write_receipt(slurm.submit(folder))
+        except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
+            try:
+                accepted = settle(folder)
+            except SlurmError as query_error:
+                raise UnansweredError(
+                    f"{error}; {query_error}; it is not known whether the job was accepted: the next command finds out"
+                ) from None
+            if not accepted:
+                raise
+        self._launched.accepted.append(folder)
 
 
 def _dependency(job: Submission, earlier: Iterable[SubmissionDir]) -> str | None:

@@ -28,7 +28,7 @@ class LocalRunner:
 
     def __init__(self, results: Results, say: Say) -> None:
         self.stop = StopRequest(process_deadline(None, time.time()))
-        self._results = results
+        self.results = results
         self._say = say
         self._locks = ExitStack()
         self._submissions: list[SubmissionDir] = []
@@ -47,7 +47,7 @@ class LocalRunner:
         """Record jobs of a grid, which will run in this order. The caller must hold the grid's lock."""
         accepted = []
         for job in jobs:
-            folder = record_submission(new_submission(self._results, grid, job, None))
+            folder = record_submission(new_submission(self.results, grid, job, None))
             self._locks.enter_context(ProcessLock(folder.lock_file, "runs it on this machine"))
             folder.write_receipt(f"{LOCAL_JOB_PREFIX}{folder.number}")
             accepted.append(folder)

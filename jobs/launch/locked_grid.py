@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
 from jobs.launch.backends import Backend, Launched, LocalBackend, SlurmBackend
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.plan import Launch, earlier_codes, request_runs
+from jobs.launch.turns import Turn
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import GridRows, RunStatus, read_grid_state
 from sentiment.config import RunConfig
@@ -17,7 +17,6 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
 from sentiment.errors import ConfigError, NoSlurmError
 from sentiment.runs.code_version import freeze_code, running_code
-from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import FAILED
@@ -31,6 +30,7 @@ class LaunchOptions:
         cluster: the resources of jobs in Slurm.
         local: run on this machine instead of Slurm.
         at_once: with `local`, the number of runs at a time; None means one for each GPU, at least one.
+        code: the id of the code snapshot for runs that keep no earlier one; None copies the current code.
     """
 
     cluster: ClusterFile = field(default_factory=ClusterFile)
@@ -38,6 +38,7 @@ class LaunchOptions:
     at_once: int | None = None
     say: Say = print
     new_code: bool = False
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,6 @@ class LockedGrid:
 
     def read_state(self) -> GridRows:
         return read_grid_state(self.results, self.plan, self.jobs)
-
-    def reread(self) -> Self:
-        """The grid with its jobs as they are now."""
-        (jobs,) = read_jobs(self.results, [self.plan.name])
-        return replace(self, jobs=jobs)
 
     def load_configs(self, run_ids: Collection[str]) -> dict[str, RunConfig]:
         """Read the configurations of runs: from the last submission or, if a run was never submitted, from the plan.
@@ -127,7 +123,7 @@ class LockedGrid:
             folders = ", ".join(str(self.results.code / code) for code in sorted(others))
             self.say(f"runs keep their earlier code, {folders}; --new-code restarts them with the current code")
         if len(codes) < len(rows):
-            current = freeze_code(self.results)
+            current = self.options.code or freeze_code(self.results)
             codes = {row.run_id: codes.get(row.run_id, current) for row in rows}
         return codes
 
@@ -149,14 +145,14 @@ def lock_grid(
     """
     folder = results.slurm / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessLock(folder / "lock", "submits or cancels"):
+    with Turn(folder) as turn:
         try:
             jobs = read_jobs(results, [plan.name])[0] if options.local else settle_jobs(results, plan.name)
         except NoSlurmError as error:
             raise NoSlurmError(
                 f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"
             ) from None
-        backend: Backend = SlurmBackend(results, options.cluster, options.say)
+        backend: Backend = SlurmBackend(results, options.cluster, options.say, turn.check)
         if runner:
             backend = LocalBackend(runner, options.at_once, options.say)
         yield LockedGrid(results, plan, jobs, options, backend)

@@ -11,6 +11,7 @@ from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.job_kinds import KindName
 from jobs.status.facts import gather
 from jobs.status.names import Target, find_targets, read_plan, single_runs
+from jobs.waiting import waiting_grids
 from sentiment.console import plural
 from sentiment.errors import RunDirError, in_one_line
 from sentiment.runs.records import GridPlan
@@ -50,6 +51,8 @@ class GridView:
         damage: the file of the grid that cannot be read, and why; then there are no rows.
         is_local: all its jobs ran on this machine.
         has_final_job: a final job is in the queue, which may submit more jobs.
+        waits_for: the grid that it waits for; empty if it does not.
+        note: why the grid waits, or why it has no runs; then there are no rows.
     """
 
     name: str
@@ -60,6 +63,8 @@ class GridView:
     damage: str = ""
     is_local: bool = False
     has_final_job: bool = False
+    waits_for: str = ""
+    note: str = ""
 
     @property
     def may_go_on(self) -> bool:
@@ -101,11 +106,16 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     targets = find_targets(names, results)
     if not names:
         targets.append(Target(SINGLE))
-    grids = [target.grid for target in targets if target.grid != SINGLE]
+    waiting = {grid.name: grid for grid in waiting_grids(results) if results.read_grid(grid.name) is None}
+    grids = [target.grid for target in targets if target.grid not in (SINGLE, *waiting)]
     try:
         views = _read_grids(results, grids)
     except RunDirError:
         views = [_read_damaged(results, grid) for grid in grids]
+    for target in targets:
+        if target.grid in waiting:
+            grid = waiting[target.grid]
+            views.append(GridView(grid.name, "", [], waits_for=grid.base, note=grid.describe()))
     if any(target.grid == SINGLE for target in targets):
         no_jobs = GridJobs((), ())
         rows = [_read_row(results, _NO_PLAN, no_jobs, run_dir.path.name, None) for run_dir in single_runs(results)]
@@ -153,6 +163,7 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridVi
         failed_kinds=list(jobs.failed_other_jobs),
         is_local=jobs.are_local,
         has_final_job=jobs.has_final_job,
+        note=f"no runs: {plan.starts_from.describe()}" if plan.starts_from and not plan.runs else "",
     )
 
 

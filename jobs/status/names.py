@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from jobs.waiting import waiting_grids
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
@@ -37,10 +38,10 @@ def read_plan(results: Results, grid: str) -> GridPlan:
 
 
 def grid_names(results: Results) -> list[str]:
-    """The grids that have a plan or runs, in the order of their names."""
+    """The grids that have a plan or runs, or wait for another one, in the order of their names."""
     folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
     named = [path.name for path in folders if (path / "grid.json").exists() or any(path.glob("*/config.json"))]
-    return sorted(named)
+    return sorted({*named, *(waiting.name for waiting in waiting_grids(results))})
 
 
 def single_runs(results: Results) -> list[RunDir]:
@@ -79,7 +80,7 @@ def find_targets(names: Collection[str], results: Results) -> list[Target]:
 
 def _run_ids(results: Results, grid: str) -> Collection[str]:
     if grid != SINGLE:
-        with suppress(RunDirError):
+        with suppress(RunDirError, UsageError):
             return {run.run_id for run in read_plan(results, grid).runs}
     return {path.name for path in (results.runs / grid).glob("*/")}
 

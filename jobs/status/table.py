@@ -57,8 +57,9 @@ def render(
 
 def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> Iterator[str | Table]:
     counts = Counter(row.state for row in grid.rows).most_common()
-    # Only --failed can leave no rows.
+    # Only --failed can leave no rows of a grid that has runs.
     states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
+    states = grid.note or states
     yield f"grid {grid.name}: {states}" + "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
     shown = grid.rows
     if not every_row and len(grid.rows) > _MAX_ROWS:

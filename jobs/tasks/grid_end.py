@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from jobs.launch.locked_grid import LaunchOptions, lock_grid
 from jobs.launch.next_step import go_on
-from jobs.session import build_report
+from jobs.session import build_report, start_waiting
 from jobs.slurm.resources import ClusterFile
 from jobs.status.names import read_plan
 from jobs.submissions import SubmissionDir
@@ -26,7 +26,9 @@ def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
 
 
 def take_next_step(ending: SubmissionDir, say: Say) -> Outcome | None:
-    """Take the next step of a grid. If Slurm refuses it, say why; the grid then counts as ended.
+    """Take the next step of a grid; if there is none, submit the grids that wait for it.
+
+    If Slurm refuses that, say why; the grid then counts as ended.
 
     Returns:
         None if the grid has ended; COMPLETED if another final job follows; RETRY_LATER if the queue is full, Slurm
@@ -40,7 +42,10 @@ def take_next_step(ending: SubmissionDir, say: Say) -> Outcome | None:
             # This job is no final job that is still to come, and must not be cancelled when a new one is submitted.
             earlier = [folder for folder in grid.jobs.submissions if folder.path != ending.path]
             jobs = replace(grid.jobs, submissions=earlier)
-            return Outcome.COMPLETED if go_on(replace(grid, jobs=jobs)) else None
+            if go_on(replace(grid, jobs=jobs)):
+                return Outcome.COMPLETED
+        start_waiting(results, plan.name, say)
+        return None
     except (LockedError, UnansweredError, QueueFullError) as error:
         say(str(error))
         return Outcome.RETRY_LATER if slurm_restarts() < _MAX_RESTARTS else None

@@ -549,6 +549,26 @@ class PlannedRun(Record):
         return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
+class StartsFrom(Record):
+    """The runs of another grid that the runs of a grid start from.
+
+    Attributes:
+        rule: by which they were chosen: `overfitting`, or `best 3`.
+        run_ids: none if no run fits the rule: then the grid is empty.
+        left_out: a line for each run that could not be chosen, and why.
+    """
+
+    grid: str
+    rule: str
+    run_ids: list[RunId]
+    left_out: list[str]
+
+    def describe(self) -> str:
+        if not self.run_ids:
+            return f"no run of grid {self.grid} fits the rule `runs: {self.rule}`"
+        return f"starts from {len(self.run_ids)} of the runs of grid {self.grid}, by the rule `runs: {self.rule}`"
+
+
 class GridPlan(FileRecord):
     """`grid.json`: a grid's question and its runs; written before the first run starts.
 
@@ -556,6 +576,7 @@ class GridPlan(FileRecord):
         metric: the metric that ranks the runs, as W&B names it, such as `validation/macro_f1`.
         base: the configuration file that the parameters of the runs override.
         halving: None means that all runs are trained to their end.
+        starts_from: None if its runs start from files.
     """
 
     name: str
@@ -566,6 +587,7 @@ class GridPlan(FileRecord):
     base: str
     runs: list[PlannedRun]
     halving: Halving | None = None
+    starts_from: StartsFrom | None = None
 
     @model_validator(mode="after")
     def _has_all_runs(self) -> Self:

@@ -19,6 +19,7 @@ from sentiment.encoders.cache import (
     layers_of,
 )
 from sentiment.encoders.pretrained import EncoderFiles, find_model
+from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results
 from sentiment.training.device import available_threads, choose_device
 from sentiment.training.stop import RunContext, StopRequest, stoppable
@@ -42,16 +43,27 @@ def _caches(
     configs: Sequence[RunConfig], results: Results, progress: Progress
 ) -> Iterable[tuple[RunConfig, VectorCache, list[str]]]:
     """The caches that runs read, each once, with all layers that any of them reads from it."""
-    corpora: dict[DataConfig, Corpus] = {}
+    corpora: dict[DataConfig, Corpus | None] = {}
     caches: dict[Path, tuple[RunConfig, VectorCache, list[str]]] = {}
     for config in configs:
         if config.any_encoder and config.any_encoder.cached and (model := find_model(config, results)):
             if config.data not in corpora:
-                corpora[config.data] = prepare_corpus(config.data, results, progress)
-            cache = VectorCache(corpora[config.data], config.any_encoder, model, results)
+                corpora[config.data] = _corpus_of(config, results, progress)
+            corpus = corpora[config.data]
+            if corpus is None:
+                continue
+            cache = VectorCache(corpus, config.any_encoder, model, results)
             _, _, layers = caches.setdefault(cache.folder, (config, cache, []))
             layers += [layer for layer in layers_of(config.any_encoder) if layer not in layers]
     return caches.values()
+
+
+def _corpus_of(config: RunConfig, results: Results, progress: Progress) -> Corpus | None:
+    """The corpus of a run; None if its tweets cannot be used, so that its runs will fail."""
+    try:
+        return prepare_corpus(config.data, results, progress)
+    except DataError:
+        return None
 
 
 def tweet_vectors(

@@ -20,7 +20,7 @@ from sentiment.tracking import in_sweep, mirror_to_wandb
 from sentiment.training.attempt import new_attempt, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
 from sentiment.training.device import available_threads, choose_device, explained_memory_errors
-from sentiment.training.preparation import prepare, prepare_data, prepare_fit
+from sentiment.training.preparation import prepare, prepare_data, prepare_each, prepare_fit
 from sentiment.training.publishing import FittedModels, fitted_models, publish
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 
@@ -117,16 +117,22 @@ def _check_inputs_unchanged(run: RunContext) -> None:
 def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
     """Prepare the tweets of these runs, and their baselines."""
     progress = stop.interrupting(console.progress)
-    for config in configs:
+
+    def prepare_one(config: RunConfig) -> None:
         corpus, _ = prepare_data(config, results, progress)
         console.say(f"{len(corpus.labels):,} tweets of {config.data.source} and their baseline are in {corpus.path}")
+
+    prepare_each(configs, prepare_one, console)
 
 
 @stoppable
 def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
     """Learn the word vectors that these runs start from, each set once."""
     progress = stop.interrupting(console.progress)
-    for config in configs:
+
+    def prepare_one(config: RunConfig) -> None:
         lines = prepare_vectors(config, results, progress)
         file = pretrained_file(config, results)
         console.say("\n".join(lines or [f"vectors are in {file}"]))
+
+    prepare_each(configs, prepare_one, console)

@@ -1,13 +1,14 @@
 """What a run needs before it is trained: its tweets, baselines, vocabulary, vectors, and the hashes of all of them."""
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from sentiment.config import RunConfig
-from sentiment.console import Progress
+from sentiment.console import Console, Progress
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.labels import MIN_CLASSES
 from sentiment.data.preparation import Demands
@@ -89,6 +90,25 @@ def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tup
     """The corpus of a run and its baselines, from their caches if they are there."""
     corpus = prepare_tweets(config, results, progress)
     return corpus, load_or_fit_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
+
+
+def prepare_each(configs: Iterable[RunConfig], prepare_one: Callable[[RunConfig], None], console: Console) -> None:
+    """Prepare the inputs of several runs; bad tweets are the failure of their own runs, and the others are prepared.
+
+    Raises:
+        DataError: no run's tweets can be used.
+    """
+    errors: list[DataError] = []
+    prepared = 0
+    for config in configs:
+        try:
+            prepare_one(config)
+            prepared += 1
+        except DataError as error:
+            console.say(f"runs on {config.data.source} will fail: {error}")
+            errors.append(error)
+    if errors and not prepared:
+        raise errors[0]
 
 
 def prepare(run: RunContext, corpus: Corpus, files: EncoderFiles | None) -> Prepared:

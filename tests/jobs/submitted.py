@@ -65,7 +65,7 @@ def a_session(
     results: Results, jobs: GridJobs, plan: GridPlan = PLAN, say: Callable[[str], None] = print
 ) -> LockedGrid:
     """A session whose grid nobody has locked."""
-    backend = SlurmBackend(results, ClusterFile(), say)
+    backend = SlurmBackend(results, ClusterFile(), say, lambda: None)
     return LockedGrid(results, plan, jobs, LaunchOptions(ClusterFile(), say=say), backend)
 
 

@@ -13,6 +13,7 @@ from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.launch.locked_grid import LaunchOptions
+from jobs.launch.turns import Turn
 from jobs.session import cancel_active, cancel_grid, release_held, rerun_grid
 from jobs.status.grid_state import read_status
 from jobs.status.names import Target, find_targets, read_plan
@@ -22,7 +23,6 @@ from jobs.tasks.grid_end import take_next_step
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, SlurmError, UsageError
 from sentiment.files import write_atomically, write_json
-from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
@@ -77,7 +77,7 @@ def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm, base:
     for seed, name in enumerate(("some", "third")):
         submit_grid(results, base, {"seed": [seed]}, name=name)
     (slurm.folder / "jobs").write_text("")
-    with ProcessLock(results.slurm / "some" / "lock", "submits or cancels"):
+    with Turn(results.slurm / "some"):
         code, output = call(results, base, "rerun")
     assert (code, "grid some: " in output, "already submits or cancels" in output) == (1, True, True)
     assert sum(slurm.tasks(results).values()) == 1
@@ -225,7 +225,7 @@ def test_rerun_marks_the_runs_of_an_earlier_array_in_one_write(
 
 
 def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, base: Path, results: Results) -> None:
-    grid = submit_grid(results, base, {"seed": [1, 2], "training.epochs": 3}, **halving(min_iter=1, eta=3))
+    grid = submit_grid(results, base, {"model.layers": [1, 2], "training.epochs": 3}, **halving(min_iter=1, eta=3))
     plan = read_plan(results, "some")
     good, failed = (results.run_dir(run.run_id, "some") for run in plan.runs)
     write_attempts(good, attempt_of("7_0", reason="paused"))

@@ -15,6 +15,7 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import DataError, DivergedError, KilledError, NoProgressError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
+from tests.commands import invoke
 from tests.jobs.grid_files import Judge, draw, finish, refusal, starts_from, write_base, write_grid, write_yaml
 from tests.small_runs import Experiment, digest_of, load_config
 
@@ -23,7 +24,7 @@ WIDE: dict[str, Any] = {
     "model.hidden_size": [2, 3, 4, 5, 6],
     "model.dropout": [0.0, 0.1, 0.2],
     "training.clip": [0.5, 1.0],
-    "seed": [1, 2, 3],
+    "training.learning_rate": [0.01, 0.02, 0.03],
 }
 
 
@@ -232,10 +233,9 @@ def test_run_that_would_diverge_again_is_left_out_and_told(
 ) -> None:
     run_ids, grid = _fail_one(base, results, like, DivergedError("the loss is nan"), failing)
     assert isinstance(grid, ExpandedGrid)
-    diverged = f"{run_ids[failing]} of grid first, which fails deterministically: DivergedError: the loss is nan"
-    assert (_sizes(grid), grid.left_out) == ([best], [diverged])
-    third = write_grid(base, {"seed": 1}, name="third", **starts_from("first", "best", count=3))
-    assert f"left out: {diverged}" in refusal(load_grid, third, results)
+    diverged = f"{run_ids[failing]}, which fails deterministically: DivergedError: the loss is nan"
+    assert grid.plan.starts_from
+    assert (_sizes(grid), grid.plan.starts_from.left_out) == ([best], [diverged])
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
     grid = load_grid(overfitting, results)
     assert [(config.model.hidden_size, config.seed) for config in grid.configs] == [(5, 2)]
@@ -250,12 +250,16 @@ def test_run_that_may_complete_is_waited_for(base: Path, results: Results, like:
 
 
 @pytest.mark.parametrize(("overfits", "wanted"), [(False, "overfitting"), (True, "best")])
-def test_grid_without_such_runs_is_no_base(
+def test_grid_that_finds_no_such_runs_is_empty(
     base: Path, results: Results, like: Result, overfits: bool, wanted: str
 ) -> None:
     _run_first(base, results, like, lambda run: (0.8, overfits))
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", wanted))
-    assert f"it has 0 runs for `runs: {wanted}`, but `count` asks for 1" in refusal(load_grid, path, results)
+    plan = load_grid(path, results).plan
+    assert plan.starts_from
+    assert (plan.runs, plan.starts_from.run_ids) == ([], [])
+    results.write_grid(plan)
+    assert "no run of grid first fits the rule" in invoke("status", "second", "--results", results.root).output
 
 
 def test_completed_run_of_another_grid_is_taken_over(base: Path, results: Results, trained: RunDir) -> None:

@@ -10,21 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
-from jobs.grids.grid import ExpandedGrid, load_grid
+from jobs.grids.grid import ExpandedGrid, GridRequest, load_grid
+from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
-from jobs.session import submit_grid
+from jobs.session import submit_grid, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
+from jobs.study import plan_study
 from jobs.tasks.attempt import record_failure
+from jobs.waiting import waiting_grids
 from sentiment.errors import SentimentError
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results
-from tests.jobs.grid_files import halving, refusal, write_grid
+from tests.jobs.grid_files import halving, refusal, starts_from, write_grid
 from tests.jobs.submitted import attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
 
 HALVING = halving(min_iter=1, eta=2)
-TRIALS: dict[str, Any] = {"seed": [1, 2, 3, 4], "training.epochs": 5}
+TRIALS: dict[str, Any] = {"training.learning_rate": [0.01, 0.02, 0.03, 0.04], "training.epochs": 5}
 """Four trials: two of them to epoch 2, one of these to epoch 4, and that to epoch 5."""
 
 
@@ -35,7 +38,7 @@ def grid(base: Path, results: Results) -> ExpandedGrid:
 
 def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, results: Results, grid: ExpandedGrid) -> None:
     results.write_grid(grid.plan)
-    more = TRIALS | {"seed": [1, 2, 3, 4, 5]}
+    more = TRIALS | {"training.learning_rate": [0.01, 0.02, 0.03, 0.04, 0.05]}
     assert load_grid(write_grid(base, more, **HALVING), results).plan.halving
     for run, score in zip(grid.plan.runs, (0.6, 0.7, None, None), strict=True):
         run_dir = results.run_dir(run.run_id, grid.plan.name)
@@ -109,6 +112,118 @@ def test_deaths_between_any_two_steps_change_no_decision_and_nothing_happens_twi
         world = search(deaths, seed)
         assert world.rankings("some") == calm.rankings("some")
         assert world.states("some") == calm.states("some")
+        assert sum(world.trained.values()) <= sum(calm.trained.values()) + len(deaths)
+
+    check()
+
+
+def _requests(base: Path) -> list[GridRequest]:
+    """`second` takes over the runs of `first` that overfit, `third` the best of `second`, `fourth` that of `first`."""
+    rates = {"training.learning_rate": [0.01, 0.02, 0.03], "training.epochs": 2}
+    files = [
+        write_grid(base, rates, name="first"),
+        write_grid(base, {"model.dropout": [0.2, 0.5]}, name="second", **starts_from("first", "overfitting")),
+        write_grid(base, {"model.layers": [1, 2]}, name="third", **starts_from("second", "best")),
+        write_grid(base, {"model.layers": [2]}, name="fourth", **starts_from("first", "best")),
+    ]
+    return [GridRequest(read_grid_file(file)) for file in files]
+
+
+def _study(requests: list[GridRequest], results: Results, like: Result, deaths: set[int], seed: int) -> World:
+    """The study in a world; a person repeats the command when nothing is queued and a grid has not ended."""
+    world = World(results, like, Random(seed), deaths, overfitting={2})
+    names = [request.name for request in requests]
+    with world.patched():
+        for _ in range(10):
+            world.command(lambda: submit_study(results, plan_study(results, requests), world.options))
+            world.settle()
+            if all(map(world.has_ended, names)) and not waiting_grids(results):
+                return world
+    raise AssertionError(world.lines)
+
+
+def _origins(results: Results, *names: str) -> list[tuple[int, list[str]]]:
+    """Of each grid the number of its runs, and the rates of the runs that it started from."""
+    found = []
+    for name in names:
+        plan = results.read_grid(name)
+        assert plan
+        chosen = plan.starts_from.run_ids if plan.starts_from else []
+        found.append((len(plan.runs), chosen))
+    return found
+
+
+def test_grids_that_wait_are_submitted_by_the_end_of_the_grid_that_they_start_from(
+    base: Path, results: Results, like: Result
+) -> None:
+    requests = _requests(base)
+    world = World(results, like, Random(0), overfitting={2})
+    with world.patched():
+        assert submit_study(results, plan_study(results, requests), world.options) == 0
+        assert [(grid.name, grid.describe()) for grid in waiting_grids(results)] == [
+            ("fourth", "WAITING for first"),
+            ("second", "WAITING for first"),
+            ("third", "WAITING for second"),
+        ]
+        write_grid(base, {"model.dropout": [0.9]}, name="second", **starts_from("first", "best"))  # after the fact
+        world.settle()
+    first = results.read_grid("first")
+    assert first
+    worst, overfits, best = (run.run_id for run in first.runs)
+    assert _origins(results, "second", "third", "fourth") == [(2, [overfits]), (0, []), (1, [best])]
+    assert worst != best
+    assert waiting_grids(results) == []
+    assert world.states("second") == world.states("fourth") * 2 == ["COMPLETED"] * 2
+    assert world.reports == 3
+
+
+def test_grid_waits_until_failed_runs_of_the_other_are_retried_or_it_is_submitted_again(
+    base: Path, results: Results, like: Result
+) -> None:
+    requests = _requests(base)[:2]
+    world = World(results, like, Random(0), overfitting={2}, diverging={3})
+    with world.patched():
+        submit_study(results, plan_study(results, requests), world.options)
+        world.settle()
+        (waiting,) = waiting_grids(results)
+        assert "1 of 3 runs have no result yet" in waiting.problem
+        submit_study(results, plan_study(results, requests[1:]), world.options)
+        world.settle()
+    assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
+
+
+def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, results: Results) -> None:
+    first, second, *_ = _requests(base)
+    wrong = write_grid(base, {"model.dropuot": [0.5]}, name="wrong", **starts_from("first", "overfitting"))
+    told = refusal(plan_study, results, [first, GridRequest(read_grid_file(wrong))])
+    assert "dropuot" in told
+    alone = refusal(plan_study, results, [second])
+    assert "submit that one first, or both" in alone
+    circle = [
+        write_grid(base, {"seed": [1]}, name="one", **starts_from("two", "best")),
+        write_grid(base, {"seed": [1]}, name="two", **starts_from("one", "best")),
+    ]
+    told = refusal(plan_study, results, [GridRequest(read_grid_file(file)) for file in circle])
+    assert "one -> two -> one" in told
+
+
+@pytest.mark.slow
+def test_deaths_between_any_two_steps_of_a_study_change_nothing_in_it(base: Path, like: Result) -> None:
+    requests = _requests(base)
+
+    def study(deaths: set[int], seed: int) -> tuple[World, Results]:
+        results = Results(Path(mkdtemp(dir=base.parent)))
+        return _study(requests, results, like, deaths, seed), results
+
+    calm, calm_results = study(set(), 0)
+    names = ("first", "second", "third", "fourth")
+    assert calm.steps < 250
+
+    @given(deaths=st.sets(st.integers(1, 250), max_size=4), seed=st.integers(0, 9))
+    @settings(max_examples=15, deadline=None)
+    def check(deaths: set[int], seed: int) -> None:
+        world, results = study(deaths, seed)
+        assert _origins(results, *names) == _origins(calm_results, *names)
         assert sum(world.trained.values()) <= sum(calm.trained.values()) + len(deaths)
 
     check()

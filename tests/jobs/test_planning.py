@@ -25,6 +25,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
+from sentiment.errors import DataError
 from sentiment.files import write_json
 from sentiment.runs.code_version import CodeVersion
 from sentiment.runs.records import Result
@@ -45,7 +46,7 @@ from tests.jobs.submitted import (
     write_job,
     write_submission,
 )
-from tests.small_runs import small_config, stored
+from tests.small_runs import small_config, stored, write_tweets
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
 
@@ -346,3 +347,14 @@ def test_whole_code_is_kept(results: Results, code: str | None, begun: str, agai
     jobs = GridJobs([write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code)], [])
     row = a_row("FAILED", grid=GRID, run_id=CONFIG.run_id)
     assert earlier_codes(results, [row], jobs, again) == ({CONFIG.run_id: OLD.id} if kept else {})
+
+
+def test_bad_table_is_the_failure_of_its_own_runs_unless_there_is_no_other(tweets_file: Path, results: Results) -> None:
+    bad = small_config(write_tweets(results.root.parent / "bad.csv", []))
+    lines: list[str] = []
+    console, work = Console(lines.append, silent), JOB_KINDS["data"].work
+    assert work([bad, small_config(tweets_file)], results, StopRequest(), console) is None
+    assert lines[0].startswith(f"runs on {bad.data.source} will fail: ")
+    assert len([*results.corpora.glob("*/tweets.parquet")]) == 1
+    with pytest.raises(DataError):
+        work([bad], results, StopRequest(), console)

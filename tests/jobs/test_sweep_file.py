@@ -131,7 +131,7 @@ def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Pa
     ],
 )
 def test_bands_are_those_of_wandb(base: Path, keys: dict[str, float], epochs: int, rungs: list[int]) -> None:
-    sweep = read_sweep(write_grid(base, {"seed": [1, 2]}, **halving(**keys)))
+    sweep = read_sweep(write_grid(base, {"model.layers": [1, 2]}, **halving(**keys)))
     assert sweep.early_terminate.halving(epochs).epochs == rungs
 
 
@@ -153,6 +153,10 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         (starts_from("rnn", "overfitting", count=2), "count is only allowed with runs: best"),
         (halving(min_iter=10**400), "early_terminate.min_iter"),
         ({"method": "bayes"}, "`method: random` and `early_terminate: {type: hyperband, min_iter: 1, eta: 3}`"),
+        (
+            halving(min_iter=1) | {"parameters": {"seed": {"values": [1, 2]}}},
+            "seed: a search would choose the luckiest",
+        ),
         ({"run_cap": 3}, "method grid trains all combinations: it takes neither run_cap"),
         (_seed(min=1), "a distribution needs a min below its max"),
         (_seed(min=2, max=2), "it has min 2 and max 2"),

@@ -35,10 +35,10 @@ class World:
     """The queue of one results folder.
 
     Attributes:
-        result: of each completed run, whose `overfit` is that of the runs in `overfitting`.
+        result: of each completed run.
         deaths: the numbers of the steps, from 1, at which a process dies.
-        scores: of a run's validation, by its seed.
-        diverging: the seeds of runs that fail by themselves after their first epoch.
+        diverging: the runs that fail by themselves, and `overfitting` those that overfit, by their learning rate in
+            hundredths, which is also what is added to a score.
     """
 
     results: Results
@@ -72,6 +72,8 @@ class World:
             "jobs.slurm.read_queue": lambda: [*self.queue.values()],
             "jobs.launch.plan.preparations_needed": lambda _configs, _results: {},
             "jobs.launch.locked_grid.freeze_code": lambda _results: "code",
+            "jobs.session.freeze_code": lambda _results: "code",
+            "jobs.waiting.write_atomically": self._dying(write_atomically),
             "jobs.submissions.write_atomically": self._dying(write_atomically),
             "sentiment.runs.run_dir.write_atomically": self._dying(write_atomically),
             "sentiment.runs.rungs.write_once": self._dying(write_once),
@@ -202,17 +204,21 @@ class World:
         self._live()
         before = steps_saved(run_dir)
         self.trained[run_dir.path.name, epochs] += 1
-        if run.config.seed in self.diverging:
+        number = round(100 * run.config.training.learning_rate)
+        if number in self.diverging:
             raise SentimentError("the loss is nan")
         last = epochs or run.config.training.epochs
         job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
         end = {"end": "2026-03-04T11:30:00+00:00", "reason": "paused" if epochs else "completed"}
         run_dir.create(run.config)
         write_attempts(run_dir, attempt_of(job, first_step=before, last_step=9 * last, **end))
-        write_epochs(run_dir, [0.5 + run.config.seed / 100] * last)
+        write_epochs(run_dir, [0.5 + number / 100] * last)
         if epochs is None:
-            overfit = self.result.overfit.model_copy(update={"overfits": run.config.seed in self.overfitting})
-            changes = {"run_id": run_dir.path.name, "overfit": overfit}
+            overfit = self.result.overfit.model_copy(update={"overfits": number in self.overfitting})
+            validation = self.result.metrics["validation"].model_copy(update={"accuracy": 0.5 + number / 100})
+            network = self.result.scores["network"] | {"validation": validation}
+            changes: dict[str, Any] = {"run_id": run_dir.path.name, "overfit": overfit}
+            changes["scores"] = self.result.scores | {"network": network}
             run_dir.write_record(self.result.model_copy(update=changes))
             return None
         return Stop("paused", "")

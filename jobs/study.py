@@ -1,0 +1,175 @@
+"""Several grids at once, such as a whole study: which are submitted now, and which wait for runs of another grid."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from jobs.grid_jobs import read_jobs
+from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, most_runs
+from jobs.grids.sweep_file import read_grid_file
+from jobs.job_kinds import missing_for
+from jobs.policy import has_ended_for_good
+from jobs.status.grid_state import read_grid_state
+from jobs.waiting import read_waiting
+from sentiment.config import Section
+from sentiment.config_file import describe_mistakes, read_yaml, resolve, yaml_text
+from sentiment.console import Say
+from sentiment.errors import ConfigError, UnfinishedBaseError, UsageError
+from sentiment.files import config_path
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
+
+
+class StudyFile(Section):
+    """A file in `configs/studies`: grids that are submitted together, each with the fields that it changes.
+
+    Attributes:
+        grids: by the name of a grid, its changes: a field's value, or a list of values, by dotted name.
+        optional: the grids that are left out if their inputs are missing.
+    """
+
+    description: str
+    grids: dict[str, dict[str, Any]]
+    optional: list[str] = Field(default_factory=list)
+
+
+def read_study(path: Path, overrides: Sequence[str], results: Results, say: Say) -> list[GridRequest]:
+    """Read a study and the files of its grids, without optional ones whose inputs are missing.
+
+    Args:
+        overrides: changes of all its grids.
+    """
+    try:
+        study = StudyFile.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(describe_mistakes(error, StudyFile, str(path))) from None
+    requests = []
+    for name, changes in study.grids.items():
+        own = [f"{field}={yaml_text(value)}" for field, value in changes.items()]
+        request = GridRequest(read_grid_file(config_path(Path(name), "grids")), [*own, *overrides])
+        missing = _missing_inputs(request, results) if name in study.optional else []
+        if missing:
+            say(f"grid {name} is left out: {missing[0]}")
+        else:
+            requests.append(request)
+    return requests
+
+
+def _missing_inputs(request: GridRequest, results: Results) -> list[str]:
+    return missing_for(expand_grid(request, results, check_inputs=False).configs, results)
+
+
+@dataclass
+class StudyPlan:
+    """What becomes of the grids that a command is asked for, bases before the grids that start from them.
+
+    Attributes:
+        ready: those whose runs are known.
+        waiting: those that start from runs of a grid that is not finished.
+        most: of each grid, all runs that it may have, by its name.
+    """
+
+    ready: list[ExpandedGrid] = field(default_factory=list)
+    waiting: list[GridRequest] = field(default_factory=list)
+    most: dict[str, ExpandedGrid] = field(default_factory=dict)
+
+
+def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: bool = True) -> StudyPlan:
+    """Plan grids; nothing is written.
+
+    Raises:
+        ConfigError: the message lists all errors of a grid, also of one that will wait.
+        UsageError: a grid starts from runs of an unknown one, two wait for each other, or one is named twice.
+    """
+    study = StudyPlan()
+    for request in _bases_first(requests):
+        name = request.name
+        grid = None if _must_wait(results, request, study) else _expand_if_ready(results, request, check_inputs)
+        if grid:
+            study.ready.append(grid)
+            study.most[name] = grid
+        else:
+            study.waiting.append(request)
+            candidates = _candidates(results, request, study)
+            study.most[name] = most_runs(request, candidates, results if check_inputs else None)
+    return study
+
+
+def _bases_first(requests: Sequence[GridRequest]) -> list[GridRequest]:
+    by_name = {request.name: request for request in requests}
+    if len(by_name) < len(requests):
+        raise UsageError(f"a grid is named twice: {' '.join(request.name for request in requests)}")
+    ordered: dict[str, GridRequest] = {}
+
+    def place(request: GridRequest, dependents: tuple[str, ...]) -> None:
+        if request.name in dependents:
+            raise UsageError(f"grids wait for each other: {' -> '.join((*dependents, request.name))}")
+        base = by_name.get(request.base.grid) if request.base else None
+        if base:
+            place(base, (*dependents, request.name))
+        ordered[request.name] = request
+
+    for request in requests:
+        place(request, ())
+    return list(ordered.values())
+
+
+def _must_wait(results: Results, request: GridRequest, study: StudyPlan) -> bool:
+    """Whether it starts from a grid that waits itself, or that this command submits with runs that are not planned."""
+    if request.base is None:
+        return False
+    name = request.base.grid
+    if any(other.name == name for other in study.waiting) or read_waiting(results, name):
+        return True
+    base = study.most.get(name)
+    return base is not None and base.plan != results.read_grid(name)
+
+
+def _expand_if_ready(results: Results, request: GridRequest, check_inputs: bool) -> ExpandedGrid | None:
+    """The expanded grid; None if it starts from a grid that may still get results."""
+    try:
+        return expand_grid(request, results, check_inputs=check_inputs)
+    except UnfinishedBaseError:
+        plan = results.read_grid(request.base.grid) if request.base else None
+        if plan is None or not _has_ended_for_good(results, plan):
+            return None
+    return expand_grid(request, results, check_inputs=check_inputs, even_unfinished=True)
+
+
+def _has_ended_for_good(results: Results, plan: GridPlan) -> bool:
+    """Whether runs of a grid failed, and nothing of it goes on by itself."""
+    (jobs,) = read_jobs(results, [plan.name])
+    goes_on = any(folder.submission.job_kind.final and folder.name in jobs.active_names for folder in jobs.submissions)
+    return not goes_on and all(map(has_ended_for_good, read_grid_state(results, plan, jobs).rows))
+
+
+def _candidates(results: Results, request: GridRequest, study: StudyPlan) -> ExpandedGrid:
+    """All runs of the grid that a waiting one starts from, as far as they are known."""
+    if request.base is None:
+        raise ValueError(f"grid {request.name} waits for no other")
+    name = request.base.grid
+    if name in study.most:
+        return study.most[name]
+    waiting = read_waiting(results, name)
+    if waiting:
+        return plan_study(results, [waiting.request], check_inputs=False).most[name]
+    plan = results.read_grid(name)
+    if plan is None:
+        raise UsageError(f"grid {request.name!r} starts from runs of grid {name!r}, which has no plan")
+    values = read_yaml(Path(plan.base))
+    return ExpandedGrid(plan, [resolve(values, run.parameters, plan.base) for run in plan.runs])
+
+
+def describe_waiting(request: GridRequest, most: ExpandedGrid) -> Iterator[str]:
+    """The lines of a dry run about a grid that waits."""
+    base = request.base
+    if base is None:
+        return
+    yield f"grid {request.name}: {most.plan.description}"
+    yield f"at most {len(most.plan.runs):,} runs; it would wait for grid {base.grid} (runs: {base.runs})"
+    for name, choices in sorted(request.space().items()):
+        if choices.values:
+            yield f"  {name}: {', '.join(map(yaml_text, choices.values))}"
