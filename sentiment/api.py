@@ -17,7 +17,6 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -45,11 +44,13 @@ from sentiment.inference.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
     VOCABULARY_FILE,
+    FittedModels,
     StoredModels,
     TrainedRun,
     export_warnings,
     exported_files,
     model_of,
+    open_run,
     open_stored,
     weights_as_bytes,
     write_archive,
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
 
 # Torch's random numbers and modes are those of the process: of two threads, each would change what the other computes.
 _ONE_FIT_AT_A_TIME = Lock()
-_FITTED = "the fitted classifier"  # stands for the path in messages
 # With fewer texts, a tenth of them is too small to tell whether a network has learned anything.
 _MIN_NETWORK_TEXTS = 200
 
@@ -166,8 +166,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             only: dict[ModelKind, float] = {"baseline": 1.0}
             result = FitResult(recommended="baseline", temperatures=only, texts=len(texts), labels=classes.tolist())
             files = {BASELINE_FILE: linear.to_bytes()}
-            stored = StoredModels(path=_FITTED, config=config, result=result, results=Results(), read=files.__getitem__)
-            return self._set_trained(stored, None)
+            fitted = FittedModels(config=config, result=result, results=Results(), files=files)
+            return self._set_trained(fitted, None)
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
             if self.results is None:
@@ -178,9 +178,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if encoder and self.results is None and not user_path(encoder.model).is_dir():
                 raise UsageError(f"{encoder.model!r} is stored in a results folder; pass it, e.g. results='results'")
             if self.results is None:
-                stored = _fit(config, results, choice, self.verbose)
-                fitted = stored.result.model_copy(update={"labels": classes.tolist()})
-                stored = replace(stored, result=fitted)
+                stored: StoredModels = _fit(config, results, choice, classes, self.verbose)
             else:
                 stored = _train(config, results, self.verbose)
             return self._set_trained(stored, choice, classes)
@@ -193,7 +191,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         trained = model_of(stored, choice)
         self._trained = trained
-        self._origin = stored if isinstance(stored.result, FitResult) else (Path(stored.path), stored.results.root)
+        self._stored = stored
         self._classes = _stored_labels(stored) if classes is None else classes
         self.classes_ = np.sort(self._classes)
         return self
@@ -290,15 +288,15 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             UsageError: the file is not called `*.zip`, or `choice` is not the model with which the loaded file was
                 exported.
-            SentimentError: the model was loaded from a run or a file that is gone or damaged.
+            SentimentError: the model was loaded from a run that is gone or damaged.
         """
         check_is_fitted(self)
-        origin = self._origin
-        stored = origin if isinstance(origin, StoredModels) else open_stored(*origin)
+        stored = self._stored
         if isinstance(stored, TrainedRun):
             stored = stored.with_choice(self.choice, None)
-        elif stored is not origin and self.choice not in (None, stored.default_choice):
-            raise UsageError(f"{stored.path}: {self.choice!r} cannot be chosen after the export; export the run again")
+        elif self.choice not in (None, stored.default_choice):
+            again = "fit again, or export the run again"
+            raise UsageError(f"{stored.path}: {self.choice!r} cannot be chosen after the fit or the export; {again}")
         write_archive(exported_files(stored), Path(path))
         for warning in export_warnings(stored):
             warnings.warn(warning, stacklevel=2)
@@ -394,7 +392,7 @@ def _stored_labels(stored: StoredModels) -> LabelArray:
     return np.array([*map(int, names)] if are_integers else names)
 
 
-def _train(config: RunConfig, results: Results, verbose: int) -> StoredModels:
+def _train(config: RunConfig, results: Results, verbose: int) -> TrainedRun:
     """Train a run in a results folder, or resume it."""
     from sentiment.training.experiment import run_experiment
 
@@ -407,10 +405,12 @@ def _train(config: RunConfig, results: Results, verbose: int) -> StoredModels:
             raise
     if reason:
         raise KeyboardInterrupt(f"stopped ({reason.detail}); call it again to continue from {run_dir.path}")
-    return open_stored(run_dir.path, results.root)
+    return open_run(run_dir.path, results.root)
 
 
-def _fit(config: RunConfig, results: Results, choice: ModelKind | None, verbose: int) -> StoredModels:
+def _fit(
+    config: RunConfig, results: Results, choice: ModelKind | None, classes: LabelArray, verbose: int
+) -> FittedModels:
     """Fit models in a temporary results folder, from which nothing is read afterwards."""
     from sentiment.training.experiment import fit_models
     from sentiment.training.stop import Stop
@@ -424,9 +424,8 @@ def _fit(config: RunConfig, results: Results, choice: ModelKind | None, verbose:
     files = {NETWORK_FILE: weights_as_bytes(models.weights), VOCABULARY_FILE: models.vocabulary.to_bytes()}
     if models.baseline is not None:
         files[BASELINE_FILE] = models.baseline.to_bytes()
-    return StoredModels(
-        path=_FITTED, config=config, result=models.result, results=results, read=files.__getitem__, choice=choice
-    )
+    result = models.result.model_copy(update={"labels": classes.tolist()})
+    return FittedModels(config=config, result=result, results=results, files=files, choice=choice)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import Corpus
 from sentiment.errors import ConfigError, DataError, UsageError
-from sentiment.inference.stored import StoredModels
+from sentiment.inference.stored import FittedModels
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind
@@ -185,6 +185,8 @@ def test_saved_classifier_predicts_alike(tiny: SentimentClassifier, choice: Mode
     if choice == "baseline":
         with pytest.raises(UsageError, match=r"model\.zip: 'network' was not fitted; valid: baseline"):
             load(tmp_path / "model.zip", "network")
+        with pytest.raises(UsageError, match="the fitted classifier: 'network' cannot be chosen after the fit"):
+            pickle.loads(pickle.dumps(fitted)).set_params(choice="network").save(tmp_path / "other.zip")
     with pytest.raises(UsageError, match=r"name it .*model\.zip"):
         fitted.save(tmp_path / "model.pkl")
 
@@ -196,7 +198,7 @@ def test_run_is_saved_as_export_writes_it(trained: RunDir, tmp_path: Path) -> No
     load(tmp_path / "saved.zip").save(tmp_path / "again.zip")
     load(trained.path, "both").save(tmp_path / "both.zip")
     assert load(tmp_path / "both.zip").name == "mean of both"
-    with pytest.raises(UsageError, match="'network' cannot be chosen after the export"):
+    with pytest.raises(UsageError, match="'network' cannot be chosen after the fit or the export"):
         load(tmp_path / "both.zip", "network").save(tmp_path / "network.zip")
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "saved.zip").read_bytes()
 
@@ -431,8 +433,8 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(library, "_iter_texts", rows)
     result = FitResult(recommended="network", temperatures={"network": 1}, texts=0)
 
-    def fit(config: RunConfig, results: Results, *_: Any) -> StoredModels:
-        return StoredModels(path="", config=config, result=result, results=results, read={}.__getitem__)
+    def fit(config: RunConfig, results: Results, *_: Any) -> FittedModels:
+        return FittedModels(config=config, result=result, results=results, files={})
 
     monkeypatch.setattr(library, "_fit", fit)
     monkeypatch.setattr(library, "model_of", lambda stored, _choice: _Counting(stored.config))

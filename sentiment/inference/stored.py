@@ -6,11 +6,10 @@ All are loaded by the same code and have the same interface.
 
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from ruamel.yaml import YAML
 
@@ -75,14 +74,12 @@ class Exported(FileRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredModels:
-    """The stored data from which the models of a completed run, or of a fitted classifier, are loaded.
+class _StoredModels:
+    """The stored data from which models are loaded: of a completed run, of an exported file, or of a fit in memory.
 
     Attributes:
         path: of the run directory or of the exported file, for messages.
         results: the results folder in which its encoder is looked for.
-        read: returns the content of a file; raises RunDirError if it is missing or does not match the result's hash.
-        record: of a run in its directory.
         choice: the model that was chosen at the export; None: the recommended one.
         threshold: the decision threshold of that model.
     """
@@ -91,8 +88,6 @@ class StoredModels:
     config: RunConfig
     result: Result | FitResult
     results: Results
-    read: Callable[[str], bytes]
-    record: RunRecord | None = None
     choice: ModelKind | None = None
     threshold: float = DEFAULT_THRESHOLD
 
@@ -101,32 +96,21 @@ class StoredModels:
         """The model that predicts unless another one is asked for."""
         return self.choice or self.result.recommended
 
-    def content_and_path(self, name: str) -> tuple[bytes, str]:
-        return self.read(name), f"{self.path}/{name}"
-
-    def weights(self) -> "dict[str, torch.Tensor]":
-        """The network's weights at the best epoch.
-
-        Raises:
-            CheckpointError: they are missing or damaged.
-        """
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        content, path = self.content_and_path(NETWORK_FILE)
-        try:
-            return load(content)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: holds no weights: {error}") from None
-
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedRun(StoredModels):
+class TrainedRun(_StoredModels):
     """A run in its directory, with its weights in a checkpoint."""
 
     result: Result
     run_dir: RunDir
     record: RunRecord
+
+    def read(self, name: str) -> bytes:
+        """The content of a file of an exported model; RunDirError if it does not match the result's hash."""
+        if name == NETWORK_FILE:
+            return weights_as_bytes(self.weights())
+        check_file(self.run_dir.path / name, self.result)
+        return read_user_file(self.run_dir.path / name, _MAX_BYTES)
 
     def with_choice(self, choice: ModelKind | None, threshold: float | None) -> "TrainedRun":
         """This run with the model and the decision threshold that its exported file is to predict with.
@@ -145,6 +129,47 @@ class TrainedRun(StoredModels):
         if weights_sha256(weights) != self.result.weights_sha256:
             raise CheckpointError(f"{self.run_dir.best_weights}: its weights do not match result.json (SHA-256)")
         return weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class _InMemory(_StoredModels):
+    """Models whose files are in memory."""
+
+    files: dict[str, bytes]
+
+    def read(self, name: str) -> bytes:
+        return self.files[name]
+
+    def weights(self) -> "dict[str, torch.Tensor]":
+        """The network's weights at the best epoch.
+
+        Raises:
+            CheckpointError: they are missing or damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(self.files[NETWORK_FILE])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{self.path}/{NETWORK_FILE}: holds no weights: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedModels(_InMemory):
+    """The models of a classifier that was fitted in Python; `files` holds their weights and vocabulary."""
+
+    path: str = "the fitted classifier"
+    result: FitResult
+    record: ClassVar[None] = None  # no run was recorded
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModels(_InMemory):
+    """The models in a file that `sentiment export` or `SentimentClassifier.save` wrote, with all of its content."""
+
+
+StoredModels = TrainedRun | FittedModels | ExportedModels
 
 
 def open_run(path: Path, results: Path | None = None) -> TrainedRun:
@@ -167,23 +192,17 @@ def open_run(path: Path, results: Path | None = None) -> TrainedRun:
     if result is None or record is None:  # a result without a record is refused
         of_grid = "" if path.parent.name == SINGLE else f", or `sentiment rerun {path.name}`"
         raise UsageError(f"{path}: is not completed yet; repeat the command that began it{of_grid}")
-
-    def read(name: str) -> bytes:
-        check_file(path / name, result)
-        return read_user_file(path / name, _MAX_BYTES)
-
     return TrainedRun(
         path=str(path),
         config=config,
         result=result,
         results=Results(results) if results else run_dir.results,
-        read=read,
         run_dir=run_dir,
         record=record,
     )
 
 
-def _open_archive(path: Path, results: Results) -> StoredModels:
+def _open_archive(path: Path, results: Results) -> ExportedModels:
     """The models in an exported zip file.
 
     Entries are stored uncompressed, so memory use is bounded by the file size.
@@ -196,15 +215,15 @@ def _open_archive(path: Path, results: Results) -> StoredModels:
             entries = {entry.filename: entry.compress_type for entry in archive.infolist()}
             is_plain = {*entries.values()} == {zipfile.ZIP_STORED} and len(entries) == len(archive.infolist())
             if is_plain and CONFIG in entries and entries.keys() <= {*_NAMES}:
-                files = {name: archive.read(name) for name in sorted(entries)}
+                files = {name: archive.read(name) for name in entries}
                 exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
-                if [*files] == _names_of(exported.result):
-                    return StoredModels(
+                if files.keys() == {CARD, CONFIG, *_model_files(exported.result)}:
+                    return ExportedModels(
                         path=str(path),
                         config=exported.config,
                         result=exported.result,
                         results=results,
-                        read=files.__getitem__,
+                        files=files,
                         choice=exported.choice,
                         threshold=exported.threshold,
                     )
@@ -215,9 +234,9 @@ def _open_archive(path: Path, results: Results) -> StoredModels:
     raise RunDirError(f"{path}: is not a model that `sentiment export RUN_DIR FILE.zip` wrote: {reason}")
 
 
-def _names_of(result: Result | FitResult) -> list[str]:
-    """The names of the files in an archive, sorted."""
-    return sorted([CARD, CONFIG, *(name for model in result.temperatures for name in _FILES_OF[model])])
+def _model_files(result: Result | FitResult) -> list[str]:
+    """The names of the files of all models of a result."""
+    return [name for model in result.temperatures for name in _FILES_OF[model]]
 
 
 def open_model(
@@ -285,8 +304,8 @@ def load_model(run: StoredModels, choice: ModelKind | None = None, device: "torc
     if choice == "network":
         return _network(run, device, temperature)
     data = run.config.data
-    content, path = run.content_and_path(BASELINE_FILE)
-    linear = LinearModel.from_bytes(content, path, len(data.label_names), data.is_english)
+    path = f"{run.path}/{BASELINE_FILE}"
+    linear = LinearModel.from_bytes(run.read(BASELINE_FILE), path, len(data.label_names), data.is_english)
     return BaselineModel(run.config, linear, temperature)
 
 
@@ -298,7 +317,7 @@ def _network(run: StoredModels, device: "torch.device | None", temperature: floa
     from sentiment.training.device import choose_device
 
     weights = run.weights()
-    vocabulary = Vocabulary.from_bytes(*run.content_and_path(VOCABULARY_FILE))
+    vocabulary = Vocabulary.from_bytes(run.read(VOCABULARY_FILE), f"{run.path}/{VOCABULARY_FILE}")
     chosen = device or choose_device("auto")
     encoder = load_encoder(run.config, run.result.encoder, run.results, chosen)
     network_input = encoder if isinstance(encoder, FineTuned) or encoder is None else encoder.vector_size
@@ -323,11 +342,11 @@ def without_paths(config: RunConfig) -> RunConfig:
     return config.with_paths(lambda path: PurePath(path).name)
 
 
-def model_card(run: StoredModels) -> str:
+def model_card(run: TrainedRun | FittedModels) -> str:
     """The model card as Markdown; markup in descriptions, labels and file names is escaped."""
     config = without_paths(run.config)
     source = config.data.source
-    if isinstance(run.result, FitResult):
+    if isinstance(run, FittedModels):
         source = f"{run.result.texts:,} texts that were passed to SentimentClassifier.fit"
     dataset = run.record.dataset if run.record else source
     unknown = PublishedData(source, "not known; ask who gave you this model", "")
@@ -368,7 +387,9 @@ def _template() -> "Template":
     return templates.get_template("model_card.md.j2")
 
 
-def _card_metadata(config: RunConfig, run: StoredModels, dataset: str, data: PublishedData) -> dict[str, Any]:
+def _card_metadata(
+    config: RunConfig, run: TrainedRun | FittedModels, dataset: str, data: PublishedData
+) -> dict[str, Any]:
     """The keys that the Hugging Face Hub reads; names of data sets and of the encoder are links there."""
     metadata: dict[str, Any] = {
         "language": config.data.language,
@@ -384,7 +405,7 @@ def _card_metadata(config: RunConfig, run: StoredModels, dataset: str, data: Pub
         metadata["datasets"] = [data.hub]
     if config.encoder and not config.encoder.is_folder:
         metadata["base_model"] = config.encoder.model
-    if isinstance(run.result, Result) and run.threshold == DEFAULT_THRESHOLD:  # scores are stored only for this one
+    if isinstance(run, TrainedRun) and run.threshold == DEFAULT_THRESHOLD:  # scores are stored only for this one
         scores = run.result.scores[run.default_choice]
         hub_name = data.hub or dataset
         results = [_results_of_part(part, scores[part], hub_name, data.name) for part in run.result.parts[1:]]
@@ -409,24 +430,17 @@ def exported_files(run: StoredModels) -> dict[str, bytes]:
     Raises:
         SentimentError: as `load_model`.
     """
-    names = _names_of(run.result)
-    if run.record is None and isinstance(run.result, Result):  # an exported file
-        return {name: run.read(name) for name in names}
+    if isinstance(run, ExportedModels):
+        return run.files
     config = without_paths(run.config)
     result = run.result
     if result.encoder and config.any_encoder:
         encoder = result.encoder.model_copy(update={"model": config.any_encoder.model})
         result = result.model_copy(update={"encoder": encoder})
     exported = Exported(config=config, result=result, choice=run.choice, threshold=run.threshold)
-    files = {
-        CARD: model_card(run).encode(),
-        CONFIG: (json.dumps(exported.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode(),
-    }
-    for name in names:
-        if name == NETWORK_FILE:
-            files[name] = weights_as_bytes(run.weights())
-        elif name not in files:
-            files[name] = run.read(name)
+    files = {name: run.read(name) for name in _model_files(result)}
+    files[CARD] = model_card(run).encode()
+    files[CONFIG] = (json.dumps(exported.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode()
     return files
 
 
