@@ -59,9 +59,11 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
     try:
         settings = slurm.read_settings()
         partitions = slurm.read_partitions()
+        submit_hosts = slurm.read_submit_hosts()
     except NoSlurmError as error:
         settings = {}
         partitions = []
+        submit_hosts = {}
         command = results.command("submit", "GRID", "--local")
         yield Finding("note", "no Slurm", f"{error}; `{command}` runs a grid on this machine")
     except SlurmError as error:
@@ -71,6 +73,9 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
         site = f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}"
         yield Finding("ok", "Slurm", site)
         yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
+    for name, hosts in submit_hosts.items():
+        text = f"takes jobs from {hosts} only: final jobs may not submit; `submit` does what `status` shows is left"
+        yield Finding("note", f"partition {name}", text)
     for partition in partitions:
         name = f"partition {partition.name}{'*' if partition.is_default else ''}"
         yield Finding("ok", name, partition.describe())

@@ -421,11 +421,15 @@ def _foreign_owner(results: Results) -> str:
     return owner.describe() if owner and owner != QueueOwner.here() else ""
 
 
-def _join(submissions: Sequence[SubmissionDir], queue: Sequence[Job], queue_error: str = "") -> GridJobs:
+def _join(
+    submissions: Sequence[SubmissionDir], queue: Sequence[Job], queue_error: str = "", *, is_locked: bool = False
+) -> GridJobs:
     """Join submissions with the queue, with jobs on this machine, and with jobs that the queue does not list.
 
-    Slurm is asked by id for jobs that it accepted recently and that its list lacks.
+    Slurm is asked by id for jobs that it accepted recently and that its list lacks. A command that may submit
+    (`is_locked`) asks for the newest final job, however old: a list that was cut must not make it submit a second one.
     """
+    final = [folder for folder in submissions if folder.submission.job_kind.final and not folder.submission.local]
     listed = {job.name for job in queue}
     others: list[Job] = []
     for folder in submissions:
@@ -436,8 +440,9 @@ def _join(submissions: Sequence[SubmissionDir], queue: Sequence[Job], queue_erro
             if live_owner(folder.lock_file):
                 others.append(Job(name, folder.job_id, None, RUNNING))
             continue
-        age = time.time() - folder.receipt_file.stat().st_mtime
-        if not queue_error and age < _RECENT_SECONDS and _may_live(folder):
+        is_recent = time.time() - folder.receipt_file.stat().st_mtime < _RECENT_SECONDS
+        is_asked_for = is_recent or (is_locked and final[-1:] == [folder])
+        if not queue_error and is_asked_for and _may_live(folder):
             numbers = [None] if folder.submission.job_kind.final else range(len(folder.submission.tasks))
             others += [Job(name, folder.job_id, number, UNKNOWN) for number in numbers]
     return GridJobs(submissions, [*queue, *others], queue_error)
@@ -466,7 +471,8 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     claim_or_check_owner(results)
     submissions = read_submissions(results, grid)
     queue = read_queue()
-    return _join([folder for folder in submissions if folder.receipt or settle(folder)], queue)
+    settled = [folder for folder in submissions if folder.receipt or settle(folder)]
+    return _join(settled, queue, is_locked=True)
 
 
 def settle(folder: SubmissionDir) -> bool:

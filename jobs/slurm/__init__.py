@@ -22,6 +22,7 @@ from jobs.slurm.commands import (
     read_partitions,
     read_queue,
     read_settings,
+    read_submit_hosts,
     release,
     requeue,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "read_partitions",
     "read_queue",
     "read_settings",
+    "read_submit_hosts",
     "read_termination",
     "release",
     "requeue",

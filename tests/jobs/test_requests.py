@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs import slurm as slurm_package
 from jobs.doctor import examine_disk, tasks_per_node
 from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
 from jobs.slurm.resources import Lacked, Limits, Resources, limits_of, sufficient
@@ -102,6 +103,13 @@ def test_whole_node_has_room_for_as_many_tasks_as_fit_by_cores_gpus_and_memory()
     assert tasks_per_node(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) == 4
 
 
+def test_doctor_says_where_a_final_job_cannot_submit(slurm: FakeSlurm, results: Results) -> None:
+    slurm.fail("scontrol", "case $* in *partition*) echo 'PartitionName=main X=1 AllocNodes=login1 Y=2'; exit 0;; esac")
+    assert slurm_package.read_submit_hosts() == {"main": "login1"}
+    slurm.heal()
+    assert slurm_package.read_submit_hosts() == {}
+
+
 @pytest.mark.usefixtures("no_slurm")
 def test_doctor_says_how_to_go_on_without_slurm_and_a_slip_is_a_problem(results: Results, tmp_path: Path) -> None:
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
@@ -176,6 +184,16 @@ def test_job_that_squeue_lacks_is_asked_for_by_its_id(
     assert states_of(results) == ["UNKNOWN"] * 2
     (slurm.folder / "jobs").write_text("")  # as when Slurm has forgotten them
     assert states_of(results) == ["LOST"] * 2
+
+
+def test_final_job_that_a_cut_list_lacks_is_not_submitted_again(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = submit_grid(results, base, {"seed": [1, 2]})
+    monkeypatch.setattr("jobs.grid_jobs._RECENT_SECONDS", 0.0)
+    slurm.fail("squeue", "alter='sed \\$d'")  # its last line is the final job
+    assert "nothing to submit" in call(results, base, "submit", str(grid))[1]
+    assert len([folder for folder in read_submissions(results) if folder.submission.job_kind.final]) == 1
 
 
 def test_job_that_squeue_does_not_list_yet_is_cancelled(slurm: FakeSlurm, base: Path, results: Results) -> None:
