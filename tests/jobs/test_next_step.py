@@ -96,6 +96,19 @@ def test_final_job_ranks_each_rung_and_submits_the_next_until_it_reports(
     assert "4 of 4 runs submitted" in world.lines
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_final_job_retries_a_run_that_was_killed_before_or_after_it_began(
+    base: Path, results: Results, like: Result, step: int
+) -> None:
+    grid = load_grid(write_grid(base, {"training.learning_rate": [0.01, 0.02]}), results)
+    world = World(results, like, Random(1))
+    with world.patched():
+        submit_grid(results, grid, world.options)
+        world.deaths.add(world.steps + step)
+        world.settle()
+    assert (world.states("some"), world.reports) == (["COMPLETED"] * 2, 1)
+
+
 @pytest.mark.slow
 def test_deaths_between_any_two_steps_change_no_decision_and_nothing_happens_twice(
     base: Path, like: Result, grid: ExpandedGrid
