@@ -17,7 +17,9 @@ from jobs.session import submit_grid, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.study import plan_study
-from jobs.tasks.attempt import record_failure
+from jobs.submissions import read_submissions
+from jobs.tasks.attempt import Outcome, record_failure
+from jobs.tasks.grid_end import take_next_step
 from jobs.waiting import waiting_grids
 from sentiment.errors import SentimentError
 from sentiment.runs.records import Result
@@ -107,6 +109,32 @@ def test_final_job_retries_a_run_that_was_killed_before_or_after_it_began(
         world.deaths.add(world.steps + step)
         world.settle()
     assert (world.states("some"), world.reports) == (["COMPLETED"] * 2, 1)
+
+
+def test_final_job_that_was_killed_before_it_submitted_its_successor_submits_it_when_it_starts_again(
+    base: Path, results: Results, like: Result
+) -> None:
+    grid = load_grid(write_grid(base, {"training.learning_rate": [0.01, 0.02]}), results)
+    world = World(results, like, Random(1))
+    with world.patched():
+        submit_grid(results, grid, world.options)
+        *_, final = read_submissions(results, "some")
+        assert take_next_step(final, world.lines.append) is Outcome.COMPLETED  # its runs are active
+        *_, successor = read_submissions(results, "some")
+    assert (successor.submission.kind, successor != final, world.reports) == ("report", True, 0)
+
+
+def test_final_job_submits_the_rung_that_was_ranked_before_it_was_killed(
+    results: Results, grid: ExpandedGrid, like: Result
+) -> None:
+    world = World(results, like, Random(1))
+    with world.patched():
+        submit_grid(results, grid, world.options)
+        for job in [job for job in world.queue.values() if job.task is not None]:
+            world.run(job)
+        rungs_of(results, grid.plan).rank_current()  # as if it had been killed then
+        world.settle()
+    assert sorted(world.states("some")) == ["COMPLETED", "PRUNED", "PRUNED", "PRUNED"]
 
 
 @pytest.mark.slow

@@ -142,7 +142,7 @@ class World:
             startable = [job for job in self.queue.values() if job.state == "PENDING" and self._is_free(job)]
             if not startable:
                 return
-            self._run(self.order.choice(startable))
+            self.run(self.order.choice(startable))
         raise AssertionError("jobs without end")
 
     def check(self) -> None:
@@ -166,7 +166,8 @@ class World:
     def _folder(self, job: Job) -> SubmissionDir | None:
         return next((folder for folder in read_submissions(self.results) if folder.name == job.name), None)
 
-    def _run(self, job: Job) -> None:
+    def run(self, job: Job) -> None:
+        """Start a job, and let it end."""
         folder = self._folder(job)
         if folder is None:
             self._set(job, "FAILED")
