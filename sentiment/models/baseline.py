@@ -1,15 +1,12 @@
 """The linear baseline: naive Bayes log-count ratios of n-grams and AFINN word ratings, into a logistic regression.
 
-Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept in its folder. Features are hashed
-word unigrams and bigrams, and character n-grams within words. N-grams are computed once per word type and not per
-tweet, which is faster than scikit-learn's vectorizers.
+Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept in its folder.
 """
 
-import hashlib
 import json
 import math
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,150 +17,15 @@ import scipy  # imports its submodules on first use; networks need none of them
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import Flags, Floats, Rows, Tokenizer, TokenRows
+from sentiment.data.text import Floats, Rows, Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
 from sentiment.metrics import Probabilities, with_first_class
 from sentiment.models.lexicon import FEATURES, rate_rows, rating_features
+from sentiment.models.ngrams import Keys, NGramCounter, tfidf
 from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
-
-Keys = npt.NDArray[np.uint64]
-
-# The increment and the multipliers of splitmix64 (Steele, Lea & Flood 2014).
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-# Lengths of character n-grams; a token is padded with a space on each side.
-_MIN_ORDER = 2
-_MAX_ORDER = 5
-_BLOCK_ROWS = 16_384
-_CACHED_ROWS = 1_024  # whose features stay in the processor's cache, which halves the time of TF-IDF
-
-# The highest bit of a key: in sorted keys, word unigrams and bigrams come first, then character n-grams.
-_CHARACTER_BIT = np.uint64(1 << 63)
-
-
-class NGramCounter:
-    """Counts n-grams in tweets whose token ids index one list of types."""
-
-    def __init__(self, types: Sequence[str]) -> None:
-        self._words = _word_keys(types)
-        owners, grams = _character_keys(types)
-        # Parallel arrays: the type _owners[i] contains the n-gram _grams[i].
-        self._owners = np.concatenate([np.arange(len(types)), owners])
-        self._grams = np.concatenate([self._words, grams])
-
-    def frequent(self, rows: TokenRows, min_count: int, max_features: int) -> Keys:
-        """The `max_features` most frequent n-grams among those that occur at least `min_count` times; sorted."""
-        occurrences = np.bincount(rows.token_ids, minlength=len(self._words))
-        grams, inverse = np.unique(self._grams, return_inverse=True)
-        gram_counts = np.bincount(inverse, occurrences[self._owners], len(grams))
-        bigrams, bigram_counts = np.unique(self._bigrams(rows)[0], return_counts=True)
-        keys = np.concatenate([grams, bigrams])
-        counts = np.concatenate([gram_counts, bigram_counts])
-        is_frequent = counts >= min_count
-        keys = keys[is_frequent]
-        # Ties go to the lowest hash, so that the selection is deterministic.
-        order = np.lexsort((keys, -counts[is_frequent]))
-        return np.unique(keys[order[:max_features]])
-
-    def counts(self, rows: TokenRows, keys: Keys) -> Any:
-        """Occurrences of each n-gram of `keys` in each tweet: a sparse float32 matrix (rows, keys), indices sorted."""
-        type_counts = _count_matrix(self._owners, self._grams, keys, len(self._words))
-        blocks = []
-        for first in range(0, max(rows.size, 1), _BLOCK_ROWS):
-            block = rows.take(np.arange(first, min(first + _BLOCK_ROWS, rows.size)))
-            ones = np.ones(len(block.token_ids), np.float32)
-            tokens = scipy.sparse.csr_matrix(
-                (ones, block.token_ids, block.offsets), shape=(block.size, len(self._words))
-            )
-            bigrams, owners = self._bigrams(block)
-            counts = tokens @ type_counts + _count_matrix(owners, bigrams, keys, block.size)
-            counts.sort_indices()
-            blocks.append(counts)
-        return scipy.sparse.vstack(blocks, format="csr")
-
-    def with_known_word(self, rows: TokenRows, keys: Keys) -> Flags:
-        """Whether any of a tweet's words is among the unigrams of `keys`; shape (rows,)."""
-        _, is_known = _columns(self._words, keys)
-        return rows.have_type(is_known)
-
-    def _bigrams(self, rows: TokenRows) -> tuple[Keys, Rows]:
-        """The keys of all word bigrams, and the row that each is in."""
-        words = self._words[rows.token_ids]
-        owners = rows.owners
-        same_tweet = owners[1:] == owners[:-1]
-        keys = _mixed(words[:-1][same_tweet] * _STEP + words[1:][same_tweet])
-        return keys & ~_CHARACTER_BIT, owners[1:][same_tweet]
-
-
-def _count_matrix(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
-    """Occurrences of each n-gram of the sorted `keys` in each of `size` owners; other n-grams are ignored."""
-    columns, is_known = _columns(grams, keys)
-    ones = np.ones(is_known.sum(), np.float32)
-    return scipy.sparse.csr_matrix((ones, (owners[is_known], columns[is_known])), (size, len(keys)))
-
-
-def _columns(grams: Keys, keys: Keys) -> tuple[Rows, Flags]:
-    """The index of each n-gram in the sorted `keys`, and whether it is there."""
-    columns = np.searchsorted(keys, grams)
-    last = np.minimum(columns, max(len(keys) - 1, 0))
-    is_known = keys[last] == grams if len(keys) else np.zeros(len(grams), bool)
-    return columns, is_known
-
-
-def _word_keys(types: Sequence[str]) -> Keys:
-    digests = [hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest() for word in types]
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64) & ~_CHARACTER_BIT
-
-
-def _character_keys(types: Sequence[str]) -> tuple[Rows, Keys]:
-    """For each character n-gram of each type: the index of the type, and the n-gram's key."""
-    text = "".join(f" {word} " for word in types).encode("utf-32-le", "surrogatepass")
-    letters = np.frombuffer(text, "<u4").astype(np.uint64)
-    lengths = np.array([len(word) + 2 for word in types], np.int64)
-    owners = np.repeat(np.arange(len(types)), lengths)
-    remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(letters))
-    padded = np.concatenate([letters, np.zeros(_MAX_ORDER, np.uint64)])
-    gram_owners = []
-    keys = []
-    rolling = np.zeros(len(letters), np.uint64)
-    for order in range(1, _MAX_ORDER + 1):
-        following = padded[order - 1 : order - 1 + len(letters)]
-        rolling = _mixed(rolling * _STEP + following + np.uint64(order))
-        if order >= _MIN_ORDER:
-            inside = remaining >= order
-            gram_owners.append(owners[inside])
-            keys.append(rolling[inside] | _CHARACTER_BIT)
-    return np.concatenate(gram_owners), np.concatenate(keys)
-
-
-def _mixed(values: Keys) -> Keys:
-    for shift, factor in zip((30, 27), _MIX, strict=True):
-        values = (values ^ (values >> np.uint64(shift))) * factor
-    return np.asarray(values ^ (values >> np.uint64(31)))
-
-
-def tfidf(counts: Any, idf: Floats, keys: Keys) -> Any:
-    """TF-IDF with sublinear tf, (1 + log(count)) * idf, L2-normalised; overwrites `counts`.
-
-    Word and character features of a tweet are normalised separately, because the many character n-grams would dominate.
-    Results do not depend on the position in the matrix, as they may with NumPy's SIMD sums and logarithms.
-    """
-    words = np.searchsorted(keys, _CHARACTER_BIT)
-    for first in range(0, counts.shape[0], _CACHED_ROWS):
-        ends = counts.indptr[first : first + _CACHED_ROWS + 1]
-        block = slice(ends[0], ends[-1])
-        numbers = counts.data[block].astype(np.int64)
-        columns = counts.indices[block]
-        logarithms = 1 + np.log(np.arange(1, numbers.max(initial=1) + 1))
-        values = logarithms[numbers - 1] * idf[columns]
-        rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-        vectors = 2 * rows + (columns >= words)
-        squares = np.bincount(vectors, values**2)
-        counts.data[block] = values / np.sqrt(squares)[vectors]
-    return counts
 
 
 def features(keys: Keys, idf: Floats, counts: Any, rows: TokenRows, has_ratings: bool) -> Any:
@@ -261,13 +123,11 @@ class BaselineModel(TextModel):
 
 _ACTIVITY = "fitting the linear baseline"
 _TINY = 100  # with fewer training rows, n-grams that occur only once are features as well
-_FEW = 20_000  # with fewer training rows, the penalty is chosen by cross-validation on them
-_LARGE = 200_000  # with at least as many training rows, the penalty is not searched
+_MAX_SEARCHED = 20_000  # as many training rows at most choose the penalty
 _FOLDS = 5
 _MAX_ITERATIONS = 1000
 _TOLERANCE = 1e-6
 _FOLD_TOLERANCE = 1e-4  # in cross-validation, which takes most of the time
-_WEIGHT_ERROR = 0.25  # of a rough fit, in weights that the penalty alone determines
 _MAX_FEATURES = 1 << 20
 _C_VALUES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # C is the inverse of the L2 penalty
 _DEFAULT_C = 1.0
@@ -275,10 +135,7 @@ _DEFAULT_C = 1.0
 
 @dataclass(frozen=True)
 class TextsInMemory(TokenRows):
-    """Labelled texts without a corpus on disk; see `Corpus` for the attributes.
-
-    From 20,000 texts on every tenth is a validation text, from 200,000 on none is, since no penalty is searched.
-    """
+    """Labelled texts without a corpus on disk, all of which are training texts; see `Corpus` for the attributes."""
 
     labels: npt.NDArray[np.int8]
     weights: Floats
@@ -286,9 +143,7 @@ class TextsInMemory(TokenRows):
     is_english: bool
 
     def rows(self, part: Part) -> Rows:
-        numbers = np.arange(self.size)
-        is_validation = (numbers % 10 == 0) & (_FEW <= self.size < _LARGE)
-        return np.flatnonzero(is_validation == (part == "validation"))
+        return np.arange(self.size if part == "train" else 0)
 
 
 LabelledRows = Corpus | TextsInMemory
@@ -297,12 +152,11 @@ LabelledRows = Corpus | TextsInMemory
 def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
     """Fit the linear baseline of a corpus on its training part only; deterministic.
 
-    With fewer than 20,000 training tweets its penalty is chosen by cross-validation on them, because a few hundred
-    validation tweets are too few to choose between penalties; with fewer than 200,000, on the validation part; with
-    more it is fixed. Sample weights are used both for fitting and for scoring.
+    Its penalty is chosen by cross-validation on the training tweets, of which at most 20,000 are drawn: validation
+    tweets are often too few to choose between penalties. Sample weights are used both for fitting and for scoring.
 
     Returns:
-        The model; and its settings for the run's record: its penalty, how that was chosen, and its n-grams.
+        The model; and its settings for the run's record: its penalty and its n-grams.
     """
     from threadpoolctl import threadpool_limits
 
@@ -310,22 +164,11 @@ def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearMo
     counter = NGramCounter(corpus.types)
     progress(_ACTIVITY, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
+        c = _by_cross_validation(corpus, counter, progress)
         keys = counter.frequent(corpus.take(train), _min_df(len(train)), _MAX_FEATURES)
         design = _DesignMatrix(corpus, keys, lambda rows: counter.counts(corpus.take(rows), keys), train)
-        model = None
-        if len(train) >= _LARGE:
-            method = "fixed"
-            c = _DEFAULT_C
-        elif len(train) < _FEW:
-            method = "cross-validation"
-            c = _by_cross_validation(corpus, counter, progress)
-        else:
-            method = "validation"
-            model = design.fitter()(_DEFAULT_C)
-            c = _by_validation(design, model, corpus.rows("validation"))
-        if model is None or c != _DEFAULT_C:
-            model = design.fitter()(c)
-    return model, {"C": c, "C_chosen_by": method, "min_df": design.min_df, "features": len(model.keys)}
+        model = design.fitter()(c)
+    return model, {"C": c, "min_df": design.min_df, "features": len(model.keys)}
 
 
 def _min_df(size: int) -> int:
@@ -365,33 +208,19 @@ class _DesignMatrix:
 
     def fitter(self, tolerance: float = _TOLERANCE) -> Callable[[float], LinearModel]:
         """A function that fits with a value of C, each time starting from its previous fit."""
-        regressions = self._regressions("lbfgs")
-        return lambda c: self._fit(regressions, c, tolerance)
-
-    def rough_fitter(self, start: LinearModel) -> Callable[[float], LinearModel]:
-        """Like `fitter`, but precise enough for comparing values of C only; the first fit starts from a model.
-
-        From such a start Newton's method takes a third of the time of L-BFGS.
-        """
-        regressions = self._regressions("newton-cg")
-        for regression, weights, intercept in zip(regressions, start.weights, start.intercepts, strict=True):
-            regression.coef_ = (weights / self._feature_scale)[np.newaxis]
-            regression.intercept_ = np.array([intercept])
-        # Where the penalty alone determines a weight w, the gradient is that of the penalty, w / (C n).
-        return lambda c: self._fit(regressions, c, _WEIGHT_ERROR / (c * len(self._labels)))
-
-    def _regressions(self, solver: str) -> list[Any]:
         from sklearn.linear_model import LogisticRegression
 
-        settings = {"solver": solver, "max_iter": _MAX_ITERATIONS, "warm_start": True, "random_state": 0}
-        return [LogisticRegression(**settings) for _ in self._regressed]
+        settings = {"max_iter": _MAX_ITERATIONS, "tol": tolerance, "warm_start": True, "random_state": 0}
+        regressions = [LogisticRegression(**settings) for _ in self._regressed]
 
-    def _fit(self, regressions: Sequence[Any], c: float, tolerance: float) -> LinearModel:
-        for label, regression in zip(self._regressed, regressions, strict=True):
-            regression.set_params(C=c, tol=tolerance).fit(self._values, self._labels == label, self._weights)
-        weights = [regression.coef_[0].astype(np.float32) * self._feature_scale for regression in regressions]
-        intercepts = [float(regression.intercept_[0]) for regression in regressions]
-        return LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
+        def fit(c: float) -> LinearModel:
+            for label, regression in zip(self._regressed, regressions, strict=True):
+                regression.set_params(C=c).fit(self._values, self._labels == label, self._weights)
+            weights = [regression.coef_[0].astype(np.float32) * self._feature_scale for regression in regressions]
+            intercepts = [float(regression.intercept_[0]) for regression in regressions]
+            return LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
+
+        return fit
 
     def scorer(self, rows: Rows) -> Callable[[LinearModel], float]:
         """A function that gives a fit's mean log-likelihood of the labels of other rows.
@@ -427,8 +256,10 @@ class _DesignMatrix:
 
 
 def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: Progress) -> float:
-    """The value of C that is best on folds of the training rows, each predicted by a fit on the others."""
+    """The value of C that is best on folds of training rows, each predicted by a fit on the others."""
     train = corpus.rows("train")
+    if len(train) > _MAX_SEARCHED:
+        train = np.sort(np.random.default_rng(0).choice(train, _MAX_SEARCHED, replace=False))
     labels = corpus.labels[train]
     smallest_class = int(np.bincount(labels, minlength=corpus.class_count).min())
     fold_count = min(_FOLDS, smallest_class)
@@ -454,45 +285,15 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
         fold_scores.append(map(design.scorer(held_out), map(design.fitter(_FOLD_TOLERANCE), _C_VALUES)))
         sizes.append(corpus.weights[held_out].sum())
 
-    def mean_scores() -> Iterator[float]:
-        for tried, scores in enumerate(zip(*fold_scores, strict=True)):
-            progress(f"{_ACTIVITY}: choosing its penalty", tried, len(_C_VALUES))
-            yield np.average(scores, weights=sizes)
-
-    return _best(_C_VALUES, mean_scores())
-
-
-def _by_validation(design: _DesignMatrix, default: LinearModel, rows: Rows) -> float:
-    """The value of C that is best on validation rows.
-
-    Weaker penalties than the default are tried first, stronger ones only if none of them is better.
-
-    Args:
-        default: the fit with the default value.
-    """
-    score = design.scorer(rows)
-
-    def scores(c_values: list[float]) -> Iterator[float]:
-        fit = design.rough_fitter(default)
-        yield score(default)
-        for c in c_values[1:]:
-            yield score(fit(c))
-
-    weaker = [_DEFAULT_C, *(c for c in _C_VALUES if c > _DEFAULT_C)]
-    stronger = [_DEFAULT_C, *(c for c in reversed(_C_VALUES) if c < _DEFAULT_C)]
-    best = _best(weaker, scores(weaker))
-    return best if best != _DEFAULT_C else _best(stronger, scores(stronger))
-
-
-def _best(c_values: Sequence[float], scores: Iterable[float]) -> float:
-    """The value of C with the highest score, the first of equal ones; stops at the first drop of the score."""
     best_c = _DEFAULT_C
     best_score = -math.inf
-    for c, score in zip(c_values, scores, strict=False):
-        if score < best_score:
+    for tried, scores in enumerate(zip(*fold_scores, strict=True)):
+        progress(f"{_ACTIVITY}: choosing its penalty", tried, len(_C_VALUES))
+        score = np.average(scores, weights=sizes)
+        if score < best_score:  # the fits, which take long, end at the first drop
             break
         if score > best_score:
-            best_c = c
+            best_c = _C_VALUES[tried]
             best_score = score
     return best_c
 

@@ -15,7 +15,6 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.inference.stored import open_model
 from sentiment.metrics import with_first_class
-from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.recommendation import recommend
@@ -145,10 +144,8 @@ def _finished(folder: Path, name: str, tweets: list[tuple[int, str]]) -> tuple[E
 
 
 def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of networks, of the baseline, whose penalty validation tweets choose, of the mean of both and the lexicon."""
+    """Of networks, of the baseline, of the mean of both and the lexicon."""
     tweets = invented_tweets(TWEETS)
-    monkeypatch.setattr(fitting, "_FEW", 10)
-    monkeypatch.setattr(fitting, "_C_VALUES", (0.001, 0.25))  # the first is best where labels are wrong
     judged: list[PartPredictions] = []
     monkeypatch.setattr(publishing, "recommend", lambda part, metric: judged.append(part) or recommend(part, metric))
     first, digest = _finished(tmp_path, "first", tweets)
@@ -161,7 +158,6 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
         assert after["test"].accuracy == pytest.approx(1 - before["test"].accuracy), kind
     assert digest == other_digest
     assert judged[0].has_tweets_of(judged[1])
-    assert first.result.baseline_settings["C_chosen_by"] == "validation"
     for chosen in ("best_epoch", "overfit", "temperatures", "baseline_settings", "recommended"):
         assert getattr(first.result, chosen) == getattr(turned.result, chosen)
     assert open_model(first.run_dir.path).name == open_model(turned.run_dir.path).name
