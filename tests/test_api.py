@@ -409,13 +409,19 @@ class _OfNumbers(SentimentClassifier):
         return tags
 
 
-_NUMBERS = "texts are no numbers: they have no features, no type and no sparse form, and any number is a text"
 NOT_FOR_TEXTS = {
-    f"check_{name}": _NUMBERS
-    for name in ("n_features_in_after_fitting", "n_features_in", "dtype_object", "estimators_empty_data_messages",
-                 "estimators_nan_inf", "estimator_sparse_tag", "estimator_sparse_array", "estimator_sparse_matrix",
-                 "fit1d", "fit2d_predict1d")
-} | {"check_classifiers_train": "learns nothing here: training is what other tests see"}  # fmt: skip
+    "check_n_features_in": "a text has no features",
+    "check_n_features_in_after_fitting": "a text has no features",
+    "check_estimators_empty_data_messages": "rows without features are texts here, as any other row",
+    "check_fit1d": "a single dimension is the right one for texts; numbers in it are refused by a TypeError",
+    "check_fit2d_predict1d": "a single dimension is the right one for texts; numbers in it are refused by a TypeError",
+    "check_dtype_object": "rows of dictionaries are texts here, as any other row",
+    "check_estimators_nan_inf": "rows with NaN are texts here, as any other row; a missing text is another test",
+    "check_estimator_sparse_tag": "texts have no sparse form",
+    "check_estimator_sparse_array": "texts have no sparse form",
+    "check_estimator_sparse_matrix": "texts have no sparse form",
+    "check_classifiers_train": "the stand-in learns nothing; training is what other tests see",
+}
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # from scikit-learn's own look at labels
