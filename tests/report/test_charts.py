@@ -68,7 +68,7 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
     rows, best = rows_with(spec, "name", "value", "low", "high"), findings.recommended.run.result
     assert [row["name"][0] == "\u2605" for row in rows] == [True] + [False] * (len(rows) - 1)
     model = "both" if "Ensemble" in rows[0]["name"] else "network"
-    seeds = [run.measured("test", model).accuracy for run in findings.recommended.configuration.runs]
+    seeds = [run.metrics_on_test(model).accuracy for run in findings.recommended.configuration.runs]
     _near([rows[0]["value"]], [100 * float(np.mean(seeds))])
     n = best.metrics["test"].n
     for row in rows:
@@ -169,7 +169,7 @@ def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
     for row in rows_with(spec, "group", "x", "value", "low", "high"):
         same = [one for one in _grid(findings, name).completed if (one.config.data.train_rows or 400) == row["x"]]
         if row["group"] == "linear baseline":
-            baselines = [100 * run.measured("test", "baseline").accuracy for run in same]
+            baselines = [100 * run.metrics_on_test("baseline").accuracy for run in same]
             assert any(row["value"] == pytest.approx(one, abs=1e-4) for one in baselines)
         else:
             vectors = "word2vec" if "word2vec" in row["group"] else None
