@@ -115,7 +115,8 @@ def _wrong_scores(recorded: Metrics, predictor: Predictor, labels: ClassIndices)
     least, most = _bounds(predictor, labels)
     for name, value in recorded:
         tolerance = _LOSS_TOLERANCE if name == "loss" else _ROUNDING
-        low, high = np.array(getattr(least, name)), np.array(getattr(most, name))
+        low = np.array(getattr(least, name))
+        high = np.array(getattr(most, name))
         if name == "precision" and least != most:
             continue  # it neither rises nor falls with each tied tweet
         if not np.all((np.minimum(low, high) - tolerance <= value) & (value <= np.maximum(low, high) + tolerance)):

@@ -112,9 +112,11 @@ def read_lines(path: Path, member: str | None = None) -> Iterator[str]:
     """
     with opened_bytes(path, member) as file:
         mark = file.peek(2)[:2]  # type: ignore[attr-defined]
-        encoding, errors = "utf-8-sig", "surrogateescape"
+        encoding = "utf-8-sig"
+        errors = "surrogateescape"
         if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            encoding, errors = "utf-16", "replace"
+            encoding = "utf-16"
+            errors = "replace"
         text = io.TextIOWrapper(file, encoding, errors, newline="")
         line = text.readline(LINE_LIMIT)
         if not line:
@@ -163,10 +165,11 @@ def _record(line: int, fields: list[str], remarks: tuple[str, ...] = ()) -> Tabl
 
 MAX_LINES = 500  # of a record; no tweet has so many
 _MANY_LINES = 20
-ANY_LINES = "spans several lines"
-SUSPICIOUS_LINES = f"spans more than {_MANY_LINES} lines; is the quote that opens in it meant?"
-INNER_QUOTE = "a quoted text goes on after its closing quote"
-LITERAL_QUOTES = "a quote opens in it but does not close at the end of a field, and is read as a character"
+# Remarks follow the number of rows.
+ANY_LINES = "of several lines"
+SUSPICIOUS_LINES = f"of more than {_MANY_LINES} lines; is the quote that opens there meant?"
+INNER_QUOTE = "in which a quoted text goes on after its closing quote"
+LITERAL_QUOTES = "in which a quote opens but does not close at the end of a field, and is read as a character"
 LONG_FIELD = f"a field longer than {csv.field_size_limit():,} characters"
 OPEN_QUOTE = "a quote that opens in it does not close at the end of a field"
 

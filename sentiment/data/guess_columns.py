@@ -102,8 +102,7 @@ class Sample:
         for index, name in enumerate(table.names):
             is_unique = table.has_header and table.names.count(name) == 1
             columns.append(TableColumn(name if is_unique else index, [row[index] for row in rows]))
-        remarks = [f"{rows.count:,} {remark} ({rows})" for remark, rows in counter.counted().items()]
-        return cls(table, columns, remarks)
+        return cls(table, columns, counter.lines())
 
     def column(self, key: Column) -> TableColumn | None:
         """The column of a name or position; None unless there is exactly one."""
@@ -138,8 +137,8 @@ class Sample:
         return candidates[0]
 
     def findings(self) -> list[str]:
-        """What is to be told about the file, whatever is read from it."""
-        lines = list(self.remarks)
+        """What is to be told about the file besides the remarks, whatever is read from it."""
+        lines = []
         sheets = self.table.sheets
         if len(sheets) > 1:
             lines.append(f"sheet {sheets[0]!r} is read; not read: {', '.join(map(repr, sheets[1:]))}")
@@ -165,6 +164,7 @@ class Guess:
         """Preview of the parsed first rows with the resolved configuration, and the YAML lines that say the same."""
         columns = [repr(column.key) for column in self.sample.columns]
         counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
+        settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
         return [
             f"{self.sample.table.path}: columns {abbreviated(columns)}",
             f"text is column {self.text.key!r}, the label column {self.label.key!r}",
@@ -175,7 +175,7 @@ class Guess:
             "",
             "the same as lines of a run's file:",
             "  data:",
-            *(f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()),
+            *settings,
         ]
 
     def _shown_rows(self, labels: LabelMapping) -> list[str]:
@@ -223,7 +223,7 @@ def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
         return None
     columns = config.columns
     labels: LabelMapping = config.labels
-    findings = sample.findings()
+    findings = [*sample.remarks, *sample.findings()]
     is_known = is_sentiment140(path)
     if is_known:
         findings.append("is in the format of Sentiment140, whose columns and labels are known")
@@ -257,12 +257,15 @@ def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
     return Guess(sample, found["text"], found["label"], changes, findings)
 
 
-def text_column(path: Path, column: Column | None, trained: ColumnConfig) -> tuple[OpenedTable, int, list[str]]:
+def text_column(
+    path: Path, column: Column | None, trained: ColumnConfig, option: str = "--text-column"
+) -> tuple[OpenedTable, int, list[str]]:
     """A table of tweets to classify, the index of its text column, and findings to tell.
 
     Args:
         column: the column that is given; None: that of the training table, else the one that can hold texts.
         trained: the columns of the training table.
+        option: the option that names the column, for messages.
 
     Raises:
         DataError: the file cannot be read, or holds no rows.
@@ -278,8 +281,8 @@ def text_column(path: Path, column: Column | None, trained: ColumnConfig) -> tup
         elif sample.has_own(trained.text):
             column = trained.text
         else:
-            column = sample.find("text", "--text-column NAME", findings).key
-    return sample.table, sample.table.index(column, f"{path}: --text-column"), findings
+            column = sample.find("text", f"{option}=NAME", findings).key
+    return sample.table, sample.table.index(column, f"{path}: {option}"), findings
 
 
 def _words_of_another_language(texts: Iterable[str]) -> list[str]:

@@ -161,7 +161,7 @@ class Preparation:
         number = 0
         for number, row in enumerate(file.read(), start=1):
             for remark in () if isinstance(row, Refusal) else row.remarks:
-                self._remarks.add(remark if origin is None else f"{name}: {remark}", row.line)
+                self._remarks.add(remark if origin is None else f"of {name} {remark}", row.line)
             if isinstance(row, Refusal):
                 self._refused[origin].add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
             elif row.label is None:
@@ -203,7 +203,7 @@ class Preparation:
         self._chunks.append(np.array(values, _ROW))
         for tweet in kept:
             self._tokens.add(tweet.tokens)
-        ids = [tweet.row.id for tweet in kept]
+        ids = [tweet.row.id or str(tweet.row.line) for tweet in kept]
         parts = [self._part_names[tweet.part] for tweet in kept]
         labels = [tweet.row.label for tweet in kept]
         texts = [tweet.row.text for tweet in kept]
@@ -265,6 +265,7 @@ class Preparation:
         refused: dict[str, CountedRows] = {}
         for of_table in self._refused.values():
             refused |= of_table.counted()
+        table = np.unique(np.concatenate(self._table))
         return CorpusReport(
             classes=list(names),
             tests=tests,
@@ -277,7 +278,7 @@ class Preparation:
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,
-            table_sha256=sha256(np.unique(np.concatenate(self._table)).tobytes()).hexdigest(),
+            table_sha256=sha256(table.tobytes()).hexdigest(),
             unnamed_authors=unnamed_authors,
         )
 

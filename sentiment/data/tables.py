@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from sentiment.config import PARTS, ColumnConfig
 from sentiment.config_file import dotted, shortened
+from sentiment.console import plural
 from sentiment.data.formats import (
     LINE_LIMIT,
     WRONG_WIDTH,
@@ -32,7 +33,7 @@ from sentiment.data.formats import (
     translated_errors,
 )
 from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
-from sentiment.errors import ConfigError, DataError, MissingFileError
+from sentiment.errors import ConfigError, DataError, MissingFileError, UsageError
 from sentiment.files import open_user_file
 from sentiment.runs.corpus_records import CountedRows
 from sentiment.runs.records import Part
@@ -41,7 +42,7 @@ from sentiment.runs.records import Part
 class Row(NamedTuple):
     """A tweet as read from its source."""
 
-    id: str
+    id: str  # the line if its table has no ids; empty if its cell is
     user: str | None
     label: int | None  # the index of its class; None: ignored, or the table is read without labels
     text: str
@@ -124,6 +125,20 @@ class OpenedTable:
         if isinstance(column, int):
             return [column] if 0 <= column < len(self.names) else []
         return [index for index, name in enumerate(self.names) if name == column and self.has_header]
+
+    def usual_indices(self, names: Sequence[str]) -> list[int]:
+        """The indices of the columns with usual names, in the order of `names`; case and a prefix `doc.` do not count.
+
+        Raises:
+            UsageError: several columns have one of these names.
+        """
+        lower = [name.strip().lower().removeprefix("doc.") for name in self.names]
+        present = [name for name in names if name in lower]
+        for name in present:
+            if lower.count(name) > 1:
+                shown = ", ".join(map(repr, self.names))
+                raise UsageError(f"{self.path}: has several columns {name!r}; name one, or rename them: {shown}")
+        return [lower.index(name) for name in present]
 
     def index(self, column: Column, origin: str) -> int:
         """The index of a column.
@@ -219,6 +234,7 @@ def _first_row(path: Path, read: Callable[[], Records]) -> tuple[TableRecord, Re
     raise DataError(f"{path}: holds no rows{reason}")
 
 
+ID_NAMES = ("id", "tweet_id", "tweetid", "id_str", "status_id")
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
 _HEADER_ROWS = 200  # read to find out whether the first one is a header
 _MAX_NAME_LENGTH = 40
@@ -308,10 +324,11 @@ def read_rows(
             continue
         line, fields, _, remarks = record
         if not needed < len(fields) <= len(table.names):
-            yield Refusal(line, "; ".join((WRONG_WIDTH, *remarks)))
+            yield Refusal(line, " in a row ".join((WRONG_WIDTH, *remarks)))
             continue
         cells = {role: fields[index] for role, index in indices.items()}
-        text = cells["text"]
+        # A table without texts has ids in their place.
+        text = as_text(cells["text"]) if columns.text == columns.id else cells["text"]
         if reason := text_problem(text):
             yield Refusal(line, reason)
         elif "\0" in text:
@@ -323,7 +340,7 @@ def read_rows(
         else:
             label = label_of(cells["label"], line) if label_of else None
             part = _part_of(as_text(cells["part"]), f"{name}:{line}") if "part" in cells else None
-            identifier = as_text(cells.get("id")) or str(line)
+            identifier = as_text(cells["id"]).strip() if "id" in cells else str(line)
             yield Row(identifier, as_text(cells.get("user")).strip() or None, label, text, line, part, remarks)
 
 
@@ -415,6 +432,10 @@ class RowCounter:
 
     def counted(self) -> dict[str, CountedRows]:
         return {name: CountedRows(count=len(lines), lines=lines[:_MAX_EXAMPLES]) for name, lines in self._lines.items()}
+
+    def lines(self) -> list[str]:
+        """A line for each reason, as in `2 rows of several lines (line 3, 8)`."""
+        return [f"{plural(rows.count, 'row')} {reason} ({rows})" for reason, rows in self.counted().items()]
 
     def summary(self) -> str:
         """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

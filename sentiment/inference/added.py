@@ -5,10 +5,10 @@ They are compared with each other, and with the models of runs on the same tweet
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,25 +23,25 @@ from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, is_number, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import TEXT_NAMES, OpenedTable, RowCounter, as_text, open_table
+from sentiment.data.tables import ID_NAMES, TEXT_NAMES, OpenedTable, Row, RowCounter, as_text, open_table
 from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.sheet import SKIPPED_WORD, SheetRow, write_sheet
-from sentiment.metrics import predicted_classes
+from sentiment.metrics import UNLABELLED, predicted_classes
 from sentiment.runs.predictions import ENOUGH_ANSWERS
-from sentiment.runs.records import Added
-from sentiment.runs.run_dir import sealed
+from sentiment.runs.records import Added, Part
+from sentiment.runs.run_dir import GoldDir, UnlabelledDir, sealed
 
 # Recognised column names; they tell whether a column holds labels or probabilities. If there is a column such as
 # `prediction`, a column `label` is taken as the gold label.
-ID_NAMES = ("id", "tweet_id", "tweetid", "id_str", "status_id")
 # lm-evaluation-harness logs the answer to each sample as `filtered_resps`, and the tweet's columns as `doc.NAME`.
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"
-_CONTRADICTION = "tweet with several answers"
+_SEVERAL_ANSWERS = "tweet with several answers"
+_SEVERAL_LABELS = "tweet with several labels"
 # Columns that lm-evaluation-harness writes; in its logs only `filtered_resps` is an answer.
 _LOGGED = ("doc", "doc_id", "resps", "filtered_resps")
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
@@ -116,6 +116,40 @@ class Tweets:
             text_keys=keys,
         )
 
+    @classmethod
+    def of_table(
+        cls,
+        data: DataConfig,
+        rows: Mapping[int, Row],
+        directory: GoldDir | UnlabelledDir,
+        part: Part,
+        forms: TweetForms,
+    ) -> "Tweets":
+        """The tweets of a table.
+
+        Args:
+            rows: by key, as `rows_by_key` gives them.
+            part: what its only part is called.
+        """
+        classes = [UNLABELLED if row.label is None else row.label for row in rows.values()]
+        labels = np.array(classes, np.int8)
+        ids = [row.id for row in rows.values()]
+        texts = [row.text for row in rows.values()]
+        text_keys = np.array([key_of(forms.of(text)) for text in texts], np.int64)
+        return cls(
+            noun=f"tweet of {PurePath(data.source).name}",
+            directory=directory.path,
+            data=data,
+            folder=directory.added,
+            part_names=(part,),
+            parts=np.zeros(len(rows), np.int8),
+            keys=np.array([*rows], np.int64),
+            labels=labels,
+            ids=ids,
+            texts=texts,
+            text_keys=text_keys,
+        )
+
     @property
     def class_count(self) -> int:
         return len(self.data.label_names)
@@ -150,6 +184,25 @@ class Tweets:
         total = Counter(self.parts.tolist())
         parts = sorted(total, reverse=True)
         return ", ".join(f"{answered[part]:,} of {total[part]:,} {self.part_names[part]} tweets" for part in parts)
+
+
+def rows_by_key(rows: Iterable[Row], forms: TweetForms, left_out: RowCounter) -> dict[int, Row]:
+    """One row for each tweet, ordered by the key of its id, or of its text if it has none; the key is then its id."""
+    by_key: dict[int, Row] = {}
+    contradicted: dict[int, Row] = {}
+    for row in rows:
+        key = key_of(row.id or forms.of(row.text))
+        if key not in by_key:
+            by_key[key] = row._replace(id=row.id or key_as_text(key))
+        elif row.label == by_key[key].label:
+            left_out.add("duplicate tweet", row.line)
+        else:
+            left_out.add(_SEVERAL_LABELS, row.line)
+            contradicted[key] = by_key[key]
+    for key, row in contradicted.items():  # it is unknown which label is right
+        left_out.add(_SEVERAL_LABELS, row.line)
+        del by_key[key]
+    return dict(sorted(by_key.items()))
 
 
 def write_tweets(tweets: Tweets, sheet: Path) -> int:
@@ -300,16 +353,17 @@ def _read(
         answered += 1
         if not indices:
             left_out.add(f"not a {tweets.noun}", record.line)
-        elif indices[0] not in answers:
-            answers |= dict.fromkeys(indices, answer)
-            if answer is None:
-                left_out.add(f"the answer {shortened(label)!r} is none of the classes", record.line)
-        elif answers[indices[0]] == answer:
+            continue
+        new = [index for index in indices if index not in answers]
+        differing = [index for index in indices if answers.get(index, answer) != answer]
+        contradicted |= dict.fromkeys(differing, record.line)
+        answers |= dict.fromkeys(new, answer)
+        if new and answer is None:
+            left_out.add(f"the answer {shortened(label)!r} is none of the classes", record.line)
+        elif not new and not differing:
             left_out.add("duplicate tweet", record.line)
-        else:
-            contradicted |= dict.fromkeys(indices, record.line)
     for index, line in contradicted.items():  # it is unknown which answer counts
-        left_out.add(_CONTRADICTION, line)
+        left_out.add(_SEVERAL_ANSWERS, line)
         del answers[index]
     return answers, answered, left_out
 
@@ -333,29 +387,25 @@ class _Columns:
         Raises:
             ConfigError, UsageError: a named column is missing, or no column looks like tweets or like answers.
         """
-        lower = [name.strip().lower().removeprefix("doc.") for name in table.names]
         shown = ", ".join(map(repr, table.names))
 
-        def indices(column: Column, *defaults: str) -> list[int]:
-            if column is None:
-                found = [name for name in defaults if name in lower]
-                if twice := [name for name in found if lower.count(name) > 1]:
-                    raise UsageError(f"{file}: has several columns {twice[0]!r}; name one, or rename them: {shown}")
-                return [lower.index(name) for name in found]
-            return [table.index(column, str(file))]
+        def indices(column: Column, usual: Sequence[str] = ()) -> list[int]:
+            return table.usual_indices(usual) if column is None else [table.index(column, str(file))]
 
-        texts = indices(named.text, *TEXT_NAMES)
+        texts = indices(named.text, TEXT_NAMES)
         # doc_id is only the number of a row, so it is used only if there is no text.
-        ids = indices(None, *ID_NAMES) if texts else indices(None, *ID_NAMES, "doc_id")
+        ids = table.usual_indices(ID_NAMES if texts else (*ID_NAMES, "doc_id"))
         if not ids and not texts:
             raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
         is_log = any(name in _LOGGED or name.startswith("doc.") for name in table.names)
-        label_names: Sequence[str] = _PREDICTED if is_log or {*_PREDICTED} & {*lower} else LABEL_NAMES
-        probability_names: Sequence[str] = _PROBABILITIES
-        if named.label is not None or named.probability is not None:  # only what is named counts
-            label_names = probability_names = ()
-        labels = indices(named.label, *label_names)
-        probabilities = indices(named.probability, *probability_names)
+        if named.label is None and named.probability is None:
+            labels = table.usual_indices(_PREDICTED)
+            if not labels and not is_log:
+                labels = table.usual_indices(LABEL_NAMES)
+            probabilities = table.usual_indices(_PROBABILITIES)
+        else:  # only what is named counts
+            labels = indices(named.label)
+            probabilities = indices(named.probability)
         if not labels and not probabilities:
             raise UsageError(
                 f"{file}: no column name looks like a label or a probability; name it with --label-column or "

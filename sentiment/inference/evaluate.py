@@ -89,6 +89,14 @@ def show_result(run: TrainedRun) -> None:
     say("\n".join(lines))
 
 
+def uses_of(path: str, options: str) -> list[str]:
+    """Lines with the commands that use and export a run's model; the path is quoted for a shell."""
+    return [
+        f'use it       sentiment predict {path} {options} "{EXAMPLE}"',
+        f"hand it on   sentiment export {path} model.zip {options}",
+    ]
+
+
 def below_lexicon(accuracy: float, accuracy_of_lexicon: float, advice: str) -> list[str]:
     """A line with advice if the lexicon has more of the same tweets right than a model."""
     if accuracy_of_lexicon <= accuracy:

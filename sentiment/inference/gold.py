@@ -3,7 +3,6 @@
 Does not import torch.
 """
 
-from collections.abc import Iterable
 from glob import escape
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,18 +15,16 @@ from sentiment.config import ColumnConfig, DataConfig
 from sentiment.console import Progress, silent
 from sentiment.data.guess_columns import Sample
 from sentiment.data.sources import labelled_rows, open_source
-from sentiment.data.tables import TEXT_NAMES, Row, RowCounter
-from sentiment.data.text import TweetForms, key_as_text, key_of
+from sentiment.data.tables import ID_NAMES, TEXT_NAMES, RowCounter
+from sentiment.data.text import TweetForms
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, write_atomically
-from sentiment.inference.added import ID_NAMES, Tweets
+from sentiment.inference.added import Tweets, rows_by_key
 from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, sealed
-
-_CONTRADICTION = "tweet with several labels"
 
 
 def column_parameters(path: Path) -> dict[str, Any]:
@@ -35,12 +32,13 @@ def column_parameters(path: Path) -> dict[str, Any]:
 
     It is `data.columns.text` too if no column can hold texts.
     """
-    columns = Sample.of(path, [*ID_NAMES, *dict(ColumnConfig()).values()]).columns
-    ids = [column.key for column in columns if str(column.key).strip().lower() in ID_NAMES]
+    sample = Sample.of(path, [*ID_NAMES, *dict(ColumnConfig()).values()])
+    ids = [sample.columns[index].key for index in sample.table.usual_indices(ID_NAMES)]
     if not ids:
         return {}
     parameters = {"data.columns.id": ids[0]}
-    if not any(str(column.key).strip().lower() in TEXT_NAMES or column.can_hold("text") for column in columns):
+    has_text_name = any(name.strip().lower() in TEXT_NAMES for name in sample.table.names)
+    if not has_text_name and not any(column.can_hold("text") for column in sample.columns):
         parameters["data.columns.text"] = ids[0]
     return parameters
 
@@ -60,34 +58,20 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     opened = open_source(data, results)
     file = next(iter(opened.tests.values()), opened.main)
     left_out = RowCounter()
-    has_ids = data.columns.id is not None
     forms = TweetForms()
-    rows = _rows_by_key(labelled_rows(file, left_out, progress), forms if not has_ids else None, left_out)
+    labelled = (row for row, _ in labelled_rows(file, left_out, progress))
+    if data.columns.id is None:  # then ids are numbers of rows
+        labelled = (row._replace(id="") for row in labelled)
+    rows = rows_by_key(labelled, forms, left_out)
     if not rows:
         raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.summary()}")
-    keys = np.array([*rows], np.int64)
-    labels = np.array([row.label for row in rows.values()], np.int8)
-    ids = [row.id if has_ids else key_as_text(key) for key, row in rows.items()]
-    text_keys = [key_of(forms.of(row.text)) for row in rows.values()]
     source = PurePath(data.source).name
-    digest = fingerprint([data.label_names, keys.tolist(), labels.tolist()])
+    digest = fingerprint([data.label_names, [*rows], [row.label for row in rows.values()]])
     directory = results.gold_dir(source, digest)
-    tweets = Tweets(
-        noun=f"tweet of {source}",
-        directory=directory.path,
-        data=data,
-        folder=directory.added,
-        part_names=(GOLD,),
-        parts=np.zeros(len(keys), np.int8),
-        keys=keys,
-        labels=labels,
-        ids=ids,
-        texts=[row.text for row in rows.values()],
-        text_keys=np.array(text_keys, np.int64),
-    )
+    tweets = Tweets.of_table(data, rows, directory, GOLD, forms)
     rows_left_out = left_out.counted()
     _write(tweets, directory, source, digest, {reason: counted.count for reason, counted in rows_left_out.items()})
-    lines = [f"{source}: {len(keys):,} tweets of the classes {', '.join(data.label_names)}"]
+    lines = [f"{source}: {len(rows):,} tweets of the classes {', '.join(data.label_names)}"]
     lines += [f"  {counted.count:,} rows left out: {reason} ({counted})" for reason, counted in rows_left_out.items()]
     return tweets, [*lines, *_earlier_tables(directory, results)]
 
@@ -106,25 +90,6 @@ def _earlier_tables(directory: GoldDir, results: Results) -> list[str]:
                 "only; add them again to compare them here"
             )
     return lines
-
-
-def _rows_by_key(labelled: Iterable[tuple[Row, int]], forms: TweetForms | None, left_out: RowCounter) -> dict[int, Row]:
-    """One row for each tweet, ordered by the key of its id, or of its text if there are `forms`."""
-    rows: dict[int, Row] = {}
-    contradicted: dict[int, Row] = {}
-    for row, _ in labelled:
-        key = key_of(forms.of(row.text) if forms else row.id)
-        if key not in rows:
-            rows[key] = row
-        elif row.label == rows[key].label:
-            left_out.add("duplicate tweet", row.line)
-        else:
-            left_out.add(_CONTRADICTION, row.line)
-            contradicted[key] = rows[key]
-    for key, row in contradicted.items():  # it is unknown which label is right
-        left_out.add(_CONTRADICTION, row.line)
-        del rows[key]
-    return dict(sorted(rows.items()))
 
 
 def _write(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: dict[str, int]) -> None:

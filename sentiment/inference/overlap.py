@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sentiment.data.corpus import Corpus
+from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.held_out import HeldOutTweets, is_cut
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.tables import Row
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
+from sentiment.errors import DataError
+from sentiment.inference.stored import TrainedRun
 
 NEAR_COPY = "shortened or decorated copies of what the model was trained on or chosen by"
 OWN_TEST = "test tweets of the run, which are not used to choose a model"
@@ -26,6 +28,15 @@ _BY_AUTHOR = {
 }
 # A text that was cut is compared with the tweets that begin with the same characters, this many.
 _BEGINNING = 12
+
+
+def overlaps_with(run: TrainedRun, rows: Sequence[Row]) -> tuple[list[str | None], str]:
+    """As `overlaps`, and the reason why the run's tweets are not known; empty if they are."""
+    try:
+        corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
+    except DataError as error:
+        return [None] * len(rows), str(error)
+    return overlaps(corpus, rows), ""
 
 
 def overlaps(corpus: Corpus, rows: Sequence[Row]) -> list[str | None]:

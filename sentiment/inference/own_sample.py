@@ -13,27 +13,25 @@ import numpy as np
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress, plural
-from sentiment.data.corpus import open_corpus
 from sentiment.data.sources import labelled_rows, open_source
 from sentiment.data.tables import RowCounter
 from sentiment.data.text import Flags
 from sentiment.errors import DataError
-from sentiment.inference.evaluate import EXAMPLE, below_lexicon
+from sentiment.inference.evaluate import below_lexicon, uses_of
 from sentiment.inference.evaluation import ClassShares, Evaluation, comparison_lines, scores_on_file
-from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps
+from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.metrics import ClassIndices, Probabilities, calibration_error
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
+from sentiment.runs.power import MAX_LABELS
 from sentiment.runs.predictions import PartPredictions, Predictor, read_predictions
 from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, Judgement, judge, recommend_for_sample
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 
 _DIGITS = 6  # of a threshold
-# Two models are called equal in practice if more labels than this are needed to show which one is better.
-_MAX_LABELS = 20_000
 
 
 class _Sample(NamedTuple):
@@ -175,14 +173,9 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
     counter = RowCounter()
     labelled = [*labelled_rows(file, counter, progress)]
     rows = [row for row, _ in labelled]
-    overlap_of_rows: list[str | None] = [None] * len(rows)
-    unknown_overlap = ""
-    try:
-        overlap_of_rows = overlaps(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)), rows)
-    except DataError as error:
-        unknown_overlap = str(error)
+    overlap_of_rows, unknown_overlap = overlaps_with(run, rows)
     possible = np.array([index for index, overlap in enumerate(overlap_of_rows) if overlap in SCORED], np.int64)
-    predictions = _predictions(load_all_models(run), [rows[index].text for index in possible], progress)
+    predictions = classify_all(load_all_models(run), [rows[index].text for index in possible], progress)
     usable = np.logical_and.reduce([predictions[kind].usable for kind in MODEL_KINDS])
     for index in possible[~usable].tolist():
         overlap_of_rows[index] = NO_WORDS
@@ -210,7 +203,7 @@ def _predictors(probabilities: dict[PredictorKind, Probabilities], threshold: fl
     return predictors
 
 
-def _predictions(
+def classify_all(
     models: Sequence[TextModel], texts: Sequence[str], progress: Progress
 ) -> dict[PredictorKind, Predictions]:
     """The predictions of all models; each text is read once by each model."""
@@ -293,9 +286,7 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     options = f"--with {used.kind}"
     if used.threshold != DEFAULT_THRESHOLD:
         options += f" --threshold {used.threshold:g}"
-    lines.append(f'use it       sentiment predict {path} {options} "{EXAMPLE}"')
-    lines.append(f"hand it on   sentiment export {path} model.zip {options}")
-    return lines
+    return lines + uses_of(path, options)
 
 
 def _verdict(judgement: Judgement, other: ModelKind) -> str:
@@ -303,6 +294,6 @@ def _verdict(judgement: Judgement, other: ModelKind) -> str:
     if judgement.is_worse(other):
         return "shown to be better than"
     labels = judgement.tweets_to_show(other)
-    if labels is None or labels > _MAX_LABELS:
+    if labels is None or labels > MAX_LABELS:
         return "in practice equal to"
     return f"with about {float(f'{labels:.2g}'):,.0f} labels it would be shown to be better than"

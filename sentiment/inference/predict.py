@@ -135,18 +135,33 @@ def predict_file(
                         warnings.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
                     json_object = row.record.json_object
                     if format != "jsonl" and json_object and not dotted(json_object).keys() <= {*header}:
-                        warnings.add("have fields that the first object lacks; these are left out", row.record.line)
+                        warnings.add("with fields that the first object lacks, which are left out", row.record.line)
                 done += len(chunk)
                 progress(f"reading {source.name}", done, None if total is None else max(total, done))
 
     write_user_file(target, write)
-    return done, [*findings, *(f"{rows.count:,} {reason} ({rows})" for reason, rows in warnings.counted().items())]
+    return done, [*findings, *warnings.lines()]
 
 
 def text_rows(table: OpenedTable, text_index: int) -> Iterator[TextRow]:
     """All rows of a table, also those without a readable text."""
     for record in table.read_all():
         yield _row(record, table, text_index)
+
+
+def readable_rows(table: OpenedTable, text_index: int) -> tuple[list[TextRow], RowCounter, list[str]]:
+    """The rows with a readable text, the others, and lines on what may be mistakes in the file."""
+    rows = []
+    left_out = RowCounter()
+    remarks = RowCounter()
+    for row in text_rows(table, text_index):
+        for remark in row.record.remarks:
+            remarks.add(remark, row.record.line)
+        if row.refused:
+            left_out.add(row.refused, row.record.line)
+        else:
+            rows.append(row)
+    return rows, left_out, remarks.lines()
 
 
 def _row(record: TableRecord | Refusal, table: OpenedTable, text_index: int) -> TextRow:

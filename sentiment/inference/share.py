@@ -69,12 +69,9 @@ def share(
     classes = opened.config.data.label_names
     grouping = share_files.Grouping(column_of(by), per, day_first) if by else None
     population = share_files.read_population(opened, file, parse_column(text_column), grouping)
-    words = ["sentiment", "share", str(model), str(file)]
-    if text_column:
-        words += ["--text-column", text_column]
-    if choice:
-        words += ["--with", choice]
-    command = shlex.join(words)
+    options = {"--text-column": text_column, "--with": choice, "--results": results}
+    given = [word for name, value in options.items() if value for word in (name, str(value))]
+    command = shlex.join(["sentiment", "share", str(model), str(file), *given])
     share_files.show_population(population)
     if sheet:
         number = write_drawn(sheet, population.drawing, labels, classes, MIN_LABELS)

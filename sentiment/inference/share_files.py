@@ -20,7 +20,7 @@ from sentiment.data.guess_columns import text_column
 from sentiment.data.tables import Column, RowCounter, abbreviated, as_text, without_garbage_collection
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
-from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, text_rows
+from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, readable_rows
 from sentiment.inference.share_statistics import MIN_LABELS
 from sentiment.labelling.sheet import Drawing
 from sentiment.metrics import Probabilities, predicted_classes
@@ -68,13 +68,8 @@ def read_population(model: TextModel, source: Path, column: Column | None, group
         UsageError: a column is missing or ambiguous.
     """
     table, text_index, findings = text_column(source, column, model.config.data.columns)
-    rows = []
-    left_out = RowCounter()
-    for row in text_rows(table, text_index):
-        if row.refused:
-            left_out.add(row.refused, row.record.line)
-        else:
-            rows.append(row)
+    rows, left_out, remarks = readable_rows(table, text_index)
+    findings += remarks
     if not rows:
         raise DataError(f"{source}: has no tweets: {left_out.summary()}")
     if grouping is None:

@@ -3,26 +3,24 @@
 Does not import torch.
 """
 
-import shlex
 from pathlib import Path, PurePath
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.config import DataConfig
+from sentiment.config import ColumnConfig, DataConfig
 from sentiment.config_file import resolve
 from sentiment.console import ERR, say
 from sentiment.data.guess_columns import text_column
-from sentiment.data.tables import Row, RowCounter, as_text
-from sentiment.data.text import TweetForms, key_as_text, key_of
+from sentiment.data.tables import ID_NAMES, Row, as_text
+from sentiment.data.text import TweetForms
 from sentiment.errors import DataError, RunDirError, UsageError
 from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
-from sentiment.inference.added import ID_NAMES, Tweets
-from sentiment.inference.predict import text_rows
+from sentiment.inference.added import Tweets, rows_by_key
+from sentiment.inference.predict import readable_rows
 from sentiment.labelling.choice import PredictedTweets
 from sentiment.labelling.unlabelled import PredictedTable
-from sentiment.metrics import UNLABELLED
 from sentiment.runs.predictions import added_predictor
 from sentiment.runs.records import Unlabelled
 from sentiment.runs.run_dir import Results, UnlabelledDir, check_sha256, read_added, read_record, sealed
@@ -43,43 +41,25 @@ def open_unlabelled(data: DataConfig, results: Results) -> tuple[Tweets, list[st
         SentimentError: the table cannot be used.
     """
     path = user_path(data.source)
-    table, text_index, lines = text_column(path, None, data.columns)
-    ids = [index for index, name in enumerate(table.names) if name.strip().lower() in ID_NAMES]
-    left_out = RowCounter()
-    forms = TweetForms()
-    rows: dict[int, Row] = {}
-    for row in text_rows(table, text_index):
-        line = row.record.line
-        if row.refused:
-            left_out.add(row.refused, line)
-            continue
+    column = None if data.columns.text == ColumnConfig().text else data.columns.text
+    table, text_index, lines = text_column(path, column, ColumnConfig(), "--set data.columns.text")
+    ids = table.usual_indices(ID_NAMES)
+    readable, left_out, remarks = readable_rows(table, text_index)
+    lines += remarks
+    unlabelled = []
+    for row in readable:
         tweet_id = as_text(row.record.fields[ids[0]]).strip() if ids else ""
-        key = key_of(tweet_id or forms.of(row.text))
-        if key in rows:
-            left_out.add("duplicate tweet", line)
-        else:
-            rows[key] = Row(tweet_id or key_as_text(key), None, None, row.text, line)
+        unlabelled.append(Row(tweet_id, None, None, row.text, row.record.line))
+    forms = TweetForms()
+    rows = rows_by_key(unlabelled, forms, left_out)
     if not rows:
         raise DataError(f"{path}: has no tweets: {left_out.summary()}")
-    keys = sorted(rows)
     source = PurePath(data.source).name
-    texts = [rows[key].text for key in keys]
-    directory = results.unlabelled_dir(source, fingerprint([data.label_names, keys, texts]))
-    tweets = Tweets(
-        noun=f"tweet of {source}",
-        directory=directory.path,
-        data=data,
-        folder=directory.added,
-        part_names=("unlabelled",),
-        parts=np.zeros(len(keys), np.int8),
-        keys=np.array(keys, np.int64),
-        labels=np.full(len(keys), UNLABELLED, np.int8),
-        ids=[rows[key].id for key in keys],
-        texts=texts,
-        text_keys=np.array([key_of(forms.of(text)) for text in texts], np.int64),
-    )
+    digest = fingerprint([data.label_names, [*rows], [row.text for row in rows.values()]])
+    directory = results.unlabelled_dir(source, digest)
+    tweets = Tweets.of_table(data, rows, directory, "unlabelled", forms)
     _write(tweets, directory, source)
-    lines.append(f"{source}: {len(keys):,} tweets without labels; the classes are {', '.join(data.label_names)}")
+    lines.append(f"{source}: {len(rows):,} tweets without labels; the classes are {', '.join(data.label_names)}")
     if left_out.total():
         lines.append(f"  rows left out: {left_out.summary()}")
     return tweets, lines
@@ -128,6 +108,5 @@ def answered_table(path: Path) -> PredictedTable:
         ),
         data=data,
         metric="accuracy",
-        command=shlex.join(["sentiment", "evaluate", str(path)]),
         uses={predictor.name: [] for predictor in predictors},
     )

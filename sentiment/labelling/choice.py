@@ -16,13 +16,11 @@ from sentiment.labelling.sheet import SKIPPED, Drawing
 from sentiment.labelling.stratified import StratifiedSample
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, format_p
-from sentiment.runs.power import POWER
+from sentiment.runs.power import MAX_LABELS, POWER
 from sentiment.runs.records import Choice
 
 # With fewer labels, nothing is chosen.
 MIN_LABELS = 30
-# Two predictors are called equal in practice if more labels than this are needed to show which one is better.
-_MAX_LABELS = 20_000
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ def _verdict(choice: Choice, other: str) -> str:
     if choice.is_shown(other):
         return "shown to be better"
     labels = choice.labels_to_show[other]
-    if labels is None or labels > _MAX_LABELS:
+    if labels is None or labels > MAX_LABELS:
         return "in practice equal"
     more = max(labels - choice.labels, 0)
     return f"not shown; some {float(f'{more:.2g}'):,.0f} more labels would be likely to show it"

@@ -76,9 +76,13 @@ def evaluate(
     if sheet or labelled:
         if choice or classes or overrides or threshold is not None:
             raise UsageError("--sheet or --labelled goes with --data, --text-column and --label-column alone")
+        if sheet and (labelled or out):
+            raise UsageError("evaluate takes either --sheet or --labelled; --out requires --labelled here")
         predicted = _predicted_table(run, data, text_column, results)
         if sheet:
-            predicted.draw(sheet, sheet_size)
+            options = {"--data": data, "--text-column": text_column, "--results": results}
+            given = [word for name, value in options.items() if value for word in (name, str(value))]
+            predicted.draw(sheet, sheet_size, join(["sentiment", "evaluate", str(run), *given]))
             return
     if labelled:
         chosen = predicted.choose(labelled, column_of(label_column or "label"))

@@ -25,7 +25,7 @@ MIN_LABELS_OF_CLASS = 10
 LEVEL = 0.95
 
 
-class Score(NamedTuple):
+class ScoreEstimate(NamedTuple):
     """An estimated score with its 95 % confidence interval."""
 
     value: float
@@ -63,7 +63,7 @@ class StratifiedSample:
         """The mean of a value of each labelled tweet over all tweets of the table."""
         return float(np.average(values.astype(np.float64), weights=self.weights))
 
-    def accuracy(self, right: Flags) -> Score:
+    def accuracy(self, right: Flags) -> ScoreEstimate:
         """The share of the table's tweets that a model has right, with an interval like Wilson's (1927).
 
         Args:
@@ -81,7 +81,7 @@ class StratifiedSample:
         square = _normal_quantile(LEVEL) ** 2 * unit
         middle = (value + square / 2) / (1 + square)
         margin = math.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
-        return Score(value, middle - margin, middle + margin)
+        return ScoreEstimate(value, middle - margin, middle + margin)
 
     def macro_recall(self, right: Flags) -> float:
         """The mean over classes of the share of a class's tweets that a model has right.

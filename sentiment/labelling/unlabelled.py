@@ -8,23 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sentiment.config import DataConfig
 from sentiment.console import Progress, say
-from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import text_column
-from sentiment.data.tables import Column, Row, RowCounter
+from sentiment.data.tables import Column, Row
 from sentiment.errors import DataError
 from sentiment.inference.added import sheet_meanings
-from sentiment.inference.evaluate import EXAMPLE
-from sentiment.inference.overlap import SCORED, overlaps
-from sentiment.inference.predict import CHUNK, NO_WORDS, TextRow, text_rows
+from sentiment.inference.evaluate import uses_of
+from sentiment.inference.overlap import SCORED, overlaps_with
+from sentiment.inference.own_sample import classify_all
+from sentiment.inference.predict import NO_WORDS, readable_rows
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.labelling.choice import MIN_LABELS, PredictedTweets, choose, show_choice
 from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
-from sentiment.metrics import ClassIndices, predicted_classes
-from sentiment.models.predictors import classify_by_all
+from sentiment.metrics import predicted_classes
 from sentiment.runs.recommendation import SIMPLEST_FIRST
 from sentiment.runs.records import PREDICTORS, Choice
 
@@ -37,7 +34,6 @@ class PredictedTable:
         source: the name of its file.
         data: names the classes, and the labels that mean them.
         metric: by which predictors are compared, as `choose` takes it.
-        command: the command that draws a sheet from it, without `--sheet`.
         uses: by the name of a predictor, lines on how to use it.
     """
 
@@ -45,11 +41,13 @@ class PredictedTable:
     tweets: PredictedTweets
     data: DataConfig
     metric: str
-    command: str
     uses: Mapping[str, Sequence[str]]
 
-    def draw(self, sheet: Path, size: int) -> None:
+    def draw(self, sheet: Path, size: int, command: str) -> None:
         """Write the sheet of tweets that tell the predictors apart, and say how to go on.
+
+        Args:
+            command: this command without `--sheet`.
 
         Raises:
             DataError: the predictors label all tweets alike.
@@ -63,7 +61,7 @@ class PredictedTable:
         differing = int(differ[self.tweets.drawing.order[:number]].sum())
         say(f"{self.tweets.summary}\n{sheet}: {number:,} tweets, {differing:,} of which are among these")
         say(how_to_label(sheet, classes))
-        say(f"{self.command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
+        say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
 
     def choose(self, sheet: Path, label_column: Column) -> Choice:
         """Choose the best predictor by a sheet with labels, and print how sure the choice is.
@@ -94,64 +92,34 @@ def predict_table(
         UsageError: the column is missing or ambiguous.
     """
     table, index, lines = text_column(source, column, run.config.data.columns)
-    counter = RowCounter()
-    rows: list[TextRow] = []
-    for row in text_rows(table, index):
-        if row.refused:
-            counter.add(row.refused, row.record.line)
+    rows, counter, remarks = readable_rows(table, index)
+    lines += remarks
+    overlap_of_rows, unknown = overlaps_with(run, [Row("", None, 0, row.text, row.record.line) for row in rows])
+    if unknown:
+        lines.append(f"warning: cannot exclude training tweets: {unknown}")
+    new_rows = []
+    for row, overlap in zip(rows, overlap_of_rows, strict=True):
+        if overlap in SCORED:
+            new_rows.append(row)
         else:
-            rows.append(row)
-    rows = _without_overlap(run, rows, counter)
-    texts: list[str] = []
-    predicted: dict[str, list[ClassIndices]] = {PREDICTORS[kind]: [] for kind in SIMPLEST_FIRST}
-    models = load_all_models(run) if rows else []
-    for start in range(0, len(rows), CHUNK):
-        progress(f"reading {source.name}", start, len(rows))
-        chunk = rows[start : start + CHUNK]
-        predictions = classify_by_all(models, [row.text for row in chunk])
-        usable = predictions["both"].usable
-        for row, is_usable in zip(chunk, usable.tolist(), strict=True):
-            if is_usable:
-                texts.append(row.text)
-            else:
-                counter.add(NO_WORDS, row.record.line)
-        for kind in SIMPLEST_FIRST:
-            predicted[PREDICTORS[kind]].append(predicted_classes(predictions[kind].probabilities[usable]))
+            counter.add(str(overlap), row.record.line)
+    predictions = classify_all(load_all_models(run), [row.text for row in new_rows], progress)
+    texts = []
+    for row, is_usable in zip(new_rows, predictions["both"].usable.tolist(), strict=True):
+        if is_usable:
+            texts.append(row.text)
+        else:
+            counter.add(NO_WORDS, row.record.line)
     if not texts:
         raise DataError(f"{source}: has no tweets to choose a model by: {counter.summary()}")
     if counter.total():
         lines.append(f"left out: {counter.summary()}")
-    path = shlex.quote(run.path)
-    options = [] if column is None else ["--text-column", str(column)]
-    predicted_table = PredictedTable(
-        source=source.name,
-        tweets=PredictedTweets(texts, {name: np.concatenate(parts) for name, parts in predicted.items()}),
-        data=run.config.data,
-        metric=run.config.training.early_stopping.metric,
-        command=shlex.join(["sentiment", "evaluate", run.path, "--data", str(source), *options]),
-        uses={
-            PREDICTORS[kind]: [
-                f'use it       sentiment predict {path} --with {kind} "{EXAMPLE}"',
-                f"hand it on   sentiment export {path} model.zip --with {kind}",
-            ]
-            for kind in SIMPLEST_FIRST
-        },
-    )
-    return predicted_table, lines
-
-
-def _without_overlap(run: TrainedRun, rows: Sequence[TextRow], counter: RowCounter) -> list[TextRow]:
-    """The rows that the run was neither trained on nor chosen by."""
-    try:
-        corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
-    except DataError as error:
-        say(f"warning: cannot exclude training tweets: {error}")
-        return [*rows]
-    as_rows = [Row("", None, 0, row.text, row.record.line) for row in rows]
-    kept = []
-    for row, overlap in zip(rows, overlaps(corpus, as_rows), strict=True):
-        if overlap in SCORED:
-            kept.append(row)
-        else:
-            counter.add(overlap or "", row.record.line)
-    return kept
+    predicted = {}
+    uses = {}
+    for kind in SIMPLEST_FIRST:
+        of_kind = predictions[kind].probabilities[predictions["both"].usable]
+        predicted[PREDICTORS[kind]] = predicted_classes(of_kind)
+        uses[PREDICTORS[kind]] = uses_of(shlex.quote(run.path), f"--with {kind}")
+    metric = run.config.training.early_stopping.metric
+    tweets = PredictedTweets(texts, predicted)
+    return PredictedTable(source.name, tweets, run.config.data, metric, uses), lines

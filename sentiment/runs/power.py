@@ -14,6 +14,8 @@ from sentiment.runs.seed_variance import Numbers, between_seeds, critical_differ
 
 # The probability with which the smallest difference is shown.
 POWER = 0.8
+# Two models are called equal in practice if more labels than this are needed to show which one is better.
+MAX_LABELS = 20_000
 
 # The power is averaged over this many quantiles of the estimated variance.
 _QUANTILES = 400

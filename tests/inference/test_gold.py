@@ -239,6 +239,52 @@ def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_pat
     assert accuracies == {"Ben": 1, "llama": 1, "most frequent class": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("two columns of ids.csv", "tweet_id,id,label\n11,2,positive\n12,1,negative\n"),
+        ("blanks.csv", "id,label\n 1,positive\n2 ,negative\n"),
+        ("an id is missing.csv", "id,text,label\n3,a day,positive\n,my day,negative\n"),
+        ("numbers.jsonl", '{"id": 1, "label": "positive"}\n{"id": 2, "label": "negative"}\n'),
+    ],
+)
+def test_gold_table_has_an_answer_to_each_of_its_tweets(tmp_path: Path, name: str, table: str) -> None:
+    gold = tmp_path / name
+    gold.write_text(table)
+    output = succeed("add", "x", gold, "--of", gold, "--results", tmp_path / "results")
+    assert "x: 2 of 2 gold tweets" in output
+
+
+@pytest.mark.parametrize("options", [(), ("--unlabelled", "--classes", "negative positive")])
+def test_columns_of_ids_that_have_one_name_are_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
+    gold = tmp_path / "gold.csv"
+    gold.write_text("id,id,text,label\n1,2,a day,positive\n2,1,my day,negative\n")
+    answers = write_tweets(tmp_path / "x.csv", [("1", "positive")], ("id", "label"))
+    assert "has several columns 'id'" in refused(2, "add", "x", answers, "--of", gold, *options)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([("id0", "positive"), ("", "negative")], {"id1": "negative"}),
+        ([("", "negative"), ("id0", "positive")], {"id1": "negative"}),
+        ([("id1", "positive"), ("", "negative")], {"id0": "negative"}),
+        ([("id0", "positive"), ("", "positive")], {"id0": "positive", "id1": "positive"}),
+    ],
+)
+def test_answers_by_id_and_by_text_are_judged_for_each_tweet(
+    tmp_path: Path, answers: list[tuple[str, str]], expected: dict[str, str]
+) -> None:
+    """Two tweets have the same text: an answer by id is for one, an answer by text for both."""
+    write_tweets(tmp_path / "gold.csv", [(f"id{n}", "a day", CLASSES[2][n]) for n in range(2)], ("id", "text", "label"))
+    rows = [(tweet, "a day", label) for tweet, label in answers]
+    succeed("add", "x", write_tweets(tmp_path / "x.csv", rows, ("id", "text", "label")), *_of(tmp_path))
+    gold = pq.read_table(GoldDir(_directory(tmp_path)).predictions_file)
+    ids = dict(zip(gold["tweet"].to_pylist(), gold["id"].to_pylist(), strict=True))
+    predictions = read_gold(_directory(tmp_path)).added["x"].predictions
+    assert {ids[tweet]: CLASSES[2][round(answer[1])] for tweet, answer in predictions.items() if answer} == expected
+
+
 def test_tweet_with_two_labels_is_left_out_in_any_order(tmp_path: Path) -> None:
     rows = _gold(30)
     contradiction = (*rows[0][:2], _wrong(rows[0][2]))

@@ -111,12 +111,11 @@ def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(ne
     assert rows[5][1] == "so, so, sad"  # the text is whole
     assert rows[7][1] == "so\nhappy"
     assert sorted(_to(network, source, "again.csv")[1]) == [
-        "1 spans several lines (line 8)",
-        "1 spans several lines (line 8)",
-        "1 without a prediction: a field longer than 131,072 characters (line 7)",
-        "1 without a prediction: no usable words (line 11)",
-        "2 without a prediction: empty text (line 3, 4)",
-        "2 without a prediction: wrong number of fields (line 5, 6)",
+        "1 row of several lines (line 8)",
+        "1 row without a prediction: a field longer than 131,072 characters (line 7)",
+        "1 row without a prediction: no usable words (line 11)",
+        "2 rows without a prediction: empty text (line 3, 4)",
+        "2 rows without a prediction: wrong number of fields (line 5, 6)",
     ]
 
 
@@ -130,7 +129,7 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(netwo
     with pytest.raises(ConfigError, match=r"two\.csv: --text-column: no column 'txt'; the file has 'tweet', 'text'"):
         _rows(network, two, "txt")
     twice = write("twice.csv", "text,text\nlovely,sad\n")
-    with pytest.raises(UsageError, match="2 columns can hold the texts; name the right one with --text-column NAME"):
+    with pytest.raises(UsageError, match="2 columns can hold the texts; name the right one with --text-column=NAME"):
         _rows(network, twice)
     assert _rows(network, twice, 1)[1][2] == "negative"
 
@@ -139,19 +138,7 @@ def test_column_of_another_name_is_found_and_told(network: TextModel, write: Wri
     source = write("a.csv", "id;Tweet\n1;lovely, so lovely\n2;awful\n")
     target, told = _to(network, source, "out.csv")
     assert [row[2] for row in csv.reader(target.read_text().splitlines())] == ["label", "positive", "negative"]
-    assert told == ["texts are taken from column 'Tweet' (by its name); --text-column NAME names another"]
-
-
-@pytest.mark.parametrize("column", [1, None])
-def test_header_is_no_tweet_where_the_column_is_given_by_its_position(
-    network: TextModel, write: Write, column: int | None
-) -> None:
-    rows = _rows(network, write("a.csv", "id,text\n1,lovely\n2,awful\n"), column)
-    assert [row[:3] for row in rows] == [
-        ["id", "text", "label"],
-        ["1", "lovely", "positive"],
-        ["2", "awful", "negative"],
-    ]
+    assert told == ["texts are taken from column 'Tweet' (by its name); --text-column=NAME names another"]
 
 
 def test_semicolons_separate_fields_where_the_first_tweet_has_a_comma(network: TextModel, write: Write) -> None:
@@ -232,7 +219,7 @@ def test_parquet_keeps_types_and_order(
     assert after.column_names[-2:] == ["label", "probability"]
     assert after["label"].to_pylist() == LABELS
     assert [share is None for share in after["probability"].to_pylist()] == [label is None for label in LABELS]
-    assert outcome == ["2 without a prediction: empty text (line 3, 4)"]
+    assert outcome == ["2 rows without a prediction: empty text (line 3, 4)"]
     pq.write_table(before.slice(0, 0), table)
     assert pq.read_table(_to(network, table, "out.parquet")[0]).column_names == after.column_names
     found = pq.read_table(_to(network, write("in.csv", "n,text\n1,a lovely day\n2,\n3,awful\n"), "out.parquet")[0])
@@ -252,12 +239,12 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert [one.pop("label") for one in found] == ["positive", "negative", None, None]
     assert [one.pop("probability") is None for one in found] == [False, False, True, True]
     assert [json.dumps(one) for one in found[:3]] == [json.dumps(one) for one in objects]
-    assert outcome[1] == "1 without a prediction: not a JSON object (line 4)"
+    assert outcome[1] == "1 row without a prediction: not a JSON object (line 4)"
     nan = write("nan.jsonl", '{"text": "awful", "x": NaN, "y": [-Infinity, 1e999]}\n')
     assert '"x": null, "y": [null, null]' in _to(network, nan, "out.jsonl")[0].read_text()
     target, outcome = _to(network, source, "out.csv")
     assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"[1, ""b""]",1,positive,')
-    assert outcome[0] == "1 have fields that the first object lacks; these are left out (line 2)"
+    assert outcome[0] == "1 row with fields that the first object lacks, which are left out (line 2)"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +286,7 @@ def test_workbook_keeps_formulas_and_numbers(network: TextModel, write: Write, m
     text = "".join(json.dumps(line) + "\n" for line in lines)
     first, _ = _to(network, write("in.jsonl", text), "first.xlsx")
     target, outcome = _to(network, first, "second.xlsx", "text")
-    assert outcome == ["1 without a prediction: empty text (line 4)"]
+    assert outcome == ["1 row without a prediction: empty text (line 4)"]
     found = pd.read_excel(target, na_filter=False).to_numpy(object).tolist()
     assert [row[:3] for row in found] == [["=lovely()", 3, str(2**60)], ["awful", 0.5, ""], ["", 7, ""]]
     assert [row[3] for row in found] == [row[5] for row in found] == ["positive", "negative", ""]

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from sentiment.runs.records import Choice
 from sentiment.runs.run_dir import read_record
-from tests.commands import invoke, succeed
+from tests.commands import invoke, refused, succeed
 from tests.small_runs import invented_tweets
 
 CLASSES = ("negative", "neutral", "positive")
@@ -42,7 +43,9 @@ def _directory() -> Path:
     return directory
 
 
-def test_two_files_of_answers_are_compared_by_labels_where_they_differ(truth: "pd.Series[str]") -> None:
+def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_the_report(
+    truth: "pd.Series[str]",
+) -> None:
     for name in ("good", "bad"):
         _add(name, f"{name}.csv")
     output = succeed("evaluate", _directory(), "--sheet", "which.csv", "--labels", 60)
@@ -61,6 +64,11 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ(truth: "p
     true_difference = (answers["good"] == truth.to_numpy()).mean() - (answers["bad"] == truth.to_numpy()).mean()
     assert choice.differences["bad"].low < true_difference < choice.differences["bad"].high
     assert choice.differing == (answers["good"] != answers["bad"]).sum()
+    succeed("report")
+    page = Path("results/report/report.md").read_text()
+    assert "**good has the highest accuracy on tweets.csv.**" in page
+    assert f"{100 * choice.differences['bad'].difference:+.1f} points above bad" in page
+    assert f"| {100 * choice.accuracy['good'][0]:.1f} " in page
 
 
 def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]") -> None:
@@ -89,18 +97,14 @@ def test_annotators_answer_on_the_page_and_a_skipped_tweet_is_no_answer(truth: "
     assert "200 left out: no answer" in output
 
 
-def test_report_repeats_the_choice(truth: "pd.Series[str]") -> None:
-    for name in ("good", "bad"):
-        _add(name, f"{name}.csv")
-    succeed("evaluate", _directory(), "--sheet", "which.csv", "--labels", 60)
-    sheet = pd.read_csv("which.csv", encoding="utf-8-sig")
-    sheet["label"] = truth[sheet["text"].str.strip()].to_numpy()
-    sheet.to_csv("which.csv", index=False)
-    succeed("evaluate", _directory(), "--labelled", "which.csv")
-    succeed("report")
-    choice = read_record(_directory() / "choice.json", Choice)
-    assert choice is not None
-    page = Path("results/report/report.md").read_text()
-    assert "**good has the highest accuracy on tweets.csv.**" in page
-    assert f"{100 * choice.differences['bad'].difference:+.1f} points above bad" in page
-    assert f"| {100 * choice.accuracy['good'][0]:.1f} " in page
+@pytest.mark.parametrize("column", ["body", "2"])
+def test_column_of_the_texts_is_the_one_that_is_given(truth: "pd.Series[str]", column: str) -> None:
+    table = pd.read_csv("tweets.csv")
+    table.assign(body=table["text"] + " again").to_csv("tweets.csv", index=False)
+    _add("good", "good.csv", "--set", f"data.columns.text={column}")
+    stored = pq.read_table(_directory() / "tweets.parquet")["text"].to_pylist()
+    assert all(text.endswith(" again") for text in stored)
+    message = refused(
+        2, "add", "x", "good.csv", "--of", "tweets.csv", "--unlabelled", "--set", "data.columns.text=bodi"
+    )
+    assert "no column 'bodi'" in message

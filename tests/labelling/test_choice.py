@@ -1,6 +1,7 @@
 """The choice of a model by labels of tweets on which models differ: its estimates, and the commands."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,8 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
     table = pd.read_csv("mine.csv", encoding="utf-8-sig")
     table["label"] = [("negative", "positive")[truth[text]] for text in table["text"]]
     table.sort_values("text").to_csv("mine.csv", index=False)
-    done = evaluate("--labelled", "mine.csv", "--out", "choice.json")
+    assert str(trained.results.root) in command
+    done = invoke(*shlex.split(command)[1:], "--out", "choice.json")
     assert done.exit_code == 0, done.output
     stored = json.loads(Path("choice.json").read_text())
     assert f"best here    {stored['best']}, by accuracy" in done.output
@@ -157,6 +159,8 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
         (["--sheet", "mine.csv", "--with", "network"], "goes with --data, --text-column and --label-column alone"),
         (["--labelled", "tweets.csv"], "has 0 columns called 'id'"),
         (["--sheet", "tweets.csv"], "exists already"),
+        (["--sheet", "mine.csv", "--labelled", "tweets.csv"], "either --sheet or --labelled"),
+        (["--sheet", "mine.csv", "--out", "choice.json"], "--out requires --labelled"),
     ],
 )
 def test_sheet_options_that_do_not_fit_are_refused(evaluate: Evaluate, words: list[str], reason: str) -> None:
