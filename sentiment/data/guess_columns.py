@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
-from sentiment.config_file import difference, resolve, yaml_text
+from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.formats import Refusal
 from sentiment.data.labels import (
@@ -200,7 +200,7 @@ def resolve_with_guesses(
         given: dotted names of explicitly set fields.
     """
     run = resolve(values, parameters, origin)
-    found = guess(run.data, {*given, *parameters})
+    found = guess(run.data, {*given, *parameters, *dotted(parameters)})
     if found is None:
         return run, None
     return resolve(values, {**parameters, **found.changes}, origin), found

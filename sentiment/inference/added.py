@@ -31,7 +31,7 @@ from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.sheet import SKIPPED_WORD, SheetRow, write_sheet
 from sentiment.metrics import UNLABELLED, predicted_classes
 from sentiment.runs.predictions import ENOUGH_ANSWERS
-from sentiment.runs.records import Added, Part
+from sentiment.runs.records import PREDICTORS, Added, Part
 from sentiment.runs.run_dir import GoldDir, UnlabelledDir, sealed
 
 # Recognised column names; they tell whether a column holds labels or probabilities. If there is a column such as
@@ -238,6 +238,8 @@ def add_predictions(
     """
     if "/" in name or name.startswith(".") or not name or name != visible(name):
         raise UsageError(f"{name!r}: must be a file name of printable characters, without '/' and a leading '.'")
+    if name in PREDICTORS.values():
+        raise UsageError(f"{name!r}: a predictor of this name is compared anyway; give this one another name")
     target = tweets.folder / f"{name}.json"
     meanings = label_meanings_of(tweets.data, classes)
     answers, answered, left_out = _read(file, named, tweets, meanings)

@@ -111,8 +111,10 @@ def _evaluation(
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
-    from sentiment.runs.run_dir import GoldDir
+    from sentiment.runs.run_dir import GoldDir, UnlabelledDir
 
+    if UnlabelledDir(path).record_file.exists():
+        raise UsageError(f"{path}: has no labels; --sheet writes tweets to label, and --labelled compares by them")
     if GoldDir(path).record_file.exists():
         if parameters or choice or threshold is not None:
             raise UsageError(f"{path}: is a gold table; --data, --with and --threshold require a run, which has models")

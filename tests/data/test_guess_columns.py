@@ -95,6 +95,8 @@ def test_table_as_it_should_be_needs_no_guess_and_a_wrong_name_is_left_to_the_re
     assert (found.changes, found.messages()) == ({}, [])
     wrong = DataConfig.model_validate({"source": str(path), "columns": {"text": "txt"}})
     assert guess(wrong, ["data.columns.text"]) is None
+    given = {"data.source": str(path), "data.columns": {"text": "txt"}}
+    assert resolve_with_guesses({}, (), given, "a test")[1] is None
     (tmp_path / "folder.csv").mkdir()
     for source in ("vader", str(tmp_path / "nowhere.csv"), str(tmp_path / "folder.csv")):
         assert guess(DataConfig(source=source), []) is None

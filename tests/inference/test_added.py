@@ -225,6 +225,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
     for code, words, why in (
         (2, ("x",), "add takes either NAME and a table of predictions, or --sheet"),
         (2, ("a/b", table), "'a/b': must be a file name"),
+        (2, ("VADER's lexicon", table), "a predictor of this name is compared anyway"),
         (2, ("x", table, "--label-column", "mood"), "no column 'mood'; the file has 'text', 'x'"),
         (2, ("x", table, "--cost", "inf"), "inf is not a finite number"),
         (2, ("x", table), "no column name looks like a label or a probability; name it with --label-column"),

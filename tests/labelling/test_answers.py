@@ -76,6 +76,7 @@ def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]"
     done = invoke("evaluate", _directory(), "--sheet", "which.html")
     assert done.exit_code == 2
     assert "a comparison needs two added predictors; it has good" in done.output
+    assert "has no labels; --sheet writes tweets to label" in refused(2, "evaluate", _directory())
     pd.read_csv("bad.csv").head(200).replace({"neutral": "no idea"}).to_csv("bad.csv", index=False)
     _add("bad", "bad.csv")
     output = succeed("evaluate", _directory(), "--sheet", "which.html")
