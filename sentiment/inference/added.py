@@ -18,7 +18,7 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
-from sentiment.data.formats import Refusal, TableRecord
+from sentiment.data.formats import WRONG_WIDTH, Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, is_number, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
@@ -326,18 +326,10 @@ def _read(
     answered = 0
     left_out = RowCounter()
     forms = TweetForms()
-    records: list[TableRecord] = []
-    for record in table.read_all():
-        if isinstance(record, Refusal):
-            left_out.add(record.reason, record.line)
-        elif len(record.fields) != len(table.names):
-            left_out.add("wrong number of fields", record.line)
-        else:
-            records.append(record)
+    records = _complete_records(table, left_out)
     columns = _Columns.of(file, table, named).with_one_kind(records)
-    class_count = tweets.class_count
-    if columns.probabilities and class_count > 2:
-        raise UsageError(f"{file}: has probabilities of one class, but there are {class_count}; give labels instead")
+    if columns.probabilities and tweets.class_count > 2:
+        raise UsageError(f"{file}: has probabilities of one of {tweets.class_count} classes; give labels instead")
     for record in records:
         try:
             fields = _with_logged_answer(record, columns.labels)
@@ -348,7 +340,7 @@ def _read(
             if not label and not probability:
                 left_out.add(_NO_ANSWER, record.line)
                 continue
-            answer = _parse_label(label, meanings, class_count) if label else _parse_probability(probability)
+            answer = _parse_label(label, meanings, tweets.class_count) if label else _parse_probability(probability)
             indices = tweets.find(_first_cell(fields, columns.ids), _first_cell(fields, columns.texts), forms)
         except ValueError as error:
             raise DataError(f"{file}:{record.line}: {error}") from None
@@ -368,6 +360,19 @@ def _read(
         left_out.add(_SEVERAL_ANSWERS, line)
         del answers[index]
     return answers, answered, left_out
+
+
+def _complete_records(table: OpenedTable, left_out: RowCounter) -> list[TableRecord]:
+    """The rows with all of their fields; the others are counted."""
+    records: list[TableRecord] = []
+    for record in table.read_all():
+        if isinstance(record, Refusal):
+            left_out.add(record.reason, record.line)
+        elif len(record.fields) != len(table.names):
+            left_out.add(WRONG_WIDTH, record.line)
+        else:
+            records.append(record)
+    return records
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Does not import torch.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -80,24 +80,22 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     right = {name: predicted[labelled] == labels[labelled] for name, predicted in tweets.predicted.items()}
     accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
     macro_recall = None
-    if not sample.classes_with_few_labels():
+    if metric == "macro_recall" or not sample.classes_with_few_labels():
         macro_recall = {name: sample.macro_recall(flags) for name, flags in right.items()}
     compare = sample.accuracy_difference
     estimates = {name: score.value for name, score in accuracy.items()}
-    if metric == "macro_recall":
+    if metric == "macro_recall" and macro_recall:
         compare = sample.recall_difference
-        estimates = {name: sample.macro_recall(flags) for name, flags in right.items()}
+        estimates = macro_recall
     best = max(estimates, key=lambda name: estimates[name])  # the first of equal ones
     others = [name for name in right if name != best]
     pairs = len([*combinations(right, 2)])
     uncorrected = [compare(right[best], right[other]) for other in others]
     adjusted, level = correct_for_multiple_tests([difference.p for difference in uncorrected], pairs)
     differences = {}
-    labels_to_show = {}
-    for other, p, difference in zip(others, adjusted, uncorrected, strict=True):
-        at_level = compare(right[best], right[other], level)
-        differences[other] = PairedDifference(at_level.difference, at_level.low, at_level.high, p, level)
-        labels_to_show[other] = _labels_to_show(difference, sample, 1 - ALPHA / pairs)
+    for other, p in zip(others, adjusted, strict=True):
+        differences[other] = replace(compare(right[best], right[other], level), p=p)
+    needed = [_labels_to_show(difference, sample, 1 - ALPHA / pairs) for difference in uncorrected]
     return Choice(
         source=source,
         tweets=len(labels),
@@ -110,7 +108,7 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
         macro_recall=macro_recall,
         best=best,
         differences=differences,
-        labels_to_show=labels_to_show,
+        labels_to_show=dict(zip(others, needed, strict=True)),
     )
 
 
