@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,6 +46,15 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         yield Finding("note", "wandb", "is not installed, so that Slurm's tasks are not copied to Weights & Biases")
 
 
+def _describe_partitions(partitions: Sequence[Partition], submit_hosts: Mapping[str, str]) -> Iterator[Finding]:
+    for name, hosts in submit_hosts.items():
+        text = f"takes jobs from {hosts} only: final jobs may not submit; `submit` does what `status` shows is left"
+        yield Finding("note", f"partition {name}", text)
+    for partition in partitions:
+        name = f"partition {partition.name}{'*' if partition.is_default else ''}"
+        yield Finding("ok", name, partition.describe())
+
+
 def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
     """Check Slurm's settings and partitions, and whether it would accept the resources of each section of the file."""
     file = ClusterFile()
@@ -73,12 +82,7 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
         site = f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}"
         yield Finding("ok", "Slurm", site)
         yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
-    for name, hosts in submit_hosts.items():
-        text = f"takes jobs from {hosts} only: final jobs may not submit; `submit` does what `status` shows is left"
-        yield Finding("note", f"partition {name}", text)
-    for partition in partitions:
-        name = f"partition {partition.name}{'*' if partition.is_default else ''}"
-        yield Finding("ok", name, partition.describe())
+    yield from _describe_partitions(partitions, submit_hosts)
     for section, resources in file.sections().items():
         topic = f"{cluster.name} {section}"
         refusal = _refusal(resources, partitions) if settings else None

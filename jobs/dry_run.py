@@ -44,11 +44,9 @@ def show_plan(
     state = read_grid_state(results, plan, jobs)
     rows = state.rows
     completed_in_other_grids = completed_elsewhere(results, grid)
-    rungs = state.rungs
     configs = {config.run_id: config for config in grid.configs}
     rows_to_submit = [row for row in state.to_submit if row.run_id not in completed_in_other_grids]
-    codes = dict.fromkeys(configs, running_code().id)
-    to_submit = request_runs(rows_to_submit, configs, rungs, codes)
+    to_submit = request_runs(rows_to_submit, configs, state.rungs, dict.fromkeys(configs, running_code().id))
     yield f"grid {plan.name}: {plan.description}"
     states = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).most_common())
     line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({states})"
@@ -66,11 +64,11 @@ def show_plan(
     if missing:
         yield "missing inputs (`submit` would end with an error):"
         yield from _truncate(missing, "missing inputs")
-    if rungs:
-        yield _describe_rungs(rungs, grid.configs)
+    if state.rungs:
+        yield _describe_rungs(state.rungs, grid.configs)
     if power := power_of_grid(grid.configs, plan.metric, test_sizes(grid.configs[0], results)):
         yield power
-    yield f"estimated hours: {_hours(to_submit, rungs, results)}"
+    yield f"estimated hours: {_hours(to_submit, state.rungs, results)}"
     if cluster is None:
         number = min(at_once or max(len(visible_gpus()), 1), len(to_submit))
         yield f"on this machine: {plural(len(to_submit), 'run')}, {number} at a time"

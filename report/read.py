@@ -15,17 +15,8 @@ from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
-from sentiment.runs.records import (
-    Choice,
-    Count,
-    EpochRow,
-    GridPlan,
-    PlannedRun,
-    Record,
-    Result,
-    RunRecord,
-    UnitFraction,
-)
+from sentiment.runs.recommendation import Choice
+from sentiment.runs.records import Count, EpochRow, GridPlan, PlannedRun, Record, Result, RunRecord, UnitFraction
 from sentiment.runs.run_dir import (
     KEYS_FILE,
     SINGLE,

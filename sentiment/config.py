@@ -9,24 +9,10 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sentiment.data.built_in import BUILT_IN, whole_source
-from sentiment.data.labels import (
-    DEFAULT_LABELS,
-    ClassLabels,
-    LabelMapping,
-    class_names,
-    polar_labels,
-    with_names,
-)
+from sentiment.data.labels import DEFAULT_LABELS, ClassLabels, LabelMapping, class_names, polar_labels, with_names
 from sentiment.files import fingerprint, plain_path
 
 Values = dict[str, Any]  # of the fields of a section by name, or of all fields by dotted name

@@ -6,7 +6,7 @@ from report.compare.findings import Findings
 from report.render.blocks import Block, Row, Table, Text, columns, with_bounds
 from report.sections.sentences import sentence
 from report.statistics import Estimate
-from sentiment.runs.records import Choice
+from sentiment.runs.recommendation import Choice
 
 
 def unlabelled_tables(findings: Findings) -> list[Block]:

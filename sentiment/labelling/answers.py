@@ -22,7 +22,7 @@ from sentiment.inference.predict import readable_rows
 from sentiment.labelling.choice import PredictedTweets
 from sentiment.labelling.unlabelled import PredictedTable
 from sentiment.runs.predictions import added_predictor
-from sentiment.runs.records import Unlabelled
+from sentiment.runs.recommendation import Unlabelled
 from sentiment.runs.run_dir import Results, UnlabelledDir, check_sha256, read_added, read_record, sealed
 
 

@@ -17,7 +17,7 @@ from sentiment.labelling.stratified import StratifiedSample
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, format_p
 from sentiment.runs.power import MAX_LABELS, POWER
-from sentiment.runs.records import Choice
+from sentiment.runs.recommendation import Choice
 
 # With fewer labels, nothing is chosen.
 MIN_LABELS = 30

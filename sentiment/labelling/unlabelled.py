@@ -22,8 +22,8 @@ from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.labelling.choice import MIN_LABELS, PredictedTweets, choose, show_choice
 from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
 from sentiment.metrics import predicted_classes
-from sentiment.runs.recommendation import SIMPLEST_FIRST
-from sentiment.runs.records import PREDICTORS, Choice
+from sentiment.runs.recommendation import SIMPLEST_FIRST, Choice
+from sentiment.runs.records import PREDICTORS
 
 
 @dataclass(frozen=True)

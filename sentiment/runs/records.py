@@ -20,7 +20,6 @@ from pydantic import (
 
 from sentiment.config import PARTS, PartName, Section
 from sentiment.config_file import yaml_text
-from sentiment.paired import ALPHA, PairedDifference
 
 
 class Halving(Section):
@@ -486,54 +485,6 @@ class Added(FileRecord):
     cost: NonNegativeFloat | None
     seconds: NonNegativeFloat | None
     predictions: dict[int, list[UnitFraction] | None]
-
-
-class Unlabelled(FileRecord):
-    """`table.json`: a table without labels, for which predictors were added.
-
-    Attributes:
-        source: the name of its file.
-        labels: the classes that predictors may answer, each with its labels.
-    """
-
-    source: str
-    labels: list[tuple[str, list[str]]]
-    tweets_sha256: str
-
-
-class Choice(FileRecord):
-    """`choice.json`: the best of several predictors on a table without labels, as far as the labels of a sheet say.
-
-    Attributes:
-        source: the name of the table's file.
-        tweets: the number of its tweets that were predicted; the predictors differ on `differing` of them.
-        labels: how many tweets are labelled, `labels_where_different` of which are such that the predictors differ.
-        skipped: how many more tweets were found to be of no class.
-        metric: the one by which predictors are compared.
-        accuracy: of each predictor on all tweets of the table, with its 95 % interval.
-        macro_recall: likewise; None if a class has too few labels.
-        best: the predictor with the highest estimate; of equal ones, the simplest.
-        differences: the best one less each of the others, corrected for all pairs, as any could have been the best.
-        labels_to_show: how many labels are likely to show that it is better; None if they differ by nothing.
-    """
-
-    source: str
-    tweets: PositiveInt
-    differing: Count
-    labels: PositiveInt
-    labels_where_different: Count
-    skipped: Count
-    metric: Literal["accuracy", "macro_recall"]
-    accuracy: dict[str, tuple[float, float, float]]
-    macro_recall: dict[str, float] | None
-    best: str
-    differences: dict[str, PairedDifference]
-    labels_to_show: dict[str, int | None]
-
-    def is_shown(self, other: str) -> bool:
-        """Whether the best predictor is shown to be better than another one."""
-        difference = self.differences[other]
-        return difference.difference > 0 and difference.p < ALPHA
 
 
 class PlannedRun(Record):

@@ -21,7 +21,7 @@ from sentiment.training.attempt import new_attempt, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
 from sentiment.training.device import available_threads, choose_device, explained_memory_errors
 from sentiment.training.preparation import prepare, prepare_data, prepare_each, prepare_fit
-from sentiment.training.publishing import FittedModels, fitted_models, publish
+from sentiment.training.publishing import ModelsInMemory, fitted_models, publish
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 
 
@@ -55,7 +55,7 @@ def run_experiment(run: RunContext) -> None:
             publish(run, prepared, baselines, trainer)
 
 
-def fit_models(run: RunContext, with_baseline: bool) -> FittedModels:
+def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
     """Train a network in an empty directory, and a baseline if asked for; compute no metrics but the recommendation's.
 
     No test part is set aside: its tweets are trained on.

@@ -65,7 +65,7 @@ class _Predictions:
 
 
 @dataclass(frozen=True)
-class FittedModels:
+class ModelsInMemory:
     """The models that `fit_models` trains; a model that was not asked for is None.
 
     Attributes:
@@ -78,7 +78,9 @@ class FittedModels:
     baseline: LinearModel | None
 
 
-def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baseline: LinearModel | None) -> FittedModels:
+def fitted_models(
+    run: RunContext, prepared: Prepared, trainer: Trainer, baseline: LinearModel | None
+) -> ModelsInMemory:
     """The models of a trainer and a baseline, calibrated on validation tweets, by which one of them is recommended."""
     task = trainer.task
     best = trainer.early_stopping.best_weights
@@ -100,7 +102,7 @@ def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baselin
         encoder=prepared.encoder_record,
         texts=task.corpus.size,
     )
-    return FittedModels(result, best, task.vocabulary, baseline)
+    return ModelsInMemory(result, best, task.vocabulary, baseline)
 
 
 def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: Trainer) -> None:

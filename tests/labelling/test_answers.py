@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.runs.records import Choice
+from sentiment.runs.recommendation import Choice
 from sentiment.runs.run_dir import read_record
 from tests.commands import invoke, refused, succeed
 from tests.small_runs import invented_tweets
