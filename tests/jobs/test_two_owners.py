@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm.resources import Resources
+from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import Stop, StopRequest
@@ -45,7 +46,7 @@ def test_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well
     def live(host: str, life: str, stop: StopRequest) -> Outcome:
         monkeypatch.setenv("SLURM_RESTART_COUNT", life)
         monkeypatch.setattr(socket, "gethostname", lambda: host)
-        return attempt_run(config, run_dir, stop, Resources())
+        return attempt_run(config, run_dir, stop, Submission(kind="train", tasks=[[]], resources=Resources()))
 
     def sleep_at(happens: str) -> None:
         seen[moment] += happens.startswith(moment)
