@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from report.statistics import by_class
+from report.designs import by_class
 from sentiment.paired import PairedCounts, accuracy_difference, paired_difference
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import read_table

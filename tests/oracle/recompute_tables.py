@@ -23,9 +23,9 @@ from tests.oracle.recompute_words import (
     level_text,
     model_name,
     percent,
+    points,
     setting_text,
     short_p,
-    short_points,
     usage_of,
 )
 
@@ -126,7 +126,7 @@ def _gold_sentence(opinion: Opinion, names: tuple[str, str], found: Gap, n: int)
         opinion.say("classify the same tweets correctly", percent(found.high), words=[" and ".join(names)])
         return
     figures = [count(n)] if b == c else [percent(abs(found.value)), count(n)]
-    figures += [level_text(found.level), short_points(found.low or 0.0), short_points(found.high), short_p(found.q)]
+    figures += [level_text(found.level), points(found.low or 0.0), points(found.high), short_p(found.q)]
     figures += [count(b), *([count(c)] if c else [])]
     verb = "as many" if b == c else "more" if b > c else "fewer"
     opinion.sentences.append((names, figures, verb))

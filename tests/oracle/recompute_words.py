@@ -126,11 +126,6 @@ def _short_p(value: float) -> str:
     return text.removeprefix("0")
 
 
-def short_points(value: float) -> Written:
-    """Points in a sentence on two predictors: zero has a sign as well."""
-    return Written.by(lambda number: f"{100 * number:+.1f}".replace("-", MINUS), value)
-
-
 def short_p(value: float) -> Written:
     return Written.by(lambda number: _short_p(max(number, 1e-9)), value)
 

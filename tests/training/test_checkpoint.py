@@ -76,6 +76,7 @@ def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 def _state(step: int) -> TrainerState:
     return TrainerState(
         identity={},
+        code={},
         threads=1,
         step=step,
         epoch=0,
