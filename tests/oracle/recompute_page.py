@@ -150,9 +150,13 @@ def not_worse(dataset: Dataset) -> list[Configuration]:
     return [one for one, found in dataset.rivals.items() if not found.is_better]
 
 
-def cheapest(dataset: Dataset) -> Configuration:
+def cheapest(dataset: Dataset) -> list[Configuration]:
+    """That of the configurations with runs on GPUs, and that of those on CPUs alone."""
     assert dataset.best
-    return min([dataset.best, *not_worse(dataset)], key=cost_of)
+    equal = [dataset.best, *not_worse(dataset)]
+    on_gpu = [one for one in equal if cost_of(one)[0]]
+    on_cpu = [one for one in equal if not cost_of(one)[0]]
+    return [min(group, key=cost_of) for group in (on_gpu, on_cpu) if group]
 
 
 def _tiles(opinion: Opinion, dataset: Dataset) -> None:
@@ -205,8 +209,7 @@ def _figure(opinion: Opinion, dataset: Dataset) -> None:
     best = dataset.best
     assert best
     drawn = [best, *not_worse(dataset)[:4]]
-    if cheapest(dataset) not in drawn:
-        drawn.append(cheapest(dataset))
+    drawn += [one for one in cheapest(dataset) if one not in drawn]
     rows: dict[str, Score] = {}
     starred = None if dataset.winner else dataset.model
     if dataset.alternative == "both":
