@@ -266,16 +266,18 @@ def _run_locally(results: Results, study: StudyPlan, options: LaunchOptions) -> 
 
 
 def _run_grid(runner: LocalRunner, plan: GridPlan, options: LaunchOptions, action: Callable[[LockedGrid], Done]) -> int:
-    """Do something to a grid, then train what follows from it until the grid has ended; return the exit code."""
+    """Do something to a grid, then train what follows from it; return the exit code.
+
+    Runs of another command that goes on are left to it.
+    """
     results = runner.results
     with lock_grid(results, plan, options, runner) as locked:
         done = action(locked)
-    runner.run_all()
-    unfinished = not done.ended
-    while unfinished and not runner.stop.reason():
+    may_follow = runner.run_all() and not done.ended
+    while may_follow and not runner.stop.reason():
         with lock_grid(results, plan, options, runner) as locked:
-            unfinished = go_on(locked)
-        runner.run_all()
+            go_on(locked)
+        may_follow = runner.run_all()
     return done.exit_code
 
 
@@ -336,7 +338,8 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
     Each run is marked in its submissions: a task that trains it sees the mark, saves and stops. A task is also
     cancelled in Slurm when no other run is left to it.
     """
-    active_ids = [row.run_id for row in locked.read_state().rows if policy.cancel(row)]
+    rows = locked.read_state().rows
+    active_ids = [row.run_id for row in rows if policy.cancel(row)]
     to_cancel = {run_id for run_id in active_ids if not run_ids or run_id in run_ids}
     kept_ids = {*active_ids} - to_cancel
     marks: dict[SubmissionDir, set[str]] = defaultdict(set)
@@ -350,6 +353,10 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
             to_scancel[job.address] = None
         elif kept_ids.isdisjoint(task_ids) and not to_cancel.isdisjoint(task_ids):
             to_scancel[job.address] = None
+    if not run_ids:  # nor does whoever decides what comes next retry what was interrupted
+        for row in rows:
+            if policy.final_job_action(row):
+                marks[locked.jobs.tasks[row.run_id].folder].add(row.run_id)
     # First, since on a full disk nothing can be marked.
     slurm.cancel(address for address in to_scancel if not address.startswith(LOCAL_JOB_PREFIX))
     for folder, ids in marks.items():

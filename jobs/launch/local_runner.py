@@ -54,12 +54,18 @@ class LocalRunner:
         self._submissions += accepted
         return accepted
 
-    def run_all(self) -> None:
-        """Run the accepted jobs until all are done or there is a reason to stop; no child process lives on return."""
+    def run_all(self) -> bool:
+        """Run the accepted jobs until all are done or there is a reason to stop; no child process lives on return.
+
+        Returns:
+            Whether there was one.
+        """
+        done_before = self._jobs_done
         while self._jobs_done < len(self._submissions) and not self.stop.reason():
             self._run_job(self._submissions[self._jobs_done])
             self._jobs_done += 1
         self._locks.close()
+        return self._jobs_done > done_before
 
     @property
     def run_ids(self) -> set[str]:

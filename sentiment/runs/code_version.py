@@ -36,7 +36,7 @@ _NOT_AFFECTING_TRAINING = (
 
 # The kinds of files that the packages are made of. Whatever else lies in their folders, such as what editors and file
 # managers leave there, is not the program's.
-_OWN_ENDINGS = (".py", ".pyi", ".typed", ".txt", ".csv", ".json", ".j2", ".css", ".js")
+_OWN_ENDINGS = (".py", ".pyi", ".typed", ".txt", ".csv", ".json", ".yaml", ".j2", ".css", ".js")
 
 # The launcher of programs from a copy of the code.
 START = Path(__file__).with_name("start_copy.py")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.errors import CheckpointError
+from sentiment.files import ROOT
 from sentiment.runs import code_version
 from sentiment.runs.code_version import CodeVersion, freeze_code, running_code, start_command, web_address
 from sentiment.runs.records import Attempt
@@ -234,3 +235,12 @@ def test_any_address_can_be_recorded(parts: tuple[str, ...]) -> None:
     recorded = attempt_of(None).model_dump() | {"git_remote": address}
     assert Attempt.model_validate(recorded).git_remote == address
     assert "secret" not in (address or "")
+
+
+def test_copy_holds_each_kind_of_file_that_the_packages_have() -> None:
+    folders = [ROOT / package for package in ("sentiment", "jobs", "report")]
+    files = [
+        path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
+    kinds = {path.suffix for path in files} - {".md", ".png"}
+    assert kinds == {Path(name).suffix for name in running_code().files}

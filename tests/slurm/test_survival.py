@@ -82,24 +82,6 @@ def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
 
 
 @scenario
-def test_run_whose_preempted_job_is_cancelled_is_submitted_again_by_the_final_job(stage: Stage) -> None:
-    stage.write_cluster(partition="disposable")
-    stage.write_grid(seed=[1])
-    stage.submit()
-    (run,) = stage.runs
-    run.wait_for_step(50)
-    job = _preempt(stage, "shared2")
-    stage.wait_for_states("PREEMPTED")
-    stage.run("status", stage.name, expect=3)  # the final job is queued, and will retry it
-    stage.cluster.run("scancel", job)
-    stage.wait_completed([run])
-    first, second = run.attempts
-    assert (first.reason, first.detail, second.first_step) == ("signal", "SIGTERM", first.last_step)
-    assert second.job != first.job
-    assert run.matches_uninterrupted()
-
-
-@scenario
 def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -> None:
     settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal"}
     with Cluster(stage.cluster.root.with_name("slurm-other"), settings) as stage.cluster:
