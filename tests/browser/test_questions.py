@@ -28,9 +28,9 @@ def _shown(runs: Locator) -> list[str]:
 
 def test_runs_are_filtered_by_words_and_by_grid(report: Page, runs: Locator) -> None:
     expect(report.get_by_role("status")).to_have_text("76 of 76 runs")
-    report.get_by_role("searchbox", name="Search").fill("gru 64")
+    report.get_by_role("searchbox", name="Search").fill("gru64 s1")
     assert 0 < len(_shown(runs)) < 76
-    assert all("gru64" in name for name in _shown(runs))
+    assert all("gru64" in name and "s1" in name for name in _shown(runs))
     report.get_by_role("searchbox", name="Search").fill("")
     report.locator("select[name=grid]").select_option("attention")
     expect(report.get_by_role("status")).to_have_text("4 of 76 runs")
