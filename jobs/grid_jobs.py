@@ -95,8 +95,11 @@ class GridJobs:
 
     @property
     def has_final_job(self) -> bool:
-        """Whether a final job is in the queue that starts by itself."""
+        """Whether a final job is in the queue that starts by itself: it waits for no job that never starts."""
         names = {folder.name for folder in self.submissions if folder.submission.job_kind.final}
+        own = {folder.name for folder in self.submissions}
+        if any(job.name in own and job.never_starts for job in self.queue):
+            return False
         return any(job.name in names and job.active and not job.held for job in self.queue)
 
     @property

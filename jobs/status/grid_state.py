@@ -17,7 +17,7 @@ from sentiment.errors import RunDirError, in_one_line
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import FAILED, HELD, UNKNOWN, RunState, judge, read_progress
+from sentiment.runs.state import HELD, UNKNOWN, RunState, judge, read_progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,8 @@ class GridView:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether a run is active or UNKNOWN, or a final job may submit more; not if it waits for what never starts."""
-        is_stuck = any(row.state == FAILED and row.active for row in self.rows)
-        return (self.has_final_job and not is_stuck) or any(map(policy.may_go_on, self.rows))
+        """Whether a run is active or UNKNOWN, or a final job may submit more."""
+        return self.has_final_job or any(map(policy.may_go_on, self.rows))
 
 
 @dataclass(frozen=True)
