@@ -353,7 +353,7 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
             to_scancel[job.address] = None
         elif kept_ids.isdisjoint(task_ids) and not to_cancel.isdisjoint(task_ids):
             to_scancel[job.address] = None
-    if not run_ids:  # nor does whoever decides what comes next retry what was interrupted
+    if locked.options.local and not run_ids:  # nor does the command that runs the grid retry what was interrupted
         for row in rows:
             if policy.final_job_action(row):
                 marks[locked.jobs.tasks[row.run_id].folder].add(row.run_id)
