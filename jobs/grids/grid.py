@@ -17,7 +17,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import parse_override
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.files import make_folder_once
-from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom
+from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 
 
@@ -123,6 +123,7 @@ def _expand(
         halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
     plan = GridPlan(
         name=sweep.name,
+        planned_at=timestamp(),
         description=sweep.description,
         method=sweep.method,
         metric=sweep.metric.name,
@@ -160,7 +161,8 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: str, results: R
     kept = [new_runs.pop(run.run_id) for run in planned.runs]
     runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new_runs.values()])]
     configs = [expanded[run.run_id] for run in runs]
-    return replace(grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=configs)
+    plan = grid.plan.model_copy(update={"planned_at": planned.planned_at, "runs": runs})
+    return replace(grid, plan=plan, configs=configs)
 
 
 def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: str, results: Results) -> str:

@@ -524,6 +524,7 @@ class GridPlan(FileRecord):
     """`grid.json`: a grid's question and its runs; written before the first run starts.
 
     Attributes:
+        planned_at: the UTC time at which the grid was first planned, in ISO 8601; runs that are added later keep it.
         metric: the metric that ranks the runs, as W&B names it, such as `validation/macro_f1`.
         base: the configuration file that the parameters of the runs override.
         halving: None means that all runs are trained to their end.
@@ -531,6 +532,7 @@ class GridPlan(FileRecord):
     """
 
     name: str
+    planned_at: str
     description: str
     method: Literal["grid", "random"]
     metric: Annotated[str, Field(pattern=f"^({'|'.join(PARTS)})/({'|'.join(SCORES)})$")]

@@ -32,6 +32,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.rungs import Rungs, read_rungs
 
 GRID = "g"
+PLANNED_AT = "2026-01-01T00:00:00+00:00"
 LAUNCH_FAILED = "launch failed requeued held"
 """The reason of a job that waits until somebody releases it."""
 
@@ -42,7 +43,7 @@ class DiedError(BaseException):
 
 def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
     runs = [PlannedRun(index=seed, run_id=run_id, parameters={"seed": seed}) for seed, run_id in enumerate(run_ids)]
-    of_all: Any = {"name": GRID, "description": "?", "method": "grid", "base": "b.yaml"}
+    of_all: Any = {"name": GRID, "planned_at": PLANNED_AT, "description": "?", "method": "grid", "base": "b.yaml"}
     return GridPlan(**of_all, metric="validation/macro_f1", goal="maximize", runs=runs).model_copy(update=changes)
 
 

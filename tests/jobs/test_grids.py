@@ -40,7 +40,8 @@ def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(bas
     path = write_grid(base, {"seed": [2, 1]})
     values = read_yaml(path)
     values["parameters"]["model"] = {"parameters": {"layers": {"values": [1, 2]}, "cell": {"values": ["gru", "lstm"]}}}
-    assert load_grid(write_yaml(path, values), results) == grid  # a section means the same as dotted names
+    nested = load_grid(write_yaml(path, values), results)
+    assert (nested.plan.runs, nested.configs) == (grid.plan.runs, grid.configs)  # as with dotted names
 
 
 def test_random_search_depends_on_its_seed_and_more_trials_continue_fewer(base: Path, results: Results) -> None:
@@ -131,12 +132,16 @@ def test_runs_of_another_grid_are_repeated_by_parameters(base: Path, results: Re
         assert load_config(Path(grid.plan.base), overrides).run_id == run.run_id == config.run_id
 
 
-def test_planned_runs_keep_their_index_and_new_ones_come_behind_them(base: Path, results: Results) -> None:
+def test_planned_runs_keep_their_time_and_index_and_new_ones_come_behind_them(
+    base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
     planned = load_grid(write_grid(base, LAYERS), results)
     results.write_grid(planned.plan)
+    monkeypatch.setattr("jobs.grids.grid.timestamp", lambda: "later")
     grown = {"seed": [3, 1, 2], "model.cell": ["lstm", "gru"], "model.layers": [2, 1]}
     grid = load_grid(write_grid(base, grown), results)
     assert grid.plan.runs[:8] == planned.plan.runs
+    assert grid.plan.planned_at == planned.plan.planned_at != "later"
     assert [(run.index, run.parameters["seed"]) for run in grid.plan.runs[8:]] == [(8 + new, 3) for new in range(4)]
     assert [config.run_id for config in grid.configs] == _ids(grid)
 

@@ -231,7 +231,11 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
     ]
     metric = rng.choice(["validation/macro_f1", "validation/accuracy", "validation/macro_recall", "validation/loss"])
     plan: dict[str, Any] = {"base": "configs/runs/rnn.yaml", "name": name, "runs": planned, "method": method}
-    plan |= {"metric": metric, "goal": "minimize" if metric.endswith("loss") else "maximize"}
+    plan |= {
+        "planned_at": "2026-01-01T00:00:00+00:00",
+        "metric": metric,
+        "goal": "minimize" if metric.endswith("loss") else "maximize",
+    }
     if rng.random() < 0.95:
         author.results.write_grid(GridPlan.model_validate(plan | {"description": f"What of {name}?"}))
     edited_from = rng.choice([None, None, None, 2]) if folds is None else None

@@ -86,7 +86,12 @@ class Study:
             PlannedRun(index=index, run_id=config.run_id, parameters=dict(parameters))
             for index, (config, parameters) in enumerate(zip(configs, runs, strict=True))
         ]
-        values = {"method": "grid", "metric": "validation/macro_f1", "goal": "maximize"} | plan
+        values = {
+            "method": "grid",
+            "planned_at": "2026-01-01T00:00:00+00:00",
+            "metric": "validation/macro_f1",
+            "goal": "maximize",
+        } | plan
         values = {"base": "configs/runs/rnn.yaml", "name": name, "description": description, "runs": planned} | values
         self.results.write_grid(GridPlan.model_validate(values))
         return configs
