@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sentiment.config import DataConfig
-from sentiment.console import Progress, plural
+from sentiment.console import Progress
 from sentiment.data.sources import labelled_rows, open_source
 from sentiment.data.tables import RowCounter
 from sentiment.data.text import Flags
@@ -22,13 +22,13 @@ from sentiment.inference.evaluation import ClassShares, Evaluation, comparison_l
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
+from sentiment.labelling.choice import choose_by_random_sample, verdict_lines
 from sentiment.metrics import ClassIndices, Probabilities, calibration_error
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
-from sentiment.runs.power import MAX_LABELS
-from sentiment.runs.predictions import PartPredictions, Predictor, read_predictions
-from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, Judgement, judge, recommend_for_sample
+from sentiment.runs.predictions import PartPredictions, Predictor
+from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 
 _DIGITS = 6  # of a threshold
@@ -54,37 +54,34 @@ class Decision(NamedTuple):
     """Which model and threshold to use for tweets like these.
 
     Attributes:
-        recommended: the model with the highest expected score on tweets like these.
+        choice: how the models compare.
         used: the predictions of the model to use, with the threshold to use.
         matching: the same model with the threshold by which the second class is predicted as often as it is labelled;
             None unless there are labels of just two classes.
     """
 
-    judgement: Judgement
-    recommended: ModelKind
+    choice: Choice
     used: Predictor
     matching: Predictor | None
 
 
-def decide(
-    tweets: PartPredictions, validation: PartPredictions, metric: str, choice: ModelKind | None = None
-) -> Decision:
-    """Choose the model and the threshold by a user's labelled tweets, the model by validation tweets as well.
+def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | None = None) -> Decision:
+    """Choose the model and the threshold by a user's labelled tweets.
 
     The matching threshold is used if the predicted and the labelled share of the second class differ significantly, and
     if at least as many tweets are right with it. The predicted share exceeds the labelled one by the false positives
     less the false negatives, so the paired test of two classifiers tests this difference as well.
 
     Args:
-        metric: as in `judge`.
-        choice: the model to use; None: the one that `recommend_for_sample` recommends.
+        source, metric: as in `choose_by_random_sample`.
+        kind: the model to use; None: the best one.
     """
     labels = tweets.labels
-    judgement = judge(tweets, metric)
-    recommended = recommend_for_sample(tweets, validation, metric)
-    model = tweets.of(choice or recommended)
+    choice = choose_by_random_sample(source, tweets, metric)
+    best = next(model for model in tweets.predictors if model.name == choice.best)
+    model = tweets.of(kind) if kind else best
     if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:
-        return Decision(judgement, recommended, model, None)
+        return Decision(choice, model, None)
     positive = int(labels.sum())
     descending = np.sort(model.probabilities[:, 1])[::-1]
     threshold = round(float(descending[positive - 1 : positive + 1].mean()), _DIGITS)
@@ -93,7 +90,7 @@ def decide(
     false_negatives = int((model.predicted < labels).sum())
     p = accuracy_difference(false_positives, false_negatives, len(labels)).p
     is_better = p < ALPHA and matching.right(labels).sum() >= model.right(labels).sum()
-    return Decision(judgement, recommended, matching if is_better else model, matching)
+    return Decision(choice, matching if is_better else model, matching)
 
 
 def evaluate_on_file(
@@ -110,8 +107,8 @@ def evaluate_on_file(
     tweets.
 
     Args:
-        choice: the model to use; None: the one that is recommended by the file's tweets and the run's validation
-            tweets; with too few tweets in the file, the one that the run recommends.
+        choice: the model to use; None: the best one on the file's tweets; with too few of these, the one that the run
+            recommends.
         table: the file, its columns, and its labels mapped to the run's classes.
         threshold: decision threshold of the models; None: 0.5.
 
@@ -122,7 +119,8 @@ def evaluate_on_file(
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
     sample = _read_sample(run, table, threshold, progress)
     labels = sample.tweets.labels
-    decision = _decide_without_own_test(run, sample, choice)
+    file = PurePath(table.source).name
+    decision = _decide_without_own_test(run, file, sample, choice)
     kind = choice or (decision.used.kind if decision else run.result.recommended)
     chosen = sample.tweets.of(kind)
     predictors = sample.tweets.predictors
@@ -131,7 +129,6 @@ def evaluate_on_file(
         value = decision.matching.threshold
         proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)
         shown = replace(shown, predictors=[*predictors, proposed])
-    file = PurePath(table.source).name
     scores = scores_on_file(file, shown)
     closing = decision_lines(decision, quote(run.path))
     lexicon = scores.get(PREDICTORS["lexicon"])
@@ -162,7 +159,7 @@ def _details(sample: _Sample, threshold: float, decision: Decision | None) -> di
         "knows_training": not sample.unknown_overlap,
     }
     if decision:
-        details["best"] = PREDICTORS[decision.judgement.best]
+        details["best"] = decision.choice.best
         details["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
     return details
 
@@ -214,13 +211,15 @@ def classify_all(
     return {kind: Predictions.joined([chunk[kind] for chunk in chunks]) for kind in chunks[0]}
 
 
-def _decide_without_own_test(run: TrainedRun, sample: _Sample, choice: ModelKind | None) -> Decision | None:
+def _decide_without_own_test(
+    run: TrainedRun, source: str, sample: _Sample, choice: ModelKind | None
+) -> Decision | None:
     """Decide on the basis of the tweets that are not test tweets of the run; None if they are too few."""
     indices = np.flatnonzero(~sample.is_own_test)
     if len(indices) < MIN_TWEETS_TO_CHOOSE:
         return None
-    validation = read_predictions(run.run_dir, run.result, "validation", run.config.data.label_names)
-    return decide(sample.tweets.of_rows(indices), validation, run.config.training.early_stopping.metric, choice)
+    metric = run.config.training.early_stopping.metric
+    return decide(source, sample.tweets.of_rows(indices), metric, choice)
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------
@@ -270,30 +269,15 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
     if decision is None:
         return [f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough"]
-    judgement, recommended, used, matching = decision
-    comparisons = plural(len(judgement.comparisons), "comparison")
-    family = f"p-values are corrected for {comparisons} with the run's other models"
-    metric = "macro recall" if judgement.by_macro_recall else "accuracy"
-    lines = ["", f"best here    {PREDICTORS[judgement.best]}, by {metric} ({family})"]
-    lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]
-    if used.kind == recommended:
-        lines.append(f"use here     {PREDICTORS[used.kind]}: highest expected score by these and the validation tweets")
-    if matching:
+    used = decision.used
+    lines = ["", *verdict_lines(decision.choice)]
+    if decision.matching:
+        value = decision.matching.threshold
         remark = ""
-        if used.threshold != matching.threshold:
+        if used.threshold != value:
             remark = "; not used: the predicted shares do not differ significantly, or fewer tweets are right with it"
-        lines.append(f"threshold    {matching.threshold:g} predicts the shares of the labels{remark}")
+        lines.append(f"threshold    {value:g} predicts the shares of the labels{remark}")
     options = f"--with {used.kind}"
     if used.threshold != DEFAULT_THRESHOLD:
         options += f" --threshold {used.threshold:g}"
     return lines + uses_of(path, options)
-
-
-def _verdict(judgement: Judgement, other: ModelKind) -> str:
-    """How the best model compares with another one, whose name follows."""
-    if judgement.is_worse(other):
-        return "shown to be better than"
-    labels = judgement.tweets_to_show(other)
-    if labels is None or labels > MAX_LABELS:
-        return "in practice equal to"
-    return f"with about {float(f'{labels:.2g}'):,.0f} labels it would be shown to be better than"

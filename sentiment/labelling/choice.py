@@ -1,4 +1,4 @@
-"""Which predictor is best for a table of unlabelled tweets, by the labels of tweets on which the predictors differ.
+"""Which predictor is best for a user's tweets: by labels of tweets on which the predictors differ, or of random ones.
 
 Does not import torch.
 """
@@ -16,8 +16,9 @@ from sentiment.labelling.sheet import SKIPPED, Drawing
 from sentiment.labelling.stratified import StratifiedSample
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, format_p
-from sentiment.runs.power import MAX_LABELS, POWER
-from sentiment.runs.recommendation import Choice
+from sentiment.runs.power import MAX_LABELS, POWER, tweets_to_show
+from sentiment.runs.predictions import PartPredictions, compare_predictors
+from sentiment.runs.recommendation import Choice, best_and_others
 
 # With fewer labels, nothing is chosen.
 MIN_LABELS = 30
@@ -112,6 +113,43 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     )
 
 
+def choose_by_random_sample(source: str, tweets: PartPredictions, metric: str) -> Choice:
+    """Compare the models of a run by a labelled table, as a random sample of tweets like these.
+
+    Args:
+        source, metric: as in `choose`.
+    """
+    by_recall = metric == "macro_recall"
+    best, others = best_and_others(tweets, metric)
+    pairs = [*combinations([best, *others], 2)]
+    differences = {}
+    needed = {}
+    # The pairs of the best one are the first ones; they are corrected for all, as any could have been the best.
+    for comparison in compare_predictors(pairs, tweets.labels)[: len(others)]:
+        other = comparison.second.name
+        differences[other] = comparison.macro_recall if by_recall else comparison.accuracy
+        classes = comparison.classes if by_recall else [comparison.counts]
+        needed[other] = tweets_to_show(classes, 1 - ALPHA / len(pairs))
+    metrics = {model.name: model.metrics(tweets.labels) for model in (best, *others)}
+    answers = {model.name: model.predicted for model in (best, *others)}
+    n = len(tweets.labels)
+    differing = int(PredictedTweets([""] * n, answers).differ.sum())
+    return Choice(
+        source=source,
+        tweets=n,
+        differing=differing,
+        labels=n,
+        labels_where_different=differing,
+        skipped=0,
+        metric="macro_recall" if by_recall else "accuracy",
+        accuracy={name: (of.accuracy, of.accuracy_low, of.accuracy_high) for name, of in metrics.items()},
+        macro_recall={name: of.macro_recall for name, of in metrics.items()},
+        best=best.name,
+        differences=differences,
+        labels_to_show=needed,
+    )
+
+
 def _tweets_of_a_class(tweets: PredictedTweets, labels: ClassIndices, stratum: int) -> int:
     """The number of tweets in a stratum that are of a class, as far as its skipped tweets tell."""
     of_stratum = labels[tweets.drawing.strata == stratum]
@@ -151,14 +189,19 @@ def show_choice(choice: Choice) -> None:
         interval = f"{value:.3f} {low:.3f}-{high:.3f}"
         table.add_row(f"  {name}", interval, recall, style="bold" if name == choice.best else "")
     OUT.print(table)
-    metric = "macro recall" if choice.metric == "macro_recall" else "accuracy"
-    say(f"\nbest here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)")
+    say("\n".join(["", *verdict_lines(choice)]))
+
+
+def verdict_lines(choice: Choice) -> list[str]:
+    """Which predictor is best, by how much, and how sure that is."""
+    metric = choice.metric.replace("_", " ")
+    lines = [f"best here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)"]
     for other, difference in choice.differences.items():
         interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}".replace("-", "\u2212")
         points = f"{100 * difference.difference:+.1f} points".replace("-", "\u2212")
-        level = f"{100 * difference.level:.3g} %"
-        line = f"             {points} above {other} ({level} interval {interval}; p {format_p(difference.p)})"
-        say(f"{line}: {_verdict(choice, other)}")
+        how_sure = f"{100 * difference.level:.3g} % interval {interval}; p {format_p(difference.p)}"
+        lines.append(f"             {points} above {other} ({how_sure}): {_verdict(choice, other)}")
+    return lines
 
 
 def _verdict(choice: Choice, other: str) -> str:
