@@ -430,12 +430,19 @@ class RowCounter:
     def total(self) -> int:
         return sum(map(len, self._lines.values()))
 
+    def count(self, reason: str) -> int:
+        return len(self._lines.get(reason, ()))
+
     def counted(self) -> dict[str, CountedRows]:
         return {name: CountedRows(count=len(lines), lines=lines[:_MAX_EXAMPLES]) for name, lines in self._lines.items()}
 
     def lines(self) -> list[str]:
         """A line for each reason, as in `2 rows of several lines (line 3, 8)`."""
         return [f"{plural(rows.count, 'row')} {reason} ({rows})" for reason, rows in self.counted().items()]
+
+    def lines_left_out(self) -> list[str]:
+        """A line for each reason, as in `  2 left out: empty text (line 3, 8)`."""
+        return [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in self.counted().items()]
 
     def summary(self) -> str:
         """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.sources import labelled_rows, open_source
+from sentiment.data.sources import open_source, usable_rows
 from sentiment.data.tables import RowCounter
 from sentiment.data.text import Flags
 from sentiment.errors import DataError
@@ -168,8 +168,7 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
     """The tweets of a file that may be scored, with the predictions of all models; repeated tweets are each scored."""
     file = open_source(table, run.results).main
     counter = RowCounter()
-    labelled = [*labelled_rows(file, counter, progress)]
-    rows = [row for row, _ in labelled]
+    rows = [*usable_rows(file, counter, progress)]
     overlap_of_rows, unknown_overlap = overlaps_with(run, rows)
     possible = np.array([index for index, overlap in enumerate(overlap_of_rows) if overlap in SCORED], np.int64)
     predictions = classify_all(load_all_models(run), [rows[index].text for index in possible], progress)
@@ -183,7 +182,7 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
     if not len(scored):
         reasons = counter.summary() or "no rows"
         raise DataError(f"{file.name}: has no row to score with a label of one of the classes; left out were {reasons}")
-    labels = np.array([label for _, label in labelled])[scored]
+    labels = np.array([row.label for row in rows], np.int64)[scored]
     is_own_test = np.array(overlap_of_rows)[scored] == OWN_TEST
     probabilities = {kind: of_kind.probabilities[usable] for kind, of_kind in predictions.items()}
     probabilities["majority"] = np.tile(run.result.class_shares, (len(scored), 1))
