@@ -8,7 +8,7 @@ import pytest
 
 from report.statistics import PairedEvidence, VarianceEvidence
 from sentiment.paired import ALPHA, PairedCounts, paired_difference
-from sentiment.runs.power import POWER, Assumptions, smallest_difference, smallest_shown, tweets_to_show
+from sentiment.runs.power import POWER, Assumptions, smallest_difference, smallest_shown
 from tests.benchmarks.bench_power import DESIGNS, FAMILIES, PAIRS, RARE_CLASSES, shown
 
 # Seeds, tweets and the standard deviation between seeds.
@@ -75,22 +75,3 @@ def test_difference_that_two_trained_models_can_show_is_shown_by_each_class_as_o
             counts.append(PairedCounts(only_first, only_second, size))
         significant.append(paired_difference(counts).p < ALPHA)
     assert np.mean(significant) == pytest.approx(POWER, abs=0.05)
-
-
-@pytest.mark.parametrize("classes", [[(120, 80, 1_000)], [(30, 10, 300), (60, 52, 700)]])
-def test_tweets_that_would_show_a_difference_show_it_with_that_probability(classes: list[tuple[int, int, int]]) -> None:
-    counts = [PairedCounts(*pair) for pair in classes]
-    tweets = tweets_to_show(counts)
-    assert tweets is not None
-    rng = np.random.default_rng(0)
-    shown = 0
-    for _ in range(400):
-        drawn = []
-        for first, second, of_class in classes:
-            size = round(tweets * of_class / 1_000)
-            only_first, only_second, _ = rng.multinomial(size, [first / of_class, second / of_class, 1]).tolist()
-            drawn.append(PairedCounts(only_first, only_second, size))
-        result = paired_difference(drawn)
-        shown += result.difference > 0 and result.p < ALPHA
-    assert shown / 400 == pytest.approx(POWER, abs=0.06)
-    assert tweets_to_show([PairedCounts(9, 9, 100)]) is None

@@ -44,6 +44,7 @@ class TweetFile:
     total: int | None = None  # approximate number of rows, if known beforehand
     field: str = "data"  # the section of the configuration that describes it
     has_labels: bool = True  # whether labels are read; a row without one is then ignored
+    has_ids: bool = True  # otherwise the id of a row is its line
     # Returns the name of a column that may hold the authors, but is not configured; None if there is none.
     unused_author_column: Callable[[], str | None] = lambda: None
 
@@ -257,8 +258,17 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         names = [name for name in table_of().names if name.strip().lower() in _AUTHOR_NAMES]
         return next((name for name in names if name not in (columns.text, columns.label)), None)
 
-    total = estimated_rows(path)
-    return TweetFile(str(path), sha256, format, read, total, field, labels is not None, unused_author_column)
+    return TweetFile(
+        name=str(path),
+        sha256=sha256,
+        format=format,
+        read=read,
+        total=estimated_rows(path),
+        field=field,
+        has_labels=labels is not None,
+        has_ids=columns.id is not None,
+        unused_author_column=unused_author_column,
+    )
 
 
 @lru_cache  # the runs of a grid read the same files

@@ -427,6 +427,10 @@ class RowCounter:
     def add(self, reason: str, line: int) -> None:
         self._lines[reason].append(line)
 
+    def add_remarks(self, row: Row | TableRecord) -> None:
+        for remark in row.remarks:
+            self.add(remark, row.line)
+
     def total(self) -> int:
         return sum(map(len, self._lines.values()))
 
@@ -440,9 +444,13 @@ class RowCounter:
         """A line for each reason, as in `2 rows of several lines (line 3, 8)`."""
         return [f"{plural(rows.count, 'row')} {reason} ({rows})" for reason, rows in self.counted().items()]
 
-    def lines_left_out(self) -> list[str]:
-        """A line for each reason, as in `  2 left out: empty text (line 3, 8)`."""
-        return [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in self.counted().items()]
+    def lines_left_out(self, scored: Collection[str | None] = ()) -> list[str]:
+        """A line for each reason, as in `  2 left out: empty text (line 3, 8)`; `scored` are reasons to tell alone."""
+        lines = []
+        for reason, rows in self.counted().items():
+            verb = "scored" if reason in scored else "left out"
+            lines.append(f"  {rows.count:,} {verb}: {reason} ({rows})")
+        return lines
 
     def summary(self) -> str:
         """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

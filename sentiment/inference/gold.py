@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.console import Progress, silent
-from sentiment.data.guess_columns import Sample, text_column
-from sentiment.data.sources import TweetFile, open_file, open_source, usable_rows
+from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
+from sentiment.data.sources import TweetFile, open_source, usable_rows
 from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
 from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError
@@ -36,12 +36,13 @@ def column_parameters(path: Path) -> dict[str, Any]:
     It is `data.columns.text` too if no column can hold texts.
     """
     sample = Sample.of(path, [*ID_NAMES, *dict(ColumnConfig()).values()])
-    ids = [sample.columns[index].key for index in sample.table.usual_indices(ID_NAMES)]
+    names = sample.table.names
+    ids = [sample.keys[index] for index in sample.table.usual_indices(ID_NAMES)]
     if not ids:
         return {}
     parameters = {"data.columns.id": ids[0]}
-    has_text_name = any(name.strip().lower() in TEXT_NAMES for name in sample.table.names)
-    if not has_text_name and not any(column.can_hold("text") for column in sample.columns):
+    has_text_name = any(name.strip().lower() in TEXT_NAMES for name in names)
+    if not has_text_name and not any(can_hold("text", values) for values in sample.columns):
         parameters["data.columns.text"] = ids[0]
     return parameters
 
@@ -61,7 +62,7 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     left_out = RowCounter()
     forms = TweetForms()
     file = next(iter(opened.tests.values()), opened.main)
-    rows = _rows_by_key(file, data.columns.id is not None, forms, left_out, progress)
+    rows = _rows_by_key(file, forms, left_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, [*rows], [row.label for row in rows.values()]])
     directory = results.gold_dir(source, digest)
@@ -79,14 +80,11 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
 
     Returns, Raises: as `open_gold`.
     """
-    path = user_path(data.source)
     column = None if data.columns.text == ColumnConfig().text else data.columns.text
-    table, text_index, lines = text_column(path, column, ColumnConfig(), "--set data.columns.text")
-    ids = table.usual_indices(ID_NAMES)
-    columns = ColumnConfig(text=text_index, id=ids[0] if ids else None)
+    file, lines = file_without_labels(user_path(data.source), column, ColumnConfig(), "--set data.columns.text")
     left_out = RowCounter()
     forms = TweetForms()
-    rows = _rows_by_key(open_file(path, columns, None), bool(ids), forms, left_out, progress)
+    rows = _rows_by_key(file, forms, left_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, [*rows], [row.text for row in rows.values()]])
     directory = results.unlabelled_dir(source, digest)
@@ -100,14 +98,12 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     return tweets, [*lines, *left_out.lines_left_out()]
 
 
-def _rows_by_key(
-    file: TweetFile, has_ids: bool, forms: TweetForms, left_out: RowCounter, progress: Progress
-) -> dict[int, Row]:
+def _rows_by_key(file: TweetFile, forms: TweetForms, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
     """One row for each tweet, ordered by the key of its id, or of its text if it has none; the key is then its id."""
     by_key: dict[int, Row] = {}
     contradicted: dict[int, Row] = {}
     for row in usable_rows(file, left_out, progress):
-        own_id = row.id if has_ids else ""  # else it is the number of the row
+        own_id = row.id if file.has_ids else ""  # else it is the number of the row
         key = key_of(own_id or forms.of(row.text))
         if key not in by_key:
             by_key[key] = row._replace(id=own_id or key_as_text(key))

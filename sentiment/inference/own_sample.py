@@ -14,40 +14,24 @@ import numpy as np
 from sentiment.config import DataConfig
 from sentiment.console import Progress
 from sentiment.data.sources import open_source, usable_rows
-from sentiment.data.tables import RowCounter
+from sentiment.data.tables import Row, RowCounter
 from sentiment.data.text import Flags
-from sentiment.errors import DataError
-from sentiment.inference.evaluate import below_lexicon, uses_of
+from sentiment.errors import DataError, UsageError
+from sentiment.inference.evaluate import uses_of
 from sentiment.inference.evaluation import ClassShares, Evaluation, comparison_lines, scores_on_file
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
-from sentiment.labelling.choice import choose_by_random_sample, verdict_lines
+from sentiment.labelling.choice import PredictedTweets, choose, verdict_lines
 from sentiment.metrics import ClassIndices, Probabilities, calibration_error
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
 from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, Choice
+from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 
 _DIGITS = 6  # of a threshold
-
-
-class _Sample(NamedTuple):
-    """The scored tweets of a labelled file.
-
-    Attributes:
-        tweets: the index of each tweet's row, its label, and the predictions of all predictors of the run.
-        is_own_test: which of the tweets are test tweets of the run, (n,).
-        rows: counts the rows that are not scored, by reason, and the scored rows with an overlap, by its kind.
-        unknown_overlap: the reason why the overlap with the run's tweets is not known; empty if it is known.
-    """
-
-    tweets: PartPredictions
-    is_own_test: Flags
-    rows: RowCounter
-    unknown_overlap: str
 
 
 class Decision(NamedTuple):
@@ -64,6 +48,11 @@ class Decision(NamedTuple):
     used: Predictor
     matching: Predictor | None
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """What is written of it."""
+        return {"best": self.choice.best, "use": {"with": self.used.kind, "threshold": self.used.threshold}}
+
 
 def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | None = None) -> Decision:
     """Choose the model and the threshold by a user's labelled tweets.
@@ -73,11 +62,17 @@ def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | 
     less the false negatives, so the paired test of two classifiers tests this difference as well.
 
     Args:
-        source, metric: as in `choose_by_random_sample`.
+        source, metric: as in `choose`.
         kind: the model to use; None: the best one.
+
+    Raises:
+        UsageError: there are too few tweets, for macro recall too few of a class.
     """
     labels = tweets.labels
-    choice = choose_by_random_sample(source, tweets, metric)
+    if len(labels) < MIN_TWEETS_TO_CHOOSE:
+        raise UsageError(f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough")
+    predicted = {tweets.of(model).name: tweets.of(model).predicted for model in SIMPLEST_FIRST}
+    choice = choose(source, PredictedTweets([""] * len(labels), predicted), labels, metric, is_sample=True)
     best = next(model for model in tweets.predictors if model.name == choice.best)
     model = tweets.of(kind) if kind else best
     if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:
@@ -98,8 +93,7 @@ def evaluate_on_file(
 ) -> Evaluation:
     """The scores of a run's predictors on a labelled file, and which model and threshold to use there.
 
-    Training and validation tweets, and other tweets of their authors, are excluded and counted, as are tweets without a
-    word that a model knows. Test tweets of the run are scored, but not used to choose the model.
+    Tweets are left out as by `predict_new`. Test tweets of the run are scored, but not used to choose the model.
 
     The details are `threshold`; `left_out`: the number of rows that are not scored, by reason; `overlap`: the number of
     rows that are scored although they overlap with the run's tweets, by its kind; `knows_training`: whether overlap is
@@ -117,58 +111,83 @@ def evaluate_on_file(
     """
     classes = run.config.data.label_names
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
-    sample = _read_sample(run, table, threshold, progress)
-    labels = sample.tweets.labels
+    opened = open_source(table, run.results).main
+    counter = RowCounter()
+    answered = predict_new(run, [*usable_rows(opened, counter, progress)], counter, progress)
+    tweets = _scored(run, answered, threshold)
     file = PurePath(table.source).name
-    decision = _decide_without_own_test(run, file, sample, choice)
-    kind = choice or (decision.used.kind if decision else run.result.recommended)
-    chosen = sample.tweets.of(kind)
-    predictors = sample.tweets.predictors
-    shown = sample.tweets
+    try:
+        metric = run.config.training.early_stopping.metric
+        decision = decide(file, tweets.of_rows(np.flatnonzero(~answered.is_own_test)), metric, choice)
+        closing = decision_lines(decision, quote(run.path))
+    except UsageError as error:  # too few labels
+        decision = None
+        closing = [str(error)]
+    chosen = tweets.of(choice or (decision.used.kind if decision else run.result.recommended))
+    shown = tweets
     if decision and decision.matching:
         value = decision.matching.threshold
         proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)
-        shown = replace(shown, predictors=[*predictors, proposed])
+        shown = replace(tweets, predictors=[*tweets.predictors, proposed])
     scores = scores_on_file(file, shown)
-    closing = decision_lines(decision, quote(run.path))
-    lexicon = scores.get(PREDICTORS["lexicon"])
-    if lexicon:
-        advice = "train on tweets like these, labelled by people"
-        closing += below_lexicon(scores[chosen.name][file].accuracy, lexicon[file].accuracy, advice)
     return Evaluation(
         part=file,
         classes=classes,
         chosen=chosen.name,
         scores=scores,
         tweets=shown,
-        remarks=[*_row_lines(sample, threshold), *_own_predictions_warnings(sample.tweets)],
-        comparisons=comparison_lines(labels, predictors, chosen.name),
+        remarks=[*answered.warnings(), *counter.lines_left_out(SCORED)],
+        comparisons=comparison_lines(tweets.labels, tweets.predictors, chosen.name),
         closing=closing,
         shares=_shares(shown, classes),
-        details=_details(sample, threshold, decision),
+        details={
+            "threshold": threshold,
+            "knows_training": not answered.unknown_overlap,
+            **_counts(counter),
+            **(decision.details if decision else {}),
+        },
     )
 
 
-def _details(sample: _Sample, threshold: float, decision: Decision | None) -> dict[str, Any]:
-    """What `--out` writes besides the scores, see `evaluate_on_file`."""
-    counts = {reason: rows.count for reason, rows in sample.rows.counted().items()}
-    details: dict[str, Any] = {
-        "threshold": threshold,
-        "left_out": {reason: count for reason, count in counts.items() if reason not in SCORED},
-        "overlap": {reason: count for reason, count in counts.items() if reason in SCORED},
-        "knows_training": not sample.unknown_overlap,
-    }
-    if decision:
-        details["best"] = decision.choice.best
-        details["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
-    return details
+def _counts(counter: RowCounter) -> dict[str, dict[str, int]]:
+    """The numbers of rows that are left out, and of those that are scored in spite of an overlap, by reason."""
+    counts: dict[str, dict[str, int]] = {"left_out": {}, "overlap": {}}
+    for reason, rows in counter.counted().items():
+        counts["overlap" if reason in SCORED else "left_out"][reason] = rows.count
+    return counts
 
 
-def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress: Progress) -> _Sample:
-    """The tweets of a file that may be scored, with the predictions of all models; repeated tweets are each scored."""
-    file = open_source(table, run.results).main
-    counter = RowCounter()
-    rows = [*usable_rows(file, counter, progress)]
+class AnsweredTweets(NamedTuple):
+    """Tweets of a table, with the predictions of all predictors of a run that read texts.
+
+    Attributes:
+        probabilities: by predictor, (n, classes).
+        is_own_test: which of the tweets are test tweets of the run, (n,).
+        unknown_overlap: the reason why the overlap with the run's tweets is not known; empty if it is known.
+    """
+
+    rows: list[Row]
+    probabilities: dict[PredictorKind, Probabilities]
+    is_own_test: Flags
+    unknown_overlap: str
+
+    def warnings(self) -> list[str]:
+        unknown = self.unknown_overlap
+        return [f"  warning: cannot exclude training tweets: {unknown}"] if unknown else []
+
+
+def predict_new(run: TrainedRun, rows: Sequence[Row], counter: RowCounter, progress: Progress) -> AnsweredTweets:
+    """The tweets of a table that a run may be scored on, each copy of them, with its predictions.
+
+    Left out are the run's training and validation tweets, other tweets of their authors, and tweets without a word that
+    a model knows.
+
+    Args:
+        counter: gets the rows that are left out, by reason, and the others with an overlap, by its kind.
+
+    Raises:
+        DataError: no row is left.
+    """
     overlap_of_rows, unknown_overlap = overlaps_with(run, rows)
     possible = np.array([index for index, overlap in enumerate(overlap_of_rows) if overlap in SCORED], np.int64)
     predictions = classify_all(load_all_models(run), [rows[index].text for index in possible], progress)
@@ -178,25 +197,26 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
     for row, overlap in zip(rows, overlap_of_rows, strict=True):
         if overlap:
             counter.add(overlap, row.line)
-    scored = possible[usable]
-    if not len(scored):
-        reasons = counter.summary() or "no rows"
-        raise DataError(f"{file.name}: has no row to score with a label of one of the classes; left out were {reasons}")
-    labels = np.array([row.label for row in rows], np.int64)[scored]
-    is_own_test = np.array(overlap_of_rows)[scored] == OWN_TEST
-    probabilities = {kind: of_kind.probabilities[usable] for kind, of_kind in predictions.items()}
-    probabilities["majority"] = np.tile(run.result.class_shares, (len(scored), 1))
-    tweets = PartPredictions(scored, labels, _predictors(probabilities, threshold))
-    return _Sample(tweets, is_own_test, counter, unknown_overlap)
+    scored = possible[usable].tolist()
+    if not scored:
+        raise DataError(f"no row is left; left out were {counter.summary() or 'no rows'}")
+    return AnsweredTweets(
+        rows=[rows[index] for index in scored],
+        probabilities={kind: of_kind.probabilities[usable] for kind, of_kind in predictions.items()},
+        is_own_test=np.array([overlap_of_rows[index] == OWN_TEST for index in scored]),
+        unknown_overlap=unknown_overlap,
+    )
 
 
-def _predictors(probabilities: dict[PredictorKind, Probabilities], threshold: float) -> list[Predictor]:
-    """All predictors of a run on the tweets; `threshold` is for its models, the others keep the default."""
+def _scored(run: TrainedRun, answered: AnsweredTweets, threshold: float) -> PartPredictions:
+    """The labelled tweets with all predictors; `threshold` is for models of the run, the others keep the default."""
+    labels = np.array([row.label for row in answered.rows], np.int64)
+    probabilities = {**answered.probabilities, "majority": np.tile(run.result.class_shares, (len(labels), 1))}
     predictors = []
     for kind, of_kind in probabilities.items():
         threshold_of_kind = threshold if kind in MODEL_KINDS else DEFAULT_THRESHOLD
         predictors.append(Predictor(PREDICTORS[kind], kind, of_kind, threshold_of_kind))
-    return predictors
+    return PartPredictions(np.arange(len(labels)), labels, predictors)
 
 
 def classify_all(
@@ -208,45 +228,6 @@ def classify_all(
         progress("classifying", start, len(texts))
         chunks.append(classify_by_all(models, texts[start : start + CHUNK]))
     return {kind: Predictions.joined([chunk[kind] for chunk in chunks]) for kind in chunks[0]}
-
-
-def _decide_without_own_test(
-    run: TrainedRun, source: str, sample: _Sample, choice: ModelKind | None
-) -> Decision | None:
-    """Decide on the basis of the tweets that are not test tweets of the run; None if they are too few."""
-    indices = np.flatnonzero(~sample.is_own_test)
-    if len(indices) < MIN_TWEETS_TO_CHOOSE:
-        return None
-    metric = run.config.training.early_stopping.metric
-    return decide(source, sample.tweets.of_rows(indices), metric, choice)
-
-
-# --- what is printed and written ------------------------------------------------------------------------------------
-
-
-def _row_lines(sample: _Sample, threshold: float) -> list[str]:
-    """How many rows are left out, how many are scored in spite of an overlap, and the threshold."""
-    lines = []
-    if sample.unknown_overlap:
-        lines.append(f"  warning: cannot exclude training tweets: {sample.unknown_overlap}")
-    for reason, rows in sample.rows.counted().items():
-        verb = "scored" if reason in SCORED else "left out"
-        lines.append(f"  {rows.count:,} {verb}: {reason} ({rows})")
-    if threshold != DEFAULT_THRESHOLD:
-        lines.append(f"  decision threshold {threshold:g} ({DEFAULT_THRESHOLD:g} for predictors that are not trained)")
-    return lines
-
-
-def _own_predictions_warnings(tweets: PartPredictions) -> list[str]:
-    """A warning for each model that is right on all of many tweets: `predict` may have written their labels."""
-    if len(tweets.labels) < MIN_TWEETS_TO_CHOOSE:
-        return []
-    models = [predictor for predictor in tweets.predictors if predictor.kind in MODEL_KINDS]
-    return [
-        f"  warning: {model.name} has every label right; are these labels its own predictions?"
-        for model in models
-        if model.right(tweets.labels).all()
-    ]
 
 
 def _shares_by_name(predicted: ClassIndices, classes: Sequence[str]) -> dict[str, float]:
@@ -264,10 +245,8 @@ def _shares(tweets: PartPredictions, classes: Sequence[str]) -> ClassShares:
     return ClassShares(_shares_by_name(tweets.labels, classes), predicted, errors)
 
 
-def decision_lines(decision: Decision | None, path: str) -> list[str]:
+def decision_lines(decision: Decision, path: str) -> list[str]:
     """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
-    if decision is None:
-        return [f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough"]
     used = decision.used
     lines = ["", *verdict_lines(decision.choice)]
     if decision.matching:

@@ -129,8 +129,7 @@ def predict_file(
                 for row in chunk:
                     answer = None if row.refused else next(answers)
                     write_row(row.record, answer)
-                    for remark in row.record.remarks:
-                        warnings.add(remark, row.record.line)
+                    warnings.add_remarks(row.record)
                     if answer is None:
                         warnings.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
                     json_object = row.record.json_object
@@ -155,8 +154,7 @@ def readable_rows(table: OpenedTable, text_index: int) -> tuple[list[TextRow], R
     left_out = RowCounter()
     remarks = RowCounter()
     for row in text_rows(table, text_index):
-        for remark in row.record.remarks:
-            remarks.add(remark, row.record.line)
+        remarks.add_remarks(row.record)
         if row.refused:
             left_out.add(row.refused, row.record.line)
         else:

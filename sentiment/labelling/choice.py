@@ -16,12 +16,12 @@ from sentiment.labelling.sheet import SKIPPED, Drawing
 from sentiment.labelling.stratified import StratifiedSample
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, format_p
-from sentiment.runs.power import MAX_LABELS, POWER, tweets_to_show
-from sentiment.runs.predictions import PartPredictions, compare_predictors
-from sentiment.runs.recommendation import Choice, best_and_others
+from sentiment.runs.power import MAX_LABELS, POWER
+from sentiment.runs.recommendation import Choice
 
 # With fewer labels, nothing is chosen.
 MIN_LABELS = 30
+_MANY = 10**6  # the tweets that each tweet of a sample stands for
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,24 @@ def differ_on(names: Sequence[str], differing: int, tweets: int) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]} differ on {share}"
 
 
-def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: str) -> Choice:
+def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: str, is_sample: bool = False) -> Choice:
     """Compare predictors on a table by the labels of a drawing's first tweets.
 
     Args:
         source: the name of the table's file.
         labels: (n,), the classes as `read_labels` gives them. The scores are those on tweets that are of a class.
         metric: `macro_recall`; otherwise accuracy is compared.
+        is_sample: whether the table is itself a random sample of many tweets, and the choice is for these; all of its
+            tweets are labelled.
 
     Raises:
         UsageError: there are too few labels, for macro recall too few of a class.
     """
     labelled = labels >= 0
-    count = int(labelled.sum())
+    sample = _sample(tweets, labels, is_sample)
+    count = len(sample.labels)
     if count < MIN_LABELS:
         raise UsageError(f"{count} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
-    strata = tweets.drawing.strata[labelled]
-    sizes = (_tweets_of_a_class(tweets, labels, 0), _tweets_of_a_class(tweets, labels, 1))
-    sample = StratifiedSample(labels[labelled], strata, sizes)
     right = {name: predicted[labelled] == labels[labelled] for name, predicted in tweets.predicted.items()}
     accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
     macro_recall = None
@@ -102,7 +102,7 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
         tweets=len(labels),
         differing=int(tweets.differ.sum()),
         labels=count,
-        labels_where_different=int((strata == 0).sum()),
+        labels_where_different=int(tweets.differ[labelled].sum()),
         skipped=int((labels == SKIPPED).sum()),
         metric="macro_recall" if metric == "macro_recall" else "accuracy",
         accuracy=dict(accuracy),
@@ -113,49 +113,20 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     )
 
 
-def choose_by_random_sample(source: str, tweets: PartPredictions, metric: str) -> Choice:
-    """Compare the models of a run by a labelled table, as a random sample of tweets like these.
-
-    Args:
-        source, metric: as in `choose`.
-    """
-    by_recall = metric == "macro_recall"
-    best, others = best_and_others(tweets, metric)
-    pairs = [*combinations([best, *others], 2)]
-    differences = {}
-    needed = {}
-    # The pairs of the best one are the first ones; they are corrected for all, as any could have been the best.
-    for comparison in compare_predictors(pairs, tweets.labels)[: len(others)]:
-        other = comparison.second.name
-        differences[other] = comparison.macro_recall if by_recall else comparison.accuracy
-        classes = comparison.classes if by_recall else [comparison.counts]
-        needed[other] = tweets_to_show(classes, 1 - ALPHA / len(pairs))
-    metrics = {model.name: model.metrics(tweets.labels) for model in (best, *others)}
-    answers = {model.name: model.predicted for model in (best, *others)}
-    n = len(tweets.labels)
-    differing = int(PredictedTweets([""] * n, answers).differ.sum())
-    return Choice(
-        source=source,
-        tweets=n,
-        differing=differing,
-        labels=n,
-        labels_where_different=differing,
-        skipped=0,
-        metric="macro_recall" if by_recall else "accuracy",
-        accuracy={name: (of.accuracy, of.accuracy_low, of.accuracy_high) for name, of in metrics.items()},
-        macro_recall={name: of.macro_recall for name, of in metrics.items()},
-        best=best.name,
-        differences=differences,
-        labels_to_show=needed,
-    )
-
-
-def _tweets_of_a_class(tweets: PredictedTweets, labels: ClassIndices, stratum: int) -> int:
-    """The number of tweets in a stratum that are of a class, as far as its skipped tweets tell."""
-    of_stratum = labels[tweets.drawing.strata == stratum]
-    labelled = int((of_stratum >= 0).sum())
-    skipped = int((of_stratum == SKIPPED).sum())
-    return round(len(of_stratum) * labelled / max(labelled + skipped, 1))
+def _sample(tweets: PredictedTweets, labels: ClassIndices, is_sample: bool) -> StratifiedSample:
+    """The labelled tweets; of a stratum as many tweets are of a class as its skipped ones tell."""
+    labelled = labels >= 0
+    if is_sample:
+        count = int(labelled.sum())
+        return StratifiedSample(labels[labelled], np.zeros(count, np.int8), (_MANY * count, 0))
+    strata = tweets.drawing.strata
+    sizes = []
+    for stratum in (0, 1):
+        of_stratum = labels[strata == stratum]
+        of_class = int((of_stratum >= 0).sum())
+        judged = of_class + int((of_stratum == SKIPPED).sum())
+        sizes.append(round(len(of_stratum) * of_class / max(judged, 1)))
+    return StratifiedSample(labels[labelled], strata[labelled], (sizes[0], sizes[1]))
 
 
 def _labels_to_show(difference: PairedDifference, sample: StratifiedSample, level: float) -> int | None:

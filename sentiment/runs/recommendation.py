@@ -24,25 +24,20 @@ def recommend(validation: PartPredictions, metric: str) -> ModelKind:
     Args:
         metric: that of early stopping. If it is macro recall, that is compared, else accuracy, as in the report.
     """
-    best, others = best_and_others(validation, metric)
+    models = [validation.of(kind) for kind in SIMPLEST_FIRST]
+
+    def score(model: Predictor) -> tuple[float, float]:
+        metrics = model.metrics(validation.labels)
+        return metrics.macro_recall if metric == "macro_recall" else metrics.accuracy, -metrics.loss
+
+    best = max(models, key=score)
+    others = [model for model in models if model is not best]
     comparisons = compare_predictors([(best, other) for other in others], validation.labels)
     is_worse = {}
     for other, comparison in zip(others, comparisons, strict=True):
         difference = comparison.macro_recall if metric == "macro_recall" else comparison.accuracy
         is_worse[other.kind] = is_shown(difference)
     return next(model for model in SIMPLEST_FIRST if not is_worse.get(model))
-
-
-def best_and_others(tweets: PartPredictions, metric: str) -> tuple[Predictor, list[Predictor]]:
-    """The model of a run with the highest score, of equal ones that with the lower loss, and the others."""
-
-    def score(model: Predictor) -> tuple[float, float]:
-        metrics = model.metrics(tweets.labels)
-        return metrics.macro_recall if metric == "macro_recall" else metrics.accuracy, -metrics.loss
-
-    models = [tweets.of(kind) for kind in SIMPLEST_FIRST]
-    best = max(models, key=score)
-    return best, [model for model in models if model is not best]
 
 
 def is_shown(difference: PairedDifference) -> bool:

@@ -339,18 +339,6 @@ def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_print
     assert found["labels"]["positive"] == pytest.approx(sum(labels) / 400)
 
 
-def test_file_that_a_model_labelled_itself_is_noticed(run: RunDir, tmp_path: Path) -> None:
-    new = _new_tweets(150, seed=5)
-    positive = open_model(run.path, "baseline").classify_texts([text for _, text, _ in new]).probabilities[:, 1]
-    predicted = (positive >= 0.5).astype(int).tolist()
-    labelled = [(label, text, user) for label, (_, text, user) in zip(predicted, new, strict=True)]
-    wrong = [(1 - labelled[0][0], *labelled[0][1:]), *labelled[1:]]
-    warning = "warning: linear baseline has every label right; are these labels its own predictions?"
-    for rows, is_noticed in ((labelled, True), (wrong, False), (labelled[:50], False)):
-        _, output = _evaluate(run, write_tweets(tmp_path / "labelled.csv", rows, WITH_USERS))
-        assert (warning in output) == is_noticed
-
-
 def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     labels = np.arange(400) % 2
     noise = np.random.default_rng(1).normal(0, 0.1, 400)
