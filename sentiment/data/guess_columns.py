@@ -3,7 +3,6 @@
 What a configuration says is never replaced. A guess is a value of the configuration, and is told as such.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ from sentiment.data.tables import (
     as_text,
     open_table,
 )
-from sentiment.data.text import stop_words
 from sentiment.errors import UsageError
 from sentiment.files import user_path
 
@@ -47,8 +45,6 @@ _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
 _MAX_CATEGORIES = 10
 _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
-_FREQUENT_WORDS = 20
-_WORD = re.compile(r"(?<![@#\w/.])[^\W\d_]+")  # neither user names nor hashtags nor links
 
 
 @dataclass(frozen=True)
@@ -218,14 +214,12 @@ def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
             changes[f"data.columns.{role}"] = keys[role]
     if labels != config.labels:
         changes["data.labels"] = {name: [*words] for name, words in labels.items()}
-    remarks = [*sample.row_remarks, *sample.remarks, *_remarks(config, given, texts, values, labels)]
+    remarks = [*sample.row_remarks, *sample.remarks, *_remarks(config, given, values, labels)]
     return Guess(sample, changes, remarks)
 
 
-def _remarks(
-    config: DataConfig, given: Collection[str], texts: Iterable[str], values: Iterable[str], labels: LabelMapping
-) -> list[str]:
-    """What is to be told about the values of the columns, given the labels of each class."""
+def _remarks(config: DataConfig, given: Collection[str], values: Iterable[str], labels: LabelMapping) -> list[str]:
+    """What is to be told about the values of the label column."""
     remarks = []
     counts = Counter(value for value in values if value)
     meanings = label_meanings(labels)
@@ -237,13 +231,6 @@ def _remarks(
     shown = [f"{value!r} ({count:,})" for value, count in counts.items() if value.lower() in left_out]
     if shown and config.labels.keys() - {IGNORED} == labels.keys() - {IGNORED}:
         remarks.append(f"rows whose label belongs to no class are left out: {', '.join(shown)}")
-    words = Counter(word for text in texts for word in _WORD.findall(text.lower())).most_common(_FREQUENT_WORDS)
-    foreign = [word for word, _ in words if word not in stop_words("all")]
-    if config.is_english and len(words) == _FREQUENT_WORDS <= 2 * len(foreign):
-        remarks.append(
-            f"frequent words such as {', '.join(foreign[:5])} are not among the usual English ones; if this is another "
-            "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
-        )
     return remarks
 
 
@@ -277,15 +264,23 @@ def text_column(
 
 
 def file_without_labels(
-    path: Path, column: Column | None, trained: ColumnConfig, option: str = "--text-column"
+    path: Path,
+    column: Column | None,
+    trained: ColumnConfig,
+    option: str = "--text-column",
+    by: Column | None = None,
 ) -> tuple[TweetFile, list[str]]:
     """A table of tweets whose labels are not read, and what to tell; arguments and errors as in `text_column`.
 
     A column of ids is recognised by its name.
+
+    Args:
+        by: the column of the option --by, to be read as the user of a row.
     """
     table, index, remarks = text_column(path, column, trained, option)
     ids = table.usual_indices(ID_NAMES)
-    return open_file(path, ColumnConfig(text=index, id=ids[0] if ids else None), None), remarks
+    group = None if by is None else table.index(by, f"{path}: --by")
+    return open_file(path, ColumnConfig(text=index, id=ids[0] if ids else None, user=group), None), remarks
 
 
 def _shortened(text: str) -> str:

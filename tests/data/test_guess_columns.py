@@ -261,24 +261,6 @@ def test_columns_of_another_table_are_taken_only_where_this_one_has_them(tmp_pat
     assert config.data.columns == ColumnConfig(text="tweet", label="label", user="author")
 
 
-GERMAN = (
-    "das ist nicht so gut wie ich dachte",
-    "ich habe die Bahn und den Bus heute wieder verpasst",
-    "wir sind mit dem Zug nach Hause",
-    "der Kuchen war sehr lecker und ich bin satt",
-    "es gibt noch ein Bier auf dem Tisch",
-    "sie hat mir ein Bild von der Feier gezeigt",
-)
-
-
-@pytest.mark.parametrize("language", ["en", "de"])
-def test_table_in_another_language_is_mentioned_until_that_is_said(tmp_path: Path, language: str) -> None:
-    english = _table(tmp_path / "a.csv", ["text", "label"], [(text, ["neg", "pos"][label]) for label, text in TWEETS])
-    german = _table(tmp_path / "b.csv", ["text", "label"], [(f"{GERMAN[n % 6]} {n}", n % 2) for n in range(60)])
-    said = [" ".join(_understood(path, language=language).messages()) for path in (english, german)]
-    assert ["data.language" in messages for messages in said] == [False, language == "en"]
-
-
 def test_sheets_that_are_not_read_are_named(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
     book = openpyxl.Workbook()
