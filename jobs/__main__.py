@@ -56,7 +56,8 @@ app = command_line("Run grids on Slurm or on this machine, with checkpoints and 
 @app.command()
 def submit(
     grids: Annotated[
-        list[Path] | None, typer.Argument(metavar="GRID...", help="Files of grids, or their names in configs/grids.")
+        list[Path] | None,
+        typer.Argument(metavar="GRID...", help="Files of grids, or names: of submitted ones or in configs/grids."),
     ] = None,
     study: Annotated[
         Path | None, typer.Option("--study", help="A study's file, or its name in configs/studies, instead of grids.")
@@ -84,24 +85,23 @@ def submit(
     if it was interrupted: repeat the command to resume.
     """
     from jobs.dry_run import show_plan
-    from jobs.grids.grid import GridRequest
-    from jobs.grids.sweep_file import read_grid_file
+    from jobs.requested import find_request
     from jobs.session import submit_study
     from jobs.study import describe_waiting, plan_study, read_study
 
     if bool(grids) == bool(study):
         raise UsageError("submit needs the names of grids, or --study with the name of a study")
-    requests = [GridRequest(read_grid_file(config_path(grid, "grids")), overrides or []) for grid in grids or []]
+    requests = [find_request(_open(results), grid, overrides or [], echo) for grid in grids or []]
     if study:
         requests = read_study(config_path(study, "studies"), overrides or [], _open(results), echo)
     planned = plan_study(_open(results), requests, check_inputs=not dry_run)
     if not dry_run:
         options = _launch_options(cluster, local, at_once, new_code)
         raise typer.Exit(submit_study(_open(results), planned, options))
-    for grid in planned.ready:
+    for grid in planned.ready.values():
         for line in show_plan(_open(results), grid, None if local else cluster, at_once, verbose):
             echo(line)
-    for request in planned.waiting:
+    for request in planned.waiting.values():
         for line in describe_waiting(request, planned.most[request.name]):
             echo(line)
 
@@ -189,9 +189,10 @@ def rerun(
     Held jobs are released.
     """
     from jobs.policy import CAUSES
-    from jobs.session import rerun_grid, start
+    from jobs.requested import read_request
+    from jobs.session import rerun_grid, start, submit_study
     from jobs.status.names import find_targets, read_plan
-    from jobs.waiting import read_waiting
+    from jobs.study import plan_study
 
     causes = only.lower().split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
@@ -202,9 +203,18 @@ def rerun(
     options = _launch_options(cluster, local, at_once, new_code)
 
     def rerun_target(target: "Target") -> int:
-        waiting = read_waiting(_open(results), target.grid)
-        if waiting:
-            return start(_open(results), waiting, echo) if targets else 0
+        requested = read_request(_open(results), target.grid)
+        if requested and requested.local and not local:
+            here = _open(results).command("rerun", target.grid, "--local")
+            on_slurm = _open(results).command("submit", target.grid)
+            echo(f"grid {target.grid}: was started on this machine: `{here}` goes on here, `{on_slurm}` on Slurm")
+            return EXIT_FAILED if targets else 0
+        if requested and requested.waits and targets:
+            if local:
+                return submit_study(_open(results), plan_study(_open(results), [requested.request]), options)
+            return start(_open(results), requested, echo)
+        if requested and requested.waits:
+            return 0
         plan = read_plan(_open(results), target.grid)
         return rerun_grid(_open(results), plan, causes, {*target.run_ids}, options)
 
@@ -231,9 +241,9 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
 
     Running ones save a checkpoint first; submit them again to resume.
     """
+    from jobs.requested import end_waiting, read_waiting
     from jobs.session import cancel_grid, cancel_single
     from jobs.status.names import find_targets, read_plan, single_runs
-    from jobs.waiting import read_waiting, remove_waiting
     from sentiment.runs.run_dir import SINGLE
 
     if not targets:
@@ -246,7 +256,7 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
                     cancel_single(run_dir, echo)
             return 0
         if read_waiting(_open(results), target.grid):
-            remove_waiting(_open(results), target.grid)
+            end_waiting(_open(results), target.grid)
             echo(f"grid {target.grid}: waits no longer")
         if _open(results).grid_file(target.grid).exists():
             cancel_grid(_open(results), read_plan(_open(results), target.grid), {*target.run_ids}, echo)

@@ -89,11 +89,6 @@ class GridJobs:
         return groups
 
     @property
-    def are_local(self) -> bool:
-        """Whether there are submissions, all of which this machine runs."""
-        return bool(self.submissions) and all(folder.submission.local for folder in self.submissions)
-
-    @property
     def has_final_job(self) -> bool:
         """Whether a final job is in the queue that starts by itself: it waits for no job that never starts."""
         names = {folder.name for folder in self.submissions if folder.submission.job_kind.final}

@@ -13,15 +13,15 @@ from typing import IO, NamedTuple
 
 from jobs import policy, slurm
 from jobs.grid_jobs import read_jobs
-from jobs.grids.grid import ExpandedGrid, expand_grid, reuse_completed, trained_on_old_inputs
+from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, reuse_completed, trained_on_old_inputs
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.launch.next_step import go_on
+from jobs.requested import RequestedGrid, end_waiting, read_waiting, waiting_grids, write_request
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.study import StudyPlan
 from jobs.submissions import SubmissionDir, read_submissions
-from jobs.waiting import WaitingGrid, read_waiting, remove_waiting, waiting_grids, write_waiting
 from sentiment.console import Say, plural
 from sentiment.errors import (
     EXIT_FAILED,
@@ -30,7 +30,6 @@ from sentiment.errors import (
     QueueFullError,
     SentimentError,
     UnansweredError,
-    UnfinishedBaseError,
     UsageError,
     in_one_line,
 )
@@ -52,32 +51,50 @@ class Done(NamedTuple):
 
 
 def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
-    """Submit grids, or train them here, and record those that wait; return the exit code."""
+    """Record what is asked for, submit the grids or train them here, and return the exit code."""
     if not options.local:
         slurm.check_requirements()
     code = freeze_code(results) if study.waiting and not options.local else None
-    for request in study.waiting:
-        waiting = WaitingGrid(
-            file=request.file,
-            overrides=list(request.overrides),
-            code=code,
-            cluster=options.cluster.as_given(),
-            local=options.local,
-        )
-        write_waiting(results, waiting)
-        options.say(f"grid {waiting.name}: {waiting.describe()}")
+    for request in study.requests:
+        _record(results, request, code, options, waits=request.name in study.waiting)
+    grids = list(study.ready.values())
     if options.local:
-        return _run_locally(results, study, options)
-    return max((submit_grid(results, grid, options) for grid in study.ready), default=0)
+        return _run_locally(results, grids, options)
+    return max((submit_grid(results, grid, options) for grid in grids), default=0)
 
 
-def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) -> int:
-    """Submit a grid's unfinished runs to Slurm and return the exit code."""
+def _record(results: Results, request: GridRequest, code: str | None, options: LaunchOptions, *, waits: bool) -> None:
+    """Record a request; a grid that waits already does so until it is submitted."""
+    waiting = read_waiting(results, request.name)
+    requested = RequestedGrid(
+        file=request.file,
+        overrides=list(request.overrides),
+        waits=waits or waiting is not None,
+        code=code,
+        cluster=options.cluster.as_given(),
+        local=options.local,
+    )
+    write_request(results, requested)
+    if waiting and (waiting.file, waiting.overrides) != (requested.file, requested.overrides):
+        options.say(f"grid {request.name}: replaces the grid of this name that waited, which was another one")
+    if waits:
+        options.say(f"grid {request.name}: {requested.describe()}")
+
+
+def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions, *, if_waiting: bool = False) -> int:
+    """Submit a grid's unfinished runs to Slurm and return the exit code.
+
+    Args:
+        if_waiting: do nothing if it waits no longer, because another process has submitted it.
+    """
+    name = grid.plan.name
     with lock_grid(results, grid.plan, options) as locked:
+        if if_waiting and not read_waiting(results, name):
+            return 0
         slurm.check_requirements()
         done = submit_unfinished(locked, grid)
-        remove_waiting(results, grid.plan.name)
-    return _and_what_waits(results, grid.plan.name, done, options)
+        end_waiting(results, name)
+    return _and_what_waits(results, name, done, options)
 
 
 def rerun_grid(
@@ -114,34 +131,29 @@ def start_waiting(results: Results, ended: str, say: Say) -> int:
     return max((start(results, grid, say) for grid in waiting), default=0)
 
 
-def start(results: Results, waiting: WaitingGrid, say: Say) -> int:
+def start(results: Results, waiting: RequestedGrid, say: Say) -> int:
     """Submit a waiting grid as it was asked for, if the other grid is finished; return the exit code."""
     options = LaunchOptions(ClusterFile.model_validate(waiting.cluster), say=say, code=waiting.code)
     try:
-        grid = expand_grid(waiting.request, results)
-        with lock_grid(results, grid.plan, options) as locked:
-            if read_waiting(results, waiting.name) is None:
-                return 0  # another process has submitted it
-            say(f"grid {waiting.name}: {_origin(grid.plan)}")
-            done = submit_unfinished(locked, grid)
-            remove_waiting(results, waiting.name)
+        return submit_grid(results, expand_grid(waiting.request, results), options, if_waiting=True)
     except (UnansweredError, QueueFullError, LockedError):
         raise
     except SentimentError as error:
-        write_waiting(results, waiting.model_copy(update={"problem": in_one_line(error)}))
-        say(f"grid {waiting.name} is still WAITING: {error}")
-        return EXIT_FAILED
-    return _and_what_waits(results, waiting.name, done, options)
+        return _wait_on(results, waiting, error, say)
 
 
-def _origin(plan: GridPlan) -> str:
-    return plan.starts_from.describe() if plan.starts_from else "starts from files"
+def _wait_on(results: Results, waiting: RequestedGrid, error: SentimentError, say: Say) -> int:
+    """Record and tell why a grid waits on; return the exit code."""
+    write_request(results, waiting.model_copy(update={"problem": in_one_line(error)}))
+    say(f"grid {waiting.name} is still WAITING: {error}")
+    return EXIT_FAILED
 
 
 def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
     """Submit the runs that `policy.submit` names, and copy results that another grid has."""
     results = locked.results
     if grid.plan.starts_from:
+        locked.say(f"grid {grid.plan.name}: {grid.plan.starts_from.describe()}")
         for line in grid.plan.starts_from.left_out:
             locked.say(f"left out of grid {grid.plan.starts_from.grid}: {line}")
     with _restoring_plan_on_error(locked):
@@ -241,28 +253,29 @@ def release_held(locked: LockedGrid) -> None:
         locked.say(f"held jobs released: {' '.join(held)}")
 
 
-def _run_locally(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
-    """Train grids on this machine, one after another, then build one report; return the exit code."""
+def _run_locally(results: Results, ready: list[ExpandedGrid], options: LaunchOptions) -> int:
+    """Train grids on this machine, each followed by those that wait for it; then build one report.
+
+    Returns:
+        The exit code.
+    """
     plans: list[GridPlan] = []
-    exit_code = 0
-    waiting = list(study.waiting)
+    exit_codes = [0]
     with LocalRunner(results, options.say) as runner:
-        ready = list(study.ready)
         while ready and not runner.stop.reason():
             grid = ready.pop(0)
             plans.append(grid.plan)
             done = partial(submit_unfinished, grid=grid)
-            exit_code = max(exit_code, _run_grid(runner, grid.plan, options, done))
-            remove_waiting(results, grid.plan.name)
-            for request in [one for one in waiting if one.base and one.base.grid == grid.plan.name]:
+            exit_codes.append(_run_grid(runner, grid.plan, options, done))
+            end_waiting(results, grid.plan.name)
+            for waiting in waiting_grids(results):
+                if not waiting.local or waiting.base != grid.plan.name:
+                    continue
                 try:
-                    ready.insert(0, expand_grid(request, results))
-                    waiting.remove(request)
-                    options.say(f"grid {request.name}: {_origin(ready[0].plan)}")
-                except UnfinishedBaseError as error:
-                    options.say(f"grid {request.name} is still WAITING: {error}")
-                    exit_code = max(exit_code, EXIT_FAILED)
-        return max(exit_code, _report_locally(runner, plans, options))
+                    ready.insert(0, expand_grid(waiting.request, results))
+                except SentimentError as error:
+                    exit_codes.append(_wait_on(results, waiting, error, options.say))
+        return max(*exit_codes, _report_locally(runner, plans, options))
 
 
 def _run_grid(runner: LocalRunner, plan: GridPlan, options: LaunchOptions, action: Callable[[LockedGrid], Done]) -> int:

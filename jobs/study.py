@@ -12,8 +12,8 @@ from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, most_runs
 from jobs.grids.sweep_file import read_grid_file
 from jobs.job_kinds import missing_for
 from jobs.policy import has_ended_for_good
+from jobs.requested import read_waiting
 from jobs.status.grid_state import read_grid_state
-from jobs.waiting import read_waiting
 from sentiment.config import Section
 from sentiment.config_file import describe_mistakes, read_yaml, resolve, yaml_text
 from sentiment.console import Say
@@ -67,13 +67,14 @@ class StudyPlan:
     """What becomes of the grids that a command is asked for, bases before the grids that start from them.
 
     Attributes:
-        ready: those whose runs are known.
-        waiting: those that start from runs of a grid that is not finished.
-        most: of each grid, all runs that it may have, by its name.
+        ready: those whose runs are known, by name.
+        waiting: those that start from runs of a grid that is not finished, by name.
+        most: of each grid, all runs that it may have, by name.
     """
 
-    ready: list[ExpandedGrid] = field(default_factory=list)
-    waiting: list[GridRequest] = field(default_factory=list)
+    requests: Sequence[GridRequest]
+    ready: dict[str, ExpandedGrid] = field(default_factory=dict)
+    waiting: dict[str, GridRequest] = field(default_factory=dict)
     most: dict[str, ExpandedGrid] = field(default_factory=dict)
 
 
@@ -84,15 +85,15 @@ def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: 
         ConfigError: the message lists all errors of a grid, also of one that will wait.
         UsageError: a grid starts from runs of an unknown one, two wait for each other, or one is named twice.
     """
-    study = StudyPlan()
-    for request in _bases_first(requests):
+    study = StudyPlan(_bases_first(requests))
+    for request in study.requests:
         name = request.name
         grid = None if _must_wait(results, request, study) else _expand_if_ready(results, request, check_inputs)
         if grid:
-            study.ready.append(grid)
+            study.ready[name] = grid
             study.most[name] = grid
         else:
-            study.waiting.append(request)
+            study.waiting[name] = request
             candidates = _candidates(results, request, study)
             study.most[name] = most_runs(request, candidates, results if check_inputs else None)
     return study
@@ -122,7 +123,7 @@ def _must_wait(results: Results, request: GridRequest, study: StudyPlan) -> bool
     if request.base is None:
         return False
     name = request.base.grid
-    if any(other.name == name for other in study.waiting) or read_waiting(results, name):
+    if name in study.waiting or read_waiting(results, name):
         return True
     base = study.most.get(name)
     return base is not None and base.plan != results.read_grid(name)

@@ -29,7 +29,7 @@ LAYERS = {
         "grids slurm.resources slurm.commands slurm.endings",
         "submissions",
         "slurm",
-        "grid_jobs waiting",
+        "grid_jobs requested",
         "launch.local_runner status",
         "launch.plan launch.turns",
         "launch.backends",

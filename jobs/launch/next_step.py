@@ -4,16 +4,15 @@ The final job, the commands `submit` and `rerun`, and a command with `--local` c
 first of these steps that there is something for, and each is recorded before the next is taken, so that whoever comes
 after a kill goes on from there:
 
-1. runs that were interrupted are submitted again (`policy.final_job_action`);
-2. trials that were promoted are submitted to their next rung;
-3. the current rung of a search is ranked, whose trials have all ended; then step 2 again.
+1. runs that were interrupted are submitted again (`policy.final_job_action`), and with them trials that were promoted;
+2. the current rung of a search is ranked, whose trials have all ended; then step 1 again.
 
 When nothing is left, the grid has ended: grids that wait for it are submitted, and the final job writes the report.
 """
 
 from jobs import policy
 from jobs.launch.locked_grid import LockedGrid
-from jobs.status.grid_state import GridRows, RunStatus
+from jobs.status.grid_state import GridRows
 from sentiment.errors import UnfinishedRungError
 from sentiment.runs.state import PLANNED
 
@@ -25,24 +24,15 @@ def go_on(grid: LockedGrid) -> bool:
         if grid.jobs.lacks_final_job:
             grid.launch(state, [], {}, retry=True)
         return True
-    interrupted = [row for row in state.rows if policy.final_job_action(row)]
-    for row in interrupted:
-        grid.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
-    to_submit = interrupted or _promoted(state)
-    while not to_submit and _rank(grid, state):
+    while not any(map(policy.final_job_action, state.rows)) and _rank(grid, state):
         state = grid.read_state()
-        to_submit = _promoted(state)
+    to_submit = [row for row in state.rows if policy.final_job_action(row)]
+    for row in to_submit:
+        if row.state != PLANNED:
+            grid.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
     if to_submit:
         grid.resubmit(state, to_submit, retry=True)
     return bool(to_submit)
-
-
-def _promoted(state: GridRows) -> list[RunStatus]:
-    """Trials of the current rung that an earlier one promoted, and that are not submitted to it yet."""
-    if state.rungs is None or state.rungs.current == 0:
-        return []
-    trials = {*state.rungs.trials(state.rungs.current)}
-    return [row for row in state.rows if row.run_id in trials and row.state == PLANNED]
 
 
 def _rank(grid: LockedGrid, state: GridRows) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 from jobs import policy
 from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.job_kinds import KindName
+from jobs.requested import read_request, waiting_grids
 from jobs.status.facts import gather
 from jobs.status.names import Target, find_targets, read_plan, single_runs
-from jobs.waiting import waiting_grids
 from sentiment.console import plural
 from sentiment.errors import RunDirError, in_one_line
 from sentiment.runs.records import GridPlan
@@ -49,7 +49,7 @@ class GridView:
         others: the state of the latest job of each kind that trains no runs, by kind.
         failed_kinds: the kinds of `others` whose latest job failed; `submit` and `rerun` replace them.
         damage: the file of the grid that cannot be read, and why; then there are no rows.
-        is_local: all its jobs ran on this machine.
+        is_local: it was submitted last for this machine.
         has_final_job: a final job is in the queue, which may submit more jobs.
         waits_for: the grid that it waits for; empty if it does not.
         note: why the grid waits, or why it has no runs; then there are no rows.
@@ -155,13 +155,14 @@ def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridRow
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridView:
     """The state of a grid's runs, on Slurm or on this machine."""
     rows = read_grid_state(results, plan, jobs).rows
+    requested = read_request(results, plan.name)
     return GridView(
         plan.name,
         plan.metric,
         rows,
         jobs.other_job_states(),
         failed_kinds=list(jobs.failed_other_jobs),
-        is_local=jobs.are_local,
+        is_local=requested is not None and requested.local,
         has_final_job=jobs.has_final_job,
         note=f"no runs: {plan.starts_from.describe()}" if plan.starts_from and not plan.runs else "",
     )

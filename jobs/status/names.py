@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from jobs.waiting import waiting_grids
+from jobs.requested import waiting_grids
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir

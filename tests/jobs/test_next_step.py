@@ -1,5 +1,6 @@
 """What comes next when nothing of a grid is queued: decided once, wherever a process dies."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
@@ -13,17 +14,19 @@ from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, GridRequest, load_grid
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
-from jobs.session import submit_grid, submit_study
+from jobs.requested import find_request, waiting_grids
+from jobs.session import cancel_grid, submit_grid, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
+from jobs.status.names import read_plan
 from jobs.study import plan_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
-from jobs.waiting import waiting_grids
 from sentiment.errors import SentimentError
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results
+from tests.commands import invoke
 from tests.jobs.grid_files import halving, refusal, starts_from, write_grid
 from tests.jobs.submitted import attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
@@ -231,6 +234,54 @@ def test_grid_waits_until_failed_runs_of_the_other_are_retried_or_it_is_submitte
         submit_study(results, plan_study(results, requests[1:]), world.options)
         world.settle()
     assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
+
+
+def test_study_on_this_machine_goes_on_after_kills_and_time_limits_to_the_grids_that_wait(
+    base: Path, results: Results, like: Result
+) -> None:
+    first, second, *_ = _requests(base)
+    world = World(results, like, Random(0), slow={3}, fatal={2}, overfitting={2})
+    here = replace(world.options, local=True)
+    with world.patched():
+        submit_study(results, plan_study(results, [first]), world.options)  # on Slurm, where nothing starts
+        submit_study(results, plan_study(results, [second]), here)
+        assert invoke("rerun", "second", "--results", results.root).exit_code == 1
+        assert invoke("rerun", "--results", results.root).exit_code == 0
+        assert world.queue.keys() == {"100_0", "100_1", "100_2", "101"}
+        cancel_grid(results, read_plan(results, "first"), set(), print)
+        world.deaths = {*range(world.steps + 5, world.steps + 60, 7)}
+        while not world.command(lambda: submit_study(results, plan_study(results, [first]), here)):
+            pass
+    assert (any("is retried after TIMEOUT" in line for line in world.lines), world.fatal) == (True, set())
+    assert (world.states("first"), world.states("second")) == (["COMPLETED"] * 3, ["COMPLETED"] * 2)
+    assert (waiting_grids(results), world.reports) == ([], 1)
+
+
+def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, results: Results, like: Result) -> None:
+    request = GridRequest(read_grid_file(write_grid(base, {"seed": [1, 2]}, name="mine")), ["model.layers=2"])
+    world = World(results, like, Random(0))
+    with world.patched():
+        submit_study(results, plan_study(results, [request]), world.options)
+    (base.parent / "mine.yaml").unlink()
+    assert find_request(results, Path("mine"), [], world.lines.append) == request
+    assert world.lines[-1] == f"grid mine: {request.file.path} --set model.layers=2, as it was submitted"
+    assert find_request(results, Path("mine"), ["seed=3"], world.lines.append).overrides == ["seed=3"]
+    shipped = find_request(results, Path("rnn"), [], world.lines.append)
+    assert (shipped.name, shipped.overrides) == ("rnn", [])
+
+
+def test_waiting_grid_is_replaced_by_another_of_its_name_and_that_is_told(
+    base: Path, results: Results, like: Result
+) -> None:
+    first, second, *_ = _requests(base)
+    other = replace(second, overrides=["model.dropout=0.7"])
+    world = World(results, like, Random(0), overfitting={2})
+    with world.patched():
+        for requests in ([first, second], [second], [other]):
+            submit_study(results, plan_study(results, requests), world.options)
+        assert sum("replaces the grid of this name that waited" in line for line in world.lines) == 1
+        world.settle()
+    assert (_origins(results, "second")[0][0], world.states("second")) == (1, ["COMPLETED"])
 
 
 def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, results: Results) -> None:

@@ -22,6 +22,7 @@ from jobs.tasks.attempt import Outcome, attempt_run
 from jobs.tasks.grid_end import end_grid
 from sentiment.errors import SentimentError
 from sentiment.files import write_atomically, write_once
+from sentiment.processes import slurm_job
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import RunContext, Stop, StopRequest
@@ -37,8 +38,9 @@ class World:
     Attributes:
         result: of each completed run.
         deaths: the numbers of the steps, from 1, at which a process dies.
-        diverging: the runs that fail by themselves, and `overfitting` those that overfit, by their learning rate in
-            hundredths, which is also what is added to a score.
+        diverging: the runs that fail by themselves, `slow` those whose first attempt reaches the time limit of its
+            task, `fatal` those that kill their first task, and `overfitting` those that overfit, by their learning rate
+            in hundredths, which is also what is added to a score.
     """
 
     results: Results
@@ -46,6 +48,8 @@ class World:
     order: Random
     deaths: set[int] = field(default_factory=set)
     diverging: set[int] = field(default_factory=set)
+    slow: set[int] = field(default_factory=set)
+    fatal: set[int] = field(default_factory=set)
     overfitting: set[int] = field(default_factory=set)
     queue: dict[str, Job] = field(default_factory=dict)
     trained: Counter[tuple[str, int | None]] = field(default_factory=Counter)
@@ -73,11 +77,13 @@ class World:
             "jobs.launch.plan.preparations_needed": lambda _configs, _results: {},
             "jobs.launch.locked_grid.freeze_code": lambda _results: "code",
             "jobs.session.freeze_code": lambda _results: "code",
-            "jobs.waiting.write_atomically": self._dying(write_atomically),
+            "jobs.requested.write_atomically": self._dying(write_atomically),
             "jobs.submissions.write_atomically": self._dying(write_atomically),
             "sentiment.runs.run_dir.write_atomically": self._dying(write_atomically),
             "sentiment.runs.rungs.write_once": self._dying(write_once),
             "jobs.tasks.grid_end.build_report": self._report,
+            "jobs.session.build_report": self._report,
+            "jobs.launch.local_runner.LocalRunner._run_job": lambda _runner, folder: self._run_here(folder),
             "sentiment.training.experiment.run_experiment": self._train,
         }
         with contextlib.ExitStack() as stack:
@@ -185,11 +191,21 @@ class World:
         ends = {Outcome.COMPLETED: "COMPLETED", Outcome.RETRY_LATER: "PENDING", Outcome.OUT_OF_TIME: "PENDING"}
         self._set(running, ends.get(outcome, "FAILED"))
 
+    def _run_here(self, folder: SubmissionDir) -> None:
+        """In place of the process of a task on this machine, which dies alone."""
+        environ = patch.dict(os.environ, {"SENTIMENT_JOB": folder.task_address(0)})
+        out = contextlib.redirect_stdout(None)
+        with environ, out, contextlib.redirect_stderr(None), contextlib.suppress(DiedError):
+            self._work(folder, 0)
+
     def _work(self, folder: SubmissionDir, task: int | None) -> Outcome:
         if task is None:
             return end_grid(folder, StopRequest())
-        outcomes = [self._attempt(folder, run_id) for run_id in folder.tasks[task] if run_id not in folder.cancelled]
-        return max(outcomes, default=Outcome.COMPLETED)
+        outcomes = [Outcome.COMPLETED]
+        for run_id in folder.tasks[task]:
+            if run_id not in folder.cancelled and Outcome.OUT_OF_TIME not in outcomes:
+                outcomes.append(self._attempt(folder, run_id))
+        return max(outcomes)
 
     def _attempt(self, folder: SubmissionDir, run_id: str) -> Outcome:
         stop = StopRequest()
@@ -206,13 +222,21 @@ class World:
         before = steps_saved(run_dir)
         self.trained[run_dir.path.name, epochs] += 1
         number = round(100 * run.config.training.learning_rate)
+        if number in self.fatal:
+            self.fatal.remove(number)
+            raise DiedError(number)
         if number in self.diverging:
             raise SentimentError("the loss is nan")
         last = epochs or run.config.training.epochs
-        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+        is_cut = number in self.slow and not before
         end = {"end": "2026-03-04T11:30:00+00:00", "reason": "paused" if epochs else "completed"}
         run_dir.create(run.config)
-        write_attempts(run_dir, attempt_of(job, first_step=before, last_step=9 * last, **end))
+        if is_cut:
+            end["reason"] = "deadline"
+            last = 1
+        write_attempts(run_dir, attempt_of(slurm_job(), first_step=before, last_step=9 * last, **end))
+        if is_cut:
+            return Stop("deadline", "")
         write_epochs(run_dir, [0.5 + number / 100] * last)
         if epochs is None:
             overfit = self.result.overfit.model_copy(update={"overfits": number in self.overfitting})

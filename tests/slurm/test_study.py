@@ -1,7 +1,7 @@
 """Grids that wait for another one: its final job submits them, and without it the next command."""
 
+from jobs.requested import read_waiting
 from jobs.submissions import read_submissions
-from jobs.waiting import read_waiting
 from tests.jobs.grid_files import starts_from
 from tests.slurm.stage import SHORT, Stage, scenario
 

@@ -1,0 +1,101 @@
+"""Grids as commands asked for them, with the content of their files: later edits change nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.grids.grid import GridRequest
+from jobs.grids.sweep_file import GridFile, read_grid_file
+from sentiment.console import Say
+from sentiment.files import config_path, write_atomically
+from sentiment.runs.records import FileRecord
+from sentiment.runs.run_dir import Results, read_record, sealed
+
+
+class RequestedGrid(FileRecord):
+    """`request.json` of a grid: what the newest `submit` asked for; written before anything is submitted.
+
+    Attributes:
+        overrides: the changes of `--set`.
+        waits: whether it waits for the grid that it starts from, so that nothing of it is submitted yet.
+        code: the id of the code snapshot that will compute its runs if it waits; None takes one when they start.
+        cluster: the content of the cluster file.
+        local: whether its runs are for this machine: no final job submits them.
+        problem: why it could not be submitted when the other grid had ended; empty before.
+    """
+
+    file: GridFile
+    overrides: list[str]
+    waits: bool
+    code: str | None
+    cluster: dict[str, Any]
+    local: bool
+    problem: str = ""
+
+    @property
+    def request(self) -> GridRequest:
+        return GridRequest(self.file, self.overrides)
+
+    @property
+    def name(self) -> str:
+        return self.request.name
+
+    @property
+    def base(self) -> str:
+        """The grid that it starts from; empty if it starts from files."""
+        base = self.request.base
+        return base.grid if base else ""
+
+    def describe(self) -> str:
+        return f"WAITING for {self.base}" + (f": {self.problem}" if self.problem else "")
+
+
+def _file(results: Results, grid: str) -> Path:
+    return results.slurm / grid / "request.json"
+
+
+def read_request(results: Results, grid: str) -> RequestedGrid | None:
+    """What was asked for last of a grid; None if it was never submitted."""
+    return read_record(_file(results, grid), RequestedGrid)
+
+
+def read_waiting(results: Results, grid: str) -> RequestedGrid | None:
+    """The record of a grid that waits; None if it does not."""
+    requested = read_request(results, grid)
+    return requested if requested and requested.waits else None
+
+
+def waiting_grids(results: Results) -> list[RequestedGrid]:
+    """All grids that wait, by name."""
+    names = sorted(file.parent.name for file in results.slurm.glob("*/request.json"))
+    return [waiting for name in names if (waiting := read_waiting(results, name))]
+
+
+def write_request(results: Results, requested: RequestedGrid) -> None:
+    _file(results, requested.name).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(_file(results, requested.name), sealed(requested))
+
+
+def end_waiting(results: Results, grid: str) -> None:
+    """Record that a grid waits no longer, because it is submitted or cancelled."""
+    waiting = read_waiting(results, grid)
+    if waiting:
+        write_request(results, waiting.model_copy(update={"waits": False, "problem": ""}))
+
+
+def find_request(results: Results, name: Path, overrides: Sequence[str], say: Say) -> GridRequest:
+    """The grid of a file, or one that was submitted in this results folder, by its name.
+
+    A submitted grid keeps its file, if that is not the one in `configs/grids`, and its overrides, unless there are
+    new ones.
+    """
+    path = config_path(name, "grids")
+    requested = None if path == name else read_request(results, str(name))
+    if requested is None:
+        return GridRequest(read_grid_file(path), overrides)
+    is_elsewhere = requested.file.path != str(path)
+    file = requested.file if is_elsewhere else read_grid_file(path)
+    kept = [f"--set {override}" for override in requested.overrides if not overrides]
+    if kept or is_elsewhere:
+        say(f"grid {name}: {' '.join((file.path, *kept))}, as it was submitted")
+    return GridRequest(file, overrides or requested.overrides)
