@@ -82,6 +82,26 @@ def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
 
 
 @scenario
+def test_run_whose_preempted_job_is_cancelled_goes_on_in_another_job(stage: Stage) -> None:
+    stage.reports = True  # the final job submits it again
+    stage.write_cluster(partition="disposable")
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(50)
+    preempted = run.job
+    job = _preempt(stage, "shared2")
+    stage.wait(lambda: run.attempts[0].end, "preemption")
+    stage.cluster.run("scancel", job)
+    stage.wait_completed([run])
+    first, second = run.attempts
+    assert (first.detail, second.first_step) == ("SIGTERM", first.last_step)
+    assert second.job != preempted
+    assert run.matches_uninterrupted()
+    stage.run("cancel", stage.name)
+
+
+@scenario
 def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -> None:
     settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal"}
     with Cluster(stage.cluster.root.with_name("slurm-other"), settings) as stage.cluster:
