@@ -54,6 +54,10 @@ _RECENT_SECONDS = 3600.0
 _LACKED = {NoProgressError.__name__: TIMEOUT, MemoryError.__name__: OUT_OF_MEMORY}
 
 
+NOT_LISTED = "not in the queue any more"
+"""The state of a job that has ended, and of which no failure is known."""
+
+
 class GridTask(NamedTuple):
     """A task: the submission that it belongs to, and its number there."""
 
@@ -275,17 +279,9 @@ class GridJobs:
                 continue
             jobs = [job for job in self.queue if job.name == folder.name]
             in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
-            states[kind] = in_queue or (UNKNOWN if self.queue_error else "not in the queue any more")
+            ended = CANCELLED if folder.is_cancelled else NOT_LISTED
+            states[kind] = in_queue or (UNKNOWN if self.queue_error else ended)
         return states
-
-    def has_succeeded(self, kind: KindName) -> bool:
-        """Whether the newest of the `other_jobs` of this kind has ended, and neither failed nor was cancelled."""
-        folder = self.other_jobs.get(kind)
-        if folder is None or not folder.receipt or folder.is_cancelled:
-            return False
-        if self.queue_error or kind in self.failed_other_jobs:
-            return False
-        return all(job.state == COMPLETED for job in self.queue if job.name == folder.name)
 
     @cached_property
     def failed_other_jobs(self) -> dict[KindName, RunState]:

@@ -1,14 +1,17 @@
 """Grids as commands asked for them, with the content of their files: later edits change nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from jobs.grids.grid import GridRequest
 from jobs.grids.sweep_file import GridFile, read_grid_file
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
 from sentiment.console import Say
+from sentiment.errors import ConfigError, RunDirError
 from sentiment.files import config_path, write_atomically
-from sentiment.runs.records import FileRecord
+from sentiment.runs.records import FileRecord, GridPlan
 from sentiment.runs.run_dir import Results, read_record, sealed
 
 
@@ -81,6 +84,25 @@ def end_waiting(results: Results, grid: str) -> None:
     waiting = read_waiting(results, grid)
     if waiting:
         write_request(results, waiting.model_copy(update={"waits": False, "problem": ""}))
+
+
+def planned_configs(results: Results, plan: GridPlan, run_ids: Collection[str]) -> dict[str, RunConfig]:
+    """The configurations of planned runs by their ids, from the run file as it was when the grid was asked for.
+
+    Raises:
+        RunDirError: that is not on record.
+        ConfigError: the newest `submit` of the grid, which was refused, had another run file.
+    """
+    requested = read_request(results, plan.name)
+    if requested is None:
+        raise RunDirError(f"{_file(results, plan.name)}: no such file; submit the grid again")
+    values = requested.file.run_files[plan.base]
+    configs = {run.run_id: resolve(values, run.parameters, plan.base) for run in plan.runs if run.run_id in run_ids}
+    for run_id, config in configs.items():
+        if config.run_id != run_id:
+            command = results.command("submit", plan.name)
+            raise ConfigError(f"{plan.base}: gave run {config.run_id}, not {run_id}; `{command}` shows what changed")
+    return configs
 
 
 def find_request(results: Results, name: Path, overrides: Sequence[str], say: Say) -> GridRequest:

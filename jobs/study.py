@@ -12,10 +12,10 @@ from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, most_runs
 from jobs.grids.sweep_file import read_grid_file
 from jobs.job_kinds import missing_for
 from jobs.policy import has_ended_for_good
-from jobs.requested import read_waiting
+from jobs.requested import planned_configs, read_waiting
 from jobs.status.grid_state import read_grid_state
 from sentiment.config import Section
-from sentiment.config_file import describe_mistakes, read_yaml, resolve, yaml_text
+from sentiment.config_file import describe_mistakes, read_yaml, yaml_text
 from sentiment.console import Say
 from sentiment.errors import ConfigError, UnfinishedBaseError, UsageError
 from sentiment.files import config_path
@@ -160,8 +160,9 @@ def _candidates(results: Results, request: GridRequest, study: StudyPlan) -> Exp
     plan = results.read_grid(name)
     if plan is None:
         raise UsageError(f"grid {request.name!r} starts from runs of grid {name!r}, which has no plan")
-    values = read_yaml(Path(plan.base))
-    return ExpandedGrid(plan, [resolve(values, run.parameters, plan.base) for run in plan.runs])
+    run_ids = [run.run_id for run in plan.runs]
+    configs = planned_configs(results, plan, run_ids)
+    return ExpandedGrid(plan, [configs[run_id] for run_id in run_ids])
 
 
 def describe_waiting(request: GridRequest, most: ExpandedGrid) -> Iterator[str]:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from pathlib import Path
 from shutil import copytree
 
 from jobs.grids.expand import Base, ExpandedRun, choose_bases, expand, file_bases, planned_base, run_bases
-from jobs.grids.sweep_file import BaseRuns, Choices, GridFile, read_grid_file
+from jobs.grids.sweep_file import BaseRuns, Choices, GridFile
 from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override
@@ -51,11 +50,6 @@ class GridRequest:
             values = value if isinstance(value, list) else [value]
             space[name] = Choices(values)
         return space
-
-
-def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check_inputs: bool = True) -> ExpandedGrid:
-    """Read and expand a grid file; see `expand_grid`."""
-    return expand_grid(GridRequest(read_grid_file(path), overrides), results, check_inputs=check_inputs)
 
 
 def expand_grid(

@@ -3,19 +3,18 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
 from jobs.launch.backends import Backend, Launched, LocalBackend, SlurmBackend
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.plan import Launch, earlier_codes, request_runs
 from jobs.launch.turns import Turn
+from jobs.requested import planned_configs
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import GridRows, RunStatus, read_grid_state
 from sentiment.config import RunConfig
-from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
-from sentiment.errors import ConfigError, NoSlurmError
+from sentiment.errors import NoSlurmError
 from sentiment.runs.code_version import freeze_code, running_code
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
@@ -59,23 +58,9 @@ class LockedGrid:
         return read_grid_state(self.results, self.plan, self.jobs)
 
     def load_configs(self, run_ids: Collection[str]) -> dict[str, RunConfig]:
-        """Read the configurations of runs: from the last submission or, if a run was never submitted, from the plan.
-
-        Raises:
-            ConfigError: the plan's file of the base run now gives another run.
-        """
-        unsubmitted = [run_id for run_id in run_ids if run_id not in self.jobs.tasks]
-        configs: dict[str, RunConfig] = {}
-        base_values = read_yaml(Path(self.plan.base)) if unsubmitted else {}
-        parameters = {run.run_id: run.parameters for run in self.plan.runs}
-        for run_id in unsubmitted:
-            config = resolve(base_values, parameters[run_id], self.plan.base)
-            if config.run_id != run_id:
-                raise ConfigError(
-                    f"{self.plan.base}: now gives run {config.run_id}, not {run_id} of grid {self.plan.name}; restore "
-                    f"the file, or run `{self.results.command('submit', self.plan.name)}` to see what changed"
-                )
-            configs[run_id] = config
+        """Read the configurations of runs: from the last submission or, if a run was never submitted, from the plan."""
+        unsubmitted = {*run_ids} - self.jobs.tasks.keys()
+        configs = planned_configs(self.results, self.plan, unsubmitted) if unsubmitted else {}
         for folder, submitted_ids in self.jobs.by_submission(run_ids).items():
             configs.update(folder.read_configs(submitted_ids))
         return configs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.grid_jobs import read_jobs
+from jobs.grid_jobs import NOT_LISTED, read_jobs
 from jobs.job_kinds import OTHER_KINDS
 from jobs.policy import final_job_action, may_go_on, needs_attention
 from jobs.status.grid_state import GridView, read_grid_status
@@ -85,7 +85,7 @@ class TaskOutput:
             if kind.name == self.name:
                 text = jobs.other_job_states().get(kind.name, "not in the queue")
                 active = any(folder.submission.kind == kind.name for folder, _ in jobs.active_tasks)
-                return TaskState(text, active or text == UNKNOWN, jobs.has_succeeded(kind.name))
+                return TaskState(text, active or text == UNKNOWN, text in (COMPLETED, NOT_LISTED))
         grid = read_grid_status(self.results, self.plan, jobs)
         row = next(row for row in grid.rows if row.run_id == self.name)
         active = may_go_on(row) or (grid.has_final_job and final_job_action(row) != "")

@@ -1,13 +1,15 @@
 """Grid files made by tests, and grids that look finished: real records, with the scores that a test is about."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from jobs.grids.grid import ExpandedGrid
+from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
+from jobs.grids.sweep_file import read_grid_file
+from jobs.requested import RequestedGrid
 from sentiment.errors import ConfigError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results
@@ -38,6 +40,17 @@ def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **
         kind = "values" if isinstance(value, list) else "value"
         values["parameters"][key] = value if isinstance(value, dict) else {kind: value}
     return write_yaml(base.parent / f"{name}.yaml", values | changes)
+
+
+def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check_inputs: bool = True) -> ExpandedGrid:
+    """Read and expand a grid file."""
+    return expand_grid(GridRequest(read_grid_file(path), overrides), results, check_inputs=check_inputs)
+
+
+def a_request(path: Path, **changes: Any) -> RequestedGrid:
+    """What a command asks for that submits a grid file as it is now."""
+    values: dict[str, Any] = {"overrides": [], "waits": False, "code": None, "cluster": {}, "local": False}
+    return RequestedGrid(file=read_grid_file(path), **(values | changes))
 
 
 def refusal(read: Callable[..., object], *arguments: object) -> str:

@@ -11,9 +11,9 @@ import pytest
 
 from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs
-from jobs.grids.grid import load_grid
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.launch.turns import Turn
+from jobs.requested import write_request
 from jobs.session import cancel_active, cancel_grid, release_held, rerun_grid
 from jobs.status.grid_state import read_status
 from jobs.status.names import Target, find_targets, read_plan
@@ -27,7 +27,7 @@ from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
-from tests.jobs.grid_files import halving, write_grid, write_yaml
+from tests.jobs.grid_files import a_request, halving, load_grid, write_grid, write_yaml
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
@@ -152,14 +152,17 @@ def test_damaged_plan_of_another_grid_hides_no_run(results: Results) -> None:
 
 
 def test_configurations_are_those_last_submitted_else_planned(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2]}), results)
+    file = write_grid(base, {"seed": [1, 2]})
+    grid = load_grid(file, results)
     given, planned = grid.configs
     as_submitted = given.model_copy(update={"description": "as submitted"})
     session = a_session(results, GridJobs([write_submission(results, [[as_submitted]])], []), grid.plan)
+    write_request(results, a_request(file))
+    write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
     configs = session.load_configs([given.run_id, planned.run_id])
     assert configs == {given.run_id: as_submitted, planned.run_id: planned}
-    write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
-    with pytest.raises(ConfigError, match=f"not {planned.run_id} of grid some"):
+    write_request(results, a_request(file))
+    with pytest.raises(ConfigError, match=f"not {planned.run_id}; "):
         session.load_configs([planned.run_id])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.grids.expand import Base, expand
-from jobs.grids.grid import ExpandedGrid, completed_elsewhere, load_grid, reuse_completed
+from jobs.grids.grid import ExpandedGrid, completed_elsewhere, reuse_completed
 from jobs.grids.sweep_file import Choices
 from jobs.tasks.attempt import record_failure
 from sentiment.config import EmbeddingConfig
@@ -16,7 +16,17 @@ from sentiment.errors import DataError, DivergedError, KilledError, NoProgressEr
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
-from tests.jobs.grid_files import Judge, draw, finish, refusal, starts_from, write_base, write_grid, write_yaml
+from tests.jobs.grid_files import (
+    Judge,
+    draw,
+    finish,
+    load_grid,
+    refusal,
+    starts_from,
+    write_base,
+    write_grid,
+    write_yaml,
+)
 from tests.small_runs import Experiment, digest_of, load_config
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}

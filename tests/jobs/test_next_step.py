@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
-from jobs.grids.grid import ExpandedGrid, GridRequest, load_grid
+from jobs.grids.grid import ExpandedGrid, GridRequest
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.requested import find_request, waiting_grids
@@ -27,7 +27,7 @@ from sentiment.errors import SentimentError
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
-from tests.jobs.grid_files import halving, refusal, starts_from, write_grid
+from tests.jobs.grid_files import halving, load_grid, refusal, starts_from, write_grid
 from tests.jobs.submitted import attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
 

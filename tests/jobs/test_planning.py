@@ -14,7 +14,6 @@ import pytest
 
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
-from jobs.grids.grid import load_grid
 from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, preparations_needed, without_corpus
 from jobs.launch.plan import Launch, RunRequest, earlier_codes, plan_slurm_jobs, split_among_tasks
 from jobs.slurm.resources import ClusterFile, Resources
@@ -33,7 +32,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.commands import invoke, refused
-from tests.jobs.grid_files import GRIDS, write_grid
+from tests.jobs.grid_files import GRIDS, load_grid, write_grid
 from tests.jobs.submitted import (
     GRID,
     PLAN,

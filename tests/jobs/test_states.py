@@ -14,7 +14,7 @@ import pytest
 
 from jobs.__main__ import status_exit_code
 from jobs.grid_jobs import GridJobs
-from jobs.grids.grid import load_grid
+from jobs.requested import write_request
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status.facts import gather
@@ -27,7 +27,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, judge, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
-from tests.jobs.grid_files import write_grid
+from tests.jobs.grid_files import a_request, load_grid, write_grid
 from tests.jobs.submitted import (
     PLAN,
     a_failure,
@@ -289,9 +289,10 @@ def test_followed_log_of_a_data_job_ends_with_0_unless_the_job_failed(
 
 
 def test_status_of_a_failed_grid_names_a_log_and_a_command_that_work_on_this_machine(
-    results: Results, plan: GridPlan
+    base: Path, results: Results, plan: GridPlan
 ) -> None:
     first, second = (run.run_id for run in plan.runs)
+    write_request(results, a_request(base.with_name("some.yaml"), local=True))
     folder = submitted(results, "train", "local1", [first, second], grid="some", local=True)
     results.run_dir(second, "some").path.mkdir(parents=True)
     results.run_dir(second, "some").write_record(a_failure("local1_0"))

@@ -10,12 +10,11 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from jobs.grids.grid import load_grid
 from jobs.grids.sweep_file import Parameter, read_sweep
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
 from sentiment.runs.run_dir import Results
-from tests.jobs.grid_files import GRIDS, draw, halving, refusal, starts_from, write_grid, write_yaml
+from tests.jobs.grid_files import GRIDS, draw, halving, load_grid, refusal, starts_from, write_grid, write_yaml
 from tests.small_runs import load_config
 
 FILES = sorted(GRIDS.glob("*.yaml"))
