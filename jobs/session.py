@@ -50,6 +50,10 @@ class Done(NamedTuple):
     ended: bool = False
 
 
+_Action = Callable[[LockedGrid], Done]
+"""What a command does to a grid that it has locked."""
+
+
 def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
     """Record what is asked for, submit the grids or train them here, and return the exit code."""
     if not options.local:
@@ -57,10 +61,9 @@ def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> 
     code = freeze_code(results) if study.waiting and not options.local else None
     for request in study.requests:
         _record(results, request, code, options, waits=request.name in study.waiting)
-    grids = list(study.ready.values())
     if options.local:
-        return _run_locally(results, grids, options)
-    return max((submit_grid(results, grid, options) for grid in grids), default=0)
+        return _run_locally(results, [_training_of(grid) for grid in study.ready.values()], options)
+    return max((submit_grid(results, grid, options) for grid in study.ready.values()), default=0)
 
 
 def _record(results: Results, request: GridRequest, code: str | None, options: LaunchOptions, *, waits: bool) -> None:
@@ -102,9 +105,7 @@ def rerun_grid(
 ) -> int:
     """Resubmit runs that ended without a result, and return the exit code."""
     if options.local:
-        with LocalRunner(results, options.say) as runner:
-            code = _run_grid(runner, plan, options, lambda locked: rerun_selected(locked, causes, run_ids))
-            return code or _report_locally(runner, [plan], options)
+        return _run_locally(results, [(plan, partial(rerun_selected, causes=causes, run_ids=run_ids))], options)
     with lock_grid(results, plan, options) as locked:
         slurm.check_requirements()
         done = rerun_selected(locked, causes, run_ids)
@@ -253,7 +254,11 @@ def release_held(locked: LockedGrid) -> None:
         locked.say(f"held jobs released: {' '.join(held)}")
 
 
-def _run_locally(results: Results, ready: list[ExpandedGrid], options: LaunchOptions) -> int:
+def _training_of(grid: ExpandedGrid) -> tuple[GridPlan, _Action]:
+    return grid.plan, partial(submit_unfinished, grid=grid)
+
+
+def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions) -> int:
     """Train grids on this machine, each followed by those that wait for it; then build one report.
 
     Returns:
@@ -262,23 +267,22 @@ def _run_locally(results: Results, ready: list[ExpandedGrid], options: LaunchOpt
     plans: list[GridPlan] = []
     exit_codes = [0]
     with LocalRunner(results, options.say) as runner:
-        while ready and not runner.stop.reason():
-            grid = ready.pop(0)
-            plans.append(grid.plan)
-            done = partial(submit_unfinished, grid=grid)
-            exit_codes.append(_run_grid(runner, grid.plan, options, done))
-            end_waiting(results, grid.plan.name)
+        while work and not runner.stop.reason():
+            plan, action = work.pop(0)
+            plans.append(plan)
+            exit_codes.append(_run_grid(runner, plan, options, action))
+            end_waiting(results, plan.name)
             for waiting in waiting_grids(results):
-                if not waiting.local or waiting.base != grid.plan.name:
+                if not waiting.local or waiting.base != plan.name:
                     continue
                 try:
-                    ready.insert(0, expand_grid(waiting.request, results))
+                    work.insert(0, _training_of(expand_grid(waiting.request, results)))
                 except SentimentError as error:
                     exit_codes.append(_wait_on(results, waiting, error, options.say))
         return max(*exit_codes, _report_locally(runner, plans, options))
 
 
-def _run_grid(runner: LocalRunner, plan: GridPlan, options: LaunchOptions, action: Callable[[LockedGrid], Done]) -> int:
+def _run_grid(runner: LocalRunner, plan: GridPlan, options: LaunchOptions, action: _Action) -> int:
     """Do something to a grid, then train what follows from it; return the exit code.
 
     Runs of another command that goes on are left to it.

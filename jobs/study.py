@@ -13,7 +13,7 @@ from jobs.grids.sweep_file import read_grid_file
 from jobs.job_kinds import missing_for
 from jobs.policy import has_ended_for_good
 from jobs.requested import planned_configs, read_waiting
-from jobs.status.grid_state import read_grid_state
+from jobs.status.grid_state import read_grid_status
 from sentiment.config import Section
 from sentiment.config_file import describe_mistakes, read_yaml, yaml_text
 from sentiment.console import Say
@@ -143,8 +143,8 @@ def _expand_if_ready(results: Results, request: GridRequest, check_inputs: bool)
 def _has_ended_for_good(results: Results, plan: GridPlan) -> bool:
     """Whether runs of a grid failed, and nothing of it goes on by itself."""
     (jobs,) = read_jobs(results, [plan.name])
-    goes_on = any(folder.submission.job_kind.final and folder.name in jobs.active_names for folder in jobs.submissions)
-    return not goes_on and all(map(has_ended_for_good, read_grid_state(results, plan, jobs).rows))
+    view = read_grid_status(results, plan, jobs)
+    return not view.may_go_on and all(map(has_ended_for_good, view.rows))
 
 
 def _candidates(results: Results, request: GridRequest, study: StudyPlan) -> ExpandedGrid:

@@ -40,7 +40,8 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
     rungs = state.rungs
     if rungs is None or rungs.current == rungs.last:
         return False
-    cancelled = {run_id for run_id, task in grid.jobs.tasks.items() if run_id in task.folder.cancelled}
+    cancelled_runs = grid.jobs.cancelled_runs
+    cancelled = {run_id for run_id, task in grid.jobs.tasks.items() if run_id in cancelled_runs[task.folder]}
     try:
         grid.say(rungs.rank_current(cancelled).rankings[-1].describe())
     except UnfinishedRungError as error:

@@ -16,7 +16,7 @@ from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
-from tests.small_runs import Experiment, StopWhen, flip_bit, run_in, small_config
+from tests.small_runs import Experiment, StopWhen, flip_bit, run_in, small_config, write_tweets
 
 FEW: dict[str, Any] = {"data__train_rows": 200, "training__epochs": 2, "training__batch_size": 20}
 ELMO = FEW | {"elmo__model": "tiny", "data__text__lowercase": False}
@@ -97,9 +97,10 @@ def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, 
 @pytest.mark.slow
 def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [_own_results(tweets_file, tmp_path, elmo__layers=layers) for layers in ("first", "mix", "top")]
+    unusable = _own_results(write_tweets(tmp_path / "bad.csv", []), tmp_path)  # its runs will fail, and no other
     said: list[str] = []
     console = Console(said.append, silent)
-    assert run_encoding([run.config for run in runs], Results(tmp_path), StopRequest(), console) is None
+    assert run_encoding([run.config for run in (unusable, *runs)], Results(tmp_path), StopRequest(), console) is None
     assert len(said) == 1
     assert "vectors of first, token, top are complete" in said[0]
     monkeypatch.setattr(VectorCache, "fill", lambda *_: pytest.fail("encoded again"))

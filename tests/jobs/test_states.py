@@ -4,8 +4,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import Mock
@@ -19,6 +18,7 @@ from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status.facts import gather
 from jobs.status.grid_state import GridView, read_grid_status
+from jobs.status.logs import find_output, show_log
 from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.runs.locks import ProcessLock
@@ -37,10 +37,7 @@ from tests.jobs.submitted import (
     submitted,
     write_epochs,
 )
-from tests.limits import limit
-from tests.processes import Forked
 from tests.small_runs import stored
-from tests.training.processes import wait_until
 
 BEGUN = attempt_of("7_3")
 SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
@@ -243,23 +240,26 @@ def test_log_is_shown_by_the_name_of_its_run_or_job(results: Results, plan: Grid
     assert of_two_grids.stderr == f"==> {logs[run_id]} <==\n"
 
 
-def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, plan: GridPlan, tmp_path: Path) -> None:
-    run_id, seen = plan.runs[0].run_id, tmp_path / "seen"
+def test_log_is_followed_from_its_first_line_to_the_runs_end(
+    results: Results, plan: GridPlan, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_id = plan.runs[0].run_id
     folder = submitted(results, "train", "local1", [run_id], grid="some", local=True)
-    command = [sys.executable, "-m", "jobs", "status", "--log", run_id, "--watch", "--results", str(results.root)]
-    with open(seen, "wb") as output, ProcessLock(folder.lock_file):
-        environ = os.environ | {"PATH": str(tmp_path)}
-        process = Forked(command, env=environ, stdout=output.fileno(), stderr=subprocess.PIPE)
-        _append(folder.run_log(run_id), "loss 1 \x1b[31m\n")
-        assert wait_until(lambda: seen.read_text().endswith("m\n"), process)
-        _append(folder.run_log(run_id), "loss 2\n")
+    log = folder.run_log(run_id)
+
+    def meanwhile(_seconds: float) -> None:
+        assert capfd.readouterr().out == "loss 1 \x1b[31m\n"
+        _append(log, "loss 2\n")
         results.run_dir(run_id, "some").path.mkdir(parents=True)
         results.run_dir(run_id, "some").write_record(a_failure("local1_0"))
-    _, said = process.communicate(timeout=limit())
-    log = folder.run_log(run_id)
-    assert seen.read_text() == log.read_text()
-    assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DivergedError: the loss is nan\n"
-    assert process.returncode == 1
+
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    _append(log, "loss 1 \x1b[31m\n")
+    said: list[str] = []
+    with ProcessLock(folder.lock_file):
+        assert show_log(find_output(run_id, results), True, said.append) is False
+    assert said == [f"==> {log} <==", f"{run_id}: FAILED DivergedError: the loss is nan"]
+    assert capfd.readouterr().out == "loss 2\n"
 
 
 @pytest.mark.parametrize(
