@@ -3,7 +3,7 @@
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=search`. Every trial of every sampler's seed is
 trained to its end once, on two cores by default. What a search in rungs would have decided follows from the metric logs
 of these runs by the same code that decides on a cluster, since a trial that goes on equals one that was never paused
-(tests/jobs/test_local_runs.py, tests/slurm/test_search.py). With --results the runs are kept, and the next call goes
+(tests/slurm/test_search.py). With --results the runs are kept, and the next call goes
 on from there.
 """
 

@@ -19,8 +19,7 @@ from jobs.tasks.worker import ProcessPool
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
-from tests.jobs.grid_files import halving, write_base, write_grid
-from tests.jobs.submitted import rungs_of
+from tests.jobs.grid_files import write_base, write_grid
 from tests.limits import limit
 from tests.processes import Forked, server
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
@@ -179,19 +178,3 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatc
     command.write_text("#!/bin/sh\necho 0\necho 1\n")
     command.chmod(0o755)
     assert visible_gpus() == ["0", "1"]
-
-
-def test_search_in_rungs_continues_the_best_alone(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:
-    trials: dict[str, Any] = {"training.learning_rate": [0.0001, 0.002, 0.02, 0.04], "training.epochs": 3}
-    grid = grid_here(tmp_path, tweets_file, trials, **halving(min_iter=1, eta=3))  # two go on after epoch 1
-    code, lines = grid.run("--at-once", "2")
-    assert (code, lines[0]) == (0, "running 4 of 4 runs"), lines
-    assert sum("PAUSED after epoch 1 in " in line and "validation/accuracy 0." in line for line in lines) == 4
-    rungs = rungs_of(grid.results, grid.results.read_grid("some"))
-    order = [trial.run_id for trial in rungs.rankings[0].trials]
-    code, states = grid.states()
-    assert (code, sorted(states)) == (0, ["COMPLETED"] * 2 + ["PRUNED"] * 2)
-    assert grid.run() == grid.jobs("rerun", "--local") == (0, ["nothing to run"])
-    best = grid.results.run_dir(order[0], "some")
-    alone = Experiment(best.read_config(), shared_results, RunDir(tmp_path / order[0]))
-    assert digest_of(best) == alone.complete()

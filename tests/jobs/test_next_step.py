@@ -19,7 +19,7 @@ from jobs.session import cancel_grid, submit_grid, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.status.names import read_plan
-from jobs.study import plan_study
+from jobs.study import StudyPlan, plan_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
@@ -74,22 +74,26 @@ def test_pruned_trial_that_is_asked_for_is_trained_to_its_end(results: Results, 
     ]
 
 
-def _search(grid: ExpandedGrid, results: Results, like: Result, deaths: set[int], seed: int) -> World:
+def _search(
+    grid: ExpandedGrid, results: Results, like: Result, deaths: set[int], seed: int, local: bool = False
+) -> World:
     """A search whose processes die; a person repeats `submit` when nothing is queued and it is unfinished."""
     world = World(results, like, Random(seed), deaths, diverging={3})
+    study = StudyPlan([], {"some": grid})
     with world.patched():
         for _ in range(8):
-            world.command(lambda: submit_grid(results, grid, world.options))
+            world.command(lambda: submit_study(results, study, replace(world.options, local=local)))
             world.settle()
             if world.has_ended("some"):
                 return world
     raise AssertionError(world.states("some"))
 
 
-def test_final_job_ranks_each_rung_and_submits_the_next_until_it_reports(
-    results: Results, grid: ExpandedGrid, like: Result
+@pytest.mark.parametrize("local", [False, True], ids=["final job", "this machine"])
+def test_each_rung_is_ranked_and_the_next_one_trained_until_the_report_is_made(
+    results: Results, grid: ExpandedGrid, like: Result, local: bool
 ) -> None:
-    world = _search(grid, results, like, set(), 0)
+    world = _search(grid, results, like, set(), 0, local)
     first, second, third, fourth = (run.run_id for run in grid.plan.runs)
     assert [[run_id for run_id, _ in ranking] for ranking in world.rankings("some")] == [
         [fourth, second, first, third],
@@ -98,7 +102,7 @@ def test_final_job_ranks_each_rung_and_submits_the_next_until_it_reports(
     ]
     assert world.states("some") == ["PRUNED", "PRUNED", "FAILED", "COMPLETED"]
     assert world.reports == 1
-    assert "4 of 4 runs submitted" in world.lines
+    assert ("running 4 of 4 runs" if local else "4 of 4 runs submitted") in world.lines
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
