@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from report.compare.findings import Findings, analyse
 from report.questions.attention import attention, overfitting
+from report.questions.hypotheses import hypotheses, replicated, replication_table
 from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
@@ -94,11 +95,16 @@ def watch_report(
 def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -> Report:
     """Assemble the report from all sections that have content."""
     questions = [question(findings) for question in QUESTIONS]
-    blocks = {"Recommendation": answer(findings), "Ablations and searches": _questions(findings, questions)}
+    cards = [card.title for question in questions for card in question.cards]
+    hypotheses_title = "Replication" if replicated(findings) else "Hypotheses"
+    blocks: dict[str, Sequence[Block]] = {hypotheses_title: hypotheses(findings, cards)}
+    blocks |= {"Recommendation": answer(findings), "Ablations and searches": _questions(findings, questions)}
     blocks |= {section: build(findings) for section, build in SECTIONS.items()}
-    blocks["Methods"] = methods(findings, [method for question in questions for method in question.methods])
+    used = ["hypotheses"] if findings.verdicts else []
+    used += [method for question in questions for method in question.methods]
+    blocks["Methods"] = methods(findings, used)
     sections = [ReportSection(section, content) for section, content in blocks.items() if content]
-    documents = paper_tables(findings)
+    documents = [*paper_tables(findings), *replication_table(findings)]
     if findings.study.runs:
         documents.append(checklist(findings))
     return Report(title, _about(findings), sections, str(findings.study.results.root), documents, reload)

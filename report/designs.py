@@ -1,6 +1,7 @@
 """How two sides are compared: a class for each design of an experiment, which refuses what does not fit it.
 
-Two trained models; configurations over seeds; matched configurations or training sets; the folds of a cross-validation.
+Two trained models; configurations over seeds; matched configurations or training sets; configurations drawn at random;
+the folds of a cross-validation.
 Each gives the difference first - second for new replicates (seeds, configurations, training sets) and new tweets.
 """
 
@@ -18,13 +19,12 @@ from report.statistics import (
     Estimate,
     PairedEvidence,
     VarianceEvidence,
-    equivalent_tweets,
     mean_of_shares,
     wilson,
 )
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.paired import PairedCounts
-from sentiment.runs.seed_variance import between_seeds
+from sentiment.runs.power import between_seeds
 
 # One number for each tweet, of shape (n,), or for each seed and tweet, of shape (seeds, n).
 Values = npt.NDArray[np.float64]
@@ -200,6 +200,27 @@ class Matched(Design):
 
 
 @dataclass(frozen=True)
+class Drawn(Design):
+    """Configurations that were drawn at random on each side, and are not matched, such as the trials of a search.
+
+    They, and tweets, are two crossed random factors, as in `Matched`.
+    """
+
+    def difference(self, first: Side, second: Side) -> Difference:
+        components = []
+        contained = 0.0
+        for side in (first, second):
+            number = len(side.configurations)
+            if number < 2:
+                raise NotComparableError("a side is not several configurations")
+            rows = replace(side, configurations=[np.stack([scores.mean(axis=0) for scores in side.configurations])])
+            variance = float(rows.seed_scores(rows.configurations[0]).var(ddof=1)) / number
+            components.append((variance, number - 1))
+            contained += _interaction(rows)
+        return _difference(first, second, components, contained)
+
+
+@dataclass(frozen=True)
 class Folds(Design):
     """Cross-validated runs, one with another or with a predictor that was not trained in folds.
 
@@ -234,8 +255,7 @@ def _difference(first: Side, second: Side, replicates: Sequence[Component], cont
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))
     tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2
     tweets = max(tweet_variance - contained, 0.0), sum(sizes) - len(sizes)
-    number = equivalent_tweets(sizes)
-    return Difference.of(VarianceEvidence(value, tuple(replicates), tweets, number, first.are_shares), sum(sizes))
+    return Difference.of(VarianceEvidence(value, tuple(replicates), tweets, first.are_shares), sum(sizes))
 
 
 def _variance_of_mean(values: Values) -> float:

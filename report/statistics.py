@@ -10,10 +10,8 @@ import numpy as np
 from sentiment.metrics import ClassIndices
 from sentiment.paired import ALPHA, PairedCounts, correct_for_multiple_tests, paired_difference
 from sentiment.paired import format_level as format_level  # for `report.render`, which may not import it
-from sentiment.runs.power import POWER as POWER  # for `report.render`, which may not import `sentiment.runs`
-from sentiment.runs.power import smallest_difference
+from sentiment.runs.power import critical_difference
 from sentiment.runs.records import Metrics
-from sentiment.runs.seed_variance import critical_difference
 
 # The confidence level of intervals.
 LEVEL = 0.95
@@ -64,12 +62,6 @@ class PairedEvidence:
         result = paired_difference(self.classes, level)
         return result.low, result.high
 
-    def detectable(self, level: float) -> float | None:
-        discordant = [(pair.only_first + pair.only_second + 1) / (pair.n + 2) ** 2 for pair in self.classes]
-        tweets = equivalent_tweets([pair.n for pair in self.classes])
-        disagreement = sum(discordant) / len(self.classes) ** 2 * tweets
-        return smallest_difference(0.0, 1.0, disagreement, tweets, level)
-
 
 @dataclass(frozen=True)
 class VarianceEvidence:
@@ -82,14 +74,12 @@ class VarianceEvidence:
     Attributes:
         replicates: over seeds, matched configurations or folds.
         tweets: over tweets, as far as it is not in `replicates`.
-        tweet_number: `equivalent_tweets`.
         is_share: whether the difference is one of shares, at most 1; else it has no bound.
     """
 
     value: float
     replicates: tuple[Component, ...]
     tweets: Component
-    tweet_number: float
     is_share: bool = True
 
     @property
@@ -116,27 +106,15 @@ class VarianceEvidence:
         limit = 1.0 if self.is_share else math.inf
         return max(self.value - half_width, -limit), min(self.value + half_width, limit)
 
-    def detectable(self, level: float) -> float | None:
-        unit, tweets = (1.0, self.tweet_number) if self.is_share else self._without_bound
-        between = sum(variance for variance, _ in self.replicates) / unit**2
-        _, freedom = max(self.replicates, default=(0.0, 1.0))  # the degrees of freedom of the largest component
-        smallest = smallest_difference(between, freedom, self.tweets[0] / unit**2 * tweets, tweets, level)
-        return None if smallest is None else smallest * unit
-
-    @property
-    def _without_bound(self) -> tuple[float, float]:
-        """A unit in which the difference is a small share, and so many tweets that it changes nothing about them."""
-        return 1e4 * math.sqrt(self.variance), 1e12
+    def p_above(self, bound: float) -> float:
+        """The one-sided p-value of the hypothesis that the difference is at most `bound`."""
+        p = _p_value(self.value - bound, self.components) / 2
+        return p if self.value > bound else 1 - p
 
 
 # What a design says about a difference before it is corrected, see `report.designs`: both classes have its value, its
-# p-value, its interval at any level, and the smallest difference that would be detected.
+# p-value, and its interval at any level.
 Evidence = PairedEvidence | VarianceEvidence
-
-
-def equivalent_tweets(sizes: Sequence[int]) -> float:
-    """The number of tweets on which accuracy varies as macro recall does on classes of these sizes."""
-    return len(sizes) ** 2 / sum(1 / size for size in sizes)
 
 
 @dataclass(frozen=True)
@@ -183,9 +161,9 @@ class Difference(Estimate):
         return self.is_significant and self.value < 0
 
     @property
-    def detectable(self) -> float | None:
-        """The smallest difference that is detected with the power `POWER`; None without `p`."""
-        return None if self.p is None else self.evidence.detectable(self.level)
+    def farthest(self) -> float | None:
+        """How far apart the two sides may be at most, by the interval; None if it is unknown."""
+        return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
 
     def with_level(self, level: float) -> Self:
         """A copy with the interval at another confidence level; unchanged if the variance is unknown."""

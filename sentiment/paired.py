@@ -78,8 +78,7 @@ def total_counts(classes: Sequence[PairedCounts]) -> PairedCounts:
 def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
     """Compare two classifiers by macro recall, the mean over classes of the share of tweets that are right.
 
-    The classes' tweets are independent samples. Half a tweet is added to each of the four cells of each class's table
-    (Agresti and Min 2005), so that the variance is above 0 even if both classifiers are right on the same tweets.
+    The classes' tweets are independent samples. See `difference_and_variance` for the variance.
 
     Args:
         classes: the counts of each class, with at least one tweet each.
@@ -87,6 +86,20 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     """
     from scipy.special import ndtr, ndtri
 
+    centre, variance = difference_and_variance(classes)
+    error = math.sqrt(variance)
+    margin = -float(ndtri((1 - level) / 2)) * error
+    difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
+    p = 2 * float(ndtr(-abs(centre) / error))
+    return PairedDifference(difference, centre - margin, centre + margin, p, level)
+
+
+def difference_and_variance(classes: Sequence[PairedCounts]) -> tuple[float, float]:
+    """The mean difference over classes, and its variance.
+
+    Half a tweet is added to each of the four cells of each class's table (Agresti and Min 2005), so that the variance
+    is above 0 even if both classifiers are right on the same tweets.
+    """
     centre = 0.0
     variance = 0.0
     for only_first, only_second, n in classes:
@@ -94,11 +107,7 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
         second = (only_second + 0.5) / (n + 2)
         centre += (first - second) / len(classes)
         variance += (first + second - (first - second) ** 2) / (n + 2) / len(classes) ** 2
-    error = math.sqrt(variance)
-    margin = -float(ndtri((1 - level) / 2)) * error
-    difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
-    p = 2 * float(ndtr(-abs(centre) / error))
-    return PairedDifference(difference, centre - margin, centre + margin, p, level)
+    return centre, variance
 
 
 def paired_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
@@ -176,7 +185,7 @@ def _signed_points(share: float) -> str:
 def format_level(level: float) -> str:
     """A confidence level in per cent, with two digits of what it leaves out: `95`, `98.9` or `99.952`."""
     left_out = 100 * (1 - level)
-    decimals = max(1 - math.floor(math.log10(left_out)), 0)
+    decimals = max(1 - math.floor(math.log10(left_out)), 1)
     return f"{100 - left_out:.{decimals}f}".rstrip("0").rstrip(".")
 
 

@@ -118,7 +118,7 @@ RULES = [
     (
         "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
         "|".join(sorted(HEAVY)),
-        r"sentiment\.(metrics|paired|runs\.(power|predictions|seed_variance))",
+        r"sentiment\.(metrics|paired|runs\.(power|predictions))",
     ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from report.statistics import PairedEvidence, VarianceEvidence
+from report.statistics import VarianceEvidence
 from sentiment.paired import ALPHA, PairedCounts, paired_difference
-from sentiment.runs.power import POWER, Assumptions, smallest_difference, smallest_shown
+from sentiment.runs.power import POWER, Assumptions, smallest_difference, smallest_shown, tweets_to_show
 from tests.benchmarks.bench_power import DESIGNS, FAMILIES, PAIRS, RARE_CLASSES, shown
 
 # Seeds, tweets and the standard deviation between seeds.
@@ -59,19 +59,20 @@ def test_more_seeds_show_less_and_more_hypotheses_and_rare_classes_need_more() -
     assert smallest_shown(Assumptions(40, 2, (1_000,))) is None
 
 
-@pytest.mark.parametrize("sizes", [(1_000,), (800, 100, 100), (2_400, 300, 300), (300, 300, 300)])
-def test_difference_that_two_trained_models_can_show_is_shown_by_each_class_as_often_as_told(
-    sizes: tuple[int, ...],
-) -> None:
-    usual = tuple(PairedCounts(size // 20, size // 20, size) for size in sizes)
-    told = PairedEvidence(usual).detectable(1 - ALPHA)
-    assert told is not None
+@pytest.mark.parametrize("classes", [[(120, 80, 1_000)], [(30, 10, 300), (60, 52, 700)]])
+def test_tweets_that_would_show_a_difference_show_it_with_that_probability(classes: list[tuple[int, int, int]]) -> None:
+    counts = [PairedCounts(*pair) for pair in classes]
+    tweets = tweets_to_show(counts)
+    assert tweets is not None
     rng = np.random.default_rng(0)
-    significant = []
-    for _ in range(600):
-        counts = []
-        for size in sizes:
-            only_first, only_second, _ = rng.multinomial(size, [0.05 + told, 0.05, 0.9 - told]).tolist()
-            counts.append(PairedCounts(only_first, only_second, size))
-        significant.append(paired_difference(counts).p < ALPHA)
-    assert np.mean(significant) == pytest.approx(POWER, abs=0.05)
+    shown = 0
+    for _ in range(400):
+        drawn = []
+        for first, second, of_class in classes:
+            size = round(tweets * of_class / 1_000)
+            only_first, only_second, _ = rng.multinomial(size, [first / of_class, second / of_class, 1]).tolist()
+            drawn.append(PairedCounts(only_first, only_second, size))
+        result = paired_difference(drawn)
+        shown += result.difference > 0 and result.p < ALPHA
+    assert shown / 400 == pytest.approx(POWER, abs=0.06)
+    assert tweets_to_show([PairedCounts(9, 9, 100)]) is None

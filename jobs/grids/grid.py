@@ -10,12 +10,13 @@ from functools import cache, partial
 from shutil import copytree
 
 from jobs.grids.expand import Base, ExpandedRun, choose_bases, expand, file_bases, planned_base, run_bases
-from jobs.grids.sweep_file import BaseRuns, Choices, GridFile
+from jobs.grids.sweep_file import BaseRuns, Choices, GridFile, listed_values
 from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.files import make_folder_once
+from sentiment.runs.hypotheses import StatedHypothesis, mistakes_of
 from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 
@@ -43,6 +44,15 @@ class GridRequest:
     def base(self) -> BaseRuns | None:
         """The runs of another grid that it starts from."""
         return self.file.sweep.controller.base
+
+    def hypotheses(self, now: str) -> list[StatedHypothesis]:
+        """The hypotheses about values that the grid has with these overrides, stated now."""
+        listed = listed_values(self.space())
+        stated = []
+        for hypothesis in self.file.sweep.controller.hypotheses:
+            if restricted := hypothesis.restricted(listed):
+                stated.append(StatedHypothesis(hypothesis=restricted, stated_at=now))
+        return stated
 
     def space(self) -> dict[str, Choices]:
         space = self.file.sweep.space()
@@ -115,9 +125,11 @@ def _expand(
     halving = None
     if sweep.early_terminate and runs:
         halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
+    errors += mistakes_of(sweep.controller.hypotheses, listed_values(sweep.space()))
+    now = timestamp()
     plan = GridPlan(
         name=sweep.name,
-        planned_at=timestamp(),
+        planned_at=now,
         description=sweep.description,
         method=sweep.method,
         metric=sweep.metric.name,
@@ -126,6 +138,8 @@ def _expand(
         runs=planned,
         halving=halving,
         starts_from=starts_from,
+        hypotheses=[] if errors else request.hypotheses(now),
+        replicates=sweep.controller.replicates,
     )
     return ExpandedGrid(plan, [config for _, config in runs]), errors
 
@@ -155,8 +169,10 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: str, results: R
     kept = [new_runs.pop(run.run_id) for run in planned.runs]
     runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new_runs.values()])]
     configs = [expanded[run.run_id] for run in runs]
-    plan = grid.plan.model_copy(update={"planned_at": planned.planned_at, "runs": runs})
-    return replace(grid, plan=plan, configs=configs)
+    known = [stated.hypothesis for stated in planned.hypotheses]
+    added = [stated for stated in grid.plan.hypotheses if stated.hypothesis not in known]
+    kept_plan = {"planned_at": planned.planned_at, "hypotheses": [*planned.hypotheses, *added]}
+    return replace(grid, plan=grid.plan.model_copy(update={"runs": runs, **kept_plan}), configs=configs)
 
 
 def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: str, results: Results) -> str:

@@ -17,6 +17,7 @@ from sentiment.config import Section
 from sentiment.config_file import describe_mistakes, dotted, parse_yaml, read_yaml, shortened
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
+from sentiment.runs.hypotheses import Hypothesis, Replicated
 from sentiment.runs.records import SCORES, Halving, Metrics, Part, Record
 from sentiment.runs.run_dir import SINGLE
 
@@ -126,6 +127,11 @@ def choices_by_field(parameters: Mapping[str, Parameter], section: str = "") -> 
     return choices
 
 
+def listed_values(space: Mapping[str, Choices]) -> dict[str, Sequence[Any]]:
+    """The values of each parameter that lists them."""
+    return {name: choices.values for name, choices in space.items() if choices.distribution is None}
+
+
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 _Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
@@ -206,12 +212,16 @@ class Controller(Section):
         seed: of the draws with method `random`.
         base: None applies the parameters to the file that `command` names, and to each of `files`.
         files: further base files, for variants that differ in whole sections.
+        hypotheses: what its authors expect, stated before the runs.
+        replicates: the study whose findings stand in `published` of the hypotheses.
     """
 
     type: Literal["cloud"] = "cloud"
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     base: BaseRuns | None = None
     files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    hypotheses: Annotated[tuple[Hypothesis, ...], Field(strict=False)] = ()
+    replicates: Replicated | None = None
 
 
 # What W&B calls Bayesian optimisation needs a server, and saves fewer epochs than halving does.

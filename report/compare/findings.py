@@ -15,6 +15,7 @@ import pandas as pd
 from report.compare.advice import Recommended, recommend
 from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
+from report.compare.hypotheses import Verdict, judge
 from report.compare.matching import with_folds_pooled
 from report.compare.test_sets import ExternalResult, compare_on_external_tests
 from report.evaluated import CompletedRun, read_each, read_test
@@ -49,6 +50,7 @@ class Findings:
         tweet_answers: `pack_answers` of the first data set.
         curves: `packed_curves` of all runs; each fold of a cross-validation has its own.
         counts: `read_counts` by the fingerprint of a corpus.
+        verdicts: on the hypotheses that the grids stated.
     """
 
     study: Study
@@ -60,6 +62,7 @@ class Findings:
     tweet_answers: dict[str, Any] | None
     curves: dict[str, dict[str, list[float]]]
     counts: dict[str, CorpusReport | None]
+    verdicts: list[Verdict]
 
     @property
     def problems(self) -> list[str]:
@@ -95,6 +98,7 @@ def analyse(study: Study) -> Findings:
         tweet_answers=pack_answers(datasets[0], study.results) if datasets else None,
         curves=packed_curves(study.completed_runs, study.problems),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
+        verdicts=judge(study, answers),
     )
 
 

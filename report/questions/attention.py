@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from report import statistics
 from report.compare.findings import Findings
-from report.compare.matching import Runs, is_search, matched_runs, seeds_together
-from report.designs import Design, Matched, Seeds, Side, TwoModelsByValue, Values, pooled_variance
-from report.evaluated import CompletedRun, EvaluatedRun, read_each, read_part
+from report.compare.matching import is_search, matched_runs
+from report.compare.measures import OverfittingGaps, best_epochs, value_design, value_difference
+from report.evaluated import read_each
 from report.read import AttentionSample, Grid, read_attention
 from report.render import wording
 from report.render.blocks import Card, Question, Text
@@ -18,8 +18,7 @@ from report.render.charts import AttentionRow, Figure, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
-from report.statistics import POWER, Difference
-from sentiment.runs.predictions import PartPredictions
+from report.statistics import Difference
 
 POOLING = "model.pooling"
 _EXAMPLES = 3
@@ -39,20 +38,15 @@ class AttentionContrast:
 
     @property
     def sentence(self) -> Markup:
-        of_epoch = _uncertainty(self.best_epoch, wording.signed, "epochs", 1)
-        of_gap = _uncertainty(self.overfitting_gap, wording.points, "points", 100)
+        of_epoch = _uncertainty(self.best_epoch, wording.signed)
+        of_gap = _uncertainty(self.overfitting_gap, wording.points)
         return sentence("attention.contrast", contrast=self, of_epoch=of_epoch, of_gap=of_gap)
 
 
-def _uncertainty(difference: Difference, write: Callable[[float], str], unit: str, scale: int) -> str:
-    """` (95 % CI -2.1 to -0.5)`; if it is not significant, that, and how many `unit` would be."""
-    interval = wording.interval(difference, write)
-    if difference.is_significant:
-        return wording.bracketed(interval)
-    detected = ""
-    if difference.detectable:
-        detected = f"{scale * difference.detectable:.1f} {unit} would be detected with power {POWER:g}"
-    return wording.bracketed(interval, "not significant", detected)
+def _uncertainty(difference: Difference, write: Callable[[float], str]) -> str:
+    """` (95 % CI -2.1 to -0.5)`; if it is not significant, that too."""
+    verdict = "" if difference.is_significant else "not significant"
+    return wording.bracketed(wording.interval(difference, write), verdict)
 
 
 def overfitting(findings: Findings) -> Question:
@@ -96,47 +90,21 @@ def attention_contrasts(grid: Grid, problems: list[str]) -> list[AttentionContra
     """Compare self-attention with every other pooling of a grid; see `read_each` for `problems`."""
     if "attention" not in {run.config.model.pooling for run in grid.completed}:
         return []
-    completed = [run for run in grid.completed if isinstance(run, CompletedRun)]  # folds have other validation tweets
-    validation = read_each(completed, lambda run: read_part(run, "validation"), problems)
-    runs = [run for run in completed if run.run_id in validation]
-    gaps = {run.run_id: _gap_by_tweet(run, validation[run.run_id]) for run in runs}
-    epochs = {run.run_id: np.array([float(run.result.best_epoch)]) for run in runs}
+    gaps = OverfittingGaps(grid.completed, problems)
     poolings = []
     differences = []
-    for other in sorted({run.config.model.pooling for run in runs} - {"attention"}):
-        groups = matched_runs(runs, POOLING, "attention", other)
-        matched = [
-            (firsts, seconds) for firsts, seconds in groups if _have_same_tweets([*firsts, *seconds], validation)
-        ]
+    for other in sorted({run.config.model.pooling for run in gaps.runs} - {"attention"}):
+        groups = matched_runs(gaps.runs, POOLING, "attention", other)
+        matched = [(firsts, seconds) for firsts, seconds in groups if gaps.are_comparable([*firsts, *seconds])]
         if matched:
             poolings.append(other)
-            differences.append(_difference(matched, runs, epochs))
-            differences.append(_difference(matched, runs, gaps))
+            firsts, seconds = zip(*matched, strict=True)
+            for values in (best_epochs(gaps.runs), gaps.by_run):
+                design = value_design(gaps.runs, values, len(matched))
+                differences.append(value_difference(design, firsts, seconds, values))
     differences = statistics.corrected(differences)
     measures = zip(poolings, differences[::2], differences[1::2], strict=True)
     return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures]
-
-
-def _have_same_tweets(runs: Sequence[EvaluatedRun], validation: dict[str, PartPredictions]) -> bool:
-    first = validation[runs[0].run_id]
-    return all(validation[run.run_id].has_tweets_of(first) for run in runs)
-
-
-def _difference(
-    matched: Sequence[tuple[Runs, Runs]], runs: Sequence[EvaluatedRun], values: dict[str, Values]
-) -> Difference:
-    """The difference in a value that each run has for each tweet, or once."""
-    first = [np.stack([values[run.run_id] for run in firsts]) for firsts, _ in matched]
-    second = [np.stack([values[run.run_id] for run in seconds]) for _, seconds in matched]
-    means = [[float(values[run.run_id].mean()) for run in seeds] for seeds in seeds_together(runs)]
-    seed_variance = pooled_variance(means)
-    design: Design = Seeds(seed_variance) if seed_variance else Matched() if matched[1:] else TwoModelsByValue()
-    return design.difference(Side(first, are_shares=False), Side(second, are_shares=False))
-
-
-def _gap_by_tweet(run: CompletedRun, validation: PartPredictions) -> Values:
-    """Training accuracy minus correctness of each validation tweet: the mean is the overfitting gap."""
-    return np.asarray(run.result.overfit.train_accuracy - validation.right("network"), np.float64)
 
 
 def _attention_examples(findings: Findings) -> Figure | None:

@@ -333,8 +333,12 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     if lines:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
-    title = f"Which {wording.parameter_name(parameter)}?"
-    return Card(CARD_TITLES.get(parameter, title), content)
+    return Card(card_title(parameter), content)
+
+
+def card_title(parameter: str) -> str:
+    """The title of a setting's card."""
+    return CARD_TITLES.get(parameter, f"Which {wording.parameter_name(parameter)}?")
 
 
 def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[IntervalRow]:

@@ -62,7 +62,7 @@ def render_page(report: Report, vega_bundle: Callable[[], str] = _vega_bundle) -
     templates = _templates()
     templates.filters |= {"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute}
     templates.filters |= {"json": _json, "visible": visible, "download": _download}
-    templates.filters["anchor"] = lambda title: re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    templates.filters["anchor"] = anchor
     templates.filters["hash"] = lambda script: _base64(hashlib.sha256(script.encode()).digest())
     templates.filters["note"] = lambda text: Markup(_COMMONMARK.render(printable(text)))  # noqa: S704 - it escapes
     templates.filters["compact"] = lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text))  # noqa: S704 - escaped
@@ -71,6 +71,11 @@ def render_page(report: Report, vega_bundle: Callable[[], str] = _vega_bundle) -
         style=Markup(_resource("page.css")),  # noqa: S704 - a file of this package
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - files of packages
     )
+
+
+def anchor(title: str) -> str:
+    """The name by which a heading is linked, also where GitHub shows the Markdown."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def _templates(finalize: Callable[[Any], Markup] | None = None, **options: Any) -> Environment:

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
-from report.statistics import POWER, Difference, Estimate, format_level
+from report.statistics import Difference, Estimate, format_level
 from sentiment.console import as_code, as_markdown, visible
 
 MINUS = "\u2212"
@@ -158,15 +158,10 @@ def seed_remark(difference: Difference) -> str:
     return f"; {THESE_MODELS}" if difference.is_conditional else ""
 
 
-def power_phrase(differences: Iterable[Difference]) -> str:
-    """`3.1 points would be detected with power 0.8`, the most of several comparisons; empty if none knows it."""
-    smallest = max((difference.detectable or 0.0 for difference in differences), default=0.0)
-    return f"{percent(smallest)} points would be detected with power {POWER:g}" if smallest else ""
-
-
-def power_remark(differences: Iterable[Difference]) -> str:
-    """`power_phrase` in brackets."""
-    return bracketed(power_phrase(differences))
+def at_most(differences: Iterable[Difference]) -> str:
+    """`at most 3.1 points apart`, by the farthest bound of several intervals; empty if none is known."""
+    farthest = max((difference.farthest or 0.0 for difference in differences), default=0.0)
+    return f"at most {percent(farthest)} points apart" if farthest else ""
 
 
 def conditional_remarks(differences: Iterable[Difference]) -> list[str]:

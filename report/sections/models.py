@@ -163,7 +163,7 @@ def _verdict(above_baseline: Difference | None) -> str:
     if above_baseline is None:
         return wording.DASH
     if not above_baseline.is_significant:
-        return f"not significant{wording.power_remark([above_baseline])}"
+        return f"not significant{wording.bracketed(wording.at_most([above_baseline]))}"
     better = "better" if above_baseline.is_better else "worse"
     return f"{better} (these two models only)" if above_baseline.is_conditional else better
 

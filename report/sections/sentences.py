@@ -12,7 +12,6 @@ from report.render import wording
 from report.render.charts import MOST_AXES
 from report.render.environment import environment
 from report.sections import names
-from report.statistics import POWER
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 
 _SPACES = re.compile(r"[ \n]+")
@@ -51,7 +50,7 @@ def _templates() -> Environment:
         templates.globals |= functions
     templates.filters["usage_of"] = usage_of
     templates.globals |= {"cost_per_run": cost_per_run}
-    templates.globals |= {"these_models": wording.THESE_MODELS, "power": POWER, "end": _END}
+    templates.globals |= {"these_models": wording.THESE_MODELS, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK}
     templates.globals |= {"enough_answers": ENOUGH_ANSWERS, "most_axes": MOST_AXES}
     return templates

@@ -43,8 +43,6 @@ class TweetFile:
     read: Callable[[], RowIterator]  # all rows in file order
     total: int | None = None  # approximate number of rows, if known beforehand
     field: str = "data"  # the section of the configuration that describes it
-    has_labels: bool = True  # whether labels are read; a row without one is then ignored
-    has_ids: bool = True  # otherwise the id of a row is its line
     # Returns the name of a column that may hold the authors, but is not configured; None if there is none.
     unused_author_column: Callable[[], str | None] = lambda: None
 
@@ -87,19 +85,19 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
 _ROWS_BETWEEN_MESSAGES = 4096
 
 
-def usable_rows(file: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
-    """Yield the rows to test on; count the others in `left_out`. If labels are read, each of the rows has one."""
+def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[tuple[Row, int]]:
+    """Yield the rows to test on, each with the index of its class; count the others in `left_out`."""
     for number, row in enumerate(file.read()):
         if number % _ROWS_BETWEEN_MESSAGES == 0:
             progress(f"reading {file.name}", number, file.total)
         if isinstance(row, Refusal):
             left_out.add(row.reason, row.line)
-        elif row.label is None and file.has_labels:
+        elif row.label is None:
             left_out.add("ignored label", row.line)
         elif row.part not in (None, "test"):
             left_out.add("not of the test part", row.line)
         else:
-            yield row
+            yield row, row.label
 
 
 def source_problem(source: str, results: Results) -> str | None:
@@ -258,17 +256,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         names = [name for name in table_of().names if name.strip().lower() in _AUTHOR_NAMES]
         return next((name for name in names if name not in (columns.text, columns.label)), None)
 
-    return TweetFile(
-        name=str(path),
-        sha256=sha256,
-        format=format,
-        read=read,
-        total=estimated_rows(path),
-        field=field,
-        has_labels=labels is not None,
-        has_ids=columns.id is not None,
-        unused_author_column=unused_author_column,
-    )
+    return TweetFile(str(path), sha256, format, read, estimated_rows(path), field, unused_author_column)
 
 
 @lru_cache  # the runs of a grid read the same files

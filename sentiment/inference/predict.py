@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import typer
@@ -57,19 +57,17 @@ class TextRow(NamedTuple):
     refused: str | None  # the reason why there can be no prediction
 
 
-T = TypeVar("T")
-
-
-def in_parallel(
-    model: TextModel, chunks: Iterable[T], texts_of: Callable[[T], list[str]]
-) -> Iterator[tuple[T, Predictions]]:
+def classify_in_parallel(
+    model: TextModel, chunks: Iterator[list[TextRow]]
+) -> Iterator[tuple[list[TextRow], Predictions]]:
     """Each chunk with the predictions for its texts, in order; the next chunks are read while some are classified."""
     threads = 1 if model.uses_all_cores else min(_MAX_THREADS, available_cores())
-    waiting: deque[tuple[T, Future[Predictions]]] = deque()
+    waiting: deque[tuple[list[TextRow], Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else use_one_core)
     try:
         for chunk in chunks:
-            waiting.append((chunk, pool.submit(model.classify_texts, texts_of(chunk))))
+            texts = [row.text for row in chunk if not row.refused]
+            waiting.append((chunk, pool.submit(model.classify_texts, texts)))
             if len(waiting) > threads:
                 first, predictions = waiting.popleft()
                 yield first, predictions.result()
@@ -117,7 +115,7 @@ def predict_file(
     duplicates = [name for name, number in Counter(header).items() if number > 1]
     if duplicates and format not in ("csv", "tsv"):
         raise UsageError(f"{source}: several columns are called {duplicates[0]!r}, which only .csv and .tsv can hold")
-    rows = (_row(record, table, text_index) for record in table.read_all())
+    rows = text_rows(table, text_index)
     chunks = iter(lambda: list(islice(rows, CHUNK)), [])
     warnings = RowCounter()
     total = estimated_rows(source)
@@ -126,12 +124,13 @@ def predict_file(
     def write(file: BinaryIO) -> None:
         nonlocal done
         with _row_writer(target, file, header, source if table.format == "parquet" else None) as write_row:
-            for chunk, predictions in in_parallel(model, chunks, _texts):
+            for chunk, predictions in classify_in_parallel(model, chunks):
                 answers = model.answers(predictions)
                 for row in chunk:
                     answer = None if row.refused else next(answers)
                     write_row(row.record, answer)
-                    warnings.add_remarks(row.record)
+                    for remark in row.record.remarks:
+                        warnings.add(remark, row.record.line)
                     if answer is None:
                         warnings.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
                     json_object = row.record.json_object
@@ -144,8 +143,25 @@ def predict_file(
     return done, [*findings, *warnings.lines()]
 
 
-def _texts(rows: list[TextRow]) -> list[str]:
-    return [row.text for row in rows if not row.refused]
+def text_rows(table: OpenedTable, text_index: int) -> Iterator[TextRow]:
+    """All rows of a table, also those without a readable text."""
+    for record in table.read_all():
+        yield _row(record, table, text_index)
+
+
+def readable_rows(table: OpenedTable, text_index: int) -> tuple[list[TextRow], RowCounter, list[str]]:
+    """The rows with a readable text, the others, and lines on what may be mistakes in the file."""
+    rows = []
+    left_out = RowCounter()
+    remarks = RowCounter()
+    for row in text_rows(table, text_index):
+        for remark in row.record.remarks:
+            remarks.add(remark, row.record.line)
+        if row.refused:
+            left_out.add(row.refused, row.record.line)
+        else:
+            rows.append(row)
+    return rows, left_out, remarks.lines()
 
 
 def _row(record: TableRecord | Refusal, table: OpenedTable, text_index: int) -> TextRow:

@@ -1,16 +1,19 @@
-"""The smallest difference between classifiers that a comparison is likely to show, from its seeds and its tweets."""
+"""The variance between seeds, how large a difference is significant, and which difference a grid is likely to show."""
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sentiment.config import RunConfig
-from sentiment.paired import ALPHA
-from sentiment.runs.seed_variance import Numbers, between_seeds, critical_difference
+from sentiment.paired import ALPHA, PairedCounts
+
+Numbers = npt.NDArray[np.float64]
 
 # The probability with which the smallest difference is shown.
 POWER = 0.8
@@ -28,6 +31,48 @@ _TEST_TWEETS = (300, 1_000, 5_000)
 _DRAWS = 4_000
 _FEWEST_DRAWS = 200
 _MAX_COMPARISONS = 300_000
+# A configuration's variance between seeds counts as larger than that of others if the p of the F test is below this.
+_F_TEST_ALPHA = 0.25
+
+
+def between_seeds(
+    own: npt.ArrayLike, freedom: int, pooled: npt.ArrayLike, pooled_freedom: int
+) -> tuple[Numbers, npt.NDArray[Any]]:
+    """The variance between the seeds of configurations, and its degrees of freedom.
+
+    The larger one of a configuration's own variance and the pooled one counts. It has the pooled degrees of freedom
+    unless the configuration spreads more than the others: of many configurations one is the most variable, and its
+    variance is known from its own seeds alone.
+
+    Args:
+        own: the variance between each configuration's seeds, of any shape; `freedom`: their number less one.
+        pooled: that of all configurations together, which broadcasts to `own`; it includes `own`.
+    """
+    from scipy.special import fdtrc
+
+    own = np.asarray(own, np.float64)
+    pooled = np.asarray(pooled, np.float64)
+    variance = np.maximum(own, pooled)
+    other_freedom = pooled_freedom - freedom
+    if other_freedom < 1:
+        return variance, np.full(variance.shape, freedom)
+    of_others = (pooled * pooled_freedom - own * freedom) / other_freedom
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = fdtrc(freedom, other_freedom, own / of_others)
+    spreads_more = (of_others <= 0) | (p < _F_TEST_ALPHA)
+    return variance, np.where(spreads_more, freedom, pooled_freedom)
+
+
+def critical_difference(variances: npt.ArrayLike, quantiles: npt.ArrayLike) -> Numbers:
+    """The smallest difference that is significant, given the components of its variance (Cochran & Cox 1950).
+
+    Args:
+        variances: of the components, (components, ...); their sum is above 0.
+        quantiles: the two-sided quantile of Student's t for the degrees of freedom of each, which broadcasts to them.
+    """
+    components = np.asarray(variances, np.float64)
+    weighted = components * np.asarray(quantiles, np.float64)
+    return np.asarray(weighted.sum(axis=0) / np.sqrt(components.sum(axis=0)))
 
 
 def smallest_difference(
@@ -65,6 +110,29 @@ def smallest_difference(
         return POWER - float(np.mean(is_shown))
 
     return float(brentq(missing_power, 1e-6, 1.0)) if missing_power(1.0) < 0 else None
+
+
+def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int | None:
+    """The number of tweets on which the observed difference would be significant with probability `POWER`.
+
+    Args:
+        classes: the counts as `paired_difference` takes them.
+        level: as in `smallest_difference`.
+
+    Returns:
+        None if no difference is observed.
+    """
+    from scipy.special import ndtri
+
+    only_first, only_second, n = np.array(classes, float).T
+    differences = (only_first - only_second) / n
+    difference = differences.mean()
+    if difference == 0:
+        return None
+    variances = (only_first + only_second) / n - differences**2  # of the differences on one tweet of each class
+    variance = n.sum() * (variances / n).mean() / len(classes)
+    errors = ndtri((1 + level) / 2) + ndtri(POWER)
+    return int(np.ceil((errors / difference) ** 2 * variance))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pydantic import (
 
 from sentiment.config import PARTS, PartName, Section
 from sentiment.config_file import yaml_text
+from sentiment.runs.hypotheses import Replicated, StatedHypothesis
 
 
 class Halving(Section):
@@ -529,6 +530,8 @@ class GridPlan(FileRecord):
         base: the configuration file that the parameters of the runs override.
         halving: None means that all runs are trained to their end.
         starts_from: None if its runs start from files.
+        hypotheses: stay as they were stated; further ones may be added.
+        replicates: the study whose findings it repeats.
     """
 
     name: str
@@ -541,6 +544,8 @@ class GridPlan(FileRecord):
     runs: list[PlannedRun]
     halving: Halving | None = None
     starts_from: StartsFrom | None = None
+    hypotheses: list[StatedHypothesis] = []
+    replicates: Replicated | None = None
 
     @model_validator(mode="after")
     def _has_all_runs(self) -> Self:

@@ -6,6 +6,7 @@ import gzip
 import io
 import tempfile
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment.config import ColumnConfig, DataConfig
+from sentiment.data import formats
 from sentiment.data.formats import (
     ANY_LINES,
     INNER_QUOTE,
@@ -301,6 +303,18 @@ def test_workbook_is_read_from_its_first_visible_sheet_and_names_the_others(tmp_
     assert table.names == ["text"]
     assert [record.fields for record in table.read([0]) if isinstance(record, TableRecord)] == [["so good"]]
     assert [*table.sheets] == ["tweets", "more"]
+
+
+@pytest.mark.parametrize("part", ["xl/sharedStrings", "xl/worksheets/sheet1"])
+def test_workbook_that_unpacks_too_far_is_refused(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.xlsx"
+    _book(path, ("tweets", [["label", "text"], [1, "so good"]]))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{part}_more.xml", b"<row/>" * 300_000)
+    assert len(_read(path.read_bytes(), "t.xlsx")) == 1
+    monkeypatch.setattr(formats, "_MAX_TAGS", 200_000)
+    with pytest.raises(DataError, match=r"t\.xlsx: is too large for a workbook; save the table as \.csv"):
+        _read(path.read_bytes(), "t.xlsx")
 
 
 def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(tmp_path: Path) -> None:

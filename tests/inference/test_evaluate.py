@@ -26,7 +26,6 @@ from sentiment.inference.overlap import NEAR_COPY, OWN_TEST
 from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import open_model, open_run
-from sentiment.labelling.choice import verdict_lines
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
@@ -100,6 +99,22 @@ def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:
 )
 def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelKind, int], metric: str, expected: str) -> None:
     assert recommend(_with_wrong(wrong), metric) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "wrong_of_validation", "expected"),
+    [
+        ({"network": 40, "baseline": 42, "both": 42}, {"network": 44, "baseline": 40, "both": 30}, "both"),
+        ({"network": 40, "baseline": 42, "both": 42}, {"network": 40, "baseline": 42, "both": 42}, "network"),
+        ({"network": 20, "baseline": 60, "both": 60}, {"network": 44, "baseline": 40, "both": 30}, "network"),
+        ({"network": 42, "baseline": 42, "both": 42}, {"network": 40, "baseline": 40, "both": 40}, "baseline"),
+    ],
+)
+def test_labels_of_a_user_and_validation_tweets_are_weighed_together(
+    wrong: dict[ModelKind, int], wrong_of_validation: dict[ModelKind, int], expected: str
+) -> None:
+    decision = decide(_with_wrong(wrong, 130), _with_wrong(wrong_of_validation, 130), "accuracy")
+    assert (decision.recommended, decision.used.kind) == (expected, expected)
 
 
 def _with_wrong(wrong: dict[ModelKind, int], shift: int = 0) -> PartPredictions:
@@ -339,6 +354,18 @@ def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_print
     assert found["labels"]["positive"] == pytest.approx(sum(labels) / 400)
 
 
+def test_file_that_a_model_labelled_itself_is_noticed(run: RunDir, tmp_path: Path) -> None:
+    new = _new_tweets(150, seed=5)
+    positive = open_model(run.path, "baseline").classify_texts([text for _, text, _ in new]).probabilities[:, 1]
+    predicted = (positive >= 0.5).astype(int).tolist()
+    labelled = [(label, text, user) for label, (_, text, user) in zip(predicted, new, strict=True)]
+    wrong = [(1 - labelled[0][0], *labelled[0][1:]), *labelled[1:]]
+    warning = "warning: linear baseline has every label right; are these labels its own predictions?"
+    for rows, is_noticed in ((labelled, True), (wrong, False), (labelled[:50], False)):
+        _, output = _evaluate(run, write_tweets(tmp_path / "labelled.csv", rows, WITH_USERS))
+        assert (warning in output) == is_noticed
+
+
 def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     labels = np.arange(400) % 2
     noise = np.random.default_rng(1).normal(0, 0.1, 400)
@@ -347,7 +374,7 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     for positive, helps in ((shifted, True), (np.clip(shifted + 0.05, 0, 1), False), (hidden + noise / 10, False)):
         kinds: tuple[ModelKind, ...] = ("network", "baseline", "both")
         tweets = PartPredictions(np.arange(400), labels, [_predictor(kind, positive) for kind in kinds])
-        decision = decide("t.csv", tweets, "accuracy", "network")
+        decision = decide(tweets, tweets, "accuracy", "network")
         assert decision.matching is not None
         assert decision.matching.predicted.sum() == 200
         assert decision.used.kind == "network"
@@ -355,12 +382,11 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
         (line,) = [line for line in decision_lines(decision, "run") if line.startswith("threshold")]
         assert ("or fewer tweets are right with it" in line) != helps
     one_class = replace(tweets, labels=np.ones(400, int))
-    assert decide("t.csv", one_class, "accuracy").matching is None
+    assert decide(one_class, tweets, "accuracy").matching is None
 
 
 @pytest.mark.parametrize(
-    ("only_best", "verdict"),
-    [(170, "shown to be better"), (60, "more labels would be likely"), (51, "in practice equal"), (50, "in practice")],
+    ("only_best", "verdict"), [(60, "with about"), (51, "in practice equal to"), (50, "in practice")]
 )
 def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equal(only_best: int, verdict: str) -> None:
     rows = np.arange(1_000)
@@ -369,11 +395,10 @@ def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equa
     other = np.where((rows >= 50) & (rows < 50 + only_best), 0.4, 0.9)
     of_label: dict[ModelKind, npt.NDArray[np.float64]] = {"network": other, "baseline": best, "both": best}
     predictors = [_predictor(kind, np.where(labels == 1, right, 1 - right)) for kind, right in of_label.items()]
-    decision = decide("t.csv", PartPredictions(rows, labels, predictors), "accuracy")
-    assert (decision.used.kind, decision.choice.differing) == ("baseline", 50 + only_best)
-    first, *others = verdict_lines(decision.choice)
-    assert first.startswith("best here    baseline, by accuracy (")
-    assert verdict in next(line for line in others if "above network" in line)
+    tweets = PartPredictions(rows, labels, predictors)
+    lines = decision_lines(decide(tweets, tweets, "accuracy"), "run")
+    assert any(line.strip().startswith(verdict) and line.endswith(" network") for line in lines)
+    assert lines[1].startswith("best here    linear baseline, by accuracy (")
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:

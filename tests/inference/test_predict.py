@@ -138,7 +138,7 @@ def test_column_of_another_name_is_found_and_told(network: TextModel, write: Wri
     source = write("a.csv", "id;Tweet\n1;lovely, so lovely\n2;awful\n")
     target, told = _to(network, source, "out.csv")
     assert [row[2] for row in csv.reader(target.read_text().splitlines())] == ["label", "positive", "negative"]
-    assert told == ["texts are taken from column 'Tweet'; --text-column=NAME names another"]
+    assert told == ["texts are taken from column 'Tweet' (by its name); --text-column=NAME names another"]
 
 
 def test_semicolons_separate_fields_where_the_first_tweet_has_a_comma(network: TextModel, write: Write) -> None:

@@ -156,6 +156,33 @@ def test_planned_runs_keep_their_time_and_index_and_new_ones_come_behind_them(
     assert [config.run_id for config in grid.configs] == _ids(grid)
 
 
+def test_hypotheses_keep_the_time_at_which_they_were_stated(
+    base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {"claim": "One layer is enough.", "setting": "model.layers", "values": 1, "as_good_as": 2, "within": 1}
+    planned = load_grid(write_grid(base, LAYERS, controller={"hypotheses": [first]}), results).plan
+    results.write_grid(planned)
+    monkeypatch.setattr("jobs.grids.grid.timestamp", lambda: "later")
+    changed = first | {"within": 2}
+    plan = load_grid(write_grid(base, LAYERS, controller={"hypotheses": [changed]}), results).plan
+    assert [(stated.hypothesis.within, stated.stated_at) for stated in plan.hypotheses] == [
+        (1, planned.planned_at),  # what was stated stays stated
+        (2, "later"),
+    ]
+    results.write_grid(plan)
+    assert results.read_grid(plan.name) == plan
+
+
+def test_each_mistake_in_a_hypothesis_is_a_line_when_the_grid_is_read(base: Path, results: Results) -> None:
+    wrong = {"claim": "A.", "setting": "model.layers", "values": 3, "better_than": 1}
+    unknown = {"claim": "B.", "setting": "model.pooling", "values": "max", "better_than": "last"}
+    lines = refusal(
+        load_grid, write_grid(base, LAYERS, controller={"hypotheses": [wrong, unknown]}), results
+    ).splitlines()
+    assert "hypothesis 'A.': model.layers has no value 3 in this grid; it has 1, 2" in lines[1]
+    assert "hypothesis 'B.': setting 'model.pooling' is none of the grid's parameters" in lines[2]
+
+
 def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Path, results: Results) -> None:
     planned = load_grid(write_grid(base, LAYERS), results)
     results.write_grid(planned.plan)

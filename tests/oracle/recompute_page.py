@@ -36,7 +36,6 @@ from tests.oracle.recompute_numbers import (
     wilson,
 )
 from tests.oracle.recompute_words import (
-    POWER,
     PREDICTORS,
     Opinion,
     Unknown,
@@ -73,7 +72,7 @@ def evidence(found: Gap, *before: str) -> list[Any]:
 
 
 def verdict(found: Gap) -> list[Any]:
-    return claim_figures(found) + ([] if found.is_significant else [POWER])
+    return claim_figures(found)
 
 
 def verdict_words(found: Gap) -> list[str]:
@@ -130,7 +129,7 @@ def _headline(opinion: Opinion, dataset: Dataset) -> None:
         figures: list[Any] = [percent(ours.value)]
         words = []
         if gain and not gain.is_significant:
-            figures += [*evidence(gain, points(gain.value)), POWER]
+            figures += evidence(gain, points(gain.value))
             words = ["not significantly better"]
         elif gain:
             figures += [percent(abs(gain.value)), *evidence(gain)]

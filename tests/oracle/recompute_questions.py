@@ -30,9 +30,9 @@ from tests.oracle.recompute_designs import (
 from tests.oracle.recompute_files import Grid, Row, Study
 from tests.oracle.recompute_numbers import Gap, Score, crossed, family, matched, pooled
 from tests.oracle.recompute_words import (
-    POWER,
     Opinion,
     Unknown,
+    at_most,
     bounds,
     claim_figures,
     count,
@@ -301,7 +301,7 @@ def _effect_rows(effect: Row, metric: str) -> list[Row]:
 
 
 def _effect_figures(effect: Row) -> list[Any]:
-    """Of the sentence: differences that are significant, and what would be detected where none is."""
+    """Of the sentence: differences that are significant, and how far apart the others are at most."""
     by_verdict: dict[str, list[Gap]] = defaultdict(list)
     for contrast in effect["contrasts"].values():
         found = contrast["gap"]
@@ -314,8 +314,7 @@ def _effect_figures(effect: Row) -> list[Any]:
             verdict = "better"
         by_verdict[verdict].append(found)
     figures: list[Any] = [points(found.value) for verdict in ("better", "worse") for found in by_verdict[verdict]]
-    if by_verdict["none"]:
-        figures.append(POWER)
+    figures += at_most(by_verdict["none"])
     if effect["name"].startswith("elmo."):
         figures.append(Unknown("drawing", r".*"))
     return figures
@@ -353,7 +352,7 @@ def _label_curves(opinion: Opinion, study: Study, grid: Grid, tested: list[Teste
             size = _training_tweets(study, one)
             figures += [count(size)] if size else []
             if one.only_label is None:
-                figures += claim_figures(found[one]) + ([] if found[one].is_significant else [POWER])
+                figures += claim_figures(found[one])
         words = "is significantly worse than" if first is None and found[told[0]].is_worse else ""
         opinion.say("(than the linear baseline even with|beats the linear baseline from)", *figures, words=[words])
         for one in points_of_curve:
@@ -427,8 +426,7 @@ def _signed(value: float) -> str:
 def _bounds_of(found: Gap, write: Any) -> list[Any]:
     if found.low is None or found.high is None:
         return []
-    figures = [level_of(found), write(found.low), write(found.high)]
-    return figures if found.is_significant else [*figures, POWER]
+    return [level_of(found), write(found.low), write(found.high)]
 
 
 __all__ = ["level_of"]

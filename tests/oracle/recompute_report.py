@@ -24,9 +24,9 @@ from tests.oracle.recompute_tables import data_tables, gold_table, runs_table, u
 from tests.oracle.recompute_words import (
     DASH,
     NAMES_WITH_DIGITS,
-    POWER,
     Opinion,
     Unknown,
+    at_most,
     bounds,
     claim_figures,
     cost_figures,
@@ -81,15 +81,11 @@ def _means(one: Configuration, kind: str) -> Row:
     return row
 
 
-def verdict(found: Gap | None) -> Any:
+def verdict(found: Gap | None) -> str:
     if found is None:
         return DASH
     if not found.is_significant:
-        return (
-            "not significant"
-            if found.p is None
-            else ("not significant ({} points would be detected with power 0.8)", POWER)
-        )
+        return "".join(["not significant", *(f" (at most {figure} points apart)" for figure in at_most([found]))])
     better = "better" if found.is_better else "worse"
     return f"{better} (these two models only)" if found.is_conditional else better
 

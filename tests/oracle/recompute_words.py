@@ -29,10 +29,7 @@ class Unknown:
     pattern: str = r"[^|]+"
 
 
-# ` (3.1 points would be detected with power 0.8)`, where there is such a difference.
-POWER = Unknown("power", r"([^|]+[|]0[.]8)?")
 NO_OPINION = {
-    "power": "The smallest difference that is detected: tests/test_power.py simulates the test itself.",
     "cheapest": "The cheapest model on each device, whose compute time stands in the leaderboard.",
     "importance": "fANOVA is optuna's; no other implementation is at hand.",
     "published": "Figures of other people's publications, as in published.yaml.",
@@ -201,6 +198,12 @@ def predictor_name(one: Configuration, kind: str) -> str:
         "lexicon": "VADER lexicon (no training)",
     }
     return names.get(kind, PREDICTORS[kind]).format(name_of(one))
+
+
+def at_most(gaps: Iterable[Gap]) -> list[Written]:
+    """The farthest bound of several differences, if any is known."""
+    farthest = [abs(bound) for gap in gaps for bound in (gap.low, gap.high) if bound is not None]
+    return [percent(max(farthest))] if any(farthest) else []
 
 
 def bounds(key: str, found: Gap | Score | None) -> Row:

@@ -47,7 +47,22 @@ def combinations(parameters: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]
 def _write_rnn(study: Study) -> None:
     """Two cells and widths; of its runs one failed, one was preempted, one died, one has never begun."""
     parameters: dict[str, list[Any]] = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64], "seed": [1, 2, 3]}
-    configs = study.write_grid("rnn", "Which cell and width suit tweets?", combinations(parameters))
+    findings: list[dict[str, Any]] = [
+        {
+            "claim": "A GRU is as good as an LSTM.",
+            "as_good_as": "lstm",
+            "within": 40,
+            "published": "hardly differ",
+        },
+        {"claim": "A GRU needs fewer epochs.", "better_than": "lstm", "measure": "epochs"},
+    ]
+    hypotheses = [
+        {"hypothesis": {"setting": "model.cell", "values": "gru"} | finding, "stated_at": "2025-12-01T00:00:00+00:00"}
+        for finding in findings
+    ]
+    replicates = {"data": "sentiment140", "source": "https://example.org/a-study"}
+    stated = {"hypotheses": hypotheses, "replicates": replicates}
+    configs = study.write_grid("rnn", "Which cell and width suit tweets?", combinations(parameters), **stated)
     *completed, failed, stopped, died, _missing = configs
     for config in completed:
         study.complete(config, "rnn", skill=1.0 + 0.01 * config.model.hidden_size)

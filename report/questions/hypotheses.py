@@ -1,0 +1,109 @@
+"""What was expected before the runs, and what came out: of a published study's findings, the replication table."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from report.compare.findings import Findings
+from report.compare.hypotheses import Verdict
+from report.questions.settings import card_title
+from report.render import wording
+from report.render.blocks import Block, Document, Table, Text, columns, with_bounds
+from report.render.page import anchor
+from report.sections.sentences import sentence
+from sentiment.runs.hypotheses import Measure
+
+# What is compared: the unit of the difference, and how many of them 1 is.
+_UNITS: dict[Measure, tuple[str, int]] = {
+    "score": ("points", 100),
+    "epochs": ("epochs", 1),
+    "overfitting": ("points of overfitting", 100),
+}
+
+
+@dataclass(frozen=True)
+class Replication:
+    """A published study whose findings grids repeat.
+
+    Attributes:
+        data: the name of its tweets.
+        other_tweets: those of the grids, where they are others.
+    """
+
+    data: str
+    source: str
+    other_tweets: list[str]
+
+
+def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
+    """A table of all stated hypotheses, after a sentence that counts the verdicts; empty without hypotheses.
+
+    Args:
+        cards: the titles of the cards on the page, to which rows are linked.
+    """
+    if not findings.verdicts:
+        return []
+    rows = [_row(verdict) for verdict in findings.verdicts]
+    for row, verdict in zip(rows, findings.verdicts, strict=True):
+        title = card_title(verdict.hypothesis.setting)
+        if title in cards:
+            row["card"] = Markup("[{}](#{})").format(wording.escape(title), anchor(title))
+    outcomes = sentence("hypotheses.outcomes", verdicts=findings.verdicts)
+    caption = sentence("hypotheses.caption", replicated=replicated(findings))
+    return [Text(outcomes, "lead"), Table("hypotheses", caption, columns("hypotheses", rows), rows)]
+
+
+def replication_table(findings: Findings) -> list[Document]:
+    """The hypotheses in LaTeX."""
+    rows = [_row(verdict) for verdict in findings.verdicts]
+    values = {"rows": rows, "replicated": replicated(findings)}
+    return [Document("tables/hypotheses.tex", "hypotheses.tex.j2", values)] if rows else []
+
+
+def replicated(findings: Findings) -> list[Replication]:
+    """The published studies that the grids repeat."""
+    tweets: dict[tuple[str, str], set[str]] = {}
+    for grid in findings.study.grids:
+        study = grid.plan.replicates if grid.plan else None
+        if study:
+            tweets.setdefault((study.data, study.source), set()).update(
+                run.config.data.source for run in grid.completed
+            )
+    return [Replication(data, source, sorted(others - {data})) for (data, source), others in tweets.items()]
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    unit, scale = _UNITS[verdict.hypothesis.measure]
+    row: dict[str, Any] = {
+        "grid": verdict.grid.name,
+        "hypothesis": verdict.hypothesis.claim,
+        "published": verdict.hypothesis.published or None,
+        "verdict": _verdict(verdict),
+        "outcome": verdict.outcome,
+        "stated": "after the first result" if verdict.is_late else "before the runs",
+        "unit": unit,
+    }
+    difference = verdict.difference
+    if difference:
+        interval = wording.interval(difference, lambda value: wording.signed(scale * value))
+        row["difference_in_words"] = f"{wording.signed(scale * difference.value)} {unit}{wording.bracketed(interval)}"
+        row["runs"] = " and ".join(map(str, verdict.n_runs))
+        row |= with_bounds("difference", difference)
+        row |= {"level": difference.level, "adjusted_p": difference.q, "tweets": difference.n}
+    return row
+
+
+def _verdict(verdict: Verdict) -> str:
+    """`shown`, `shown to be false`, or `open` with what the same runs would show; whether it was added later."""
+    remarks = ["added later"] if verdict.is_late else []
+    if verdict.problem:
+        remarks.append(verdict.problem)
+    elif verdict.outcome == "open" and verdict.could_show is not None:
+        unit, scale = _UNITS[verdict.hypothesis.measure]
+        distance = f"{scale * verdict.could_show:.1f} {unit}"
+        remarks.append(
+            f"within {distance} it would be shown" if verdict.hypothesis.within else f"{distance} would show it"
+        )
+    return f"{verdict.outcome}{wording.bracketed(*remarks)}"

@@ -1,0 +1,183 @@
+"""Hypotheses that a grid's file states before its runs: that one side is better, worse, or equal within a margin."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from sentiment.config import Section
+
+# What is compared: the score by which the grid's models are compared on test tweets; the best epoch; training accuracy
+# less validation accuracy.
+Measure = Literal["score", "epochs", "overfitting"]
+Value = str | int | float | bool | None
+_LOWER_IS_BETTER: tuple[Measure, ...] = ("epochs", "overfitting")
+Relation = Literal["better_than", "worse_than", "as_good_as", "no_better_than"]
+_RELATIONS: tuple[Relation, ...] = ("better_than", "worse_than", "as_good_as", "no_better_than")
+_WITH_MARGIN: tuple[Relation, ...] = ("as_good_as", "no_better_than")
+
+
+def _as_list(value: Any) -> Any:
+    """A single value as a list of one."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+Values = Annotated[tuple[Value, ...], Field(strict=False), BeforeValidator(_as_list)]
+
+
+class BestOf(Section):
+    """The best configuration on validation tweets of another grid, or the linear baseline of this grid's best one."""
+
+    grid: str = ""
+    model: Literal["", "baseline"] = ""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if bool(self.grid) == bool(self.model):
+            raise ValueError("takes `grid: NAME` or `model: baseline`")
+        return self
+
+
+Other = BestOf | Values
+
+
+class Hypothesis(Section):
+    """A statement about two sides of a grid, see `configs/README.md`.
+
+    Both are values of `setting`, and runs that are otherwise the same are compared; or the first side is this grid's
+    best configuration on validation tweets (of those with `values`), and the other one is a `BestOf`. Exactly one of
+    the four relations is given.
+
+    Attributes:
+        claim: the statement, one sentence.
+        published: what the study that the grid repeats found.
+        within: the margin of `as_good_as` and `no_better_than`: in points, for `epochs` in epochs.
+    """
+
+    claim: Annotated[str, Field(min_length=1)]
+    published: str = ""
+    measure: Measure = "score"
+    setting: str = ""
+    values: Values = ()
+    better_than: Other | None = None
+    worse_than: Other | None = None
+    as_good_as: Other | None = None
+    no_better_than: Other | None = None
+    within: Annotated[float, Field(gt=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> Self:
+        given = [name for name in _RELATIONS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(_RELATIONS)}; it has {' and '.join(given) or 'none'}")
+        has_margin = self.relation in _WITH_MARGIN
+        if has_margin != (self.within is not None):
+            raise ValueError(f"{self.relation} {'needs' if has_margin else 'takes no'} `within`")
+        if bool(self.setting) != bool(self.values):
+            raise ValueError("setting and values are given together")
+        if not self.setting and not isinstance(self.other, BestOf):
+            raise ValueError(f"{self.relation} takes `grid: NAME` or `model: baseline`, because no setting is given")
+        if isinstance(self.other, BestOf) and self.other.model and self.measure != "score":
+            raise ValueError(f"the linear baseline has no {self.measure}")
+        return self
+
+    @property
+    def relation(self) -> Relation:
+        return next(name for name in _RELATIONS if getattr(self, name) is not None)
+
+    @property
+    def other(self) -> BestOf | tuple[Value, ...]:
+        """The second side."""
+        other: BestOf | tuple[Value, ...] = getattr(self, self.relation)
+        return other
+
+    @property
+    def region(self) -> tuple[float, float]:
+        """It is true if the first side minus the second lies between these; a fraction of 1, or a number of epochs."""
+        margin = (self.within or 0.0) / (1 if self.measure == "epochs" else 100)
+        regions: dict[Relation, tuple[float, float]] = {
+            "better_than": (0.0, math.inf),
+            "worse_than": (-math.inf, 0.0),
+            "as_good_as": (-margin, margin),
+            "no_better_than": (-math.inf, margin),
+        }
+        low, high = regions[self.relation]
+        return (-high, -low) if self.measure in _LOWER_IS_BETTER else (low, high)
+
+    def mistakes(self, listed: Mapping[str, Sequence[Any]]) -> list[str]:
+        """What does not fit a grid in which these values of each parameter are listed."""
+        if not self.setting:
+            return []
+        if self.setting not in listed:
+            return [f"setting {self.setting!r} is none of the grid's parameters: {', '.join(listed)}"]
+        mistakes = []
+        others = () if isinstance(self.other, BestOf) else self.other
+        known = listed[self.setting]
+        valid = ", ".join(map(str, known))
+        for value in (*self.values, *others):
+            if value not in known:
+                mistakes.append(f"{self.setting} has no value {value!r} in this grid; it has {valid}")
+        for value in self.values:
+            if value in others:
+                mistakes.append(f"{value!r} stands on both sides")
+        return mistakes
+
+    def restricted(self, listed: Mapping[str, Sequence[Any]]) -> "Hypothesis | None":
+        """The hypothesis about those of its values that a grid still has; None if a side has none left."""
+        if not self.setting:
+            return self
+        known = listed[self.setting]
+        changes: dict[str, Any] = {"values": tuple(value for value in self.values if value in known)}
+        if not isinstance(self.other, BestOf):
+            changes[self.relation] = tuple(value for value in self.other if value in known)
+        return self.model_copy(update=changes) if all(changes.values()) else None
+
+
+def mistakes_of(hypotheses: Sequence[Hypothesis], listed: Mapping[str, Sequence[Any]]) -> list[str]:
+    """A line for each mistake in the hypotheses of a grid in which these values of each parameter are listed."""
+    lines = []
+    for claim, number in Counter(hypothesis.claim for hypothesis in hypotheses).items():
+        if number > 1:
+            lines.append(f"hypothesis {claim!r} is stated {number} times")
+    for hypothesis in hypotheses:
+        lines += [f"hypothesis {hypothesis.claim!r}: {mistake}" for mistake in hypothesis.mistakes(listed)]
+    return lines + _contradictions(hypotheses)
+
+
+def _contradictions(hypotheses: Sequence[Hypothesis]) -> list[str]:
+    """A line for each two hypotheses about the same sides that cannot both be true."""
+    lines = []
+    for first, second in combinations(hypotheses, 2):
+        if (first.setting, first.measure) != (second.setting, second.measure):
+            continue
+        low, high = first.region
+        other_low, other_high = second.region
+        if (first.values, first.other) == (second.other, second.values):
+            other_low, other_high = -other_high, -other_low
+        elif (first.values, first.other) != (second.values, second.other):
+            continue
+        if max(low, other_low) >= min(high, other_high):
+            lines.append(f"hypotheses {first.claim!r} and {second.claim!r} cannot both be true")
+    return lines
+
+
+class StatedHypothesis(Section):
+    """A hypothesis in a grid's plan, with the UTC time at which it was stated, in ISO 8601."""
+
+    hypothesis: Hypothesis
+    stated_at: str
+
+
+class Replicated(Section):
+    """The study whose findings a grid repeats.
+
+    Attributes:
+        data: the name of its tweets.
+        source: where it is published.
+    """
+
+    data: str
+    source: str

@@ -1,0 +1,213 @@
+"""Hypotheses that were stated before the runs: what the report says about them."""
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from report.build import compose
+from report.compare.hypotheses import Verdict
+from report.designs import Drawn, NotComparableError, Side
+from report.render.page import render_document
+from report.statistics import VarianceEvidence
+from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
+from tests.report.made_up import Study
+from tests.report.studies import combinations
+
+EARLY, LATE = "2000-01-01T00:00:00+00:00", "2100-01-01T00:00:00+00:00"
+SEEDS = [1, 2, 3]
+LISTED = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64, 256]}
+
+
+def cell(**relation: Any) -> dict[str, Any]:
+    return {"setting": "model.cell", "values": "gru", **relation}
+
+
+BETTER = cell(better_than="lstm")
+EQUAL = cell(as_good_as="lstm", within=1)
+
+
+def hypothesis(values: dict[str, Any], claim: str = "A claim.") -> Hypothesis:
+    return Hypothesis.model_validate({"claim": claim} | values)
+
+
+def stated(*hypotheses: dict[str, Any], at: str = EARLY) -> list[StatedHypothesis]:
+    return [
+        StatedHypothesis(hypothesis=hypothesis(values, f"Claim {number}."), stated_at=at)
+        for number, values in enumerate(hypotheses)
+    ]
+
+
+def verdicts(study: Study, stated: list[StatedHypothesis], gru: float, seeds: list[int] = SEEDS) -> list[Verdict]:
+    """The verdicts on a grid of two cells; a GRU has the skill `gru`, an LSTM 1."""
+    runs = combinations({"model.cell": ["lstm", "gru"], "seed": seeds})
+    for config in study.write_grid("cells", "Which?", runs, hypotheses=stated):
+        study.complete(config, "cells", skill=gru if config.model.cell == "gru" else 1.0)
+    return study.findings().verdicts
+
+
+@pytest.mark.parametrize(
+    ("values", "region"),
+    [
+        (BETTER, (0, np.inf)),
+        (cell(worse_than="lstm"), (-np.inf, 0)),
+        (EQUAL, (-0.01, 0.01)),
+        (cell(no_better_than="lstm", within=2), (-np.inf, 0.02)),
+        (cell(better_than="lstm", measure="epochs"), (-np.inf, 0)),
+        (cell(worse_than="lstm", measure="overfitting"), (0, np.inf)),
+        (cell(no_better_than="lstm", within=2, measure="epochs"), (-2, np.inf)),
+    ],
+)
+def test_region_of_a_hypothesis_knows_that_few_epochs_and_little_overfitting_are_good(
+    values: dict[str, Any], region: tuple[float, float]
+) -> None:
+    assert hypothesis(values).region == pytest.approx(region)
+
+
+@pytest.mark.parametrize(
+    ("values", "mistake"),
+    [
+        ({"setting": "model.cell", "values": "gru"}, "needs exactly one of better_than"),
+        (cell(better_than="lstm", worse_than="lstm"), "it has better_than and worse_than"),
+        (cell(as_good_as="lstm"), "as_good_as needs `within`"),
+        (cell(better_than="lstm", within=1), "better_than takes no `within`"),
+        ({"better_than": ["lstm"]}, "because no setting is given"),
+        ({"setting": "model.cell", "better_than": "lstm"}, "setting and values are given together"),
+        ({"better_than": {"grid": "rnn", "model": "baseline"}}, "takes `grid: NAME` or `model: baseline`"),
+        ({"better_than": {"model": "baseline"}, "measure": "epochs"}, "the linear baseline has no epochs"),
+    ],
+)
+def test_incomplete_hypothesis_is_refused(values: dict[str, Any], mistake: str) -> None:
+    with pytest.raises(ValueError, match=mistake):
+        hypothesis(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "mistake"),
+    [
+        (cell(better_than="lstn"), "model.cell has no value 'lstn' in this grid; it has lstm, gru"),
+        (
+            {"setting": "model.cel", "values": "gru", "better_than": "lstm"},
+            "'model.cel' is none of the grid's parameters",
+        ),
+        (cell(better_than=["lstm", "gru"]), "'gru' stands on both sides"),
+    ],
+)
+def test_hypothesis_about_what_a_grid_has_not_is_refused(values: dict[str, Any], mistake: str) -> None:
+    (line,) = mistakes_of([hypothesis(values)], LISTED)
+    assert line.startswith("hypothesis 'A claim.': ")
+    assert mistake in line
+
+
+def test_hypotheses_that_exclude_each_other_are_refused() -> None:
+    reversed_sides = {"setting": "model.cell", "values": "lstm", "better_than": "gru"}
+    contradicting = [hypothesis(BETTER, "first"), hypothesis(reversed_sides, "second")]
+    assert mistakes_of(contradicting, LISTED) == ["hypotheses 'first' and 'second' cannot both be true"]
+    assert mistakes_of([hypothesis(BETTER, "first"), hypothesis(EQUAL, "second")], LISTED) == []
+    assert mistakes_of([hypothesis(BETTER), hypothesis(EQUAL)], LISTED) == ["hypothesis 'A claim.' is stated 2 times"]
+
+
+def test_hypothesis_about_values_that_set_has_removed_is_about_those_left() -> None:
+    wide = hypothesis({"setting": "model.hidden_size", "values": [16, 64], "better_than": [256]})
+    fewer = wide.restricted({"model.hidden_size": [16, 256]})
+    assert fewer is not None
+    assert (fewer.values, fewer.other) == ((16,), (256,))
+    assert wide.restricted({"model.hidden_size": [16, 64]}) is None
+
+
+def test_hypothesis_is_shown_if_its_interval_lies_in_its_region_and_false_if_it_lies_outside(study: Study) -> None:
+    of_all = stated(
+        BETTER,
+        EQUAL,
+        cell(no_better_than="lstm", within=60),
+        {"better_than": {"model": "baseline"}},
+        cell(better_than="lstm", measure="overfitting"),
+    )
+    found = verdicts(study, of_all, gru=4.0)
+    assert [verdict.outcome for verdict in found] == ["shown", "shown to be false", "shown", "shown", "shown"]
+    levels = [verdict.difference.level for verdict in found if verdict.difference]
+    assert levels == pytest.approx([0.9, 0.9, 0.9, 0.95, 0.9])  # all are decided; the fourth is of the better of two
+    assert [verdict.n_runs for verdict in found] == [(3, 3)] * 3 + [(3, 1), (3, 3)]
+
+
+def test_open_hypothesis_says_what_the_same_runs_would_show(study: Study) -> None:
+    better, equal = verdicts(study, stated(BETTER, EQUAL), gru=1.0)
+    assert [better.outcome, equal.outcome] == ["open", "open"]
+    assert equal.interval is not None
+    assert equal.could_show == pytest.approx(max(-equal.interval[0], equal.interval[1]))
+    wider = stated(BETTER, cell(as_good_as="lstm", within=100 * equal.could_show + 0.1))
+    assert [verdict.outcome for verdict in verdicts(study, wider, gru=1.0)] == ["open", "shown"]
+    assert f"open (within {100 * equal.could_show:.1f} points it would be shown)" not in study.text()
+
+
+def test_hypotheses_of_a_grid_are_a_family_and_those_added_later_another(study: Study) -> None:
+    in_time = verdicts(study, stated(BETTER, EQUAL), gru=1.0)
+    with_late = verdicts(study, [*stated(BETTER, EQUAL), *stated(cell(worse_than="lstm"), at=LATE)], gru=1.0)
+    assert [verdict.difference for verdict in with_late[:2]] == [verdict.difference for verdict in in_time]
+    assert [verdict.is_late for verdict in with_late] == [False, False, True]
+    assert "open (added later; " in study.text()
+
+
+def test_one_run_on_each_side_decides_nothing(study: Study) -> None:
+    (verdict,) = verdicts(study, stated(BETTER), gru=9.0, seeds=[1])
+    assert (verdict.outcome, verdict.difference) == ("open", None)
+    assert verdict.problem == "there is one run on each side, and nothing is known of other seeds"
+
+
+def test_groups_of_values_are_compared_where_all_their_values_are_there(study: Study) -> None:
+    groups = stated({"setting": "model.hidden_size", "values": [16, 32], "better_than": [128]})
+    runs = combinations({"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 32, 128], "seed": SEEDS})
+    configs = study.write_grid("widths", "Which?", runs, hypotheses=groups)
+    for config in configs:
+        if (config.model.cell, config.model.hidden_size) != ("gru", 32):
+            study.complete(config, "widths", skill=1.0 if config.model.hidden_size == 128 else 3.0)
+    (verdict,) = study.findings().verdicts
+    assert verdict.n_runs == (6, 3)  # no GRU of 32 units, so that no GRU counts
+    assert verdict.outcome == "shown"
+
+
+def test_best_configuration_is_compared_with_that_of_another_grid_for_all_pairs_that_it_was_selected_from(
+    study: Study,
+) -> None:
+    for name, skill, hypotheses in (("rnn", 1.0, []), ("elmo", 9.0, stated({"better_than": {"grid": "rnn"}}))):
+        kind = {"model.pooling": ["last"]} if name == "elmo" else {}
+        runs = combinations(kind | {"model.hidden_size": [16, 64], "seed": SEEDS})
+        for config in study.write_grid(name, "Which?", runs, hypotheses=hypotheses):
+            study.complete(config, name, skill=skill)
+    (verdict,) = study.findings().verdicts
+    assert verdict.outcome == "shown"
+    assert verdict.difference is not None
+    assert verdict.difference.level == pytest.approx(1 - 2 * 0.05 / 4)
+
+
+def test_search_compares_all_its_trials_and_one_that_gave_up_trials_none() -> None:
+    rng = np.random.default_rng(0)
+    sides = [Side([(rng.random((1, 400)) < share) for share in shares]) for shares in ((0.8, 0.85, 0.9), (0.5, 0.55))]
+    difference = Drawn().difference(*sides)
+    assert isinstance(difference.evidence, VarianceEvidence)
+    assert [freedom for _, freedom in difference.evidence.replicates] == [2, 1]
+    with pytest.raises(NotComparableError, match="not several"):
+        Drawn().difference(sides[0], Side(sides[1].configurations[:1]))
+
+
+@pytest.mark.parametrize("data", ["sentiment140", "invented.csv"])
+def test_replication_table_is_the_first_section_and_says_that_the_tweets_are_others(study: Study, data: str) -> None:
+    runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS})
+    finding = stated(EQUAL | {"published": "They hardly differ & 1 % | more"})
+    replicates = {"data": data, "source": "https://example.org/study"}
+    for config in study.write_grid("cells", "Which?", runs, hypotheses=finding, replicates=replicates):
+        study.complete(config, "cells")
+    findings = study.findings()
+    report = compose(findings)
+    assert report.sections[0].title == "Replication"
+    text = study.text()
+    assert ("These runs are on other tweets: " in text) == (data == "sentiment140")
+    assert "[GRU or LSTM?](#gru-or-lstm)" in text
+    table = next(block for block in report.sections[0].blocks if getattr(block, "name", "") == "hypotheses")
+    (row,) = csv.DictReader(io.StringIO(table.csv))
+    assert row["published"] == "They hardly differ & 1 % | more"
+    assert row["outcome"] == "open"
+    document = next(document for document in report.documents if document.path == "tables/hypotheses.tex")
+    assert r"They hardly differ \& 1 \%" in render_document(document)
