@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sentiment.config import PARTS, WORD2VEC, RunConfig
 from sentiment.errors import EncoderError
 from sentiment.files import files_in, user_path
+from sentiment.processes import wandb_problem
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
@@ -171,8 +172,10 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     sources: set[tuple[str, str]] = set()
     files: set[tuple[str, str]] = set()
     models = {}
+    trackings = set()
     for config in configs:
         sources |= _sources_of(config)
+        trackings.add(config.tracking.wandb)
         if config.vectors:
             files |= {("vectors.unlabelled", file.path) for file in config.vectors.unlabelled}
         if config.embedding.pretrained not in (None, WORD2VEC):
@@ -180,7 +183,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
         encoder = config.any_encoder
         if encoder:
             models["encoder.model" if config.encoder else "elmo.model", encoder.model] = config
-    lines: list[str] = []
+    lines = [problem for problem in map(wandb_problem, trackings) if problem]
     for name, source in sorted(sources):
         missing = source_problem(source, results)
         if missing:

@@ -78,7 +78,8 @@ def total_counts(classes: Sequence[PairedCounts]) -> PairedCounts:
 def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
     """Compare two classifiers by macro recall, the mean over classes of the share of tweets that are right.
 
-    The classes' tweets are independent samples. See `difference_and_variance` for the variance.
+    The classes' tweets are independent samples. Half a tweet is added to each of the four cells of each class's table
+    (Agresti and Min 2005), so that the variance is above 0 even if both classifiers are right on the same tweets.
 
     Args:
         classes: the counts of each class, with at least one tweet each.
@@ -86,20 +87,6 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     """
     from scipy.special import ndtr, ndtri
 
-    centre, variance = difference_and_variance(classes)
-    error = math.sqrt(variance)
-    margin = -float(ndtri((1 - level) / 2)) * error
-    difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
-    p = 2 * float(ndtr(-abs(centre) / error))
-    return PairedDifference(difference, centre - margin, centre + margin, p, level)
-
-
-def difference_and_variance(classes: Sequence[PairedCounts]) -> tuple[float, float]:
-    """The mean difference over classes, and its variance.
-
-    Half a tweet is added to each of the four cells of each class's table (Agresti and Min 2005), so that the variance
-    is above 0 even if both classifiers are right on the same tweets.
-    """
     centre = 0.0
     variance = 0.0
     for only_first, only_second, n in classes:
@@ -107,7 +94,11 @@ def difference_and_variance(classes: Sequence[PairedCounts]) -> tuple[float, flo
         second = (only_second + 0.5) / (n + 2)
         centre += (first - second) / len(classes)
         variance += (first + second - (first - second) ** 2) / (n + 2) / len(classes) ** 2
-    return centre, variance
+    error = math.sqrt(variance)
+    margin = -float(ndtri((1 - level) / 2)) * error
+    difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
+    p = 2 * float(ndtr(-abs(centre) / error))
+    return PairedDifference(difference, centre - margin, centre + margin, p, level)
 
 
 def paired_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:

@@ -54,6 +54,16 @@ def wandb_is_installed() -> bool:
     return spec is not None and spec.origin is not None  # a mere folder of this name, with wandb's files, has none
 
 
+def wandb_problem(wanted: str) -> str | None:
+    """Why runs cannot be copied to W&B as `tracking.wandb` wants; None if they can, or need not be."""
+    if wanted in ("auto", "disabled") or wandb_is_installed():
+        return None
+    return (
+        f"tracking.wandb = {wanted!r}: the package wandb is not installed; install sentiment-grids[wandb], or set "
+        "it to auto or disabled"
+    )
+
+
 LOCAL_JOB_PREFIX = "local"  # prefix of the job names of grids that run on this machine, without Slurm
 
 

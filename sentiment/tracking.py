@@ -29,7 +29,7 @@ from sentiment.config_file import dotted
 from sentiment.console import Say
 from sentiment.errors import LockedError, RunDirError, SentimentError, in_one_line
 from sentiment.files import fingerprint
-from sentiment.processes import in_slurm, wandb_is_installed
+from sentiment.processes import in_slurm, wandb_is_installed, wandb_problem
 from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import EpochRow, Metrics, Part, Result, RunRecord, WandbRun
@@ -101,7 +101,10 @@ def mirror_to_wandb(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterat
     W&B failures are reported through `say` at the end, and never raised.
     """
     mode = wandb_mode(config)
-    if mode == "disabled":
+    missing = wandb_problem(config.wandb)
+    if missing:
+        say(f"W&B: {missing}; training is not affected")
+    if missing or mode == "disabled":
         yield
         return
     process = None

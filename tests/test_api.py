@@ -133,7 +133,7 @@ def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
     table.write_text(table.read_text().replace("label,text", "mood,tweet", 1))
     with pytest.raises(KeyboardInterrupt, match=r"0 s left.*; call it again to continue from "):
         train(small_run_file, table, tmp_path, verbose=1, runtime__time_limit_seconds=0.1)
-    assert "texts are taken from column 'tweet'" in capsys.readouterr().out
+    assert "guessed data.columns.text: tweet" in capsys.readouterr().out
 
 
 @pytest.mark.more

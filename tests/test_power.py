@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from report.statistics import VarianceEvidence
-from sentiment.paired import ALPHA, PairedCounts, paired_difference
-from sentiment.runs.power import POWER, Assumptions, smallest_difference, smallest_shown, tweets_to_show
+from sentiment.runs.power import POWER, Assumptions, smallest_difference, smallest_shown
 from tests.benchmarks.bench_power import DESIGNS, FAMILIES, PAIRS, RARE_CLASSES, shown
 
 # Seeds, tweets and the standard deviation between seeds.
@@ -57,22 +56,3 @@ def test_more_seeds_show_less_and_more_hypotheses_and_rare_classes_need_more() -
     assert told[PAIRS[1]] > told[PAIRS[4]] > told[PAIRS[7]]
     assert told[FAMILIES[1]] > told[PAIRS[4]] < told[RARE_CLASSES[0]]
     assert smallest_shown(Assumptions(40, 2, (1_000,))) is None
-
-
-@pytest.mark.parametrize("classes", [[(120, 80, 1_000)], [(30, 10, 300), (60, 52, 700)]])
-def test_tweets_that_would_show_a_difference_show_it_with_that_probability(classes: list[tuple[int, int, int]]) -> None:
-    counts = [PairedCounts(*pair) for pair in classes]
-    tweets = tweets_to_show(counts)
-    assert tweets is not None
-    rng = np.random.default_rng(0)
-    shown = 0
-    for _ in range(400):
-        drawn = []
-        for first, second, of_class in classes:
-            size = round(tweets * of_class / 1_000)
-            only_first, only_second, _ = rng.multinomial(size, [first / of_class, second / of_class, 1]).tolist()
-            drawn.append(PairedCounts(only_first, only_second, size))
-        result = paired_difference(drawn)
-        shown += result.difference > 0 and result.p < ALPHA
-    assert shown / 400 == pytest.approx(POWER, abs=0.06)
-    assert tweets_to_show([PairedCounts(9, 9, 100)]) is None

@@ -76,26 +76,38 @@ def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir
         assert predictor.metrics(test.labels).accuracy == pytest.approx(result.scores[kind]["test"].accuracy)
 
 
+SCALE = "negative=0 neutral=1 positive=2"
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run on three classes that its table calls 0, 1 and 2."""
+    folder = tmp_path_factory.mktemp("numbered")
+    rows = [(NAMES.index(label), text) for label, text in three_classes(300)]
+    table = write_tweets(folder / "t.csv", rows)
+    run = run_in(folder, small_config(table, data__labels=SCALE, training__epochs=1))
+    run.complete()
+    return run.run_dir
+
+
 @pytest.mark.parametrize(
     ("values", "is_clear"), [("01", False), ("12", False), ("02", False), ("012", True), ("1", True)]
 )
-def test_numbers_of_a_part_of_the_scale_are_asked_for(tmp_path: Path, values: str, is_clear: bool) -> None:
+def test_numbers_of_a_part_of_the_scale_are_asked_for(
+    numbered: RunDir, tmp_path: Path, values: str, is_clear: bool
+) -> None:
     """0 and 1 may be negative and neutral, as the run was told, or negative and positive."""
-    scale = "negative=0 neutral=1 positive=2"
-    rows = [(NAMES.index(label), text) for label, text in three_classes(300)]
-    run = run_in(tmp_path, small_config(write_tweets(tmp_path / "t.csv", rows), data__labels=scale, training__epochs=1))
-    run.complete()
     mine = [(values[number % len(values)], text) for number, (_, text) in enumerate(invented_tweets(60, seed=5))]
-    command = ("evaluate", run.run_dir.path, "--data", write_tweets(tmp_path / "mine.csv", mine), "--results", tmp_path)
+    command = ("evaluate", numbered.path, "--data", write_tweets(tmp_path / "mine.csv", mine))
     if is_clear:
         succeed(*command)
         return
     said = refused(2, *command)
     assert "has only some of the numbers that are classes here" in said
-    assert f"--classes '{scale}'" in said
+    assert f"--classes '{SCALE}'" in said
     other = f"negative={values[0]} positive={values[1]}"
     assert f"--classes '{other}'" in said
-    for classes in (scale, other):
+    for classes in (SCALE, other):
         succeed(*command, "--classes", classes, "--out", tmp_path / "scores.json")
         shares = json.loads((tmp_path / "scores.json").read_text())["labels"]
         assert shares["positive"] == (0.5 if "2" in values or classes == other else 0)

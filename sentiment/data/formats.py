@@ -344,14 +344,6 @@ def opened_parquet(path: Path) -> "Iterator[pq.ParquetFile]":
             raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
 
 
-_MAX_ROWS = 1_048_576  # Excel's own limit
-# Limits on the XML of the sheet and the shared strings: a small file can hold any amount of it. At the limit a sheet
-# takes about a minute to read. A million rows of six columns are below it.
-_MAX_BYTES = 1 << 29
-_MAX_TAGS = 40_000_000
-_BLOCK = 1 << 20
-
-
 class Sheet(NamedTuple):
     """The rows of a sheet, the length of the longest, and the names of all visible sheets, the read one first."""
 
@@ -371,7 +363,7 @@ def read_sheet(path: Path) -> Sheet:
     Trailing empty cells are trimmed, since one stray cell far to the right would pad every row.
 
     Raises:
-        DataError: the file is not a workbook, has no visible sheet, or is too large.
+        DataError: the file is not a workbook, or has no visible sheet.
     """
     return _read_sheet(path, state_of(path))
 
@@ -382,11 +374,11 @@ def _read_sheet(path: Path, _state: tuple[int, ...]) -> Sheet:
 
     with translated_errors(path), open_user_file(path) as file:
         try:
-            book = openpyxl.load_workbook(_checked(file, path), read_only=True, data_only=True, keep_links=False)
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
             visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             if not visible:
                 raise DataError(f"{path}: has no visible sheet")
-            rows = _rows_of(visible[0], path)
+            rows = _rows_of(visible[0])
         except DataError:
             raise
         except Exception as error:  # openpyxl raises many exception types
@@ -394,25 +386,7 @@ def _read_sheet(path: Path, _state: tuple[int, ...]) -> Sheet:
     return Sheet(rows, max(map(len, rows), default=0), [sheet.title for sheet in visible])
 
 
-def _checked(file: BinaryIO, path: Path) -> BinaryIO:
-    """Return the file after checking how large it is when decompressed."""
-    size = 0
-    tags = 0
-    with zipfile.ZipFile(file) as archive:
-        for name in archive.namelist():
-            if not name.endswith(".xml"):
-                continue
-            with archive.open(name) as part:
-                while block := part.read(_BLOCK):
-                    size += len(block)
-                    tags += block.count(b"<")
-                    if size > _MAX_BYTES or tags > _MAX_TAGS:
-                        raise DataError(f"{path}: is too large for a workbook; save the table as .csv or .parquet")
-    file.seek(0)
-    return file
-
-
-def _rows_of(sheet: Any, path: Path) -> list[list[Any]]:
+def _rows_of(sheet: Any) -> list[list[Any]]:
     sheet.reset_dimensions()  # stored dimensions are often wrong
     rows: list[list[Any]] = []
     for cells in sheet.rows:
@@ -420,8 +394,6 @@ def _rows_of(sheet: Any, path: Path) -> list[list[Any]]:
         while row and row[-1] in (None, ""):
             row.pop()
         rows.append(row)
-        if len(rows) > _MAX_ROWS:
-            raise DataError(f"{path}: has more than {_MAX_ROWS:,} rows; save the table as .csv or .parquet")
     return rows
 
 

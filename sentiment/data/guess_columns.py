@@ -1,13 +1,11 @@
 """Guesses from the first rows of a table which columns hold texts and labels, and what the labels mean.
 
-What a configuration says is never replaced. Each guess is a finding that is told, and a value of the configuration.
+What a configuration says is never replaced. A guess is a value of the configuration, and is told as such.
 """
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -17,65 +15,54 @@ from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.formats import Refusal
 from sentiment.data.labels import (
-    DEFAULT_LABELS,
     IGNORED,
     LabelMapping,
     check_scale,
     class_names,
     classes_option,
     is_ambiguous,
+    is_number,
     known_classes,
     label_meanings,
 )
-from sentiment.data.sources import columns_140, is_sentiment140, labels_140
-from sentiment.data.tables import TEXT_NAMES, Column, OpenedTable, RowCounter, abbreviated, as_text, open_table
-from sentiment.data.text import stop_words
+from sentiment.data.sources import TweetFile, columns_140, is_sentiment140, labels_140, open_file
+from sentiment.data.tables import (
+    ID_NAMES,
+    TEXT_NAMES,
+    Column,
+    OpenedTable,
+    RowCounter,
+    abbreviated,
+    as_text,
+    open_table,
+)
 from sentiment.errors import UsageError
 from sentiment.files import user_path
 
 SAMPLE_ROWS = 2_000
-_MAX_CATEGORIES = 10
-_SHOWN_VALUES = 6
-_SHOWN_ROWS = 5
-_SHOWN_WIDTH = 60
-_FREQUENT_WORDS = 20
-_SHOWN_WORDS = 5
-_WORD = re.compile(r"(?<![@#\w/.])[^\W\d_]+")  # neither user names nor hashtags nor links
-_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
-_EXAMPLES = 3  # tweets that are shown of each label
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
-_LABELS = "data.labels"
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """A column with its values in the first rows; `key` is its name, or its position if no other one is unique."""
-
-    key: Column
-    values: list[str]
-
-    @cached_property
-    def counts(self) -> Counter[str]:
-        return Counter(value.strip() for value in self.values if value.strip())
-
-    def can_hold(self, role: str) -> bool:
-        """Whether it can be the column of the texts (`text`) or of the labels (`label`)."""
-        distinct = len(self.counts)
-        rows = len(self.values)
-        holds_sentences = 2 * sum(" " in value for value in self.counts) > distinct > rows / 2
-        if role == "text":
-            return holds_sentences
-        return not holds_sentences and 1 < distinct <= min(_MAX_CATEGORIES, rows / 2)
+_MAX_CATEGORIES = 10
+_SHOWN_ROWS = 5
+_SHOWN_WIDTH = 60
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The first rows of a table, by column."""
+    """The first rows of a table.
+
+    Attributes:
+        keys: of each column its name, or its position if no other one is unique.
+        columns: the values of each column.
+        remarks: what is to be told about the file, whatever is read from it.
+        row_remarks: what is to be told about these rows, which may be mistakes in the file.
+    """
 
     table: OpenedTable
-    columns: list[TableColumn]
-    remarks: list[str]  # on rows that may be mistakes in the file
+    keys: list[Column]
+    columns: list[list[str]]
+    remarks: list[str]
+    row_remarks: list[str]
 
     @classmethod
     def of(cls, path: Path, expected: Collection[object]) -> Self:
@@ -88,106 +75,91 @@ class Sample:
             DataError: the file cannot be read, or holds no rows.
         """
         table = open_table(path, expected)
+        names = table.names
+        records = [*islice(table.read_all(), SAMPLE_ROWS)]
         counter = RowCounter()
-        rows = []
-        width = len(table.names)
-        for record in islice(table.read_all(), SAMPLE_ROWS):
+        columns: list[list[str]] = [[] for _ in names]
+        for record in records:
             if isinstance(record, Refusal):
                 continue
-            for remark in record.remarks:
-                counter.add(remark, record.line)
-            if len(record.fields) == width:
-                rows.append([as_text(field) for field in record.fields])
-        columns = []
-        for index, name in enumerate(table.names):
-            is_unique = table.has_header and table.names.count(name) == 1
-            columns.append(TableColumn(name if is_unique else index, [row[index] for row in rows]))
-        return cls(table, columns, counter.lines())
+            counter.add_remarks(record)
+            if len(record.fields) == len(names):
+                for values, field in zip(columns, record.fields, strict=True):
+                    values.append(as_text(field))
+        among = f"of the first {SAMPLE_ROWS:,} rows, " if len(records) == SAMPLE_ROWS else ""
+        row_remarks = [f"{among}{line}" for line in counter.lines()]
+        remarks = []
+        if len(table.sheets) > 1:
+            others = ", ".join(map(repr, table.sheets[1:]))
+            remarks.append(f"sheet {table.sheets[0]!r} is read; not read: {others}")
+        if not table.has_header:
+            remarks.append("the file has no header: the first line is a tweet; columns are numbered from 0")
+        keys = [name if table.indices(name) == [index] else index for index, name in enumerate(names)]
+        return cls(table, keys, columns, remarks, row_remarks)
 
-    def column(self, key: Column) -> TableColumn | None:
-        """The column of a name or position; None unless there is exactly one."""
+    def values(self, key: Column) -> list[str] | None:
+        """The values of the column of a name or position; None unless there is exactly one."""
         indices = self.table.indices(key)
         return self.columns[indices[0]] if len(indices) == 1 else None
 
     def has_own(self, key: Column) -> bool:
         """Whether a key that is not given for this table fits it: positions only fit a table without a header."""
-        return self.column(key) is not None and (isinstance(key, str) or not self.table.has_header)
+        return self.values(key) is not None and (isinstance(key, str) or not self.table.has_header)
 
-    def find(self, role: str, option: str, findings: list[str]) -> TableColumn:
-        """The one column that can hold the texts or the labels, by its name or its values; a finding says which.
+    def find(self, role: str, option: str) -> Column:
+        """The one column that can hold the texts or the labels, by its name, else by its values.
 
         Raises:
             UsageError: there is none, or there are several; lists the columns and the option that names one.
         """
-        reason = "by its name"
-        named = zip(self.table.names, self.columns, strict=True)
-        candidates = [column for name, column in named if name.strip().lower() in _USUAL_NAMES[role]]
-        if not candidates:
-            reason = f"the only one that can hold {role}s"
-            candidates = [column for column in self.columns if column.can_hold(role)]
-        if len(candidates) != 1:
-            examples = [_shortened(next(iter(column.counts), "")) for column in self.columns]
-            pairs = zip(self.columns, examples, strict=True)
-            shown = [f"{column.key!r} (such as {example!r})" for column, example in pairs]
-            raise UsageError(
-                f"{self.table.path}: {len(candidates)} columns can hold the {role}s; name the right one with {option}. "
-                f"Columns: {abbreviated(shown, '; ')}"
-            )
-        findings.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); {option} names another")
-        return candidates[0]
+        named = [self.keys[index] for index in self.table.usual_indices(_USUAL_NAMES[role])]
+        pairs = [*zip(self.keys, self.columns, strict=True)]
+        found = named or [key for key, values in pairs if can_hold(role, values)]
+        if len(found) == 1:
+            return found[0]
+        shown = [f"{key!r} (such as {_shortened(next(filter(None, values), ''))!r})" for key, values in pairs]
+        raise UsageError(
+            f"{self.table.path}: {len(found)} columns can hold the {role}s; name the right one with {option}. "
+            f"Columns: {abbreviated(shown, '; ')}"
+        )
 
-    def findings(self) -> list[str]:
-        """What is to be told about the file besides the remarks, whatever is read from it."""
-        lines = []
-        sheets = self.table.sheets
-        if len(sheets) > 1:
-            lines.append(f"sheet {sheets[0]!r} is read; not read: {', '.join(map(repr, sheets[1:]))}")
-        if not self.table.has_header:
-            lines.append("the file has no header: the first line is a tweet; columns are numbered from 0")
-        return lines
+
+def can_hold(role: str, values: Iterable[str]) -> bool:
+    """Whether values can be those of the column of the texts (`text`) or of the labels (`label`)."""
+    rows = [value.strip() for value in values]
+    distinct = {*rows} - {""}
+    holds_sentences = 2 * sum(" " in value for value in distinct) > len(distinct) > len(rows) / 2
+    if role == "text":
+        return holds_sentences
+    return not holds_sentences and 1 < len(distinct) <= min(_MAX_CATEGORIES, len(rows) / 2)
 
 
 @dataclass(frozen=True)
 class Guess:
-    """How a table is interpreted: what a configuration has to say besides, and a sentence for each finding."""
+    """How a table is interpreted: what a configuration has to say besides, and what is to be told."""
 
     sample: Sample
-    text: TableColumn
-    label: TableColumn
     changes: Values  # guessed configuration values by dotted name
-    findings: list[str]
+    remarks: list[str]
 
     def messages(self) -> list[str]:
-        return [f"{self.sample.table.path.name}: {finding}" for finding in self.findings]
+        guessed = [f"guessed {name}: {yaml_text(value)}; --set {name}=... says" for name, value in self.changes.items()]
+        return [f"{self.sample.table.path.name}: {line}" for line in [*self.remarks, *guessed]]
 
     def preview(self, data: DataConfig) -> list[str]:
-        """Preview of the parsed first rows with the resolved configuration, and the YAML lines that say the same."""
-        columns = [repr(column.key) for column in self.sample.columns]
-        counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
-        settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
-        return [
-            f"{self.sample.table.path}: columns {abbreviated(columns)}",
-            f"text is column {self.text.key!r}, the label column {self.label.key!r}",
-            *self.findings,
-            "",
-            *self._shown_rows(data.labels),
-            f"labels in the first {len(self.label.values):,} rows: {abbreviated(counts)}",
-            "",
-            "the same as lines of a run's file:",
-            "  data:",
-            *settings,
-        ]
-
-    def _shown_rows(self, labels: LabelMapping) -> list[str]:
-        names = class_names(labels)
-        meanings = label_meanings(labels)
-        rows = [("class", "label", "text")]
-        for label, text in zip(self.label.values[:_SHOWN_ROWS], self.text.values, strict=False):
+        """The parsed first rows with the resolved configuration, and the YAML lines that say the same."""
+        texts = self.sample.values(data.columns.text) or []
+        labels = self.sample.values(data.columns.label) or []
+        meanings = label_meanings(data.labels)
+        lines = [f"{self.sample.table.path}: columns {abbreviated([*map(repr, self.sample.keys)])}", *self.messages()]
+        for label, text in zip(labels[:_SHOWN_ROWS], texts, strict=False):
             index = meanings.get(label.strip().lower())
-            name = "left out" if index is None else names[index]
-            rows.append((name, visible(label), _shortened(text)))
-        name_width, label_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
-        return [f"{name:<{name_width}}  {label:<{label_width}}  {text}" for name, label, text in rows]
+            name = "left out" if index is None else data.label_names[index]
+            lines.append(f"{name:<10}  {visible(label):<10}  {_shortened(text)}")
+        counts = [f"{value!r} {count:,}" for value, count in Counter(labels).most_common()]
+        settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
+        lines.append(f"labels in the first {len(labels):,} rows: {abbreviated(counts)}")
+        return [*lines, "", "the same as lines of a run's file:", "  data:", *settings]
 
 
 def resolve_with_guesses(
@@ -218,49 +190,50 @@ def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
     path = user_path(config.source)
     if not is_path(config.source) or not path.is_file():
         return None
-    sample = Sample.of(path, [column for _, column in config.columns])
-    if not sample.columns[0].values:
-        return None
-    columns = config.columns
-    labels: LabelMapping = config.labels
-    findings = [*sample.remarks, *sample.findings()]
     is_known = is_sentiment140(path)
-    if is_known:
-        findings.append("is in the format of Sentiment140, whose columns and labels are known")
-        columns = columns_140(columns)
-        labels = labels_140(labels)
-    found: dict[str, TableColumn] = {}
+    columns = columns_140(config.columns) if is_known else config.columns
+    sample = Sample.of(path, [column for _, column in columns])
+    keys = dict(columns)
+    for role, key in columns:
+        if not is_known and f"data.columns.{role}" not in given and key is not None and not sample.has_own(key):
+            keys[role] = sample.find(role, f"--set data.columns.{role}=NAME") if role in _USUAL_NAMES else None
+    if not sample.columns[0] or any(key is not None and sample.values(key) is None for key in keys.values()):
+        return None
+    texts = sample.values(keys["text"]) or []
+    values = [value.strip() for value in sample.values(keys["label"]) or []]
+    labels = labels_140(config.labels)
+    if not is_known:
+        labels = _labels(f"{path}: column {keys['label']!r}", values, texts, config.labels, given)
     changes: Values = {}
-    for role, configured in columns:
-        name = f"data.columns.{role}"
-        key = configured
-        if name not in given and not is_known and configured is not None and not sample.has_own(configured):
-            key = None
-            if role in _USUAL_NAMES:
-                found[role] = sample.find(role, f"--set {name}=NAME", findings)
-                key = found[role].key
-        if key is not None and role not in found:
-            column = sample.column(key)
-            if column is None:
-                return None
-            found[role] = column
-        if key != getattr(config.columns, role):
-            changes[name] = key
-    if config.is_english and (words := _words_of_another_language(found["text"].values)):
-        findings.append(
-            f"frequent words such as {', '.join(words)} are not among the usual English ones; if this is another "
-            "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
-        )
-    labels = labels if is_known else _labels(path, found["text"], found["label"], labels, given, findings)
+    for role, key in config.columns:
+        if keys[role] != key:
+            changes[f"data.columns.{role}"] = keys[role]
     if labels != config.labels:
-        changes[_LABELS] = {name: list(values) for name, values in labels.items()}
-    return Guess(sample, found["text"], found["label"], changes, findings)
+        changes["data.labels"] = {name: [*words] for name, words in labels.items()}
+    remarks = [*sample.row_remarks, *sample.remarks, *_remarks(config, given, values, labels)]
+    return Guess(sample, changes, remarks)
+
+
+def _remarks(config: DataConfig, given: Collection[str], values: Iterable[str], labels: LabelMapping) -> list[str]:
+    """What is to be told about the values of the label column."""
+    remarks = []
+    counts = Counter(value for value in values if value)
+    meanings = label_meanings(labels)
+    if {*counts} == {"0", "1"} and not _are_given("data.labels", given):
+        zero, one = (class_names(labels)[meanings[value] or 0] for value in ("0", "1"))
+        option = classes_option({zero: "1", one: "0"})
+        remarks.append(f"label '1' is taken as {one} and '0' as {zero}; {option} swaps them")
+    left_out = {*meanings} - label_meanings(config.labels).keys()
+    shown = [f"{value!r} ({count:,})" for value, count in counts.items() if value.lower() in left_out]
+    if shown and config.labels.keys() - {IGNORED} == labels.keys() - {IGNORED}:
+        remarks.append(f"rows whose label belongs to no class are left out: {', '.join(shown)}")
+    return remarks
 
 
 def text_column(
     path: Path, column: Column | None, trained: ColumnConfig, option: str = "--text-column"
 ) -> tuple[OpenedTable, int, list[str]]:
-    """A table of tweets to classify, the index of its text column, and findings to tell.
+    """A table of tweets to classify, the index of its text column, and what to tell.
 
     Args:
         column: the column that is given; None: that of the training table, else the one that can hold texts.
@@ -272,7 +245,7 @@ def text_column(
         ConfigError, UsageError: no column has this name or can hold texts, or several do.
     """
     sample = Sample.of(path, [trained.text if column is None else column])
-    findings = sample.findings()
+    remarks = [*sample.remarks]
     if column is None:
         if is_sentiment140(path):
             column = columns_140(ColumnConfig()).text
@@ -281,16 +254,29 @@ def text_column(
         elif sample.has_own(trained.text):
             column = trained.text
         else:
-            column = sample.find("text", f"{option}=NAME", findings).key
-    return sample.table, sample.table.index(column, f"{path}: {option}"), findings
+            column = sample.find("text", f"{option}=NAME")
+            remarks.append(f"texts are taken from column {column!r}; {option}=NAME names another")
+    return sample.table, sample.table.index(column, f"{path}: {option}"), remarks
 
 
-def _words_of_another_language(texts: Iterable[str]) -> list[str]:
-    """Up to 5 of the 20 most frequent words that are not English stop words, if at least 10 of these 20 are not."""
-    counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
-    frequent = [word for word, _ in counts.most_common(_FREQUENT_WORDS)]
-    unknown = [word for word in frequent if word not in stop_words("all")]
-    return unknown[:_SHOWN_WORDS] if len(frequent) == _FREQUENT_WORDS <= 2 * len(unknown) else []
+def file_without_labels(
+    path: Path,
+    column: Column | None,
+    trained: ColumnConfig,
+    option: str = "--text-column",
+    by: Column | None = None,
+) -> tuple[TweetFile, list[str]]:
+    """A table of tweets whose labels are not read, and what to tell; arguments and errors as in `text_column`.
+
+    A column of ids is recognised by its name.
+
+    Args:
+        by: the column of the option --by, to be read as the user of a row.
+    """
+    table, index, remarks = text_column(path, column, trained, option)
+    ids = table.usual_indices(ID_NAMES)
+    group = None if by is None else table.index(by, f"{path}: --by")
+    return open_file(path, ColumnConfig(text=index, id=ids[0] if ids else None, user=group), None), remarks
 
 
 def _shortened(text: str) -> str:
@@ -300,63 +286,52 @@ def _shortened(text: str) -> str:
 # --- labels ---------------------------------------------------------------------------------------------------------
 
 
+def _are_given(section: str, given: Collection[str]) -> bool:
+    return any(name == section or name.startswith(f"{section}.") for name in given)
+
+
 def _labels(
-    path: Path, text: TableColumn, label: TableColumn, labels: LabelMapping, given: Collection[str], reasons: list[str]
+    column: str, values: Collection[str], texts: Iterable[str], labels: LabelMapping, given: Collection[str]
 ) -> LabelMapping:
     """The labels of each class: the configured ones, or what the values of the label column mean.
+
+    Args:
+        column: the file and the column, for messages.
+        texts: parallel to `values`.
 
     Raises:
         UsageError: the meaning of a value is unclear: an unknown word, or a number other than 0 and 1 (or 0 and 4).
     """
-    values = {value.lower() for value in label.counts}
-    unknown = values - label_meanings(labels).keys()
-    if _LABELS in given and not labels.get(IGNORED):
-        if unknown:
-            shown = ", ".join(
-                f"{value!r} ({label.counts[value]:,})" for value in label.counts if value.lower() in unknown
-            )
-            reasons.append(f"rows whose label belongs to no class are left out: {shown}")
+    counts = Counter(value for value in values if value)
+    words = {value.lower() for value in counts}
+    unknown = words - label_meanings(labels).keys()
+    if "data.labels" in given and not labels.get(IGNORED):
         return {**labels, IGNORED: tuple(sorted(unknown))}
-    if any(name.startswith(_LABELS) for name in given):
+    if _are_given("data.labels", given):
         return labels
-    check_scale(labels, values, f"{path}: column {label.key!r}")
-    if not unknown and not is_ambiguous(labels, values):
-        if values == {"0", "1"}:
-            names = class_names(labels)
-            meanings = label_meanings(labels)
-            zero, one = (names[meanings[value] or 0] for value in ("0", "1"))
-            option = classes_option({zero: "1", one: "0"})
-            reasons.append(f"label '1' is taken as {one} and '0' as {zero}; {option} swaps them")
+    check_scale(labels, words, column)
+    if not unknown and not is_ambiguous(labels, words):
         return labels
-    classes = known_classes(label.counts)
-    if classes is None:
-        raise UsageError(
-            f"{path}: column {label.key!r} has labels whose meaning is not known:\n{_label_examples(text, label)}\n"
-            f"Say which are which, from the most negative class to the most positive one: {_proposed_option(label)}"
-        )
-    reasons.append(f"classes from negative to positive: {', '.join(classes)} ({classes_option(classes)})")
-    return {**classes, IGNORED: ()}
+    classes = known_classes(counts)
+    if classes:
+        return {**classes, IGNORED: ()}
+    lines = []
+    for value, count in counts.most_common():
+        examples = [_shortened(text) for own, text in zip(values, texts, strict=True) if own == value]
+        lines.append(f"  {value!r} ({count:,}): {' | '.join(examples[:3])}")
+    shown = abbreviated(lines, "\n")
+    raise UsageError(
+        f"{column} has labels whose meaning is not known:\n{shown}\n"
+        f"Say which are which, from the most negative class to the most positive one: {_proposed_option(counts)}"
+    )
 
 
-def _label_examples(text: TableColumn, label: TableColumn) -> str:
-    """A line for each of the most frequent labels: how many rows have it, and the first tweets that have it."""
-    examples: dict[str, list[str]] = defaultdict(list)
-    for value, tweet in zip(label.values, text.values, strict=True):
-        if len(examples[value.strip()]) < _EXAMPLES:
-            examples[value.strip()].append(_shortened(tweet))
-    lines = [f"  {value!r} ({count:,}): {' | '.join(examples[value])}" for value, count in label.counts.most_common()]
-    return abbreviated(lines, "\n")
-
-
-def _proposed_option(label: TableColumn) -> str:
+def _proposed_option(counts: Mapping[str, int]) -> str:
     """The option to propose for the classes of a label column."""
-    values = [value for value, _ in label.counts.most_common(_SHOWN_VALUES)]
-    if len(values) == len(label.counts) and all(map(_NUMBER.fullmatch, values)):
-        scale = sorted(values, key=float)
-        half = len(scale) // 2
-        classes = {"negative": scale[:half], "neutral": scale[half:-half], "positive": scale[-half:]}
-        return f"{classes_option(classes)}, if it is a scale from negative to positive"
-    known = known_classes(value for value in values if value.lower() in label_meanings(DEFAULT_LABELS))
-    if known:
-        return f"{classes_option(known)} leaves out rows with other labels"
-    return f"{classes_option({value: [value] for value in values})}, if this order is right"
+    values = [*counts][:_MAX_CATEGORIES]
+    if not all(map(is_number, values)):
+        return f"{classes_option({value: [value] for value in values})}, if this order is right"
+    scale = sorted(values, key=float)
+    half = len(scale) // 2
+    classes = {"negative": scale[:half], "neutral": scale[half:-half], "positive": scale[-half:]}
+    return f"{classes_option(classes)}, if it is a scale from negative to positive"

@@ -225,12 +225,11 @@ def check_scale(labels: LabelMapping, values: Collection[str], column: str) -> N
     if not 1 < len(used) < len({*numbers.values()}) or not {*values} <= numbers.keys():
         return
     names = class_names(labels)
-    read = ", ".join(f"{value} {names[numbers[value]]}" for value in sorted(values))
-    same = classes_option({name: labels[name] for name in names})
+    known = classes_option({name: labels[name] for name in names})
     other = classes_option(dict(zip((names[0], names[-1]), ([value] for value in sorted(values)), strict=False)))
     raise UsageError(
-        f"{column} has only some of the numbers that are classes here, so that another scale may be meant. By the "
-        f"known one, {read}: {same}. By another one, for example: {other}"
+        f"{column} has only some of the numbers that are classes here, so that another scale may be meant: {known} is "
+        f"the known one; another one would be {other}"
     )
 
 

@@ -285,23 +285,24 @@ class Preparation:
     def _check(self, report: CorpusReport) -> None:
         """Raises DataError if the source or a test set is empty, or a part lacks a class."""
         source = self._source.main.name
-        refused = self._refused[None].summary()
         if not report.read:
             raise DataError(f"{source}: holds no rows")
         for name, file in self._source.tests.items():
             if not report.parts[name].rows:
                 raise DataError(f"data.tests.{name}: {file.name} has no usable row")
         for part in self._demands.complete_parts:
-            counts = dict(zip(report.classes, report.parts[part].classes, strict=True))
-            missing = [repr(name) for name, count in counts.items() if not count]
+            counts = zip(report.classes, report.parts[part].classes, strict=True)
+            missing = ", ".join(repr(name) for name, count in counts if not count)
             if missing:
-                larger = "or set larger data.validation_fraction, data.test_fraction or data.train_rows"
-                if self._config.has_own_parts:
-                    larger = f"to the {part} part, which the table itself names"
                 raise DataError(
-                    f"{source}: the {part} part has no tweet of the class {', '.join(missing)}; {report.kept:,} "
-                    f"of {report.read:,} rows are used; malformed: {refused or 'none'}.\n"
+                    f"{source}: the {part} part has no tweet of the class {missing}; {report.kept:,} of "
+                    f"{report.read:,} rows are used; malformed: {self._refused[None].summary() or 'none'}.\n"
                     "If labels are missing: name all values of the label column (data.labels, --classes).\n"
                     "If the class is rare: join it with its neighbour, or leave it out (data.labels.ignored).\n"
-                    f"If there are few tweets: add some hundreds, {larger}."
+                    f"If there are few tweets: add some hundreds, {self._larger_part(part)}."
                 )
+
+    def _larger_part(self, part: str) -> str:
+        if self._config.has_own_parts:
+            return f"to the {part} part, which the table itself names"
+        return "or set larger data.validation_fraction, data.test_fraction or data.train_rows"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from sentiment.config import ColumnConfig, DataConfig, LabelledTable
+from sentiment.config_file import difference
 from sentiment.console import Progress, silent
 from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOICES, TWEETEVAL, VADER
 from sentiment.data.download import download
@@ -43,6 +44,8 @@ class TweetFile:
     read: Callable[[], RowIterator]  # all rows in file order
     total: int | None = None  # approximate number of rows, if known beforehand
     field: str = "data"  # the section of the configuration that describes it
+    has_labels: bool = True  # whether labels are read; a row without one is then ignored
+    has_ids: bool = True  # otherwise the id of a row is its line
     # Returns the name of a column that may hold the authors, but is not configured; None if there is none.
     unused_author_column: Callable[[], str | None] = lambda: None
 
@@ -85,19 +88,19 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
 _ROWS_BETWEEN_MESSAGES = 4096
 
 
-def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[tuple[Row, int]]:
-    """Yield the rows to test on, each with the index of its class; count the others in `left_out`."""
+def usable_rows(file: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
+    """Yield the rows to test on; count the others in `left_out`. If labels are read, each of the rows has one."""
     for number, row in enumerate(file.read()):
         if number % _ROWS_BETWEEN_MESSAGES == 0:
             progress(f"reading {file.name}", number, file.total)
         if isinstance(row, Refusal):
             left_out.add(row.reason, row.line)
-        elif row.label is None:
+        elif row.label is None and file.has_labels:
             left_out.add("ignored label", row.line)
         elif row.part not in (None, "test"):
             left_out.add("not of the test part", row.line)
         else:
-            yield row, row.label
+            yield row
 
 
 def source_problem(source: str, results: Results) -> str | None:
@@ -256,7 +259,17 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         names = [name for name in table_of().names if name.strip().lower() in _AUTHOR_NAMES]
         return next((name for name in names if name not in (columns.text, columns.label)), None)
 
-    return TweetFile(str(path), sha256, format, read, estimated_rows(path), field, unused_author_column)
+    return TweetFile(
+        name=str(path),
+        sha256=sha256,
+        format=format,
+        read=read,
+        total=estimated_rows(path),
+        field=field,
+        has_labels=labels is not None,
+        has_ids=columns.id is not None,
+        unused_author_column=unused_author_column,
+    )
 
 
 @lru_cache  # the runs of a grid read the same files
@@ -283,9 +296,7 @@ def is_sentiment140(path: Path) -> bool:
 
 def columns_140(columns: ColumnConfig) -> ColumnConfig:
     """The columns of Sentiment140's format in place of default ones."""
-    default = ColumnConfig()
-    own = {role: column for role, column in columns if column != getattr(default, role)}
-    return _COLUMNS_140.model_copy(update=own)
+    return _COLUMNS_140.model_copy(update=difference(columns, ColumnConfig()))
 
 
 def labels_140(labels: LabelMapping) -> LabelMapping:

@@ -137,7 +137,10 @@ class OpenedTable:
         for name in present:
             if lower.count(name) > 1:
                 shown = ", ".join(map(repr, self.names))
-                raise UsageError(f"{self.path}: has several columns {name!r}; name one, or rename them: {shown}")
+                raise UsageError(
+                    f"{self.path}: has several columns {name!r}; give the position of one, counted from 0, or rename "
+                    f"them: {shown}"
+                )
         return [lower.index(name) for name in present]
 
     def index(self, column: Column, origin: str) -> int:
@@ -427,8 +430,15 @@ class RowCounter:
     def add(self, reason: str, line: int) -> None:
         self._lines[reason].append(line)
 
+    def add_remarks(self, row: Row | TableRecord) -> None:
+        for remark in row.remarks:
+            self.add(remark, row.line)
+
     def total(self) -> int:
         return sum(map(len, self._lines.values()))
+
+    def count(self, reason: str) -> int:
+        return len(self._lines.get(reason, ()))
 
     def counted(self) -> dict[str, CountedRows]:
         return {name: CountedRows(count=len(lines), lines=lines[:_MAX_EXAMPLES]) for name, lines in self._lines.items()}
@@ -436,6 +446,14 @@ class RowCounter:
     def lines(self) -> list[str]:
         """A line for each reason, as in `2 rows of several lines (line 3, 8)`."""
         return [f"{plural(rows.count, 'row')} {reason} ({rows})" for reason, rows in self.counted().items()]
+
+    def lines_left_out(self, scored: Collection[str | None] = ()) -> list[str]:
+        """A line for each reason, as in `  2 left out: empty text (line 3, 8)`; `scored` are reasons to tell alone."""
+        lines = []
+        for reason, rows in self.counted().items():
+            verb = "scored" if reason in scored else "left out"
+            lines.append(f"  {rows.count:,} {verb}: {reason} ({rows})")
+        return lines
 
     def summary(self) -> str:
         """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

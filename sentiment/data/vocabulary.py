@@ -111,7 +111,6 @@ class Vocabulary:
 
 # --- files of vectors -----------------------------------------------------------------------------------------------
 
-_MAX_LINE_LENGTH = 1 << 25
 _HEADER = re.compile(rb"\s*(\d+)\s+\d+\s*")
 _SCALE = 0.1  # standard deviation of the random vectors of types that a file of vectors lacks
 
@@ -168,14 +167,12 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of vectors, with line numbers from 1.
 
     Raises:
-        DataError: their number differs from that in word2vec's header, or a line is too long.
+        DataError: their number differs from that in word2vec's header.
     """
     line = 0
     expected = None
     with opened_bytes(path) as file:
-        for line, content in enumerate(iter(lambda: file.readline(_MAX_LINE_LENGTH), b""), start=1):
-            if len(content) == _MAX_LINE_LENGTH:
-                raise DataError(f"{path}:{line}: is too long for a token and its numbers")
+        for line, content in enumerate(file, start=1):
             if line == 1:
                 content = content.removeprefix(codecs.BOM_UTF8)
                 counts = _HEADER.fullmatch(content)

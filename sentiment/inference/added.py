@@ -41,7 +41,6 @@ _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "f
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"
 _SEVERAL_ANSWERS = "tweet with several answers"
-_SEVERAL_LABELS = "tweet with several labels"
 # Columns that lm-evaluation-harness writes; in its logs only `filtered_resps` is an answer.
 _LOGGED = ("doc", "doc_id", "resps", "filtered_resps")
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
@@ -128,7 +127,7 @@ class Tweets:
         """The tweets of a table.
 
         Args:
-            rows: by key, as `rows_by_key` gives them.
+            rows: by key, in its order.
             part: what its only part is called.
         """
         classes = [UNLABELLED if row.label is None else row.label for row in rows.values()]
@@ -186,25 +185,6 @@ class Tweets:
         return ", ".join(f"{answered[part]:,} of {total[part]:,} {self.part_names[part]} tweets" for part in parts)
 
 
-def rows_by_key(rows: Iterable[Row], forms: TweetForms, left_out: RowCounter) -> dict[int, Row]:
-    """One row for each tweet, ordered by the key of its id, or of its text if it has none; the key is then its id."""
-    by_key: dict[int, Row] = {}
-    contradicted: dict[int, Row] = {}
-    for row in rows:
-        key = key_of(row.id or forms.of(row.text))
-        if key not in by_key:
-            by_key[key] = row._replace(id=row.id or key_as_text(key))
-        elif row.label == by_key[key].label:
-            left_out.add("duplicate tweet", row.line)
-        else:
-            left_out.add(_SEVERAL_LABELS, row.line)
-            contradicted[key] = by_key[key]
-    for key, row in contradicted.items():  # it is unknown which label is right
-        left_out.add(_SEVERAL_LABELS, row.line)
-        del by_key[key]
-    return dict(sorted(by_key.items()))
-
-
 def write_tweets(tweets: Tweets, sheet: Path) -> int:
     """Write a sheet of all tweets for a person to label; returns their number.
 
@@ -250,13 +230,11 @@ def add_predictions(
             f"{file}: has no prediction for a {tweets.noun}: {left_out.summary()}. The classes are {names}; "
             "--classes maps further labels to them"
         )
-    rows_left_out = left_out.counted()
-    unanswered = rows_left_out[_NO_ANSWER].count if _NO_ANSWER in rows_left_out else 0
     record = {
         "file": file.name,
         "file_sha256": cached_sha256(file),
         "tweets": answered,
-        "unanswered": unanswered,
+        "unanswered": left_out.count(_NO_ANSWER),
         "predictions": {int(tweets.keys[index]): answer for index, answer in answers.items()},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -264,7 +242,7 @@ def add_predictions(
     if target.is_file():
         lines.append("  replaces the earlier predictions of this name")
     write_atomically(target, sealed(Added.model_validate(record | metadata)))
-    lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
+    lines += left_out.lines_left_out()
     predicted = predicted_classes(np.array([answers[index] for index in with_class], np.float64))
     if len(with_class) >= _SUSPICIOUS_ROWS and np.array_equal(predicted, tweets.labels[with_class]):
         lines.append(

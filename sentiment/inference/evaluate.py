@@ -28,9 +28,6 @@ from sentiment.runs.records import (
 from sentiment.runs.run_dir import read_added
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
-# The baseline is recommended for plain sentences if it classifies more sentences of the check list correctly, and the
-# difference is more than this share of the list.
-_WELL_BELOW = 0.05
 
 
 def _caveats(run: TrainedRun) -> str:
@@ -81,7 +78,7 @@ def show_result(run: TrainedRun) -> None:
         advice = f"to choose, label 200 tweets: sentiment evaluate {path} --data mine.csv"
         lines += below_lexicon(test.accuracy, accuracy, advice)
     if result.check_list:
-        lines += _check_list_lines(result.check_list[result.recommended], result.check_list["baseline"])
+        lines.append(_check_list_line(result.check_list[result.recommended]))
     lines.append("")
     lines.append(f'use it       sentiment predict {path} "{EXAMPLE}"')
     lines.append(f"look closer  sentiment evaluate {path}")
@@ -119,17 +116,12 @@ def _uncertainty_lines(test: Metrics, has_own_parts: bool) -> list[str]:
     return lines
 
 
-def _check_list_lines(scores: Mapping[str, CheckScore], baseline_scores: Mapping[str, CheckScore]) -> list[str]:
-    """The number of correct sentences, the capability with the smallest share, and whether the baseline is better."""
-    right = total_score(scores).right
+def _check_list_line(scores: Mapping[str, CheckScore]) -> str:
+    """The number of correct sentences, and the capability with the smallest share."""
+    total = total_score(scores)
     worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].n)
     weakest = f"weakest at {worst!r} ({scores[worst].right} of {scores[worst].n})"
-    baseline = total_score(baseline_scores)
-    lines = [f"check list   {right} of {baseline.n} short sentences right, {weakest}"]
-    if baseline.right - right > _WELL_BELOW * baseline.n:
-        advice = "for plain sentences use --with baseline"
-        lines.append(f"             the linear baseline has {baseline.right} right: {advice}")
-    return lines
+    return f"check list   {total.right} of {total.n} short sentences right, {weakest}"
 
 
 def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:

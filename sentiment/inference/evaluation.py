@@ -81,8 +81,7 @@ def show(evaluation: Evaluation) -> None:
     """Print an evaluation."""
     chosen = evaluation.chosen
     OUT.print(score_table(evaluation.scores, chosen))
-    warnings = _constant_warnings(evaluation.tweets.predictors, evaluation.classes)
-    say("\n".join([*evaluation.remarks, *evaluation.comparisons, *warnings]))
+    say("\n".join([*evaluation.remarks, *evaluation.comparisons]))
     OUT.print(_class_table(evaluation.scores[chosen][evaluation.part], evaluation.classes, chosen))
     if evaluation.shares:
         OUT.print(_share_table(evaluation.shares))
@@ -126,19 +125,6 @@ def sentences(comparisons: Sequence[Comparison]) -> list[str]:
         first = comparison.first
         if first.probabilities.shape[1] > 2:
             lines.append(f"  {recall_sentence(first.name, comparison.second.name, comparison.macro_recall)}")
-    return lines
-
-
-def _constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str]) -> list[str]:
-    """Warnings of predictors that predict the same label for all tweets, except the most frequent class."""
-    lines = []
-    for predictor in predictors:
-        if predictor.kind == "majority":
-            continue
-        only_class = predictor.only_class
-        n = len(predictor.probabilities)
-        if only_class is not None and n > 1:
-            lines.append(f"warning: the {predictor.name} predicts {label_names[only_class]!r} for all {n:,} tweets")
     return lines
 
 

@@ -1,6 +1,6 @@
-"""Gold tables: labelled tweets on which added predictors are compared; they need not be the tweets of a run.
+"""Tables of tweets on which added predictors are compared: gold tables with labels, and tables without any.
 
-Does not import torch.
+A table needs no run. Rows with the same id are one tweet; without ids, rows with the same text. Does not import torch.
 """
 
 from glob import escape
@@ -13,18 +13,21 @@ import pyarrow.parquet as pq
 
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.console import Progress, silent
-from sentiment.data.guess_columns import Sample
-from sentiment.data.sources import labelled_rows, open_source
-from sentiment.data.tables import ID_NAMES, TEXT_NAMES, RowCounter
-from sentiment.data.text import TweetForms
+from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
+from sentiment.data.sources import TweetFile, open_source, usable_rows
+from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
+from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError
-from sentiment.files import fingerprint, sha256_of, write_atomically
-from sentiment.inference.added import Tweets, rows_by_key
+from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
+from sentiment.inference.added import Tweets
 from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
+from sentiment.runs.recommendation import Unlabelled
 from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, sealed
+
+_SEVERAL_LABELS = "tweet with several labels"
 
 
 def column_parameters(path: Path) -> dict[str, Any]:
@@ -33,12 +36,11 @@ def column_parameters(path: Path) -> dict[str, Any]:
     It is `data.columns.text` too if no column can hold texts.
     """
     sample = Sample.of(path, [*ID_NAMES, *dict(ColumnConfig()).values()])
-    ids = [sample.columns[index].key for index in sample.table.usual_indices(ID_NAMES)]
+    ids = [sample.keys[index] for index in sample.table.usual_indices(ID_NAMES)]
     if not ids:
         return {}
     parameters = {"data.columns.id": ids[0]}
-    has_text_name = any(name.strip().lower() in TEXT_NAMES for name in sample.table.names)
-    if not has_text_name and not any(column.can_hold("text") for column in sample.columns):
+    if not sample.table.usual_indices(TEXT_NAMES) and not any(can_hold("text", values) for values in sample.columns):
         parameters["data.columns.text"] = ids[0]
     return parameters
 
@@ -46,8 +48,7 @@ def column_parameters(path: Path) -> dict[str, Any]:
 def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
     """Read a gold table, and write its directory with the predictions of the lexicon and of the most frequent class.
 
-    Rows with the same id are one tweet; without ids, rows with the same text. Of a built-in source the published test
-    set is read.
+    Of a built-in source the published test set is read.
 
     Returns:
         The tweets, ordered by key, and lines that say what was read.
@@ -56,24 +57,66 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
         SentimentError: the table cannot be used.
     """
     opened = open_source(data, results)
-    file = next(iter(opened.tests.values()), opened.main)
     left_out = RowCounter()
     forms = TweetForms()
-    labelled = (row for row, _ in labelled_rows(file, left_out, progress))
-    if data.columns.id is None:  # then ids are numbers of rows
-        labelled = (row._replace(id="") for row in labelled)
-    rows = rows_by_key(labelled, forms, left_out)
-    if not rows:
-        raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.summary()}")
+    file = next(iter(opened.tests.values()), opened.main)
+    rows = _rows_by_key(file, forms, left_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, [*rows], [row.label for row in rows.values()]])
     directory = results.gold_dir(source, digest)
     tweets = Tweets.of_table(data, rows, directory, GOLD, forms)
-    rows_left_out = left_out.counted()
-    _write(tweets, directory, source, digest, {reason: counted.count for reason, counted in rows_left_out.items()})
-    lines = [f"{source}: {len(rows):,} tweets of the classes {', '.join(data.label_names)}"]
-    lines += [f"  {counted.count:,} rows left out: {reason} ({counted})" for reason, counted in rows_left_out.items()]
+    _write_gold(tweets, directory, source, digest, left_out)
+    lines = [f"{source}: {len(rows):,} tweets of the classes {', '.join(data.label_names)}", *left_out.lines_left_out()]
     return tweets, [*lines, *_earlier_tables(directory, results)]
+
+
+def open_unlabelled(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
+    """Read a table without labels, and write its directory.
+
+    Args:
+        data: its source and column of texts, and the classes that predictors may answer.
+
+    Returns, Raises: as `open_gold`.
+    """
+    column = None if data.columns.text == ColumnConfig().text else data.columns.text
+    file, lines = file_without_labels(user_path(data.source), column, ColumnConfig(), "--set data.columns.text")
+    left_out = RowCounter()
+    forms = TweetForms()
+    rows = _rows_by_key(file, forms, left_out, progress)
+    source = PurePath(data.source).name
+    digest = fingerprint([data.label_names, [*rows], [row.text for row in rows.values()]])
+    directory = results.unlabelled_dir(source, digest)
+    tweets = Tweets.of_table(data, rows, directory, "unlabelled", forms)
+    columns_stored = {"tweet": tweets.keys, "text": tweets.texts}
+    sha256 = _write_table(directory.path, directory.tweets_file, columns_stored)
+    labels = [(name, list(values)) for name, values in data.labels.items()]
+    record = Unlabelled(source=source, labels=labels, tweets_sha256=sha256)
+    write_atomically(directory.record_file, sealed(record))
+    lines.append(f"{source}: {len(rows):,} tweets without labels; the classes are {', '.join(data.label_names)}")
+    return tweets, [*lines, *left_out.lines_left_out()]
+
+
+def _rows_by_key(file: TweetFile, forms: TweetForms, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
+    """One row for each tweet, ordered by the key of its id, or of its text if it has none; the key is then its id."""
+    by_key: dict[int, Row] = {}
+    contradicted: dict[int, Row] = {}
+    for row in usable_rows(file, left_out, progress):
+        own_id = row.id if file.has_ids else ""  # else it is the number of the row
+        key = key_of(own_id or forms.of(row.text))
+        if key not in by_key:
+            by_key[key] = row._replace(id=own_id or key_as_text(key))
+        elif row.label == by_key[key].label:
+            left_out.add("duplicate tweet", row.line)
+        else:
+            left_out.add(_SEVERAL_LABELS, row.line)
+            contradicted[key] = by_key[key]
+    for key, row in contradicted.items():  # it is unknown which label is right
+        left_out.add(_SEVERAL_LABELS, row.line)
+        del by_key[key]
+    if not by_key:
+        wanted = "row with a label of one of the classes" if file.has_labels else "row with a text"
+        raise DataError(f"{file.name}: has no {wanted}: {left_out.summary()}")
+    return dict(sorted(by_key.items()))
 
 
 def _earlier_tables(directory: GoldDir, results: Results) -> list[str]:
@@ -92,24 +135,29 @@ def _earlier_tables(directory: GoldDir, results: Results) -> list[str]:
     return lines
 
 
-def _write(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: dict[str, int]) -> None:
+def _write_gold(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: RowCounter) -> None:
     classes = tweets.data.label_names
     references = _references(tweets)
     columns = {"part": [GOLD] * len(tweets.ids), "tweet": tweets.keys, "label": tweets.labels}
     columns |= {"id": tweets.ids, "text": tweets.texts}
     for kind, probabilities in references.items():
         columns |= dict(zip(columns_of(kind, classes), probabilities.T[1:], strict=True))
-    directory.path.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
     record = Gold(
         source=source,
         fingerprint=digest,
         classes=list(classes),
         kinds=list(references),
-        left_out=left_out,
-        predictions_sha256=sha256_of(directory.predictions_file),
+        left_out={reason: rows.count for reason, rows in left_out.counted().items()},
+        predictions_sha256=_write_table(directory.path, directory.predictions_file, columns),
     )
     write_atomically(directory.record_file, sealed(record))
+
+
+def _write_table(folder: Path, file: Path, columns: dict[str, Any]) -> str:
+    """Write a Parquet file into a folder that may not exist yet; returns its SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, lambda opened: pq.write_table(pa.table(columns), opened))
+    return sha256_of(file)
 
 
 def _references(tweets: Tweets) -> dict[PredictorKind, Probabilities]:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import typer
@@ -57,17 +57,19 @@ class TextRow(NamedTuple):
     refused: str | None  # the reason why there can be no prediction
 
 
-def classify_in_parallel(
-    model: TextModel, chunks: Iterator[list[TextRow]]
-) -> Iterator[tuple[list[TextRow], Predictions]]:
+T = TypeVar("T")
+
+
+def in_parallel(
+    model: TextModel, chunks: Iterable[T], texts_of: Callable[[T], list[str]]
+) -> Iterator[tuple[T, Predictions]]:
     """Each chunk with the predictions for its texts, in order; the next chunks are read while some are classified."""
     threads = 1 if model.uses_all_cores else min(_MAX_THREADS, available_cores())
-    waiting: deque[tuple[list[TextRow], Future[Predictions]]] = deque()
+    waiting: deque[tuple[T, Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else use_one_core)
     try:
         for chunk in chunks:
-            texts = [row.text for row in chunk if not row.refused]
-            waiting.append((chunk, pool.submit(model.classify_texts, texts)))
+            waiting.append((chunk, pool.submit(model.classify_texts, texts_of(chunk))))
             if len(waiting) > threads:
                 first, predictions = waiting.popleft()
                 yield first, predictions.result()
@@ -115,7 +117,7 @@ def predict_file(
     duplicates = [name for name, number in Counter(header).items() if number > 1]
     if duplicates and format not in ("csv", "tsv"):
         raise UsageError(f"{source}: several columns are called {duplicates[0]!r}, which only .csv and .tsv can hold")
-    rows = text_rows(table, text_index)
+    rows = (_row(record, table, text_index) for record in table.read_all())
     chunks = iter(lambda: list(islice(rows, CHUNK)), [])
     warnings = RowCounter()
     total = estimated_rows(source)
@@ -124,13 +126,12 @@ def predict_file(
     def write(file: BinaryIO) -> None:
         nonlocal done
         with _row_writer(target, file, header, source if table.format == "parquet" else None) as write_row:
-            for chunk, predictions in classify_in_parallel(model, chunks):
+            for chunk, predictions in in_parallel(model, chunks, _texts):
                 answers = model.answers(predictions)
                 for row in chunk:
                     answer = None if row.refused else next(answers)
                     write_row(row.record, answer)
-                    for remark in row.record.remarks:
-                        warnings.add(remark, row.record.line)
+                    warnings.add_remarks(row.record)
                     if answer is None:
                         warnings.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
                     json_object = row.record.json_object
@@ -143,25 +144,8 @@ def predict_file(
     return done, [*findings, *warnings.lines()]
 
 
-def text_rows(table: OpenedTable, text_index: int) -> Iterator[TextRow]:
-    """All rows of a table, also those without a readable text."""
-    for record in table.read_all():
-        yield _row(record, table, text_index)
-
-
-def readable_rows(table: OpenedTable, text_index: int) -> tuple[list[TextRow], RowCounter, list[str]]:
-    """The rows with a readable text, the others, and lines on what may be mistakes in the file."""
-    rows = []
-    left_out = RowCounter()
-    remarks = RowCounter()
-    for row in text_rows(table, text_index):
-        for remark in row.record.remarks:
-            remarks.add(remark, row.record.line)
-        if row.refused:
-            left_out.add(row.refused, row.record.line)
-        else:
-            rows.append(row)
-    return rows, left_out, remarks.lines()
+def _texts(rows: list[TextRow]) -> list[str]:
+    return [row.text for row in rows if not row.refused]
 
 
 def _row(record: TableRecord | Refusal, table: OpenedTable, text_index: int) -> TextRow:
@@ -199,18 +183,9 @@ def _answer_columns(header: Sequence[str]) -> list[str]:
     return names
 
 
-def _answer_strings(answer: Answer | None) -> list[str]:
-    if answer is None:
-        return ["", ""]
-    label, probability = answer
-    return [label, f"{probability:.{_DIGITS}f}"]
-
-
 def _answer_values(answer: Answer | None) -> tuple[str | None, float | None]:
-    if answer is None:
-        return None, None
-    label, probability = answer
-    return label, round(probability, _DIGITS)
+    label, probability = answer or (None, None)
+    return label, None if probability is None else round(probability, _DIGITS)
 
 
 @contextmanager
@@ -241,7 +216,7 @@ def _row_writer(
         else:
             write = _delimited(text, "\t" if format == "tsv" else ",")
             write(names)
-            yield lambda record, answer: write([*map(_cell, record.fields), *_answer_strings(answer)])
+            yield lambda record, answer: write([*map(_cell, [*record.fields, *_answer_values(answer)])])
         text.detach()
 
 
@@ -406,7 +381,7 @@ def show_predictions(
         predictions = model.classify_texts(chunk)
         for text, answer in zip(chunk, model.answers(predictions), strict=True):
             if output_format == "csv":
-                write([*_answer_strings(answer), text])
+                write([*map(_cell, _answer_values(answer)), text])
             elif output_format == "jsonl":
                 label, probability = _answer_values(answer)
                 values = {"label": label, "probability": probability, "text": text}

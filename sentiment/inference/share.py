@@ -68,7 +68,8 @@ def share(
     opened = open_model(model, choice, results)
     classes = opened.config.data.label_names
     grouping = share_files.Grouping(column_of(by), per, day_first) if by else None
-    population = share_files.read_population(opened, file, parse_column(text_column), grouping)
+    with ProgressBar() as bar:
+        population = share_files.read_population(opened, file, parse_column(text_column), grouping, bar.progress)
     options = {"--text-column": text_column, "--with": choice, "--results": results}
     given = [word for name, value in options.items() if value for word in (name, str(value))]
     command = shlex.join(["sentiment", "share", str(model), str(file), *given])

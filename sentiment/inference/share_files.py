@@ -16,11 +16,12 @@ from rich.markup import escape
 
 from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, number_table, say, visible
-from sentiment.data.guess_columns import text_column
-from sentiment.data.tables import Column, RowCounter, abbreviated, as_text, without_garbage_collection
+from sentiment.data.guess_columns import file_without_labels
+from sentiment.data.sources import usable_rows
+from sentiment.data.tables import Column, Row, RowCounter, abbreviated, without_garbage_collection
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
-from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, readable_rows
+from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.share_statistics import MIN_LABELS
 from sentiment.labelling.sheet import Drawing
 from sentiment.metrics import Probabilities, predicted_classes
@@ -31,7 +32,7 @@ class Population(NamedTuple):
     """The tweets whose shares are estimated: all rows of a file with a readable text."""
 
     source: Path
-    rows: list[TextRow]
+    rows: list[Row]
     groups: list[str] | None  # parallel to `rows`
     left_out: RowCounter
     findings: list[str]  # to be told about the file
@@ -56,7 +57,9 @@ class Grouping(NamedTuple):
 
 
 @without_garbage_collection()
-def read_population(model: TextModel, source: Path, column: Column | None, grouping: Grouping | None) -> Population:
+def read_population(
+    model: TextModel, source: Path, column: Column | None, grouping: Grouping | None, progress: Progress
+) -> Population:
     """Read all tweets of a file.
 
     Args:
@@ -67,20 +70,22 @@ def read_population(model: TextModel, source: Path, column: Column | None, group
         DataError: the file cannot be read, has no tweets, or a value is not a date.
         UsageError: a column is missing or ambiguous.
     """
-    table, text_index, findings = text_column(source, column, model.config.data.columns)
-    rows, left_out, remarks = readable_rows(table, text_index)
-    findings += remarks
+    by = grouping.column if grouping else None
+    file, findings = file_without_labels(source, column, model.config.data.columns, by=by)
+    left_out = RowCounter()
+    remarks = RowCounter()
+    rows = [*usable_rows(file, left_out, progress)]
+    for row in rows:
+        remarks.add_remarks(row)
+    findings += remarks.lines()
     if not rows:
         raise DataError(f"{source}: has no tweets: {left_out.summary()}")
-    if grouping is None:
-        return Population(source, rows, None, left_out, findings)
-    index = table.index(grouping.column, f"{source}: --by")
-    groups = [as_text(row.record.fields[index]).strip() for row in rows]
-    if grouping.per:
+    groups = [row.user or "" for row in rows]
+    if grouping and grouping.per:
         times = times_of(groups, grouping.day_first, f"{source}: column {grouping.column!r}")
         starts = times.dt.tz_localize(None).dt.to_period(grouping.per[0].upper()).dt.start_time
         groups = [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
-    return Population(source, rows, groups, left_out, findings)
+    return Population(source, rows, groups if grouping else None, left_out, findings)
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
@@ -123,12 +128,12 @@ def _read_dates(dates: pd.Series, day_first: bool) -> pd.Series:
 
 def predict_population(model: TextModel, population: Population, progress: Progress) -> Probabilities:
     """The probabilities of the classes of all tweets, (n, classes)."""
-    rows = population.rows
-    chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+    texts = [row.text for row in population.rows]
+    chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
     probabilities = []
-    for _, predictions in classify_in_parallel(model, chunks):
+    for _, predictions in in_parallel(model, chunks, list):
         probabilities.append(predictions.probabilities)
-        progress(f"reading {population.source.name}", min(CHUNK * len(probabilities), len(rows)), len(rows))
+        progress(f"reading {population.source.name}", min(CHUNK * len(probabilities), len(texts)), len(texts))
     return np.concatenate(probabilities)
 
 

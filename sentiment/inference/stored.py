@@ -17,7 +17,7 @@ from sentiment import __version__
 from sentiment.config import RunConfig
 from sentiment.console import as_code, as_markdown, visible
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.encoders.pretrained import PUBLISHED, TINY
+from sentiment.encoders.pretrained import TINY
 from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_user_file, read_user_file, write_user_file
 from sentiment.models.baseline import BaselineModel, LinearModel
@@ -483,10 +483,9 @@ def export_warnings(run: StoredModels) -> list[str]:
     if config.any_encoder is None or (config.elmo and config.elmo.model == TINY):  # the tiny model is made when read
         return warnings
     model = config.any_encoder.model
-    hint = "copy its folder to where the file is used"
-    if config.encoder and not config.encoder.is_folder:
-        hint = f"`sentiment prepare encoder {model} --revision {config.encoder.revision}` fetches it"
-    elif config.elmo and model in PUBLISHED:
-        hint = f"`sentiment prepare elmo {model}` fetches it"
-    kind = "ELMo model" if config.elmo else "encoder"
-    return [*warnings, f"the model needs the {kind} {model!r}, which is not in the file; {hint}"]
+    fetched = "elmo" if config.elmo else "encoder"
+    return [
+        *warnings,
+        f"the model needs the encoder {model!r}, which is not in the file: `sentiment prepare {fetched}` fetches a "
+        "published one; a folder has to be copied",
+    ]

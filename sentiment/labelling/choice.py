@@ -1,4 +1,4 @@
-"""Which predictor is best for a table of unlabelled tweets, by the labels of tweets on which the predictors differ.
+"""Which predictor is best for a user's tweets: by labels of tweets on which the predictors differ, or of random ones.
 
 Does not import torch.
 """
@@ -21,6 +21,7 @@ from sentiment.runs.recommendation import Choice
 
 # With fewer labels, nothing is chosen.
 MIN_LABELS = 30
+_MANY = 10**6  # the tweets that each tweet of a sample stands for
 
 
 @dataclass(frozen=True)
@@ -59,24 +60,24 @@ def differ_on(names: Sequence[str], differing: int, tweets: int) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]} differ on {share}"
 
 
-def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: str) -> Choice:
+def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: str, is_sample: bool = False) -> Choice:
     """Compare predictors on a table by the labels of a drawing's first tweets.
 
     Args:
         source: the name of the table's file.
         labels: (n,), the classes as `read_labels` gives them. The scores are those on tweets that are of a class.
         metric: `macro_recall`; otherwise accuracy is compared.
+        is_sample: whether the table is itself a random sample of many tweets, and the choice is for these; all of its
+            tweets are labelled.
 
     Raises:
         UsageError: there are too few labels, for macro recall too few of a class.
     """
     labelled = labels >= 0
-    count = int(labelled.sum())
+    sample = _sample(tweets, labels, is_sample)
+    count = len(sample.labels)
     if count < MIN_LABELS:
         raise UsageError(f"{count} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
-    strata = tweets.drawing.strata[labelled]
-    sizes = (_tweets_of_a_class(tweets, labels, 0), _tweets_of_a_class(tweets, labels, 1))
-    sample = StratifiedSample(labels[labelled], strata, sizes)
     right = {name: predicted[labelled] == labels[labelled] for name, predicted in tweets.predicted.items()}
     accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
     macro_recall = None
@@ -101,7 +102,7 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
         tweets=len(labels),
         differing=int(tweets.differ.sum()),
         labels=count,
-        labels_where_different=int((strata == 0).sum()),
+        labels_where_different=int(tweets.differ[labelled].sum()),
         skipped=int((labels == SKIPPED).sum()),
         metric="macro_recall" if metric == "macro_recall" else "accuracy",
         accuracy=dict(accuracy),
@@ -112,12 +113,20 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     )
 
 
-def _tweets_of_a_class(tweets: PredictedTweets, labels: ClassIndices, stratum: int) -> int:
-    """The number of tweets in a stratum that are of a class, as far as its skipped tweets tell."""
-    of_stratum = labels[tweets.drawing.strata == stratum]
-    labelled = int((of_stratum >= 0).sum())
-    skipped = int((of_stratum == SKIPPED).sum())
-    return round(len(of_stratum) * labelled / max(labelled + skipped, 1))
+def _sample(tweets: PredictedTweets, labels: ClassIndices, is_sample: bool) -> StratifiedSample:
+    """The labelled tweets; of a stratum as many tweets are of a class as its skipped ones tell."""
+    labelled = labels >= 0
+    if is_sample:
+        count = int(labelled.sum())
+        return StratifiedSample(labels[labelled], np.zeros(count, np.int8), (_MANY * count, 0))
+    strata = tweets.drawing.strata
+    sizes = []
+    for stratum in (0, 1):
+        of_stratum = labels[strata == stratum]
+        of_class = int((of_stratum >= 0).sum())
+        judged = of_class + int((of_stratum == SKIPPED).sum())
+        sizes.append(round(len(of_stratum) * of_class / max(judged, 1)))
+    return StratifiedSample(labels[labelled], strata[labelled], (sizes[0], sizes[1]))
 
 
 def _labels_to_show(difference: PairedDifference, sample: StratifiedSample, level: float) -> int | None:
@@ -151,14 +160,19 @@ def show_choice(choice: Choice) -> None:
         interval = f"{value:.3f} {low:.3f}-{high:.3f}"
         table.add_row(f"  {name}", interval, recall, style="bold" if name == choice.best else "")
     OUT.print(table)
-    metric = "macro recall" if choice.metric == "macro_recall" else "accuracy"
-    say(f"\nbest here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)")
+    say("\n".join(["", *verdict_lines(choice)]))
+
+
+def verdict_lines(choice: Choice) -> list[str]:
+    """Which predictor is best, by how much, and how sure that is."""
+    metric = choice.metric.replace("_", " ")
+    lines = [f"best here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)"]
     for other, difference in choice.differences.items():
         interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}".replace("-", "\u2212")
         points = f"{100 * difference.difference:+.1f} points".replace("-", "\u2212")
-        level = f"{100 * difference.level:.3g} %"
-        line = f"             {points} above {other} ({level} interval {interval}; p {format_p(difference.p)})"
-        say(f"{line}: {_verdict(choice, other)}")
+        how_sure = f"{100 * difference.level:.3g} % interval {interval}; p {format_p(difference.p)}"
+        lines.append(f"             {points} above {other} ({how_sure}): {_verdict(choice, other)}")
+    return lines
 
 
 def _verdict(choice: Choice, other: str) -> str:

@@ -121,14 +121,8 @@ def _evaluation(
         return evaluate_on_gold(path)
     run = open_run(path, results)
     if data is None:
-        if threshold is not None:
-            raise UsageError(
-                "--threshold requires --data; scores on the run's own test set are those of the default threshold"
-            )
-        if parameters:
-            raise UsageError(
-                "--set, --classes, --text-column and --label-column say how --data is read, and require it"
-            )
+        if threshold is not None or parameters:
+            raise UsageError("--threshold, --set, --classes, --text-column and --label-column require --data")
         return evaluate_on_own(run, choice)
     columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
     trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
@@ -251,9 +245,8 @@ def _tweets_to_answer(
     from sentiment.config_file import resolve
     from sentiment.files import user_path
     from sentiment.inference.added import Tweets, with_own_names
-    from sentiment.inference.gold import column_parameters, open_gold
+    from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
     from sentiment.inference.stored import open_run
-    from sentiment.labelling.answers import open_unlabelled
 
     path = user_path(source)
     if path.is_dir():
@@ -261,14 +254,15 @@ def _tweets_to_answer(
     parameters = parameters_of(source, overrides)
     if classes:
         parameters["data.labels"] = with_own_names(classes)
+    open_table = open_gold
     if unlabelled:
-        tweets, lines = open_unlabelled(resolve({}, parameters, "--of").data, results_of(results or RESULTS))
-        say("\n".join(lines))
-        return tweets
-    if path.is_file():
-        parameters = column_parameters(path) | parameters
-    data = with_guesses({}, (), parameters, "--of").data
+        open_table = open_unlabelled
+        data = resolve({}, parameters, "--of").data
+    else:
+        if path.is_file():
+            parameters = column_parameters(path) | parameters
+        data = with_guesses({}, (), parameters, "--of").data
     with ProgressBar() as bar:
-        tweets, lines = open_gold(data, results_of(results or RESULTS), bar.progress)
+        tweets, lines = open_table(data, results_of(results or RESULTS), bar.progress)
     say("\n".join(lines))
     return tweets

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress, say
-from sentiment.data.guess_columns import text_column
-from sentiment.data.tables import Column, Row
+from sentiment.data.guess_columns import file_without_labels
+from sentiment.data.sources import usable_rows
+from sentiment.data.tables import Column, RowCounter
 from sentiment.errors import DataError
 from sentiment.inference.added import sheet_meanings
 from sentiment.inference.evaluate import uses_of
-from sentiment.inference.overlap import SCORED, overlaps_with
-from sentiment.inference.own_sample import classify_all
-from sentiment.inference.predict import NO_WORDS, readable_rows
-from sentiment.inference.stored import TrainedRun, load_all_models
+from sentiment.inference.overlap import SCORED
+from sentiment.inference.own_sample import predict_new
+from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.choice import MIN_LABELS, PredictedTweets, choose, show_choice
 from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
 from sentiment.metrics import predicted_classes
@@ -81,8 +81,7 @@ def predict_table(
 ) -> tuple[PredictedTable, list[str]]:
     """The predictions of a run's models for a table, and lines on what was read.
 
-    Left out are the run's training and validation tweets, other tweets of their authors, and tweets without a word
-    that a model knows.
+    Tweets are left out as by `predict_new`.
 
     Args:
         column: as in `predict_file`.
@@ -91,35 +90,15 @@ def predict_table(
         DataError: the table cannot be read, or no row is left.
         UsageError: the column is missing or ambiguous.
     """
-    table, index, lines = text_column(source, column, run.config.data.columns)
-    rows, counter, remarks = readable_rows(table, index)
-    lines += remarks
-    overlap_of_rows, unknown = overlaps_with(run, [Row("", None, 0, row.text, row.record.line) for row in rows])
-    if unknown:
-        lines.append(f"warning: cannot exclude training tweets: {unknown}")
-    new_rows = []
-    for row, overlap in zip(rows, overlap_of_rows, strict=True):
-        if overlap in SCORED:
-            new_rows.append(row)
-        else:
-            counter.add(str(overlap), row.record.line)
-    predictions = classify_all(load_all_models(run), [row.text for row in new_rows], progress)
-    texts = []
-    for row, is_usable in zip(new_rows, predictions["both"].usable.tolist(), strict=True):
-        if is_usable:
-            texts.append(row.text)
-        else:
-            counter.add(NO_WORDS, row.record.line)
-    if not texts:
-        raise DataError(f"{source}: has no tweets to choose a model by: {counter.summary()}")
-    if counter.total():
-        lines.append(f"left out: {counter.summary()}")
+    file, lines = file_without_labels(source, column, run.config.data.columns)
+    counter = RowCounter()
+    answered = predict_new(run, [*usable_rows(file, counter, progress)], counter, progress)
     predicted = {}
     uses = {}
     for kind in SIMPLEST_FIRST:
-        of_kind = predictions[kind].probabilities[predictions["both"].usable]
-        predicted[PREDICTORS[kind]] = predicted_classes(of_kind)
+        predicted[PREDICTORS[kind]] = predicted_classes(answered.probabilities[kind])
         uses[PREDICTORS[kind]] = uses_of(shlex.quote(run.path), f"--with {kind}")
     metric = run.config.training.early_stopping.metric
-    tweets = PredictedTweets(texts, predicted)
+    tweets = PredictedTweets([row.text for row in answered.rows], predicted)
+    lines += [*answered.warnings(), *counter.lines_left_out(SCORED)]
     return PredictedTable(source.name, tweets, run.config.data, metric, uses), lines

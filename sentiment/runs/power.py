@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import RunConfig
-from sentiment.paired import ALPHA, PairedCounts
+from sentiment.paired import ALPHA
 
 Numbers = npt.NDArray[np.float64]
 
@@ -110,29 +110,6 @@ def smallest_difference(
         return POWER - float(np.mean(is_shown))
 
     return float(brentq(missing_power, 1e-6, 1.0)) if missing_power(1.0) < 0 else None
-
-
-def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int | None:
-    """The number of tweets on which the observed difference would be significant with probability `POWER`.
-
-    Args:
-        classes: the counts as `paired_difference` takes them.
-        level: as in `smallest_difference`.
-
-    Returns:
-        None if no difference is observed.
-    """
-    from scipy.special import ndtri
-
-    only_first, only_second, n = np.array(classes, float).T
-    differences = (only_first - only_second) / n
-    difference = differences.mean()
-    if difference == 0:
-        return None
-    variances = (only_first + only_second) / n - differences**2  # of the differences on one tweet of each class
-    variance = n.sum() * (variances / n).mean() / len(classes)
-    errors = ndtri((1 + level) / 2) + ndtri(POWER)
-    return int(np.ceil((errors / difference) ** 2 * variance))
 
 
 @dataclass(frozen=True)

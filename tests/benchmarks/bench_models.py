@@ -47,7 +47,7 @@ from sentiment.metrics import UNLABELLED
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES, rating_features
 from sentiment.runs.predictions import PartPredictions, read_predictions
-from sentiment.runs.recommendation import SIMPLEST_FIRST, judge, recommend_for_sample
+from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.runs.records import MODEL_KINDS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
@@ -288,20 +288,17 @@ def show_choices(runs: Runs, results: Results) -> None:
         run_dir = results.run_dir(config.run_id, "bench")
         result = run_dir.read(Result)
         assert result is not None
-        validation = read_predictions(run_dir, result, "validation", config.data.label_names)
         for part in config.data.tests:
             predictions = read_predictions(run_dir, result, part, config.data.label_names)
             metric = config.training.early_stopping.metric
             scores = {kind: score(predictions, kind, metric) for kind in MODEL_KINDS}
             for number in range(DRAWS):
                 labelled = predictions.of_rows(rng.permutation(len(predictions.labels))[:LABELS])
-                judgement = judge(labelled, metric)
                 choices = {
                     "the best by a sheet of tweets that differ": best_by_sheet(predictions, metric, number),
                     "as the run recommends": result.recommended,
-                    "the best": judgement.best,
-                    "the simplest not shown to be worse": judgement.recommended,
-                    "weighed with validation tweets": recommend_for_sample(labelled, validation, metric),
+                    "the best": max(SIMPLEST_FIRST, key=lambda kind: score(labelled, kind, metric)),
+                    "the simplest not shown to be worse": recommend(labelled, metric),
                 }
                 for name, choice in choices.items():
                     losses[name].append(100 * (max(scores.values()) - scores[choice]))

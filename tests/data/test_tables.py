@@ -1,16 +1,13 @@
 """Tables of any format: the same rows from each, every line accounted for, and mistakes named with their place."""
 
-import csv
 import datetime
 import gzip
 import io
 import tempfile
 import tracemalloc
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +15,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment.config import ColumnConfig, DataConfig
-from sentiment.data import formats
 from sentiment.data.formats import (
     ANY_LINES,
     INNER_QUOTE,
@@ -142,39 +138,6 @@ def test_stray_quotes_swallow_nothing_in_silence(tmp_path: Path, columns: str, f
     assert lost == 0 or told[0].remarks == (ANY_LINES if apart < 20 else SUSPICIOUS_LINES,)
 
 
-def test_only_the_line_with_a_stray_quote_is_told_where_it_closes_nowhere() -> None:
-    lines = ["n,text\n", *(f"{n},tweet {n} is fine\n" for n in range(5_000))]
-    lines[1_001] = '1000,"tweet 1000 is fine\n'
-    lines[1_241] = '1240,tweet 1240 is "fine"!\n'
-    records = list(delimited_records(lambda: iter(lines), ","))
-    assert len(records) == 5_001
-    told = [record for record in records if isinstance(record, Refusal) or record.remarks]
-    assert told == [TableRecord(1_002, ["1000", '"tweet 1000 is fine'], None, (LITERAL_QUOTES,))]
-
-
-@pytest.mark.parametrize("place", [0, 7])
-@pytest.mark.parametrize(
-    "spanning",
-    ['"the\ntext",label\n', '"so\nI said",1\n', '"so,\n\nI said, and, so on\nit is",1\n', '"a\n1,b\n1,c",1\n'],
-)
-def test_quoted_line_breaks_belong_to_the_text_also_in_the_first_record(spanning: str, place: int) -> None:
-    lines = [f"tweet {n},{n % 2}\n" for n in range(20)]
-    lines[place:place] = spanning.splitlines(keepends=True)
-    records = list(delimited_records(lambda: iter(lines), ","))
-    assert len(records) == 21
-    assert isinstance(records[place], TableRecord)
-    assert "\n" in records[place].fields[0]
-
-
-def test_tabs_are_a_delimiter_like_any_other_one() -> None:
-    content = 'label,text\n1,"so, ""good"""\n0,"so\nbad"\n'
-    rows = [row.text for row in _read(content) if isinstance(row, Row)]
-    with_tabs = content.replace('"so, ', '"so; ').replace(",", "\t").replace(";", ",")
-    assert [[row.text for row in _read(with_tabs, name) if isinstance(row, Row)] for name in ("t.tsv", "t.csv")] == [
-        rows
-    ] * 2
-
-
 def test_a_row_that_lacks_only_what_is_not_read_is_read() -> None:
     rows = _read("label,text,place\n1,so good\n0,so bad,here\n1\n")
     assert rows == [*GOOD, Refusal(4, "wrong number of fields")]
@@ -196,35 +159,6 @@ def test_the_first_line_is_a_header_or_a_tweet_however_columns_are_given(
     content: str, positions: dict[str, int], rows: list[Row]
 ) -> None:
     assert _read(content, **positions) == rows
-
-
-# No characters that cannot be encoded, and none that training refuses.
-_TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40).filter(str.strip)
-_HOSTILE = st.text('ab01,\t"\n\r\ufeff\u2028 é', min_size=1, max_size=30).filter(str.strip) | _TEXTS
-# Python's writer does not quote carriage returns, so that one before the end of a line looks like a part of it.
-_HOSTILE = _HOSTILE.map(lambda text: text.replace("\r", "")).filter(str.strip)
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(["0", "1"]), _HOSTILE), min_size=1, max_size=8),
-    st.sampled_from(["csv", "quoted", "pandas"]),
-    st.sampled_from(["\n", "\r\n"]),
-    st.sampled_from(["utf-8", "utf-8-sig"]),
-)
-@example([("1", 'a "quoted" word'), ("0", '"all"'), ("1", "two\nlines\n")], "quoted", "\n", "utf-8")
-def test_what_a_program_writes_is_read_back_row_by_row(
-    rows: list[tuple[str, str]], program: str, end: str, encoding: str
-) -> None:
-    if program == "pandas":
-        content = pd.DataFrame(rows, columns=["label", "text"]).to_csv(index=False, lineterminator=end)
-    else:
-        text = io.StringIO()
-        quoting = csv.QUOTE_ALL if program == "quoted" else csv.QUOTE_MINIMAL
-        csv.writer(text, quoting=quoting, lineterminator=end).writerows([("label", "text"), *rows])
-        content = text.getvalue()
-    found = _read(content.encode(encoding))
-    assert [(str(row.label), row.text) for row in found if isinstance(row, Row)] == rows
-    assert len(found) == len(rows)
 
 
 @given(st.text('ab,"\n 1', max_size=60))
@@ -303,18 +237,6 @@ def test_workbook_is_read_from_its_first_visible_sheet_and_names_the_others(tmp_
     assert table.names == ["text"]
     assert [record.fields for record in table.read([0]) if isinstance(record, TableRecord)] == [["so good"]]
     assert [*table.sheets] == ["tweets", "more"]
-
-
-@pytest.mark.parametrize("part", ["xl/sharedStrings", "xl/worksheets/sheet1"])
-def test_workbook_that_unpacks_too_far_is_refused(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "t.xlsx"
-    _book(path, ("tweets", [["label", "text"], [1, "so good"]]))
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{part}_more.xml", b"<row/>" * 300_000)
-    assert len(_read(path.read_bytes(), "t.xlsx")) == 1
-    monkeypatch.setattr(formats, "_MAX_TAGS", 200_000)
-    with pytest.raises(DataError, match=r"t\.xlsx: is too large for a workbook; save the table as \.csv"):
-        _read(path.read_bytes(), "t.xlsx")
 
 
 def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +25,13 @@ from sentiment.inference.overlap import NEAR_COPY, OWN_TEST
 from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import open_model, open_run
+from sentiment.labelling.choice import verdict_lines
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend
-from sentiment.runs.records import PREDICTORS, CheckScore, ModelKind, PredictorKind, Result
+from sentiment.runs.records import PREDICTORS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
@@ -68,19 +68,14 @@ def test_the_default_is_what_the_result_recommends(trained: RunDir, tmp_path: Pa
     assert "by the mean of both (recommended by validation" in invoke("predict", run_dir.path, "x").output
 
 
-def test_first_screen_names_a_better_simpler_predictor(trained: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+def test_first_screen_names_a_better_lexicon(trained: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run = open_run(trained.path)
     scores = dict(run.result.scores)
-    for of_lexicon, of_baseline in ((0.0, 100), (1.0, 107)):
+    for of_lexicon in (0.0, 1.0):
         metrics = scores["lexicon"]["test"].model_copy(update={"accuracy": of_lexicon})
         scores["lexicon"] = scores["lexicon"] | {"test": metrics}
-        check_list = {kind: {"all": CheckScore(100, 126)} for kind in scores}
-        check_list["baseline"] = {"all": CheckScore(of_baseline, 126)}
-        update = {"scores": scores, "check_list": check_list, "recommended": "network"}
-        show_result(replace(run, result=run.result.model_copy(update=update)))
-        output = capsys.readouterr().out
-        assert ("VADER's lexicon, which has 100.0% right" in output) == (of_lexicon == 1)
-        assert ("the linear baseline has 107 right" in output) == (of_baseline == 107)
+        show_result(replace(run, result=run.result.model_copy(update={"scores": scores})))
+        assert ("VADER's lexicon, which has 100.0% right" in capsys.readouterr().out) == (of_lexicon == 1)
 
 
 def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:
@@ -99,22 +94,6 @@ def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:
 )
 def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelKind, int], metric: str, expected: str) -> None:
     assert recommend(_with_wrong(wrong), metric) == expected
-
-
-@pytest.mark.parametrize(
-    ("wrong", "wrong_of_validation", "expected"),
-    [
-        ({"network": 40, "baseline": 42, "both": 42}, {"network": 44, "baseline": 40, "both": 30}, "both"),
-        ({"network": 40, "baseline": 42, "both": 42}, {"network": 40, "baseline": 42, "both": 42}, "network"),
-        ({"network": 20, "baseline": 60, "both": 60}, {"network": 44, "baseline": 40, "both": 30}, "network"),
-        ({"network": 42, "baseline": 42, "both": 42}, {"network": 40, "baseline": 40, "both": 40}, "baseline"),
-    ],
-)
-def test_labels_of_a_user_and_validation_tweets_are_weighed_together(
-    wrong: dict[ModelKind, int], wrong_of_validation: dict[ModelKind, int], expected: str
-) -> None:
-    decision = decide(_with_wrong(wrong, 130), _with_wrong(wrong_of_validation, 130), "accuracy")
-    assert (decision.recommended, decision.used.kind) == (expected, expected)
 
 
 def _with_wrong(wrong: dict[ModelKind, int], shift: int = 0) -> PartPredictions:
@@ -166,23 +145,7 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in beside[0]
 
 
-def test_workbook_to_evaluate_on_is_read_once(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
-    book = openpyxl.Workbook()
-    for row in [("label", "text"), *invented_tweets(40, seed=3)]:
-        book.active.append(row)
-    book.save(tmp_path / "mine.xlsx")
-    load = Mock(wraps=openpyxl.load_workbook)
-    monkeypatch.setattr(openpyxl, "load_workbook", load)
-    succeed("evaluate", trained.path, "--data", tmp_path / "mine.xlsx", "--results", tmp_path)
-    assert load.call_count == 1
-
-
-def test_model_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment, tmp_path: Path) -> None:
-    table = tmp_path / "t.csv"
-    table.write_text("label,text\n" + "1,so lovely and great\n" * 5)
-    done = invoke("evaluate", trained.path, "--data", table, "--results", tmp_path, "--with", "baseline")
-    assert "warning: the linear baseline predicts 'positive' for all 5 tweets" in done.output
+def test_network_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment) -> None:
     run = experiment(training__epochs=1, training__learning_rate=1e-6)
     run.complete()
     called = ("negative", "positive")[stored(run.run_dir, Result).only_label or 0]
@@ -354,18 +317,6 @@ def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_print
     assert found["labels"]["positive"] == pytest.approx(sum(labels) / 400)
 
 
-def test_file_that_a_model_labelled_itself_is_noticed(run: RunDir, tmp_path: Path) -> None:
-    new = _new_tweets(150, seed=5)
-    positive = open_model(run.path, "baseline").classify_texts([text for _, text, _ in new]).probabilities[:, 1]
-    predicted = (positive >= 0.5).astype(int).tolist()
-    labelled = [(label, text, user) for label, (_, text, user) in zip(predicted, new, strict=True)]
-    wrong = [(1 - labelled[0][0], *labelled[0][1:]), *labelled[1:]]
-    warning = "warning: linear baseline has every label right; are these labels its own predictions?"
-    for rows, is_noticed in ((labelled, True), (wrong, False), (labelled[:50], False)):
-        _, output = _evaluate(run, write_tweets(tmp_path / "labelled.csv", rows, WITH_USERS))
-        assert (warning in output) == is_noticed
-
-
 def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     labels = np.arange(400) % 2
     noise = np.random.default_rng(1).normal(0, 0.1, 400)
@@ -374,7 +325,7 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     for positive, helps in ((shifted, True), (np.clip(shifted + 0.05, 0, 1), False), (hidden + noise / 10, False)):
         kinds: tuple[ModelKind, ...] = ("network", "baseline", "both")
         tweets = PartPredictions(np.arange(400), labels, [_predictor(kind, positive) for kind in kinds])
-        decision = decide(tweets, tweets, "accuracy", "network")
+        decision = decide("t.csv", tweets, "accuracy", "network")
         assert decision.matching is not None
         assert decision.matching.predicted.sum() == 200
         assert decision.used.kind == "network"
@@ -382,11 +333,12 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
         (line,) = [line for line in decision_lines(decision, "run") if line.startswith("threshold")]
         assert ("or fewer tweets are right with it" in line) != helps
     one_class = replace(tweets, labels=np.ones(400, int))
-    assert decide(one_class, tweets, "accuracy").matching is None
+    assert decide("t.csv", one_class, "accuracy").matching is None
 
 
 @pytest.mark.parametrize(
-    ("only_best", "verdict"), [(60, "with about"), (51, "in practice equal to"), (50, "in practice")]
+    ("only_best", "verdict"),
+    [(170, "shown to be better"), (60, "more labels would be likely"), (51, "in practice equal"), (50, "in practice")],
 )
 def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equal(only_best: int, verdict: str) -> None:
     rows = np.arange(1_000)
@@ -395,10 +347,11 @@ def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equa
     other = np.where((rows >= 50) & (rows < 50 + only_best), 0.4, 0.9)
     of_label: dict[ModelKind, npt.NDArray[np.float64]] = {"network": other, "baseline": best, "both": best}
     predictors = [_predictor(kind, np.where(labels == 1, right, 1 - right)) for kind, right in of_label.items()]
-    tweets = PartPredictions(rows, labels, predictors)
-    lines = decision_lines(decide(tweets, tweets, "accuracy"), "run")
-    assert any(line.strip().startswith(verdict) and line.endswith(" network") for line in lines)
-    assert lines[1].startswith("best here    linear baseline, by accuracy (")
+    decision = decide("t.csv", PartPredictions(rows, labels, predictors), "accuracy")
+    assert (decision.used.kind, decision.choice.differing) == ("baseline", 50 + only_best)
+    first, *others = verdict_lines(decision.choice)
+    assert first.startswith("best here    baseline, by accuracy (")
+    assert verdict in next(line for line in others if "above network" in line)
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
@@ -406,7 +359,7 @@ def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path:
     odd = write_tweets(tmp_path / "odd.csv", rows, WITH_USERS)
     said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
     assert f"left out were 50 {NO_WORDS}" in said
-    assert "--threshold requires --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
+    assert "--label-column require --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
 
 
 def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path: Path) -> None:

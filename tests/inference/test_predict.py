@@ -129,7 +129,7 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(netwo
     with pytest.raises(ConfigError, match=r"two\.csv: --text-column: no column 'txt'; the file has 'tweet', 'text'"):
         _rows(network, two, "txt")
     twice = write("twice.csv", "text,text\nlovely,sad\n")
-    with pytest.raises(UsageError, match="2 columns can hold the texts; name the right one with --text-column=NAME"):
+    with pytest.raises(UsageError, match="has several columns 'text'; give the position of one"):
         _rows(network, twice)
     assert _rows(network, twice, 1)[1][2] == "negative"
 
@@ -138,13 +138,7 @@ def test_column_of_another_name_is_found_and_told(network: TextModel, write: Wri
     source = write("a.csv", "id;Tweet\n1;lovely, so lovely\n2;awful\n")
     target, told = _to(network, source, "out.csv")
     assert [row[2] for row in csv.reader(target.read_text().splitlines())] == ["label", "positive", "negative"]
-    assert told == ["texts are taken from column 'Tweet' (by its name); --text-column=NAME names another"]
-
-
-def test_semicolons_separate_fields_where_the_first_tweet_has_a_comma(network: TextModel, write: Write) -> None:
-    lines = ["0;lovely, so lovely\n", *(f"{number};awful\n" for number in range(1, 51))]
-    rows = _rows(network, write("a.csv", "".join(lines)), 1)
-    assert [row[2] for row in rows[1:]] == ["positive", *["negative"] * 50]
+    assert told == ["texts are taken from column 'Tweet'; --text-column=NAME names another"]
 
 
 def test_file_without_a_header_is_read_by_form_position_or_run(network: TextModel, write: Write) -> None:
@@ -184,11 +178,11 @@ def test_output_appears_when_it_is_complete(network: TextModel, write: Write, mo
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
-    known = np.ones(1024, bool)
+    known = np.ones(256, bool)
     monkeypatch.setattr(
         network, "classify", lambda rows: Predictions(np.tile([0.25, 0.75], (rows.size, 1)), known[: rows.size])
     )
-    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 1024)
+    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 256)
 
     def peak(count: int) -> int:
         lines = (f"tweet {n % 1_000} is {'lovely ' * 30}\n" for n in range(count))  # more than is read at once
@@ -200,7 +194,7 @@ def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, mo
         finally:
             tracemalloc.stop()
 
-    assert peak(40_000) < 2.5 * peak(10_000)  # how many chunks are held at once depends on the threads
+    assert peak(10_000) < 2.5 * peak(2_500)  # how many chunks are held at once depends on the threads
 
 
 @pytest.fixture

