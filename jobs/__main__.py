@@ -189,10 +189,9 @@ def rerun(
     Held jobs are released.
     """
     from jobs.policy import CAUSES
-    from jobs.requested import read_request
-    from jobs.session import rerun_grid, start, submit_study
+    from jobs.requested import read_waiting
+    from jobs.session import rerun_grid, start_now
     from jobs.status.names import find_targets, read_plan
-    from jobs.study import plan_study
 
     causes = only.lower().split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
@@ -203,18 +202,8 @@ def rerun(
     options = _launch_options(cluster, local, at_once, new_code)
 
     def rerun_target(target: "Target") -> int:
-        requested = read_request(_open(results), target.grid)
-        if requested and requested.local and not local:
-            here = _open(results).command("rerun", target.grid, "--local")
-            on_slurm = _open(results).command("submit", target.grid)
-            echo(f"grid {target.grid}: was started on this machine: `{here}` goes on here, `{on_slurm}` on Slurm")
-            return EXIT_FAILED if targets else 0
-        if requested and requested.waits and targets:
-            if local:
-                return submit_study(_open(results), plan_study(_open(results), [requested.request]), options)
-            return start(_open(results), requested, echo)
-        if requested and requested.waits:
-            return 0
+        if read_waiting(_open(results), target.grid):
+            return start_now(_open(results), target.grid, options) if targets else 0
         plan = read_plan(_open(results), target.grid)
         return rerun_grid(_open(results), plan, causes, {*target.run_ids}, options)
 

@@ -17,10 +17,10 @@ from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, reuse_comple
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.launch.next_step import go_on
-from jobs.requested import RequestedGrid, end_waiting, read_waiting, waiting_grids, write_request
+from jobs.requested import RequestedGrid, end_waiting, read_request, read_waiting, waiting_grids, write_request
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
-from jobs.study import StudyPlan
+from jobs.study import StudyPlan, plan_study
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.console import Say, plural
 from sentiment.errors import (
@@ -104,12 +104,36 @@ def rerun_grid(
     results: Results, plan: GridPlan, causes: Sequence[str], run_ids: set[str], options: LaunchOptions
 ) -> int:
     """Resubmit runs that ended without a result, and return the exit code."""
+    if _belongs_here(results, plan.name, options):
+        rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
+        return EXIT_FAILED if any(policy.rerun(row, causes, bool(run_ids)) for row in rows) else 0
     if options.local:
         return _run_locally(results, [(plan, partial(rerun_selected, causes=causes, run_ids=run_ids))], options)
     with lock_grid(results, plan, options) as locked:
         slurm.check_requirements()
         done = rerun_selected(locked, causes, run_ids)
     return _and_what_waits(results, plan.name, done, options)
+
+
+def start_now(results: Results, grid: str, options: LaunchOptions) -> int:
+    """Submit a grid that waits, or train it here, if the other grid is finished; return the exit code."""
+    waiting = read_waiting(results, grid)
+    if waiting is None or _belongs_here(results, grid, options):
+        return EXIT_FAILED
+    if options.local:
+        return submit_study(results, plan_study(results, [waiting.request]), options)
+    return start(results, waiting, options.say)
+
+
+def _belongs_here(results: Results, grid: str, options: LaunchOptions) -> bool:
+    """Whether a grid was submitted for this machine, and is now to go on in Slurm; say which commands go on with it."""
+    requested = read_request(results, grid)
+    if requested is None or not requested.local or options.local:
+        return False
+    here = results.command("rerun", grid, "--local")
+    in_slurm = results.command("submit", grid)
+    options.say(f"grid {grid} was submitted for this machine: `{here}` goes on here, `{in_slurm}` in Slurm")
+    return True
 
 
 def _and_what_waits(results: Results, grid: str, done: Done, options: LaunchOptions) -> int:

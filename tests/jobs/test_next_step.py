@@ -15,7 +15,7 @@ from jobs.grids.grid import ExpandedGrid, GridRequest
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.requested import find_request, waiting_grids
-from jobs.session import cancel_grid, submit_grid, submit_study
+from jobs.session import cancel_grid, start, submit_grid, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.status.names import read_plan
@@ -155,7 +155,7 @@ def test_deaths_between_any_two_steps_change_no_decision_and_nothing_happens_twi
     assert calm.steps < 150
 
     @given(deaths=st.sets(st.integers(1, 150), max_size=4), seed=st.integers(0, 9))
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=8, deadline=None)
     def check(deaths: set[int], seed: int) -> None:
         world = search(deaths, seed)
         assert world.rankings("some") == calm.rankings("some")
@@ -204,11 +204,13 @@ def _origins(results: Results, *names: str) -> list[tuple[int, list[str]]]:
 def test_grids_that_wait_are_submitted_by_the_end_of_the_grid_that_they_start_from(
     base: Path, results: Results, like: Result
 ) -> None:
-    requests = _requests(base)
+    of_empty = write_grid(base, {"model.layers": [2]}, name="fifth", **starts_from("third", "best"))
+    requests = [*_requests(base), GridRequest(read_grid_file(of_empty))]
     world = World(results, like, Random(0), overfitting={2})
     with world.patched():
         assert submit_study(results, plan_study(results, requests), world.options) == 0
         assert [(grid.name, grid.describe()) for grid in waiting_grids(results)] == [
+            ("fifth", "WAITING for third"),
             ("fourth", "WAITING for first"),
             ("second", "WAITING for first"),
             ("third", "WAITING for second"),
@@ -218,7 +220,8 @@ def test_grids_that_wait_are_submitted_by_the_end_of_the_grid_that_they_start_fr
     first = results.read_grid("first")
     assert first
     worst, overfits, best = (run.run_id for run in first.runs)
-    assert _origins(results, "second", "third", "fourth") == [(2, [overfits]), (0, []), (1, [best])]
+    origins = _origins(results, "second", "third", "fourth", "fifth")
+    assert origins == [(2, [overfits]), (0, []), (1, [best]), (0, [])]
     assert worst != best
     assert waiting_grids(results) == []
     assert world.states("second") == world.states("fourth") * 2 == ["COMPLETED"] * 2
@@ -249,9 +252,6 @@ def test_study_on_this_machine_goes_on_after_kills_and_time_limits_to_the_grids_
     with world.patched():
         submit_study(results, plan_study(results, [first]), world.options)  # on Slurm, where nothing starts
         submit_study(results, plan_study(results, [second]), here)
-        assert invoke("rerun", "second", "--results", results.root).exit_code == 1
-        assert invoke("rerun", "--results", results.root).exit_code == 0
-        assert world.queue.keys() == {"100_0", "100_1", "100_2", "101"}
         cancel_grid(results, read_plan(results, "first"), set(), print)
         world.deaths = {*range(world.steps + 5, world.steps + 60, 7)}
         while not world.command(lambda: submit_study(results, plan_study(results, [first]), here)):
@@ -259,6 +259,25 @@ def test_study_on_this_machine_goes_on_after_kills_and_time_limits_to_the_grids_
     assert (any("is retried after TIMEOUT" in line for line in world.lines), world.fatal) == (True, set())
     assert (world.states("first"), world.states("second")) == (["COMPLETED"] * 3, ["COMPLETED"] * 2)
     assert (waiting_grids(results), world.reports) == ([], 1)
+
+
+def test_grid_of_this_machine_is_moved_to_slurm_only_by_submit(base: Path, results: Results, like: Result) -> None:
+    first, second, *_ = _requests(base)
+    world = World(results, like, Random(0), diverging={3}, overfitting={2})
+    here = replace(world.options, local=True)
+    with world.patched():
+        submit_study(results, plan_study(results, [first]), here)
+        submit_study(results, plan_study(results, [second]), here)
+        for name, code in (("first", 1), ("second", 0)):
+            told = invoke("rerun", name, "--results", results.root)
+            assert (told.exit_code, "was submitted for this machine" in told.output) == (code, True)
+        assert invoke("rerun", "--results", results.root).exit_code == 1
+        assert world.queue == {}
+        world.diverging = set()
+        assert invoke("rerun", "first", "--local", "--results", results.root).exit_code == 0
+        submit_study(results, plan_study(results, [second]), world.options)
+        told = invoke("rerun", "second", "--results", results.root)
+        assert (told.exit_code, told.output) == (0, "nothing to submit\n")
 
 
 def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, results: Results, like: Result) -> None:
@@ -286,6 +305,19 @@ def test_waiting_grid_is_replaced_by_another_of_its_name_and_that_is_told(
         assert sum("replaces the grid of this name that waited" in line for line in world.lines) == 1
         world.settle()
     assert (_origins(results, "second")[0][0], world.states("second")) == (1, ["COMPLETED"])
+
+
+def test_waiting_grid_that_is_cancelled_is_not_submitted_even_by_who_has_seen_it_wait(
+    base: Path, results: Results, like: Result
+) -> None:
+    world = World(results, like, Random(0), overfitting={2})
+    with world.patched():
+        submit_study(results, plan_study(results, _requests(base)[:2]), world.options)
+        (waiting,) = waiting_grids(results)
+        assert "waits no longer" in invoke("cancel", "second", "--results", results.root).output
+        world.settle()
+        assert start(results, waiting, world.lines.append) == 0
+    assert (world.has_ended("first"), results.read_grid("second")) == (True, None)
 
 
 def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, results: Results) -> None:
@@ -316,7 +348,7 @@ def test_deaths_between_any_two_steps_of_a_study_change_nothing_in_it(base: Path
     assert calm.steps < 250
 
     @given(deaths=st.sets(st.integers(1, 250), max_size=4), seed=st.integers(0, 9))
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=8, deadline=None)
     def check(deaths: set[int], seed: int) -> None:
         world, results = study(deaths, seed)
         assert _origins(results, *names) == _origins(calm_results, *names)
