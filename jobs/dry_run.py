@@ -19,7 +19,7 @@ from sentiment.config import RunConfig
 from sentiment.console import plural
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
-from sentiment.runs.power import power_of_grid
+from sentiment.runs.power import power_of_grid, power_of_hypotheses
 from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.rungs import Rungs
@@ -66,8 +66,7 @@ def show_plan(
         yield from _truncate(missing, "missing inputs")
     if state.rungs:
         yield _describe_rungs(state.rungs, grid.configs)
-    if power := power_of_grid(grid.configs, plan.metric, test_sizes(grid.configs[0], results)):
-        yield power
+    yield from _power(grid, results)
     yield f"estimated hours: {_hours(to_submit, state.rungs, results)}"
     if cluster is None:
         number = min(at_once or max(len(visible_gpus()), 1), len(to_submit))
@@ -79,6 +78,14 @@ def show_plan(
         if verbose:
             for directive in directives(new_submission(results, plan.name, job, None)):
                 yield f"  {directive}"
+
+
+def _power(grid: ExpandedGrid, results: Results) -> Iterator[str]:
+    """Yield which differences and hypotheses the grid is likely to show."""
+    sizes = test_sizes(grid.configs[0], results)
+    if power := power_of_grid(grid.configs, grid.plan.metric, sizes):
+        yield power
+    yield from power_of_hypotheses(grid.plan, grid.configs, sizes)
 
 
 def _describe_job(job: Submission) -> str:

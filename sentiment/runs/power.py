@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import RunConfig
+from sentiment.config_file import dotted
 from sentiment.paired import ALPHA
+from sentiment.runs.hypotheses import BestOf, Hypothesis
+from sentiment.runs.records import GridPlan
 
 Numbers = npt.NDArray[np.float64]
 
@@ -75,41 +78,70 @@ def critical_difference(variances: npt.ArrayLike, quantiles: npt.ArrayLike) -> N
     return np.asarray(weighted.sum(axis=0) / np.sqrt(components.sum(axis=0)))
 
 
-def smallest_difference(
-    seed_variance: float, degrees_of_freedom: float, disagreement: float, tweets: float, level: float = 0.95
-) -> float | None:
-    """The difference that is significant with probability `POWER`, as a fraction of 1.
+@dataclass(frozen=True)
+class OneComparison:
+    """Two sides as a stated hypothesis compares them: by the test of the report, which estimates their variance.
 
-    The test is that of the report (Cochran & Cox 1950), which estimates the variance between seeds.
-
-    Args:
-        seed_variance: the variance of the difference that is due to seeds, measured on that many tweets: the sum, over
-            the classifiers that have several seeds, of the variance between seeds divided by their number.
-        degrees_of_freedom: of that variance.
-        disagreement: the share of tweets that only one of the two models has right.
-        tweets: the number of tweets that are tested; for macro recall, that number of tweets by which accuracy would
-            have the same variance.
-        level: the confidence level of the interval that is to exclude 0.
-
-    Returns:
-        None if even a difference of 1 would not be shown.
+    Attributes:
+        seed_variance: the variance of the difference that is due to seeds: the sum, over the sides that have seeds, of
+            the variance between seeds divided by the number of runs.
+        freedom: the degrees of freedom of that variance.
+        tweets: the number that is tested; for macro recall, that for which accuracy would have the same variance.
+        level: the confidence level of the interval that decides.
+        disagreement: the variance of the difference on one tweet: of two models, the share of tweets that only one of
+            them has right.
     """
+
+    seed_variance: float
+    freedom: float
+    tweets: float
+    level: float
+    disagreement: float
+
+    def smallest_difference(self) -> float | None:
+        """The difference above 0 that is shown with probability `POWER`, as a fraction of 1; None if there is none."""
+        from scipy.special import ndtr
+
+        def power(difference: float) -> float:
+            critical, error = self._critical(difference)
+            return float(np.mean(ndtr((difference - critical) / error)))
+
+        return _where_power_is_reached(power)
+
+    def smallest_margin(self, ends: int) -> float | None:
+        """The margin within which no difference is shown with probability `POWER` where there is none.
+
+        Args:
+            ends: 2 for equality, 1 if only a difference on one side is excluded.
+        """
+        from scipy.special import ndtr
+
+        critical, error = self._critical(0.0)
+
+        def power(margin: float) -> float:
+            beyond = (margin - critical) / error
+            return float(np.mean(np.maximum(ndtr(beyond) - (ndtr(-beyond) if ends == 2 else 0.0), 0.0)))
+
+        return _where_power_is_reached(power)
+
+    def _critical(self, difference: float) -> tuple[Numbers, float]:
+        """The distance from an estimate to its bound, at quantiles of the estimated variance; the standard error."""
+        from scipy.special import chdtri, ndtri, stdtrit
+
+        quantiles = chdtri(self.freedom, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+        estimates = self.seed_variance * quantiles / self.freedom
+        tweet_variance = (self.disagreement + difference - difference**2) / self.tweets
+        end = (1 + self.level) / 2
+        of_tweets = np.full(_QUANTILES, tweet_variance)
+        quantile_of_each = np.array([[stdtrit(self.freedom, end)], [ndtri(end)]])
+        critical = critical_difference(np.array([estimates, of_tweets]), quantile_of_each)
+        return critical, math.sqrt(self.seed_variance + tweet_variance)
+
+
+def _where_power_is_reached(power: Callable[[float], float]) -> float | None:
     from scipy.optimize import brentq
-    from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
-    quantiles = chdtri(degrees_of_freedom, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-    estimates = seed_variance * quantiles / degrees_of_freedom
-    t = stdtrit(degrees_of_freedom, (1 + level) / 2)
-    z = ndtri((1 + level) / 2)
-
-    def missing_power(difference: float) -> float:
-        tweet_variance = (disagreement + difference - difference**2) / tweets
-        critical = (estimates * t + tweet_variance * z) / np.sqrt(estimates + tweet_variance)
-        error = np.sqrt(seed_variance + tweet_variance)
-        is_shown = ndtr((difference - critical) / error) + ndtr((-difference - critical) / error)
-        return POWER - float(np.mean(is_shown))
-
-    return float(brentq(missing_power, 1e-6, 1.0)) if missing_power(1.0) < 0 else None
+    return float(brentq(lambda size: POWER - power(size), 1e-6, 1.0)) if power(1.0) > POWER else None
 
 
 @dataclass(frozen=True)
@@ -227,8 +259,7 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
     fewest = min(map(len, seeds.values()), default=0)
     if fewest < 2:
         return None
-    metrics = {metric.rpartition("/")[2], *(config.training.early_stopping.metric for config in configs)}
-    is_macro = "macro_recall" in metrics
+    is_macro = _compares_recall(configs, metric)
     classes = len(configs[0].data.label_names) if is_macro else 1
     points = []
     for tweets in _TEST_TWEETS if test_sizes is None else [sum(test_sizes)]:
@@ -245,3 +276,67 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
         f"{', '.join(points)} test tweets{assumed} (if seeds have an SD of {100 * _USUAL_SPREAD:g} point and models "
         f"differ on {_USUAL_DISAGREEMENT:.0%} of the tweets)"
     )
+
+
+def _compares_recall(configs: Sequence[RunConfig], metric: str) -> bool:
+    """Whether the report compares the runs by macro recall; else by accuracy."""
+    metrics = {metric.rpartition("/")[2], *(config.training.early_stopping.metric for config in configs)}
+    return "macro_recall" in metrics
+
+
+def power_of_hypotheses(plan: GridPlan, configs: Sequence[RunConfig], test_sizes: Sequence[int] | None) -> list[str]:
+    """A line for each hypothesis of a grid: what its runs are likely to show, as far as this can be told before them.
+
+    Args:
+        configs: of all its runs.
+        test_sizes: as in `power_of_grid`.
+    """
+    sizes = [size for size in test_sizes or [_TEST_TWEETS[1]] if size]
+    tweets = float(sum(sizes))
+    if _compares_recall(configs, plan.metric):
+        tweets = len(sizes) ** 2 / sum(1 / size for size in sizes)
+    lines = []
+    if plan.hypotheses:
+        lines.append(f"hypotheses, with probability {POWER:g} on {sum(sizes):,} test tweets:")
+    for stated in plan.hypotheses:
+        hypothesis = stated.hypothesis
+        comparison = _comparison_of(hypothesis, plan, configs, tweets)
+        told = "not known before the runs" if comparison is None else _likely(hypothesis, comparison)
+        lines.append(f"  {hypothesis.claim} {told}")
+    return lines
+
+
+def _likely(hypothesis: Hypothesis, comparison: OneComparison) -> str:
+    """What is shown with probability `POWER`."""
+    if hypothesis.within is None:
+        smallest = comparison.smallest_difference()
+        return "too few runs" if smallest is None else f"shown if the difference is {100 * smallest:.1f} points or more"
+    margin = comparison.smallest_margin(ends=2 if hypothesis.relation == "as_good_as" else 1)
+    if margin is not None and 100 * margin <= hypothesis.within:
+        return f"shown if there is no difference ({100 * margin:.1f} of its {hypothesis.within:g} points would do)"
+    needed = "" if margin is None else f": within {100 * margin:.1f} points it would be shown"
+    return f"too few runs{needed}"
+
+
+def _comparison_of(
+    hypothesis: Hypothesis, plan: GridPlan, configs: Sequence[RunConfig], tweets: float
+) -> OneComparison | None:
+    """The comparison of a hypothesis; None of what has no usual variance: epochs, searches, runs with one seed."""
+    configurations: dict[str, list[RunConfig]] = defaultdict(list)
+    for config in configs:
+        configurations[config.without("seed").fingerprint()].append(config)
+    freedom = len(configs) - len(configurations)
+    if hypothesis.measure != "score" or plan.method == "random" or not freedom:
+        return None
+    pairs = 1
+    if isinstance(hypothesis.other, BestOf):
+        seeds = len(configs) / len(configurations)
+        runs_of_sides = [seeds, 1.0] if hypothesis.other.model else [seeds, seeds]
+        pairs = len(configurations) if hypothesis.other.model else len(configurations) ** 2
+    else:
+        values = [dotted(config.model_dump(mode="json")).get(hypothesis.setting) for config in configs]
+        runs_of_sides = [sum(value in side for value in values) for side in (hypothesis.values, hypothesis.other)]
+    inverse = sum(1 / runs for runs in runs_of_sides)
+    level = 1 - 2 * ALPHA / len(plan.hypotheses) / pairs
+    with_seeds = inverse - 1 if isinstance(hypothesis.other, BestOf) and hypothesis.other.model else inverse
+    return OneComparison(_USUAL_SPREAD**2 * with_seeds, freedom, tweets, level, _USUAL_DISAGREEMENT / 2 * inverse)

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from jobs.grids.sweep_file import Parameter, read_sweep
+from jobs.grids.grid import GridRequest
+from jobs.grids.sweep_file import Parameter, read_grid_file, read_sweep
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
 from sentiment.runs.run_dir import Results
@@ -41,6 +42,20 @@ def test_wandb_takes_each_grid_file_as_it_is(tmp_path: Path, base: Path) -> None
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout)
     assert found.pop(str(wrong)) != []
     assert found == {str(path): [] for path in FILES}
+
+
+def test_laptops_study_asks_all_findings_but_those_on_values_that_it_leaves_out(tmp_path: Path) -> None:
+    study = read_yaml(GRIDS.parent / "studies" / "vader.yaml")
+    left_out = []
+    for name, changes in study["grids"].items():
+        file = read_grid_file(GRIDS / f"{name}.yaml")
+        asked = GridRequest(file, [f"{field}={json.dumps(value)}" for field, value in changes.items()]).hypotheses(
+            "now"
+        )
+        assert asked
+        claims = [stated.hypothesis.claim for stated in asked]
+        left_out += [stated.claim for stated in file.sweep.controller.hypotheses if stated.claim not in claims]
+    assert left_out == ["Less dropout is better than more.", "An L2 penalty helps."]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
