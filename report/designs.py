@@ -1,8 +1,8 @@
 """How two sides are compared: a class for each design of an experiment, which refuses what does not fit it.
 
-Two trained models; configurations over seeds; matched configurations or training sets; configurations drawn at random;
-the folds of a cross-validation.
-Each gives the difference first - second for new replicates (seeds, configurations, training sets) and new tweets.
+Each gives the difference first - second. What it says of two trained models is for new tweets alone; of configurations
+over seeds, of matched configurations or training sets, of configurations drawn at random, and of the folds of a
+cross-validation, it is for new seeds, configurations or training sets as well.
 """
 
 from abc import ABC, abstractmethod
@@ -51,7 +51,7 @@ class Side:
     configurations: Sequence[Values | Flags]
     has_seeds: bool = True
     classes: ClassIndices | None = None
-    folds: npt.NDArray[np.int64] | None = None
+    folds: npt.NDArray[np.signedinteger[Any]] | None = None
     are_shares: bool = True
 
     @property
@@ -65,16 +65,24 @@ class Side:
         means = [scores.mean(axis=1) for scores in by_class(configuration, self.classes)]
         return np.asarray(np.mean(means, axis=0), np.float64)
 
-    @property
-    def only_model(self) -> Flags:
-        """Which tweets its only trained model has right, of shape (tweets,).
+    def gaps(self, other: "Side") -> list[Values]:
+        """By class, its score minus that of another side on each tweet.
 
         Raises:
-            NotComparableError: it has several, or is cross-validated, or has other values.
+            NotComparableError: the sides are not on the same tweets.
+        """
+        if self.tweet_scores.shape != other.tweet_scores.shape or np.any(self.classes != other.classes):
+            raise NotComparableError("the sides are not on the same tweets")
+        return by_class(self.tweet_scores - other.tweet_scores, self.classes)
+
+    def require_one_model(self) -> None:
+        """Refuse a side of several models or folds, or of other values than whether tweets are right.
+
+        Raises:
+            NotComparableError: it is such a side.
         """
         if not self.is_single or not self.are_shares or self.folds is not None:
             raise NotComparableError("a side is not a single trained model that is right or wrong")
-        return np.asarray(self.configurations[0][0], np.bool_)
 
     @property
     def is_single(self) -> bool:
@@ -116,18 +124,16 @@ class TwoModels(Design):
     """Two trained models, by the tweets that only one of them has right: nothing is said of other seeds."""
 
     def difference(self, first: Side, second: Side) -> Difference:
-        only_first = first.only_model & ~second.only_model
-        only_second = second.only_model & ~first.only_model
-        counts = []
-        for firsts, seconds in zip(
-            by_class(only_first, first.classes), by_class(only_second, first.classes), strict=True
-        ):
-            counts.append(PairedCounts(int(firsts.sum()), int(seconds.sum()), firsts.size))
+        first.require_one_model()
+        second.require_one_model()
+        gaps = first.gaps(second)
+        counts = [PairedCounts(int((gap > 0).sum()), int((gap < 0).sum()), gap.size) for gap in gaps]
         has_seeds = first.has_seeds or second.has_seeds
-        return Difference.of(PairedEvidence(tuple(counts)), len(only_first), is_conditional=has_seeds)
+        return Difference.of(PairedEvidence(tuple(counts)), sum(map(len, gaps)), is_conditional=has_seeds)
 
     def score(self, side: Side) -> Estimate:
-        right = by_class(side.only_model, side.classes)
+        side.require_one_model()
+        right = by_class(side.tweet_scores, side.classes)
         return mean_of_shares([wilson(int(flags.sum()), flags.size) for flags in right])
 
 
@@ -237,7 +243,7 @@ class Folds(Design):
         if len(names) < 2:
             raise NotComparableError("all tweets were tested in one fold")
         parts = np.zeros(len(names))
-        gaps = by_class(first.tweet_scores - second.tweet_scores, first.classes)
+        gaps = first.gaps(second)
         for class_gaps, class_folds in zip(gaps, by_class(fold_of, first.classes), strict=True):
             deviations = (class_gaps - class_gaps.mean()) / len(class_gaps) / len(gaps)
             parts += np.bincount(class_folds, deviations, minlength=len(names))
@@ -248,9 +254,7 @@ class Folds(Design):
 
 def _difference(first: Side, second: Side, replicates: Sequence[Component], contained: float) -> Difference:
     """A difference with the variance of `replicates` and that over tweets, of which `contained` is in the former."""
-    if first.tweet_scores.shape != second.tweet_scores.shape or np.any(first.classes != second.classes):
-        raise NotComparableError("the sides are not on the same tweets")
-    by_tweet = by_class(first.tweet_scores - second.tweet_scores, first.classes)
+    by_tweet = first.gaps(second)
     sizes = [len(gaps) for gaps in by_tweet]
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))
     tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2

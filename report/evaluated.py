@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from statistics import fmean
 from typing import Any, Self, TypeVar
 
@@ -16,7 +16,7 @@ from sentiment.errors import RunDirError
 from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import Metrics, ModelKind, Part, PredictorKind, Result, RunRecord
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 
 T = TypeVar("T")
 
@@ -251,19 +251,30 @@ def together(parts: Sequence[PartPredictions]) -> PartPredictions:
 R = TypeVar("R", bound=EvaluatedRun)
 
 
-def read_each(runs: Iterable[R], read: Callable[[R], T | None], problems: list[str]) -> dict[str, T]:
-    """Apply `read` to each run, and return its values that are not None by run id.
+@dataclass(frozen=True)
+class Reader:
+    """Reads the files of a results folder; those that cannot be read become problems, and stop nothing.
 
-    Args:
-        problems: a line is added to them for each run that cannot be read.
+    Attributes:
+        problems: a line for each such file.
     """
-    values: dict[str, T] = {}
-    for run in runs:
+
+    results: Results
+    problems: list[str] = field(default_factory=list)
+
+    def read(self, read: Callable[[], T | None]) -> T | None:
+        """What `read` returns; None, and a problem, if it raises RunDirError or OSError."""
         try:
-            value = read(run)
-        except RunDirError as error:
-            problems.append(str(error))
-        else:
+            return read()
+        except (RunDirError, OSError) as error:
+            self.problems.append(str(error).splitlines()[0])
+            return None
+
+    def read_each(self, runs: Iterable[R], read: Callable[[R], T | None]) -> dict[str, T]:
+        """What `read` returns for each run, by run id, without None."""
+        values: dict[str, T] = {}
+        for run in runs:
+            value = self.read(partial(read, run))
             if value is not None:
                 values[run.run_id] = value
-    return values
+        return values

@@ -4,11 +4,12 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from report.evaluated import CompletedRun, EvaluatedRun
+from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
@@ -101,16 +102,18 @@ class Study:
 
     Attributes:
         folders: the grids, then the runs outside of grids, if there are any.
-        problems: unreadable files, a line each; whoever reads a file of the study adds to them.
         golds: the gold tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
     """
 
-    results: Results
+    reader: Reader
     folders: list[Grid]
-    problems: list[str]
     golds: list[GoldTable]
     choices: dict[str, Choice]
+
+    @property
+    def results(self) -> Results:
+        return self.reader.results
 
     @property
     def grids(self) -> list[Grid]:
@@ -145,26 +148,26 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
         UsageError: there is no such grid.
         RunDirError: there is nothing to report.
     """
-    available = sorted(path.name for path in results.runs.iterdir() if path.is_dir()) if results.runs.is_dir() else []
+    available = [path.name for path in _folders(results.runs)]
     for name in names:
         if name not in available:
             raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
-    problems: list[str] = []
-    golds = [] if names else _load_golds(results, problems)
-    choices = {} if names else _load_choices(results, problems)
+    reader = Reader(results)
+    golds = [] if names else _load_golds(reader)
+    choices = {} if names else _load_choices(reader)
     folders = []
     names = [*dict.fromkeys(names or available)]
     for number, name in enumerate(names):
         progress("reading grids", number, len(names))
-        folders.append(_load_grid(results, name, problems))
+        folders.append(_load_grid(reader, name))
     if not golds and not choices and not any(grid.runs for grid in folders):
-        lines = "".join(f"\n{problem}" for problem in problems)
+        lines = "".join(f"\n{problem}" for problem in reader.problems)
         raise RunDirError(
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
             f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
     filled = [_with_versions(grid, folders) for grid in folders if grid.runs]
-    return Study(results, sorted(filled, key=lambda grid: grid.name == SINGLE), problems, golds, choices)
+    return Study(reader, sorted(filled, key=lambda grid: grid.name == SINGLE), golds, choices)
 
 
 def _with_versions(grid: Grid, folders: Sequence[Grid]) -> Grid:
@@ -182,50 +185,48 @@ def _with_versions(grid: Grid, folders: Sequence[Grid]) -> Grid:
     return replace(grid, runs=runs, completed=[run.completed for run in runs if run.completed])
 
 
-def _load_golds(results: Results, problems: list[str]) -> list[GoldTable]:
+def _load_golds(reader: Reader) -> list[GoldTable]:
     golds = []
-    for directory in sorted(path for path in results.gold.glob("*") if path.is_dir()):
-        try:
-            gold = read_gold(directory)
-        except RunDirError as error:
-            problems.append(str(error))
-            continue
-        problems += gold.problems
-        if gold.added_predictors:
-            golds.append(gold)
+    for directory in _folders(reader.results.gold):
+        gold = reader.read(partial(read_gold, directory))
+        if gold:
+            reader.problems.extend(gold.problems)
+            if gold.added_predictors:
+                golds.append(gold)
     return golds
 
 
-def _load_choices(results: Results, problems: list[str]) -> dict[str, Choice]:
+def _load_choices(reader: Reader) -> dict[str, Choice]:
     choices = {}
-    for folder in sorted(results.unlabelled.glob("*")):
-        try:
-            choice = read_record(UnlabelledDir(folder).choice_file, Choice)
-        except RunDirError as error:
-            problems.append(str(error))
-            continue
+    for folder in _folders(reader.results.unlabelled):
+        choice = reader.read(partial(read_record, UnlabelledDir(folder).choice_file, Choice))
         if choice:
             choices[folder.name] = choice
     return choices
 
 
-def _load_grid(results: Results, name: str, problems: list[str]) -> Grid:
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, without hidden ones such as those of Jupyter; none if there is no folder."""
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+
+
+def _read_notes(folder: Path) -> str:
+    file = folder / "notes.md"
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
+
+def _load_grid(reader: Reader, name: str) -> Grid:
     """The planned runs in the order of the plan, then unplanned run directories."""
-    plan = rungs = None
-    notes = ""
+    results = reader.results
     folder = results.runs / name
-    try:
-        plan = None if name == SINGLE else results.read_grid(name)
-        rungs = read_rungs(results, plan) if plan else None
-        if (folder / "notes.md").is_file():
-            notes = (folder / "notes.md").read_text(encoding="utf-8", errors="replace")
-    except (RunDirError, OSError) as error:
-        problems.append(_first_line(error, folder))
+    plan = None if name == SINGLE else reader.read(partial(results.read_grid, name))
+    rungs = reader.read(partial(read_rungs, results, plan)) if plan else None
+    notes = reader.read(partial(_read_notes, folder)) or ""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trial_rungs = rungs.trial_rungs if rungs else {}
-    directories = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    directories = [path.name for path in _folders(folder)]
     runs = [
-        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id), problems)
+        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id), reader)
         for run_id in dict.fromkeys([*planned, *directories])
     ]
     return Grid(name, plan, runs, [run.completed for run in runs if run.completed], rungs, notes)
@@ -236,10 +237,11 @@ def _load_run(
     plan: GridPlan | None,
     planned: PlannedRun | None,
     trial_rung: TrialRung | None,
-    problems: list[str],
+    reader: Reader,
 ) -> Run:
     progress = read_progress(run_dir, plan)
-    record = completed = None
+    record = progress.record
+    completed = None
     if run_dir.path.is_dir():
         try:
             config, record, result = _read_records(run_dir, progress)
@@ -249,7 +251,7 @@ def _load_run(
         except (RunDirError, OSError) as error:
             progress = replace(progress, damage=_first_line(error, run_dir.path))
     if progress.damage:
-        problems.append(progress.damage)
+        reader.problems.append(progress.damage)
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import replace
 from html import unescape
 from itertools import zip_longest
 from pathlib import Path
@@ -19,16 +18,12 @@ from report.evaluated import CompletedRun, EvaluatedRun, read_part
 from report.render.page import figures_and_tables
 from sentiment.console import Progress, say
 from sentiment.errors import RunDirError, UsageError
-from sentiment.metrics import ClassIndices
 from sentiment.runs.code_version import start_command
-from sentiment.runs.predictions import Predictor
-from sentiment.runs.records import Metrics, Result
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, check_sha256, read_whole
 
-# Predictions are stored with seven digits. So recomputed scores may differ by this much, and a tweet whose two most
-# probable classes differ by less may be assigned to either.
+# How much a score may differ from the recorded one: that of another machine's arithmetic.
 _ROUNDING = 1e-6
-_LOSS_TOLERANCE = 1e-4
 # The number of characters that are shown before and after a difference.
 _CONTEXT = 25
 _REMEDY = "restore the file, or train the run again"
@@ -104,44 +99,12 @@ def _changed_scores(run: CompletedRun) -> Iterator[str]:
         if predictions is None:
             continue
         for kind, by_part in run.result.scores.items():
-            wrong = _wrong_scores(by_part[part], predictions.of(kind), predictions.labels)
-            if wrong:
-                yield f"{run.run_dir.result_file}: scores.{kind}.{part}: {'; '.join(wrong)}"
-
-
-def _wrong_scores(recorded: Metrics, predictor: Predictor, labels: ClassIndices) -> list[str]:
-    """What is wrong with recorded scores; those of tweets whose most probable classes are tied may be either."""
-    wrong = []
-    least, most = _bounds(predictor, labels)
-    for name, value in recorded:
-        tolerance = _LOSS_TOLERANCE if name == "loss" else _ROUNDING
-        low = np.array(getattr(least, name))
-        high = np.array(getattr(most, name))
-        if name == "precision" and least != most:
-            continue  # it neither rises nor falls with each tied tweet
-        if not np.all((np.minimum(low, high) - tolerance <= value) & (value <= np.maximum(low, high) + tolerance)):
-            expected = low.tolist() if least == most else f"between {low.tolist()} and {high.tolist()}"
-            wrong.append(f"{name} is {value}, the predictions give {expected}")
-    return wrong
-
-
-def _bounds(predictor: Predictor, labels: ClassIndices) -> tuple[Metrics, Metrics]:
-    """The metrics if tweets whose most probable classes are tied are wrong, and if they are right where they can be.
-
-    Accuracy and each recall lie between them.
-    """
-    ranked = np.sort(predictor.probabilities, axis=1)
-    tied = np.flatnonzero(ranked[:, -1] - ranked[:, -2] < _ROUNDING)
-    bounds = []
-    for prefers_label in (False, True):
-        probabilities = predictor.probabilities.copy()
-        for row in tied:
-            candidates = np.flatnonzero(probabilities[row] > ranked[row, -1] - _ROUNDING)
-            chosen = [index for index in candidates if (index == labels[row]) == prefers_label] or [candidates[0]]
-            probabilities[row, chosen[0]] += 2 * _ROUNDING
-            probabilities[row] /= probabilities[row].sum()
-        bounds.append(replace(predictor, probabilities=probabilities).metrics(labels))
-    return bounds[0], bounds[1]
+            expected = predictions.of(kind).metrics(predictions.labels)
+            for name, value in by_part[part]:
+                again = getattr(expected, name)
+                if not np.allclose(value, again, rtol=0, atol=_ROUNDING):
+                    place = f"{run.run_dir.result_file}: scores.{kind}.{part}"
+                    yield f"{place}: {name} is {value}, the predictions give {again}"
 
 
 def _difference(written: Path, again: Path) -> Iterator[str]:

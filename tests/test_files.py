@@ -7,15 +7,16 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from unittest.mock import Mock
 
 import pytest
+from pydantic import RootModel
 
 from sentiment.errors import RunDirError
 from sentiment.files import files_in, fingerprint, make_folder_once, sha256_of, write_atomically, write_json, write_once
 from sentiment.runs.records import Failure, StartCount, StepRow
-from sentiment.runs.run_dir import RunDir, read_record, read_records
+from sentiment.runs.run_dir import RunDir, read_record, read_records, sealed
 from tests.small_runs import limited_file_size
 
 
@@ -100,13 +101,13 @@ def test_what_vanishes_while_a_folder_is_read_is_left_out(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"schema_version": 9, "more": 1}', "has schema version 9, this program reads 1"),
-        *((content, "is not a valid record") for content in ("", "{", "[]", "7", '{"schema_version": 1}')),
+        ({"schema_version": 9, "more": 1}, "has schema version 9, this program reads 1"),
+        ({"schema_version": 1}, "is not a valid record"),
     ],
 )
-def test_file_that_is_no_record_of_this_version_is_refused(tmp_path: Path, content: str, message: str) -> None:
+def test_file_that_is_no_record_of_this_version_is_refused(tmp_path: Path, content: Any, message: str) -> None:
     path = tmp_path / "failure.json"
-    path.write_text(content, encoding="utf-8")
+    write_atomically(path, sealed(RootModel(content)))
     with pytest.raises(RunDirError, match=f"{re.escape(str(path))}: {message}"):
         read_record(path, Failure)
     with pytest.raises(RunDirError, match=f"{re.escape(str(tmp_path))}: cannot be read"):
@@ -131,4 +132,12 @@ def test_record_that_was_changed_is_refused(tmp_path: Path) -> None:
     assert run_dir.read(StartCount) == StartCount(step=7, number=1, job=None)
     run_dir.start_file.write_bytes(run_dir.start_file.read_bytes().replace(b'"step": 7', b'"step": 8'))
     with pytest.raises(RunDirError, match=re.escape(str(run_dir.start_file))):
+        run_dir.read(StartCount)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "7", '{"step": 7, "number": 1, "job": null}\n'])
+def test_record_without_a_seal_is_refused(tmp_path: Path, content: str) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.start_file.write_text(content, encoding="utf-8")
+    with pytest.raises(RunDirError, match=re.escape(str(run_dir.start_file)) + ".*is missing"):
         run_dir.read(StartCount)

@@ -50,6 +50,14 @@ def run(folder: Path) -> RunDir:
     return finished.run_dir
 
 
+def test_recorded_scores_are_exactly_those_of_the_stored_predictions(run: RunDir) -> None:
+    result = stored(run, Result)
+    for part in result.parts[1:]:
+        predictions = read_predictions(run, result, part, NAMES)
+        for kind, by_part in result.scores.items():
+            assert predictions.of(kind).metrics(predictions.labels) == by_part[part]
+
+
 def test_run_of_three_classes_measures_each_and_beats_the_most_frequent_one(run: RunDir) -> None:
     result = stored(run, Result)
     for kind in MODEL_KINDS:

@@ -1,16 +1,15 @@
 """Predictors that were added with `sentiment add`, on the tweets of a data set."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from report import statistics
 from report.compare.matching import Runs
-from report.evaluated import EvaluatedRun, read_part, read_test
+from report.evaluated import EvaluatedRun, Reader, read_part, read_test
 from report.statistics import Difference, Estimate, Metric
-from sentiment.errors import RunDirError
 from sentiment.runs.predictions import ENOUGH_ANSWERS, PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics
-from sentiment.runs.run_dir import Results, read_added
+from sentiment.runs.run_dir import read_added
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class AddedPredictor:
         validation: the same of validation tweets; None without any, as in cross-validated runs.
         above_baseline: its test score minus that of the linear baseline; None where they cannot be compared.
         below_recommended: the test score of the recommended predictor minus its own: positive if the latter is worse.
-        beats_on_validation: whether it is no person, has answered enough validation tweets, and is more accurate on
-            them than the recommended one.
+        beats_on_validation: whether it is no person, has answered at least ENOUGH_ANSWERS validation tweets, and has a
+            higher accuracy, or macro recall, on them than the recommended one.
     """
 
     name: str
@@ -78,27 +77,27 @@ class AddedPredictor:
         return self.validation.of("added").metrics(self.validation.labels).macro_f1
 
 
-def added_for(runs: Runs, results: Results, problems: list[str]) -> list[AddedPredictor]:
-    """The added predictors of the runs' corpora, by name; if two corpora have one of the same name, the first counts.
-
-    Unreadable files are added to `problems`.
-    """
-    by_name: dict[str, AddedPredictor] = {}
+def added_for(runs: Runs, reader: Reader) -> list[AddedPredictor]:
+    """The added predictors of the runs' corpora, by name; of two with one name the first counts."""
     runs_by_corpus: dict[str, EvaluatedRun] = {}
     for run in runs:
         for corpus in run.corpora:
             runs_by_corpus.setdefault(corpus, run)
+    by_name: dict[str, AddedPredictor] = {}
     for corpus, run in runs_by_corpus.items():
-        records, unreadable = read_added(results.added_dir(corpus))
-        problems += unreadable
-        try:
-            for name, record in records.items():
-                test = None if name in by_name else _predicted(name, record, read_test(run))
-                if test is not None:
-                    by_name[name] = AddedPredictor(name, record, test, _validation(name, record, run))
-        except RunDirError as error:
-            problems.append(str(error))
+        records, problems = read_added(reader.results.added_dir(corpus))
+        reader.problems.extend(problems)
+        for name, record in records.items():
+            added = None if name in by_name else reader.read(partial(_added, name, record, run))
+            if added:
+                by_name[name] = added
     return [by_name[name] for name in sorted(by_name)]
+
+
+def _added(name: str, record: Added, run: EvaluatedRun) -> AddedPredictor | None:
+    """An added predictor with the tweets of a run; None if it has no prediction for its test tweets."""
+    test = _predicted(name, record, read_test(run))
+    return AddedPredictor(name, record, test, _validation(name, record, run)) if test else None
 
 
 def _validation(name: str, record: Added, run: EvaluatedRun) -> PartPredictions | None:

@@ -12,8 +12,9 @@ from report.compare.answers import Group, compared
 from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.designs import by_class
-from report.evaluated import EvaluatedRun, read_each, read_part
+from report.evaluated import EvaluatedRun, read_part
 from report.statistics import Difference, Estimate, Metric
+from sentiment.errors import RunDirError
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import ModelKind
 
@@ -156,10 +157,12 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, model: Mode
     added_part = added.validation
     if added_part is None or added.record.annotator:
         return False
-    by_run = read_each(best.best_seed.fold_runs, lambda run: read_part(run, "validation"), problems=[])
-    if not by_run:
+    try:
+        run_part = read_part(best.best_seed.fold_runs[0], "validation")
+    except RunDirError:  # reported where the part is read for the page
         return False
-    (run_part,) = by_run.values()
+    if run_part is None:
+        return False
     answered = np.flatnonzero(added_part.of("added").answered)
     _, first, second = np.intersect1d(run_part.tweets, added_part.tweets[answered], return_indices=True)
     gaps = added_part.right("added")[answered][second].astype(int) - run_part.right(model)[first]

@@ -12,14 +12,12 @@ from report import statistics
 from report.compare.added import AddedPredictor
 from report.compare.matching import Runs
 from report.designs import Design, NotComparableError, Side
-from report.evaluated import EvaluatedRun, read_each, read_test, together
+from report.evaluated import EvaluatedRun, Reader, together
 from report.statistics import Difference, Estimate, Metric
 from sentiment.metrics import ClassIndices, Flags
-from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
-from sentiment.runs.records import MODEL_KINDS
+from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys, read_predictions
+from sentiment.runs.records import Part
 
-# A bit for each tweet of `TweetIndex`, eight tweets a byte.
-Bits = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
 # The predictors whose results depend on a random seed.
 SEEDED: tuple[Kind, ...] = ("network", "both")
@@ -29,7 +27,7 @@ _LABELS = 127
 
 
 Tested = EvaluatedRun | AddedPredictor
-P = TypeVar("P", EvaluatedRun, AddedPredictor, Tested)
+P = TypeVar("P", bound=Tested)
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -62,14 +60,11 @@ class TweetIndex:
         """The positions of the tweets of a part, all of which are here."""
         return np.searchsorted(self.ids, _labelled(part.tweets, part.labels))
 
-    def bits(self, positions: Positions, values: Flags | bool = True) -> Bits:
-        """Bits with `values` at `positions`; the others are 0."""
-        flags = np.zeros(len(self.ids), np.bool_)
-        flags[positions] = values
-        return np.packbits(flags)
-
-    def flags(self, bits: Bits) -> Flags:
-        return np.unpackbits(bits, count=len(self.ids)).astype(np.bool_)
+    def spread(self, positions: Positions, flags: Flags) -> Flags:
+        """Flags of some tweets, as those of all; False for the others."""
+        of_all = np.zeros(len(self.ids), np.bool_)
+        of_all[positions] = flags
+        return of_all
 
 
 def _labelled(tweets: TweetKeys, labels: ClassIndices) -> TweetKeys:
@@ -80,19 +75,28 @@ def _labelled(tweets: TweetKeys, labels: ClassIndices) -> TweetKeys:
 
 @dataclass(frozen=True)
 class Correctness:
-    """Which test tweets the models of a run, or an added predictor, classify correctly.
+    """Which test tweets the models of a run, or an added predictor, classify correctly; arrays over all tweets, (n,).
 
     Attributes:
-        correct: by the kind of the predictor; that of a run's network comes first.
-        known: whether there is a prediction for the tweet.
+        right: by the kind of the predictor; that of a run's network comes first.
+        tested: the number of the fold in which a tweet was tested, 1 without cross-validation; 0 where there is no
+            prediction.
         only_label: the class that the network of a run predicts for every tweet; None if it predicts several.
-        folds: of a cross-validated run: which tweets were tested in each fold.
     """
 
-    correct: Mapping[Kind, Bits]
-    known: Bits
+    right: Mapping[Kind, Flags]
+    tested: npt.NDArray[np.int16]
     only_label: int | None = None
-    folds: tuple[Bits, ...] = ()
+
+    @property
+    def known(self) -> Flags:
+        """Whether there is a prediction for each tweet."""
+        return self.tested > 0
+
+    @property
+    def first(self) -> Flags:
+        """What the network of a run, or the added predictor, has right."""
+        return next(iter(self.right.values()))
 
 
 @dataclass(frozen=True)
@@ -123,23 +127,10 @@ class Answers:
         by_run = dict(self.by_run)
         for predictor in added:
             positions = self.tweets.positions(predictor.test)
-            correct = self.tweets.bits(positions, predictor.test.right("added"))
-            known = self.tweets.bits(positions, predictor.predictor.answered)
-            by_run[predictor.run_id] = Correctness({"added": correct}, known)
+            right = self.tweets.spread(positions, predictor.test.right("added"))
+            tested = self.tweets.spread(positions, predictor.predictor.answered)
+            by_run[predictor.run_id] = Correctness({"added": right}, tested.astype(np.int16))
         return replace(self, by_run=by_run)
-
-    def right(self, run_id: str, kind: Kind | None = None) -> Flags:
-        """Whether a predictor has each of `tweets` right; False where it was not tested on it.
-
-        Args:
-            kind: None: the network of a run, or the added predictor.
-        """
-        correct = self.by_run[run_id].correct
-        bits = next(iter(correct.values())) if kind is None else correct[kind]
-        return self.tweets.flags(bits)
-
-    def known(self, run_id: str) -> Flags:
-        return self.tweets.flags(self.by_run[run_id].known)
 
     def difference(self, design: Design, first: "Group", second: "Group") -> Difference | None:
         """The uncorrected difference of two groups of predictors on the tweets that all of them have a prediction for.
@@ -162,50 +153,39 @@ class Answers:
         except NotComparableError:
             return None
 
+    def common(self, runs: Sequence[Tested]) -> Positions:
+        """The positions of the tweets that all of these readable runs have a prediction for."""
+        return np.flatnonzero(np.logical_and.reduce([self.by_run[run.run_id].known for run in runs]))
+
     def _sides(self, *groups: "Group") -> list[Side]:
         """The sides of a comparison on their common tweets; none if they have not two."""
         readable = [[self.readable(runs) for runs in group.configurations] for group in groups]
         runs = [run for configurations in readable for seeds in configurations for run in seeds]
         if not runs or not all(seeds for configurations in readable for seeds in configurations):
             return []
-        common = np.bitwise_and.reduce([self.by_run[run.run_id].known for run in runs])
-        positions = np.flatnonzero(self.tweets.flags(common))
+        positions = self.common(runs)
         if len(positions) < 2:
             return []
         classes = self.tweets.labels[positions] if self.metric == "macro_recall" else None
         sides = []
         for group, configurations in zip(groups, readable, strict=True):
             correct = [
-                np.stack([self.right(run.run_id, group.kind)[positions] for run in seeds]) for seeds in configurations
+                np.stack([self.by_run[run.run_id].right[group.kind][positions] for run in seeds])
+                for seeds in configurations
             ]
             folds = self._folds([run for seeds in configurations for run in seeds], positions)
             sides.append(Side(correct, group.kind in SEEDED, classes, folds))
         return sides
 
-    def _folds(self, runs: Sequence[Tested], positions: Positions) -> Positions | None:
+    def _folds(self, runs: Sequence[Tested], positions: Positions) -> npt.NDArray[np.int16] | None:
         """The fold in which each tweet at `positions` was tested, by all these runs in the same; else None."""
-        folds = [self._folds_of(run, positions) for run in runs]
+        folds = [self.by_run[run.run_id].tested[positions] for run in runs]
         is_same = all(np.array_equal(folds[0], other) for other in folds)
-        return folds[0] if is_same and folds[0].all() else None
-
-    def _folds_of(self, run: Tested, positions: Positions) -> Positions:
-        """The number of each tweet's fold, counted from 1; 0 of a run that is not cross-validated."""
-        folds = np.zeros(len(positions), np.int64)
-        for number, known in enumerate(self.by_run[run.run_id].folds, 1):
-            folds[self.tweets.flags(known)[positions]] = number
-        return folds
+        return folds[0] if is_same and folds[0].max() > 1 else None
 
     def with_baseline(self, design: Design, runs: Sequence[EvaluatedRun], kind: Kind = "network") -> Difference | None:
         """A model of a configuration minus its linear baseline, which is the same for all seeds."""
         return self.difference(design, Group([runs], kind), Group([self.readable(runs)[:1]], "baseline"))
-
-    def distinct(self, pairs: Sequence[tuple[Runs, Runs]], kind: Kind) -> list[tuple[Runs, Runs]]:
-        """Of matched pairs of runs, those whose predictors without seeds do not answer as those of an earlier pair."""
-        by_answers: dict[tuple[bytes, ...], tuple[Runs, Runs]] = {}
-        for pair in pairs:
-            answers = tuple(self.by_run[runs[0].run_id].correct[kind].tobytes() for runs in pair)
-            by_answers.setdefault(answers, (pair[0][:1], pair[1][:1]))
-        return list(by_answers.values())
 
     def only_label(self, runs: Runs) -> str | None:
         """The class that the networks of all these runs predict for every tweet; None if they predict several."""
@@ -235,51 +215,43 @@ def compared(differences: Mapping[K, Difference | None], hypotheses: int = 0) ->
     return dict(zip(known, statistics.corrected([*known.values()], hypotheses), strict=True))
 
 
-class _RunCorrectness(NamedTuple):
+class _Read(NamedTuple):
     """What a run's predictions say.
 
     Attributes:
-        part: of its tested tweets.
-        folds: the same of each fold; empty if it is not cross-validated.
-        correct: a bit for each tweet of its own test part.
+        folds: of each, the name of its tweets, and which of them each predictor has right.
     """
 
-    part: str
-    folds: list[str]
-    correct: dict[Kind, Bits]
+    folds: list[tuple[str, dict[Kind, Flags]]]
     only_label: int | None
 
 
-def read_answers(runs: Iterable[EvaluatedRun], problems: list[str]) -> Answers:
-    """Read the test predictions of all runs; see `read_each` for `problems`."""
+def read_answers(runs: Iterable[EvaluatedRun], reader: Reader, part: Part = "test") -> Answers:
+    """Read the predictions of all runs that have this part."""
     parts: dict[str, PartPredictions] = {}
-    read = read_each(runs, lambda run: _read(run, parts), problems)
+    read = reader.read_each((run for run in runs if part in run.parts), lambda run: _read(run, part, parts))
     tweets = TweetIndex.of([*parts.values()])
     positions = {name: tweets.positions(part) for name, part in parts.items()}
-    known = {name: tweets.bits(part_positions) for name, part_positions in positions.items()}
     by_run = {}
     for run_id, run in read.items():
-        tested = positions[run.part]
-        correct = {}
-        for kind, bits in run.correct.items():
-            flags = np.unpackbits(bits, count=len(tested)).astype(np.bool_)
-            correct[kind] = tweets.bits(tested, flags)
-        folds = tuple(known[fold] for fold in run.folds)
-        by_run[run_id] = Correctness(correct, known[run.part], run.only_label, folds)
+        _, first = run.folds[0]
+        right: dict[Kind, Flags] = {kind: np.zeros(len(tweets.ids), np.bool_) for kind in first}
+        tested = np.zeros(len(tweets.ids), np.int16)
+        for number, (name, correct) in enumerate(run.folds, 1):
+            tested[positions[name]] = number
+            for kind, flags in correct.items():
+                right[kind][positions[name]] = flags
+        by_run[run_id] = Correctness(right, tested, run.only_label)
     return Answers(tweets, by_run)
 
 
-def _read(run: EvaluatedRun, parts: dict[str, PartPredictions]) -> _RunCorrectness:
-    """Read a run; its tweets, and those of its folds, are put into `parts`, once for all runs on the same ones."""
-    of_folds = [read_test(fold) for fold in run.fold_runs]
-    test = together(of_folds)
-    folds = [_keep(fold, parts) for fold in of_folds] if run.is_cross_validated else []
-    correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_KINDS}
-    return _RunCorrectness(_keep(test, parts), folds, correct, test.of("network").only_class)
-
-
-def _keep(test: PartPredictions, parts: dict[str, PartPredictions]) -> str:
-    """Put the tweets of a part into `parts`; return their name there."""
-    name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
-    parts.setdefault(name, replace(test, predictors=[]))
-    return name
+def _read(run: EvaluatedRun, part: Part, parts: dict[str, PartPredictions]) -> _Read:
+    """Read a run; the tweets of its folds are put into `parts`, once for all runs on the same ones."""
+    tests = [read_predictions(fold.run_dir, fold.result, part, fold.config.data.label_names) for fold in run.fold_runs]
+    folds = []
+    for test in tests:
+        name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
+        parts.setdefault(name, replace(test, predictors=[]))
+        correct: dict[Kind, Flags] = {kind: test.right(kind) for kind in run.kinds}
+        folds.append((name, correct))
+    return _Read(folds, together(tests).of("network").only_class)

@@ -1,7 +1,7 @@
 """Groups of runs with the same test tweets, which alone can be compared: their configurations and added predictors."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,15 +10,14 @@ from statistics import fmean
 from typing import Any
 
 from report.compare.added import AddedPredictor, added_for
-from report.compare.answers import Answers, Group, compared
-from report.compare.matching import Runs, seeds_together, unused, varying
+from report.compare.answers import SEEDED, Answers, Group, compared
+from report.compare.matching import Runs, differing, seeds_together, unused, varying
 from report.designs import Design, Folds, Seeds, SeedVariance, TwoModels, pooled_variance
-from report.evaluated import CompletedRun, EvaluatedRun
+from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.read import metric_of
 from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
 from sentiment.config import RunConfig
-from sentiment.runs.records import ModelKind, Part, PredictorKind
-from sentiment.runs.run_dir import Results
+from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind
 
 # Data settings that do not choose the test tweets from a table.
 _WITHOUT_EFFECT_ON_TEST = (
@@ -37,18 +36,21 @@ LEXICON_AUTHORS = ("vader", "sample")
 
 
 def seed_variance_of(
-    configurations: Iterable[Runs], model: ModelKind = "network", metric: Metric = "accuracy"
+    configurations: Iterable[Runs],
+    model: PredictorKind = "network",
+    metric: Metric = "accuracy",
+    part: Part = "test",
 ) -> SeedVariance | None:
-    """The pooled variance of a test metric between seeds of a configuration; None if none has several seeds.
+    """The pooled variance of a metric between seeds of a configuration; None if none has several seeds.
 
     Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
     """
     groups = list(configurations)
     learned = [runs for runs in groups if any(run.only_label is None for run in runs)]
-    return pooled_variance([run.score("test", metric, model) for run in runs] for runs in learned or groups)
+    return pooled_variance([run.score(part, metric, model) for run in runs] for runs in learned or groups)
 
 
-def design_of(configurations: Iterable[Runs], model: ModelKind, metric: Metric) -> Design:
+def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, part: Part = "test") -> Design:
     """How one configuration is compared with another, or with a predictor without seeds.
 
     Cross-validated runs are compared over folds. If any of the configurations has several seeds, models with seeds are
@@ -56,12 +58,12 @@ def design_of(configurations: Iterable[Runs], model: ModelKind, metric: Metric) 
 
     Args:
         configurations: those that tell the variance between seeds, all of one data set.
-        model: the first of the two; no variance between seeds is that of a linear baseline.
+        model: the first of the two; a predictor without seeds has no variance between them.
     """
     groups = list(configurations)
     if groups and groups[0][0].is_cross_validated:
         return Folds()
-    seed_variance = None if model == "baseline" else seed_variance_of(groups, model, metric)
+    seed_variance = seed_variance_of(groups, model, metric, part) if model in SEEDED else None
     return Seeds(seed_variance) if seed_variance else TwoModels()
 
 
@@ -138,7 +140,7 @@ class Dataset:
     @property
     def is_version(self) -> bool:
         """Whether its table was edited between runs, so that its name tells the versions apart."""
-        return self.name.endswith(f", version {self.runs[0].table[:8]}")
+        return f", version {self.runs[0].table[:8]}" in self.name
 
     @property
     def folds(self) -> int | None:
@@ -195,18 +197,22 @@ class Dataset:
         """The candidate with the best mean validation macro F1."""
         return next(iter(self.candidates), None)
 
-    def design_for(self, configuration: Configuration, model: ModelKind = "network") -> Design:
+    def design_for(self, configuration: Configuration, model: PredictorKind = "network") -> Design:
         """The design for a configuration; the variance between seeds is the candidates' if it is one of them."""
         pool = self.candidates if configuration in self.candidates else self.configurations
         return design_of((pooled.runs for pooled in pool), model, self.metric)
 
-    def score(self, configuration: Configuration, model: ModelKind = "network") -> Estimate:
-        """The test score of a model with its confidence interval; without predictions the recorded one, or the mean."""
-        runs = configuration.runs[:1] if model == "baseline" else configuration.runs
-        score = self.answers.score(self.design_for(configuration, model), Group([runs], model))
-        if score:
-            return score
-        recorded = [estimate_of(run.metrics_on_test(model), self.metric) for run in runs]
+    def score(self, configuration: Configuration, kind: PredictorKind = "network") -> Estimate:
+        """The test score of a predictor with its confidence interval.
+
+        That of a model without predictions is the recorded one, or the mean; and so are those of the references.
+        """
+        runs = configuration.runs if kind in SEEDED else configuration.runs[:1]
+        if kind in MODEL_KINDS:
+            score = self.answers.score(self.design_for(configuration, kind), Group([runs], kind))
+            if score:
+                return score
+        recorded = [estimate_of(run.metrics_on_test(kind), self.metric) for run in runs]
         mean = Estimate(
             fmean(estimate.value for estimate in recorded), None, None, min(estimate.n for estimate in recorded)
         )
@@ -242,28 +248,40 @@ class Dataset:
         return [replace(added, above_baseline=differences.get(added.name)) for added in self.added]
 
 
-def datasets_of(runs: Iterable[EvaluatedRun], answers: Answers, results: Results, problems: list[str]) -> list[Dataset]:
-    """Group runs by their test tweets, the largest group first; unreadable files are added to `problems`."""
-    datasets = [_dataset(name, group, answers, results, problems) for name, group in group_by_tweets(runs)]
+def datasets_of(runs: Iterable[EvaluatedRun], answers: Answers, reader: Reader) -> list[Dataset]:
+    """Group runs by their test tweets, the largest group first."""
+    datasets = [_dataset(name, group, answers, reader) for name, group in group_by_tweets(runs)]
     return sorted(datasets, key=lambda dataset: (-len(dataset.runs), dataset.name))
 
 
 def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[tuple[str, Runs]]:
     """Runs of the same tables that were split in the same way, each of them once, with a name.
 
-    The name is that of the source, with the number of folds and, where it was edited between runs, its digest.
+    The name is that of the source, with the number of folds; where groups share it, with the digest of a table that was
+    edited between runs, and with the settings of the split that differ.
     """
-    groups: dict[tuple[str, str], dict[str, EvaluatedRun]] = defaultdict(dict)
+    groups: dict[str, dict[str, EvaluatedRun]] = defaultdict(dict)
     for run in runs:
-        data = run.config.data.model_dump(exclude={*_WITHOUT_EFFECT_ON_TEST})
-        groups[run.table, str(data)].setdefault(run.run_id, run)
-    names = {key: _source_and_folds(next(iter(group.values()))) for key, group in groups.items()}
-    versions = Counter(name for name, _ in {(name, table) for (table, _), name in names.items()})
+        groups[str(_table_and_split(run))].setdefault(run.run_id, run)
+    alike: dict[str, list[Runs]] = defaultdict(list)
+    for group in groups.values():
+        of_dataset = list(group.values())
+        alike[_source_and_folds(of_dataset[0])].append(of_dataset)
     named = []
-    for key, group in groups.items():
-        name = names[key]
-        named.append((f"{name}, version {key[0][:8]}" if versions[name] > 1 else name, list(group.values())))
+    for name, datasets in alike.items():
+        facts = [_table_and_split(of_dataset[0]) for of_dataset in datasets]
+        told = differing(facts)
+        for of_dataset, values in zip(datasets, facts, strict=True):
+            parts = [f"{fact.removeprefix('data.').replace('_', ' ')} {values.get(fact)}" for fact in told]
+            named.append((", ".join([name, *parts]), of_dataset))
     return named
+
+
+def _table_and_split(run: EvaluatedRun) -> dict[str, Any]:
+    """The version of a run's table, and the settings that choose its validation and test tweets from it."""
+    data = {name: value for name, value in run.settings.items() if name.startswith("data.")}
+    split = {name: value for name, value in data.items() if name.split(".")[1] not in _WITHOUT_EFFECT_ON_TEST}
+    return {"version": run.table[:8], **split}
 
 
 def _source_and_folds(run: EvaluatedRun) -> str:
@@ -301,12 +319,12 @@ def _distinguishing(run: EvaluatedRun, names: Sequence[str]) -> dict[str, Any]:
     return {name: run.settings.get(name) for name in names if not name.startswith(prefixes)}
 
 
-def _dataset(name: str, runs: Runs, answers: Answers, results: Results, problems: list[str]) -> Dataset:
+def _dataset(name: str, runs: Runs, answers: Answers, reader: Reader) -> Dataset:
     run_answers = answers.of_runs(runs).with_metric(metric_of(runs))
     configurations = [
         replace(configuration, only_label=run_answers.only_label(configuration.runs))
         for configuration in configurations_of(runs)
     ]
-    added = added_for(run_answers.readable(runs), results, problems)
+    added = added_for(run_answers.readable(runs), reader)
     dataset = Dataset(name, runs, configurations, run_answers, added)
     return replace(dataset, added=dataset.added_against_baseline())

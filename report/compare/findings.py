@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from report.compare.datasets import Dataset, datasets_of
 from report.compare.hypotheses import Verdict, judge
 from report.compare.matching import with_folds_pooled
 from report.compare.test_sets import ExternalResult, compare_on_external_tests
-from report.evaluated import CompletedRun, read_each, read_test
+from report.evaluated import CompletedRun, Reader, read_test
 from report.read import Study, read_counts, read_curve, read_texts
 from sentiment.console import unescaped
 from sentiment.metrics import Flags
@@ -67,7 +68,7 @@ class Findings:
     @property
     def problems(self) -> list[str]:
         """Unreadable files, a line each; everything else is reported without them."""
-        return list(dict.fromkeys(self.study.problems))
+        return list(dict.fromkeys(self.study.reader.problems))
 
     @property
     def main(self) -> Dataset | None:
@@ -77,17 +78,18 @@ class Findings:
 def analyse(study: Study) -> Findings:
     """Read and compare everything that the sections report."""
     study = with_folds_pooled(study)
+    reader = study.reader
     by_run_id = {run.run_id: run for run in reversed(study.completed)}  # several grids may have the same run
-    answers = read_answers(by_run_id.values(), study.problems)
-    datasets = datasets_of(study.completed, answers, study.results, study.problems)
+    answers = read_answers(by_run_id.values(), reader)
+    datasets = datasets_of(study.completed, answers, reader)
     recommended = [recommend(dataset) for dataset in datasets]
-    external_results = compare_on_external_tests(datasets, recommended, study.problems)
+    external_results = compare_on_external_tests(datasets, recommended, reader)
     main_recommendation = next(iter(recommended), None)
     best = BestRun()
     if main_recommendation:
-        best = _best_run(datasets[0], main_recommendation, study)
+        best = _best_run(datasets[0], main_recommendation, reader)
     corpora = {run.record.data_fingerprint: run for run in study.completed_runs}
-    counts = read_each(corpora.values(), lambda run: read_counts(run, study.results), study.problems)
+    counts = reader.read_each(corpora.values(), lambda run: read_counts(run, study.results))
     return Findings(
         study=study,
         datasets=datasets,
@@ -96,17 +98,17 @@ def analyse(study: Study) -> Findings:
         best=best,
         external_results=external_results,
         tweet_answers=pack_answers(datasets[0], study.results) if datasets else None,
-        curves=packed_curves(study.completed_runs, study.problems),
+        curves=packed_curves(study.completed_runs, reader),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
         verdicts=judge(study, answers),
     )
 
 
-def _best_run(dataset: Dataset, recommended: Recommended, study: Study) -> BestRun:
+def _best_run(dataset: Dataset, recommended: Recommended, reader: Reader) -> BestRun:
     run = recommended.run
-    curve = None if run.is_cross_validated else read_each(run.fold_runs, read_curve, study.problems).get(run.run_id)
-    test = read_each([run], read_test, study.problems).get(run.run_id)
-    return BestRun(curve, test, tweet_table(dataset, recommended, test, study.results) if test else None)
+    curve = None if run.is_cross_validated else reader.read(partial(read_curve, run.fold_runs[0]))
+    test = reader.read(partial(read_test, run))
+    return BestRun(curve, test, tweet_table(dataset, recommended, test, reader.results) if test else None)
 
 
 # The fewest runs, tested on a tweet, whose common mistake suggests that its label is wrong.
@@ -141,9 +143,9 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
     positions = answers.tweets.positions(test)
     n_right = np.zeros(len(test.tweets))
     n_runs = np.zeros(len(test.tweets))
-    for run_id in answers.by_run:
-        n_right += answers.right(run_id)[positions]
-        n_runs += answers.known(run_id)[positions]
+    for of_run in answers.by_run.values():
+        n_right += of_run.first[positions]
+        n_runs += of_run.known[positions]
     share = np.where(n_runs > 0, n_right / np.maximum(n_runs, 1), np.nan)
     is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
     all_wrong = (share == 0) & (n_runs >= _ENOUGH_RUNS)
@@ -185,11 +187,11 @@ def pack_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
     if not dataset.answers.by_run:
         return None
     answers = dataset.answers.including(dataset.added)
-    known_to_any = np.bitwise_or.reduce([correctness.known for correctness in answers.by_run.values()])
-    tested = np.flatnonzero(answers.tweets.flags(known_to_any))
-    sample = _sample(tested, max(_MAX_BITS // len(answers.by_run), 1))
-    right = np.stack([answers.right(run_id)[sample] for run_id in answers.by_run])
-    known = np.stack([answers.known(run_id)[sample] for run_id in answers.by_run])
+    by_run = answers.by_run.values()
+    tested = np.flatnonzero(np.logical_or.reduce([of_run.known for of_run in by_run]))
+    sample = _sample(tested, max(_MAX_BITS // len(by_run), 1))
+    right = np.stack([of_run.first[sample] for of_run in by_run])
+    known = np.stack([of_run.known[sample] for of_run in by_run])
     corpora = [corpus for run in dataset.runs for corpus in run.corpora]
     texts = _disputed_texts(answers.tweets.tweets[sample], right, corpora, results)
     packed = {
@@ -220,9 +222,9 @@ def _disputed_texts(
     return {int(position): unescaped(text)[:_MAX_TEXT_LENGTH] for position, text in by_position if text}
 
 
-def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str, dict[str, list[float]]]:
-    """Learning curves by run id, rounded and thinned to what can be seen; see `read_each` for `problems`."""
-    curves = read_each(runs, read_curve, problems)
+def packed_curves(runs: Sequence[CompletedRun], reader: Reader) -> dict[str, dict[str, list[float]]]:
+    """Learning curves by run id, rounded and thinned to what can be seen."""
+    curves = reader.read_each(runs, read_curve)
     packed: dict[str, dict[str, list[float]]] = {}
     for run_id, curve in curves.items():
         last = len(curve) - 1

@@ -17,6 +17,7 @@ from report.compare.datasets import Configuration, configurations_of, design_of
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused
 from report.compare.measures import Configurations, OverfittingGaps, best_epochs, value_design, value_difference
 from report.designs import Design, Drawn, Matched, NotComparableError, TwoModels
+from report.evaluated import Reader
 from report.read import Grid, Study
 from report.statistics import Difference, VarianceEvidence
 from sentiment.paired import correct_for_multiple_tests
@@ -122,7 +123,7 @@ def _compared(hypothesis: Hypothesis, is_late: bool, grid: Grid, study: Study, a
     answers = answers.with_metric(grid.metric)
     try:
         sides = _sides(hypothesis, grid, study, answers)
-        difference = _difference(hypothesis, sides, answers, study.problems)
+        difference = _difference(hypothesis, sides, answers, study.reader)
     except NotComparableError as error:
         return replace(verdict, problem=str(error)), 1
     n_firsts = sum(map(len, sides.firsts))
@@ -241,7 +242,7 @@ def _tried(grid: Grid, completed: Sequence[Configuration]) -> int:
     return len(grid.runs) if grid.rungs else len(completed)
 
 
-def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, problems: list[str]) -> Difference:
+def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader: Reader) -> Difference:
     """The uncorrected difference of the two sides in the measure of the hypothesis.
 
     Raises:
@@ -254,17 +255,17 @@ def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, problem
         if difference is None:
             raise NotComparableError("the two sides were not tested on the same tweets")
     else:
-        difference = _difference_of_values(hypothesis, sides, problems)
+        difference = _difference_of_values(hypothesis, sides, reader)
     if difference.is_conditional:
         raise NotComparableError("there is one run on each side, and nothing is known of other seeds")
     return difference
 
 
-def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, problems: list[str]) -> Difference:
+def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader) -> Difference:
     runs = [run for configuration in (*sides.firsts, *sides.seconds) for run in configuration]
     values = best_epochs(runs)
     if hypothesis.measure == "overfitting":
-        gaps = OverfittingGaps(runs, problems)
+        gaps = OverfittingGaps(runs, reader)
         if len(gaps.runs) < len(runs) or not gaps.are_comparable(runs):
             raise NotComparableError("the two sides were not validated on the same tweets")
         values = gaps.by_run

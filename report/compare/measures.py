@@ -6,7 +6,7 @@ import numpy as np
 
 from report.compare.matching import Runs, seeds_together
 from report.designs import Design, Matched, Seeds, Side, TwoModelsByValue, Values, pooled_variance
-from report.evaluated import CompletedRun, EvaluatedRun, read_each, read_part
+from report.evaluated import CompletedRun, EvaluatedRun, Reader, read_part
 from report.statistics import Difference
 from sentiment.runs.predictions import PartPredictions
 
@@ -17,12 +17,12 @@ Configurations = Sequence[Runs]
 class OverfittingGaps:
     """The overfitting gap of each run at its best epoch: training accuracy minus validation accuracy.
 
-    Cross-validated runs have none, since their folds have other validation tweets; see `read_each` for `problems`.
+    Cross-validated runs have none, since their folds have other validation tweets.
     """
 
-    def __init__(self, runs: Iterable[EvaluatedRun], problems: list[str]) -> None:
+    def __init__(self, runs: Iterable[EvaluatedRun], reader: Reader) -> None:
         completed = [run for run in runs if isinstance(run, CompletedRun)]
-        self._validation = read_each(completed, lambda run: read_part(run, "validation"), problems)
+        self._validation = reader.read_each(completed, lambda run: read_part(run, "validation"))
         readable = [run for run in completed if run.run_id in self._validation]
         self.by_run = {run.run_id: _gap_by_tweet(run, self._validation[run.run_id]) for run in readable}
         self.runs: Runs = [*readable]

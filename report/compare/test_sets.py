@@ -1,25 +1,20 @@
 """Models on external test sets (`data.tests`), each compared with the linear baseline and with the lexicon."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 
-from report import statistics
 from report.compare.advice import Recommended
-from report.compare.answers import SEEDED
-from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
-from report.designs import Design, Matched, Seeds, Side, TwoModels, by_class, pooled_variance
-from report.evaluated import read_each, read_part
+from report.compare.answers import SEEDED, Answers, Group, compared, read_answers
+from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset, design_of
+from report.designs import Design, Matched
+from report.evaluated import CompletedRun, Reader
 from report.statistics import Difference, Estimate
 from sentiment.config import PARTS
-from sentiment.metrics import ClassIndices, Flags
-from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import Part, PredictorKind
 
-Sides = dict[PredictorKind, Side]
 # What each predictor is compared with; others are compared with none.
 _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
     "network": ("baseline", "lexicon"),
@@ -36,50 +31,49 @@ class ExternalResult:
 
     Attributes:
         test_set: its name.
-        labels: the index of each tweet's class.
         dataset: the data set that it was trained on.
         configuration: the network's, or the one whose baseline it is.
-        sides: the correctness of this predictor and of those that it is compared with.
-        design: how it is compared with each of them.
+        answers: of all models of the data set on the test set.
+        design: how it is compared with others.
+        score: its accuracy or macro recall, as the data set's models are compared.
         differences: its score minus that of others, corrected for all models that were trained on the data set.
     """
 
     test_set: Part
-    labels: ClassIndices
     dataset: Dataset
     configuration: Configuration
     kind: PredictorKind
     is_recommended: bool
-    sides: Sides = field(repr=False)
+    answers: Answers = field(repr=False)
     design: Design
+    score: Estimate
     differences: dict[PredictorKind, Difference] = field(default_factory=dict)
 
-    @property
-    def compared_with(self) -> list[PredictorKind]:
-        return [kind for kind in _COMPARED_WITH.get(self.kind, ()) if kind in self.sides]
-
-    @property
-    def score(self) -> Estimate:
-        """Its accuracy or macro recall, as the data set's models are compared."""
-        return self.design.score(self.sides[self.kind])
+    def difference(self, reference: PredictorKind) -> Difference | None:
+        """The uncorrected difference from another predictor of the configuration; None if it has no such predictor."""
+        if reference not in self.configuration.runs[0].kinds:
+            return None
+        groups = (_group(self.answers, self.configuration, kind) for kind in (self.kind, reference))
+        return self.answers.difference(self.design, *groups)
 
     @property
     def macro_recall(self) -> float:
         """The mean recall of the classes of which there are tweets."""
-        right = self.sides[self.kind].tweet_scores
-        recalls = [right_of_class.mean() for right_of_class in by_class(right, self.labels)]
-        return float(np.mean(recalls))
+        group = _group(self.answers, self.configuration, self.kind)
+        score = self.answers.with_metric("macro_recall").score(self.design, group)
+        return score.value if score else self.score.value
 
     @property
     def sizes(self) -> list[int]:
         """The number of tweets of each class, in order."""
         names = self.configuration.config.data.label_names
-        sizes: list[int] = np.bincount(self.labels, minlength=len(names)).tolist()
+        tweets = self.answers.common(self.answers.readable(self.configuration.completed))
+        sizes: list[int] = np.bincount(self.answers.tweets.labels[tweets], minlength=len(names)).tolist()
         return sizes
 
     @property
     def is_unbalanced(self) -> bool:
-        return min(self.sizes) * len(self.sizes) < _BALANCED * len(self.labels)
+        return min(self.sizes) * len(self.sizes) < _BALANCED * self.score.n
 
     @property
     def from_lexicon_authors(self) -> bool:
@@ -88,89 +82,64 @@ class ExternalResult:
 
 
 def compare_on_external_tests(
-    datasets: Sequence[Dataset], recommended: Sequence[Recommended | None], problems: list[str]
+    datasets: Sequence[Dataset], recommended: Sequence[Recommended | None], reader: Reader
 ) -> list[ExternalResult]:
-    """Evaluate all models on all external test sets, the recommended one first; see `read_each` for `problems`.
+    """Evaluate all models on all external test sets, the recommended one first.
 
     A test set is a family for each data set that models were trained on.
     """
     evaluated: list[ExternalResult] = []
     for dataset, best in zip(datasets, recommended, strict=True):
         for test_set in sorted({part for run in dataset.runs for part in run.parts[len(PARTS) :]}):
-            configurations = _sides_by_configuration(dataset, test_set, problems)
-            evaluated += _compare(list(_models(dataset, test_set, configurations, best)))
+            evaluated += _compared(list(_models(dataset, test_set, best, reader)))
     evaluated.sort(key=lambda result: (result.test_set, result.dataset.name, not result.is_recommended))
     return evaluated
 
 
-def _compare(results: Sequence[ExternalResult]) -> list[ExternalResult]:
-    differences = [
-        result.design.difference(result.sides[result.kind], result.sides[reference])
-        for result in results
-        for reference in result.compared_with
-    ]
-    remaining = iter(statistics.corrected(differences))
-    compared = []
-    for result in results:
-        by_reference = {reference: next(remaining) for reference in result.compared_with}
-        compared.append(replace(result, differences=by_reference))
-    return compared
+def _compared(results: Sequence[ExternalResult]) -> list[ExternalResult]:
+    uncorrected = {
+        (number, reference): result.difference(reference)
+        for number, result in enumerate(results)
+        for reference in _COMPARED_WITH.get(result.kind, ())
+    }
+    by_result: dict[int, dict[PredictorKind, Difference]] = defaultdict(dict)
+    for (number, reference), difference in compared(uncorrected).items():
+        by_result[number][reference] = difference
+    return [replace(result, differences=by_result[number]) for number, result in enumerate(results)]
 
 
-class _ConfigurationSides(NamedTuple):
-    configuration: Configuration
-    labels: ClassIndices
-    sides: Sides
-
-
-def _sides_by_configuration(dataset: Dataset, test_set: Part, problems: list[str]) -> list[_ConfigurationSides]:
-    """Labels and sides of each readable configuration, best first, without those with random ELMo weights."""
-    readable = []
-    for configuration in dataset.configurations:
-        by_run = read_each(configuration.completed, lambda run: read_part(run, test_set), problems)
-        by_training_set: dict[int | None, list[PartPredictions]] = defaultdict(list)
-        for run in configuration.completed:
-            if run.run_id in by_run:
-                by_training_set[run.config.data.fold].append(by_run[run.run_id])
-        if configuration.is_random or not by_run:
-            continue
-        labels = next(iter(by_run.values())).labels
-        classes = labels if dataset.metric == "macro_recall" else None
-        sides: Sides = {}
-        for kind in configuration.runs[0].kinds:
-            correct = [_right(predictions, kind) for predictions in by_training_set.values()]
-            sides[kind] = Side(correct, kind in SEEDED, classes)
-        readable.append(_ConfigurationSides(configuration, labels, sides))
-    return readable
-
-
-def _right(seeds: Sequence[PartPredictions], kind: PredictorKind) -> Flags:
-    """Which tweets a predictor that was trained on one training set has right, (seeds, tweets)."""
-    return np.stack([seed.right(kind) for seed in (seeds if kind in SEEDED else seeds[:1])])
-
-
-def _models(
-    dataset: Dataset, test_set: Part, configurations: Sequence[_ConfigurationSides], best: Recommended | None
-) -> Iterator[ExternalResult]:
-    """All networks, best first; then the other predictors of the best configuration.
+def _models(dataset: Dataset, test_set: Part, best: Recommended | None, reader: Reader) -> Iterator[ExternalResult]:
+    """All networks, best first, without random ELMo weights; then the other predictors of the best configuration.
 
     The ensemble is left out where the report compares no ensemble with the baseline.
     """
-    predictors: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", sides) for sides in configurations]
-    for sides in configurations:
-        if best and sides.configuration is best.configuration:
-            left_out = ("network",) if best.alternative == "both" else ("network", "both")
-            predictors += [(kind, sides) for kind in sides.sides if kind not in left_out]
-    for kind, (configuration, labels, by_kind) in predictors:
-        is_recommended = best is not None and configuration is best.configuration and kind == best.recommended_model
-        design = _design(dataset, configurations, kind)
-        yield ExternalResult(test_set, labels, dataset, configuration, kind, is_recommended, by_kind, design)
+    not_random = [configuration for configuration in dataset.configurations if not configuration.is_random]
+    runs = [run for configuration in not_random for run in configuration.completed]
+    answers = read_answers(runs, reader, test_set).with_metric(dataset.metric)
+    tested = [configuration for configuration in not_random if answers.readable(configuration.completed)]
+    predictors: list[tuple[PredictorKind, Configuration]] = [("network", configuration) for configuration in tested]
+    if best and best.configuration in tested:
+        left_out = ("network",) if best.alternative == "both" else ("network", "both")
+        predictors += [(kind, best.configuration) for kind in best.run.kinds if kind not in left_out]
+    for kind, configuration in predictors:
+        design = _design(dataset, test_set, tested, kind)
+        score = answers.score(design, _group(answers, configuration, kind))
+        if score:
+            is_best = best is not None and configuration is best.configuration and kind == best.recommended_model
+            yield ExternalResult(test_set, dataset, configuration, kind, is_best, answers, design, score)
 
 
-def _design(dataset: Dataset, configurations: Iterable[_ConfigurationSides], kind: PredictorKind) -> Design:
+def _group(answers: Answers, configuration: Configuration, kind: PredictorKind) -> Group:
+    """A predictor of a configuration by its training sets: of each, all seeds, or one of a predictor without seeds."""
+    by_training_set: dict[int | None, list[CompletedRun]] = defaultdict(list)
+    for run in answers.readable(configuration.completed):
+        by_training_set[run.config.data.fold].append(run)
+    return Group([runs if kind in SEEDED else runs[:1] for runs in by_training_set.values()], kind)
+
+
+def _design(dataset: Dataset, test_set: Part, tested: Sequence[Configuration], kind: PredictorKind) -> Design:
     """Over training sets, which are matched by fold; over seeds; or of two trained models."""
     if dataset.folds:
         return Matched()
-    sides = [configuration.sides[kind] for configuration in configurations]
-    seed_variance = pooled_variance(side.seed_scores(side.configurations[0]).tolist() for side in sides)
-    return Seeds(seed_variance) if seed_variance else TwoModels()
+    seeds = [[run for run in configuration.runs if test_set in run.parts] for configuration in tested]
+    return design_of(seeds, kind, dataset.metric, test_set)

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from markupsafe import Markup
 
-from report import statistics
 from report.compare.findings import Findings
 from report.compare.matching import is_search, matched_runs
 from report.compare.measures import OverfittingGaps, best_epochs, value_design, value_difference
-from report.evaluated import read_each
+from report.evaluated import Reader
 from report.read import AttentionSample, Grid, read_attention
 from report.render import wording
 from report.render.blocks import Card, Question, Text
@@ -18,7 +18,7 @@ from report.render.charts import AttentionRow, Figure, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
-from report.statistics import Difference
+from report.statistics import Difference, corrected
 
 POOLING = "model.pooling"
 _EXAMPLES = 3
@@ -68,7 +68,7 @@ def attention(findings: Findings) -> Question:
     """A card for each grid that varies the pooling, then attention weights on example tweets."""
     cards = []
     for grid in findings.study.grids:
-        contrasts = [] if is_search(grid) else attention_contrasts(grid, findings.study.problems)
+        contrasts = [] if is_search(grid) else attention_contrasts(grid, findings.study.reader)
         if contrasts:
             cards.append(_contrast_card(grid, contrasts))
     methods = ["attention"] if cards else []
@@ -86,11 +86,11 @@ def _contrast_card(grid: Grid, contrasts: Sequence[AttentionContrast]) -> Card:
     return Card("Does self-attention learn faster, and overfit more?", sentences)
 
 
-def attention_contrasts(grid: Grid, problems: list[str]) -> list[AttentionContrast]:
-    """Compare self-attention with every other pooling of a grid; see `read_each` for `problems`."""
+def attention_contrasts(grid: Grid, reader: Reader) -> list[AttentionContrast]:
+    """Compare self-attention with every other pooling of a grid."""
     if "attention" not in {run.config.model.pooling for run in grid.completed}:
         return []
-    gaps = OverfittingGaps(grid.completed, problems)
+    gaps = OverfittingGaps(grid.completed, reader)
     poolings = []
     differences = []
     for other in sorted({run.config.model.pooling for run in gaps.runs} - {"attention"}):
@@ -102,7 +102,7 @@ def attention_contrasts(grid: Grid, problems: list[str]) -> list[AttentionContra
             for values in (best_epochs(gaps.runs), gaps.by_run):
                 design = value_design(gaps.runs, values, len(matched))
                 differences.append(value_difference(design, firsts, seconds, values))
-    differences = statistics.corrected(differences)
+    differences = corrected(differences)
     measures = zip(poolings, differences[::2], differences[1::2], strict=True)
     return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures]
 
@@ -116,10 +116,10 @@ def _attention_examples(findings: Findings) -> Figure | None:
         return None
     best = with_attention[0]
     run = best.best_seed.fold_runs[0]
-    by_run = read_each([run], read_attention, findings.study.problems)
-    samples = sorted(by_run.get(run.run_id, []), key=lambda sample: -sample.probability)
-    if not samples:
+    read = findings.study.reader.read(partial(read_attention, run))
+    if not read:
         return None
+    samples = sorted(read, key=lambda sample: -sample.probability)
     correct = [sample for sample in samples if sample.is_right]
     wrong = [sample for sample in samples if not sample.is_right]
     names = best.config.data.label_names

@@ -101,7 +101,7 @@ class Contrast:
     Attributes:
         firsts, seconds: the readable runs with the best value and with the other, matched by position.
         difference: test score with the best value minus that with the other, on the tweets that all these runs have;
-            corrected for all pairs of values in the grid. None without predictions, or without common tweets.
+            corrected as `effects_of` says. None without predictions, or without common tweets.
     """
 
     best: SettingValue
@@ -247,12 +247,13 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
 def _difference(contrast: Contrast, model: ModelKind, design: Design, answers: Answers) -> Difference | None:
     """The uncorrected difference of a contrast over all of its matched configurations.
 
-    Linear baselines that answer alike, as those of networks of two sizes, are one. Where no configuration has several
+    Linear baselines of the same corpora, as those of networks of two sizes, are one. Where no configuration has several
     seeds, matched configurations take their place.
     """
     pairs = list(zip(contrast.firsts, contrast.seconds, strict=True))
     if model == "baseline":
-        pairs = answers.distinct(pairs, model)
+        by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
+        pairs = list(by_corpora.values())
     if isinstance(design, TwoModels) and len(pairs) > 1:
         design = Matched()
     firsts = Group([runs for runs, _ in pairs], model)

@@ -66,7 +66,7 @@ def columns(table: str, rows: Sequence[Row], **placeholders: str) -> list[Column
     for title, key, *kinds in wording.read_texts("tables")[table]:
         kind = kinds[0] if kinds else "text"
         name = key.format(**placeholders)
-        no_value = (None, "", 0) if kind == "duration?" else (None, "")
+        no_value = (None, "", 0) if kind in ("duration?", "count?") else (None, "")
         if not kind.endswith("?") or any(row.get(name) not in no_value for row in rows):
             shown.append(column(title.format(**placeholders), name, kind.removesuffix("?")))
     return shown

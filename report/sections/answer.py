@@ -15,7 +15,6 @@ from report.render.wording import strong
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
 from report.sections.sentences import sentence, sentences, terms
-from report.statistics import estimate_of
 from sentiment.runs.records import ModelKind
 
 _MAX_ROWS = 5
@@ -92,7 +91,7 @@ def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelK
     baseline = _starred("Linear baseline", starred == "baseline")
     lines.append((baseline, best.baseline_score, "orange"))
     if "lexicon" in best.run.kinds:
-        lexicon = estimate_of(best.run.metrics_on_test("lexicon"), best.dataset.metric)
+        lexicon = best.dataset.score(best.configuration, "lexicon")
         lines.append((names.predictor_name(best.configuration, "lexicon"), lexicon, "muted"))
     return lines
 

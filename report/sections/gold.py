@@ -81,21 +81,17 @@ def _score_table(gold: GoldTable) -> Table:
             "n": metrics.n,
             "missing": predictor.missing,
             "other_answers": predictor.other_answers,
-            "accuracy_of_classes": metrics.right / (metrics.n - predictor.other_answers),
             **with_bounds("accuracy", estimate_of(metrics)),
             "macro_recall": metrics.macro_recall,
             "macro_f1": metrics.macro_f1,
             "kappa": kappa(predictor.predicted[answered], labels[answered]),
         }
+        if predictor.other_answers:
+            row["accuracy_of_classes"] = metrics.right / (metrics.n - predictor.other_answers)
         if predictor.kind == "added":
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
-    shown = columns("gold-scores", rows)
-    hidden = set() if any(row["missing"] for row in rows) else {"missing"}
-    if not any(row["other_answers"] for row in rows):
-        hidden |= {"other_answers", "accuracy_of_classes"}
-    shown = [column for column in shown if column.key not in hidden]
-    return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), shown, rows)
+    return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
 
 
 def _about_tweets(gold: GoldTable) -> Markup:

@@ -43,41 +43,52 @@ def leaderboard(findings: Findings) -> list[Block]:
     return [*content, published_figures(findings)] if content else []
 
 
-def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
+def leaderboard_table(dataset: Dataset, number: int, best: Recommended | None) -> Table:
+    """The best configurations with their references, the added predictors, and in bold what is recommended.
+
+    Args:
+        number: of the data set, counted from 1; the recommendation `best` is for the first.
+    """
     rivals = best.rivals if best else {}
-    by_configuration: dict[Configuration, dict[str, Any]] = {}
-    for rank, configuration in enumerate(dataset.configurations, 1):
-        above_baseline = dataset.against_baseline.get(configuration)
-        row = _configuration_row(configuration, above_baseline, rivals.get(configuration))
-        by_configuration[configuration] = {"rank": rank, **row}
-    rows = [*by_configuration.values()]
-    chosen = dataset.best or dataset.configurations[0]
-    visible = [by_configuration[configuration] for configuration in shown_configurations(dataset)]
-    references = _reference_rows(chosen, best)
+    by_configuration: dict[Configuration, Row] = {}
+    for configuration in _shown_configurations(dataset):
+        row = _configuration_row(dataset, configuration, rivals.get(configuration))
+        by_configuration[configuration] = row | with_bounds("score", dataset.score(configuration))
+    references = _reference_rows(dataset, best)
     predictors = best.added if best else dataset.added
     added = {predictor.name: _added_row(predictor, best, dataset.metric) for predictor in predictors}
-    bold: Row | None = by_configuration[chosen] if dataset.best else None
+    bold: Row | None = by_configuration[dataset.best] if dataset.best else None
     if best and best.added_winner:
         bold = added[best.added_winner.name]
     elif best:
         bold = references.get(best.recommended_model, bold)
-    name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    table_rows = [*visible, *references.values(), *added.values()]
+    rows = [*by_configuration.values(), *references.values(), *added.values()]
+    caption = sentence("models.leaderboard", dataset=dataset)
+    shown = columns("leaderboard", rows, metric=dataset.metric, metric_name=dataset.metric_name)
+    return Table("leaderboard" if number == 1 else f"leaderboard-{number}", caption, shown, rows, best=bold)
+
+
+def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
+    table = leaderboard_table(dataset, number, best)
+    rivals = best.rivals if best else {}
+    rows = [
+        _configuration_row(dataset, configuration, rivals.get(configuration))
+        for configuration in dataset.configurations
+    ]
     configurations = "The configuration" if len(rows) == 1 else f"All {len(rows):,} configurations"
     more = f"{configurations} with macro precision and recall, parameters and attempts."
-    caption = sentence("models.leaderboard", dataset=dataset)
-    shown = columns("leaderboard", table_rows, metric=dataset.metric, metric_name=dataset.metric_name)
     blocks: list[Block] = [
-        Table(name, caption, shown, table_rows, best=bold),
-        Fold(more, [Table(f"{name}-all", "", columns("configurations", rows), rows)]),
+        table,
+        Fold(more, [Table(f"{table.name}-all", "", columns("configurations", rows), rows)]),
     ]
+    predictors = best.added if best else dataset.added
     if predictors:
         details = [block for predictor in predictors for block in _added_details(predictor, dataset)]
         blocks.append(Fold("Added predictors", details))
     return blocks
 
 
-def shown_configurations(dataset: Dataset) -> list[Configuration]:
+def _shown_configurations(dataset: Dataset) -> list[Configuration]:
     """The configurations at the top of the ranking, among them the best candidate."""
     first = dataset.configurations[:_MAX_CONFIGURATIONS]
     if dataset.best and dataset.best not in first:
@@ -90,6 +101,7 @@ def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metr
     row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa}
     row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
     row |= with_bounds(f"test_{metric}", predictor.score(metric))
+    row |= with_bounds("score", predictor.score(metric))
     row |= with_bounds("gain_over_baseline", predictor.above_baseline)
     row |= with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
     return row | {"verdict": _verdict(predictor.above_baseline)}
@@ -126,12 +138,12 @@ def published_figures(findings: Findings) -> Block:
     return Fold(caption, [table])
 
 
-def _configuration_row(
-    configuration: Configuration, above_baseline: Difference | None, below_best: Difference | None
-) -> dict[str, Any]:
+def _configuration_row(dataset: Dataset, configuration: Configuration, below_best: Difference | None) -> dict[str, Any]:
     runs = configuration.runs
-    row: dict[str, Any] = {"model": configuration_name(configuration), "seeds": len(runs)}
-    row |= means_over_seeds(configuration, "network") | with_bounds("gain_over_baseline", above_baseline)
+    above_baseline = dataset.against_baseline.get(configuration)
+    row: dict[str, Any] = {"rank": dataset.configurations.index(configuration) + 1}
+    row |= {"model": configuration_name(configuration), "seeds": len(runs)}
+    row |= _means_over_seeds(configuration, "network") | with_bounds("gain_over_baseline", above_baseline)
     row["verdict"] = "predicts one class only" if configuration.only_label else _verdict(above_baseline)
     row["gain_q"] = above_baseline.q if above_baseline else None
     overfits = sum(run.overfits for run in runs)
@@ -148,7 +160,7 @@ def _configuration_row(
     return row
 
 
-def means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
+def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
     """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
     row: dict[str, float | None] = {}
     for part in _PARTS:
@@ -168,15 +180,17 @@ def _verdict(above_baseline: Difference | None) -> str:
     return f"{better} (these two models only)" if above_baseline.is_conditional else better
 
 
-def _reference_rows(configuration: Configuration, best: Recommended | None) -> dict[PredictorKind, Row]:
-    """All predictors of a configuration but its network; a recommended ensemble with its gain over the baseline."""
+def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[PredictorKind, Row]:
+    """All predictors of the best configuration but its network; a recommended ensemble with its gain."""
+    configuration = dataset.best or dataset.configurations[0]
     names = {kind: predictor_name(configuration, kind) for kind in configuration.runs[0].kinds}
     del names["network"]
     names["baseline"] += " (same preprocessing as the best network)"
     names["both"] = "ensemble of the best network and the linear baseline"
     rows: dict[PredictorKind, Row] = {}
     for kind, name in names.items():
-        row: dict[str, Any] = {"model": name, **means_over_seeds(configuration, kind)}
+        row: dict[str, Any] = {"model": name, **_means_over_seeds(configuration, kind)}
+        row |= with_bounds("score", dataset.score(configuration, kind))
         if best and best.alternative == kind:
             row |= with_bounds("gain_over_baseline", best.gain) | {"verdict": _verdict(best.gain)}
         rows[kind] = row
@@ -248,14 +262,14 @@ def _test_set_table(name: str, caption: Any, results: list[ExternalResult], find
 
 
 def _class_shares(result: ExternalResult) -> str:
-    return " / ".join(f"{size / len(result.labels):.0%}".removesuffix("%") for size in result.sizes)
+    return " / ".join(f"{size / result.score.n:.0%}".removesuffix("%") for size in result.sizes)
 
 
 def _test_set_row(result: ExternalResult) -> Row:
     name = predictor_name(result.configuration, result.kind)
     row: dict[str, Any] = {
         "tests": result.test_set,
-        "n": len(result.labels),
+        "n": result.score.n,
         "classes": _class_shares(result),
         "data": result.dataset.name,
         "model": f"{STAR}{name}" if result.is_recommended else name,

@@ -22,7 +22,7 @@ from sentiment.encoders.elmo_files import (
 from sentiment.errors import DownloadError, EncoderError, in_one_line
 from sentiment.files import Remote, fingerprint, user_path, write_json
 from sentiment.runs.records import EncoderRecord, Record
-from sentiment.runs.run_dir import Results, read_record
+from sentiment.runs.run_dir import Results, read_unsealed
 
 # Both serve the same files. Their checksums were never published.
 SERVERS = (
@@ -160,7 +160,7 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
 
 
 def _recorded(name: str, folder: Path) -> dict[str, str]:
-    checksums = read_record(folder / _CHECKSUMS.format(PUBLISHED[name]), Checksums)
+    checksums = read_unsealed(folder / _CHECKSUMS.format(PUBLISHED[name]), Checksums)
     return checksums.sha256 if checksums else {}
 
 
@@ -218,7 +218,7 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     if not any(file.endswith(_WEIGHTS_ENDING) for file in files):
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
     sha256 = _checksums(folder, files)
-    fetched = read_record(folder / _FETCHED, FetchRecord)
+    fetched = read_unsealed(folder / _FETCHED, FetchRecord)
     if not config.is_folder and (fetched is None or fetched.sha256 != sha256):
         raise EncoderError(f"{name}: {folder} differs from what was downloaded; delete it and download it again")
     return HubFiles(config.model, folder, fingerprint(sha256), _vector_size(folder, name), fetched)

@@ -18,7 +18,7 @@ from sentiment.console import silent
 from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import WEB_ADDRESS, FileRecord
-from sentiment.runs.run_dir import Results, read_record
+from sentiment.runs.run_dir import Results, read_unsealed
 from sentiment.runs.start_copy import find_damage
 
 _RECORD = "code.json"
@@ -99,7 +99,7 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
 
 def _version_of(contents: dict[str, bytes]) -> CodeVersion:
     """The version with these files, and the commit of the checkout that they are in or were copied from."""
-    copied = read_record(ROOT / _RECORD, CodeVersion)
+    copied = read_unsealed(ROOT / _RECORD, CodeVersion)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     if copied:
         return copied.model_copy(update={"files": files})

@@ -50,6 +50,12 @@ def read_record(path: Path, kind: type[R]) -> R | None:
             since it was written.
     """
     content = _content(path)
+    return None if content is None else parse_record(_unsealed(content, path), kind, str(path))
+
+
+def read_unsealed(path: Path, kind: type[R]) -> R | None:
+    """As `read_record`, of a file that has no seal: its content is checked in other ways, or changes no result."""
+    content = _content(path)
     return None if content is None else parse_record(content, kind, str(path))
 
 
@@ -64,11 +70,6 @@ def _content(path: Path) -> bytes | None:
 
 def parse_record(content: bytes, kind: type[R], origin: str) -> R:
     """Parse a record from JSON; `origin` is where it comes from, for messages. Raises what `read_record` raises."""
-    body, mark, seal = content.rpartition(_SEAL)
-    if mark:
-        if seal != _seal_of(body):
-            raise RunDirError(f"{origin}: has changed since it was written (its seal, a SHA-256, differs)")
-        content = body + _END
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
@@ -90,8 +91,16 @@ _SEAL = b',\n  "seal": "'
 _END = b"\n}\n"
 
 
+def _unsealed(content: bytes, path: Path) -> bytes:
+    """The JSON of a record without its seal."""
+    body, _, seal = content.rpartition(_SEAL)
+    if seal != _seal_of(body):
+        raise RunDirError(f"{path}: has changed since it was written (its seal, a SHA-256, differs or is missing)")
+    return body + _END
+
+
 def sealed(record: BaseModel) -> Callable[[BinaryIO], object]:
-    """A function that writes a record as JSON with a seal, so that `parse_record` notices any change of its file."""
+    """A function that writes a record as JSON with a seal, so that `read_record` notices any change of its file."""
     buffer = io.BytesIO()
     as_json(record.model_dump(mode="json"))(buffer)
     body = buffer.getvalue().removesuffix(_END)
@@ -387,7 +396,7 @@ class RunDir:
         self.write(self.path / _FILES[type(record)], sealed(record))
 
     def read_config(self) -> RunConfig:
-        if (config := read_record(self.config_file, RunConfig)) is None:
+        if (config := read_unsealed(self.config_file, RunConfig)) is None:
             raise RunDirError(f"{self.config_file}: is missing")
         return config
 

@@ -147,8 +147,11 @@ def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _P
 
 
 def _part_predictions(task: ClassifierTask, rows: Rows, probabilities: ByPredictor) -> PartPredictions:
-    """The predictors of some rows."""
-    predictors = [Predictor(PREDICTORS[kind], kind, predicted) for kind, predicted in probabilities.items()]
+    """The predictions of some rows, rounded as they are stored: so their scores are those of the stored ones."""
+    predictors = []
+    for kind, predicted in probabilities.items():
+        stored = with_first_class(predicted[:, 1:].astype(np.float32))
+        predictors.append(Predictor(PREDICTORS[kind], kind, stored))
     return PartPredictions(task.corpus.keys[rows], task.corpus.labels[rows], predictors)
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import RootModel
 
+from sentiment.files import write_atomically
 from sentiment.runs.records import RunRecord
+from sentiment.runs.run_dir import sealed
 from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.damage.damages import replace
 from tests.damage.study import Study, build_study
@@ -70,9 +73,9 @@ def test_record_with_an_odd_field_is_named(study: Study, good: dict[str, Answer]
     study.renew()
     file = _file(study, pattern)
     record = json.loads((study.results.root / file).read_bytes())
-    record.pop("seal", None)  # so that the field is looked at
+    record.pop("seal", None)
     change(record)
-    replace(study.results.root / file, json.dumps(record).encode())
+    write_atomically(study.results.root / file, sealed(RootModel(record)))  # so that the field is looked at
     assert wrong_answers(study, good, file) == {}
 
 

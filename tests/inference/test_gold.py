@@ -222,9 +222,9 @@ def test_gold_table_without_its_record_is_named_in_the_report(tmp_path: Path) ->
     results = Results(tmp_path / "results")
     record = GoldDir(_directory(tmp_path)).record_file
     Study(results).single({})
-    assert load_study(results, []).problems == []
+    assert load_study(results, []).reader.problems == []
     record.unlink()
-    assert [line for line in load_study(results, []).problems if str(record) in line]
+    assert [line for line in load_study(results, []).reader.problems if str(record) in line]
 
 
 def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_path: Path) -> None:

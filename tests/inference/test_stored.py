@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from markdown_it import MarkdownIt
+from pydantic import RootModel
 from ruamel.yaml import YAML
 from safetensors.torch import load as load_torch
 from safetensors.torch import save as save_torch
@@ -21,6 +22,7 @@ from sentiment.api import load
 from sentiment.config import ElmoConfig, EncoderConfig, RunConfig, is_path
 from sentiment.console import as_markdown
 from sentiment.errors import SentimentError
+from sentiment.files import write_atomically
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import (
     CONFIG,
@@ -32,7 +34,7 @@ from sentiment.inference.stored import (
 )
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.runs.records import EncoderRecord, Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir, sealed
 from tests.commands import invoke, succeed
 from tests.small_runs import stored
 
@@ -216,7 +218,7 @@ def _copy(trained: RunDir, folder: Path, config: RunConfig, **recorded: Any) -> 
     for file, changed in ((run_dir.record_file, recorded), (run_dir.result_file, {})):
         values = json.loads(file.read_text()) | changed | {"run_id": config.run_id}
         del values["seal"]
-        file.write_text(json.dumps(values))
+        write_atomically(file, sealed(RootModel(values)))
     return run_dir
 
 

@@ -294,10 +294,10 @@ class Group:
     kind: str
 
 
-def spread_of(configurations: Iterable[Sequence[Tested]], kind: str, metric: str) -> Spread | None:
+def spread_of(configurations: Iterable[Sequence[Tested]], kind: str, metric: str, part: str = "test") -> Spread | None:
     groups = list(configurations)
     learned = [group for group in groups if any(one.only_label is None for one in group)]
-    return pooled([[one.score("test", metric, kind) for one in group] for group in learned or groups])
+    return pooled([[one.score(part, metric, kind) for one in group] for group in learned or groups])
 
 
 @dataclass(eq=False)
@@ -400,8 +400,8 @@ class Dataset:
         tested = configuration.tested[:1] if kind == "baseline" else configuration.tested
         spread = self.spread_for(configuration, kind)
         found = score(Group([tested], kind), spread, self.metric)
-        if found:
-            return found
+        if found or len(tested) == 1:
+            return found or share_of_metrics(tested[0].on_test(kind), self.metric)
         n = min(one.on_test(kind)["n"] for one in tested)
         return Score(fmean(one.score("test", self.metric, kind) for one in tested), None, None, n)
 

@@ -69,10 +69,11 @@ class Run:
     path: Path
     grid: str
     planned: Row | None
+    version: str = ""
 
     @property
     def id(self) -> str:
-        return self.path.name
+        return f"{self.path.name}, version {self.version}" if self.version else self.path.name
 
     @cached_property
     def config(self) -> Row | None:
@@ -243,6 +244,11 @@ def read_study(folder: Path) -> Study:
         runs = [Run(path / name, path.name, planned.get(name)) for name in names]
         if runs:
             study.grids.append(Grid(path.name, plan, runs))
+    corpora = {(run.path.name, run.record["data_fingerprint"]) for run in study.completed if run.record}
+    names = [name for name, _ in corpora]
+    for run in study.completed:
+        if names.count(run.path.name) > 1 and run.record:
+            run.version = run.record["data_fingerprint"][:8]
     return study
 
 

@@ -18,6 +18,7 @@ from tests.oracle.recompute_designs import (
     added_metrics,
     answered,
     share_of_metrics,
+    spread_of,
 )
 from tests.oracle.recompute_files import MODELS, Row, Run, Study, texts_of
 from tests.oracle.recompute_numbers import (
@@ -29,9 +30,7 @@ from tests.oracle.recompute_numbers import (
     crossed,
     family,
     matched,
-    pooled,
     score_of_shares,
-    seed_scores,
     two_models,
     wilson,
 )
@@ -419,11 +418,8 @@ def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:
                 for seeds in parts.values()
             ]
 
-        spread = (
-            pooled([seed_scores(_stack(other, kind), classes).tolist() for _, other in readable])
-            if kind in SEEDED
-            else None
-        )
+        groups = [[run for run in other.tested if name in run.results[0]["scores"][kind]] for other, _ in readable]
+        spread = spread_of(groups, kind, dataset.metric, name) if kind in SEEDED and not dataset.folds else None
         against = {"network": ("baseline", "lexicon"), "both": ("baseline", "lexicon"), "baseline": ("lexicon",)}
         for reference in against.get(kind, ()):
             if reference in one.tested[0].kinds:
@@ -446,10 +442,6 @@ def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:
                 gap = corrected[kind, one, reference]
                 row |= bounds(f"gain_over_{reference}", gap) | {f"gain_over_{reference}_q": gap.q}
     return [(key, row) for key, row, *_ in found]
-
-
-def _stack(parts: dict[Any, list[Any]], kind: str) -> Any:
-    return np.array([part.right(kind) for part in next(iter(parts.values()))])
 
 
 def _gap(ours: list[Any], theirs: list[Any], classes: Any, spread: Any, folds: int) -> Gap:

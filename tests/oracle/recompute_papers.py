@@ -1,57 +1,30 @@
 """The second opinion on what is written beside the page: the LaTeX tables, the checklist, and `evaluate --out`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from tests.oracle.recompute_designs import Dataset, added_metrics, share_of_metrics
+from tests.oracle.recompute_designs import Dataset
 from tests.oracle.recompute_files import Row, Run, Study
-from tests.oracle.recompute_numbers import Gap, Score
 from tests.oracle.recompute_words import (
     MINUS,
     PREDICTORS,
     Opinion,
     Unknown,
     count,
-    name_of,
     percent,
-    predictor_name,
     usage_of,
 )
 
-# The cells of a row: name, seeds, validation F1, score with its interval and a mark, test F1.
-Cells = list[Any]
 
-
-def latex_rows(dataset: Dataset, shown: Sequence[Any]) -> Iterator[Cells]:
-    """The rows of a data set's LaTeX table: configurations, then the references of the best, then added predictors."""
-    for one in shown:
-        found = None if one.only_label else dataset.against_baseline.get(one)
-        means = [one.mean(part, "macro_f1") for part in ("validation", "test")]
-        yield _cells(name_of(one), count(len(one.tested)), means[0], dataset.score(one), means[1], found)
-    chosen = dataset.best or dataset.configurations[0]
-    for kind in chosen.tested[0].kinds[1:]:
-        if kind in ("both", "baseline"):
-            score = dataset.score(chosen, kind)
-        else:
-            score = share_of_metrics(chosen.best_seed.on_test(kind), dataset.metric)
-        means = [chosen.mean(part, "macro_f1", kind) for part in ("validation", "test")]
-        yield _cells(predictor_name(chosen, kind), "", means[0], score, means[1], None)
-    for added in dataset.added:
-        measured = added_metrics(added.test)
-        validation = added_metrics(added.validation) if added.validation else None
-        f1 = validation["macro_f1"] if validation and validation["n"] >= 30 else None
-        score = share_of_metrics(measured, dataset.metric)
-        found = dataset.added_above_baseline.get(added.name)
-        yield _cells(added.name, "", f1, score, measured["macro_f1"], found)
-
-
-def _cells(name: str, seeds: str, validation: float | None, score: Score, f1: float, found: Gap | None) -> Cells:
-    cells: Cells = [name.replace(MINUS, "-"), seeds, "--" if validation is None else percent(validation)]
-    cells.append(percent(score.value))
-    cells += ["" if bound is None else percent(bound) for bound in (score.low, score.high)]
-    mark = r"\ast" if found and found.is_better else r"\dagger" if found and found.is_worse else ""
-    return [*cells, mark, percent(f1)]
+def latex_cells(row: Row) -> list[Any]:
+    """Of a row of the leaderboard: name, seeds, validation F1, score with its interval and a mark, test F1."""
+    f1, said = row["validation_macro_f1"], str(row.get("verdict"))
+    cells = [row["model"].replace(MINUS, "-"), str(row.get("seeds", "")), "--" if f1 is None else percent(f1)]
+    cells.append(percent(row["score"]))
+    cells += ["" if row[key] is None else percent(row[key]) for key in ("score_low", "score_high")]
+    mark = r"\ast" if said.startswith("better") else r"\dagger" if said.startswith("worse") else ""
+    return [*cells, mark, percent(row["test_macro_f1"])]
 
 
 def checklist(study: Study, datasets: Sequence[Dataset]) -> Opinion:

@@ -18,7 +18,7 @@ from tests.oracle.recompute_designs import (
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_numbers import Gap, answer, kappa
 from tests.oracle.recompute_page import about, external_tests, main_page
-from tests.oracle.recompute_papers import checklist, latex_rows
+from tests.oracle.recompute_papers import checklist, latex_cells
 from tests.oracle.recompute_questions import questions, together
 from tests.oracle.recompute_tables import data_tables, gold_table, runs_table, usage_table
 from tests.oracle.recompute_words import (
@@ -122,6 +122,10 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
         if kind == "both":
             name = "ensemble of the best network and the linear baseline"
         row = {"model": name, **_means(chosen, kind)}
+        if kind == "both" or kind == "baseline":
+            row |= bounds("score", dataset.score(chosen, kind))
+        else:
+            row |= bounds("score", share_of_metrics(chosen.best_seed.on_test(kind), dataset.metric))
         if kind == "both" and is_main and dataset.alternative == "both":
             row |= bounds("gain_over_baseline", dataset.gain) | {"verdict": verdict(dataset.gain)}
         references.append(row)
@@ -130,8 +134,9 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
     for one in dataset.added:
         _added_details(opinion, dataset, one, is_main)
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    opinion.tables[name] = [*(rows[one] for one in shown), *references, *added]
-    opinion.latex[name] = [*latex_rows(dataset, shown)]
+    best = [rows[one] | bounds("score", dataset.score(one)) for one in shown]
+    opinion.tables[name] = [*best, *references, *added]
+    opinion.latex[name] = [latex_cells(row) for row in opinion.tables[name]]
     opinion.tables[f"{name}-all"] = [*rows.values()]
 
 
@@ -149,7 +154,8 @@ def _added_row(dataset: Dataset, one: Added, is_main: bool) -> Row:
     row["kappa"] = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
     validation = added_metrics(one.validation) if one.validation and answered(one.validation).any() else None
     row["validation_macro_f1"] = validation["macro_f1"] if validation and validation["n"] >= 30 else None
-    row |= bounds(f"test_{dataset.metric}", share_of_metrics(measured, dataset.metric))
+    for key in (f"test_{dataset.metric}", "score"):
+        row |= bounds(key, share_of_metrics(measured, dataset.metric))
     above = dataset.added_above_baseline.get(one.name)
     row |= bounds("gain_over_baseline", above) | {"verdict": verdict(above)}
     if is_main:

@@ -64,7 +64,8 @@ def gold_table(opinion: Opinion, folder: Path) -> None:
         others = int((is_answered & (answer(probabilities) < 0)).sum())
         row: Row = {"predictor": name, "n": numbers["n"], "missing": int((~is_answered).sum()), "other_answers": others}
         row |= bounds("accuracy", share_of_metrics(numbers, "accuracy"))
-        row["accuracy_of_classes"] = round(numbers["accuracy"] * numbers["n"]) / (numbers["n"] - others)
+        if others:
+            row["accuracy_of_classes"] = round(numbers["accuracy"] * numbers["n"]) / (numbers["n"] - others)
         row |= {"macro_recall": numbers["macro_recall"], "macro_f1": numbers["macro_f1"]}
         row["kappa"] = kappa(answer(probabilities)[is_answered], labels[is_answered])
         row["cost"] = cost_per_thousand(added[name]) if kind == "added" else None

@@ -14,10 +14,11 @@ from unittest.mock import patch
 import numpy as np
 
 from report.compare import advice, test_sets
+from report.compare import answers as answers_module
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
-from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun
+from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun, Reader
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
@@ -88,11 +89,12 @@ class Layout:
             of_parts = [_predictions(str(number), labels, added=right) for right in parts]
             self.added.append(AddedPredictor(str(number), record, *of_parts))
         tweets = TweetIndex.of([_predictions("all", labels, network=test[1])])
-        known = tweets.bits(np.arange(world.tweets))
+        tested = np.ones(world.tweets, np.int16)
         by_run = {}
         for index, run in enumerate(self.runs):
             of_seed = divmod(index, self.seeds)
-            networks, baselines = ({"test": test[of], "validation": validation[of]} for of in (0, 1))
+            drawn = {"test": test, "validation": validation, "manual": manual}
+            networks, baselines = ({part: of_part[of] for part, of_part in drawn.items()} for of in (0, 1))
             network = {part: _metrics(right[of_seed], labels) for part, right in networks.items()}
             baseline = {part: _metrics(right, labels) for part, right in baselines.items()}
             run.result.scores = {"network": network, "baseline": baseline, "both": network, "lexicon": baseline}
@@ -100,8 +102,8 @@ class Layout:
             run.result.best_epoch = int(rng.integers(1, 9))
             run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[of_seed])
             run.result.validation = _of_run(labels, validation[0][of_seed], validation[1])
-            packed: Any = dict.fromkeys(("network", "both"), np.packbits(test[0][of_seed]))
-            by_run[run.run_id] = Correctness(packed | {"baseline": np.packbits(test[1])}, known)
+            right = dict.fromkeys(("network", "both"), test[0][of_seed]) | {"baseline": test[1]}
+            by_run[run.run_id] = Correctness(right, tested)
         return Answers(tweets, by_run, metric)
 
 
@@ -133,13 +135,12 @@ class FoldedLayout:
         manual = [_answered(manual_hardness, luck[:, :, [fold]], world, rng) for fold in range(world.folds)]
         lexicon = rng.random(world.tweets) < 0.8
         index = TweetIndex.of([_predictions("all", labels, network=right[0, 0])])
-        folds = tuple(index.bits(tweets[fold :: world.folds]) for fold in range(world.folds))
+        tested = (tweets % world.folds + 1).astype(np.int16)
         by_run = {}
         for number, run in enumerate(self.runs):
             of_seed = divmod(number, world.seeds)
-            packed: Any = dict.fromkeys(("network", "both"), np.packbits(right[of_seed]))
-            packed["baseline"] = np.packbits(right[-1, 0])
-            by_run[run.run_id] = Correctness(packed, index.bits(tweets), None, folds)
+            of_run = dict.fromkeys(("network", "both"), right[of_seed]) | {"baseline": right[-1, 0]}
+            by_run[run.run_id] = Correctness(of_run, tested)
             for fold, part in enumerate(run.fold_runs):
                 answers = _of_run(labels, manual[fold][of_seed], manual[fold][-1, 0], lexicon=lexicon)
                 part.result.manual = answers  # type: ignore[attr-defined]
@@ -171,8 +172,8 @@ def fold_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
     for _ in range(worlds):
         dataset = layout.draw(world, rng)
         made["folds: better or worse than the baseline"].append(_shown(dataset.against_baseline.values()))
-        with patch.object(test_sets, "read_part", lambda run, _part: run.result.manual):
-            evaluated = test_sets.compare_on_external_tests([dataset], [None], [])
+        with patch.object(answers_module, "read_predictions", lambda _run_dir, result, *_: result.manual):
+            evaluated = test_sets.compare_on_external_tests([dataset], [None], Reader(_NOWHERE))
         gaps = [gap for one in evaluated for gap in one.differences.values()]
         made["folds on a test set: against baseline and lexicon"].append(_shown(gaps))
     return {kind: sum(shown) / worlds for kind, shown in made.items()}
@@ -241,8 +242,8 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    with patch.object(test_sets, "read_part", lambda run, _part: run.result.manual):
-        evaluated = test_sets.compare_on_external_tests([_dataset(layout, answers)], [None], [])
+    with patch.object(answers_module, "read_predictions", lambda _run_dir, result, *_: result.manual):
+        evaluated = test_sets.compare_on_external_tests([_dataset(layout, answers)], [None], Reader(_NOWHERE))
     yield "test set: against baseline and lexicon", _shown(gap for one in evaluated for gap in one.differences.values())
 
 
@@ -270,13 +271,13 @@ def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     """The first seed's answers stand for those of a baseline, which differs by cleaning."""
     for run_id, one in answers.by_run.items():
-        answers.by_run[run_id] = replace(one, correct={"baseline": one.correct["network"]})
+        answers.by_run[run_id] = replace(one, right={"baseline": one.right["network"]})
     yield from _effects("cleaning: the baseline", "baseline")(layout, answers)
 
 
 def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
     with patch.object(attention, "read_part", _validation):
-        (found,) = attention.attention_contrasts(layout.grid, [])
+        (found,) = attention.attention_contrasts(layout.grid, Reader(_NOWHERE))
     yield "attention: sooner, overfits more", _shown([found.best_epoch, found.overfitting_gap])
 
 

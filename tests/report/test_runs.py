@@ -1,11 +1,9 @@
 """Runs in every state and of every kind, damaged ones among them: all are named, none stops the report; how they were
 made, and the command that repeats each."""
 
-import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,21 @@ from typing import Any
 import pytest
 
 from report.build import build_report, compose
-from report.compare.cost import cost_per_run, usage_of
 from report.read import load_study
-from report.render.blocks import Command, Text
+from report.render.blocks import Command, Fold, Table, Text
+from report.render.wording import read_texts
 from report.sections.answer import caveats
+from report.sections.models import published_figures
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.verify import retrain
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.records import Result, RunRecord
+from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_yaml
 from tests.report.made_up import BASE, Study, attempt, new_record, read_table, tables_of
-from tests.small_runs import load_config, stored
+from tests.small_runs import load_config
 
 
 def test_unknown_grid_is_an_error_that_names_those_that_there_are(study: Study, invented: Study) -> None:
@@ -52,52 +51,18 @@ def test_run_is_not_trained_again_on_other_hardware(study: Study) -> None:
     assert "was trained on a GPU of another kind, here is" in complaint
 
 
-def test_study_without_any_result_says_so(study: Study) -> None:
-    study.write_grid("rnn", "Which?", [{"seed": 1}, {"seed": 2}])
-    text = study.text()
-    assert text.count("2 of 2 runs are not completed") == 2
-    assert "sentiment rerun" not in text
-
-
-def _truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-def _future(path: Path) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99, "mood": "good"}))
-
-
-@pytest.mark.parametrize(
-    ("damage", "file", "message"),
-    [
-        (_truncate, "result.json", "result.json"),
-        (_truncate, "config.json", "is not a valid record"),
-        (_future, "run.json", "has schema version 99, this program reads 1"),
-        (Path.unlink, "config.json", "config.json: is missing"),
-        (Path.unlink, "run.json", "run.json is missing"),
-    ],
-)
-def test_damaged_run_is_named_and_the_others_are_reported(
-    study: Study, damage: Callable[[Path], None], file: str, message: str
-) -> None:
-    good, bad = (study.single({"seed": seed}) for seed in (1, 2))
-    damage(bad.path / file)
-    findings = study.findings()
-    states = {run.run_id: run.state for run in findings.study.runs}
-    assert (states[good.path.name].state, states[bad.path.name].state) == ("COMPLETED", "FAILED")
-    assert message in states[bad.path.name].reason
-    assert "1 of 2 runs is not completed: 1 failed." in caveats(findings)
-    assert [problem for problem in findings.problems if message in problem]
-
-
 def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study) -> None:
     (config,) = study.write_grid("rnn", "Which?", [{}])
     run_dir = study.complete(config, "rnn")
     study.results.grid_file("rnn").write_text("{")
+    (study.results.runs / "rnn" / "notes.md").write_text("A thought of mine.")
+    (study.results.runs / "rnn" / ".ipynb_checkpoints").mkdir()
+    study.results.unlabelled.mkdir()
+    (study.results.unlabelled / ".DS_Store").touch()
     (study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint) / "tweets.parquet").unlink()
     text = study.text()
-    assert "grid.json" in text.split("Unreadable files")[1]
-    for expected in ("Test accuracy", "misclassified tweets are not listed", "Confusion matrix"):
+    assert "grid.json" in text.split("Unreadable files (2)")[1]
+    for expected in ("A thought of mine.", "Test accuracy", "misclassified tweets are not listed", "Confusion matrix"):
         assert expected in text
 
 
@@ -112,18 +77,6 @@ def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
     assert {"run-499", "run-500"} & {row["run"] for row in table.rows} == {"run-499"}
 
 
-def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) -> None:
-    kinds: tuple[dict[str, Any], ...] = ({"model.pooling": "attention"}, {"data.text.stop_words": "all"})
-    for number, parameters in enumerate(kinds):
-        study.single(parameters, skill=1.0 + 0.2 * number)
-    (config,) = study.write_grid("one", "How good is it?", [{"seed": 7}])
-    study.complete(config, "one")
-    rows = {name: table.rows for name, table in tables_of(compose(study.findings()).blocks).items()}
-    assert len(rows["leaderboard-all"]) == 3
-    assert [row["grid"] for row in rows["runs"]] == [row["grid"] for row in rows["commands"]] == ["one", None, None]
-    assert [(row["grid"], row["runs"]) for row in rows["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
-
-
 def test_methods_refer_only_to_methods_on_the_same_page(study: Study) -> None:
     for width in (8, 16):
         for seed in (1, 2):
@@ -132,13 +85,6 @@ def test_methods_refer_only_to_methods_on_the_same_page(study: Study) -> None:
     assert "**Comparing two runs interactively**" in text
     terms = re.findall(r"^- \*\*(.*?)\*\*:", text, re.MULTILINE)
     assert {*re.findall(r'"(.*?)"', text)} <= {*terms}
-
-
-def test_page_says_how_it_is_checked_and_what_its_published_tweets_are(study: Study) -> None:
-    study.single({"data.source": "sample"})
-    text = study.text()
-    assert "`sentiment report --verify`" in text
-    assert "Data: 1,000 tweets of VADER (sample); licence: MIT; reference: Hutto &amp; Gilbert (2014)" in text
 
 
 def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list(study: Study) -> None:
@@ -151,52 +97,6 @@ def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list
     assert not [row for row in tables["leaderboard"].rows if "lexicon" in row["model"]]
     assert not [each.title for each in tables["test-sets"].columns if "lexicon" in each.title]
     assert not [sentence for sentence in caveats(findings) if "lexicon" in sentence]
-
-
-def test_random_numbers_are_marked_and_never_win(study: Study, invented: Study) -> None:
-    tables = tables_of(compose(invented.findings()).blocks)
-    best, *others = tables["leaderboard-all"].rows
-    assert max(row["test_accuracy"] for row in others if row["random_numbers"]) > best["test_accuracy"]
-    assert not best["random_numbers"]  # the others would have won
-    assert not [row for row in tables["effects-elmo"].rows if "tiny" in str(row["value"])]
-    for layers in ("top", "mix"):
-        study.single({"elmo.model": "tiny", "elmo.layers": layers}, skill=2.0)
-    text = study.text().replace("\\", "")
-    assert "All completed runs used random vectors" in text
-    about = [line for line in text.splitlines() if "elmo_tiny" in line or "ELMo tiny" in line]
-    assert len(about) > 5
-    assert [line for line in about if "random" not in line] == []
-
-
-_GPU = {"device": "NVIDIA H100 80GB HBM3", "compute_time": {"cpu_seconds": 40, "gpu_seconds": 60}}
-
-
-@pytest.mark.parametrize(
-    ("attempts", "gpu", "cpu"),
-    [
-        ([{}, _GPU], 60, 90 + 40),
-        ([_GPU | {"end": None, "reason": None, "compute_time": None}], 2.56, 2.56),  # the seconds that it trained count
-    ],
-)
-def test_compute_time_is_that_of_all_attempts_however_long_they_lasted(
-    study: Study, attempts: Any, gpu: float, cpu: float
-) -> None:
-    study.single({}, attempts=[attempt(**changes) for changes in attempts])
-    usage = usage_of(study.findings().study.runs)
-    assert (usage.training.gpu, usage.training.cpu) == pytest.approx((gpu, cpu))
-    assert usage.total == usage.training
-
-
-def test_vectors_of_an_encoder_count_once_for_all_runs_that_read_them(study: Study) -> None:
-    for seed in (1, 2):
-        study.single({"elmo.model": "small", "seed": seed})
-    findings = study.findings()
-    usage = usage_of(findings.study.runs)
-    assert (usage.encoding.gpu, usage.encoding.cpu) == (20, 30)
-    assert usage.total.cpu == usage.training.cpu + 30
-    (configuration,) = findings.datasets[0].configurations
-    assert cost_per_run(configuration) == (20, 90 + 30)
-    assert usage.with_training(3) == (20, 3 * 180 + 30)
 
 
 @pytest.mark.parametrize(
@@ -299,11 +199,19 @@ def test_kind_of_network_that_is_added_goes_by_its_own_name() -> None:
     assert added.title.startswith("cnn64")
 
 
-def test_net_that_has_learned_nothing_does_not_overfit(study: Study) -> None:
-    run_dir = study.single({}, skill=3.0)
-    result = stored(run_dir, Result)
-    overfit = result.overfit.model_copy(update={"overfits": True})
-    for only_label, shown in ((None, "yes"), (1, "no")):
-        run_dir.write_record(result.model_copy(update={"overfit": overfit, "only_label": only_label}))
-        (row,) = tables_of(compose(study.findings()).blocks)["runs"].rows
-        assert row["overfits"] == shown
+def test_all_of_sentiment140_is_known_by_the_record(study: Study) -> None:
+    study.single({"data.source": "training.1600000.csv"}, dataset="sentiment140")
+    study.single({"data.source": "my-sentiment140-sample.csv"}, dataset="table")
+    known = {dataset.name: dataset.source == "sentiment140" for dataset in study.findings().datasets}
+    assert known == {"training.1600000.csv": True, "my-sentiment140-sample.csv": False}
+
+
+def test_published_scores_on_tweeteval_stand_beside_runs_on_it_alone(study: Study) -> None:
+    config = resolve({"data": {"source": "mine.csv"}}, {}, "a test")
+    study.complete(config, dataset="tweeteval")
+    table = published_figures(study.findings())
+    assert isinstance(table, Table)
+    assert len(table.rows) == len(read_texts("published")["tweeteval"])
+    assert {column.key for column in table.columns} == {"model", "macro_recall"}
+    study.complete(config.model_copy(update={"seed": 2}), dataset="table")
+    assert isinstance(published_figures(study.findings()), Fold)

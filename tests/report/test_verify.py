@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from report import verify
 from report.build import TITLE
-from report.evaluated import CompletedRun
 from report.read import load_study
 from report.verify import verify_report
 from sentiment.console import silent
-from sentiment.runs.records import Metrics
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import Study
 
@@ -57,27 +54,6 @@ def test_table_of_an_earlier_report_is_deleted_by_the_next_one_and_named_where_i
     old.write_text("rank\n1\n")
     (complaint,) = _complaints(study.results, folder)
     assert str(old) in complaint
-
-
-@pytest.mark.parametrize(("change", "is_wrong"), [(0, False), (1, False), (2, True), (-1, True)])
-def test_tie_leaves_its_tweet_alone_open(
-    study: Study, change: int, is_wrong: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_dir = study.single({})
-    run = load_study(study.results, []).completed[0]
-    assert isinstance(run, CompletedRun)
-    predictions = verify.read_part(run, "test")
-    assert predictions
-    network = predictions.of("network")
-    wrong = int(np.flatnonzero(~network.right(predictions.labels))[0])
-    network.probabilities[wrong] = 0.5 - 1e-8 * (1 - 2 * np.arange(2)) * (1 - 2 * predictions.labels[wrong])
-    recorded = network.metrics(predictions.labels)
-    right = recorded.right + change
-    changed = recorded.model_copy(update={"accuracy": right / recorded.n})
-    fields = {name: getattr(changed, name) for name in Metrics.model_fields}
-    lines = verify._wrong_scores(Metrics(**fields), network, predictions.labels)
-    assert any(line.startswith("accuracy is") for line in lines) == is_wrong
-    assert run_dir.completed
 
 
 def test_retrained_run_is_not_copied_to_weights_and_biases(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

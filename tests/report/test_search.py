@@ -1,0 +1,111 @@
+"""What a search finds, and what its rungs save."""
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import report.questions.search as search_module
+from report.questions.search import SearchTrials, expected_best, importances, rank_correlation, search, trial_points
+from report.render.charts import Trial, parallel_figure
+from report.render.wording import Score
+from sentiment.runs.rungs import RankedTrial, RungRanking
+from tests.report.made_up import Study, read_table, rows_with
+from tests.report.studies import DROPOUTS, RATES, combinations, write_halved
+
+LOSS = Score("validation/loss", after=2)
+
+
+def test_bounds_of_importance_are_the_middle_90_percent_of_its_resamples() -> None:
+    shares = iter([{"a": 0.5}, *({"a": number / 19} for number in range(20))])
+    with patch.object(search_module, "_fanova", lambda *_: next(shares)):
+        share = importances([{"a": 1}] * 3, [0.1, 0.2, 0.3])["a"]
+    assert (share.value, share.low, share.high) == (0.5, pytest.approx(0.05), pytest.approx(0.95))
+
+
+def test_expected_best_score_is_the_mean_of_the_best_of_all_subsets() -> None:
+    scores = sorted([0.3, 0.7, 0.55, 0.9, 0.6, 0.61, 0.8, 0.42])
+    for budget in (1, 3, 7):
+        best = [max(subset) for subset in itertools.combinations(scores, budget)]
+        assert expected_best(scores, budget).value == pytest.approx(np.mean(best))
+    mean = expected_best(scores, 1)
+    interval = scipy.stats.t.interval(0.95, 7, np.mean(scores), scipy.stats.sem(scores))
+    assert (mean.low, mean.high) == pytest.approx(interval)
+
+
+def test_interval_of_the_expected_best_score_covers_it() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((20_000, 5)).max(axis=1).mean()
+    estimates = [expected_best(np.sort(rng.random(30)).tolist(), 5) for _ in range(200)]
+    covered = sum(estimate.low < truth < estimate.high for estimate in estimates)  # type: ignore[operator]
+    assert covered >= 175
+
+
+@pytest.mark.parametrize(("scores", "tied"), [((3, 2, 1, 1), 0), ((3, 2, 2, 1), 2), ((2, 2, 2, 2), 4), ((2, 1), 0)])
+def test_ranking_counts_the_trials_that_are_tied_at_the_cut(scores: tuple[float, ...], tied: int) -> None:
+    trials = [RankedTrial(run_id=f"{rank}", value=score, epoch=1) for rank, score in enumerate(scores)]
+    ranking = RungRanking(rung=0, epochs=1, promoted=2, trials=trials)
+    assert ranking.tied_at_cut == tied
+    assert ("tied" in ranking.describe()) == bool(tied)
+
+
+@pytest.mark.slow
+def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study, tmp_path: Path) -> None:
+    write_halved(study)
+    text = study.report(tmp_path / "report")
+    assert "are not completed" not in text  # what a search has pruned lacks nothing
+    for sentence in (
+        "48 epochs were trained, 40.0 % of the 120 that 30 full trials would need",  # 20 + 2 * 6 + 4 * 4
+        "After epoch 1 the best 10 of 30 trials were promoted.",
+        "After epoch 2 the best 4 of 10 trials were promoted; 5 trials, some promoted and some pruned, had the same",
+        "Expected validation accuracy after epoch 1 of the best of n random trials (95 % CI): ",
+        " for n = 1; ",
+    ):
+        assert sentence in text
+    rows = [row for row in read_table(tmp_path / "report", "runs") if row["grid"] == "halving"]
+    assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
+    assert len(read_table(tmp_path / "report", "best-halving")) == 4
+
+
+def test_method_of_expected_scores_is_explained_where_they_are_shown(study: Study) -> None:
+    runs = combinations({"training.learning_rate": RATES, "model.dropout": DROPOUTS})
+    for number, config in enumerate(study.write_grid("trials", "Which?", runs, method="random")):
+        study.complete(config, "trials", skill=0.5 + number / 30)
+    with patch.object(search_module, "importances", lambda *_: {}):
+        question = search(study.findings())
+    assert "Expected validation macro F1" in str(question.cards[0])
+    assert "budgets" in question.methods
+
+
+def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top() -> None:
+    run: Any = SimpleNamespace(completed=None, planned=None, run_id="a")
+    f1 = Score("validation/macro_f1")
+    for score, value, said in ((LOSS, 0.412, "epoch 2: 0.412"), (f1, 41.2, "epoch 2: 41.2 %")):
+        last = trial_points(run, [0.7, 0.412], score)[-1]
+        assert last.value == pytest.approx(value)
+        assert last.tooltip.endswith(said)
+    assert (LOSS.title, f1.title) == ("validation loss after epoch 2", "validation macro F1 (%)")
+    losses = enumerate((0.5, 0.4, 0.6))
+    trials = [Trial(index, {"model.dropout": index / 10, "cell": "gru"}, loss) for index, loss in losses]
+    rows = rows_with(parallel_figure("parallel", "", "", trials, LOSS).spec, "trial", "axis", "height", "score")
+    assert list(dict.fromkeys(row["trial"] for row in rows)) == [2, 0, 1]  # what is drawn last lies on top
+    assert [rank_correlation(SearchTrials(trials, LOSS), name) for name in ("model.dropout", "cell")] == [
+        " (+0.50)",
+        "",
+    ]
+
+
+@pytest.mark.slow
+def test_importance_finds_the_shares_of_a_known_variance() -> None:
+    rng = np.random.default_rng(1)
+    settings = [{"a": float(rng.random()), "b": float(rng.random()), "c": bool(rng.random() < 0.5)} for _ in range(120)]
+    shares = importances(settings, [3 * one["a"] + one["b"] for one in settings])  # variances 9 : 1 : 0
+    assert list(shares)[:2] == ["a", "b"]
+    assert shares["a"].value == pytest.approx(0.9, abs=0.07)
+    assert shares["c"].value < 0.02
+    assert all((share.low or 0) <= (share.high or 0) for share in shares.values())
