@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from report.compare import advice, test_sets
+from report.compare import advice, measures, test_sets
 from report.compare import answers as answers_module
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
@@ -276,7 +276,7 @@ def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 
 def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
-    with patch.object(attention, "read_part", _validation):
+    with patch.object(measures, "read_part", _validation):
         (found,) = attention.attention_contrasts(layout.grid, Reader(_NOWHERE))
     yield "attention: sooner, overfits more", _shown([found.best_epoch, found.overfitting_gap])
 
