@@ -62,7 +62,7 @@ submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
 	@$(parse_set) $(BIN)/sentiment submit $${GRID:-smoke} --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@"
 
 study: .venv/installed ## the whole study; with LOCAL=1 DATA=vader on a laptop
-	@test -n "$$DRY_RUN" || $(BIN)/sentiment data "$${DATA:-sentiment140}" --results "$$RESULTS"
+	@test -n "$$DRY_RUN" || $(BIN)/sentiment data "$${DATA:-sentiment140}" --config sentiment140 --results "$$RESULTS"
 	@$(parse_set) $(BIN)/sentiment submit --study "$${DATA:-sentiment140}" --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
 		$${LOCAL:+--local --at-once 2} "$$@"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -103,19 +104,11 @@ def _bases_first(requests: Sequence[GridRequest]) -> list[GridRequest]:
     by_name = {request.name: request for request in requests}
     if len(by_name) < len(requests):
         raise UsageError(f"a grid is named twice: {' '.join(request.name for request in requests)}")
-    ordered: dict[str, GridRequest] = {}
-
-    def place(request: GridRequest, dependents: tuple[str, ...]) -> None:
-        if request.name in dependents:
-            raise UsageError(f"grids wait for each other: {' -> '.join((*dependents, request.name))}")
-        base = by_name.get(request.base.grid) if request.base else None
-        if base:
-            place(base, (*dependents, request.name))
-        ordered[request.name] = request
-
-    for request in requests:
-        place(request, ())
-    return list(ordered.values())
+    bases = {name: {request.base.grid} & by_name.keys() if request.base else set() for name, request in by_name.items()}
+    try:
+        return [by_name[name] for name in TopologicalSorter(bases).static_order()]
+    except CycleError as error:
+        raise UsageError(f"grids wait for each other: {' -> '.join(error.args[1])}") from None
 
 
 def _must_wait(results: Results, request: GridRequest, study: StudyPlan) -> bool:

@@ -9,7 +9,6 @@ compared between hosts. An owner that was only suspended finds a later turn when
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 import time
@@ -18,7 +17,6 @@ from threading import Event, Thread
 from typing import Self
 
 from sentiment.errors import LockedError, RunDirError
-from sentiment.processes import slurm_job, slurm_restarts
 from sentiment.runs.locks import Owner, live_owner, read_owner
 
 _BEAT_SECONDS = 5.0
@@ -84,9 +82,8 @@ class Turn:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # before the file has its name, so that it is never seen without
-            owner = Owner(socket.gethostname(), os.getpid(), slurm_job(), slurm_restarts())
             with contextlib.suppress(OSError):  # on a full disk the owner is not recorded
-                os.write(descriptor, json.dumps(owner._asdict()).encode())
+                os.write(descriptor, Owner.here().record)
             os.link(temporary, self._path(newest + 1))
         except FileExistsError:
             os.close(descriptor)
@@ -113,7 +110,7 @@ class Turn:
             if live_owner(file):
                 return False
             owner = read_owner(file)
-            if owner and (owner.host == socket.gethostname() or _is_earlier_start(owner)):
+            if owner and (owner.host == socket.gethostname() or owner.was_requeued):
                 return True
             end = time.monotonic() + _DEAD_SECONDS
             while time.monotonic() < end:
@@ -133,11 +130,6 @@ class Turn:
 def _touched(file: Path) -> int:
     with open(file, "rb") as opened:  # opening makes a network file system ask its server
         return os.fstat(opened.fileno()).st_mtime_ns
-
-
-def _is_earlier_start(owner: Owner) -> bool:
-    """Whether the owner is an earlier start of this Slurm job, which is dead."""
-    return owner.job is not None and owner.job == slurm_job() and owner.restarts < slurm_restarts()
 
 
 def _owner(file: Path) -> str:

@@ -30,6 +30,20 @@ class Owner(NamedTuple):
         job = f" (Slurm job {self.job})" if self.job else ""
         return f"process {self.pid} on host {self.host}{job}"
 
+    @classmethod
+    def here(cls) -> Self:
+        """This process."""
+        return cls(socket.gethostname(), os.getpid(), slurm_job(), slurm_restarts())
+
+    @property
+    def was_requeued(self) -> bool:
+        """Whether it is an earlier start of this Slurm job, which is dead."""
+        return self.job is not None and self.job == slurm_job() and self.restarts < slurm_restarts()
+
+    @property
+    def record(self) -> bytes:
+        return json.dumps(self._asdict()).encode() + b"\n"
+
 
 def read_owner(path: Path) -> Owner | None:
     try:
@@ -77,16 +91,12 @@ class ProcessLock:
         except OSError as error:
             raise RunDirError(f"{self._path}: cannot be written: {error}") from None
         former = read_owner(self._path)
-        job = slurm_job()
-        restarts = slurm_restarts()
-        requeued = former is not None and job is not None and former.job == job and former.restarts < restarts
-        if not _lock(descriptor, fcntl.LOCK_EX) and not requeued:
+        if not _lock(descriptor, fcntl.LOCK_EX) and not (former and former.was_requeued):
             os.close(descriptor)
             return False
         with contextlib.suppress(OSError):  # on a full disk the owner is not recorded
             os.ftruncate(descriptor, 0)
-            owner = Owner(socket.gethostname(), os.getpid(), job, restarts)
-            os.pwrite(descriptor, json.dumps(owner._asdict()).encode() + b"\n", 0)
+            os.pwrite(descriptor, Owner.here().record, 0)
         self._descriptor = descriptor
         return True
 

@@ -131,19 +131,6 @@ def test_final_job_that_was_killed_before_it_submitted_its_successor_submits_it_
     assert (successor.submission.kind, successor != final, world.reports) == ("report", True, 0)
 
 
-def test_final_job_submits_the_rung_that_was_ranked_before_it_was_killed(
-    results: Results, grid: ExpandedGrid, like: Result
-) -> None:
-    world = World(results, like, Random(1))
-    with world.patched():
-        submit_grid(results, grid, world.options)
-        for job in [job for job in world.queue.values() if job.task is not None]:
-            world.run(job)
-        rungs_of(results, grid.plan).rank_current()  # as if it had been killed then
-        world.settle()
-    assert sorted(world.states("some")) == ["COMPLETED", "PRUNED", "PRUNED", "PRUNED"]
-
-
 @pytest.mark.slow
 def test_deaths_between_any_two_steps_change_no_decision_and_nothing_happens_twice(
     base: Path, like: Result, grid: ExpandedGrid
