@@ -19,7 +19,7 @@ from jobs.session import cancel_grid, start, submit_grid, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.status.names import read_plan
-from jobs.study import StudyPlan, plan_study
+from jobs.study import StudyPlan, plan_study, read_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
@@ -27,7 +27,7 @@ from sentiment.errors import SentimentError
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
-from tests.jobs.grid_files import halving, load_grid, refusal, starts_from, write_grid
+from tests.jobs.grid_files import GRIDS, halving, load_grid, refusal, starts_from, write_grid
 from tests.jobs.submitted import attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
 
@@ -320,6 +320,22 @@ def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, res
     ]
     told = refusal(plan_study, results, [GridRequest(read_grid_file(file)) for file in circle])
     assert "one -> two -> one" in told
+
+
+def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: Results) -> None:
+    said: list[str] = []
+    whole, small = (
+        read_study(GRIDS.with_name("studies") / f"{name}.yaml", [], results, said.append)
+        for name in ("sentiment140", "vader")
+    )
+    assert [request.name for request in whole] == [*(request.name for request in small), "elmo"]
+    assert said == [line for line in said if line.startswith("grid elmo is left out: ")] != []
+    study = plan_study(results, small, check_inputs=False)
+    assert {name: len(grid.configs) for name, grid in study.ready.items()} == {"rnn": 36, "attention": 12}
+    assert [*study.waiting] == ["regularisation", "random_sweep_of_best"]
+    assert {config.data for grid in study.most.values() for config in grid.configs} == {
+        study.ready["rnn"].configs[0].data
+    }
 
 
 @pytest.mark.slow
