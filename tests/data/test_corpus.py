@@ -18,7 +18,6 @@ from sentiment.console import silent
 from sentiment.data import corpus as corpus_module
 from sentiment.data import preparation
 from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
-from sentiment.data.labels import label_meanings
 from sentiment.data.text import Tokenizer
 from sentiment.data.vocabulary import collect_training_text, unlabelled_files
 from sentiment.errors import ConfigError, DataError
@@ -158,20 +157,6 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, resul
         with pytest.raises(DataError, match=message):
             prepare(write_tweets(tmp_path / "t.csv", rows), results, **({"labels": labels} if labels else {}))
         assert list((results.root / "data" / "corpora").iterdir()) == []
-
-
-def test_tweets_of_any_number_of_classes_are_counted_by_class(tmp_path: Path, results: Results) -> None:
-    rows = [(str(n % 5 + 1), text) for n, (_, text) in enumerate(tweets(400))]
-    path = write_tweets(tmp_path / "stars.csv", rows)
-    for labels in (list("12345"), {"bad": ["1", "2"], "so so": ["3"], "good": ["4", "5"]}):
-        corpus = prepare(path, results, labels=labels)
-        assert corpus.report.classes == list(labels)
-        meanings = label_meanings(DataConfig(source=str(path), labels=labels).labels)
-        assert corpus.labels.tolist() == [meanings[label] for label, _ in rows]
-        for part in PARTS:
-            counts = np.bincount(corpus.labels[corpus.rows(part)], minlength=len(labels)).tolist()
-            assert corpus.report.parts[part].classes == counts
-            assert all(f" {name}" in "\n".join(corpus.report.render_lines()) for name in labels)
 
 
 def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Results) -> None:

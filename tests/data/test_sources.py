@@ -223,17 +223,6 @@ def test_a_benchmark_is_fetched_once_and_keeps_its_parts(benchmark_folder: Path,
     assert [row.label for row in two if isinstance(row, Row)][:3] == [1, 0, None]
 
 
-def test_a_benchmark_with_other_tweets_is_refused(benchmark_folder: Path, results: Results) -> None:
-    (benchmark_folder / "val_text.txt").write_text(BENCHMARK["val"][1].upper())
-    with pytest.raises(DownloadError, match=r"val_text\.txt could not be fetched:\n.*not the expected file"):
-        sources.fetch_tweets("tweeteval", results, silent)
-    (benchmark_folder / "val_text.txt").write_text(BENCHMARK["val"][1])
-    sources.fetch_tweets("tweeteval", results, silent)
-    (results.downloads / "tweeteval" / "train_labels.txt").write_text("0\n1\n2\n1\n")
-    with pytest.raises(DownloadError, match=r"train_labels\.txt: is not the expected file"):
-        read("tweeteval", results)
-
-
 def test_a_file_is_hashed_once_by_a_process_and_again_if_changed(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Path] = []
     monkeypatch.setattr(sources, "sha256_of", lambda path: reads.append(path) or sha256_of(path))

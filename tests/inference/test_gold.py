@@ -322,17 +322,6 @@ def test_gold_table_that_is_damaged_is_named_and_others_are_reported(tmp_path: P
     assert [len(gold.texts) for gold in findings.study.golds] == [31]
 
 
-def test_mistake_about_a_gold_table_is_one_message(tmp_path: Path) -> None:
-    _write_gold(tmp_path, 30)
-    _add(tmp_path, "Ben", [("id1", "positive")])
-    for words, code, reason in (
-        (("add", "x", tmp_path / "gold.csv", "--of", tmp_path / "none.csv"), 2, "none.csv: no such file"),
-        (("add", "x", tmp_path / "gold.csv", "--of", tmp_path), 2, "is not a run directory"),
-        (("evaluate", _directory(tmp_path), "--with", "network"), 2, "is a gold table; --data, --with and"),
-    ):
-        assert reason in refused(code, *words)
-
-
 def test_page_of_gold_tables_alone_has_no_section_on_runs(tmp_path: Path) -> None:
     _add(tmp_path, "Ben", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 30)])
     results = Results(tmp_path / "results")

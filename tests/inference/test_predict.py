@@ -315,24 +315,6 @@ def test_csv_and_json_lines_say_the_same_as_the_text(trained: RunDir) -> None:
     assert text.splitlines()[4].endswith("(no usable words)")
 
 
-def _labelled(run: RunDir, *options: object) -> list[tuple[str, float]]:
-    done = invoke("predict", run.path, *SHOWN[:2], "--format", "csv", *options)
-    return [(row["label"], float(row["probability"])) for row in csv.DictReader(io.StringIO(done.output))]
-
-
-def test_threshold_is_from_where_on_the_label_is_positive(trained: RunDir, write: Write) -> None:
-    (_, happy), (_, awful) = _labelled(trained)
-    above = _labelled(trained, "--threshold", (1 + happy) / 2)
-    assert above == [("negative", pytest.approx(1 - happy, abs=1e-5)), ("negative", awful)]
-    below = _labelled(trained, "--threshold", (1 - awful) / 2)
-    assert below == [("positive", happy), ("positive", pytest.approx(1 - awful, abs=1e-5))]
-    first, *_ = invoke("predict", trained.path, *SHOWN[:2], "--threshold", (1 + happy) / 2).output.splitlines()
-    assert "; decision threshold " in first
-    given, out = write("in.csv", "text\nhappy\nbroken\n"), write("out.csv", "")
-    assert invoke("predict", trained.path, "--file", given, "--out", out, "--threshold", 0).exit_code == 0
-    assert [line.split(",")[1] for line in out.read_text().splitlines()] == ["label", "positive", "positive"]
-
-
 @pytest.mark.parametrize(("form", "first"), [("text", 2), ("csv", 1), ("jsonl", 0)])
 def test_standard_input_is_a_tweet_a_line_in_order(trained: RunDir, form: str, first: int) -> None:
     given = "such a lovely day\r\n\nawful bus\n\xff lovely".encode("latin-1")

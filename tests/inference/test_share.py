@@ -181,20 +181,6 @@ def test_share_by_command_is_that_of_the_library_whatever_the_order_of_the_table
     assert shares.to_numpy() == pytest.approx(by_library.to_numpy())
 
 
-@pytest.mark.parametrize(("labels", "reason"), [(0, "0 labelled tweets"), (29, "29 labelled tweets: at least 30")])
-def test_share_refuses_too_few_labels(share: Share, tweets: pd.DataFrame, labels: int, reason: str) -> None:
-    share("--sheet", "sample.csv", "--labels", 60)
-    _labelled(tweets, labels)
-    done = share("--labelled", "labelled.csv")
-    assert done.exit_code == 2
-    assert reason in done.output
-
-
-def test_sheet_with_labels_is_never_overwritten(share: Share) -> None:
-    assert share("--sheet", "sample.csv").exit_code == 0
-    assert share("--sheet", "sample.csv").exit_code == 2
-
-
 def test_share_of_the_library_names_a_label_that_is_no_class(trained: RunDir, tweets: pd.DataFrame) -> None:
     model = load(trained.path)
     labels = tweets["truth"].where(tweets.index < 40).replace({"positive": "fine"})
