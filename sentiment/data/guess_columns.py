@@ -143,8 +143,10 @@ class Guess:
     remarks: list[str]
 
     def messages(self) -> list[str]:
-        guessed = [f"guessed {name}: {yaml_text(value)}; --set {name}=... says" for name, value in self.changes.items()]
-        return [f"{self.sample.table.path.name}: {line}" for line in [*self.remarks, *guessed]]
+        lines = [*self.remarks]
+        for name, value in self.changes.items():
+            lines.append(f"guessed {name}: {yaml_text(value)} (--set {name}=... says otherwise)")
+        return [f"{self.sample.table.path.name}: {line}" for line in lines]
 
     def preview(self, data: DataConfig) -> list[str]:
         """The parsed first rows with the resolved configuration, and the YAML lines that say the same."""

@@ -1,6 +1,6 @@
 """Scores of a run on its own tweets, and of added predictors on a gold table; the screen after training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 
@@ -11,6 +11,7 @@ from sentiment.metrics import other_answers_remark
 from sentiment.models.text_model import total_score
 from sentiment.runs.predictions import (
     PartPredictions,
+    Predictor,
     added_predictor,
     read_gold,
     read_predictions,
@@ -164,12 +165,16 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         scores=scores,
         tweets=test,
         remarks=remarks,
-        comparisons=comparison_lines(test.labels, test.predictors, chosen),
+        comparisons=comparison_lines(test.labels, _named(test.predictors, chosen), test.predictors),
         closing=[_caveats(run)],
         check_list=run.result.check_list,
         details={"check_list": check_list, "other_answers": other_answers},
         has_parts=True,
     )
+
+
+def _named(predictors: Sequence[Predictor], name: str) -> Predictor:
+    return next(predictor for predictor in predictors if predictor.name == name)
 
 
 def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> PartPredictions:

@@ -95,23 +95,24 @@ def scores_on_file(file: str, tweets: PartPredictions) -> Scores:
     return {predictor.name: {file: predictor.metrics(tweets.labels)} for predictor in tweets.predictors}
 
 
-def comparison_lines(labels: ClassIndices, predictors: Sequence[Predictor], chosen: str) -> list[str]:
+def comparison_lines(labels: ClassIndices, chosen: Predictor, others: Sequence[Predictor]) -> list[str]:
     """A heading, and a sentence for the chosen predictor and every other one that reads texts.
 
     The comparisons with models of the run are one family, as are those by which a model is recommended. The comparisons
     with the lexicon and added predictors are another one.
     """
-    (first,) = (predictor for predictor in predictors if predictor.name == chosen)
-    others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
-    models = [(first, other) for other in others if other.kind in MODEL_KINDS]
-    further = [(first, other) for other in others if other.kind not in MODEL_KINDS]
+    compared = [other for other in others if other.name != chosen.name and other.kind != "majority"]
+    if not compared:
+        return []
+    models = [(chosen, other) for other in compared if other.kind in MODEL_KINDS]
+    further = [(chosen, other) for other in compared if other.kind not in MODEL_KINDS]
     families = {
         "models of the run": compare_predictors(models, labels),
         "other predictors": compare_predictors(further, labels),
     }
     numbers = [f"for {plural(len(family), 'comparison')} with {kind}" for kind, family in families.items() if family]
     heading = (
-        f"{chosen} compared with every other one (for these trained weights; other seeds may differ; intervals and "
+        f"{chosen.name} compared with others (for these trained weights; other seeds may differ; intervals and "
         f"p-values are corrected {', and '.join(numbers)}):"
     )
     comparisons = [comparison for family in families.values() for comparison in family]

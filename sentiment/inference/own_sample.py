@@ -123,6 +123,8 @@ def evaluate_on_file(
     except UsageError as error:  # too few labels
         decision = None
         closing = [str(error)]
+    # A choice says how the models compare.
+    compared = [other for other in tweets.predictors if not decision or other.kind not in MODEL_KINDS]
     chosen = tweets.of(choice or (decision.used.kind if decision else run.result.recommended))
     shown = tweets
     if decision and decision.matching:
@@ -137,7 +139,7 @@ def evaluate_on_file(
         scores=scores,
         tweets=shown,
         remarks=[*answered.warnings(), *counter.lines_left_out(SCORED)],
-        comparisons=comparison_lines(tweets.labels, tweets.predictors, chosen.name),
+        comparisons=comparison_lines(tweets.labels, chosen, compared),
         closing=closing,
         shares=_shares(shown, classes),
         details={

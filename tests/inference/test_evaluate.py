@@ -129,6 +129,10 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         assert scores["chosen"] == name
         pattern = rf"^  {name} (?:has .* of these \d+ tweets right (?:than|as)|and) (.*?)(?: \(| classify)"
         others = set(re.findall(pattern, output, re.MULTILINE))
+        if data:  # the labels choose a model, which says how the models compare
+            assert others == {"VADER's lexicon"}
+            (best,) = re.findall("^best here    (.*), by accuracy", output, re.MULTILINE)
+            others |= {best, *re.findall("points above (.*?) \\(", output)} - {name}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
         assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
@@ -138,8 +142,8 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     models = _with_wrong({"network": 13, "baseline": 4, "both": 7}, shift=13)
     wrong = np.where(np.arange(400) < 150, 1 - models.labels, models.labels)
     lexicon = Predictor("lexicon", "lexicon", np.stack([1.0 - wrong, wrong], axis=1))
-    alone = comparison_lines(models.labels, models.predictors, "baseline")
-    beside = comparison_lines(models.labels, [*models.predictors, lexicon], "baseline")
+    alone = comparison_lines(models.labels, models.of("baseline"), models.predictors)
+    beside = comparison_lines(models.labels, models.of("baseline"), [*models.predictors, lexicon])
     assert beside[1:3] == alone[1:]
     assert beside[3].startswith("  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % interval")
     assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in beside[0]
