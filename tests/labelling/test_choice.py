@@ -107,9 +107,9 @@ def test_tweets_of_no_class_are_left_out_of_the_scores() -> None:
     of_class = labels >= 0
     differing = tweets.differ
     weights = np.where(differing, 400, 1_600) / np.where(differing, 150, 50)
-    right = tweets.predicted["better"] == labels
-    expected = np.average(right[of_class], weights=weights[of_class])
-    assert choice.accuracy["better"][0] == pytest.approx(expected, abs=0.002)
+    for name, predicted in tweets.predicted.items():
+        expected = np.average((predicted == labels)[of_class], weights=weights[of_class])
+        assert choice.accuracy[name][0] == pytest.approx(expected, abs=0.002)
 
 
 def test_choice_refuses_what_its_labels_cannot_carry() -> None:
