@@ -116,7 +116,7 @@ def _must_wait(results: Results, request: GridRequest, study: StudyPlan) -> bool
     if request.base is None:
         return False
     name = request.base.grid
-    if name in study.waiting or read_waiting(results, name):
+    if read_waiting(results, name):
         return True
     base = study.most.get(name)
     return base is not None and base.plan != results.read_grid(name)

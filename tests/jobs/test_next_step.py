@@ -195,7 +195,8 @@ def test_grids_that_wait_are_submitted_by_the_end_of_the_grid_that_they_start_fr
     requests = [*_requests(base), GridRequest(read_grid_file(of_empty))]
     world = World(results, like, Random(0), overfitting={2})
     with world.patched():
-        assert submit_study(results, plan_study(results, requests), world.options) == 0
+        for together in (requests[:4], requests[4:]):
+            assert submit_study(results, plan_study(results, together), world.options) == 0
         assert [(grid.name, grid.describe()) for grid in waiting_grids(results)] == [
             ("fifth", "WAITING for third"),
             ("fourth", "WAITING for first"),
@@ -333,9 +334,7 @@ def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: 
     study = plan_study(results, small, check_inputs=False)
     assert {name: len(grid.configs) for name, grid in study.ready.items()} == {"rnn": 36, "attention": 12}
     assert [*study.waiting] == ["regularisation", "random_sweep_of_best"]
-    assert {config.data for grid in study.most.values() for config in grid.configs} == {
-        study.ready["rnn"].configs[0].data
-    }
+    assert len({config.data for grid in study.most.values() for config in grid.configs}) == 1
 
 
 @pytest.mark.slow
