@@ -13,7 +13,7 @@ import pytest
 from sentiment.config import PARTS, ColumnConfig, DataConfig, RunConfig
 from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
 from sentiment.data.formats import Refusal
-from sentiment.data.guess_columns import Guess, guess, resolve_with_guesses
+from sentiment.data.guess_columns import SAMPLE_ROWS, Guess, guess, resolve_with_guesses
 from sentiment.data.sources import open_source
 from sentiment.data.tables import Row
 from sentiment.errors import ConfigError, DataError, UsageError
@@ -259,6 +259,15 @@ def test_columns_of_another_table_are_taken_only_where_this_one_has_them(tmp_pat
     trained = {"data": {"columns": {"text": "text", "label": 0, "user": "author", "id": "n"}}}
     config, _ = resolve_with_guesses(trained, (), {"data.source": str(path)}, "a test")
     assert config.data.columns == ColumnConfig(text="tweet", label="label", user="author")
+
+
+@pytest.mark.parametrize(("rows", "among"), [(100, ""), (SAMPLE_ROWS + 1, "of the first 2,000 rows, ")])
+def test_remark_on_rows_says_of_how_many_it_is(tmp_path: Path, rows: int, among: str) -> None:
+    texts = ['"two\nlines"', *(f"a fine day {number}" for number in range(rows - 1))]
+    path = _table(
+        tmp_path / "a.csv", ["text", "label"], [(text, ["neg", "pos"][n % 2]) for n, text in enumerate(texts)]
+    )
+    assert f"a.csv: {among}1 row of several lines (line 2)" in _understood(path).messages()
 
 
 def test_sheets_that_are_not_read_are_named(tmp_path: Path) -> None:
