@@ -70,6 +70,7 @@ class Run:
     grid: str
     planned: Row | None
     version: str = ""
+    is_pruned: bool = False
 
     @property
     def id(self) -> str:
@@ -151,6 +152,8 @@ class Run:
         """How it ended, as a reader sees it."""
         if self.result:
             return "completed"
+        if self.is_pruned:
+            return "pruned"
         if (self.path / "result.json").exists() or (self.record is None and (self.path / "run.json").exists()):
             return "failed"
         if self.record is None:
@@ -190,6 +193,7 @@ class Grid:
     name: str
     plan: Row | None
     runs: list[Run]
+    rankings: list[Row]
 
 
 @dataclass
@@ -242,8 +246,15 @@ def read_study(folder: Path) -> Study:
         planned = {run["run_id"]: run for run in plan["runs"]} if plan else {}
         names = dict.fromkeys([*planned, *sorted(inner.name for inner in path.iterdir() if inner.is_dir())])
         runs = [Run(path / name, path.name, planned.get(name)) for name in names]
+        rankings = [ranking for file in sorted(path.glob("rung-*.json")) if (ranking := read_json(file))]
+        if not plan or not plan["halving"]:
+            rankings = []
+        for ranking in rankings:
+            pruned = {trial["run_id"] for trial in ranking["trials"][ranking["promoted"] :]}
+            for run in runs:
+                run.is_pruned |= run.path.name in pruned
         if runs:
-            study.grids.append(Grid(path.name, plan, runs))
+            study.grids.append(Grid(path.name, plan, runs, rankings))
     corpora = {(run.path.name, run.record["data_fingerprint"]) for run in study.completed if run.record}
     names = [name for name, _ in corpora]
     for run in study.completed:

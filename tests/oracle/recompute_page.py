@@ -234,7 +234,7 @@ def _figure(opinion: Opinion, dataset: Dataset) -> None:
 
 
 def _caveats(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> None:
-    states = Counter(run.state for run in study.runs if run.state != "completed")
+    states = Counter(run.state for run in study.runs if run.state not in ("completed", "pruned"))
     if states:
         number = sum(states.values())
         counts = [count(n) for n in sorted(states.values(), reverse=True)]

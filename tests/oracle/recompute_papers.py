@@ -49,7 +49,8 @@ def checklist(study: Study, datasets: Sequence[Dataset]) -> Opinion:
         opinion.say("^Seeds: ", *map(str, seeds), str(min(sizes)), *most)
     for grid in study.grids:
         if grid.plan:
-            opinion.say(rf"^{grid.name} \(", count(len(grid.plan["runs"])))
+            ends = grid.plan["halving"]["epochs"] if grid.plan["halving"] else []
+            opinion.say(rf"^{grid.name} \(", count(len(grid.plan["runs"])), *map(str, ends))
     _corpora(opinion, study)
     return opinion
 

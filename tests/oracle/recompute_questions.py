@@ -27,7 +27,7 @@ from tests.oracle.recompute_designs import (
     unused,
     varying,
 )
-from tests.oracle.recompute_files import Grid, Row, Study
+from tests.oracle.recompute_files import Grid, Row, Study, with_macro
 from tests.oracle.recompute_numbers import Gap, Score, crossed, family, matched, pooled
 from tests.oracle.recompute_words import (
     Opinion,
@@ -43,6 +43,7 @@ from tests.oracle.recompute_words import (
     points,
     setting_text,
     share_figures,
+    usage_of,
     value_text,
 )
 
@@ -86,21 +87,31 @@ def metric_of(tested: Sequence[Tested]) -> str:
 
 
 def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
+    _rungs(opinion, grid)
     if not tested:
+        opinion.say("^Too few trials are completed", "0", count(len(grid.runs)))
         return
+    assert grid.plan
+    scores = [one.score("validation", "macro_f1") for one in tested]
+    after: list[str] = []
+    is_loss = False
+    if grid.rankings:
+        after = [str(grid.rankings[0]["epochs"])]
+        is_loss = grid.plan["metric"] == "validation/loss"
+        scores = [trial["value"] for trial in grid.rankings[0]["trials"] if trial["value"] is not None]
     metric = metric_of(tested)
     names = varying(tested)
     ranked = sorted(tested, key=lambda one: -one.score("validation", "macro_f1"))
     best = ranked[0]
-    if len(tested) < 2 or not names:
+    if len(scores) < 2 or not (names or grid.rankings):
         opinion.say("^Too few trials are completed", count(len(tested)), count(len(grid.runs)))
     else:
         figures = [count(len(tested)), percent(best.score("validation", "macro_f1"))]
         share = share_figures(share_of_metrics(best.on_test(), metric))
         opinion.names |= {setting_text(name, best.settings.get(name)) for name in names}
         opinion.say(r"^Best of [\d,]+ trials?", *figures, *share)
-        opinion.say("^Parallel coordinates of", count(len(tested)))
-        opinion.say("^Importances need at least", "30", count(len(tested)))
+        opinion.say("^Parallel coordinates of", count(len(scores)), *after)
+        opinion.say("^Importances need at least", "30", *after, count(len(scores)))
     if len(tested) > 1:
         rows = []
         for rank, one in enumerate(ranked[:10], 1):
@@ -110,15 +121,50 @@ def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
         opinion.tables[f"best-{grid.name}"] = rows
         opinion.columns |= {parameter_name(name)[:1].upper() + parameter_name(name)[1:]: name for name in names}
         opinion.say("best of .* trials of grid", str(len(rows)), str(len(tested)))
-    scores = sorted(one.score("validation", "macro_f1") for one in tested)
-    if len(scores) >= 30 and grid.plan and grid.plan["method"] == "random":
-        figures = []
+    if len(scores) >= 30 and grid.plan["method"] == "random":
+        write = (lambda value: f"{value:.3f}") if is_loss else percent
+        figures = [*after, "95"]
         for budget in _BUDGETS:
             if budget <= len(scores) / 5:
-                found = expected_best(scores, budget)
-                figures += [percent(found.value), percent(found.low or 0), percent(found.high or 0), str(budget)]
-        opinion.say("^Expected .* of the best of n random trials", "95", *figures)
+                found = expected_best(sorted(scores, reverse=is_loss), budget)
+                figures += [write(found.value), write(found.low or 0), write(found.high or 0), str(budget)]
+        opinion.say("^Expected .* of the best of n random trials", *figures)
         opinion.say("^Share of the variance of", str(len(scores)), "90")
+
+
+def _rungs(opinion: Opinion, grid: Grid) -> None:
+    """What halving saved, and what each ranking says, whose order is that of the metric logs."""
+    assert grid.plan
+    if not grid.plan["halving"]:
+        return
+    planned = [run for run in grid.runs if run.planned]
+    epochs = sum(len(run.epochs) for run in planned)
+    longest = max(run.config["training"]["epochs"] for run in planned if run.config)
+    usage = usage_of(planned)
+    hours = (usage.gpu or usage.cpu) / 3600
+    everything = longest * len(planned)
+    figures = [count(epochs), percent(epochs / everything), count(everything), count(len(planned)), f"{hours:,.2f}"]
+    opinion.say("epochs were trained", *figures, f"{hours * everything / epochs:,.2f}")
+    part, _, name = grid.plan["metric"].partition("/")
+    logs = {run.path.name: run.epochs for run in planned}
+    for ranking in grid.rankings:
+        values = {}
+        for trial in ranking["trials"]:
+            row = with_macro(logs[trial["run_id"]][ranking["epochs"] - 1][part])
+            values[trial["run_id"]] = row[name] if name == "loss" else -row[name], row["loss"]
+        order = [values[trial["run_id"]] for trial in ranking["trials"]]
+        promoted = ranking["promoted"]
+        assert order == sorted(order), grid.name
+        tied = sum(value == order[promoted - 1][0] for value, _ in order)
+        is_tied = promoted < len(order) and order[promoted][0] == order[promoted - 1][0]
+        opinion.say(
+            f"^After epoch {ranking['epochs']} the best",
+            str(ranking["epochs"]),
+            count(promoted),
+            count(len(order)),
+            *([count(tied)] if is_tied else []),
+        )
+    opinion.say("after each epoch. Lines end", count(len(planned)), *map(str, grid.plan["halving"]["epochs"]))
 
 
 def expected_best(scores: Sequence[float], budget: int) -> Score:

@@ -36,6 +36,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
+from sentiment.runs.rungs import read_rungs
 from tests.oracle.recompute_numbers import metrics
 from tests.report.made_up import attempt, new_record
 
@@ -189,6 +190,10 @@ def _write_runs(author: Author) -> None:
     for name in rng.sample([*kinds], rng.choice([0, 1, 1, 2])):
         values, method = kinds[name](rng)
         _write_grid(author, name, values, method)
+    if rng.random() < 0.08:
+        _write_trials(author)
+    if rng.random() < 0.15:
+        _write_halved(author)
     if rng.random() < 0.4 or not author.finished:
         runs = _combinations({"seed": range(1, rng.choice([1, 2, 3]) + 1)})
         folds = rng.choice([None, None, 2, 3])
@@ -223,21 +228,9 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
     for setting in settings:
         number = max(1, seeds - (rng.random() < 0.5)) if uneven else seeds
         runs += [setting | ({} if is_search else {"seed": seed}) for seed in range(1, number + 1)]
-    configs = [author.config(parameters, name) for parameters in _with_folds(runs, folds)]
-    parameters = _with_folds(runs, folds)
-    planned = [
-        PlannedRun(index=index, run_id=config.run_id, parameters=of_run)
-        for index, (config, of_run) in enumerate(zip(configs, parameters, strict=True))
-    ]
-    metric = rng.choice(["validation/macro_f1", "validation/accuracy", "validation/macro_recall", "validation/loss"])
-    plan: dict[str, Any] = {"base": "configs/runs/rnn.yaml", "name": name, "runs": planned, "method": method}
-    plan |= {
-        "planned_at": "2026-01-01T00:00:00+00:00",
-        "metric": metric,
-        "goal": "minimize" if metric.endswith("loss") else "maximize",
-    }
-    if rng.random() < 0.95:
-        author.results.write_grid(GridPlan.model_validate(plan | {"description": f"What of {name}?"}))
+    configs = _write_plan(author, name, _with_folds(runs, folds), method=method)
+    if rng.random() < 0.05:
+        author.results.grid_file(name).unlink()
     edited_from = rng.choice([None, None, None, 2]) if folds is None else None
     skills: dict[str, float] = {}
     failing = rng.random() < 0.4
@@ -249,6 +242,65 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
             continue
         edit = int(edited_from is not None and config.seed >= edited_from)
         _write_run(author, config, name, skill, edit)
+
+
+def _write_trials(author: Author) -> None:
+    """A search of so many trials that more is said of it."""
+    rates = [0.0001 * 2**number for number in range(6)]
+    settings = _combinations({"training.learning_rate": rates, "model.dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]})
+    chosen = author.rng.sample(settings, author.rng.choice([30, 35]))
+    for config in _write_plan(author, "trials", chosen):
+        _write_run(author, config, "trials", author.rng.uniform(0.3, 2.0))
+
+
+def _write_halved(author: Author) -> None:
+    """A search in rungs that end after epochs 1 and 2: trials that were not promoted are pruned."""
+    settings = _combinations({"model.hidden_size": [24, 48], "model.dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]})
+    halving = {"epochs": [1, 2], "eta": author.rng.choice([2.0, 3.0])}
+    chosen = author.rng.sample(settings, author.rng.choice([9, 12]))
+    whole: dict[RunDir, dict[Path, bytes]] = {}
+    already = len(author.finished)
+    for config in _write_plan(author, "halving", chosen, halving=halving):
+        _write_run(author, config, "halving", author.rng.choice([0.5, 1.0, 2.0]))
+        run_dir = author.finished[-1]
+        files = (run_dir.result_file, run_dir.metrics_file, run_dir.record_file)
+        whole[run_dir] = {file: file.read_bytes() for file in files}
+    remaining = [*whole]
+    for epochs in halving["epochs"]:
+        for run_dir in remaining:
+            _pause(run_dir, whole[run_dir][run_dir.metrics_file], epochs)
+        plan = author.results.read_grid("halving")
+        rungs = read_rungs(author.results, plan) if plan else None
+        assert rungs
+        promoted = rungs.rank_current().rankings[-1].promoted_ids
+        remaining = [run_dir for run_dir in remaining if run_dir.path.name in promoted]
+    for run_dir in remaining:
+        for file, content in whole[run_dir].items():
+            file.write_bytes(content)
+    author.finished[already:] = remaining
+
+
+def _pause(run_dir: RunDir, metrics_log: bytes, epochs: int) -> None:
+    run_dir.result_file.unlink(missing_ok=True)
+    lines = [line for line in metrics_log.splitlines(keepends=True) if json.loads(line)["epoch"] <= epochs]
+    run_dir.metrics_file.write_bytes(b"".join(lines))
+    run_dir.write_record(new_record(run_dir.read_config(), attempts=[attempt(reason="paused", last_step=10 * epochs)]))
+
+
+def _write_plan(author: Author, name: str, settings: list[Parameters], **fields: Any) -> list[RunConfig]:
+    """Plan a grid, by default a random search; the configurations of its runs."""
+    configs = [author.config(parameters, name) for parameters in settings]
+    planned = [
+        PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
+        for index, (config, parameters) in enumerate(zip(configs, settings, strict=True))
+    ]
+    metrics = ["validation/macro_f1", "validation/accuracy", "validation/macro_recall", "validation/loss"]
+    metric = author.rng.choice(metrics)
+    values = {"base": "configs/runs/rnn.yaml", "name": name, "description": f"What of {name}?", "runs": planned}
+    values |= {"planned_at": "2026-01-01T00:00:00+00:00", "method": "random", "metric": metric}
+    values |= {"goal": "minimize" if metric.endswith("loss") else "maximize"}
+    author.results.write_grid(GridPlan.model_validate(values | fields))
+    return configs
 
 
 def _write_unfinished(author: Author, config: RunConfig, grid: str) -> None:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from report.build import build_report
+from report.questions import search
 from report.render import charts, page
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
@@ -26,7 +27,11 @@ _EMPTY = '<svg width="1" height="1" role="img"><title></title></svg>'
 
 
 def _report_without_charts(results: Results, folder: Path) -> None:
-    with patch.object(charts, "draw", lambda spec, title: _EMPTY), patch.object(page, "_vega_bundle", str):
+    with (
+        patch.object(charts, "draw", lambda spec, title: _EMPTY),
+        patch.object(page, "_vega_bundle", str),
+        patch.object(search, "importances", lambda *_: {}),
+    ):
         build_report(results, [], folder)
 
 
