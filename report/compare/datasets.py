@@ -272,7 +272,8 @@ def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[tuple[str, Runs]]:
         facts = [_table_and_split(of_dataset[0]) for of_dataset in datasets]
         told = differing(facts)
         for of_dataset, values in zip(datasets, facts, strict=True):
-            parts = [f"{fact.removeprefix('data.').replace('_', ' ')} {values.get(fact)}" for fact in told]
+            known = {fact: values[fact] for fact in told if values.get(fact) is not None}
+            parts = [f"{fact.removeprefix('data.').replace('_', ' ')} {value}" for fact, value in known.items()]
             named.append((", ".join([name, *parts]), of_dataset))
     return named
 

@@ -1,13 +1,17 @@
 """Compares what a report prints with the second opinion; each difference is a line."""
 
+import base64
 import json
 import math
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tests.oracle.printed import FIGURE, Printed, plain, read_csv, read_markdown, read_page
 from tests.oracle.recompute_files import Row, Run
@@ -140,6 +144,7 @@ def judge(results: Path, report: Path) -> Verdict:
     verdict.lines += _texts(opinion, markdown, verdict)
     verdict.lines += _papers(opinion, report, verdict)
     verdict.lines += _drawn(opinion, report, verdict)
+    verdict.lines += _explored(opinion, page.data, verdict)
     return verdict
 
 
@@ -359,6 +364,33 @@ def _drawn(opinion: Opinion, report: Path, verdict: Verdict) -> Iterator[str]:
                     yield f"{name}, {label!r}: {key} is {row[key]}, not {None if value is None else 100 * value}"
         if rows:
             yield f"{name}: no second opinion on {[*rows]}"
+
+
+def _explored(opinion: Opinion, data: Row, verdict: Verdict) -> Iterator[str]:
+    """The runs' figures in the explorer, and the answers with which it compares two runs."""
+    for run, expected in zip(data.get("runs", ()), opinion.tables.get("runs", ()), strict=True):
+        for key in run.keys() & expected.keys() - {*_NO_FIGURES}:
+            verdict.judged += isinstance(run[key], float)
+            if not _is_equal("" if run[key] is None else str(run[key]), expected[key]):
+                yield f"explorer, {run['run']}, {key}: {run[key]!r}, not {expected[key]!r}"
+    packed = data.get("answers")
+    if not packed or packed["n"] < packed["of"]:
+        return
+    names = ("right", "known", "labels")
+    content = {name: np.frombuffer(zlib.decompress(base64.b64decode(packed[name])), np.uint8) for name in names}
+    right, known = (
+        np.unpackbits(content[name].reshape(len(packed["ids"]), -1), axis=1, count=packed["n"]).astype(bool)
+        for name in names[:2]
+    )
+    for name, of_run, tested in zip(packed["ids"], right, known, strict=True):
+        expected = opinion.answers.pop(name, [])
+        classes = [content["labels"] == label for label in range(len(expected))]
+        found = [(int((of_run & rows).sum()), int((tested & rows).sum())) for rows in classes]
+        verdict.judged += len(found)
+        if found != expected:
+            yield f"explorer, answers of {name}: {found}, not {expected}"
+    if opinion.answers:
+        yield f"explorer: no answers of {[*opinion.answers]}"
 
 
 def _rows(spec: Any) -> list[Row]:

@@ -625,9 +625,10 @@ def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:
             group.append(one)
     datasets = [Dataset(group) for group in groups]
     for dataset in datasets:
-        first = dataset.tested[0]
-        if len({other.tested[0].table for other in datasets if other.tested[0].source == first.source}) > 1:
-            dataset.version = f", version {first.table[:8]}"
+        alike = [_facts(other.tested[0]) for other in datasets if other.tested[0].source == dataset.tested[0].source]
+        for name, value in _facts(dataset.tested[0]).items():
+            if value is not None and len({str(facts.get(name)) for facts in alike}) > 1:
+                dataset.version += f", {name.removeprefix('data.').replace('_', ' ')} {value}"
     for dataset in datasets if study else ():
         assert study
         for one in dataset.tested:
@@ -640,13 +641,14 @@ def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:
 
 def same_data(first: Tested, second: Tested) -> bool:
     """Whether two runs were tested on the same tweets: of the same table, split in the same way."""
-    ours = {name: value for name, value in first.settings.items() if _is_of_test(name)}
-    theirs = {name: value for name, value in second.settings.items() if _is_of_test(name)}
-    return first.table == second.table and repr(ours) == repr(theirs)
+    return repr(_facts(first)) == repr(_facts(second))
 
 
-def _is_of_test(name: str) -> bool:
-    return name.startswith("data.") and not name.startswith(_NOT_OF_TEST)
+def _facts(one: Tested) -> Row:
+    """The version of a run's table, and the settings that split it."""
+    names = [name for name in one.settings if name.startswith("data.") and not name.startswith(_NOT_OF_TEST)]
+    names.sort(key=lambda name: name != "data.folds")  # it is named before the fold
+    return {"version": one.table[:8]} | {name: one.settings[name] for name in names}
 
 
 def matched_gap(pairs: Sequence[tuple[list[Tested], list[Tested]]], kind: str, metric: str) -> Gap | None:

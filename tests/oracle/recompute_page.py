@@ -37,7 +37,6 @@ from tests.oracle.recompute_numbers import (
 from tests.oracle.recompute_words import (
     PREDICTORS,
     Opinion,
-    Unknown,
     bounds,
     claim_figures,
     cost_figures,
@@ -195,7 +194,11 @@ def _tiles(opinion: Opinion, dataset: Dataset) -> None:
             count(others),
             *([count(left)] if left else []),
         )
-        opinion.say("^Cheapest to train", Unknown("cheapest", ".*"))
+        figures = []
+        for one in cheapest(dataset):
+            if one is not best:
+                figures += [*durations(*cost_of(one)), percent(one.mean("test", dataset.metric))]
+        opinion.say("^Cheapest to train", *figures)
     usage = usage_of(best.runs)
     vectors = durations(usage.encoder_gpu, usage.encoder_cpu) if usage.encoder_cpu + usage.encoder_gpu else []
     opinion.say(

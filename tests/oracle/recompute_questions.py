@@ -21,7 +21,6 @@ from tests.oracle.recompute_designs import (
     gap,
     matched_gap,
     only_label,
-    score,
     share_of_metrics,
     spread_of,
     unused,
@@ -190,6 +189,7 @@ def _effects(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
     """Each setting's best value on validation tweets against every other one; all pairs of values are a family."""
     metric = metric_of(tested)
     runs = comparable(tested)
+    opinion.names |= {dataset.name for dataset in datasets_in_order(runs)}
     rows: list[Row] = []
     for kind in ("network", "baseline"):
         names = [name for name in varying(runs) if name != "data.train_rows"]
@@ -388,7 +388,6 @@ def _label_curves(opinion: Opinion, study: Study, grid: Grid, tested: list[Teste
         curves[repr({k: v for k, v in one.tested[0].settings.items() if k not in ("seed", "data.train_rows")})].append(
             one
         )
-    rows: dict[str, Score] = {}
     for points_of_curve in curves.values():
         flags = [one.only_label is None and found[one].is_better for one in points_of_curve]
         first = next((index for index in range(len(flags)) if all(flags[index:])), None)
@@ -401,12 +400,6 @@ def _label_curves(opinion: Opinion, study: Study, grid: Grid, tested: list[Teste
                 figures += claim_figures(found[one])
         words = "is significantly worse than" if first is None and found[told[0]].is_worse else ""
         opinion.say("(than the linear baseline even with|beats the linear baseline from)", *figures, words=[words])
-        for one in points_of_curve:
-            size = _training_tweets(study, one)
-            shown = score(Group([one.tested], "network"), spreads[one], metric)
-            if size and shown:
-                rows[f"{size}"] = shown
-    opinion.curves[f"labels-{grid.name}"] = rows
     if found:
         opinion.say("^Bars: 95 % intervals over seeds", "95", count(found[next(iter(found))].n))
 

@@ -1,8 +1,11 @@
 """A second opinion on the figures of a report: expected tables, texts and drawn values, from the files of the runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from tests.oracle.recompute_designs import (
     Added,
@@ -56,6 +59,7 @@ def recompute(folder: Path) -> Opinion:
     about(opinion, study)
     if datasets:
         main_page(opinion, study, datasets)
+        _answers(opinion, datasets[0])
     external_tests(opinion, datasets)
     for grid in study.grids:
         if grid.name != "single":
@@ -63,13 +67,27 @@ def recompute(folder: Path) -> Opinion:
     together(opinion)
     if study.runs:
         opinion.checklist = checklist(study, datasets)
-        opinion.checklist.names |= opinion.names
+        opinion.checklist.names |= {name for name in opinion.names if ", fold " not in name}
+        opinion.checklist.names |= {f"test tweets of {dataset.name}, and" for dataset in datasets[:1]}
     runs_table(opinion, study, datasets)
     usage_table(opinion, study)
     data_tables(opinion, study)
     for gold in sorted((folder / "gold").glob("*/gold.json")):
         gold_table(opinion, gold.parent)
     return opinion
+
+
+def _answers(opinion: Opinion, dataset: Dataset) -> None:
+    parts = {one.id: (one.test, one.test.right("network")) for one in dataset.tested if one.test}
+    of_runs = range(len(dataset.tested[0].first.classes))
+    for one in dataset.added:
+        rows = np.flatnonzero(answered(one.test))
+        part = replace(one.test, tweets=one.test.tweets[rows], labels=one.test.labels[rows])
+        parts[f"{one.name} (added)"] = part, one.test.right("added")[rows]
+    for name, (part, right) in parts.items():
+        opinion.answers[name] = [
+            (int(right[part.labels == label].sum()), int((part.labels == label).sum())) for label in of_runs
+        ]
 
 
 def _means(one: Configuration, kind: str) -> Row:

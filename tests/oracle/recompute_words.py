@@ -30,7 +30,6 @@ class Unknown:
 
 
 NO_OPINION = {
-    "cheapest": "The cheapest model on each device, whose compute time stands in the leaderboard.",
     "importance": "fANOVA is optuna's; no other implementation is at hand.",
     "published": "Figures of other people's publications, as in published.yaml.",
     "methods": "Constants of methods: levels, sizes, years.",
@@ -55,6 +54,7 @@ class Opinion:
 
     Attributes:
         tables: rows by the table's name; keys as in the CSV file.
+        answers: by run and class: how many tweets are right, of how many; with these the page compares runs.
         names: texts with digits that are no figures of their own, such as those of configurations.
     """
 
@@ -62,7 +62,7 @@ class Opinion:
     statements: list[Statement] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     figures: dict[str, dict[str, Score]] = field(default_factory=dict)
-    curves: dict[str, dict[str, Score]] = field(default_factory=dict)
+    answers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     effects: dict[str, list[Gap]] = field(default_factory=dict)
     overfitting: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
