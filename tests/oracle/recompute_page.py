@@ -151,9 +151,10 @@ def cheapest(dataset: Dataset) -> list[Configuration]:
     """That of the configurations with runs on GPUs, and that of those on CPUs alone."""
     assert dataset.best
     equal = [dataset.best, *not_worse(dataset)]
-    on_gpu = [one for one in equal if cost_of(one)[0]]
-    on_cpu = [one for one in equal if not cost_of(one)[0]]
-    return [min(group, key=cost_of) for group in (on_gpu, on_cpu) if group]
+    groups: dict[bool, list[Configuration]] = {}
+    for one in equal:
+        groups.setdefault(cost_of(one)[0] > 0, []).append(one)
+    return [min(group, key=cost_of) for group in groups.values()]
 
 
 def _tiles(opinion: Opinion, dataset: Dataset) -> None:

@@ -1,7 +1,6 @@
 """What a search finds, and what its rungs save."""
 
 import itertools
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -11,11 +10,13 @@ import pytest
 import scipy.stats
 
 import report.questions.search as search_module
+from report.build import compose
 from report.questions.search import SearchTrials, expected_best, importances, rank_correlation, search, trial_points
 from report.render.charts import Trial, parallel_figure
+from report.render.page import render_markdown
 from report.render.wording import Score
 from sentiment.runs.rungs import RankedTrial, RungRanking
-from tests.report.made_up import Study, read_table, rows_with
+from tests.report.made_up import Study, rows_with, tables_of
 from tests.report.studies import DROPOUTS, RATES, combinations, write_halved
 
 LOSS = Score("validation/loss", after=2)
@@ -55,9 +56,11 @@ def test_ranking_counts_the_trials_that_are_tied_at_the_cut(scores: tuple[float,
 
 
 @pytest.mark.slow
-def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study, tmp_path: Path) -> None:
+def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study) -> None:
     write_halved(study)
-    text = study.report(tmp_path / "report")
+    with patch.object(search_module, "importances", lambda *_: {}):
+        report = compose(study.findings())
+    text, tables = render_markdown(report), tables_of(report.blocks)
     assert "are not completed" not in text  # what a search has pruned lacks nothing
     for sentence in (
         "48 epochs were trained, 40.0 % of the 120 that 30 full trials would need",  # 20 + 2 * 6 + 4 * 4
@@ -67,9 +70,9 @@ def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(s
         " for n = 1; ",
     ):
         assert sentence in text
-    rows = [row for row in read_table(tmp_path / "report", "runs") if row["grid"] == "halving"]
+    rows = [row for row in tables["runs"].rows if row["grid"] == "halving"]
     assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
-    assert len(read_table(tmp_path / "report", "best-halving")) == 4
+    assert len(tables["best-halving"].rows) == 4
 
 
 def test_method_of_expected_scores_is_explained_where_they_are_shown(study: Study) -> None:
@@ -104,7 +107,8 @@ def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top()
 def test_importance_finds_the_shares_of_a_known_variance() -> None:
     rng = np.random.default_rng(1)
     settings = [{"a": float(rng.random()), "b": float(rng.random()), "c": bool(rng.random() < 0.5)} for _ in range(120)]
-    shares = importances(settings, [3 * one["a"] + one["b"] for one in settings])  # variances 9 : 1 : 0
+    with patch.object(search_module, "_RESAMPLES", 2):
+        shares = importances(settings, [3 * one["a"] + one["b"] for one in settings])  # variances 9 : 1 : 0
     assert list(shares)[:2] == ["a", "b"]
     assert shares["a"].value == pytest.approx(0.9, abs=0.07)
     assert shares["c"].value < 0.02
