@@ -97,7 +97,7 @@ def main_page(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> No
     opinion.names |= {one.name for one in dataset.added}
     if dataset.metric == "macro_recall":
         opinion.say("^Compared by macro recall", str(len(dataset.tested[0].first.classes)))
-    _caveats(opinion, study, datasets)
+    _caveats(opinion, datasets)
     if dataset.best is None:
         return
     if dataset.folds:
@@ -237,13 +237,17 @@ def _figure(opinion: Opinion, dataset: Dataset) -> None:
     del starred
 
 
-def _caveats(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> None:
+def unfinished(opinion: Opinion, study: Study) -> None:
+    """How many runs are not completed, whether or not any is."""
     states = Counter(run.state for run in study.runs if run.state not in ("completed", "pruned"))
     if states:
         number = sum(states.values())
         counts = [count(n) for n in sorted(states.values(), reverse=True)]
         opinion.say("not completed:", count(number), count(len(study.runs)), *counts)
         opinion.say(r"not completed\.", count(number), count(len(study.runs)), *_stopped(states))
+
+
+def _caveats(opinion: Opinion, datasets: Sequence[Dataset]) -> None:
     dataset = datasets[0]
     single = sum(len(one.tested) == 1 for one in dataset.eligible)
     if 0 < single < len(dataset.eligible):

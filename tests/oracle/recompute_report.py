@@ -20,7 +20,7 @@ from tests.oracle.recompute_designs import (
 )
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_numbers import Gap, answer, kappa
-from tests.oracle.recompute_page import about, external_tests, main_page
+from tests.oracle.recompute_page import about, external_tests, main_page, unfinished
 from tests.oracle.recompute_papers import checklist, latex_cells
 from tests.oracle.recompute_questions import questions, together
 from tests.oracle.recompute_tables import data_tables, gold_table, runs_table, usage_table
@@ -57,6 +57,7 @@ def recompute(folder: Path) -> Opinion:
         _leaderboard(opinion, dataset, number)
         opinion.names |= {dataset.name, *(one.id for one in dataset.tested)}
     about(opinion, study)
+    unfinished(opinion, study)
     if datasets:
         main_page(opinion, study, datasets)
         _answers(opinion, datasets[0])
