@@ -104,12 +104,14 @@ class Study:
         folders: the grids, then the runs outside of grids, if there are any.
         golds: the gold tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
+        stages: the plans of grids that start from runs of another one, also of empty ones, in the order of planning.
     """
 
     reader: Reader
     folders: list[Grid]
     golds: list[GoldTable]
     choices: dict[str, Choice]
+    stages: list[GridPlan]
 
     @property
     def results(self) -> Results:
@@ -167,7 +169,9 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
     filled = [_with_versions(grid, folders) for grid in folders if grid.runs]
-    return Study(reader, sorted(filled, key=lambda grid: grid.name == SINGLE), golds, choices)
+    stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
+    stages.sort(key=lambda plan: (plan.planned_at, plan.name))
+    return Study(reader, sorted(filled, key=lambda grid: grid.name == SINGLE), golds, choices, stages)
 
 
 def _with_versions(grid: Grid, folders: Sequence[Grid]) -> Grid:

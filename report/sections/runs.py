@@ -9,7 +9,7 @@ from report.compare.findings import Findings
 from report.compare.matching import differing
 from report.read import UNREACHABLE, Run, Study
 from report.render import charts, wording
-from report.render.blocks import Block, Column, Explorer, Row, Table, Text, column, columns
+from report.render.blocks import Block, Bullets, Column, Explorer, Row, Table, Text, column, columns
 from report.sections.names import (
     GRID_COLUMN,
     model_name,
@@ -29,6 +29,8 @@ _IN_PROGRESS = (RUNNING, PLANNED, PAUSED, UNREACHABLE)
 _METRICS = ("accuracy", "accuracy_low", "accuracy_high", "loss", *MACRO_SCORES)
 # Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.
 _MAX_UNFINISHED = 500
+# Maximum number of runs named of those that a grid starts from.
+_MOST_NAMED = 6
 
 
 def runs(findings: Findings) -> list[Block]:
@@ -46,7 +48,13 @@ def runs(findings: Findings) -> list[Block]:
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
     caption = sentence("runs.table", shown=len(rows), number=len(study_runs), has_pruned=has_pruned)
     explorer = Explorer(_explorer_data(visible, rows, findings), [Table("runs", caption, _columns(rows), rows)])
-    return [*_advice(findings.study), explorer]
+    return [*_stages(findings.study), *_advice(findings.study), explorer]
+
+
+def _stages(study: Study) -> list[Block]:
+    """What each grid that starts from another one took over from it."""
+    items = [sentence("runs.stage", plan=plan, most=_MOST_NAMED) for plan in study.stages]
+    return [Bullets(items)] if items else []
 
 
 def _advice(study: Study) -> list[Block]:

@@ -12,12 +12,13 @@ import pytest
 
 from report.build import build_report, compose
 from report.read import load_study
-from report.render.blocks import Command, Fold, Table, Text
+from report.render.blocks import Bullets, Command, Fold, Table, Text
 from report.render.wording import read_texts
 from report.sections.answer import caveats
 from report.sections.models import published_figures
 from report.sections.names import model_name
 from report.sections.provenance import provenance
+from report.sections.runs import runs
 from report.verify import retrain
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
@@ -64,6 +65,22 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     assert "grid.json" in text.split("Unreadable files (2)")[1]
     for expected in ("A thought of mine.", "Test accuracy", "misclassified tweets are not listed", "Confusion matrix"):
         assert expected in text
+
+
+def test_stages_of_a_study_say_what_each_took_over_and_where_nothing_was(study: Study) -> None:
+    configs = study.write_grid("rnn", "Which?", [{"seed": seed} for seed in range(1, 9)])
+    run_ids = [study.complete(config, "rnn").path.name for config in configs]
+    origin = {"grid": "rnn", "rule": "overfitting", "run_ids": run_ids, "left_out": []}
+    (varied,) = study.write_grid("varied", "Which?", [{"model.dropout": 0.5}], starts_from=origin)
+    study.complete(varied, "varied")
+    nothing = origin | {"rule": "best 1", "run_ids": [], "left_out": [f"{run_ids[0]}, which has no result"]}
+    study.write_grid("empty", "Which?", [], starts_from=nothing)
+    stages, *_ = runs(study.findings())
+    assert isinstance(stages, Bullets)
+    empty, taken = (str(item).replace("\\", "") for item in stages.items)
+    assert empty.startswith("*empty:* is empty, since no run of grid rnn fits the rule: best 1. Left out: ")
+    assert taken.startswith(f"*varied:* starts from 8 runs of grid rnn (rule: overfitting): {run_ids[0]}, ")
+    assert taken.endswith(" and 2 more.")
 
 
 def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
