@@ -28,7 +28,7 @@ from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
-from sentiment.labelling.sheet import SKIPPED_WORD, SheetRow, write_sheet
+from sentiment.labelling.sheet import SKIPPED_WORD, write_sheet
 from sentiment.metrics import UNLABELLED, predicted_classes
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import PREDICTORS, Added, Part
@@ -196,7 +196,7 @@ def write_tweets(tweets: Tweets, sheet: Path) -> int:
     """
     keys = tweets.keys.tolist()
     order = sorted(range(len(keys)), key=lambda index: (-tweets.parts[index], key_as_text(keys[index])))
-    rows = [SheetRow(tweets.ids[index], tweets.texts[index]) for index in order]
+    rows = [(tweets.ids[index], tweets.texts[index]) for index in order]
     write_sheet(sheet, rows, tweets.data.label_names, ENOUGH_ANSWERS, may_skip=True)
     return len(rows)
 

@@ -102,18 +102,14 @@ class Drawing:
         return order
 
 
-class SheetRow(NamedTuple):
-    """One tweet to label."""
-
-    id: str
-    text: str
-
-
-def write_sheet(target: Path, rows: Sequence[SheetRow], classes: Sequence[str], enough: int, may_skip: bool) -> None:
+def write_sheet(
+    target: Path, rows: Sequence[tuple[str, str]], classes: Sequence[str], enough: int, may_skip: bool
+) -> None:
     """Write a new sheet with empty labels.
 
     Args:
         target: a .csv file, or an .html file: a page with buttons and keys.
+        rows: the id and the text of each tweet.
         enough: the number of labels from which on the sheet can be used.
         may_skip: whether tweets may be skipped.
 
@@ -124,11 +120,13 @@ def write_sheet(target: Path, rows: Sequence[SheetRow], classes: Sequence[str], 
         raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
     ending = target.suffix.lower()
     if ending == ".csv":
-        table = pd.DataFrame([(row.id, _for_spreadsheet(row.text), "") for row in rows], columns=[*_COLUMNS])
+        table = pd.DataFrame([(tweet_id, _for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
     elif ending == ".html":
-        page = label_page(target.stem, [row._asdict() for row in rows], classes, enough, may_skip)
+        page = label_page(
+            target.stem, [{"id": tweet_id, "text": text} for tweet_id, text in rows], classes, enough, may_skip
+        )
         write_user_file(target, lambda file: file.write(page))
     else:
         raise UsageError(f"{target}: a sheet is a table, {target.stem}.csv, or a page to label on, {target.stem}.html")
@@ -147,7 +145,7 @@ def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str
         How many tweets were written.
     """
     indices = drawing.order[:size]
-    rows = [SheetRow(drawing.ids[index], drawing.texts[index]) for index in indices]
+    rows = [(drawing.ids[index], drawing.texts[index]) for index in indices]
     write_sheet(target, rows, classes, enough, may_skip=drawing.may_skip)
     return len(rows)
 
@@ -159,11 +157,11 @@ def labelled_file(sheet: Path) -> Path:
 
 def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
     """A line on how to label a sheet."""
-    label = f"write {', '.join(classes)} into its column label"
+    extent = "from the top, as far as you like"
     if sheet.suffix.lower() == ".html":
         table = labelled_file(sheet).name
-        label = f"open it in a browser, press the key of each tweet's label, and download {table}"
-    return f"{label}, from the top, as far as you like; then run:"
+        return f"open it in a browser, press the key of each tweet's label, {extent}, and download {table}; then run:"
+    return f"write {', '.join(classes)} into its column label, {extent}; then run:"
 
 
 def read_labels(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from sentiment.labelling.sheet import Drawing, SheetRow, read_labels, write_drawn, write_sheet
+from sentiment.labelling.sheet import Drawing, read_labels, write_drawn, write_sheet
 from sentiment.metrics import UNLABELLED
 
 pytestmark = pytest.mark.browser
@@ -94,7 +94,7 @@ def test_each_annotator_has_labels_of_their_own(label: Page, tmp_path: Path) -> 
 
 def test_tweet_may_be_skipped_where_that_is_allowed(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "answers.html"
-    write_sheet(path, [SheetRow(str(number), text) for number, text in enumerate(TEXTS)], CLASSES, 1, may_skip=True)
+    write_sheet(path, [(str(number), text) for number, text in enumerate(TEXTS)], CLASSES, 1, may_skip=True)
     page.goto(path.as_uri())
     page.get_by_role("button", name="skip").click()
     page.keyboard.press("2")
