@@ -70,6 +70,7 @@ def recompute(folder: Path) -> Opinion:
         opinion.checklist = checklist(study, datasets)
         opinion.checklist.names |= {name for name in opinion.names if ", fold " not in name}
         opinion.checklist.names |= {f"test tweets of {dataset.name}, and" for dataset in datasets[:1]}
+        opinion.checklist.names |= {one.name for dataset in datasets for one in dataset.added}
     runs_table(opinion, study, datasets)
     usage_table(opinion, study)
     data_tables(opinion, study)

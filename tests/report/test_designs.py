@@ -1,7 +1,14 @@
-"""Each design of a comparison refuses sides that are not its own; the oracle judges what it says of those that are."""
+"""Each design of a comparison refuses sides that are not its own, and its intervals and tests never disagree.
+
+The oracle judges what it says of sides that are its own.
+"""
+
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from report.designs import (
     Design,
@@ -14,6 +21,8 @@ from report.designs import (
     TwoModels,
     TwoModelsByValue,
 )
+from report.statistics import Difference, VarianceEvidence, corrected
+from sentiment.paired import ALPHA
 
 
 def test_each_design_refuses_what_does_not_fit_it() -> None:
@@ -40,3 +49,30 @@ def test_each_design_refuses_what_does_not_fit_it() -> None:
     for design, first, second in wrong:
         with pytest.raises(NotComparableError):
             design.difference(first, second)
+
+
+def _difference(of: tuple[str, float, int]) -> Difference:
+    kind, value, n = of
+    if kind == "student":
+        return Difference.of(VarianceEvidence(value, ((0.01, n),), (0.0, 99)), n)
+    first = np.arange(100) < 50 + round(20 * value)
+    return TwoModels().difference(*(Side([flags[None]]) for flags in (first, np.arange(100) >= 50 - n)))
+
+
+_KINDS = st.sampled_from(["student", "paired"])
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(_KINDS, st.floats(-0.9, 0.9), st.integers(2, 30)), min_size=1, max_size=8))
+def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the_level(of: list[Any]) -> None:
+    for one in corrected([_difference(one) for one in of]):
+        if abs((one.q or 0) - ALPHA) > 1e-9:
+            assert ((one.low or 0) > 0 or (one.high or 0) < 0) == one.is_significant
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
+def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
+    right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
+    side = Side([right])
+    difference = Seeds(SeedVariance(0.1, 2)).difference(side, side.nothing)
+    assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
