@@ -196,7 +196,8 @@ def varying(tested: Iterable[Tested]) -> list[str]:
 
 # The order of the schema, in which settings are listed; files are sorted by name.
 _SCHEMA = (
-    "data.text",
+    "data.text.urls",
+    "data.text.stop_words",
     "data.train_rows",
     "elmo.model",
     "elmo.layers",

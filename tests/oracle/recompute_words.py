@@ -167,6 +167,7 @@ def setting_text(name: str, value: Any) -> str:
 _AFTER_NUMBER = {"model.hidden_size": "hidden units", "data.train_rows": "labelled training tweets"}
 _SETTINGS = {
     "model.dropout": "dropout",
+    "data.text.urls": "text urls",
     "training.learning_rate": "learning rate",
     "elmo.model": "ELMo model",
     "training.early_stopping.metric": "early stopping metric",

@@ -173,6 +173,10 @@ def _write_runs(author: Author) -> None:
             {"data.text.stop_words": ["none", "all"], "model.cell": ["lstm", "gru"]},
             "grid",
         ),
+        "cleaned_links": lambda rng: (
+            {"data.text.stop_words": ["none", "all"], "data.text.urls": ["mask", "keep"]},
+            "grid",
+        ),
         "pooling": lambda rng: ({"model.pooling": ["last", "attention", "mean+max"][: rng.choice([2, 3])]}, "grid"),
         "elmo": lambda rng: (
             {"elmo.model": ["small", "tiny"][: rng.choice([1, 2])], "elmo.layers": ["mix", "top"]},
@@ -371,7 +375,9 @@ def _write_run(author: Author, config: RunConfig, grid: str, skill: float, edit:
     run_dir.create(config)
     parts = _parts(author, config, edit)
     way = rng.choice(["usual"] * 8 + ["one class", "ties"])
-    linear = np.random.default_rng(int(fingerprint([config.data.text.stop_words, config.data.fold, edit]), 16) % 2**32)
+    linear = np.random.default_rng(
+        int(fingerprint([config.data.text.model_dump(), config.data.fold, edit]), 16) % 2**32
+    )
     scored: _Scored = {}
     k = len(author.classes)
     own = author.draws
