@@ -23,6 +23,7 @@ from report.statistics import Difference, VarianceEvidence
 from sentiment.paired import correct_for_multiple_tests
 from sentiment.runs.hypotheses import BestOf, Hypothesis, StatedHypothesis
 from sentiment.runs.predictions import Kind
+from sentiment.runs.records import GridPlan
 
 Outcome = Literal["shown", "shown to be false", "open"]
 
@@ -78,25 +79,30 @@ class Verdict:
 
 
 def judge(study: Study, answers: Answers) -> list[Verdict]:
-    """The verdicts on all hypotheses of the grids, in the order in which they are stated.
+    """The verdicts on all hypotheses, by grid in the order in which the grids were planned.
 
     The hypotheses that a grid stated in time are corrected together, and those that were added later on their own.
     """
+    plans = [(grid.plan, grid) for grid in study.grids if grid.plan]
     verdicts: list[Verdict] = []
-    for grid in study.grids:
-        stated = grid.plan.hypotheses if grid.plan else []
+    for plan, grid in sorted(plans, key=lambda planned: (planned[0].planned_at, planned[0].name)):
         for is_late in (False, True):
-            family = [each.hypothesis for each in stated if _is_late(each, grid) == is_late]
-            verdicts += _corrected([_compared(each, is_late, grid, study, answers) for each in family])
+            stated = [each for each in plan.hypotheses if _is_late(each, plan, grid) == is_late]
+            verdicts += _corrected([_compared(each.hypothesis, is_late, grid, study, answers) for each in stated])
     return verdicts
 
 
-def _is_late(stated: StatedHypothesis, grid: Grid) -> bool:
+def _is_late(stated: StatedHypothesis, plan: GridPlan, grid: Grid) -> bool:
+    """Whether a run of the grid had ended before.
+
+    Runs that had ended before the grid was planned were copied from another one: they count if there are no others.
+    """
     ends = []
     for run in grid.runs:
         if run.completed:
             ends += [attempt.end for attempt in run.completed.record.attempts if attempt.end]
-    return bool(ends) and stated.stated_at > min(ends)
+    own = [end for end in ends if end > plan.planned_at]
+    return bool(ends) and (not own or stated.stated_at > min(own))
 
 
 @dataclass(frozen=True)

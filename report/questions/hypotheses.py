@@ -49,7 +49,7 @@ def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
     for row, verdict in zip(rows, findings.verdicts, strict=True):
         title = card_title(verdict.hypothesis.setting)
         if title in cards:
-            row["card"] = Markup("[{}](#{})").format(wording.escape(title), anchor(title))
+            row["card"] = Markup("[more](#{})").format(anchor(title))
     outcomes = sentence("hypotheses.outcomes", verdicts=findings.verdicts)
     caption = sentence("hypotheses.caption", replicated=replicated(findings))
     return [Text(outcomes, "lead"), Table("hypotheses", caption, columns("hypotheses", rows), rows)]
@@ -84,6 +84,8 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "stated": "after the first result" if verdict.is_late else "before the runs",
         "unit": unit,
+        "difference_in_words": None,
+        "runs": None,
     }
     difference = verdict.difference
     if difference:

@@ -1,7 +1,8 @@
 """How often the report claims a difference, in invented worlds with one and without.
 
 `python -m tests.benchmarks.bench_claims [--worlds N]` prints in how many percent of the worlds each kind of claim is
-made; with `--folds`, of claims about cross-validated runs without a difference; with `--spreads`, how often a
+made; with `--folds`, of claims about cross-validated runs without a difference; with `--hypotheses`, of verdicts on
+hypotheses whose margin is exactly the true difference; with `--spreads`, how often a
 configuration is called different from its baseline though it is not, where seeds of one configuration differ more or
 less than those of others.
 """
@@ -16,7 +17,7 @@ import numpy as np
 from report.designs import Seeds, Side, pooled_variance
 from report.statistics import corrected
 from sentiment.paired import ALPHA
-from tests.report.simulation import World, draw_luck, draw_right, fold_rates, rates
+from tests.report.simulation import World, draw_luck, draw_right, edge_rates, fold_rates, rates
 
 # The standard deviation between seeds, and how many times as large it is for the first configuration.
 DEVIATIONS = ((0.0, 1.0), (0.01, 0.25), (0.01, 1.0), (0.01, 4.0))
@@ -73,11 +74,23 @@ def print_folds(worlds: int) -> None:
         print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in fold_rates(world, worlds).items()), sep="\n")
 
 
+def print_hypotheses(worlds: int) -> None:
+    """The rates of decisions at the edge of a margin, and how often two equal or different cells are told to be so."""
+    for seeds, tweets in product((2, 3, 4, 6), (400, 4000)):
+        world = World(2, seeds, tweets, 0.01, gain=0.04)
+        shares = edge_rates(world, worlds)
+        print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in shares.items()), sep="\n", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=100)
     kinds = parser.add_mutually_exclusive_group()
-    for kind, print_kind in (("--spreads", print_spreads), ("--folds", print_folds)):
+    for kind, print_kind in (
+        ("--spreads", print_spreads),
+        ("--folds", print_folds),
+        ("--hypotheses", print_hypotheses),
+    ):
         kinds.add_argument(kind, dest="print", action="store_const", const=print_kind, default=print_rates)
     options = parser.parse_args()
     options.print(options.worlds)

@@ -7,17 +7,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from scipy.stats import norm
 
 from report.compare import advice, measures, test_sets
 from report.compare import answers as answers_module
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
+from report.compare.hypotheses import judge
 from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun, Reader
 from report.questions import attention
 from report.questions.labels import label_curves
@@ -26,6 +29,7 @@ from report.read import Grid
 from report.statistics import Difference, Metric
 from sentiment.config import PARTS
 from sentiment.config_file import resolve
+from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
@@ -281,6 +285,52 @@ def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
     yield "attention: sooner, overfits more", _shown([found.best_epoch, found.overfitting_gap])
 
 
+def verdicts(layout: Layout, answers: Answers, *hypotheses: dict[str, Any], first_grid: int = 0) -> list[str]:
+    """The outcomes of hypotheses about a grid, of which so many of the first runs are another grid, `first`."""
+    stated = []
+    for number, values in enumerate(hypotheses):
+        hypothesis = Hypothesis.model_validate({"claim": f"number {number}"} | values)
+        stated.append(StatedHypothesis(hypothesis=hypothesis, stated_at=""))
+    plan: Any = SimpleNamespace(hypotheses=stated, method="grid")
+    grids = [Grid("first", None, [], layout.runs[:first_grid]), Grid("second", plan, [], layout.runs[first_grid:])]
+    study: Any = SimpleNamespace(grids=grids, reader=Reader(_NOWHERE))
+    with patch.object(measures, "read_part", _validation):
+        return [verdict.outcome for verdict in judge(study, answers)]
+
+
+def _hypotheses(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+    widths = sorted({run.settings["model.hidden_size"] for run in layout.runs})
+    better = {"setting": "model.cell", "values": "lstm", "better_than": "gru"}
+    groups = {"setting": "model.hidden_size", "values": widths[:1], "better_than": widths[1:]}
+    sooner = better | {"measure": "epochs"}
+    overfitting = better | {"measure": "overfitting"}
+    yield "hypotheses: better", "shown" in verdicts(layout, answers, better, groups, sooner, overfitting)
+    of_best = {"better_than": {"grid": "first"}}
+    half = len(layout.runs) // 2
+    yield "hypotheses: the best of two grids", "shown" in verdicts(layout, answers, of_best, first_grid=half)
+    yield (
+        "hypotheses: the best, and its baseline",
+        "shown" in verdicts(layout, answers, {"better_than": {"model": "baseline"}}),
+    )
+
+
+def edge_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
+    """How often a hypothesis whose margin is exactly the true difference of two cells is decided."""
+    rng = np.random.default_rng(seed)
+    layout = Layout([{"model.cell": "gru"}, {"model.cell": "lstm"}], world.seeds)
+    luck = rng.normal(size=1_000_000) * world.deviation
+    true = norm.cdf((luck + world.gain) / _DENSITY - _THRESHOLD).mean() - norm.cdf(luck / _DENSITY - _THRESHOLD).mean()
+    cells = {"setting": "model.cell", "values": "gru", "within": 100 * float(true)}
+    made: dict[str, list[bool]] = defaultdict(list)
+    for _ in range(worlds):
+        answers = layout.draw(world, rng)
+        for relation in ("as_good_as", "no_better_than"):
+            (outcome,) = verdicts(layout, answers, cells | {relation: "lstm"})
+            for decision in ("shown", "shown to be false"):
+                made[f"{relation}: {decision}"].append(outcome == decision)
+    return {kind: fmean(shown) for kind, shown in made.items()}
+
+
 _Claims = Callable[[Layout, Answers], Iterator[tuple[str, bool]]]
 
 
@@ -302,6 +352,7 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
         (_effects("ELMo: gain"), Layout(elmo, seeds)),
         (_cleaning, Layout(words, 1)),
         (_speed, Layout(two, seeds)),
+        (_hypotheses, Layout(crossed, seeds)),
     ]
 
 

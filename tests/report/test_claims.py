@@ -4,7 +4,7 @@ from statistics import fmean
 
 import pytest
 
-from tests.report.simulation import World, fold_rates, rates
+from tests.report.simulation import World, edge_rates, fold_rates, rates
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,15 @@ def test_worlds_without_a_difference_make_no_more_claims_than_the_level_allows()
     found = [rates(world, WORLDS) for world in ALIKE]
     together = {kind: fmean(one[kind] for one in found) for kind in found[0]}
     assert {kind: share for kind, share in together.items() if share > MOST} == {}
-    assert len(together) == 14
+    assert len(together) == 17
+
+
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_margin_that_is_the_true_difference_is_decided_no_more_often_than_the_level_allows(seeds: int) -> None:
+    found = edge_rates(World(2, seeds, 1000, 0.01, gain=0.04), 150)
+    most = 0.05 + 3.1 * (0.05 * 0.95 / 150) ** 0.5
+    assert {kind: share for kind, share in found.items() if share > most} == {}
+    assert len(found) == 4
 
 
 # Cross-validated runs whose training sets differ by as much as a point or two, with one seed and several.

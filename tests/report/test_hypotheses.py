@@ -13,10 +13,10 @@ from report.designs import Drawn, NotComparableError, Side
 from report.render.page import render_document
 from report.statistics import VarianceEvidence
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
-from tests.report.made_up import Study
+from tests.report.made_up import Study, attempt
 from tests.report.studies import combinations
 
-EARLY, LATE = "2000-01-01T00:00:00+00:00", "2100-01-01T00:00:00+00:00"
+EARLY, MIDDLE, LATE = (f"{year}-12-31T00:00:00+00:00" for year in (2000, 2025, 2100))
 SEEDS = [1, 2, 3]
 LISTED = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64, 256]}
 
@@ -150,6 +150,21 @@ def test_hypotheses_of_a_grid_are_a_family_and_those_added_later_another(study: 
     assert "open (added later; " in study.text()
 
 
+@pytest.mark.parametrize(("planned_at", "copied", "is_late"), [(LATE, 6, True), (EARLY, 0, False), (MIDDLE, 3, False)])
+def test_runs_that_another_grid_had_trained_are_no_results_of_this_one(
+    study: Study, planned_at: str, copied: int, is_late: bool
+) -> None:
+    """As in a grid that starts from runs of another one, and has these among its own."""
+    runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS})
+    hypotheses = stated(BETTER, at=planned_at)
+    configs = study.write_grid("cells", "Which?", runs, hypotheses=hypotheses, planned_at=planned_at)
+    for index, config in enumerate(configs):
+        end = "2025-01-01T00:00:00+00:00" if index < copied else "2026-01-01T01:00:00+00:00"
+        study.complete(config, "cells", attempts=[attempt(end=end)])
+    (verdict,) = study.findings().verdicts
+    assert verdict.is_late == is_late
+
+
 def test_one_run_on_each_side_decides_nothing(study: Study) -> None:
     (verdict,) = verdicts(study, stated(BETTER), gru=9.0, seeds=[1])
     assert (verdict.outcome, verdict.difference) == ("open", None)
@@ -195,7 +210,7 @@ def test_search_compares_all_its_trials_and_one_that_gave_up_trials_none() -> No
 @pytest.mark.parametrize("data", ["sentiment140", "invented.csv"])
 def test_replication_table_is_the_first_section_and_says_that_the_tweets_are_others(study: Study, data: str) -> None:
     runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS})
-    finding = stated(EQUAL | {"published": "They hardly differ & 1 % | more"})
+    finding = stated(EQUAL | {"published": "They hardly differ & 1 % | more"}, {"better_than": {"grid": "elsewhere"}})
     replicates = {"data": data, "source": "https://example.org/study"}
     for config in study.write_grid("cells", "Which?", runs, hypotheses=finding, replicates=replicates):
         study.complete(config, "cells")
@@ -204,9 +219,10 @@ def test_replication_table_is_the_first_section_and_says_that_the_tweets_are_oth
     assert report.sections[0].title == "Replication"
     text = study.text()
     assert ("These runs are on other tweets: " in text) == (data == "sentiment140")
-    assert "[GRU or LSTM?](#gru-or-lstm)" in text
+    assert "[more](#gru-or-lstm)" in text
     table = next(block for block in report.sections[0].blocks if getattr(block, "name", "") == "hypotheses")
-    (row,) = csv.DictReader(io.StringIO(table.csv))
+    row, not_compared = csv.DictReader(io.StringIO(table.csv))
+    assert not_compared["verdict"] == "open (grid elsewhere is not in this report)"
     assert row["published"] == "They hardly differ & 1 % | more"
     assert row["outcome"] == "open"
     document = next(document for document in report.documents if document.path == "tables/hypotheses.tex")
