@@ -29,6 +29,7 @@ from tests.oracle.recompute_words import (
     NAMES_WITH_DIGITS,
     Opinion,
     Unknown,
+    Written,
     at_most,
     bounds,
     claim_figures,
@@ -191,7 +192,7 @@ def _added_details(opinion: Opinion, dataset: Dataset, one: Added, is_main: bool
     figures: list[Any] = [
         *share_figures(share_of_metrics(measured, dataset.metric)),
         count(measured["n"]),
-        f"{agreement:.2f}",
+        Written.by(lambda number: f"{number:.2f}", agreement),
     ]
     below = dataset.below_recommended.get(one.name) if is_main else None
     figures += claim_figures(below) if below else []

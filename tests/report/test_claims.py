@@ -8,7 +8,7 @@ from tests.report.simulation import World, edge_rates, fold_rates, rates
 
 pytestmark = pytest.mark.slow
 
-WORLDS = 40
+WORLDS = 25
 # Few seeds and many, that differ much and not at all, of few configurations and many; by macro recall of three classes.
 ALIKE = (
     World(2, 2, 400, 0.02),
