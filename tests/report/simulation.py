@@ -291,7 +291,7 @@ def verdicts(layout: Layout, answers: Answers, *hypotheses: dict[str, Any], firs
     for number, values in enumerate(hypotheses):
         hypothesis = Hypothesis.model_validate({"claim": f"number {number}"} | values)
         stated.append(StatedHypothesis(hypothesis=hypothesis, stated_at=""))
-    plan: Any = SimpleNamespace(hypotheses=stated, method="grid")
+    plan: Any = SimpleNamespace(name="second", planned_at="", hypotheses=stated, method="grid")
     grids = [Grid("first", None, [], layout.runs[:first_grid]), Grid("second", plan, [], layout.runs[first_grid:])]
     study: Any = SimpleNamespace(grids=grids, reader=Reader(_NOWHERE))
     with patch.object(measures, "read_part", _validation):
