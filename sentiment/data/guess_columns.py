@@ -203,8 +203,9 @@ def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
         return None
     texts = sample.values(keys["text"]) or []
     values = [value.strip() for value in sample.values(keys["label"]) or []]
-    labels = labels_140(config.labels)
-    if not is_known:
+    if is_known:
+        labels = labels_140(config.labels)
+    else:
         labels = _labels(f"{path}: column {keys['label']!r}", values, texts, config.labels, given)
     changes: Values = {}
     for role, key in config.columns:
