@@ -17,7 +17,18 @@ from tests.oracle.printed import FIGURE, Printed, plain, read_csv, read_markdown
 from tests.oracle.recompute_files import Row, Run
 from tests.oracle.recompute_papers import evaluated
 from tests.oracle.recompute_report import recompute
-from tests.oracle.recompute_words import DASH, Opinion, Statement, Unknown, count, duration, p_text, percent, points
+from tests.oracle.recompute_words import (
+    DASH,
+    Opinion,
+    Statement,
+    Unknown,
+    Written,
+    count,
+    duration,
+    p_text,
+    percent,
+    points,
+)
 
 # The columns of the page's tables by their titles: the key of the value in the CSV file, and how it is written.
 _MINUS = "\u2212"
@@ -112,8 +123,8 @@ _WRITE: dict[str, Callable[[Any], str]] = {
     "duration": duration,
     "p": p_text,
     "hours": lambda value: f"{value:,.2f}",
-    "loss": lambda value: f"{value:.3f}",
-    "kappa": lambda value: f"{value:.2f}",
+    "loss": lambda value: Written.by(lambda number: f"{number:.3f}", value),
+    "kappa": lambda value: Written.by(lambda number: f"{number:.2f}", value),
     "epoch": lambda value: str(value) if isinstance(value, int) else f"{value:.1f}",
 }
 # Tables that are copied from files, and columns whose texts are no figures.

@@ -336,9 +336,9 @@ def _effect_rows(effect: Row, metric: str) -> list[Row]:
         )
         contrast = effect["contrasts"].get(value)
         if contrast:
-            used = [[one for one in group if one.test] for pair in contrast["pairs"] for group in pair]
-            ours, theirs = sum(map(len, used[::2])), sum(map(len, used[1::2]))
-            row["runs_compared"] = f"{ours} and {theirs}"
+            pairs = [[[one for one in group if one.test] for group in pair] for pair in contrast["pairs"]]
+            used = [pair for pair in pairs if all(pair)]
+            row["runs_compared"] = " and ".join(str(sum(len(pair[side]) for pair in used)) for side in (0, 1))
             found = contrast["gap"]
             if found:
                 row |= bounds("difference_to_best", found) | {"tweets": found.n, "p": found.p, "adjusted_p": found.q}
