@@ -166,10 +166,10 @@ class Difference(Estimate):
         return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
 
     def with_level(self, level: float) -> Self:
-        """A copy with the interval at another confidence level; unchanged if the variance is unknown."""
+        """A copy with the interval at another confidence level, without bounds if the variance is unknown."""
         interval = self.evidence.interval(level)
         if interval is None:
-            return self
+            return replace(self, level=level)
         return replace(self, low=interval[0], high=interval[1], level=level)
 
 
