@@ -128,11 +128,12 @@ def test_python_of_a_readme_runs(desk: Path, trained: RunDir, monkeypatch: pytes
 
 
 def test_grid_of_the_readme_is_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (grid,) = re.findall(r"^```yaml\n(.*?)^```", READMES["configs/README.md"], re.MULTILINE | re.DOTALL)
-    (tmp_path / "mine.yaml").write_text(grid, encoding="utf-8")
+    grid, hypotheses = re.findall(r"^```yaml\n(.*?)^```", READMES["configs/README.md"], re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(grid + hypotheses, encoding="utf-8")
     monkeypatch.chdir(ROOT)
     done = invoke("submit", tmp_path / "mine.yaml", "--dry-run", "--results", tmp_path / "results")
     assert (done.exit_code, grid.count("\n"), "12 runs" in done.output) == (0, 12, True), done.output
+    assert "  A GRU is as good as an LSTM. too few runs: within" in done.output
 
 
 def test_versions_are_one() -> None:

@@ -189,6 +189,8 @@ def _sides(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -
     if not firsts or not seconds:
         raise NotComparableError("a side has no completed run")
     if is_search(grid):
+        if min(len(seeds_together(firsts)), len(seeds_together(seconds))) < 2:
+            raise NotComparableError("a side has one trial alone")
         return _Sides(seeds_together(firsts), seeds_together(seconds), Drawn())
     complete = _values(firsts, hypothesis), _values(seconds, hypothesis)
     pairs = []

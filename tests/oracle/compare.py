@@ -127,9 +127,11 @@ _WRITE: dict[str, Callable[[Any], str]] = {
     "kappa": lambda value: Written.by(lambda number: f"{number:.2f}", value),
     "epoch": lambda value: str(value) if isinstance(value, int) else f"{value:.1f}",
 }
+_OF_HYPOTHESES = {"Hypothesis": "hypothesis", "These runs": "verdict", "Difference": "difference_in_words"}
+_OF_HYPOTHESES |= {"Runs": "runs", "Grid": "grid", "": "card"}
 # Tables that are copied from files, and columns whose texts are no figures.
 _COPIED = ("published", "commands")
-_NO_FIGURES = ("state_reason", "state", "tweet")
+_NO_FIGURES = ("state_reason", "state", "tweet", "card")
 
 
 @dataclass
@@ -214,6 +216,8 @@ def _cells(
 
 def _column(name: str, title: str, columns: dict[str, str], seen: set[str]) -> tuple[str, str]:
     """The key of a column and how it is written; an empty key if it is not known."""
+    if name == "hypotheses":
+        return _OF_HYPOTHESES.get(title, ""), "text"
     if title == "State":
         return "state", "text"
     if name.startswith("comparisons") and title == "Adjusted p":
@@ -276,7 +280,7 @@ def _ways(value: Any, write: Callable[[Any], str]) -> Iterable[str]:
 _WITHOUT_OPINION = (
     r"^(Selection|Significant, better, worse|Without repeated seeds|Several configurations|Test .* of a configuration"
     r"|Comparing two runs|Macro recall|The linear baseline|Overfitting|Calibration|Predictors on gold tables"
-    r"|Effect of a setting|Importance in a search|Expected validation score|Self-attention)[^:]*: ",
+    r"|Effect of a setting|Stated hypotheses|Importance in a search|Expected validation score|Self-attention)[^:]*: ",
     r"^(sentiment|To use it|Export the|`?sentiment report --verify)",
     r"SHA-256",
     r"^/.*: |^Tweet texts are not available",

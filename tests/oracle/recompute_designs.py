@@ -19,6 +19,7 @@ from tests.oracle.recompute_numbers import (
     Spread,
     by_class,
     crossed,
+    drawn,
     family,
     matched,
     metrics,
@@ -569,6 +570,15 @@ def gap(first: Group, second: Group, spread: Spread | None, metric: str) -> Gap 
     if any(len(flags) > 1 for flags in (*ours, *theirs)):
         return None
     return _conditional(two_models(ours[0][0], theirs[0][0], classes), any(seeded))
+
+
+def drawn_gap(firsts: Sequence[list[Tested]], seconds: Sequence[list[Tested]], metric: str) -> Gap | None:
+    sides = _sides((Group(firsts, "network"), Group(seconds, "network")), metric)
+    if sides is None:
+        return None
+    (ours, theirs), classes, _ = sides
+    first, second = (np.array([flags.mean(axis=0) for flags in side]) for side in (ours, theirs))
+    return drawn(first, second, classes)
 
 
 def _conditional(found: Gap, is_conditional: bool) -> Gap:

@@ -281,6 +281,16 @@ def matched(pairs: Sequence[tuple[Array, Array]], classes: Array | None, limit: 
     return _with_tweets(gaps.mean(axis=0), classes, components, _interaction(gaps, classes), limit)
 
 
+def drawn(first: Array, second: Array, classes: Array | None, limit: float | None = 1.0) -> Gap:
+    """Configurations, (configurations, tweets), that were drawn at random on each side."""
+    components = []
+    within = 0.0
+    for side in (first, second):
+        components.append((float(np.var(seed_scores(side, classes), ddof=1)) / len(side), len(side) - 1.0))
+        within += _interaction(side, classes)
+    return _with_tweets(first.mean(axis=0) - second.mean(axis=0), classes, components, within, limit)
+
+
 def _with_tweets(
     gaps: Array, classes: Array | None, components: list[Component], within: float, limit: float | None = 1.0
 ) -> Gap:

@@ -275,7 +275,7 @@ def _effect(runs: list[Tested], name: str, kind: str, metric: str, spread: Any) 
         best = max(ordered, key=lambda value: (constant[value] is None, f1[value]))
         effect["best"] = best
         for value in ordered:
-            pairs = _pairs(values[best], values[value], name) if value != best else []
+            pairs = matched_pairs(values[best], values[value], name) if value != best else []
             if pairs:
                 effect["contrasts"][value] = {"pairs": pairs, "gap": _contrast(pairs, kind, metric, spread)}
     return effect
@@ -287,7 +287,7 @@ def _order(value: Any) -> Any:
     return (1, float(value), str(value)) if isinstance(value, int | float) else (2, 0.0, str(value))
 
 
-def _pairs(firsts: list[Tested], seconds: list[Tested], name: str) -> list[tuple[list[Tested], list[Tested]]]:
+def matched_pairs(firsts: list[Tested], seconds: list[Tested], name: str) -> list[tuple[list[Tested], list[Tested]]]:
     """Groups that are equal in all settings but one, and the seed."""
 
     def key(one: Tested) -> str:
@@ -418,13 +418,13 @@ def _attention(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
     if "attention" not in {one.settings["model.pooling"] for one in tested}:
         return
     epochs = {one: np.array([float(one.results[0]["best_epoch"])]) for one in runs}
-    gaps = {one: one.first.measured("train")["accuracy"] - _validation_right(one) for one in runs}
+    gaps = {one: one.first.measured("train")["accuracy"] - validation_right(one) for one in runs}
     found: list[Gap] = []
     names = []
     for other in others:
         ours = [one for one in runs if one.settings["model.pooling"] == "attention"]
         theirs = [one for one in runs if one.settings["model.pooling"] == other]
-        pairs = [pair for pair in _pairs(ours, theirs, "model.pooling") if _same_validation([*pair[0], *pair[1]])]
+        pairs = [pair for pair in matched_pairs(ours, theirs, "model.pooling") if same_validation([*pair[0], *pair[1]])]
         if pairs:
             names.append(other)
             found += [_value_gap(pairs, runs, values) for values in (epochs, gaps)]
@@ -435,13 +435,13 @@ def _attention(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
         opinion.say(rf"^{grid.name}: Self-attention minus {re.escape(words)}", *figures)
 
 
-def _validation_right(one: Tested) -> Any:
+def validation_right(one: Tested) -> Any:
     validation = one.part("validation")
     assert validation
     return validation.right("network").astype(float)
 
 
-def _same_validation(runs: list[Tested]) -> bool:
+def same_validation(runs: list[Tested]) -> bool:
     parts = [one.part("validation") for one in runs]
     keys = {(part.tweets.tobytes(), part.labels.tobytes()) for part in parts if part}
     return len(keys) == 1

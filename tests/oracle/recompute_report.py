@@ -19,6 +19,7 @@ from tests.oracle.recompute_designs import (
     tested_of,
 )
 from tests.oracle.recompute_files import Row, read_study
+from tests.oracle.recompute_hypotheses import hypotheses
 from tests.oracle.recompute_numbers import Gap, answer, kappa
 from tests.oracle.recompute_page import about, external_tests, main_page, unfinished
 from tests.oracle.recompute_papers import checklist, latex_cells
@@ -66,6 +67,7 @@ def recompute(folder: Path) -> Opinion:
     for grid in study.grids:
         if grid.name != "single":
             questions(opinion, study, grid, tested[grid.name])
+    hypotheses(opinion, study, tested)
     together(opinion)
     if study.runs:
         opinion.checklist = checklist(study, datasets)

@@ -260,7 +260,7 @@ def durations(gpu: float, cpu: float) -> list[str]:
 def level_text(level: float) -> str:
     """In per cent, with two digits of what it leaves out."""
     left = 100 * (1 - level)
-    digits = max(1 - math.floor(math.log10(left) + 1e-9), 0)
+    digits = max(1 - math.floor(math.log10(left) + 1e-9), 1)
     return f"{100 * level:.{digits}f}".rstrip("0").rstrip(".")
 
 

@@ -232,8 +232,9 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
     for setting in settings:
         number = max(1, seeds - (rng.random() < 0.5)) if uneven else seeds
         runs += [setting | ({} if is_search else {"seed": seed}) for seed in range(1, number + 1)]
-    configs = _write_plan(author, name, _with_folds(runs, folds), method=method)
-    if rng.random() < 0.05:
+    stated = _hypotheses(author, values) if rng.random() < 0.6 else []
+    configs = _write_plan(author, name, _with_folds(runs, folds), method=method, hypotheses=stated)
+    if rng.random() < 0.05 and not is_search:
         author.results.grid_file(name).unlink()
     edited_from = rng.choice([None, None, None, 2]) if folds is None else None
     skills: dict[str, float] = {}
@@ -246,6 +247,34 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
             continue
         edit = int(edited_from is not None and config.seed >= edited_from)
         _write_run(author, config, name, skill, edit)
+
+
+def _hypotheses(author: Author, values: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Hypotheses about the values of a grid, and about its best configuration."""
+    rng = author.rng
+    stated = []
+    for number in range(rng.choice([1, 2, 4])):
+        hypothesis: dict[str, Any] = {
+            "claim": f"It is so, {number}.",
+            "measure": rng.choice(["score", "epochs", "overfitting"]),
+        }
+        relation = rng.choice(["better_than", "worse_than", "as_good_as", "no_better_than"])
+        if relation in ("as_good_as", "no_better_than"):
+            hypothesis["within"] = rng.choice([0.5, 5.0, 60.0])
+        varied = [name for name, listed in values.items() if len(listed) > 1]
+        other = rng.choice(["values", "values", "grid", "model"])
+        if other == "values" and varied:
+            hypothesis["setting"] = rng.choice(varied)
+            listed = rng.sample([*values[hypothesis["setting"]]], len(values[hypothesis["setting"]]))
+            middle = rng.randrange(1, len(listed))
+            hypothesis |= {"values": listed[:middle], relation: listed[middle:]}
+        elif other == "grid":
+            hypothesis[relation] = {"grid": rng.choice(["cells", "widths", "elsewhere"])}
+        else:
+            hypothesis |= {"measure": "score", relation: {"model": "baseline"}}
+        time = rng.choice(["2026-01-01T00:00:00+00:00", "2027-01-01T00:00:00+00:00"])
+        stated.append({"hypothesis": hypothesis, "stated_at": time})
+    return stated
 
 
 def _write_trials(author: Author) -> None:

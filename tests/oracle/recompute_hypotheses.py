@@ -1,0 +1,275 @@
+"""The verdicts on stated hypotheses, written a second time: by the level at which an interval decides."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from tests.oracle.recompute_designs import (
+    Group,
+    Tested,
+    by_seeds,
+    drawn,
+    drawn_gap,
+    gap,
+    matched_gap,
+    spread_of,
+    unused,
+)
+from tests.oracle.recompute_files import Grid, Row, Study
+from tests.oracle.recompute_numbers import ALPHA, Gap, crossed, matched, pooled
+from tests.oracle.recompute_questions import comparable, matched_pairs, metric_of, same_validation, validation_right
+from tests.oracle.recompute_words import Opinion, level_of, points
+
+_UNITS = {"score": ("points", 1.0), "epochs": ("epochs", 0.01), "overfitting": ("points of overfitting", 1.0)}
+_ONE_RUN = "there is one run on each side, and nothing is known of other seeds"
+_OTHER_TWEETS = "the two sides were not tested on the same tweets"
+
+
+class _OpenError(Exception):
+    """Why a hypothesis cannot be judged."""
+
+
+@dataclass
+class _Judged:
+    grid: Grid
+    hypothesis: Row
+    is_late: bool
+    found: Gap | None = None
+    pairs: int = 1
+    runs: str = ""
+    problem: str = ""
+
+
+def hypotheses(opinion: Opinion, study: Study, tested: dict[str, list[Tested]]) -> None:
+    """The rows of the table of hypotheses, and the sentence before it."""
+    rows: list[Row] = []
+    for grid in sorted(study.grids, key=lambda grid: (grid.plan["planned_at"] if grid.plan else "", grid.name)):
+        stated = grid.plan.get("hypotheses", []) if grid.plan else []
+        judged = [_judged(each, grid, tested) for each in stated]
+        for is_late in (False, True):
+            family = [each for each in judged if each.is_late == is_late]
+            rows += [_row(each, opinion) for each in _decided(family)]
+    if rows:
+        opinion.tables["hypotheses"] = rows
+        outcomes = sorted(row["outcome"] for row in rows)
+        counts = [str(outcomes.count(outcome)) for outcome in dict.fromkeys(outcomes)]
+        opinion.say("^Of .* stated hypotheses", str(len(rows)), *counts)
+
+
+def _judged(stated: Row, grid: Grid, tested: dict[str, list[Tested]]) -> _Judged:
+    ends = [attempt["end"] for run in grid.runs if run.result and run.record for attempt in run.record["attempts"]]
+    ends = [end for end in ends if end]
+    assert grid.plan
+    own = [end for end in ends if end > grid.plan["planned_at"]]
+    is_late = bool(ends) and (min(own, default="") < stated["stated_at"])
+    judged = _Judged(grid, stated["hypothesis"], is_late)
+    try:
+        return _compared(judged, tested)
+    except _OpenError as reason:
+        return replace(judged, problem=str(reason))
+
+
+def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
+    hypothesis = judged.hypothesis
+    (other,) = (hypothesis[f"{name}"] for name in _RELATIONS if hypothesis[name] is not None)
+    runs = _readable(tested[judged.grid.name])
+    metric = metric_of(tested[judged.grid.name])
+    setting = hypothesis["setting"]
+    if isinstance(other, dict):
+        ours = _configurations([one for one in runs if not setting or _has(one, setting, hypothesis["values"])])
+        if other["model"]:
+            return _of(judged, [ours[0]], [ours[0][:1]], ours, metric, "baseline", pairs=len(ours))
+        if other["grid"] not in tested or other["grid"] == "single":
+            raise _OpenError(f"grid {other['grid']} is not in this report")
+        theirs = _configurations(_readable(tested[other["grid"]]))
+        return _of(judged, [ours[0]], [theirs[0]], [*ours, *theirs], metric, pairs=len(ours) * len(theirs))
+    firsts = [one for one in runs if _has(one, setting, hypothesis["values"])]
+    seconds = [one for one in runs if _has(one, setting, other)]
+    if not firsts or not seconds:
+        raise _OpenError("a side has no completed run")
+    if judged.grid.plan and judged.grid.plan["method"] == "random":
+        return _of_search(judged, by_seeds(firsts), by_seeds(seconds), metric)
+    pairs = []
+    for group, others in matched_pairs(firsts, seconds, setting):
+        if _values(group, setting) == _values(firsts, setting) and _values(others, setting) == _values(
+            seconds, setting
+        ):
+            pairs.append((group, others))
+    if not pairs:
+        raise _OpenError("no runs differ in this setting alone")
+    return _of_pairs(judged, pairs, by_seeds(runs), metric)
+
+
+_RELATIONS = ("better_than", "worse_than", "as_good_as", "no_better_than")
+
+
+def _readable(tested: list[Tested]) -> list[Tested]:
+    return comparable([one for one in tested if one.test])
+
+
+def _has(one: Tested, setting: str, values: Sequence[Any]) -> bool:
+    return not setting.startswith(unused(one.settings)) and one.settings[setting] in values
+
+
+def _values(group: list[Tested], setting: str) -> set[Any]:
+    return {one.settings[setting] for one in group}
+
+
+def _configurations(runs: list[Tested]) -> list[list[Tested]]:
+    """The best on validation tweets first."""
+    if not runs:
+        raise _OpenError("a side has no completed run")
+    return sorted(
+        by_seeds(runs), key=lambda group: -fmean(one.score("validation", "macro_f1", "network") for one in group)
+    )
+
+
+def _of_pairs(judged: _Judged, pairs: Any, configurations: list[list[Tested]], metric: str) -> _Judged:
+    is_folded = pairs[0][0][0].is_cross_validated
+    if not is_folded and spread_of(configurations, "network", metric) is None and len(pairs) > 1:
+        runs = f"{sum(len(ours) for ours, _ in pairs)} and {sum(len(theirs) for _, theirs in pairs)}"
+        if judged.hypothesis["measure"] == "score":
+            found = matched_gap(pairs, "network", metric)
+            if found is None:
+                raise _OpenError(_OTHER_TWEETS)
+        else:
+            values = _measured(judged, [one for pair in pairs for side in pair for one in side])
+            sides = [tuple(np.array([values[one] for one in side]) for side in pair) for pair in pairs]
+            found = matched(sides, None, None)  # type: ignore[arg-type]
+        return replace(judged, found=found, runs=runs)
+    firsts = [seeds for ours, _ in pairs for seeds in by_seeds(ours)]
+    seconds = [seeds for _, theirs in pairs for seeds in by_seeds(theirs)]
+    return _of(judged, firsts, seconds, configurations, metric)
+
+
+def _of(
+    judged: _Judged, firsts: Any, seconds: Any, pool: Any, metric: str, kind: str = "network", pairs: int = 1
+) -> _Judged:
+    """Over seeds, or folds."""
+    runs = f"{sum(map(len, firsts))} and {sum(map(len, seconds))}"
+    if judged.hypothesis["measure"] == "score":
+        spread = spread_of(pool, "network", metric)
+        found = gap(Group(firsts, "network"), Group(seconds, kind), spread, metric)
+        if found is None:
+            raise _OpenError(_OTHER_TWEETS)
+    else:
+        used = [one for group in (*firsts, *seconds) for one in group]
+        values = _measured(judged, used)
+        spread = pooled([[float(values[one].mean()) for one in group] for group in by_seeds(used)])
+        if spread is None:
+            raise _OpenError(_ONE_RUN)
+        sides = [[np.array([values[one] for one in group]) for group in side] for side in (firsts, seconds)]
+        found = crossed(*sides, (True, True), None, spread, None)
+    if found.is_conditional:
+        raise _OpenError(_ONE_RUN)
+    return replace(judged, found=found, runs=runs, pairs=pairs)
+
+
+def _measured(judged: _Judged, runs: list[Tested]) -> Any:
+    if judged.hypothesis["measure"] == "epochs":
+        return {one: np.array([fmean(result["best_epoch"] for result in one.results)]) for one in runs}
+    if any(one.is_cross_validated or not one.part("validation") for one in runs) or not same_validation(runs):
+        raise _OpenError("the two sides were not validated on the same tweets")
+    return {one: one.first.measured("train")["accuracy"] - validation_right(one) for one in runs}
+
+
+def _of_search(judged: _Judged, firsts: Any, seconds: Any, metric: str) -> _Judged:
+    if min(len(firsts), len(seconds)) < 2:
+        raise _OpenError("a side has one trial alone")
+    if judged.hypothesis["measure"] == "score":
+        found = drawn_gap(firsts, seconds, metric)
+        if found is None:
+            raise _OpenError(_OTHER_TWEETS)
+    else:
+        values = _measured(judged, [one for group in (*firsts, *seconds) for one in group])
+        sides = [
+            np.array([np.mean([values[one] for one in group], axis=0) for group in side]) for side in (firsts, seconds)
+        ]
+        found = drawn(sides[0], sides[1], None, None)
+    return replace(judged, found=found, runs=f"{sum(map(len, firsts))} and {sum(map(len, seconds))}")
+
+
+def _bounds(judged: _Judged, tail: float) -> tuple[float, float] | None:
+    assert judged.found
+    low, high = judged.found.interval(1 - 2 * tail)
+    return None if low is None or high is None else (low, high)
+
+
+def _region(hypothesis: Row) -> tuple[float, float]:
+    margin = (hypothesis["within"] or 0) / (1 if hypothesis["measure"] == "epochs" else 100)
+    is_good_low = hypothesis["measure"] != "score"
+    if hypothesis["as_good_as"] is not None:
+        return -margin, margin
+    points_up = (hypothesis["better_than"] is not None) != is_good_low
+    if hypothesis["no_better_than"] is not None:
+        return (-margin, math.inf) if is_good_low else (-math.inf, margin)
+    return (0.0, math.inf) if points_up else (-math.inf, 0.0)
+
+
+def _outcome(judged: _Judged, bounds: tuple[float, float] | None) -> str:
+    if bounds is None:
+        return "open"
+    low, high = _region(judged.hypothesis)
+    if low < bounds[0] and bounds[1] < high:
+        return "shown"
+    return "shown to be false" if bounds[1] < low or bounds[0] > high else "open"
+
+
+def _tail(judged: _Judged) -> float:
+    """The smallest part that the interval must leave out at either end for a decision; at most .5."""
+    least, most = 1e-14, 0.5
+    for _ in range(80):
+        middle = math.sqrt(least * most)
+        if _outcome(judged, _bounds(judged, middle)) == "open":
+            least = middle
+        else:
+            most = middle
+    return most
+
+
+def _decided(family: Sequence[_Judged]) -> list[_Judged]:
+    known = [each for each in family if each.found and each.found.p is not None]
+    tails = [min(each.pairs * _tail(each), 1.0) for each in known]
+    adjusted = multipletests(tails, ALPHA, method="fdr_bh")[1].tolist() if tails else []
+    decisions = max(sum(q < ALPHA for q in adjusted), 1)
+    for each, q in zip(known, adjusted, strict=True):
+        level = 1 - 2 * decisions * ALPHA / len(known) / each.pairs
+        assert each.found
+        low, high = each.found.interval(level)
+        each.found = replace(each.found, q=q, level=level, low=low, high=high)
+    return [*family]
+
+
+def _row(judged: _Judged, opinion: Opinion) -> Row:
+    hypothesis, found = judged.hypothesis, judged.found
+    unit, scale = _UNITS[hypothesis["measure"]]
+    row: Row = {"grid": judged.grid.name, "hypothesis": hypothesis["claim"], "unit": unit, "published": None}
+    row["stated"] = "after the first result" if judged.is_late else "before the runs"
+    bounds = None if found is None or found.low is None or found.high is None else (found.low, found.high)
+    row["outcome"] = _outcome(judged, bounds)
+    remarks = ["added later"] if judged.is_late else []
+    if judged.problem:
+        remarks.append(judged.problem)
+    if found and bounds and row["outcome"] == "open":
+        low, high = _region(hypothesis)
+        if hypothesis["within"]:
+            needed = max(-bounds[0] if math.isfinite(low) else 0.0, bounds[1] if math.isfinite(high) else 0.0)
+            remarks.append(f"within {100 * scale * needed:.1f} {unit} it would be shown")
+        else:
+            needed = found.value - bounds[0] if low == 0 else bounds[1] - found.value
+            remarks.append(f"{100 * scale * needed:.1f} {unit} would show it")
+    row["verdict"] = row["outcome"] + (f" ({'; '.join(remarks)})" if remarks else "")
+    if found:
+        interval = ""
+        if bounds:
+            interval = f" ({level_of(found)} % CI {points(scale * bounds[0])} to {points(scale * bounds[1])})"
+        row["difference_in_words"] = f"{points(scale * found.value)} {unit}{interval}"
+        row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
+        row |= {"runs": judged.runs, "level": found.level, "adjusted_p": found.q, "tweets": found.n}
+    opinion.names.add(hypothesis["claim"])
+    return row
