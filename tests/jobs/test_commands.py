@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from jobs import grid_jobs
-from jobs.grid_jobs import GridJobs
+from jobs.grid_jobs import GridJobs, QueueOwner
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.launch.turns import Turn
 from jobs.requested import write_request
@@ -22,9 +22,9 @@ from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, SlurmError, UsageError
-from sentiment.files import write_atomically, write_json
+from sentiment.files import write_atomically
 from sentiment.runs.records import StartCount
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, sealed
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import a_request, halving, load_grid, write_grid, write_yaml
@@ -245,7 +245,7 @@ def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, ba
 def test_jobs_of_somebody_else_are_unknown_and_left_alone(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
     results.write_grid(PLAN)
     submitted(results, "train", "7", [run.run_id for run in PLAN.runs])
-    write_json(results.slurm / "owner.json", {"user": "anna", "cluster": "big"})
+    write_atomically(results.slurm / "owner.json", sealed(QueueOwner(user="anna", cluster="big")))
     expected = "these are the jobs of anna on cluster big, not of root on test: "
     with pytest.raises(UsageError, match=expected):
         rerun_grid(results, PLAN, ["lost"], set(), LaunchOptions())

@@ -25,10 +25,10 @@ from sentiment.config_file import resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.errors import DataError
-from sentiment.files import write_json
+from sentiment.files import write_atomically, write_json
 from sentiment.runs.code_version import CodeVersion
 from sentiment.runs.records import Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir, sealed
 from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.commands import invoke, refused
@@ -209,7 +209,7 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
     running = GridJobs([folder], [queued(folder, 0, "None", "RUNNING")])
     assert (running.other_job_states(), running.failed_other_jobs) == ({"data": "RUNNING"}, {})
     for error, lacked in (("MemoryError", (20, 6)), ("NoProgressError", (80, 2))):
-        write_json(folder.failure_file(0), a_failure("6_0", error).model_dump(mode="json"))
+        write_atomically(folder.failure_file(0), sealed(a_failure("6_0", error)))
         given = _next(results, tweets_file, GridJobs([folder], []), "data")
         assert (given.time_minutes, given.memory_gb) == lacked
 

@@ -20,10 +20,10 @@ from jobs.status.facts import gather
 from jobs.status.grid_state import GridView, read_grid_status
 from jobs.status.logs import find_output, show_log
 from jobs.status.table import render
-from sentiment.files import write_json
+from sentiment.files import write_atomically
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir, sealed
 from sentiment.runs.state import RunProgress, judge, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
@@ -150,7 +150,7 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     assert reason() == "its dependency (afterok:6) did not succeed"
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
     assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
-    write_json(data.failure_file(0), a_failure().model_dump(mode="json"))
+    write_atomically(data.failure_file(0), sealed(a_failure()))
     assert reason() == "its data job ended with FAILED: DivergedError: the loss is nan"
 
 
@@ -281,7 +281,7 @@ def test_followed_log_of_a_data_job_ends_with_0_unless_the_job_failed(
     if in_queue:
         slurm.add(folder.name, "6", 0, in_queue)
     if change == "failed":
-        write_json(folder.failure_file(0), a_failure().model_dump(mode="json"))
+        write_atomically(folder.failure_file(0), sealed(a_failure()))
     if change == "cancelled":
         folder.mark_cancelled([folder.path.name])
     done = invoke("status", "--log", "some/data", "--watch", "--results", results.root)

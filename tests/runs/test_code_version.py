@@ -16,7 +16,7 @@ from sentiment.files import ROOT
 from sentiment.runs import code_version
 from sentiment.runs.code_version import CodeVersion, freeze_code, running_code, start_command, web_address
 from sentiment.runs.records import Attempt
-from sentiment.runs.run_dir import Results, RunDir, read_record
+from sentiment.runs.run_dir import Results, RunDir, read_unsealed
 from sentiment.runs.start_copy import find_damage
 from sentiment.training.stop import Stop
 from tests.conftest import MakeExperiment
@@ -142,7 +142,7 @@ def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Pa
     assert re.fullmatch("[0-9a-f]{40}", commit)
     _edit(program)
     results = Results(tmp_path / "r")
-    copied = read_record(results.code / freeze_code(results) / "code.json", CodeVersion)
+    copied = read_unsealed(results.code / freeze_code(results) / "code.json", CodeVersion)
     assert (copied.git_commit, copied.git_dirty) == (commit, True)
 
 

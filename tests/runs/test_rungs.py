@@ -186,5 +186,5 @@ def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
         rungs_of(results, _plan(2)).rank_current()
     assert not results.ranking_file("g", 0).exists()
     results.ranking_file("g", 0).write_text("{")
-    with pytest.raises(RunDirError, match=r"rung-0.json: is not a valid record"):
+    with pytest.raises(RunDirError, match=r"rung-0.json: has changed since it was written"):
         read_rungs(results, _plan(2))
