@@ -8,46 +8,53 @@ import pytest
 
 from jobs.grids.grid import GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
-from report.statistics import VarianceEvidence
-from sentiment.runs.power import POWER, Assumptions, OneComparison, power_of_hypotheses, smallest_shown
+from report.designs import Seeds, Side, pooled_variance
+from sentiment.paired import ALPHA
+from sentiment.runs.power import POWER, Assumptions, StatedComparison, power_of_hypotheses, smallest_shown
 from sentiment.runs.run_dir import Results
 from tests.benchmarks.bench_power import DESIGNS, FAMILIES, PAIRS, RARE_CLASSES, shown
 from tests.jobs.grid_files import GRIDS
 
-# Seeds, tweets and the standard deviation between seeds.
-PLANS = [(2, 1_000, 0.01), (3, 300, 0.005), (3, 1_000, 0.01), (5, 1_000, 0.01), (5, 5_000, 0.005), (3, 1_000, 0.0)]
-DISAGREEMENT = 0.08
+# Configurations on each side and in the grid, seeds, hypotheses.
+STATED = [((1, 1), 2, 3, 1), ((1, 0), 3, 3, 2), ((1, 1), 12, 3, 2), ((6, 6), 12, 3, 4)]
 
 
-Drawn = list[tuple[float, float]]
+def _sides(
+    sides: tuple[int, int], configurations: int, seeds: int, true: float, rng: np.random.Generator
+) -> list[Side]:
+    """Two sides whose scores have the standard deviation between seeds and the disagreement that are assumed."""
+    tweets = 1_000
+    certain = np.arange(tweets) < 750
+    answers = []
+    for number in range(configurations):
+        share = 0.8 + (true if number < sides[0] else 0.0) + 0.0077 * rng.normal(size=seeds)
+        chance = rng.random((seeds, tweets)) < ((share - 0.75) / 0.25)[:, None]
+        answers.append(certain | (chance & ~certain))
+    first = Side(answers[: sides[0]])
+    if sides[1]:
+        return [first, Side(answers[sides[0] : sum(sides)]), Side(answers)]
+    return [first, Side([np.arange(tweets)[None] < 800], has_seeds=False), Side(answers)]
 
 
-def _drawn(true: float, seeds: int, tweets: int, spread: float, level: float) -> Drawn:
-    """The intervals of many comparisons with this true difference."""
-    rng = np.random.default_rng(0)
-    of_seeds = spread**2 / seeds
-    of_tweets = (DISAGREEMENT + true - true**2) / tweets
-    values = rng.normal(true, np.sqrt(of_seeds + of_tweets), 1_500)
-    estimated = of_seeds * rng.chisquare(seeds - 1, 1_500) / (seeds - 1)
-    intervals = []
-    for value, variance in zip(values.tolist(), estimated.tolist(), strict=True):
-        evidence = VarianceEvidence(value, ((variance, seeds - 1),), (of_tweets, tweets - 1))
-        intervals.append(evidence.interval(level) or (0.0, 0.0))
-    return intervals
-
-
-@pytest.mark.parametrize(("seeds", "tweets", "spread"), PLANS)
-@pytest.mark.parametrize("level", [0.9, 0.98])
-def test_hypotheses_are_shown_as_often_as_told(seeds: int, tweets: int, spread: float, level: float) -> None:
-    comparison = OneComparison(spread**2 / seeds, seeds - 1, tweets, level, DISAGREEMENT)
+@pytest.mark.parametrize(("sides", "configurations", "seeds", "hypotheses"), STATED)
+def test_hypotheses_are_shown_about_as_often_as_told(
+    sides: tuple[int, int], configurations: int, seeds: int, hypotheses: int
+) -> None:
+    level = 1 - 2 * ALPHA / hypotheses
+    comparison = StatedComparison(sides, seeds, configurations, 1_000, level)
     smallest = comparison.smallest_difference() or 0.0
-    equal = comparison.smallest_margin(ends=2) or 0.0
-    no_better = comparison.smallest_margin(ends=1) or 0.0
-    better = [low > 0 for low, _ in _drawn(smallest, seeds, tweets, spread, level)]
-    without_difference = _drawn(0.0, seeds, tweets, spread, level)
-    within = [-equal < low and high < equal for low, high in without_difference]
-    below = [high < no_better for _, high in without_difference]
-    assert [np.mean(better), np.mean(within), np.mean(below)] == pytest.approx([POWER] * 3, abs=0.04)
+    equal = comparison.smallest_margin(two_sided=True) or 0.0
+    rng = np.random.default_rng(0)
+    shown = []
+    for true in (smallest, 0.0) * 150:
+        first, second, every = _sides(sides, configurations, seeds, true, rng)
+        pooled = pooled_variance([every.seed_scores(scores).tolist() for scores in every.configurations])
+        assert pooled
+        difference = Seeds(pooled).difference(first, second).with_level(level)
+        assert difference.low is not None
+        assert difference.high is not None
+        shown.append(difference.low > 0 if true else difference.low > -equal and difference.high < equal)
+    assert [np.mean(shown[::2]), np.mean(shown[1::2])] == pytest.approx([POWER] * 2, abs=0.1)
 
 
 def _told(name: str, *overrides: str) -> list[str]:
@@ -60,17 +67,18 @@ def _told(name: str, *overrides: str) -> list[str]:
 def test_a_grid_is_told_which_of_its_hypotheses_it_can_decide() -> None:
     heading, baseline, cells, _, overfitting, directions = _told("rnn")
     assert heading == "hypotheses, with probability 0.8 on 1,000 test tweets:"
-    assert baseline.endswith("points it would be shown")
-    assert "GRU is as good as an LSTM. shown if there is no difference" in cells
-    assert overfitting.endswith("not known before the runs")
-    assert "shown if the difference is" in directions
-    few = _told("rnn", "model.hidden_size=16", "model.layers=1", "seed=[1,2]")
-    assert "GRU is as good as an LSTM. too few runs: within" in few[2]
-    assert all(line.endswith("not known before the runs") for line in _told("rnn", "seed=1")[1:])
+    assert "without recurrence: open; it would take a margin of" in baseline
+    assert "A GRU is as good as an LSTM: open; it would take a margin of" in cells
+    assert overfitting.endswith("not known before the runs, as overfitting vary in no usual way")
+    assert "Two directions are better than one: shown if it is true by" in directions
+    many = _told("rnn", "seed=[1,2,3,4,5,6,7,8]")
+    assert "A GRU is as good as an LSTM: shown if there is no difference; a margin of" in many[2]
+    assert all("not known before the runs" in line for line in _told("rnn", "seed=1")[1:])
+    assert all("not known before the runs" in line for line in _told("rnn", "data.folds=5", "data.fold=[1,2]")[1:])
 
 
 def test_nothing_is_told_where_two_seeds_differ_too_much() -> None:
-    assert OneComparison(0.3**2, 1, 100, 0.95, DISAGREEMENT).smallest_difference() is None
+    assert StatedComparison((1, 1), 2, 2, 300, 0.9999).smallest_difference() is None
 
 
 # A few of `DESIGNS`, all of which `make bench BENCH=power` simulates with more studies each.

@@ -125,7 +125,7 @@ def _expand(
     halving = None
     if sweep.early_terminate and runs:
         halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
-    errors += mistakes_of(sweep.controller.hypotheses, listed_values(sweep.space()))
+    errors += mistakes_of(sweep.name, sweep.controller.hypotheses, listed_values(sweep.space()))
     now = timestamp()
     plan = GridPlan(
         name=sweep.name,
@@ -169,10 +169,19 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: str, results: R
     kept = [new_runs.pop(run.run_id) for run in planned.runs]
     runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new_runs.values()])]
     configs = [expanded[run.run_id] for run in runs]
-    known = [stated.hypothesis for stated in planned.hypotheses]
-    added = [stated for stated in grid.plan.hypotheses if stated.hypothesis not in known]
-    kept_plan = {"planned_at": planned.planned_at, "hypotheses": [*planned.hypotheses, *added]}
+    kept_plan = {"planned_at": planned.planned_at, "hypotheses": _kept_hypotheses(planned, grid.plan, path)}
     return replace(grid, plan=grid.plan.model_copy(update={"runs": runs, **kept_plan}), configs=configs)
+
+
+def _kept_hypotheses(planned: GridPlan, plan: GridPlan, path: str) -> list[StatedHypothesis]:
+    """What was stated, which stays about the values that it was stated of, and what is new."""
+    kept = {stated.hypothesis.claim: stated for stated in planned.hypotheses}
+    for stated in plan.hypotheses:
+        claim = stated.hypothesis.claim
+        known = kept.setdefault(claim, stated).hypothesis
+        if known.statement != stated.hypothesis.statement:
+            raise ConfigError(f"{path}: hypothesis {claim!r} was stated otherwise; give the new one a claim of its own")
+    return [*kept.values()]
 
 
 def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: str, results: Results) -> str:

@@ -2,18 +2,18 @@
 
 A hypothesis says that the difference of its two sides lies in a region: above 0, below 0, or within a margin. It is
 shown if the interval of the difference lies in the region, and shown to be false if it lies outside; each of the two is
-an error in at most 5 % of the cases. The interval leaves out 5 % at either end (Schuirmann 1987: two one-sided tests),
+wrong in at most 5 % of the cases. The interval leaves out 5 % at either end (Schuirmann 1987: two one-sided tests),
 divided for the hypotheses that were stated together, and by the number of pairs that the best configurations were
-selected from.
+selected from. Equality is shown to be false by the interval that leaves out half as much, since it has two outsides.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from report.compare.answers import Answers, Group
-from report.compare.datasets import Configuration, configurations_of, design_of
+from report.compare.datasets import Configuration, Dataset, configurations_of, design_of, group_by_tweets
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused
 from report.compare.measures import Configurations, OverfittingGaps, best_epochs, value_design, value_difference
 from report.designs import Design, Drawn, Matched, NotComparableError, TwoModels
@@ -21,11 +21,12 @@ from report.evaluated import Reader
 from report.read import Grid, Study
 from report.statistics import Difference, VarianceEvidence
 from sentiment.paired import correct_for_multiple_tests
-from sentiment.runs.hypotheses import BestOf, Hypothesis, StatedHypothesis
+from sentiment.runs.hypotheses import BestOf, Hypothesis, StatedHypothesis, is_among
 from sentiment.runs.predictions import Kind
 from sentiment.runs.records import GridPlan
 
 Outcome = Literal["shown", "shown to be false", "open"]
+_NO_SEEDS = "no configuration has several seeds, and nothing is known of other seeds"
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class Verdict:
 
     Attributes:
         is_late: whether it was stated after the first run of the grid had ended.
-        difference: the first side minus the second, with the interval that decides and the adjusted p-value of the
-            outcome; None if the sides cannot be compared.
+        outcome: by the interval of the difference.
+        difference: the first side minus the second, with the interval that would show the hypothesis and the adjusted
+            p-value of the nearer outcome; None if the sides cannot be compared.
         problem: why they cannot; else empty.
         n_runs: the numbers of runs on both sides.
     """
@@ -43,39 +45,23 @@ class Verdict:
     grid: Grid
     hypothesis: Hypothesis
     is_late: bool
+    outcome: Outcome = "open"
     difference: Difference | None = None
     problem: str = ""
     n_runs: tuple[int, int] = (0, 0)
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """The bounds of the difference; None if they are unknown."""
+    def could_show(self) -> float | None:
+        """The smallest margin within which the same runs would show it; without a margin, the smallest difference."""
         difference = self.difference
         if difference is None or difference.low is None or difference.high is None:
             return None
-        return difference.low, difference.high
-
-    @property
-    def outcome(self) -> Outcome:
-        if self.interval is None:
-            return "open"
-        low, high = self.hypothesis.region
-        if low < self.interval[0] and self.interval[1] < high:
-            return "shown"
-        is_outside = self.interval[1] < low or self.interval[0] > high
-        return "shown to be false" if is_outside else "open"
-
-    @property
-    def could_show(self) -> float | None:
-        """The smallest margin within which the same runs would show it; without a margin, the smallest difference."""
-        if self.difference is None or self.interval is None:
-            return None
         low, high = self.hypothesis.region
         if self.hypothesis.within:
-            below = -self.interval[0] if math.isfinite(low) else 0.0
-            above = self.interval[1] if math.isfinite(high) else 0.0
+            below = -difference.low if math.isfinite(low) else 0.0
+            above = difference.high if math.isfinite(high) else 0.0
             return max(below, above)
-        return self.difference.value - self.interval[0] if low == 0 else self.interval[1] - self.difference.value
+        return difference.value - difference.low if low == 0 else difference.high - difference.value
 
 
 def judge(study: Study, answers: Answers) -> list[Verdict]:
@@ -139,26 +125,42 @@ def _compared(hypothesis: Hypothesis, is_late: bool, grid: Grid, study: Study, a
 
 def _corrected(family: Sequence[_Uncorrected]) -> list[Verdict]:
     """The verdicts with the intervals that decide, see `sentiment.paired.correct_for_multiple_tests`."""
-    tested: list[tuple[VarianceEvidence, float]] = []
+    tested: dict[str, float] = {}
     for verdict, pairs in family:
         evidence = verdict.difference.evidence if verdict.difference else None
         if isinstance(evidence, VarianceEvidence) and evidence.is_known:
-            p = _p_of_outcome(evidence, verdict.hypothesis.region)
-            tested.append((evidence, min(pairs * p, 1.0)))
-    adjusted, level = correct_for_multiple_tests([p for _, p in tested])
-    q_values = {id(evidence): q for (evidence, _), q in zip(tested, adjusted, strict=True)}
-    corrected = []
-    for verdict, pairs in family:
-        difference = verdict.difference
-        if difference:
-            decides = difference.with_level(1 - 2 * (1 - level) / pairs)
-            difference = replace(decides, q=q_values.get(id(difference.evidence)))
-        corrected.append(replace(verdict, difference=difference))
-    return corrected
+            p = _p_of_nearer_outcome(evidence, verdict.hypothesis.region)
+            tested[verdict.hypothesis.claim] = min(pairs * p, 1.0)
+    adjusted, level = correct_for_multiple_tests([*tested.values()])
+    q_values = dict(zip(tested, adjusted, strict=True))
+    return [_decided(verdict, (1 - level) / pairs, q_values) for verdict, pairs in family]
 
 
-def _p_of_outcome(evidence: VarianceEvidence, region: tuple[float, float]) -> float:
-    """The smaller one of the p-values with which the difference lies in the region, and outside."""
+def _decided(verdict: Verdict, end: float, q_values: Mapping[str, float]) -> Verdict:
+    """The verdict by the interval that leaves out `end` at either end."""
+    if verdict.difference is None:
+        return verdict
+    low, high = region = verdict.hypothesis.region
+    difference = verdict.difference.with_level(1 - 2 * end)
+    outer = verdict.difference.with_level(1 - 2 * end / _outsides(region))
+    outcome: Outcome = "open"
+    if difference.low is not None and difference.high is not None and outer.low is not None and outer.high is not None:
+        if low < difference.low and difference.high < high:
+            outcome = "shown"
+        elif outer.high < low or outer.low > high:
+            outcome = "shown to be false"
+    q = q_values.get(verdict.hypothesis.claim)
+    problem = "" if q is not None else "nothing varies between these runs, so that no interval is known"
+    return replace(verdict, outcome=outcome, difference=replace(difference, q=q), problem=problem)
+
+
+def _outsides(region: tuple[float, float]) -> int:
+    """How many sides of a region are outside of it."""
+    return sum(map(math.isfinite, region))
+
+
+def _p_of_nearer_outcome(evidence: VarianceEvidence, region: tuple[float, float]) -> float:
+    """The p-value of the nearer one of the two outcomes, shown and shown to be false."""
     low, high = region
     inside = []
     outside = []
@@ -170,7 +172,7 @@ def _p_of_outcome(evidence: VarianceEvidence, region: tuple[float, float]) -> fl
         p = evidence.p_above(high)
         inside.append(1 - p)
         outside.append(p)
-    return min(max(inside), *outside)
+    return min(max(inside), _outsides(region) * min(outside))
 
 
 def _sides(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -> _Sides:
@@ -183,7 +185,7 @@ def _sides(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -
         return _best_configurations(hypothesis, hypothesis.other, grid, study, answers)
     if grid.rungs:
         raise NotComparableError("the search gave up most trials early, and those that are left are no random sample")
-    runs = comparable(answers.readable(grid.completed))
+    runs = _runs(grid, answers)
     firsts = _with_values(runs, hypothesis.setting, hypothesis.values)
     seconds = _with_values(runs, hypothesis.setting, hypothesis.other)
     if not firsts or not seconds:
@@ -192,29 +194,40 @@ def _sides(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -
         if min(len(seeds_together(firsts)), len(seeds_together(seconds))) < 2:
             raise NotComparableError("a side has one trial alone")
         return _Sides(seeds_together(firsts), seeds_together(seconds), Drawn())
-    complete = _values(firsts, hypothesis), _values(seconds, hypothesis)
     pairs = []
     for ours, theirs in match(firsts, seconds, [hypothesis.setting]):
-        if (_values(ours, hypothesis), _values(theirs, hypothesis)) == complete:
+        if (_values(ours, hypothesis), _values(theirs, hypothesis)) == hypothesis.sides:
             pairs.append((ours, theirs))
     if not pairs:
-        raise NotComparableError("no runs differ in this setting alone")
+        raise NotComparableError("no runs with all of these values differ in this setting alone")
     return _matched(pairs, runs, answers)
+
+
+def _runs(grid: Grid, answers: Answers) -> Runs:
+    """The completed runs of a grid, which must be on the same tweets. Raises NotComparableError."""
+    runs = comparable(answers.readable(grid.completed))
+    if not runs:
+        raise NotComparableError("a side has no completed run")
+    if len(group_by_tweets(runs)) > 1:
+        raise NotComparableError("the runs of a grid were tested on several data sets")
+    return runs
 
 
 def _with_values(runs: Runs, setting: str, values: Iterable[object]) -> Runs:
     known = list(values)
-    return [run for run in runs if not setting.startswith(unused(run)) and run.settings.get(setting) in known]
+    return [run for run in runs if not setting.startswith(unused(run)) and is_among(run.settings.get(setting), known)]
 
 
-def _values(runs: Runs, hypothesis: Hypothesis) -> set[object]:
-    return {run.settings.get(hypothesis.setting) for run in runs}
+def _values(runs: Runs, hypothesis: Hypothesis) -> frozenset[object]:
+    return frozenset(run.settings.get(hypothesis.setting) for run in runs)
 
 
 def _matched(pairs: Sequence[tuple[Runs, Runs]], runs: Runs, answers: Answers) -> _Sides:
     """Over seeds; over the matched pairs of configurations where no configuration has several seeds."""
     design = design_of(seeds_together(runs), "network", answers.metric)
-    if isinstance(design, TwoModels) and len(pairs) > 1:
+    if isinstance(design, TwoModels):
+        if len(pairs) == 1:
+            raise NotComparableError(_NO_SEEDS)
         return _Sides([ours for ours, _ in pairs], [theirs for _, theirs in pairs], Matched())
     firsts = [seeds for ours, _ in pairs for seeds in seeds_together(ours)]
     seconds = [seeds for _, theirs in pairs for seeds in seeds_together(theirs)]
@@ -222,39 +235,52 @@ def _matched(pairs: Sequence[tuple[Runs, Runs]], runs: Runs, answers: Answers) -
 
 
 def _best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, study: Study, answers: Answers) -> _Sides:
-    ours = _configurations(grid, answers, hypothesis)
+    ours = _candidates(grid, answers, hypothesis)
     best = [*ours[0].runs]
     if other.model:
         design = design_of((configuration.runs for configuration in ours), "network", answers.metric)
-        return _Sides([best], [best[:1]], design, _tried(grid, ours), other.model)
-    grids = {known.name: known for known in study.grids}
-    if other.grid not in grids:
-        raise NotComparableError(f"grid {other.grid} is not in this report")
-    theirs = _configurations(grids[other.grid], answers)
-    design = design_of((configuration.runs for configuration in (*ours, *theirs)), "network", answers.metric)
-    return _Sides([best], [[*theirs[0].runs]], design, _tried(grid, ours) * _tried(grids[other.grid], theirs))
+        sides = _Sides([best], [best[:1]], design, _tried(grid, ours), other.model)
+    else:
+        grids = {known.name: known for known in study.grids}
+        if other.grid not in grids:
+            raise NotComparableError(f"grid {other.grid} is not in this report")
+        theirs = _candidates(grids[other.grid], answers)
+        design = design_of((configuration.runs for configuration in (*ours, *theirs)), "network", answers.metric)
+        pairs = _tried(grid, ours) * _tried(grids[other.grid], theirs)
+        sides = _Sides([best], [[*theirs[0].runs]], design, pairs)
+    if isinstance(sides.design, TwoModels):
+        raise NotComparableError(_NO_SEEDS)
+    if set(map(id, best)) & set(map(id, sides.seconds[0])) and not other.model:
+        raise NotComparableError("both sides are the same runs")
+    return sides
 
 
-def _configurations(grid: Grid, answers: Answers, hypothesis: Hypothesis | None = None) -> list[Configuration]:
-    """The configurations of a grid, those with the values of a hypothesis, the best on validation tweets first."""
-    runs = comparable(answers.readable(grid.completed))
+def _candidates(grid: Grid, answers: Answers, hypothesis: Hypothesis | None = None) -> list[Configuration]:
+    """The configurations of which one is the best of a grid, of those with the values of a hypothesis: that first.
+
+    They are those of which one would be recommended, see `Dataset.candidates`.
+    """
+    runs = _runs(grid, answers)
     if hypothesis and hypothesis.setting:
         runs = _with_values(runs, hypothesis.setting, hypothesis.values)
     if not runs:
         raise NotComparableError("a side has no completed run")
-    return configurations_of(runs)
+    configurations = []
+    for configuration in configurations_of(runs):
+        configurations.append(replace(configuration, only_label=answers.only_label(configuration.runs)))
+    return Dataset(grid.name, runs, configurations, answers, []).candidates
 
 
-def _tried(grid: Grid, completed: Sequence[Configuration]) -> int:
+def _tried(grid: Grid, candidates: Sequence[Configuration]) -> int:
     """From how many configurations the best one was selected: of a search in rungs, from all trials."""
-    return len(grid.runs) if grid.rungs else len(completed)
+    return len(grid.runs) if grid.rungs else len(candidates)
 
 
 def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader: Reader) -> Difference:
     """The uncorrected difference of the two sides in the measure of the hypothesis.
 
     Raises:
-        NotComparableError: they cannot be compared, or the difference would be that of two trained models.
+        NotComparableError: they cannot be compared.
     """
     if hypothesis.measure == "score":
         first = Group(sides.firsts, "network")
@@ -262,15 +288,14 @@ def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader:
         difference = answers.difference(sides.design, first, second)
         if difference is None:
             raise NotComparableError("the two sides were not tested on the same tweets")
-    else:
-        difference = _difference_of_values(hypothesis, sides, reader)
-    if difference.is_conditional:
-        raise NotComparableError("there is one run on each side, and nothing is known of other seeds")
-    return difference
+        return difference
+    return _difference_of_values(hypothesis, sides, reader)
 
 
 def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader) -> Difference:
     runs = [run for configuration in (*sides.firsts, *sides.seconds) for run in configuration]
+    if any(run.is_cross_validated for run in runs):
+        raise NotComparableError("epochs and overfitting are not compared over folds")
     values = best_epochs(runs)
     if hypothesis.measure == "overfitting":
         gaps = OverfittingGaps(runs, reader)
@@ -279,4 +304,7 @@ def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader)
         values = gaps.by_run
     is_over_configurations = isinstance(sides.design, Drawn | Matched)
     design = sides.design if is_over_configurations else value_design(runs, values, pairs=1)
-    return value_difference(design, sides.firsts, sides.seconds, values)
+    difference = value_difference(design, sides.firsts, sides.seconds, values)
+    if difference.is_conditional:
+        raise NotComparableError(_NO_SEEDS)
+    return difference

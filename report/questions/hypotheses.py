@@ -1,5 +1,6 @@
 """What was expected before the runs, and what came out: of a published study's findings, the replication table."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,10 @@ from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict
 from report.questions.settings import card_title
 from report.render import wording
-from report.render.blocks import Block, Document, Table, Text, columns, with_bounds
+from report.render.blocks import Block, Document, Fold, Table, Text, columns, with_bounds
 from report.render.page import anchor
 from report.sections.sentences import sentence
-from sentiment.runs.hypotheses import Measure
+from sentiment.runs.hypotheses import BestOf, Measure
 
 # What is compared: the unit of the difference, and how many of them 1 is.
 _UNITS: dict[Measure, tuple[str, int]] = {
@@ -52,7 +53,8 @@ def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
             row["card"] = Markup("[more](#{})").format(anchor(title))
     outcomes = sentence("hypotheses.outcomes", verdicts=findings.verdicts)
     caption = sentence("hypotheses.caption", replicated=replicated(findings))
-    return [Text(outcomes, "lead"), Table("hypotheses", caption, columns("hypotheses", rows), rows)]
+    table = Table("hypotheses", caption, columns("hypotheses", rows), rows)
+    return [Text(outcomes), Fold("Each hypothesis, and what these runs say", [table])]
 
 
 def replication_table(findings: Findings) -> list[Document]:
@@ -91,7 +93,9 @@ def _row(verdict: Verdict) -> dict[str, Any]:
     if difference:
         interval = wording.interval(difference, lambda value: wording.signed(scale * value))
         row["difference_in_words"] = f"{wording.signed(scale * difference.value)} {unit}{wording.bracketed(interval)}"
-        row["runs"] = " and ".join(map(str, verdict.n_runs))
+        first, second = verdict.n_runs
+        is_to_baseline = isinstance(verdict.hypothesis.other, BestOf) and verdict.hypothesis.other.model
+        row["runs"] = f"{first} and the baseline" if is_to_baseline else f"{first} and {second}"
         row |= with_bounds("difference", difference)
         row |= {"level": difference.level, "adjusted_p": difference.q, "tweets": difference.n}
     return row
@@ -104,8 +108,7 @@ def _verdict(verdict: Verdict) -> str:
         remarks.append(verdict.problem)
     elif verdict.outcome == "open" and verdict.could_show is not None:
         unit, scale = _UNITS[verdict.hypothesis.measure]
-        distance = f"{scale * verdict.could_show:.1f} {unit}"
-        remarks.append(
-            f"within {distance} it would be shown" if verdict.hypothesis.within else f"{distance} would show it"
-        )
+        distance = f"{math.ceil(10 * scale * verdict.could_show) / 10:.1f} {unit}"
+        has_margin = verdict.hypothesis.within is not None
+        remarks.append(f"within {distance} it would be shown" if has_margin else f"{distance} would have shown it")
     return f"{verdict.outcome}{wording.bracketed(*remarks)}"

@@ -2,11 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from sentiment.config import Section
 
@@ -26,10 +26,17 @@ def _as_list(value: Any) -> Any:
 
 
 Values = Annotated[tuple[Value, ...], Field(strict=False), BeforeValidator(_as_list)]
+# Settings that repeat a configuration on other random numbers or tweets.
+_NO_SETTINGS = ("seed", "data.source", "data.folds", "data.fold")
+
+
+def is_among(value: Any, values: Iterable[Any]) -> bool:
+    """Whether a value of a setting is one of these; a truth value is no number."""
+    return any(value == known and isinstance(value, bool) == isinstance(known, bool) for known in values)
 
 
 class BestOf(Section):
-    """The best configuration on validation tweets of another grid, or the linear baseline of this grid's best one."""
+    """The best configuration on validation tweets of another grid, or the linear baseline of the first side."""
 
     grid: str = ""
     model: Literal["", "baseline"] = ""
@@ -41,7 +48,13 @@ class BestOf(Section):
         return self
 
 
-Other = BestOf | Values
+def _kind(value: Any) -> str:
+    return "best" if isinstance(value, dict | BestOf) else "values"
+
+
+Other = Annotated[
+    Annotated[BestOf, Tag("best")] | Annotated[Values, Field(min_length=1), Tag("values")], Discriminator(_kind)
+]
 
 
 class Hypothesis(Section):
@@ -95,8 +108,19 @@ class Hypothesis(Section):
         return other
 
     @property
+    def statement(self) -> tuple[Any, ...]:
+        """What it says, apart from which values it is about: `--set` may add some."""
+        return self.setting, self.measure, self.relation, self.within
+
+    @property
+    def sides(self) -> tuple[frozenset[Value], BestOf | frozenset[Value]]:
+        """Both sides, whatever the order of the values."""
+        other = self.other if isinstance(self.other, BestOf) else frozenset(self.other)
+        return frozenset(self.values), other
+
+    @property
     def region(self) -> tuple[float, float]:
-        """It is true if the first side minus the second lies between these; a fraction of 1, or a number of epochs."""
+        """The hypothesis is true if the first side minus the second lies between these: a share, or epochs."""
         margin = (self.within or 0.0) / (1 if self.measure == "epochs" else 100)
         regions: dict[Relation, tuple[float, float]] = {
             "better_than": (0.0, math.inf),
@@ -111,17 +135,21 @@ class Hypothesis(Section):
         """What does not fit a grid in which these values of each parameter are listed."""
         if not self.setting:
             return []
+        if self.setting in _NO_SETTINGS:
+            return [f"setting {self.setting!r} is none whose values can be compared"]
         if self.setting not in listed:
-            return [f"setting {self.setting!r} is none of the grid's parameters: {', '.join(listed)}"]
+            return [
+                f"setting {self.setting!r} is none of the grid's parameters with listed values: {', '.join(listed)}"
+            ]
         mistakes = []
         others = () if isinstance(self.other, BestOf) else self.other
         known = listed[self.setting]
         valid = ", ".join(map(str, known))
         for value in (*self.values, *others):
-            if value not in known:
+            if not is_among(value, known):
                 mistakes.append(f"{self.setting} has no value {value!r} in this grid; it has {valid}")
         for value in self.values:
-            if value in others:
+            if is_among(value, others):
                 mistakes.append(f"{value!r} stands on both sides")
         return mistakes
 
@@ -130,20 +158,23 @@ class Hypothesis(Section):
         if not self.setting:
             return self
         known = listed[self.setting]
-        changes: dict[str, Any] = {"values": tuple(value for value in self.values if value in known)}
+        changes: dict[str, Any] = {"values": tuple(value for value in self.values if is_among(value, known))}
         if not isinstance(self.other, BestOf):
-            changes[self.relation] = tuple(value for value in self.other if value in known)
+            changes[self.relation] = tuple(value for value in self.other if is_among(value, known))
         return self.model_copy(update=changes) if all(changes.values()) else None
 
 
-def mistakes_of(hypotheses: Sequence[Hypothesis], listed: Mapping[str, Sequence[Any]]) -> list[str]:
+def mistakes_of(grid: str, hypotheses: Sequence[Hypothesis], listed: Mapping[str, Sequence[Any]]) -> list[str]:
     """A line for each mistake in the hypotheses of a grid in which these values of each parameter are listed."""
     lines = []
     for claim, number in Counter(hypothesis.claim for hypothesis in hypotheses).items():
         if number > 1:
             lines.append(f"hypothesis {claim!r} is stated {number} times")
     for hypothesis in hypotheses:
-        lines += [f"hypothesis {hypothesis.claim!r}: {mistake}" for mistake in hypothesis.mistakes(listed)]
+        mistakes = hypothesis.mistakes(listed)
+        if isinstance(hypothesis.other, BestOf) and hypothesis.other.grid == grid:
+            mistakes.append("the other grid is this one")
+        lines += [f"hypothesis {hypothesis.claim!r}: {mistake}" for mistake in mistakes]
     return lines + _contradictions(hypotheses)
 
 
@@ -155,9 +186,10 @@ def _contradictions(hypotheses: Sequence[Hypothesis]) -> list[str]:
             continue
         low, high = first.region
         other_low, other_high = second.region
-        if (first.values, first.other) == (second.other, second.values):
+        sides, other_sides = first.sides, second.sides
+        if sides == other_sides[::-1]:
             other_low, other_high = -other_high, -other_low
-        elif (first.values, first.other) != (second.values, second.other):
+        elif sides != other_sides:
             continue
         if max(low, other_low) >= min(high, other_high):
             lines.append(f"hypotheses {first.claim!r} and {second.claim!r} cannot both be true")

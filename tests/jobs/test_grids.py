@@ -163,14 +163,16 @@ def test_hypotheses_keep_the_time_at_which_they_were_stated(
     planned = load_grid(write_grid(base, LAYERS, controller={"hypotheses": [first]}), results).plan
     results.write_grid(planned)
     monkeypatch.setattr("jobs.grids.grid.timestamp", lambda: "later")
-    changed = first | {"within": 2}
-    plan = load_grid(write_grid(base, LAYERS, controller={"hypotheses": [changed]}), results).plan
-    assert [(stated.hypothesis.within, stated.stated_at) for stated in plan.hypotheses] == [
-        (1, planned.planned_at),  # what was stated stays stated
-        (2, "later"),
+    second = first | {"claim": "Nearly.", "within": 2}
+    plan = load_grid(write_grid(base, LAYERS, controller={"hypotheses": [second]}), results).plan
+    assert [(stated.hypothesis.claim, stated.stated_at) for stated in plan.hypotheses] == [
+        ("One layer is enough.", planned.planned_at),  # what was stated stays stated
+        ("Nearly.", "later"),
     ]
     results.write_grid(plan)
     assert results.read_grid(plan.name) == plan
+    changed = write_grid(base, LAYERS, controller={"hypotheses": [first | {"within": 2}]})
+    assert "'One layer is enough.' was stated otherwise" in refusal(load_grid, changed, results)
 
 
 def test_each_mistake_in_a_hypothesis_is_a_line_when_the_grid_is_read(base: Path, results: Results) -> None:

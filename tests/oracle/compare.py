@@ -128,7 +128,7 @@ _WRITE: dict[str, Callable[[Any], str]] = {
     "epoch": lambda value: str(value) if isinstance(value, int) else f"{value:.1f}",
 }
 _OF_HYPOTHESES = {"Hypothesis": "hypothesis", "These runs": "verdict", "Difference": "difference_in_words"}
-_OF_HYPOTHESES |= {"Runs": "runs", "Grid": "grid", "": "card"}
+_OF_HYPOTHESES |= {"Runs": "runs", "Grid": "grid", "Card": "card"}
 # Tables that are copied from files, and columns whose texts are no figures.
 _COPIED = ("published", "commands")
 _NO_FIGURES = ("state_reason", "state", "tweet", "card")

@@ -13,6 +13,7 @@ from tests.oracle.recompute_designs import (
     Group,
     Tested,
     by_seeds,
+    datasets_of,
     drawn,
     drawn_gap,
     gap,
@@ -26,7 +27,7 @@ from tests.oracle.recompute_questions import comparable, matched_pairs, metric_o
 from tests.oracle.recompute_words import Opinion, level_of, points
 
 _UNITS = {"score": ("points", 1.0), "epochs": ("epochs", 0.01), "overfitting": ("points of overfitting", 1.0)}
-_ONE_RUN = "there is one run on each side, and nothing is known of other seeds"
+_ONE_RUN = "no configuration has several seeds, and nothing is known of other seeds"
 _OTHER_TWEETS = "the two sides were not tested on the same tweets"
 
 
@@ -43,6 +44,7 @@ class _Judged:
     pairs: int = 1
     runs: str = ""
     problem: str = ""
+    outcome: str = "open"
 
 
 def hypotheses(opinion: Opinion, study: Study, tested: dict[str, list[Tested]]) -> None:
@@ -77,10 +79,10 @@ def _judged(stated: Row, grid: Grid, tested: dict[str, list[Tested]]) -> _Judged
 def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
     hypothesis = judged.hypothesis
     (other,) = (hypothesis[f"{name}"] for name in _RELATIONS if hypothesis[name] is not None)
-    runs = _readable(tested[judged.grid.name])
     metric = metric_of(tested[judged.grid.name])
     setting = hypothesis["setting"]
     if isinstance(other, dict):
+        runs = _readable(tested[judged.grid.name])
         ours = _configurations([one for one in runs if not setting or _has(one, setting, hypothesis["values"])])
         if other["model"]:
             return _of(judged, [ours[0]], [ours[0][:1]], ours, metric, "baseline", pairs=len(ours))
@@ -88,6 +90,9 @@ def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
             raise _OpenError(f"grid {other['grid']} is not in this report")
         theirs = _configurations(_readable(tested[other["grid"]]))
         return _of(judged, [ours[0]], [theirs[0]], [*ours, *theirs], metric, pairs=len(ours) * len(theirs))
+    if judged.grid.plan and judged.grid.plan.get("halving"):
+        raise _OpenError("the search gave up most trials early, and those that are left are no random sample")
+    runs = _readable(tested[judged.grid.name])
     firsts = [one for one in runs if _has(one, setting, hypothesis["values"])]
     seconds = [one for one in runs if _has(one, setting, other)]
     if not firsts or not seconds:
@@ -96,12 +101,10 @@ def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
         return _of_search(judged, by_seeds(firsts), by_seeds(seconds), metric)
     pairs = []
     for group, others in matched_pairs(firsts, seconds, setting):
-        if _values(group, setting) == _values(firsts, setting) and _values(others, setting) == _values(
-            seconds, setting
-        ):
+        if _values(group, setting) == set(hypothesis["values"]) and _values(others, setting) == set(other):
             pairs.append((group, others))
     if not pairs:
-        raise _OpenError("no runs differ in this setting alone")
+        raise _OpenError("no runs with all of these values differ in this setting alone")
     return _of_pairs(judged, pairs, by_seeds(runs), metric)
 
 
@@ -109,7 +112,12 @@ _RELATIONS = ("better_than", "worse_than", "as_good_as", "no_better_than")
 
 
 def _readable(tested: list[Tested]) -> list[Tested]:
-    return comparable([one for one in tested if one.test])
+    runs = comparable([one for one in tested if one.test])
+    if not runs:
+        raise _OpenError("a side has no completed run")
+    if len(datasets_of(None, runs)) > 1:
+        raise _OpenError("the runs of a grid were tested on several data sets")
+    return runs
 
 
 def _has(one: Tested, setting: str, values: Sequence[Any]) -> bool:
@@ -121,12 +129,11 @@ def _values(group: list[Tested], setting: str) -> set[Any]:
 
 
 def _configurations(runs: list[Tested]) -> list[list[Tested]]:
-    """The best on validation tweets first."""
+    """Those of which one could be recommended, the best on validation tweets first."""
     if not runs:
         raise _OpenError("a side has no completed run")
-    return sorted(
-        by_seeds(runs), key=lambda group: -fmean(one.score("validation", "macro_f1", "network") for one in group)
-    )
+    (dataset,) = datasets_of(None, runs)
+    return [one.tested for one in dataset.candidates]
 
 
 def _of_pairs(judged: _Judged, pairs: Any, configurations: list[list[Tested]], metric: str) -> _Judged:
@@ -151,7 +158,7 @@ def _of(
     judged: _Judged, firsts: Any, seconds: Any, pool: Any, metric: str, kind: str = "network", pairs: int = 1
 ) -> _Judged:
     """Over seeds, or folds."""
-    runs = f"{sum(map(len, firsts))} and {sum(map(len, seconds))}"
+    runs = f"{sum(map(len, firsts))} and {sum(map(len, seconds)) if kind == 'network' else 'the baseline'}"
     if judged.hypothesis["measure"] == "score":
         spread = spread_of(pool, "network", metric)
         found = gap(Group(firsts, "network"), Group(seconds, kind), spread, metric)
@@ -171,9 +178,11 @@ def _of(
 
 
 def _measured(judged: _Judged, runs: list[Tested]) -> Any:
+    if any(one.is_cross_validated for one in runs):
+        raise _OpenError("epochs and overfitting are not compared over folds")
     if judged.hypothesis["measure"] == "epochs":
         return {one: np.array([fmean(result["best_epoch"] for result in one.results)]) for one in runs}
-    if any(one.is_cross_validated or not one.part("validation") for one in runs) or not same_validation(runs):
+    if not all(one.part("validation") for one in runs) or not same_validation(runs):
         raise _OpenError("the two sides were not validated on the same tweets")
     return {one: one.first.measured("train")["accuracy"] - validation_right(one) for one in runs}
 
@@ -211,13 +220,16 @@ def _region(hypothesis: Row) -> tuple[float, float]:
     return (0.0, math.inf) if points_up else (-math.inf, 0.0)
 
 
-def _outcome(judged: _Judged, bounds: tuple[float, float] | None) -> str:
-    if bounds is None:
-        return "open"
+def _outcome(judged: _Judged, tail: float) -> str:
+    """By the interval that leaves out `tail` at either end; equality is false by that which leaves out half of it."""
     low, high = _region(judged.hypothesis)
+    bounds = _bounds(judged, tail)
+    wider = _bounds(judged, tail / 2 if math.isfinite(low) and math.isfinite(high) else tail)
+    if bounds is None or wider is None:
+        return "open"
     if low < bounds[0] and bounds[1] < high:
         return "shown"
-    return "shown to be false" if bounds[1] < low or bounds[0] > high else "open"
+    return "shown to be false" if wider[1] < low or wider[0] > high else "open"
 
 
 def _tail(judged: _Judged) -> float:
@@ -225,7 +237,7 @@ def _tail(judged: _Judged) -> float:
     least, most = 1e-14, 0.5
     for _ in range(80):
         middle = math.sqrt(least * most)
-        if _outcome(judged, _bounds(judged, middle)) == "open":
+        if _outcome(judged, middle) == "open":
             least = middle
         else:
             most = middle
@@ -238,8 +250,10 @@ def _decided(family: Sequence[_Judged]) -> list[_Judged]:
     adjusted = multipletests(tails, ALPHA, method="fdr_bh")[1].tolist() if tails else []
     decisions = max(sum(q < ALPHA for q in adjusted), 1)
     for each, q in zip(known, adjusted, strict=True):
-        level = 1 - 2 * decisions * ALPHA / len(known) / each.pairs
+        tail = decisions * ALPHA / len(known) / each.pairs
+        level = 1 - 2 * tail
         assert each.found
+        each.outcome = _outcome(each, tail)
         low, high = each.found.interval(level)
         each.found = replace(each.found, q=q, level=level, low=low, high=high)
     return [*family]
@@ -251,18 +265,20 @@ def _row(judged: _Judged, opinion: Opinion) -> Row:
     row: Row = {"grid": judged.grid.name, "hypothesis": hypothesis["claim"], "unit": unit, "published": None}
     row["stated"] = "after the first result" if judged.is_late else "before the runs"
     bounds = None if found is None or found.low is None or found.high is None else (found.low, found.high)
-    row["outcome"] = _outcome(judged, bounds)
+    row["outcome"] = judged.outcome
     remarks = ["added later"] if judged.is_late else []
     if judged.problem:
         remarks.append(judged.problem)
+    elif found and found.p is None:
+        remarks.append("nothing varies between these runs, so that no interval is known")
     if found and bounds and row["outcome"] == "open":
         low, high = _region(hypothesis)
         if hypothesis["within"]:
             needed = max(-bounds[0] if math.isfinite(low) else 0.0, bounds[1] if math.isfinite(high) else 0.0)
-            remarks.append(f"within {100 * scale * needed:.1f} {unit} it would be shown")
+            remarks.append(f"within {math.ceil(1000 * scale * needed) / 10:.1f} {unit} it would be shown")
         else:
             needed = found.value - bounds[0] if low == 0 else bounds[1] - found.value
-            remarks.append(f"{100 * scale * needed:.1f} {unit} would show it")
+            remarks.append(f"{math.ceil(1000 * scale * needed) / 10:.1f} {unit} would have shown it")
     row["verdict"] = row["outcome"] + (f" ({'; '.join(remarks)})" if remarks else "")
     if found:
         interval = ""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.report.studies import combinations
 
 EARLY, MIDDLE, LATE = (f"{year}-12-31T00:00:00+00:00" for year in (2000, 2025, 2100))
 SEEDS = [1, 2, 3]
-LISTED = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64, 256]}
+LISTED = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64, 256], "model.layers": [1, 2], "seed": [1, 2]}
 
 
 def cell(**relation: Any) -> dict[str, Any]:
@@ -93,10 +94,13 @@ def test_incomplete_hypothesis_is_refused(values: dict[str, Any], mistake: str) 
             "'model.cel' is none of the grid's parameters",
         ),
         (cell(better_than=["lstm", "gru"]), "'gru' stands on both sides"),
+        ({"setting": "seed", "values": 1, "better_than": 2}, "setting 'seed' is none whose values can be compared"),
+        ({"setting": "model.layers", "values": True, "better_than": 2}, "has no value True"),
+        ({"better_than": {"grid": "mine"}}, "the other grid is this one"),
     ],
 )
 def test_hypothesis_about_what_a_grid_has_not_is_refused(values: dict[str, Any], mistake: str) -> None:
-    (line,) = mistakes_of([hypothesis(values)], LISTED)
+    (line,) = mistakes_of("mine", [hypothesis(values)], LISTED)
     assert line.startswith("hypothesis 'A claim.': ")
     assert mistake in line
 
@@ -104,9 +108,11 @@ def test_hypothesis_about_what_a_grid_has_not_is_refused(values: dict[str, Any],
 def test_hypotheses_that_exclude_each_other_are_refused() -> None:
     reversed_sides = {"setting": "model.cell", "values": "lstm", "better_than": "gru"}
     contradicting = [hypothesis(BETTER, "first"), hypothesis(reversed_sides, "second")]
-    assert mistakes_of(contradicting, LISTED) == ["hypotheses 'first' and 'second' cannot both be true"]
-    assert mistakes_of([hypothesis(BETTER, "first"), hypothesis(EQUAL, "second")], LISTED) == []
-    assert mistakes_of([hypothesis(BETTER), hypothesis(EQUAL)], LISTED) == ["hypothesis 'A claim.' is stated 2 times"]
+    assert mistakes_of("mine", contradicting, LISTED) == ["hypotheses 'first' and 'second' cannot both be true"]
+    assert mistakes_of("mine", [hypothesis(BETTER, "first"), hypothesis(EQUAL, "second")], LISTED) == []
+    assert mistakes_of("mine", [hypothesis(BETTER), hypothesis(EQUAL)], LISTED) == [
+        "hypothesis 'A claim.' is stated 2 times"
+    ]
 
 
 def test_hypothesis_about_values_that_set_has_removed_is_about_those_left() -> None:
@@ -135,11 +141,15 @@ def test_hypothesis_is_shown_if_its_interval_lies_in_its_region_and_false_if_it_
 def test_open_hypothesis_says_what_the_same_runs_would_show(study: Study) -> None:
     better, equal = verdicts(study, stated(BETTER, EQUAL), gru=1.0)
     assert [better.outcome, equal.outcome] == ["open", "open"]
-    assert equal.interval is not None
-    assert equal.could_show == pytest.approx(max(-equal.interval[0], equal.interval[1]))
+    assert equal.difference is not None
+    assert equal.difference.low is not None
+    assert equal.difference.high is not None
+    assert equal.could_show == pytest.approx(max(-equal.difference.low, equal.difference.high))
     wider = stated(BETTER, cell(as_good_as="lstm", within=100 * equal.could_show + 0.1))
+    text = study.text()
+    assert re.search(r"open \(within \d+\.\d points it would be shown\)", text)
+    assert re.search(r"open \(\d+\.\d points would have shown it\)", text)
     assert [verdict.outcome for verdict in verdicts(study, wider, gru=1.0)] == ["open", "shown"]
-    assert f"open (within {100 * equal.could_show:.1f} points it would be shown)" not in study.text()
 
 
 def test_hypotheses_of_a_grid_are_a_family_and_those_added_later_another(study: Study) -> None:
@@ -168,7 +178,7 @@ def test_runs_that_another_grid_had_trained_are_no_results_of_this_one(
 def test_one_run_on_each_side_decides_nothing(study: Study) -> None:
     (verdict,) = verdicts(study, stated(BETTER), gru=9.0, seeds=[1])
     assert (verdict.outcome, verdict.difference) == ("open", None)
-    assert verdict.problem == "there is one run on each side, and nothing is known of other seeds"
+    assert verdict.problem == "no configuration has several seeds, and nothing is known of other seeds"
 
 
 def test_groups_of_values_are_compared_where_all_their_values_are_there(study: Study) -> None:
@@ -181,6 +191,21 @@ def test_groups_of_values_are_compared_where_all_their_values_are_there(study: S
     (verdict,) = study.findings().verdicts
     assert verdict.n_runs == (6, 3)  # no GRU of 32 units, so that no GRU counts
     assert verdict.outcome == "shown"
+    for config in configs:
+        if config.model.hidden_size == 32 and config.model.cell == "lstm":
+            (study.run_dir(config, "widths").result_file).unlink()
+    (verdict,) = study.findings().verdicts
+    assert verdict.problem == "no runs with all of these values differ in this setting alone"
+
+
+def test_grid_on_several_data_sets_decides_nothing(study: Study) -> None:
+    runs = combinations({"data.test_fraction": [0.1, 0.2], "model.cell": ["lstm", "gru"], "seed": SEEDS})
+    for config in study.write_grid(
+        "cells", "Which?", runs, hypotheses=stated(BETTER, {"better_than": {"model": "baseline"}})
+    ):
+        study.complete(config, "cells")
+    problem = "the runs of a grid were tested on several data sets"
+    assert [verdict.problem for verdict in study.findings().verdicts] == [problem] * 2
 
 
 def test_best_configuration_is_compared_with_that_of_another_grid_for_all_pairs_that_it_was_selected_from(
@@ -220,7 +245,7 @@ def test_replication_table_is_the_first_section_and_says_that_the_tweets_are_oth
     text = study.text()
     assert ("These runs are on other tweets: " in text) == (data == "sentiment140")
     assert "[more](#gru-or-lstm)" in text
-    table = next(block for block in report.sections[0].blocks if getattr(block, "name", "") == "hypotheses")
+    table = next(block for block in report.blocks if getattr(block, "name", "") == "hypotheses")
     row, not_compared = csv.DictReader(io.StringIO(table.csv))
     assert not_compared["verdict"] == "open (grid elsewhere is not in this report)"
     assert row["published"] == "They hardly differ & 1 % | more"
