@@ -11,7 +11,7 @@ from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict
 from report.questions.settings import card_title
 from report.render import wording
-from report.render.blocks import Block, Document, Fold, Table, Text, columns, with_bounds
+from report.render.blocks import Block, Document, Fold, Table, columns, with_bounds
 from report.render.page import anchor
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Measure
@@ -39,7 +39,7 @@ class Replication:
 
 
 def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
-    """A table of all stated hypotheses, after a sentence that counts the verdicts; empty without hypotheses.
+    """A table of all stated hypotheses, folded under a sentence that counts the verdicts; empty without hypotheses.
 
     Args:
         cards: the titles of the cards on the page, to which rows are linked.
@@ -54,7 +54,7 @@ def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
     outcomes = sentence("hypotheses.outcomes", verdicts=findings.verdicts)
     caption = sentence("hypotheses.caption", replicated=replicated(findings))
     table = Table("hypotheses", caption, columns("hypotheses", rows), rows)
-    return [Text(outcomes), Fold("Each hypothesis, and what these runs say", [table])]
+    return [Fold(str(outcomes), [table])]
 
 
 def replication_table(findings: Findings) -> list[Document]:

@@ -60,7 +60,7 @@ def hypotheses(opinion: Opinion, study: Study, tested: dict[str, list[Tested]]) 
         opinion.tables["hypotheses"] = rows
         outcomes = sorted(row["outcome"] for row in rows)
         counts = [str(outcomes.count(outcome)) for outcome in dict.fromkeys(outcomes)]
-        opinion.say("^Of .* stated hypotheses", str(len(rows)), *counts)
+        opinion.say("^Of .* stated hypothes[ei]s,", str(len(rows)), *counts)
 
 
 def _judged(stated: Row, grid: Grid, tested: dict[str, list[Tested]]) -> _Judged:
