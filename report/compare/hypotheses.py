@@ -140,7 +140,8 @@ def _decided(verdict: Verdict, end: float, q_values: Mapping[str, float]) -> Ver
     """The verdict by the interval that leaves out `end` at either end."""
     if verdict.difference is None:
         return verdict
-    low, high = region = verdict.hypothesis.region
+    region = verdict.hypothesis.region
+    low, high = region
     difference = verdict.difference.with_level(1 - 2 * end)
     outer = verdict.difference.with_level(1 - 2 * end / _outsides(region))
     outcome: Outcome = "open"

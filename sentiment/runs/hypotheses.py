@@ -186,10 +186,9 @@ def _contradictions(hypotheses: Sequence[Hypothesis]) -> list[str]:
             continue
         low, high = first.region
         other_low, other_high = second.region
-        sides, other_sides = first.sides, second.sides
-        if sides == other_sides[::-1]:
+        if first.sides == second.sides[::-1]:
             other_low, other_high = -other_high, -other_low
-        elif sides != other_sides:
+        elif first.sides != second.sides:
             continue
         if max(low, other_low) >= min(high, other_high):
             lines.append(f"hypotheses {first.claim!r} and {second.claim!r} cannot both be true")
