@@ -133,10 +133,10 @@ def _corrected(family: Sequence[_Uncorrected]) -> list[Verdict]:
             tested[verdict.hypothesis.claim] = min(pairs * p, 1.0)
     adjusted, level = correct_for_multiple_tests([*tested.values()])
     q_values = dict(zip(tested, adjusted, strict=True))
-    return [_decided(verdict, (1 - level) / pairs, q_values) for verdict, pairs in family]
+    return [decided(verdict, (1 - level) / pairs, q_values) for verdict, pairs in family]
 
 
-def _decided(verdict: Verdict, end: float, q_values: Mapping[str, float]) -> Verdict:
+def decided(verdict: Verdict, end: float, q_values: Mapping[str, float]) -> Verdict:
     """The verdict by the interval that leaves out `end` at either end."""
     if verdict.difference is None:
         return verdict

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from report.build import compose
-from report.compare.hypotheses import Verdict
+from report.compare.hypotheses import Verdict, decided
 from report.designs import Drawn, NotComparableError, Side
+from report.read import Grid
 from report.render.page import render_document
-from report.statistics import VarianceEvidence
+from report.statistics import Difference, VarianceEvidence
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
 from tests.report.made_up import Study, attempt
 from tests.report.studies import combinations
@@ -136,6 +137,16 @@ def test_hypothesis_is_shown_if_its_interval_lies_in_its_region_and_false_if_it_
     levels = [verdict.difference.level for verdict in found if verdict.difference]
     assert levels == pytest.approx([0.9, 0.9, 0.9, 0.95, 0.9])  # all are decided; the fourth is of the better of two
     assert [verdict.n_runs for verdict in found] == [(3, 3)] * 3 + [(3, 1), (3, 3)]
+
+
+def test_equality_which_has_two_outsides_is_false_by_half_the_error_on_each() -> None:
+    outcomes = []
+    for relation in ("as_good_as", "no_better_than"):
+        margin = hypothesis(cell(within=1, **{relation: "lstm"}))
+        evidence = VarianceEvidence(0.0287, ((0.01**2, 1e6),), (0.0, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
+        verdict = Verdict(Grid("cells", None, [], []), margin, False, difference=Difference.of(evidence, 100))
+        outcomes.append(decided(verdict, 0.05, {}).outcome)
+    assert outcomes == ["open", "shown to be false"]
 
 
 def test_open_hypothesis_says_what_the_same_runs_would_show(study: Study) -> None:
