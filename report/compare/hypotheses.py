@@ -192,9 +192,11 @@ def _sides(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -
     if not firsts or not seconds:
         raise NotComparableError("a side has no completed run")
     if is_search(grid):
-        if min(len(seeds_together(firsts)), len(seeds_together(seconds))) < 2:
+        trials = seeds_together(firsts)
+        other_trials = seeds_together(seconds)
+        if len(trials) < 2 or len(other_trials) < 2:
             raise NotComparableError("a side has one trial alone")
-        return _Sides(seeds_together(firsts), seeds_together(seconds), Drawn())
+        return _Sides(trials, other_trials, Drawn())
     pairs = []
     for ours, theirs in match(firsts, seconds, [hypothesis.setting]):
         if (_values(ours, hypothesis), _values(theirs, hypothesis)) == hypothesis.sides:

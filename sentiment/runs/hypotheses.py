@@ -185,10 +185,11 @@ def _contradictions(hypotheses: Sequence[Hypothesis]) -> list[str]:
         if (first.setting, first.measure) != (second.setting, second.measure):
             continue
         low, high = first.region
-        other_low, other_high = second.region
-        if first.sides == second.sides[::-1]:
-            other_low, other_high = -other_high, -other_low
-        elif first.sides != second.sides:
+        if first.sides == second.sides:
+            other_low, other_high = second.region
+        elif first.sides == second.sides[::-1]:
+            other_high, other_low = (-bound for bound in second.region)
+        else:
             continue
         if max(low, other_low) >= min(high, other_high):
             lines.append(f"hypotheses {first.claim!r} and {second.claim!r} cannot both be true")
