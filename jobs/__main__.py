@@ -113,7 +113,7 @@ def status(
     all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     log: Annotated[
-        bool, typer.Option("--log", help="Show the log of a run (RUN_ID) or of another job (GRID/data, ...).")
+        bool, typer.Option("--log", help="Show the log of a run (RUN) or of another job (GRID/data, ...).")
     ] = False,
     watch: Watch = False,
     results: ResultsRoot = RESULTS,
@@ -161,7 +161,7 @@ def _show_log(names: list[str], follow: bool, results: Path) -> None:
     from jobs.status.logs import find_output, show_log
 
     if len(names) != 1:
-        raise UsageError("--log takes one name: RUN_ID, GRID/RUN_ID, or GRID/KIND for another job such as GRID/data")
+        raise UsageError("--log takes one name: RUN, GRID/RUN, or GRID/KIND for another job such as GRID/data")
     if not show_log(find_output(names[0], _open(results)), follow, partial(typer.echo, err=True)):
         raise typer.Exit(EXIT_FAILED)
 

@@ -15,6 +15,7 @@ from sentiment.command_line import (
     RESULTS,
     Classes,
     ConfigFile,
+    Data,
     LabelColumn,
     ModelOption,
     ModelPath,
@@ -22,7 +23,7 @@ from sentiment.command_line import (
     Out,
     Overrides,
     ResultsRoot,
-    RunDirectory,
+    RunName,
     TextColumn,
     Threshold,
     command_line,
@@ -32,13 +33,9 @@ from sentiment.command_line import (
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
-from sentiment.files import (
-    config_path,
-    import_program,
-    sha256_of,
-)
+from sentiment.files import config_path, import_program
 from sentiment.inference.share import app as share_app
-from sentiment.inference.table_options import parameters_of, results_of, with_guesses
+from sentiment.inference.table_options import parameters_of, read_words, results_of, with_guesses
 from sentiment.labelling.comparing import app as comparing_app
 from sentiment.processes import leave_compiler_out
 
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
     from sentiment.config import RunConfig
     from sentiment.training.stop import Stop, StopRequest
 
-Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 _START = time.time()  # of the command
 STDIN = "-"
 
@@ -56,10 +52,13 @@ prepare_app = typer.Typer(no_args_is_help=True, help="Prepare word vectors and e
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def train(
-    config: ConfigFile,
-    changes: Annotated[
+    words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FIELD=VALUE", help="Change a field, as --set; also --FIELD=VALUE."),
+        typer.Argument(
+            metavar="[RUN|TABLE|FIELD=VALUE]",
+            help="A run's file, or its name in configs/runs (rnn, if there is none); a table of tweets, as --data; "
+            "fields to change, as --set; also --FIELD=VALUE.",
+        ),
     ] = None,
     data: Data = None,
     text_column: TextColumn = None,
@@ -70,17 +69,12 @@ def train(
 ) -> None:
     """Train a run, or resume it where it stopped; print its scores.
 
-    Exit code 0 if the run completed, 3 if a signal or the time limit stopped it; run the same command again to resume.
-    A process that was superseded by a later attempt exits with 0.
+    If a signal or the time limit stops it, the same command resumes it.
     """
-    changes = changes or []
-    if str(config).startswith("-"):
-        raise _no_such_option(str(config))
-    for change in changes:
-        if change.startswith("-") and not (change.startswith("--") and "=" in change):
-            raise _no_such_option(change)
-    fields = [change.removeprefix("--") for change in changes]
-    parameters = parameters_of(data, fields + (overrides or []), text_column, label_column, classes)
+    config, table, changes = read_words(words or [])
+    if table and data:
+        raise UsageError(f"--data {data}: the table {table} is named already")
+    parameters = parameters_of(data or table, [*changes, *(overrides or [])], text_column, label_column, classes)
 
     def train_run(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
@@ -103,12 +97,6 @@ def train(
         return reason
 
     _run_interruptible(lambda: _load_run(config, parameters), train_run)
-
-
-def _no_such_option(word: str) -> UsageError:
-    return UsageError(
-        f"{word}: no such option; to override a field of the configuration write, for example, --training.epochs=3"
-    )
 
 
 @app.command()
@@ -169,7 +157,7 @@ def predict(
 
 @app.command()
 def export(
-    run: RunDirectory,
+    run: RunName,
     file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
     choice: ModelOption = None,
     threshold: Threshold = None,
@@ -177,8 +165,8 @@ def export(
 ) -> None:
     """Export a run's model to a single zip file.
 
-    It contains weights, vocabulary, scores and a model card, but no tweets. `predict` and `sentiment.load` read it;
-    nothing in it is executed. --with and --threshold set the model and the threshold that the file predicts with.
+    It contains weights, vocabulary, scores and a model card (README.md), but no tweets. `predict` and `sentiment.load`
+    read it; nothing in it is executed. --with and --threshold set the model and the threshold that it predicts with.
     """
     from sentiment.inference.stored import export_warnings, exported_files, open_run, write_archive
 
@@ -190,32 +178,6 @@ def export(
     for warning in export_warnings(stored):
         say(warning)
     say(f'use it    sentiment predict {file} "what a lovely day"')
-
-
-@app.command()
-def show(
-    model: ModelPath,
-    card: Annotated[bool, typer.Option("--card", help="Print the model card, in Hugging Face's format.")] = False,
-) -> None:
-    """Print the digests of a run, or its model card.
-
-    Digests are the SHA-256 of the best weights, the last weights and the metric log; if those of two runs are equal,
-    the runs are bitwise identical. For an exported file, its model card is printed.
-    """
-    from sentiment.inference.stored import CARD, model_card, open_run, open_stored
-
-    if model.is_file():
-        echo(open_stored(model).read(CARD).decode("utf-8", "replace").removesuffix("\n"))
-        return
-    run = open_run(model)
-    if card:
-        echo(model_card(run).removesuffix("\n"))
-        return
-    from sentiment.training.checkpoint import read_weights, weights_sha256
-
-    for name, path in (("best", run.run_dir.best_weights), ("last", run.run_dir.last_weights)):
-        echo(f"{weights_sha256(read_weights(path))}  {name} weights")
-    echo(f"{sha256_of(run.run_dir.metrics_file)}  metrics")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from sentiment import __version__
 from sentiment.console import printable
+from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError, with_memory_advice
 
 # By package: the pip extra that installs it, and what needs it.
@@ -47,6 +48,7 @@ ModelResults = Annotated[
     typer.Option("--results", callback=_in_utf8, help="The folder for all results; by default the run's."),
 ]
 ConfigFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run's file, or its name in configs/runs.")]
+Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, such as model.layers=2.")
 ]
@@ -66,10 +68,9 @@ Classes = Annotated[
         help="Classes from negative to positive and their labels, such as 'negative=1,2 neutral=3 positive=4,5'.",
     ),
 ]
-RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run; `train` prints it.")]
-ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A run directory, or a file that `sentiment export` wrote.")
-]
+A_RUN = "`last`, the beginning of a run's id or its directory"
+RunName = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}, or a file that `sentiment export` wrote.")]
 ModelOption = Annotated[
     Literal["network", "baseline", "both"] | None,
     typer.Option("--with", help="The model to use; both: the mean of the other two."),
@@ -81,7 +82,9 @@ Threshold = Annotated[
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The file to write.")]
-Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN_ID", help="Names of grids, or ids of runs.")]
+Targets = Annotated[
+    list[str] | None, typer.Argument(metavar="GRID|RUN", help=f"Names of grids, or of runs: {A_RUN}; by default all.")
+]
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no run is pending or running.")]
 Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
 ParallelRuns = Annotated[

@@ -16,7 +16,7 @@ from tests.commands import invoke, refused, succeed
 from tests.small_runs import stored
 
 COMMANDS = (
-    *("data", "prepare", "train", "evaluate", "add", "predict", "export", "show"),
+    *("data", "prepare", "train", "evaluate", "add", "predict", "export", "share"),
     *("submit", "status", "rerun", "cancel", "sync", "doctor", "report"),
 )
 
@@ -104,15 +104,6 @@ def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_a
     for token in ("lovely", "red", "tea", ":)"):
         assert token in weights
     assert weights.count("%)") >= 4
-
-
-def test_digest_is_that_of_the_result(trained: RunDir) -> None:
-    done = invoke("show", trained.path)
-    result = stored(trained, Result)
-    best, last, metrics = (line.split() for line in done.output.splitlines())
-    assert best == [result.weights_sha256, "best", "weights"]
-    assert last[1:] == ["last", "weights"]
-    assert metrics == [result.files_sha256["metrics.jsonl"], "metrics"]
 
 
 def test_help_lists_all_commands_each_explains_itself_and_no_command_shows_help() -> None:

@@ -162,7 +162,7 @@ _SECOND_HAND = {"sklearn", "pandas"}
     [
         (_COMMAND.format("sentiment", ["--help"]), {*HEAVY, "ruamel"}),
         (_COMMAND.format("sentiment", ["train", "--help"]), {*HEAVY, "ruamel"}),
-        (_COMMAND.format("sentiment", ["show", "nowhere"]), _SECOND_HAND),
+        (_COMMAND.format("sentiment", ["predict", "nowhere", "x"]), _SECOND_HAND),
         (_COMMAND.format("jobs", ["status", "--results", "nowhere"]), HEAVY),
         (_COMMAND.format("jobs", ["submit", "smoke", "--dry-run", "--results", "nowhere"]), {"torch", "sklearn"}),
         (_COMMAND.format("report", ["report", "--help"]), HEAVY),

@@ -45,10 +45,17 @@ MISTAKES = [
     (("train", "smoke", "--results", "r\udcff"), 2, "its name is not UTF-8; choose another folder"),
     # On tables
     ((*SMOKE, "--data", "words.csv"), 2, "labels whose meaning is not known"),
+    (("train", "good.csv", "--data", "good.csv"), 2, "the table good.csv is named already"),
+    (("train", "rnn", "smoke"), 2, "smoke: rnn is named already"),
     # On models
-    (("predict", "nowhere", "nice"), 2, "no such directory; `train` prints it"),
-    (("predict", "folder", "nice"), 2, "is not a run directory"),
-    (("predict", "model.zip", "nice"), 2, "no such file; `sentiment export RUN_DIR model.zip` writes one"),
+    (
+        ("predict", "nowhere", "nice"),
+        2,
+        "nowhere: neither a grid nor a run in results/runs, nor the directory of a run",
+    ),
+    (("predict", "folder", "nice"), 2, "nor the directory of a run"),
+    (("predict", "last", "nice"), 2, "nor the directory of a run"),
+    (("predict", "model.zip", "nice"), 2, "no such file; `sentiment export last model.zip` exports"),
     (("predict", "RUN", "nice", "--with", "best"), 2, "'best' is not one of 'network', 'baseline', 'both'"),
     (("predict", "RUN", "--file", "good.csv"), 2, "--file IN with --out OUT"),
     (("predict", "RUN", "nice", "--threshold=nan"), 2, "--threshold"),
@@ -116,7 +123,7 @@ def test_mistake_deletes_no_run_that_has_begun(small_run_file: Path, tmp_path: P
 def test_unfinished_run_is_told_apart(experiment: MakeExperiment, tmp_path: Path) -> None:
     run = experiment()
     assert run.attempt(StopWhen(lambda asked: True)) is not None
-    for command in (["evaluate"], ["show"], ["predict", "--with", "network", "nice"], ["export", tmp_path / "a.zip"]):
+    for command in (["evaluate"], ["predict", "--with", "network", "nice"], ["export", tmp_path / "a.zip"]):
         assert "is not completed yet" in refused(2, command[0], run.run_dir.path, *command[1:])
 
 

@@ -35,7 +35,7 @@ READMES = {
 }
 COMMAND_NAMES = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 ACT_AT_ONCE = {"--version", "--install-completion", "--show-completion"}  # also while they are only parsed
-PLACEHOLDERS = {"mine", "RUN_DIR", "RUN_ID", "RUN", "GRID", "MODEL", "NAME", "DIR", "FILE", "FILE.zip", "MODEL.zip"}
+PLACEHOLDERS = {"mine", "RUN", "GRID", "MODEL", "NAME", "DIR", "FILE", "FILE.zip", "MODEL.zip"}
 
 
 def _commands(program: str) -> Iterator[list[str]]:
@@ -102,7 +102,7 @@ def desk(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # A report is drawn where reports are tested.
-RUN_HERE, NOT_HERE = {"predict", "evaluate", "export", "show", "data", "status"}, {"sentiment140", "--log", "rnn"}
+RUN_HERE, NOT_HERE = {"predict", "evaluate", "export", "data", "status"}, {"sentiment140", "--log", "rnn"}
 
 
 @pytest.mark.parametrize("words", [one for one in SENTIMENT if one[0] in RUN_HERE and not NOT_HERE & {*one}])
@@ -110,7 +110,7 @@ def test_command_does_here_what_the_readme_says(
     desk: Path, trained: RunDir, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.chdir(desk)
-    words = [re.sub("^(RUN_DIR|MODEL|RUN)$", f"results/runs/single/{trained.path.name}", word) for word in words]
+    words = [re.sub("^(MODEL|RUN)$", trained.path.name, word) for word in words]
     if "--file" in words:
         words += ["--text-column", "tweet"]
     succeed(*words, input="what a lovely day\n")
@@ -123,8 +123,7 @@ def test_python_of_a_readme_runs(desk: Path, trained: RunDir, monkeypatch: pytes
         monkeypatch.setattr(f"sentiment.api.{trains}", lambda *_, **__: load(trained.path))
     for block in re.findall(r"^```python\n(.*?)^```", READMES[place], re.MULTILINE | re.DOTALL):
         if "from sentiment import" in block:
-            code = block.replace("results/runs/single/RUN_ID", f"results/runs/single/{trained.path.name}")
-            exec(compile(code, place, "exec"), {"texts": ["fine"], "labels": ["positive"]})
+            exec(compile(block, place, "exec"), {"texts": ["fine"], "labels": ["positive"]})
 
 
 def test_grid_of_the_readme_is_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +215,7 @@ SHOWN = re.findall(r"^(positive|negative) +[\d.]+ %  (.+)$", README, re.MULTILIN
 
 
 def test_each_sentence_that_readme_has_predicted_is_shown_with_its_label() -> None:
-    (command,) = re.findall(r'^sentiment predict RUN_DIR (".*")$', README, re.MULTILINE)
+    (command,) = re.findall(r'^sentiment predict last (".*")$', README, re.MULTILINE)
     assert [tweet for _, tweet in SHOWN] == re.findall(r'"(.*?)"', command)
     assert EXAMPLE in dict(map(reversed, SHOWN))
     assert f"\nrun {load_config(ROOT / 'configs' / 'runs' / 'rnn.yaml').run_id} " in README

@@ -38,7 +38,6 @@ def test_commands_print_no_steering_marks(trained_with_attention: RunDir, tmp_pa
     for arguments in (
         ("predict", run, f"lovely {STEERING}"),
         ("predict", STEERING, "x"),
-        ("show", STEERING),
         ("evaluate", run, "--data", f"{tmp_path}/t{STEERING}.csv"),
     ):
         output = invoke(*arguments).output

@@ -1,13 +1,13 @@
 """Resolves the names that users give: of grids, and of runs in grids or outside of them."""
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from jobs.requested import waiting_grids
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import SINGLE, Results, RunDir
+from sentiment.runs.run_dir import SINGLE, Results, RunDir, find_runs
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def read_plan(results: Results, grid: str) -> GridPlan:
         return plan
     if any((results.runs / grid).glob("*/config.json")):
         raise RunDirError(f"{results.grid_file(grid)}: is missing, but there are runs of this grid")
-    raise _unknown_names([grid], results)
+    raise _unknown_grid(grid, results)
 
 
 def grid_names(results: Results) -> list[str]:
@@ -51,40 +51,25 @@ def single_runs(results: Results) -> list[RunDir]:
 
 
 def find_targets(names: Collection[str], results: Results) -> list[Target]:
-    """Resolve the names of grids and runs (GRID, RUN_ID or GRID/RUN_ID); without names all grids.
-
-    A run may be in several grids. The runs of a grid whose plan is damaged are those that have a directory.
+    """Resolve the names of grids, and of runs as `find_runs` does; without names all grids.
 
     Raises:
-        UsageError: a name is of no grid and of no run.
+        UsageError: a name is of no grid and of no run in this results folder.
     """
     grids = grid_names(results)
     if not names:
         return [Target(grid) for grid in grids]
-    unknown = {*names}
-    targets = []
-    for grid in (*grids, SINGLE):
-        # A name of a grid alone needs no plan to be read.
-        run_ids = _run_ids(results, grid) if not {*names} <= {*grids, SINGLE} else frozenset()
-        by_name = {name: name.removeprefix(f"{grid}/") for name in names}
-        named = {name for name, run_id in by_name.items() if run_id in run_ids}
-        unknown -= {grid, *named}
-        if grid in names:
-            targets.append(Target(grid))
-        elif named:
-            targets.append(Target(grid, frozenset(by_name[name] for name in named)))
-    if unknown:
-        raise _unknown_names(unknown, results)
-    return targets
+    named = {*names}.intersection([*grids, SINGLE])
+    runs: dict[str, set[str]] = defaultdict(set)
+    for name in {*names} - named:
+        for run_dir in find_runs(name, results):
+            if run_dir.results.root.resolve() != results.root.resolve():
+                raise UsageError(f"{name}: is not in {results.root}; --results names its folder")
+            runs[run_dir.grid].add(run_dir.path.name)
+    targets = [Target(grid) if grid in named else Target(grid, frozenset(runs[grid])) for grid in (*grids, SINGLE)]
+    return [target for target in targets if target.run_ids or target.grid in named]
 
 
-def _run_ids(results: Results, grid: str) -> Collection[str]:
-    if grid != SINGLE:
-        with suppress(RunDirError, UsageError):
-            return {run.run_id for run in read_plan(results, grid).runs}
-    return {path.name for path in (results.runs / grid).glob("*/")}
-
-
-def _unknown_names(names: Sequence[str] | set[str], results: Results) -> UsageError:
+def _unknown_grid(name: str, results: Results) -> UsageError:
     grids = ", ".join(grid_names(results)) or "none yet"
-    return UsageError(f"{', '.join(sorted(names))}: neither a grid nor a run in {results.runs}; grids: {grids}")
+    return UsageError(f"{name}: is no grid in {results.runs}; grids: {grids}")

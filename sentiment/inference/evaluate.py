@@ -26,7 +26,7 @@ from sentiment.runs.records import (
     Part,
     Result,
 )
-from sentiment.runs.run_dir import read_added
+from sentiment.runs.run_dir import name_of, read_added
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 
@@ -73,25 +73,24 @@ def show_result(run: TrainedRun) -> None:
     test = result.scores[result.recommended]["test"]
     lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
     lines += _uncertainty_lines(test, run.config.data.has_own_parts)
-    path = quote(run.path)
+    name = quote(name_of(run.run_dir))
     if "lexicon" in result.scores:
         accuracy = result.scores["lexicon"]["test"].accuracy
-        advice = f"to choose, label 200 tweets: sentiment evaluate {path} --data mine.csv"
+        advice = f"to choose, label 200 tweets: sentiment evaluate {name} --data mine.csv"
         lines += below_lexicon(test.accuracy, accuracy, advice)
     if result.check_list:
         lines.append(_check_list_line(result.check_list[result.recommended]))
     lines.append("")
-    lines.append(f'use it       sentiment predict {path} "{EXAMPLE}"')
-    lines.append(f"look closer  sentiment evaluate {path}")
-    lines.append(f"hand it on   sentiment export {path} model.zip")
+    lines += uses_of(name, "")
+    lines.append(f"look closer  sentiment evaluate {name}")
     say("\n".join(lines))
 
 
-def uses_of(path: str, options: str) -> list[str]:
-    """Lines with the commands that use and export a run's model; the path is quoted for a shell."""
+def uses_of(name: str, options: str) -> list[str]:
+    """Lines with the commands that use and export a run's model; its name is quoted for a shell."""
     return [
-        f'use it       sentiment predict {path} {options} "{EXAMPLE}"',
-        f"hand it on   sentiment export {path} model.zip {options}",
+        f'use it       sentiment predict {name} "{EXAMPLE}" {options}'.rstrip(),
+        f"hand it on   sentiment export {name} model.zip {options}".rstrip(),
     ]
 
 

@@ -30,6 +30,7 @@ from sentiment.paired import ALPHA, accuracy_difference
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
+from sentiment.runs.run_dir import name_of
 
 _DIGITS = 6  # of a threshold
 
@@ -119,7 +120,7 @@ def evaluate_on_file(
     try:
         metric = run.config.training.early_stopping.metric
         decision = decide(file, tweets.of_rows(np.flatnonzero(~answered.is_own_test)), metric, choice)
-        closing = decision_lines(decision, quote(run.path))
+        closing = decision_lines(decision, quote(name_of(run.run_dir)))
     except UsageError as error:  # too few labels
         decision = None
         closing = [str(error)]
@@ -247,7 +248,7 @@ def _shares(tweets: PartPredictions, classes: Sequence[str]) -> ClassShares:
     return ClassShares(_shares_by_name(tweets.labels, classes), predicted, errors)
 
 
-def decision_lines(decision: Decision, path: str) -> list[str]:
+def decision_lines(decision: Decision, name: str) -> list[str]:
     """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
     used = decision.used
     lines = ["", *verdict_lines(decision.choice)]
@@ -260,4 +261,4 @@ def decision_lines(decision: Decision, path: str) -> list[str]:
     options = f"--with {used.kind}"
     if used.threshold != DEFAULT_THRESHOLD:
         options += f" --threshold {used.threshold:g}"
-    return lines + uses_of(path, options)
+    return lines + uses_of(name, options)

@@ -36,7 +36,7 @@ from sentiment.runs.records import (
     RunRecord,
     UnitFraction,
 )
-from sentiment.runs.run_dir import SINGLE, Results, RunDir, check_file, parse_record, read_whole
+from sentiment.runs.run_dir import SINGLE, Results, RunDir, check_file, find_run, parse_record, read_whole
 
 if TYPE_CHECKING:
     import torch
@@ -172,26 +172,24 @@ class ExportedModels(_InMemory):
 StoredModels = TrainedRun | FittedModels | ExportedModels
 
 
-def open_run(path: Path, results: Path | None = None) -> TrainedRun:
-    """A completed run in its directory.
+def open_run(name: Path, results: Path | None = None) -> TrainedRun:
+    """A completed run.
 
     Args:
+        name: as `find_runs` takes it.
         results: the results folder with its encoder; None: the one that the run is in.
 
     Raises:
-        UsageError: `path` is not a run directory (the message lists runs in it), or the run is not completed.
+        UsageError: as `find_runs`, or the run is not completed.
         RunDirError: its records are damaged or belong to different runs.
     """
-    run_dir = RunDir(path)
+    run_dir = find_run(str(name), Results(results) if results else Results())
+    path = run_dir.path
     if not run_dir.config_file.exists():
-        runs = sorted(file.parent.name for file in path.glob("*/config.json"))
-        hint = f"its runs are: {', '.join(runs[:5])}{' ...' if len(runs) > 5 else ''}"
-        missing = "is not a run directory" if path.exists() else "no such directory"
-        raise UsageError(f"{path}: {missing}; {hint if runs else '`train` prints it, as results/runs/single/RUN_ID'}")
+        raise UsageError(f"{name}: run {path.name} of grid {run_dir.grid} has not begun; {_how_to_go_on(run_dir)}")
     config, record, result = read_whole(run_dir)
     if result is None or record is None:  # a result without a record is refused
-        of_grid = "" if path.parent.name == SINGLE else f", or `sentiment rerun {path.name}`"
-        raise UsageError(f"{path}: is not completed yet; repeat the command that began it{of_grid}")
+        raise UsageError(f"{path}: is not completed yet; {_how_to_go_on(run_dir)}")
     return TrainedRun(
         path=str(path),
         config=config,
@@ -200,6 +198,12 @@ def open_run(path: Path, results: Path | None = None) -> TrainedRun:
         run_dir=run_dir,
         record=record,
     )
+
+
+def _how_to_go_on(run_dir: RunDir) -> str:
+    if run_dir.grid == SINGLE:
+        return "repeat the command that began it"
+    return f"`{run_dir.results.command('status', run_dir.grid)}` says what it waits for, and how it goes on"
 
 
 def _open_archive(path: Path, results: Results) -> ExportedModels:
@@ -231,7 +235,7 @@ def _open_archive(path: Path, results: Results) -> ExportedModels:
             reason = f"it holds {names}, and not {', '.join(_NAMES)}, each once and not compressed"
     except _UNREADABLE as error:
         reason = visible(str(error))[:_MAX_REASON_LENGTH] or "it ends too early"
-    raise RunDirError(f"{path}: is not a model that `sentiment export RUN_DIR FILE.zip` wrote: {reason}")
+    raise RunDirError(f"{path}: is not a model that `sentiment export` wrote: {reason}")
 
 
 def _model_files(result: Result | FitResult) -> list[str]:
@@ -258,7 +262,7 @@ def open_stored(path: Path, results: Path | None = None) -> StoredModels:
     if not path.is_file() and path.suffix != ".zip":
         return open_run(path, results)
     if not path.exists():
-        raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
+        raise UsageError(f"{path}: no such file; `sentiment export last {path}` exports the run that was trained last")
     return _open_archive(path, Results(results) if results else Results())
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.command_line import (
+    A_RUN,
     RESULTS,
     Classes,
     LabelColumn,
@@ -21,10 +22,10 @@ from sentiment.command_line import (
     parse_column,
 )
 from sentiment.console import ProgressBar, say
-from sentiment.data.built_in import SOURCE_CHOICES
+from sentiment.data.built_in import BUILT_IN, SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.files import as_json, read_user_file, write_atomically, write_user_file
-from sentiment.inference.table_options import parameters_of, results_of, with_guesses
+from sentiment.inference.table_options import is_table, parameters_of, results_of, with_guesses
 
 if TYPE_CHECKING:
     from sentiment.inference.added import Tweets
@@ -42,7 +43,8 @@ def evaluate(
     run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN_DIR", help="The directory of a run, or of gold labels that `sentiment add` stored."
+            metavar="RUN|DIRECTORY",
+            help=f"{A_RUN}, or the directory of a table that `sentiment add` stored.",
         ),
     ],
     data: Annotated[
@@ -165,8 +167,9 @@ def add(
         str,
         typer.Option(
             "--of",
-            metavar="GOLD|RUN_DIR",
-            help=f"What was labelled: a table of tweets with their true labels ({SOURCE_CHOICES}), or a run's tweets.",
+            metavar="GOLD|RUN",
+            help=f"What was labelled: a table of tweets with their true labels ({SOURCE_CHOICES}), or the tweets of a "
+            "run.",
         ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The name of the predictor.")] = None,
@@ -249,7 +252,7 @@ def _tweets_to_answer(
     from sentiment.inference.stored import open_run
 
     path = user_path(source)
-    if path.is_dir():
+    if source not in BUILT_IN and not is_table(source):
         return Tweets.of_run(open_run(path, results))
     parameters = parameters_of(source, overrides)
     if classes:

@@ -24,6 +24,7 @@ from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, 
 from sentiment.metrics import predicted_classes
 from sentiment.runs.recommendation import SIMPLEST_FIRST, Choice
 from sentiment.runs.records import PREDICTORS
+from sentiment.runs.run_dir import name_of
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def predict_table(
     uses = {}
     for kind in SIMPLEST_FIRST:
         predicted[PREDICTORS[kind]] = predicted_classes(answered.probabilities[kind])
-        uses[PREDICTORS[kind]] = uses_of(shlex.quote(run.path), f"--with {kind}")
+        uses[PREDICTORS[kind]] = uses_of(shlex.quote(name_of(run.run_dir)), f"--with {kind}")
     metric = run.config.training.early_stopping.metric
     tweets = PredictedTweets([row.text for row in answered.rows], predicted)
     lines += [*answered.warnings(), *counter.lines_left_out(SCORED)]

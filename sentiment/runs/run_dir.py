@@ -1,4 +1,4 @@
-"""The layout of the results folder and of run directories; reads and writes their records.
+"""The layout of the results folder and of run directories, and the names of runs; reads and writes their records.
 
 Every file is validated when it is read; RunDirError names a damaged one.
 """
@@ -17,8 +17,17 @@ from pydantic import BaseModel, ValidationError
 
 from sentiment.config import OPERATIONAL_FIELDS, RunConfig
 from sentiment.console import visible
-from sentiment.errors import LockedError, RunDirError, TakenOverError
-from sentiment.files import FolderEntry, as_json, files_in, read_user_file, sha256_of, write_atomically, write_json
+from sentiment.errors import LockedError, RunDirError, TakenOverError, UsageError
+from sentiment.files import (
+    FolderEntry,
+    as_json,
+    files_in,
+    read_user_file,
+    sha256_of,
+    user_path,
+    write_atomically,
+    write_json,
+)
 from sentiment.runs.locks import live_owner, read_owner
 from sentiment.runs.records import (
     SCHEMA_VERSION,
@@ -319,7 +328,7 @@ class RunDir:
     def results(self) -> Results:
         """The results folder that holds the run; for a copy elsewhere the default folder."""
         parents = self.path.resolve().parents
-        in_results = len(parents) > 2 and parents[1].name == "runs"
+        in_results = len(parents) > 2 and parents[1].name == "runs" and parents[2] != Results().root.resolve()
         return Results(parents[2]) if in_results else Results()
 
     @property
@@ -483,3 +492,82 @@ def check_sha256(path: Path, known: str, remedy: str) -> None:
     except OSError as error:
         raise RunDirError(f"{path}: cannot be read: {error}; {remedy}") from None
     raise RunDirError(f"{path}: has changed since it was written (its SHA-256 differs); {remedy}")
+
+
+# --- names of runs ----------------------------------------------------------------------------------------------------
+
+LAST = "last"  # names the run that was trained last
+_DIGITS = 8  # of its fingerprint, at the end of a run's id
+_MAX_SHOWN = 5
+
+
+def short_id(run_id: str) -> str:
+    """The digits at the end of a run's id, which tell it from all others."""
+    digits = run_id.rpartition("-")[2]
+    return digits if len(digits) == _DIGITS else run_id
+
+
+def name_of(run_dir: RunDir) -> str:
+    """The name that printed commands give a run: its short id if it is in the default results folder, else its path."""
+    is_here = run_dir.path.resolve().parents[1] == Results().runs.resolve()
+    return short_id(run_dir.path.name) if is_here else str(run_dir.path)
+
+
+def find_run(name: str, results: Results) -> RunDir:
+    """The directory of the run that a user named; of several copies a completed one. Raises as `find_runs`."""
+    return max(find_runs(name, results), key=lambda run_dir: run_dir.completed)
+
+
+def find_runs(name: str, results: Results) -> list[RunDir]:
+    """The directories of the run that a user named, which may be in several grids; planned runs have none yet.
+
+    Args:
+        name: a run's directory, `last`, or the beginning of its id or of its short id; `GRID/` may precede an id.
+
+    Raises:
+        UsageError: no run has this name, or several runs have.
+    """
+    directory = RunDir(user_path(name))
+    if directory.config_file.exists():
+        return [directory]
+    runs = known_runs(results)
+    begun = [run_dir for run_dir in runs if run_dir.record_file.exists()]
+    if name == LAST and begun:
+        return [max(begun, key=lambda run_dir: run_dir.record_file.stat().st_mtime)]
+    grid, _, start = name.rpartition("/")
+    named = [run_dir for run_dir in runs if grid in ("", run_dir.grid) and _begins(run_dir.path.name, start)]
+    ids = {run_dir.path.name for run_dir in named}
+    if start in ids:
+        return [run_dir for run_dir in named if run_dir.path.name == start]
+    if len(ids) == 1:
+        return named
+    if ids:
+        raise UsageError(f"{name}: begins the ids of {len(ids)} runs: {_listed(ids)}")
+    files = [*directory.path.glob("*/config.json"), *(results.runs / name).glob("*/config.json")]
+    if files:
+        raise UsageError(
+            f"{name}: holds several runs; name one of them: {_listed({file.parent.name for file in files})}"
+        )
+    command = results.command("status")
+    raise UsageError(f"{name}: neither a grid nor a run in {results.runs}, nor the directory of a run; see `{command}`")
+
+
+def _begins(run_id: str, start: str) -> bool:
+    return bool(start) and (run_id.startswith(start) or short_id(run_id).startswith(start))
+
+
+def _listed(run_ids: set[str]) -> str:
+    shown = sorted(run_ids)
+    return ", ".join(shown[:_MAX_SHOWN]) + (" ..." if len(shown) > _MAX_SHOWN else "")
+
+
+def known_runs(results: Results) -> list[RunDir]:
+    """The runs in the plans of all grids; where there is no plan, or a damaged one, those that have a directory."""
+    runs = []
+    for folder in sorted(results.runs.glob("*/")):
+        plan = None
+        with contextlib.suppress(RunDirError):
+            plan = results.read_grid(folder.name)
+        run_ids = [run.run_id for run in plan.runs] if plan else sorted(path.name for path in folder.glob("[!.]*/"))
+        runs += [results.run_dir(run_id, folder.name) for run_id in run_ids]
+    return runs

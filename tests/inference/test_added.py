@@ -249,7 +249,7 @@ def test_first_commands_of_the_readme_add_a_row_with_its_prompt(
     run = run_in(tmp_path, small_config(Path("sample"), training__epochs=1, model__kind="linear"))
     run.complete()
     for command in re.findall(r"^sentiment (add .*?)(?:  +#.*)?$", text, re.M)[:2]:
-        succeed(*command.replace("RUN_DIR", str(run.run_dir.path)).split())
+        succeed(*command.split(), "--results", run.run_dir.results.root)
     (record,) = _records(run.run_dir).values()
     assert record.note == "Is this tweet positive or negative? Answer with one word."
     assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["accuracy"] == pytest.approx(2 / 3)

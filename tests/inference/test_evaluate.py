@@ -24,7 +24,7 @@ from sentiment.inference.evaluation import comparison_lines
 from sentiment.inference.overlap import NEAR_COPY, OWN_TEST
 from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import open_model, open_run
+from sentiment.inference.stored import model_card, open_model, open_run
 from sentiment.labelling.choice import verdict_lines
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
@@ -180,7 +180,7 @@ def test_all_models_are_measured_on_further_test_sets(imbalanced: RunDir) -> Non
     again, _ = _evaluate(imbalanced, imbalanced.results.root / "ours.csv")
     baseline = again["models"]["linear baseline"]
     assert baseline["accuracy"] == pytest.approx(result.scores["baseline"]["ours"].accuracy)
-    assert "split: theirs" in invoke("show", "--card", imbalanced.path).output
+    assert "split: theirs" in model_card(open_run(imbalanced.path))
 
 
 def test_most_frequent_class_of_training_is_a_row_without_a_claim(imbalanced: RunDir) -> None:
@@ -212,7 +212,7 @@ def test_run_in_another_language_has_neither_lexicon_nor_check_list(experiment: 
         assert "check list" not in done.output
         models = json.loads((tmp_path / "scores.json").read_text())["models"]
         assert [*models] == sorted(PREDICTORS[kind] for kind in run.result.scores)
-    assert "lexicon" not in invoke("show", "--card", run.run_dir.path).output
+    assert "lexicon" not in model_card(open_run(run.run_dir.path))
     succeed("export", run.run_dir.path, tmp_path / "model.zip")
     assert open_model(tmp_path / "model.zip", "baseline").classify_texts(["gut"]).probabilities.shape == (1, 2)
 

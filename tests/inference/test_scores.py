@@ -21,6 +21,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from report.build import build_report
 from sentiment.data.corpus import prepare_corpus
+from sentiment.inference.stored import model_card, open_run
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import succeed
@@ -158,7 +159,7 @@ def _check_own_scores(study: Study, expected: dict[tuple[ModelKind, str], Scores
     trained = succeed("train", config, "--results", study.run_dir.results.root)
     evaluated = succeed("evaluate", path, "--out", study.folder / "own.json")
     written = json.loads((study.folder / "own.json").read_text())["models"]
-    card = succeed("show", "--card", path)
+    card = model_card(open_run(path))
     for (kind, part), scores in expected.items():
         metrics = study.result.scores[kind][part]
         agree([metrics.accuracy, metrics.macro_recall, metrics.macro_f1], scores, 9)

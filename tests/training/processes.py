@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.checkpoint import read_weights, weights_sha256
 from tests.limits import limit
-from tests.processes import Forked, run_python, start_python
+from tests.processes import Forked, start_python
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,10 @@ def start(config: Path, results: Path) -> Forked:
     return start_python("-m", "sentiment", "train", config, "--results", results)
 
 
-def digest(run_dir: RunDir) -> str:
-    done = run_python("-m", "sentiment", "show", run_dir.path)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def digest(run_dir: RunDir) -> list[str]:
+    """The SHA-256 of the best weights, the last weights and the metric log."""
+    weights = [weights_sha256(read_weights(file)) for file in (run_dir.best_weights, run_dir.last_weights)]
+    return [*weights, sha256_of(run_dir.metrics_file)]
 
 
 def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
