@@ -64,7 +64,7 @@ submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
 study: .venv/installed ## the whole study; with LOCAL=1 DATA=vader on a laptop
 	@test -n "$$DRY_RUN" || $(BIN)/sentiment data "$${DATA:-sentiment140}" --config sentiment140 --results "$$RESULTS"
 	@$(parse_set) $(BIN)/sentiment submit --study "$${DATA:-sentiment140}" --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
-		$${LOCAL:+--local --at-once 2} "$$@"
+		$${LOCAL:+--local} "$$@"
 
 status: .venv/installed ## show all runs, or those of GRID
 	@set -f; $(BIN)/sentiment status $$GRID --results "$$RESULTS" || test $$? -eq 3

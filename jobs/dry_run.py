@@ -9,8 +9,7 @@ from statistics import fmean
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
 from jobs.job_kinds import missing_for, test_sizes
-from jobs.launch.local_runner import visible_gpus
-from jobs.launch.plan import Launch, RunRequest, plan_slurm_jobs, request_runs
+from jobs.launch.plan import Launch, RunRequest, plan_slurm_jobs, request_runs, runs_at_once
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
 from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
@@ -37,7 +36,7 @@ def show_plan(
 
     Args:
         cluster: the cluster file; None for a grid that is to run on this machine.
-        at_once: the number of runs at a time on this machine; None means one for each GPU, at least one.
+        at_once: the number of runs at a time on this machine; None means `runs_at_once`.
     """
     plan = grid.plan
     (jobs,) = read_jobs(results, [plan.name])
@@ -69,8 +68,8 @@ def show_plan(
     yield from _power(grid, results)
     yield f"estimated hours: {_hours(to_submit, state.rungs, results)}"
     if cluster is None:
-        number = min(at_once or max(len(visible_gpus()), 1), len(to_submit))
-        yield f"on this machine: {plural(len(to_submit), 'run')}, {number} at a time"
+        number = min(runs_at_once([request.config for request in to_submit], at_once), len(to_submit))
+        yield f"on this machine: {plural(len(to_submit), 'run')}, at most {number} at a time"
         return
     launch = Launch(to_submit, running_code().id)
     for job in plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs):

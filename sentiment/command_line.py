@@ -89,7 +89,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no run is pe
 Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
 ParallelRuns = Annotated[
     int | None,
-    typer.Option("--at-once", min=1, help="With --local: runs at a time; default: one per GPU, at least one."),
+    typer.Option("--at-once", min=1, help="With --local: most runs at a time; default: one per GPU, else per core."),
 ]
 NewCode = Annotated[
     bool, typer.Option("--new-code", help="Restart runs of another code version with the current code.")

@@ -14,6 +14,14 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+_MAX_THREADS = 8
+
+
+def training_threads(at_once: int = 1) -> int:
+    """The number of threads of each of so many runs at a time, which share the cores of this process."""
+    return max(min(available_cores() // at_once, _MAX_THREADS), 1)
+
+
 def leave_compiler_out() -> None:
     """Put a stub in the place of torch's compiler, which takes 1.5 s to load and is not used here.
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from jobs import slurm
 from jobs.grid_jobs import GridJobs, settle
-from jobs.launch.local_runner import LocalRunner, visible_gpus
-from jobs.launch.plan import Launch, plan_local_jobs, plan_slurm_jobs
+from jobs.launch.local_runner import LocalRunner
+from jobs.launch.plan import Launch, plan_local_jobs, plan_slurm_jobs, runs_at_once
 from jobs.slurm.resources import ClusterFile
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.console import Say, plural
@@ -110,7 +110,7 @@ class LocalBackend:
             self.say("nothing to run")
             return Launched()
         self.say(f"running {len(launch.runs)} of {len(plan.runs)} runs")
-        at_once = self.at_once or max(len(visible_gpus()), 1)
+        at_once = runs_at_once([request.config for request in launch.runs], self.at_once)
         return Launched(self.runner.accept(plan.name, plan_local_jobs(launch, at_once)))
 
 

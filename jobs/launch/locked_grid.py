@@ -28,7 +28,7 @@ class LaunchOptions:
     Attributes:
         cluster: the resources of jobs in Slurm.
         local: run on this machine instead of Slurm.
-        at_once: with `local`, the number of runs at a time; None means one for each GPU, at least one.
+        at_once: with `local`, the number of runs at a time; None means `plan.runs_at_once`.
         code: the id of the code snapshot for runs that keep no earlier one; None copies the current code.
     """
 

@@ -4,18 +4,20 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple, TypeVar
 
 from jobs import slurm
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import JOB_KINDS, JobKind, preparations_needed, steps_saved
+from jobs.launch.local_runner import visible_gpus
 from jobs.slurm.resources import ClusterFile, Lacked, Resources, sufficient
 from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
+from sentiment.processes import available_cores
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import Rungs
 from sentiment.runs.start_copy import find_damage
@@ -124,10 +126,26 @@ def _other_job(kind: JobKind, resources: Resources, jobs: GridJobs) -> Submissio
     return Submission(kind=kind.name, tasks=[[] for _ in range(count)], resources=resources, lacked=lacked)
 
 
+def runs_at_once(configs: Iterable[RunConfig], asked_for: int | None) -> int:
+    """The most runs at a time on this machine: as asked for, or one for each GPU, or as many as its cores can train."""
+    threads = max((config.runtime.threads or 1 for config in configs), default=1)
+    return asked_for or len(visible_gpus()) or max(available_cores() // threads, 1)
+
+
 def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
-    """The jobs for this machine, which run one after another; each run prepares its own inputs."""
-    jobs = _training_arrays(launch, Resources(tasks=1, at_once=at_once), GridJobs(()), 1)
+    """The jobs for this machine, which run one after another; each run prepares its own inputs.
+
+    Without a GPU each run has one thread, whatever the number at a time, so that results do not depend on it.
+    """
+    threads = None if visible_gpus() else 1
+    runs = [replace(run, config=_with_threads(run.config, threads)) for run in launch.runs]
+    jobs = _training_arrays(replace(launch, runs=runs), Resources(tasks=1, at_once=at_once), GridJobs(()), 1)
     return [job.model_copy(update={"local": True}) for job in jobs]
+
+
+def _with_threads(config: RunConfig, threads: int | None) -> RunConfig:
+    runtime = config.runtime.model_copy(update={"threads": config.runtime.threads or threads})
+    return config.model_copy(update={"runtime": runtime})
 
 
 class _Array(NamedTuple):

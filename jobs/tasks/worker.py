@@ -27,9 +27,10 @@ from jobs.tasks.attempt import (
     outcome_of,
     record_failure,
 )
+from jobs.tasks.memory import MeasuredMemory
 from sentiment.config import RunConfig
 from sentiment.errors import CrashedError, KilledError, SlurmError
-from sentiment.processes import in_same_array, slurm_job
+from sentiment.processes import in_same_array, slurm_job, training_threads
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.rungs import TrialRung
@@ -48,7 +49,7 @@ class _Child:
 
 @dataclass
 class ProcessPool:
-    """Forked processes that work at the same time, each pinned to its share of the cores.
+    """Forked processes that work at the same time.
 
     They are forked before any thread is started, so that they inherit the signal handlers of `stop`. A signal that only
     this process receives is forwarded to them.
@@ -71,12 +72,15 @@ class ProcessPool:
     def running(self) -> int:
         return len(self._children)
 
+    @property
+    def process_ids(self) -> list[int]:
+        return [child.process.pid or 0 for child in self._children.values()]
+
     def start(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
         """Start a process that exits with `work`'s result; of several GPUs it gets one, unless `device` names one."""
         lane = min({*range(self.at_once)} - {child.lane for child in self._children.values()})
-        share = core_shares(self.at_once)[lane]
         gpu = self._gpus[lane % len(self._gpus)] if len(self._gpus) > 1 and device in ("auto", "cuda") else None
-        process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, share, gpu))
+        process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, gpu))
         process.start()
         self._children[name] = _Child(process, lane)
 
@@ -98,20 +102,7 @@ class ProcessPool:
         return {name: child.process.exitcode or 0 for name, child in ended.items()}
 
 
-def core_shares(count: int) -> list[set[int]]:
-    """Split this process's cores among `count` processes; with fewer cores than processes each gets all.
-
-    Where the system binds no process to cores, as on macOS, there are none to split.
-    """
-    if not hasattr(os, "sched_getaffinity"):
-        return [set() for _ in range(count)]
-    cores = sorted(os.sched_getaffinity(0))
-    return [set(cores[number::count] if len(cores) >= count else cores) for number in range(count)]
-
-
-def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
-    if cores:
-        os.sched_setaffinity(0, cores)
+def _perform(work: Callable[[], int], gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     code: int = Outcome.DISK_FULL
@@ -155,6 +146,7 @@ class Worker:
     _start_times: dict[str, float] = field(default_factory=dict, init=False)
     # The longest time that one of its runs took.
     _longest_seconds: float = field(default=0.0, init=False)
+    _memory: MeasuredMemory = field(default_factory=MeasuredMemory, init=False)
 
     @cached_property
     def _plan(self) -> GridPlan | None:
@@ -224,7 +216,7 @@ class Worker:
         pool = ProcessPool(at_once, self.stop, lambda: self.folder.cancelled)
         outcomes: list[Outcome] = []
         while True:
-            while pool.running < pool.at_once and not self._is_closing(outcomes):
+            while pool.running < pool.at_once and not self._is_closing(outcomes) and self._has_memory(pool):
                 if (config := next(free, None)) is None:
                     break
                 if self._start_times:
@@ -235,6 +227,14 @@ class Worker:
             if not pool.running:
                 return next((outcome for outcome in _PRECEDENCE if outcome in outcomes), Outcome.COMPLETED)
             outcomes += self._collect(pool)
+
+    def _has_memory(self, pool: ProcessPool) -> bool:
+        """Whether one more run may start; on this machine only if memory suffices, which a training run has shown."""
+        if not pool.running or not self.folder.submission.local:
+            return True
+        if not self._memory.fits_one_more(pool.process_ids):
+            return False
+        return any(read_progress(self._run_dir(run_id)).step for run_id in reversed(self._start_times))
 
     def _is_closing(self, outcomes: list[Outcome]) -> bool:
         """Whether the task starts no further run; adds the reason to `outcomes`.
@@ -287,4 +287,14 @@ class Worker:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
                 os.dup2(log.fileno(), stream.fileno())
+        if self.folder.submission.resources.at_once > 1:
+            config = _with_share_of_cores(config, self.folder.submission.resources.at_once)
         return attempt_run(config, self._run_dir(config.run_id), self.stop, self.folder.submission)
+
+
+def _with_share_of_cores(config: RunConfig, at_once: int) -> RunConfig:
+    """The configuration of one of so many runs at the same time, whose threads share the cores of this process."""
+    if config.runtime.threads:
+        return config
+    runtime = config.runtime.model_copy(update={"threads": training_threads(at_once)})
+    return config.model_copy(update={"runtime": runtime})

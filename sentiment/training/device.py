@@ -10,7 +10,7 @@ import torch
 
 from sentiment.config import RuntimeConfig
 from sentiment.errors import MemoryExhaustedError, UsageError
-from sentiment.processes import available_cores
+from sentiment.processes import training_threads
 
 
 def choose_device(name: str) -> torch.device:
@@ -42,7 +42,7 @@ def explained_memory_errors() -> Iterator[None]:
 
 def available_threads(config: RuntimeConfig) -> int:
     """The number of CPU threads: as configured, else the number of cores of this process, at most 8."""
-    return config.threads or min(available_cores(), 8)
+    return config.threads or training_threads()
 
 
 def make_reproducible(threads: int, seed: int) -> None:

@@ -20,8 +20,9 @@ from sentiment.encoders.cache import (
 )
 from sentiment.encoders.pretrained import EncoderFiles, find_model
 from sentiment.errors import DataError
+from sentiment.processes import training_threads
 from sentiment.runs.run_dir import Results
-from sentiment.training.device import available_threads, choose_device
+from sentiment.training.device import choose_device
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 
 # The largest share of the free GPU memory for vectors; the rest is for the model and its gradients.
@@ -97,7 +98,7 @@ def _fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[str], pr
     """Compute the vectors that a cache lacks; return the encoder, or None if there was nothing to compute."""
     if cache.is_complete(layers):
         return None
-    torch.set_num_threads(available_threads(config.runtime))
+    torch.set_num_threads(training_threads())  # all cores: other runs wait for this cache
     return cache.fill(layers, choose_device(config.runtime.device), progress)
 
 

@@ -99,7 +99,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
 def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:
     epochs = {"training.epochs": 20, "training.early_stopping.patience": 20}
     grid = grid_here(tmp_path, tweets_file, {"seed": [1, 2]} | epochs)
-    process = grid.start("submit", str(grid.grid), "--local")
+    process = grid.start("submit", str(grid.grid), "--local", "--at-once", "1")
     assert wait_until(lambda: grid.trains(0), process)
     run = _attempts(grid.run_dirs()[0])[-1].pid
     os.kill(run, signal.SIGSTOP)  # it would be completed before a slow command had passed the signal on

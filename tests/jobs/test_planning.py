@@ -5,7 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,15 @@ import pytest
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, preparations_needed, without_corpus
-from jobs.launch.plan import Launch, RunRequest, earlier_codes, plan_slurm_jobs, split_among_tasks
+from jobs.launch.plan import (
+    Launch,
+    RunRequest,
+    earlier_codes,
+    plan_local_jobs,
+    plan_slurm_jobs,
+    runs_at_once,
+    split_among_tasks,
+)
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status.grid_state import read_grid_status
@@ -274,10 +282,28 @@ def _hours_of(lines: Iterable[str]) -> float:
     return float(hours.split()[4])
 
 
+def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, tweets_file: Path
+) -> None:
+    monkeypatch.setattr("jobs.launch.plan.available_cores", lambda: 6)
+
+    def planned(gpus: Sequence[str], asked_for: int | None, threads: int | None = None) -> tuple[int, list[int | None]]:
+        monkeypatch.setattr("jobs.launch.plan.visible_gpus", lambda: gpus)
+        configs = [small_config(tweets_file, seed=seed, runtime__threads=threads) for seed in (1, 2)]
+        launch = Launch([RunRequest(a_row(run_id=config.run_id), config) for config in configs])
+        (job,) = plan_local_jobs(launch, runs_at_once(configs, asked_for))
+        return job.resources.at_once, [config.runtime.threads for config in job.configs]
+
+    assert planned([], None) == (6, [1, 1])
+    assert planned([], 2) == (2, [1, 1])
+    assert planned([], None, threads=4) == (1, [4, 4])
+    assert planned(["0", "1"], None) == (2, [None, None])
+
+
 def test_plan_for_this_machine_names_no_job_of_slurm(base: Path, results: Results) -> None:
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     *_, told = show_plan(results, grid, None, at_once=2)
-    assert told == "on this machine: 3 runs, 2 at a time"
+    assert told == "on this machine: 3 runs, at most 2 at a time"
 
 
 @pytest.mark.parametrize("grid", ["elmo", "random_sweep"])

@@ -1,8 +1,9 @@
 """What tasks do: each run is trained once, whoever takes it, and as if it had been alone; and begun only so often."""
 
 import errno
-import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.doctor import examine
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import without_corpus
 from jobs.slurm.commands import Job
@@ -20,10 +20,12 @@ from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
+from jobs.tasks.memory import MeasuredMemory
 from jobs.tasks.task import check_progress, perform
-from jobs.tasks.worker import ProcessPool, Worker, _perform, core_shares
+from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
+from sentiment.processes import training_threads
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
@@ -40,6 +42,7 @@ from tests.jobs.submitted import (
     in_task,
     queued,
     write_attempts,
+    write_epochs,
     write_job,
     write_submission,
 )
@@ -85,6 +88,10 @@ class _Processes(ProcessPool):
     @property
     def running(self) -> int:
         return len(self.at_work)
+
+    @property
+    def process_ids(self) -> list[int]:
+        return [*range(len(self.at_work))]
 
     def start(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
         self.at_work.append(name)
@@ -240,24 +247,54 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
     assert without_corpus([config], results) == []
 
 
-@pytest.mark.parametrize("count", [1, 2, 1000])
-def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
-    cores = os.sched_getaffinity(0)
-    shares = core_shares(count)
-    assert len(shares) == count
-    assert set().union(*shares) == cores
-    assert sum(map(len, shares)) == len(cores) if count <= len(cores) else all(share == cores for share in shares)
+def test_threads_are_dealt_out_as_far_as_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(12)}, raising=False)
+    assert [training_threads(count) for count in (1, 2, 5, 12, 1000)] == [8, 6, 2, 1, 1]
+    monkeypatch.delattr("os.sched_getaffinity")  # as on macOS
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert training_threads(2) == 2
 
 
-def test_cores_need_not_be_told_as_on_macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("sched_getaffinity", "sched_setaffinity"):
-        monkeypatch.delattr(os, name)
-    ended: list[int] = []
-    monkeypatch.setattr(os, "_exit", ended.append)
-    for cores in core_shares(3):
-        _perform(lambda: 7, cores, None)
-    assert ended == [7, 7, 7]
-    assert any(finding.topic == "this machine" for finding in examine(Results(tmp_path), tmp_path / "c", tmp_path))
+def test_on_this_machine_a_second_run_begins_when_the_first_trains_and_others_while_memory_lasts(
+    results: Results, shares: Shares, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = _Processes(6, StopRequest(), set)
+    pool()  # as in a task
+    monkeypatch.setattr("jobs.tasks.worker.ProcessPool", lambda *_: fake)
+    folder = write_submission(results, [[*shares[0], *shares[1]]], at_once=6, local=True)
+    monkeypatch.setattr(MeasuredMemory, "fits_one_more", lambda _, processes: len(processes) < 3)
+    at_work: list[list[str]] = []
+
+    def collect() -> dict[str, int]:
+        at_work.append([*fake.at_work])
+        run_dir = results.run_dir(fake.at_work[0], GRID)
+        if run_dir.path.exists():
+            return _Processes.collect(fake)
+        write_epochs(run_dir, [0.5])
+        return {}
+
+    monkeypatch.setattr(fake, "collect", collect)
+    assert Worker(folder, 0, fake.stop, clock=lambda: fake.now).run() is Outcome.COMPLETED
+    assert [len(running) for running in at_work[:2]] == [1, 3]
+    assert (max(map(len, at_work)), len(fake.tried)) == (3, 6)
+
+
+def test_memory_that_processes_took_decides_whether_another_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = 2**28
+    command = f"held = b'x' * {took}; del held; print(1, flush=True); input()"
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", command], **pipes) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        memory = MeasuredMemory()
+        fits = []
+        for room in (2.9, 3.4):  # half more than it took for another one, and as much for itself, to grow again
+            monkeypatch.setattr("jobs.tasks.memory.available_bytes", lambda room=room: room * took)
+            fits.append(memory.fits_one_more([process.pid]))
+        process.communicate(b"\n")
+    assert fits == [False, True]
+    monkeypatch.setattr("jobs.tasks.memory.available_bytes", lambda: 1.4 * took)
+    assert not memory.fits_one_more([process.pid])  # what an ended one took is remembered
 
 
 def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

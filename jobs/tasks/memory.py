@@ -1,0 +1,65 @@
+"""Whether one more run fits into main memory, by what runs of the same job were measured to take; Linux only."""
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+# More than the largest run took until now: a run that still trains may grow, and others may have longer tweets.
+_MARGIN = 1.5
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class MeasuredMemory:
+    """The largest memory that a process of this job took, in bytes.
+
+    A process's memory is measured whenever it is asked whether another one fits. Where the system tells nothing, as on
+    macOS, any number of them does.
+    """
+
+    def __init__(self) -> None:
+        self._largest = 0
+
+    def fits_one_more(self, processes: Iterable[int]) -> bool:
+        """Whether there is room for another process beside these, by their ids, which may still grow."""
+        growing = 0
+        taken = []
+        for process in processes:
+            status = _read(Path(f"/proc/{process}/status"))
+            self._largest = max(self._largest, _bytes(status, "VmHWM"))
+            taken.append(_bytes(status, "VmRSS"))
+        needed = int(_MARGIN * self._largest)
+        for resident in taken:
+            growing += max(needed - resident, 0)
+        available = available_bytes()
+        return available is None or needed + growing <= available
+
+
+def available_bytes() -> int | None:
+    """What this process may still take: of the machine's memory, and of each control group's that limits it."""
+    meminfo = _read(Path("/proc/meminfo"))
+    if not meminfo:
+        return None
+    rooms = [_bytes(meminfo, "MemAvailable")]
+    own = re.search(r"^0::/(.*)$", _read(Path("/proc/self/cgroup")), re.MULTILINE)
+    group = _CGROUPS / own[1] if own else _CGROUPS
+    while group != _CGROUPS.parent:
+        limit = _read(group / "memory.max").strip()
+        if limit.isdecimal():
+            reclaimable = re.search(r"^inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
+            used = int(_read(group / "memory.current")) - int(reclaimable[1] if reclaimable else 0)
+            rooms.append(int(limit) - used)
+        group = group.parent
+    return min(rooms)
+
+
+def _read(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text()
+    return ""
+
+
+def _bytes(text: str, field: str) -> int:
+    """A field of a file in /proc that is in kB; 0 if the file lacks it, as that of a process that has ended does."""
+    found = re.search(rf"^{field}:\s*(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
