@@ -59,11 +59,12 @@ submit-sweep: ## random search: size, dropout, clipping, learning rate
 submit-attention: ## self-attention or other poolings
 submit-elmo: ## ELMo's models, layers, dropout and penalty
 submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
-	@$(parse_set) $(BIN)/sentiment submit $${GRID:-smoke} --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@"
+	@$(parse_set) $(BIN)/sentiment submit $${GRID:-smoke} $${DATA:+--data "$$DATA"} --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@"
 
 study: .venv/installed ## the whole study; with LOCAL=1 DATA=vader on a laptop
 	@test -n "$$DRY_RUN" || $(BIN)/sentiment data "$${DATA:-sentiment140}" --config sentiment140 --results "$$RESULTS"
-	@$(parse_set) $(BIN)/sentiment submit --study "$${DATA:-sentiment140}" --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
+	@$(parse_set) study=$${DATA:-sentiment140}; test -f "configs/studies/$$study.yaml" || study=vader; \
+		$(BIN)/sentiment submit --study "$$study" $${DATA:+--data "$$DATA"} --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
 		$${LOCAL:+--local} "$$@"
 
 status: .venv/installed ## show all runs, or those of GRID

@@ -9,16 +9,21 @@ import typer
 
 from sentiment.command_line import (
     RESULTS,
+    Classes,
     ClusterPath,
+    Data,
+    LabelColumn,
     Local,
     NewCode,
     Overrides,
     ParallelRuns,
     ResultsRoot,
     Targets,
+    TextColumn,
     Watch,
     command_line,
     echo,
+    parameters_of,
 )
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedError, RunDirError, UsageError
 from sentiment.files import CONFIGS, config_path, shipped_file
@@ -59,6 +64,10 @@ def submit(
         list[Path] | None,
         typer.Argument(metavar="GRID...", help="Files of grids, or names: of submitted ones or in configs/grids."),
     ] = None,
+    data: Data = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    classes: Classes = None,
     study: Annotated[
         Path | None, typer.Option("--study", help="A study's file, or its name in configs/studies, instead of grids.")
     ] = None,
@@ -85,6 +94,7 @@ def submit(
     if it was interrupted: repeat the command to resume.
     """
     from jobs.dry_run import show_plan
+    from jobs.grids.grid import with_table
     from jobs.requested import find_request
     from jobs.session import submit_study
     from jobs.study import describe_waiting, plan_study, read_study
@@ -94,10 +104,14 @@ def submit(
     requests = [find_request(_open(results), grid, overrides or [], echo) for grid in grids or []]
     if study:
         requests = read_study(config_path(study, "studies"), overrides or [], _open(results), echo)
+    options = parameters_of(data, None, text_column, label_column, classes)
+    if options and all(request.base for request in requests):
+        raise UsageError("--data: these grids start from runs of another grid, and read its tweets")
+    requests = [with_table(request, options, echo) for request in requests]
     planned = plan_study(_open(results), requests, check_inputs=not dry_run)
     if not dry_run:
-        options = _launch_options(cluster, local, at_once, new_code)
-        raise typer.Exit(submit_study(_open(results), planned, options))
+        launch = _launch_options(cluster, local, at_once, new_code)
+        raise typer.Exit(submit_study(_open(results), planned, launch))
     for grid in planned.ready.values():
         for line in show_plan(_open(results), grid, None if local else cluster, at_once, verbose):
             echo(line)

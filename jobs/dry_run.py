@@ -1,5 +1,6 @@
 """Previews a submission on at most one page: its runs, jobs, resources and estimated hours."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -8,13 +9,13 @@ from statistics import fmean
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
-from jobs.job_kinds import missing_for, test_sizes
+from jobs.job_kinds import class_counts, missing_for
 from jobs.launch.plan import Launch, RunRequest, plan_slurm_jobs, request_runs, runs_at_once
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
 from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import Submission, new_submission
-from sentiment.config import RunConfig
+from sentiment.config import PARTS, RunConfig
 from sentiment.console import plural
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
@@ -54,6 +55,7 @@ def show_plan(
     yield line
     yield from describe_held(results, plan.name, rows)
     yield from describe_unknown(rows)
+    yield from _data(grid, results)
     yield from _varied(plan)
     if verbose:
         yield from _runs(plan, rows)
@@ -66,22 +68,40 @@ def show_plan(
     if state.rungs:
         yield _describe_rungs(state.rungs, grid.configs)
     yield from _power(grid, results)
-    yield f"estimated hours: {_hours(to_submit, state.rungs, results)}"
+    launch = Launch(to_submit, running_code().id)
+    planned = plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs) if cluster else []
+    yield f"estimated hours: {_hours(to_submit, state.rungs, results) or _limits(plan, planned, results)}"
     if cluster is None:
         number = min(runs_at_once([request.config for request in to_submit], at_once), len(to_submit))
         yield f"on this machine: {plural(len(to_submit), 'run')}, at most {number} at a time"
-        return
-    launch = Launch(to_submit, running_code().id)
-    for job in plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs):
+    for job in planned:
         yield _describe_job(job)
         if verbose:
             for directive in directives(new_submission(results, plan.name, job, None)):
                 yield f"  {directive}"
 
 
+def _data(grid: ExpandedGrid, results: Results) -> Iterator[str]:
+    """Yield a line for each source of tweets, with their number in each class where they are prepared."""
+    for data in {config.data.source: config.data for config in grid.configs}.values():
+        counts = class_counts(data, PARTS, results)
+        if counts is None:
+            yield f"tweets: {data.source}, not prepared yet, of the classes {', '.join(data.label_names)}"
+        else:
+            numbers = [f"{number:,} {name}" for name, number in zip(data.label_names, counts, strict=True)]
+            yield f"tweets: {data.source}, {sum(counts):,} ({', '.join(numbers)})"
+
+
 def _power(grid: ExpandedGrid, results: Results) -> Iterator[str]:
     """Yield which differences and hypotheses the grid is likely to show."""
-    sizes = test_sizes(grid.configs[0], results)
+    seeds = {config.seed for config in grid.configs}
+    if len(seeds) == 1 < len(grid.configs) and grid.plan.method == "grid" and not grid.plan.halving:
+        yield (
+            f"seed {min(seeds)} only: no difference can be told from that between two seeds; --set seed=[1,2,3] trains "
+            "each configuration three times"
+        )
+    data = grid.configs[0].data
+    sizes = class_counts(data, PARTS if data.folds else ("test",), results)
     if power := power_of_grid(grid.configs, grid.plan.metric, sizes):
         yield power
     yield from power_of_hypotheses(grid.plan, grid.configs, sizes)
@@ -134,11 +154,15 @@ def _describe_rungs(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
 
 
 def _hours(requests: Sequence[RunRequest], rungs: Rungs | None, results: Results) -> str:
-    """At most how many hours the requested runs train, with the later rungs of their search, if no run stops early."""
+    """At most how many hours the requested runs train, with the later rungs of their search, if no run stops early.
+
+    Returns:
+        An empty text if that is not known.
+    """
     seconds_per_epoch = _seconds_per_epoch(results)
     known = [request for request in requests if _cost_key(request.config) in seconds_per_epoch]
     if not known:
-        return "unknown, because no comparable run is completed in this results folder"
+        return ""
     rates = [seconds_per_epoch[_cost_key(request.config)] for request in known]
     last_epochs = [request.epochs or request.config.training.epochs for request in known]
     epochs = [last - (request.row.epoch or 0) for last, request in zip(last_epochs, known, strict=True)]
@@ -150,6 +174,14 @@ def _hours(requests: Sequence[RunRequest], rungs: Rungs | None, results: Results
         f"at most {seconds / 3600:,.2g} for {len(known):,} of {len(requests):,} runs, from completed runs with the "
         "same model size, data and batch size"
     )
+
+
+def _limits(plan: GridPlan, jobs: Sequence[Submission], results: Results) -> str:
+    """The time limits of all tasks, and a command that trains a run of the grid, from which the hours are known."""
+    first = shlex.join(["sentiment", "train", plan.base, *plan.runs[0].overrides(), *results.options])
+    minutes = sum(len(job.tasks) * job.resources.time_minutes for job in jobs if job.job_kind.trains_runs)
+    limits = f"at most {minutes / 60:,.1f} until the time limits of all tasks; " if jobs else ""
+    return f"{limits}no comparable run is completed here. Train one first: {first}"
 
 
 def _seconds_per_epoch(results: Results) -> dict[object, float]:

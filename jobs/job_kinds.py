@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sentiment.config import PARTS, WORD2VEC, RunConfig
+from sentiment.config import WORD2VEC, DataConfig, RunConfig
 from sentiment.errors import EncoderError
 from sentiment.files import files_in, user_path
 from sentiment.processes import wandb_problem
-from sentiment.runs.records import RunRecord
+from sentiment.runs.records import Part, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
@@ -71,37 +71,39 @@ def steps_saved(run_dir: RunDir) -> int:
 def without_corpus(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
     """Return one run for each corpus that is not prepared, or whose linear baseline is not fitted."""
     from sentiment.data.corpus import find_corpus
+    from sentiment.data.sources import table_problems
 
     representatives = []
     for config in {config.data: config for config in configs}.values():
         # Only a dry run gets as far as this without tweets.
-        corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
+        corpus = None if any(table_problems(config.data, results)) else find_corpus(config.data, results)
         if corpus is None or not corpus.baselines_file.exists():
             representatives.append(config)
     return representatives
 
 
-def test_sizes(config: RunConfig, results: Results) -> list[int] | None:
-    """Return the number of test tweets of each class, of all folds together; None if the corpus is not prepared."""
+def class_counts(data: DataConfig, parts: Sequence[Part], results: Results) -> list[int] | None:
+    """Return the number of tweets of each class in some parts together; None if the corpus is not prepared."""
     from sentiment.data.corpus import find_corpus
+    from sentiment.data.sources import table_problems
 
-    corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
+    corpus = None if any(table_problems(data, results)) else find_corpus(data, results)
     if corpus is None:
         return None
-    parts = PARTS if config.data.folds else ("test",)
     by_part = [corpus.report.parts[part].classes for part in parts]
     return [sum(numbers) for numbers in zip(*by_part, strict=True)]
 
 
 def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
     """Return one run for each set of word2vec vectors that is not trained yet."""
+    from sentiment.data.sources import table_problems
     from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
 
     missing: dict[str | None, RunConfig] = {}
     for config in configs:
         if config.embedding.pretrained != WORD2VEC:
             continue
-        if _lacks_tweets(config, results):
+        if any(table_problems(config.data, results)):
             return [config]
         file = pretrained_file(config, results)
         if file and not file.exists():
@@ -164,17 +166,15 @@ def preparations_needed(configs: Sequence[RunConfig], results: Results) -> dict[
     return {name: needed for name, needed in runs.items() if needed}
 
 
-def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
+def missing_for(configs: Sequence[RunConfig], results: Results) -> list[str]:
     """Return a line for each missing input, with the command that downloads it: compute nodes often have no network."""
-    from sentiment.data.sources import source_problem
+    from sentiment.data.sources import table_problems
     from sentiment.encoders.pretrained import find_model
 
-    sources: set[tuple[str, str]] = set()
     files: set[tuple[str, str]] = set()
     models = {}
     trackings = set()
     for config in configs:
-        sources |= _sources_of(config)
         trackings.add(config.tracking.wandb)
         if config.vectors:
             files |= {("vectors.unlabelled", file.path) for file in config.vectors.unlabelled}
@@ -184,10 +184,8 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
         if encoder:
             models["encoder.model" if config.encoder else "elmo.model", encoder.model] = config
     lines = [problem for problem in map(wandb_problem, trackings) if problem]
-    for name, source in sorted(sources):
-        missing = source_problem(source, results)
-        if missing:
-            lines.append(f"{name} = {source!r}: {missing}")
+    for data in dict.fromkeys(config.data for config in configs):
+        lines += [problem for problem in table_problems(data, results) if problem not in lines]
     for name, file in sorted(files):
         if not user_path(file).is_file():
             lines.append(f"{name} = {file!r}: no such file")
@@ -197,16 +195,3 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
         except EncoderError as error:
             lines.append(f"{name}: {error}")
     return lines
-
-
-def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
-    tests = {(f"data.tests.{name}.path", table.path) for name, table in config.data.tests.items()}
-    extra = {("data.extra_train", table.path) for table in config.data.extra_train}
-    return {("data.source", config.data.source), *tests, *extra}
-
-
-def _lacks_tweets(config: RunConfig, results: Results) -> bool:
-    """Whether tables of tweets that a run reads are missing."""
-    from sentiment.data.sources import source_problem
-
-    return any(source_problem(source, results) for _, source in _sources_of(config))

@@ -28,14 +28,17 @@ from sentiment.command_line import (
     Threshold,
     command_line,
     echo,
+    parameters_of,
     parse_column,
+    read_words,
+    results_of,
+    with_guesses,
 )
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
 from sentiment.files import config_path, import_program
 from sentiment.inference.share import app as share_app
-from sentiment.inference.table_options import parameters_of, read_words, results_of, with_guesses
 from sentiment.labelling.comparing import app as comparing_app
 from sentiment.processes import leave_compiler_out
 

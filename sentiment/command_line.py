@@ -1,20 +1,24 @@
-"""Shared by all commands: error messages, exit codes and common options."""
+"""Shared by all commands: error messages, exit codes, common options and what they mean."""
 
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from sentiment import __version__
-from sentiment.console import printable
+from sentiment.console import printable, say
 from sentiment.data.built_in import SOURCE_CHOICES
-from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError, with_memory_advice
+from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, DataError, SentimentError, UsageError, with_memory_advice
+
+if TYPE_CHECKING:
+    from sentiment.config import RunConfig
+    from sentiment.runs.run_dir import Results
 
 # By package: the pip extra that installs it, and what needs it.
 _EXTRAS = {
@@ -33,6 +37,7 @@ _MAX_MESSAGE_LENGTH = 10_000  # longer messages are truncated
 _MAX_DIGITS = 9  # of a column's position
 
 RESULTS = Path("results")
+DEFAULT_RUN = "rnn"
 
 
 def _in_utf8(folder: Path | None) -> Path | None:
@@ -196,3 +201,83 @@ def column_of(text: str) -> str | int:
 
 def parse_column(text: str | None) -> str | int | None:
     return None if text is None else column_of(text)
+
+
+# --- what options mean ------------------------------------------------------------------------------------------------
+
+
+def results_of(folder: Path) -> "Results":
+    from sentiment.runs.run_dir import Results  # imports pydantic, which --help does not need
+
+    return Results(folder)
+
+
+def read_words(words: Iterable[str]) -> tuple[Path, str | None, list[str]]:
+    """The run, the table and the changed fields that the words of `train` name.
+
+    Raises:
+        UsageError: a word is an unknown option, or there are two runs or tables.
+    """
+    changes = []
+    tables = []
+    runs = []
+    for word in words:
+        if word.startswith("-") and not (word.startswith("--") and "=" in word):
+            raise UsageError(
+                f"{word}: no such option; to override a field of the configuration write, for example, "
+                "--training.epochs=3"
+            )
+        if "=" in word:
+            changes.append(word.removeprefix("--"))
+        elif is_table(word):
+            tables.append(word)
+        else:
+            runs.append(word)
+    for several in (tables, runs):
+        if len(several) > 1:
+            raise UsageError(f"{several[1]}: {several[0]} is named already; a field is changed by FIELD=VALUE")
+    return Path(runs[0] if runs else DEFAULT_RUN), tables[0] if tables else None, changes
+
+
+def is_table(word: str) -> bool:
+    """Whether a word is the name of a table, by its ending."""
+    from sentiment.data.tables import format_of
+
+    try:
+        format_of(Path(word))
+    except DataError:
+        return False
+    return True
+
+
+def parameters_of(
+    data: str | None,
+    overrides: list[str] | None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    classes: str | None = None,
+) -> dict[str, Any]:
+    from sentiment.config_file import parse_override
+
+    parameters = dict(parse_override(override) for override in overrides or [])
+    table_options: dict[str, Any] = {
+        "data.columns.text": parse_column(text_column),
+        "data.columns.label": parse_column(label_column),
+        "data.source": data,
+        "data.labels": classes,
+    }
+    return parameters | {name: value for name, value in table_options.items() if value is not None}
+
+
+def with_guesses(
+    values: dict[str, Any], given: Collection[str], parameters: dict[str, Any], origin: str, preview: bool = False
+) -> "RunConfig":
+    """The configuration with parameters applied, and guesses for fields of its table that are not in `given`."""
+    from sentiment.data.guess_columns import resolve_with_guesses
+
+    run, found = resolve_with_guesses(values, given, parameters, origin)
+    if found:
+        lines = [*found.preview(run.data), ""] if preview else found.messages()
+        if lines:
+            say("\n".join(lines))
+    return run

@@ -194,6 +194,9 @@ def test_awkward_names_reach_the_command_unchanged(clone: Path, name: str) -> No
     given = (f"RUN={name}", f"DATA={name}", f"RESULTS={name}", "SET=seed=2 model.layers=2")
     assert _make(clone, "run", *given) == [expected]
     assert _make(clone, "data", f"DATA={name}")[0][:4] == ["data", name, "--config", "rnn"]
+    for target in ("submit", "submit-elmo", "study"):
+        *_, words = _make(clone, target, f"DATA={name}")
+        assert words[words.index("--data") + 1] == name
     for target in ("status", "rerun", "cancel", "report", "submit", "help"):
         _make(clone, target, f"GRID={name}", f"SET={name}", f"RUN={name}", f"DATA=$(shell {name})")
     assert not (clone / "bad").exists()

@@ -8,12 +8,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from shutil import copytree
+from typing import Any
 
 from jobs.grids.expand import Base, ExpandedRun, choose_bases, expand, file_bases, planned_base, run_bases
 from jobs.grids.sweep_file import BaseRuns, Choices, GridFile, listed_values
 from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
-from sentiment.config_file import parse_override
+from sentiment.config_file import dotted, parse_override, yaml_text
+from sentiment.console import Say
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.files import make_folder_once
 from sentiment.runs.hypotheses import StatedHypothesis, mistakes_of
@@ -60,6 +62,35 @@ class GridRequest:
             values = value if isinstance(value, list) else [value]
             space[name] = Choices(values)
         return space
+
+
+def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridRequest:
+    """A request for runs on the table that a command names; its columns and classes are guessed, as `train` does.
+
+    Nothing is guessed of tables whose paths the grid varies, or if it starts from runs of another grid, whose tweets
+    it reads.
+
+    Args:
+        options: fields of the section `data` by dotted name.
+        say: prints what was guessed.
+    """
+    from sentiment.data.guess_columns import resolve_with_guesses
+
+    if request.base:
+        return request
+    fields = {name: choices.values for name, choices in request.space().items() if name.startswith("data.")}
+    fixed = {name: values[0] for name, values in fields.items() if len(values) == 1} | options
+    base = str(request.file.sweep.base_file)
+    values = request.file.run_files[base]
+    changes = dict(options)
+    if "data.source" in fixed or "data.source" not in fields:
+        _, found = resolve_with_guesses(values, dotted(values), fixed, base)
+        if found:
+            for line in found.messages():
+                say(line)
+            changes |= found.changes
+    overrides = [*request.overrides, *(f"{name}={yaml_text(value)}" for name, value in changes.items())]
+    return GridRequest(request.file, overrides)
 
 
 def expand_grid(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cache, lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
@@ -25,7 +26,7 @@ from sentiment.data.tables import (
     open_table,
     read_rows,
 )
-from sentiment.errors import DataError, MissingFileError
+from sentiment.errors import DataError, MissingFileError, SentimentError
 from sentiment.files import fingerprint, sha256_of, user_path
 from sentiment.runs.run_dir import Results
 
@@ -72,8 +73,7 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
     Raises:
         DataError: names a file that cannot be used.
     """
-    main_table = LabelledTable(path=config.source, columns=config.columns, labels=config.labels)
-    source = _open(main_table, results, "data")
+    source = _open(_main_table(config), results, "data")
     tests = dict(source.tests)
     for name, table in config.external_tests.items():
         opened = _open(table, results, f"data.tests.{name}")
@@ -86,6 +86,7 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
 
 
 _ROWS_BETWEEN_MESSAGES = 4096
+_FIRST_ROWS = 2_000
 
 
 def usable_rows(file: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
@@ -113,6 +114,27 @@ def source_problem(source: str, results: Results) -> str | None:
     if all((results.downloads / file.name).exists() for file in BUILT_IN[source].files):
         return None
     return f"its tweets are not in {results.downloads}; fetch them with `sentiment data {source}`"
+
+
+def table_problems(config: DataConfig, results: Results) -> Iterator[str]:
+    """Yield for each table and built-in source of a run why it is not there, or why its first rows cannot be read."""
+    tables = {"data.source": _main_table(config)}
+    tables |= {f"data.tests.{name}.path": table for name, table in config.tests.items()}
+    tables |= {f"data.extra_train.{index}.path": table for index, table in enumerate(config.extra_train)}
+    for name, table in tables.items():
+        problem = source_problem(table.path, results)
+        if problem is None and table.path not in BUILT_IN:
+            try:
+                rows = _open(table, results, name.rpartition(".")[0]).main.read()
+                list(islice(rows, _FIRST_ROWS))
+            except SentimentError as error:
+                problem = str(error)
+        if problem:
+            yield f"{name} = {table.path!r}: {problem}"
+
+
+def _main_table(config: DataConfig) -> LabelledTable:
+    return LabelledTable(path=config.source, columns=config.columns, labels=config.labels)
 
 
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:

@@ -19,13 +19,16 @@ from sentiment.command_line import (
     TextColumn,
     Threshold,
     column_of,
+    is_table,
+    parameters_of,
     parse_column,
+    results_of,
+    with_guesses,
 )
 from sentiment.console import ProgressBar, say
 from sentiment.data.built_in import BUILT_IN, SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.files import as_json, read_user_file, write_atomically, write_user_file
-from sentiment.inference.table_options import is_table, parameters_of, results_of, with_guesses
 
 if TYPE_CHECKING:
     from sentiment.inference.added import Tweets

@@ -29,9 +29,10 @@ from jobs.slurm.sbatch import directives
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
-from sentiment.config_file import resolve
+from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
+from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import DataError
 from sentiment.files import write_atomically, write_json
 from sentiment.runs.code_version import CodeVersion
@@ -39,7 +40,7 @@ from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, sealed
 from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
-from tests.commands import invoke, refused
+from tests.commands import invoke, refused, succeed
 from tests.jobs.grid_files import GRIDS, load_grid, write_grid
 from tests.jobs.submitted import (
     GRID,
@@ -53,7 +54,7 @@ from tests.jobs.submitted import (
     write_job,
     write_submission,
 )
-from tests.small_runs import small_config, stored, write_tweets
+from tests.small_runs import invented_tweets, small_config, stored, write_tweets
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
 
@@ -274,7 +275,12 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     longer = load_grid(write_grid(base, {"seed": [1, 2], "training.epochs": 90}, name="longer"), results)
     assert _hours_of(show_plan(results, longer, CLUSTER)) == pytest.approx(2 * epoch_hours * 90, rel=0.1)
     fewer_rows = load_grid(write_grid(base, {"seed": [1, 2], "data.train_rows": 20}, name="fewer"), results)
-    assert "estimated hours: unknown" in "\n".join(show_plan(results, fewer_rows, CLUSTER))
+    (told,) = (line for line in show_plan(results, fewer_rows, CLUSTER) if line.startswith("estimated hours: "))
+    limits, command = told.split(". Train one first: sentiment ")
+    assert limits == (
+        "estimated hours: at most 8.0 until the time limits of all tasks; no comparable run is completed here"
+    )
+    assert shlex.split(command)[:2] == ["train", str(base)]
 
 
 def _hours_of(lines: Iterable[str]) -> float:
@@ -304,6 +310,38 @@ def test_plan_for_this_machine_names_no_job_of_slurm(base: Path, results: Result
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     *_, told = show_plan(results, grid, None, at_once=2)
     assert told == "on this machine: 3 runs, at most 2 at a time"
+
+
+def test_grid_reads_a_users_table_as_training_does(base: Path, results: Results, tmp_path: Path) -> None:
+    grid = write_grid(base, {"model.layers": [1, 2]})
+    rows = [(text, ("sad", "happy")[label]) for label, text in invented_tweets(80)]
+    table = write_tweets(tmp_path / "my tweets.csv", rows, ("tweet text", "mood"))
+    arguments = ("submit", grid, "--data", table, "--dry-run", "--verbose", "--results", results.root)
+    told = succeed(*arguments)
+    assert f"{table.name}: guessed data.columns.label: mood" in told
+    assert f"tweets: {table}, not prepared yet, of the classes sad, happy" in told
+    assert "seed 1 only: " in told
+    run, _ = resolve_with_guesses(read_yaml(base), (), {"data.source": str(table), "model.layers": 2}, "a test")
+    assert f"  {run.run_id} PLANNED" in told
+    prepare_corpus(run.data, results)
+    assert f"tweets: {table}, 80 (40 sad, 40 happy)" in succeed(*arguments, "--set", "seed=[1,2]")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("data.columns.text=nothing", "no column 'nothing'"),
+        ("data.columns.part=label", "is not a part; valid are train"),
+    ],
+)
+def test_table_whose_first_lines_no_run_can_read_is_not_approved(
+    base: Path, results: Results, tweets_file: Path, change: str, problem: str
+) -> None:
+    grid = write_grid(base, {"seed": [1, 2]})
+    told = succeed("submit", grid, "--set", change, "--dry-run", "--results", results.root)
+    assert "missing inputs (`submit` would end with an error):\n" in told
+    assert problem in told
+    assert problem in refused(2, "submit", grid, "--set", change, "--local", "--results", results.root)
 
 
 @pytest.mark.parametrize("grid", ["elmo", "random_sweep"])
