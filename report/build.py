@@ -1,14 +1,16 @@
 """Build the report once, or repeatedly while runs are in progress."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
 from report.compare.findings import Findings, analyse
-from report.questions.attention import attention, overfitting
-from report.questions.hypotheses import hypotheses, replicated, replication_table
+from report.questions.attention import attention
+from report.questions.hypotheses import hypotheses, replication_table
 from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
@@ -17,9 +19,9 @@ from report.render.blocks import Block, Bullets, Card, Fold, Question, Report, R
 from report.render.page import write_report
 from report.render.wording import joined
 from report.sections.answer import answer
-from report.sections.errors import errors, learning
+from report.sections.errors import errors
 from report.sections.gold import gold_tables
-from report.sections.models import check_list, external_test_sets, leaderboard
+from report.sections.models import added_predictors, external_test_sets, other_rankings, published_results
 from report.sections.names import METHODS
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
@@ -34,7 +36,6 @@ TITLE = "Which model classifies tweet sentiment best?"
 # The questions, in the order of the page.
 QUESTIONS: Sequence[Callable[[Findings], Question]] = (
     settings,
-    overfitting,
     labels,
     attention,
     search,
@@ -42,14 +43,14 @@ QUESTIONS: Sequence[Callable[[Findings], Question]] = (
 )
 # The sections that follow the recommendation and the questions, by title, in the order of the page.
 SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
-    "The models": leaderboard,
+    "Published results": published_results,
+    "Other data sets": other_rankings,
+    "Added predictors": added_predictors,
     "External test sets": external_test_sets,
     "Predictors on gold tables": gold_tables,
     "Predictors on tables without labels": unlabelled_tables,
     "The runs": runs,
-    "Learning curves": learning,
     "Errors and calibration": errors,
-    "Check list": check_list,
     "Provenance": provenance,
 }
 # Seconds between rewrites, and page reloads, in watch mode.
@@ -73,8 +74,20 @@ def build_report(
         SentimentError: there is nothing to report, or no such grid.
         OSError: the report cannot be written.
     """
-    findings = analyse(load_study(results, grids, progress))
-    return findings, write_report(compose(findings, title, reload), folder, progress)
+    written = folder.absolute()
+    with named_beside(results) as named:
+        findings = analyse(load_study(named, grids, progress))
+        page = write_report(compose(findings, title, reload), written, progress)
+    return findings, folder / page.name
+
+
+@contextmanager
+def named_beside(results: Results) -> Iterator[Results]:
+    """The same results by the name of their folder alone, in a directory that holds it, which is the current one
+    meanwhile: so the page's commands and messages are the same wherever the folder is."""
+    root = results.root.absolute()
+    with chdir(root.parent):
+        yield Results(Path(root.name))
 
 
 def watch_report(
@@ -96,9 +109,10 @@ def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -
     """Assemble the report from all sections that have content."""
     questions = [question(findings) for question in QUESTIONS]
     cards = [card.title for question in questions for card in question.cards]
-    hypotheses_title = "Replication" if replicated(findings) else "Hypotheses"
-    blocks: dict[str, Sequence[Block]] = {hypotheses_title: hypotheses(findings, cards)}
-    blocks |= {"Recommendation": answer(findings), "Ablations and searches": _questions(findings, questions)}
+    blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings)}
+    if blocks["Recommendation"]:
+        blocks["Details"] = [Text("What the answer above rests on, and all runs.")]
+    blocks |= {"Hypotheses": hypotheses(findings, cards), "Ablations and searches": _questions(findings, questions)}
     blocks |= {section: build(findings) for section, build in SECTIONS.items()}
     used = ["hypotheses"] if findings.verdicts else []
     used += [method for question in questions for method in question.methods]
@@ -107,7 +121,7 @@ def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -
     documents = [*paper_tables(findings), *replication_table(findings)]
     if findings.study.runs:
         documents.append(checklist(findings))
-    return Report(title, _about(findings), sections, str(findings.study.results.root), documents, reload)
+    return Report(title, _about(findings), sections, documents, reload)
 
 
 def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Block]:
@@ -132,10 +146,10 @@ def _grid_summary(grid: Grid) -> Markup:
     return sentence("runs.grid", grid=grid, completed=completed)
 
 
-def _about(findings: Findings) -> list[str]:
-    """Data set, runs, and the date of the last attempt, so that rebuilding gives identical output."""
+def _about(findings: Findings) -> list[Any]:
+    """Data set with its classes, runs, and the date of the last attempt, so that rebuilding gives identical output."""
     study_runs = findings.study.runs
-    about = [findings.main.name] if findings.main else []
+    about: list[Any] = [sentence("answer.test_tweets", dataset=findings.main)] if findings.main else []
     completed = len(findings.study.completed_runs)
     if study_runs:
         about.append(f"{completed:,} of {plural(len(study_runs), 'run')} completed")

@@ -30,6 +30,9 @@ from sentiment.runs.power import between_seeds
 Values = npt.NDArray[np.float64]
 
 
+NO_SEEDS = "no configuration has several seeds, and nothing is known of other seeds"
+
+
 class NotComparableError(ValueError):
     """The sides are not those of the design."""
 
@@ -135,16 +138,6 @@ class TwoModels(Design):
         side.require_one_model()
         right = by_class(side.tweet_scores, side.classes)
         return mean_of_shares([wilson(int(flags.sum()), flags.size) for flags in right])
-
-
-@dataclass(frozen=True)
-class TwoModelsByValue(Design):
-    """Two trained models, by a value of each tweet other than whether it is right: a paired t test over tweets."""
-
-    def difference(self, first: Side, second: Side) -> Difference:
-        if not first.is_single or not second.is_single:
-            raise NotComparableError("a side is not a single trained model")
-        return replace(_difference(first, second, [], 0.0), is_conditional=True)
 
 
 @dataclass(frozen=True)

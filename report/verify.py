@@ -1,18 +1,15 @@
 """Check a written report: the files of its runs against their digests, and all numbers by computing them again."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
-from html import unescape
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from report.build import build_report
+from report.build import build_report, named_beside
 from report.compare.findings import Findings
 from report.evaluated import CompletedRun, EvaluatedRun, read_part
 from report.render.page import figures_and_tables
@@ -45,7 +42,7 @@ def verify_report(
         raise UsageError(f"{folder}: holds no report.html; `sentiment report` writes it, and then --verify checks it")
     complaints: list[str] = []
     folder = folder.resolve()
-    with TemporaryDirectory() as temporary, _as_written(results, folder) as named:
+    with TemporaryDirectory() as temporary, named_beside(results) as named:
         again = Path(temporary)
         findings, _ = build_report(named, grids, again, title, progress)
         complaints += findings.problems
@@ -59,25 +56,6 @@ def verify_report(
         if path.relative_to(folder) not in files:
             complaints.append(f"{path}: is not of this report, which has no such figure or table")
     return findings, list(dict.fromkeys(complaints))
-
-
-@contextmanager
-def _as_written(results: Results, folder: Path) -> Iterator[Results]:
-    """The results, named as by the user or job that wrote the report: the page prints this name in its commands.
-
-    A relative name is of the directory from which it leads to the results, which is the current one meanwhile.
-    """
-    page = (folder / "report.html").read_text(encoding="utf-8", errors="replace")
-    name = re.search(r'<meta name="results" content="([^"]*)">', page)
-    root = results.root.resolve()
-    written = Path(unescape(name[1])) if name else results.root
-    bases = [Path.cwd(), *root.parents]
-    base = next((base for base in bases if (base / written).resolve() == root), None)
-    if base is None:  # the results have moved: the page's commands lead nowhere
-        yield results
-        return
-    with chdir(base):
-        yield Results(written)
 
 
 def _changed_files(run: CompletedRun) -> Iterator[str]:
@@ -122,7 +100,7 @@ def _difference(written: Path, again: Path) -> Iterator[str]:
 
 
 def retrain(run: EvaluatedRun, results: Results) -> list[str]:
-    """Train a run again in a temporary folder; return a line for each digest that differs.
+    """Train a run of a verified report again in a temporary folder; return a line for each digest that differs.
 
     Of a cross-validated run the first fold is trained. Only the same hardware gives the same digests, so that on other
     hardware nothing is trained.
@@ -131,7 +109,7 @@ def retrain(run: EvaluatedRun, results: Results) -> list[str]:
         RunDirError: the run cannot be trained.
     """
     original = run.fold_runs[0]
-    config = original.run_dir.config_file
+    config = results.root.absolute().parent / original.run_dir.config_file
     hardware = _hardware(original.config.runtime.device)
     if original.record.hardware != [hardware]:
         before = " and ".join(original.record.hardware) or "unknown hardware"

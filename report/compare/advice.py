@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from report.compare.added import AddedPredictor
-from report.compare.answers import Group, compared
+from report.compare.answers import SEEDED, Group, compared
 from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.designs import by_class
@@ -29,7 +29,7 @@ class Recommended:
         recommended_model: the model to use, recommended by the run's validation tweets, see
             `sentiment.runs.recommendation`.
         alternative: the model that is compared with the linear baseline: `recommended_model`, or, if that is the
-            baseline, the better one of network and ensemble on validation tweets.
+            baseline, the better one of network and mean of both on validation tweets.
         score: the accuracy or macro recall of that model on test tweets; differences are of the same metric.
         gain: the test score of `alternative` minus the linear baseline's; None without predictions.
         rivals: the other eligible configurations that can be compared, the best on validation tweets first: the test
@@ -49,6 +49,16 @@ class Recommended:
     @property
     def metric_name(self) -> str:
         return self.dataset.metric_name
+
+    @property
+    def recalls(self) -> list[tuple[str, float, int]]:
+        """Of each class its name, the recall of the predictor to use, and the number of test tweets."""
+        winner = self.added_winner
+        runs = self.configuration.runs if self.recommended_model in SEEDED else self.configuration.runs[:1]
+        measured = [winner.metrics] if winner else [run.metrics_on_test(self.recommended_model) for run in runs]
+        names = self.configuration.config.data.label_names
+        recalls = [fmean(of_class) for of_class in zip(*(metrics.recall for metrics in measured), strict=True)]
+        return [*zip(names, recalls, measured[0].sizes, strict=True)]
 
     @property
     def baseline_score(self) -> Estimate:
@@ -171,7 +181,7 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, model: Mode
 
 
 def _best_alternative(configuration: Configuration, metric: Metric) -> ModelKind:
-    """The network or the ensemble, by the mean validation score over all seeds; ties are broken by the lower loss."""
+    """The network or the mean of both, by the mean validation score over seeds; ties are broken by the lower loss."""
 
     def score(model: ModelKind) -> tuple[float, float]:
         losses = configuration.values("validation", "loss", model)
@@ -182,7 +192,7 @@ def _best_alternative(configuration: Configuration, metric: Metric) -> ModelKind
 
 
 def _gain(dataset: Dataset, best: Configuration, alternative: ModelKind) -> Difference | None:
-    """The gain of the network or the ensemble over the baseline; corrected for all candidates."""
+    """The gain of the network or the mean of both over the baseline; corrected for all candidates."""
     if alternative == "network":
         return dataset.against_baseline.get(best)
     gain = dataset.answers.with_baseline(dataset.design_for(best, alternative), best.runs, alternative)

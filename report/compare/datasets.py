@@ -156,7 +156,13 @@ class Dataset:
     @property
     def test_tweets(self) -> int:
         """The number of test tweets; cleaning leaves nothing of some of them in some runs."""
-        return max(run.metrics_on_test().n for run in self.runs)
+        return sum(self.test_classes.values())
+
+    @cached_property
+    def test_classes(self) -> dict[str, int]:
+        """The number of test tweets of each class."""
+        most = max(self.runs, key=lambda run: run.metrics_on_test().n)
+        return dict(zip(most.config.data.label_names, most.metrics_on_test().sizes, strict=True))
 
     @property
     def metric(self) -> Metric:
@@ -234,6 +240,11 @@ class Dataset:
                     {configuration: self.answers.with_baseline(design, configuration.runs) for configuration in family}
                 )
         return differences
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether its comparisons with the baseline hold for trained models alone, since nothing is known of seeds."""
+        return any(difference.is_conditional for difference in self.against_baseline.values())
 
     def added_against_baseline(self) -> list[AddedPredictor]:
         """The added predictors, each compared with the linear baseline of the best candidate; they are one family."""

@@ -25,18 +25,13 @@ from sentiment.console import unescaped
 from sentiment.metrics import Flags
 from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import EpochRow
 from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)
 class BestRun:
-    """Curve, test predictions and `tweet_table` of the recommended run, each None where it cannot be read.
+    """Test predictions and `tweet_table` of the recommended run, each None where it cannot be read."""
 
-    A cross-validated run has no curve: each fold has its own.
-    """
-
-    curve: list[EpochRow] | None = None
     test: PartPredictions | None = None
     tweets: pd.DataFrame | None = None
 
@@ -106,9 +101,8 @@ def analyse(study: Study) -> Findings:
 
 def _best_run(dataset: Dataset, recommended: Recommended, reader: Reader) -> BestRun:
     run = recommended.run
-    curve = None if run.is_cross_validated else reader.read(partial(read_curve, run.fold_runs[0]))
     test = reader.read(partial(read_test, run))
-    return BestRun(curve, test, tweet_table(dataset, recommended, test, reader.results) if test else None)
+    return BestRun(test, tweet_table(dataset, recommended, test, reader.results) if test else None)
 
 
 # The fewest runs, tested on a tweet, whose common mistake suggests that its label is wrong.

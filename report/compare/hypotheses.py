@@ -10,13 +10,14 @@ selected from. Equality is shown to be false by the interval that leaves out hal
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Literal
 
 from report.compare.answers import Answers, Group
 from report.compare.datasets import Configuration, Dataset, configurations_of, design_of, group_by_tweets
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused
-from report.compare.measures import Configurations, OverfittingGaps, best_epochs, value_design, value_difference
-from report.designs import Design, Drawn, Matched, NotComparableError, TwoModels
+from report.compare.measures import Configurations, OverfittingGaps, best_epochs, over_seeds, value_difference
+from report.designs import NO_SEEDS, Design, Drawn, Matched, NotComparableError, TwoModels
 from report.evaluated import Reader
 from report.read import Grid, Study
 from report.statistics import Difference, VarianceEvidence
@@ -26,7 +27,6 @@ from sentiment.runs.predictions import Kind
 from sentiment.runs.records import GridPlan
 
 Outcome = Literal["shown", "shown to be false", "open"]
-_NO_SEEDS = "no configuration has several seeds, and nothing is known of other seeds"
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,31 @@ def _is_late(stated: StatedHypothesis, plan: GridPlan, grid: Grid) -> bool:
             ends += [attempt.end for attempt in run.completed.record.attempts if attempt.end]
     own = [end for end in ends if end > plan.planned_at]
     return bool(ends) and (not own or stated.stated_at > min(own))
+
+
+@dataclass(frozen=True)
+class Replication:
+    """A published study whose findings grids repeat.
+
+    Attributes:
+        data: the name of its tweets.
+        other_tweets: those of the grids, where they are others.
+    """
+
+    data: str
+    source: str
+    other_tweets: list[str]
+
+
+def replicated(study: Study) -> list[Replication]:
+    """The published studies that the grids repeat."""
+    tweets: dict[tuple[str, str], set[str]] = {}
+    for grid in study.grids:
+        published = grid.plan.replicates if grid.plan else None
+        if published:
+            sources = tweets.setdefault((published.data, published.source), set())
+            sources.update(PurePath(run.config.data.source).name for run in grid.completed)
+    return [Replication(data, source, sorted(others - {data})) for (data, source), others in tweets.items()]
 
 
 @dataclass(frozen=True)
@@ -230,7 +255,7 @@ def _matched(pairs: Sequence[tuple[Runs, Runs]], runs: Runs, answers: Answers) -
     design = design_of(seeds_together(runs), "network", answers.metric)
     if isinstance(design, TwoModels):
         if len(pairs) == 1:
-            raise NotComparableError(_NO_SEEDS)
+            raise NotComparableError(NO_SEEDS)
         return _Sides([ours for ours, _ in pairs], [theirs for _, theirs in pairs], Matched())
     firsts = [seeds for ours, _ in pairs for seeds in seeds_together(ours)]
     seconds = [seeds for _, theirs in pairs for seeds in seeds_together(theirs)]
@@ -252,7 +277,7 @@ def _best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, stud
         pairs = _tried(grid, ours) * _tried(grids[other.grid], theirs)
         sides = _Sides([best], [[*theirs[0].runs]], design, pairs)
     if isinstance(sides.design, TwoModels):
-        raise NotComparableError(_NO_SEEDS)
+        raise NotComparableError(NO_SEEDS)
     if set(map(id, best)) & set(map(id, sides.seconds[0])) and not other.model:
         raise NotComparableError("both sides are the same runs")
     return sides
@@ -305,9 +330,5 @@ def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader)
         if len(gaps.runs) < len(runs) or not gaps.are_comparable(runs):
             raise NotComparableError("the two sides were not validated on the same tweets")
         values = gaps.by_run
-    is_over_configurations = isinstance(sides.design, Drawn | Matched)
-    design = sides.design if is_over_configurations else value_design(runs, values, pairs=1)
-    difference = value_difference(design, sides.firsts, sides.seconds, values)
-    if difference.is_conditional:
-        raise NotComparableError(_NO_SEEDS)
-    return difference
+    design = sides.design if isinstance(sides.design, Drawn | Matched) else over_seeds(runs, values)
+    return value_difference(design, sides.firsts, sides.seconds, values)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from report.compare.matching import Runs, seeds_together
-from report.designs import Design, Matched, Seeds, Side, TwoModelsByValue, Values, pooled_variance
+from report.designs import NO_SEEDS, Design, NotComparableError, Seeds, Side, Values, pooled_variance
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, read_part
 from report.statistics import Difference
 from sentiment.runs.predictions import PartPredictions
@@ -43,17 +43,17 @@ def best_epochs(runs: Iterable[EvaluatedRun]) -> dict[str, Values]:
     return {run.run_id: np.array([float(run.best_epoch)]) for run in runs}
 
 
-def value_design(runs: Iterable[EvaluatedRun], values: dict[str, Values], pairs: int) -> Design:
-    """How a value that each run has for each tweet, or once, is compared over so many matched pairs of configurations.
+def over_seeds(runs: Iterable[EvaluatedRun], values: dict[str, Values]) -> Seeds:
+    """How a value that each run has for each tweet, or once, is compared; these runs tell the variance between seeds.
 
-    Args:
-        runs: those that tell the variance between seeds.
+    Raises:
+        NotComparableError: no configuration has several seeds.
     """
     means = [[float(values[run.run_id].mean()) for run in seeds] for seeds in seeds_together(runs)]
-    seed_variance = pooled_variance(means)
-    if seed_variance:
-        return Seeds(seed_variance)
-    return Matched() if pairs > 1 else TwoModelsByValue()
+    variance = pooled_variance(means)
+    if variance is None:
+        raise NotComparableError(NO_SEEDS)
+    return Seeds(variance)
 
 
 def value_difference(

@@ -111,7 +111,7 @@ def _compared(results: Sequence[ExternalResult]) -> list[ExternalResult]:
 def _models(dataset: Dataset, test_set: Part, best: Recommended | None, reader: Reader) -> Iterator[ExternalResult]:
     """All networks, best first, without random ELMo weights; then the other predictors of the best configuration.
 
-    The ensemble is left out where the report compares no ensemble with the baseline.
+    The mean of both is left out where the report does not compare it with the baseline.
     """
     not_random = [configuration for configuration in dataset.configurations if not configuration.is_random]
     runs = [run for configuration in not_random for run in configuration.completed]

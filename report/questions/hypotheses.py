@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from report.compare.findings import Findings
-from report.compare.hypotheses import Verdict
+from report.compare.hypotheses import Verdict, replicated
 from report.questions.settings import card_title
 from report.render import wording
-from report.render.blocks import Block, Document, Fold, Table, columns, with_bounds
+from report.render.blocks import Block, Document, Table, columns, with_bounds
 from report.render.page import anchor
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Measure
@@ -24,22 +23,8 @@ _UNITS: dict[Measure, tuple[str, int]] = {
 }
 
 
-@dataclass(frozen=True)
-class Replication:
-    """A published study whose findings grids repeat.
-
-    Attributes:
-        data: the name of its tweets.
-        other_tweets: those of the grids, where they are others.
-    """
-
-    data: str
-    source: str
-    other_tweets: list[str]
-
-
 def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
-    """A table of all stated hypotheses, folded under a sentence that counts the verdicts; empty without hypotheses.
+    """A table of all stated hypotheses; empty without hypotheses.
 
     Args:
         cards: the titles of the cards on the page, to which rows are linked.
@@ -51,29 +36,15 @@ def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
         title = card_title(verdict.hypothesis.setting)
         if title in cards:
             row["card"] = Markup("[more](#{})").format(anchor(title))
-    outcomes = sentence("hypotheses.outcomes", verdicts=findings.verdicts)
-    caption = sentence("hypotheses.caption", replicated=replicated(findings))
-    table = Table("hypotheses", caption, columns("hypotheses", rows), rows)
-    return [Fold(str(outcomes), [table])]
+    caption = sentence("hypotheses.caption", replicated=replicated(findings.study))
+    return [Table("hypotheses", caption, columns("hypotheses", rows), rows)]
 
 
 def replication_table(findings: Findings) -> list[Document]:
     """The hypotheses in LaTeX."""
     rows = [_row(verdict) for verdict in findings.verdicts]
-    values = {"rows": rows, "replicated": replicated(findings)}
+    values = {"rows": rows, "replicated": replicated(findings.study)}
     return [Document("tables/hypotheses.tex", "hypotheses.tex.j2", values)] if rows else []
-
-
-def replicated(findings: Findings) -> list[Replication]:
-    """The published studies that the grids repeat."""
-    tweets: dict[tuple[str, str], set[str]] = {}
-    for grid in findings.study.grids:
-        study = grid.plan.replicates if grid.plan else None
-        if study:
-            tweets.setdefault((study.data, study.source), set()).update(
-                run.config.data.source for run in grid.completed
-            )
-    return [Replication(data, source, sorted(others - {data})) for (data, source), others in tweets.items()]
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The parts of a report in any format: sections of paragraphs, lists, figures and tables."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -15,13 +15,31 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The scale on which a column's intervals are drawn, and a reference, as shares."""
+
+    low: float
+    high: float
+    reference: float
+
+    def place(self, value: float) -> str:
+        """Where a value stands, in per cent of the width."""
+        return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column of a table: rows are sorted by the plain value under `key`, which `show` formats."""
+    """A column of a table: rows are sorted by the plain value under `key`, which `show` formats.
+
+    Attributes:
+        scale: that on which the page draws the value with its interval; None draws none.
+    """
 
     title: str
     key: str
     show: Callable[[Row], Any]
     numeric: bool = True
+    scale: Scale | None = None
 
 
 _SHOWN: dict[str, Callable[[Any], Any]] = {
@@ -88,6 +106,7 @@ class Table:
     Attributes:
         caption: empty in a fold, whose title is the caption.
         best: the row to show in bold.
+        left_out: the rows that the CSV file alone has, by their positions.
     """
 
     name: str
@@ -95,6 +114,11 @@ class Table:
     columns: list[Column]
     rows: Sequence[Row]
     best: Row | None = None
+    left_out: Collection[int] = ()
+
+    @property
+    def shown(self) -> list[Row]:
+        return [row for position, row in enumerate(self.rows) if position not in self.left_out]
 
     @property
     def file(self) -> str:
@@ -219,14 +243,12 @@ class Report:
     Attributes:
         about: items of the subtitle: data set, runs, date.
         documents: what is written beside the page.
-        results: the folder of results as the user named it, from which the page's commands are built.
         reload: interval of page reloads in seconds; None if the page never reloads.
     """
 
     title: str
     about: list[Any]
     sections: list[ReportSection]
-    results: str = ""
     documents: Sequence[Document] = ()
     reload: int | None = None
 

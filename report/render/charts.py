@@ -7,10 +7,9 @@ import re
 import textwrap
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import product
 from typing import Any, Literal, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -82,7 +81,7 @@ def _visible(value: Any) -> Any:
 def _templates() -> Environment:
     templates = environment("templates/charts", _as_json)
     templates.globals |= {"colours": COLOURS, "categories": _CATEGORIES, "font": _FONT, "monospaced": _MONOSPACED}
-    templates.globals["parts"] = list(PART_TITLES.values())
+    templates.globals["parts"] = ["training", "validation"]
     return templates
 
 
@@ -274,43 +273,17 @@ def _lines_above_rows(rows: list[dict[str, Any]], width: int) -> list[list[dict[
     return list(lines.values())
 
 
-# The metrics of learning curves: name in logs, title of the panel.
-METRICS = {"loss": "loss (nats)", "accuracy": "accuracy (%)", "macro_f1": "macro F1 (%)"}
-PART_TITLES = {"train": "training", "validation": "validation"}
 # Pixels between the panels of learning curves, and beside each for its labels.
 _GAP = 24
 _OUTSIDE = 36
 
 
-def panel_figure(name: str, alt: str, caption: Any, epochs: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
-    """Learning curves of one run, one panel per metric, with a ring at the best epoch.
-
-    Args:
-        epochs: one dict per epoch: its number (`epoch`), and a dict of metrics for each part (`train`, `validation`).
-    """
-    rows = []
-    for (metric, panel), (part, title), row in product(METRICS.items(), PART_TITLES.items(), epochs):
-        value = (1 if metric == "loss" else 100) * row[part][metric]
-        point = {"panel": panel, "epoch": row["epoch"], "part": title, "value": value}
-        is_best = row["epoch"] == best_epoch and part == "validation"
-        rows.append(point | {"best": is_best, "tooltip": f"epoch {row['epoch']}, {title}: {value:.3g}"})
-    return Figure(name, alt, caption, lambda width: _panels_spec(width, rows))
-
-
-def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
-    has_dots = len(rows) <= 2 * len(METRICS)
-    return _curves_spec("panels", width, [*METRICS.values()], has_dots=has_dots) | {"data": {"values": rows}}
-
-
 def overlay_spec(width: int) -> Spec:
     """Learning curves for the run explorer, without data: rows need panel, epoch, value, part and run."""
-    return _curves_spec("overlay", width, [METRICS["loss"], METRICS["accuracy"]])
-
-
-def _curves_spec(template: str, width: int, panels: list[str], **values: Any) -> Spec:
+    panels = ["loss (nats)", "accuracy (%)"]
     columns = 1 if width <= NARROW else len(panels)
     inner = (width - _GAP * (columns - 1)) // columns - _OUTSIDE
-    return _spec(template, width, panels=panels, columns=columns, inner=inner, gap=_GAP, **values)
+    return _spec("curves", width, panels=panels, columns=columns, inner=inner, gap=_GAP)
 
 
 # The most settings that parallel coordinates have axes for.

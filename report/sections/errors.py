@@ -1,65 +1,38 @@
-"""Learning curves, calibration and misclassified tweets of the recommended model."""
+"""Calibration, misclassified tweets and check list of the recommended model."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from report.compare.datasets import Configuration
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
 from report.evaluated import EvaluatedRun
 from report.render import wording
 from report.render.blocks import Block, Fold, Row, Table, Text, column, columns
-from report.render.charts import (
-    METRICS,
-    PART_TITLES,
-    Axis,
-    Figure,
-    Point,
-    line_figure,
-    panel_figure,
-    share_point,
-)
-from report.sections.names import configuration_name
+from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.sentences import sentence
 from report.statistics import wilson
 from sentiment.console import unescaped
 from sentiment.metrics import CALIBRATION_BINS, calibration_error
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, Metrics, ModelKind
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind
 
 _EXAMPLES_PER_GROUP = 5
 _MAX_TWEET_LENGTH = 280
 
 
-def learning(findings: Findings) -> list[Figure]:
-    """Loss, accuracy and macro F1 curves of the best network; other runs open in the explorer."""
-    recommended = findings.recommended
-    curve = findings.best.curve
-    if recommended is None or curve is None:
-        return []
-    run = recommended.run
-    name = configuration_name(recommended.configuration)
-    caption = sentence("errors.learning", run=run, name=name, epochs=len(curve))
-    alt = "Learning curves of the best network"
-    epochs = [{"epoch": row.epoch} | {part: _scores(row.metrics[part]) for part in PART_TITLES} for row in curve]
-    return [panel_figure("curves-best", alt, caption, epochs, run.fold_runs[0].result.best_epoch)]
-
-
-def _scores(metrics: Metrics) -> dict[str, float]:
-    """The metrics of learning curves."""
-    return {name: getattr(metrics, name) for name in METRICS}
-
-
 def errors(findings: Findings) -> list[Block]:
-    """Calibration and misclassified tweets of the recommended run; empty if nothing is recommended."""
+    """Calibration, misclassified tweets and check list; empty if nothing is recommended."""
     recommended = findings.recommended
     test = findings.best.test
     if recommended is None:
         return []
     run = recommended.run
     if test is None:
-        return [Text(sentence("errors.no_predictions", run=run))]
+        return [Text(sentence("errors.no_predictions", run=run)), *_check_list(recommended.configuration)]
     name = PREDICTORS[recommended.recommended_model]
     content: list[Block] = [_reliability_diagram(run, test, recommended.recommended_model), _confusion_table(run, test)]
     if findings.best.tweets is None:
@@ -67,7 +40,7 @@ def errors(findings: Findings) -> list[Block]:
         content.append(Text(sentence("errors.no_texts", folder=folder)))
     else:
         content += _mistakes(findings.best.tweets, run.config.data.label_names, name)
-    return content
+    return [*content, *_check_list(recommended.configuration)]
 
 
 def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
@@ -131,3 +104,22 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
     caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
     return [Text("Misclassified tweets", "heading"), Table("mistakes", caption, columns("mistakes", rows), rows)]
+
+
+def _check_list(configuration: Configuration) -> list[Block]:
+    """Mean scores on the check list; empty if tweets are not English."""
+    scores = [run.result.check_list for run in configuration.completed]
+    if not scores[0]:
+        return []
+    rows: list[Row] = []
+    for capability, score in scores[0]["network"].items():
+        row: dict[str, Any] = {"capability": capability, "sentences": score.n}
+        for kind in scores[0]:
+            row[kind] = fmean(run_scores[kind][capability].right for run_scores in scores)
+        rows.append(row)
+    totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
+    rows.append({"capability": "all"} | totals)
+    shown = columns("check-list", rows)
+    shown += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
+    table = Table("check-list", sentence("models.check_list", number=len(scores)), shown, rows)
+    return [Text("Check list", "heading"), table]

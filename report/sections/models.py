@@ -1,6 +1,7 @@
-"""Model tables: leaderboard, external test sets, check list, published results."""
+"""Tables of models: the ranking of all predictors, external test sets, check list, published results."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
@@ -12,9 +13,10 @@ from report.compare.advice import Recommended
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
+from report.compare.hypotheses import replicated
 from report.compare.test_sets import ExternalResult
 from report.render import wording
-from report.render.blocks import Block, Fold, Row, Table, Text, column, columns, with_bounds
+from report.render.blocks import Block, Fold, Row, Scale, Table, Text, columns, with_bounds
 from report.sections.names import (
     LEXICON_REMARK,
     STAR,
@@ -24,87 +26,98 @@ from report.sections.names import (
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric
 from sentiment.metrics import counted_as_wrong
-from sentiment.runs.records import MACRO_SCORES, PREDICTORS, Part, PredictorKind
+from sentiment.runs.records import MACRO_SCORES, Part, PredictorKind
 
-# Maximum number of configurations in the leaderboard, and of networks on each external test set.
+# Maximum number of configurations in the ranking, and of networks on each external test set.
 _MAX_CONFIGURATIONS = 15
 _MAX_NETWORKS = 10
 _METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 
-def leaderboard(findings: Findings) -> list[Block]:
-    """Configurations by data set, followed by published results."""
-    content: list[Block] = []
-    for number, dataset in enumerate(findings.datasets, 1):
-        if number > 1:
-            content.append(Text(f"On {dataset.name}", "heading"))
-        content += _leaderboard_of(dataset, number, findings.recommended if number == 1 else None)
-    return [*content, published_figures(findings)] if content else []
+def ranking(findings: Findings) -> Table | None:
+    """All predictors of the main data set; None before any run has completed."""
+    return ranking_of(findings.main, 1, findings.recommended) if findings.main else None
 
 
-def leaderboard_table(dataset: Dataset, number: int, best: Recommended | None) -> Table:
-    """The best configurations with their references, the added predictors, and in bold what is recommended.
+def other_rankings(findings: Findings) -> list[Table]:
+    """The predictors of all other data sets."""
+    return [ranking_of(dataset, number, None) for number, dataset in enumerate(findings.datasets[1:], 2)]
+
+
+def ranking_of(dataset: Dataset, number: int, best: Recommended | None) -> Table:
+    """All predictors by macro F1 on validation tweets, in bold what is recommended; those without it come last.
 
     Args:
         number: of the data set, counted from 1; the recommendation `best` is for the first.
     """
     rivals = best.rivals if best else {}
-    by_configuration: dict[Configuration, Row] = {}
-    for configuration in _shown_configurations(dataset):
-        row = _configuration_row(dataset, configuration, rivals.get(configuration))
-        by_configuration[configuration] = row | with_bounds("score", dataset.score(configuration))
+    networks = {
+        configuration: _configuration_row(dataset, configuration, rivals.get(configuration))
+        for configuration in dataset.configurations
+    }
     references = _reference_rows(dataset, best)
     predictors = best.added if best else dataset.added
     added = {predictor.name: _added_row(predictor, best, dataset.metric) for predictor in predictors}
-    bold: Row | None = by_configuration[dataset.best] if dataset.best else None
+    bold: Row | None = networks[dataset.best] if dataset.best else None
     if best and best.added_winner:
         bold = added[best.added_winner.name]
     elif best:
         bold = references.get(best.recommended_model, bold)
-    rows = [*by_configuration.values(), *references.values(), *added.values()]
-    caption = sentence("models.leaderboard", dataset=dataset)
-    shown = columns("leaderboard", rows, metric=dataset.metric, metric_name=dataset.metric_name)
-    return Table("leaderboard" if number == 1 else f"leaderboard-{number}", caption, shown, rows, best=bold)
+    rows = sorted([*networks.values(), *references.values(), *added.values()], key=_place)
+    for rank, row in enumerate(rows, 1):
+        row["rank"] = None if row["validation_macro_f1"] is None else rank
+    left_out = {id(networks[each]) for each in dataset.configurations[_MAX_CONFIGURATIONS:] if each is not dataset.best}
+    hidden = {position for position, row in enumerate(rows) if id(row) in left_out}
+    name = "leaderboard" if number == 1 else f"leaderboard-{number}"
+    caption = sentence("models.ranking", dataset=dataset, shown=len(rows) - len(hidden), number=len(rows))
+    shown = columns("ranking", rows, metric_name=dataset.metric_name)
+    table = Table(name, caption, shown, rows, bold, hidden)
+    scale = _scale(table.shown, references["baseline"]["score"])
+    return replace(table, columns=[replace(each, scale=scale) if each.key == "score" else each for each in shown])
 
 
-def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
-    table = leaderboard_table(dataset, number, best)
-    rivals = best.rivals if best else {}
-    rows = [
-        _configuration_row(dataset, configuration, rivals.get(configuration))
-        for configuration in dataset.configurations
-    ]
-    configurations = "The configuration" if len(rows) == 1 else f"All {len(rows):,} configurations"
-    more = f"{configurations} with macro precision and recall, parameters and attempts."
-    blocks: list[Block] = [
-        table,
-        Fold(more, [Table(f"{table.name}-all", "", columns("configurations", rows), rows)]),
-    ]
-    predictors = best.added if best else dataset.added
-    if predictors:
-        details = [block for predictor in predictors for block in _added_details(predictor, dataset)]
-        blocks.append(Fold("Added predictors", details))
-    return blocks
+def _place(row: Row) -> tuple[bool, bool, float]:
+    """What rows are sorted by: random ELMo weights come last of what was validated."""
+    score = row["validation_macro_f1"]
+    return score is None, row.get("random_numbers", False), -(score or 0.0)
 
 
-def _shown_configurations(dataset: Dataset) -> list[Configuration]:
-    """The configurations at the top of the ranking, among them the best candidate."""
-    first = dataset.configurations[:_MAX_CONFIGURATIONS]
-    if dataset.best and dataset.best not in first:
-        return [*first[:-1], dataset.best]
-    return first
+def _scale(rows: Sequence[Row], reference: float) -> Scale:
+    """The scale that all scores and their bounds are on, with some space at both ends."""
+    values = [row[key] for row in rows for key in ("score", "score_low", "score_high") if row[key] is not None]
+    space = 0.04 * (max(values) - min(values)) + 0.001
+    return Scale(min(values) - space, max(values) + space, reference)
+
+
+def added_predictors(findings: Findings) -> list[Block]:
+    """Origin, cost and score of each added predictor."""
+    blocks: list[Block] = []
+    for number, dataset in enumerate(findings.datasets):
+        best = findings.recommended if number == 0 else None
+        for predictor in best.added if best else dataset.added:
+            blocks += _added_details(predictor, dataset)
+    return [Fold("Where their answers come from", blocks)] if blocks else []
 
 
 def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metric) -> dict[str, Any]:
     compared_with = "best" if best and best.recommended_model == "network" else "recommended"
-    row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa}
+    score = predictor.score(metric)
+    row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": score.n}
     row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
-    row |= with_bounds(f"test_{metric}", predictor.score(metric))
-    row |= with_bounds("score", predictor.score(metric))
-    row |= with_bounds("gain_over_baseline", predictor.above_baseline)
-    row |= with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
-    return row | {"verdict": _verdict(predictor.above_baseline)}
+    row |= with_bounds("score", score) | _against_baseline(predictor.above_baseline)
+    return row | with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
+
+
+def _against_baseline(difference: Difference | None) -> dict[str, Any]:
+    """The columns of a comparison with the linear baseline; how far apart both may be where neither is better."""
+    row: dict[str, Any] = with_bounds("gain_over_baseline", difference) | {"verdict": wording.DASH}
+    if difference is None:
+        return row
+    row |= {"gain_q": difference.q, "verdict": "not significant", "apart_by": difference.farthest}
+    if difference.is_significant:
+        row |= {"verdict": "better" if difference.is_better else "worse", "apart_by": None}
+    return row
 
 
 def _added_name(predictor: AddedPredictor) -> str:
@@ -127,27 +140,27 @@ def _added_details(predictor: AddedPredictor, dataset: Dataset) -> list[Block]:
     return [Text(_added_name(predictor), "heading"), Text(details), *note]
 
 
-def published_figures(findings: Findings) -> Block:
-    """Published results on the same data set; those on Sentiment140 are collapsed, with a reason, on any other."""
-    source = findings.main.source if findings.main else ""
-    rows = wording.read_texts("published")["tweeteval" if source == "tweeteval" else "sentiment140"]
-    table = Table("published", "", columns("published", rows), rows)
-    if source in ("tweeteval", "sentiment140"):
-        return replace(table, caption=sentence(f"models.published_on_{source}"))
-    caption = "Published results on Sentiment140 (a different data set, not comparable)."
-    return Fold(caption, [table])
+def published_results(findings: Findings) -> list[Block]:
+    """Published results on the same data, or of the study that grids repeat; none that is about neither."""
+    source = findings.main.source if findings.main else None
+    texts = wording.read_texts("published")
+    name = source if source in texts else "sentiment140"
+    if source not in texts and not replicated(findings.study):
+        return []
+    caption = sentence(f"models.published_on_{name}", is_same=source == name)
+    return [Table("published", caption, columns("published", texts[name]), texts[name])]
 
 
 def _configuration_row(dataset: Dataset, configuration: Configuration, below_best: Difference | None) -> dict[str, Any]:
     runs = configuration.runs
-    above_baseline = dataset.against_baseline.get(configuration)
-    row: dict[str, Any] = {"rank": dataset.configurations.index(configuration) + 1}
-    row |= {"model": configuration_name(configuration), "seeds": len(runs)}
-    row |= _means_over_seeds(configuration, "network") | with_bounds("gain_over_baseline", above_baseline)
-    row["verdict"] = "predicts one class only" if configuration.only_label else _verdict(above_baseline)
-    row["gain_q"] = above_baseline.q if above_baseline else None
+    score = dataset.score(configuration)
+    row: dict[str, Any] = {"model": configuration_name(configuration), "n": score.n, "seeds": len(runs)}
+    row |= _means_over_seeds(configuration, "network") | with_bounds("score", score)
+    row |= _against_baseline(dataset.against_baseline.get(configuration))
     overfits = sum(run.overfits for run in runs)
-    if overfits in (0, len(runs)):
+    if configuration.only_label:
+        row |= {"verdict": "predicts one class only", "overfits": None}
+    elif overfits in (0, len(runs)):
         row["overfits"] = "yes" if overfits else "no"
     else:
         row["overfits"] = f"{overfits} of {len(runs)}"
@@ -171,50 +184,16 @@ def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict
     return row
 
 
-def _verdict(above_baseline: Difference | None) -> str:
-    if above_baseline is None:
-        return wording.DASH
-    if not above_baseline.is_significant:
-        return f"not significant{wording.bracketed(wording.at_most([above_baseline]))}"
-    better = "better" if above_baseline.is_better else "worse"
-    return f"{better} (these two models only)" if above_baseline.is_conditional else better
-
-
-def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[PredictorKind, Row]:
-    """All predictors of the best configuration but its network; a recommended ensemble with its gain."""
+def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[PredictorKind, dict[str, Any]]:
+    """All predictors of the best configuration but its network; a recommended mean of both with its gain."""
     configuration = dataset.best or dataset.configurations[0]
-    names = {kind: predictor_name(configuration, kind) for kind in configuration.runs[0].kinds}
-    del names["network"]
-    names["baseline"] += " (same preprocessing as the best network)"
-    names["both"] = "ensemble of the best network and the linear baseline"
-    rows: dict[PredictorKind, Row] = {}
-    for kind, name in names.items():
-        row: dict[str, Any] = {"model": name, **_means_over_seeds(configuration, kind)}
-        row |= with_bounds("score", dataset.score(configuration, kind))
-        if best and best.alternative == kind:
-            row |= with_bounds("gain_over_baseline", best.gain) | {"verdict": _verdict(best.gain)}
-        rows[kind] = row
+    rows: dict[PredictorKind, dict[str, Any]] = {}
+    for kind in configuration.runs[0].kinds[1:]:
+        score = dataset.score(configuration, kind)
+        row: dict[str, Any] = {"model": predictor_name(configuration, kind), "n": score.n}
+        row |= _means_over_seeds(configuration, kind) | with_bounds("score", score)
+        rows[kind] = row | _against_baseline(best.gain if best and best.alternative == kind else None)
     return rows
-
-
-def check_list(findings: Findings) -> list[Table]:
-    """Mean check-list scores of the recommended configuration; empty without one, and if tweets are not English."""
-    if findings.recommended is None:
-        return []
-    scores = [run.result.check_list for run in findings.recommended.configuration.completed]
-    if not scores[0]:
-        return []
-    rows: list[Row] = []
-    for capability, score in scores[0]["network"].items():
-        row: dict[str, Any] = {"capability": capability, "sentences": score.n}
-        for kind in scores[0]:
-            row[kind] = fmean(run_scores[kind][capability].right for run_scores in scores)
-        rows.append(row)
-    totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
-    rows.append({"capability": "all"} | totals)
-    shown = columns("check-list", rows)
-    shown += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
-    return [Table("check-list", sentence("models.check_list", number=len(scores)), shown, rows)]
 
 
 def external_test_sets(findings: Findings) -> list[Block]:

@@ -25,13 +25,6 @@ _SUFFIX = f" [{RANDOM_MARK}]"
 METHODS = Markup("[Methods](#methods).")
 STAR = "\u2605 "
 
-# The names of predictors on the page that differ from `PREDICTORS`; {} stands for the name of the configuration.
-_PREDICTORS: dict[PredictorKind, str] = {
-    "network": "{}",
-    "both": "{} in an ensemble with the linear baseline",
-    "lexicon": "VADER lexicon (no training)",
-}
-
 
 def run_name(run: Run) -> str:
     """A run's id, with a mark if its ELMo weights are random."""
@@ -60,11 +53,12 @@ GRID_COLUMN = Column("Grid", "grid", lambda row: row["grid"] or "single run", nu
 def model_name(config: RunConfig) -> str:
     """The architecture in a few words: `MiniLM (token vectors) + BiLSTM 2x64`."""
     model = config.model
+    name = parameter_value("model.kind", model.kind)
     if model.kind == "rnn":
+        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()}"
+    if "model.hidden_size" not in config.unused_fields():
         layers = f"{model.layers}\u00d7" if model.layers > 1 else ""
-        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {layers}{model.hidden_size}"
-    else:
-        name = parameter_value("model.kind", model.kind)
+        name += f" {layers}{model.hidden_size}"
     if config.encoder:
         encoder = PurePath(config.encoder.model).name
         return f"{encoder} ({parameter_value('encoder.use', config.encoder.use)}) + {name}"
@@ -91,19 +85,17 @@ def settings_beside_architecture(configuration: Configuration) -> list[str]:
 
 
 def predictor_name(configuration: Configuration, kind: PredictorKind) -> str:
-    """The name of a predictor of a configuration."""
-    return _PREDICTORS.get(kind, PREDICTORS[kind]).format(configuration_name(configuration))
-
-
-def predict_command(run: EvaluatedRun) -> str:
-    """The shell command that classifies one text with the recommended predictor of a run."""
-    return command_for_run(run, "predict", "what a lovely day")
+    """The name of a predictor of a configuration; of its network, that of the configuration."""
+    if kind == "network":
+        return configuration_name(configuration)
+    of_both = f" ({configuration_name(configuration)} and the linear baseline)"
+    return f"{PREDICTORS[kind]}{of_both if kind == 'both' else ''}"
 
 
 def command_for_run(run: EvaluatedRun, command: str, *arguments: str) -> str:
     """A shell command on a run; of a cross-validated run, on its first fold with the model that all folds recommend.
 
-    It works from the directory in which the report was written.
+    It works in the directory that holds the folder of results.
     """
     first = run.fold_runs[0]
     choice = [] if first.recommended == run.recommended else ["--with", run.recommended]

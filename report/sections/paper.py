@@ -3,7 +3,7 @@
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.render.blocks import Document
-from report.sections.models import leaderboard_table
+from report.sections.models import ranking_of
 from report.sections.names import configuration_name
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 
@@ -13,13 +13,8 @@ def paper_tables(findings: Findings) -> list[Document]:
     documents = []
     for number, dataset in enumerate(findings.datasets, 1):
         best = findings.recommended if number == 1 else None
-        table = leaderboard_table(dataset, number, best)
-        values = {
-            "table": table,
-            "dataset": dataset,
-            "is_recommendation": best is not None,
-            "is_conditional": any(difference.is_conditional for difference in dataset.against_baseline.values()),
-        }
+        table = ranking_of(dataset, number, best)
+        values = {"table": table, "dataset": dataset, "is_recommendation": best is not None}
         documents.append(Document(f"tables/{table.name}.tex", "leaderboard.tex.j2", values))
     return documents
 

@@ -1,37 +1,33 @@
 """Code versions, data, hardware, compute time, commands and methods."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any
 
 from markupsafe import Markup
 
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
-from report.read import Run, Study
+from report.read import Study
 from report.render import wording
 from report.render.blocks import (
     Block,
     Bullets,
-    Column,
     Command,
     Fold,
     Row,
     Table,
     Text,
     Tiles,
-    column,
     columns,
 )
-from report.render.wording import code
-from report.sections.names import GRID_COLUMN, command_for_run, run_name
+from report.sections.names import command_for_run, run_name
 from report.sections.sentences import sentence, sentences, terms
 from sentiment.config import PARTS
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import Attempt, RunRecord
-from sentiment.runs.run_dir import Results
 
 
 def methods(findings: Findings, of_questions: Iterable[str]) -> list[Fold]:
@@ -73,9 +69,11 @@ def provenance(findings: Findings) -> list[Block]:
     if study.runs:
         content.append(Bullets([*_published_data(study), *_environment(study)]))
         if findings.recommended:
-            export = command_for_run(findings.recommended.run, "export", "model.zip")
-            content.append(Command("Export the recommended run (with model card)", export))
-        content += [_usage_table(study), *_data_table(findings), _command_table(study)]
+            run = findings.recommended.run
+            predict = command_for_run(run, "predict", "what a lovely day")
+            content.append(Command("Use the best model trained here", predict))
+            content.append(Command("Export it, with a model card", command_for_run(run, "export", "model.zip")))
+        content += [_usage_table(study), *_data_table(findings)]
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
     return content
@@ -169,7 +167,7 @@ def _data_table(findings: Findings) -> list[Fold]:
         report = findings.counts[fingerprint]
         data = run.config.data
         stop_words = wording.parameter_value("data.text.stop_words", data.text.stop_words)
-        row: dict[str, Any] = {"source": data.source, "fingerprint": fingerprint[:_HASH]}
+        row: dict[str, Any] = {"source": PurePath(data.source).name, "fingerprint": fingerprint[:_HASH]}
         row |= {"runs": number_of_runs[fingerprint], "stop_words": stop_words}
         if report:
             row |= {"read": report.read, "kept": report.kept, "duplicates": report.duplicates}
@@ -178,27 +176,3 @@ def _data_table(findings: Findings) -> list[Fold]:
         rows.append(row)
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
     return [Fold(caption, [Table("data", "", columns("data", rows), rows)])]
-
-
-def _command_table(study: Study) -> Fold:
-    rows: list[Row] = []
-    for grid in study.folders:
-        for run in grid.runs:
-            command = command_of(run, study.results)
-            rows.append({"grid": run.grid, "run": run_name(run), "command": command})
-
-    def show(row: Row) -> Any:
-        return code(row["command"]) if row["command"] else wording.DASH
-
-    shown = [GRID_COLUMN, column("Run", "run"), Column("Command", "command", show, numeric=False)]
-    return Fold("Commands to reproduce each run.", [Table("commands", "", shown, rows)])
-
-
-def command_of(run: Run, results: Results) -> str | None:
-    """Shell command that trains a run again, from its own configuration file; None before the run has begun.
-
-    The file that the run was started with may have been edited since.
-    """
-    if not run.run_dir.config_file.is_file():
-        return None
-    return shlex.join(["sentiment", "train", str(run.run_dir.config_file), *results.options])

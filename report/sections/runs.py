@@ -1,6 +1,8 @@
 """Table of all runs, and the data for the interactive explorer."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -13,7 +15,6 @@ from report.render.blocks import Block, Bullets, Column, Explorer, Row, Table, T
 from report.sections.names import (
     GRID_COLUMN,
     model_name,
-    predict_command,
     run_name,
     state_name,
     unfinished,
@@ -87,7 +88,7 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
     row |= {"model": model_name(config), "data": dataset_names.get(run.run_id), "seed": config.seed}
     row["seconds"] = result.seconds_trained
     test = {kind: metrics["test"].accuracy for kind, metrics in result.scores.items()}
-    row["ensemble_accuracy"] = test["both"]
+    row["both_accuracy"] = test["both"]
     row["gain_over_baseline"] = test["network"] - test["baseline"]
     row["overfit_gap"] = result.overfit.gap
     row["overfits"] = "yes" if result.overfits else "no"
@@ -107,22 +108,36 @@ def _state(row: Row) -> str:
 def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
     completed = {run.completed.run_id: run.completed for run in visible if run.completed}
     varying = differing([run.settings for run in completed.values()])
-    command_rows = {run.run_dir: number for number, run in enumerate(findings.study.runs)}
-    optional = wording.read_texts("tables")["explorer"]
-    keys = ("grid", "run", "state", "state_reason", "model", "data", *(key for _, key, _ in optional))
+    texts = wording.read_texts("tables")
+    scores = [{"title": title, "key": key, "kind": kind} for title, key, kind in _with_kinds(texts["runs"])]
+    optional = [{"title": title, "key": key, "kind": kind} for title, key, kind in _with_kinds(texts["explorer"])]
+    keys = ["grid", "run", "state", "state_reason", "model", "data", "test_accuracy_low", "test_accuracy_high"]
+    keys += [each["key"] for each in (*scores, *optional)]
     exported = []
     for run, row in zip(visible, rows, strict=True):
         values = {key: row[key] for key in keys if key in row}
-        values |= {"path": str(run.run_dir.path), "command": command_rows[run.run_dir]}
+        if run.run_dir.config_file.is_file():
+            values["path"] = shlex.quote(str(run.run_dir.path))
         if run.completed:
             values["settings"] = {name: run.completed.settings.get(name) for name in varying}
-            values["predict"] = predict_command(run.completed)
         exported.append(values)
-    data: dict[str, Any] = {"runs": exported, "answers": findings.tweet_answers, "added": [], "labels": []}
-    data["optional"] = [{"key": key, "title": title, "kind": kind} for title, key, kind in optional]
+    data: dict[str, Any] = {"runs": exported, "scores": scores, "optional": optional}
+    data["options"] = shlex.join(findings.study.results.options)
     data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
-    data["folds"] = {}
+    overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
+    data["overlay"] = json.loads(charts.themed(json.dumps(overlays)))
+    return data | _comparisons(findings)
+
+
+def _with_kinds(texts: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
+    """Title, key and kind of columns."""
+    return [(title, key, (kind or ["text"])[0].removesuffix("?")) for title, key, *kind in texts]
+
+
+def _comparisons(findings: Findings) -> dict[str, Any]:
+    """What the explorer compares two runs with, or a run and an added predictor."""
+    data: dict[str, Any] = {"answers": findings.tweet_answers, "added": [], "labels": [], "folds": {}}
     if findings.main:
         data["folds"] = {
             fold.run_id: run.run_id for run in findings.main.runs if run.is_cross_validated for fold in run.fold_runs
@@ -132,6 +147,4 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
         data["compared"] = {"metric": findings.main.metric, "name": findings.main.metric_name}
         data["compared"] |= {"level": LEVEL, "quantile": quantile}
         data["labels"] = findings.main.runs[0].config.data.label_names
-    overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
-    data["overlay"] = json.loads(charts.themed(json.dumps(overlays)))
     return data

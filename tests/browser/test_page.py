@@ -46,17 +46,25 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
     answer = report.locator("main > section", has_text="Recommendation")
     parts = [
         answer.locator(".lead"),
-        answer.locator(".command"),
-        answer.get_by_text("Gain over the linear baseline"),
+        answer.get_by_text("Recall by class"),
         answer.get_by_text("Configurations not significantly worse"),
         answer.get_by_text("Cheapest to train of these"),
+        answer.get_by_text("Compute time of its network"),
         report.get_by_text("of 76 runs completed"),
-        report.get_by_text("Of 2 stated hypotheses"),
     ]
     if size[0] > size[1]:
-        parts.append(answer.get_by_text("Compute time of the"))
+        parts.append(answer.get_by_text("Of 2 stated hypotheses"))
     for part in parts:
         expect(part).to_be_in_viewport()
+    height = report.locator("#details").evaluate("heading => heading.getBoundingClientRect().top + scrollY")
+    assert size[0] < size[1] or height <= 2500
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_link_to_methods_opens_them(report: Page, width: int) -> None:
+    report.set_viewport_size({"width": width, "height": 844})
+    report.get_by_role("link", name="Methods", exact=True).first.click()
+    expect(report.get_by_text("All selection uses the validation set")).to_be_visible()
 
 
 def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page) -> None:
@@ -68,9 +76,9 @@ def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page) -> 
         values = [value for value in _values(leaderboard, "Test accuracy, %") if value != float("inf")]
         assert values == sorted(values, reverse=order == "descending")
     assert len(set(values)) > 8
-    leaderboard.get_by_role("button", name="Model").focus()
+    leaderboard.get_by_role("button", name="Predictor").focus()
     report.keyboard.press("Enter")
-    assert _column(leaderboard, "Model") == sorted(_column(leaderboard, "Model"), key=str.casefold)
+    assert _column(leaderboard, "Predictor") == sorted(_column(leaderboard, "Predictor"), key=str.casefold)
     report.keyboard.press("Tab")
     report.keyboard.press("Space")
     assert leaderboard.locator("[aria-sort]").all_inner_texts() == ["Validation macro F1, %"]
@@ -142,7 +150,7 @@ def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:
 def test_paper_has_no_navigation_and_nothing_is_cut_off(report: Page) -> None:
     report.emulate_media(media="print")
     expect(report.locator("nav")).to_be_hidden()
-    folded = report.locator("details:not([open]) #table-published")
+    folded = report.locator("details:not([open]) #table-usage")
     assert folded.evaluate("table => table.checkVisibility({ contentVisibilityAuto: true })")
     assert report.locator(".scroll").first.evaluate("box => getComputedStyle(box).overflowX") == "visible"
     assert report.locator("figure").first.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid"

@@ -35,6 +35,7 @@ _MINUS = "\u2212"
 _COLUMNS: dict[str, tuple[str, str]] = {
     "Rank": ("rank", "count"),
     "#": ("rank", "count"),
+    "Apart by at most, points": ("apart_by", "percent"),
     "Model": ("model", "text"),
     "Validation macro F1, %": ("validation_macro_f1", "percent"),
     "Validation accuracy, %": ("validation_accuracy", "percent"),
@@ -130,7 +131,7 @@ _WRITE: dict[str, Callable[[Any], str]] = {
 _OF_HYPOTHESES = {"Hypothesis": "hypothesis", "These runs": "verdict", "Difference": "difference_in_words"}
 _OF_HYPOTHESES |= {"Runs": "runs", "Grid": "grid", "Card": "card"}
 # Tables that are copied from files, and columns whose texts are no figures.
-_COPIED = ("published", "commands")
+_COPIED = ("published",)
 _NO_FIGURES = ("state_reason", "state", "tweet", "card")
 
 
@@ -177,8 +178,11 @@ def _tables(opinion: Opinion, report: Path, page: Printed, markdown: Printed, ve
         else:
             rows = opinion.tables[name]
             yield from _written(name, read_csv(text), rows, verdict)
+            rows = opinion.shown.get(name, rows)
             if len(html) == len(rows) + 1:
                 yield from _cells(name, html, rows, opinion.columns, verdict)
+            elif name in opinion.shown:
+                yield f"{name}: shows {len(html) - 1} rows, not {len(rows)}"
     for name in opinion.tables.keys() - files.keys():
         yield f"{name}: a table is missing"
 
@@ -236,6 +240,10 @@ def _column(name: str, title: str, columns: dict[str, str], seen: set[str]) -> t
         return f"{title}_answer", "text"
     if title.endswith(", %") and " / " in title:
         return "classes", "text"
+    if name.startswith("leaderboard") and title.startswith("Test "):
+        return "score", "percent"
+    if name.startswith("leaderboard") and title == "Predictor":
+        return "model", "text"
     if title in columns:
         return columns[title], "text"
     return _COLUMNS.get(title, ("", ""))
@@ -280,14 +288,12 @@ def _ways(value: Any, write: Callable[[Any], str]) -> Iterable[str]:
 _WITHOUT_OPINION = (
     r"^(Selection|Significant, better, worse|Without repeated seeds|Several configurations|Test .* of a configuration"
     r"|Comparing two runs|Macro recall|The linear baseline|Overfitting|Calibration|Predictors on gold tables"
-    r"|Effect of a setting|Stated hypotheses|Importance in a search|Expected validation score|Self-attention)[^:]*: ",
-    r"^(sentiment|To use it|Export the|`?sentiment report --verify)",
+    r"|Effect of a setting|Stated hypotheses|Importance in a search|Expected validation score)[^:]*: ",
+    r"^(sentiment|Use the best model|Export it|`?sentiment report --verify)",
     r"SHA-256",
     r"^/.*: |^Tweet texts are not available",
     r"^Published results|^Published macro recall",
     r"^The most confident right and wrong predictions",
-    r"^(All|The) ([\d,]+ )?configurations? with macro precision",
-    r"^On .*: mean . SD over seeds",
     r"\((ARR [A-E]|NeurIPS)",
     r"^((model|data|elmo|training)\.\S+|seed): |^Scores are means|^Tests: paired|^Best-found",
     r"^Code: |^python 3|^Pretrained",

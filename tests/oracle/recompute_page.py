@@ -17,10 +17,9 @@ from tests.oracle.recompute_designs import (
     Dataset,
     added_metrics,
     answered,
-    share_of_metrics,
     spread_of,
 )
-from tests.oracle.recompute_files import MODELS, Row, Run, Study, texts_of
+from tests.oracle.recompute_files import MODELS, Row, Study, texts_of
 from tests.oracle.recompute_numbers import (
     Gap,
     Score,
@@ -38,19 +37,16 @@ from tests.oracle.recompute_words import (
     PREDICTORS,
     Opinion,
     bounds,
-    claim_figures,
     cost_figures,
     cost_of,
     count,
     durations,
     level_of,
-    name_of,
     p_figure,
     percent,
     points,
     predictor_name,
     setting_text,
-    share_figures,
     usage_of,
 )
 
@@ -69,44 +65,35 @@ def evidence(found: Gap, *before: str) -> list[Any]:
     return figures + ([p_figure(found.q)] if found.q is not None else [])
 
 
-def verdict(found: Gap) -> list[Any]:
-    return claim_figures(found)
-
-
-def verdict_words(found: Gap) -> list[str]:
-    words = ["significant" if found.is_significant else "not significant"]
-    return [*words, "single runs without seed replication"] if found.is_conditional else words
-
-
 def side_of(value: float) -> str:
     return "points above" if value >= 0 else "points below"
 
 
-def about(opinion: Opinion, study: Study) -> None:
-    """The subtitle: runs, added predictors of gold tables, and the last date."""
+def about(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> None:
+    """The subtitle: test tweets by class, runs, added predictors of gold tables, and the last date."""
     completed = len(study.completed)
     dates = [one["end"] or one["start"] for run in study.runs if run.record for one in run.record["attempts"]]
     golds = [len([*gold.glob("added/*.json")]) for gold in sorted((study.folder / "gold").glob("*"))]
     date = [max(dates)[:10]] if dates else []
     runs = [count(completed), count(len(study.runs))] if study.runs else []
-    opinion.say(r"(runs? completed|added predictors? on \S+)( \u00b7|$)", *runs, *map(str, golds), *date)
+    tweets = []
+    if datasets:
+        most = max(datasets[0].tested, key=lambda one: one.on_test("network")["n"])
+        sizes = most.on_test("network")["sizes"]
+        tweets = [count(sum(sizes)), *map(count, sizes)]
+        opinion.names.add(datasets[0].name)
+    opinion.say(r"(runs? completed|added predictors? on \S+)( \u00b7|$)", *tweets, *runs, *map(str, golds), *date)
 
 
 def main_page(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> None:
     dataset = datasets[0]
     opinion.names |= {one.name for one in dataset.added}
-    if dataset.metric == "macro_recall":
-        opinion.say("^Compared by macro recall", str(len(dataset.tested[0].first.classes)))
     _caveats(opinion, datasets)
     if dataset.best is None:
         return
-    if dataset.folds:
-        opinion.say("the model of fold", "1", str(dataset.folds))
     _headline(opinion, dataset)
-    _tiles(opinion, dataset)
-    _figure(opinion, dataset)
+    _facts(opinion, dataset)
     _check_list(opinion, dataset.best)
-    _curve(opinion, dataset.best.best_seed.first if not dataset.folds else None)
     _errors(opinion, study, dataset)
 
 
@@ -139,8 +126,8 @@ def _headline(opinion: Opinion, dataset: Dataset) -> None:
         baseline = dataset.score(best, "baseline").value
         figures += [percent(abs(gain.value)), *evidence(gain, percent(baseline))]
     words = [side_of(gain.value)] if gain else []
-    words += ["in an ensemble with the linear baseline"] if dataset.model == "both" else []
-    opinion.say(r"^Use (Bi|LSTM|GRU|ELMo|\u25a1)", *figures, words=words)
+    words += ["Use the mean of both ("] if dataset.model == "both" else []
+    opinion.say(r"^Use (the mean of both|Bi|LSTM|GRU|ELMo|\u25a1)", *figures, words=words)
 
 
 def not_worse(dataset: Dataset) -> list[Configuration]:
@@ -157,84 +144,32 @@ def cheapest(dataset: Dataset) -> list[Configuration]:
     return [min(group, key=cost_of) for group in groups.values()]
 
 
-def _tiles(opinion: Opinion, dataset: Dataset) -> None:
-    best, gain, winner = dataset.best, dataset.gain, dataset.winner
+def _facts(opinion: Opinion, dataset: Dataset) -> None:
+    """What stands under the headline."""
+    best, winner = dataset.best, dataset.winner
     assert best
-    name = dataset.metric_name
-    ours = dataset.score(best, dataset.model)
-    seeds = len(best.tested)
-    if winner:
-        measured = added_metrics(winner.test)
-        found = dataset.below_recommended[winner.name].reversed
-        share = share_figures(share_of_metrics(measured, dataset.metric))
-        opinion.say(f"^Test {name}:", *share, count(measured["n"]), count(len(winner.test.tweets)))
-        opinion.say("^Gain over the best model", *verdict(found), words=verdict_words(found))
-        above = dataset.added_above_baseline.get(winner.name)
-        if above:
-            opinion.say("^Gain over the linear baseline:", *verdict(above), words=verdict_words(above))
-        cost = cost_figures(winner.record)
-        if cost:
-            opinion.say("^Cost per 1,000 tweets", "1,000", *cost)
-        opinion.say("^Best model trained here:", percent(ours.value), *durations(*cost_of(best)))
-    elif dataset.model == "baseline":
-        opinion.say(f"^Test {name} of the linear baseline:", *share_figures(ours), count(ours.n))
-        opinion.say("^Best alternative on", percent(dataset.score(best, dataset.alternative).value))
-        if gain:
-            opinion.say("^Alternative minus baseline", *verdict(gain), words=verdict_words(gain))
-    else:
-        opinion.say(f"^Test {name}:", *share_figures(ours), *([str(seeds)] if seeds > 1 else []))
-        if gain:
-            opinion.say("^Gain over the linear baseline:", *verdict(gain), words=verdict_words(gain))
-        if dataset.model == "both":
-            opinion.say("^Network without the baseline:", *share_figures(dataset.score(best)))
-        others = len(dataset.eligible) - 1
-        left = others - len(dataset.rivals)
-        opinion.say(
-            "^Configurations not significantly worse",
-            count(len(not_worse(dataset))),
-            count(others),
-            *([count(left)] if left else []),
-        )
-        figures = []
-        for one in cheapest(dataset):
-            if one is not best:
-                figures += [*durations(*cost_of(one)), percent(one.mean("test", dataset.metric))]
-        opinion.say("^Cheapest to train", *figures)
+    runs = best.tested[:1] if dataset.model == "baseline" else best.tested
+    measured = [added_metrics(winner.test)] if winner else [one.on_test(dataset.model) for one in runs]
+    figures = []
+    for label, size in enumerate(measured[0]["sizes"]):
+        figures += [percent(fmean(one["recall"][label] for one in measured))] if size else []
+        figures.append(count(size))
+    opinion.say("^Recall by class", *figures)
+    cost = cost_figures(winner.record) if winner else []
+    if cost:
+        opinion.say("^Cost per 1,000 tweets", "1,000", *cost)
+    others = len(dataset.eligible) - 1
+    left = others - len(dataset.rivals)
+    figures = [count(len(not_worse(dataset))), count(others), *([count(left)] if left else [])]
+    opinion.say("^Configurations not significantly worse", *figures)
+    figures = []
+    for one in cheapest(dataset):
+        if one is not best:
+            figures += [*durations(*cost_of(one)), percent(one.mean("test", dataset.metric))]
+    opinion.say("^Cheapest to train", *figures)
     usage = usage_of(best.runs)
     vectors = durations(usage.encoder_gpu, usage.encoder_cpu) if usage.encoder_cpu + usage.encoder_gpu else []
-    opinion.say(
-        "^Compute time of the (recommended model|alternative)", *durations(*cost_of(best)), count(seeds), *vectors
-    )
-
-
-def _figure(opinion: Opinion, dataset: Dataset) -> None:
-    best = dataset.best
-    assert best
-    drawn = [best, *not_worse(dataset)[:4]]
-    drawn += [one for one in cheapest(dataset) if one not in drawn]
-    rows: dict[str, Score] = {}
-    starred = None if dataset.winner else dataset.model
-    if dataset.alternative == "both":
-        rows["Ensemble: best network + linear baseline"] = dataset.score(best, "both")
-    for one in drawn:
-        rows[name_of(one)] = dataset.score(one)
-    baseline = dataset.score(best, "baseline")
-    rows["Linear baseline"] = baseline
-    if "lexicon" in best.best_seed.kinds:
-        rows["VADER lexicon (no training)"] = share_of_metrics(best.best_seed.on_test("lexicon"), dataset.metric)
-    enough = [one for one in dataset.added if added_metrics(one.test)["n"] >= ENOUGH]
-    few = len(dataset.added) - len(enough)
-    models = [one for one in enough if not one.record["annotator"]]
-    scores = [added_metrics(one.test)[dataset.metric] for one in enough if one.record["annotator"]]
-    for one in models[:5]:
-        measured = added_metrics(one.test)
-        rows[f"{one.name} (added), n = {measured['n']:,}"] = share_of_metrics(measured, dataset.metric)
-    opinion.figures["answer"] = rows
-    left = len(not_worse(dataset)) + 1 - len(drawn)
-    figures = ["95", count(baseline.n), *([count(left)] if left else [])]
-    figures += [percent(fmean(scores))] if scores else []
-    opinion.say("with 95 % confidence intervals, n =", *figures, *([str(ENOUGH)] if few else []))
-    del starred
+    opinion.say("^Compute time of", *durations(*cost_of(best)), count(len(best.tested)), *vectors)
 
 
 def unfinished(opinion: Opinion, study: Study) -> None:
@@ -294,15 +229,6 @@ def _check_list(opinion: Opinion, best: Configuration) -> None:
     rows.append({"capability": "all"} | {key: sum(row[key] for row in rows) for key in rows[0] if key != "capability"})
     opinion.tables["check-list"] = rows
     opinion.say("sentences of the check list per capability", *([str(len(lists))] if len(lists) > 1 else []), "2020")
-
-
-def _curve(opinion: Opinion, run: Run | None) -> None:
-    if run is None or not run.epochs:
-        return
-    assert run.result
-    opinion.say(
-        "^The best network:", str(run.settings["seed"]), "1", str(run.result["best_epoch"]), str(len(run.epochs))
-    )
 
 
 def _errors(opinion: Opinion, study: Study, dataset: Dataset) -> None:

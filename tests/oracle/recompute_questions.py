@@ -1,7 +1,6 @@
 """The second opinion on the questions of grids: effects of settings, labels, self-attention, searches."""
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
@@ -27,7 +26,7 @@ from tests.oracle.recompute_designs import (
     varying,
 )
 from tests.oracle.recompute_files import Grid, Row, Study, with_macro
-from tests.oracle.recompute_numbers import Gap, Score, crossed, family, matched, pooled
+from tests.oracle.recompute_numbers import Gap, Score
 from tests.oracle.recompute_words import (
     Opinion,
     Unknown,
@@ -35,7 +34,6 @@ from tests.oracle.recompute_words import (
     bounds,
     claim_figures,
     count,
-    level_of,
     level_text,
     parameter_name,
     percent,
@@ -51,8 +49,6 @@ _BUDGETS = (1, 5, 10, 20, 50, 100, 200)
 
 def together(opinion: Opinion) -> None:
     """What the page says of several grids in one text."""
-    if opinion.overfitting:
-        opinion.say("Runs that overfit: ", "0.05", *opinion.overfitting)
     for found in opinion.effects.values():
         if found:
             levels = sorted({one.level for one in found})
@@ -63,10 +59,6 @@ def together(opinion: Opinion) -> None:
 
 
 def questions(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested]) -> None:
-    overfitting = sum(one.overfits for one in tested)
-    if tested:
-        # All grids stand in one sentence.
-        opinion.overfitting += [count(overfitting), count(len(tested))]
     opinion.say(
         rf"^{grid.name}: .* runs? completed\)$",
         count(sum(bool(run.result) for run in grid.runs)),
@@ -78,7 +70,6 @@ def questions(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested]) 
         return
     _effects(opinion, grid, tested)
     _labels(opinion, study, grid, tested)
-    _attention(opinion, grid, tested)
 
 
 def metric_of(tested: Sequence[Tested]) -> str:
@@ -412,29 +403,6 @@ def _training_tweets(study: Study, one: Configuration) -> int | None:
     return rows
 
 
-def _attention(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
-    runs = [one for one in tested if not one.is_cross_validated and one.part("validation")]
-    others = sorted({one.settings["model.pooling"] for one in runs} - {"attention"})
-    if "attention" not in {one.settings["model.pooling"] for one in tested}:
-        return
-    epochs = {one: np.array([float(one.results[0]["best_epoch"])]) for one in runs}
-    gaps = {one: one.first.measured("train")["accuracy"] - validation_right(one) for one in runs}
-    found: list[Gap] = []
-    names = []
-    for other in others:
-        ours = [one for one in runs if one.settings["model.pooling"] == "attention"]
-        theirs = [one for one in runs if one.settings["model.pooling"] == other]
-        pairs = [pair for pair in matched_pairs(ours, theirs, "model.pooling") if same_validation([*pair[0], *pair[1]])]
-        if pairs:
-            names.append(other)
-            found += [_value_gap(pairs, runs, values) for values in (epochs, gaps)]
-    for other, epoch, overfit in zip(names, family(found)[::2], family(found)[1::2], strict=True):
-        figures: list[Any] = [_signed(epoch.value), *_bounds_of(epoch, _signed)]
-        figures += [points(overfit.value), *_bounds_of(overfit, points)]
-        words = setting_text("model.pooling", other)
-        opinion.say(rf"^{grid.name}: Self-attention minus {re.escape(words)}", *figures)
-
-
 def validation_right(one: Tested) -> Any:
     validation = one.part("validation")
     assert validation
@@ -445,27 +413,3 @@ def same_validation(runs: list[Tested]) -> bool:
     parts = [one.part("validation") for one in runs]
     keys = {(part.tweets.tobytes(), part.labels.tobytes()) for part in parts if part}
     return len(keys) == 1
-
-
-def _value_gap(pairs: list[Any], runs: list[Tested], values: dict[Tested, Any]) -> Gap:
-    ours = [np.array([values[one] for one in firsts]) for firsts, _ in pairs]
-    theirs = [np.array([values[one] for one in seconds]) for _, seconds in pairs]
-    spread = pooled([[float(values[one].mean()) for one in group] for group in by_seeds(runs)])
-    if spread:
-        return crossed(ours, theirs, (True, True), None, spread, None)
-    if len(pairs) > 1:
-        return matched([*zip(ours, theirs, strict=True)], None, None)
-    return crossed(ours, theirs, (False, False), None, spread, None)
-
-
-def _signed(value: float) -> str:
-    return points(value / 100)
-
-
-def _bounds_of(found: Gap, write: Any) -> list[Any]:
-    if found.low is None or found.high is None:
-        return []
-    return [level_of(found), write(found.low), write(found.high)]
-
-
-__all__ = ["level_of"]

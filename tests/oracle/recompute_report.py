@@ -1,5 +1,7 @@
 """A second opinion on the figures of a report: expected tables, texts and drawn values, from the files of the runs."""
 
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -31,7 +33,6 @@ from tests.oracle.recompute_words import (
     Opinion,
     Unknown,
     Written,
-    at_most,
     bounds,
     claim_figures,
     cost_figures,
@@ -58,7 +59,7 @@ def recompute(folder: Path) -> Opinion:
     for number, dataset in enumerate(datasets, 1):
         _leaderboard(opinion, dataset, number)
         opinion.names |= {dataset.name, *(one.id for one in dataset.tested)}
-    about(opinion, study)
+    about(opinion, study, datasets)
     unfinished(opinion, study)
     if datasets:
         main_page(opinion, study, datasets)
@@ -104,28 +105,32 @@ def _means(one: Configuration, kind: str) -> Row:
     return row
 
 
-def verdict(found: Gap | None) -> str:
+def _compared(found: Gap | None) -> Row:
+    """The columns of the comparison with the baseline."""
+    row: Row = bounds("gain_over_baseline", found) | {"gain_q": found.q if found else None, "verdict": DASH}
     if found is None:
-        return DASH
-    if not found.is_significant:
-        return "".join(["not significant", *(f" (at most {figure} points apart)" for figure in at_most([found]))])
-    better = "better" if found.is_better else "worse"
-    return f"{better} (these two models only)" if found.is_conditional else better
+        return row
+    if found.is_significant:
+        return row | {"verdict": "better" if found.is_better else "worse"}
+    known = [abs(bound) for bound in (found.low, found.high) if bound is not None]
+    return row | {"verdict": "not significant", "apart_by": max(known) if known else None}
 
 
 def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
+    """All predictors, of which networks after the first ones stand in the file alone."""
     is_main = number == 1 and dataset.best is not None
-    rows = {}
-    for rank, one in enumerate(dataset.configurations, 1):
+    rows: dict[Configuration, Row] = {}
+    for one in dataset.configurations:
         above = dataset.against_baseline.get(one)
         overfitting = sum(run.overfits for run in one.tested)
         n = len(one.tested)
         gpu, cpu = cost_of(one)
-        row = {"rank": rank, "model": name_of(one), "seeds": n, **_means(one, "network")}
-        row |= bounds("gain_over_baseline", above)
-        row |= {"verdict": "predicts one class only" if one.only_label else verdict(above)}
-        row |= {"gain_q": above.q if above else None, "gpu_seconds": gpu, "cpu_seconds": cpu}
+        found = dataset.score(one)
+        row = {"model": name_of(one), "seeds": n, "n": found.n, **_means(one, "network"), **bounds("score", found)}
+        row |= _compared(above) | {"gpu_seconds": gpu, "cpu_seconds": cpu}
         row["overfits"] = {0: "no", n: "yes"}.get(overfitting, f"{overfitting} of {n}")
+        if one.only_label:
+            row |= {"verdict": "predicts one class only", "overfits": None}
         row["parameters"] = round(fmean(run.result["parameters"] for run in one.tested[0].folds if run.result))
         row["best_epoch"] = fmean(fmean(result["best_epoch"] for result in run.results) for run in one.tested)
         row |= {"attempts": usage_of(one.runs).attempts, "random_numbers": one.is_random}
@@ -133,34 +138,40 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
         row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
         rows[one] = row
         opinion.names |= {name_of(one), model_name(one.tested[0].settings)}
-    shown = dataset.configurations[:_MOST_CONFIGURATIONS]
-    if dataset.best and dataset.best not in shown:
-        shown = [*shown[:-1], dataset.best]
     chosen = dataset.best or dataset.configurations[0]
     references = []
     for kind in chosen.tested[0].kinds[1:]:
-        name = predictor_name(chosen, kind)
-        if kind == "baseline":
-            name += " (same preprocessing as the best network)"
-        if kind == "both":
-            name = "ensemble of the best network and the linear baseline"
-        row = {"model": name, **_means(chosen, kind)}
-        if kind == "both" or kind == "baseline":
-            row |= bounds("score", dataset.score(chosen, kind))
-        else:
-            row |= bounds("score", share_of_metrics(chosen.best_seed.on_test(kind), dataset.metric))
-        if kind == "both" and is_main and dataset.alternative == "both":
-            row |= bounds("gain_over_baseline", dataset.gain) | {"verdict": verdict(dataset.gain)}
-        references.append(row)
+        found = share_of_metrics(chosen.best_seed.on_test(kind), dataset.metric)
+        if kind in ("both", "baseline"):
+            found = dataset.score(chosen, kind)
+        row = {"model": predictor_name(chosen, kind), "n": found.n, **_means(chosen, kind), **bounds("score", found)}
+        is_compared = kind == "both" and is_main and dataset.alternative == "both"
+        references.append(row | _compared(dataset.gain if is_compared else None))
+        opinion.names.add(predictor_name(chosen, kind))
     added = [_added_row(dataset, one, is_main) for one in dataset.added]
     opinion.names |= {row["model"] for row in added}
     for one in dataset.added:
         _added_details(opinion, dataset, one, is_main)
+    hidden = [id(rows[one]) for one in dataset.configurations[_MOST_CONFIGURATIONS:] if one is not dataset.best]
+    ranked = [*rows.values(), *references, *added]
+    ranked.sort(
+        key=lambda row: -math.inf if row["validation_macro_f1"] is None else row["validation_macro_f1"], reverse=True
+    )
+    ranked.sort(key=lambda row: (row["validation_macro_f1"] is None, row.get("random_numbers", False)))
+    for rank, row in enumerate(ranked, 1):
+        row["rank"] = None if row["validation_macro_f1"] is None else rank
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    best = [rows[one] | bounds("score", dataset.score(one)) for one in shown]
-    opinion.tables[name] = [*best, *references, *added]
-    opinion.latex[name] = [latex_cells(row) for row in opinion.tables[name]]
-    opinion.tables[f"{name}-all"] = [*rows.values()]
+    opinion.tables[name] = ranked
+    opinion.shown[name] = [row for row in ranked if id(row) not in hidden]
+    opinion.latex[name] = [latex_cells(row) for row in opinion.shown[name]]
+    numbers = [count(len(ranked))] if len(ranked) > len(opinion.shown[name]) else []
+    opinion.say(
+        f"predictors on {re.escape(dataset.name)}, ranked",
+        *([count(len(opinion.shown[name]))] if numbers else []),
+        *numbers,
+        "95",
+        *([str(dataset.folds)] if dataset.folds else []),
+    )
 
 
 def _added_row(dataset: Dataset, one: Added, is_main: bool) -> Row:
@@ -173,14 +184,12 @@ def _added_row(dataset: Dataset, one: Added, is_main: bool) -> Row:
         plural = "answers count" if others > 1 else "answer counts"
         kind += f"; its {others:,} other {plural} as wrong"
     rows = answered(one.test)
-    row = {"model": f"{one.name} ({kind})", "test_macro_f1": measured["macro_f1"]}
+    row = {"model": f"{one.name} ({kind})", "test_macro_f1": measured["macro_f1"], "n": measured["n"]}
     row["kappa"] = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
     validation = added_metrics(one.validation) if one.validation and answered(one.validation).any() else None
     row["validation_macro_f1"] = validation["macro_f1"] if validation and validation["n"] >= 30 else None
-    for key in (f"test_{dataset.metric}", "score"):
-        row |= bounds(key, share_of_metrics(measured, dataset.metric))
-    above = dataset.added_above_baseline.get(one.name)
-    row |= bounds("gain_over_baseline", above) | {"verdict": verdict(above)}
+    row |= bounds("score", share_of_metrics(measured, dataset.metric))
+    row |= _compared(dataset.added_above_baseline.get(one.name))
     if is_main:
         key = "best" if dataset.model == "network" else "recommended"
         row |= bounds(f"difference_to_{key}", dataset.below_recommended.get(one.name))

@@ -186,7 +186,7 @@ def _completed_row(run: Run) -> Row:
     result = run.result
     row |= {"parameters": result["parameters"], "epochs": result["epochs"], "best_epoch": result["best_epoch"]}
     row |= {"model": model_name(run.settings), "seed": run.settings["seed"], "seconds": result["seconds_trained"]}
-    row["ensemble_accuracy"] = run.measured("test", "both")["accuracy"]
+    row["both_accuracy"] = run.measured("test", "both")["accuracy"]
     row["gain_over_baseline"] = run.measured("test")["accuracy"] - run.measured("test", "baseline")["accuracy"]
     row["overfit_gap"] = run.measured("train")["accuracy"] - run.measured("validation")["accuracy"]
     row["overfits"] = "yes" if row["overfit_gap"] > 0.05 else "no"

@@ -54,17 +54,18 @@ class Opinion:
 
     Attributes:
         tables: rows by the table's name; keys as in the CSV file.
+        shown: those of a table that the page shows, if it does not show all.
         answers: by run and class: how many tweets are right, of how many; with these the page compares runs.
         names: texts with digits that are no figures of their own, such as those of configurations.
     """
 
     tables: dict[str, list[Row]] = field(default_factory=dict)
+    shown: dict[str, list[Row]] = field(default_factory=dict)
     statements: list[Statement] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     figures: dict[str, dict[str, Score]] = field(default_factory=dict)
     answers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     effects: dict[str, list[Gap]] = field(default_factory=dict)
-    overfitting: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
     latex: dict[str, list[list[Any]]] = field(default_factory=dict)
     checklist: "Opinion | None" = None
@@ -193,11 +194,7 @@ def name_of(one: Configuration) -> str:
 
 
 def predictor_name(one: Configuration, kind: str) -> str:
-    names = {
-        "network": "{}",
-        "both": "{} in an ensemble with the linear baseline",
-        "lexicon": "VADER lexicon (no training)",
-    }
+    names = {"network": "{}", "both": "mean of both ({} and the linear baseline)"}
     return names.get(kind, PREDICTORS[kind]).format(name_of(one))
 
 

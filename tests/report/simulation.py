@@ -22,7 +22,6 @@ from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
 from report.compare.hypotheses import judge
 from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun, Reader
-from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
 from report.read import Grid
@@ -240,7 +239,7 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
         best = advice.recommend(dataset)
     yield "headline: what was added is better", any(one.replaces_recommended for one in best.added)
     yield "leaderboard: what was added is better or worse", _shown(one.below_recommended for one in best.added)
-    yield "headline and tile: recommended against the baseline", _shown([best.gain])
+    yield "headline: recommended against the baseline", _shown([best.gain])
     yield "headline and leaderboard: others are worse", _shown(best.rivals.values())
     yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline.values())
 
@@ -277,12 +276,6 @@ def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     for run_id, one in answers.by_run.items():
         answers.by_run[run_id] = replace(one, right={"baseline": one.right["network"]})
     yield from _effects("cleaning: the baseline", "baseline")(layout, answers)
-
-
-def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
-    with patch.object(measures, "read_part", _validation):
-        (found,) = attention.attention_contrasts(layout.grid, Reader(_NOWHERE))
-    yield "attention: sooner, overfits more", _shown([found.best_epoch, found.overfitting_gap])
 
 
 def verdicts(layout: Layout, answers: Answers, *hypotheses: dict[str, Any], first_grid: int = 0) -> list[str]:
@@ -337,7 +330,6 @@ _Claims = Callable[[Layout, Answers], Iterator[tuple[str, bool]]]
 def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
     """What is asked of each grid; some have two or three configurations in every world."""
     many, seeds = range(world.configurations), world.seeds
-    two: list[dict[str, Any]] = [{"model.pooling": "attention"}, {"model.pooling": "last"}]
     elmo: list[dict[str, Any]] = [{"elmo.model": "small"}, {"elmo.model": "none"}]
     words: list[dict[str, Any]] = [{"data.text.stop_words": one} for one in ("none", "keep_negations", "all")]
     widths = [{"model.hidden_size": 8 * (one + 1)} for one in many]
@@ -351,7 +343,6 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
         (_labels, Layout([{"data.train_rows": 100 * 2**one} for one in many], seeds)),
         (_effects("ELMo: gain"), Layout(elmo, seeds)),
         (_cleaning, Layout(words, 1)),
-        (_speed, Layout(two, seeds)),
         (_hypotheses, Layout(crossed, seeds)),
     ]
 

@@ -33,7 +33,6 @@ from report.render.charts import (
     ValueAxis,
     interval_figure,
     line_figure,
-    panel_figure,
     parallel_figure,
     share_point,
 )
@@ -65,43 +64,12 @@ def _epochs(run: CompletedRun) -> list[dict[str, Any]]:
     return epochs
 
 
-def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
-    """The star is at the top, by what it stands for; the baseline's and the lexicon's accuracy."""
-    rows, best = rows_with(spec, "name", "value", "low", "high"), findings.recommended.run.result
-    assert [row["name"][0] == "\u2605" for row in rows] == [True] + [False] * (len(rows) - 1)
-    model = "both" if "Ensemble" in rows[0]["name"] else "network"
-    seeds = [run.metrics_on_test(model).accuracy for run in findings.recommended.configuration.runs]
-    _near([rows[0]["value"]], [100 * float(np.mean(seeds))])
-    n = best.metrics["test"].n
-    for row in rows:
-        wilson = scipy.stats.binomtest(round(row["value"] / 100 * n), n).proportion_ci(method="wilson")
-        assert row["low"] < row["value"] < row["high"]
-        assert row["high"] - row["low"] > 0.6 * 100 * (wilson.high - wilson.low)  # for other tweets at least
-    drawn = {row["name"]: [row[key] for key in ("value", "low", "high")] for row in rows}
-    for name, kind in (("Linear baseline", "baseline"), ("VADER lexicon (no training)", "lexicon")):
-        test = best.scores[kind]["test"]
-        _near(drawn[name], [100 * one for one in (test.accuracy, test.accuracy_low, test.accuracy_high)])
-
-
 def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
     for row in rows_with(spec, "name", "value", "low", "high", "value_text"):
         values = [row[key] for key in ("value", "low", "high")]
         assert values[1] <= values[0] <= values[2]
         digits = [float(one) for one in re.findall(r"[\d.]+", row["value_text"])]
         assert digits == pytest.approx([abs(one) for one in values], abs=0.051)
-
-
-def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
-    rows, run = rows_with(spec, "epoch", "part", "value", "best", "panel"), findings.recommended.run
-    panels = {"loss (nats)": ("loss", 1), "accuracy (%)": ("accuracy", 100), "macro F1 (%)": ("macro_f1", 100)}
-    expected = {
-        (panel, part, row["epoch"]): times * row[key][metric]
-        for panel, (metric, times) in panels.items()
-        for key, part in (("train", "training"), ("validation", "validation"))
-        for row in _epochs(run)
-    }
-    assert {(row["panel"], row["part"], row["epoch"]): row["value"] for row in rows} == pytest.approx(expected)
-    assert {row["epoch"] for row in rows if row["best"]} == {run.result.best_epoch}
 
 
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
@@ -193,9 +161,7 @@ def _check_rungs(name: str, spec: Spec, findings: Findings) -> None:
 
 
 CHECKS: dict[str, Callable[[str, Spec, Findings], None]] = {
-    "answer": _check_answer,
     "question-": _check_question,
-    "curves-best": _check_curves,
     "reliability": _check_reliability,
     "attention": _check_attention,
     "parallel-": _check_parallel,
@@ -253,14 +219,10 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, F
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [1, 2, 3])
 def test_no_epoch_is_written_twice_and_none_between_two(last: int) -> None:
-    score = {"loss": 50.0, "accuracy": 0.5, "macro_f1": 0.5}
-    epochs = [{"epoch": epoch, "train": score, "validation": score} for epoch in range(1, last + 1)]
     points = [Point("a", epoch, 0.01 * epoch, "", "a") for epoch in range(1, last + 1)]
-    panels = panel_figure("curves", "", "", epochs, 1).svg
     lines = line_figure("rungs", "", "", points, (Axis("epoch", is_whole=True), Axis("score (%)"))).svg
     expected = [str(epoch) for epoch in range(1, last + 1)]
-    for svg, times in ((panels, 3), (lines, 1)):
-        assert [one for one in re.findall(r">([\d.]+)</text>", svg) if 1 <= float(one) <= last] == expected * times
+    assert [one for one in re.findall(r">([\d.]+)</text>", lines) if 1 <= float(one) <= last] == expected
 
 
 def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> None:

@@ -19,7 +19,6 @@ from report.designs import (
     SeedVariance,
     Side,
     TwoModels,
-    TwoModelsByValue,
 )
 from report.statistics import Difference, VarianceEvidence, corrected
 from sentiment.paired import ALPHA
@@ -33,7 +32,6 @@ def test_each_design_refuses_what_does_not_fit_it() -> None:
         (TwoModels(), Side([seeds]), Side([one])),
         (TwoModels(), Side([one, two]), Side([one, two])),
         (TwoModels(), in_folds, Side([two])),
-        (TwoModelsByValue(), Side([seeds]), Side([one])),
         (Seeds(SeedVariance(0.01, 2)), Side([one], has_seeds=False), Side([two], has_seeds=False)),
         (Seeds(SeedVariance(0.01, 2)), in_folds, Side([two])),
         (TwoModels(), Side([one], are_shares=False), Side([two], are_shares=False)),

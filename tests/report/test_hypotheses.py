@@ -244,7 +244,9 @@ def test_search_compares_all_its_trials_and_one_that_gave_up_trials_none() -> No
 
 
 @pytest.mark.parametrize("data", ["sentiment140", "invented.csv"])
-def test_replication_table_is_the_first_section_and_says_that_the_tweets_are_others(study: Study, data: str) -> None:
+def test_hypotheses_are_linked_from_the_first_screen_and_say_that_the_tweets_are_others(
+    study: Study, data: str
+) -> None:
     runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS})
     finding = stated(EQUAL | {"published": "They hardly differ & 1 % | more"}, {"better_than": {"grid": "elsewhere"}})
     replicates = {"data": data, "source": "https://example.org/study"}
@@ -252,8 +254,9 @@ def test_replication_table_is_the_first_section_and_says_that_the_tweets_are_oth
         study.complete(config, "cells")
     findings = study.findings()
     report = compose(findings)
-    assert report.sections[0].title == "Replication"
     text = study.text()
+    assert "[table](#hypotheses)" in text.partition("## Details")[0]
+    assert any(section.title == "Hypotheses" for section in report.sections)
     assert ("These runs are on other tweets: " in text) == (data == "sentiment140")
     assert "[more](#gru-or-lstm)" in text
     table = next(block for block in report.blocks if getattr(block, "name", "") == "hypotheses")

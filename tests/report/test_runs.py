@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from report.build import build_report, compose
+from report.build import compose, named_beside
+from report.compare.findings import analyse
 from report.read import load_study
-from report.render.blocks import Bullets, Command, Fold, Table, Text
+from report.render.blocks import Block, Bullets, Command, Explorer, Table, Text
 from report.render.wording import read_texts
 from report.sections.answer import caveats
-from report.sections.models import published_figures
+from report.sections.models import published_results
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
@@ -25,7 +26,7 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_yaml
-from tests.report.made_up import BASE, Study, attempt, new_record, read_table, tables_of
+from tests.report.made_up import BASE, Study, attempt, new_record, tables_of
 from tests.small_runs import load_config
 
 
@@ -154,40 +155,50 @@ def _resolved(command: str | None) -> str:
     return load_config(Path(path), overrides).run_id
 
 
+def _explored(blocks: list[Block]) -> list[dict[str, Any]]:
+    (explorer,) = (block for block in blocks if isinstance(block, Explorer))
+    runs: list[dict[str, Any]] = explorer.data["runs"]
+    return runs
+
+
 def test_command_of_a_run_repeats_that_run_also_after_an_edit_of_its_base_file(study: Study, tmp_path: Path) -> None:
     base_file = write_yaml(tmp_path / "configs of mine" / "base.yaml", BASE)
-    configs = study.write_grid("rnn", "Which?", _PARAMETERS, base=str(base_file))
-    *begun, _never_begun = configs
+    *begun, never_begun = study.write_grid("rnn", "Which?", _PARAMETERS, base=str(base_file))
     for config in begun:
         study.run_dir(config, "rnn").create(config)
-    single = study.single({"seed": 5}, command=["__main__.py", "train", str(base_file), "--set", "seed=5"])
     write_yaml(base_file, BASE | {"training": {"epochs": 9}})
-    build_report(study.results, [], tmp_path / "out")
-    rows = read_table(tmp_path / "out", "commands")
-    *commands, last = (row["command"] for row in rows if row["grid"])
+    paths = {run["run"]: run.get("path") for run in _explored(compose(study.findings()).blocks)}
+    assert paths.pop(never_begun.run_id) is None
+    commands = [f"sentiment train {path}/config.json" for path in paths.values()]
     assert [_resolved(command) for command in commands] == [config.run_id for config in begun]
-    assert last is None
-    (of_single,) = (row["command"] for row in rows if not row["grid"])
-    assert _resolved(of_single) == single.path.name
 
 
-def test_printed_commands_work_from_where_the_report_was_written(
+def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_path_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    study = Study(Results(Path("deep/other results")))
+    study = Study(Results(tmp_path / "deep" / "other results"))
     config, stopped = study.write_grid("rnn", "Which?", [{"seed": 1}, {"seed": 2}])
     study.complete(config, "rnn")
     run_dir = study.run_dir(stopped, "rnn")
     run_dir.create(stopped)
     run_dir.write_record(new_record(stopped, attempts=[attempt(reason="signal", detail="SIGTERM")]))
-    page = compose(study.findings())
-    predict, export, *_ = (shlex.split(block.text) for block in page.blocks if isinstance(block, Command))
-    assert (predict[1], export[1]) == ("predict", "export")
-    assert all((Path(words[2]) / "config.json").is_file() for words in (predict, export))
+    (study.results.runs / "rnn" / "broken").mkdir()
+    (study.results.runs / "rnn" / "broken" / "config.json").write_text("{")
+    study.report(tmp_path / "out")
+    written = [file.read_text() for file in (tmp_path / "out").rglob("*") if file.suffix in (".html", ".md", ".csv")]
+    assert not [text for text in written if str(tmp_path) in text]
+    with named_beside(study.results) as named:
+        page = compose(analyse(load_study(named, [])))
+        predict, export = (shlex.split(block.text) for block in page.blocks if isinstance(block, Command))
+        assert (predict[1], export[1]) == ("predict", "export")
+        paths = [
+            predict[2],
+            export[2],
+            *(shlex.split(run["path"])[0] for run in _explored(page.blocks) if "path" in run),
+        ]
+        assert all((Path(path) / "config.json").is_file() for path in paths)
     (advice,) = (str(block.text) for block in page.blocks if isinstance(block, Text) and "rerun" in str(block.text))
-    commands = [row["command"] for row in tables_of(page.blocks)["commands"].rows]
-    assert all("--results 'deep/other results'" in command for command in (*commands, advice))
+    assert "--results 'other results'" in advice
 
 
 def test_test_sets_called_as_columns_are_leave_these_as_they_are(study: Study) -> None:
@@ -210,10 +221,14 @@ def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
 
 
 def test_kind_of_network_that_is_added_goes_by_its_own_name() -> None:
-    config = resolve(BASE, {}, "base")
-    added = config.model_copy(update={"model": config.model.model_copy(update={"kind": "cnn"})})
-    assert model_name(added) == "cnn"
-    assert added.title.startswith("cnn64")
+    config = resolve(BASE, {"model.layers": 2}, "base")
+    names = {}
+    for kind in ("cnn", "feed_forward", "linear", "rnn"):
+        added = config.model_copy(update={"model": config.model.model_copy(update={"kind": kind})})
+        names[kind] = model_name(added)
+    assert names.pop("cnn") == "cnn 2\u00d764"
+    assert [*names.values()] == ["feed-forward network 2\u00d764", "linear classifier", "BiLSTM 2\u00d764"]
+    assert added.title.startswith("bilstm2x64")
 
 
 def test_all_of_sentiment140_is_known_by_the_record(study: Study) -> None:
@@ -223,12 +238,18 @@ def test_all_of_sentiment140_is_known_by_the_record(study: Study) -> None:
     assert known == {"training.1600000.csv": True, "my-sentiment140-sample.csv": False}
 
 
-def test_published_scores_on_tweeteval_stand_beside_runs_on_it_alone(study: Study) -> None:
+def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_alone(study: Study) -> None:
     config = resolve({"data": {"source": "mine.csv"}}, {}, "a test")
     study.complete(config, dataset="tweeteval")
-    table = published_figures(study.findings())
+    (table,) = published_results(study.findings())
     assert isinstance(table, Table)
     assert len(table.rows) == len(read_texts("published")["tweeteval"])
     assert {column.key for column in table.columns} == {"model", "macro_recall"}
     study.complete(config.model_copy(update={"seed": 2}), dataset="table")
-    assert isinstance(published_figures(study.findings()), Fold)
+    assert published_results(study.findings()) == []
+    replicates = {"data": "sentiment140", "source": "https://example.org/study"}
+    (of_grid,) = study.write_grid("rnn", "Which?", [{"seed": 3}], replicates=replicates)
+    study.complete(of_grid, "rnn")
+    (table,) = published_results(study.findings())
+    assert isinstance(table, Table)
+    assert "other tweets than those of these runs" in table.caption

@@ -48,14 +48,32 @@ function curves(element, picked) {
   return vegaEmbed(box, spec, { ast: true, renderer: "svg", actions: false, tooltip: false });
 }
 
-function details(run) {
+function factsOf(pairs) {
   const facts = createElement("dl", "", "facts");
-  const fact = (title, text) => { const tile = createElement("div"); tile.append(createElement("dt", title), createElement("dd", text)); facts.append(tile); };
-  fact("Grid", run.grid);
-  fact("State", run.state_reason ? `${run.state}: ${run.state_reason}` : run.state);
-  if (run.model) fact("Model", run.model);
-  for (const { key, title } of explorerData.settings) if (run.settings) fact(title, shown(run.settings[key]));
+  for (const [title, text] of pairs) {
+    const tile = createElement("div");
+    tile.append(createElement("dt", title), createElement("dd", text));
+    facts.append(tile);
+  }
   return facts;
+}
+
+function scores(run) {
+  const pairs = [["Model", run.model], ["State", run.state_reason ? `${run.state}: ${run.state_reason}` : run.state]];
+  for (const { key, title, kind } of [...explorerData.scores, ...explorerData.optional]) {
+    const low = run[`${key}_low`], high = run[`${key}_high`];
+    const bounds = low === undefined ? "" : ` (${shown(low, kind)}\u2013${shown(high, kind)})`;
+    if (run[key] !== undefined && run[key] !== null) pairs.push([title, shown(run[key], kind) + bounds]);
+  }
+  return factsOf(pairs.filter(([, text]) => text));
+}
+
+function settings(run) {
+  const details = createElement("details");
+  const pairs = explorerData.settings.map(({ key, title }) => [title, shown(run.settings?.[key])]);
+  details.open = true;
+  details.append(createElement("summary", "Settings that vary"), factsOf([["Grid", run.grid], ...(run.settings ? pairs : [])]));
+  return details;
 }
 
 function chooser(run, other, runs, showRun) {
@@ -73,10 +91,13 @@ function chooser(run, other, runs, showRun) {
   return tools;
 }
 
-function commandLines(run, command) {
+// Commands for the directory that holds the folder of results.
+function commandLines(run) {
+  if (!run.path) return [];
+  const train = ["sentiment train", `${run.path}/config.json`, explorerData.options].filter(Boolean).join(" ");
+  const predict = run.settings ? [["Predict", `sentiment predict ${run.path} 'what a lovely day'`]] : [];
   const parts = [];
-  for (const [title, text] of [["Reproduce", command], ["Predict", run.predict], ["Run directory", run.path]]) {
-    if (!text) continue;
+  for (const [title, text] of [["Reproduce", train], ...predict]) {
     const line = createElement("div", "", "command"), code = createElement("code", text), button = createElement("button", "Copy", "copy");
     code.tabIndex = 0;
     button.type = "button";

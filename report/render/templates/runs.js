@@ -13,6 +13,11 @@ function createElement(name, text = "", className = "") {
 function shown(value, kind) {
   if (value === undefined || value === null) return "\u2013";
   if (kind === "percent") return (100 * value).toFixed(1);
+  if (kind === "points") return `${value < 0 ? "\u2212" : "+"}${Math.abs(100 * value).toFixed(1)}`;
+  if (kind === "duration") {
+    const [size, unit] = value < 90 ? [1, "s"] : value < 5400 ? [60, "min"] : [3600, "h"];
+    return `${(value / size).toFixed(1)} ${unit}`;
+  }
   return typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value);
 }
 
@@ -22,7 +27,6 @@ function start() {
   const added = explorerData.added.map((id) => ({ id, run: id, model: id }));
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
   const state = { q: "", columns: new Set(), opened: null, other: null };
-  const commands = [...document.querySelectorAll("#table-commands tbody tr")].map((row) => row.querySelector("code")?.textContent);
   const columns = [...explorerData.settings.map((setting) => ({ ...setting, from: "settings" })), ...explorerData.optional];
   const [tools, panel] = ["tools", "panel"].map((name) => createElement("div", "", name));
   const count = createElement("span");
@@ -79,12 +83,12 @@ function start() {
     const close = createElement("button", "Close", "close");
     close.type = "button";
     close.addEventListener("click", () => { panel.hidden = true; state.opened = state.other = null; remember(); });
-    panel.replaceChildren(close, createElement("h3", run.run), details(run));
+    panel.replaceChildren(close, createElement("h3", run.run), scores(run));
     curves(panel, other ? [run, other] : [run]);
     const compared = other ? [await comparison(explorerData, run, other)] : [];
     if (state.opened !== run || state.other !== other) return; // another was opened meanwhile
     panel.append(chooser(run, other, [...runs, ...added], showRun), ...compared);
-    panel.append(...commandLines(run, commands[run.command]));
+    panel.append(settings(run), ...commandLines(run));
     panel.querySelectorAll(".copy").forEach(enableCopy);
     panel.scrollIntoView({ block: "start" });
     panel.focus({ preventScroll: true });

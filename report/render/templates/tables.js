@@ -25,6 +25,15 @@ document.addEventListener("click", (event) => {
   if (heading && event.target.closest("button")) sort(heading);
 });
 
+// A link opens what it leads to: the fold around its target, or that of a section with nothing else.
+function reveal(id) {
+  const target = document.getElementById(id);
+  const fold = target?.closest("details") ?? target?.parentElement.querySelector(":scope > .blocks > details:only-child");
+  if (fold) fold.open = true;
+}
+document.addEventListener("click", (event) => reveal(event.target.closest('a[href^="#"]')?.hash.slice(1)));
+reveal(location.hash.slice(1));
+
 // Tooltips of marks in figures.
 const tip = document.createElement("div");
 tip.id = "tip";
