@@ -68,7 +68,8 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         is_to_baseline = isinstance(verdict.hypothesis.other, BestOf) and verdict.hypothesis.other.model
         row["runs"] = f"{first} and the baseline" if is_to_baseline else f"{first} and {second}"
         row |= with_bounds("difference", difference)
-        row |= {"level": difference.level, "adjusted_p": difference.q, "tweets": difference.n}
+        row["level"] = None if difference.low is None else difference.level
+        row |= {"adjusted_p": difference.q, "tweets": difference.n}
     return row
 
 

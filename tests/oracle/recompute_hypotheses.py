@@ -286,6 +286,6 @@ def _row(judged: _Judged, opinion: Opinion) -> Row:
             interval = f" ({level_of(found)} % CI {points(scale * bounds[0])} to {points(scale * bounds[1])})"
         row["difference_in_words"] = f"{points(scale * found.value)} {unit}{interval}"
         row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
-        row |= {"runs": judged.runs, "level": found.level, "adjusted_p": found.q, "tweets": found.n}
+        row |= {"runs": judged.runs, "level": found.level if bounds else None, "adjusted_p": found.q, "tweets": found.n}
     opinion.names.add(hypothesis["claim"])
     return row
