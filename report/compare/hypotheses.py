@@ -273,13 +273,13 @@ def _best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, stud
         if other.grid not in grids:
             raise NotComparableError(f"grid {other.grid} is not in this report")
         theirs = _candidates(grids[other.grid], answers)
+        if set(map(id, best)) & set(map(id, theirs[0].runs)):
+            raise NotComparableError("both sides are the same runs")
         design = design_of((configuration.runs for configuration in (*ours, *theirs)), "network", answers.metric)
         pairs = _tried(grid, ours) * _tried(grids[other.grid], theirs)
         sides = _Sides([best], [[*theirs[0].runs]], design, pairs)
     if isinstance(sides.design, TwoModels):
         raise NotComparableError(NO_SEEDS)
-    if set(map(id, best)) & set(map(id, sides.seconds[0])) and not other.model:
-        raise NotComparableError("both sides are the same runs")
     return sides
 
 

@@ -193,7 +193,7 @@ def _after(attempt: Attempt) -> RunState:
     if attempt.reason == "failed":
         return RunState(FAILED, attempt.detail or "without a message")
     if attempt.reason == "paused":
-        return RunState(PLANNED, f"promoted to the next rung; {attempt.detail}")
+        return RunState(PLANNED, attempt.detail or "")
     if attempt.reason == "completed":
         return RunState(FAILED, "was completed, but its result.json is missing")
     if attempt.detail == "SIGHUP":  # sent by `jobs.tasks.task` when a local grid's process dies: no user cancelled it

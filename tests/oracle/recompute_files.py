@@ -161,9 +161,8 @@ class Run:
         last = self.record["attempts"][-1]
         if last["reason"] is None:
             return "unreachable"
-        return {"failed": "failed", "completed": "failed", "signal": "cancelled", "deadline": "timed out"}[
-            last["reason"]
-        ]
+        states = {"failed": "failed", "completed": "failed", "signal": "cancelled", "deadline": "timed out"}
+        return states.get(last["reason"], "planned")
 
     @cached_property
     def epochs(self) -> list[Row]:

@@ -89,6 +89,8 @@ def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
         if other["grid"] not in tested or other["grid"] == "single":
             raise _OpenError(f"grid {other['grid']} is not in this report")
         theirs = _configurations(_readable(tested[other["grid"]]))
+        if {one.first.path for one in ours[0]} & {one.first.path for one in theirs[0]}:
+            raise _OpenError("both sides are the same runs")
         return _of(judged, [ours[0]], [theirs[0]], [*ours, *theirs], metric, pairs=len(ours) * len(theirs))
     if judged.grid.plan and judged.grid.plan.get("halving"):
         raise _OpenError("the search gave up most trials early, and those that are left are no random sample")

@@ -35,6 +35,7 @@ from tests.oracle.recompute_words import (
     claim_figures,
     count,
     level_text,
+    model_name,
     parameter_name,
     percent,
     points,
@@ -210,19 +211,22 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
     effects = []
     for data, group in _by_data(runs).items():
         spread = spread_of(by_seeds(group), "network", metric) if kind == "network" else None
-        for name in names:
-            effect = _effect(group, name, kind, metric, spread)
-            context = ", ".join(filter(None, ["the linear baseline" if kind == "baseline" else "", data]))
-            if len(effect["values"]) > 1:
-                effects.append(effect | {"context": context})
+        context = ", ".join(filter(None, ["the linear baseline" if kind == "baseline" else "", data]))
+        found = [_effect(group, [name], kind, metric, spread) for name in names]
+        found = [effect for effect in found if len(effect["values"]) > 1]
+        never_alone = [effect["names"][0] for effect in found if not effect["contrasts"]]
+        if kind == "network" and len(never_alone) > 1:
+            together = _effect(group, never_alone, kind, metric, spread)
+            if together["contrasts"]:
+                found = [effect for effect in found if effect["contrasts"]] + [together]
+        effects += [effect | {"context": context} for effect in found]
     hypotheses = sum(math.comb(len(effect["values"]), 2) for effect in effects)
     keys = {
         (number, value): pair["gap"]
         for number, effect in enumerate(effects)
         for value, pair in effect["contrasts"].items()
     }
-    found = corrected(keys, hypotheses)
-    for (number, value), contrast in found.items():
+    for (number, value), contrast in corrected(keys, hypotheses).items():
         effects[number]["contrasts"][value]["gap"] = contrast
     return effects
 
@@ -246,27 +250,40 @@ def datasets_in_order(runs: list[Tested]) -> list[Dataset]:
     return sorted(datasets, key=lambda dataset: runs.index(dataset.tested[0]))
 
 
-def _effect(runs: list[Tested], name: str, kind: str, metric: str, spread: Any) -> Row:
+def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread: Any) -> Row:
+    """Of one setting, or of several that never vary alone; a value is a tuple with one entry for each."""
     values: dict[Any, list[Tested]] = defaultdict(list)
     for one in runs:
-        if not name.startswith(unused(one.settings)):
-            values[one.settings.get(name)].append(one)
-    ordered = sorted(values, key=_order)
+        has_effect = [not name.startswith(unused(one.settings)) for name in names]
+        if len(names) > 1 or has_effect[0]:
+            value = tuple(one.settings.get(name) if has else None for name, has in zip(names, has_effect, strict=True))
+            values[value].append(one)
+    ordered = sorted(values, key=lambda value: [_order(part) for part in value])
     constant = {value: only_label(values[value]) if kind == "network" else None for value in ordered}
     f1 = {value: fmean(one.score("validation", "macro_f1", kind) for one in values[value]) for value in ordered}
 
-    def name_of(value: Any) -> str:
-        mark = " [random weights]" if all(one.is_random for one in values[value]) else ""
+    def text_of(value: Any) -> str:
+        name = setting_text(names[0], value[0]) if len(names) == 1 else model_name(values[value][0].settings)
+        name += " [random weights]" if all(one.is_random for one in values[value]) else ""
         label = constant[value]
-        return setting_text(name, value) + mark + (f" [always predicts {label}]" if label else "")
+        return name + (f" [always predicts {label}]" if label else "")
 
-    effect: Row = {"name": name, "kind": kind, "values": values, "order": ordered, "name_of": name_of, "contrasts": {}}
+    def name_of(value: Any) -> str:
+        alike = [other for other in ordered if text_of(other) == text_of(value)]
+        parts = [text_of(value)]
+        for index, name in enumerate(names):
+            if len({other[index] for other in alike}) > 1:
+                parts.append(setting_text(name, value[index]))
+        return ", ".join(parts)
+
+    effect: Row = {"names": names, "kind": kind, "values": values, "order": ordered, "name_of": name_of}
+    effect |= {"name": names[0] if len(names) == 1 else "configuration", "contrasts": {}}
     effect |= {"metric": metric, "constant": constant}
     if ordered:
         best = max(ordered, key=lambda value: (constant[value] is None, f1[value]))
         effect["best"] = best
         for value in ordered:
-            pairs = matched_pairs(values[best], values[value], name) if value != best else []
+            pairs = matched_pairs(values[best], values[value], *names) if value != best else []
             if pairs:
                 effect["contrasts"][value] = {"pairs": pairs, "gap": _contrast(pairs, kind, metric, spread)}
     return effect
@@ -278,12 +295,12 @@ def _order(value: Any) -> Any:
     return (1, float(value), str(value)) if isinstance(value, int | float) else (2, 0.0, str(value))
 
 
-def matched_pairs(firsts: list[Tested], seconds: list[Tested], name: str) -> list[tuple[list[Tested], list[Tested]]]:
-    """Groups that are equal in all settings but one, and the seed."""
+def matched_pairs(firsts: list[Tested], seconds: list[Tested], *names: str) -> list[tuple[list[Tested], list[Tested]]]:
+    """Groups that are equal in all settings but these, and the seed."""
 
     def key(one: Tested) -> str:
-        left = {key: value for key, value in one.settings.items() if key not in ("seed", name)}
-        data = one.table if name.startswith("data.") else one.corpora
+        left = {key: value for key, value in one.settings.items() if key not in ("seed", *names)}
+        data = one.table if any(name.startswith("data.") for name in names) else one.corpora
         return repr({key: value for key, value in left.items() if not key.startswith(ignored)}) + data
 
     ignored = tuple({*unused(firsts[0].settings), *unused(seconds[0].settings)})

@@ -287,6 +287,7 @@ def value_text(name: str, value: Any) -> str:
 
 
 _OTHER_SETTINGS = {
+    "configuration": "configuration",
     "data.text.stop_words": "stop words",
     "model.pooling": "pooling",
     "model.cell": "cell",

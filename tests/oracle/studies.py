@@ -234,7 +234,7 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
         runs += [setting | ({} if is_search else {"seed": seed}) for seed in range(1, number + 1)]
     stated = _hypotheses(author, values) if rng.random() < 0.6 else []
     configs = _write_plan(author, name, _with_folds(runs, folds), method=method, hypotheses=stated)
-    if rng.random() < 0.05 and not is_search:
+    if rng.random() < 0.05:
         author.results.grid_file(name).unlink()
     edited_from = rng.choice([None, None, None, 2]) if folds is None else None
     skills: dict[str, float] = {}
