@@ -303,6 +303,11 @@ def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options
                     work.insert(0, _training_of(expand_grid(waiting.request, results)))
                 except SentimentError as error:
                     exit_codes.append(_wait_on(results, waiting, error, options.say))
+        if runner.stop.reason():
+            names = [plan.name for plan in (*plans, *(plan for plan, _ in work))]
+            at_once = [] if options.at_once is None else ["--at-once", str(options.at_once)]
+            options.say(f"stopped; to go on: `{results.command('submit', *names, '--local', *at_once)}`")
+            return EXIT_UNFINISHED
         return max(*exit_codes, _report_locally(runner, plans, options))
 
 
@@ -324,8 +329,6 @@ def _run_grid(runner: LocalRunner, plan: GridPlan, options: LaunchOptions, actio
 
 def _report_locally(runner: LocalRunner, plans: Sequence[GridPlan], options: LaunchOptions) -> int:
     """Build the report, say what to do about failures, and return the exit code."""
-    if runner.stop.reason():
-        return EXIT_UNFINISHED
     results = runner.results
     rows = []
     for plan, jobs in zip(plans, read_jobs(results, [plan.name for plan in plans]), strict=True):

@@ -128,9 +128,10 @@ class ProgressBar:
     def __init__(self) -> None:
         self._bar = RichProgress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
             console=OUT,
             transient=True,
             disable=not OUT.is_terminal,
@@ -146,8 +147,12 @@ class ProgressBar:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def progress(self, description: str, done: int, total: int | None) -> None:
-        """Update the progress of a task; cheap enough to call at every step."""
+    def progress(self, description: str, done: int, total: int | None, note: str = "") -> None:
+        """Update the progress of a task; cheap enough to call at every step.
+
+        Args:
+            note: what may change while the task stays the same.
+        """
         now = time.monotonic()
         min_interval = _REFRESH_SECONDS if OUT.is_terminal else _SECONDS_BETWEEN_LINES
         same_task = description == self._description
@@ -158,8 +163,8 @@ class ProgressBar:
             if self._task is None or not same_task:
                 if self._task is not None:
                     self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(escape(visible(description)), total=total)
-            self._bar.update(self._task, completed=done, total=total)
+                self._task = self._bar.add_task(escape(visible(description)), total=total, note="")
+            self._bar.update(self._task, completed=done, total=total, note=escape(visible(note)))
         elif same_task and now - self._shown >= min_interval:
             say(f"{description}: {done:,}" + (f" of {total:,}" if total else ""))
         else:

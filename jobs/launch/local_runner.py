@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Self
 
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
-from sentiment.console import Say
+from sentiment.console import OUT, ProgressBar, Say
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, RunDir, short_id
 from sentiment.training.stop import StopRequest, process_deadline
 
 _POLL_SECONDS = 0.1
+_MAX_SHOWN = 2  # runs with their epochs
 
 
 class LocalRunner:
@@ -33,13 +34,17 @@ class LocalRunner:
         self._locks = ExitStack()
         self._submissions: list[SubmissionDir] = []
         self._jobs_done = 0
-        self._runs_ended = 0
+        self._ended: set[str] = set()
+        self._bar = ProgressBar()
+        self._last_epochs: dict[RunDir, int] = {}
 
     def __enter__(self) -> Self:
         self.stop.__enter__()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self._bar.__exit__()
         self._locks.close()
         self.stop.__exit__()
 
@@ -51,6 +56,8 @@ class LocalRunner:
             self._locks.enter_context(ProcessLock(folder.lock_file, "runs it on this machine"))
             folder.write_receipt(f"{LOCAL_JOB_PREFIX}{folder.number}")
             accepted.append(folder)
+            for run_id, config in folder.read_configs(folder.run_ids).items():
+                self._last_epochs[self.results.run_dir(run_id, grid)] = config.training.epochs
         self._submissions += accepted
         return accepted
 
@@ -102,15 +109,29 @@ class LocalRunner:
                 *lines, partial_line = (partial_line + output.read()).split("\n")
                 for line in lines:
                     self._print(line)
+                if OUT.is_terminal:
+                    self._show_progress()
                 if running:
                     time.sleep(_POLL_SECONDS)
 
     def _print(self, line: str) -> None:
-        run_ids = self.run_ids
-        if line.partition(" ")[0] in run_ids:  # the line reports the end of this run
-            self._runs_ended += 1
-            line = f"[{self._runs_ended}/{max(self._runs_ended, len(run_ids))}] {line}"
+        run_id = line.partition(" ")[0]
+        if run_id in self.run_ids:  # the line reports the end of this run
+            self._ended.add(run_id)
+            line = f"[{len(self._ended)}/{len(self.run_ids)}] {line}"
         self._say(line)
+
+    def _show_progress(self) -> None:
+        """Show how many epochs of all runs are done, and where the runs are that are being trained."""
+        done = 0
+        training = []
+        for run_dir, epochs in self._last_epochs.items():
+            epoch = epochs if run_dir.path.name in self._ended else run_dir.count_epochs()
+            done += epoch
+            if 0 < epoch < epochs:
+                training.append(f"{short_id(run_dir.path.name)} {epoch}/{epochs}")
+        note = ", ".join([f"{len(self._ended)} of {len(self._last_epochs)} runs", *training[:_MAX_SHOWN]])
+        self._bar.progress("epochs", done, sum(self._last_epochs.values()), note)
 
 
 def visible_gpus() -> Sequence[str]:

@@ -432,6 +432,10 @@ class RunDir:
         """All rows of the metric log; none if there is no log."""
         return [parse_metric_row(line, origin) for line, origin in _lines(self.metrics_file)]
 
+    def count_epochs(self) -> int:
+        """The number of epochs in the metric log, which may be being written."""
+        return (_content(self.metrics_file) or b"").count(_EPOCH)
+
     def read_epochs(self) -> tuple[list[EpochRow], MetricRow | None]:
         """The rows of epochs in the metric log, and the last row of any kind. Other rows are not parsed."""
         lines = _lines(self.metrics_file)

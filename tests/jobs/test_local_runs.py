@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -109,7 +111,8 @@ def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Pa
     output, _ = process.communicate(timeout=limit(120))
     assert (process.returncode, "Traceback" in output) == (3, False), output
     assert grid.states() == (1, ["CANCELLED", "PLANNED"])
-    again = grid.start("submit", str(grid.grid), "--local")
+    (command,) = re.findall("stopped; to go on: `sentiment (.*)`", output.splitlines()[-1])
+    again = grid.start(*shlex.split(command))
     assert wait_until(lambda: grid.trains(1), again)
     os.kill(_attempts(grid.run_dirs()[1])[-1].pid, signal.SIGKILL)
     output, _ = again.communicate(timeout=limit(120))
