@@ -84,14 +84,13 @@ def submit(
     cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Submit the runs of grids that are neither completed, pruned, held nor queued.
+    """Submit grids to Slurm, or train them here.
 
-    Returns as soon as Slurm has accepted them. A grid that starts from runs of an unfinished one waits, and is
-    submitted when that one has ended. Runs use a snapshot of the current code; those with a checkpoint keep their
-    earlier snapshot, unless --new-code is given.
+    Their runs are submitted unless they are completed, pruned, held or queued. Returns as soon as Slurm has accepted
+    them. A grid that starts from runs of an unfinished one waits, and is submitted when that one has ended. Runs use a
+    snapshot of the current code; those with a checkpoint keep their earlier snapshot, unless --new-code is given.
 
-    With --local it waits for all runs and for the report. Exit codes: 0 if all runs are completed; 1 if any failed; 3
-    if it was interrupted: repeat the command to resume.
+    With --local it waits for all runs and for the report; after Ctrl+C the same command goes on.
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import with_table
@@ -134,13 +133,8 @@ def status(
 ) -> None:
     """Show the state of runs, or the log of one run.
 
-    Runs of `sentiment train` are shown as the grid `single`. Exit codes: 3 while any run is pending, running or
-    UNKNOWN, or a final job is queued; else 1 if any run or final job failed, any run is held or was cancelled, or a
-    file is damaged; else 3 if any run is not submitted; 0 if all are completed or pruned. Runs of `single` count only
-    where there are no grids.
-
-    --log --watch follows the log until the run, or the other job, ends. It exits with 0 if the run is completed or the
-    job has succeeded, else with 1.
+    Runs of `sentiment train` are shown as the grid `single`; they do not count for the exit code where there are grids.
+    --log --watch follows the log until the run, or the other job, ends; the exit code is then that of its end.
     """
     from jobs.status.grid_state import read_status
     from jobs.status.table import show
@@ -197,7 +191,7 @@ def rerun(
     cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Resubmit runs that ended without a result; they resume from their checkpoints.
+    """Resubmit runs that ended without a result; they resume.
 
     Runs use the code that they were submitted with, unless --new-code is given, for example after you fixed a bug.
     Held jobs are released.
@@ -239,18 +233,28 @@ def _for_each(targets: "Sequence[Target]", action: "Callable[[Target], int]") ->
 
 
 @app.command()
-def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
+def cancel(
+    targets: Targets = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Also move the grids to RESULTS/removed: their names are free again.")
+    ] = False,
+    results: ResultsRoot = RESULTS,
+) -> None:
     """Cancel grids or individual runs.
 
     Running ones save a checkpoint first; submit them again to resume.
     """
     from jobs.requested import end_waiting, read_waiting
-    from jobs.session import cancel_grid, cancel_single
+    from jobs.session import cancel_grid, cancel_single, remove_grid
     from jobs.status.names import find_targets, read_plan, single_runs
     from sentiment.runs.run_dir import SINGLE
 
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
+
+    selected = find_targets(targets, _open(results))
+    if remove and any(target.run_ids or target.grid == SINGLE for target in selected):
+        raise UsageError("--remove takes names of grids")
 
     def cancel_target(target: "Target") -> int:
         if target.grid == SINGLE:
@@ -263,9 +267,9 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
             echo(f"grid {target.grid}: waits no longer")
         if _open(results).grid_file(target.grid).exists():
             cancel_grid(_open(results), read_plan(_open(results), target.grid), {*target.run_ids}, echo)
-        return 0
+        return remove_grid(_open(results), target.grid, echo) if remove else 0
 
-    raise typer.Exit(_for_each(find_targets(targets, _open(results)), cancel_target))
+    raise typer.Exit(_for_each(selected, cancel_target))
 
 
 @app.command()
@@ -278,8 +282,7 @@ def sync(
 ) -> None:
     """Upload new metrics to Weights & Biases.
 
-    Without names it uploads those of all runs trained with W&B tracking. Exits with 0 when everything has been
-    uploaded, and with 1 if an upload failed; it can be repeated at any time.
+    Without names it uploads those of all runs trained with W&B tracking; it can be repeated at any time.
     """
     from jobs.sync import find_runs, upload
 
@@ -296,10 +299,7 @@ def sync(
 
 @app.command()
 def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> None:
-    """Check whether grids can run here: Slurm's configuration, GPUs and cores, disk space.
-
-    Exits with 1 if something, such as a partition that does not exist, prevents a grid from running.
-    """
+    """Check Slurm's configuration, GPUs and cores, and disk space."""
     from jobs.doctor import examine, render
 
     findings = list(examine(_open(results), cluster, shipped_file(CONFIGS / "grids")))

@@ -19,7 +19,7 @@ from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.launch.next_step import go_on
 from jobs.requested import RequestedGrid, end_waiting, read_request, read_waiting, waiting_grids, write_request
 from jobs.slurm.resources import ClusterFile
-from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state
+from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state, read_status
 from jobs.study import StudyPlan, plan_study
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.console import Say, plural
@@ -374,6 +374,24 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
         left = [row for row in grid.read_state().rows_of(run_ids) if row.run_id not in cancelled]
         for line in describe_unknown(left):
             say(f"grid {plan.name}: not cancelled: {line}")
+
+
+def remove_grid(results: Results, name: str, say: Say) -> int:
+    """Move a grid that has ended to the folder of removed ones, and return the exit code."""
+    if any(view.may_go_on for view in read_status(results, [name])):
+        command = results.command("cancel", name, "--remove")
+        say(f"grid {name}: its runs have not ended yet; repeat `{command}` when they have")
+        return EXIT_UNFINISHED
+    number = 1
+    while (results.removed / f"{name}-{number}").exists():
+        number += 1
+    target = results.removed / f"{name}-{number}"
+    target.mkdir(parents=True)
+    for folder in (results.runs / name, results.slurm / name):
+        if folder.exists():
+            folder.rename(target / folder.parent.name)
+    say(f"grid {name}: moved to {target}; its name is free")
+    return 0
 
 
 def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:

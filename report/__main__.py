@@ -28,9 +28,7 @@ def report(
     watch: Annotated[bool, typer.Option("--watch", help="Rewrite the report while runs are in progress.")] = False,
     verify: Annotated[
         bool,
-        typer.Option(
-            "--verify", help="Check the written report: records, digests, numbers; exits with 1 if any differs."
-        ),
+        typer.Option("--verify", help="Check the written report: records, digests, numbers."),
     ] = False,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Also train the recommended run again and compare its digests.")

@@ -99,7 +99,7 @@ def train(
             show_result(open_run(run_dir.path))
         return reason
 
-    _run_interruptible(lambda: _load_run(config, parameters), train_run)
+    _run_interruptible(lambda: _load_run(config, parameters, results), train_run)
 
 
 @app.command()
@@ -205,7 +205,7 @@ def data(
     from sentiment.data.sources import fetch_tweets
 
     parameters = parameters_of(source, overrides, text_column, label_column, classes)
-    run = _load_run(config, parameters, preview=True)
+    run = _load_run(config, parameters, results, preview=True)
     folder = results_of(results)
     with ProgressBar() as bar:
         fetch_tweets(run.data.source, folder, bar.progress)
@@ -220,15 +220,14 @@ def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, 
     """Learn a run's word vectors from its training text.
 
     vectors.unlabelled names further texts to learn from. `train` learns the vectors itself if they do not exist yet.
-    Exit code 3 if a signal or the time limit stopped it; the same command then starts again from the beginning.
     """
     parameters = parameters_of(data, overrides)
 
     def load() -> "RunConfig":
-        run = _load_run(config, parameters)
+        run = _load_run(config, parameters, results)
         if run.embedding.pretrained:
             return run
-        return _load_run(config, parameters | {"embedding.pretrained": "word2vec"})
+        return _load_run(config, parameters | {"embedding.pretrained": "word2vec"}, results)
 
     def learn(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.config import WORD2VEC
@@ -253,7 +252,7 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
 
     All runs with the same tweets and encoder read them; `train` computes the vectors itself if they do not exist yet.
     Damaged ones are computed again. Several processes, also on other hosts with the same results folder, split the
-    work. Exit code 3 if a signal or the time limit stopped it; run the same command again to continue.
+    work. If a signal or the time limit stops it, the same command continues.
     """
 
     def compute(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
@@ -267,7 +266,7 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
         return run_encoding([run], results_of(results), stop, console)
 
     parameters = parameters_of(data, overrides)
-    _run_interruptible(lambda: _load_run(config, parameters), compute)
+    _run_interruptible(lambda: _load_run(config, parameters, results), compute)
 
 
 @prepare_app.command()
@@ -309,14 +308,15 @@ def encoder(
     say(f"{name}: {model.folder}")
 
 
-def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = False) -> "RunConfig":
+def _load_run(config: Path | None, parameters: dict[str, Any], results: Path, preview: bool = False) -> "RunConfig":
     """Load the run configuration from a file (None: defaults) and command options; print guessed columns."""
     from sentiment.config_file import dotted, read_yaml
 
     file = config_path(config, "runs") if config else None
     values = read_yaml(file) if file else {}
     if values.keys() >= {"method", "parameters"}:
-        raise UsageError(f"{file}: is the file of a grid, not of a run; `sentiment submit {file} --local` runs it here")
+        command = results_of(results).command("submit", str(file), "--local")
+        raise UsageError(f"{file}: is the file of a grid, not of a run; `{command}` runs it here")
     return with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
 
 

@@ -34,6 +34,7 @@ _EXTRAS = {
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
 _MAX_MESSAGE_LENGTH = 10_000  # longer messages are truncated
+_INDENTS = 6  # of a list of commands: spaces before and between its columns
 _MAX_DIGITS = 9  # of a column's position
 
 RESULTS = Path("results")
@@ -102,8 +103,28 @@ NewCode = Annotated[
 ClusterPath = Annotated[Path, typer.Option("--cluster", help="YAML file with the resources of Slurm jobs.")]
 
 
+# The commands as `--help` lists them; those that are in no group come last.
+_GROUPS = {
+    "Models": ("train", "predict", "evaluate", "export"),
+    "Tables and labels": ("data", "share", "add"),
+    "Grids": ("submit", "status", "rerun", "cancel", "report"),
+}
+_EXIT_CODES = "Exit codes: 0 done; 1 something failed; 2 usage; 3 unfinished or interrupted; 4 no Slurm here."
+
+
 class ErrorReportingGroup(TyperGroup):
     """Prints SentimentError, OSError and MemoryError as one message instead of a traceback."""
+
+    def format_commands(self, _ctx: Any, formatter: Any) -> None:
+        """Write the list of commands, in groups."""
+        grouped = [name for names in _GROUPS.values() for name in names]
+        groups = {**_GROUPS, "Other": tuple(name for name in self.commands if name not in grouped)}
+        width = formatter.width - max(map(len, self.commands)) - _INDENTS
+        for title, names in groups.items():
+            rows = [(name, self.commands[name].get_short_help_str(width)) for name in names if name in self.commands]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _exit_on_broken_pipe():
@@ -170,6 +191,7 @@ def command_line(summary: str) -> typer.Typer:
     app = typer.Typer(
         cls=ErrorReportingGroup,
         help=summary,
+        epilog=_EXIT_CODES,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

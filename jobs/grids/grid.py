@@ -64,6 +64,9 @@ class GridRequest:
         return space
 
 
+_OF_A_TABLE = ("data.source", "data.columns.", "data.labels", "data.language")
+
+
 def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridRequest:
     """A request for runs on the table that a command names; its columns and classes are guessed, as `train` does.
 
@@ -78,7 +81,7 @@ def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridR
 
     if request.base:
         return request
-    fields = {name: choices.values for name, choices in request.space().items() if name.startswith("data.")}
+    fields = {name: choices.values for name, choices in request.space().items() if name.startswith(_OF_A_TABLE)}
     fixed = {name: values[0] for name, values in fields.items() if len(values) == 1} | options
     base = str(request.file.sweep.base_file)
     values = request.file.run_files[base]
@@ -231,7 +234,7 @@ def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan
         f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, such "
         f"as {removed[0].run_id}. What has changed:\n{cause}\n"
         "A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
-        f"grid file with its own name; or move {file.parent} away to start over."
+        f"grid file with its own name; or start over after `{results.command('cancel', planned.name, '--remove')}`."
     )
 
 

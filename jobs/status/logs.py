@@ -17,7 +17,7 @@ from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
 from sentiment.errors import UsageError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import SINGLE, Results
+from sentiment.runs.run_dir import SINGLE, Results, short_id
 from sentiment.runs.state import COMPLETED, HELD, UNKNOWN
 
 _POLL_SECONDS = 2.0
@@ -64,7 +64,7 @@ def failed_log(results: Results, grid: GridView) -> str:
         if newest_log(results, grid.name, kind):
             return f"{grid.name}/{kind}"
     failed = next((row.run_id for row in grid.rows if needs_attention(row) and row.state != HELD), None)
-    return failed if failed and newest_log(results, grid.name, failed) else ""
+    return short_id(failed) if failed and newest_log(results, grid.name, failed) else ""
 
 
 @dataclass(frozen=True)

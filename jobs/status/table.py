@@ -17,7 +17,7 @@ from jobs.policy import final_job_action, needs_attention, resume_command
 from jobs.status.grid_state import GridView, RunStatus
 from jobs.status.logs import failed_log
 from sentiment.console import plural
-from sentiment.runs.run_dir import SINGLE, Results
+from sentiment.runs.run_dir import SINGLE, Results, short_id
 from sentiment.runs.state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
 
 DEFAULT_WIDTH = 80
@@ -25,7 +25,6 @@ DEFAULT_WIDTH = 80
 _WIDTH_OF_FILES = 10_000
 # In grids with more rows than this, runs in one of `_HIDDEN_STATES` are only counted, and so many others are shown.
 _MAX_ROWS = 60
-_SHORTEST_RUN_COLUMN = 20
 _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 
@@ -69,7 +68,7 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
     by_reason: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in shown:
         if row.reason:
-            by_reason[row.state, row.reason].append(row.run_id)
+            by_reason[row.state, row.reason].append(short_id(row.run_id))
     for (state, reason), (run_id, *others) in by_reason.items():
         yield f"{run_id}{f' and {len(others)} more' if others else ''} {state}: {reason}"
     if len(shown) < len(grid.rows):
@@ -94,17 +93,22 @@ def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
 
 
 def _table(metric: str, rows: Sequence[RunStatus], now: datetime) -> Table:
-    """The table of runs; ids, and headings and values of settings, are folded where the line is too short for them."""
+    """The table of runs; headings and values of settings are folded where the line is too short for them.
+
+    A run is named by its short id and what varies in its grid; where nothing does, by the title in its id.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
     settings = list(dict.fromkeys(name for row in rows for name in row.parameters))
-    fixed = ("state", "attempt", "epoch", metric, "updated")
-    table.add_column("run", min_width=_SHORTEST_RUN_COLUMN, overflow="fold")
+    if not settings:
+        settings = ["model"]
+        rows = [replace(row, parameters={"model": row.run_id.rpartition("-")[0]}) for row in rows]
+    fixed = ("run", "state", "attempt", "epoch", metric, "updated")
     for name in (*fixed, *settings):
         table.add_column(re.split("[./]", name)[-1], no_wrap=name in fixed, overflow="fold")
     for row in rows:
         score = None if row.score is None else f"{row.score:.3f}"
         values = (row.attempts or None, row.epoch, score, _ago(row.seen, now), *map(row.parameters.get, settings))
-        table.add_row(row.run_id, row.state, *("-" if value is None else str(value) for value in values))
+        table.add_row(short_id(row.run_id), row.state, *("-" if value is None else str(value) for value in values))
     return table
 
 

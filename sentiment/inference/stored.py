@@ -261,9 +261,11 @@ def open_stored(path: Path, results: Path | None = None) -> StoredModels:
     """
     if not path.is_file() and path.suffix != ".zip":
         return open_run(path, results)
+    folder = Results(results) if results else Results()
     if not path.exists():
-        raise UsageError(f"{path}: no such file; `sentiment export last {path}` exports the run that was trained last")
-    return _open_archive(path, Results(results) if results else Results())
+        command = folder.command("export", "last", str(path))
+        raise UsageError(f"{path}: no such file; `{command}` exports the run that was trained last")
+    return _open_archive(path, folder)
 
 
 def model_of(run: StoredModels, choice: ModelKind | None = None, threshold: float | None = None) -> TextModel:

@@ -69,7 +69,7 @@ def evaluate(
     threshold: Threshold = None,
     results: ModelResults = None,
 ) -> None:
-    """Print the scores of a trained model beside its baselines, or of the predictors that were added for a gold table.
+    """Compare a model with its baselines, or added predictors.
 
     Evaluates on the run's own test set, or on any labelled table (--data): with 100 labelled tweets of yours or more,
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
@@ -214,7 +214,7 @@ def add(
     overrides: Overrides = None,
     results: ModelResults = None,
 ) -> None:
-    """Compare any predictors with each other, or with the models of runs.
+    """Add answers from elsewhere, to be compared with models.
 
     A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
     The column with labels, or with probabilities of the positive label, is recognised by its name, or named by

@@ -165,6 +165,7 @@ class Results:
         unlabelled: one folder for each table without labels for which predictors were added.
         slurm: the submissions to Slurm, and the output of its jobs.
         code: one folder for each copy of the program's code that jobs run.
+        removed: grids that are not to be seen any more.
     """
 
     root: Path = Path("results")
@@ -183,6 +184,7 @@ class Results:
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")
     report = FolderEntry("report")
+    removed = FolderEntry("removed")
 
     @property
     def path(self) -> Path:

@@ -137,6 +137,30 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
             find_targets([name, "run-1"], results)
 
 
+def test_wrong_grid_is_removed_by_the_command_that_is_told_and_its_name_is_free(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    grid = submit_grid(results, base, {"seed": [1]})
+    write_grid(base, {"seed": [2]})
+    code, output = call(results, base, "submit", str(grid))
+    assert (code, "A planned grid keeps its runs" in output) == (2, True)
+    assert f"`{results.command('cancel', 'some', '--remove')}`" in output
+    training = next(folder for folder in read_submissions(results) if folder.submission.job_kind.trains_runs)
+    slurm.change(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@RUNNING@")
+    slurm.fail("scancel", "exit 0")  # it saves first
+    assert call(results, base, "cancel", "some", "--remove")[0] == 3
+    slurm.heal()
+    slurm.change(f"@{training.job_id}@0@RUNNING@", f"@{training.job_id}@0@CANCELLED@")
+    assert call(results, base, "cancel", "some", "--remove") == (
+        0,
+        f"grid some: 0 runs cancelled\ngrid some: moved to {results.removed / 'some-1'}; its name is free\n",
+    )
+    assert call(results, base, "submit", str(grid))[0] == 0
+    assert call(results, base, "cancel", "some", "--remove")[0] == 0
+    assert sorted(path.name for path in results.removed.iterdir()) == ["some-1", "some-2"]
+    assert "--remove takes names of grids" in refused(2, "cancel", "single", "--remove", "--results", results.root)
+
+
 def test_states_are_selected_as_status_prints_them(results: Results) -> None:
     assert invoke("rerun", "--only", "CANCELLED,oom", "--results", results.root).exit_code == 0
     assert "unknown state" in refused(2, "rerun", "--only", "COMPLETED", "--results", results.root)

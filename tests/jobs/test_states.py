@@ -23,7 +23,7 @@ from jobs.status.table import render
 from sentiment.files import write_atomically
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
-from sentiment.runs.run_dir import Results, RunDir, sealed
+from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from sentiment.runs.state import RunProgress, judge, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
@@ -187,13 +187,13 @@ def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
     long = "elmo_small-bilstm512-attention-d0.05-s17-2686fd7f"
     rows = [a_row(run_id=long, parameters=varied), a_row("OUT_OF_MEMORY", run_id="bilstm64-0a1b2c3d", reason=REASON)]
     results = Results(Path("results of a long name", "which do not fit on the line", "of a command"))
-    for columns in (60, 80):
+    for columns in (72, 80):
         text = render(results, [GridView("g", "validation/accuracy", rows)], False, NOW, columns)
         *lines, hint = text.splitlines()
         assert max(map(len, lines)) <= columns
         assert results.command("rerun", "g") in hint  # whole, so that it can be copied
         assert "".join(REASON.split()) in "".join(text.split())
-        assert all(part in text for part in ("OUT_OF_MEMORY", "bilstm64-0a1b2c3d", "0.05", "epoch", "accuracy"))
+        assert all(part in text for part in ("OUT_OF_MEMORY", "0a1b2c3d", "2686fd7f", "0.05", "epoch", "accuracy"))
 
 
 def test_table_of_many_runs_shows_those_that_matter() -> None:
@@ -296,7 +296,7 @@ def test_status_of_a_failed_grid_names_a_log_and_a_command_that_work_on_this_mac
     folder = submitted(results, "train", "local1", [first, second], grid="some", local=True)
     results.run_dir(second, "some").path.mkdir(parents=True)
     results.run_dir(second, "some").write_record(a_failure("local1_0"))
-    show_log = f"`{results.command('status', '--log', second)}` shows why"
+    show_log = f"`{results.command('status', '--log', short_id(second))}` shows why"
     without_log = invoke("status", "--results", results.root).output
     assert show_log not in without_log
     assert f"`{results.command('rerun', 'some', '--local')}` resumes 1 run" in without_log
@@ -310,7 +310,7 @@ def test_status_in_a_file_or_pipe_has_each_run_on_one_line(results: Results, pla
     results.write_grid(plan.model_copy(update={"runs": runs}))
     lines = invoke("status", "--results", results.root).output.splitlines()
     for run in runs:
-        (line,) = [line for line in lines if line.startswith(run.run_id)]
+        (line,) = [line for line in lines if line.startswith(short_id(run.run_id))]
         assert line.endswith(long[run.run_id])
 
 
