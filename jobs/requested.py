@@ -11,11 +11,11 @@ from sentiment.config_file import resolve
 from sentiment.console import Say
 from sentiment.errors import ConfigError, RunDirError
 from sentiment.files import config_path, write_atomically
-from sentiment.runs.records import FileRecord, GridPlan
+from sentiment.runs.records import GridPlan, Record
 from sentiment.runs.run_dir import Results, read_record, sealed
 
 
-class RequestedGrid(FileRecord):
+class RequestedGrid(Record):
     """`request.json` of a grid: what the newest `submit` asked for; written before anything is submitted.
 
     Attributes:

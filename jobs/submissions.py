@@ -20,13 +20,13 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import FileRecord, Record
+from sentiment.runs.records import Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
-class Submission(FileRecord):
+class Submission(Record):
     """`submission.json`: a job array or a single job, with everything that later commands need to know about it.
 
     Attributes:

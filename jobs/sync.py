@@ -56,7 +56,7 @@ def _upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
 
 
 def _run_upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
-    command = [*start_command("sentiment.tracking"), "upload", str(run_dir.path)]
+    command = [*start_command("sentiment.training.tracking"), "upload", str(run_dir.path)]
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
         with subprocess.Popen(  # noqa: S603 - a fixed command
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT

@@ -18,7 +18,8 @@
 import importlib
 from typing import Any
 
-__version__ = "1.0.0.dev0"
+from sentiment.version import __version__
+
 __all__ = ["SentimentClassifier", "__version__", "load", "train"]
 
 

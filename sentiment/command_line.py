@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from sentiment import __version__
 from sentiment.console import printable, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, DataError, SentimentError, UsageError, with_memory_advice
+from sentiment.version import __version__
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig

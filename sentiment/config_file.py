@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from sentiment.config import RunConfig, Values, is_utf8
 from sentiment.errors import ConfigError, in_one_line
 from sentiment.files import read_user_file, shipped_file
+from sentiment.version import STAMP_KEY, check_stamp
 
 _MAX_BYTES = 100_000
 _MAX_NODES = 100_000
@@ -75,6 +76,7 @@ def read_yaml(path: Path) -> Values:
 
     Raises:
         ConfigError: the file cannot be read, or holds something else.
+        FormatError: another version wrote it.
     """
     try:
         text = read_user_file(shipped_file(path), _MAX_BYTES).decode("utf-8")
@@ -85,6 +87,8 @@ def read_yaml(path: Path) -> Values:
     values = parse_yaml(text, str(path))
     if not isinstance(values, dict | None):
         raise ConfigError(f"{path}: must hold a mapping of sections, found {type(values).__name__}")
+    if values and STAMP_KEY in values:  # the `config.json` of a run
+        check_stamp(str(values.pop(STAMP_KEY)), str(path))
     return values or {}
 
 

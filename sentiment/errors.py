@@ -50,6 +50,10 @@ class RunDirError(SentimentError):
     """The files of a run directory contradict each other, or cannot be read or written."""
 
 
+class FormatError(RunDirError):
+    """A file has the format of another version of this program, or does not say which version wrote it."""
+
+
 class LockedError(RunDirError):
     """Another process holds the lock for this work.
 

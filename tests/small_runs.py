@@ -4,21 +4,25 @@ What needs torch is imported when it is called: the process that only deals out 
 """
 
 import csv
+import json
 import random
 import resource
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import RootModel
+
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.console import Console
-from sentiment.files import sha256_of
+from sentiment.files import sha256_of, write_atomically
 from sentiment.runs.records import CheckScore, PredictorKind, Result, RunRecord
-from sentiment.runs.run_dir import R, Results, RunDir
+from sentiment.runs.run_dir import R, Results, RunDir, sealed
 from sentiment.training.stop import RunContext, Stop, StopRequest
+from sentiment.version import STAMP_KEY
 
 _GOOD = ("lovely", "great", "happy", "sweet", "brilliant", "thankful", "yay", "awesome")
 _BAD = ("awful", "sad", "terrible", "angry", "horrid", "tired", "ugh", "broken")
@@ -158,6 +162,18 @@ def complete_with_stops(run: Experiment, every: int, at_most: int = 60) -> tuple
         if run.attempt(StopWhen(lambda question: question == every)) is None:
             return digest_of(run.run_dir), stops
     raise AssertionError(f"not completed after {at_most} attempts")
+
+
+def unsealed_json(path: Path) -> dict[str, Any]:
+    """The fields of a record's file."""
+    fields: dict[str, Any] = json.loads(path.read_bytes())
+    del fields[STAMP_KEY], fields["seal"]
+    return fields
+
+
+def rewrite(path: Path, changes: Mapping[str, Any]) -> None:
+    """Change fields of a record in its file, which has a seal again."""
+    write_atomically(path, sealed(RootModel({**unsealed_json(path), **changes})))
 
 
 def flip_bit(path: Path) -> None:

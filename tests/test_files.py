@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from unittest.mock import Mock
 
 import pytest
@@ -98,17 +98,10 @@ def test_what_vanishes_while_a_folder_is_read_is_left_out(tmp_path: Path) -> Non
     assert [*files_in(tmp_path / "nowhere")] == []
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"schema_version": 9, "more": 1}, "has schema version 9, this program reads 1"),
-        ({"schema_version": 1}, "is not a valid record"),
-    ],
-)
-def test_file_that_is_no_record_of_this_version_is_refused(tmp_path: Path, content: Any, message: str) -> None:
+def test_file_that_is_no_such_record_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "failure.json"
-    write_atomically(path, sealed(RootModel(content)))
-    with pytest.raises(RunDirError, match=f"{re.escape(str(path))}: {message}"):
+    write_atomically(path, sealed(RootModel({"more": 1})))
+    with pytest.raises(RunDirError, match=f"{re.escape(str(path))}: is not a valid record"):
         read_record(path, Failure)
     with pytest.raises(RunDirError, match=f"{re.escape(str(tmp_path))}: cannot be read"):
         read_record(tmp_path, Failure)

@@ -15,11 +15,11 @@ from sentiment.files import ROOT
 # before it, and belongs to the longest name that it begins with. The package itself is at the bottom.
 LAYERS = {
     "sentiment": [
-        "errors console files paired processes",
+        "errors console files paired processes version",
         "config config_file data.built_in data.labels metrics runs",
         "command_line data",
         "encoders",
-        "models tracking",
+        "models",
         "training",
         "inference labelling api",
         "__main__",
@@ -121,7 +121,7 @@ RULES = [
         "|".join(sorted(HEAVY)),
         r"sentiment\.(metrics|paired|runs\.(power|predictions))",
     ),
-    (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
+    (r"sentiment|jobs|report", r"wandb", r"sentiment\.training\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
     (r"report\.render", r"sentiment\.(?!console|files)", ""),
     (r"report\.(designs|evaluated|read|compare)", r"report\.render", ""),
@@ -130,10 +130,14 @@ RULES = [
     (r"jobs", r"submitit", r"jobs\.slurm\.sbatch"),
     (r"jobs", r"jobs\.slurm\.(commands|endings|sbatch)", r"jobs\.slurm"),
     (r"jobs", _ABOVE, r"jobs\.(tasks|launch\.local_runner|sync|job_kinds|grids\.grid)"),
-    (r"jobs\.(tasks|launch\.local_runner)", r"sentiment\.(data|encoders|models|tracking|inference|model)", ""),
-    (r"jobs\.sync", r"sentiment\.(data|encoders|models|training|inference|model)", ""),
-    (r"jobs\.job_kinds", r"sentiment\.(tracking|inference|model)", ""),
-    (r"jobs\.grids\.grid", r"sentiment\.(models|training|tracking|inference|model)", ""),
+    (
+        r"jobs\.(tasks|launch\.local_runner)",
+        r"sentiment\.(data|encoders|models|training\.tracking|inference|model)",
+        "",
+    ),
+    (r"jobs\.sync", r"sentiment\.(data|encoders|models|training(?!\.tracking)|inference|model)", ""),
+    (r"jobs\.job_kinds", r"sentiment\.(training\.tracking|inference|model)", ""),
+    (r"jobs\.grids\.grid", r"sentiment\.(models|training|inference|model)", ""),
 ]
 
 
@@ -169,7 +173,7 @@ _SECOND_HAND = {"sklearn", "pandas"}
         (_COMMAND.format("report", ["report", "--help"]), HEAVY),
         ("import sentiment; assert not hasattr(sentiment, 'lode')", HEAVY),
         ("import sentiment.encoders.pretrained", {"torch"}),
-        ("import sentiment.tracking", {*HEAVY, "wandb"}),
+        ("import sentiment.training.tracking", {*HEAVY, "wandb"}),
         ("import sentiment.training.experiment", {"wandb", "h5py", *_SECOND_HAND}),
         ("import sentiment.inference.stored", {"torch", "scipy.sparse", "scipy.special", *_SECOND_HAND}),
     ],

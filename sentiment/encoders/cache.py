@@ -40,7 +40,7 @@ from sentiment.errors import EncoderError, MemoryExhaustedError, RunDirError
 from sentiment.files import as_json, fingerprint, sha256_of, write_once
 from sentiment.processes import Stopwatch
 from sentiment.runs.records import CacheRecord, ComputeTime
-from sentiment.runs.run_dir import Results, read_unsealed
+from sentiment.runs.run_dir import Results, read_record, sealed
 
 # Increase it whenever the same corpus and model would give other vectors or files.
 _FORMAT_VERSION = 6
@@ -189,7 +189,8 @@ class VectorCache:
                 self._compute(layers, encoder, progress)
             finally:
                 with suppress(OSError):  # on a full disk the time is not recorded
-                    write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", as_json(stopwatch.read()))
+                    taken = ComputeTime(**stopwatch.read())
+                    write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", sealed(taken))
         except torch.OutOfMemoryError as error:
             raise MemoryExhaustedError(
                 "the encoder does not fit into GPU memory; a smaller encoder may fit, or a larger GPU (`gpu_type` in "
@@ -205,7 +206,7 @@ class VectorCache:
         cpu_seconds = gpu_seconds = 0.0
         for file in self.folder.glob(f"{_COMPUTE_TIME}-*.json"):
             with suppress(RunDirError):  # a damaged file stops no run
-                if time := read_unsealed(file, ComputeTime):
+                if time := read_record(file, ComputeTime):
                     cpu_seconds += time.cpu_seconds
                     gpu_seconds += time.gpu_seconds
         return CacheRecord(folder=self.folder.name, cpu_seconds=cpu_seconds, gpu_seconds=gpu_seconds)

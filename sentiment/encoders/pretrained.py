@@ -20,9 +20,9 @@ from sentiment.encoders.elmo_files import (
     write_random_model,
 )
 from sentiment.errors import DownloadError, EncoderError, in_one_line
-from sentiment.files import Remote, fingerprint, user_path, write_json
+from sentiment.files import Remote, fingerprint, user_path, write_atomically
 from sentiment.runs.records import EncoderRecord, Record
-from sentiment.runs.run_dir import Results, read_unsealed
+from sentiment.runs.run_dir import Results, read_record, sealed
 
 # Both serve the same files. Their checksums were never published.
 SERVERS = (
@@ -155,12 +155,12 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
     model = find_elmo(name, folder)
     if not recorded:
         sha256 = _checksums(folder, published_files(name))
-        write_json(folder / _CHECKSUMS.format(PUBLISHED[name]), {"sha256": sha256})
+        write_atomically(folder / _CHECKSUMS.format(PUBLISHED[name]), sealed(Checksums(sha256=sha256)))
     return model
 
 
 def _recorded(name: str, folder: Path) -> dict[str, str]:
-    checksums = read_unsealed(folder / _CHECKSUMS.format(PUBLISHED[name]), Checksums)
+    checksums = read_record(folder / _CHECKSUMS.format(PUBLISHED[name]), Checksums)
     return checksums.sha256 if checksums else {}
 
 
@@ -218,7 +218,7 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     if not any(file.endswith(_WEIGHTS_ENDING) for file in files):
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
     sha256 = _checksums(folder, files)
-    fetched = read_unsealed(folder / _FETCHED, FetchRecord)
+    fetched = read_record(folder / _FETCHED, FetchRecord)
     if not config.is_folder and (fetched is None or fetched.sha256 != sha256):
         raise EncoderError(f"{name}: {folder} differs from what was downloaded; delete it and download it again")
     return HubFiles(config.model, folder, fingerprint(sha256), _vector_size(folder, name), fetched)
@@ -270,7 +270,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
             raise DownloadError(f"{folder / file}: differs from the Hub's checksum; delete it and download it again")
     papers = [tag.removeprefix("arxiv:") for tag in info.tags or () if tag.startswith("arxiv:")]
     record = FetchRecord(commit=str(info.sha), licence=licence, papers=papers, sha256=sha256)
-    write_json(folder / _FETCHED, record.model_dump(mode="json"))
+    write_atomically(folder / _FETCHED, sealed(record))
     return find_encoder(config, models)
 
 

@@ -4,7 +4,6 @@ of a classifier that was fitted in Python.
 All are loaded by the same code and have the same interface.
 """
 
-import json
 import zipfile
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from ruamel.yaml import YAML
 
-from sentiment import __version__
 from sentiment.config import RunConfig
 from sentiment.console import as_code, as_markdown, visible
 from sentiment.data.vocabulary import Vocabulary
@@ -27,16 +25,26 @@ from sentiment.runs.corpus_records import PUBLISHED_DATA, PublishedData
 from sentiment.runs.records import (
     DEFAULT_THRESHOLD,
     PREDICTORS,
-    FileRecord,
     FitResult,
     Metrics,
     ModelKind,
     Part,
+    Record,
     Result,
     RunRecord,
     UnitFraction,
 )
-from sentiment.runs.run_dir import SINGLE, Results, RunDir, check_file, find_run, parse_record, read_whole
+from sentiment.runs.run_dir import (
+    SINGLE,
+    Results,
+    RunDir,
+    check_file,
+    find_run,
+    parse_sealed,
+    read_whole,
+    sealed_bytes,
+)
+from sentiment.version import __version__
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +67,7 @@ _MAX_REASON_LENGTH = 200
 _UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
-class Exported(FileRecord):
+class Exported(Record):
     """`config.json`: the configuration and the result of an exported model.
 
     Attributes:
@@ -220,7 +228,7 @@ def _open_archive(path: Path, results: Results) -> ExportedModels:
             is_plain = {*entries.values()} == {zipfile.ZIP_STORED} and len(entries) == len(archive.infolist())
             if is_plain and CONFIG in entries and entries.keys() <= {*_NAMES}:
                 files = {name: archive.read(name) for name in entries}
-                exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
+                exported = parse_sealed(files[CONFIG], Exported, f"{path}:{CONFIG}")
                 if files.keys() == {CARD, CONFIG, *_model_files(exported.result)}:
                     return ExportedModels(
                         path=str(path),
@@ -446,7 +454,7 @@ def exported_files(run: StoredModels) -> dict[str, bytes]:
     exported = Exported(config=config, result=result, choice=run.choice, threshold=run.threshold)
     files = {name: run.read(name) for name in _model_files(result)}
     files[CARD] = model_card(run).encode()
-    files[CONFIG] = (json.dumps(exported.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode()
+    files[CONFIG] = sealed_bytes(exported)
     return files
 
 

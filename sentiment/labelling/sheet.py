@@ -10,6 +10,7 @@ changed texts and gaps are noticed.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
 from sentiment.labelling.label_page import label_page
 from sentiment.metrics import UNLABELLED, ClassIndices
+from sentiment.version import FORMAT, __version__
 
 Purpose = Literal["share", "choice"]
 _PURPOSES: dict[str, str] = {"share": "to estimate shares", "choice": "to choose a model"}
@@ -36,6 +38,7 @@ SKIPPED_WORD = "skipped"
 SKIPPED = -2
 _DIGITS = 16  # of a tweet's digest: among a million tweets, two are alike with a probability of 3e-8
 _COLUMNS = ("id", "text", "label")
+_ID = re.compile(rf"({'|'.join(_PURPOSES)})(\d{{1,4}})-.")
 # Of four tweets in a row of a choice's order, three are of the first stratum.
 _FIRST_STRATUM_OF_FOUR = 3
 
@@ -80,7 +83,7 @@ class Drawing:
     def ids(self) -> list[str]:
         """The id of each tweet on a sheet; it begins with a letter, so that no spreadsheet takes it for a number."""
         drawn_from = sorted(f"{digest} {stratum}" for digest, stratum in zip(self._digests, self.strata, strict=True))
-        sample = f"{self.purpose}-{fingerprint(drawn_from)[:8]}"
+        sample = f"{self.purpose}{FORMAT}-{fingerprint(drawn_from)[:8]}"
         return [f"{sample}-{digest[:_DIGITS]}" for digest in self._digests]
 
     @cached_property
@@ -245,9 +248,15 @@ def _labelled_rows(sheet: Path, label_column: Column) -> Iterable[_LabelledRow]:
 
 def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
     """Why an id names no tweet of a drawing."""
-    purpose, _, rest = tweet_id.partition("-")
-    if purpose not in _PURPOSES or not rest:
+    found = _ID.match(tweet_id)
+    if not found:
         return f"id {shortened(tweet_id)!r} was not written by --sheet"
+    purpose, number = found.groups()
+    if int(number) != FORMAT:
+        return (
+            f"id {shortened(tweet_id)!r} was written by a version {number} of this program; this is version "
+            f"{__version__}: use that one, or draw a new sheet"
+        )
     if purpose != drawing.purpose:
         return (
             f"this sheet was drawn {_PURPOSES[purpose]}, and cannot be used {_PURPOSES[drawing.purpose]}: "

@@ -8,7 +8,7 @@ import math
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +146,7 @@ class TextsInMemory(TokenRows):
         return np.arange(self.size if part == "train" else 0)
 
 
-LabelledRows = Corpus | TextsInMemory
+LabelledRows: TypeAlias = Corpus | TextsInMemory
 
 
 def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:

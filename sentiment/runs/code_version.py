@@ -15,10 +15,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sentiment.console import silent
-from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically, write_json
+from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import WEB_ADDRESS, FileRecord
-from sentiment.runs.run_dir import Results, read_unsealed
+from sentiment.runs.records import WEB_ADDRESS, Record
+from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.runs.start_copy import find_damage
 
 _RECORD = "code.json"
@@ -31,7 +31,8 @@ _NOT_AFFECTING_TRAINING = (
     "sentiment/inference/",
     "sentiment/api.py",
     "sentiment/runs/start_copy.py",
-    "sentiment/tracking.py",
+    "sentiment/training/tracking.py",
+    "sentiment/version.py",
 )
 
 # The kinds of files that the packages are made of. Whatever else lies in their folders, such as what editors and file
@@ -42,7 +43,7 @@ _OWN_ENDINGS = (".py", ".pyi", ".typed", ".txt", ".csv", ".json", ".yaml", ".j2"
 START = Path(__file__).with_name("start_copy.py")
 
 
-class CodeVersion(FileRecord):
+class CodeVersion(Record):
     """`code.json`: a version of the program, with the SHA-256 of each of its files, by path.
 
     `git_dirty` says whether they differed from the commit; both are None outside of a git checkout. `git_remote` is the
@@ -88,7 +89,7 @@ def freeze_code(results: Results) -> str:
                 # Atomically, since tasks may run from a copy while it is repaired.
                 write_atomically(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
             sync_folder(folder)
-            write_json(folder / _RECORD, version.model_dump(mode="json"))
+            write_atomically(folder / _RECORD, sealed(version))
     return version.id
 
 
@@ -99,7 +100,7 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
 
 def _version_of(contents: dict[str, bytes]) -> CodeVersion:
     """The version with these files, and the commit of the checkout that they are in or were copied from."""
-    copied = read_unsealed(ROOT / _RECORD, CodeVersion)
+    copied = read_record(ROOT / _RECORD, CodeVersion)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     if copied:
         return copied.model_copy(update={"files": files})

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sentiment.console import plural
-from sentiment.runs.records import FileRecord, Part, Record
+from sentiment.runs.records import Part, Record
 
 MANIFEST = "manifest.json"
 # A reason to drop a valid row.
@@ -107,7 +107,7 @@ PUBLISHED_DATA: dict[str, PublishedData] = {
 }
 
 
-class Manifest(FileRecord):
+class Manifest(Record):
     """`manifest.json`: the fingerprint and row counts of a corpus.
 
     Attributes:

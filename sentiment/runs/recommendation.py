@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 
 from sentiment.paired import ALPHA, PairedDifference
 from sentiment.runs.predictions import PartPredictions, Predictor, compare_predictors
-from sentiment.runs.records import Count, FileRecord, ModelKind
+from sentiment.runs.records import Count, ModelKind, Record
 
 SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 # With fewer labelled tweets, no model is chosen for a user's tweets.
@@ -45,7 +45,7 @@ def is_shown(difference: PairedDifference) -> bool:
     return difference.difference > 0 and difference.p < ALPHA
 
 
-class Unlabelled(FileRecord):
+class Unlabelled(Record):
     """`table.json`: a table without labels, for which predictors were added.
 
     Attributes:
@@ -58,7 +58,7 @@ class Unlabelled(FileRecord):
     tweets_sha256: str
 
 
-class Choice(FileRecord):
+class Choice(Record):
     """`choice.json`: the best of several predictors for a user's tweets, as far as the labels of some of them say.
 
     Attributes:

@@ -35,8 +35,6 @@ class Halving(Section):
     eta: Annotated[float, Field(gt=1)]
 
 
-SCHEMA_VERSION: Literal[1] = 1
-
 # The second of two classes is predicted if its probability is at least this.
 DEFAULT_THRESHOLD = 0.5
 
@@ -80,12 +78,6 @@ class Record(BaseModel):
     """Base of all records: frozen, and without unknown fields, so that records of another version are noticed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True)
-
-
-class FileRecord(Record):
-    """Base of the records that have a file of their own."""
-
-    schema_version: Literal[1] = SCHEMA_VERSION
 
 
 class Metrics(Record):
@@ -250,7 +242,7 @@ class Attempt(Record):
     compute_time: ComputeTime | None = None
 
 
-class Failure(FileRecord):
+class Failure(Record):
     """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins.
 
     Attributes:
@@ -272,7 +264,7 @@ class Failure(FileRecord):
         return f"{self.error}: {self.reason}"
 
 
-class StartCount(FileRecord):
+class StartCount(Record):
     """`start.json`: the newest start of a run by a grid's task, of which `number` in a row began at the same step.
 
     `job` made the newest of them; `step` was saved before.
@@ -301,7 +293,7 @@ class EncoderRecord(Record):
     cache: CacheRecord | None = None
 
 
-class RunRecord(FileRecord):
+class RunRecord(Record):
     """`run.json`: the provenance of a run, and its attempts.
 
     Attributes:
@@ -323,7 +315,7 @@ class RunRecord(FileRecord):
     hardware: list[str] = []
 
 
-class WandbRun(FileRecord):
+class WandbRun(Record):
     """`wandb.json`: the run at Weights & Biases that a run is copied to.
 
     Attributes:
@@ -362,7 +354,7 @@ def _in_table_order(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
     return {kind: scores[kind] for kind in PREDICTORS if kind in scores}
 
 
-class Result(FileRecord):
+class Result(Record):
     """`result.json`, written last: the run is completed if and only if it exists.
 
     Attributes:
@@ -446,7 +438,7 @@ class FitResult(Record):
     labels: list[bool | int | float | str] = []
 
 
-class Gold(FileRecord):
+class Gold(Record):
     """`gold/NAME/gold.json`: a table of labelled tweets, on which added predictors are compared without a run.
 
     Attributes:
@@ -465,7 +457,7 @@ class Gold(FileRecord):
     predictions_sha256: str
 
 
-class Added(FileRecord):
+class Added(Record):
     """`NAME.json`: predictions of an added predictor, for the validation and test tweets of a corpus or a gold table.
 
     Attributes:
@@ -521,7 +513,7 @@ class StartsFrom(Record):
         return f"starts from {len(self.run_ids)} of the runs of grid {self.grid}, by the rule `runs: {self.rule}`"
 
 
-class GridPlan(FileRecord):
+class GridPlan(Record):
     """`grid.json`: a grid's question and its runs; written before the first run starts.
 
     Attributes:

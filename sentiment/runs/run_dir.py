@@ -16,8 +16,7 @@ from typing import BinaryIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sentiment.config import OPERATIONAL_FIELDS, RunConfig
-from sentiment.console import visible
-from sentiment.errors import LockedError, RunDirError, TakenOverError, UsageError
+from sentiment.errors import FormatError, LockedError, RunDirError, TakenOverError, UsageError
 from sentiment.files import (
     FolderEntry,
     as_json,
@@ -26,11 +25,9 @@ from sentiment.files import (
     sha256_of,
     user_path,
     write_atomically,
-    write_json,
 )
 from sentiment.runs.locks import live_owner, read_owner
 from sentiment.runs.records import (
-    SCHEMA_VERSION,
     Added,
     EpochRow,
     Failure,
@@ -43,6 +40,7 @@ from sentiment.runs.records import (
     StepRow,
     WandbRun,
 )
+from sentiment.version import STAMP, STAMP_KEY, check_stamp
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -55,17 +53,11 @@ def read_record(path: Path, kind: type[R]) -> R | None:
     """The record in a JSON file; None if there is no file.
 
     Raises:
-        RunDirError: the file cannot be read, is not a record of this kind, has another schema version, or has changed
-            since it was written.
+        FormatError: the file has the format of another version.
+        RunDirError: the file cannot be read, is not a record of this kind, or has changed since it was written.
     """
     content = _content(path)
-    return None if content is None else parse_record(_unsealed(content, path), kind, str(path))
-
-
-def read_unsealed(path: Path, kind: type[R]) -> R | None:
-    """As `read_record`, of a file that has no seal: its content is checked in other ways, or changes no result."""
-    content = _content(path)
-    return None if content is None else parse_record(content, kind, str(path))
+    return None if content is None else parse_sealed(content, kind, str(path))
 
 
 def _content(path: Path) -> bytes | None:
@@ -85,35 +77,47 @@ def parse_record(content: bytes, kind: type[R], origin: str) -> R:
         mistakes = []
         for mistake in error.errors():
             location = ".".join(map(str, mistake["loc"]))
-            if location == "schema_version":
-                version = visible(str(mistake["input"]))[:20]
-                raise RunDirError(
-                    f"{origin}: has schema version {version}, this program reads {SCHEMA_VERSION}"
-                ) from None
             mistakes.append(f"{location or 'the record'}: {mistake['msg']}")
         more = f"; and {len(mistakes) - _MAX_SHOWN_ERRORS} more" if len(mistakes) > _MAX_SHOWN_ERRORS else ""
         raise RunDirError(f"{origin}: is not a valid record: {'; '.join(mistakes[:_MAX_SHOWN_ERRORS])}{more}") from None
 
 
-# The last line of a record's file, before the end of its JSON, holds the SHA-256 of all that precedes.
+# The last lines of a record's file, before the end of its JSON, hold its stamp and the SHA-256 of all that precedes.
+_STAMP_LINE = f',\n  "{STAMP_KEY}": "'.encode()
 _SEAL = b',\n  "seal": "'
 _END = b"\n}\n"
 
 
-def _unsealed(content: bytes, path: Path) -> bytes:
-    """The JSON of a record without its seal."""
+def parse_sealed(content: bytes, kind: type[R], origin: str) -> R:
+    """Parse a record from what `sealed_bytes` returned; `origin` names its file. Raises what `read_record` raises."""
     body, _, seal = content.rpartition(_SEAL)
     if seal != _seal_of(body):
-        raise RunDirError(f"{path}: has changed since it was written (its seal, a SHA-256, differs or is missing)")
-    return body + _END
+        raise RunDirError(f"{origin}: has changed since it was written (its seal, a SHA-256, differs or is missing)")
+    return _parse_stamped(body, kind, origin)
+
+
+def _parse_stamped(body: bytes, kind: type[R], origin: str) -> R:
+    """Parse a record from its JSON, without the end, that ends in its stamp."""
+    fields, _, stamp = body.rpartition(_STAMP_LINE)
+    return parse_record(fields + _END, kind, check_stamp(stamp.decode("utf-8", "replace").removesuffix('"'), origin))
+
+
+def _stamped(record: BaseModel) -> bytes:
+    """The JSON of a record with its stamp, without the end."""
+    buffer = io.BytesIO()
+    as_json(record.model_dump(mode="json"))(buffer)
+    return b"".join((buffer.getvalue().removesuffix(_END), _STAMP_LINE, STAMP.encode(), b'"'))
 
 
 def sealed(record: BaseModel) -> Callable[[BinaryIO], object]:
-    """A function that writes a record as JSON with a seal, so that `read_record` notices any change of its file."""
-    buffer = io.BytesIO()
-    as_json(record.model_dump(mode="json"))(buffer)
-    body = buffer.getvalue().removesuffix(_END)
-    return lambda file: file.writelines((body, _SEAL, _seal_of(body)))
+    """A function that writes a record as JSON with stamp and seal, so that `read_record` notices any change of it."""
+    content = sealed_bytes(record)
+    return lambda file: file.write(content)
+
+
+def sealed_bytes(record: BaseModel) -> bytes:
+    body = _stamped(record)
+    return b"".join((body, _SEAL, _seal_of(body)))
 
 
 def _seal_of(body: bytes) -> bytes:
@@ -353,7 +357,7 @@ class RunDir:
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             if not self.config_file.exists():
-                write_json(self.config_file, config.model_dump(mode="json"))
+                self.write_config(config)
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be written: {error}") from None
         stored = self.read_config()
@@ -406,10 +410,15 @@ class RunDir:
     def write_record(self, record: Record) -> None:
         self.write(self.path / _FILES[type(record)], sealed(record))
 
+    def write_config(self, config: RunConfig) -> None:
+        """Write `config.json`, which has no seal: it may be edited, and given to `sentiment train`."""
+        write_atomically(self.config_file, lambda file: file.writelines((_stamped(config), _END)))
+
     def read_config(self) -> RunConfig:
-        if (config := read_unsealed(self.config_file, RunConfig)) is None:
+        content = _content(self.config_file)
+        if content is None:
             raise RunDirError(f"{self.config_file}: is missing")
-        return config
+        return _parse_stamped(content.removesuffix(_END), RunConfig, str(self.config_file))
 
     def read(self, kind: type[R]) -> R | None:
         return read_record(self.path / _FILES[kind], kind)
@@ -419,6 +428,8 @@ class RunDir:
         for kind, name in _FILES.items():
             try:
                 self.read(kind)
+            except FormatError:
+                raise  # another version reads it
             except RunDirError:
                 (self.path / name).replace(self.path / f"{name}.damaged")
 

@@ -20,7 +20,7 @@ from pydantic import PositiveInt
 from sentiment.errors import RunDirError, UnfinishedRungError, in_one_line
 from sentiment.files import write_once
 from sentiment.runs.locks import live_owner
-from sentiment.runs.records import Count, EpochRow, FileRecord, GridPlan, Halving, Record, RunId
+from sentiment.runs.records import Count, EpochRow, GridPlan, Halving, Record, RunId
 from sentiment.runs.run_dir import Results, RunDir, read_record, sealed
 
 
@@ -40,7 +40,7 @@ class RankedTrial(Record):
     why: str = ""
 
 
-class RungRanking(FileRecord):
+class RungRanking(Record):
     """`rung-<number>.json`: the ranked trials of a rung that ends after `epochs`; the first `promoted` continue."""
 
     rung: Count

@@ -18,7 +18,11 @@ from pathlib import Path
 def find_damage(folder: Path) -> str | None:
     """Describe the first changed or missing file of a copy; None if the copy is intact."""
     try:
-        for name, digest in json.loads((folder / "code.json").read_bytes())["files"].items():
+        content = (folder / "code.json").read_bytes()
+        record = json.loads(content)
+        if hashlib.sha256(content.rpartition(b',\n  "seal": "')[0]).hexdigest() != record["seal"]:
+            return "code.json has changed since it was written"
+        for name, digest in record["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 return f"{name} has changed since it was copied"
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

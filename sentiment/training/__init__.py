@@ -6,4 +6,5 @@
 - `publishing`: predictions, metrics, weights and `result.json`
 - `checkpoint`, `stop`, `device`: checkpoints and the metric log; requests to stop; devices and random generators
 - `task`, `encoding`: the classifier with its tweets and metrics, and the encoders' vectors that it reads
+- `tracking`: copies of metrics at Weights & Biases
 """

@@ -14,11 +14,11 @@ from sentiment.errors import RunDirError, TakenOverError, in_one_line
 from sentiment.processes import Stopwatch, slurm_job
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import INTERRUPTED, Attempt, ComputeTime, Reason, RunRecord, timestamp
-from sentiment.tracking import mirror_to_wandb
 from sentiment.training.checkpoint import OLDER_CHECKPOINT, delete_checkpoints, may_resume, valid_checkpoints
 from sentiment.training.device import available_threads, choose_device, hardware_kind, make_reproducible
 from sentiment.training.preparation import Prepared
 from sentiment.training.stop import RunContext, Stop
+from sentiment.training.tracking import mirror_to_wandb
 from sentiment.training.trainer import DOES_NOT_FIT, Trainer
 
 

@@ -22,10 +22,12 @@ from sentiment.errors import CheckpointError, RunDirError
 from sentiment.files import WriteFile, write_atomically
 from sentiment.runs.records import Count, MetricRow
 from sentiment.runs.run_dir import RunDir, parse_metric_row
+from sentiment.version import STAMP, check_stamp
 
 Weights = dict[str, torch.Tensor]  # tensors by name, as in a state dict
 
-_MAGIC = b"sentiment checkpoint 1\n"
+# The first line of a checkpoint.
+_STAMP_LINE = f"{STAMP}, checkpoint\n".encode()
 OLDER_CHECKPOINT = "resuming from an older checkpoint, or from the beginning if there is none"
 
 
@@ -80,11 +82,11 @@ def write_weights(run_dir: RunDir, path: Path, weights: Weights, epoch: int) -> 
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any], write_file: WriteFile = write_atomically) -> None:
-    """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format."""
+    """Write tensors and plain values to `path`: its stamp, a SHA-256 of all else, then torch's own format."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
-    write_file(path, lambda file: file.writelines((_header(payload), payload)))
+    write_file(path, lambda file: file.writelines((_STAMP_LINE, _seal(_STAMP_LINE, payload), payload)))
 
 
 def read_weights(path: Path) -> Weights:
@@ -100,18 +102,21 @@ def read_checkpoint(path: Path) -> Any:
     """Read what `write_checkpoint` wrote; all tensors are on the CPU.
 
     Raises:
+        FormatError: it has the format of another version.
         CheckpointError: the file is missing, truncated, altered, or no checkpoint.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from None
-    if not content.startswith(_MAGIC):
+    first, _, rest = content.partition(b"\n")
+    stamp, _, kind = first.rpartition(b", ")
+    if kind != b"checkpoint":
         raise CheckpointError(f"{path}: is not a checkpoint of this program, or its beginning is lost")
-    start = len(_header(b""))
-    payload = memoryview(content)[start:]
-    if content[:start] != _header(payload):
+    payload = memoryview(rest)[_SEAL_SIZE:]
+    if rest[:_SEAL_SIZE] != _seal(first + b"\n", payload):
         raise CheckpointError(f"{path}: is truncated or altered (its SHA-256 differs)")
+    check_stamp(stamp.decode("utf-8", "replace"), str(path))
     try:
         return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # arbitrary bytes are possible, and torch.load raises many kinds of exceptions
@@ -127,8 +132,13 @@ def _validated(state: Any, kind: type[S], path: Path) -> S:
         raise CheckpointError(f"{path}: is not a checkpoint of this kind: {field}: {mistake['msg']}") from None
 
 
-def _header(payload: bytes | memoryview) -> bytes:
-    return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
+def _seal(first_line: bytes, payload: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(first_line)
+    digest.update(payload)
+    return digest.hexdigest().encode() + b"\n"
+
+
+_SEAL_SIZE = len(_seal(b"", b""))
 
 
 def copied_weights(model: nn.Module) -> Weights:

@@ -16,13 +16,13 @@ from sentiment.models.baseline import fit_linear_model
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
-from sentiment.tracking import in_sweep, mirror_to_wandb
 from sentiment.training.attempt import new_attempt, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
 from sentiment.training.device import available_threads, choose_device, explained_memory_errors
 from sentiment.training.preparation import prepare, prepare_data, prepare_each, prepare_fit
 from sentiment.training.publishing import ModelsInMemory, fitted_models, publish
 from sentiment.training.stop import RunContext, StopRequest, stoppable
+from sentiment.training.tracking import in_sweep, mirror_to_wandb
 
 
 @stoppable

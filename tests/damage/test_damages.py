@@ -1,6 +1,5 @@
 """One damaged file stops nothing: each command names it and does the rest."""
 
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from tests.damage.damages import replace
 from tests.damage.study import Study, build_study
 from tests.damage.trials import Answer, damage_once, good_answers, quick_and_without_slurm, wrong_answers
 from tests.limits import limit
-from tests.small_runs import stored
+from tests.small_runs import stored, unsealed_json
 
 pytestmark = pytest.mark.slow
 Value = dict[str, Any]
@@ -72,8 +71,7 @@ def test_record_with_an_odd_field_is_named(study: Study, good: dict[str, Answer]
     pattern, change = CHANGES[name]
     study.renew()
     file = _file(study, pattern)
-    record = json.loads((study.results.root / file).read_bytes())
-    record.pop("seal", None)
+    record = unsealed_json(study.results.root / file)
     change(record)
     write_atomically(study.results.root / file, sealed(RootModel(record)))  # so that the field is looked at
     assert wrong_answers(study, good, file) == {}

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from markdown_it import MarkdownIt
-from pydantic import RootModel
 from ruamel.yaml import YAML
 from safetensors.torch import load as load_torch
 from safetensors.torch import save as save_torch
@@ -22,7 +21,6 @@ from sentiment.api import load
 from sentiment.config import ElmoConfig, EncoderConfig, RunConfig, is_path
 from sentiment.console import as_markdown
 from sentiment.errors import SentimentError
-from sentiment.files import write_atomically
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import (
     CONFIG,
@@ -34,9 +32,9 @@ from sentiment.inference.stored import (
 )
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.runs.records import EncoderRecord, Result
-from sentiment.runs.run_dir import Results, RunDir, sealed
+from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, succeed
-from tests.small_runs import stored
+from tests.small_runs import rewrite, stored
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
 
@@ -214,11 +212,9 @@ def test_wherever_a_configuration_names_a_path_only_the_last_name_is_told(values
 def _copy(trained: RunDir, folder: Path, config: RunConfig, **recorded: Any) -> RunDir:
     """A completed run with another configuration, and something else in its record and result."""
     run_dir = RunDir(Path(shutil.copytree(trained.path, folder / "results" / "runs" / "single" / "run")))
-    run_dir.config_file.write_text(config.model_dump_json())
+    run_dir.write_config(config)
     for file, changed in ((run_dir.record_file, recorded), (run_dir.result_file, {})):
-        values = json.loads(file.read_text()) | changed | {"run_id": config.run_id}
-        del values["seal"]
-        write_atomically(file, sealed(RootModel(values)))
+        rewrite(file, changed | {"run_id": config.run_id})
     return run_dir
 
 
@@ -271,7 +267,7 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
 
 
 def test_card_of_a_run_on_a_users_table_has_the_runs_id(trained: RunDir, tmp_path: Path) -> None:
-    values = json.loads(trained.config_file.read_text())
+    values = trained.read_config().model_dump(mode="json")
     values["data"] |= {"source": "/home/me/mine.csv"}
     run_dir = _copy(trained, tmp_path, RunConfig.model_validate(values), dataset="table")
     _, header, text = model_card(open_run(run_dir.path)).split("---\n", 2)
@@ -295,7 +291,7 @@ def test_hub_reads_base_model_data_and_scores_in_a_card(trained: RunDir, tmp_pat
 
 def test_card_takes_no_description_label_or_file_name_for_markup(trained: RunDir, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script> **b** `c` [x](http://x.y) \x1b[31m \u202ered | a"
-    values = json.loads(trained.config_file.read_text()) | {"description": f"# {hostile}"}
+    values = trained.read_config().model_dump(mode="json") | {"description": f"# {hostile}"}
     values["data"] |= {"source": "/home/me/<img onerror=x> *b* \x1b \u202e.csv"}
     values["data"]["labels"] = [f"<b>`bad` {hostile}</b>", f"*{hostile}*"]
     run_dir = _copy(trained, tmp_path, RunConfig.model_validate(values), dataset="table")

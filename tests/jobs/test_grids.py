@@ -342,5 +342,5 @@ def test_run_on_other_tweets_or_questions_is_not_taken(results: Results, tmp_pat
     table.write_bytes(before)
     assert list(completed_elsewhere(results, grid)) == [run_id]
     other = config.model_copy(update={"seed": 2})
-    source.run_dir.config_file.write_text(other.model_dump_json())
+    source.run_dir.write_config(other)
     assert completed_elsewhere(results, grid) == {}

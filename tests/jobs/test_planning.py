@@ -34,7 +34,7 @@ from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import DataError
-from sentiment.files import write_atomically, write_json
+from sentiment.files import write_atomically
 from sentiment.runs.code_version import CodeVersion
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, sealed
@@ -402,7 +402,7 @@ def test_whole_code_is_kept(results: Results, code: str | None, begun: str, agai
     copy, run_dir = results.code / OLD.id, results.run_dir(CONFIG.run_id, GRID)
     (copy / TRAINER).parent.mkdir(parents=True)
     (copy / TRAINER).write_bytes(b"older")
-    write_json(copy / "code.json", OLD.model_dump(mode="json"))
+    write_atomically(copy / "code.json", sealed(OLD))
     if begun:
         write_attempts(run_dir, attempt_of(None, last_step=7))
     if begun == "damaged":

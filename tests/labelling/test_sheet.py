@@ -134,7 +134,8 @@ _TEXTS_OF_100 = [f"tweet number {number}" for number in range(100)]
     [
         (lambda table: table.assign(id=sorted(table["id"])), "ids, texts and labels must stay in their rows"),
         (lambda table: table.assign(text=[*table["text"][1:], "x"]), "ids, texts and labels must stay in their rows"),
-        (lambda table: table.assign(id=table["id"].str.replace("choice-", "share-")), "was drawn to estimate shares"),
+        (lambda table: table.assign(id=table["id"].str.replace("choice1-", "share1-")), "was drawn to estimate shares"),
+        (lambda table: table.assign(id=table["id"].str.replace("choice1-", "choice2-")), "written by a version 2 of"),
         (lambda table: table.assign(id=[*range(100)]), "id '0' was not written by --sheet"),
         (lambda table: table.assign(id=table["id"].str[:-4] + "0000"), "was drawn from other tweets, or by"),
         (lambda table: table.assign(label=table["label"].mask(table.index == 8, "")), "has no label, but later ones"),

@@ -29,7 +29,6 @@ from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import (
     MODEL_KINDS,
     PREDICTORS,
-    SCHEMA_VERSION,
     Added,
     Attempt,
     CacheRecord,
@@ -251,7 +250,7 @@ def attempt(**changes: Any) -> Attempt:
 
 
 def new_record(config: RunConfig, **changes: Any) -> RunRecord:
-    values = {"schema_version": SCHEMA_VERSION, "run_id": config.run_id, "data_fingerprint": "0" * 64}
+    values = {"run_id": config.run_id, "data_fingerprint": "0" * 64}
     values |= {"table_sha256": "0" * 64}
     values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
     values |= {"attempts": [attempt()]}

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sentiment import tracking
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training import tracking
 from tests.serving import serving
 from tests.small_runs import small_config
 from tests.tracking.server import StubServer

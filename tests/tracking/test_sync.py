@@ -7,7 +7,7 @@ import pytest
 
 from sentiment.runs.records import Halving
 from sentiment.runs.rungs import read_rungs
-from sentiment.tracking import mirror_to_wandb, wandb_run_of
+from sentiment.training.tracking import mirror_to_wandb, wandb_run_of
 from tests.jobs.submitted import a_plan, write_epochs
 from tests.limits import wait_for
 from tests.tracking.conftest import MakeRun

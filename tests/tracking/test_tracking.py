@@ -11,12 +11,12 @@ import pytest
 
 from jobs.doctor import examine
 from jobs.job_kinds import missing_for
-from sentiment import tracking
 from sentiment.config import DataConfig, RunConfig, TrackingConfig
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.tracking import mirror_to_wandb, wandb_mode, wandb_run_of
+from sentiment.training import tracking
+from sentiment.training.tracking import mirror_to_wandb, wandb_mode, wandb_run_of
 from tests.limits import wait_for
 from tests.small_runs import digest_of
 from tests.tracking.conftest import MakeReplayed, MakeRun

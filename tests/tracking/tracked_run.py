@@ -13,7 +13,7 @@ from typing import Any
 from sentiment.config_file import dotted
 from sentiment.runs.records import EpochRow
 from sentiment.runs.run_dir import RunDir
-from sentiment.tracking import mirror_to_wandb
+from sentiment.training.tracking import mirror_to_wandb
 from tests.limits import limit, wait_for
 from tests.processes import Forked, start_python
 from tests.small_runs import Experiment
@@ -88,7 +88,7 @@ def copying_processes(place: Path) -> list[int]:
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it may end meanwhile
-            if b"sentiment.tracking" in (command := file.read_bytes()) and str(place).encode() in command:
+            if b"sentiment.training.tracking" in (command := file.read_bytes()) and str(place).encode() in command:
                 found.append(int(file.parent.name))
     return found
 

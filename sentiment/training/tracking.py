@@ -1,7 +1,7 @@
 """Copies of a run's metric log and scores at Weights & Biases (W&B); the log stays the source of truth.
 
 During training `mirror_to_wandb` copies the log to W&B; `jobs.sync` uploads it later. Both start this module as a
-process of its own, `sentiment.tracking {offline|online|upload} RUN_DIR`. That process shares only the files of the run
+process of its own, `sentiment.training.tracking {offline|online|upload} RUN_DIR`. It shares only the files of the run
 directory with them. So no W&B failure (a slow import, a start that hangs, a dead service, a full disk, a signal) can
 stop or slow down training. If tracking is disabled, nothing is started or imported.
 
@@ -113,7 +113,7 @@ def mirror_to_wandb(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterat
         if not run_dir.wandb_file.exists():
             run_dir.write_record(wandb_run_of(run_dir))
         process = subprocess.Popen(  # noqa: S603 - a fixed command
-            [*start_command("sentiment.tracking"), mode, str(run_dir.path)],
+            [*start_command("sentiment.training.tracking"), mode, str(run_dir.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
