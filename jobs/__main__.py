@@ -1,7 +1,5 @@
 """The commands on grids: submit, status, rerun, cancel, sync, doctor."""
 
-import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,10 +18,10 @@ from sentiment.command_line import (
     ResultsRoot,
     Targets,
     TextColumn,
-    Watch,
     command_line,
     echo,
     parameters_of,
+    results_of,
 )
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedError, RunDirError, UsageError
 from sentiment.files import CONFIGS, config_path, shipped_file
@@ -34,18 +32,9 @@ if TYPE_CHECKING:
     from jobs.launch.locked_grid import LaunchOptions
     from jobs.status.grid_state import GridView
     from jobs.status.names import Target
-    from sentiment.runs.run_dir import Results
-
-_WATCH_SECONDS = 15.0
 
 CLUSTER = CONFIGS / "cluster.yaml"
 NO_GRIDS = "{results}: no grid has been submitted in this results folder; submit one, or pass --results DIR"
-
-
-def _open(results: Path) -> "Results":
-    from sentiment.runs.run_dir import Results  # imports much that `--help` does without
-
-    return Results(results)
 
 
 def _launch_options(cluster: Path, local: bool, at_once: int | None, new_code: bool) -> "LaunchOptions":
@@ -100,19 +89,19 @@ def submit(
 
     if bool(grids) == bool(study):
         raise UsageError("submit needs the names of grids, or --study with the name of a study")
-    requests = [find_request(_open(results), grid, overrides or [], echo) for grid in grids or []]
+    requests = [find_request(results_of(results), grid, overrides or [], echo) for grid in grids or []]
     if study:
-        requests = read_study(config_path(study, "studies"), overrides or [], _open(results), echo)
+        requests = read_study(config_path(study, "studies"), overrides or [], results_of(results), echo)
     options = parameters_of(data, None, text_column, label_column, classes)
     if options and all(request.base for request in requests):
         raise UsageError("--data: these grids start from runs of another grid, and read its tweets")
     requests = [with_table(request, options, echo) for request in requests]
-    planned = plan_study(_open(results), requests, check_inputs=not dry_run)
+    planned = plan_study(results_of(results), requests, check_inputs=not dry_run)
     if not dry_run:
         launch = _launch_options(cluster, local, at_once, new_code)
-        raise typer.Exit(submit_study(_open(results), planned, launch))
+        raise typer.Exit(submit_study(results_of(results), planned, launch))
     for grid in planned.ready.values():
-        for line in show_plan(_open(results), grid, None if local else cluster, at_once, verbose):
+        for line in show_plan(results_of(results), grid, None if local else cluster, at_once, verbose):
             echo(line)
     for request in planned.waiting.values():
         for line in describe_waiting(request, planned.most[request.name]):
@@ -122,33 +111,27 @@ def submit(
 @app.command()
 def status(
     names: Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN", help="By default all grids.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
     all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     log: Annotated[
         bool, typer.Option("--log", help="Show the log of a run (RUN) or of another job (GRID/data, ...).")
     ] = False,
-    watch: Watch = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Show the state of runs, or the log of one run.
 
     Runs of `sentiment train` are shown as the grid `single`; they do not count for the exit code where there are grids.
-    --log --watch follows the log until the run, or the other job, ends; the exit code is then that of its end.
+    --log also says in which file it is, which `tail -f` follows.
     """
     from jobs.status.grid_state import read_status
     from jobs.status.table import show
 
     if log:
-        _show_log(names or [], watch, results)
+        _show_log(names or [], results)
         return
-    while True:
-        grids = read_status(_open(results), names or [])
-        text = show(_open(results), grids, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
-        echo(text or NO_GRIDS.format(results=results))
-        if not watch or not any(grid.may_go_on for grid in grids):
-            raise typer.Exit(status_exit_code(grids))
-        time.sleep(_WATCH_SECONDS)
+    grids = read_status(results_of(results), names or [])
+    echo(show(results_of(results), grids, every_row=all_runs, as_json=as_json) or NO_GRIDS.format(results=results))
+    raise typer.Exit(status_exit_code(grids))
 
 
 def status_exit_code(grids: "list[GridView]") -> int:
@@ -165,13 +148,14 @@ def status_exit_code(grids: "list[GridView]") -> int:
     return code or (EXIT_UNFINISHED if any(grid.waits_for for grid in counted) else 0)
 
 
-def _show_log(names: list[str], follow: bool, results: Path) -> None:
-    from jobs.status.logs import find_output, show_log
+def _show_log(names: list[str], results: Path) -> None:
+    from jobs.status.logs import find_log, print_log
 
     if len(names) != 1:
         raise UsageError("--log takes one name: RUN, GRID/RUN, or GRID/KIND for another job such as GRID/data")
-    if not show_log(find_output(names[0], _open(results)), follow, partial(typer.echo, err=True)):
-        raise typer.Exit(EXIT_FAILED)
+    log = find_log(names[0], results_of(results))
+    echo(f"==> {log} <==", err=True)
+    print_log(log)
 
 
 @app.command()
@@ -204,16 +188,16 @@ def rerun(
     causes = only.lower().split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
         raise UsageError(f"--only: unknown state {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
-    selected = find_targets(targets or [], _open(results))
+    selected = find_targets(targets or [], results_of(results))
     if not selected:
         echo(NO_GRIDS.format(results=results))
     options = _launch_options(cluster, local, at_once, new_code)
 
     def rerun_target(target: "Target") -> int:
-        if read_waiting(_open(results), target.grid):
-            return start_now(_open(results), target.grid, options) if targets else 0
-        plan = read_plan(_open(results), target.grid)
-        return rerun_grid(_open(results), plan, causes, {*target.run_ids}, options)
+        if read_waiting(results_of(results), target.grid):
+            return start_now(results_of(results), target.grid, options) if targets else 0
+        plan = read_plan(results_of(results), target.grid)
+        return rerun_grid(results_of(results), plan, causes, {*target.run_ids}, options)
 
     raise typer.Exit(_for_each(selected, rerun_target))
 
@@ -252,22 +236,22 @@ def cancel(
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
 
-    selected = find_targets(targets, _open(results))
+    selected = find_targets(targets, results_of(results))
     if remove and any(target.run_ids or target.grid == SINGLE for target in selected):
         raise UsageError("--remove takes names of grids")
 
     def cancel_target(target: "Target") -> int:
         if target.grid == SINGLE:
-            for run_dir in single_runs(_open(results)):
+            for run_dir in single_runs(results_of(results)):
                 if target.includes(run_dir.path.name):
                     cancel_single(run_dir, echo)
             return 0
-        if read_waiting(_open(results), target.grid):
-            end_waiting(_open(results), target.grid)
+        if read_waiting(results_of(results), target.grid):
+            end_waiting(results_of(results), target.grid)
             echo(f"grid {target.grid}: waits no longer")
-        if _open(results).grid_file(target.grid).exists():
-            cancel_grid(_open(results), read_plan(_open(results), target.grid), {*target.run_ids}, echo)
-        return remove_grid(_open(results), target.grid, echo) if remove else 0
+        if results_of(results).grid_file(target.grid).exists():
+            cancel_grid(results_of(results), read_plan(results_of(results), target.grid), {*target.run_ids}, echo)
+        return remove_grid(results_of(results), target.grid, echo) if remove else 0
 
     raise typer.Exit(_for_each(selected, cancel_target))
 
@@ -286,7 +270,7 @@ def sync(
     """
     from jobs.sync import find_runs, upload
 
-    run_dirs = find_runs(targets or [], _open(results))
+    run_dirs = find_runs(targets or [], results_of(results))
     any_failed = False
     for run_dir in run_dirs:
         message, failed = upload(run_dir, timeout)
@@ -302,7 +286,7 @@ def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> No
     """Check Slurm's configuration, GPUs and cores, and disk space."""
     from jobs.doctor import examine, render
 
-    findings = list(examine(_open(results), cluster, shipped_file(CONFIGS / "grids")))
+    findings = list(examine(results_of(results), cluster, shipped_file(CONFIGS / "grids")))
     for line in render(findings):
         echo(line)
     if any(finding.level == "problem" for finding in findings):

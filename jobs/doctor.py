@@ -70,22 +70,18 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
         partitions = slurm.read_partitions()
         submit_hosts = slurm.read_submit_hosts()
     except NoSlurmError as error:
-        settings = {}
-        partitions = []
-        submit_hosts = {}
-        command = results.command("submit", "GRID", "--local")
-        yield Finding("note", "no Slurm", f"{error}; `{command}` runs a grid on this machine")
+        command = results.command("submit", "smoke", "--local")
+        yield Finding("note", "no Slurm", f"{error}, so {cluster} is not checked; `{command}` runs a grid here")
+        return
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return
-    if settings:
-        site = f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}"
-        yield Finding("ok", "Slurm", site)
-        yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
+    yield Finding("ok", "Slurm", f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}")
+    yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
     yield from _describe_partitions(partitions, submit_hosts)
     for section, resources in file.sections().items():
         topic = f"{cluster.name} {section}"
-        refusal = _refusal(resources, partitions) if settings else None
+        refusal = _refusal(resources, partitions)
         if refusal:
             yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
         else:

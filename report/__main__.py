@@ -21,7 +21,9 @@ _MAX_PROBLEMS_SHOWN = 10
 def report(
     grids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="GRID", help="By default all; `single`: runs outside of grids."),
+        typer.Argument(
+            metavar="GRID|RUN", help="Grids, or those of runs; `single`: runs outside of grids; default: all."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The folder to write; by default RESULTS/report.")] = None,
     title: Annotated[str | None, typer.Option("--title", help="The title of the page.")] = None,
@@ -41,10 +43,12 @@ def report(
     arguments of the report, it computes the report again from the runs and prints what differs.
     """
     from report.build import TITLE, build_report, watch_report
-    from sentiment.runs.run_dir import Results
+    from sentiment.runs.run_dir import Results, find_run
 
-    folder = out or Results(results).report
-    arguments = (Results(results), grids or [], folder, title or TITLE)
+    source = Results(results)
+    folder = out or source.report
+    names = [name if (source.runs / name).is_dir() else find_run(name, source).grid for name in grids or []]
+    arguments = (source, names, folder, title or TITLE)
     if verify or retrain:
         _verify(*arguments, retrain)
         return

@@ -5,7 +5,7 @@ The commands for grids and reports are defined in `jobs` and `report`.
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,6 @@ import typer
 from sentiment.command_line import (
     RESULTS,
     Classes,
-    ConfigFile,
     Data,
     LabelColumn,
     ModelOption,
@@ -44,13 +43,14 @@ from sentiment.processes import leave_compiler_out
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
+    from sentiment.runs.run_dir import Results
     from sentiment.training.stop import Stop, StopRequest
 
 _START = time.time()  # of the command
 STDIN = "-"
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
-prepare_app = typer.Typer(no_args_is_help=True, help="Prepare word vectors and encoders before runs read them.")
+prepare_app = typer.Typer(no_args_is_help=True, help="Fetch ELMo models and encoders.")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -78,28 +78,39 @@ def train(
     if table and data:
         raise UsageError(f"--data {data}: the table {table} is named already")
     parameters = parameters_of(data or table, [*changes, *(overrides or [])], text_column, label_column, classes)
+    from sentiment.training.stop import StopRequest, process_deadline
 
-    def train_run(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
-        from sentiment.inference.evaluate import show_result
-        from sentiment.inference.stored import open_run
-        from sentiment.training.experiment import run_experiment
-        from sentiment.training.stop import RunContext
+    leave_compiler_out()
+    with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
+        run = _load_run(config, parameters, results)
+        stop.end = process_deadline(run.runtime.time_limit_seconds, _START)
+        with ProgressBar() as bar:
+            reason = _train(run, results_of(results), stop, Console(say, bar.progress))
+    if reason:
+        say(f"stopped ({reason.detail}); everything finished is saved; run the same command again to continue")
+        raise typer.Exit(EXIT_UNFINISHED)
 
-        run_dir = results_of(results).run_dir(run.run_id)
-        console.say(f"run {run.run_id}   {run.description}".rstrip())
-        try:
-            reason = run_experiment(RunContext(run, results_of(results), run_dir, stop, console))
-        except TakenOverError as error:
-            console.say(str(error))
-            return None
-        except SentimentError:
-            run_dir.delete_untrained()  # if the tweets cannot be used, for example
-            raise
-        if reason is None:
-            show_result(open_run(run_dir.path))
-        return reason
 
-    _run_interruptible(lambda: _load_run(config, parameters, results), train_run)
+def _train(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
+    """Train a run and print its scores; returns why it stopped, if it is not completed."""
+    from sentiment.inference.evaluate import show_result
+    from sentiment.inference.stored import open_run
+    from sentiment.training.experiment import run_experiment
+    from sentiment.training.stop import RunContext
+
+    run_dir = results.run_dir(run.run_id)
+    console.say(f"run {run.run_id}   {run.description}".rstrip())
+    try:
+        reason = run_experiment(RunContext(run, results, run_dir, stop, console))
+    except TakenOverError as error:
+        console.say(str(error))
+        return None
+    except SentimentError:
+        run_dir.delete_untrained()  # if the tweets cannot be used, for example
+        raise
+    if reason is None:
+        show_result(open_run(run_dir.path))
+    return reason
 
 
 @app.command()
@@ -216,60 +227,6 @@ def data(
 
 
 @prepare_app.command()
-def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
-    """Learn a run's word vectors from its training text.
-
-    vectors.unlabelled names further texts to learn from. `train` learns the vectors itself if they do not exist yet.
-    """
-    parameters = parameters_of(data, overrides)
-
-    def load() -> "RunConfig":
-        run = _load_run(config, parameters, results)
-        if run.embedding.pretrained:
-            return run
-        return _load_run(config, parameters | {"embedding.pretrained": "word2vec"}, results)
-
-    def learn(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
-        from sentiment.config import WORD2VEC
-        from sentiment.training.experiment import run_vectors
-
-        name = run.embedding.pretrained
-        if name is None:
-            raise UsageError(
-                "embedding.pretrained = None: this run uses the vectors of its encoder; "
-                "there are no word vectors to learn"
-            )
-        if name != WORD2VEC:
-            raise UsageError(f"embedding.pretrained = {name!r}: is a file; only `{WORD2VEC}` vectors can be learned")
-        return run_vectors([run], results_of(results), stop, console)
-
-    _run_interruptible(load, learn)
-
-
-@prepare_app.command()
-def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
-    """Compute the encoder's vectors of a run's tweets.
-
-    All runs with the same tweets and encoder read them; `train` computes the vectors itself if they do not exist yet.
-    Damaged ones are computed again. Several processes, also on other hosts with the same results folder, split the
-    work. If a signal or the time limit stops it, the same command continues.
-    """
-
-    def compute(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
-        from sentiment.training.encoding import run_encoding
-
-        if run.any_encoder is None or not run.any_encoder.cached:
-            raise UsageError(
-                "the run reads no cached vectors; set elmo.model with elmo.backend=own, or encoder.model with "
-                "encoder.use=tokens or encoder.use=tweet"
-            )
-        return run_encoding([run], results_of(results), stop, console)
-
-    parameters = parameters_of(data, overrides)
-    _run_interruptible(lambda: _load_run(config, parameters, results), compute)
-
-
-@prepare_app.command()
 def elmo(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="NAME", help="small, medium, original or original-5.5b.")
@@ -318,24 +275,6 @@ def _load_run(config: Path | None, parameters: dict[str, Any], results: Path, pr
         command = results_of(results).command("submit", str(file), "--local")
         raise UsageError(f"{file}: is the file of a grid, not of a run; `{command}` runs it here")
     return with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
-
-
-def _run_interruptible(
-    load: "Callable[[], RunConfig]",
-    work: "Callable[[RunConfig, StopRequest, Console], Stop | None]",
-) -> None:
-    """Run interruptible work; if a signal or the time limit stops it, exit with 3. The same command resumes it."""
-    from sentiment.training.stop import StopRequest, process_deadline
-
-    leave_compiler_out()
-    with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
-        run = load()
-        stop.end = process_deadline(run.runtime.time_limit_seconds, _START)
-        with ProgressBar() as bar:
-            reason = work(run, stop, Console(say, bar.progress))
-    if reason:
-        say(f"stopped ({reason.detail}); everything finished is saved; run the same command again to continue")
-        raise typer.Exit(EXIT_UNFINISHED)
 
 
 app.add_typer(prepare_app, name="prepare")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -58,6 +59,21 @@ Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, such as model.layers=2.")
 ]
+
+
+def _of_tables(changes: list[str] | None) -> list[str] | None:
+    for change in changes or []:
+        if not change.startswith("data."):
+            raise typer.BadParameter(f"{change}: only fields that begin with data. say how a table is read")
+    return changes
+
+
+TableChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", callback=_of_tables, help="How a table is read, such as data.columns.id=NAME."
+    ),
+]
 TextColumn = Annotated[
     str | None,
     typer.Option("--text-column", metavar="NAME", help="The column with the tweets; a number counts from 0."),
@@ -91,7 +107,6 @@ Out = Annotated[Path | None, typer.Option("--out", help="The file to write.")]
 Targets = Annotated[
     list[str] | None, typer.Argument(metavar="GRID|RUN", help=f"Names of grids, or of runs: {A_RUN}; by default all.")
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no run is pending or running.")]
 Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
 ParallelRuns = Annotated[
     int | None,
@@ -214,6 +229,12 @@ def _show_version(wanted: bool) -> None:
 def echo(text: str, err: bool = False) -> None:
     """Print lines of plain text; control characters, for example in folder names, are escaped."""
     typer.echo(printable(text), err=err)
+
+
+def repeated(*words: object, **options: object) -> str:
+    """A command of `sentiment` for the shell, with those of its options that have a value."""
+    given = [word for name, value in options.items() if value for word in (name, value)]
+    return shlex.join(["sentiment", *map(str, (*words, *given))])
 
 
 def column_of(text: str) -> str | int:

@@ -257,8 +257,8 @@ class EmbeddingConfig(Section):
 
     size: Size = 100
     initial_std: PositiveFloat = 0.1  # standard deviation of the random initial vectors; larger ones change more slowly
-    # Initial vectors: `word2vec`, learned as the section `vectors` says (by `sentiment prepare vectors` or by the first
-    # run); or a text file in the format of GloVe or word2vec. None, also written `none`: random vectors.
+    # Initial vectors: `word2vec`, learned as the section `vectors` says by the first run that needs them; or a text
+    # file in the format of GloVe or word2vec. None, also written `none`: random vectors.
     pretrained: str | None = None
     dropout: Probability = 0.0  # dropout rate on token vectors
     token_dropout: Probability = 0.0  # word dropout: probability of replacing a token by the unknown token

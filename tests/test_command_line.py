@@ -131,11 +131,3 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
         2, "evaluate", trained.path, "--data", file, *places, "--classes", "bad=neg so-so=neutral good=pos"
     )
     assert "(bad, so-so, good) are none of negative, positive" in message
-
-
-def test_vectors_are_learned_once_though_the_run_begins_with_random_ones(small_run_file: Path, tmp_path: Path) -> None:
-    arguments = ("prepare", "vectors", small_run_file, "--results", tmp_path, "--set", "vectors.epochs=2")
-    assert "word2vec: " in invoke(*arguments).output
-    assert "vectors are in" in invoke(*arguments).output
-    message = refused(2, *arguments[:-1], "embedding.pretrained=my.txt")
-    assert "embedding.pretrained = 'my.txt'" in message

@@ -63,12 +63,11 @@ MISTAKES = [
     (("predict", "RUN"), 2, "and either tweets in quotes, or -"),
     (("predict", "RUN", "nice", "--text-column", "text"), 2, "--text-column requires --file"),
     (("evaluate", "RUN", "--set", "data.columns.text=tweet"), 2, "--label-column require --data"),
+    (("evaluate", "RUN", "--data", "good.csv", "--set", "model.layers=2"), 2, "model.layers=2: only fields that begin"),
     (("evaluate", "RUN", "--classes", "a,b"), 2, "--label-column require --data"),
     (("export", "RUN", "model.pkl"), 2, "name it model.zip"),
     (("export", "RUN", ""), 2, "name it model.zip"),
     (("predict", "RUN", "--file", "good.csv", "--out", "o.csv", "--text-column", "9" * 5_000), 2, "no column '999"),
-    (("prepare", "vectors", "encoder"), 2, "embedding.pretrained = None"),
-    (("prepare", "encode", "smoke"), 2, "the run reads no cached vectors"),
     ((*SMOKE, "--data", "http://a.org/b.csv"), 2, "no such file; valid: sample"),
     (("predict", "RUN", "nice", "--explain", "--format", "csv"), 2, "--explain works only with TWEET"),
     # On grids and the report

@@ -34,7 +34,7 @@ def read_plan(results: Results, grid: str) -> GridPlan:
         return plan
     if any((results.runs / grid).glob("*/config.json")):
         raise RunDirError(f"{results.grid_file(grid)}: is missing, but there are runs of this grid")
-    raise _unknown_grid(grid, results)
+    raise UsageError(f"{grid}: is no grid in {results.runs}")
 
 
 def grid_names(results: Results) -> list[str]:
@@ -68,8 +68,3 @@ def find_targets(names: Collection[str], results: Results) -> list[Target]:
             runs[run_dir.grid].add(run_dir.path.name)
     targets = [Target(grid) if grid in named else Target(grid, frozenset(runs[grid])) for grid in (*grids, SINGLE)]
     return [target for target in targets if target.run_ids or target.grid in named]
-
-
-def _unknown_grid(name: str, results: Results) -> UsageError:
-    grids = ", ".join(grid_names(results)) or "none yet"
-    return UsageError(f"{name}: is no grid in {results.runs}; grids: {grids}")

@@ -13,7 +13,7 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-from jobs.policy import final_job_action, needs_attention, resume_command
+from jobs.policy import final_job_action, resume_command
 from jobs.status.grid_state import GridView, RunStatus
 from jobs.status.logs import failed_log
 from sentiment.console import plural
@@ -28,10 +28,8 @@ _MAX_ROWS = 60
 _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 
-def show(results: Results, grids: Sequence[GridView], only_failed: bool, every_row: bool, as_json: bool) -> str:
+def show(results: Results, grids: Sequence[GridView], every_row: bool, as_json: bool) -> str:
     """The text of `sentiment status`, as wide as the terminal; empty without grids, unless JSON is asked for."""
-    if only_failed:
-        grids = [replace(grid, rows=[row for row in grid.rows if needs_attention(row)]) for grid in grids]
     if as_json:
         return json.dumps([asdict(grid) for grid in grids], indent=2)
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_FILES
@@ -56,9 +54,7 @@ def render(
 
 def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> Iterator[str | Table]:
     counts = Counter(row.state for row in grid.rows).most_common()
-    # Only --failed can leave no rows of a grid that has runs.
-    states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
-    states = grid.note or states
+    states = grid.note or ", ".join(f"{number:,} {state}" for state, number in counts)
     yield f"grid {grid.name}: {states}" + "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
     shown = grid.rows
     if not every_row and len(grid.rows) > _MAX_ROWS:

@@ -57,7 +57,7 @@ _COMPUTE_TIME = "compute-time"
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _CHUNK_BYTES = 1 << 20
-_HINT = "`sentiment prepare encode` with the run's file computes it again"
+_HINT = "delete it, and the next run computes it again"
 
 Storage = Literal["GPU memory", "disk"]
 Span = tuple[int, int]  # first index, and last index + 1

@@ -17,6 +17,7 @@ from sentiment.command_line import (
     TextColumn,
     column_of,
     parse_column,
+    repeated,
 )
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
@@ -71,8 +72,7 @@ def share(
     with ProgressBar() as bar:
         population = share_files.read_population(opened, file, parse_column(text_column), grouping, bar.progress)
     options = {"--text-column": text_column, "--with": choice, "--results": results}
-    given = [word for name, value in options.items() if value for word in (name, str(value))]
-    command = shlex.join(["sentiment", "share", str(model), str(file), *given])
+    command = repeated("share", model, file, **options)
     share_files.show_population(population)
     if sheet:
         number = write_drawn(sheet, population.drawing, labels, classes, MIN_LABELS)

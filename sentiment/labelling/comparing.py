@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from shlex import join, quote
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,13 +15,14 @@ from sentiment.command_line import (
     ModelOption,
     ModelResults,
     Out,
-    Overrides,
+    TableChanges,
     TextColumn,
     Threshold,
     column_of,
     is_table,
     parameters_of,
     parse_column,
+    repeated,
     results_of,
     with_guesses,
 )
@@ -63,7 +64,7 @@ def evaluate(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
-    overrides: Overrides = None,
+    overrides: TableChanges = None,
     out: Out = None,
     choice: ModelOption = None,
     threshold: Threshold = None,
@@ -86,8 +87,7 @@ def evaluate(
         predicted = _predicted_table(run, data, text_column, results)
         if sheet:
             options = {"--data": data, "--text-column": text_column, "--results": results}
-            given = [word for name, value in options.items() if value for word in (name, str(value))]
-            predicted.draw(sheet, sheet_size, join(["sentiment", "evaluate", str(run), *given]))
+            predicted.draw(sheet, sheet_size, repeated("evaluate", run, **options))
             return
     if labelled:
         chosen = predicted.choose(labelled, column_of(label_column or "label"))
@@ -211,7 +211,7 @@ def add(
         float | None,
         typer.Option("--seconds", min=0, callback=_finite, help="Total time of all predictions, in seconds."),
     ] = None,
-    overrides: Overrides = None,
+    overrides: TableChanges = None,
     results: ModelResults = None,
 ) -> None:
     """Add answers from elsewhere, to be compared with models.
@@ -228,8 +228,7 @@ def add(
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         say(f"{sheet}: {number:,} tweets, test set first; {how_to_label(sheet, tweets.data.label_names)}")
-        in_results = [] if results is None else ["--results", str(results)]
-        say(join(["sentiment", "add", "NAME", str(labelled_file(sheet)), "--of", of, "--annotator", *in_results]))
+        say(repeated("add", "NAME", labelled_file(sheet), "--annotator", **{"--of": of, "--results": results}))
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")

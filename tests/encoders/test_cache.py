@@ -155,7 +155,7 @@ def test_damaged_shard_is_never_read_but_named_and_computed_again_and_no_other(
     victim.write_bytes({"flipped": content, "truncated": content[:-1]}.get(damage, b""))
     if damage == "deleted":
         victim.unlink()
-    with pytest.raises(EncoderError, match=rf"{layer}-00001\.npy.*`sentiment prepare encode`"):
+    with pytest.raises(EncoderError, match=rf"{layer}-00001\.npy.*delete it, and the next run computes it again"):
         opened(cache, config(), storage)
     again = _again(cache, corpus, model)
     kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy") if path != victim}
@@ -232,5 +232,5 @@ def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache:
     with pytest.raises(EncoderError, match="a shard was truncated"):
         vectors.gather(np.arange(10), 25)
     victim.unlink()
-    with pytest.raises(EncoderError, match=r"top-00000\.npy.*`sentiment prepare encode`"):
+    with pytest.raises(EncoderError, match=r"top-00000\.npy.*delete it"):
         opened(cache, config(layers="top"), "disk")

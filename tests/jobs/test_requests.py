@@ -13,7 +13,6 @@ from jobs import slurm as slurm_package
 from jobs.doctor import examine_disk, tasks_per_node
 from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
 from jobs.slurm.resources import Lacked, Limits, Resources, limits_of, sufficient
-from jobs.status.logs import find_output
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SlurmError
 from sentiment.runs.run_dir import Results
@@ -115,7 +114,7 @@ def test_doctor_says_how_to_go_on_without_slurm_and_a_slip_is_a_problem(results:
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
     done = invoke("doctor", "--cluster", cluster, "--results", results.root)
     assert done.exit_code == 0
-    for expected in (f"`sentiment submit GRID --local --results {results.root}`", "has no grid of this name"):
+    for expected in (f"`sentiment submit smoke --local --results {results.root}`", "has no grid of this name"):
         assert expected in done.output
     write_yaml(cluster, {"defaults": {"gpu": 1}})
     assert "defaults.gpu: unknown key" in refused(1, "doctor", "--cluster", cluster, "--results", results.root)
@@ -254,16 +253,6 @@ def test_record_that_is_damaged_is_set_aside_when_its_run_is_submitted_again(
     assert call(results, base, "rerun", "some")[0] == 0
     assert slurm.tasks(results) == {run_id: 1}
     assert sorted(path.name for path in run_dir.path.iterdir()) == ["result.json.damaged", "start.json.damaged"]
-
-
-def test_log_is_followed_while_slurm_does_not_answer(slurm: FakeSlurm, base: Path, results: Results) -> None:
-    submit_grid(results, base, {"seed": [1]})
-    (run_id,) = _run_ids(results)
-    assert find_output(run_id, results).state().active
-    slurm.fail("squeue", "exit 1")
-    for name in (run_id, "some/report"):
-        state = find_output(name, results).state()
-        assert (state.text.split()[0], state.active) == ("UNKNOWN", True)
 
 
 def _run_ids(results: Results) -> list[str]:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import Mock
@@ -18,7 +17,6 @@ from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status.facts import gather
 from jobs.status.grid_state import GridView, read_grid_status
-from jobs.status.logs import find_output, show_log
 from jobs.status.table import render
 from sentiment.files import write_atomically
 from sentiment.runs.locks import ProcessLock
@@ -232,60 +230,12 @@ def test_log_is_shown_by_the_name_of_its_run_or_job(results: Results, plan: Grid
     logs = {name: results.slurm / "some" / f"{name}.log" for name in (run_id, "report")}
     for name, log in logs.items():
         asked = ("status", "--log", f"some/{name}", "--results", results.root)
-        assert "has no log yet" in refused(2, *asked)
+        assert "has no log" in refused(2, *asked)
         _append(log, "loss 2\nloss 1\n")
         done = invoke(*asked)
         assert (done.stdout, done.stderr) == ("loss 2\nloss 1\n", f"==> {log} <==\n")
     of_two_grids = invoke("status", "--log", run_id, "--results", results.root)  # one of which has its log
     assert of_two_grids.stderr == f"==> {logs[run_id]} <==\n"
-
-
-def test_log_is_followed_from_its_first_line_to_the_runs_end(
-    results: Results, plan: GridPlan, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run_id = plan.runs[0].run_id
-    folder = submitted(results, "train", "local1", [run_id], grid="some", local=True)
-    log = folder.run_log(run_id)
-
-    def meanwhile(_seconds: float) -> None:
-        assert capfd.readouterr().out == "loss 1 \x1b[31m\n"
-        _append(log, "loss 2\n")
-        results.run_dir(run_id, "some").path.mkdir(parents=True)
-        results.run_dir(run_id, "some").write_record(a_failure("local1_0"))
-
-    monkeypatch.setattr(time, "sleep", meanwhile)
-    _append(log, "loss 1 \x1b[31m\n")
-    said: list[str] = []
-    with ProcessLock(folder.lock_file):
-        assert show_log(find_output(run_id, results), True, said.append) is False
-    assert said == [f"==> {log} <==", f"{run_id}: FAILED DivergedError: the loss is nan"]
-    assert capfd.readouterr().out == "loss 2\n"
-
-
-@pytest.mark.parametrize(
-    ("in_queue", "change", "code"),
-    [
-        (None, None, 0),
-        ("COMPLETED", None, 0),
-        (None, "failed", 1),
-        (None, "cancelled", 1),
-        ("FAILED", None, 1),
-    ],
-)
-def test_followed_log_of_a_data_job_ends_with_0_unless_the_job_failed(
-    results: Results, plan: GridPlan, slurm: FakeSlurm, in_queue: str | None, change: str | None, code: int
-) -> None:
-    folder = submitted(results, "data", "6", grid="some")
-    _append(folder.logs / "6_0_0_log.out", "prepared\n")
-    os.utime(folder.receipt_file, (0, 0))  # accepted so long ago that the queue need not list the job any more
-    if in_queue:
-        slurm.add(folder.name, "6", 0, in_queue)
-    if change == "failed":
-        write_atomically(folder.failure_file(0), sealed(a_failure()))
-    if change == "cancelled":
-        folder.mark_cancelled([folder.path.name])
-    done = invoke("status", "--log", "some/data", "--watch", "--results", results.root)
-    assert (done.stdout, done.exit_code) == ("prepared\n", code), done.stderr
 
 
 def test_status_of_a_failed_grid_names_a_log_and_a_command_that_work_on_this_machine(
