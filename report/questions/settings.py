@@ -358,7 +358,7 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[IntervalRow]:
 
 
 def _figure(parameter: str, lines: list[IntervalRow], metric: str) -> Figure:
-    title = f"difference in test {metric} (points); positive: the first value is better"
+    title = f"difference in test {metric} (points), first minus second"
     axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
     numbers = {estimate.n for _, estimate, _ in lines}
     alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"

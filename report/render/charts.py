@@ -182,6 +182,10 @@ class Axis:
     ticks: Sequence[float] = ()
     vertical_rules: Sequence[float] = ()
 
+    @property
+    def full_title(self) -> str:
+        return f"{self.title} (log scale)" if self.is_log else self.title
+
 
 def line_figure(name: str, alt: str, caption: Any, points: Sequence[Point], axes: tuple[Axis, Axis]) -> Figure:
     """A line chart, the last line on top; dashed lines are grey references without dots."""
@@ -199,16 +203,16 @@ def _lines_spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis])
         groups=groups,
         columns=1 if width <= NARROW else columns,
         x_axis=axes[0],
+        x_title=wrapped(axes[0].full_title, width - 60),
         y_axis=axes[1],
         rules=[{"x": position} for position in axes[0].vertical_rules],
     )
 
 
-# Maximum width of a digit in pixels, with the space before the digits.
-_DIGIT = 8
-# Average width of a letter of a name, and height of its lines, in pixels.
+# Width of a letter and height of a line in pixels; the most letters of a name beside its row.
 _LETTER = 7
 _LINE_HEIGHT = 15
+_LETTERS_BESIDE = 58
 
 # A row of a forest plot: label, estimate, colour.
 IntervalRow = tuple[str, Estimate, Colour]
@@ -246,17 +250,18 @@ def _interval_row(position: int, line: IntervalRow, axis: ValueAxis) -> dict[str
 
 
 def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
-    is_narrow = width <= HALF
-    name_lines = _lines_above_rows(rows, width) if is_narrow else []
     names = [visible(row["name"]) for row in rows]
+    has_names_above = width <= HALF or max(map(len, names)) > _LETTERS_BESIDE
+    lines_above = _lines_above_rows(rows, width) if has_names_above else []
     return _spec(
         "intervals",
         width,
         rows=rows,
         axis=axis,
-        has_names_above=is_narrow,
-        name_lines=name_lines,
-        step=46 + _LINE_HEIGHT * (len(name_lines) - 1) if is_narrow else 30,
+        title=wrapped(axis.title, width if has_names_above else width // 2),
+        has_names_above=has_names_above,
+        lines_above=lines_above,
+        step=31 + _LINE_HEIGHT * len(lines_above) if has_names_above else 30,
         line_height=_LINE_HEIGHT,
         # Labels of rows by position, since names may repeat.
         label_expression=f"{json.dumps(names)}[datum.value]",
@@ -264,13 +269,17 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
 
 
 def _lines_above_rows(rows: list[dict[str, Any]], width: int) -> list[list[dict[str, Any]]]:
-    """The last line of each row's name, then the lines before it; all leave room for the digits."""
-    room = (width - _DIGIT * max(len(row["value_text"]) for row in rows)) // _LETTER
+    """The digits of each row, then the lines of its name from the last to the first."""
     lines = defaultdict(list)
     for row in rows:
-        for up, text in enumerate(reversed(textwrap.wrap(row["name"], room))):
+        for up, text in enumerate([row["value_text"], *reversed(wrapped(row["name"], width))]):
             lines[up].append({"position": row["position"], "text": text})
     return list(lines.values())
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of a text that fit into a width in pixels."""
+    return textwrap.wrap(text, width // _LETTER)
 
 
 # Pixels between the panels of learning curves, and beside each for its labels.

@@ -211,7 +211,8 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, F
         values = []
         for width in (WIDE, HALF, NARROW):
             spec = json.loads(json.dumps(figure.build_spec(width)).replace("|", " "))  # titles break where they have to
-            values.append([node["data"] for node in nodes(spec) if "data" in node])
+            drawn = [node["data"] for node in nodes(spec) if "data" in node]
+            values.append([data for data in drawn if "text" not in data["values"][0]])  # lines of names break
         for other in values[1:]:
             assert all(data in other for data in values[0] if len(data["values"]) > 2), figure.name
 

@@ -1,0 +1,50 @@
+"""Nothing on the page is cut off, overlaps or breaks into single words, on desktops and phones, light and dark."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from report.build import build_report
+from tests.oracle.studies import write_random_study
+
+pytestmark = pytest.mark.browser
+
+_MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
+# A random study of three classes with added predictors.
+_OF_THREE_CLASSES = 11
+
+
+@pytest.fixture(scope="session")
+def addresses(report_address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("three")
+    _, page = build_report(write_random_study(folder / "results", _OF_THREE_CLASSES), [], folder / "report")
+    return {"two classes": report_address, "three classes": page.as_uri()}
+
+
+@pytest.mark.parametrize("study", ["two classes", "three classes"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_text_is_cut_off_runs_into_another_or_has_a_word_on_each_line(
+    page: Page, addresses: dict[str, str], study: str, width: int, scheme: Any
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(addresses[study])
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    assert page.evaluate(_MEASURE) == []
+
+
+def test_what_is_cut_off_or_overlaps_is_found(page: Page, addresses: dict[str, str]) -> None:
+    page.goto(addresses["two classes"])
+    page.evaluate(
+        """() => {
+          document.querySelector("figure svg.screen text:not([stroke])").textContent = "wide ".repeat(200);
+          document.querySelector("td").innerHTML = "one <br>two <br>three";
+        }"""
+    )
+    found = "\n".join(page.evaluate(_MEASURE))
+    assert "cut off: wide" in found
+    assert "runs into" in found
+    assert "a word a line: one two three" in found
