@@ -22,6 +22,8 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from sentiment.errors import UsageError
+
 WriteFile = Callable[[Path, Callable[[BinaryIO], object]], None]  # as `write_atomically`
 
 
@@ -209,6 +211,7 @@ class FolderEntry:
 
 ROOT = Path(__file__).resolve().parents[1]  # the folder from which this program was imported
 CONFIGS = Path("configs")
+_ENDINGS_OF_SETTINGS = ("", ".yaml", ".yml", ".json")
 
 
 def shipped_folder(name: str, root: Path = ROOT) -> Path:
@@ -228,7 +231,13 @@ def shipped_file(path: Path) -> Path:
 
 
 def config_path(name: Path, folder: str) -> Path:
-    """The file that a user gives by its path, or by its stem in `configs/runs` or `configs/grids`."""
+    """The file that a user gives by its path, or by its stem in `configs/runs` or `configs/grids`.
+
+    Raises:
+        UsageError: it is no file of settings, by its name.
+    """
+    if name.suffix not in _ENDINGS_OF_SETTINGS:
+        raise UsageError(f"{name}: is no file of settings (.yaml); a table of tweets is given by --data")
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
 
 

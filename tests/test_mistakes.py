@@ -71,6 +71,7 @@ MISTAKES = [
     ((*SMOKE, "--data", "http://a.org/b.csv"), 2, "no such file; valid: sample"),
     (("predict", "RUN", "nice", "--explain", "--format", "csv"), 2, "--explain works only with TWEET"),
     # On grids and the report
+    (("submit", "good.csv"), 2, "good.csv: is no file of settings (.yaml); a table of tweets is given by --data"),
     (("submit", "misspelt.yaml"), 2, "command and parameters; it has modle"),
     (("submit", "vaderr"), 2, "configs/grids/vaderr.yaml: no such file; configs/grids has: attention"),
     (("status", "smoke", "--results", "r"), 2, "smoke: neither a grid nor a run in r/runs"),

@@ -29,10 +29,11 @@ from sentiment.runs.records import (
 from sentiment.runs.run_dir import name_of, read_added
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
+_WHY_CHOSEN = "it is the simplest not shown to be worse than the best on validation tweets"
 
 
 def _caveats(run: TrainedRun) -> str:
-    """Caveats to print below the score table of a run, and which model predicts."""
+    """Caveats to print below the score table of a run."""
     config = run.config
     result = run.result
     lines = [""]
@@ -50,8 +51,6 @@ def _caveats(run: TrainedRun) -> str:
     n = result.metrics["validation"].n
     if n < MIN_TWEETS_TO_CHOOSE:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    name = PREDICTORS[result.recommended]
-    lines.append(f"used by predict: {name}, the simplest not shown to be worse than the best on validation tweets")
     return "\n".join(lines)
 
 
@@ -71,7 +70,7 @@ def show_result(run: TrainedRun) -> None:
         lines.append(result.overfit.verdict)
     lines.append("")
     test = result.scores[result.recommended]["test"]
-    lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
+    lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right; {_WHY_CHOSEN}")
     lines += _uncertainty_lines(test, run.config.data.has_own_parts)
     name = quote(name_of(run.run_dir))
     if "lexicon" in result.scores:
@@ -88,8 +87,9 @@ def show_result(run: TrainedRun) -> None:
 
 def uses_of(name: str, options: str) -> list[str]:
     """Lines with the commands that use and export a run's model; its name is quoted for a shell."""
+    model = f"{name} {options}".rstrip()
     return [
-        f'use it       sentiment predict {name} "{EXAMPLE}" {options}'.rstrip(),
+        f'use it       sentiment predict {model} "{EXAMPLE}"',
         f"hand it on   sentiment export {name} model.zip {options}".rstrip(),
     ]
 
@@ -165,7 +165,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         tweets=test,
         remarks=remarks,
         comparisons=comparison_lines(test.labels, _named(test.predictors, chosen), test.predictors),
-        closing=[_caveats(run)],
+        closing=[_caveats(run), f"used by predict: {PREDICTORS[run.result.recommended]}; {_WHY_CHOSEN}"],
         check_list=run.result.check_list,
         details={"check_list": check_list, "other_answers": other_answers},
         has_parts=True,
