@@ -21,7 +21,7 @@ from report.render.wording import joined
 from report.sections.answer import answer
 from report.sections.errors import errors
 from report.sections.gold import gold_tables
-from report.sections.models import added_predictors, external_test_sets, other_rankings, published_results
+from report.sections.models import added_predictors, external_test_sets, published_results, rankings
 from report.sections.names import METHODS
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
@@ -44,7 +44,6 @@ QUESTIONS: Sequence[Callable[[Findings], Question]] = (
 # The sections that follow the recommendation and the questions, by title, in the order of the page.
 SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
     "Published results": published_results,
-    "Other data sets": other_rankings,
     "Added predictors": added_predictors,
     "External test sets": external_test_sets,
     "Predictors on gold tables": gold_tables,
@@ -109,16 +108,18 @@ def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -
     """Assemble the report from all sections that have content."""
     questions = [question(findings) for question in QUESTIONS]
     cards = [card.title for question in questions for card in question.cards]
-    blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings)}
+    tables = rankings(findings)
+    blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings, tables[:1])}
     if blocks["Recommendation"]:
         blocks["Details"] = [Text("What the answer above rests on, and all runs.")]
     blocks |= {"Hypotheses": hypotheses(findings, cards), "Ablations and searches": _questions(findings, questions)}
+    blocks["Other data sets"] = tables[1:]
     blocks |= {section: build(findings) for section, build in SECTIONS.items()}
     used = ["hypotheses"] if findings.verdicts else []
     used += [method for question in questions for method in question.methods]
     blocks["Methods"] = methods(findings, used)
     sections = [ReportSection(section, content) for section, content in blocks.items() if content]
-    documents = [*paper_tables(findings), *replication_table(findings)]
+    documents = [*paper_tables(findings, tables), *replication_table(findings)]
     if findings.study.runs:
         documents.append(checklist(findings))
     return Report(title, _about(findings), sections, documents, reload)

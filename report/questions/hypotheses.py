@@ -13,14 +13,10 @@ from report.render import wording
 from report.render.blocks import Block, Document, Table, columns, with_bounds
 from report.render.page import anchor
 from report.sections.sentences import sentence
-from sentiment.runs.hypotheses import BestOf, Measure
+from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
 
-# What is compared: the unit of the difference, and how many of them 1 is.
-_UNITS: dict[Measure, tuple[str, int]] = {
-    "score": ("points", 100),
-    "epochs": ("epochs", 1),
-    "overfitting": ("points of overfitting", 100),
-}
+# The unit of the difference.
+_UNITS: dict[Measure, str] = {"score": "points", "epochs": "epochs", "overfitting": "points of overfitting"}
 
 
 def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
@@ -48,10 +44,12 @@ def replication_table(findings: Findings) -> list[Document]:
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:
-    unit, scale = _UNITS[verdict.hypothesis.measure]
+    unit = _UNITS[verdict.hypothesis.measure]
+    scale = verdict.hypothesis.scale
     row: dict[str, Any] = {
         "grid": verdict.grid.name,
         "hypothesis": verdict.hypothesis.claim,
+        "sides": _sides(verdict.hypothesis),
         "published": verdict.hypothesis.published or None,
         "verdict": _verdict(verdict),
         "outcome": verdict.outcome,
@@ -73,14 +71,26 @@ def _row(verdict: Verdict) -> dict[str, Any]:
     return row
 
 
+def _sides(hypothesis: Hypothesis) -> str:
+    """`GRU \u2212 LSTM`: what is compared, also where options have added values to those that the claim is about."""
+    first = "the best"
+    if hypothesis.setting:
+        first = wording.setting_of_several(hypothesis.setting, hypothesis.values)
+    if not isinstance(hypothesis.other, BestOf):
+        return f"{first} {wording.MINUS} {wording.setting_of_several(hypothesis.setting, hypothesis.other)}"
+    first = f"the best with {first}" if hypothesis.setting else first
+    other = f"the best of {hypothesis.other.grid}" if hypothesis.other.grid else "its linear baseline"
+    return f"{first} {wording.MINUS} {other}"
+
+
 def _verdict(verdict: Verdict) -> str:
     """`shown`, `shown to be false`, or `open` with what the same runs would show; whether it was added later."""
     remarks = ["added later"] if verdict.is_late else []
     if verdict.problem:
         remarks.append(verdict.problem)
     elif verdict.outcome == "open" and verdict.could_show is not None:
-        unit, scale = _UNITS[verdict.hypothesis.measure]
-        distance = f"{math.ceil(10 * scale * verdict.could_show) / 10:.1f} {unit}"
+        distance = math.ceil(10 * verdict.hypothesis.scale * verdict.could_show) / 10
+        shown = f"{distance:.1f} {_UNITS[verdict.hypothesis.measure]}"
         has_margin = verdict.hypothesis.within is not None
-        remarks.append(f"within {distance} it would be shown" if has_margin else f"{distance} would have shown it")
+        remarks.append(f"within {shown} it would be shown" if has_margin else f"{shown} would have shown it")
     return f"{verdict.outcome}{wording.bracketed(*remarks)}"

@@ -98,6 +98,12 @@ def setting(dotted: str, value: Any) -> str:
     return f"{name} {shown}"
 
 
+def setting_of_several(dotted: str, values: Iterable[Any]) -> str:
+    """Several values of a setting, with its name once: `dropout 0 or 0.1`."""
+    first, *others = values
+    return listing([setting(dotted, first), *(parameter_value(dotted, value) for value in others)], "or")
+
+
 def percent(share: float) -> str:
     """`81.2`, without the % sign."""
     return f"{100 * share:.1f}"

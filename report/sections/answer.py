@@ -1,18 +1,19 @@
 """The first screen: which predictor to use, how certain that is, what it costs, and all predictors in one ranking."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from report.compare.findings import Findings
-from report.render.blocks import Block, Bullets, Text, Tiles
+from report.render.blocks import Block, Bullets, Table, Text, Tiles
 from report.render.wording import strong
 from report.sections import names
-from report.sections.models import ranking, worse_than_the_lexicon
+from report.sections.models import worse_than_the_lexicon
 from report.sections.sentences import sentence, sentences, terms
 
 
-def answer(findings: Findings) -> list[Block]:
+def answer(findings: Findings, ranking: Sequence[Table]) -> list[Block]:
     """The recommendation with its uncertainty and training time, outcomes of hypotheses, caveats, and the ranking."""
     best = findings.recommended
     if not findings.study.runs:  # only gold tables
@@ -25,8 +26,7 @@ def answer(findings: Findings) -> list[Block]:
         content.append(Text(sentence("hypotheses.outcomes", verdicts=findings.verdicts)))
     if limitations := caveats(findings):
         content.append(Bullets(limitations))
-    table = ranking(findings)
-    return [*content, table] if table else content
+    return [*content, *ranking]
 
 
 def caveats(findings: Findings) -> list[Markup]:

@@ -35,17 +35,15 @@ _METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 
-def ranking(findings: Findings) -> Table | None:
-    """All predictors of the main data set; None before any run has completed."""
-    return ranking_of(findings.main, 1, findings.recommended) if findings.main else None
+def rankings(findings: Findings) -> list[Table]:
+    """The predictors of each data set."""
+    return [
+        _ranking(dataset, number, findings.recommended if number == 1 else None)
+        for number, dataset in enumerate(findings.datasets, 1)
+    ]
 
 
-def other_rankings(findings: Findings) -> list[Table]:
-    """The predictors of all other data sets."""
-    return [ranking_of(dataset, number, None) for number, dataset in enumerate(findings.datasets[1:], 2)]
-
-
-def ranking_of(dataset: Dataset, number: int, best: Recommended | None) -> Table:
+def _ranking(dataset: Dataset, number: int, best: Recommended | None) -> Table:
     """All predictors by macro F1 on validation tweets, in bold what is recommended; those without it come last.
 
     Args:

@@ -1,20 +1,20 @@
 """What a paper takes from the report: its main table in LaTeX and a checklist, whose sentences are in templates."""
 
+from collections.abc import Sequence
+
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
-from report.render.blocks import Document
-from report.sections.models import ranking_of
+from report.render.blocks import Document, Table
 from report.sections.names import configuration_name
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 
 
-def paper_tables(findings: Findings) -> list[Document]:
-    """The table of each data set's models."""
+def paper_tables(findings: Findings, tables: Sequence[Table]) -> list[Document]:
+    """The ranking of each data set's predictors."""
     documents = []
-    for number, dataset in enumerate(findings.datasets, 1):
-        best = findings.recommended if number == 1 else None
-        table = ranking_of(dataset, number, best)
-        values = {"table": table, "dataset": dataset, "is_recommendation": best is not None}
+    for dataset, table in zip(findings.datasets, tables, strict=True):
+        is_recommendation = dataset is findings.main and findings.recommended is not None
+        values = {"table": table, "dataset": dataset, "is_recommendation": is_recommendation}
         documents.append(Document(f"tables/{table.name}.tex", "leaderboard.tex.j2", values))
     return documents
 

@@ -119,9 +119,14 @@ class Hypothesis(Section):
         return frozenset(self.values), other
 
     @property
+    def scale(self) -> int:
+        """How many of the units in which margins are stated a difference of 1 is: points of a share, or epochs."""
+        return 1 if self.measure == "epochs" else 100
+
+    @property
     def region(self) -> tuple[float, float]:
         """The hypothesis is true if the first side minus the second lies between these: a share, or epochs."""
-        margin = (self.within or 0.0) / (1 if self.measure == "epochs" else 100)
+        margin = (self.within or 0.0) / self.scale
         regions: dict[Relation, tuple[float, float]] = {
             "better_than": (0.0, math.inf),
             "worse_than": (-math.inf, 0.0),

@@ -129,7 +129,7 @@ _WRITE: dict[str, Callable[[Any], str]] = {
     "epoch": lambda value: str(value) if isinstance(value, int) else f"{value:.1f}",
 }
 _OF_HYPOTHESES = {"Hypothesis": "hypothesis", "These runs": "verdict", "Difference": "difference_in_words"}
-_OF_HYPOTHESES |= {"Runs": "runs", "Grid": "grid", "Card": "card"}
+_OF_HYPOTHESES |= {"Compared": "sides", "Runs": "runs", "Grid": "grid", "Card": "card"}
 # Tables that are copied from files, and columns whose texts are no figures.
 _COPIED = ("published",)
 _NO_FIGURES = ("state_reason", "state", "tweet", "card")
@@ -389,11 +389,12 @@ def _drawn(opinion: Opinion, report: Path, verdict: Verdict) -> Iterator[str]:
 
 def _explored(opinion: Opinion, data: Row, verdict: Verdict) -> Iterator[str]:
     """The runs' figures in the explorer, and the answers with which it compares two runs."""
-    for run, expected in zip(data.get("runs", ()), opinion.tables.get("runs", ()), strict=True):
-        for key in run.keys() & expected.keys() - {*_NO_FIGURES}:
-            verdict.judged += isinstance(run[key], float)
-            if not _is_equal("" if run[key] is None else str(run[key]), expected[key]):
-                yield f"explorer, {run['run']}, {key}: {run[key]!r}, not {expected[key]!r}"
+    for key, values in data.get("runs", {}).items():
+        for value, expected in zip(values, opinion.tables["runs"], strict=True):
+            if key in expected and key not in _NO_FIGURES:
+                verdict.judged += isinstance(value, float)
+                if not _is_close(value, expected[key], 1e-5):
+                    yield f"explorer, {expected['run']}, {key}: {value!r}, not {expected[key]!r}"
     packed = data.get("answers")
     if not packed or packed["n"] < packed["of"]:
         return
@@ -437,7 +438,9 @@ def judge_evaluation(run: Run, written: Row) -> list[str]:
     return lines
 
 
-def _is_close(written: Any, expected: Any) -> bool:
+def _is_close(written: Any, expected: Any, tolerance: float = 1e-7) -> bool:
+    if isinstance(expected, str | None):
+        return bool(written == expected)
     if isinstance(expected, dict):
         return written.keys() == expected.keys() and all(_is_close(written[key], expected[key]) for key in expected)
-    return math.isclose(written, expected, rel_tol=1e-7, abs_tol=1e-9)
+    return math.isclose(written, expected, rel_tol=tolerance, abs_tol=1e-9)

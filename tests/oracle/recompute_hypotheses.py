@@ -24,7 +24,7 @@ from tests.oracle.recompute_designs import (
 from tests.oracle.recompute_files import Grid, Row, Study
 from tests.oracle.recompute_numbers import ALPHA, Gap, crossed, matched, pooled
 from tests.oracle.recompute_questions import comparable, matched_pairs, metric_of, same_validation, validation_right
-from tests.oracle.recompute_words import Opinion, level_of, points
+from tests.oracle.recompute_words import MINUS, Opinion, level_of, points, setting_text, value_text
 
 _UNITS = {"score": ("points", 1.0), "epochs": ("epochs", 0.01), "overfitting": ("points of overfitting", 1.0)}
 _ONE_RUN = "no configuration has several seeds, and nothing is known of other seeds"
@@ -261,11 +261,28 @@ def _decided(family: Sequence[_Judged]) -> list[_Judged]:
     return [*family]
 
 
+def _sides(hypothesis: Row) -> str:
+    """What is compared, in words."""
+    (other,) = (hypothesis[name] for name in _RELATIONS if hypothesis[name] is not None)
+    first = _listed(hypothesis["setting"], hypothesis["values"]) if hypothesis["setting"] else ""
+    if isinstance(other, dict):
+        of = f"the best of {other['grid']}" if other["grid"] else "its linear baseline"
+        return f"the best{' with ' if first else ''}{first} {MINUS} {of}"
+    return f"{first} {MINUS} {_listed(hypothesis['setting'], other)}"
+
+
+def _listed(setting: str, values: Sequence[Any]) -> str:
+    texts = [setting_text(setting, values[0]), *(value_text(setting, value) for value in values[1:])]
+    return " or ".join([", ".join(texts[:-1]), texts[-1]] if texts[1:] else texts)
+
+
 def _row(judged: _Judged, opinion: Opinion) -> Row:
     hypothesis, found = judged.hypothesis, judged.found
     unit, scale = _UNITS[hypothesis["measure"]]
     row: Row = {"grid": judged.grid.name, "hypothesis": hypothesis["claim"], "unit": unit, "published": None}
     row["stated"] = "after the first result" if judged.is_late else "before the runs"
+    row["sides"] = _sides(hypothesis)
+    opinion.names.add(row["sides"])
     bounds = None if found is None or found.low is None or found.high is None else (found.low, found.high)
     row["outcome"] = judged.outcome
     remarks = ["added later"] if judged.is_late else []

@@ -11,6 +11,7 @@ import pytest
 from report.render.blocks import Document
 from report.render.page import render_document
 from report.render.wording import latex
+from report.sections.models import rankings
 from report.sections.paper import paper_tables
 from tests.limits import limit
 from tests.report.made_up import Study
@@ -21,7 +22,8 @@ HOSTILE = "50 % of $x_1 & y^2$ #{a} ~\\input{secret} <b> é 日本 \U0001f600"
 @pytest.mark.more
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs (texlive-latex-recommended)")
 def test_latex_table_compiles_whatever_models_are_called(invented: Study, tmp_path: Path) -> None:
-    (document,) = paper_tables(invented.findings())
+    findings = invented.findings()
+    (document,) = paper_tables(findings, rankings(findings))
     table = document.values["table"]
     hostile = {"model": HOSTILE, "score_low": None, "score_high": None}
     table = replace(table, rows=[table.rows[0] | hostile, *table.rows])

@@ -157,8 +157,8 @@ def _resolved(command: str | None) -> str:
 
 def _explored(blocks: list[Block]) -> list[dict[str, Any]]:
     (explorer,) = (block for block in blocks if isinstance(block, Explorer))
-    runs: list[dict[str, Any]] = explorer.data["runs"]
-    return runs
+    columns = explorer.data["runs"]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def test_command_of_a_run_repeats_that_run_also_after_an_edit_of_its_base_file(study: Study, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_
         paths = [
             predict[2],
             export[2],
-            *(shlex.split(run["path"])[0] for run in _explored(page.blocks) if "path" in run),
+            *(shlex.split(run["path"])[0] for run in _explored(page.blocks) if run["path"]),
         ]
         assert all((Path(path) / "config.json").is_file() for path in paths)
     (advice,) = (str(block.text) for block in page.blocks if isinstance(block, Text) and "rerun" in str(block.text))

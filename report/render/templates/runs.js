@@ -21,9 +21,18 @@ function shown(value, kind) {
   return typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value);
 }
 
+// The runs, of which the data have each value in a list of its own; without values that are missing.
+function runsOf({ runs, settings }) {
+  return runs.run.map((name, place) => {
+    const known = Object.entries(runs).map(([key, values]) => [key, values[place]]).filter(([, value]) => value !== null);
+    const run = Object.fromEntries(known);
+    if (run.settings) run.settings = Object.fromEntries(settings.map(({ key }, index) => [key, run.settings[index]]));
+    return { ...run, id: name.replace(/ \[random weights\]$/, ""), grid: run.grid ?? "single run" };
+  });
+}
+
 function start() {
-  const runs = explorerData.runs;
-  runs.forEach((run) => { run.id = run.run.replace(/ \[random weights\]$/, ""); run.grid ??= "single run"; });
+  const runs = runsOf(explorerData);
   const added = explorerData.added.map((id) => ({ id, run: id, model: id }));
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
   const state = { q: "", columns: new Set(), opened: null, other: null };
