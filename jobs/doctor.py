@@ -4,15 +4,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from jobs import slurm
-from jobs.job_kinds import JOB_KINDS
 from jobs.launch.local_runner import visible_gpus
-from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
+from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, read_cluster
 from sentiment.console import plural
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.processes import available_cores, wandb_is_installed
@@ -46,15 +45,6 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         yield Finding("note", "wandb", "is not installed, so that Slurm's tasks are not copied to Weights & Biases")
 
 
-def _describe_partitions(partitions: Sequence[Partition], submit_hosts: Mapping[str, str]) -> Iterator[Finding]:
-    for name, hosts in submit_hosts.items():
-        text = f"takes jobs from {hosts} only: final jobs may not submit; `submit` does what `status` shows is left"
-        yield Finding("note", f"partition {name}", text)
-    for partition in partitions:
-        name = f"partition {partition.name}{'*' if partition.is_default else ''}"
-        yield Finding("ok", name, partition.describe())
-
-
 def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
     """Check Slurm's settings and partitions, and whether it would accept the resources of each section of the file."""
     file = ClusterFile()
@@ -68,7 +58,6 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
     try:
         settings = slurm.read_settings()
         partitions = slurm.read_partitions()
-        submit_hosts = slurm.read_submit_hosts()
     except NoSlurmError as error:
         command = results.command("submit", "smoke", "--local")
         yield Finding("note", "no Slurm", f"{error}, so {cluster} is not checked; `{command}` runs a grid here")
@@ -78,7 +67,9 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
         return
     yield Finding("ok", "Slurm", f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}")
     yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
-    yield from _describe_partitions(partitions, submit_hosts)
+    for partition in partitions:
+        name = f"partition {partition.name}{'*' if partition.is_default else ''}"
+        yield Finding("ok", name, partition.describe())
     for section, resources in file.sections().items():
         topic = f"{cluster.name} {section}"
         refusal = _refusal(resources, partitions)
@@ -86,11 +77,6 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
             yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
         else:
             yield Finding("ok", topic, resources.describe())
-        capacity = tasks_per_node(resources, partitions)
-        if capacity > 1 and section not in JOB_KINDS:
-            advice = f"multiply at_once, cpus, gpus and memory_gb by {capacity} to use all of it"
-            room = f"each task gets a whole node, which has room for {capacity} such tasks"
-            yield Finding("note", topic, f"{room}; {advice}")
 
 
 def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | None:
@@ -100,23 +86,6 @@ def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | Non
         return f"its partition allows at most {limit} min, so that its jobs would wait for ever"
     refusal = slurm.find_refusal(resources)
     return f"Slurm says {refusal}" if refusal else None
-
-
-def tasks_per_node(resources: Resources, partitions: Sequence[Partition]) -> int:
-    """Return how many of these tasks fit on any node, if the site gives each a whole node; else 1.
-
-    It is a lower bound: the least cores, GPUs and memory of all nodes of the partitions, also of different ones.
-    """
-    used = partitions_of(resources, partitions)
-    nodes = [nodes for partition in used for nodes in partition.nodes]
-    if not nodes or not (resources.sbatch.get("exclusive") or any(partition.gives_whole_nodes for partition in used)):
-        return 1
-    capacity = min(kind.cores for kind in nodes) // resources.cpus
-    if resources.gpus:
-        capacity = min(capacity, min(kind.gpus for kind in nodes) // resources.gpus)
-    if resources.memory_gb:
-        capacity = min(capacity, int(min(kind.memory_mb for kind in nodes) / 1024 / resources.memory_gb))
-    return capacity
 
 
 def examine_disk(results: Results) -> Finding:

@@ -22,7 +22,6 @@ from jobs.slurm.commands import (
     read_partitions,
     read_queue,
     read_settings,
-    read_submit_hosts,
     release,
     requeue,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "read_partitions",
     "read_queue",
     "read_settings",
-    "read_submit_hosts",
     "read_termination",
     "release",
     "requeue",

@@ -328,13 +328,6 @@ def read_partitions() -> list[Partition]:
     return list(partitions.values())
 
 
-def read_submit_hosts() -> dict[str, str]:
-    """Return the hosts from which jobs may be submitted, by partition; those that allow all hosts are left out."""
-    output = read_command("scontrol", "--oneliner", "show", "partition")
-    found = re.findall(r"^PartitionName=(\S+) .*\bAllocNodes=(\S+)", output, re.MULTILINE)
-    return {name: hosts for name, hosts in found if hosts != "ALL"}
-
-
 def _minutes(limit: str) -> float:
     """Parse Slurm's `[days-]hours:minutes:seconds`, `minutes:seconds` or `infinite`."""
     if not limit[:1].isdecimal():

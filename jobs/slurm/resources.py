@@ -1,7 +1,6 @@
 """Schema of `configs/cluster.yaml`, the resources that each kind of job gets from it, and how requests grow."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,11 +199,6 @@ class Nodes:
     memory_mb: int
     gres: str
 
-    @property
-    def gpus(self) -> int:
-        """The GPUs of each node."""
-        return sum(map(int, re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres)))
-
     def describe(self) -> str:
         return (
             f"{plural(self.count, 'node')} of {plural(self.cores, 'core')}, {self.memory_mb:,} MB and gres {self.gres}"
@@ -255,19 +249,12 @@ class Limits:
 
 def limits_of(resources: Resources, partitions: Sequence[Partition]) -> Limits:
     """Return the limits of the partitions that a job with these resources may run in."""
-    used = partitions_of(resources, partitions)
+    names = (resources.partition or "").split(",")
+    used = [each for each in partitions if (each.name in names if resources.partition else each.is_default)]
     if not used:
         return Limits()
     memory = max(nodes.memory_mb for partition in used for nodes in partition.nodes)
     return Limits(memory / 1024, max(partition.minutes for partition in used))
-
-
-def partitions_of(resources: Resources, partitions: Sequence[Partition]) -> list[Partition]:
-    """Return the partitions that a job with these resources may run in: the named ones, or the default one."""
-    if resources.partition is None:
-        return [partition for partition in partitions if partition.is_default]
-    names = resources.partition.split(",")
-    return [partition for partition in partitions if partition.name in names]
 
 
 class Lacked(Section):

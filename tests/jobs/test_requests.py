@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import slurm as slurm_package
-from jobs.doctor import examine_disk, tasks_per_node
+from jobs.doctor import examine_disk
 from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
 from jobs.slurm.resources import Lacked, Limits, Resources, limits_of, sufficient
 from jobs.submissions import SubmissionDir, read_submissions
@@ -24,21 +23,21 @@ from tests.small_runs import limited_file_size
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 
-def _partition(name: str, minutes: float, *memory_mb: int, whole: bool = False) -> Partition:
+def _partition(name: str, minutes: float, *memory_mb: int) -> Partition:
     nodes = [Nodes(1, 8, memory, "gpu:2") for memory in memory_mb]
-    return Partition(name, name == "main", "up", minutes, whole, "OFF", nodes)
+    return Partition(name, name == "main", "up", minutes, False, "OFF", nodes)
 
 
 def test_partitions_are_read_with_their_limits(slurm: FakeSlurm) -> None:
     (main,) = read_partitions()
     assert (main.name, main.is_default, main.minutes, main.gives_whole_nodes) == ("main", True, 240, False)
-    assert [(nodes.cores, nodes.memory_mb, nodes.gpus) for nodes in main.nodes] == [(8, 16384, 2)]
+    assert [(nodes.cores, nodes.memory_mb) for nodes in main.nodes] == [(8, 16384)]
     assert main.describe().endswith("at most 240 min; preempted jobs are requeued")
     limits = {"infinite": math.inf, "30:00": 30, "1:30:00": 90, "2-01:00:00": 2940, "2-01": 2940, "n/a": math.inf}
     for limit, minutes in limits.items():
         slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)|OFF'; exit 0")
         (partition,) = read_partitions()
-        assert (partition.minutes, partition.gives_whole_nodes, partition.nodes[0].gpus) == (minutes, True, 0)
+        assert (partition.minutes, partition.gives_whole_nodes) == (minutes, True)
 
 
 def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitions() -> None:
@@ -91,22 +90,6 @@ def test_results_whose_path_sbatch_takes_for_a_pattern_are_refused(
     told = refused(1, "submit", str(grid), "--results", results.root)
     assert "for a pattern" in told
     assert not [order for order in slurm.orders if order.startswith("sbatch")]
-
-
-def test_whole_node_has_room_for_as_many_tasks_as_fit_by_cores_gpus_and_memory() -> None:
-    whole = [_partition("main", math.inf, 16384, whole=True)]
-    assert tasks_per_node(Resources(cpus=2, gpus=1, memory_gb=4), whole) == 2
-    assert tasks_per_node(Resources(cpus=4, gpus=2), whole) == 1
-    shared = [_partition("main", math.inf, 16384)]
-    assert tasks_per_node(Resources(cpus=2, gpus=0), shared) == 1
-    assert tasks_per_node(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) == 4
-
-
-def test_doctor_says_where_a_final_job_cannot_submit(slurm: FakeSlurm, results: Results) -> None:
-    slurm.fail("scontrol", "case $* in *partition*) echo 'PartitionName=main X=1 AllocNodes=login1 Y=2'; exit 0;; esac")
-    assert slurm_package.read_submit_hosts() == {"main": "login1"}
-    slurm.heal()
-    assert slurm_package.read_submit_hosts() == {}
 
 
 @pytest.mark.usefixtures("no_slurm")
