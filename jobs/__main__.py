@@ -161,14 +161,6 @@ def _show_log(names: list[str], results: Path) -> None:
 @app.command()
 def rerun(
     targets: Targets = None,
-    only: Annotated[
-        str | None,
-        typer.Option(
-            "--only",
-            metavar="STATE,...",
-            help="timeout, lost, oom, failed, held, cancelled or pruned; default: all but cancelled and pruned.",
-        ),
-    ] = None,
     local: Local = False,
     at_once: ParallelRuns = None,
     new_code: NewCode = False,
@@ -177,17 +169,13 @@ def rerun(
 ) -> None:
     """Resubmit runs that ended without a result; they resume.
 
-    Runs use the code that they were submitted with, unless --new-code is given, for example after you fixed a bug.
-    Held jobs are released.
+    Cancelled and pruned runs are resumed if they are named. Runs use the code that they were submitted with, unless
+    --new-code is given, for example after you fixed a bug. Held jobs are released.
     """
-    from jobs.policy import CAUSES
     from jobs.requested import read_waiting
     from jobs.session import rerun_grid, start_now
     from jobs.status.names import find_targets, read_plan
 
-    causes = only.lower().split(",") if only else []
-    if unknown := {*causes} - {*CAUSES}:
-        raise UsageError(f"--only: unknown state {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
     selected = find_targets(targets or [], results_of(results))
     if not selected:
         echo(NO_GRIDS.format(results=results))
@@ -197,7 +185,7 @@ def rerun(
         if read_waiting(results_of(results), target.grid):
             return start_now(results_of(results), target.grid, options) if targets else 0
         plan = read_plan(results_of(results), target.grid)
-        return rerun_grid(results_of(results), plan, causes, {*target.run_ids}, options)
+        return rerun_grid(results_of(results), plan, {*target.run_ids}, options)
 
     raise typer.Exit(_for_each(selected, rerun_target))
 

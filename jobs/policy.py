@@ -13,42 +13,27 @@ CANCELLED | submits | if named
 PRUNED || if named
 FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST ... | submits | submits ||| if interrupted
 
-*If named*: by `--only` or by the run's id. *If interrupted*: the run ended by no fault of its own, such as a kill, a
+*If named*: the run, and not its grid alone. *If interrupted*: the run ended by no fault of its own, such as a kill, a
 time limit, a full disk, or want of memory; `attempts_without_progress` limits such retries in a row.
 """
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Iterable
 from typing import Literal
 
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED
 from sentiment.runs.state import (
     CANCELLED,
     COMPLETED,
-    FAILED,
     HELD,
-    LOST,
-    OUT_OF_MEMORY,
     PAUSED,
     PENDING,
     PLANNED,
     PRUNED,
-    TIMEOUT,
     UNKNOWN,
     RunState,
 )
 
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
-
-CAUSES = {
-    "timeout": {TIMEOUT, "DEADLINE"},
-    "lost": {LOST, "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"},
-    "oom": {OUT_OF_MEMORY},
-    "failed": {FAILED, "LAUNCH_FAILED"},
-    "held": {HELD},
-    "cancelled": {CANCELLED},
-    "pruned": {PRUNED},
-}
-"""The states that each cause of `rerun --only` selects; without it, only ids select cancelled and pruned runs."""
 
 
 def needs_attention(run: RunState) -> bool:
@@ -72,17 +57,15 @@ def submit(run: RunState) -> Action:
     return "ranks" if run.state == PAUSED else "submits"
 
 
-def rerun(run: RunState, causes: Collection[str] = (), is_named: bool = False) -> Action:
+def rerun(run: RunState, is_named: bool = False) -> Action:
     """What `rerun` does with a run.
 
     Args:
-        causes: keys of `CAUSES`; empty means all.
-        is_named: the user gave the run's id.
+        is_named: the user named the run, and not its grid alone.
     """
-    selected_states: Set[str] = set().union(*(CAUSES[cause] for cause in causes or CAUSES))
-    if not causes and not is_named:
-        selected_states -= {CANCELLED, PRUNED}
-    if run.active or run.state not in selected_states:
+    if may_go_on(run) or run.state in (COMPLETED, PLANNED, PAUSED):
+        return ""
+    if run.state in (CANCELLED, PRUNED) and not is_named:
         return ""
     return "releases" if run.state == HELD else "submits"
 

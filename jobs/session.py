@@ -100,18 +100,16 @@ def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions, *,
     return _and_what_waits(results, name, done, options)
 
 
-def rerun_grid(
-    results: Results, plan: GridPlan, causes: Sequence[str], run_ids: set[str], options: LaunchOptions
-) -> int:
+def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: LaunchOptions) -> int:
     """Resubmit runs that ended without a result, and return the exit code."""
     if _belongs_here(results, plan.name, options):
         rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
-        return EXIT_FAILED if any(policy.rerun(row, causes, bool(run_ids)) for row in rows) else 0
+        return EXIT_FAILED if any(policy.rerun(row, bool(run_ids)) for row in rows) else 0
     if options.local:
-        return _run_locally(results, [(plan, partial(rerun_selected, causes=causes, run_ids=run_ids))], options)
+        return _run_locally(results, [(plan, partial(rerun_selected, run_ids=run_ids))], options)
     with lock_grid(results, plan, options) as locked:
         slurm.check_requirements()
-        done = rerun_selected(locked, causes, run_ids)
+        done = rerun_selected(locked, run_ids)
     return _and_what_waits(results, plan.name, done, options)
 
 
@@ -238,7 +236,7 @@ def _restoring_plan_on_error(locked: LockedGrid) -> Iterator[None]:
         raise
 
 
-def rerun_selected(locked: LockedGrid, causes: Sequence[str], run_ids: set[str]) -> Done:
+def rerun_selected(locked: LockedGrid, run_ids: set[str]) -> Done:
     """Resubmit runs that ended without a result, and release held jobs.
 
     Args:
@@ -246,17 +244,17 @@ def rerun_selected(locked: LockedGrid, causes: Sequence[str], run_ids: set[str])
     """
     state = locked.read_state()
     selected = state.rows_of(run_ids)
-    rows = [row for row in selected if policy.rerun(row, causes, bool(run_ids)) == "submits"]
+    rows = [row for row in selected if policy.rerun(row, bool(run_ids)) == "submits"]
     exit_code = EXIT_FAILED if _report_unknown(locked, selected) else 0
     has_ended = not rows and not any(map(policy.may_go_on, state.rows))
-    if run_ids or causes or not has_ended or not go_on(locked):
+    if run_ids or not has_ended or not go_on(locked):
         exit_code = locked.resubmit(state, rows).exit_code or exit_code
     else:
         has_ended = False
     if locked.options.local:  # held jobs of Slurm are not touched
         for line in describe_held(locked.results, locked.plan.name, selected):
             locked.say(line)
-    elif not causes or "held" in causes:
+    else:
         release_held(locked)
     return Done(exit_code, has_ended)
 

@@ -88,7 +88,7 @@ def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridR
     changes = dict(options)
     if "data.source" in fixed or "data.source" not in fields:
         _, found = resolve_with_guesses(values, dotted(values), fixed, base)
-        if found:
+        if found and (options or found.changes):
             for line in found.messages():
                 say(line)
             changes |= found.changes

@@ -74,7 +74,7 @@ def scale(stage: Stage) -> None:
     for count in (300, 10_000):
         stage.name = f"scale-{count}"
         stage.write_grid(seed=list(range(count)))
-        for command in (["submit"], ["status"], ["cancel"], ["rerun", "--only", "cancelled"]):
+        for command in (["submit"], ["status"], ["cancel"], ["submit"]):
             print(f"{' '.join(command)}, {count:,} runs: {spent(partial(_command, stage, command))}", flush=True)
         folder = [
             folder for folder in read_submissions(stage.results, stage.name) if folder.submission.kind == "train"

@@ -91,7 +91,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
     write_tweets(table, invented_tweets(300, seed=6))
     shutil.rmtree(grid.results.report)
     grid.results.report.write_text("in the way")
-    code, lines = grid.jobs("rerun", "--only", "failed", "--local", "--at-once", "2")
+    code, lines = grid.jobs("rerun", "--local", "--at-once", "2")
     assert (code, lines[0], sum("report: FAILED" in line for line in lines)) == (1, "running 2 of 4 runs", 1)
     assert grid.states() == (0, ["COMPLETED"] * 4)
     assert [run_dir.result_file.stat().st_mtime_ns for run_dir in grid.run_dirs()[2:]] == before

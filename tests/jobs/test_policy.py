@@ -9,8 +9,6 @@ from typing import get_args
 import pytest
 
 from jobs import policy
-from jobs.policy import CAUSES
-from jobs.slurm.commands import ENDED
 from sentiment.runs.rungs import TrialRung
 from sentiment.runs.state import Phase, RunFacts, RunProgress, RunState, judge
 from tests.jobs.submitted import a_failure, attempt_of
@@ -141,7 +139,7 @@ def test_table_names_what_is_done_with_a_run_in_every_state(judged: list[tuple[R
 
 def _submits(state: RunState) -> bool:
     asked = [policy.submit(state), policy.final_job_action(state)]
-    asked += [policy.rerun(state, causes, named) for causes in ((), (*CAUSES,)) for named in (False, True)]
+    asked += [policy.rerun(state, named) for named in (False, True)]
     return "submits" in asked
 
 
@@ -189,13 +187,10 @@ def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tu
 
 
 def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
-    assert set().union(*CAUSES.values()) == {*ENDED, "LOST", "HELD", "PRUNED"} - {"COMPLETED"}
     states = ["COMPLETED", "PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED", "HELD"]
     verdicts = [*map(RunState, states), RunState("LOST", active=True)]
     failed = ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY"]
-    asked = {(): [*failed, "HELD"], ("oom", "lost"): failed[2:], ("cancelled",): ["CANCELLED"]}
-    for causes, chosen in asked.items():
-        assert [one.state for one in verdicts if policy.rerun(one, causes)] == chosen
+    assert [one.state for one in verdicts if policy.rerun(one)] == [*failed, "HELD"]
     assert [one.state for one in verdicts if policy.rerun(one, is_named=True)] == [*failed, "CANCELLED", "HELD"]
 
 
@@ -215,5 +210,5 @@ def test_readme_names_the_commands_that_make_each_state_go_on() -> None:
         run = RunState(state, active=commands == "needs no command")
         said = "`submit`" in commands, "`rerun`" in commands
         assert said == (bool(policy.submit(run)), bool(policy.rerun(run))), state
-        for cause in re.findall(r"--only (\w+)", commands):
-            assert policy.rerun(run, [cause]) == "submits", state
+        if "`rerun RUN`" in commands:
+            assert policy.rerun(run, is_named=True) == "submits", state
