@@ -39,7 +39,6 @@ from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_class
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_path, fingerprint, user_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
-from sentiment.inference.share_statistics import estimate_shares
 from sentiment.inference.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
@@ -55,6 +54,7 @@ from sentiment.inference.stored import (
     weights_as_bytes,
     write_archive,
 )
+from sentiment.labelling.share_statistics import estimate_shares, strata_of
 from sentiment.metrics import UNLABELLED, predicted_classes
 from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, checked_threshold
@@ -235,7 +235,13 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise TypeError(f"explain takes one text, not {_described(text)}")
         return explain(self._trained, text)
 
-    def share(self, X: Any, labels: Any, groups: Any = None) -> pd.DataFrame:  # noqa: N803
+    def share(
+        self,
+        X: Any,  # noqa: N803
+        labels: Any,
+        groups: Any = None,
+        drawn_by_group: bool = False,
+    ) -> pd.DataFrame:
         """The share of each class in all texts, and within groups of them, from the labels of a random sample.
 
             tweets = pd.read_csv("tweets.csv")
@@ -250,8 +256,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: n texts, as in `predict`.
             labels: (n,), one of `classes_`, or missing (None, NaN) without a label; by position, whatever the index.
-                The labelled texts must be a random sample of all texts.
+                The labelled texts must be a random sample of all texts, or of each group.
             groups: (n,), the group of each text, such as its day; texts with a missing group are in none.
+            drawn_by_group: whether the labelled texts were drawn within each group, as `tweets.groupby("day").sample`
+                does; all texts together then have the mean of the groups, weighted by their numbers of texts. Groups of
+                fewer than 30 texts count as one.
 
         Returns:
             A row for each group and class; the index has the levels `group`, at first "all", and `class`, in the order
@@ -267,7 +276,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ValueError: a label is none of the classes, or the lengths differ.
-            UsageError: there are fewer than 30 labels, or a group is called "all".
+            UsageError: there are fewer than 30 labels, fewer than 3 of a group by which they were drawn, or a group is
+                called "all".
         """
         probabilities = self._classify(X, "share").probabilities
         values = np.asarray(labels, object)
@@ -279,8 +289,9 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(unknown):
             first = unknown[0]
             raise ValueError(f"labels[{first}] is {values[first]!r}, which is none of {self._classes.tolist()}")
-        threshold = self._trained.threshold
-        return estimate_shares(probabilities, indices, self._classes.tolist(), groups, threshold)
+        strata = strata_of(groups) if drawn_by_group else None
+        classes = self._classes.tolist()
+        return estimate_shares(probabilities, indices, classes, groups, strata, self._trained.threshold)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the models to a zip file, as `sentiment export` does; `load` and `sentiment predict` read it.

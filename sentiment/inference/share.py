@@ -3,16 +3,15 @@
 The command line is read before anything heavy is imported.
 """
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from sentiment.command_line import (
+    Classes,
     LabelColumn,
     ModelOption,
-    ModelPath,
     ModelResults,
     TextColumn,
     column_of,
@@ -27,15 +26,20 @@ app = typer.Typer()
 
 @app.command()
 def share(
-    model: ModelPath,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table of tweets: CSV, TSV, JSONL, Parquet or XLSX.")],
+    model_and_file: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] FILE",
+            help="A run directory or an exported file, unless there are --answers; and a table of tweets.",
+        ),
+    ],
     sheet: Annotated[
         Path | None, typer.Option("--sheet", help="Write a random sample to label: a new .csv or .html file.")
     ] = None,
     labels: Annotated[
-        int,
-        typer.Option("--labels", min=30, help="The size of the sample; with 200, shares are accurate to 7 points."),
-    ] = 200,
+        int | None,
+        typer.Option("--labels", min=30, help="The size of the sample; default: 200, or 30 of each group."),
+    ] = None,
     labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Also estimate within the groups of this column.")
@@ -46,6 +50,11 @@ def share(
     day_first: Annotated[
         bool | None, typer.Option("--day-first/--month-first", help="How dates such as 3/4/2015 are written.")
     ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option("--answers", metavar="NAME", help="The column with another predictor's labels, such as GPT's."),
+    ] = None,
+    classes: Classes = None,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -56,42 +65,36 @@ def share(
 
     Counted predictions are biased. So write a random sample (--sheet), label it from the top, as far as you like, and
     give it back (--labelled): the labels correct the predictions, and each share has an interval. A sheet that ends in
-    .html is a page to label on, in any browser. A group of --by needs at least 30 labels; others get no estimate.
+    .html is a page to label on, in any browser. With --by, equally many tweets of each group are drawn, and a group
+    needs 30 labels. The predictions are those of a MODEL, or any that stand in a column of FILE (--answers).
     """
-    if (sheet and labelled) or (by and not labelled) or (per and not by):
-        raise UsageError("share takes either --sheet or --labelled; --by requires --labelled, and --per requires --by")
+    *models, file = model_and_file
+    if len(models) + bool(answers) != 1 or (answers and (choice or results)):
+        raise UsageError(
+            "share takes a MODEL and a FILE, or with --answers, the column of its predictions, a FILE alone"
+        )
+    if (sheet and labelled) or (per and not by) or (classes and not answers):
+        raise UsageError("share takes either --sheet or --labelled; --per requires --by, and --classes --answers")
     from sentiment.inference import share_files
-    from sentiment.inference.added import sheet_meanings
-    from sentiment.inference.share_statistics import MIN_LABELS, estimate_shares
-    from sentiment.inference.stored import open_model
-    from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
+    from sentiment.inference.share_predictors import predictor_of_answers, predictor_of_model
 
-    opened = open_model(model, choice, results)
-    classes = opened.config.data.label_names
+    if answers:
+        predictor = predictor_of_answers(file, column_of(answers), text_column, classes)
+    else:
+        predictor = predictor_of_model(models[0], choice, results)
     grouping = share_files.Grouping(column_of(by), per, day_first) if by else None
     with ProgressBar() as bar:
-        population = share_files.read_population(opened, file, parse_column(text_column), grouping, bar.progress)
-    options = {"--text-column": text_column, "--with": choice, "--results": results}
-    command = repeated("share", model, file, **options)
+        population = share_files.read_population(file, predictor, parse_column(text_column), grouping, bar.progress)
     share_files.show_population(population)
+    order = [] if day_first is None else ["--day-first" if day_first else "--month-first"]
+    options = {"--answers": answers, "--classes": classes, "--text-column": text_column, "--with": choice}
+    options |= {"--results": str(results) if results else None, "--by": by, "--per": per}
+    command = repeated("share", *model_and_file, *order, **options)
     if sheet:
-        number = write_drawn(sheet, population.drawing, labels, classes, MIN_LABELS)
-        say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
-        say(how_to_label(sheet, classes))
-        say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
-        return
-    if labelled:
-        meanings = sheet_meanings(opened.config.data)
-        column = column_of(label_column or "label")
-        known = read_labels(labelled, population.drawing, meanings, column)
-    with ProgressBar() as bar:
-        probabilities = share_files.predict_population(opened, population, bar.progress)
-    if not labelled:
-        share_files.show_counted(opened, probabilities)
-        say("For shares without that bias, write a random sample to label:")
-        say(f"{command} --sheet sample.html --labels {labels}")
-        return
-    estimates = estimate_shares(probabilities, known, classes, population.groups, opened.threshold)
-    share_files.show_shares(estimates)
-    about = {"file": str(file), "model": str(model), "predictor": opened.name, "sheet": str(labelled)}
-    say(f"written: {', '.join(map(str, share_files.write_shares(estimates, out, about)))}")
+        share_files.draw(population, predictor.classes, sheet, labels, command)
+    elif labelled:
+        about = {"file": str(file), "model": str(models[0]) if models else None}
+        share_files.estimate(population, predictor, labelled, column_of(label_column or "label"), out, about)
+    else:
+        share_files.count(population, predictor)
+        say(f"For shares without that bias, write a random sample to label:\n{command} --sheet sample.html")

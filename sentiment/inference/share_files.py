@@ -4,6 +4,7 @@ Does not import torch.
 """
 
 import json
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,19 +14,23 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 from rich.markup import escape
+from rich.table import Table
 
 from sentiment.config_file import shortened
-from sentiment.console import OUT, Progress, number_table, say, visible
+from sentiment.console import OUT, Progress, ProgressBar, number_table, plural, say, visible
 from sentiment.data.guess_columns import file_without_labels
 from sentiment.data.sources import usable_rows
 from sentiment.data.tables import Column, Row, RowCounter, abbreviated, without_garbage_collection
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
-from sentiment.inference.predict import CHUNK, in_parallel
-from sentiment.inference.share_statistics import MIN_LABELS
-from sentiment.labelling.sheet import Drawing
-from sentiment.metrics import Probabilities, predicted_classes
-from sentiment.models.text_model import TextModel
+from sentiment.inference.share_predictors import SharePredictor
+from sentiment.labelling.share_statistics import ALL_TWEETS, MIN_LABELS, estimate_shares, labels_needed, strata_of
+from sentiment.labelling.sheet import Drawing, how_to_label, labelled_file, read_labels, sample_of, write_drawn
+from sentiment.metrics import NO_CLASS, ClassIndices, Probabilities, predicted_classes
+
+_USUAL_LABELS = 200
+_HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told
+_DAY = r"\d{4}-\d\d-\d\d"
 
 
 class Population(NamedTuple):
@@ -38,9 +43,25 @@ class Population(NamedTuple):
     findings: list[str]  # to be told about the file
 
     @property
+    def strata(self) -> ClassIndices:
+        """The stratum of each tweet: its group, if groups are asked for."""
+        return np.zeros(len(self.rows), np.int64) if self.groups is None else strata_of(self.groups)
+
+    @property
     def drawing(self) -> Drawing:
-        """The random order in which they are labelled."""
-        return Drawing.of_one_stratum([row.text for row in self.rows])
+        """The random order in which the tweets are labelled, in turn one of each stratum."""
+        return Drawing("share", [row.text for row in self.rows], self.strata)
+
+    def drawing_of(self, sheet: Path) -> tuple[Drawing, ClassIndices | None]:
+        """The order in which a sheet's tweets were drawn, and their strata; None if they were drawn from all tweets.
+
+        Groups may be asked for by labels of either kind.
+        """
+        drawing = self.drawing
+        at_random = Drawing.of_one_stratum(drawing.texts)
+        if sample_of(sheet) == at_random.sample:
+            return at_random, None
+        return drawing, drawing.strata
 
 
 class Grouping(NamedTuple):
@@ -58,7 +79,7 @@ class Grouping(NamedTuple):
 
 @without_garbage_collection()
 def read_population(
-    model: TextModel, source: Path, column: Column | None, grouping: Grouping | None, progress: Progress
+    source: Path, predictor: SharePredictor, column: Column | None, grouping: Grouping | None, progress: Progress
 ) -> Population:
     """Read all tweets of a file.
 
@@ -71,7 +92,7 @@ def read_population(
         UsageError: a column is missing or ambiguous.
     """
     by = grouping.column if grouping else None
-    file, findings = file_without_labels(source, column, model.config.data.columns, by=by)
+    file, findings = file_without_labels(source, column, predictor.columns, by=by)
     left_out = RowCounter()
     remarks = RowCounter()
     rows = [*usable_rows(file, left_out, progress)]
@@ -126,17 +147,6 @@ def _read_dates(dates: pd.Series, day_first: bool) -> pd.Series:
     return times
 
 
-def predict_population(model: TextModel, population: Population, progress: Progress) -> Probabilities:
-    """The probabilities of the classes of all tweets, (n, classes)."""
-    texts = [row.text for row in population.rows]
-    chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
-    probabilities = []
-    for _, predictions in in_parallel(model, chunks, list):
-        probabilities.append(predictions.probabilities)
-        progress(f"reading {population.source.name}", min(CHUNK * len(probabilities), len(texts)), len(texts))
-    return np.concatenate(probabilities)
-
-
 # --- what is printed and written ------------------------------------------------------------------------------------
 
 
@@ -149,20 +159,96 @@ def show_population(population: Population) -> None:
         say("\n".join(lines))
 
 
-def show_counted(model: TextModel, probabilities: Probabilities) -> None:
-    """Print the share of tweets that a model predicts to be of each class."""
-    class_names = model.config.data.label_names
+def draw(population: Population, classes: Sequence[str], sheet: Path, labels: int | None, command: str) -> None:
+    """Write the sheet to label, and say what its labels will tell and how to go on.
+
+    Args:
+        labels: the size of the sheet; None: as many as are enough.
+        command: this command without `--sheet`.
+
+    Raises:
+        UsageError: with so few labels no group has a share, or as `write_drawn`.
+    """
+    sizes = np.bincount(population.strata)
+    needed = int(np.minimum(sizes, MIN_LABELS).sum())
+    if labels is None:
+        labels = max(_USUAL_LABELS, needed)
+    elif population.groups and labels < needed:
+        raise UsageError(
+            f"--labels {labels}: {len(sizes)} groups need {MIN_LABELS} labels each, {needed:,} in all; leave --labels "
+            "out, or ask for fewer groups, as with --per week"
+        )
+    drawing = population.drawing
+    number = write_drawn(sheet, drawing, labels, classes, needed if population.groups else MIN_LABELS)
+    OUT.print(_plan(population, drawing.order[:number]))
+    say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
+    say(how_to_label(sheet, classes))
+    say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
+
+
+def _plan(population: Population, drawn: Sequence[int]) -> Table:
+    """How many labels of each group are on a sheet, and how many make its shares so precise, whatever they are."""
+    headings = ["tweets", "labels on\nthe sheet", *(f"for \u00b1 {100 * width:.0f}\npoints" for width in _HALF_WIDTHS)]
+    table = number_table("group" if population.groups else "", headings, no_wrap=True)
+    is_drawn = np.zeros(len(population.rows), np.int64)
+    is_drawn[[*drawn]] = 1
+    sizes = pd.Series(is_drawn).groupby(population.groups or ["all tweets"] * len(is_drawn)).agg(["size", "sum"])
+    is_small = (sizes["size"] < MIN_LABELS) & (population.groups is not None)
+    for group, (size, on_sheet) in sizes[~is_small].iterrows():
+        needed = [f"{labels_needed(size, width):,}" for width in _HALF_WIDTHS]
+        name = escape(visible(str(group)) or "(empty)")
+        table.add_row(f"  {name}", f"{size:,}", f"{on_sheet:,}", *needed)
+    if is_small.any():
+        size, on_sheet = sizes[is_small].sum()
+        table.add_row(f"  {plural(int(is_small.sum()), 'smaller group')}", f"{size:,}", f"{on_sheet:,}")
+    return table
+
+
+def count(population: Population, predictor: SharePredictor) -> None:
+    """Print how many tweets are predicted to be of each class."""
+    probabilities = _predictions(population, predictor)
     n = len(probabilities)
-    say(f"{n:,} tweets, shares of the labels that the {model.name} predicts; they are biased, by an unknown amount:")
-    counts = np.bincount(predicted_classes(probabilities, model.threshold), minlength=len(class_names))
-    for name, count in zip(class_names, counts.tolist(), strict=True):
-        say(f"  {100 * count / n:5.1f} %  {visible(name)}")
+    say(f"{n:,} tweets, counts of the labels by the {predictor.name}; they are biased, by an unknown amount:")
+    predicted = predicted_classes(probabilities, predictor.threshold)
+    counts = np.bincount(predicted[predicted != NO_CLASS], minlength=len(predictor.classes))
+    for name, number in zip(predictor.classes, counts.tolist(), strict=True):
+        say(f"  {number:>9,}  {100 * number / n:5.1f} %  {visible(name)}")
+
+
+def estimate(
+    population: Population,
+    predictor: SharePredictor,
+    sheet: Path,
+    label_column: Column,
+    out: Path,
+    about: Mapping[str, str | None],
+) -> None:
+    """Print the shares by the labels of a sheet, and write them to the folder `out`.
+
+    Args:
+        about: further entries of the JSON file: file and model.
+
+    Raises:
+        DataError, UsageError: as `read_labels` and `estimate_shares`.
+    """
+    drawing, strata = population.drawing_of(sheet)
+    labels = read_labels(sheet, drawing, predictor.meanings, label_column)
+    probabilities = _predictions(population, predictor)
+    shares = estimate_shares(probabilities, labels, predictor.classes, population.groups, strata, predictor.threshold)
+    show_shares(shares)
+    written = write_shares(shares, out, {**about, "predictor": predictor.name, "sheet": str(sheet)})
+    say(f"written: {', '.join(map(str, written))}")
+
+
+def _predictions(population: Population, predictor: SharePredictor) -> Probabilities:
+    with ProgressBar() as bar:
+        return predictor.predict(population.rows, bar.progress)
 
 
 def show_shares(shares: pd.DataFrame) -> None:
-    """Print the estimates of `estimate_shares` in percent; groups with too few labels are only named."""
-    columns = ["labels", "counted", "labels alone", "together", "worth"]
-    table = number_table("share in %\n(95 % interval)", columns, no_wrap=True)
+    """Print the estimates of `estimate_shares`; groups with too few labels are only named."""
+    columns = ["labels", "counted", "tweets by both", "share in %", "worth"]
+    table = number_table("95 % intervals", columns, no_wrap=True)
     too_small = []
     for group, table_of_group in shares.reset_index().groupby("group", sort=False):
         rows = table_of_group.to_dict("records")
@@ -170,25 +256,29 @@ def show_shares(shares: pd.DataFrame) -> None:
         if rows[0]["labels"] < MIN_LABELS:
             too_small.append(f"{name} ({rows[0]['labels']})")
             continue
-        table.add_row(f"{escape(name)}, {rows[0]['tweets']:,}", style="italic")
+        tweets = rows[0]["tweets"]
+        table.add_row(escape(name), f"{rows[0]['labels']:,}", "", f"{tweets:,}", style="italic")
         for row in rows:
-            intervals = [_interval_text(row, column) for column in ("counted", "labels_alone", "share")]
+            counted = f"{row['counted'] * tweets:,.0f} {100 * row['counted']:.1f} %"
+            numbers = _interval_text(row, tweets, ",.0f")
+            share = _interval_text(row, 100, ".1f")
             class_name = escape(visible(str(row["class"])))
-            table.add_row(f"  {class_name}", f"{row['labels_of_class']:,}", *intervals, f"{row['worth']:,.0f}")
+            table.add_row(
+                f"  {class_name}", f"{row['labels_of_class']:,}", counted, numbers, share, f"{row['worth']:,.0f}"
+            )
     OUT.print(table)
-    say("counted: biased; its interval treats each prediction as a label")
-    say("together: labels and predictions; worth: the number of labels that alone would give as narrow an interval")
+    say("counted: the predictions, which are biased; tweets and share: by labels and predictions together")
+    say("worth: the number of labels that alone would give as narrow an interval")
     if too_small:
         say(f"fewer than {MIN_LABELS} labels, so without a share: {abbreviated(too_small)}")
 
 
-def _interval_text(row: Any, column: str) -> str:
-    """`20.2 16.3-24.8`, or only a bound, in percent."""
-    low = 100 * row[f"{column}_low"]
-    high = 100 * row[f"{column}_high"]
-    if not np.isnan(row[column]):
-        return f"{100 * row[column]:.1f} {low:.1f}-{high:.1f}"
-    return f"at most {high:.1f}" if low == 0 else f"at least {low:.1f}"
+def _interval_text(row: Mapping[Any, Any], factor: float, format: str) -> str:
+    """A share times a factor, such as `20.2 16.3-24.8`, or only a bound."""
+    value, low, high = (f"{factor * row[name]:{format}}" for name in ("share", "share_low", "share_high"))
+    if not np.isnan(row["share"]):
+        return f"{value} {low}-{high}"
+    return f"at most {high}" if row["share_low"] == 0 else f"at least {low}"
 
 
 def write_shares(shares: pd.DataFrame, folder: Path, about: Mapping[str, Any]) -> list[Path]:
@@ -203,18 +293,21 @@ def write_shares(shares: pd.DataFrame, folder: Path, about: Mapping[str, Any]) -
     table = shares.to_csv().encode("utf-8", "replace")
     write_user_file(paths[0], lambda file: file.write(table))
     write_user_file(paths[1], as_json({**about, "level": 0.95, "shares": rows}))
-    figure = _chart(rows).encode("utf-8", "replace")
+    figure = _chart(shares).encode("utf-8", "replace")
     write_user_file(paths[2], lambda file: file.write(figure))
     return paths
 
 
-def _chart(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The estimates with their intervals as SVG: a panel for each class, a line for each group."""
+def _chart(shares: pd.DataFrame) -> str:
+    """The estimates with their intervals as SVG, a panel for each class: over time if the groups are days."""
     import vl_convert
 
-    values = []
-    for row in rows:
-        names = {name: visible(str(row[name])) for name in ("group", "class")}
-        values.append({**row, **names})
-    spec = json.loads(Path(__file__).with_name("shares.vl.json").read_text(encoding="utf-8"))
-    return vl_convert.vegalite_to_svg(spec | {"data": {"values": values}})
+    values = shares.reset_index().dropna(subset="share_high")
+    for name in ("group", "class"):
+        values[name] = [visible(str(value)) for value in values[name]]
+    groups = values[values["group"] != ALL_TWEETS]
+    is_time = len(groups) > 0 and bool(groups["group"].str.fullmatch(_DAY).all())
+    name = "shares_over_time.vl.json" if is_time else "shares.vl.json"
+    rows = json.loads((groups if is_time else values).to_json(orient="records"))
+    spec = json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return vl_convert.vegalite_to_svg(spec | {"data": {"values": rows}})

@@ -2,11 +2,11 @@
 
 Does not import torch.
 
-A sheet has the columns `id`, `text` and `label`. Its tweets are drawn at random, and the labelled ones have to be the
-first ones in the drawn order: then they are a random sample, however many they are. An id says what its sheet is for,
-from which tweets it was drawn, and which tweet it names. Neither depends on the order of the rows, in the sheet or in
-the table that it was drawn from. So a sheet may be sorted, cut or saved by any program, and labels of other tweets,
-changed texts and gaps are noticed.
+A sheet has the columns `id`, `text` and `label`. Its tweets are drawn at random within strata, and the labelled ones of
+each stratum have to be the first ones in the drawn order: then they are a random sample, however many they are. An id
+says what its sheet is for, from which tweets and strata it was drawn, and which tweet it names. Neither depends on the
+order of the rows, in the sheet or in the table that it was drawn from. So a sheet may be sorted, cut or saved by any
+program, and labels of other tweets, changed texts and gaps are noticed.
 """
 
 import hashlib
@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from sentiment.config_file import shortened
-from sentiment.data.formats import Refusal
+from sentiment.data.formats import Refusal, TableRecord
 from sentiment.data.tables import Column, as_text, open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
@@ -39,8 +38,8 @@ SKIPPED = -2
 _DIGITS = 16  # of a tweet's digest: among a million tweets, two are alike with a probability of 3e-8
 _COLUMNS = ("id", "text", "label")
 _ID = re.compile(rf"({'|'.join(_PURPOSES)})(\d{{1,4}})-.")
-# Of four tweets in a row of a choice's order, three are of the first stratum.
-_FIRST_STRATUM_OF_FOUR = 3
+# Of four tweets in a row of a choice's order, three are such that predictors differ.
+_DIFFERING_OF_FOUR = 3
 
 
 @dataclass(frozen=True)
@@ -50,18 +49,19 @@ class Drawing:
     Attributes:
         purpose: what the labels are for.
         texts: of all tweets.
-        strata: (n,), the stratum of each tweet, 0 or 1; three of four drawn tweets are of stratum 0, as long as there
-            are any.
+        strata: (n,), the stratum of each tweet, counted from 0. For shares, these are groups, of which equally many
+            tweets are drawn as long as there are any. For a choice, 0 is for tweets on which predictors differ, which
+            are three of four drawn ones, and 1 for the others.
     """
 
     purpose: Purpose
     texts: Sequence[str]
-    strata: npt.NDArray[np.int8]
+    strata: ClassIndices
 
     @classmethod
     def of_one_stratum(cls, texts: Sequence[str]) -> "Drawing":
         """A simple random sample, for shares."""
-        return cls("share", texts, np.zeros(len(texts), np.int8))
+        return cls("share", texts, np.zeros(len(texts), np.int64))
 
     @property
     def may_skip(self) -> bool:
@@ -82,27 +82,30 @@ class Drawing:
     @cached_property
     def ids(self) -> list[str]:
         """The id of each tweet on a sheet; it begins with a letter, so that no spreadsheet takes it for a number."""
+        return [f"{self.sample}-{digest[:_DIGITS]}" for digest in self._digests]
+
+    @cached_property
+    def sample(self) -> str:
+        """What all ids begin with: what the sheet is for, and a digest of its tweets and their strata."""
         drawn_from = sorted(f"{digest} {stratum}" for digest, stratum in zip(self._digests, self.strata, strict=True))
-        sample = f"{self.purpose}{FORMAT}-{fingerprint(drawn_from)[:8]}"
-        return [f"{sample}-{digest[:_DIGITS]}" for digest in self._digests]
+        return f"{self.purpose}{FORMAT}-{fingerprint(drawn_from)[:8]}"
 
     @cached_property
     def strata_orders(self) -> list[list[int]]:
         """The indices of the tweets of each stratum, in random order: by digest, so that no generator changes it."""
-        order = sorted(range(len(self.texts)), key=lambda index: self._digests[index])
-        return [[index for index in order if self.strata[index] == stratum] for stratum in (0, 1)]
+        orders: list[list[int]] = [[] for _ in range(self.strata.max(initial=0) + 1)]
+        for index in sorted(range(len(self.texts)), key=lambda index: self._digests[index]):
+            orders[self.strata[index]].append(index)
+        return orders
 
     @cached_property
     def order(self) -> list[int]:
         """The indices of all tweets in the order of the sheet: each beginning of it is a stratified random sample."""
-        first, second = self.strata_orders
-        order: list[int] = []
-        turn = 0
-        while len(order) < len(self.texts):
-            order += first[_FIRST_STRATUM_OF_FOUR * turn : _FIRST_STRATUM_OF_FOUR * (turn + 1)]
-            order += second[turn : turn + 1]
-            turn += 1
-        return order
+        places = []
+        for stratum, order in enumerate(self.strata_orders):
+            at_once = _DIFFERING_OF_FOUR if self.purpose == "choice" and stratum == 0 else 1
+            places += [(rank // at_once, stratum, rank, index) for rank, index in enumerate(order)]
+        return [index for *_, index in sorted(places)]
 
 
 def write_sheet(
@@ -202,6 +205,15 @@ def read_labels(
     return labels
 
 
+def sample_of(sheet: Path) -> str:
+    """What the ids of a sheet begin with, as `Drawing.sample`; empty if its first row has no such id."""
+    table = open_table(sheet, header=True)
+    first = next(iter(table.read_all()), None)
+    if not isinstance(first, TableRecord) or len(table.indices("id")) != 1:
+        return ""
+    return as_text(first.fields[table.index("id", str(sheet))]).strip().rpartition("-")[0]
+
+
 class _LabelledRow(NamedTuple):
     location: str
     id: str
@@ -261,6 +273,10 @@ def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
         return (
             f"this sheet was drawn {_PURPOSES[purpose]}, and cannot be used {_PURPOSES[drawing.purpose]}: "
             "its tweets were not drawn with the same probabilities"
+        )
+    if purpose == "share":
+        return (
+            f"id {shortened(tweet_id)!r} was drawn from other tweets or groups; give the file, --by and --per as then"
         )
     return f"id {shortened(tweet_id)!r} was drawn from other tweets, or by another model's predictions"
 

@@ -44,7 +44,7 @@ class StratifiedSample:
     """
 
     labels: ClassIndices
-    strata: npt.NDArray[np.int8]
+    strata: ClassIndices
     sizes: tuple[int, int]
 
     @property

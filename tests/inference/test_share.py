@@ -12,7 +12,7 @@ import pytest
 from sentiment import load
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.share_files import times_of
-from sentiment.inference.share_statistics import estimate_shares
+from sentiment.labelling.share_statistics import estimate_shares, labelled_shares, labels_needed, strata_of
 from sentiment.metrics import UNLABELLED
 from sentiment.runs.run_dir import RunDir
 from tests.benchmarks.bench_share import World, measured
@@ -45,23 +45,57 @@ def test_intervals_of_shares_hold_the_truth_and_are_no_wider_than_those_of_label
         assert quality.width.max() < 0.9
 
 
-def test_intervals_within_groups_hold_the_truth_though_the_model_errs_differently_in_each() -> None:
+@pytest.mark.parametrize(
+    ("sizes", "shares", "each"),
+    [
+        ([2_000, 400, 400], [0.05, 0.8, 0.9], 30),  # the class is rare in the group that counts most
+        ([400, 400, 400], [0.2, 0.5, 0.8], 50),
+        ([40, 40, 1_500], [0.5, 0.2, 0.3], 35),
+        ([200] * 15 + [5] * 4, [0.1, 0.5, 0.7] * 5 + [0.4] * 4, 5),  # as if the person had stopped early
+    ],
+)
+def test_intervals_of_groups_and_of_all_hold_the_truth_though_each_group_has_as_many_labels(
+    sizes: list[int], shares: list[float], each: int
+) -> None:
     rng = np.random.default_rng(1)
-    groups = np.repeat(["a", "b", "c"], 400)
-    true_shares = {"a": 0.2, "b": 0.5, "c": 0.8}
-    truth = np.concatenate([rng.random(400) < share for share in true_shares.values()]).astype(int)
-    bias = np.repeat([-1.0, 0.0, 2.0], 400)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    truth = np.array(rng.random(len(groups)) < np.repeat(shares, sizes), int)
+    bias = np.repeat(np.resize([-1.0, 0.0, 2.0], len(sizes)), sizes)  # the model errs differently in each
     positive = 1 / (1 + np.exp(-3 * (truth - 0.5) - bias - rng.normal(size=len(truth))))
     probabilities = np.stack([1 - positive, positive], axis=1)
-    share_of = pd.Series(truth).groupby(groups).mean()
-    covered = []
+    strata = strata_of(groups.tolist())
+    true = pd.Series(truth).groupby(groups).mean()
+    true.loc["all"] = truth.mean()
+    of_all, of_groups = [], []
     for _ in range(200):
         labels = np.full(len(truth), UNLABELLED)
-        sample = rng.choice(len(truth), 150, replace=False)
-        labels[sample] = truth[sample]
-        shares = estimate_shares(probabilities, labels, CLASSES, groups).xs("positive", level="class").drop("all")
-        covered += [*((shares["share_low"] <= share_of) & (share_of <= shares["share_high"]))]
-    assert 0.93 < np.mean(covered) < 0.99
+        for stratum in range(strata.max() + 1):
+            rows = rng.permutation(np.flatnonzero(strata == stratum))[:each]
+            labels[rows] = truth[rows]
+        estimate = estimate_shares(probabilities, labels, CLASSES, groups, strata).xs("positive", level="class")
+        estimate = estimate[estimate["labels"] >= 30]
+        holds = (estimate["share_low"] <= true[estimate.index]) & (true[estimate.index] <= estimate["share_high"])
+        of_all.append(holds["all"])
+        of_groups += [*holds.drop("all")]
+    assert np.mean(of_all) > 0.92
+    assert not of_groups or np.mean(of_groups) > 0.93
+
+
+def test_labels_needed_give_an_interval_of_that_width() -> None:
+    for tweets, half_width in ((10**9, 0.1), (300, 0.05), (60, 0.1)):
+        n = labels_needed(tweets, half_width)
+        outcomes = np.eye(2)[np.arange(2 * (n // 2)) % 2]
+        shares = labelled_shares(outcomes, np.zeros(2), np.zeros(2), tweets)
+        assert (shares.high - shares.low)[0] / 2 == pytest.approx(half_width, rel=0.05)
+
+
+def test_answers_that_are_no_class_are_counted_for_none() -> None:
+    labels = np.where(np.arange(200) < 60, np.arange(200) % 3, UNLABELLED)
+    probabilities = np.eye(3)[np.arange(200) % 3]
+    probabilities[2::3] = 0
+    shares = estimate_shares(probabilities, labels, list("xyz")).loc["all"]
+    assert shares["counted"].tolist() == pytest.approx([67 / 200, 67 / 200, 0])
+    assert shares["share"].tolist() == pytest.approx([67 / 200, 67 / 200, 66 / 200], abs=0.02)
 
 
 def test_share_is_exact_where_all_are_labelled_and_a_bound_where_a_class_is_rare() -> None:
@@ -123,27 +157,59 @@ def _labelled(tweets: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataFrame) -> None:
-    done = share("--sheet", "sample.csv", "--labels", 300)
+    by_day = ("--by", "created_at", "--per", "day")
+    done = share(*by_day, "--sheet", "few.csv", "--labels", 100)
+    assert "5 groups need 30 labels each, 140 in all" in done.output
+    done = share(*by_day, "--sheet", "sample.csv", "--labels", 300)
     assert done.exit_code == 0, done.output
+    assert "for \u00b1 10" in done.output
+    assert "1 smaller group" in done.output
     _labelled(tweets, 280)
-    done = share("--labelled", "labelled.csv", "--by", "created_at", "--per", "day", "--out", "out")
+    days = [f"2026-03-0{number}" for number in range(1, DAYS + 2)]
+    done = share(*by_day, "--labelled", "labelled.csv", "--out", "out")
     assert done.exit_code == 0, done.output
     shares = pd.read_csv("out/shares.csv", index_col=["group", "class"])
-    days = [f"2026-03-0{number}" for number in range(1, DAYS + 2)]
     assert shares.index.unique("group").tolist() == ["all", *days]
-    assert shares.loc["all", "labels"].tolist() == [280, 280]
+    assert shares["labels"].tolist() == [280, 280, *[65] * 8, 20, 20]
     assert shares["share"].isna().tolist() == [False] * 10 + [True] * 2
     assert f"{days[-1]} (" in done.output
-    headings = [line.rstrip() for line in done.output.split("\n", 2)[:2]]
-    assert headings[0] == "share in %"
-    assert headings[1].split("  ")[0] == "(95 % interval)"
     truth = (tweets["truth"] == "positive").mean()
     whole = shares.loc[("all", "positive")]
     assert whole["share_low"] < truth < whole["share_high"]
-    assert whole["share_high"] - whole["share_low"] < whole["labels_alone_high"] - whole["labels_alone_low"]
+    assert f"{600 * whole['share']:,.0f} {600 * whole['share_low']:,.0f}-" in done.output
     stored = json.loads(Path("out/shares.json").read_text())
     assert [row["share"] for row in stored["shares"][:2]] == pytest.approx(shares["share"].iloc[:2].tolist())
-    assert "2026-03-01" in Path("out/shares.svg").read_text()
+    assert "1 Mar 2026" in Path("out/shares.svg").read_text()
+    assert "drawn from other tweets or groups" in share("--labelled", "labelled.csv").output
+
+
+def test_groups_may_be_asked_for_by_a_sheet_that_was_drawn_from_all(share: Share, tweets: pd.DataFrame) -> None:
+    share("--sheet", "sample.csv", "--labels", 200)
+    _labelled(tweets, 200)
+    done = share("--labelled", "labelled.csv", "--by", "created_at", "--per", "day")
+    assert done.exit_code == 0, done.output
+    assert pd.read_csv("shares/shares.csv")["labels"].nunique() > 2  # as many as happened to be drawn
+
+
+def test_answers_in_a_column_are_the_predictor_without_a_model(
+    tweets: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answers = tweets["truth"].where(tweets.index % 7 > 0, "negative").where(tweets.index % 50 > 0, "no idea")
+    tweets.drop(columns="truth").assign(gpt=answers).to_csv("tweets.csv", index=False)
+    words = ("tweets.csv", "--answers", "gpt", "--classes", "negative positive")
+    counted = invoke("share", *words)
+    assert "12 tweets without an answer that is a class" in counted.output
+    assert f"{(answers == 'positive').sum()}" in counted.output
+    assert invoke("share", *words, "--sheet", "sample.csv").exit_code == 0
+    _labelled(tweets, 200)
+    done = invoke("share", *words, "--labelled", "labelled.csv")
+    assert done.exit_code == 0, done.output
+    shares = pd.read_csv("shares/shares.csv", index_col=["group", "class"]).loc["all"]
+    truth = (tweets["truth"] == "positive").mean()
+    assert shares["share_low"]["positive"] < truth < shares["share_high"]["positive"]
+    assert shares["worth"]["positive"] > 400
+    assert "a FILE alone" in invoke("share", "model.zip", *words).output
 
 
 def test_tweets_without_a_group_are_in_none() -> None:

@@ -188,6 +188,15 @@ def test_tweet_of_no_class_is_skipped_for_a_choice_and_refused_for_shares(tmp_pa
         read_labels(_PROGRAMS["pandas"](table, tmp_path), drawing, MEANINGS)
 
 
+@pytest.mark.parametrize("size", [4, 9, 30])
+def test_each_beginning_of_a_sheet_for_shares_has_equally_many_tweets_of_each_group(size: int) -> None:
+    strata = np.repeat([0, 1, 2, 3], [20, 2, 40, 38])
+    drawing = Drawing("share", _TEXTS_OF_100, strata)
+    counts = np.bincount(strata[drawing.order[:size]])
+    assert counts[1] == min(2, counts.max())
+    assert np.ptp(counts[[0, 2, 3]]) <= 1
+
+
 def test_numbers_on_a_sheet_are_no_classes_unless_these_are_called_so() -> None:
     scale = resolve({}, {"data.source": "t.csv", "data.labels": "negative=0 neutral=1 positive=2"}, "test").data
     assert [*sheet_meanings(scale)] == ["negative", "neutral", "positive"]

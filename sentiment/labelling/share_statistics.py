@@ -7,6 +7,9 @@ the more precise, the better the predictions. Its intervals are too narrow for r
 Here the predictions are first recalibrated on the labels, and the interval is Wilson's (1927) with the effective sample
 size, called `worth`: the number of labels that alone would give an interval as narrow.
 
+Labels may be drawn within strata, such as days: all tweets together then have the mean of the strata's shares, weighted
+by their numbers of tweets (Cochran 1977, Sampling Techniques, chapter 5).
+
 The tweets are on the first axis of an array, and the classes on the last one.
 """
 
@@ -19,7 +22,7 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from sentiment.errors import UsageError
-from sentiment.metrics import UNLABELLED, ClassIndices, Probabilities, predicted_classes
+from sentiment.metrics import UNLABELLED, ClassIndices, Flags, Probabilities, predicted_classes
 from sentiment.runs.records import DEFAULT_THRESHOLD
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +31,7 @@ ALL_TWEETS = "all"  # the name of the group of all tweets
 MIN_LABELS = 30
 # With fewer labels of a class, or of all other classes together, its share gets an upper or a lower bound only.
 _MIN_LABELS_OF_CLASS = 5
+_MIN_LABELS_OF_STRATUM = 3  # without them, nothing of a stratum is known
 _QUANTILE = float(ndtri(0.975))
 _SMALLEST = 1e-9
 _MAX_LOG_ODDS = 6.0
@@ -117,7 +121,7 @@ def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tw
     shares = np.clip(mean_predicted + errors.mean(axis=0), 0, 1)
     shares = shares / shares.sum(axis=-1, keepdims=True)
     # The variance as in the adjusted R squared with one predictor, the log-odds.
-    error_variance = errors.var(axis=0) * (n - 1) / (n - 2)
+    error_variance = errors.var(axis=0) * (n - 1) / max(n - 2, 1)
     variance = np.maximum(outcomes.var(axis=0), _SMALLEST)
     # The share of the labels' variance that the predictions explain. Few labels of a class overestimate it, so it is
     # multiplied by k / (k + 2), where k is the number of labels of the class or of all others, the smaller of the two.
@@ -125,8 +129,28 @@ def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tw
     of_class = outcomes.sum(axis=0)
     rarer = np.minimum(of_class, n - of_class)
     explained = explained * rarer / (rarer + 2)
-    finite_population_correction = (tweets - n) / (tweets - 1)
+    finite_population_correction = (tweets - n) / max(tweets - 1, 1)
     return _with_interval(shares, n / (1 - explained), finite_population_correction)
+
+
+def combined_shares(strata: Sequence[Shares], sizes: Sequence[int]) -> Shares:
+    """The shares in all strata together, by those in each of them.
+
+    The interval is combined from theirs (Zou and Donner 2008, "Construction of confidence limits about effect
+    measures"): a normal one, with the variances of a few labels, would be too narrow where a class is rare in a large
+    stratum.
+
+    Args:
+        sizes: the number of tweets of each stratum.
+    """
+    share, low, high, variance = np.zeros((4, *strata[0].share.shape))
+    for weight, stratum in zip(np.array(sizes) / sum(sizes), strata, strict=True):
+        share += weight * stratum.share
+        low += (weight * (stratum.share - stratum.low)) ** 2
+        high += (weight * (stratum.high - stratum.share)) ** 2
+        variance += weight**2 * np.maximum(stratum.share * (1 - stratum.share), _SMALLEST) / stratum.worth
+    worth = np.maximum(share * (1 - share), _SMALLEST) / variance
+    return Shares(share, np.maximum(share - np.sqrt(low), 0), np.minimum(share + np.sqrt(high), 1), worth)
 
 
 def _with_interval(shares: Array, worth: Array, correction: float) -> Shares:
@@ -139,11 +163,33 @@ def _with_interval(shares: Array, worth: Array, correction: float) -> Shares:
     return Shares(shares, np.maximum(middle - margin, 0), np.minimum(middle + margin, 1), worth)
 
 
+def strata_of(groups: Sequence[Any]) -> npt.NDArray[np.int64]:
+    """The stratum of each tweet whose group is asked for: its group, or one for all that have no share of their own.
+
+    These are the tweets of groups with fewer than MIN_LABELS tweets, and those with a missing group.
+    """
+    values = pd.Series(groups, dtype=object)
+    is_large = values.map(values.value_counts()) >= MIN_LABELS
+    strata, _ = pd.factorize(values.where(is_large), sort=True, use_na_sentinel=False)
+    return np.asarray(strata, np.int64)
+
+
+def labels_needed(tweets: int, half_width: float) -> int:
+    """How many random labels of so many tweets give any share an interval of at most this half-width.
+
+    That is the half-width of Wilson's interval at a share of a half.
+    """
+    square = (2 * half_width) ** 2
+    unit = square / (1 - square) / _QUANTILE**2
+    return int(np.ceil(tweets / (unit * (tweets - 1) + 1)))
+
+
 def estimate_shares(
     probabilities: Probabilities,
     labels: ClassIndices,
     class_names: Sequence[Any],
     groups: Sequence[Any] | None = None,
+    strata: ClassIndices | None = None,
     threshold: float = DEFAULT_THRESHOLD,
 ) -> pd.DataFrame:
     """The share of each class among all tweets and within groups of them.
@@ -151,17 +197,19 @@ def estimate_shares(
     The recalibration is fitted on all labels; the mean error of a group is that of its own labelled tweets.
 
     Args:
-        probabilities: (n, classes), a model's for all tweets.
-        labels: (n,), the index of the class of each tweet, UNLABELLED for those without a label. Which tweets have a
-            label must be random.
+        probabilities: (n, classes), a predictor's for all tweets; rows of 0 where it gives no class.
+        labels: (n,), the index of the class of each tweet, UNLABELLED for those without a label. Which tweets of a
+            stratum have a label must be random.
         groups: (n,), the group of each tweet; tweets with a missing value are of no group.
+        strata: (n,), as `strata_of` gives it, if the labelled tweets were drawn within groups; None: from all tweets.
         threshold: the model's decision threshold, for the shares of counted predictions.
 
     Returns:
         A row for each group and class, as `sentiment.SentimentClassifier.share` describes it.
 
     Raises:
-        UsageError: there are fewer than MIN_LABELS labels, or a group is called `all`, the name of all tweets together.
+        UsageError: there are fewer than MIN_LABELS labels, or fewer than three of a stratum, or a group is called
+            `all`, the name of all tweets together.
     """
     n = len(labels)
     labelled = labels != UNLABELLED
@@ -169,17 +217,20 @@ def estimate_shares(
         raise UsageError(f"{labelled.sum()} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
     identity = np.eye(len(class_names))
     outcomes = identity[labels]  # read only where there is a label
-    counted = identity[predicted_classes(probabilities, threshold)]
-    model_log_odds = log_odds(probabilities)
+    has_class = probabilities.sum(axis=1, keepdims=True) > 0
+    counted = identity[predicted_classes(probabilities, threshold)] * has_class
+    model_log_odds = log_odds(np.where(has_class, probabilities, 1 / len(class_names)))
     predicted = recalibrate(outcomes[labelled], model_log_odds[labelled]).probabilities(model_log_odds)
-    rows_by_group: list[tuple[Any, Any]] = [(ALL_TWEETS, np.arange(n))]
+    if strata is None:
+        strata = np.zeros(n, np.int64)
+    everything = np.arange(n)
+    rows_by_group: dict[Any, Any] = {ALL_TWEETS: everything}
     if groups is not None:
-        indices = pd.Series(np.arange(n)).groupby(np.asarray(groups, object)).indices
-        if ALL_TWEETS in indices:
+        rows_by_group |= pd.Series(everything).groupby(np.asarray(groups, object)).indices
+        if rows_by_group[ALL_TWEETS] is not everything:
             raise UsageError(f"{ALL_TWEETS!r} is the name of all tweets together; give that group another name")
-        rows_by_group += indices.items()
     tables = []
-    for _, rows in rows_by_group:
+    for rows in rows_by_group.values():
         with_label = rows[labelled[rows]]
         labelled_outcomes = outcomes[with_label]
         columns: dict[str, Any] = {"tweets": len(rows), "labels": len(with_label)}
@@ -187,16 +238,41 @@ def estimate_shares(
         worth = np.full(len(class_names), len(rows))  # as if each prediction were a label
         columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), worth, 1.0))
         if len(with_label) >= MIN_LABELS:
-            nothing = np.zeros(len(class_names))
-            alone = labelled_shares(labelled_outcomes, nothing, nothing, len(rows))
-            together = labelled_shares(
-                labelled_outcomes, predicted[with_label], predicted[rows].mean(axis=0), len(rows)
-            )
+            # Of a group, the labels are random; those of all tweets may be of several strata.
+            strata_of_rows = strata[rows] if rows is everything else np.zeros(len(rows), np.int64)
+            alone, together = _by_strata(rows, strata_of_rows, labelled, outcomes, predicted)
             columns |= _columns("labels_alone", _bounded(alone, labelled_outcomes))
             columns |= _columns("share", _bounded(together, labelled_outcomes))
             columns["worth"] = together.worth
         tables.append(pd.DataFrame(columns, index=pd.Index(class_names)))
-    return pd.concat(tables, keys=[group for group, _ in rows_by_group], names=["group", "class"])
+    return pd.concat(tables, keys=[*rows_by_group], names=["group", "class"])
+
+
+def _by_strata(
+    rows: ClassIndices, strata: ClassIndices, labelled: Flags, outcomes: Array, predicted: Array
+) -> tuple[Shares, Shares]:
+    """The shares in some rows by labels alone, and by labels and predictions; `strata` is parallel to `rows`.
+
+    Raises:
+        UsageError: a stratum has too few labels.
+    """
+    alone = []
+    together = []
+    sizes = []
+    for _, of_stratum in pd.Series(rows).groupby(strata):
+        inside = of_stratum.to_numpy()
+        with_label = inside[labelled[inside]]
+        if len(with_label) < min(_MIN_LABELS_OF_STRATUM, len(inside)):
+            raise UsageError(
+                f"a group has {len(with_label)} labels, so that all tweets together have no share; label at least "
+                f"{_MIN_LABELS_OF_STRATUM} of each group, from the top of the sheet"
+            )
+        sizes.append(len(inside))
+        nothing = np.zeros(outcomes.shape[1])
+        alone.append(labelled_shares(outcomes[with_label], nothing, nothing, len(inside)))
+        mean_predicted = predicted[inside].mean(axis=0)
+        together.append(labelled_shares(outcomes[with_label], predicted[with_label], mean_predicted, len(inside)))
+    return combined_shares(alone, sizes), combined_shares(together, sizes)
 
 
 def _bounded(shares: Shares, outcomes: Array) -> Shares:
