@@ -30,7 +30,7 @@ def share(
         list[Path],
         typer.Argument(
             metavar="[MODEL] FILE",
-            help="A run directory or an exported file, unless there are --answers; and a table of tweets.",
+            help="A run or an exported file, unless there are --answers; and a table of tweets.",
         ),
     ],
     sheet: Annotated[
