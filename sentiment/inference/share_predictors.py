@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sentiment.command_line import parameters_of, with_guesses
 from sentiment.config import ColumnConfig
 from sentiment.console import Progress, plural, say
 from sentiment.data.guess_columns import file_without_labels
@@ -17,7 +18,6 @@ from sentiment.data.tables import Column, Row, RowCounter
 from sentiment.inference.added import label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import open_model
-from sentiment.inference.table_options import parameters_of, with_guesses
 from sentiment.metrics import Probabilities
 from sentiment.models.text_model import TextModel
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
