@@ -130,12 +130,15 @@ def predict(
     choice: ModelOption = None,
     threshold: Threshold = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also show the tokens that matter most.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also the probability of each class, such as probability_negative.")
+    ] = False,
     results: ModelResults = None,
 ) -> None:
     """Print the predicted label of each tweet and its probability.
 
     Weights are shown for tokens above half of the largest one: attention weights if the model has attention; otherwise,
-    with --explain, the drop in log-odds of the positive label when the token is removed. --file requires --out, whose
+    with --explain, the drop in log-odds of the predicted label when the token is removed. --file requires --out, whose
     extension sets the output format.
     """
     if bool(texts) == bool(file) or bool(file) != bool(out):
@@ -154,7 +157,8 @@ def predict(
     opened = open_model(model, choice, results, threshold)
     if file and out:
         with ProgressBar() as bar:
-            row_count, warnings = predict_file(opened, file, out, parse_column(text_column), bar.progress)
+            column = parse_column(text_column)
+            row_count, warnings = predict_file(opened, file, out, column, bar.progress, probabilities)
         lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({opened.reason})", *warnings]
         # If the table goes to /dev/stdout or a pipe, the standard output holds the table alone.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
@@ -166,7 +170,7 @@ def predict(
         chunks = read_available_lines(sys.stdin.buffer)  # type: ignore[arg-type]
     else:
         use_one_core()
-    show_predictions(opened, chunks, output_format, explain)
+    show_predictions(opened, chunks, output_format, explain, probabilities)
 
 
 @app.command()

@@ -98,7 +98,7 @@ def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: 
         by_leaving_out = load(trained.path, choice).explain("awful tea today")
         assert by_leaving_out.kind == "leave-one-out"
         word, weight = max(by_leaving_out, key=lambda pair: abs(pair[1]))
-        assert (word, weight < 0) == ("awful", True)
+        assert (by_leaving_out.label, word, weight > 0) == ("negative", "awful", True)
     assert load(trained.path, "baseline").explain("").tokens == []
     with pytest.raises(TypeError, match="explain takes one text, not list"):
         load(trained.path).explain(["a", "b"])  # type: ignore[arg-type]

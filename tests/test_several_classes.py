@@ -176,3 +176,18 @@ def test_balanced_run_finds_more_of_a_rare_class(tmp_path: Path) -> None:
         run.complete()
         recalls.append(run.result.scores["baseline"]["train"].recall[0])
     assert recalls[0] < recalls[1]
+
+
+@pytest.mark.parametrize("choice", ["baseline", "network"])
+def test_words_explain_the_predicted_class_against_all_others(run: RunDir, choice: Any) -> None:
+    model = load(run.path, choice)
+    explained = set()
+    for _, text in three_classes(9, seed=8):
+        explanation = model.explain(text)
+        explained.add(explanation.label)
+        tokens = explanation.tokens
+        shorter = [" ".join(tokens[:index] + tokens[index + 1 :]) for index in range(len(tokens))]
+        of_label = model.predict_proba([text, *shorter])[:, [*model.classes_].index(explanation.label)]
+        log_odds = np.log(of_label) - np.log(1 - of_label)
+        np.testing.assert_allclose(explanation.weights, log_odds[0] - log_odds[1:], atol=1e-5)
+    assert len(explained) > 1

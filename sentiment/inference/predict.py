@@ -92,6 +92,7 @@ def predict_file(
     target: Path,
     column: str | int | None,
     progress: Progress,
+    all_classes: bool = False,
 ) -> tuple[int, list[str]]:
     """Write a file with every row of `source`, with the predicted label and its probability.
 
@@ -103,6 +104,7 @@ def predict_file(
         target: the file to write; its extension sets the format (default CSV). From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
         column: text column (name or position); None: that of the training table, else the one that can hold texts.
+        all_classes: whether to write the probability of each class, in columns such as `probability_negative`.
 
     Raises:
         DataError: the source cannot be read.
@@ -117,6 +119,7 @@ def predict_file(
     duplicates = [name for name, number in Counter(header).items() if number > 1]
     if duplicates and format not in ("csv", "tsv"):
         raise UsageError(f"{source}: several columns are called {duplicates[0]!r}, which only .csv and .tsv can hold")
+    answer_columns = _answer_columns(model, all_classes, header)
     rows = (_row(record, table, text_index) for record in table.read_all())
     chunks = iter(lambda: list(islice(rows, CHUNK)), [])
     warnings = RowCounter()
@@ -125,7 +128,8 @@ def predict_file(
 
     def write(file: BinaryIO) -> None:
         nonlocal done
-        with _row_writer(target, file, header, source if table.format == "parquet" else None) as write_row:
+        parquet = source if table.format == "parquet" else None
+        with _row_writer(target, file, header, answer_columns, parquet) as write_row:
             for chunk, predictions in in_parallel(model, chunks, _texts):
                 answers = model.answers(predictions)
                 for row in chunk:
@@ -160,8 +164,6 @@ def _row(record: TableRecord | Refusal, table: OpenedTable, text_index: int) -> 
     return TextRow(record._replace(fields=fields), "", WRONG_WIDTH)
 
 
-ANSWER_COLUMNS = ("label", "probability")  # appended to those of the input; see `_answer_columns`
-
 _DIGITS = 6
 
 
@@ -173,24 +175,30 @@ def _format_of_target(target: Path) -> str:
     raise UsageError(f"{target}: no table can be written with this extension; valid: {ENDINGS}")
 
 
-def _answer_columns(header: Sequence[str]) -> list[str]:
-    """Names for the appended columns that the header does not have."""
+def _answer_columns(model: TextModel, all_classes: bool, header: Sequence[str] = ()) -> list[str]:
+    """Names for the columns of an answer, which the header does not have."""
+    usual = ["label", "probability"]
+    if all_classes:
+        usual += [f"probability_{name}" for name in model.config.data.label_names]
     names = []
-    for name in ANSWER_COLUMNS:
+    for name in usual:
         while name in header:
             name = f"predicted_{name}"
         names.append(name)
     return names
 
 
-def _answer_values(answer: Answer | None) -> tuple[str | None, float | None]:
-    label, probability = answer or (None, None)
-    return label, None if probability is None else round(probability, _DIGITS)
+def _answer_values(answer: Answer | None, number: int) -> list[str | float | None]:
+    """The first `number` values of an answer: the label, its probability, and those of all classes."""
+    if answer is None:
+        return [None] * number
+    numbers = [answer.probability, *answer.probabilities][: number - 1]
+    return [answer.label, *(round(value, _DIGITS) for value in numbers)]
 
 
 @contextmanager
 def _row_writer(
-    target: Path, file: BinaryIO, header: Sequence[str], parquet: Path | None
+    target: Path, file: BinaryIO, header: Sequence[str], answer_columns: Sequence[str], parquet: Path | None
 ) -> Iterator[Callable[[TableRecord, Answer | None], object]]:
     """Yields a function that writes one row plus its prediction; the file is complete on exit.
 
@@ -198,25 +206,26 @@ def _row_writer(
         parquet: the path of the input, if it is Parquet; its columns are copied unchanged to a Parquet file.
     """
     format = _format_of_target(target)
-    names = [*header, *_answer_columns(header)]
+    names = [*header, *answer_columns]
+    number = len(answer_columns)
     if format in ("parquet", "xlsx"):
         if format == "parquet":
-            write_rows = partial(_write_parquet, parquet)
+            write_rows = partial(_write_parquet, parquet, number)
         else:  # imported before anything is predicted, since it may not be installed
             write_rows = partial(_write_workbook, target, importlib.import_module("openpyxl").Workbook())
         rows: list[list[Any]] = []
-        yield lambda record, answer: rows.append([*record.fields, *_answer_values(answer)])
+        yield lambda record, answer: rows.append([*record.fields, *_answer_values(answer, number)])
         write_rows(file, names, rows)
         return
     packed = gzip.GzipFile(target.stem, "wb", fileobj=file, mtime=0) if is_gzipped(target) else nullcontext(file)
     with packed as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8", newline="", write_through=True)
         if format == "jsonl":
-            yield lambda record, answer: text.write(_json_line(target, names, record, answer))
+            yield lambda record, answer: text.write(_json_line(target, header, answer_columns, record, answer))
         else:
             write = _delimited(text, "\t" if format == "tsv" else ",")
             write(names)
-            yield lambda record, answer: write([*map(_cell, [*record.fields, *_answer_values(answer)])])
+            yield lambda record, answer: write([*map(_cell, [*record.fields, *_answer_values(answer, number)])])
         text.detach()
 
 
@@ -239,29 +248,35 @@ def _cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
 
 
-def _json_line(target: Path, names: Sequence[str], record: TableRecord, answer: Answer | None) -> str:
+def _json_line(
+    target: Path, header: Sequence[str], answer_columns: Sequence[str], record: TableRecord, answer: Answer | None
+) -> str:
     """A JSON object with the values of the record unchanged; NaN, which is not JSON, becomes null."""
     values = record.json_object
     if values is None:
-        values = {name: None if value != value else value for name, value in zip(names, record.fields, strict=False)}
-    appended = dict(zip(names[-2:], _answer_values(answer), strict=True))
+        values = {name: None if value != value else value for name, value in zip(header, record.fields, strict=False)}
+    appended = dict(zip(answer_columns, _answer_values(answer, len(answer_columns)), strict=True))
     for name in appended:
         if name in values:
             raise DataError(f"{target}: line {record.line} of the input has a field {name!r}, which the first lacks")
     return json.dumps(values | appended, ensure_ascii=False, default=str) + "\n"
 
 
-def _write_parquet(source: Path | None, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
+def _write_parquet(
+    source: Path | None, number: int, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]
+) -> None:
+    """Write rows of which the last `number` values are those of answers: a label, and probabilities."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    *columns, labels, probabilities = zip(*rows, strict=True) if rows else [()] * len(names)
+    columns = [*zip(*rows, strict=True)] if rows else [()] * len(names)
     if source:
         table = pq.read_table(source)
     else:
-        table = pa.table([[_cell(value) for value in column] for column in columns], names[:-2])
-    table = table.append_column(names[-2], pa.array(labels, pa.string()))
-    table = table.append_column(names[-1], pa.array(probabilities, pa.float64()))
+        table = pa.table([[_cell(value) for value in column] for column in columns[:-number]], names[:-number])
+    types = [pa.string(), *[pa.float64()] * (number - 1)]
+    for name, values, of_type in zip(names[-number:], columns[-number:], types, strict=True):
+        table = table.append_column(name, pa.array(values, of_type))
     pq.write_table(table, file)
 
 
@@ -288,6 +303,11 @@ def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str
 
 # The colours of the negative half of the ordered classes, of the middle class, and of the positive half.
 _COLOURS = {-1: "red", 0: "yellow", 1: "green"}
+_ANY_WORD = "a"
+_LEGENDS = {
+    "leave-one-out": "words (by how much the log-odds of the label fall without the word: + supports it), the largest",
+    "attention": "words (share of the network's attention, whatever label it supports), the largest",
+}
 # The cost of leave-one-out is quadratic in the number of tokens; no tweet has this many.
 _MAX_TOKENS = 1_000
 
@@ -300,8 +320,8 @@ class Explanation:
         label: empty if the model knows no word of the text; `probability` is NaN then.
         kind: `attention`: the attention weight of each token, averaged over the hops (Lin et al. 2017), with sum 1;
             attention shows where the network looks, not which label a token supports. `leave-one-out`: the drop in the
-            log-odds of the last class against the first when the token is removed, so positive numbers support the last
-            class.
+            log-odds of the predicted class against all others when the token is removed, so positive numbers support
+            the prediction.
     """
 
     label: str
@@ -321,7 +341,7 @@ def explain(model: TextModel, text: str) -> Explanation:
         UsageError: the text has too many tokens for leave-one-out.
     """
     (answer,) = model.answers(model.classify_texts([text]))
-    label, probability = answer or ("", np.nan)
+    label, probability, _ = answer or Answer("", np.nan, [])
     tokens = model.tokenize(text)
     attention = model.attention(tokens)
     if attention is not None:
@@ -330,8 +350,9 @@ def explain(model: TextModel, text: str) -> Explanation:
         raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MAX_TOKENS:,} can be left out one by one")
     leave_one_out = [tokens[:index] + tokens[index + 1 :] for index in range(len(tokens))]
     probabilities = model.classify(TokenRows.of_tweets([tokens, *leave_one_out])).probabilities
-    logarithms = finite_logarithms(probabilities)
-    log_odds = logarithms[:, -1] - logarithms[:, 0]
+    predicted = model.config.data.label_names.index(label) if label else int(probabilities[0].argmax())
+    chosen = probabilities[:, predicted]
+    log_odds = finite_logarithms(chosen) - finite_logarithms(1 - chosen)
     weights = (log_odds[0] - log_odds[1:]).tolist()
     return Explanation(label, probability, tokens, weights, "leave-one-out")
 
@@ -360,46 +381,64 @@ def show_predictions(
     model: TextModel,
     chunks: Iterable[list[str]],
     output_format: str,
-    explained: bool,
+    explained: bool = False,
+    all_classes: bool = False,
 ) -> None:
     """Print the predicted label of each text and its probability, in the order of the texts.
 
     Args:
         chunks: lists of texts, each classified as one batch.
         output_format: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have
-            the columns label, probability and text.
+            the columns of the answer, and the text.
         explained: `text` shows leave-one-out weights if the model has no attention.
+        all_classes: whether the probability of each class is shown.
     """
-    names = model.config.data.label_names
-    width = max(len("label"), *(len(visible(name)) for name in names))
+    columns = [*_answer_columns(model, all_classes), "text"]
     write = csv.writer(SimpleNamespace(write=partial(typer.echo, nl=False)), lineterminator="\n").writerow
     if output_format == "csv":
-        write([*ANSWER_COLUMNS, "text"])
+        write(columns)
     elif output_format == "text":
-        say(f"by the {model.name} ({model.reason})\n{'label':<{width}}  probability  tweet")
+        say(f"by the {model.name} ({model.reason})\n{'label':<{_label_width(model)}}  probability  tweet")
+        if explained:
+            say(f"  {_LEGENDS[explain(model, _ANY_WORD).kind]}")
     for chunk in chunks:
         predictions = model.classify_texts(chunk)
         for text, answer in zip(chunk, model.answers(predictions), strict=True):
+            values = [*_answer_values(answer, len(columns) - 1), text]
             if output_format == "csv":
-                write([*map(_cell, _answer_values(answer)), text])
+                write([*map(_cell, values)])
             elif output_format == "jsonl":
-                label, probability = _answer_values(answer)
-                values = {"label": label, "probability": probability, "text": text}
-                typer.echo(json.dumps(values, ensure_ascii=False))
+                typer.echo(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False))
             else:
-                _show_aligned(model, text, answer, width, explained)
+                _show_aligned(model, text, answer)
+                if all_classes and answer:
+                    _show_classes(model, answer)
+                if answer:
+                    _show_weights(model, text, explained)
 
 
-def _show_aligned(model: TextModel, text: str, answer: Answer | None, width: int, explained: bool) -> None:
+def _label_width(model: TextModel) -> int:
+    return max(len("label"), *(len(visible(name)) for name in model.config.data.label_names))
+
+
+def _show_aligned(model: TextModel, text: str, answer: Answer | None) -> None:
+    width = _label_width(model)
     if answer is None:
         say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  ({NO_WORDS})")
         return
-    label, probability = answer
-    line = f"{visible(label):<{width}}  {100 * probability:>9.1f} %  {visible(text)}"
+    line = f"{visible(answer.label):<{width}}  {100 * answer.probability:>9.1f} %  {visible(text)}"
     names = model.config.data.label_names
-    side = 2 * names.index(label) - (len(names) - 1)
-    colour = _COLOURS[int(np.sign(side))]
-    OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
+    side = 2 * names.index(answer.label) - (len(names) - 1)
+    OUT.print(printable(line), style=_COLOURS[int(np.sign(side))], markup=False, soft_wrap=True)
+
+
+def _show_classes(model: TextModel, answer: Answer) -> None:
+    pairs = zip(model.config.data.label_names, answer.probabilities, strict=True)
+    say("  " + ", ".join(f"{visible(name)} {100 * probability:.1f} %" for name, probability in pairs))
+
+
+def _show_weights(model: TextModel, text: str, explained: bool) -> None:
+    """A text's words, the largest weights behind them: of attention if the model has any, else those that explain."""
     tokens = model.tokenize(text)
     weights = model.attention(tokens)
     number_format = ".0%"

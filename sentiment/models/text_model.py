@@ -26,9 +26,16 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 from sentiment.runs.records import DEFAULT_THRESHOLD, PREDICTORS, CheckScore, ModelKind, PredictorKind
 
-Answer = tuple[str, float]  # a label and its probability
 ByPredictor = dict[PredictorKind, Probabilities]
 Temperatures = dict[ModelKind, float]
+
+
+class Answer(NamedTuple):
+    """The predicted class of a text, its probability, and those of all classes in their order."""
+
+    label: str
+    probability: float
+    probabilities: list[float]
 
 
 class Predictions(NamedTuple):
@@ -86,13 +93,12 @@ class TextModel:
         return self.classify(TokenRows.of_tweets(map(self.tokenize, texts)))
 
     def answers(self, predictions: Predictions) -> Iterator[Answer | None]:
-        """Yield the predicted class of each text and its probability; None for a text that is not usable."""
-        probabilities, usable = predictions
-        classes = predicted_classes(probabilities, self.threshold)
-        chosen = np.take_along_axis(probabilities, classes[:, None], axis=1)[:, 0]
+        """Yield the predicted class of each text with its probability; None for a text that is not usable."""
+        classes = predicted_classes(predictions.probabilities, self.threshold).tolist()
+        rows = predictions.probabilities.tolist()
         names = self.config.data.label_names
-        for index, probability, is_usable in zip(classes.tolist(), chosen.tolist(), usable.tolist(), strict=True):
-            yield (names[index], probability) if is_usable else None
+        for index, probabilities, is_usable in zip(classes, rows, predictions.usable.tolist(), strict=True):
+            yield Answer(names[index], probabilities[index], probabilities) if is_usable else None
 
     def attention(self, tokens: list[str]) -> list[float] | None:  # noqa: ARG002
         """The attention weight of each token (they sum to 1); None for a model without attention."""

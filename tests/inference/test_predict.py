@@ -11,6 +11,7 @@ import tracemalloc
 from collections.abc import Callable
 from copy import copy
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -341,3 +342,33 @@ def test_stream_is_answered_line_by_line_at_once(trained: RunDir, monkeypatch: p
     monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
     with pytest.raises(UsageError, match="standard input is closed"):
         predict(trained.path, ["-"])
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+def test_probabilities_of_all_classes_have_columns_of_their_own_and_sum_to_1(
+    trained: RunDir, tmp_path: Path, name: str
+) -> None:
+    table = pd.DataFrame({"text": TEXTS, "probability_negative": range(len(TEXTS))})
+    table.to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+    words = ("--file", tmp_path / "in.jsonl", "--out", tmp_path / name, "--probabilities")
+    assert invoke("predict", trained.path, *words).exit_code == 0
+    read = {"csv": pd.read_csv, "jsonl": partial(pd.read_json, lines=True), "parquet": pd.read_parquet}
+    found = read[name.split(".")[1]](tmp_path / name)
+    *columns, first, second = found.columns
+    assert (columns[-2:], first, second) == (
+        ["label", "probability"],
+        "predicted_probability_negative",
+        "probability_positive",
+    )
+    answered = found.dropna(subset="label")
+    assert answered["label"].tolist() == [label for label in LABELS if label]
+    np.testing.assert_allclose(answered[first] + answered[second], 1, atol=1.01e-6)
+    np.testing.assert_array_equal(answered[[first, second]].max(axis=1), answered["probability"])
+
+
+def test_probabilities_of_all_classes_are_shown_for_a_tweet(trained: RunDir) -> None:
+    (line,) = invoke("predict", trained.path, "awful", "--format", "jsonl", "--probabilities").output.splitlines()
+    answer = json.loads(line)
+    assert [*answer] == ["label", "probability", "probability_negative", "probability_positive", "text"]
+    shown = invoke("predict", trained.path, "awful", "--probabilities").output
+    assert f"negative {100 * answer['probability_negative']:.1f} %, positive" in shown
