@@ -322,6 +322,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return self._trained.config
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 - as scikit-learn calls it
+        if not hasattr(self, "_trained"):
+            return str(super().__repr__(N_CHAR_MAX))
+        classes = ", ".join(map(str, self._classes.tolist()))
+        return f"<SentimentClassifier: {self.name} of {self._stored.path}, classes {classes}>"
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True

@@ -112,6 +112,12 @@ def test_choice_that_does_not_exist_is_named(trained: RunDir) -> None:
     assert load(trained.path, "both").name == "mean of both"
 
 
+def test_a_trained_classifier_is_shown_as_the_model_that_predicts(trained: RunDir) -> None:
+    shown = repr(load(trained.path, "baseline"))
+    assert shown == f"<SentimentClassifier: linear baseline of {trained.path}, classes negative, positive>"
+    assert "choice='baseline'" in repr(SentimentClassifier(choice="baseline"))
+
+
 def test_training_gives_a_model_and_is_done_once(small_run_file: Path, tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
     results, epochs = tmp_path / "results", np.int64(1)

@@ -24,7 +24,7 @@ from sentiment.runs.records import Part
 from sentiment.runs.run_dir import TWEETS_FILE, Results, read_record, sealed
 
 # Increase it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 TYPES = "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 

@@ -139,7 +139,8 @@ class Preparation:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = pa.schema({"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string()})
+        columns = {"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string(), "line": pa.int64()}
+        schema = pa.schema(columns)
         # Read test sets first and extra training tables last, when all held-out tweets are known.
         files: list[tuple[_Origin, TweetFile]] = [*self._source.tests.items(), (None, self._source.main)]
         files += enumerate(self._source.extra_train)
@@ -207,7 +208,8 @@ class Preparation:
         parts = [self._part_names[tweet.part] for tweet in kept]
         labels = [tweet.row.label for tweet in kept]
         texts = [tweet.row.text for tweet in kept]
-        writer.write_table(pa.table([ids, parts, labels, texts], schema=writer.schema))
+        lines = [tweet.row.line for tweet in kept]
+        writer.write_table(pa.table([ids, parts, labels, texts, lines], schema=writer.schema))
 
     def _tokenized(self, row: Row, origin: _Origin) -> _Tweet:
         """A row with its tokens and its part."""

@@ -1,11 +1,13 @@
 """Scores of a run on its own tweets, and of added predictors on a gold table; the screen after training."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from sentiment.console import ERR, OUT, say
+from sentiment.console import ERR, OUT, say, visible
 from sentiment.inference.evaluation import Evaluation, Scores, comparison_lines, score_table, scores_on_file, sentences
+from sentiment.inference.mistakes import own_mistakes
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import other_answers_remark
 from sentiment.models.text_model import total_score
@@ -71,6 +73,7 @@ def show_result(run: TrainedRun) -> None:
     lines.append("")
     test = result.scores[result.recommended]["test"]
     lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right; {_WHY_CHOSEN}")
+    lines.append(_worst_class_line(test, run.config.data.label_names))
     lines += _uncertainty_lines(test, run.config.data.has_own_parts)
     name = quote(name_of(run.run_dir))
     if "lexicon" in result.scores:
@@ -114,6 +117,12 @@ def _uncertainty_lines(test: Metrics, has_own_parts: bool) -> list[str]:
             "             to test on all tweets, train with data.folds=5 and data.fold from 1 to 5, as in grid vader"
         )
     return lines
+
+
+def _worst_class_line(test: Metrics, classes: Sequence[str]) -> str:
+    """The class of whose tweets the fewest are found."""
+    worst = min(range(len(classes)), key=lambda index: test.recall[index])
+    return f"worst class  {visible(classes[worst])}: {test.recall[worst]:.1%} of its {test.sizes[worst]:,} tweets found"
 
 
 def _check_list_line(scores: Mapping[str, CheckScore]) -> str:
@@ -169,6 +178,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         check_list=run.result.check_list,
         details={"check_list": check_list, "other_answers": other_answers},
         has_parts=True,
+        mistakes=partial(own_mistakes, run, choice or run.result.recommended),
     )
 
 

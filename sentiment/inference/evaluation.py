@@ -1,18 +1,24 @@
 """What `evaluate` computes, prints and writes: scores of predictors on some tweets, and how they compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from sentiment.console import OUT, number_table, plural, say, visible
+from sentiment.errors import UsageError
+from sentiment.files import write_user_file
 from sentiment.metrics import ClassIndices
 from sentiment.models.text_model import total_score
 from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import Comparison, PartPredictions, Predictor, compare_predictors
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, Part, PredictorKind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The scores of other predictors are not calibrated probabilities: they have no log loss.
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_KINDS]
@@ -49,6 +55,7 @@ class Evaluation:
         closing: lines on what follows from the scores.
         details: values that are written besides the scores.
         has_parts: whether the scores are of several parts, and are written by part.
+        mistakes: all tweets that the chosen model of a run has wrong, as `mistakes_of` gives them.
     """
 
     part: Part
@@ -63,6 +70,7 @@ class Evaluation:
     shares: ClassShares | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     has_parts: bool = False
+    mistakes: Callable[[], "pd.DataFrame"] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What `--out` writes: the scores of all models and of the chosen one, and the details."""
@@ -88,6 +96,20 @@ def show(evaluation: Evaluation) -> None:
     if evaluation.check_list:
         OUT.print(_check_table(evaluation.check_list, chosen))
     say("\n".join(evaluation.closing))
+
+
+def list_mistakes(evaluation: Evaluation, target: Path) -> None:
+    """Write all tweets that the chosen model has wrong as CSV, which spreadsheets recognise as UTF-8.
+
+    Raises:
+        UsageError: no model of a run is evaluated.
+    """
+    if evaluation.mistakes is None:
+        raise UsageError(f"{evaluation.part}: is a gold table; --mistakes requires a run, which has models")
+    mistakes = evaluation.mistakes()
+    content = mistakes.to_csv(index=False).encode("utf-8-sig", "replace")
+    write_user_file(target, lambda file: file.write(content))
+    say(f"{target}: the {len(mistakes):,} tweets that {evaluation.chosen} has wrong, the least probable labels first")
 
 
 def scores_on_file(file: str, tweets: PartPredictions) -> Scores:

@@ -5,6 +5,7 @@ Imports torch only when a model is loaded.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 from shlex import quote
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from sentiment.data.text import Flags
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
 from sentiment.inference.evaluation import ClassShares, Evaluation, comparison_lines, scores_on_file
+from sentiment.inference.mistakes import mistakes_of, places_of
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
@@ -149,6 +151,7 @@ def evaluate_on_file(
             **_counts(counter),
             **(decision.details if decision else {}),
         },
+        mistakes=partial(mistakes_of, shown, chosen, places_of(answered.rows), classes),
     )
 
 

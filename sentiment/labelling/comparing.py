@@ -66,6 +66,9 @@ def evaluate(
     classes: Classes = None,
     overrides: TableChanges = None,
     out: Out = None,
+    mistakes: Annotated[
+        Path | None, typer.Option("--mistakes", help="Write all tweets that the model has wrong, as CSV, with lines.")
+    ] = None,
     choice: ModelOption = None,
     threshold: Threshold = None,
     results: ModelResults = None,
@@ -76,11 +79,11 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
-    from sentiment.inference.evaluation import show
+    from sentiment.inference.evaluation import list_mistakes, show
     from sentiment.runs.run_dir import UnlabelledDir, sealed
 
     if sheet or labelled:
-        if choice or classes or overrides or threshold is not None:
+        if choice or classes or overrides or mistakes or threshold is not None:
             raise UsageError("--sheet or --labelled goes with --data, --text-column and --label-column alone")
         if sheet and (labelled or out):
             raise UsageError("evaluate takes either --sheet or --labelled; --out requires --labelled here")
@@ -99,6 +102,8 @@ def evaluate(
         evaluation = _evaluation(run, data, choice, threshold, results, parameters)
         show(evaluation)
         scores = evaluation.as_dict()
+        if mistakes:
+            list_mistakes(evaluation, mistakes)
     if out:
         write_user_file(out, as_json(scores))
 
@@ -131,7 +136,13 @@ def _evaluation(
         return evaluate_on_own(run, choice)
     columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
     trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
-    table = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
+    try:
+        table = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
+    except UsageError as error:
+        if "data.columns.label" in parameters:
+            raise
+        draws = join(["sentiment", "evaluate", str(path), "--data", str(data), "--sheet", "which.html"])
+        raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
     labels = with_names(table.labels, run.config.data.label_names)
     with ProgressBar() as bar:
         return evaluate_on_file(run, choice, table.model_copy(update={"labels": labels}), bar.progress, threshold)

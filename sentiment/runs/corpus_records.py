@@ -8,6 +8,9 @@ from sentiment.runs.records import Part, Record
 MANIFEST = "manifest.json"
 # A reason to drop a valid row.
 DUPLICATE = "duplicates dropped"
+# Differences between the shares of a class in two parts that are told. Parts are drawn by hashes of authors or texts,
+# so that all tweets of an author are in one part; their shares differ by chance.
+_UNEQUAL = 0.05
 
 
 class CountedRows(Record):
@@ -70,12 +73,26 @@ class CorpusReport(Record):
             table = f" of {self.tests[part].read:,} rows" if part in self.tests else ""
             shares = [f"{n / rows.rows:.1%} {name}" for name, n in zip(self.classes, rows.classes, strict=True)]
             lines.append(f"  {part}: {rows.rows:,} tweets{table}, {', '.join(shares)}")
+        lines += self._unequal_parts()
         for section, column in self.unnamed_authors.items():
             lines.append(
                 f"  column {column!r} may name the authors: with {section}.columns.user={column} all tweets of an "
                 "author are in one part, and none of a held-out author is trained on"
             )
         lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
+        return lines
+
+    def _unequal_parts(self) -> list[str]:
+        """A line for each part with clearly more or fewer tweets of a class than the training part has."""
+        lines = []
+        train = self.parts["train"]
+        for part in ("validation", "test"):
+            rows = self.parts[part]
+            for name, count, in_train in zip(self.classes, rows.classes, train.classes, strict=True):
+                difference = count / max(rows.rows, 1) - in_train / max(train.rows, 1)
+                if abs(difference) > _UNEQUAL:
+                    points = f"{100 * abs(difference):.1f} points {'more' if difference > 0 else 'less'}"
+                    lines.append(f"  {part} has {points} of {name} than train: parts are not stratified by class")
         return lines
 
 

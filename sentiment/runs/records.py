@@ -47,7 +47,7 @@ Part = PartName
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
 # The detail of an attempt that a second Ctrl+C ended, without a checkpoint of its last steps.
 INTERRUPTED = "SIGINT, at once"
-# A model that a run trains: its network, its linear baseline, or the ensemble with the mean of both probabilities.
+# A model that a run trains: its network, its linear baseline, or the mean of both probabilities.
 ModelKind = Literal["network", "baseline", "both"]
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 # A predictor that every run measures: its models, and references that it does not train.

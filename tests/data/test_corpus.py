@@ -21,7 +21,7 @@ from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
 from sentiment.data.text import Tokenizer
 from sentiment.data.vocabulary import collect_training_text, unlabelled_files
 from sentiment.errors import ConfigError, DataError
-from sentiment.runs.corpus_records import MANIFEST
+from sentiment.runs.corpus_records import MANIFEST, PartCount
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import parts_of, prepare, tweet_table, tweets
 from tests.small_runs import write_tweets
@@ -115,6 +115,17 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     assert "  shared: 3 tweets of 4 rows, " in said
     assert corpus.part_names == ("train", "validation", "test", "manual", "shared")
     assert (corpus.rows("manual").tolist(), corpus.rows("shared").tolist()) == ([0, 1, 2, 3, 4], [5, 6, 7])
+
+
+def test_parts_that_have_another_share_of_a_class_than_training_are_told(tmp_path: Path, results: Results) -> None:
+    report = prepare(write_tweets(tmp_path / "t.csv", tweets(300)), results).report
+    counts = {"train": [50, 50], "validation": [53, 47], "test": [60, 40]}
+    parts = {part: PartCount(rows=100, classes=classes) for part, classes in counts.items()}
+    lines = report.model_copy(update={"parts": parts}).render_lines()
+    assert [line for line in lines if "stratified" in line] == [
+        "  test has 10.0 points more of negative than train: parts are not stratified by class",
+        "  test has 10.0 points less of positive than train: parts are not stratified by class",
+    ]
 
 
 def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_path: Path, results: Results) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 
 from sentiment.config import PARTS, RunConfig
@@ -38,6 +39,7 @@ from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 TEXTS = [text for _, text in invented_tweets(40, seed=8)]
+MISLABELLED = invented_tweets(150, seed=9)
 
 
 def test_the_mean_is_the_calibrated_mean_of_its_members(trained: RunDir) -> None:
@@ -420,3 +422,28 @@ def test_mean_knows_what_either_member_knows_and_reads_no_text_twice() -> None:
     alone = both.classify_texts(["a", "b", "c"])
     np.testing.assert_array_equal(predictions["both"].probabilities, alone.probabilities)
     assert alone.usable.tolist() == [True, True, False]
+
+
+def test_list_of_mistakes_is_complete_and_names_the_lines_of_the_table(
+    trained: RunDir, tweets_file: Path, tmp_path: Path
+) -> None:
+    tweets = [(1 - label if number % 5 == 0 else label, text) for number, (label, text) in enumerate(MISLABELLED)]
+    table = write_tweets(tmp_path / "t.csv", tweets)
+    lines = {"own": tweets_file.read_text().splitlines(), "file": table.read_text().splitlines()}
+    for name, data in (("own", ()), ("file", ("--data", table))):
+        options = ("--with", "baseline", "--mistakes", tmp_path / "m.csv", "--out", tmp_path / "s.json")
+        succeed("evaluate", trained.path, *options, *data)
+        mistakes = pd.read_csv(tmp_path / "m.csv", encoding="utf-8-sig")
+        scores = json.loads((tmp_path / "s.json").read_text())
+        parts = [scores] if data else [scores["validation"], scores["test"]]
+        assert len(mistakes) == sum(round((1 - part["accuracy"]) * part["n"]) for part in parts)
+        assert all(text in lines[name][line - 1] for line, text in zip(mistakes["line"], mistakes["text"], strict=True))
+        assert (mistakes["label"] != mistakes["predicted"]).all()
+        assert mistakes["probability_of_label"].is_monotonic_increasing or not data
+    assert len(mistakes) >= len(tweets) // 5
+
+
+def test_table_without_labels_is_answered_with_the_command_that_draws_a_sheet(trained: RunDir, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,text\n" + "".join(f"{n},{text}\n" for n, text in enumerate(TEXTS)))
+    said = refused(2, "evaluate", trained.path, "--data", tmp_path / "t.csv")
+    assert f"--data {tmp_path / 't.csv'} --sheet which.html" in said
