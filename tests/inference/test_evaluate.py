@@ -33,7 +33,7 @@ from sentiment.models.text_model import MeanModel, Predictions, TextModel, calib
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import PREDICTORS, ModelKind, PredictorKind, Result
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
@@ -425,14 +425,14 @@ def test_mean_knows_what_either_member_knows_and_reads_no_text_twice() -> None:
 
 
 def test_list_of_mistakes_is_complete_and_names_the_lines_of_the_table(
-    trained: RunDir, tweets_file: Path, tmp_path: Path
+    trained: RunDir, shared_results: Results, tweets_file: Path, tmp_path: Path
 ) -> None:
     tweets = [(1 - label if number % 5 == 0 else label, text) for number, (label, text) in enumerate(MISLABELLED)]
     table = write_tweets(tmp_path / "t.csv", tweets)
     lines = {"own": tweets_file.read_text().splitlines(), "file": table.read_text().splitlines()}
     for name, data in (("own", ()), ("file", ("--data", table))):
         options = ("--with", "baseline", "--mistakes", tmp_path / "m.csv", "--out", tmp_path / "s.json")
-        succeed("evaluate", trained.path, *options, *data)
+        succeed("evaluate", trained.path, *options, *data, "--results", shared_results.root)
         mistakes = pd.read_csv(tmp_path / "m.csv", encoding="utf-8-sig")
         scores = json.loads((tmp_path / "s.json").read_text())
         parts = [scores] if data else [scores["validation"], scores["test"]]
