@@ -114,9 +114,9 @@ def evaluate_on_file(
     """
     classes = run.config.data.label_names
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
-    opened = open_source(table, run.results).main
     counter = RowCounter()
-    answered = predict_new(run, [*usable_rows(opened, counter, progress)], counter, progress)
+    rows = [*usable_rows(open_source(table, run.results).main, counter, progress)]
+    answered = predict_new(run, rows, counter, progress)
     tweets = _scored(run, answered, threshold)
     file = PurePath(table.source).name
     try:
@@ -134,12 +134,11 @@ def evaluate_on_file(
         value = decision.matching.threshold
         proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)
         shown = replace(tweets, predictors=[*tweets.predictors, proposed])
-    scores = scores_on_file(file, shown)
     return Evaluation(
         part=file,
         classes=classes,
         chosen=chosen.name,
-        scores=scores,
+        scores=scores_on_file(file, shown),
         tweets=shown,
         remarks=[*answered.warnings(), *counter.lines_left_out(SCORED)],
         comparisons=comparison_lines(tweets.labels, chosen, compared),
