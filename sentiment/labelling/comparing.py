@@ -141,7 +141,7 @@ def _evaluation(
     except UsageError as error:
         if "data.columns.label" in parameters:
             raise
-        draws = join(["sentiment", "evaluate", str(path), "--data", str(data), "--sheet", "which.html"])
+        draws = repeated("evaluate", path, "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
     labels = with_names(table.labels, run.config.data.label_names)
     with ProgressBar() as bar:
