@@ -294,13 +294,15 @@ def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options
             plans.append(plan)
             exit_codes.append(_run_grid(runner, plan, options, action))
             end_waiting(results, plan.name)
+            followers = []
             for waiting in waiting_grids(results):
                 if not waiting.local or waiting.base != plan.name:
                     continue
                 try:
-                    work.insert(0, _training_of(expand_grid(waiting.request, results)))
+                    followers.append(_training_of(expand_grid(waiting.request, results)))
                 except SentimentError as error:
                     exit_codes.append(_wait_on(results, waiting, error, options.say))
+            work = [*followers, *work]
         if runner.stop.reason():
             names = [plan.name for plan in (*plans, *(plan for plan, _ in work))]
             at_once = [] if options.at_once is None else ["--at-once", str(options.at_once)]

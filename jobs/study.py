@@ -19,7 +19,8 @@ from sentiment.config import Section
 from sentiment.config_file import describe_mistakes, read_yaml, yaml_text
 from sentiment.console import Say
 from sentiment.errors import ConfigError, UnfinishedBaseError, UsageError
-from sentiment.files import config_path
+from sentiment.files import config_path, shipped_file
+from sentiment.runs.hypotheses import BestOf
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 
@@ -28,7 +29,8 @@ class StudyFile(Section):
     """A file in `configs/studies`: grids that are submitted together, each with the fields that it changes.
 
     Attributes:
-        grids: by the name of a grid, its changes: a field's value, or a list of values, by dotted name.
+        grids: by the name of a grid, its changes: a field's value, or a list of values, by dotted name; or
+            `early_terminate`.
         optional: the grids that are left out if their inputs are missing.
     """
 
@@ -50,7 +52,7 @@ def read_study(path: Path, overrides: Sequence[str], results: Results, say: Say)
     requests = []
     for name, changes in study.grids.items():
         own = [f"{field}={yaml_text(value)}" for field, value in changes.items()]
-        request = GridRequest(read_grid_file(config_path(Path(name), "grids")), [*own, *overrides])
+        request = GridRequest(read_grid_file(_grid_path(name)), [*own, *overrides])
         missing = _missing_inputs(request, results) if name in study.optional else []
         if missing:
             say(f"grid {name} is left out: {missing[0]}")
@@ -84,9 +86,11 @@ def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: 
 
     Raises:
         ConfigError: the message lists all errors of a grid, also of one that will wait.
-        UsageError: a grid starts from runs of an unknown one, two wait for each other, or one is named twice.
+        UsageError: a grid starts from runs of an unknown one, or has a hypothesis about one; two wait for each other;
+            one is named twice.
     """
     study = StudyPlan(_bases_first(requests))
+    _check_compared_grids(results, requests)
     for request in study.requests:
         name = request.name
         grid = None if _must_wait(results, request, study) else _expand_if_ready(results, request, check_inputs)
@@ -98,6 +102,27 @@ def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: 
             candidates = _candidates(results, request, study)
             study.most[name] = most_runs(request, candidates, results if check_inputs else None)
     return study
+
+
+def _check_compared_grids(results: Results, requests: Sequence[GridRequest]) -> None:
+    """Raise UsageError for a hypothesis about another grid that exists nowhere, as after a misspelling."""
+    for request in requests:
+        for hypothesis in request.sweep.controller.hypotheses:
+            if not isinstance(hypothesis.other, BestOf) or not hypothesis.other.grid:
+                continue
+            name = hypothesis.other.grid
+            if any(other.name == name for other in requests) or results.read_grid(name):
+                continue
+            files = [Path(request.file.path).with_name(f"{name}.yaml"), _grid_path(name)]
+            if not any(shipped_file(file).exists() for file in files):
+                raise UsageError(
+                    f"grid {request.name!r}: the hypothesis {hypothesis.claim!r} compares with grid {name!r}, of which "
+                    f"there is neither a plan in {results.runs} nor a file {files[0]}"
+                )
+
+
+def _grid_path(name: str) -> Path:
+    return config_path(Path(name), "grids")
 
 
 def _bases_first(requests: Sequence[GridRequest]) -> list[GridRequest]:

@@ -6,12 +6,12 @@ Completed runs of other grids are copied if their inputs (tweets, vectors, model
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from shutil import copytree
 from typing import Any
 
 from jobs.grids.expand import Base, ExpandedRun, choose_bases, expand, file_bases, planned_base, run_bases
-from jobs.grids.sweep_file import BaseRuns, Choices, GridFile, listed_values
+from jobs.grids.sweep_file import BaseRuns, Choices, GridFile, SweepFile, listed_values
 from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, parse_override, yaml_text
@@ -31,12 +31,26 @@ class ExpandedGrid:
     configs: list[RunConfig]
 
 
+_HALVING = "early_terminate"
+
+
 @dataclass(frozen=True)
 class GridRequest:
-    """A grid that a command is asked for, with the overrides of `--set`: they replace a parameter's list of values."""
+    """A grid that a command is asked for, with the overrides of `--set`.
+
+    They replace a parameter's list of values, or `early_terminate`.
+    """
 
     file: GridFile
     overrides: Sequence[str] = ()
+
+    @cached_property
+    def sweep(self) -> SweepFile:
+        changes = dict(map(parse_override, self.overrides))
+        if _HALVING not in changes:
+            return self.file.sweep
+        values = {**self.file.values, _HALVING: changes[_HALVING]}
+        return GridFile(path=self.file.path, values=values, run_files=self.file.run_files).sweep
 
     @property
     def name(self) -> str:
@@ -59,6 +73,8 @@ class GridRequest:
     def space(self) -> dict[str, Choices]:
         space = self.file.sweep.space()
         for name, value in map(parse_override, self.overrides):
+            if name == _HALVING:
+                continue
             values = value if isinstance(value, list) else [value]
             space[name] = Choices(values)
         return space
@@ -147,7 +163,7 @@ def _expand(
     request: GridRequest, bases: Sequence[Base], starts_from: StartsFrom | None
 ) -> tuple[ExpandedGrid, list[str]]:
     """The grid, and the errors of combinations that are invalid; without bases it has no runs."""
-    sweep = request.file.sweep
+    sweep = request.sweep
     runs: list[ExpandedRun] = []
     errors: list[str] = []
     if bases:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
-from jobs.grids.grid import ExpandedGrid, GridRequest
+from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.requested import find_request, waiting_grids
@@ -24,11 +24,11 @@ from jobs.submissions import read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
 from sentiment.errors import SentimentError
-from sentiment.runs.records import Result
+from sentiment.runs.records import Halving, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
-from tests.jobs.grid_files import GRIDS, halving, load_grid, refusal, starts_from, write_grid
-from tests.jobs.submitted import attempt_of, rungs_of, write_attempts, write_epochs
+from tests.jobs.grid_files import GRIDS, halving, load_grid, refusal, starts_from, write_grid, write_yaml
+from tests.jobs.submitted import a_plan, attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
 
 HALVING = halving(min_iter=1, eta=2)
@@ -321,6 +321,26 @@ def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, res
     ]
     told = refusal(plan_study, results, [GridRequest(read_grid_file(file)) for file in circle])
     assert "one -> two -> one" in told
+
+
+def test_hypothesis_about_a_grid_that_exists_nowhere_is_refused(base: Path, results: Results) -> None:
+    of_another = {"claim": "Better.", "better_than": {"grid": "othr"}}
+    file = write_grid(base, {"seed": [1]}, name="one", controller={"type": "cloud", "hypotheses": [of_another]})
+    told = refusal(plan_study, results, [GridRequest(read_grid_file(file))])
+    assert "'Better.' compares with grid 'othr'" in told
+    other = write_grid(base, {"seed": [2]}, name="othr")
+    plan_study(results, [GridRequest(read_grid_file(file))])
+    other.unlink()
+    results.write_grid(a_plan(["run-0"], name="othr"))
+    plan_study(results, [GridRequest(read_grid_file(file))])
+
+
+def test_study_may_change_the_rungs_of_its_grids(base: Path, results: Results) -> None:
+    write_grid(base, TRIALS, **HALVING)
+    grids = {str(base.with_name("some.yaml")): halving(min_iter=2, eta=4.0)}
+    study = write_yaml(base.with_name("study.yaml"), {"description": "Smaller.", "grids": grids})
+    (request,) = read_study(study, [], results, print)
+    assert expand_grid(request, results).plan.halving == Halving(epochs=[2], eta=4)
 
 
 def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: Results) -> None:

@@ -27,7 +27,7 @@ def test_worlds_without_a_difference_make_no_more_claims_than_the_level_allows()
     assert len(together) == 16
 
 
-@pytest.mark.parametrize("seeds", [2, 4])
+@pytest.mark.parametrize("seeds", [2, pytest.param(4, marks=pytest.mark.more)])
 def test_margin_that_is_the_true_difference_is_decided_no_more_often_than_the_level_allows(seeds: int) -> None:
     found = edge_rates(World(2, seeds, 1000, 0.01, gain=0.04), 150)
     most = 0.05 + 3.1 * (0.05 * 0.95 / 150) ** 0.5
@@ -44,6 +44,7 @@ FOLDED = (
 )
 
 
+@pytest.mark.more
 def test_training_sets_of_folds_make_no_more_claims_than_the_level_allows_on_their_own_tweets_and_others() -> None:
     found = [fold_rates(world, WORLDS) for world in FOLDED]
     together = {kind: fmean(one[kind] for one in found) for kind in found[0]}

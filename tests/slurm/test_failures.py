@@ -40,6 +40,7 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
     stage.run("cancel", stage.name)
 
 
+@pytest.mark.more
 @scenario
 def test_request_beyond_the_partitions_time_limit_needs_somebody_and_goes_on_within_it(stage: Stage) -> None:
     stage.write_cluster(partition="small", time_minutes=11, memory_gb=0.4)
@@ -104,6 +105,7 @@ def _small_disk(options: str) -> Iterator[Path]:
             subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@pytest.mark.more
 @scenario
 def test_task_on_a_full_disk_says_so_and_goes_on_where_there_is_room(stage: Stage) -> None:
     with _small_disk("size=64m") as disk:

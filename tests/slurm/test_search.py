@@ -3,6 +3,8 @@
 import signal
 from typing import Any
 
+import pytest
+
 from jobs.submissions import read_submissions
 from sentiment.runs.rungs import Rungs
 from tests.jobs.grid_files import halving
@@ -56,6 +58,7 @@ def _assert_undisturbed(stage: Stage) -> None:
     assert set(states.values()) == {"PRUNED"}
 
 
+@pytest.mark.more
 @scenario
 def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage) -> None:
     stage.reports = True  # the final job ranks
@@ -98,6 +101,7 @@ def test_search_that_is_cancelled_or_loses_its_final_job_goes_on_when_it_is_subm
     _assert_undisturbed(stage)
 
 
+@pytest.mark.more
 @scenario
 def test_final_job_retries_a_killed_trial_before_it_ranks_where_locks_do_not_pass(stage: Stage) -> None:
     stage.local_locks = True

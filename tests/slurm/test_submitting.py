@@ -2,6 +2,8 @@
 
 import shutil
 
+import pytest
+
 from jobs.submissions import read_submissions
 from sentiment.files import ROOT
 from sentiment.runs.code_version import running_code
@@ -77,6 +79,7 @@ def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage:
     assert [len(run.attempts) for run in stage.runs] == [1, 2]
 
 
+@pytest.mark.more
 @scenario
 def test_each_task_is_one_process_on_nodes_that_are_given_whole_or_asked_for_whole(stage: Stage) -> None:
     stage.reports = True
@@ -95,6 +98,7 @@ def test_each_task_is_one_process_on_nodes_that_are_given_whole_or_asked_for_who
     assert [len(run.attempts) for run in (*stage.runs, *asked.runs)] == [1] * 3
 
 
+@pytest.mark.more
 @scenario
 def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
     stage.write_grid(seed=[1], **SHORT, **ELMO)
@@ -105,6 +109,7 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
     assert str(stage.folder) not in stage.cluster.run("squeue", "-h", "-t", "running", "-o", "%Z").stdout
 
 
+@pytest.mark.more
 @scenario
 def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_the_shells_variables(stage: Stage) -> None:
     clone = stage.folder / "clone"

@@ -2,10 +2,13 @@
 
 import signal
 
+import pytest
+
 from tests.slurm.cluster import Cluster
 from tests.slurm.stage import ENDLESS, Stage, scenario
 
 
+@pytest.mark.more
 @scenario
 def test_run_goes_on_after_slurms_time_limit(stage: Stage) -> None:
     stage.write_cluster(time_minutes=1, attempts_without_progress=10)
@@ -81,6 +84,7 @@ def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
     assert run.matches_uninterrupted()
 
 
+@pytest.mark.more
 @scenario
 def test_run_whose_preempted_job_is_cancelled_goes_on_in_another_job(stage: Stage) -> None:
     stage.reports = True  # the final job submits it again
@@ -101,6 +105,7 @@ def test_run_whose_preempted_job_is_cancelled_goes_on_in_another_job(stage: Stag
     stage.run("cancel", stage.name)
 
 
+@pytest.mark.more
 @scenario
 def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -> None:
     settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal"}
