@@ -1,16 +1,22 @@
 """The program installed as a package, outside of a clone, and without what only some of its parts need."""
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
-from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from sentiment import __version__
 from sentiment.files import ROOT, config_path, shipped_file
+from tests.small_runs import invented_tweets, write_tweets
 
 EXTRAS = (
     *("submitit", "optuna", "markdown_it", "vl_convert", "h5py"),
@@ -19,21 +25,136 @@ EXTRAS = (
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from the source distribution, which is built from the files that git knows."""
     folder = tmp_path_factory.mktemp("wheel")
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
-    built = folder / "clone"
-    copy = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(copy, capture_output=True, check=True, text=True).stdout.split("\0")
+    clone = folder / "clone"
+    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split("\0")
     for name in names:
         if name and not name.startswith("tests/") and (ROOT / name).is_file():
-            (built / name).parent.mkdir(parents=True, exist_ok=True)
-            (built / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(built)], check=True)
-    (wheel,) = folder.glob("*.whl")
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            (clone / name).write_bytes((ROOT / name).read_bytes())
+    build = "from setuptools.build_meta import build_sdist; build_sdist('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=clone, check=True, capture_output=True)
+    (source,) = folder.glob("*.tar.gz")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(source)], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def _needed(requirement: Requirement, found: dict[str, Distribution]) -> None:
+    """Find the distributions that a requirement needs, with those that they need themselves."""
+    wanted = distribution(requirement.name)
+    key = " ".join([canonicalize_name(requirement.name), *sorted(requirement.extras)])
+    if key in found:
+        return
+    found[key] = wanted
+    for line in wanted.requires or ():
+        other = Requirement(line)
+        extras = ["", *requirement.extras]
+        if other.marker is None or any(other.marker.evaluate({"extra": extra}) for extra in extras):
+            _needed(other, found)
+
+
+def _environment(folder: Path, wheel: Path, extras: str) -> Path:
+    """An environment with the wheel and what it says that it needs, and nothing else; return its folder of programs."""
+    found: dict[str, Distribution] = {}
+    _needed(Requirement(f"sentiment-grids{extras}"), found)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for one in {id(one): one for one in found.values()}.values():
+        if one.name != "sentiment-grids":
+            for top in {file.parts[0] for file in one.files or () if file.parts[0] != ".."}:
+                target = site / top
+                if not target.exists():
+                    target.symlink_to(one.locate_file(top))
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--quiet", str(wheel)], check=True)
+    check = subprocess.run([*pip, "check"], capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout
+    return folder / "bin"
+
+
+@dataclass(frozen=True)
+class _Installed:
+    """The program in an environment of its own, and a user's repository in which it is called."""
+
+    programs: Path
+    here: Path
+
+    def run(self, *arguments: str) -> str:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "WANDB"))}
+        command = [str(self.programs / arguments[0]), *arguments[1:]]
+        done = subprocess.run(command, cwd=self.here, env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def sentiment(self, *arguments: str) -> str:
+        return self.run("sentiment", *arguments)
+
+
+@pytest.fixture
+def install(wheel: Path, tmp_path: Path) -> Callable[[str], _Installed]:
+    """Installs the wheel, with these extras, beside a repository of somebody who has modules of our names."""
+
+    def installed(extras: str) -> _Installed:
+        here = tmp_path / "my project"
+        here.mkdir()
+        (here / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
+        write_tweets(here / "tweets.csv", [(label, text) for label, text in invented_tweets(300)])
+        git = ["git", "-c", "user.name=n", "-c", "user.email=e"]
+        for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "theirs"]):
+            subprocess.run([*git, *words], cwd=here, check=True)
+        return _Installed(_environment(here / "an environment", wheel, extras), here)
+
+    return installed
+
+
+_BRIEF = ("--set", "training.epochs=1", "--set", "model.hidden_size=4")
+
+
+@pytest.mark.more
+def test_wheel_is_small_and_takes_no_top_level_name_but_its_own(wheel: Path) -> None:
+    assert wheel.stat().st_size < 2_000_000
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+        names = {name.partition("/")[0] for name in archive.namelist()}
+        metadata = archive.read(f"sentiment_grids-{__version__}.dist-info/METADATA").decode()
+    assert names == {"sentiment", f"sentiment_grids-{__version__}.dist-info"}
+    for line in (f"Version: {__version__}", "License-Expression: MIT", "Requires-Python: <3.14,>=3.11"):
+        assert f"{line}\n" in metadata
+    assert "# From tweets to a defensible comparison" in metadata
+
+
+@pytest.mark.more
+def test_wheel_without_extras_trains_predicts_evaluates_and_counts(install: Callable[[str], _Installed]) -> None:
+    program = install("")
+    assert program.sentiment("--version") == f"sentiment-grids {__version__}\n"
+    assert "sentiment predict" in program.sentiment("train", "smoke", *_BRIEF)
+    assert "probability" in program.sentiment("predict", "last", "what a lovely day")
+    assert "network" in program.sentiment("evaluate", "last", "--data", "tweets.csv")
+    program.sentiment("share", "last", "tweets.csv", "--sheet", "sample.html")
+    assert b"<script" in (program.here / "sample.html").read_bytes()
+    program.sentiment("export", "last", "model.zip")
+    assert b"## How it was made" in zipfile.ZipFile(program.here / "model.zip").read("README.md")
+    (record,) = program.here.glob("results/runs/single/*/run.json")
+    assert json.loads(record.read_bytes())["attempts"][0]["git_commit"] is None  # the repository is not the program's
+
+
+@pytest.mark.more
+def test_wheel_with_all_extras_runs_grids_reports_and_copies_to_wandb(install: Callable[[str], _Installed]) -> None:
+    program = install("[all]")
+    assert "smoke" in program.sentiment("submit", "smoke", "--dry-run")
+    program.sentiment("submit", "smoke", "--local", *_BRIEF)
+    assert (program.here / "results" / "report" / "report.html").exists()
+    assert "runs are completed" in program.sentiment("report")
+    (copy,) = (program.here / "results" / "code").glob("*/code.json")
+    assert {path.name for path in copy.parent.iterdir()} == {"code.json", "sentiment", "jobs", "report"}
+    assert not (copy.parent / "sentiment" / "programs").exists()
+    script = "import sentiment; sentiment.train('smoke', tracking__wandb='offline', training__epochs=1)"
+    program.run("python", "-c", script)
+    assert [*program.here.glob("results/runs/single/*/wandb/offline-run-*/*.wandb")]
 
 
 def _start(
@@ -44,38 +165,6 @@ def _start(
     environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
-
-
-def _run(*arguments: str, **where: Any) -> str:
-    done = _start(*arguments, **where)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.more
-def test_wheel_takes_no_top_level_name_but_its_own(installed: Path) -> None:
-    assert {path.name for path in installed.iterdir()} == {"sentiment", f"sentiment_grids-{__version__}.dist-info"}
-    assert _run("--version", site=installed, here=installed.parent) == f"sentiment-grids {__version__}\n"
-
-
-@pytest.mark.more
-def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: Path, tmp_path: Path) -> None:
-    (tmp_path / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
-    train = ("train", "smoke", "--set", "training.epochs=1")
-    assert "sentiment predict results/" in _run(*train, site=installed, here=tmp_path, without=EXTRAS)
-    (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
-    predict = ("predict", str(run_dir), "what a lovely day")
-    assert "probability" in _run(*predict, site=installed, here=tmp_path, without=EXTRAS)
-    _run("export", "last", "model.zip", site=installed, here=tmp_path)
-    assert b"## How it was made" in zipfile.ZipFile(tmp_path / "model.zip").read("README.md")
-    assert "smoke" in _run("submit", "smoke", "--dry-run", site=installed, here=tmp_path)
-    changes = ("--set", "training.epochs=1", "--set", "model.hidden_size=4")
-    _run("submit", "smoke", "--local", "--at-once", "2", *changes, site=installed, here=tmp_path)
-    assert (tmp_path / "results" / "report" / "report.html").exists()
-    assert "runs are completed" in _run("report", site=installed, here=tmp_path)
-    (copy,) = (tmp_path / "results" / "code").glob("*/code.json")
-    assert {path.name for path in copy.parent.iterdir()} == {"code.json", "sentiment", "jobs", "report"}
-    assert not (copy.parent / "sentiment" / "programs").exists()
 
 
 @pytest.mark.slow
