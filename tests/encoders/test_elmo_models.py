@@ -1,6 +1,5 @@
 """Models are found by name or folder, fetched from wherever they are, and refused once they have changed."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from sentiment.encoders.pretrained import PUBLISHED, ElmoFiles, fetch_elmo, find
 from sentiment.errors import DownloadError, EncoderError
 from sentiment.files import sha256_of
 from tests.encoders.tweets import Model
-from tests.small_runs import flip_bit
+from tests.small_runs import flip_bit, unsealed_json
 
 OPTIONS, WEIGHTS = published_files("small")
 
@@ -43,7 +42,7 @@ def test_model_is_fetched_once(mirror: Path, models: Path, tmp_path: Path, monke
     files = _fetch(mirror, models)
     (record,) = models.glob("*sha256.json")
     known = {path.name: sha256_of(path) for path in (files.options_path, files.weights_path)}
-    assert json.loads(record.read_bytes()) == {"sha256": known}
+    assert unsealed_json(record) == {"sha256": known}
     assert find_elmo("small", models) == files == _fetch("gone", models)
     # As the publishers have them: in a folder for each model.
     mirror.rename(tmp_path / PUBLISHED["small"])
