@@ -16,11 +16,15 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scale:
-    """The scale on which a column's intervals are drawn, and a reference, as shares."""
+    """The scale on which a column's intervals are drawn, but for those outside of it, and a reference, as shares."""
 
     low: float
     high: float
     reference: float
+
+    def holds(self, low: float | None) -> bool:
+        """Whether an interval with this lower bound is on the scale."""
+        return low is not None and low >= self.low
 
     def place(self, value: float) -> str:
         """Where a value stands, in per cent of the width."""

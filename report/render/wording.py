@@ -1,7 +1,7 @@
 """Numbers and parameters in words: percentages, points, intervals, names; and escaping for Markdown and HTML."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -98,10 +98,12 @@ def setting(dotted: str, value: Any) -> str:
     return f"{name} {shown}"
 
 
-def setting_of_several(dotted: str, values: Iterable[Any]) -> str:
-    """Several values of a setting, with its name once: `dropout 0 or 0.1`."""
-    first, *others = values
-    return listing([setting(dotted, first), *(parameter_value(dotted, value) for value in others)], "or")
+def setting_of_several(dotted: str, values: Sequence[Any]) -> str:
+    """Several values of a setting, with its name once: `dropout 0 or 0.1`, `16 or 64 hidden units`."""
+    texts = [parameter_value(dotted, value) for value in values]
+    named = -1 if dotted in _COUNTED else 0
+    texts[named] = setting(dotted, values[named])
+    return listing(texts, "or")
 
 
 def percent(share: float) -> str:

@@ -71,7 +71,8 @@ def _ranking(dataset: Dataset, number: int, best: Recommended | None) -> Table:
     caption = sentence("models.ranking", dataset=dataset, shown=len(rows) - len(hidden), number=len(rows))
     shown = columns("ranking", rows, metric_name=dataset.metric_name)
     table = Table(name, caption, shown, rows, bold, hidden)
-    scale = _scale(table.shown, references["baseline"]["score"])
+    chance = references["majority"]
+    scale = _scale([row for row in table.shown if row is not chance], references["baseline"]["score"])
     return replace(table, columns=[replace(each, scale=scale) if each.key == "score" else each for each in shown])
 
 

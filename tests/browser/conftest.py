@@ -1,8 +1,4 @@
-"""The system's Chromium, and a report of all kinds of grids for it to open.
-
-It also takes the README's picture:
-`chromium --headless --hide-scrollbars --window-size=1280,940 --screenshot=report/example.png PAGE`.
-"""
+"""The system's Chromium, and a report of all kinds of grids for it to open."""
 
 import shutil
 from pathlib import Path

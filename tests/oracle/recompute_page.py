@@ -205,7 +205,7 @@ def _caveats(opinion: Opinion, datasets: Sequence[Dataset]) -> None:
         if "lexicon" in best.best_seed.kinds:
             lexicon = best.best_seed.score("test", dataset.metric, "lexicon")
             if lexicon > ours:
-                opinion.say("^The VADER lexicon has a higher", percent(lexicon))
+                opinion.say("^VADER.s lexicon has a higher", percent(lexicon))
         for one in dataset.added:
             n = int(answered(one.validation).sum()) if one.validation else 0
             opinion.say(
