@@ -1,5 +1,6 @@
 """The commands on grids: submit, status, rerun, cancel, sync, doctor."""
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,13 +90,15 @@ def submit(
 
     if bool(grids) == bool(study):
         raise UsageError("submit needs the names of grids, or --study with the name of a study")
-    requests = [find_request(results_of(results), grid, overrides or [], echo) for grid in grids or []]
+    table = parameters_of(data, None, text_column, label_column, classes)
+    say_once = cache(echo)  # several grids read the same table
     if study:
-        requests = read_study(config_path(study, "studies"), overrides or [], results_of(results), echo)
-    options = parameters_of(data, None, text_column, label_column, classes)
-    if options and all(request.base for request in requests):
+        requests = read_study(config_path(study, "studies"), overrides or [], table, results_of(results), say_once)
+    else:
+        found = [find_request(results_of(results), grid, overrides or [], echo) for grid in grids or []]
+        requests = [with_table(request, table, say_once) for request in found]
+    if table and all(request.base for request in requests):
         raise UsageError("--data: these grids start from runs of another grid, and read its tweets")
-    requests = [with_table(request, options, echo) for request in requests]
     planned = plan_study(results_of(results), requests, check_inputs=not dry_run)
     if not dry_run:
         launch = _launch_options(cluster, local, at_once, new_code)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from jobs.grid_jobs import read_jobs
-from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, most_runs
+from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, most_runs, with_table
 from jobs.grids.sweep_file import read_grid_file
 from jobs.job_kinds import missing_for
 from jobs.policy import has_ended_for_good
@@ -39,11 +39,14 @@ class StudyFile(Section):
     optional: list[str] = Field(default_factory=list)
 
 
-def read_study(path: Path, overrides: Sequence[str], results: Results, say: Say) -> list[GridRequest]:
+def read_study(
+    path: Path, overrides: Sequence[str], table: dict[str, Any], results: Results, say: Say
+) -> list[GridRequest]:
     """Read a study and the files of its grids, without optional ones whose inputs are missing.
 
     Args:
         overrides: changes of all its grids.
+        table: the options of `with_table`, for all its grids.
     """
     try:
         study = StudyFile.model_validate(read_yaml(path))
@@ -52,7 +55,7 @@ def read_study(path: Path, overrides: Sequence[str], results: Results, say: Say)
     requests = []
     for name, changes in study.grids.items():
         own = [f"{field}={yaml_text(value)}" for field, value in changes.items()]
-        request = GridRequest(read_grid_file(_grid_path(name)), [*own, *overrides])
+        request = with_table(GridRequest(read_grid_file(_grid_path(name)), [*own, *overrides]), table, say)
         missing = _missing_inputs(request, results) if name in study.optional else []
         if missing:
             say(f"grid {name} is left out: {missing[0]}")

@@ -346,7 +346,7 @@ def test_study_may_change_the_rungs_of_its_grids(base: Path, results: Results) -
 def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: Results) -> None:
     said: list[str] = []
     whole, small = (
-        read_study(GRIDS.with_name("studies") / f"{name}.yaml", [], results, said.append)
+        read_study(GRIDS.with_name("studies") / f"{name}.yaml", [], {}, results, said.append)
         for name in ("sentiment140", "vader")
     )
     assert [request.name for request in whole] == [*(request.name for request in small), "elmo"]
