@@ -89,7 +89,7 @@ def test_annotators_answer_on_the_page_and_a_skipped_tweet_is_no_answer(truth: "
     gold.to_csv("gold.csv", index=False)
     of_gold = ("--of", "gold.csv", "--classes", " ".join(CLASSES))
     output = succeed("add", *of_gold, "--sheet", "ann.html")
-    assert "sentiment add NAME ann.csv --of gold.csv --annotator" in output
+    assert "sentiment add NAME ann.csv --annotator --of gold.csv" in output
     assert "skip" in Path("ann.html").read_text()
     answers = gold.assign(label=np.where(gold.index < 100, gold["label"], "skipped"))
     answers.to_csv("ann.csv", index=False)
