@@ -139,6 +139,16 @@ def test_fit_of_three_classes_is_one_regression_of_each_against_the_others(corpu
     np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
 
 
+def test_classes_are_fitted_side_by_side_with_the_same_bits(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.where(np.diff(corpus.offsets) > 12, 2, corpus.labels)
+    report = corpus.report.model_copy(update={"classes": ["negative", "neutral", "positive"]})
+    fits = []
+    for cores in (1, 3):
+        monkeypatch.setattr(fitting, "available_cores", lambda cores=cores: cores)
+        fits.append(fitting.fit_linear_model(replace(corpus, labels=labels, report=report), silent)[0].to_bytes())
+    assert fits[0] == fits[1]
+
+
 @pytest.mark.parametrize("searched", [20_000, 200])
 def test_penalty_is_the_best_on_unseen_tweets(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, searched: int) -> None:
     """Of labels that mean nothing the strongest penalty is best there, and on tweets that were seen the weakest."""
