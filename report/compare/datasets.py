@@ -12,7 +12,7 @@ from typing import Any
 from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import SEEDED, Answers, Group, compared
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
-from report.designs import Design, Folds, Seeds, SeedVariance, TwoModels, pooled_variance
+from report.designs import Design, Folds, Matched, Seeds, SeedVariance, TwoModels, pooled_variance
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.read import metric_of
 from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
@@ -65,6 +65,12 @@ def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metr
         return Folds()
     seed_variance = seed_variance_of(groups, model, metric, part) if model in SEEDED else None
     return Seeds(seed_variance) if seed_variance else TwoModels()
+
+
+def design_of_pairs(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, pairs: int) -> Design:
+    """How matched configurations are compared: over the pairs where no configuration has several seeds."""
+    design = design_of(configurations, model, metric)
+    return Matched() if isinstance(design, TwoModels) and pairs > 1 else design
 
 
 # The settings that name an architecture.

@@ -14,7 +14,14 @@ from pathlib import PurePath
 from typing import Literal
 
 from report.compare.answers import Answers, Group
-from report.compare.datasets import Configuration, Dataset, configurations_of, design_of, group_by_tweets
+from report.compare.datasets import (
+    Configuration,
+    Dataset,
+    configurations_of,
+    design_of,
+    design_of_pairs,
+    group_by_tweets,
+)
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused
 from report.compare.measures import Configurations, OverfittingGaps, best_epochs, over_seeds, value_difference
 from report.designs import NO_SEEDS, Design, Drawn, Matched, NotComparableError, TwoModels
@@ -252,11 +259,11 @@ def _values(runs: Runs, hypothesis: Hypothesis) -> frozenset[object]:
 
 def _matched(pairs: Sequence[tuple[Runs, Runs]], runs: Runs, answers: Answers) -> _Sides:
     """Over seeds; over the matched pairs of configurations where no configuration has several seeds."""
-    design = design_of(seeds_together(runs), "network", answers.metric)
+    design = design_of_pairs(seeds_together(runs), "network", answers.metric, len(pairs))
     if isinstance(design, TwoModels):
-        if len(pairs) == 1:
-            raise NotComparableError(NO_SEEDS)
-        return _Sides([ours for ours, _ in pairs], [theirs for _, theirs in pairs], Matched())
+        raise NotComparableError(NO_SEEDS)
+    if isinstance(design, Matched):
+        return _Sides([ours for ours, _ in pairs], [theirs for _, theirs in pairs], design)
     firsts = [seeds for ours, _ in pairs for seeds in seeds_together(ours)]
     seconds = [seeds for _, theirs in pairs for seeds in seeds_together(theirs)]
     return _Sides(firsts, seconds, design)

@@ -60,13 +60,6 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len({str(run_settings.get(name)) for run_settings in settings}) > 1]
 
 
-def matched_runs(runs: Sequence[EvaluatedRun], parameter: str, first: Any, second: Any) -> list[tuple[Runs, Runs]]:
-    """Matched groups of runs with two values of a setting: those of a group are equal in all others but the seed."""
-    firsts = [run for run in runs if run.settings.get(parameter) == first]
-    seconds = [run for run in runs if run.settings.get(parameter) == second]
-    return match(firsts, seconds, [parameter])
-
-
 def match(firsts: Runs, seconds: Runs, parameters: Collection[str]) -> list[tuple[Runs, Runs]]:
     """Match runs that are equal in all settings but the seed and `parameters`.
 

@@ -1,7 +1,7 @@
 """What a search finds: all trials at a glance, the best, which parameters matter (fANOVA); what its rungs save."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from report.compare.matching import differing, is_search, varying
 from report.evaluated import EvaluatedRun, as_setting
 from report.read import Grid, Run
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question, Table, Text, column, columns
+from report.render.blocks import Block, Bullets, Card, Question, Text
 from report.render.charts import (
     Axis,
     Figure,
@@ -29,7 +29,7 @@ from report.render.charts import (
 )
 from report.render.wording import Score
 from report.sections.sentences import sentence, sentences
-from report.statistics import LEVEL, Estimate, Metric, are_numbers, estimate_of, is_logarithmic
+from report.statistics import LEVEL, Estimate, are_numbers, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.rungs import Rungs
@@ -39,7 +39,6 @@ ENOUGH_TRIALS = 30
 _RESAMPLES = 20
 _BOOTSTRAP_QUANTILES = (0.05, 0.95)
 _TREES = 24
-_BEST = 10
 _BUDGETS = (1, 5, 10, 20, 50, 100, 200)
 # Budgets above this share of the trials are not shown: their intervals would cover less often than they should.
 _MAX_BUDGET = 0.2
@@ -65,19 +64,16 @@ class SearchTrials:
 def search(findings: Findings) -> Question:
     """A card for each search."""
     cards = []
-    tables = []
     methods = []
     for grid in findings.study.grids:
         if is_search(grid):
             trials = trials_for_importance(grid)
             cards.append(Card(f"What does the search {grid.name} find?", _card_content(grid, trials)))
-            if len(grid.completed) > 1:
-                tables.append(_best_table(grid))
             if trials.reason_against_importance is None:
                 methods.append("importance")
             if _expected_scores(grid, trials):
                 methods.append("budgets")
-    return Question(cards, tables, methods)
+    return Question(cards, methods=methods)
 
 
 def trials_for_importance(grid: Grid) -> SearchTrials:
@@ -231,30 +227,6 @@ def _importance(grid: Grid, search: SearchTrials) -> Figure | Text:
         lines.append((wording.parameter_name(name) + rank_correlation(search, name), share, "blue"))
     axis = ValueAxis("share of variance (%)")
     return interval_figure(f"importance-{grid.name}", "Importance of parameters", caption, lines, axis)
-
-
-def _best_table(grid: Grid) -> Table:
-    names = varying(grid.completed)
-    best = sorted(grid.completed, key=lambda run: -_macro_f1(run))[:_BEST]
-    rows = [_best_row(rank, run, names, grid.metric) for rank, run in enumerate(best, 1)]
-    shown = columns("best-trials", rows, metric=grid.metric, metric_name=grid.metric_name)
-    shown += [column(wording.capital(wording.parameter_name(name)), name) for name in names]
-    shown.append(column("Overfits", "overfits"))
-    caption = sentence("search.best_table", grid=grid, shown=len(rows))
-    return Table(f"best-{grid.name}", caption, shown, rows, best=rows[0])
-
-
-def _best_row(rank: int, run: EvaluatedRun, names: Iterable[str], metric: Metric) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "rank": rank,
-        "run": run.run_id,
-        "validation_macro_f1": _macro_f1(run),
-        f"test_{metric}": run.score("test", metric),
-        "overfits": "yes" if run.overfits else "no",
-    }
-    for name in names:
-        row[name] = wording.parameter_value(name, run.settings.get(name))
-    return row
 
 
 # Of each trial, by its run id, the search's metric after each epoch.

@@ -14,10 +14,9 @@ from typing import Any
 from markupsafe import Markup
 
 from report.compare.answers import Answers, Group, compared
-from report.compare.datasets import design_of, group_by_tweets
+from report.compare.datasets import design_of_pairs, group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
-from report.designs import Design, Matched, TwoModels
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
@@ -218,9 +217,9 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
     if model == "baseline":
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
-    designs: dict[str, Design] = {}
+    groups: dict[str, list[Runs]] = {}
     for data, group in _by_data(runs).items():
-        designs[data] = design_of(seeds_together(group), model, answers.metric)
+        groups[data] = seeds_together(group)
         single = [_effect([name], model, data, group, answers) for name in names]
         size_effects = [effect for effect in single if len(effect.values) > 1]
         confounded = [effect.parameter for effect in size_effects if not effect.contrasts]
@@ -231,7 +230,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
                 size_effects.append(joint_effect)
         effects += [effect for effect in size_effects if len(effect.values) <= _MAX_VALUES]
     uncorrected = {
-        contrast: _difference(contrast, model, designs[effect.data], answers)
+        contrast: _difference(contrast, model, groups[effect.data], answers)
         for effect in effects
         for contrast in effect.contrasts
     }
@@ -244,18 +243,18 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
     return compared_effects
 
 
-def _difference(contrast: Contrast, model: ModelKind, design: Design, answers: Answers) -> Difference | None:
+def _difference(
+    contrast: Contrast, model: ModelKind, configurations: Sequence[Runs], answers: Answers
+) -> Difference | None:
     """The uncorrected difference of a contrast over all of its matched configurations.
 
-    Linear baselines of the same corpora, as those of networks of two sizes, are one. Where no configuration has several
-    seeds, matched configurations take their place.
+    Linear baselines of the same corpora, as those of networks of two sizes, are one.
     """
     pairs = list(zip(contrast.firsts, contrast.seconds, strict=True))
     if model == "baseline":
         by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
         pairs = list(by_corpora.values())
-    if isinstance(design, TwoModels) and len(pairs) > 1:
-        design = Matched()
+    design = design_of_pairs(configurations, model, answers.metric, len(pairs))
     firsts = Group([runs for runs, _ in pairs], model)
     seconds = Group([runs for _, runs in pairs], model)
     return answers.difference(design, firsts, seconds)

@@ -180,7 +180,7 @@ def _tables(opinion: Opinion, report: Path, page: Printed, markdown: Printed, ve
             yield from _written(name, read_csv(text), rows, verdict)
             rows = opinion.shown.get(name, rows)
             if len(html) == len(rows) + 1:
-                yield from _cells(name, html, rows, opinion.columns, verdict)
+                yield from _cells(name, html, rows, verdict)
             elif name in opinion.shown:
                 yield f"{name}: shows {len(html) - 1} rows, not {len(rows)}"
     for name in opinion.tables.keys() - files.keys():
@@ -201,13 +201,11 @@ def _written(name: str, written: list[dict[str, str]], rows: list[Row], verdict:
                 yield f"{name}, row {number}, {key}: {value!r}, not {expected.get(key)!r}"
 
 
-def _cells(
-    name: str, table: list[list[str]], rows: list[Row], columns: dict[str, str], verdict: Verdict
-) -> Iterator[str]:
+def _cells(name: str, table: list[list[str]], rows: list[Row], verdict: Verdict) -> Iterator[str]:
     heading, *body = table
     seen: set[str] = set()
     for place, title in enumerate(heading):
-        key, kind = _column(name, title, columns, seen)
+        key, kind = _column(name, title, seen)
         seen.add(title)
         for number, (cells, row) in enumerate(zip(body, rows, strict=True), 1):
             verdict.judged += len(FIGURE.findall(cells[place]))
@@ -218,7 +216,7 @@ def _cells(
                 yield f"{name}, row {number}, {title}: {cells[place]!r}, not {row.get(key)!r}"
 
 
-def _column(name: str, title: str, columns: dict[str, str], seen: set[str]) -> tuple[str, str]:
+def _column(name: str, title: str, seen: set[str]) -> tuple[str, str]:
     """The key of a column and how it is written; an empty key if it is not known."""
     if name == "hypotheses":
         return _OF_HYPOTHESES.get(title, ""), "text"
@@ -244,8 +242,6 @@ def _column(name: str, title: str, columns: dict[str, str], seen: set[str]) -> t
         return "score", "percent"
     if name.startswith("leaderboard") and title == "Predictor":
         return "model", "text"
-    if title in columns:
-        return columns[title], "text"
     return _COLUMNS.get(title, ("", ""))
 
 

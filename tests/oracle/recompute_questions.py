@@ -42,7 +42,6 @@ from tests.oracle.recompute_words import (
     setting_text,
     share_figures,
     usage_of,
-    value_text,
 )
 
 _BUDGETS = (1, 5, 10, 20, 50, 100, 200)
@@ -103,15 +102,6 @@ def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
         opinion.say(r"^Best of [\d,]+ trials?", *figures, *share)
         opinion.say("^Parallel coordinates of", count(len(scores)), *after)
         opinion.say("^Importances need at least", "30", *after, count(len(scores)))
-    if len(tested) > 1:
-        rows = []
-        for rank, one in enumerate(ranked[:10], 1):
-            row: Row = {"rank": rank, "run": one.id, "validation_macro_f1": one.score("validation", "macro_f1")}
-            row |= {f"test_{metric}": one.score("test", metric), "overfits": "yes" if one.overfits else "no"}
-            rows.append(row | {name: value_text(name, one.settings.get(name)) for name in names})
-        opinion.tables[f"best-{grid.name}"] = rows
-        opinion.columns |= {parameter_name(name)[:1].upper() + parameter_name(name)[1:]: name for name in names}
-        opinion.say("best of .* trials of grid", str(len(rows)), str(len(tested)))
     if len(scores) >= 30 and grid.plan["method"] == "random":
         write = (lambda value: f"{value:.3f}") if is_loss else percent
         figures = [*after, "95"]

@@ -66,7 +66,6 @@ class Opinion:
     figures: dict[str, dict[str, Score]] = field(default_factory=dict)
     answers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     effects: dict[str, list[Gap]] = field(default_factory=dict)
-    columns: dict[str, str] = field(default_factory=dict)
     latex: dict[str, list[list[Any]]] = field(default_factory=dict)
     checklist: "Opinion | None" = None
     sentences: list[tuple[tuple[str, str], list[Any], str]] = field(default_factory=list)
