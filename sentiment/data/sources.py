@@ -13,7 +13,6 @@ from sentiment.config import ColumnConfig, DataConfig, LabelledTable
 from sentiment.config_file import difference
 from sentiment.console import Progress, silent
 from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOICES, TWEETEVAL, VADER
-from sentiment.data.download import download
 from sentiment.data.formats import Refusal, TableRecord, delimited_records, read_lines, state_of, translated_errors
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.tables import (
@@ -140,6 +139,8 @@ def _main_table(config: DataConfig) -> LabelledTable:
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
     """Download the files of a source, unless they exist or the source has none."""
     if source in BUILT_IN:
+        from sentiment.data.download import download  # imports what speaks HTTP, which a table does not need
+
         for file in BUILT_IN[source].files:
             download(file, results.downloads, progress)
 
