@@ -11,6 +11,7 @@ import pytest
 
 from sentiment.files import ROOT
 from sentiment.runs.run_dir import Results
+from sentiment.version import FORMAT, __version__
 from tests.commands import invoke, succeed
 from tests.damage.trials import quick_and_without_slurm
 from tests.promise.make import ARCHIVE, PUBLIC, probabilities, public
@@ -69,3 +70,10 @@ def test_what_is_public_names_all_files_of_a_run() -> None:
     with zipfile.ZipFile(ARCHIVE) as archive:
         names = {Path(name).name for name in archive.namelist() if name.startswith("results/runs/")}
     assert [name for name in names if name != "lock" and not name.startswith("step-") and name not in page] == []
+
+
+def test_citation_changes_and_format_have_the_number_of_the_version() -> None:
+    release = __version__.partition(".dev")[0]
+    assert f"\nversion: {release}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {release}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert int(release.partition(".")[0]) == FORMAT
