@@ -164,7 +164,8 @@ def plant(study: Study, name: str, rng: random.Random) -> str:
     done = invoke("report", "--verify", "--results", study.results.root)
     if done.exit_code != 1 or not isinstance(done.exception, SystemExit):
         return f"{edited}: not found: exit code {done.exit_code}, {done.exception!r}: {done.output[-300:]}"
-    return "" if str(edited) in done.output else f"{edited}: not named in {done.output[:1000]}"
+    named = str(edited.relative_to(study.results.root.parent))
+    return "" if named in done.output else f"{edited}: not named in {done.output[:1000]}"
 
 
 def main() -> int:

@@ -186,7 +186,7 @@ def _check_page(
         name = row["model"].lstrip("\u2605 ")
         if "lexicon" not in name and name != PREDICTORS["majority"]:
             kind: ModelKind = "baseline" if name == PREDICTORS["baseline"] else "network"
-            scores = expected["both" if "ensemble" in name else kind, "theirs"]
+            scores = expected["both" if name.startswith(PREDICTORS["both"]) else kind, "theirs"]
             told = {"accuracy": scores.accuracy, "macro_recall": scores.macro_recall}
             for column in told.keys() & row.keys():
                 assert float(row[column]) == pytest.approx(told[column], abs=1e-4), (name, column)
