@@ -69,7 +69,7 @@ def test_a_grid_is_told_which_of_its_hypotheses_it_can_decide() -> None:
     assert heading == "hypotheses, with probability 0.8 on 1,000 test tweets:"
     assert "without recurrence: open; it would take a margin of" in baseline
     assert "A GRU is as good as an LSTM: open; it would take a margin of" in cells
-    assert overfitting.endswith("not known before the runs, as overfitting vary in no usual way")
+    assert overfitting.endswith("not known before the runs, as the spread of overfitting between seeds is not known")
     assert "Two directions are better than one: shown if it is true by" in directions
     many = _told("rnn", "seed=[1,2,3,4,5,6,7,8]")
     assert "A GRU is as good as an LSTM: shown if there is no difference; a margin of" in many[2]

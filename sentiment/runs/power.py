@@ -344,11 +344,11 @@ def _comparison_of(
 ) -> StatedComparison | str:
     """The comparison of a hypothesis; or why its power is not known."""
     if hypothesis.measure != "score":
-        return f"not known before the runs, as {hypothesis.measure} vary in no usual way"
+        return f"not known before the runs, as the spread of {hypothesis.measure} between seeds is not known"
     if plan.method == "random" or plan.halving:
         return "not known before the runs, as the trials of a search differ in all settings"
     if any(config.data.folds for config in configs):
-        return "not known before the runs, as training sets of folds vary in no usual way"
+        return "not known before the runs, as the spread between the training sets of folds is not known"
     seeds: dict[str, set[int]] = defaultdict(set)
     values: dict[str, Any] = {}
     for config in configs:
