@@ -40,7 +40,7 @@ class PackedMatrix:
 
     def __init__(self, matrix: Tensor) -> None:
         self.inputs = len(matrix)
-        self._packed = matrix.device.type == "cpu" and matrix.dtype == torch.float32 and suits_onednn()
+        self._packed = matrix.device.type == "cpu" and suits_onednn(matrix.dtype)
         self._matrix = _pack(matrix) if self._packed else matrix
 
     def multiply(self, rows: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -59,11 +59,15 @@ class PackedMatrix:
 
 
 @cache
-def suits_onednn() -> bool:
-    """Whether to multiply float32 by oneDNN and not by MKL, which takes up to twice as long on AMD processors.
+def suits_onednn(dtype: torch.dtype) -> bool:
+    """Whether to multiply by oneDNN with a matrix in its own layout.
 
-    The libraries round differently, so the choice depends on the CPU vendor and not on a benchmark.
+    It multiplies bfloat16 in any case, and would otherwise change the layout at each product. For float32, MKL takes up
+    to twice as long on AMD processors. The libraries round differently, so the choice depends on the CPU vendor and not
+    on a benchmark.
     """
+    if dtype == torch.bfloat16:
+        return has_onednn()
     try:
         is_amd = "AuthenticAMD" in _CPU_INFO.read_text(encoding="utf-8", errors="replace")
     except OSError:

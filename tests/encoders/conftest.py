@@ -18,7 +18,7 @@ def _one_thread() -> None:
 @pytest.fixture(params=LIBRARIES)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Of matrix products, whatever the processor."""
-    monkeypatch.setattr("sentiment.encoders.elmo.suits_onednn", lambda: request.param == "onednn")
+    monkeypatch.setattr("sentiment.encoders.elmo.suits_onednn", lambda _: request.param == "onednn")
     chosen: str = request.param
     return chosen
 

@@ -151,7 +151,7 @@ def test_processor_is_named_without_proc(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sentiment.training.device.Path", lambda path: Path(f"/nowhere{path}"))
     monkeypatch.setattr("sentiment.encoders.elmo._CPU_INFO", Path("/nowhere"))
     assert re.fullmatch(r".+ \(.+\)", hardware_kind(torch.device("cpu")))
-    assert not suits_onednn.__wrapped__()
+    assert not suits_onednn.__wrapped__(torch.float32)
 
 
 def test_completed_run_needs_no_lock(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
