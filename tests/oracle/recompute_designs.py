@@ -443,7 +443,7 @@ class Dataset:
 
     @property
     def alternative(self) -> str:
-        """What is compared with the baseline: the recommended model, else the better of network and ensemble."""
+        """What is compared with the baseline: the recommended model, else the better of network and mean of both."""
         assert self.best
         best = self.best
         if self.model != "baseline":
