@@ -134,6 +134,14 @@ def can_hold(role: str, values: Iterable[str]) -> bool:
     return not holds_sentences and 1 < len(distinct) <= min(_MAX_CATEGORIES, len(rows) / 2)
 
 
+# The options that take the place of guesses, in all commands that read a table.
+_OPTIONS = {
+    "data.columns.text": "--text-column",
+    "data.columns.label": "--label-column",
+    "data.labels": "--classes",
+}
+
+
 @dataclass(frozen=True)
 class Guess:
     """How a table is interpreted: what a configuration has to say besides, and what is to be told."""
@@ -145,7 +153,8 @@ class Guess:
     def messages(self) -> list[str]:
         lines = [*self.remarks]
         for name, value in self.changes.items():
-            lines.append(f"guessed {name}: {yaml_text(value)} (--set {name}=... says otherwise)")
+            option = _OPTIONS.get(name, f"--set {name}=...")
+            lines.append(f"guessed {name}: {yaml_text(value)} ({option} says otherwise)")
         return [f"{self.sample.table.path.name}: {line}" for line in lines]
 
     def preview(self, data: DataConfig) -> list[str]:

@@ -81,8 +81,8 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
     labels = {"sad": ["sad"], "happy": ["happy"], "ignored": []}
     assert found.changes == {"data.columns.text": "Tweet", "data.columns.label": "how", "data.labels": labels}
     assert found.messages()[:2] == [
-        "a.csv: guessed data.columns.text: Tweet (--set data.columns.text=... says otherwise)",
-        "a.csv: guessed data.columns.label: how (--set data.columns.label=... says otherwise)",
+        "a.csv: guessed data.columns.text: Tweet (--text-column says otherwise)",
+        "a.csv: guessed data.columns.label: how (--label-column says otherwise)",
     ]
 
 
