@@ -255,7 +255,7 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
         kept = clone(tiny).set_params(results=tmp_path / "results", seed=np.int64(1)).fit(X, Y)
     (run_dir,) = (tmp_path / "results/runs/single").iterdir()
     loaded = load(run_dir)
-    assert repr(loaded) == "SentimentClassifier(run=RunConfig(bilstm6-mean_max-s1))"
+    assert repr(loaded) == f"<SentimentClassifier: linear baseline of {run_dir}, classes 0, 1>"
     assert kept.predict_proba(X).tolist() == loaded.predict_proba(X).tolist()
     again = clone(loaded).set_params(results=None).fit(X, Y)
     assert again.predict_proba(X).tolist() == tiny.predict_proba(X).tolist()

@@ -95,7 +95,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
 
 def test_explained_prediction_says_what_each_strong_token_adds(trained: RunDir) -> None:
     done = invoke("predict", trained.path, "awful tea", "", "--with", "baseline", "--explain")
-    assert re.search(r"negative .* awful tea\n  awful \(-\d\.\d\) tea\n-  ", done.output)
+    assert re.search(r"negative .* awful tea\n  awful \(\+\d\.\d\) tea\n-  ", done.output)
 
 
 def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_attention: RunDir) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from sentiment.errors import SentimentError
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir, short_id
 from tests.commands import invoke
 from tests.damage.damages import choose_damage, truncate
 from tests.damage.study import Study
@@ -78,7 +78,8 @@ def judge(command: str, file: Path, answer: Answer, good: Answer) -> str:
         return ""
     if command == RESUME and answer.code == 0 and answer.output.splitlines()[-1] != good.output.splitlines()[-1]:
         return "other bits"
-    names = [file.name, *(part for part in file.parts[-_LEVELS:-1])]
+    folders = file.parts[-_LEVELS:-1]
+    names = [file.name, *folders, *map(short_id, folders)]
     new = "\n".join({*answer.output.splitlines()} - {*good.output.splitlines()})
     return "" if any(name in new for name in names) else "unnamed"
 

@@ -339,7 +339,7 @@ def test_study_may_change_the_rungs_of_its_grids(base: Path, results: Results) -
     write_grid(base, TRIALS, **HALVING)
     grids = {str(base.with_name("some.yaml")): halving(min_iter=2, eta=4.0)}
     study = write_yaml(base.with_name("study.yaml"), {"description": "Smaller.", "grids": grids})
-    (request,) = read_study(study, [], results, print)
+    (request,) = read_study(study, [], {}, results, print)
     assert expand_grid(request, results).plan.halving == Halving(epochs=[2], eta=4)
 
 

@@ -273,7 +273,7 @@ def _sides(hypothesis: Row) -> str:
 
 def _listed(setting: str, values: Sequence[Any]) -> str:
     texts = [value_text(setting, value) for value in values]
-    place = len(values) - 1 if setting == "model.hidden_size" else 0
+    place = len(values) - 1 if setting in ("model.hidden_size", "data.train_rows") else 0
     texts[place] = setting_text(setting, values[place])
     return " or ".join([", ".join(texts[:-1]), texts[-1]] if texts[1:] else texts)
 
