@@ -287,7 +287,7 @@ _WITHOUT_OPINION = (
     r"|Effect of a setting|Stated hypotheses|Importance in a search|Expected validation score)[^:]*: ",
     r"^(sentiment|Use the best model|Export it|`?sentiment report --verify)",
     r"SHA-256",
-    r"^/.*: |^Tweet texts are not available",
+    r"^results/.*: |^Tweet texts are not available",
     r"^Published results|^Published macro recall",
     r"^The most confident right and wrong predictions",
     r"\((ARR [A-E]|NeurIPS)",
