@@ -54,7 +54,6 @@ ModelResults = Annotated[
     Path | None,
     typer.Option("--results", callback=_in_utf8, help="The folder for all results; by default the run's."),
 ]
-ConfigFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run's file, or its name in configs/runs.")]
 Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, such as model.layers=2.")

@@ -283,11 +283,11 @@ def file_without_labels(
     A column of ids is recognised by its name.
 
     Args:
-        by: the column of the option --by, to be read as the user of a row.
+        by: a column of groups or of answers, to be read as the user of a row.
     """
     table, index, remarks = text_column(path, column, trained, option)
     ids = table.usual_indices(ID_NAMES)
-    group = None if by is None else table.index(by, f"{path}: --by")
+    group = None if by is None else table.index(by, str(path))
     return open_file(path, ColumnConfig(text=index, id=ids[0] if ids else None, user=group), None), remarks
 
 

@@ -198,6 +198,7 @@ def test_answers_in_a_column_are_the_predictor_without_a_model(
     answers = tweets["truth"].where(tweets.index % 7 > 0, "negative").where(tweets.index % 50 > 0, "no idea")
     tweets.drop(columns="truth").assign(gpt=answers).to_csv("tweets.csv", index=False)
     words = ("tweets.csv", "--answers", "gpt", "--classes", "negative positive")
+    assert "error: tweets.csv: no column 'llm'" in invoke("share", "tweets.csv", "--answers", "llm").output
     counted = invoke("share", *words)
     assert "12 tweets without an answer that is a class" in counted.output
     assert f"{(answers == 'positive').sum()}" in counted.output
