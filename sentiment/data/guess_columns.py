@@ -4,7 +4,7 @@ What a configuration says is never replaced. A guess is a value of the configura
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -276,19 +276,19 @@ def file_without_labels(
     column: Column | None,
     trained: ColumnConfig,
     option: str = "--text-column",
-    by: Column | None = None,
+    further: Sequence[Column] = (),
 ) -> tuple[TweetFile, list[str]]:
     """A table of tweets whose labels are not read, and what to tell; arguments and errors as in `text_column`.
 
     A column of ids is recognised by its name.
 
     Args:
-        by: a column of groups or of answers, to be read as the user of a row.
+        further: as in `read_rows`.
     """
     table, index, remarks = text_column(path, column, trained, option)
     ids = table.usual_indices(ID_NAMES)
-    group = None if by is None else table.index(by, str(path))
-    return open_file(path, ColumnConfig(text=index, id=ids[0] if ids else None, user=group), None), remarks
+    columns = ColumnConfig(text=index, id=ids[0] if ids else None)
+    return open_file(path, columns, None, further=further), remarks
 
 
 def _shortened(text: str) -> str:

@@ -23,6 +23,8 @@ def _as_string_list(value: object) -> object:
 
 
 LabelMapping = Mapping[str, tuple[str, ...]]
+# What lower-cased labels mean: the index of a class, or None for a label that the data leaves out.
+Meanings = Mapping[str, int | None]
 LabelValues = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_string_list)]
 
 IGNORED = "ignored"  # not a class: rows with these labels are counted but not used

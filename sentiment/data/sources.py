@@ -1,7 +1,7 @@
 """Opens the sources of tweets: the built-in data sets and the user's own tables."""
 
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cache, lru_cache, partial
@@ -16,6 +16,7 @@ from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOIC
 from sentiment.data.formats import Refusal, TableRecord, delimited_records, read_lines, state_of, translated_errors
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.tables import (
+    Column,
     Row,
     RowCounter,
     RowIterator,
@@ -252,12 +253,15 @@ PUBLISHED_TESTS: Mapping[str, Mapping[str, ReadBuiltIn]] = {
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
-def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, field: str = "data") -> TweetFile:
+def open_file(
+    path: Path, columns: ColumnConfig, labels: LabelMapping | None, field: str = "data", further: Sequence[Column] = ()
+) -> TweetFile:
     """Open and hash a table on disk; the format of Sentiment140 is recognised, whose columns and labels are known.
 
     Args:
         labels: the labels of each class; None reads no labels.
         field: the configuration section of the columns and labels, for messages.
+        further: as in `read_rows`.
     """
     if not path.exists():
         raise MissingFileError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
@@ -271,7 +275,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
     table_of = cache(partial(open_table, path, [column for _, column in columns]))
 
     def read() -> RowIterator:
-        rows = partial(read_rows, table_of(), columns, labels, str(path), field)
+        rows = partial(read_rows, table_of(), columns, labels, str(path), field, further)
         yield from rows() if columns.part is None else by_part(rows)
         if state_of(path) != state:
             raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")

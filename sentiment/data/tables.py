@@ -49,6 +49,7 @@ class Row(NamedTuple):
     line: int  # as in TableRecord
     part: Part | None = None  # one of PARTS; None: its source does not say
     remarks: tuple[str, ...] = ()  # as in TableRecord
+    further: tuple[str, ...] = ()  # the cells of further columns that are asked for
 
 
 RowIterator = Iterator[Row | Refusal]
@@ -302,7 +303,12 @@ _MAX_SHOWN_LABEL = 60
 
 
 def read_rows(
-    table: OpenedTable, columns: ColumnConfig, labels: LabelMapping | None, name: str, field: str = "data"
+    table: OpenedTable,
+    columns: ColumnConfig,
+    labels: LabelMapping | None,
+    name: str,
+    field: str = "data",
+    further: Sequence[Column] = (),
 ) -> RowIterator:
     """The tweets of a table. A row that is shorter than the header is used if it has all columns that are read.
 
@@ -310,6 +316,7 @@ def read_rows(
         labels: the labels of each class; None reads no labels.
         name: the file's name, for messages.
         field: the configuration section of the columns and labels, for messages.
+        further: columns whose cells are given as `Row.further`.
 
     Raises:
         DataError: the file cannot be read, or a label is unknown.
@@ -319,9 +326,11 @@ def read_rows(
     for role, column in columns:
         if column is not None and (labels or role != "label"):
             indices[role] = table.index(column, f"{name}: {field}.columns.{role}")
-    needed = max(indices.values())
+    further_indices = [table.index(column, name) for column in further]
+    read = {*indices.values(), *further_indices}
+    needed = max(read)
     label_of = _label_reader(labels, name, field) if labels else None
-    for record in table.read({*indices.values()}):
+    for record in table.read(read):
         if isinstance(record, Refusal):
             yield record
             continue
@@ -344,7 +353,9 @@ def read_rows(
             label = label_of(cells["label"], line) if label_of else None
             part = _part_of(as_text(cells["part"]), f"{name}:{line}") if "part" in cells else None
             identifier = as_text(cells["id"]).strip() if "id" in cells else str(line)
-            yield Row(identifier, as_text(cells.get("user")).strip() or None, label, text, line, part, remarks)
+            user = as_text(cells.get("user")).strip() or None
+            further_cells = tuple([as_text(fields[index]).strip() for index in further_indices])
+            yield Row(identifier, user, label, text, line, part, remarks, further_cells)
 
 
 def _part_of(value: str, origin: str) -> Part:

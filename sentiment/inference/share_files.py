@@ -26,7 +26,7 @@ from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
 from sentiment.labelling.share_statistics import ALL_TWEETS, MIN_LABELS, estimate_shares, labels_needed, strata_of
 from sentiment.labelling.sheet import Drawing, how_to_label, labelled_file, read_labels, sample_of, write_drawn
-from sentiment.metrics import NO_CLASS, ClassIndices, Probabilities, predicted_classes
+from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 
 _USUAL_LABELS = 200
 _HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told
@@ -91,8 +91,9 @@ def read_population(
         DataError: the file cannot be read, has no tweets, or a value is not a date.
         UsageError: a column is missing or ambiguous.
     """
-    by = grouping.column if grouping else None
-    file, findings = file_without_labels(source, column, predictor.columns, by=by)
+    columns = (predictor.answers, grouping.column if grouping else None)
+    further = [further_column for further_column in columns if further_column is not None]
+    file, findings = file_without_labels(source, column, predictor.data.columns, further=further)
     left_out = RowCounter()
     remarks = RowCounter()
     rows = [*usable_rows(file, left_out, progress)]
@@ -101,12 +102,14 @@ def read_population(
     findings += remarks.lines()
     if not rows:
         raise DataError(f"{source}: has no tweets: {left_out.summary()}")
-    groups = [row.user or "" for row in rows]
-    if grouping and grouping.per:
+    if grouping is None:
+        return Population(source, rows, None, left_out, findings)
+    groups = [row.further[-1] for row in rows]
+    if grouping.per:
         times = times_of(groups, grouping.day_first, f"{source}: column {grouping.column!r}")
         starts = times.dt.tz_localize(None).dt.to_period(grouping.per[0].upper()).dt.start_time
         groups = [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
-    return Population(source, rows, groups if grouping else None, left_out, findings)
+    return Population(source, rows, groups, left_out, findings)
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
@@ -196,8 +199,7 @@ def _plan(population: Population, drawn: Sequence[int]) -> Table:
     is_small = (sizes["size"] < MIN_LABELS) & (population.groups is not None)
     for group, (size, on_sheet) in sizes[~is_small].iterrows():
         needed = [f"{labels_needed(size, width):,}" for width in _HALF_WIDTHS]
-        name = escape(visible(str(group)) or "(empty)")
-        table.add_row(f"  {name}", f"{size:,}", f"{on_sheet:,}", *needed)
+        table.add_row(f"  {_shown(group)}", f"{size:,}", f"{on_sheet:,}", *needed)
     if is_small.any():
         size, on_sheet = sizes[is_small].sum()
         table.add_row(f"  {plural(int(is_small.sum()), 'smaller group')}", f"{size:,}", f"{on_sheet:,}")
@@ -205,14 +207,24 @@ def _plan(population: Population, drawn: Sequence[int]) -> Table:
 
 
 def count(population: Population, predictor: SharePredictor) -> None:
-    """Print how many tweets are predicted to be of each class."""
-    probabilities = _predictions(population, predictor)
-    n = len(probabilities)
-    say(f"{n:,} tweets, counts of the labels by the {predictor.name}; they are biased, by an unknown amount:")
-    predicted = predicted_classes(probabilities, predictor.threshold)
-    counts = np.bincount(predicted[predicted != NO_CLASS], minlength=len(predictor.classes))
-    for name, number in zip(predictor.classes, counts.tolist(), strict=True):
-        say(f"  {number:>9,}  {100 * number / n:5.1f} %  {visible(name)}")
+    """Print how many tweets, and how many of each group, are predicted to be of each class."""
+    predicted = predicted_classes(_predictions(population, predictor), predictor.threshold)
+    say(f"counts of the labels by the {predictor.name}; they are biased, by an unknown amount:")
+    table = number_table("", ["tweets", *map(_shown, predictor.classes)], no_wrap=True)
+    by_group = {"all tweets": predicted}
+    if population.groups:
+        groups = pd.Series(predicted).groupby(population.groups)
+        by_group |= {str(group): of_group.to_numpy() for group, of_group in groups}
+    for group, classes in by_group.items():
+        counts = [int((classes == index).sum()) for index in range(len(predictor.classes))]
+        cells = [f"{number:,} {number / len(classes):6.1%}" for number in counts]
+        table.add_row(f"  {_shown(group)}", f"{len(classes):,}", *cells)
+    OUT.print(table)
+
+
+def _shown(name: object) -> str:
+    """The name of a group or of a class in a table."""
+    return escape(visible(str(name)) or "(empty)")
 
 
 def estimate(
@@ -252,20 +264,18 @@ def show_shares(shares: pd.DataFrame) -> None:
     too_small = []
     for group, table_of_group in shares.reset_index().groupby("group", sort=False):
         rows = table_of_group.to_dict("records")
-        name = visible(str(group)) or "(empty)"
+        name = _shown(group)
         if rows[0]["labels"] < MIN_LABELS:
             too_small.append(f"{name} ({rows[0]['labels']})")
             continue
         tweets = rows[0]["tweets"]
-        table.add_row(escape(name), f"{rows[0]['labels']:,}", "", f"{tweets:,}", style="italic")
+        table.add_row(name, f"{rows[0]['labels']:,}", "", f"{tweets:,}", style="italic")
         for row in rows:
             counted = f"{row['counted'] * tweets:,.0f} {100 * row['counted']:.1f} %"
             numbers = _interval_text(row, tweets, ",.0f")
             share = _interval_text(row, 100, ".1f")
-            class_name = escape(visible(str(row["class"])))
-            table.add_row(
-                f"  {class_name}", f"{row['labels_of_class']:,}", counted, numbers, share, f"{row['worth']:,.0f}"
-            )
+            cells = [f"{row['labels_of_class']:,}", counted, numbers, share, f"{row['worth']:,.0f}"]
+            table.add_row(f"  {_shown(row['class'])}", *cells)
     OUT.print(table)
     say("counted: the predictions, which are biased; tweets and share: by labels and predictions together")
     say("worth: the number of labels that alone would give as narrow an interval")

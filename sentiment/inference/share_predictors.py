@@ -3,23 +3,21 @@
 Does not import torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sentiment.command_line import parameters_of, with_guesses
-from sentiment.config import ColumnConfig
+from sentiment.config import DataConfig
 from sentiment.console import Progress, plural, say
-from sentiment.data.guess_columns import file_without_labels
-from sentiment.data.sources import usable_rows
-from sentiment.data.tables import Column, Row, RowCounter
+from sentiment.data.labels import Meanings
+from sentiment.data.tables import Column, Row
 from sentiment.inference.added import label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import open_model
 from sentiment.metrics import Probabilities
-from sentiment.models.text_model import TextModel
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
 
 
@@ -28,39 +26,40 @@ class SharePredictor:
     """A predictor of the classes of a table's tweets.
 
     Attributes:
-        meanings: what each lower-cased label on a sheet means, as `read_labels` takes it.
-        columns: of the tables that it knows; its text column is taken if the user names none.
+        data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
+        answers: the column of its answers, if the table has them; it is the first of `Row.further`.
     """
 
     name: str
-    classes: Sequence[str]
-    meanings: Mapping[str, int | None]
-    columns: ColumnConfig
+    data: DataConfig
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     threshold: float = DEFAULT_THRESHOLD
+    answers: Column | None = None
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.data.label_names
+
+    @property
+    def meanings(self) -> Meanings:
+        """What each lower-cased label on a sheet means."""
+        return sheet_meanings(self.data)
 
 
 def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | None) -> SharePredictor:
     """The model of a run, or of an exported file; raises as `open_model`."""
     model = open_model(path, choice, results)
-    data = model.config.data
 
     def predict(rows: Sequence[Row], progress: Progress) -> Probabilities:
-        return _predicted(model, [row.text for row in rows], progress)
+        chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+        probabilities: list[Probabilities] = []
+        for _, predictions in in_parallel(model, chunks, lambda chunk: [row.text for row in chunk]):
+            probabilities.append(predictions.probabilities)
+            progress("predicting", min(CHUNK * len(probabilities), len(rows)), len(rows))
+        return np.concatenate(probabilities)
 
-    return SharePredictor(
-        model.name, data.label_names, sheet_meanings(data), data.columns, predict, threshold=model.threshold
-    )
-
-
-def _predicted(model: TextModel, texts: Sequence[str], progress: Progress) -> Probabilities:
-    chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
-    probabilities: list[Probabilities] = []
-    for _, predictions in in_parallel(model, chunks, list):
-        probabilities.append(predictions.probabilities)
-        progress("predicting", min(CHUNK * len(probabilities), len(texts)), len(texts))
-    return np.concatenate(probabilities)
+    return SharePredictor(model.name, model.config.data, predict, model.threshold)
 
 
 def predictor_of_answers(file: Path, answers: Column, text_column: str | None, classes: str | None) -> SharePredictor:
@@ -75,18 +74,13 @@ def predictor_of_answers(file: Path, answers: Column, text_column: str | None, c
     parameters = parameters_of(str(file), None, text_column, str(answers), classes)
     data = with_guesses({}, (), parameters, "--answers").data
     meanings = label_meanings_of(data)
-    identity = np.eye(len(data.label_names))
+    classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
 
-    def predict(_rows: Sequence[Row], progress: Progress) -> Probabilities:
-        again, _ = file_without_labels(file, data.columns.text, data.columns, by=answers)
-        words = [(row.user or "").lower() for row in usable_rows(again, RowCounter(), progress)]
-        classes_of_rows = [meanings.get(word) for word in words]
-        without = classes_of_rows.count(None)
+    def predict(rows: Sequence[Row], _progress: Progress) -> Probabilities:
+        indices = [meanings.get(row.further[0].lower()) for row in rows]
+        without = indices.count(None)
         if without:
             say(f"{plural(without, 'tweet')} without an answer that is a class")
-        nothing = np.zeros(len(identity))
-        return np.stack([nothing if index is None else identity[index] for index in classes_of_rows])
+        return classes_and_none[[-1 if index is None else index for index in indices]]
 
-    return SharePredictor(
-        f"answers in column {answers!r}", data.label_names, sheet_meanings(data), data.columns, predict
-    )
+    return SharePredictor(f"answers in column {answers!r}", data, predict, answers=answers)

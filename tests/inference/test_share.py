@@ -230,6 +230,12 @@ def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share) -> 
     done = share()
     assert done.exit_code == 0
     assert "biased" in done.output
+    by_day = share("--by", "created_at", "--per", "day")
+    rows = [line.split() for line in by_day.output.splitlines() if line.startswith("  ")]
+    rows = [row for row in rows if row[:1] in (["all"], ["2026-03-01"], ["2026-03-05"])]
+    counted = {row[0]: [int(row[place]) for place in (-5, -4, -2)] for row in rows}
+    assert counted["2026-03-01"][0] == 145
+    assert all(tweets == negative + positive for tweets, negative, positive in counted.values())
     (command,) = (line for line in done.output.splitlines() if line.startswith("sentiment share "))
     assert invoke(*command.replace("'", "").split()[1:]).exit_code == 0
     assert "What does this tweet express?" in Path("sample.html").read_text()
