@@ -229,50 +229,50 @@ def estimate_shares(
         rows_by_group |= pd.Series(everything).groupby(np.asarray(groups, object)).indices
         if rows_by_group[ALL_TWEETS] is not everything:
             raise UsageError(f"{ALL_TWEETS!r} is the name of all tweets together; give that group another name")
-    tables = []
+    columns_of_groups = []
     for rows in rows_by_group.values():
         with_label = rows[labelled[rows]]
-        labelled_outcomes = outcomes[with_label]
-        columns: dict[str, Any] = {"tweets": len(rows), "labels": len(with_label)}
-        columns["labels_of_class"] = labelled_outcomes.sum(axis=0).astype(int)
-        worth = np.full(len(class_names), len(rows))  # as if each prediction were a label
-        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), worth, 1.0))
-        if len(with_label) >= MIN_LABELS:
-            # Of a group, the labels are random; those of all tweets may be of several strata.
-            strata_of_rows = strata[rows] if rows is everything else np.zeros(len(rows), np.int64)
-            alone, together = _by_strata(rows, strata_of_rows, labelled, outcomes, predicted)
-            columns |= _columns("labels_alone", _bounded(alone, labelled_outcomes))
-            columns |= _columns("share", _bounded(together, labelled_outcomes))
-            columns["worth"] = together.worth
-        tables.append(pd.DataFrame(columns, index=pd.Index(class_names)))
-    return pd.concat(tables, keys=[*rows_by_group], names=["group", "class"])
+        columns = {"tweets": np.full(len(class_names), len(rows)), "labels": np.full(len(class_names), len(with_label))}
+        columns["labels_of_class"] = outcomes[with_label].sum(axis=0).astype(int)
+        # As if each prediction were a label.
+        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), columns["tweets"], 1.0))
+        # Of a group, the labels are random; those of all tweets may be of several strata.
+        strata_of_rows = strata[rows] if rows is everything else np.zeros(len(rows), np.int64)
+        alone = _estimate(rows, strata_of_rows, labelled, outcomes, np.zeros_like(predicted))
+        together = _estimate(rows, strata_of_rows, labelled, outcomes, predicted)
+        columns |= _columns("labels_alone", alone) | _columns("share", together) | {"worth": together.worth}
+        columns_of_groups.append(columns)
+    index = pd.MultiIndex.from_product([[*rows_by_group], [*class_names]], names=["group", "class"])
+    names = columns_of_groups[0]
+    return pd.DataFrame({name: np.concatenate([of[name] for of in columns_of_groups]) for name in names}, index)
 
 
-def _by_strata(
-    rows: ClassIndices, strata: ClassIndices, labelled: Flags, outcomes: Array, predicted: Array
-) -> tuple[Shares, Shares]:
-    """The shares in some rows by labels alone, and by labels and predictions; `strata` is parallel to `rows`.
+def _estimate(rows: ClassIndices, strata: ClassIndices, labelled: Flags, outcomes: Array, predicted: Array) -> Shares:
+    """The shares in some rows, NaN with too few labels; predictions of 0 give those by labels alone.
+
+    Args:
+        strata: parallel to `rows`; the others are of all tweets.
 
     Raises:
         UsageError: a stratum has too few labels.
     """
-    alone = []
-    together = []
+    all_labels = outcomes[rows[labelled[rows]]]
+    if len(all_labels) < MIN_LABELS:
+        return Shares(*np.full((4, outcomes.shape[1]), np.nan))
+    shares = []
     sizes = []
-    for _, of_stratum in pd.Series(rows).groupby(strata):
-        inside = of_stratum.to_numpy()
+    for stratum in np.unique(strata):
+        inside = rows[strata == stratum]
         with_label = inside[labelled[inside]]
         if len(with_label) < min(_MIN_LABELS_OF_STRATUM, len(inside)):
             raise UsageError(
                 f"a group has {len(with_label)} labels, so that all tweets together have no share; label at least "
                 f"{_MIN_LABELS_OF_STRATUM} of each group, from the top of the sheet"
             )
-        sizes.append(len(inside))
-        nothing = np.zeros(outcomes.shape[1])
-        alone.append(labelled_shares(outcomes[with_label], nothing, nothing, len(inside)))
         mean_predicted = predicted[inside].mean(axis=0)
-        together.append(labelled_shares(outcomes[with_label], predicted[with_label], mean_predicted, len(inside)))
-    return combined_shares(alone, sizes), combined_shares(together, sizes)
+        shares.append(labelled_shares(outcomes[with_label], predicted[with_label], mean_predicted, len(inside)))
+        sizes.append(len(inside))
+    return _bounded(combined_shares(shares, sizes), all_labels)
 
 
 def _bounded(shares: Shares, outcomes: Array) -> Shares:
