@@ -178,6 +178,7 @@ class Tokenizer:
         self._removed = frozenset(mask for mask, treatment in self._treatments.items() if treatment == "remove")
         self._stop_words = stop_words(config.stop_words)
         self._word_tokens = WordCache(self.tokenize_whole)
+        self._cleaned_tokens = WordCache(self._cleaned)
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[TextConfig]]:
         return Tokenizer, (self.config,)  # NLTK's patterns cannot be pickled
@@ -200,7 +201,7 @@ class Tokenizer:
         return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _MAX_WORD_LENGTH else text
 
     def tokenize_whole(self, text: str) -> tuple[str, ...]:
-        return tuple([token for part in self._parts(text) if (token := self._cleaned(part))])
+        return tuple(filter(None, map(self._cleaned_tokens.__getitem__, self._parts(text))))
 
     def _parts(self, text: str) -> list[str]:
         if text.isascii() and text.isalpha():

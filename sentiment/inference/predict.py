@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
@@ -155,13 +155,17 @@ def _texts(rows: list[TextRow]) -> list[str]:
 def _row(record: TableRecord | Refusal, table: OpenedTable, text_index: int) -> TextRow:
     if isinstance(record, Refusal):
         return TextRow(TableRecord(record.line, [None] * len(table.names)), "", record.reason)
-    width = len(table.names)
-    fields = [*record.fields, *[None] * (width - len(record.fields))]
-    if text_index < len(record.fields) <= width:
-        text = fields[text_index]
-        return TextRow(record._replace(fields=fields), text, text_problem(text))
-    fields[width - 1 :] = [table.delimiter.join(map(_cell, fields[width - 1 :]))]  # surplus fields are joined
-    return TextRow(record._replace(fields=fields), "", WRONG_WIDTH)
+    fields = record.fields
+    surplus = len(fields) - len(table.names)
+    if surplus < 0:
+        record = record._replace(fields=[*fields, *repeat(None, -surplus)])
+    elif surplus > 0:
+        joined = table.delimiter.join(map(_cell, fields[-surplus - 1 :]))
+        record = record._replace(fields=[*fields[: -surplus - 1], joined])
+    if surplus > 0 or text_index >= len(fields):
+        return TextRow(record, "", WRONG_WIDTH)
+    text = fields[text_index]
+    return TextRow(record, text, text_problem(text))
 
 
 _DIGITS = 6
@@ -225,17 +229,17 @@ def _row_writer(
         else:
             write = _delimited(text, "\t" if format == "tsv" else ",")
             write(names)
-            yield lambda record, answer: write([*map(_cell, [*record.fields, *_answer_values(answer, number)])])
+            yield lambda record, answer: write([*map(_cell, record.fields), *_answer_values(answer, number)])
         text.detach()
 
 
-def _delimited(file: io.TextIOWrapper, delimiter: str) -> Callable[[Sequence[str]], object]:
-    """A row writer for CSV or TSV."""
+def _delimited(file: io.TextIOWrapper, delimiter: str) -> Callable[[Sequence[Any]], object]:
+    """A row writer for CSV or TSV, of texts and numbers; None is empty."""
     minimal = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     quoting = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
-    def write(fields: Sequence[str]) -> None:
-        needs_quotes = any("\r" in field for field in fields)  # Python's writer does not quote \r
+    def write(fields: Sequence[Any]) -> None:
+        needs_quotes = any("\r" in field for field in fields if isinstance(field, str))  # Python's does not quote \r
         writer = quoting if needs_quotes else minimal
         writer.writerow(fields)
 
@@ -243,6 +247,8 @@ def _delimited(file: io.TextIOWrapper, delimiter: str) -> Callable[[Sequence[str
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if value is None or value != value:  # only NaN differs from itself
         return ""
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
