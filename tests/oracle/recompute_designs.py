@@ -595,6 +595,8 @@ def score(group: Group, spread: Spread | None, metric: str) -> Score | None:
         found = within_folds(ours, nothing, classes, folds)
     elif spread and group.kind in SEEDED:
         found = crossed(ours, nothing, (True, False), classes, spread)
+    elif len(ours[0]) > 1:
+        return None
     else:
         return score_of_shares(ours[0][0], classes)
     low, high = found.interval(0.95)

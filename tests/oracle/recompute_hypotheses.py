@@ -163,6 +163,8 @@ def _of(
     runs = f"{sum(map(len, firsts))} and {sum(map(len, seconds)) if kind == 'network' else 'the baseline'}"
     if judged.hypothesis["measure"] == "score":
         spread = spread_of(pool, "network", metric)
+        if spread is None and not firsts[0][0].is_cross_validated:
+            raise _OpenError(_ONE_RUN)
         found = gap(Group(firsts, "network"), Group(seconds, kind), spread, metric)
         if found is None:
             raise _OpenError(_OTHER_TWEETS)
@@ -206,9 +208,12 @@ def _of_search(judged: _Judged, firsts: Any, seconds: Any, metric: str) -> _Judg
 
 
 def _bounds(judged: _Judged, tail: float) -> tuple[float, float] | None:
+    """The interval that leaves out `tail` at either end: beyond a half, its bounds are on the other sides."""
     assert judged.found
-    low, high = judged.found.interval(1 - 2 * tail)
-    return None if low is None or high is None else (low, high)
+    low, high = judged.found.interval(1 - 2 * min(tail, 1 - tail))
+    if low is None or high is None:
+        return None
+    return (low, high) if tail < 0.5 else (high, low)
 
 
 def _region(hypothesis: Row) -> tuple[float, float]:
@@ -235,8 +240,8 @@ def _outcome(judged: _Judged, tail: float) -> str:
 
 
 def _tail(judged: _Judged) -> float:
-    """The smallest part that the interval must leave out at either end for a decision; at most .5."""
-    least, most = 1e-14, 0.5
+    """The smallest part that the interval must leave out at either end for a decision."""
+    least, most = 1e-14, 1 - 1e-14
     for _ in range(80):
         middle = math.sqrt(least * most)
         if _outcome(judged, middle) == "open":
