@@ -37,7 +37,9 @@ def metrics(labels: Array, probabilities: Array, threshold: float = 0.5) -> dict
     """All metrics of a predictor that answers each of these tweets."""
     k = probabilities.shape[1]
     answers = answer(probabilities, threshold)
-    table = pd.crosstab(labels, answers).reindex(index=range(k), columns=range(k), fill_value=0).to_numpy()
+    named = answers >= 0
+    table = np.zeros((k, k), int)
+    np.add.at(table, (labels[named], answers[named]), 1)
     sizes = np.bincount(labels, minlength=k)
     answered = table.sum(axis=0)
     hits = np.diag(table)
@@ -46,7 +48,6 @@ def metrics(labels: Array, probabilities: Array, threshold: float = 0.5) -> dict
     f1 = np.array([2 * p * r / (p + r) if p + r else 0.0 for p, r in zip(precision, recall, strict=True)])
     present = sizes > 0
     accuracy = wilson(int(hits.sum()), len(labels))
-    named = answers >= 0
     chosen = np.clip(probabilities[named, labels[named]], np.finfo(float).eps, 1)
     return {
         "n": len(labels),
