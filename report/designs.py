@@ -30,6 +30,9 @@ from sentiment.runs.power import between_seeds
 Values = npt.NDArray[np.float64]
 
 
+# Relative to a variance, more than the rounding error of its computation.
+_ROUNDING = 1e-12
+
 NO_SEEDS = "no configuration has several seeds, and nothing is known of other seeds"
 
 
@@ -251,7 +254,10 @@ def _difference(first: Side, second: Side, replicates: Sequence[Component], cont
     sizes = [len(gaps) for gaps in by_tweet]
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))
     tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2
-    tweets = max(tweet_variance - contained, 0.0), sum(sizes) - len(sizes)
+    remaining = tweet_variance - contained
+    if remaining < _ROUNDING * tweet_variance:  # of equal variances, a rounding error would remain
+        remaining = 0.0
+    tweets = remaining, sum(sizes) - len(sizes)
     return Difference.of(VarianceEvidence(value, tuple(replicates), tweets, first.are_shares), sum(sizes))
 
 

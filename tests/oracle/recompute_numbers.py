@@ -1,10 +1,11 @@
-"""Scores, intervals and tests, written a second time: by pandas, scipy and statsmodels, from `statistics.md`'s words.
+"""Scores, intervals and tests, written a second time: by numpy, scipy and statsmodels.
 
 Nothing of the product is imported. Shares are fractions of 1; `level` is a confidence level.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,9 @@ def metrics(labels: Array, probabilities: Array, threshold: float = 0.5) -> dict
         "sizes": sizes.tolist(),
         "precision": precision.tolist(),
         "recall": recall.tolist(),
-        "macro_precision": float(precision[present].mean()),
-        "macro_recall": float(recall[present].mean()),
-        "macro_f1": float(f1[present].mean()),
+        "macro_precision": fmean(precision[present]),
+        "macro_recall": fmean(recall[present]),
+        "macro_f1": fmean(f1[present]),
     }
 
 
@@ -298,7 +299,8 @@ def _with_tweets(
     parts = by_class(gaps, classes)
     k = len(parts)
     over_tweets = sum(float(part.var(ddof=1)) / len(part) if len(part) > 1 else 0.0 for part in parts) / k**2
-    components = [*components, (max(over_tweets - within, 0.0), len(gaps) - k)]
+    left = 0.0 if np.isclose(over_tweets, within, rtol=1e-12, atol=0) else max(over_tweets - within, 0.0)
+    components = [*components, (left, len(gaps) - k)]
     value = float(np.mean([part.mean() for part in parts]))
     if sum(variance for variance, _ in components) <= 1e-24:
         return Gap(value, len(gaps), None, lambda level: (None, None))
