@@ -21,7 +21,7 @@ class BuildWithPrograms(build_py):
         programs.mkdir()
         for name in ("jobs", "report"):
             (built / name).rename(programs / name)
-        for folder in ("", "runs", "grids"):
+        for folder in ("", "runs", "grids", "studies"):
             (programs / "configs" / folder).mkdir(exist_ok=True)
             for file in (Path("configs") / folder).glob("*.yaml"):
                 shutil.copy(file, programs / "configs" / folder)

@@ -25,7 +25,7 @@ from sentiment.command_line import (
     results_of,
 )
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedError, RunDirError, UsageError
-from sentiment.files import CONFIGS, config_path, shipped_file
+from sentiment.files import CONFIGS, config_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,9 +39,12 @@ NO_GRIDS = "{results}: no grid has been submitted in this results folder; submit
 
 
 def _launch_options(cluster: Path, local: bool, at_once: int | None, new_code: bool) -> "LaunchOptions":
+    from jobs import slurm
     from jobs.launch.locked_grid import LaunchOptions
     from jobs.slurm.resources import ClusterFile, read_cluster
 
+    if not local:
+        slurm.check_requirements()
     return LaunchOptions(ClusterFile() if local else read_cluster(cluster), local, at_once, echo, new_code)
 
 
@@ -176,7 +179,7 @@ def rerun(
     --new-code is given, for example after you fixed a bug. Held jobs are released.
     """
     from jobs.requested import read_waiting
-    from jobs.session import rerun_grid, start_now
+    from jobs.session import rerun_grid
     from jobs.status.names import find_targets, read_plan
 
     selected = find_targets(targets or [], results_of(results))
@@ -185,8 +188,10 @@ def rerun(
     options = _launch_options(cluster, local, at_once, new_code)
 
     def rerun_target(target: "Target") -> int:
-        if read_waiting(results_of(results), target.grid):
-            return start_now(results_of(results), target.grid, options) if targets else 0
+        if waiting := read_waiting(results_of(results), target.grid):
+            command = results_of(results).command("submit", target.grid)
+            echo(f"grid {target.grid}: {waiting.describe()}; `{command}` submits it when that one has ended")
+            return EXIT_FAILED if targets else 0
         plan = read_plan(results_of(results), target.grid)
         return rerun_grid(results_of(results), plan, {*target.run_ids}, options)
 
@@ -215,28 +220,25 @@ def cancel(
     ] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Cancel grids or individual runs.
+    """Cancel grids or runs of grids.
 
     Running ones save a checkpoint first; submit them again to resume.
     """
     from jobs.requested import end_waiting, read_waiting
-    from jobs.session import cancel_grid, cancel_single, remove_grid
-    from jobs.status.names import find_targets, read_plan, single_runs
+    from jobs.session import cancel_grid, remove_grid
+    from jobs.status.names import find_targets, read_plan
     from sentiment.runs.run_dir import SINGLE
 
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
 
     selected = find_targets(targets, results_of(results))
-    if remove and any(target.run_ids or target.grid == SINGLE for target in selected):
+    if any(target.grid == SINGLE for target in selected):
+        raise UsageError(f"{SINGLE}: Ctrl+C, or SIGTERM, stops runs outside of grids where they are trained")
+    if remove and any(target.run_ids for target in selected):
         raise UsageError("--remove takes names of grids")
 
     def cancel_target(target: "Target") -> int:
-        if target.grid == SINGLE:
-            for run_dir in single_runs(results_of(results)):
-                if target.includes(run_dir.path.name):
-                    cancel_single(run_dir, echo)
-            return 0
         if read_waiting(results_of(results), target.grid):
             end_waiting(results_of(results), target.grid)
             echo(f"grid {target.grid}: waits no longer")
@@ -274,10 +276,10 @@ def sync(
 
 @app.command()
 def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> None:
-    """Check Slurm's configuration, GPUs and cores, and disk space."""
+    """Check Slurm's configuration, and show this machine's GPUs and cores."""
     from jobs.doctor import examine, render
 
-    findings = list(examine(results_of(results), cluster, shipped_file(CONFIGS / "grids")))
+    findings = list(examine(results_of(results), cluster))
     for line in render(findings):
         echo(line)
     if any(finding.level == "problem" for finding in findings):

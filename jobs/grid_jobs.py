@@ -369,8 +369,8 @@ class QueueOwner(Record):
             user = str(uid)
         return cls(user=user, cluster=read_settings()["ClusterName"])
 
-    def describe(self) -> str:
-        return f"submitted by {self.user} on cluster {self.cluster}; run this command there"
+    def __str__(self) -> str:
+        return f"{self.user} on cluster {self.cluster}"
 
 
 def claim_or_check_owner(results: Results) -> None:
@@ -387,8 +387,8 @@ def claim_or_check_owner(results: Results) -> None:
         write_atomically(file, sealed(here))
     elif owner != here:
         raise UsageError(
-            f"{file}: these are the jobs of {owner.user} on cluster {owner.cluster}, not of {here.user} on "
-            f"{here.cluster}: run this command there, or use another folder (--results DIR)"
+            f"{file}: these are the jobs of {owner}, not of {here}: run this command there, or use another folder "
+            "(--results DIR)"
         )
 
 
@@ -412,7 +412,7 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
 def _foreign_owner(results: Results) -> str:
     """Return why the queue cannot be read if the jobs belong to another user or cluster; else an empty text."""
     owner = read_record(results.slurm / "owner.json", QueueOwner)
-    return owner.describe() if owner and owner != QueueOwner.here() else ""
+    return f"submitted by {owner}; run this command there" if owner and owner != QueueOwner.here() else ""
 
 
 def _join(

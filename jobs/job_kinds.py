@@ -21,9 +21,10 @@ from sentiment.runs.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
     from sentiment.console import Console
+    from sentiment.data.corpus import Corpus
     from sentiment.training.stop import Stop, StopRequest
 
-KindName = Literal["data", "vectors", "cache", "train", "report"]
+KindName = Literal["data", "cache", "train", "report"]
 
 
 @dataclass(frozen=True)
@@ -68,47 +69,39 @@ def steps_saved(run_dir: RunDir) -> int:
     return max((attempt.last_step or attempt.first_step for attempt in attempts), default=0)
 
 
-def without_corpus(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
-    """Return one run for each corpus that is not prepared, or whose linear baseline is not fitted."""
+def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
+    """Return one run for each corpus, with its baseline, and each set of word2vec vectors that is still to be made."""
+    by_inputs: dict[object, RunConfig] = {}
+    for config in configs:
+        vectors = (config.embedding, config.vectors) if config.vectors else None
+        by_inputs.setdefault((config.data, vectors), config)
+    return [config for config in by_inputs.values() if not _is_prepared(config, results)]
+
+
+def _is_prepared(config: RunConfig, results: Results) -> bool:
+    from sentiment.data.vocabulary import pretrained_file
+
+    corpus = _prepared_corpus(config.data, results)
+    if corpus is None or not corpus.baselines_file.exists():
+        return False
+    learned = pretrained_file(config, results) if config.vectors else None
+    return learned is None or learned.exists()
+
+
+def _prepared_corpus(data: DataConfig, results: Results) -> "Corpus | None":
     from sentiment.data.corpus import find_corpus
     from sentiment.data.sources import table_problems
 
-    representatives = []
-    for config in {config.data: config for config in configs}.values():
-        # Only a dry run gets as far as this without tweets.
-        corpus = None if any(table_problems(config.data, results)) else find_corpus(config.data, results)
-        if corpus is None or not corpus.baselines_file.exists():
-            representatives.append(config)
-    return representatives
+    return None if any(table_problems(data, results)) else find_corpus(data, results)
 
 
 def class_counts(data: DataConfig, parts: Sequence[Part], results: Results) -> list[int] | None:
     """Return the number of tweets of each class in some parts together; None if the corpus is not prepared."""
-    from sentiment.data.corpus import find_corpus
-    from sentiment.data.sources import table_problems
-
-    corpus = None if any(table_problems(data, results)) else find_corpus(data, results)
+    corpus = _prepared_corpus(data, results)
     if corpus is None:
         return None
     by_part = [corpus.report.parts[part].classes for part in parts]
     return [sum(numbers) for numbers in zip(*by_part, strict=True)]
-
-
-def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
-    """Return one run for each set of word2vec vectors that is not trained yet."""
-    from sentiment.data.sources import table_problems
-    from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
-
-    missing: dict[str | None, RunConfig] = {}
-    for config in configs:
-        if config.embedding.pretrained != WORD2VEC:
-            continue
-        if any(table_problems(config.data, results)):
-            return [config]
-        file = pretrained_file(config, results)
-        if file and not file.exists():
-            missing[vectors_fingerprint(config, results)] = config
-    return list(missing.values())
 
 
 def _bytes_in(folder: Path) -> int:
@@ -125,17 +118,9 @@ _NO_GPU = {"gpus": 0}
 _DATA = JobKind(
     name="data",
     resources=_NO_GPU,
-    needed_for=without_corpus,
+    needed_for=unprepared,
     function_name=("sentiment.training.experiment", "run_preparation"),
-    progress=lambda results: _bytes_in(results.corpora),
-)
-_VECTORS = JobKind(
-    name="vectors",
-    after=("data",),
-    resources={**_NO_GPU, "cpus": 2},  # one thread trains, another one reads
-    needed_for=_without_vectors,
-    function_name=("sentiment.training.experiment", "run_vectors"),
-    progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
+    progress=lambda results: _bytes_in(results.corpora) + _bytes_in(results.word_vectors),
 )
 _CACHE = JobKind(
     name="cache",
@@ -145,7 +130,7 @@ _CACHE = JobKind(
     function_name=("sentiment.training.encoding", "run_encoding"),
     progress=lambda results: _bytes_in(results.encoder_caches),
 )
-_TRAIN = JobKind(name="train", after=("data", "vectors", "cache"), trains_runs=True)
+_TRAIN = JobKind(name="train", after=("data", "cache"), trains_runs=True)
 _REPORT = JobKind(
     name="report",
     after=("train",),
@@ -154,7 +139,7 @@ _REPORT = JobKind(
 )
 
 # In the order in which a grid's jobs are submitted: each kind depends only on kinds before it.
-JOB_KINDS: dict[KindName, JobKind] = {kind.name: kind for kind in (_DATA, _VECTORS, _CACHE, _TRAIN, _REPORT)}
+JOB_KINDS: dict[KindName, JobKind] = {kind.name: kind for kind in (_DATA, _CACHE, _TRAIN, _REPORT)}
 
 OTHER_KINDS = [kind for kind in JOB_KINDS.values() if not kind.trains_runs]
 """The kinds whose jobs train no runs."""

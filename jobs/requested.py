@@ -1,6 +1,7 @@
 """Grids as commands asked for them, with the content of their files: later edits change nothing."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,26 @@ def read_waiting(results: Results, grid: str) -> RequestedGrid | None:
 
 
 def waiting_grids(results: Results) -> list[RequestedGrid]:
-    """All grids that wait, by name."""
-    names = sorted(file.parent.name for file in results.slurm.glob("*/request.json"))
-    return [waiting for name in names if (waiting := read_waiting(results, name))]
+    """All grids that wait, by name, but for those whose record is damaged."""
+    waiting: list[RequestedGrid] = []
+    for name in waiting_names(results):
+        with suppress(RunDirError):
+            if requested := read_waiting(results, name):
+                waiting.append(requested)
+    return waiting
+
+
+def waiting_names(results: Results) -> list[str]:
+    """The names of the grids that wait, and of those whose record is damaged, so that they may."""
+    names = []
+    for file in sorted(results.slurm.glob("*/request.json")):
+        name = file.parent.name
+        try:
+            if read_waiting(results, name):
+                names.append(name)
+        except RunDirError:
+            names.append(name)
+    return names
 
 
 def write_request(results: Results, requested: RequestedGrid) -> None:

@@ -1,13 +1,10 @@
 """Implements submit, rerun and cancel for grids, on Slurm or on this machine."""
 
-import os
-import signal
-import socket
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import IO, NamedTuple
 
@@ -19,8 +16,8 @@ from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.launch.next_step import go_on
 from jobs.requested import RequestedGrid, end_waiting, read_request, read_waiting, waiting_grids, write_request
 from jobs.slurm.resources import ClusterFile
-from jobs.status.grid_state import RunStatus, describe_held, describe_unknown, read_grid_state, read_status
-from jobs.study import StudyPlan, plan_study
+from jobs.status.grid_state import RunStatus, describe_stuck, read_grid_state, read_grid_status
+from jobs.study import StudyPlan
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.console import Say, plural
 from sentiment.errors import (
@@ -30,15 +27,13 @@ from sentiment.errors import (
     QueueFullError,
     SentimentError,
     UnansweredError,
-    UsageError,
     in_one_line,
 )
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.code_version import freeze_code, start_command
-from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import CANCELLED, PLANNED, RUNNING
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import CANCELLED, HELD, PLANNED, RUNNING, UNKNOWN
 
 _POLL_SECONDS = 0.2
 
@@ -56,14 +51,10 @@ _Action = Callable[[LockedGrid], Done]
 
 def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
     """Record what is asked for, submit the grids or train them here, and return the exit code."""
-    if not options.local:
-        slurm.check_requirements()
     code = freeze_code(results) if study.waiting and not options.local else None
     for request in study.requests:
         _record(results, request, code, options, waits=request.name in study.waiting)
-    if options.local:
-        return _run_locally(results, [_training_of(grid) for grid in study.ready.values()], options)
-    return max((submit_grid(results, grid, options) for grid in study.ready.values()), default=0)
+    return _carry_out(results, [_training_of(grid) for grid in study.ready.values()], options)
 
 
 def _record(results: Results, request: GridRequest, code: str | None, options: LaunchOptions, *, waits: bool) -> None:
@@ -84,61 +75,35 @@ def _record(results: Results, request: GridRequest, code: str | None, options: L
         options.say(f"grid {request.name}: {requested.describe()}")
 
 
-def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions, *, if_waiting: bool = False) -> int:
-    """Submit a grid's unfinished runs to Slurm and return the exit code.
-
-    Args:
-        if_waiting: do nothing if it waits no longer, because another process has submitted it.
-    """
-    name = grid.plan.name
-    with lock_grid(results, grid.plan, options) as locked:
-        if if_waiting and not read_waiting(results, name):
-            return 0
-        slurm.check_requirements()
-        done = submit_unfinished(locked, grid)
-        end_waiting(results, name)
-    return _and_what_waits(results, name, done, options)
-
-
 def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: LaunchOptions) -> int:
     """Resubmit runs that ended without a result, and return the exit code."""
-    if _belongs_here(results, plan.name, options):
+    requested = read_request(results, plan.name)
+    if requested and requested.local and not options.local:
+        here = results.command("rerun", plan.name, "--local")
+        in_slurm = results.command("submit", plan.name)
+        options.say(f"grid {plan.name} was submitted for this machine: `{here}` goes on here, `{in_slurm}` in Slurm")
         rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
         return EXIT_FAILED if any(policy.rerun(row, bool(run_ids)) for row in rows) else 0
+    return _carry_out(results, [(plan, partial(rerun_selected, run_ids=run_ids))], options)
+
+
+def _training_of(grid: ExpandedGrid) -> tuple[GridPlan, _Action]:
+    return grid.plan, partial(submit_unfinished, grid=grid)
+
+
+def _carry_out(results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions) -> int:
+    """Do something with grids, and submit those that wait for one that has ended; return the exit code."""
     if options.local:
-        return _run_locally(results, [(plan, partial(rerun_selected, run_ids=run_ids))], options)
-    with lock_grid(results, plan, options) as locked:
-        slurm.check_requirements()
-        done = rerun_selected(locked, run_ids)
-    return _and_what_waits(results, plan.name, done, options)
-
-
-def start_now(results: Results, grid: str, options: LaunchOptions) -> int:
-    """Submit a grid that waits, or train it here, if the other grid is finished; return the exit code."""
-    waiting = read_waiting(results, grid)
-    if waiting is None or _belongs_here(results, grid, options):
-        return EXIT_FAILED
-    if options.local:
-        return submit_study(results, plan_study(results, [waiting.request]), options)
-    return start(results, waiting, options.say)
-
-
-def _belongs_here(results: Results, grid: str, options: LaunchOptions) -> bool:
-    """Whether a grid was submitted for this machine, and is now to go on in Slurm; say which commands go on with it."""
-    requested = read_request(results, grid)
-    if requested is None or not requested.local or options.local:
-        return False
-    here = results.command("rerun", grid, "--local")
-    in_slurm = results.command("submit", grid)
-    options.say(f"grid {grid} was submitted for this machine: `{here}` goes on here, `{in_slurm}` in Slurm")
-    return True
-
-
-def _and_what_waits(results: Results, grid: str, done: Done, options: LaunchOptions) -> int:
-    """Submit the grids that wait for a grid, if it has ended; return the exit code."""
-    if not done.ended:
-        return done.exit_code
-    return max(done.exit_code, start_waiting(results, grid, options.say))
+        return _run_locally(results, work, options)
+    exit_codes = [0]
+    for plan, action in work:
+        with lock_grid(results, plan, options) as locked:
+            done = action(locked)
+            end_waiting(results, plan.name)
+        exit_codes.append(done.exit_code)
+        if done.ended:
+            exit_codes.append(start_waiting(results, plan.name, options.say))
+    return max(exit_codes)
 
 
 def start_waiting(results: Results, ended: str, say: Say) -> int:
@@ -157,8 +122,15 @@ def start_waiting(results: Results, ended: str, say: Say) -> int:
 def start(results: Results, waiting: RequestedGrid, say: Say) -> int:
     """Submit a waiting grid as it was asked for, if the other grid is finished; return the exit code."""
     options = LaunchOptions(ClusterFile.model_validate(waiting.cluster), say=say, code=waiting.code)
+
+    def submit_if_waiting(locked: LockedGrid) -> Done:
+        if read_waiting(results, waiting.name) is None:  # another process has submitted it, or a person cancelled it
+            return Done(0)
+        return submit_unfinished(locked, grid)
+
     try:
-        return submit_grid(results, expand_grid(waiting.request, results), options, if_waiting=True)
+        grid = expand_grid(waiting.request, results)
+        return _carry_out(results, [(grid.plan, submit_if_waiting)], options)
     except (UnansweredError, QueueFullError, LockedError):
         raise
     except SentimentError as error:
@@ -180,7 +152,6 @@ def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
         for line in grid.plan.starts_from.left_out:
             locked.say(f"left out of grid {grid.plan.starts_from.grid}: {line}")
     with _restoring_plan_on_error(locked):
-        _say_what_started_earlier(locked, grid.plan)
         results.write_grid(grid.plan)
         reuse_completed(results, grid)
         outdated = trained_on_old_inputs(results, grid)
@@ -191,8 +162,6 @@ def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
                 f"{results.run_dir(outdated[0], grid.plan.name).path}"
             )
         state = locked.read_state()
-        for line in describe_held(results, grid.plan.name, state.rows):
-            locked.say(line)
         too_late = [row for row in state.rows if policy.submit(row) == "submits" and state.missed_ranking(row)]
         if too_late:
             locked.say(
@@ -201,7 +170,7 @@ def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
             )
         configs = {config.run_id: config for config in grid.configs}
         rows = state.to_submit
-        exit_code = EXIT_FAILED if _report_unknown(locked, state.rows) else 0
+        exit_code = _say_what_is_stuck(locked, state.rows)
         has_ended = not rows and not any(map(policy.may_go_on, state.rows))
         if has_ended and go_on(locked):
             return Done(exit_code)
@@ -209,17 +178,11 @@ def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
     return Done(launched.exit_code or exit_code, has_ended)
 
 
-def _say_what_started_earlier(locked: LockedGrid, plan: GridPlan) -> None:
-    """Say which grids started from this one before it got more runs: they are not changed."""
-    results = locked.results
-    previous = results.read_grid(plan.name)
-    if previous is None or len(previous.runs) == len(plan.runs):
-        return
-    others = [results.read_grid(file.parent.name) for file in sorted(results.runs.glob("*/grid.json"))]
-    for other in others:
-        if other and other.starts_from and other.starts_from.grid == plan.name:
-            command = results.command("submit", other.name)
-            locked.say(f"grid {other.name} started from this grid as it was; `{command}` adds what new runs bring")
+def _say_what_is_stuck(locked: LockedGrid, rows: Sequence[RunStatus]) -> int:
+    """Say which runs are held or UNKNOWN; return the exit code, since nothing can be done with those that are."""
+    for line in describe_stuck(locked.results, locked.plan.name, rows):
+        locked.say(line)
+    return EXIT_FAILED if any(row.state == UNKNOWN for row in rows) else 0
 
 
 @contextmanager
@@ -237,34 +200,20 @@ def _restoring_plan_on_error(locked: LockedGrid) -> Iterator[None]:
 
 
 def rerun_selected(locked: LockedGrid, run_ids: set[str]) -> Done:
-    """Resubmit runs that ended without a result, and release held jobs.
-
-    Args:
-        run_ids: none mean all runs.
-    """
+    """Resubmit runs that ended without a result (no ids: all of them); in Slurm, release held jobs too."""
     state = locked.read_state()
     selected = state.rows_of(run_ids)
     rows = [row for row in selected if policy.rerun(row, bool(run_ids)) == "submits"]
-    exit_code = EXIT_FAILED if _report_unknown(locked, selected) else 0
+    if not locked.options.local:
+        release_held(locked)
+        selected = [row for row in selected if row.state != HELD]
+    exit_code = _say_what_is_stuck(locked, selected)
     has_ended = not rows and not any(map(policy.may_go_on, state.rows))
     if run_ids or not has_ended or not go_on(locked):
         exit_code = locked.resubmit(state, rows).exit_code or exit_code
     else:
         has_ended = False
-    if locked.options.local:  # held jobs of Slurm are not touched
-        for line in describe_held(locked.results, locked.plan.name, selected):
-            locked.say(line)
-    else:
-        release_held(locked)
     return Done(exit_code, has_ended)
-
-
-def _report_unknown(locked: LockedGrid, rows: Sequence[RunStatus]) -> bool:
-    """Say which runs are UNKNOWN, with which the command cannot do anything; return whether there are any."""
-    lines = list(describe_unknown(rows))
-    for line in lines:
-        locked.say(line)
-    return bool(lines)
 
 
 def release_held(locked: LockedGrid) -> None:
@@ -274,10 +223,6 @@ def release_held(locked: LockedGrid) -> None:
     slurm.release(held)
     if held:
         locked.say(f"held jobs released: {' '.join(held)}")
-
-
-def _training_of(grid: ExpandedGrid) -> tuple[GridPlan, _Action]:
-    return grid.plan, partial(submit_unfinished, grid=grid)
 
 
 def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions) -> int:
@@ -372,13 +317,14 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
         say(f"grid {plan.name}: {plural(len(cancelled), 'run')} cancelled{names}")
         left = [row for row in grid.read_state().rows_of(run_ids) if row.run_id not in cancelled]
-        for line in describe_unknown(left):
-            say(f"grid {plan.name}: not cancelled: {line}")
+        if unknown := [row.reason for row in left if row.state == UNKNOWN]:
+            say(f"grid {plan.name}: {plural(len(unknown), 'run')} UNKNOWN, and not cancelled: {unknown[0]}")
 
 
 def remove_grid(results: Results, name: str, say: Say) -> int:
     """Move a grid that has ended to the folder of removed ones, and return the exit code."""
-    if any(view.may_go_on for view in read_status(results, [name])):
+    plan = results.read_grid(name)
+    if plan and read_grid_status(results, plan, *read_jobs(results, [name])).may_go_on:
         command = results.command("cancel", name, "--remove")
         say(f"grid {name}: its runs have not ended yet; repeat `{command}` when they have")
         return EXIT_UNFINISHED
@@ -425,18 +371,3 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
         folder.mark_cancelled(ids)
     cancelled_ids = set[str]().union(*marks.values())
     return [run_id for run_id in active_ids if run_id in cancelled_ids]
-
-
-def cancel_single(run_dir: RunDir, say: Say) -> None:
-    """Send SIGTERM to the process that trains a run outside of grids, if there is one."""
-    name = run_dir.path.name
-    owner = live_owner(run_dir.lock_file)
-    if owner is None:
-        say(f"run {name}: not running")
-        return
-    if owner.job or owner.host != socket.gethostname():
-        remedy = f"cancel it with `scancel {owner.job}`" if owner.job else "run this command on that host"
-        raise UsageError(f"run {name}: is trained by {owner}; {remedy}")
-    with suppress(ProcessLookupError):  # the process has just ended
-        os.kill(owner.pid, signal.SIGTERM)
-    say(f"run {name}: process {owner.pid} saves and exits; repeat its `train` command to resume")

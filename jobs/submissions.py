@@ -3,7 +3,6 @@
 Jobs that run on this machine (`--local`) are recorded in the same files.
 """
 
-import re
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -22,8 +21,6 @@ from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
 from sentiment.runs.records import Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
-
-_NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
 class Submission(Record):
@@ -117,8 +114,7 @@ class SubmissionDir:
 
     @property
     def number(self) -> int:
-        match = _NAME.fullmatch(self.path.name)
-        return int(match["number"]) if match else 0
+        return int(self.path.name.partition("-")[0])
 
     def run_log(self, run_id: str) -> Path:
         return self.logs / f"{run_id}.log"
@@ -228,7 +224,7 @@ def new_submission(results: Results, grid: str, job: Submission, after: str | No
 
     A caller that writes it must hold the grid's lock, because submissions are numbered consecutively.
     """
-    numbers = [SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")]
+    numbers = [SubmissionDir(path).number for path in (results.slurm / grid).glob("[0-9]*-*/")]
     number = 1 + max(numbers, default=0)
     folder = SubmissionDir(results.slurm / grid / f"{number:05}-{job.kind}-{secrets.token_hex(6)}")
     folder.__dict__["submission"] = job.model_copy(update={"after": after})

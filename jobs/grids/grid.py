@@ -175,6 +175,7 @@ def _expand(
     halving = None
     if sweep.early_terminate and runs:
         halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
+    errors += sweep.mistakes_in(request.space())
     errors += mistakes_of(sweep.name, sweep.controller.hypotheses, listed_values(sweep.space()))
     now = timestamp()
     plan = GridPlan(

@@ -279,16 +279,23 @@ class SweepFile(Section):
 
     @model_validator(mode="after")
     def _check_values(self) -> Self:
-        for name, choices in self.space().items():
+        if mistakes := self.mistakes_in(self.space()):
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    def mistakes_in(self, space: Mapping[str, Choices]) -> list[str]:
+        """What the method does not take of the values of parameters, which `--set` may change."""
+        mistakes = []
+        for name, choices in space.items():
             is_chosen = self.method == "random" or self.early_terminate
             if is_chosen and name in REPETITIONS and len(choices.values) != 1:
-                raise ValueError(
+                mistakes.append(
                     f"{name}: a search would choose the luckiest one; give a single value here, and repeat the winner "
                     "in a grid of its own (controller.base, runs: best)"
                 )
             if self.method == "grid" and choices.distribution:
-                raise ValueError(f"{name}: method grid takes value, values or int_uniform")
-        return self
+                mistakes.append(f"{name}: method grid takes value, values or int_uniform")
+        return mistakes
 
     @property
     def base_file(self) -> Path:

@@ -73,7 +73,7 @@ class SlurmBackend:
             self.say("nothing to submit")
             return Launched()
         planned = plan_slurm_jobs(launch, plan.name, self.results, self.cluster, jobs)
-        launched = _Chain(self.results, plan.name, jobs, self.check).submit(planned)
+        launched = _Chain(self, plan.name, jobs).submit(planned)
         self.say(f"{len(launch.runs) - len(launched.refused_ids)} of {len(plan.runs)} runs submitted")
         for line in self._describe(launched):
             self.say(line)
@@ -114,19 +114,20 @@ class LocalBackend:
         return Launched(self.runner.accept(plan.name, plan_local_jobs(launch, at_once)))
 
 
+@dataclass
 class _Chain:
     """Records and submits jobs of a grid in order, with their dependencies."""
 
-    def __init__(self, results: Results, grid: str, existing: GridJobs, check: Callable[[], None]) -> None:
-        self._results = results
-        self._grid = grid
-        self._existing = existing
-        self._check = check
-        self._launched = Launched()
-        names = existing.active_names
-        self._active = [
-            folder for folder in existing.submissions if folder.name in names and not folder.submission.local
-        ]
+    backend: SlurmBackend
+    grid: str
+    existing: GridJobs
+    launched: Launched = field(default_factory=Launched)
+
+    @property
+    def active(self) -> list[SubmissionDir]:
+        """The jobs that were in the queue before."""
+        names = self.existing.active_names
+        return [folder for folder in self.existing.submissions if folder.name in names and not folder.submission.local]
 
     def submit(self, jobs: Sequence[Submission]) -> Launched:
         """Submit jobs, the last of which is the final job.
@@ -140,7 +141,7 @@ class _Chain:
             UnansweredError: nothing was submitted, except possibly the job about which Slurm did not answer.
             SlurmError: nothing was submitted.
         """
-        launched = self._launched
+        launched = self.launched
         *others, final = jobs
         try:
             for job in others:
@@ -155,7 +156,7 @@ class _Chain:
         accepted_ids = {run_id for folder in launched.accepted for run_id in folder.run_ids}
         never_starting = [
             job.address
-            for (folder, task), job in self._existing.active_tasks.items()
+            for (folder, task), job in self.existing.active_tasks.items()
             if job.never_starts and accepted_ids.issuperset(folder.tasks[task])
         ]
         launched.cancel(never_starting)
@@ -164,7 +165,7 @@ class _Chain:
         except SlurmError as error:
             launched.refused.append((final, error))
         else:
-            launched.cancel(folder.job_id for folder in self._active if folder.submission.job_kind.final)
+            launched.cancel(folder.job_id for folder in self.active if folder.submission.job_kind.final)
         return launched
 
     def _submit_or_note(self, job: Submission) -> None:
@@ -176,13 +177,13 @@ class _Chain:
         except SlurmError as error:
             if not job.job_kind.trains_runs:
                 raise  # training arrays depend on it
-            self._launched.refused.append((job, error))
+            self.launched.refused.append((job, error))
 
     def _submit(self, job: Submission) -> None:
         """Record a job, submit it with its dependencies, and record its id."""
-        self._check()
-        dependency = _dependency(job, [*self._active, *self._launched.accepted])
-        folder = record_submission(new_submission(self._results, self._grid, job, dependency))
+        self.backend.check()
+        dependency = _dependency(job, [*self.active, *self.launched.accepted])
+        folder = record_submission(new_submission(self.backend.results, self.grid, job, dependency))
         try:
             folder.write_receipt(slurm.submit(folder))
         except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
@@ -194,7 +195,7 @@ class _Chain:
                 ) from None
             if not accepted:
                 raise
-        self._launched.accepted.append(folder)
+        self.launched.accepted.append(folder)
 
 
 def _dependency(job: Submission, earlier: Iterable[SubmissionDir]) -> str | None:

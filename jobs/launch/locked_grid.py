@@ -92,7 +92,7 @@ class LockedGrid:
         if self.options.new_code:
             configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
         codes = self._choose_codes(rows, keep_code)
-        runs = request_runs(rows, configs, state.rungs, codes)
+        runs = request_runs(rows, configs, state.rungs, codes, self.jobs)
         newest = max(codes.values(), key=list(codes.values()).count, default=None)
         launched = self.backend.launch(Launch(runs, newest, retry), self.plan, self.jobs)
         submitted_ids = {row.run_id for row in rows} - launched.refused_ids

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from jobs import slurm
 from jobs.grid_jobs import GridJobs
@@ -23,24 +23,28 @@ from sentiment.runs.rungs import Rungs
 from sentiment.runs.start_copy import find_damage
 from sentiment.runs.state import PRUNED
 
-T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class RunRequest:
-    """A run that is to be executed.
+class Array(NamedTuple):
+    """What the runs of one array have in common.
 
     Attributes:
-        code: the id of the code snapshot that computes it; None is this checkout.
-        rung: of a search, the rung in which it trains.
-        epochs: the epoch after which it pauses; None trains it to its end.
+        lacked: what earlier attempts lacked.
+        code: the id of the code snapshot that computes them; None is this checkout.
+        rung: of a search, the rung in which they train.
+        epochs: the epoch after which they pause; None trains them to their end.
     """
 
-    row: RunStatus
-    config: RunConfig
+    lacked: Lacked = Lacked()
     code: str | None = None
     rung: int | None = None
     epochs: int | None = None
+
+
+class RunRequest(NamedTuple):
+    """A run that is to be executed, in an array of its kind."""
+
+    config: RunConfig
+    array: Array = Array()
 
 
 @dataclass(frozen=True)
@@ -58,21 +62,27 @@ class Launch:
 
 
 def request_runs(
-    rows: Iterable[RunStatus], configs: Mapping[str, RunConfig], rungs: Rungs | None, codes: Mapping[str, str]
+    rows: Iterable[RunStatus],
+    configs: Mapping[str, RunConfig],
+    rungs: Rungs | None,
+    codes: Mapping[str, str],
+    jobs: GridJobs,
 ) -> list[RunRequest]:
     """Request runs that pause at the end of their rungs; pruned runs that were asked for train to their end.
 
     Args:
         configs: by run id.
         codes: the ids of code snapshots, by run id.
+        jobs: those that the grid has.
     """
     requests = []
     for row in rows:
         run_id = row.run_id
-        trial = rungs.trial_rungs.get(run_id) if rungs and row.state != PRUNED else None
-        rung = trial.rung if trial else None
-        epochs = trial.epochs if trial else None
-        requests.append(RunRequest(row, configs[run_id], codes.get(run_id), rung, epochs))
+        array = Array(jobs.lacked(run_id, row.state), codes.get(run_id))
+        if rungs and row.state != PRUNED and run_id in rungs.trial_rungs:
+            trial = rungs.trial_rungs[run_id]
+            array = array._replace(rung=trial.rung, epochs=trial.epochs)
+        requests.append(RunRequest(configs[run_id], array))
     return requests
 
 
@@ -138,7 +148,7 @@ def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
     Without a GPU each run has one thread, whatever the number at a time, so that results do not depend on it.
     """
     threads = None if visible_gpus() else 1
-    runs = [replace(run, config=_with_threads(run.config, threads)) for run in launch.runs]
+    runs = [RunRequest(_with_threads(run.config, threads), run.array) for run in launch.runs]
     jobs = _training_arrays(replace(launch, runs=runs), Resources(tasks=1, at_once=at_once), GridJobs(()), 1)
     return [job.model_copy(update={"local": True}) for job in jobs]
 
@@ -148,43 +158,25 @@ def _with_threads(config: RunConfig, threads: int | None) -> RunConfig:
     return config.model_copy(update={"runtime": runtime})
 
 
-class _Array(NamedTuple):
-    """What the runs of one array have in common."""
-
-    lacked: Lacked
-    code: str | None
-    rung: int | None
-    epochs: int | None
-
-
 def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs, max_tasks: int) -> list[Submission]:
     """One job array for runs of equal code and rung, that lacked as much of memory and time."""
-    groups: dict[_Array, list[RunRequest]] = defaultdict(list)
+    groups: dict[Array, list[RunConfig]] = defaultdict(list)
     for run in launch.runs:
-        lacked = jobs.lacked(run.row.run_id, run.row.state)
-        groups[_Array(lacked, run.code, run.rung, run.epochs)].append(run)
+        groups[run.array].append(run.config)
     arrays = []
-    for key, requests in groups.items():
+    for key, configs in groups.items():
         resources = configured
         if key.lacked != Lacked():
             resources = sufficient(configured, key.lacked, jobs.limits(configured))
-        shares = split_among_tasks(requests, resources, max_tasks)
+        shares = split_among_tasks([config.run_id for config in configs], resources, max_tasks)
         array = Submission(
-            kind="train",
-            tasks=[[request.config.run_id for request in share] for share in shares],
-            configs=[request.config for request in requests],
-            resources=resources,
-            lacked=key.lacked,
-            code=key.code,
-            rung=key.rung,
-            epochs=key.epochs,
-            retry=launch.retry,
+            kind="train", tasks=shares, configs=configs, resources=resources, retry=launch.retry, **key._asdict()
         )
         arrays.append(array)
     return arrays
 
 
-def split_among_tasks(items: Sequence[T], resources: Resources, max_tasks: int) -> list[list[T]]:
-    """Split items, such as runs, round-robin into one list for each task of an array."""
-    tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), max_tasks, len(items))
-    return [list(items[task::tasks]) for task in range(tasks)]
+def split_among_tasks(run_ids: Sequence[str], resources: Resources, max_tasks: int) -> list[list[str]]:
+    """Split runs round-robin into one list for each task of an array."""
+    tasks = min(resources.tasks or math.ceil(len(run_ids) / resources.at_once), max_tasks, len(run_ids))
+    return [list(run_ids[task::tasks]) for task in range(tasks)]

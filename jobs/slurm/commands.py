@@ -308,20 +308,14 @@ _DEFAULT_ARRAY_SIZE = 1001
 
 def read_partitions() -> list[Partition]:
     """Return all partitions, also hidden ones."""
-    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G|%M")
+    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G")
     partitions: dict[str, Partition] = {}
     for line in output.splitlines():
         try:
-            name, availability, limit, sharing, count, cores, memory, gres, preemption = line.split("|")
+            name, availability, limit, sharing, count, cores, memory, gres = line.split("|")
             nodes = Nodes(int(count), int(cores), int(memory), gres)
-            partition = Partition(
-                name.rstrip("*"),
-                name.endswith("*"),
-                availability,
-                _minutes(limit),
-                sharing.startswith("EXCLUSIVE"),
-                preemption,
-            )
+            is_exclusive = sharing.startswith("EXCLUSIVE")
+            partition = Partition(name.rstrip("*"), name.endswith("*"), availability, _minutes(limit), is_exclusive)
         except ValueError:
             raise UnansweredError(f"sinfo: unexpected output {_abbreviate(line)}") from None
         partitions.setdefault(partition.name, partition).nodes.append(nodes)

@@ -11,7 +11,7 @@ from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, LOST, OUT_OF_MEMO
 # Messages of slurmstepd and srun, and the state that each means; the first match wins. When a node fails, Slurm kills a
 # step and then cancels it, which is no user's cancellation: so "Killed" comes first.
 _TERMINATION_MESSAGES = (
-    (FAILED, re.compile(r"^(refused|is not requeued): ")),  # of `sentiment.runs.start_copy` and `jobs.tasks.task`
+    (FAILED, re.compile("^(cannot run the code in|is not requeued: )")),  # of `sentiment.runs.start_copy`, `jobs.tasks`
     (OUT_OF_MEMORY, re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
     (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
@@ -20,7 +20,7 @@ _TERMINATION_MESSAGES = (
     (CANCELLED, re.compile(r"CANCELLED AT")),
     (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
 )
-_TERMINATION_PREFIXES = ("slurmstepd", "srun: error", "refused: ", "is not requeued: ")
+_TERMINATION_PREFIXES = ("slurmstepd", "srun: error", "cannot run the code in", "is not requeued: ")
 
 # The exit code of a task that could not record its failure because the disk is full.
 DISK_FULL_EXIT_CODE = errno.ENOSPC

@@ -137,8 +137,7 @@ class ClusterFile(Section):
     4. the schema's default
 
     Attributes:
-        data: for the job that prepares tweets and fits the linear baseline.
-        vectors: for the job that trains word vectors.
+        data: for the job that prepares tweets, fits the linear baseline and learns word vectors.
         cache: for the job that computes an encoder's vectors; `parallelism` is the number of its tasks.
         report: for the job that writes the report.
         grids: for the training tasks of a grid, by its name.
@@ -146,7 +145,6 @@ class ClusterFile(Section):
 
     defaults: Resources = Resources()
     data: Resources = Resources()
-    vectors: Resources = Resources()
     cache: Resources = Resources()
     report: Resources = Resources()
     grids: dict[str, Resources] = Field(default_factory=dict)
@@ -205,14 +203,6 @@ class Nodes:
         )
 
 
-# What becomes of the jobs of a partition that are preempted, by its PreemptMode; nothing is said where none are.
-_PREEMPTED = {
-    "REQUEUE": "; preempted jobs are requeued",
-    "CANCEL": "; preempted jobs are cancelled, and the final job submits them again",
-    "SUSPEND": "; preempted jobs are suspended",
-}
-
-
 @dataclass
 class Partition:
     """A partition, as sinfo reports it.
@@ -221,7 +211,6 @@ class Partition:
         is_default: whether jobs that name no partition run there.
         minutes: the time limit of its jobs; infinite if there is none.
         gives_whole_nodes: whether each job gets all of its node, whatever it requests.
-        preemption: the PreemptMode of its jobs.
     """
 
     name: str
@@ -229,14 +218,13 @@ class Partition:
     availability: str
     minutes: float
     gives_whole_nodes: bool
-    preemption: str
     nodes: list[Nodes] = field(default_factory=list)
 
     def describe(self) -> str:
         limit = "no time limit" if math.isinf(self.minutes) else f"at most {self.minutes} min"
         whole = ", each job gets a whole node" if self.gives_whole_nodes else ""
         nodes = "; ".join(nodes.describe() for nodes in self.nodes)
-        return f"{self.availability}, {nodes}; {limit}{whole}{_PREEMPTED.get(self.preemption, '')}"
+        return f"{self.availability}, {nodes}; {limit}{whole}"
 
 
 @dataclass(frozen=True)

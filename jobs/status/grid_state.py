@@ -1,7 +1,7 @@
 """The state of each run of a grid: from its directory, its submissions and the queue."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from jobs import policy
 from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.job_kinds import KindName
-from jobs.requested import read_request, waiting_grids
+from jobs.requested import read_request, read_waiting
 from jobs.status.facts import gather
 from jobs.status.names import Target, find_targets, read_plan, single_runs
 from sentiment.console import plural
@@ -103,31 +103,32 @@ _NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", g
 
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     """The state of the named grids and runs (default: all), followed by that of runs outside of grids (`single`)."""
-    targets = find_targets(names, results)
-    if not names:
-        targets.append(Target(SINGLE))
-    waiting = {grid.name: grid for grid in waiting_grids(results) if results.read_grid(grid.name) is None}
-    grids = [target.grid for target in targets if target.grid not in (SINGLE, *waiting)]
+    targets = {target.grid: target for target in find_targets(names, results)}
+    grids = [grid for grid in targets if grid != SINGLE]
     try:
         views = _read_grids(results, grids)
     except RunDirError:
         views = [_read_damaged(results, grid) for grid in grids]
-    for target in targets:
-        if target.grid in waiting:
-            grid = waiting[target.grid]
-            views.append(GridView(grid.name, "", [], waits_for=grid.base, note=grid.describe()))
-    if any(target.grid == SINGLE for target in targets):
-        no_jobs = GridJobs((), ())
-        rows = [_read_row(results, _NO_PLAN, no_jobs, run_dir.path.name, None) for run_dir in single_runs(results)]
-        if rows:
-            views.append(GridView(SINGLE, _NO_PLAN.metric, rows))
-    named = {target.grid: target for target in targets}
-    return [replace(view, rows=[row for row in view.rows if named[view.name].includes(row.run_id)]) for view in views]
+    if not names or SINGLE in targets:
+        run_ids = [run_dir.path.name for run_dir in single_runs(results)]
+        rows = [_read_row(results, _NO_PLAN, GridJobs(()), run_id, None) for run_id in run_ids]
+        views += [GridView(SINGLE, _NO_PLAN.metric, rows)] if rows else []
+    shown = []
+    for view in views:
+        target = targets.get(view.name, Target(view.name))
+        shown.append(replace(view, rows=[row for row in view.rows if target.includes(row.run_id)]))
+    return shown
 
 
 def _read_grids(results: Results, grids: Sequence[str]) -> list[GridView]:
-    plans = [read_plan(results, grid) for grid in grids]
-    return [read_grid_status(results, plan, jobs) for plan, jobs in zip(plans, read_jobs(results, grids), strict=True)]
+    views = []
+    for grid, jobs in zip(grids, read_jobs(results, grids), strict=True):
+        waiting = read_waiting(results, grid)
+        if waiting and results.read_grid(grid) is None:
+            views.append(GridView(grid, "", [], waits_for=waiting.base, note=waiting.describe()))
+        else:
+            views.append(read_grid_status(results, read_plan(results, grid), jobs))
+    return views
 
 
 def _read_damaged(results: Results, grid: str) -> GridView:
@@ -187,14 +188,10 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, tri
     )
 
 
-def describe_held(results: Results, grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
-    """One line that counts the runs whose Slurm jobs are held, and says how they are released."""
+def describe_stuck(results: Results, grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
+    """A line on runs whose Slurm jobs are held, and one for each reason why runs are UNKNOWN, which may still run."""
     if number := sum(row.state == HELD for row in rows):
         command = results.command("rerun", grid)
         yield f"{number} of {len(rows)} runs are held; `{command}` releases them, or says that an administrator has to"
-
-
-def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
-    """One line for each reason why runs are UNKNOWN; such runs may still be pending or running."""
     for reason, number in Counter(row.reason for row in rows if row.state == UNKNOWN).items():
         yield f"{plural(number, 'run')} UNKNOWN: {reason}"

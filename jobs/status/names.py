@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from jobs.requested import waiting_grids
+from jobs.requested import waiting_names
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir, find_runs
@@ -41,7 +41,7 @@ def grid_names(results: Results) -> list[str]:
     """The grids that have a plan or runs, or wait for another one, in the order of their names."""
     folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
     named = [path.name for path in folders if (path / "grid.json").exists() or any(path.glob("*/config.json"))]
-    return sorted({*named, *(waiting.name for waiting in waiting_grids(results))})
+    return sorted({*named, *waiting_names(results)})
 
 
 def single_runs(results: Results) -> list[RunDir]:

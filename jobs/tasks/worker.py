@@ -142,10 +142,7 @@ class Worker:
     folder: SubmissionDir
     task: int
     stop: StopRequest
-    clock: Callable[[], float] = time.time
     _start_times: dict[str, float] = field(default_factory=dict, init=False)
-    # The longest time that one of its runs took.
-    _longest_seconds: float = field(default=0.0, init=False)
     _memory: MeasuredMemory = field(default_factory=MeasuredMemory, init=False)
 
     @cached_property
@@ -222,7 +219,7 @@ class Worker:
                 if self._start_times:
                     for name in _LIBRARIES:  # the threads that these imports start are idle and survive a fork
                         importlib.import_module(name)
-                self._start_times[config.run_id] = self.clock()
+                self._start_times[config.run_id] = time.time()
                 pool.start(config.run_id, partial(self._attempt, config), config.runtime.device)
             if not pool.running:
                 return next((outcome for outcome in _PRECEDENCE if outcome in outcomes), Outcome.COMPLETED)
@@ -237,28 +234,18 @@ class Worker:
         return any(read_progress(self._run_dir(run_id)).step for run_id in reversed(self._start_times))
 
     def _is_closing(self, outcomes: list[Outcome]) -> bool:
-        """Whether the task starts no further run; adds the reason to `outcomes`.
-
-        It stops on request, at its time limit, and when less time is left than its longest run took.
-        """
+        """Whether the task starts no further run, on request or at its time limit; adds the reason to `outcomes`."""
         if not {Outcome.STOPPED, Outcome.OUT_OF_TIME}.isdisjoint(outcomes):
             return True
         if reason := self.stop.reason():
             outcomes.append(outcome_of(reason))
-            return True
-        if self._longest_seconds and self.stop.end is not None:
-            if self.stop.end - self.clock() > self._longest_seconds:
-                return False
-            print(f"stops, since less than {self._longest_seconds:.0f} s are left, which its longest run took")
-            outcomes.append(Outcome.OUT_OF_TIME)
             return True
         return False
 
     def _collect(self, pool: ProcessPool) -> Iterable[Outcome]:
         """The outcomes of runs that have ended, without those of cancelled runs, which do not count for the task."""
         for run_id, code in pool.collect().items():
-            seconds = self.clock() - self._start_times[run_id]
-            self._longest_seconds = max(self._longest_seconds, seconds)
+            seconds = time.time() - self._start_times[run_id]
             if code == -signal.SIGKILL:
                 error = KilledError("its process was killed (SIGKILL), probably because memory ran out")
                 record_failure(self._run_dir(run_id), error, retry=True)

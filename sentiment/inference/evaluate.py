@@ -35,7 +35,7 @@ _WHY_CHOSEN = "it is the simplest not shown to be worse than the best on validat
 
 
 def _caveats(run: TrainedRun) -> str:
-    """Caveats to print below the score table of a run."""
+    """Caveats to print below the score table of a run, after a blank line; empty if there are none."""
     config = run.config
     result = run.result
     lines = [""]
@@ -53,7 +53,7 @@ def _caveats(run: TrainedRun) -> str:
     n = result.metrics["validation"].n
     if n < MIN_TWEETS_TO_CHOOSE:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    return "\n".join(lines)
+    return "\n".join(lines) if lines[1:] else ""
 
 
 def show_result(run: TrainedRun) -> None:
@@ -62,7 +62,8 @@ def show_result(run: TrainedRun) -> None:
     chosen = PREDICTORS[result.recommended]
     OUT.print()
     OUT.print(score_table(_scores_by_name(result), chosen))
-    say(_caveats(run))
+    if caveats := _caveats(run):
+        say(caveats)
     lines = [""]
     lines.append(
         f"best epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "

@@ -103,7 +103,7 @@ class StatedComparison:
         """The difference above 0 that is shown with probability `POWER`, as a fraction of 1; None if there is none."""
         from scipy.special import ndtr
 
-        critical, error = _SimulatedSides(self).critical()
+        critical, error = self._simulate()
 
         def power(difference: float) -> float:
             return float(np.mean(ndtr((difference - critical) / error)))
@@ -118,7 +118,7 @@ class StatedComparison:
         """
         from scipy.special import ndtr
 
-        critical, error = _SimulatedSides(self).critical()
+        critical, error = self._simulate()
 
         def power(margin: float) -> float:
             within = (margin - critical) / error
@@ -127,41 +127,37 @@ class StatedComparison:
 
         return _where_power_is_reached(power)
 
+    def _simulate(self) -> tuple[Numbers, float]:
+        """Draw estimates of the variances between seeds many times.
 
-class _SimulatedSides:
-    """Estimates of the variances between seeds, drawn many times, of the configurations on both sides."""
-
-    def __init__(self, comparison: StatedComparison) -> None:
-        self._comparison = comparison
-        freedom = comparison.seeds - 1
-        total = comparison.configurations
-        own = _USUAL_SPREAD**2 * np.random.default_rng(0).chisquare(freedom, (_ESTIMATES, total)) / freedom
-        pooled = own.mean(axis=1, keepdims=True)
-        variances, freedoms = between_seeds(own, freedom, pooled, freedom * total)
-        weights = [np.full(number, 1 / comparison.seeds / number**2) for number in comparison.sides if number]
-        weight = np.concatenate(weights)
-        self._variances = (variances[:, : len(weight)] * weight).T
-        self._freedoms = freedoms[:, : len(weight)].T
-        self._true_variance = float(_USUAL_SPREAD**2 * weight.sum())
-        own_tweets = [_NOT_OF_SEEDS / comparison.seeds / number if number else 1.0 for number in comparison.sides]
-        self._disagreement = _USUAL_DISAGREEMENT / 2 * sum(own_tweets)
-
-    def critical(self) -> tuple[Numbers, float]:
-        """The distances from an estimate to its bound, and the standard error."""
+        Returns:
+            The distance from each estimated difference to its bound, and the standard error of the difference.
+        """
         from scipy.special import ndtri, stdtrit
 
-        of_tweets = self._disagreement / self._comparison.tweets
-        end = (1 + self._comparison.level) / 2
-        row = np.ones((1, self._variances.shape[1]))
-        variances = np.concatenate([self._variances, of_tweets * row])
-        quantiles = np.concatenate([stdtrit(self._freedoms, end), ndtri(end) * row])
-        return critical_difference(variances, quantiles), math.sqrt(self._true_variance + of_tweets)
+        freedom = self.seeds - 1
+        own = (
+            _USUAL_SPREAD**2 * np.random.default_rng(0).chisquare(freedom, (_ESTIMATES, self.configurations)) / freedom
+        )
+        pooled = own.mean(axis=1, keepdims=True)
+        variances, freedoms = between_seeds(own, freedom, pooled, freedom * self.configurations)
+        weights = [np.full(number, 1 / self.seeds / number**2) for number in self.sides if number]
+        weight = np.concatenate(weights)
+        disagreements = [_NOT_OF_SEEDS / self.seeds / number if number else 1.0 for number in self.sides]
+        of_tweets = _USUAL_DISAGREEMENT / 2 * sum(disagreements) / self.tweets
+        end = (1 + self.level) / 2
+        row = np.ones((1, _ESTIMATES))
+        components = np.concatenate([(variances[:, : len(weight)] * weight).T, of_tweets * row])
+        quantiles = np.concatenate([stdtrit(freedoms[:, : len(weight)].T, end), ndtri(end) * row])
+        true_variance = _USUAL_SPREAD**2 * float(weight.sum()) + of_tweets
+        return critical_difference(components, quantiles), math.sqrt(true_variance)
 
 
 def _where_power_is_reached(power: Callable[[float], float]) -> float | None:
+    """The smallest difference or margin for which the power, which grows with it, is `POWER`; None if there is none."""
     from scipy.optimize import brentq
 
-    return float(brentq(lambda size: POWER - power(size), 1e-6, 1.0)) if power(1.0) > POWER else None
+    return float(brentq(lambda size: POWER - power(size), 1e-6, 1.0, xtol=1e-5)) if power(1.0) > POWER else None
 
 
 @dataclass(frozen=True)
@@ -197,14 +193,7 @@ class Assumptions:
 @cache
 def smallest_shown(design: Assumptions) -> float | None:
     """The difference that the report shows with probability `POWER`, as a fraction of 1; None if there is none."""
-    from scipy.optimize import brentq
-
-    comparisons = _SimulatedComparisons(design)
-
-    def missing_power(difference: float) -> float:
-        return POWER - comparisons.power(difference)
-
-    return float(brentq(missing_power, 0.0, 1.0, xtol=1e-4)) if missing_power(1.0) < 0 else None
+    return _where_power_is_reached(_SimulatedComparisons(design).power)
 
 
 class _SimulatedComparisons:

@@ -245,6 +245,8 @@ class Attempt(Record):
 class Failure(Record):
     """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins.
 
+    `failure-N.json` of a submission: why task N failed, which prepared inputs.
+
     Attributes:
         error: the name of the exception.
         reason: its message in one line.
@@ -267,7 +269,8 @@ class Failure(Record):
 class StartCount(Record):
     """`start.json`: the newest start of a run by a grid's task, of which `number` in a row began at the same step.
 
-    `job` made the newest of them; `step` was saved before.
+    `job` made the newest of them; `step` was saved before. `progress-N.json` of a submission: the newest time limit that
+    task N, which prepares inputs, has reached, of which `number` in a row added nothing to the saved `step`.
     """
 
     step: Count

@@ -110,10 +110,6 @@ class Rungs:
         """The rung that trains to the end."""
         return len(self.halving.epochs)
 
-    @property
-    def later(self) -> range:
-        return range(self.current + 1, self.last + 1)
-
     def epochs(self, rung: int) -> int | None:
         """After how many epochs a rung ends; None for the last one."""
         return self.halving.epochs[rung] if rung < self.last else None
@@ -146,10 +142,6 @@ class Rungs:
     def is_decided(self, run_id: str) -> bool:
         return run_id in self.trial_rungs and self.trial_rungs[run_id].rank is not None
 
-    def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
-        """The unfinished trials of the current rung, in the plan's order; trials in `cancelled` count as ended."""
-        return [run_dir for run_dir, trial in self._measured(cancelled) if trial is None]
-
     def rank_current(self, cancelled: Set[str] = frozenset()) -> "Rungs":
         """Rank the trials of the current rung and write the ranking, unless another process has done so by now.
 
@@ -165,16 +157,14 @@ class Rungs:
         ranking = _read_ranking(self.results, self.plan.name, self.current)
         return replace(self, rankings=[*self.rankings, ranking]) if ranking else self
 
-    def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
-        current = {*self.trials(self.current)}
-        run_dirs = [self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs if run.run_id in current]
-        return [(run_dir, self._measure(run_dir, run_dir.path.name in cancelled)) for run_dir in run_dirs]
-
     def _rank(self, cancelled: Set[str]) -> RungRanking:
         rung = self.current
         epochs = self.halving.epochs[rung]
         trials: list[RankedTrial] = []
-        for run_dir, trial in self._measured(cancelled):
+        current = {*self.trials(rung)}
+        for run_id in [run.run_id for run in self.plan.runs if run.run_id in current]:
+            run_dir = self.results.run_dir(run_id, self.plan.name)
+            trial = self.measure(run_dir, run_id in cancelled)
             if trial is None:
                 is_trained = live_owner(run_dir.lock_file) is not None
                 state = "a process trains it right now" if is_trained else "it is unfinished; `submit` resumes it"
@@ -195,8 +185,8 @@ class Rungs:
         trials.sort(key=sort_key)  # stable: equal trials keep the plan's order
         return RungRanking(rung=rung, epochs=epochs, promoted=promoted, trials=trials)
 
-    def _measure(self, run_dir: RunDir, cancelled: bool) -> RankedTrial | None:
-        """Measure a trial by its epochs within this rung, fewer if it ended early; None if it is unfinished."""
+    def measure(self, run_dir: RunDir, cancelled: bool = False) -> RankedTrial | None:
+        """Measure a trial of the current rung by its epochs up to the rung's end; None if it is unfinished."""
         run_id = run_dir.path.name
         epochs = self.halving.epochs[self.current]
         reason = "has no epoch"

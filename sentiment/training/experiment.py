@@ -115,24 +115,14 @@ def _check_inputs_unchanged(run: RunContext) -> None:
 
 @stoppable
 def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
-    """Prepare the tweets of these runs, and their baselines."""
+    """Prepare the tweets of these runs, their baselines, and the word vectors that they start from, each set once."""
     progress = stop.interrupting(console.progress)
 
     def prepare_one(config: RunConfig) -> None:
         corpus, _ = prepare_data(config, results, progress)
         console.say(f"{len(corpus.labels):,} tweets of {config.data.source} and their baseline are in {corpus.path}")
-
-    prepare_each(configs, prepare_one, console)
-
-
-@stoppable
-def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
-    """Learn the word vectors that these runs start from, each set once."""
-    progress = stop.interrupting(console.progress)
-
-    def prepare_one(config: RunConfig) -> None:
-        lines = prepare_vectors(config, results, progress)
-        file = pretrained_file(config, results)
-        console.say("\n".join(lines or [f"vectors are in {file}"]))
+        if config.vectors:
+            lines = prepare_vectors(config, results, progress)
+            console.say("\n".join(lines or [f"vectors are in {pretrained_file(config, results)}"]))
 
     prepare_each(configs, prepare_one, console)

@@ -158,7 +158,7 @@ def test_wrong_grid_is_removed_by_the_command_that_is_told_and_its_name_is_free(
     assert call(results, base, "submit", str(grid))[0] == 0
     assert call(results, base, "cancel", "some", "--remove")[0] == 0
     assert sorted(path.name for path in results.removed.iterdir()) == ["some-1", "some-2"]
-    assert "--remove takes names of grids" in refused(2, "cancel", "single", "--remove", "--results", results.root)
+    assert "single: Ctrl+C" in refused(2, "cancel", "single", "--remove", "--results", results.root)
 
 
 def test_damaged_plan_of_another_grid_hides_no_run(results: Results) -> None:
@@ -184,20 +184,6 @@ def test_configurations_are_those_last_submitted_else_planned(base: Path, result
     write_request(results, a_request(file))
     with pytest.raises(ConfigError, match=f"not {planned.run_id}; "):
         session.load_configs([planned.run_id])
-
-
-def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
-    training = submitted(results, "train", "7", ["run-0"])
-    running = queued(training, 0, "None", "RUNNING")
-    assert not GridJobs([], []).lacks_final_job
-    assert GridJobs([training], [running]).lacks_final_job
-    assert GridJobs([training], []).lacks_final_job  # the next command came when training had ended
-    report = submitted(results, "report", "8", [])
-    waiting = queued(report, None, "Dependency")
-    assert not GridJobs([training, report], [running, waiting]).lacks_final_job
-    assert GridJobs([training, report], [running]).lacks_final_job
-    again = submitted(results, "train", "9", ["run-0"])
-    assert GridJobs([training, report, again], []).lacks_final_job
 
 
 def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: FakeSlurm) -> None:
@@ -234,20 +220,6 @@ def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others(results: 
     assert folder.cancelled == {"run-0", "run-1", "run-2"}
 
 
-def test_rerun_marks_the_runs_of_an_earlier_array_in_one_write(
-    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    submit_grid(results, base, {"seed": [1, 2, 3, 4]})
-    assert call(results, base, "cancel", "some")[0] == 0
-    written: list[Path] = []
-    monkeypatch.setattr(
-        "jobs.submissions.write_atomically", lambda path, write: (written.append(path), write_atomically(path, write))
-    )
-    run_ids = {run_id for folder in read_submissions(results) for run_id in folder.run_ids}
-    assert call(results, base, "rerun", *run_ids)[0] == 0
-    assert [path.name for path in written].count("cancelled.json") == 1
-
-
 def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, base: Path, results: Results) -> None:
     grid = submit_grid(results, base, {"model.layers": [1, 2], "training.epochs": 3}, **halving(min_iter=1, eta=3))
     plan = read_plan(results, "some")
@@ -267,7 +239,7 @@ def test_jobs_of_somebody_else_are_unknown_and_left_alone(results: Results, slur
     results.write_grid(PLAN)
     submitted(results, "train", "7", [run.run_id for run in PLAN.runs])
     write_atomically(results.slurm / "owner.json", sealed(QueueOwner(user="anna", cluster="big")))
-    expected = "these are the jobs of anna on cluster big, not of root on test: "
+    expected = "these are the jobs of anna on cluster big, not of root on cluster test: "
     with pytest.raises(UsageError, match=expected):
         rerun_grid(results, PLAN, set(), LaunchOptions())
     with pytest.raises(UsageError, match=expected):

@@ -15,7 +15,7 @@ from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.requested import find_request, waiting_grids
-from jobs.session import cancel_grid, start, submit_grid, submit_study
+from jobs.session import cancel_grid, start, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.status.names import read_plan
@@ -26,7 +26,7 @@ from jobs.tasks.grid_end import take_next_step
 from sentiment.errors import SentimentError
 from sentiment.runs.records import Halving, Result
 from sentiment.runs.run_dir import Results
-from tests.commands import invoke
+from tests.commands import invoke, succeed
 from tests.jobs.grid_files import GRIDS, halving, load_grid, refusal, starts_from, write_grid, write_yaml
 from tests.jobs.submitted import a_plan, attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
@@ -65,8 +65,8 @@ def test_pruned_trial_that_is_asked_for_is_trained_to_its_end(results: Results, 
     configs = {config.run_id: config for config in grid.configs}
     first, second, *_ = configs
     rows = [RunStatus("PRUNED", grid="some", run_id=first), RunStatus("PLANNED", grid="some", run_id=second)]
-    pruned, planned = request_runs(rows, configs, rungs_of(results, grid.plan), {second: "code"})
-    assert [(run.rung, run.epochs, run.code) for run in (pruned, planned)] == [(None, None, None), (0, 1, "code")]
+    pruned, planned = request_runs(rows, configs, rungs_of(results, grid.plan), {second: "code"}, GridJobs(()))
+    assert [run.array[1:] for run in (pruned, planned)] == [(None, None, None), ("code", 0, 1)]
     arrays = plan_slurm_jobs(Launch([pruned, planned]), "some", results, ClusterFile(), GridJobs(()))[1:-1]
     assert [(array.tasks, array.epochs, array.code) for array in arrays] == [
         ([[first]], None, None),
@@ -105,26 +105,13 @@ def test_each_rung_is_ranked_and_the_next_one_trained_until_the_report_is_made(
     assert ("running 4 of 4 runs" if local else "4 of 4 runs submitted") in world.lines
 
 
-@pytest.mark.parametrize("step", [1, 2, 3])
-def test_final_job_retries_a_run_that_was_killed_before_or_after_it_began(
-    base: Path, results: Results, like: Result, step: int
-) -> None:
-    grid = load_grid(write_grid(base, {"training.learning_rate": [0.01, 0.02]}), results)
-    world = World(results, like, Random(1))
-    with world.patched():
-        submit_grid(results, grid, world.options)
-        world.deaths.add(world.steps + step)
-        world.settle()
-    assert (world.states("some"), world.reports) == (["COMPLETED"] * 2, 1)
-
-
 def test_final_job_that_was_killed_before_it_submitted_its_successor_submits_it_when_it_starts_again(
     base: Path, results: Results, like: Result
 ) -> None:
     grid = load_grid(write_grid(base, {"training.learning_rate": [0.01, 0.02]}), results)
     world = World(results, like, Random(1))
     with world.patched():
-        submit_grid(results, grid, world.options)
+        submit_study(results, StudyPlan([], {"some": grid}), world.options)
         *_, final = read_submissions(results, "some")
         assert take_next_step(final, world.lines.append) is Outcome.COMPLETED  # its runs are active
         *_, successor = read_submissions(results, "some")
@@ -302,10 +289,23 @@ def test_waiting_grid_that_is_cancelled_is_not_submitted_even_by_who_has_seen_it
     with world.patched():
         submit_study(results, plan_study(results, _requests(base)[:2]), world.options)
         (waiting,) = waiting_grids(results)
-        assert "waits no longer" in invoke("cancel", "second", "--results", results.root).output
+        removed = succeed("cancel", "second", "--remove", "--results", results.root)
+        assert ("waits no longer" in removed, "its name is free" in removed) == (True, True)
         world.settle()
         assert start(results, waiting, world.lines.append) == 0
     assert (world.has_ended("first"), results.read_grid("second")) == (True, None)
+
+
+def test_damaged_request_is_told_and_holds_up_no_other_grid(base: Path, results: Results, like: Result) -> None:
+    world = World(results, like, Random(0), overfitting={2})
+    with world.patched():
+        submit_study(results, plan_study(results, _requests(base)[:3]), world.options)
+        (results.slurm / "third" / "request.json").write_text("{")
+        world.settle()
+        told = invoke("status", "--results", results.root).output
+        invoke("cancel", "third", "--results", results.root)
+    assert world.states("second") == ["COMPLETED"] * 2
+    assert [line for line in told.splitlines() if line.startswith("grid third: cannot be shown: ")]
 
 
 def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, results: Results) -> None:

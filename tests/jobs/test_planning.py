@@ -14,13 +14,14 @@ import pytest
 
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
-from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, preparations_needed, without_corpus
+from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, unprepared
 from jobs.launch.plan import (
     Launch,
     RunRequest,
     earlier_codes,
     plan_local_jobs,
     plan_slurm_jobs,
+    request_runs,
     runs_at_once,
     split_among_tasks,
 )
@@ -36,9 +37,7 @@ from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import DataError
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import CodeVersion
-from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, sealed
-from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.commands import invoke, refused, succeed
 from tests.jobs.grid_files import GRIDS, load_grid, write_grid
@@ -54,7 +53,7 @@ from tests.jobs.submitted import (
     write_job,
     write_submission,
 )
-from tests.small_runs import invented_tweets, small_config, stored, write_tweets
+from tests.small_runs import invented_tweets, small_config, write_tweets
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
 
@@ -63,11 +62,12 @@ def _planned(
     results: Results, configs: list[RunConfig], jobs: GridJobs | None = None, states: Iterable[str] = (), **file: Any
 ) -> list[Submission]:
     """What is submitted for runs, that are PLANNED if there are no `states`, after these jobs."""
-    runs = [
-        RunRequest(a_row(state, run_id=config.run_id), config)
-        for config, state in zip(configs, states or repeat("PLANNED"), strict=False)
+    jobs = jobs or GridJobs(())
+    rows = [
+        a_row(state, run_id=config.run_id) for config, state in zip(configs, states or repeat("PLANNED"), strict=False)
     ]
-    return plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate(file), jobs or GridJobs(()))
+    runs = request_runs(rows, {config.run_id: config for config in configs}, None, {}, jobs)
+    return plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate(file), jobs)
 
 
 def _training(results: Results, tweets: Path, runs: int = 1, **resources: object) -> Submission:
@@ -102,9 +102,9 @@ def test_runs_are_dealt_out_to_no_more_tasks_than_allowed() -> None:
         (9, Resources(at_once=4, tasks=2), [5, 4]),
         (9, Resources(), [2, 2, 1, 1, 1, 1, 1]),
     ):
-        dealt = split_among_tasks(range(runs), asked, max_tasks=7)
+        dealt = split_among_tasks("abcdefghi"[:runs], asked, max_tasks=7)
         assert [len(share) for share in dealt] == shares
-        assert sorted(run for share in dealt for run in share) == [*range(runs)]
+        assert sorted(run for share in dealt for run in share) == [*"abcdefghi"[:runs]]
 
 
 def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
@@ -167,7 +167,6 @@ def test_requeue_from_a_container(results: Results, tweets_file: Path, shell: Pa
 
 HAD: dict[str, Any] = {"time_minutes": 40, "memory_gb": 3}
 _NEEDS: dict[KindName, dict[str, object]] = {
-    "vectors": {"embedding.pretrained": "word2vec"},
     "cache": {"elmo.model": "tiny"},
 }
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
@@ -257,37 +256,6 @@ def test_plan_shows_what_varies_and_the_tasks_and_writes_nothing(base: Path, res
     assert not [path for path in results.root.rglob("*") if path.is_file()]
 
 
-def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results: Results, trained: RunDir) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}), results)
-    results.write_grid(grid.plan)
-    run_id = trained.read_config().run_id
-    shutil.copytree(trained.path, results.run_dir(run_id, "other").path)
-    _, told, *_ = show_plan(results, grid, CLUSTER)
-    assert told == "5 of 6 runs would be submitted (6 PLANNED); 1 are completed in other grids and would be copied"
-    shutil.move(results.run_dir(run_id, "other").path, results.run_dir(run_id, "some").path)
-    _, told, *more = show_plan(results, grid, CLUSTER)
-    assert told == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
-    assert [line for line in more if line.startswith("3 seeds show, with probability 0.8, ")]
-    result = stored(trained, Result)
-    epoch_hours = result.seconds_trained / result.epochs / 3600
-    assert _hours_of(more) == pytest.approx(2 * epoch_hours * grid.configs[0].training.epochs, rel=0.1)
-    assert [line for line in more if line.startswith("estimated hours: ") and " for 2 of 5 runs" in line]
-    longer = load_grid(write_grid(base, {"seed": [1, 2], "training.epochs": 90}, name="longer"), results)
-    assert _hours_of(show_plan(results, longer, CLUSTER)) == pytest.approx(2 * epoch_hours * 90, rel=0.1)
-    fewer_rows = load_grid(write_grid(base, {"seed": [1, 2], "data.train_rows": 20}, name="fewer"), results)
-    (told,) = (line for line in show_plan(results, fewer_rows, CLUSTER) if line.startswith("estimated hours: "))
-    limits, command = told.split(". Train one first: sentiment ")
-    assert limits == (
-        "estimated hours: at most 8.0 until the time limits of all tasks; no comparable run is completed here"
-    )
-    assert shlex.split(command)[:2] == ["train", str(base)]
-
-
-def _hours_of(lines: Iterable[str]) -> float:
-    (hours,) = (line for line in lines if line.startswith("estimated hours: at most "))
-    return float(hours.split()[4])
-
-
 def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
     monkeypatch: pytest.MonkeyPatch, tweets_file: Path
 ) -> None:
@@ -296,7 +264,7 @@ def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
     def planned(gpus: Sequence[str], asked_for: int | None, threads: int | None = None) -> tuple[int, list[int | None]]:
         monkeypatch.setattr("jobs.launch.plan.visible_gpus", lambda: gpus)
         configs = [small_config(tweets_file, seed=seed, runtime__threads=threads) for seed in (1, 2)]
-        launch = Launch([RunRequest(a_row(run_id=config.run_id), config) for config in configs])
+        launch = Launch([*map(RunRequest, configs)])
         (job,) = plan_local_jobs(launch, runs_at_once(configs, asked_for))
         return job.resources.at_once, [config.runtime.threads for config in job.configs]
 
@@ -304,6 +272,27 @@ def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
     assert planned([], 2) == (2, [1, 1])
     assert planned([], None, threads=4) == (1, [4, 4])
     assert planned(["0", "1"], None) == (2, [None, None])
+
+
+def test_plan_tells_of_each_source_of_tweets_what_its_own_runs_show(
+    base: Path, results: Results, tweets_file: Path, tmp_path: Path
+) -> None:
+    few = write_tweets(tmp_path / "few.csv", invented_tweets(80))
+    grid = load_grid(write_grid(base, {"seed": [1, 2], "data.source": [str(tweets_file), str(few)]}), results)
+    for config in grid.configs[::2]:
+        prepare_corpus(config.data, results)
+    told = [line for line in show_plan(results, grid, None) if line.startswith(("tweets: ", "2 seeds show"))]
+    assert [line.partition(" test tweets")[0].rpartition(" ")[2] for line in told[1::2]] == ["94", "9"]
+    assert [line.partition(",")[0] for line in told[::2]] == [f"tweets: {tweets_file}", f"tweets: {few}"]
+
+
+def test_runs_whose_results_other_grids_have_would_be_copied(base: Path, results: Results, trained: RunDir) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}), results)
+    run_id = trained.read_config().run_id
+    shutil.copytree(trained.path, results.run_dir(run_id, "other").path)
+    _, told, *more = show_plan(results, grid, CLUSTER)
+    assert told == "5 of 6 runs would be submitted (6 PLANNED); 1 are completed in other grids and would be copied"
+    assert "at most 20.0 hours of training until the time limits of all tasks" in more
 
 
 def test_plan_for_this_machine_names_no_job_of_slurm(base: Path, results: Results) -> None:
@@ -359,34 +348,6 @@ TRAINER = "sentiment/training/trainer.py"
 OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha256(b"older").hexdigest()})
 
 
-def test_one_run_stands_for_tweets_that_lack_corpus_or_baseline(tweets_file: Path, results: Results) -> None:
-    plain = [small_config(tweets_file, seed=seed) for seed in (1, 2)]
-    cased = [small_config(tweets_file, seed=seed, data__text__lowercase=False) for seed in (1, 2)]
-    assert [config.data for config in without_corpus([*plain, *cased], results)] == [plain[0].data, cased[0].data]
-    prepare_corpus(plain[0].data, results)
-    assert len(without_corpus(plain, results)) == 1
-    prepare_data(plain[0], results, silent)
-    assert without_corpus(plain, results) == []
-
-
-def test_vectors_are_learned_once_for_all_that_need_them_and_after_a_stop(tweets_file: Path, results: Results) -> None:
-    changes: dict[str, Any] = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
-    runs = [small_config(tweets_file, seed=seed, **changes) for seed in (1, 2)]
-    differs = small_config(tweets_file, **changes, vectors__seed=2)
-    needed, kind, stop = preparations_needed([*runs, differs], results), JOB_KINDS["vectors"], StopRequest()
-    assert needed["vectors"] == [runs[1], differs]
-
-    def progress(what: str, _done: int, _total: int | None) -> None:
-        if what.startswith("learning"):
-            stop.end = 0  # the time is over
-
-    reason = kind.work(needed["vectors"], results, stop, Console(lambda _line: None, progress)).reason
-    assert (reason, kind.progress(results)) == ("deadline", 0)
-    assert kind.work(needed["vectors"], results, StopRequest(), Console(lambda _line: None, silent)) is None
-    assert kind.progress(results) > 0
-    assert "vectors" not in preparations_needed([*runs, differs], results)
-
-
 @pytest.mark.parametrize(
     ("code", "begun", "again", "kept"),
     [
@@ -410,6 +371,27 @@ def test_whole_code_is_kept(results: Results, code: str | None, begun: str, agai
     jobs = GridJobs([write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code)], [])
     row = a_row("FAILED", grid=GRID, run_id=CONFIG.run_id)
     assert earlier_codes(results, [row], jobs, again) == ({CONFIG.run_id: OLD.id} if kept else {})
+
+
+def test_one_run_stands_for_tweets_and_vectors_that_are_not_prepared(tweets_file: Path, results: Results) -> None:
+    plain = [small_config(tweets_file, seed=seed) for seed in (1, 2)]
+    cased = [small_config(tweets_file, seed=seed, data__text__lowercase=False) for seed in (1, 2)]
+    changes: dict[str, Any] = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
+    learned = [small_config(tweets_file, seed=seed, **changes) for seed in (1, 2)]
+    differs = small_config(tweets_file, **changes, vectors__seed=2)
+    assert unprepared([*plain, *cased, *learned, differs], results) == [plain[0], cased[0], learned[0], differs]
+    prepare_corpus(plain[0].data, results)
+    assert unprepared(plain, results) == plain[:1]  # its baseline is not fitted
+    kind, stop = JOB_KINDS["data"], StopRequest()
+
+    def progress(what: str, _done: int, _total: int | None) -> None:
+        if what.startswith("learning"):
+            stop.end = 0  # the time is over
+
+    reason = kind.work([learned[0], differs], results, stop, Console(lambda _line: None, progress)).reason
+    assert (reason, unprepared([*plain, *learned], results)) == ("deadline", learned[:1])
+    assert kind.work([learned[0], differs], results, StopRequest(), Console(lambda _line: None, silent)) is None
+    assert unprepared([*plain, *learned, differs], results) == []
 
 
 def test_bad_table_is_the_failure_of_its_own_runs_unless_there_is_no_other(tweets_file: Path, results: Results) -> None:

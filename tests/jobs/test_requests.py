@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.doctor import examine_disk
 from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
 from jobs.slurm.resources import Lacked, Limits, Resources, limits_of, sufficient
 from jobs.submissions import SubmissionDir, read_submissions
@@ -18,24 +17,23 @@ from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import write_grid, write_yaml
-from tests.small_runs import limited_file_size
 
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 
 def _partition(name: str, minutes: float, *memory_mb: int) -> Partition:
     nodes = [Nodes(1, 8, memory, "gpu:2") for memory in memory_mb]
-    return Partition(name, name == "main", "up", minutes, False, "OFF", nodes)
+    return Partition(name, name == "main", "up", minutes, False, nodes)
 
 
 def test_partitions_are_read_with_their_limits(slurm: FakeSlurm) -> None:
     (main,) = read_partitions()
     assert (main.name, main.is_default, main.minutes, main.gives_whole_nodes) == ("main", True, 240, False)
     assert [(nodes.cores, nodes.memory_mb) for nodes in main.nodes] == [(8, 16384)]
-    assert main.describe().endswith("at most 240 min; preempted jobs are requeued")
+    assert main.describe().endswith("at most 240 min")
     limits = {"infinite": math.inf, "30:00": 30, "1:30:00": 90, "2-01:00:00": 2940, "2-01": 2940, "n/a": math.inf}
     for limit, minutes in limits.items():
-        slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)|OFF'; exit 0")
+        slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)'; exit 0")
         (partition,) = read_partitions()
         assert (partition.minutes, partition.gives_whole_nodes) == (minutes, True)
 
@@ -94,19 +92,12 @@ def test_results_whose_path_sbatch_takes_for_a_pattern_are_refused(
 
 @pytest.mark.usefixtures("no_slurm")
 def test_doctor_says_how_to_go_on_without_slurm_and_a_slip_is_a_problem(results: Results, tmp_path: Path) -> None:
-    cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
+    cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"some": {}}})
     done = invoke("doctor", "--cluster", cluster, "--results", results.root)
     assert done.exit_code == 0
-    for expected in (f"`sentiment submit smoke --local --results {results.root}`", "has no grid of this name"):
-        assert expected in done.output
+    assert f"`sentiment submit smoke --local --results {results.root}`" in done.output
     write_yaml(cluster, {"defaults": {"gpu": 1}})
     assert "defaults.gpu: unknown key" in refused(1, "doctor", "--cluster", cluster, "--results", results.root)
-
-
-def test_disk_is_written_to_before_the_doctor_calls_it_good(results: Results) -> None:
-    assert examine_disk(results).level == "ok"
-    with limited_file_size(0):
-        assert examine_disk(results).level == "problem"
 
 
 def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
@@ -135,7 +126,7 @@ def test_run_that_lacked_all_memory_of_a_node_is_retried_with_it(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
     lacking, failed = _two_runs(slurm, base, results).run_ids
-    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12288|(null)|OFF'; exit 0")
+    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12288|(null)'; exit 0")
     assert call(results, base, "rerun", "some")[0] == 0
     assert slurm.tasks(results) == {failed: 1, lacking: 1}
     requests = {folder.run_ids[0]: folder.submission.resources.memory_gb for folder in read_submissions(results)[-3:-1]}

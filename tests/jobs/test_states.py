@@ -1,12 +1,11 @@
 """What a run's state is by everything that is known about it, and how states and logs are shown."""
 
 import json
-import os
 import shutil
-import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
@@ -19,7 +18,7 @@ from jobs.status.facts import gather
 from jobs.status.grid_state import GridView, read_grid_status
 from jobs.status.table import render
 from sentiment.files import write_atomically
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.code_version import START
 from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from sentiment.runs.state import RunProgress, judge, read_progress
@@ -117,6 +116,17 @@ def test_slurms_own_words_are_understood(lines: str, state: str | None, reason: 
     assert found is None or reason in found.reason
 
 
+def test_code_that_is_not_intact_is_told_as_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "code.json").write_text("{}")
+    done = subprocess.run([sys.executable, START, tmp_path, "jobs"], capture_output=True, text=True)
+    log = tmp_path / "log"
+    log.write_text(f"{done.stderr}srun: error: n1: task 0: Exited with exit code {done.returncode}\n")
+    found = read_termination(log)
+    assert found
+    assert (found.state, found.reason) == ("FAILED", done.stderr.rstrip())
+    assert "--new-code" in found.reason
+
+
 @pytest.mark.parametrize(("scores", "best"), [([0.7, 0.8, 0.75], 0.8), ([0.9] + [0.5] * 900, 0.9)], ids=["few", "many"])
 def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path, scores: list[float], best: float) -> None:
     run_dir = RunDir(tmp_path / "run")
@@ -172,12 +182,6 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
         "run-b and 1 more FAILED: DivergedError: the loss is nan",
         "`sentiment rerun g` resumes 2 runs",
     ]
-
-
-def test_runs_that_never_started_are_submitted_and_those_that_failed_are_resumed() -> None:
-    rows = [a_row("FAILED", run_id="run-a"), a_row("PLANNED", run_id="run-b"), a_row("PLANNED", run_id="run-c")]
-    lines = render(Results(), [GridView("g", "validation/macro_f1", rows)], False, NOW).splitlines()
-    assert lines[-2:] == ["`sentiment rerun g` resumes 1 run", "`sentiment submit g` submits 2 runs"]
 
 
 def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
@@ -303,17 +307,3 @@ def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path:
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
     single.result_file.unlink()
     assert invoke("status", "--results", tmp_path).exit_code == 1  # was completed, but its result is missing
-
-
-def test_cancel_tells_the_process_that_trains_to_save_and_end(
-    single: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    single.result_file.unlink()
-    with ProcessLock(single.lock_file):
-        assert "1 RUNNING" in invoke("status", "--results", tmp_path).output
-        for ended in (None, ProcessLookupError()):
-            monkeypatch.setattr(os, "kill", kill := Mock(side_effect=ended))
-            said = invoke("cancel", single.path.name, "--results", tmp_path).output.replace("\n", " ")
-            assert f"process {os.getpid()} saves" in said
-            kill.assert_called_once_with(os.getpid(), signal.SIGTERM)
-    assert "not running" in invoke("cancel", single.path.name, "--results", tmp_path).output

@@ -114,6 +114,13 @@ def test_distribution_has_the_quantiles_that_its_name_promises(
     assert {share: parameter.quantile(share) for share in quantiles} == quantiles
 
 
+def test_search_is_told_no_seeds_to_choose_from_by_override(base: Path, results: Results) -> None:
+    for search in (draw(), halving(min_iter=1)):
+        path = write_grid(base, SPACE if "run_cap" in search else {"training.epochs": 3}, **search)
+        told = refusal(load_grid, path, results, ["seed=[1,2]"])
+        assert "seed: a search would choose the luckiest one" in told
+
+
 def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
     few = _drawn(base, results, SPACE, run_cap=3)
     assert few[0] == {
@@ -129,7 +136,10 @@ def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
     assert _drawn(base, results, SPACE, run_cap=3, controller={"type": "cloud", "seed": 2}) != few
 
 
-def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Path, results: Results) -> None:
+def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(
+    base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.grids.expand._MAX_REPEATS", 60)
     space = {"model.hidden_size": {"min": 4, "max": 8}}
     assert sorted(one["model.hidden_size"] for one in _drawn(base, results, space, run_cap=5)) == [4, 5, 6, 7, 8]
     with pytest.raises(ConfigError, match="run_cap = 50000: only 5 different runs were found"):

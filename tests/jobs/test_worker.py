@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jobs.grid_jobs import GridJobs
-from jobs.job_kinds import without_corpus
+from jobs.job_kinds import unprepared
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
@@ -77,12 +77,10 @@ def tried() -> list[str]:
 
 @dataclass
 class _Processes(ProcessPool):
-    """Processes that are none: the first to begin is the first to end, after some seconds of a clock of its own."""
+    """Processes that are none: the first to begin is the first to end."""
 
     tried: list[str] = field(default_factory=list)
     codes: Iterator[int] = field(default_factory=lambda: repeat(0))
-    seconds: float = 10.0
-    now: float = 1000.0
     at_work: list[str] = field(default_factory=list)
 
     @property
@@ -98,13 +96,12 @@ class _Processes(ProcessPool):
         self.tried.append(name)
 
     def collect(self) -> dict[str, int]:
-        self.now += self.seconds
         return {self.at_work.pop(0): next(self.codes)}
 
 
 @pytest.fixture
 def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Pool:
-    """Makes task 0 of array 7, whose attempts take some seconds each by its clock, and end as given."""
+    """Makes task 0 of array 7, whose attempts end as given."""
     in_task(monkeypatch)
     monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
 
@@ -112,15 +109,9 @@ def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest
         stop = stop or StopRequest()
         fake = _Processes(at_once, stop, set, tried, **how)
         monkeypatch.setattr("jobs.tasks.worker.ProcessPool", lambda *_: fake)
-        return Worker(write_submission(results, shares, at_once=at_once), 0, stop, clock=lambda: fake.now)
+        return Worker(write_submission(results, shares, at_once=at_once), 0, stop)
 
     return make
-
-
-@pytest.mark.parametrize(("seconds", "begun"), [(10.0, 2), (100.0, 1)])
-def test_no_run_is_begun_that_would_not_end_in_time(pool: Pool, tried: list[str], seconds: float, begun: int) -> None:
-    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=seconds).run() is Outcome.OUT_OF_TIME
-    assert len(tried) == begun
 
 
 @pytest.mark.parametrize(
@@ -244,7 +235,7 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
     shutil.copy(tweets_file, table)
     assert perform(folder, 0, StopRequest()) is Outcome.COMPLETED
     assert read_record(folder.failure_file(0), Failure) is None
-    assert without_corpus([config], results) == []
+    assert unprepared([config], results) == []
 
 
 def test_threads_are_dealt_out_as_far_as_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +265,7 @@ def test_on_this_machine_a_second_run_begins_when_the_first_trains_and_others_wh
         return {}
 
     monkeypatch.setattr(fake, "collect", collect)
-    assert Worker(folder, 0, fake.stop, clock=lambda: fake.now).run() is Outcome.COMPLETED
+    assert Worker(folder, 0, fake.stop).run() is Outcome.COMPLETED
     assert [len(running) for running in at_work[:2]] == [1, 3]
     assert (max(map(len, at_work)), len(fake.tried)) == (3, 6)
 
@@ -363,18 +354,6 @@ def test_failure_says_whether_a_retry_may_succeed(
     assert failure
     assert failure.retry is retry
     assert bool(run_dir.own_failure()) is not retry
-
-
-@pytest.mark.parametrize(
-    "ending",
-    [DiedError(), Stop("deadline", "5 s left"), Stop("signal", "SIGTERM"), Stop("paused", "1 epochs are done"), None],
-    ids=repr,
-)
-def test_start_of_a_run_stays_on_record_however_it_ends(attempt: Attempting, run_dir: RunDir, ending: Ending) -> None:
-    """Slurm says whether SIGTERM was a preemption, after which the run goes on, or a cancellation."""
-    attempt(ending)
-    assert run_dir.read(StartCount) == StartCount(step=0, number=1, job=None)
-    assert not run_dir.failure_file.exists()
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def _fail(results: Results, run: int, error: str = "DivergedError", retry: bool 
 
 
 def _unfinished(rungs: Rungs) -> list[str]:
-    return [run_dir.path.name for run_dir in rungs.unfinished()]
+    run_ids = rungs.trials(rungs.current)
+    return [run_id for run_id in run_ids if not rungs.measure(rungs.results.run_dir(run_id, "g"))]
 
 
 def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:

@@ -33,7 +33,7 @@ BASE: dict[str, Any] = {
     "data": {"source": "sample"},
     "embedding": {"size": 16},
     "model": {"hidden_size": 16, "dropout": 0.1},
-    "training": {"batch_size": 64, "learning_rate": 0.005, "epochs": 60, "log_every": 1, "early_stopping": _NEVER},
+    "training": {"batch_size": 64, "learning_rate": 0.005, "epochs": 40, "log_every": 1, "early_stopping": _NEVER},
     "tracking": {"wandb": "disabled"},
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
 }

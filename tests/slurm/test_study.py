@@ -1,5 +1,7 @@
 """Grids that wait for another one: its final job submits them, and without it the next command."""
 
+import pytest
+
 from jobs.requested import read_waiting
 from jobs.submissions import read_submissions
 from tests.jobs.grid_files import starts_from
@@ -25,6 +27,7 @@ def test_final_job_submits_the_grid_that_waits(stage: Stage) -> None:
     assert all(run.matches_uninterrupted() for run in stage.runs)
 
 
+@pytest.mark.more
 @scenario
 def test_grid_whose_other_grid_lost_its_final_job_goes_on_by_the_next_command(stage: Stage) -> None:
     _submit_both(stage)

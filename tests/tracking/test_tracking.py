@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs.doctor import examine
 from jobs.job_kinds import missing_for
 from sentiment.config import DataConfig, RunConfig, TrackingConfig
 from sentiment.runs.code_version import running_code
@@ -40,15 +39,12 @@ def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(monk
             assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode, environment
 
 
-def test_slurm_tasks_without_wandb_are_not_copied_as_doctor_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slurm_tasks_without_wandb_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     (tmp_path / "wandb").mkdir()
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
     assert wandb_mode(TrackingConfig()) == "disabled"
-    assert any(finding.topic == "wandb" for finding in examine(Results(tmp_path), tmp_path / "c", tmp_path))
 
 
 def test_copy_that_is_asked_for_without_wandb_is_told_once_before_a_grid_and_beside_a_run(
