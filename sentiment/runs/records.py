@@ -269,8 +269,8 @@ class Failure(Record):
 class StartCount(Record):
     """`start.json`: the newest start of a run by a grid's task, of which `number` in a row began at the same step.
 
-    `job` made the newest of them; `step` was saved before. `progress-N.json` of a submission: the newest time limit that
-    task N, which prepares inputs, has reached, of which `number` in a row added nothing to the saved `step`.
+    `job` made the newest of them; `step` was saved before. `progress-N.json` of a submission: the newest time limit of
+    task N, which prepares inputs; `number` of them in a row added nothing to what is saved, `step`.
     """
 
     step: Count

@@ -30,12 +30,6 @@ from tests.jobs.grid_files import (
 from tests.small_runs import Experiment, digest_of, load_config
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
-WIDE: dict[str, Any] = {
-    "model.hidden_size": [2, 3, 4, 5, 6],
-    "model.dropout": [0.0, 0.1, 0.2],
-    "training.clip": [0.5, 1.0],
-    "training.learning_rate": [0.01, 0.02, 0.03],
-}
 
 
 def _ids(grid: ExpandedGrid) -> list[str]:
@@ -52,15 +46,6 @@ def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(bas
     values["parameters"]["model"] = {"parameters": {"layers": {"values": [1, 2]}, "cell": {"values": ["gru", "lstm"]}}}
     nested = load_grid(write_yaml(path, values), results)
     assert (nested.plan.runs, nested.configs) == (grid.plan.runs, grid.configs)  # as with dotted names
-
-
-def test_random_search_depends_on_its_seed_and_more_trials_continue_fewer(base: Path, results: Results) -> None:
-    def ids(**changes: Any) -> list[str]:
-        return _ids(load_grid(write_grid(base, WIDE, **changes), results))
-
-    few, many = (ids(**draw(trials=number)) for number in (5, 88))
-    assert (many[:5], len({*many})) == (few, 88)
-    assert few not in (ids(**draw(seed=2)), ids()[:5])
 
 
 def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Results) -> None:

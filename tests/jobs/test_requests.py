@@ -169,28 +169,6 @@ def test_final_job_that_a_cut_list_lacks_is_not_submitted_again(
     assert len([folder for folder in read_submissions(results) if folder.submission.job_kind.final]) == 1
 
 
-def test_job_that_squeue_does_not_list_yet_is_cancelled(slurm: FakeSlurm, base: Path, results: Results) -> None:
-    submit_grid(results, base, {"seed": [1, 2]})
-    slurm.fail("squeue", "alter='head -n 1'")
-    assert call(results, base, "cancel", "some")[0] == 0
-    assert slurm.tasks(results) == {}
-
-
-@pytest.mark.parametrize("answered", [True, False], ids=["killed after sbatch", "without sbatch's answer"])
-def test_job_without_a_receipt_that_squeue_lacks_is_asked_for_by_its_name(
-    slurm: FakeSlurm, base: Path, results: Results, answered: bool
-) -> None:
-    grid = str(write_grid(base, {"seed": [1, 2]}))
-    slurm.fail("squeue", "alter='head -n 1'")
-    slurm.fail("sbatch", "" if answered else "alter='cat; kill -9 $$'")
-    assert call(results, base, "submit", grid)[0] == 0
-    slurm.fail("sbatch", "")
-    for folder in read_submissions(results):
-        folder.receipt_file.unlink(missing_ok=not answered)
-    assert call(results, base, "submit", grid)[0] == 1
-    assert [*slurm.tasks(results).values()] == [1, 1]
-
-
 def test_grid_is_not_recorded_where_no_batch_file_can_be_written(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -341,40 +341,31 @@ def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch)
     return attempt
 
 
-@pytest.mark.parametrize(
-    ("ending", "retry"),
-    [(OSError("Stale file handle"), True), (ConfigError("is wrong"), False), (ValueError("a defect"), False)],
-    ids=repr,
-)
-def test_failure_says_whether_a_retry_may_succeed(
-    attempt: Attempting, run_dir: RunDir, ending: Ending, retry: bool
-) -> None:
-    assert attempt(ending) is Outcome.FAILED
-    failure = run_dir.read(Failure)
-    assert failure
-    assert failure.retry is retry
-    assert bool(run_dir.own_failure()) is not retry
+GPU_FULL = MemoryExhaustedError("the GPU's memory is full")
 
 
 @pytest.mark.parametrize(
     ("ending", "resources", "retry"),
     [
-        (MemoryExhaustedError("the GPU's memory is full"), {}, False),
-        (MemoryExhaustedError("the GPU's memory is full"), {"memory_gb": 8}, False),
-        (MemoryExhaustedError("the GPU's memory is full"), {"at_once": 2}, True),
+        (OSError("Stale file handle"), {}, True),
+        (ConfigError("is wrong"), {}, False),
+        (ValueError("a defect"), {}, False),
+        (GPU_FULL, {"memory_gb": 8}, False),
+        (GPU_FULL, {"at_once": 2}, True),
         (MemoryError(), {}, False),
         (MemoryError(), {"memory_gb": 8}, True),
         (MemoryError(), {"at_once": 2}, True),
     ],
     ids=repr,
 )
-def test_run_that_lacked_memory_is_retried_only_if_it_may_get_more(
+def test_failure_says_whether_a_retry_may_succeed(
     attempt: Attempting, run_dir: RunDir, ending: Ending, resources: dict[str, Any], retry: bool
 ) -> None:
-    attempt(ending, **resources)
+    assert attempt(ending, **resources) is Outcome.FAILED
     failure = run_dir.read(Failure)
     assert failure
     assert failure.retry is retry
+    assert bool(run_dir.own_failure()) is not retry
 
 
 def test_lack_of_main_memory_is_recorded_with_what_to_change(attempt: Attempting, run_dir: RunDir) -> None:
@@ -387,7 +378,7 @@ def test_lack_of_main_memory_is_recorded_with_what_to_change(attempt: Attempting
     assert failure.endswith("`memory_gb` in configs/cluster.yaml)")
 
 
-@pytest.mark.parametrize("ending", [DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
+@pytest.mark.parametrize("ending", [DiedError(), GPU_FULL], ids=repr)
 def test_run_that_dies_three_times_has_failed(
     attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch, ending: BaseException
 ) -> None:
