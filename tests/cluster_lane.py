@@ -1,7 +1,7 @@
 """How xdist deals out the tests: what takes long first, so that all workers end together.
 
-All tests on the Slurm cluster run in one process, which has one cluster, and all in the browser in another, which has
-one page.
+All tests of a lane run in one process, which makes what they share once: the Slurm cluster, the page in the browser,
+the study whose files are damaged.
 """
 
 import os
@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import server
 
-_LANES = ("tests/slurm/", "tests/browser/")
+_LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
 
 
 class _Scheduling(LoadScopeScheduling):

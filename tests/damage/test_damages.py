@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,14 @@ from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import sealed
 from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.damage.damages import replace
-from tests.damage.study import Study, build_study
-from tests.damage.trials import Answer, damage_once, good_answers, quick_and_without_slurm, wrong_answers
+from tests.damage.study import Study
+from tests.damage.trials import Answer, damage_once, good_answers, wrong_answers
 from tests.limits import limit
 from tests.small_runs import stored, unsealed_json
 
 pytestmark = pytest.mark.slow
 Value = dict[str, Any]
 Change = Callable[[Value], object]
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    with quick_and_without_slurm():
-        yield build_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")

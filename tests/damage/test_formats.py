@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,8 @@ from sentiment.runs.run_dir import RunDir, parse_sealed, sealed_bytes
 from sentiment.version import FORMAT, STAMP, check_stamp
 from tests.commands import invoke
 from tests.damage.damages import replace
-from tests.damage.study import Study, build_study
-from tests.damage.trials import quick_and_without_slurm, resume
+from tests.damage.study import Study
+from tests.damage.trials import resume
 from tests.inference.test_stored import read_archive
 
 pytestmark = pytest.mark.slow
@@ -25,12 +24,6 @@ _OTHER = "sentiment-grids 2.3.4, format 2"
 _REFUSAL = re.compile(
     r"was written by version 2\.3\.4, in format 2; this is version \S+, which reads format 1: use that"
 )
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    with quick_and_without_slurm():
-        yield build_study(tmp_path_factory.mktemp("study"))
 
 
 def of_another_version(content: bytes) -> bytes:

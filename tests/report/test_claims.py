@@ -20,6 +20,7 @@ ALIKE = (
 MOST = 0.05 + 3.1 * (0.05 * 0.95 / (WORLDS * len(ALIKE))) ** 0.5
 
 
+@pytest.mark.more
 def test_worlds_without_a_difference_make_no_more_claims_than_the_level_allows() -> None:
     found = [rates(world, WORLDS) for world in ALIKE]
     together = {kind: fmean(one[kind] for one in found) for kind in found[0]}
@@ -52,6 +53,7 @@ def test_training_sets_of_folds_make_no_more_claims_than_the_level_allows_on_the
     assert len(together) == 2
 
 
+@pytest.mark.more
 def test_clear_differences_are_found_with_several_seeds() -> None:
     found = rates(World(4, 5, 2000, 0.005, gain=0.08), 20)
     of_the_first = {
