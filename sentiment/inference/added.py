@@ -1,4 +1,4 @@
-"""Added predictors: export labelled tweets as an annotation sheet, and import predicted labels or probabilities.
+"""Added predictors: export labelled tweets as an annotation sheet, and import predicted labels.
 
 They are compared with each other, and with the models of runs on the same tweets. Does not import torch.
 """
@@ -6,7 +6,7 @@ They are compared with each other, and with the models of runs on the same tweet
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -20,42 +20,37 @@ from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
 from sentiment.data.formats import WRONG_WIDTH, Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, is_number, label_meanings, with_names
+from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, Meanings, is_number, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import ID_NAMES, TEXT_NAMES, OpenedTable, Row, RowCounter, as_text, open_table
+from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Column, OpenedTable, Row, RowCounter, as_text, open_table
 from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.sheet import SKIPPED_WORD, write_sheet
-from sentiment.metrics import UNLABELLED, predicted_classes
+from sentiment.metrics import UNLABELLED
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import PREDICTORS, Added, Part
 from sentiment.runs.run_dir import GoldDir, UnlabelledDir, sealed
 
-# Recognised column names; they tell whether a column holds labels or probabilities. If there is a column such as
-# `prediction`, a column `label` is taken as the gold label.
+# Names of columns with answers, the clearest first. Beside one of them, a column `label` is taken as the gold label.
 # lm-evaluation-harness logs the answer to each sample as `filtered_resps`, and the tweet's columns as `doc.NAME`.
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
-_PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"
 _SEVERAL_ANSWERS = "tweet with several answers"
 # Columns that lm-evaluation-harness writes; in its logs only `filtered_resps` is an answer.
 _LOGGED = ("doc", "doc_id", "resps", "filtered_resps")
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
-Column = str | int | None
-# The probabilities of the classes, 0 and 1 for a label; None for a label that is none of the classes.
-Prediction = list[float] | None
-PredictionsByTweet = dict[int, Prediction]  # by the index of the tweet
+# The index of a class, or None for an answer that is none of the classes, by the index of the tweet.
+AnswersByTweet = dict[int, int | None]
 
 
 class NamedColumns(NamedTuple):
     """The columns that a user names, by name or index; None: they are recognised by their names."""
 
-    text: Column = None
-    label: Column = None
-    probability: Column = None
+    text: Column | None = None
+    label: Column | None = None
 
 
 @dataclass(frozen=True)
@@ -230,12 +225,14 @@ def add_predictions(
             f"{file}: has no prediction for a {tweets.noun}: {left_out.summary()}. The classes are {names}; "
             "--classes maps further labels to them"
         )
+    one_hot = np.eye(tweets.class_count).tolist()
+    predictions = {int(tweets.keys[at]): None if answer is None else one_hot[answer] for at, answer in answers.items()}
     record = {
         "file": file.name,
         "file_sha256": cached_sha256(file),
         "tweets": answered,
         "unanswered": left_out.count(_NO_ANSWER),
-        "predictions": {int(tweets.keys[index]): answer for index, answer in answers.items()},
+        "predictions": predictions,
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}: {tweets.coverage(with_class)}"]
@@ -243,15 +240,15 @@ def add_predictions(
         lines.append("  replaces the earlier predictions of this name")
     write_atomically(target, sealed(Added.model_validate(record | metadata)))
     lines += left_out.lines_left_out()
-    predicted = predicted_classes(np.array([answers[index] for index in with_class], np.float64))
-    if len(with_class) >= _SUSPICIOUS_ROWS and np.array_equal(predicted, tweets.labels[with_class]):
+    has_all_right = [answers[index] for index in with_class] == tweets.labels[with_class].tolist()
+    if has_all_right and len(with_class) >= _SUSPICIOUS_ROWS:
         lines.append(
             "warning: all predictions are right. Are these the tweets' own labels? --label-column names another column"
         )
     return [*lines, f"in {target}; delete this file to remove the predictor"]
 
 
-def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str, int | None]:
+def label_meanings_of(data: DataConfig, classes: str | None = None) -> Meanings:
     """The index of the class that each lower-cased label means; None for labels that the data leaves out.
 
     Known labels are the names of the classes, usual words for two classes of which none is neutral, and the labels that
@@ -270,7 +267,7 @@ def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str,
     return meanings
 
 
-def sheet_meanings(data: DataConfig) -> dict[str, int | None]:
+def sheet_meanings(data: DataConfig) -> Meanings:
     """What each lower-cased label on a sheet means, as `label_meanings_of`.
 
     Numbers mean nothing, unless a class is called so: they may be the keys of the page, or of another scale.
@@ -295,31 +292,30 @@ def _parsed(classes: str) -> LabelMapping:
 
 
 def _read(
-    file: Path, named: NamedColumns, tweets: Tweets, meanings: dict[str, int | None]
-) -> tuple[PredictionsByTweet, int, RowCounter]:
+    file: Path, named: NamedColumns, tweets: Tweets, meanings: Meanings
+) -> tuple[AnswersByTweet, int, RowCounter]:
     """The answers by the index of their tweet, the number of rows with an answer, and the rows left out."""
     table = open_table(file, header=True)
-    answers: PredictionsByTweet = {}
+    columns = _columns_of(table, named)
+    answers: AnswersByTweet = {}
     contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
     answered = 0
     left_out = RowCounter()
     forms = TweetForms()
-    records = _complete_records(table, left_out)
-    columns = _Columns.of(file, table, named).with_one_kind(records)
-    if columns.probabilities and tweets.class_count > 2:
-        raise UsageError(f"{file}: has probabilities of one of {tweets.class_count} classes; give labels instead")
-    for record in records:
+    for record in table.read_all():
+        if isinstance(record, Refusal):
+            left_out.add(record.reason, record.line)
+            continue
+        if len(record.fields) != len(table.names):
+            left_out.add(WRONG_WIDTH, record.line)
+            continue
         try:
-            fields = _with_logged_answer(record, columns.labels)
-            label = _first_cell(fields, columns.labels)
-            if label.lower() == SKIPPED_WORD:
-                label = ""
-            probability = _first_cell(fields, columns.probabilities)
-            if not label and not probability:
+            label = _label_of(record, columns.label)
+            if not label:
                 left_out.add(_NO_ANSWER, record.line)
                 continue
-            answer = _parse_label(label, meanings, tweets.class_count) if label else _parse_probability(probability)
-            indices = tweets.find(_first_cell(fields, columns.ids), _first_cell(fields, columns.texts), forms)
+            answer = _class_of(label, meanings)
+            indices = tweets.find(_cell(record, columns.id), _cell(record, columns.text), forms)
         except ValueError as error:
             raise DataError(f"{file}:{record.line}: {error}") from None
         answered += 1
@@ -340,90 +336,58 @@ def _read(
     return answers, answered, left_out
 
 
-def _complete_records(table: OpenedTable, left_out: RowCounter) -> list[TableRecord]:
-    """The rows with all of their fields; the others are counted."""
-    records: list[TableRecord] = []
-    for record in table.read_all():
-        if isinstance(record, Refusal):
-            left_out.add(record.reason, record.line)
-        elif len(record.fields) != len(table.names):
-            left_out.add(WRONG_WIDTH, record.line)
-        else:
-            records.append(record)
-    return records
+class _Columns(NamedTuple):
+    """The indices of the columns of a table; None for one that it lacks."""
+
+    id: int | None
+    text: int | None
+    label: int
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Column indices of a table; of several, the first non-empty cell of a row is used.
+def _columns_of(table: OpenedTable, named: NamedColumns) -> _Columns:
+    """Find the columns of a table of answers; of several that may hold labels, the name that is the clearest counts.
 
-    A table of answers has labels or probabilities, see `with_one_kind`.
+    Raises:
+        ConfigError, UsageError: a named column is missing, or no column looks like tweets or like answers.
     """
 
-    ids: list[int]
-    texts: list[int]
-    labels: list[int]
-    probabilities: list[int]
+    def first(column: Column | None, usual: Sequence[str]) -> int | None:
+        found = table.usual_indices(usual) if column is None else [table.index(column, str(table.path))]
+        return next(iter(found), None)
 
-    @classmethod
-    def of(cls, file: Path, table: OpenedTable, named: NamedColumns) -> "_Columns":
-        """Find the columns of a table.
-
-        Raises:
-            ConfigError, UsageError: a named column is missing, or no column looks like tweets or like answers.
-        """
-        shown = ", ".join(map(repr, table.names))
-
-        def indices(column: Column, usual: Sequence[str] = ()) -> list[int]:
-            return table.usual_indices(usual) if column is None else [table.index(column, str(file))]
-
-        texts = indices(named.text, TEXT_NAMES)
-        # doc_id is only the number of a row, so it is used only if there is no text.
-        ids = table.usual_indices(ID_NAMES if texts else (*ID_NAMES, "doc_id"))
-        if not ids and not texts:
-            raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
-        is_log = any(name in _LOGGED or name.startswith("doc.") for name in table.names)
-        if named.label is None and named.probability is None:
-            labels = table.usual_indices(_PREDICTED)
-            if not labels and not is_log:
-                labels = table.usual_indices(LABEL_NAMES)
-            probabilities = table.usual_indices(_PROBABILITIES)
-        else:  # only what is named counts
-            labels = indices(named.label)
-            probabilities = indices(named.probability)
-        if not labels and not probabilities:
-            raise UsageError(
-                f"{file}: no column name looks like a label or a probability; name it with --label-column or "
-                f"--probability-column: {shown}"
-            )
-        return cls(ids[:1], texts[:1], labels, probabilities)
-
-    def with_one_kind(self, records: Iterable[TableRecord]) -> "_Columns":
-        """The columns without probabilities if any of these rows has a label, else without labels.
-
-        A probability beside a label is often the confidence in that label, also where the label is empty.
-        """
-        if any(_first_cell(record.fields, self.labels) for record in records):
-            return replace(self, probabilities=[])
-        return replace(self, labels=[]) if self.probabilities else self
+    text = first(named.text, TEXT_NAMES)
+    # doc_id is only the number of a row, so it is used only if there is no text.
+    tweet_id = first(None, ID_NAMES if text is not None else (*ID_NAMES, "doc_id"))
+    is_log = any(name in _LOGGED or name.startswith("doc.") for name in table.names)
+    label = first(named.label, _PREDICTED if is_log else (*_PREDICTED, *LABEL_NAMES))
+    shown = ", ".join(map(repr, table.names))
+    if tweet_id is None and text is None:
+        raise UsageError(
+            f"{table.path}: no column name looks like an id or a text; name it with --text-column: {shown}"
+        )
+    if label is None:
+        raise UsageError(f"{table.path}: no column name looks like a label; name it with --label-column: {shown}")
+    return _Columns(tweet_id, text, label)
 
 
-def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any]:
-    """The fields of a row; a list in the label's column, as lm-evaluation-harness logs it, becomes the answer's text.
+def _cell(record: TableRecord, column: int | None) -> str:
+    return "" if column is None else as_text(record.fields[column]).strip()
 
-    The answer is the generated text, or the choice with the highest log-likelihood.
+
+def _label_of(record: TableRecord, column: int) -> str:
+    """The label in a column; empty if there is none, or if the tweet was skipped.
+
+    A list is what lm-evaluation-harness logs: a generated text, or the log-likelihood of each choice, of which the
+    highest one counts.
 
     Raises:
         ValueError: the list is not of that form.
     """
-    if not columns or not isinstance(record.fields[columns[0]], list):
-        return record.fields
-    fields = [*record.fields]
-    logged = answer = fields[columns[0]]
+    logged = answer = record.fields[column]
     try:
-        if len(answer) > 1:
+        if isinstance(answer, list) and len(answer) > 1:
             likelihoods = [float(choice[0]) for choice in answer]
-            if any(math.isnan(likelihood) for likelihood in likelihoods):
+            if any(map(math.isnan, likelihoods)):
                 raise ValueError("a likelihood is not a number")
             best = likelihoods.index(max(likelihoods))
             answer = (record.json_object or {})["arguments"][f"gen_args_{best}"]["arg_1"]
@@ -431,53 +395,17 @@ def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any
             answer = answer[0]
     except (TypeError, ValueError, LookupError):
         raise ValueError(f"{shortened(str(logged))} is not an answer as lm-evaluation-harness logs it") from None
-    fields[columns[0]] = answer
-    return fields
+    label = as_text(answer).strip()
+    return "" if label.lower() == SKIPPED_WORD else label
 
 
-def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:
-    """The first cell of these columns that is not empty."""
-    for column in columns:
-        value = fields[column]
-        text = "nan" if value != value else as_text(value).strip()  # only NaN differs from itself
-        if text:
-            return text
-    return ""
-
-
-def _parse_label(text: str, meanings: dict[str, int | None], class_count: int) -> Prediction:
-    """Probabilities 0 and 1 for a label; None for a word that is none of the classes.
+def _class_of(label: str, meanings: Meanings) -> int | None:
+    """The index of the class that a label means; None for a word that is none of the classes.
 
     Raises:
-        ValueError: the label is an unknown number, so the column may hold probabilities.
+        ValueError: the label is an unknown number, such as a probability.
     """
-    if text.lower() not in meanings and _is_number(text):
+    if label.lower() not in meanings and is_number(label):
         known = ", ".join(map(repr, meanings))
-        raise ValueError(
-            f"{shortened(text)!r} is not a label ({known}; --classes names others); a column of "
-            "probabilities is named with --probability-column"
-        )
-    index = meanings.get(text.lower())
-    if index is None:
-        return None
-    probabilities = [0.0] * class_count
-    probabilities[index] = 1.0
-    return probabilities
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _parse_probability(text: str) -> Prediction:
-    probability = float(text) if _is_number(text) else float("nan")
-    if 0 <= probability <= 1:  # false for NaN as well
-        return [1 - probability, probability]
-    raise ValueError(
-        f"{shortened(text)!r} is not a probability of the second class, from 0 to 1; a column of labels is named with "
-        "--label-column"
-    )
+        raise ValueError(f"{shortened(label)!r} is not a label ({known}; --classes names others)")
+    return meanings.get(label.lower())

@@ -3,7 +3,6 @@
 A table needs no run. Rows with the same id are one tweet; without ids, rows with the same text. Does not import torch.
 """
 
-from glob import escape
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -48,7 +47,7 @@ def column_parameters(path: Path) -> dict[str, Any]:
 def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
     """Read a gold table, and write its directory with the predictions of the lexicon and of the most frequent class.
 
-    Of a built-in source the published test set is read.
+    Of a built-in source the published test set is read, if there is one.
 
     Returns:
         The tweets, ordered by key, and lines that say what was read.
@@ -67,7 +66,7 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     tweets = Tweets.of_table(data, rows, directory, GOLD, forms)
     _write_gold(tweets, directory, source, digest, left_out)
     lines = [f"{source}: {len(rows):,} tweets of the classes {', '.join(data.label_names)}", *left_out.lines_left_out()]
-    return tweets, [*lines, *_earlier_tables(directory, results)]
+    return tweets, lines
 
 
 def open_unlabelled(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
@@ -117,22 +116,6 @@ def _rows_by_key(file: TweetFile, forms: TweetForms, left_out: RowCounter, progr
         wanted = "row with a label of one of the classes" if file.has_labels else "row with a text"
         raise DataError(f"{file.name}: has no {wanted}: {left_out.summary()}")
     return dict(sorted(by_key.items()))
-
-
-def _earlier_tables(directory: GoldDir, results: Results) -> list[str]:
-    """A line for each other table of the same source, as before an edit, with predictors that this one lacks."""
-    lines = []
-    here = {file.stem for file in directory.added.glob("*.json")}
-    source = directory.path.name.rpartition("-")[0]
-    for path in sorted(results.gold.glob(f"{escape(source)}-????????")):
-        if path == directory.path:
-            continue
-        if names := sorted({file.stem for file in GoldDir(path).added.glob("*.json")} - here):
-            lines.append(
-                f"  {', '.join(names)}: added for {path}, whose tweets or labels differ from these, and compared there "
-                "only; add them again to compare them here"
-            )
-    return lines
 
 
 def _write_gold(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: RowCounter) -> None:

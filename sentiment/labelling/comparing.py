@@ -47,8 +47,8 @@ def evaluate(
     run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|DIRECTORY",
-            help=f"{A_RUN}, or the directory of a table that `sentiment add` stored.",
+            metavar="RUN|TABLE",
+            help=f"{A_RUN}, or a table with answers of `sentiment add`: its file, or the directory in results.",
         ),
     ],
     data: Annotated[
@@ -82,6 +82,7 @@ def evaluate(
     from sentiment.inference.evaluation import list_mistakes, show
     from sentiment.runs.run_dir import UnlabelledDir, sealed
 
+    run = _directory(run, results)
     if sheet or labelled:
         if choice or classes or overrides or mistakes or threshold is not None:
             raise UsageError("--sheet or --labelled goes with --data, --text-column and --label-column alone")
@@ -106,6 +107,26 @@ def evaluate(
             list_mistakes(evaluation, mistakes)
     if out:
         write_user_file(out, as_json(scores))
+
+
+def _directory(name: Path, results: Path | None) -> Path:
+    """The directory in which `add` stored the answers to a table, if a table is named; else the name of a run.
+
+    Raises:
+        UsageError: there are answers to several versions of the table, or to none.
+    """
+    if name.is_dir() or not is_table(str(name)):
+        return name
+    folder = results_of(results or RESULTS)
+    stem = name.name.partition(".")[0]
+    tables = sorted([*folder.gold.glob("*-????????"), *folder.unlabelled.glob("*-????????")])
+    found = [path for path in tables if path.name.rpartition("-")[0] == stem]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(f"{name}: has no answers; `sentiment add NAME FILE --of {name}` adds some")
+    versions = ", ".join(map(str, found))
+    raise UsageError(f"{name}: its tweets or labels have changed between answers; name one of its versions: {versions}")
 
 
 def _evaluation(
@@ -189,7 +210,7 @@ def add(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The name of the predictor.")] = None,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="A table with tweet ids or texts, and predicted labels or probabilities."),
+        typer.Argument(metavar="FILE", help="A table with tweet ids or texts, and predicted labels."),
     ] = None,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="GOLD has no labels; predictors are compared where they differ.")
@@ -199,12 +220,6 @@ def add(
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    probability_column: Annotated[
-        str | None,
-        typer.Option(
-            "--probability-column", metavar="NAME", help="The column with probabilities of the positive label."
-        ),
-    ] = None,
     classes: Classes = None,
     annotator: Annotated[
         bool,
@@ -228,9 +243,9 @@ def add(
     """Add answers from elsewhere, to be compared with models.
 
     A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
-    The column with labels, or with probabilities of the positive label, is recognised by its name, or named by
-    --label-column or --probability-column. Tweets are matched by id, else by text. --set changes how GOLD is read, such
-    as data.columns.text=NAME or data.language=de; --classes names the classes and labels of both tables.
+    The column with labels is recognised by its name, or named by --label-column. Tweets are matched by id, else by
+    text. --set changes how GOLD is read, such as data.columns.text=NAME or data.language=de; --classes names the
+    classes and labels of both tables.
     """
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
@@ -245,8 +260,8 @@ def add(
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
     text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    named = (parse_column(column) for column in (text_column, label_column, probability_column))
-    say("\n".join(add_predictions(tweets, name, file, NamedColumns(*named), classes, metadata)))
+    named = NamedColumns(parse_column(text_column), parse_column(label_column))
+    say("\n".join(add_predictions(tweets, name, file, named, classes, metadata)))
     directory = quote(str(tweets.directory))
     if unlabelled:
         say(f"compare two  sentiment evaluate {directory} --sheet which.html --labels 100")

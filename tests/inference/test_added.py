@@ -82,10 +82,10 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
 def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     test, trained = _of(tweets, "test"), tweets[-1]
     half = test[: len(test) // 2]
-    rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
-    rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
+    rows: list[tuple[str, object]] = [(row["text"].upper(), row["label"]) for row in half]
+    rows[0] = (half[0]["text"], 1 - half[0]["label"])
     rows += [(half[1]["text"], rows[1][1]), (trained["text"], 1), ("never seen", 0), ("neutral", "")]
-    done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--of", run.path)
+    done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Answer")), "--of", run.path)
     first, *others = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
     end = len(rows) + 1
@@ -100,17 +100,14 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
 
 
 def test_empty_label_beside_a_confidence_is_no_answer(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
-    """Of a table without any label the probabilities are read, as of a sheet in which only these are filled in."""
     names = ("negative", "positive")
     rows = [(row["text"], "" if at % 2 else names[row["label"]], 0.99) for at, row in enumerate(test)]
-    table = write_tweets(tmp_path / "t.csv", rows, ("text", "label", "score"))
-    done = invoke("add", "sure", table, "--of", run.path)
-    assert f"{len(test) // 2} left out: no answer" in done.output
-    assert {tuple(said) for said in _records(run)["sure"].predictions.values()} == {(0.0, 1.0), (1.0, 0.0)}
-    table = write_tweets(tmp_path / "t.csv", [(text, "", score) for text, _, score in rows], ("text", "label", "score"))
-    done = invoke("add", "sure", table, "--of", run.path)
+    for _ in range(2):
+        table = write_tweets(tmp_path / "t.csv", rows, ("text", "label", "score"))
+        done = invoke("add", "sure", table, "--of", run.path)
+        assert f"{len(test) // 2} left out: no answer" in done.output
+        assert {tuple(said) for said in _records(run)["sure"].predictions.values()} == {(0.0, 1.0), (1.0, 0.0)}
     assert "replaces the earlier predictions of this name" in done.output
-    assert {said[1] for said in _records(run)["sure"].predictions.values()} == {0.99}
 
 
 def test_tweet_with_two_answers_has_none(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -146,37 +143,20 @@ def test_own_labels_are_not_taken_for_predictions(run: RunDir, test: list[dict[s
     assert "warning: all predictions are right. Are these the tweets' own labels?" in done.output
 
 
-@pytest.mark.parametrize(
-    ("column", "answer", "option"),
-    [
-        ("label", "0.7", "--probability-column"),
-        ("probability", "1.2", "--label-column"),
-        ("probability", "-1", "--label-column"),
-        ("probability", "4", "--label-column"),
-        ("probability", "nan", "--label-column"),
-        ("probability", "positive", "--label-column"),
-    ],
-)
-def test_answer_that_its_column_cannot_hold_is_named_with_its_row(
-    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path, column: str, answer: str, option: str
+@pytest.mark.parametrize("answer", ["0.7", "-1", "5"])
+def test_number_that_is_no_label_is_named_with_its_row(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path, answer: str
 ) -> None:
     rows = [(1, tweets[0]["text"]), (answer, tweets[1]["text"])]
-    table = write_tweets(tmp_path / "t.csv", rows, (column, "text"))
-    message = refused(1, "add", "x", table, "--of", run.path)
-    assert f"{table}:3: '{answer}' is not a {column}" in message
-    assert option in message
+    table = write_tweets(tmp_path / "t.csv", rows, ("label", "text"))
+    options = ("--classes", "negative=0 positive=1")
+    assert f"{table}:3: '{answer}' is not a label" in refused(1, "add", "x", table, "--of", run.path, *options)
 
 
-def test_column_holds_what_an_option_says_of_it(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_labels_are_those_that_an_option_names(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [("Happy", test[0]["text"])])
     succeed("add", "x", table, "--of", run.path, "--classes", "negative positive=happy")
-    table = write_tweets(tmp_path / "t.csv", [(0.7, test[0]["text"])])
-    succeed("add", "x", table, "--of", run.path, "--probability-column", "label")
-    assert list(_records(run)["x"].predictions.values()) == [[pytest.approx(0.3), 0.7]]
-    rows = [(row["text"], row["label"]) for row in test]
-    table = write_tweets(tmp_path / "oracle.csv", rows, ("text", "probability"))
-    succeed("add", "oracle", table, "--of", run.path, "--classes", "negative=1 positive=2")
-    assert _scores(run, tmp_path)[0]["oracle (added)"]["accuracy"] == 1  # no probability of 1 is read as a label
+    assert list(_records(run)["x"].predictions.values()) == [[0, 1]]
 
 
 def test_neutral_answers_are_counted_and_are_wrong(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -228,7 +208,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         (2, ("VADER's lexicon", table), "a predictor of this name is compared anyway"),
         (2, ("x", table, "--label-column", "mood"), "no column 'mood'; the file has 'text', 'x'"),
         (2, ("x", table, "--cost", "inf"), "inf is not a finite number"),
-        (2, ("x", table), "no column name looks like a label or a probability; name it with --label-column"),
+        (2, ("x", table), "no column name looks like a label; name it with --label-column"),
         (1, ("x", others), "has no prediction for a test or validation tweet of the run"),
     ):
         assert why in refused(code, "add", *words, "--of", run.path)

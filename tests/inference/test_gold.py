@@ -205,16 +205,16 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
     assert "no column name looks like a label" in refused(2, "add", "llama", _log(tmp_path, without), *_of(tmp_path))
 
 
-def test_predictors_of_an_edited_gold_table_are_named(tmp_path: Path) -> None:
-    rows = _write_gold(tmp_path, 40)
-    answers = [(tweet, label) for tweet, _, label in rows]
-    _add(tmp_path, "Anna Maria", answers)
+def test_a_gold_table_is_named_by_its_file_unless_it_was_edited_between_answers(tmp_path: Path) -> None:
+    results = ("--results", tmp_path / "results")
+    assert "has no answers" in refused(2, "evaluate", "gold.csv", *results)
+    answers = [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)]
+    _add(tmp_path, "Ann", answers)
+    assert "most frequent class" in succeed("evaluate", tmp_path / "gold.csv", *results)
     _write_gold(tmp_path, 41)
-    output = " ".join(succeed("add", "Ben", tmp_path / "Anna Maria.csv", *_of(tmp_path)).split())
-    assert "Anna Maria: added for" in output
-    assert "add them again to compare them here" in output
-    succeed("add", "Anna Maria", tmp_path / "Anna Maria.csv", *_of(tmp_path))
-    assert "added for" not in succeed("add", "Ben", tmp_path / "Anna Maria.csv", *_of(tmp_path))
+    _add(tmp_path, "Ben", answers)
+    message = refused(2, "evaluate", "gold.csv", *results)
+    assert all(str(path) in message for path in (tmp_path / "results" / "gold").iterdir())
 
 
 def test_gold_table_without_its_record_is_named_in_the_report(tmp_path: Path) -> None:
