@@ -269,7 +269,6 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             tweets, labels: number of texts of the group, and of its labelled texts.
             labels_of_class: number of its texts that are labelled with this class.
             counted: the share of predicted labels; its interval treats each of them as a label.
-            labels_alone: by the labels without predictions.
             share: by labels and predictions together. NaN with fewer than 5 labels of the class or of all others, where
                 only the bounds hold; in a group with fewer than 30 labels all of these are NaN.
             worth: the number of labels that alone would give an interval as narrow as that of `share`.

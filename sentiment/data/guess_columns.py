@@ -332,18 +332,19 @@ def _labels(
         examples = [_shortened(text) for own, text in zip(values, texts, strict=True) if own == value]
         lines.append(f"  {value!r} ({count:,}): {' | '.join(examples[:3])}")
     shown = abbreviated(lines, "\n")
-    raise UsageError(
-        f"{column} has labels whose meaning is not known:\n{shown}\n"
-        f"Say which are which, from the most negative class to the most positive one: {_proposed_option(counts)}"
-    )
+    raise UsageError(f"{column} has labels whose meaning is not known:\n{shown}\n{_how_to_name([*counts])}")
 
 
-def _proposed_option(counts: Mapping[str, int]) -> str:
-    """The option to propose for the classes of a label column."""
-    values = [*counts][:_MAX_CATEGORIES]
+def _how_to_name(values: Sequence[str]) -> str:
+    """How to name the classes of a label column with these values."""
+    values = values[:_MAX_CATEGORIES]
     if not all(map(is_number, values)):
-        return f"{classes_option({value: [value] for value in values})}, if this order is right"
+        option = classes_option({value: [value] for value in values})
+        return (
+            "Name them from the most negative class to the most positive one, without those that are no class, by "
+            f"putting these in order: {option}"
+        )
     scale = sorted(values, key=float)
     half = len(scale) // 2
     classes = {"negative": scale[:half], "neutral": scale[half:-half], "positive": scale[-half:]}
-    return f"{classes_option(classes)}, if it is a scale from negative to positive"
+    return f"If it is a scale from negative to positive: {classes_option(classes)}"

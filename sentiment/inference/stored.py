@@ -26,9 +26,7 @@ from sentiment.runs.records import (
     DEFAULT_THRESHOLD,
     PREDICTORS,
     FitResult,
-    Metrics,
     ModelKind,
-    Part,
     Record,
     Result,
     RunRecord,
@@ -362,13 +360,12 @@ def model_card(run: TrainedRun | FittedModels) -> str:
     source = config.data.source
     if isinstance(run, FittedModels):
         source = f"{run.result.texts:,} texts that were passed to SentimentClassifier.fit"
-    dataset = run.record.dataset if run.record else source
     unknown = PublishedData(source, "not known; ask who gave you this model", "")
-    data = PUBLISHED_DATA.get(dataset, unknown)
+    data = PUBLISHED_DATA.get(run.record.dataset if run.record else source, unknown)
     metadata = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
-    yaml.dump(_card_metadata(config, run, dataset, data), metadata)
+    yaml.dump(_card_metadata(config, data), metadata)
     return _template().render(
         metadata=metadata.getvalue(),
         run=run,
@@ -401,9 +398,7 @@ def _template() -> "Template":
     return templates.get_template("model_card.md.j2")
 
 
-def _card_metadata(
-    config: RunConfig, run: TrainedRun | FittedModels, dataset: str, data: PublishedData
-) -> dict[str, Any]:
+def _card_metadata(config: RunConfig, data: PublishedData) -> dict[str, Any]:
     """The keys that the Hugging Face Hub reads; names of data sets and of the encoder are links there."""
     metadata: dict[str, Any] = {
         "language": config.data.language,
@@ -419,23 +414,7 @@ def _card_metadata(
         metadata["datasets"] = [data.hub]
     if config.encoder and not config.encoder.is_folder:
         metadata["base_model"] = config.encoder.model
-    if isinstance(run, TrainedRun) and run.threshold == DEFAULT_THRESHOLD:  # scores are stored only for this one
-        scores = run.result.scores[run.default_choice]
-        hub_name = data.hub or dataset
-        results = [_results_of_part(part, scores[part], hub_name, data.name) for part in run.result.parts[1:]]
-        metadata["model-index"] = [{"name": visible(run.result.run_id), "results": results}]
     return metadata
-
-
-def _results_of_part(part: Part, metrics: Metrics, dataset: str, name: str) -> dict[str, Any]:
-    return {
-        "task": {"type": "text-classification", "name": "sentiment of tweets"},
-        "dataset": {"type": visible(dataset), "name": visible(name), "split": part},
-        "metrics": [
-            {"type": kind, "name": score.replace("_", " "), "value": round(getattr(metrics, score), 4)}
-            for kind, score in (("accuracy", "accuracy"), ("recall", "macro_recall"), ("f1", "macro_f1"))
-        ],
-    }
 
 
 def exported_files(run: StoredModels) -> dict[str, bytes]:

@@ -172,8 +172,7 @@ def _evaluation(
 def _predicted_table(run: Path, data: Path | None, text_column: str | None, results: Path | None) -> "PredictedTable":
     """A table without labels with the predictions of a run, or of the predictors that were added for it."""
     from sentiment.inference.stored import open_run
-    from sentiment.labelling.answers import answered_table
-    from sentiment.labelling.unlabelled import predict_table
+    from sentiment.labelling.unlabelled import answered_table, predict_table
     from sentiment.runs.run_dir import UnlabelledDir
 
     if UnlabelledDir(run).record_file.exists():

@@ -238,9 +238,8 @@ def estimate_shares(
         columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), columns["tweets"], 1.0))
         # Of a group, the labels are random; those of all tweets may be of several strata.
         strata_of_rows = strata[rows] if rows is everything else np.zeros(len(rows), np.int64)
-        alone = _estimate(rows, strata_of_rows, labelled, outcomes, np.zeros_like(predicted))
-        together = _estimate(rows, strata_of_rows, labelled, outcomes, predicted)
-        columns |= _columns("labels_alone", alone) | _columns("share", together) | {"worth": together.worth}
+        shares = _estimate(rows, strata_of_rows, labelled, outcomes, predicted)
+        columns |= _columns("share", shares) | {"worth": shares.worth}
         columns_of_groups.append(columns)
     index = pd.MultiIndex.from_product([[*rows_by_group], [*class_names]], names=["group", "class"])
     names = columns_of_groups[0]
@@ -248,7 +247,7 @@ def estimate_shares(
 
 
 def _estimate(rows: ClassIndices, strata: ClassIndices, labelled: Flags, outcomes: Array, predicted: Array) -> Shares:
-    """The shares in some rows, NaN with too few labels; predictions of 0 give those by labels alone.
+    """The shares in some rows by labels and predictions together; NaN with too few labels.
 
     Args:
         strata: parallel to `rows`; the others are of all tweets.

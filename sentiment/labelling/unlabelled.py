@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
+
 from sentiment.config import DataConfig
-from sentiment.console import Progress, say
+from sentiment.config_file import resolve
+from sentiment.console import ERR, Progress, say
 from sentiment.data.guess_columns import file_without_labels
 from sentiment.data.sources import usable_rows
 from sentiment.data.tables import Column, RowCounter
-from sentiment.errors import DataError
+from sentiment.errors import DataError, RunDirError, UsageError
 from sentiment.inference.added import sheet_meanings
 from sentiment.inference.evaluate import uses_of
 from sentiment.inference.overlap import SCORED
@@ -22,9 +26,10 @@ from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.choice import MIN_LABELS, PredictedTweets, choose, show_choice
 from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
 from sentiment.metrics import predicted_classes
-from sentiment.runs.recommendation import SIMPLEST_FIRST, Choice
+from sentiment.runs.predictions import added_predictor
+from sentiment.runs.recommendation import SIMPLEST_FIRST, Choice, Unlabelled
 from sentiment.runs.records import PREDICTORS
-from sentiment.runs.run_dir import name_of
+from sentiment.runs.run_dir import UnlabelledDir, check_sha256, name_of, read_added, read_record
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class PredictedTable:
         source: the name of its file.
         data: names the classes, and the labels that mean them.
         metric: by which predictors are compared, as `choose` takes it.
-        uses: by the name of a predictor, lines on how to use it.
+        uses: by the name of a predictor that the program has, lines on how to use it.
     """
 
     source: str
@@ -73,7 +78,7 @@ class PredictedTable:
         labels = read_labels(sheet, self.tweets.drawing, sheet_meanings(self.data), label_column)
         choice = choose(self.source, self.tweets, labels, self.metric)
         show_choice(choice)
-        say("\n".join(self.uses[choice.best]))
+        say("\n".join(self.uses.get(choice.best, ())))
         return choice
 
 
@@ -103,3 +108,34 @@ def predict_table(
     tweets = PredictedTweets([row.text for row in answered.rows], predicted)
     lines += [*answered.warnings(), *counter.lines_left_out(SCORED)]
     return PredictedTable(source.name, tweets, run.config.data, metric, uses), lines
+
+
+def answered_table(path: Path) -> PredictedTable:
+    """The tweets in a directory that all added predictors have answered, with their answers.
+
+    Raises:
+        RunDirError: a file of the directory is missing or damaged.
+        UsageError: fewer than two predictors were added, or they have no tweet in common.
+    """
+    directory = UnlabelledDir(path)
+    record = read_record(directory.record_file, Unlabelled)
+    if record is None:
+        raise RunDirError(f"{directory.record_file}: is missing; `sentiment add --unlabelled` writes it")
+    check_sha256(directory.tweets_file, record.tweets_sha256, "add a predictor again, which rewrites it")
+    stored = pq.read_table(directory.tweets_file).to_pandas()
+    data = resolve({}, {"data.source": record.source, "data.labels": record.labels}, str(directory.record_file)).data
+    added, problems = read_added(directory.added)
+    for problem in problems:
+        say(f"left out: {problem}", ERR)
+    keys = stored["tweet"].to_numpy()
+    answering = [added_predictor(name, of_name, keys, len(data.label_names)) for name, of_name in added.items()]
+    predictors = [predictor for predictor in answering if predictor]
+    names = ", ".join(predictor.name for predictor in predictors)
+    if len(predictors) < 2:
+        raise UsageError(f"{path}: a comparison needs two added predictors; it has {names or 'none'}")
+    common = np.all([predictor.answered for predictor in predictors], axis=0)
+    if not common.any():
+        raise UsageError(f"{path}: there is no tweet that {names} have all answered")
+    predicted = {predictor.name: predictor.predicted[common] for predictor in predictors}
+    tweets = PredictedTweets(stored["text"][common].to_list(), predicted)
+    return PredictedTable(record.source, tweets, data, "accuracy", {})

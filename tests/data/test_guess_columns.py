@@ -135,12 +135,12 @@ def test_labels_of_unknown_meaning_are_asked_for_unless_named(tmp_path: Path, va
 @pytest.mark.parametrize(
     ("values", "options"),
     [
-        ("0 1 2", "--classes 'negative=0 neutral=1 positive=2',"),
-        ("-1 0 1", "--classes 'negative=-1 neutral=0 positive=1',"),
-        ("5 1 2 3 4", "--classes 'negative=1,2 neutral=3 positive=4,5',"),
-        ("1 4", "--classes 'negative=1 positive=4',"),
-        ("1 2", "--classes 'negative=1 positive=2',"),
-        ("0 1 4", "--classes 'negative=0 neutral=1 positive=4',"),
+        ("0 1 2", "--classes 'negative=0 neutral=1 positive=2'"),
+        ("-1 0 1", "--classes 'negative=-1 neutral=0 positive=1'"),
+        ("5 1 2 3 4", "--classes 'negative=1,2 neutral=3 positive=4,5'"),
+        ("1 4", "--classes 'negative=1 positive=4'"),
+        ("1 2", "--classes 'negative=1 positive=2'"),
+        ("0 1 4", "--classes 'negative=0 neutral=1 positive=4'"),
     ],
 )
 def test_numbers_that_may_be_a_scale_are_shown_and_refused(tmp_path: Path, values: str, options: str) -> None:
