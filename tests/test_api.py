@@ -24,6 +24,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import Corpus
 from sentiment.errors import ConfigError, DataError, UsageError
+from sentiment.files import ROOT
 from sentiment.inference.stored import FittedModels
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
@@ -151,7 +152,8 @@ def test_type_checker_knows_the_package_in_the_script_of_a_user(tmp_path: Path) 
         "model: SentimentClassifier = SentimentClassifier('rnn', model__hidden_size=16).fit(['good'], ['yes'])\n"
         "labels: str = load('model.zip').predict(['bad'])\n"
     )
-    command = [sys.executable, "-m", "mypy", "--strict", str(script)]
+    cache = ROOT / ".mypy_cache" / "of_a_user"  # of other options than that of the suite; without one it takes minutes
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(cache), str(script)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert "3: error: Incompatible types in assignment" in done.stdout
     assert "Found 1 error" in done.stdout

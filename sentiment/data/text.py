@@ -1,7 +1,7 @@
 """Tokenizes tweets: cleaned as configured, split by the patterns of NLTK's TweetTokenizer, with a cache of words."""
 
-import builtins
 import hashlib
+import importlib
 import importlib.util
 import re
 import sys
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import chain, count
-from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -31,7 +30,7 @@ def tweet_patterns() -> tuple[Any, Any]:
 
     We use the patterns instead of `TweetTokenizer.tokenize`, which always unescapes HTML.
     """
-    casual = _module_alone("nltk.tokenize.casual")
+    casual = _casual()
     return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
 
 
@@ -40,32 +39,26 @@ def tokenizer_fingerprint() -> str:
     return fingerprint([[pattern.pattern, int(pattern.flags)] for pattern in tweet_patterns()])
 
 
-def _module_alone(name: str) -> Any:
-    """What a module of NLTK defines, without its parent packages, which would import scikit-learn, SciPy and pandas.
+def _casual() -> Any:
+    """NLTK's module for tweets, without its parent packages, which would import scikit-learn, SciPy and pandas.
 
-    The module is not entered in `sys.modules`. What it imports from NLTK is read in the same way if it is a module;
-    anything else, a base class, is `object`.
+    Empty packages take their place while it is imported, and nothing of it stays in `sys.modules`.
     """
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.find_spec("nltk")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("the package nltk is not installed")
-    packages = Path(spec.origin).parents[1]
-    path = packages.joinpath(*name.split(".")).with_suffix(".py")
-
-    def import_(module: str, *rest: Any) -> Any:
-        if module.split(".")[0] != "nltk":
-            return builtins.__import__(module, *rest)
-        wanted = {}
-        for attribute in rest[2]:
-            is_module = packages.joinpath(*module.split("."), f"{attribute}.py").exists()
-            wanted[attribute] = _module_alone(f"{module}.{attribute}") if is_module else object
-        return SimpleNamespace(**wanted)
-
-    names: dict[str, Any] = {"__name__": name, "__builtins__": vars(builtins) | {"__import__": import_}}
-    exec(compile(path.read_bytes(), path, "exec"), names)  # noqa: S102 - a module of an installed package
-    return SimpleNamespace(**names)
+    name = "nltk.tokenize.casual"
+    if "nltk" in sys.modules:
+        return importlib.import_module(name)
+    spec: Any = importlib.util.find_spec("nltk")
+    (folder,) = spec.submodule_search_locations
+    parents: Any = {parent: ModuleType(parent) for parent in ("nltk", "nltk.tokenize", "nltk.tokenize.api")}
+    parents["nltk"].__path__ = [folder]
+    parents["nltk.tokenize"].__path__ = [f"{folder}/tokenize"]
+    parents["nltk.tokenize.api"].TokenizerI = object  # a base class that the patterns do not need
+    sys.modules |= parents
+    try:
+        return importlib.import_module(name)
+    finally:
+        for module in [module for module in sys.modules if module.partition(".")[0] == "nltk"]:
+            del sys.modules[module]
 
 
 # What NLTK's TweetTokenizer keeps together: a left- or right-facing face, or a heart.

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
 from sentiment.console import OUT, number_table, plural, say, visible
 from sentiment.errors import UsageError
 from sentiment.files import write_user_file
-from sentiment.metrics import ClassIndices
+from sentiment.metrics import ClassIndices, calibration_error
 from sentiment.models.text_model import total_score
 from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import Comparison, PartPredictions, Predictor, compare_predictors
@@ -28,21 +30,6 @@ CheckList = Mapping[PredictorKind, Mapping[str, CheckScore]]
 
 
 @dataclass(frozen=True)
-class ClassShares:
-    """The share of each class by the labels of a file, and as each predictor predicts it.
-
-    Attributes:
-        labels: by the name of the class.
-        predicted: by the name of the predictor, then of the class.
-        calibration_errors: by the name of the predictor; None for one without calibrated probabilities.
-    """
-
-    labels: dict[str, float]
-    predicted: dict[str, dict[str, float]]
-    calibration_errors: dict[str, float | None]
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Scores of predictors on a run's own parts, on a labelled file, or on a gold table.
 
@@ -55,6 +42,7 @@ class Evaluation:
         closing: lines on what follows from the scores.
         details: values that are written besides the scores.
         has_parts: whether the scores are of several parts, and are written by part.
+        has_shares: whether shares of classes are told.
         mistakes: all tweets that the chosen model of a run has wrong, as `mistakes_of` gives them.
     """
 
@@ -67,10 +55,27 @@ class Evaluation:
     comparisons: Sequence[str]
     closing: Sequence[str] = ()
     check_list: CheckList = field(default_factory=dict)
-    shares: ClassShares | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     has_parts: bool = False
+    has_shares: bool = False
     mistakes: Callable[[], "pd.DataFrame"] | None = None
+
+    @cached_property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """The share of each class by the labels, and as each predictor predicts it, by the predictor's name."""
+        shares = {}
+        answers = {predictor.name: predictor.predicted for predictor in self.tweets.predictors}
+        for name, classes in ({"labels": self.tweets.labels} | answers).items():
+            of_class = np.bincount(classes, minlength=len(self.classes)) / len(classes)
+            shares[name] = dict(zip(self.classes, of_class.tolist(), strict=True))
+        return shares
+
+    @cached_property
+    def calibration_errors(self) -> dict[str, float]:
+        """The calibration error of each model of the run, by its name."""
+        labels = self.tweets.labels
+        models = [predictor for predictor in self.tweets.predictors if predictor.kind in MODEL_KINDS]
+        return {model.name: calibration_error(model.calibration(labels)) for model in models}
 
     def as_dict(self) -> dict[str, Any]:
         """What `--out` writes: the scores of all models and of the chosen one, and the details."""
@@ -78,10 +83,10 @@ class Evaluation:
         for name, by_part in self.scores.items():
             named = {part: metrics.named(self.classes) for part, metrics in by_part.items()}
             models[name] = named if self.has_parts else named[self.part]
-            if self.shares:
-                models[name]["shares"] = self.shares.predicted[name]
-                models[name]["calibration_error"] = self.shares.calibration_errors[name]
-        labels = {"labels": self.shares.labels} if self.shares else {}
+            if self.has_shares:
+                models[name]["shares"] = self.shares[name]
+                models[name]["calibration_error"] = self.calibration_errors.get(name)
+        labels = {"labels": self.shares["labels"]} if self.has_shares else {}
         return models[self.chosen] | {"chosen": self.chosen, "models": models} | labels | dict(self.details)
 
 
@@ -91,8 +96,8 @@ def show(evaluation: Evaluation) -> None:
     OUT.print(score_table(evaluation.scores, chosen))
     say("\n".join([*evaluation.remarks, *evaluation.comparisons]))
     OUT.print(_class_table(evaluation.scores[chosen][evaluation.part], evaluation.classes, chosen))
-    if evaluation.shares:
-        OUT.print(_share_table(evaluation.shares))
+    if evaluation.has_shares:
+        OUT.print(_share_table(evaluation))
     if evaluation.check_list:
         OUT.print(_check_table(evaluation.check_list, chosen))
     say("\n".join(evaluation.closing))
@@ -190,14 +195,11 @@ def _check_table(check_list: CheckList, chosen: str) -> Table:
     return table
 
 
-def _share_table(shares: ClassShares) -> Table:
+def _share_table(evaluation: Evaluation) -> Table:
     """The share of each class by the labels, and as predicted by each predictor that reads texts."""
-    table = number_table("share", [*shares.labels, "calibration error"])
-    table.add_row("  labels", *map("{:.1%}".format, shares.labels.values()))
-    for name, predicted in shares.predicted.items():
+    table = number_table("share", [*evaluation.classes, "calibration error"])
+    for name, shares in evaluation.shares.items():
         if name != PREDICTORS["majority"]:
-            error = shares.calibration_errors[name]
-            table.add_row(
-                f"  {name}", *map("{:.1%}".format, predicted.values()), "-" if error is None else f"{error:.1%}"
-            )
+            error = evaluation.calibration_errors.get(name)
+            table.add_row(f"  {name}", *map("{:.1%}".format, shares.values()), "-" if error is None else f"{error:.1%}")
     return table

@@ -19,13 +19,13 @@ from sentiment.data.tables import Row, RowCounter
 from sentiment.data.text import Flags
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
-from sentiment.inference.evaluation import ClassShares, Evaluation, comparison_lines, scores_on_file
+from sentiment.inference.evaluation import Evaluation, comparison_lines, scores_on_file
 from sentiment.inference.mistakes import mistakes_of, places_of
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.labelling.choice import PredictedTweets, choose, verdict_lines
-from sentiment.metrics import ClassIndices, Probabilities, calibration_error
+from sentiment.metrics import Probabilities
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
@@ -143,7 +143,7 @@ def evaluate_on_file(
         remarks=[*answered.warnings(), *counter.lines_left_out(SCORED)],
         comparisons=comparison_lines(tweets.labels, chosen, compared),
         closing=closing,
-        shares=_shares(shown, classes),
+        has_shares=True,
         details={
             "threshold": threshold,
             "knows_training": not answered.unknown_overlap,
@@ -233,21 +233,6 @@ def classify_all(
         progress("classifying", start, len(texts))
         chunks.append(classify_by_all(models, texts[start : start + CHUNK]))
     return {kind: Predictions.joined([chunk[kind] for chunk in chunks]) for kind in chunks[0]}
-
-
-def _shares_by_name(predicted: ClassIndices, classes: Sequence[str]) -> dict[str, float]:
-    shares = np.bincount(predicted, minlength=len(classes)) / len(predicted)
-    return dict(zip(classes, shares.tolist(), strict=True))
-
-
-def _shares(tweets: PartPredictions, classes: Sequence[str]) -> ClassShares:
-    predicted = {}
-    errors: dict[str, float | None] = {}
-    for predictor in tweets.predictors:
-        predicted[predictor.name] = _shares_by_name(predictor.predicted, classes)
-        is_calibrated = predictor.kind in MODEL_KINDS
-        errors[predictor.name] = calibration_error(predictor.calibration(tweets.labels)) if is_calibrated else None
-    return ClassShares(_shares_by_name(tweets.labels, classes), predicted, errors)
 
 
 def decision_lines(decision: Decision, name: str) -> list[str]:

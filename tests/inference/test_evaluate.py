@@ -182,7 +182,7 @@ def test_all_models_are_measured_on_further_test_sets(imbalanced: RunDir) -> Non
     again, _ = _evaluate(imbalanced, imbalanced.results.root / "ours.csv")
     baseline = again["models"]["linear baseline"]
     assert baseline["accuracy"] == pytest.approx(result.scores["baseline"]["ours"].accuracy)
-    assert "split: theirs" in model_card(open_run(imbalanced.path))
+    assert "| theirs, 30 | " in model_card(open_run(imbalanced.path))
 
 
 def test_most_frequent_class_of_training_is_a_row_without_a_claim(imbalanced: RunDir) -> None:
