@@ -25,7 +25,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
 from sentiment.labelling.share_statistics import ALL_TWEETS, MIN_LABELS, estimate_shares, labels_needed, strata_of
-from sentiment.labelling.sheet import Drawing, how_to_label, labelled_file, read_labels, sample_of, write_drawn
+from sentiment.labelling.sheet import Drawing, drawing_of, how_to_label, labelled_file, read_labels, write_drawn
 from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 
 _USUAL_LABELS = 200
@@ -51,17 +51,6 @@ class Population(NamedTuple):
     def drawing(self) -> Drawing:
         """The random order in which the tweets are labelled, in turn one of each stratum."""
         return Drawing("share", [row.text for row in self.rows], self.strata)
-
-    def drawing_of(self, sheet: Path) -> tuple[Drawing, ClassIndices | None]:
-        """The order in which a sheet's tweets were drawn, and their strata; None if they were drawn from all tweets.
-
-        Groups may be asked for by labels of either kind.
-        """
-        drawing = self.drawing
-        at_random = Drawing.of_one_stratum(drawing.texts)
-        if sample_of(sheet) == at_random.sample:
-            return at_random, None
-        return drawing, drawing.strata
 
 
 class Grouping(NamedTuple):
@@ -243,10 +232,14 @@ def estimate(
     Raises:
         DataError, UsageError: as `read_labels` and `estimate_shares`.
     """
-    drawing, strata = population.drawing_of(sheet)
+    # Groups may be asked for by the labels of tweets that were drawn from all.
+    drawings = (Drawing.of_one_stratum(population.drawing.texts), population.drawing)
+    drawing = drawing_of(sheet, drawings, label_column)
     labels = read_labels(sheet, drawing, predictor.meanings, label_column)
     probabilities = _predictions(population, predictor)
-    shares = estimate_shares(probabilities, labels, predictor.classes, population.groups, strata, predictor.threshold)
+    shares = estimate_shares(
+        probabilities, labels, predictor.classes, population.groups, drawing.strata, predictor.threshold
+    )
     show_shares(shares)
     written = write_shares(shares, out, {**about, "predictor": predictor.name, "sheet": str(sheet)})
     say(f"written: {', '.join(map(str, written))}")

@@ -12,7 +12,7 @@ program, and labels of other tweets, changed texts and gaps are noticed.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from sentiment.config_file import shortened
-from sentiment.data.formats import Refusal, TableRecord
+from sentiment.data.formats import Refusal
+from sentiment.data.labels import Meanings
 from sentiment.data.tables import Column, as_text, open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
@@ -170,9 +171,7 @@ def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
     return f"write {', '.join(classes)} into its column label, {extent}; then run:"
 
 
-def read_labels(
-    sheet: Path, drawing: Drawing, meanings: Mapping[str, int | None], label_column: Column = "label"
-) -> ClassIndices:
+def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings, label_column: Column = "label") -> ClassIndices:
     """The index of the class of each tweet of a drawing, (n,); UNLABELLED for those without a label, or SKIPPED.
 
     Args:
@@ -205,13 +204,11 @@ def read_labels(
     return labels
 
 
-def sample_of(sheet: Path) -> str:
-    """What the ids of a sheet begin with, as `Drawing.sample`; empty if its first row has no such id."""
-    table = open_table(sheet, header=True)
-    first = next(iter(table.read_all()), None)
-    if not isinstance(first, TableRecord) or len(table.indices("id")) != 1:
-        return ""
-    return as_text(first.fields[table.index("id", str(sheet))]).strip().rpartition("-")[0]
+def drawing_of(sheet: Path, drawings: Sequence[Drawing], label_column: Column = "label") -> Drawing:
+    """The one of several drawings whose tweets are on a sheet, as the id of its first label says; else the last one."""
+    first = next(iter(_labelled_rows(sheet, label_column)), None)
+    sample = first.id.rpartition("-")[0] if first else ""
+    return next((drawing for drawing in drawings if drawing.sample == sample), drawings[-1])
 
 
 class _LabelledRow(NamedTuple):
@@ -221,7 +218,7 @@ class _LabelledRow(NamedTuple):
     label: str
 
 
-def _label_of(row: _LabelledRow, may_skip: bool, meanings: Mapping[str, int | None]) -> int:
+def _label_of(row: _LabelledRow, may_skip: bool, meanings: Meanings) -> int:
     """The index of the class of a row, or SKIPPED."""
     word = row.label.lower()
     if word != SKIPPED_WORD and word not in meanings:
