@@ -76,10 +76,9 @@ LabelArray = npt.NDArray[Any]
 class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
-    Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection). The linear
-    baseline alone (`choice="baseline"`) learns from all texts if they are fewer than 20,000, or at least 200,000,
-    otherwise from nine tenths of them. On fewer than 200 texts only the baseline is fitted, since a tenth of them is
-    too small to validate a network, unless `choice` names another model.
+    Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection); the linear
+    baseline alone (`choice="baseline"`) learns from all of them. On fewer than 200 texts only the baseline is fitted,
+    since a tenth of them is too small to validate a network, unless `choice` names another model.
 
     Attributes:
         classes_: the labels in ascending order, as in every scikit-learn classifier.

@@ -7,7 +7,8 @@
 - `held_out`: recognises copies of tweets that are held out from training
 - `vocabulary`: the ids of token types, and initial vectors
 
-A file that cannot be used raises a DataError, a missing column a ConfigError.
+A file that cannot be used raises a DataError, a missing column a ConfigError, and what may mean two things a
+UsageError.
 
 May import `config`, `runs` and the layers below them (see `tests/test_imports.py`); never imports torch.
 """

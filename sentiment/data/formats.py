@@ -292,13 +292,12 @@ _TOO_LONG_REASON = f"longer than {LINE_LIMIT:,} characters"
 
 
 def line_records(read: ReadLines) -> Records:
-    """A record with one field per line; a blank line yields a record with no fields."""
+    """A record with one field per line."""
     for line, text in enumerate(read(), start=1):
-        content = text.rstrip("\r\n")
         if text == TOO_LONG:
             yield Refusal(line, _TOO_LONG_REASON)
         else:
-            yield _record(line, [content] if content else [])
+            yield _record(line, [text.rstrip("\r\n")])
 
 
 def json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:

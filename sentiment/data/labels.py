@@ -1,6 +1,6 @@
 """The ordered classes of tweets, and the label values of each: their schema, scales of known words, and look-up.
 
-Only pydantic is imported.
+Of other packages, only pydantic is imported.
 """
 
 import json

@@ -75,7 +75,7 @@ def format_of(path: Path) -> str:
     if format is None or (packed and format not in (*DELIMITED, "jsonl", "txt")):
         if path.is_dir():
             raise MissingFileError(f"{path}: is a directory; name a file in it")
-        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {ENDINGS}")
+        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {ENDINGS}, .txt")
     return format
 
 

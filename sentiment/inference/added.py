@@ -24,7 +24,7 @@ from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, Meaning
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Column, OpenedTable, Row, RowCounter, as_text, open_table
-from sentiment.data.text import TweetForms, key_as_text, key_of
+from sentiment.data.text import TweetForms, key_as_text
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
@@ -68,7 +68,6 @@ class Tweets:
         labels: indices of classes.
         ids: those of the sheet. For a run they are the tweets' keys: source ids are often row numbers, which would also
             match rows of an unrelated table.
-        text_keys: equal for equal texts.
     """
 
     noun: str
@@ -81,7 +80,6 @@ class Tweets:
     labels: npt.NDArray[np.int8]
     ids: list[str]
     texts: list[str]
-    text_keys: npt.NDArray[np.int64]
 
     @classmethod
     def of_run(cls, run: TrainedRun) -> "Tweets":
@@ -107,7 +105,6 @@ class Tweets:
             labels=corpus.labels[rows],
             ids=[key_as_text(key) for key in keys.tolist()],
             texts=corpus.texts().take(rows).to_pylist(),
-            text_keys=keys,
         )
 
     @classmethod
@@ -117,7 +114,6 @@ class Tweets:
         rows: Mapping[int, Row],
         directory: GoldDir | UnlabelledDir,
         part: Part,
-        forms: TweetForms,
     ) -> "Tweets":
         """The tweets of a table.
 
@@ -129,7 +125,6 @@ class Tweets:
         labels = np.array(classes, np.int8)
         ids = [row.id for row in rows.values()]
         texts = [row.text for row in rows.values()]
-        text_keys = np.array([key_of(forms.of(text)) for text in texts], np.int64)
         return cls(
             noun=f"tweet of {PurePath(data.source).name}",
             directory=directory.path,
@@ -141,7 +136,6 @@ class Tweets:
             labels=labels,
             ids=ids,
             texts=texts,
-            text_keys=text_keys,
         )
 
     @property
@@ -153,13 +147,17 @@ class Tweets:
         return {tweet_id: index for index, tweet_id in enumerate(self.ids)}
 
     @cached_property
-    def _indices_by_text(self) -> dict[int, list[int]]:
-        indices: dict[int, list[int]] = defaultdict(list)
-        for index, key in enumerate(self.text_keys.tolist()):
-            indices[key].append(index)
+    def _forms(self) -> TweetForms:
+        return TweetForms()
+
+    @cached_property
+    def _indices_by_form(self) -> dict[str, list[int]]:
+        indices = defaultdict(list)
+        for index, text in enumerate(self.texts):
+            indices[self._forms.of(text)].append(index)
         return indices
 
-    def find(self, tweet_id: str, text: str, forms: TweetForms) -> list[int]:
+    def find(self, tweet_id: str, text: str) -> list[int]:
         """The index of the tweet with an id, else the indices of the tweets with a text; empty if there are none.
 
         Raises:
@@ -167,7 +165,7 @@ class Tweets:
         """
         index = self._index_by_id.get(tweet_id)
         if index is None:
-            return self._indices_by_text.get(key_of(forms.of(text)), []) if text else []
+            return self._indices_by_form.get(self._forms.of(text), []) if text else []
         if text and text.split() != self.texts[index].split():
             raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
         return [index]
@@ -301,7 +299,6 @@ def _read(
     contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
     answered = 0
     left_out = RowCounter()
-    forms = TweetForms()
     for record in table.read_all():
         if isinstance(record, Refusal):
             left_out.add(record.reason, record.line)
@@ -315,7 +312,7 @@ def _read(
                 left_out.add(_NO_ANSWER, record.line)
                 continue
             answer = _class_of(label, meanings)
-            indices = tweets.find(_cell(record, columns.id), _cell(record, columns.text), forms)
+            indices = tweets.find(_cell(record, columns.id), _cell(record, columns.text))
         except ValueError as error:
             raise DataError(f"{file}:{record.line}: {error}") from None
         answered += 1

@@ -1,11 +1,11 @@
 """Scores of a run on its own tweets, and of added predictors on a gold table; the screen after training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from sentiment.console import ERR, OUT, say
+from sentiment.console import ERR, OUT, plural, say
 from sentiment.inference.evaluation import Evaluation, Scores, comparison_lines, score_table, scores_on_file, sentences
 from sentiment.inference.mistakes import own_mistakes
 from sentiment.inference.stored import TrainedRun
@@ -13,7 +13,6 @@ from sentiment.metrics import other_answers_remark
 from sentiment.models.text_model import total_score
 from sentiment.runs.predictions import (
     PartPredictions,
-    Predictor,
     added_predictor,
     read_gold,
     read_predictions,
@@ -167,17 +166,13 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         scores=scores,
         tweets=test,
         remarks=remarks,
-        comparisons=comparison_lines(test.labels, _named(test.predictors, chosen), test.predictors),
+        comparisons=comparison_lines(test.labels, test.of(choice or run.result.recommended), test.predictors),
         closing=[_caveats(run), f"used by predict: {PREDICTORS[run.result.recommended]}; {_WHY_CHOSEN}"],
         check_list=run.result.check_list,
         details={"check_list": check_list, "other_answers": other_answers},
         has_parts=True,
         mistakes=partial(own_mistakes, run, choice or run.result.recommended),
     )
-
-
-def _named(predictors: Sequence[Predictor], name: str) -> Predictor:
-    return next(predictor for predictor in predictors if predictor.name == name)
 
 
 def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> PartPredictions:
@@ -214,10 +209,11 @@ def evaluate_on_gold(path: Path) -> Evaluation:
         if predictor.missing:
             lines.append(f"{predictor.name}: {predictor.missing:,} tweets without an answer are left out")
     comparisons = gold.compare()
-    heading = (
-        "each pair on the tweets that both answer (intervals and p-values are corrected for "
-        f"{len(comparisons)} comparisons):"
-    )
+    if comparisons:
+        lines.append(
+            "each pair on the tweets that both answer (intervals and p-values are corrected for "
+            f"{plural(len(comparisons), 'comparison')}):"
+        )
     other_answers = {predictor.name: predictor.other_answers for predictor in added}
     missing = {predictor.name: predictor.missing for predictor in added}
     return Evaluation(
@@ -227,7 +223,7 @@ def evaluate_on_gold(path: Path) -> Evaluation:
         scores=scores_on_file(source, gold.predictions),
         tweets=gold.predictions,
         remarks=lines,
-        comparisons=[heading, *sentences(comparisons)],
+        comparisons=sentences(comparisons),
         details={"other_answers": other_answers, "missing": missing},
     )
 

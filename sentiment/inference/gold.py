@@ -57,13 +57,12 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     """
     opened = open_source(data, results)
     left_out = RowCounter()
-    forms = TweetForms()
     file = next(iter(opened.tests.values()), opened.main)
-    rows = _rows_by_key(file, forms, left_out, progress)
+    rows = _rows_by_key(file, left_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, [*rows], [row.label for row in rows.values()]])
     directory = results.gold_dir(source, digest)
-    tweets = Tweets.of_table(data, rows, directory, GOLD, forms)
+    tweets = Tweets.of_table(data, rows, directory, GOLD)
     _write_gold(tweets, directory, source, digest, left_out)
     lines = [f"{source}: {len(rows):,} tweets of the classes {', '.join(data.label_names)}", *left_out.lines_left_out()]
     return tweets, lines
@@ -80,12 +79,11 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     column = None if data.columns.text == ColumnConfig().text else data.columns.text
     file, lines = file_without_labels(user_path(data.source), column, ColumnConfig(), "--set data.columns.text")
     left_out = RowCounter()
-    forms = TweetForms()
-    rows = _rows_by_key(file, forms, left_out, progress)
+    rows = _rows_by_key(file, left_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, [*rows], [row.text for row in rows.values()]])
     directory = results.unlabelled_dir(source, digest)
-    tweets = Tweets.of_table(data, rows, directory, "unlabelled", forms)
+    tweets = Tweets.of_table(data, rows, directory, "unlabelled")
     columns_stored = {"tweet": tweets.keys, "text": tweets.texts}
     sha256 = _write_table(directory.path, directory.tweets_file, columns_stored)
     labels = [(name, list(values)) for name, values in data.labels.items()]
@@ -95,8 +93,9 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     return tweets, [*lines, *left_out.lines_left_out()]
 
 
-def _rows_by_key(file: TweetFile, forms: TweetForms, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
+def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
     """One row for each tweet, ordered by the key of its id, or of its text if it has none; the key is then its id."""
+    forms = TweetForms()
     by_key: dict[int, Row] = {}
     contradicted: dict[int, Row] = {}
     for row in usable_rows(file, left_out, progress):

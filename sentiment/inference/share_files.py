@@ -184,7 +184,10 @@ def _plan(population: Population, drawn: Sequence[int]) -> Table:
     table = number_table("group" if population.groups else "", headings, no_wrap=True)
     is_drawn = np.zeros(len(population.rows), np.int64)
     is_drawn[[*drawn]] = 1
-    sizes = pd.Series(is_drawn).groupby(population.groups or ["all tweets"] * len(is_drawn)).agg(["size", "sum"])
+    groups = np.array(
+        population.groups or ["all tweets"] * len(is_drawn), object
+    )  # a list of one name is no group each
+    sizes = pd.Series(is_drawn).groupby(groups).agg(["size", "sum"])
     is_small = (sizes["size"] < MIN_LABELS) & (population.groups is not None)
     for group, (size, on_sheet) in sizes[~is_small].iterrows():
         needed = [f"{labels_needed(size, width):,}" for width in _HALF_WIDTHS]
@@ -202,7 +205,7 @@ def count(population: Population, predictor: SharePredictor) -> None:
     table = number_table("", ["tweets", *map(_shown, predictor.classes)], no_wrap=True)
     by_group = {"all tweets": predicted}
     if population.groups:
-        groups = pd.Series(predicted).groupby(population.groups)
+        groups = pd.Series(predicted).groupby(np.array(population.groups, object))
         by_group |= {str(group): of_group.to_numpy() for group, of_group in groups}
     for group, classes in by_group.items():
         counts = [int((classes == index).sum()) for index in range(len(predictor.classes))]

@@ -261,11 +261,11 @@ def add(
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
     named = NamedColumns(parse_column(text_column), parse_column(label_column))
     say("\n".join(add_predictions(tweets, name, file, named, classes, metadata)))
-    directory = quote(str(tweets.directory))
+    compared = quote(of if results is None and is_table(of) else str(tweets.directory))
     if unlabelled:
-        say(f"compare two  sentiment evaluate {directory} --sheet which.html --labels 100")
+        say(f"compare two  sentiment evaluate {compared} --sheet which.html --labels 100")
     else:
-        say(f"compare it  sentiment evaluate {directory}")
+        say(f"compare it  sentiment evaluate {compared}")
 
 
 def _tweets_to_answer(

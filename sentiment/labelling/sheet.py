@@ -2,11 +2,12 @@
 
 Does not import torch.
 
-A sheet has the columns `id`, `text` and `label`. Its tweets are drawn at random within strata, and the labelled ones of
-each stratum have to be the first ones in the drawn order: then they are a random sample, however many they are. An id
-says what its sheet is for, from which tweets and strata it was drawn, and which tweet it names. Neither depends on the
-order of the rows, in the sheet or in the table that it was drawn from. So a sheet may be sorted, cut or saved by any
-program, and labels of other tweets, changed texts and gaps are noticed.
+A sheet has the columns `id`, `text` and `label`. That of `add` has all tweets of a run or a table, and is read as any
+table of answers. The tweets of the others are drawn at random within strata, and the labelled ones of each stratum have
+to be the first ones in the drawn order: then they are a random sample, however many they are. An id says what its sheet
+is for, from which tweets and strata it was drawn, and which tweet it names. Neither depends on the order of the rows,
+in the sheet or in the table that it was drawn from. So a sheet may be sorted, cut or saved by any program, and labels
+of other tweets, changed texts and gaps are noticed.
 """
 
 import hashlib

@@ -59,16 +59,14 @@ class StratifiedSample:
         numbers = zip(classes.tolist(), counts.tolist(), strict=True)
         return {label: count for label, count in numbers if count < MIN_LABELS_OF_CLASS}
 
-    def mean(self, values: npt.NDArray[np.generic]) -> float:
-        """The mean of a value of each labelled tweet over all tweets of the table."""
-        return float(np.average(values.astype(np.float64), weights=self.weights))
-
     def accuracy(self, right: Flags) -> ScoreEstimate:
         """The share of the table's tweets that a model has right, with an interval like Wilson's (1927).
 
         Args:
             right: (n,), which of the labelled tweets it has right.
         """
+        from scipy.special import ndtri
+
         total = sum(self.sizes)
         shrunk_mean = 0.0
         variance = 0.0
@@ -76,9 +74,9 @@ class StratifiedSample:
             shrunk = (values.sum() + 1) / (len(values) + 2)  # else the variance is 0 if all are right
             shrunk_mean += size / total * shrunk
             variance += (size / total) ** 2 * (1 - len(values) / size) * shrunk * (1 - shrunk) / len(values)
-        value = self.mean(right)
+        value = float(np.average(right, weights=self.weights))
         unit = variance / (shrunk_mean * (1 - shrunk_mean))  # as if 1 / unit tweets were drawn at random
-        square = _normal_quantile(LEVEL) ** 2 * unit
+        square = float(ndtri((1 - LEVEL) / 2)) ** 2 * unit
         middle = (value + square / 2) / (1 + square)
         margin = math.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
         return ScoreEstimate(value, middle - margin, middle + margin)
@@ -166,9 +164,3 @@ class StratifiedSample:
             if n > 1:
                 variances.append((size**2 * (1 - n / size) * float(parts.var(ddof=1)) / n, n - 1))
         return mean, variances
-
-
-def _normal_quantile(level: float) -> float:
-    from scipy.special import ndtri
-
-    return -float(ndtri((1 - level) / 2))

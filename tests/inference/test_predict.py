@@ -118,6 +118,8 @@ def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(ne
         "2 rows without a prediction: empty text (line 3, 4)",
         "2 rows without a prediction: wrong number of fields (line 5, 6)",
     ]
+    lines = write("lines.txt", "lovely\n\nsad\n")
+    assert _to(network, lines, "lines.csv")[1] == ["1 row without a prediction: empty text (line 2)"]
 
 
 def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(network: TextModel, write: Write) -> None:

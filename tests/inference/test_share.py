@@ -1,6 +1,7 @@
 """Shares of classes: intervals by simulation, the sheet from the sample to its labels, and what is refused."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,12 @@ def test_answers_in_a_column_are_the_predictor_without_a_model(
     assert shares["share_low"]["positive"] < truth < shares["share_high"]["positive"]
     assert shares["worth"]["positive"] > 400
     assert "a FILE alone" in invoke("share", "model.zip", *words).output
+
+
+def test_group_of_a_single_tweet_has_its_name(share: Share, tweets: pd.DataFrame) -> None:
+    tweets.head(1).assign(town="Ulm").to_csv("tweets.csv", index=False)
+    assert re.search(r"^  Ulm +1 +", share("--by", "town").output, re.MULTILINE)
+    assert "1 smaller group" in share("--by", "town", "--sheet", "sample.csv").output
 
 
 def test_tweets_without_a_group_are_in_none() -> None:
