@@ -1,6 +1,6 @@
 """Where the runs of a grid are trained: in Slurm, or by the command itself on this machine."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,22 +79,20 @@ class SlurmBackend:
             self.say(line)
         return launched
 
-    def _describe(self, launched: Launched) -> list[str]:
-        lines = []
+    def _describe(self, launched: Launched) -> Iterator[str]:
         for folder in launched.accepted:
             job = folder.submission
             rung = "" if job.rung is None else f" of rung {job.rung}"
-            lines.append(f"  {job.kind:6} job {folder.job_id}, {plural(len(job.tasks), 'task')}{rung}   {folder.path}")
+            yield f"  {job.kind:6} job {folder.job_id}, {plural(len(job.tasks), 'task')}{rung}   {folder.path}"
         for job, error in launched.refused:
             if job.job_kind.final:
-                lines.append(f"the final job, which decides what comes next, was refused: {error}")
-                lines.append(f"`{self.results.command('report')}` builds the report on this machine")
+                yield f"the final job, which decides what comes next, was refused: {error}"
+                yield f"`{self.results.command('report')}` builds the report on this machine"
             else:
                 run_ids = " ".join(run_id for task in job.tasks for run_id in task)
-                lines.append(f"not submitted, because Slurm refused {job.resources.describe()}: {run_ids}: {error}")
+                yield f"not submitted, because Slurm refused {job.resources.describe()}: {run_ids}: {error}"
         if launched.not_cancelled:
-            lines.append(f"jobs that these replace were not cancelled, and may run as well: {launched.not_cancelled}")
-        return lines
+            yield f"jobs that these replace were not cancelled, and may run as well: {launched.not_cancelled}"
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class LocalRunner:
         """Run the accepted jobs until all are done or there is a reason to stop; no child process lives on return.
 
         Returns:
-            Whether there was one.
+            Whether a job was run.
         """
         done_before = self._jobs_done
         while self._jobs_done < len(self._submissions) and not self.stop.reason():

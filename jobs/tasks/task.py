@@ -89,7 +89,7 @@ def perform(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome
 
 
 def prepare(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome":
-    """Run a data, vectors or cache job."""
+    """Run a data or cache job."""
     from jobs.tasks.attempt import LOG_CONSOLE, Outcome, is_disk_full, outcome_of
 
     folder.failure_file(number).unlink(missing_ok=True)

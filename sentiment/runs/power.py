@@ -32,7 +32,8 @@ _USUAL_DISAGREEMENT = 0.1
 # Of that, the part in which seeds of one configuration do not differ as well, so that it is not in the variance between
 # seeds: .02 of .09 in 36 runs of the laptop's study.
 _NOT_OF_SEEDS = 0.2
-_TEST_TWEETS = (300, 1_000, 5_000)
+# How many test tweets a grid is believed to have whose tweets are not prepared; they divide by many numbers of classes.
+_TEST_TWEETS = 1_200
 # How often the comparisons of a grid are simulated: fewer times for many configurations, as each adds a comparison.
 _DRAWS = 4_000
 _FEWEST_DRAWS = 200
@@ -268,23 +269,23 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
     fewest = min(map(len, seeds.values()), default=0)
     if fewest < 2:
         return None
-    is_macro = _compares_recall(configs, metric)
-    classes = len(configs[0].data.label_names) if is_macro else 1
-    points = []
-    for tweets in _TEST_TWEETS if test_sizes is None else [sum(test_sizes)]:
-        sizes = (tweets // classes,) * classes
-        if test_sizes is not None and is_macro:
-            sizes = tuple(size for size in test_sizes if size)
-        smallest = smallest_shown(Assumptions(len(seeds), fewest, sizes))
-        points.append("none" if smallest is None else f"{100 * smallest:.1f} points on {tweets:,}")
+    name = "macro recall" if _compares_recall(configs, metric) else "accuracy"
+    sizes = _class_sizes(configs, test_sizes)
+    compared_sizes = tuple(sizes) if name == "macro recall" else (sum(sizes),)
+    smallest = smallest_shown(Assumptions(len(seeds), fewest, compared_sizes))
+    points = "none" if smallest is None else f"{100 * smallest:.1f} points"
     compared = f"the best of {len(seeds)} configurations and another" if len(seeds) > 1 else "it and its baseline"
-    name = "macro recall" if is_macro else "accuracy"
-    assumed = " of classes of equal size" if is_macro and test_sizes is None else ""
     return (
-        f"{fewest} seeds show, with probability {POWER:g}, differences in {name} between {compared} of "
-        f"{', '.join(points)} test tweets{assumed} (if seeds have an SD of {100 * _USUAL_SPREAD:g} point and models "
-        f"differ on {_USUAL_DISAGREEMENT:.0%} of the tweets)"
+        f"{fewest} seeds show, with probability {POWER:g}, differences in {name} between {compared} of {points} on "
+        f"{'' if test_sizes else 'say '}{sum(sizes):,} test tweets (if seeds have an SD of {100 * _USUAL_SPREAD:g} "
+        f"point and models differ on {_USUAL_DISAGREEMENT:.0%} of the tweets)"
     )
+
+
+def _class_sizes(configs: Sequence[RunConfig], test_sizes: Sequence[int] | None) -> list[int]:
+    """The number of test tweets of each class that has any; classes of equal size if it is not known."""
+    classes = len(configs[0].data.label_names)
+    return [size for size in test_sizes or [_TEST_TWEETS // classes] * classes if size]
 
 
 def _compares_recall(configs: Sequence[RunConfig], metric: str) -> bool:
@@ -302,7 +303,7 @@ def power_of_hypotheses(plan: GridPlan, configs: Sequence[RunConfig], test_sizes
     """
     if not plan.hypotheses:
         return []
-    sizes = [size for size in test_sizes or [_TEST_TWEETS[1]] if size]
+    sizes = _class_sizes(configs, test_sizes)
     tweets = float(sum(sizes))
     if _compares_recall(configs, plan.metric):
         tweets = len(sizes) ** 2 / sum(1 / size for size in sizes)

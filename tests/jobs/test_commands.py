@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -38,7 +38,6 @@ from tests.jobs.submitted import (
     submitted,
     write_attempts,
     write_epochs,
-    write_job,
     write_submission,
 )
 
@@ -204,20 +203,6 @@ def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: Fake
         release_held(session)
     assert cancel_active(session, {"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
     assert slurm.orders[-1] == "scancel 7_0 7_1 8_0"
-
-
-def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others(results: Results, slurm: FakeSlurm) -> None:
-    folder = write_job(results, "train", [["run-0", "run-1"], ["run-2"]], at_once=2)
-    folder.write_receipt("7")
-    session = a_session(results, GridJobs([folder], [queued(folder, task, "Priority") for task in (0, 1)]))
-    assert cancel_active(session, {"run-1"}) == ["run-1"]
-    assert (slurm.orders, folder.cancelled) == ([], {"run-1"})
-    session = replace(session, jobs=GridJobs(session.jobs.submissions, session.jobs.queue))
-    rows = session.read_state().rows[:2]
-    assert [(row.state, row.active) for row in rows] == [("PENDING", True), ("CANCELLED", False)]
-    assert {*cancel_active(session, {"run-0", "run-2"})} == {"run-0", "run-2"}  # the last that go on
-    assert slurm.orders == ["scancel 7_0 7_1"]
-    assert folder.cancelled == {"run-0", "run-1", "run-2"}
 
 
 def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, base: Path, results: Results) -> None:

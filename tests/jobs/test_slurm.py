@@ -23,13 +23,6 @@ def test_name_of_a_job_is_taken_for_nothing_else(slurm: FakeSlurm, name: str) ->
     assert found == [("7_0", "RUNNING", "one"), ("8", "PENDING", name), ("9_1", "PENDING", "two")]
 
 
-def test_bytes_that_are_no_text_in_a_name_hide_no_other_job(slurm: FakeSlurm) -> None:
-    slurm.add("one", "7", 0, "RUNNING")
-    with open(slurm.folder / "jobs", "ab") as jobs:
-        jobs.write(b"@8@N/A@PENDING@None@\xff\xfe@\n")
-    assert [job.job_id for job in read_queue()] == ["7", "8"]
-
-
 def test_variables_of_the_shell_change_no_answer(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SQUEUE_PARTITION", "SQUEUE_ACCOUNT", "SQUEUE_FORMAT", "SACCT_FORMAT", "SCONTROL_ALL", "SINFO_FORMAT"):
         monkeypatch.setenv(name, "other")
