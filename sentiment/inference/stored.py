@@ -14,8 +14,6 @@ from ruamel.yaml import YAML
 
 from sentiment.config import RunConfig
 from sentiment.console import as_code, as_markdown, visible
-from sentiment.data.vocabulary import Vocabulary
-from sentiment.encoders.pretrained import TINY
 from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_user_file, read_user_file, write_user_file
 from sentiment.models.baseline import BaselineModel, LinearModel
@@ -324,6 +322,7 @@ def load_model(run: StoredModels, choice: ModelKind | None = None, device: "torc
 def _network(run: StoredModels, device: "torch.device | None", temperature: float) -> TextModel:
     import torch
 
+    from sentiment.data.vocabulary import Vocabulary
     from sentiment.encoders.finetuned import FineTuned
     from sentiment.models.classifier import NetworkModel, build_classifier, build_on_meta_device, load_encoder
     from sentiment.training.device import choose_device
@@ -472,6 +471,8 @@ def export_warnings(run: StoredModels) -> list[str]:
             warnings.append(
                 f"warning: vocabulary.txt holds {description} of the tweets, since data.text.{field} = keep"
             )
+    from sentiment.encoders.pretrained import TINY
+
     config = run.config
     if config.any_encoder is None or (config.elmo and config.elmo.model == TINY):  # the tiny model is made when read
         return warnings
