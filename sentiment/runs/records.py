@@ -77,7 +77,8 @@ RunId = Annotated[str, Field(pattern=r"^[^/\x00]+$", max_length=255)]
 class Record(BaseModel):
     """Base of all records: frozen, and without unknown fields, so that records of another version are noticed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True)
+    # Its validator is built when it is first used: a command uses few of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, defer_build=True)
 
 
 class Metrics(Record):
