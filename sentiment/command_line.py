@@ -89,6 +89,10 @@ Classes = Annotated[
         help="Classes from negative to positive and their labels, such as 'negative=1,2 neutral=3 positive=4,5'.",
     ),
 ]
+NewSheet = Annotated[
+    Path | None, typer.Option("--sheet", help="Write tweets for a person to label: a new .csv or .html file.")
+]
+LabelledSheet = Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")]
 A_RUN = "`last`, the beginning of a run's id or its directory"
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}, or a file that `sentiment export` wrote.")]

@@ -10,9 +10,10 @@ import typer
 
 from sentiment.command_line import (
     Classes,
-    LabelColumn,
+    LabelledSheet,
     ModelOption,
     ModelResults,
+    NewSheet,
     TextColumn,
     column_of,
     parse_column,
@@ -33,14 +34,12 @@ def share(
             help="A run or an exported file, unless there are --answers; and a table of tweets.",
         ),
     ],
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Write a random sample to label: a new .csv or .html file.")
-    ] = None,
+    sheet: NewSheet = None,
     labels: Annotated[
         int | None,
         typer.Option("--labels", min=30, help="The size of the sample; default: 200, or 30 of each group."),
     ] = None,
-    labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
+    labelled: LabelledSheet = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Also estimate within the groups of this column.")
     ] = None,
@@ -57,7 +56,6 @@ def share(
     classes: Classes = None,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
     text_column: TextColumn = None,
-    label_column: LabelColumn = None,
     choice: ModelOption = None,
     results: ModelResults = None,
 ) -> None:
@@ -94,7 +92,7 @@ def share(
         share_files.draw(population, predictor.classes, sheet, labels, command)
     elif labelled:
         about = {"file": str(file), "model": str(models[0]) if models else None}
-        share_files.estimate(population, predictor, labelled, column_of(label_column or "label"), out, about)
+        share_files.estimate(population, predictor, labelled, out, about)
     else:
         share_files.count(population, predictor)
         say(f"For shares without that bias, write a random sample to label:\n{command} --sheet sample.html")

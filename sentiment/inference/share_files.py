@@ -223,7 +223,6 @@ def estimate(
     population: Population,
     predictor: SharePredictor,
     sheet: Path,
-    label_column: Column,
     out: Path,
     about: Mapping[str, str | None],
 ) -> None:
@@ -237,8 +236,8 @@ def estimate(
     """
     # Groups may be asked for by the labels of tweets that were drawn from all.
     drawings = (Drawing.of_one_stratum(population.drawing.texts), population.drawing)
-    drawing = drawing_of(sheet, drawings, label_column)
-    labels = read_labels(sheet, drawing, predictor.meanings, label_column)
+    drawing = drawing_of(sheet, drawings)
+    labels = read_labels(sheet, drawing, predictor.meanings)
     probabilities = _predictions(population, predictor)
     shares = estimate_shares(
         probabilities, labels, predictor.classes, population.groups, drawing.strata, predictor.threshold

@@ -12,13 +12,14 @@ from sentiment.command_line import (
     RESULTS,
     Classes,
     LabelColumn,
+    LabelledSheet,
     ModelOption,
     ModelResults,
+    NewSheet,
     Out,
     TableChanges,
     TextColumn,
     Threshold,
-    column_of,
     is_table,
     parameters_of,
     parse_column,
@@ -55,12 +56,9 @@ def evaluate(
         Path | None,
         typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
     ] = None,
-    sheet: Annotated[
-        Path | None,
-        typer.Option("--sheet", help="Write tweets of an unlabelled table to label: a new .csv or .html file."),
-    ] = None,
+    sheet: NewSheet = None,
     sheet_size: Annotated[int, typer.Option("--labels", min=30, help="The size of the sheet.")] = 200,
-    labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
+    labelled: LabelledSheet = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
@@ -84,8 +82,8 @@ def evaluate(
 
     run = _directory(run, results)
     if sheet or labelled:
-        if choice or classes or overrides or mistakes or threshold is not None:
-            raise UsageError("--sheet or --labelled goes with --data, --text-column and --label-column alone")
+        if choice or classes or overrides or mistakes or label_column or threshold is not None:
+            raise UsageError("--sheet or --labelled goes with --data and --text-column alone")
         if sheet and (labelled or out):
             raise UsageError("evaluate takes either --sheet or --labelled; --out requires --labelled here")
         predicted = _predicted_table(run, data, text_column, results)
@@ -94,7 +92,7 @@ def evaluate(
             predicted.draw(sheet, sheet_size, repeated("evaluate", run, **options))
             return
     if labelled:
-        chosen = predicted.choose(labelled, column_of(label_column or "label"))
+        chosen = predicted.choose(labelled)
         scores = chosen.model_dump(mode="json")
         if data is None:
             write_atomically(UnlabelledDir(run).choice_file, sealed(chosen))
@@ -214,9 +212,7 @@ def add(
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="GOLD has no labels; predictors are compared where they differ.")
     ] = False,
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Write the tweets for a person to label: a new .csv or .html file.")
-    ] = None,
+    sheet: NewSheet = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,

@@ -25,7 +25,7 @@ import pandas as pd
 from sentiment.config_file import shortened
 from sentiment.data.formats import Refusal
 from sentiment.data.labels import Meanings
-from sentiment.data.tables import Column, as_text, open_table
+from sentiment.data.tables import as_text, open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
 from sentiment.labelling.label_page import label_page
@@ -172,7 +172,7 @@ def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
     return f"write {', '.join(classes)} into its column label, {extent}; then run:"
 
 
-def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings, label_column: Column = "label") -> ClassIndices:
+def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndices:
     """The index of the class of each tweet of a drawing, (n,); UNLABELLED for those without a label, or SKIPPED.
 
     Args:
@@ -187,7 +187,7 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings, label_column:
     """
     index_of = {tweet_id: index for index, tweet_id in enumerate(drawing.ids)}
     labels = np.full(len(drawing.texts), UNLABELLED)
-    for row in _labelled_rows(sheet, label_column):
+    for row in _labelled_rows(sheet):
         index = index_of.get(row.id)
         if index is None:
             raise DataError(f"{row.location}: {_unknown_id(row.id, drawing)}")
@@ -205,9 +205,9 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings, label_column:
     return labels
 
 
-def drawing_of(sheet: Path, drawings: Sequence[Drawing], label_column: Column = "label") -> Drawing:
+def drawing_of(sheet: Path, drawings: Sequence[Drawing]) -> Drawing:
     """The one of several drawings whose tweets are on a sheet, as the id of its first label says; else the last one."""
-    first = next(iter(_labelled_rows(sheet, label_column)), None)
+    first = next(iter(_labelled_rows(sheet)), None)
     sample = first.id.rpartition("-")[0] if first else ""
     return next((drawing for drawing in drawings if drawing.sample == sample), drawings[-1])
 
@@ -235,11 +235,11 @@ def _label_of(row: _LabelledRow, may_skip: bool, meanings: Meanings) -> int:
     return SKIPPED
 
 
-def _labelled_rows(sheet: Path, label_column: Column) -> Iterable[_LabelledRow]:
+def _labelled_rows(sheet: Path) -> Iterable[_LabelledRow]:
     """The rows of a sheet that have a label."""
     table = open_table(sheet, header=True)
     indices = []
-    for column in ("id", "text", label_column):
+    for column in _COLUMNS:
         found = table.indices(column)
         if len(found) != 1:
             raise UsageError(f"{sheet}: has {len(found)} columns called {column!r}; a sheet has one")

@@ -69,13 +69,13 @@ class PredictedTable:
         say(how_to_label(sheet, classes))
         say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
 
-    def choose(self, sheet: Path, label_column: Column) -> Choice:
+    def choose(self, sheet: Path) -> Choice:
         """Choose the best predictor by a sheet with labels, and print how sure the choice is.
 
         Raises:
             DataError, UsageError: as `read_labels` and `choose`.
         """
-        labels = read_labels(sheet, self.tweets.drawing, sheet_meanings(self.data), label_column)
+        labels = read_labels(sheet, self.tweets.drawing, sheet_meanings(self.data))
         choice = choose(self.source, self.tweets, labels, self.metric)
         show_choice(choice)
         say("\n".join(self.uses.get(choice.best, ())))

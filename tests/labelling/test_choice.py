@@ -158,7 +158,7 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--sheet", "mine.csv", "--with", "network"], "goes with --data, --text-column and --label-column alone"),
+        (["--sheet", "mine.csv", "--with", "network"], "goes with --data and --text-column alone"),
         (["--labelled", "tweets.csv"], "has 0 columns called 'id'"),
         (["--sheet", "tweets.csv"], "exists already"),
         (["--sheet", "mine.csv", "--labelled", "tweets.csv"], "either --sheet or --labelled"),
