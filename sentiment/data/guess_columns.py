@@ -341,8 +341,8 @@ def _how_to_name(values: Sequence[str]) -> str:
     if not all(map(is_number, values)):
         option = classes_option({value: [value] for value in values})
         return (
-            "Name them from the most negative class to the most positive one, without those that are no class, by "
-            f"putting these in order: {option}"
+            "Put these in order, from the most negative class to the most positive one, and leave out what is no "
+            f"class: {option}"
         )
     scale = sorted(values, key=float)
     half = len(scale) // 2

@@ -1,6 +1,6 @@
 """Scores of a run on its own tweets, and of added predictors on a gold table; the screen after training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -9,10 +9,11 @@ from sentiment.console import ERR, OUT, plural, say
 from sentiment.inference.evaluation import Evaluation, Scores, comparison_lines, score_table, scores_on_file, sentences
 from sentiment.inference.mistakes import own_mistakes
 from sentiment.inference.stored import TrainedRun
-from sentiment.metrics import other_answers_remark
+from sentiment.metrics import ClassIndices, other_answers_remark
 from sentiment.models.text_model import total_score
 from sentiment.runs.predictions import (
     PartPredictions,
+    Predictor,
     added_predictor,
     read_gold,
     read_predictions,
@@ -149,15 +150,11 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
     other_answers: dict[Part, dict[str, int]] = {}
     parts: dict[Part, PartPredictions] = {"validation": validation, "test": test}
     for part, tweets in parts.items():
-        other_answers[part] = {}
-        for predictor in tweets.predictors:
-            if predictor.kind == "added":
-                metrics = predictor.metrics(tweets.labels)
-                scores.setdefault(predictor.name, {})[part] = metrics
-                other_answers[part][predictor.name] = predictor.other_answers
-                if predictor.other_answers:
-                    remark = other_answers_remark(metrics, predictor.other_answers)
-                    remarks.append(f"{predictor.name}, {part}: {remark}")
+        of_part = [predictor for predictor in tweets.predictors if predictor.kind == "added"]
+        for predictor in of_part:
+            scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
+        remarks += _remarks_on_answers(of_part, tweets.labels, f", {part}")
+        other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_part}
     check_list = {PREDICTORS[kind]: tally for kind, tally in run.result.check_list.items()}
     return Evaluation(
         part="test",
@@ -173,6 +170,16 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         has_parts=True,
         mistakes=partial(own_mistakes, run, choice or run.result.recommended),
     )
+
+
+def _remarks_on_answers(added: Sequence[Predictor], labels: ClassIndices, part: str = "") -> list[str]:
+    """A line for each added predictor with answers that are none of the classes."""
+    remarks = []
+    for predictor in added:
+        number = predictor.other_answers
+        if number:
+            remarks.append(f"{predictor.name}{part}: {other_answers_remark(predictor.metrics(labels), number)}")
+    return remarks
 
 
 def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> PartPredictions:
@@ -202,10 +209,8 @@ def evaluate_on_gold(path: Path) -> Evaluation:
     labels = gold.predictions.labels
     lines = [f"{count:,} rows of {source} left out: {why}" for why, count in gold.record.left_out.items()]
     added = gold.added_predictors
+    lines += _remarks_on_answers(added, labels)
     for predictor in added:
-        if predictor.other_answers:
-            remark = other_answers_remark(predictor.metrics(labels), predictor.other_answers)
-            lines.append(f"{predictor.name}: {remark}")
         if predictor.missing:
             lines.append(f"{predictor.name}: {predictor.missing:,} tweets without an answer are left out")
     comparisons = gold.compare()

@@ -194,16 +194,6 @@ def test_rows_of_labels_that_no_named_class_has_are_left_out_and_counted(tmp_pat
     assert [row.label for row in _read(config.data)] == [[0, None, 1][n % 3] for n in range(len(TWEETS))]
 
 
-def test_classes_of_any_names_and_number_are_those_that_are_given(tmp_path: Path) -> None:
-    path, _ = _labelled(tmp_path, ["w", "x", "y", "z"])
-    assert _resolved(path, **{"data.labels": "awful=w bad=x fine=y great=z"}).data.label_names == (
-        "awful",
-        "bad",
-        "fine",
-        "great",
-    )
-
-
 def _classes(text: object) -> dict[str, tuple[str, ...]]:
     return resolve({}, {"data.source": "a.csv", "data.labels": text}, "--classes").data.labels
 
