@@ -17,9 +17,13 @@ def limit(seconds: float = 120.0) -> float:
 
 
 def wait_for(
-    condition: Callable[[], object], what: str, seconds: float = 120.0, details: Callable[[], str] = str
+    condition: Callable[[], object],
+    what: str,
+    seconds: float = 120.0,
+    details: Callable[[], str] = str,
+    pause: float = 0.002,
 ) -> None:
-    """Ask until it is true; the longer an answer takes, the more rarely, for others need the processor.
+    """Ask until it is true, with a pause in between; the longer an answer takes, the longer: others need the processor.
 
     After `limit(seconds)`, an AssertionError says what was waited for in vain, and the details.
     """
@@ -31,4 +35,4 @@ def wait_for(
         answered = time.monotonic()
         if answered > end:
             raise AssertionError(f"waited {limit(seconds):.0f} s in vain for {what}\n{details()}".strip())
-        time.sleep(min(1.0, max(0.002, 2 * (answered - asked))))
+        time.sleep(min(1.0, max(pause, 2 * (answered - asked))))
