@@ -32,9 +32,6 @@ def report(
         bool,
         typer.Option("--verify", help="Check the written report: records, digests, numbers."),
     ] = False,
-    retrain: Annotated[
-        bool, typer.Option("--retrain", help="Also train the recommended run again and compare its digests.")
-    ] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Write the report on all runs, completed or not.
@@ -49,8 +46,8 @@ def report(
     folder = out or source.report
     names = [name if (source.runs / name).is_dir() else find_run(name, source).grid for name in grids or []]
     arguments = (source, names, folder, title or TITLE)
-    if verify or retrain:
-        _verify(*arguments, retrain)
+    if verify:
+        _verify(*arguments)
         return
     with ProgressBar() as bar:
         if watch:
@@ -76,16 +73,11 @@ def _print_summary(findings: "Findings") -> None:
         echo(f"{gold.record.source}: {plural(len(gold.added), 'added predictor')} compared")
 
 
-def _verify(results: "Results", grids: list[str], folder: Path, title: str, retrains: bool) -> None:
-    from report.verify import retrain, verify_report
+def _verify(results: "Results", grids: list[str], folder: Path, title: str) -> None:
+    from report.verify import verify_report
 
     with ProgressBar() as bar:
         findings, complaints = verify_report(results, grids, folder, title, bar.progress)
-    if retrains and not complaints:
-        if findings.recommended:
-            complaints = retrain(findings.recommended.run, results)
-        else:
-            complaints = ["no run is recommended, so none was trained again"]
     for complaint in complaints:
         echo(f"not verified: {complaint}")
     if complaints:
@@ -93,8 +85,6 @@ def _verify(results: "Results", grids: list[str], folder: Path, title: str, retr
         raise typer.Exit(EXIT_FAILED)
     completed = plural(len(findings.study.completed_runs), "completed run")
     echo(f"{folder}: verified from the files and predictions of {completed}")
-    if retrains and findings.recommended:
-        echo(f"{findings.recommended.run.fold_runs[0].run_dir.path}: trained again, with the same digests")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What is compared: completed runs, and all folds of a cross-validation as one; with their predictions."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from statistics import fmean
@@ -21,41 +20,86 @@ from sentiment.runs.run_dir import Results, RunDir
 T = TypeVar("T")
 
 
-class EvaluatedRun(ABC):
+@dataclass(frozen=True)
+class CompletedRun:
+    """A completed run with its configuration, record and result.
+
+    Attributes:
+        metric: the one it is compared by: macro recall if its grid or its early stopping names that, else accuracy.
+        version: of its tweets, if another grid has a run of the same id that read others; else empty.
+    """
+
+    run_dir: RunDir
+    config: RunConfig
+    record: RunRecord
+    result: Result
+    metric: Metric = "accuracy"
+    version: str = ""
+
+    @property
+    def run_id(self) -> str:
+        name = self.run_dir.path.name
+        return f"{name}, version {self.version}" if self.version else name
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its ELMo weights are random: its scores then say nothing about ELMo."""
+        return self.result.encoder is not None and self.result.encoder.random
+
+    def predictions(self, part: Part) -> PartPredictions:
+        """Its predictions for a part that it has.
+
+        Raises:
+            RunDirError: the file is missing or has changed.
+        """
+        return read_predictions(self.run_dir, self.result, part, self.config.data.label_names)
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
     """One configuration with one seed: a completed run, or the runs of all folds of a cross-validation.
 
     Attributes:
+        fold_runs: the runs of its folds, in order; of a run that is not cross-validated, the run alone.
         config: of a cross-validated run, without the fold.
-        parameters: its parameters in the grid, by dotted name; empty for single runs.
-        metric: the one it is compared by: macro recall if its grid or its early stopping names that, else accuracy.
+        recommended: the model to use, by the validation tweets of all folds, see `sentiment.runs.recommendation`.
+        test_metrics: the metrics of each of its predictors on all of its test tweets.
     """
 
+    fold_runs: Sequence[CompletedRun]
     config: RunConfig
-    parameters: dict[str, Any]
-    metric: Metric
+    recommended: ModelKind
+    test_metrics: Mapping[PredictorKind, Metrics]
+
+    @classmethod
+    def of(cls, run: CompletedRun) -> Self:
+        """A run that is not cross-validated, or one fold alone."""
+        metrics = {kind: by_part["test"] for kind, by_part in run.result.scores.items()}
+        return cls([run], run.config, run.result.recommended, metrics)
+
+    @classmethod
+    def of_folds(cls, folds: Sequence[CompletedRun]) -> Self:
+        """The cross-validated run with these folds, which differ in nothing but `data.fold`.
+
+        Raises:
+            RunDirError: the predictions of a fold are missing or have changed.
+        """
+        config = folds[0].config.without("data.fold")
+        validation = together([fold.predictions("validation") for fold in folds])
+        recommended = recommend(validation, config.training.early_stopping.metric)
+        test = together([fold.predictions("test") for fold in folds])
+        metrics = {kind: test.of(kind).metrics(test.labels) for kind in folds[0].result.scores}
+        return cls(folds, config, recommended, metrics)
 
     @property
-    @abstractmethod
     def run_id(self) -> str:
         """The run's id; that of a cross-validated run is no folder's name."""
+        name = self.fold_runs[0].run_id
+        return f"{name}, {len(self.fold_runs)} folds" if self.is_cross_validated else name
 
     @property
-    @abstractmethod
-    def fold_runs(self) -> tuple["CompletedRun", ...]:
-        """The runs of its folds; of a run that is not cross-validated, the run alone."""
-
-    @property
-    @abstractmethod
-    def recommended(self) -> ModelKind:
-        """The model to use, by validation tweets, see `sentiment.runs.recommendation`."""
-
-    @abstractmethod
-    def score(self, part: Part, name: str, kind: PredictorKind = "network") -> float:
-        """A score of one of its predictors by the name of a property of `Metrics`."""
-
-    @abstractmethod
-    def metrics_on_test(self, kind: PredictorKind = "network") -> Metrics:
-        """The metrics of one of its predictors on all of its test tweets."""
+    def metric(self) -> Metric:
+        return self.fold_runs[0].metric
 
     @property
     def is_cross_validated(self) -> bool:
@@ -64,7 +108,7 @@ class EvaluatedRun(ABC):
     @property
     def kinds(self) -> list[PredictorKind]:
         """Its predictors, in table order."""
-        return [*self.fold_runs[0].result.scores]
+        return [*self.test_metrics]
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -84,14 +128,12 @@ class EvaluatedRun(ABC):
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The configuration values that define the run's identity, by dotted name."""
-        values = dotted(self.config.identity())
-        return {name: as_setting(value) for name, value in values.items()}
+        return settings_of(self.config)
 
     @property
     def is_random(self) -> bool:
         """Whether its ELMo weights are random: its scores then say nothing about ELMo."""
-        encoders = [run.result.encoder or run.record.encoder for run in self.fold_runs]
-        return any(encoder is not None and encoder.random for encoder in encoders)
+        return any(run.is_random for run in self.fold_runs)
 
     @property
     def only_label(self) -> int | None:
@@ -120,121 +162,32 @@ class EvaluatedRun(ABC):
         seconds = sum(run.result.seconds_trained for run in self.fold_runs)
         return seconds / sum(run.result.epochs for run in self.fold_runs)
 
+    def score(self, part: Part, name: str, kind: PredictorKind = "network") -> float:
+        """A score of one of its predictors by the name of a property of `Metrics`.
+
+        Of test tweets, that of all folds together; of other parts, whose tweets recur, the mean over folds.
+        """
+        if part == "test":
+            return float(getattr(self.test_metrics[kind], name))
+        return fmean(getattr(run.result.scores[kind][part], name) for run in self.fold_runs)
+
+    def test_predictions(self) -> PartPredictions:
+        """Its predictions for test tweets; of a cross-validated run those of all folds.
+
+        Raises:
+            RunDirError: a file is missing or has changed.
+        """
+        return together([fold.predictions("test") for fold in self.fold_runs])
+
+
+def settings_of(config: RunConfig) -> dict[str, Any]:
+    """The values that define a configuration's identity, by dotted name."""
+    return {name: as_setting(value) for name, value in dotted(config.identity()).items()}
+
 
 def as_setting(value: Any) -> Any:
     """A value of a configuration that can be compared and sorted: lists and mappings as YAML."""
     return yaml_text(value) if isinstance(value, list | dict) else value
-
-
-@dataclass(frozen=True)
-class CompletedRun(EvaluatedRun):
-    """A completed run with its configuration, record and result.
-
-    Attributes:
-        version: of its tweets, if another grid has a run of the same id that read others; else empty.
-    """
-
-    run_dir: RunDir
-    parameters: dict[str, Any]
-    config: RunConfig
-    record: RunRecord
-    result: Result
-    metric: Metric = "accuracy"
-    version: str = ""
-
-    @property
-    def run_id(self) -> str:
-        name = self.run_dir.path.name
-        return f"{name}, version {self.version}" if self.version else name
-
-    @property
-    def fold_runs(self) -> tuple["CompletedRun", ...]:
-        return (self,)
-
-    @property
-    def recommended(self) -> ModelKind:
-        return self.result.recommended
-
-    def score(self, part: Part, name: str, kind: PredictorKind = "network") -> float:
-        return float(getattr(self.result.scores[kind][part], name))
-
-    def metrics_on_test(self, kind: PredictorKind = "network") -> Metrics:
-        return self.result.scores[kind]["test"]
-
-
-@dataclass(frozen=True)
-class CrossValidated(EvaluatedRun):
-    """The runs of all folds of one configuration and seed, each of whose tweets was tested once.
-
-    Attributes:
-        folds: in order; they differ in nothing but `data.fold`.
-    """
-
-    folds: tuple[CompletedRun, ...]
-    parameters: dict[str, Any]
-    config: RunConfig
-    metric: Metric
-    _recommended: ModelKind
-    _metrics_on_test: dict[PredictorKind, Metrics]
-
-    @classmethod
-    def of(cls, folds: Sequence[CompletedRun]) -> Self:
-        """The cross-validated run with these folds, in order.
-
-        Raises:
-            RunDirError: the predictions of a fold are missing or have changed.
-        """
-        config = folds[0].config.without("data.fold")
-        parameters = {name: value for name, value in folds[0].parameters.items() if name != "data.fold"}
-        validation = together([_read(fold, "validation") for fold in folds])
-        recommended = recommend(validation, config.training.early_stopping.metric)
-        test = together([_read(fold, "test") for fold in folds])
-        metrics = {kind: test.of(kind).metrics(test.labels) for kind in folds[0].kinds}
-        return cls(tuple(folds), parameters, config, folds[0].metric, recommended, metrics)
-
-    @property
-    def run_id(self) -> str:
-        return f"{self.folds[0].run_id}, {len(self.folds)} folds"
-
-    @property
-    def fold_runs(self) -> tuple[CompletedRun, ...]:
-        return self.folds
-
-    @property
-    def recommended(self) -> ModelKind:
-        """The model to use, by the validation tweets of all folds together."""
-        return self._recommended
-
-    def score(self, part: Part, name: str, kind: PredictorKind = "network") -> float:
-        """Of test tweets, the score of all folds together; of other parts, whose tweets recur, the mean over folds."""
-        if part == "test":
-            return float(getattr(self.metrics_on_test(kind), name))
-        return fmean(fold.score(part, name, kind) for fold in self.folds)
-
-    def metrics_on_test(self, kind: PredictorKind = "network") -> Metrics:
-        return self._metrics_on_test[kind]
-
-
-def read_part(run: CompletedRun, part: Part) -> PartPredictions | None:
-    """The predictions of a completed run for a part; None if it has no such part.
-
-    Raises:
-        RunDirError: the file is missing or has changed.
-    """
-    return _read(run, part) if part in run.result.metrics else None
-
-
-def read_test(run: EvaluatedRun) -> PartPredictions:
-    """The test predictions of a run; of a cross-validated run those of all folds.
-
-    Raises:
-        RunDirError: as `read_part`.
-    """
-    return together([_read(fold, "test") for fold in run.fold_runs])
-
-
-def _read(run: CompletedRun, part: Part) -> PartPredictions:
-    return read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
 
 
 def together(parts: Sequence[PartPredictions]) -> PartPredictions:
@@ -248,7 +201,7 @@ def together(parts: Sequence[PartPredictions]) -> PartPredictions:
     return PartPredictions(tweets, labels, predictors)
 
 
-R = TypeVar("R", bound=EvaluatedRun)
+R = TypeVar("R", CompletedRun, EvaluatedRun)
 
 
 @dataclass(frozen=True)
@@ -272,9 +225,5 @@ class Reader:
 
     def read_each(self, runs: Iterable[R], read: Callable[[R], T | None]) -> dict[str, T]:
         """What `read` returns for each run, by run id, without None."""
-        values: dict[str, T] = {}
-        for run in runs:
-            value = self.read(partial(read, run))
-            if value is not None:
-                values[run.run_id] = value
-        return values
+        values = {run.run_id: self.read(partial(read, run)) for run in runs}
+        return {run_id: value for run_id, value in values.items() if value is not None}

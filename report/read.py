@@ -1,8 +1,9 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -71,7 +72,7 @@ class Grid:
 
     Attributes:
         plan: None if it is missing or cannot be read.
-        completed: its completed runs; after pooling, one for each cross-validated configuration and seed.
+        completed: one for each configuration and seed that is completed, with all folds of a cross-validation.
         rungs: the rungs of successive halving, if the search uses it.
         notes: the user's notes in Markdown (`notes.md` beside the runs).
     """
@@ -131,7 +132,7 @@ class Study:
 
     @property
     def completed_runs(self) -> list[CompletedRun]:
-        """The completed runs; the folds of a cross-validation stay separate runs, also after pooling."""
+        """The completed runs; the folds of a cross-validation are separate runs."""
         return [run.completed for run in self.runs if run.completed]
 
 
@@ -168,25 +169,47 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
             f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
-    filled = [_with_versions(grid, folders) for grid in folders if grid.runs]
+    filled = [_compared(grid, folders) for grid in folders if grid.runs]
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
     stages.sort(key=lambda plan: (plan.planned_at, plan.name))
     return Study(reader, sorted(filled, key=lambda grid: grid.name == SINGLE), golds, choices, stages)
 
 
-def _with_versions(grid: Grid, folders: Sequence[Grid]) -> Grid:
-    """A grid whose runs have other ids than runs of the same configuration that read other tweets.
+def _compared(grid: Grid, folders: Sequence[Grid]) -> Grid:
+    """A grid with what is compared of it.
 
-    If a table was edited between two grids, both may have a run of one id.
+    If a table was edited between two grids, both may have a run of one id on other tweets: such runs get other ids.
     """
-    corpora = {(run.run_id, *run.corpora) for folder in folders for run in folder.completed}
-    versions = Counter(run_id for run_id, _ in corpora)
+    completed = [run.completed for folder in folders for run in folder.runs if run.completed]
+    versions = Counter(run_id for run_id, _ in {(run.run_id, run.record.data_fingerprint) for run in completed})
     runs = []
     for run in grid.runs:
         if run.completed and versions[run.run_id] > 1:
-            run = replace(run, completed=replace(run.completed, version=run.completed.corpora[0][:8]))
+            version = run.completed.record.data_fingerprint[:8]
+            run = replace(run, completed=replace(run.completed, version=version))
         runs.append(run)
-    return replace(grid, runs=runs, completed=[run.completed for run in runs if run.completed])
+    return replace(grid, runs=runs, completed=pool_folds(run.completed for run in runs if run.completed))
+
+
+def pool_folds(runs: Iterable[CompletedRun]) -> list[EvaluatedRun]:
+    """Completed runs, in which each complete cross-validation stands where its first fold stood.
+
+    If a fold is missing, or its predictions cannot be read, the runs stay as they are, each on test tweets of its own.
+    """
+    groups: dict[tuple[str, str], list[CompletedRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.config.without("data.fold").fingerprint(), run.record.table_sha256].append(run)
+    return [run for group in groups.values() for run in _pooled(group)]
+
+
+def _pooled(runs: Sequence[CompletedRun]) -> list[EvaluatedRun]:
+    """The cross-validated run of all folds; the runs themselves if a fold is missing or cannot be read."""
+    folds = sorted(runs, key=lambda run: run.config.data.fold or 0)
+    number = folds[0].config.data.folds
+    if number and [run.config.data.fold for run in folds] == [*range(1, number + 1)]:
+        with suppress(RunDirError):  # reported later, when the runs are compared separately
+            return [EvaluatedRun.of_folds(folds)]
+    return [EvaluatedRun.of(run) for run in runs]
 
 
 def _load_golds(reader: Reader) -> list[GoldTable]:
@@ -233,7 +256,7 @@ def _load_grid(reader: Reader, name: str) -> Grid:
         _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id), reader)
         for run_id in dict.fromkeys([*planned, *directories])
     ]
-    return Grid(name, plan, runs, [run.completed for run in runs if run.completed], rungs, notes)
+    return Grid(name, plan, runs, [], rungs, notes)
 
 
 def _load_run(
@@ -250,8 +273,7 @@ def _load_run(
         try:
             config, record, result = _read_records(run_dir, progress)
             if result and record:
-                parameters = planned.parameters if planned else {}
-                completed = CompletedRun(run_dir, parameters, config, record, result, metric=_metric(plan, config))
+                completed = CompletedRun(run_dir, config, record, result, _metric(plan, config))
         except (RunDirError, OSError) as error:
             progress = replace(progress, damage=_first_line(error, run_dir.path))
     if progress.damage:

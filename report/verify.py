@@ -1,7 +1,5 @@
 """Check a written report: the files of its runs against their digests, and all numbers by computing them again."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -11,13 +9,11 @@ import numpy as np
 
 from report.build import build_report, named_beside
 from report.compare.findings import Findings
-from report.evaluated import CompletedRun, EvaluatedRun, read_part
+from report.evaluated import CompletedRun
 from report.render.page import figures_and_tables
-from sentiment.console import Progress, say
+from sentiment.console import Progress
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.code_version import start_command
-from sentiment.runs.records import Result
-from sentiment.runs.run_dir import Results, check_sha256, read_whole
+from sentiment.runs.run_dir import Results, check_sha256
 
 # How much a score may differ from the recorded one: that of another machine's arithmetic.
 _ROUNDING = 1e-6
@@ -70,12 +66,10 @@ def _changed_scores(run: CompletedRun) -> Iterator[str]:
     """The scores in `result.json` that differ from those of the predictions; of training tweets none are stored."""
     for part in run.result.parts[1:]:
         try:
-            predictions = read_part(run, part)
+            predictions = run.predictions(part)
         except RunDirError as error:
             yield str(error)
             return
-        if predictions is None:
-            continue
         for kind, by_part in run.result.scores.items():
             expected = predictions.of(kind).metrics(predictions.labels)
             for name, value in by_part[part]:
@@ -97,55 +91,3 @@ def _difference(written: Path, again: Path) -> Iterator[str]:
         line = text.count("\n", 0, start) + 1
         shown = slice(max(start - _CONTEXT, 0), start + _CONTEXT)
         yield f"{written}, line {line}: has {text[shown]!r}, the runs give {expected[shown]!r}"
-
-
-def retrain(run: EvaluatedRun, results: Results) -> list[str]:
-    """Train a run of a verified report again in a temporary folder; return a line for each digest that differs.
-
-    Of a cross-validated run the first fold is trained. Only the same hardware gives the same digests, so that on other
-    hardware nothing is trained.
-
-    Raises:
-        RunDirError: the run cannot be trained.
-    """
-    original = run.fold_runs[0]
-    config = results.root.absolute().parent / original.run_dir.config_file
-    hardware = _hardware(original.config.runtime.device)
-    if original.record.hardware != [hardware]:
-        before = " and ".join(original.record.hardware) or "unknown hardware"
-        return [f"{config}: was trained on {before}, here is {hardware}; only the same hardware gives the same digests"]
-    with TemporaryDirectory(dir=results.root, prefix=".retrained-") as temporary:
-        trained_again = Results(Path(temporary))
-        (trained_again.root / "data").symlink_to(results.corpora.parent.resolve())
-        command = [*start_command("sentiment"), "train", str(config), "--results", temporary]
-        command += ["--set", "tracking.wandb=disabled"]
-        exit_code = _train(command)
-        _, record, result = read_whole(trained_again.run_dir(original.run_dir.path.name))
-        if exit_code or record is None or result is None:
-            raise RunDirError(f"{config}: cannot be trained again; the error is above")
-    return [f"{original.run_dir.path}: {line}" for line in _changed_digests(original.result, result)]
-
-
-def _train(command: list[str]) -> int:
-    """Run a training command; of its output only the epochs are printed, since the rest names the temporary folder."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as training:  # noqa: S603 - no shell
-        for line in training.stdout or ():
-            if line.startswith("epoch "):
-                say(line.rstrip())
-    return training.returncode
-
-
-def _hardware(device: str) -> str:
-    """What a run on `device` would record as its hardware here; asked of another process, since it needs torch."""
-    program = "import sys; from sentiment.training import device; "
-    program += "print(device.hardware_kind(device.choose_device(sys.argv[1])))"
-    done = subprocess.run([sys.executable, "-c", program, device], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - no shell
-    return done.stdout.strip() or f"no device {device}"
-
-
-def _changed_digests(before: Result, now: Result) -> Iterator[str]:
-    if before.weights_sha256 != now.weights_sha256:
-        yield f"trained again, it has other weights (SHA-256 {now.weights_sha256}, recorded {before.weights_sha256})"
-    for name in ("metrics.jsonl", "predictions.parquet", "baseline.safetensors", "vocabulary.txt"):
-        if before.files_sha256.get(name) != now.files_sha256[name]:
-            yield f"trained again, it has another {name} (its SHA-256 differs)"

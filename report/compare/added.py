@@ -5,7 +5,7 @@ from functools import cached_property, partial
 
 from report import statistics
 from report.compare.matching import Runs
-from report.evaluated import EvaluatedRun, Reader, read_part, read_test
+from report.evaluated import EvaluatedRun, Reader
 from report.statistics import Difference, Estimate, Metric
 from sentiment.runs.predictions import ENOUGH_ANSWERS, PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics
@@ -96,15 +96,13 @@ def added_for(runs: Runs, reader: Reader) -> list[AddedPredictor]:
 
 def _added(name: str, record: Added, run: EvaluatedRun) -> AddedPredictor | None:
     """An added predictor with the tweets of a run; None if it has no prediction for its test tweets."""
-    test = _predicted(name, record, read_test(run))
-    return AddedPredictor(name, record, test, _validation(name, record, run)) if test else None
-
-
-def _validation(name: str, record: Added, run: EvaluatedRun) -> PartPredictions | None:
-    if run.is_cross_validated:  # each fold has validation tweets of its own
+    test = _predicted(name, record, run.test_predictions())
+    if test is None:
         return None
-    predictions = read_part(run.fold_runs[0], "validation")
-    return _predicted(name, record, predictions) if predictions else None
+    validation = None
+    if not run.is_cross_validated:  # each fold has validation tweets of its own
+        validation = _predicted(name, record, run.fold_runs[0].predictions("validation"))
+    return AddedPredictor(name, record, test, validation)
 
 
 def _predicted(name: str, record: Added, tweets: PartPredictions) -> PartPredictions | None:

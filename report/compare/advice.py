@@ -12,7 +12,7 @@ from report.compare.answers import SEEDED, Group, compared
 from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.designs import by_class
-from report.evaluated import EvaluatedRun, read_part
+from report.evaluated import EvaluatedRun
 from report.statistics import Difference, Estimate, Metric
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import ENOUGH_ANSWERS
@@ -55,7 +55,7 @@ class Recommended:
         """Of each class its name, the recall of the predictor to use, and the number of test tweets."""
         winner = self.added_winner
         runs = self.configuration.runs if self.recommended_model in SEEDED else self.configuration.runs[:1]
-        measured = [winner.metrics] if winner else [run.metrics_on_test(self.recommended_model) for run in runs]
+        measured = [winner.metrics] if winner else [run.test_metrics[self.recommended_model] for run in runs]
         names = self.configuration.config.data.label_names
         recalls = [fmean(of_class) for of_class in zip(*(metrics.recall for metrics in measured), strict=True)]
         return [*zip(names, recalls, measured[0].sizes, strict=True)]
@@ -168,10 +168,8 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, model: Mode
     if added_part is None or added.record.annotator:
         return False
     try:
-        run_part = read_part(best.best_seed.fold_runs[0], "validation")
-    except RunDirError:  # reported where the part is read for the page
-        return False
-    if run_part is None:
+        run_part = best.best_seed.fold_runs[0].predictions("validation")
+    except RunDirError:  # reported where test predictions are read
         return False
     answered = np.flatnonzero(added_part.of("added").answered)
     _, first, second = np.intersect1d(run_part.tweets, added_part.tweets[answered], return_indices=True)

@@ -15,7 +15,7 @@ from report.designs import Design, NotComparableError, Side
 from report.evaluated import EvaluatedRun, Reader, together
 from report.statistics import Difference, Estimate, Metric
 from sentiment.metrics import ClassIndices, Flags
-from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys, read_predictions
+from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
 from sentiment.runs.records import Part
 
 Positions = npt.NDArray[np.int64]
@@ -247,7 +247,7 @@ def read_answers(runs: Iterable[EvaluatedRun], reader: Reader, part: Part = "tes
 
 def _read(run: EvaluatedRun, part: Part, parts: dict[str, PartPredictions]) -> _Read:
     """Read a run; the tweets of its folds are put into `parts`, once for all runs on the same ones."""
-    tests = [read_predictions(fold.run_dir, fold.result, part, fold.config.data.label_names) for fold in run.fold_runs]
+    tests = [fold.predictions(part) for fold in run.fold_runs]
     folds = []
     for test in tests:
         name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()

@@ -117,6 +117,11 @@ class Configuration:
         """The completed runs of all seeds and folds."""
         return [fold for run in self.runs for fold in run.fold_runs]
 
+    @cached_property
+    def single_runs(self) -> Runs:
+        """The runs of all seeds, and each fold of a cross-validation by itself."""
+        return [EvaluatedRun.of(run) for run in self.completed]
+
     def values(self, part: Part, metric: str, kind: PredictorKind = "network") -> list[float]:
         """The metric of one predictor of each run."""
         return [run.score(part, metric, kind) for run in self.runs]
@@ -167,8 +172,8 @@ class Dataset:
     @cached_property
     def test_classes(self) -> dict[str, int]:
         """The number of test tweets of each class."""
-        most = max(self.runs, key=lambda run: run.metrics_on_test().n)
-        return dict(zip(most.config.data.label_names, most.metrics_on_test().sizes, strict=True))
+        most = max(self.runs, key=lambda run: run.test_metrics["network"].n)
+        return dict(zip(most.config.data.label_names, most.test_metrics["network"].sizes, strict=True))
 
     @property
     def metric(self) -> Metric:
@@ -224,7 +229,7 @@ class Dataset:
             score = self.answers.score(self.design_for(configuration, kind), Group([runs], kind))
             if score:
                 return score
-        recorded = [estimate_of(run.metrics_on_test(kind), self.metric) for run in runs]
+        recorded = [estimate_of(run.test_metrics[kind], self.metric) for run in runs]
         mean = Estimate(
             fmean(estimate.value for estimate in recorded), None, None, min(estimate.n for estimate in recorded)
         )

@@ -6,7 +6,6 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,8 @@ from report.compare.advice import Recommended, recommend
 from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
 from report.compare.hypotheses import Verdict, judge
-from report.compare.matching import with_folds_pooled
 from report.compare.test_sets import ExternalResult, compare_on_external_tests
-from report.evaluated import CompletedRun, Reader, read_test
+from report.evaluated import CompletedRun, Reader
 from report.read import Study, read_counts, read_curve, read_texts
 from sentiment.console import unescaped
 from sentiment.metrics import Flags
@@ -72,7 +70,6 @@ class Findings:
 
 def analyse(study: Study) -> Findings:
     """Read and compare everything that the sections report."""
-    study = with_folds_pooled(study)
     reader = study.reader
     by_run_id = {run.run_id: run for run in reversed(study.completed)}  # several grids may have the same run
     answers = read_answers(by_run_id.values(), reader)
@@ -101,7 +98,7 @@ def analyse(study: Study) -> Findings:
 
 def _best_run(dataset: Dataset, recommended: Recommended, reader: Reader) -> BestRun:
     run = recommended.run
-    test = reader.read(partial(read_test, run))
+    test = reader.read(run.test_predictions)
     return BestRun(test, tweet_table(dataset, recommended, test, reader.results) if test else None)
 
 

@@ -1,14 +1,12 @@
-"""Grouping and matching of runs: all folds of a configuration, its seeds, and runs that differ in one setting."""
+"""Grouping and matching of runs: the seeds of a configuration, and runs that differ in one setting."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun
-from report.read import Grid, Run, Study
+from report.evaluated import EvaluatedRun
+from report.read import Grid
 from sentiment.config import ElmoConfig, EncoderConfig
-from sentiment.errors import RunDirError
 
 Runs = list[EvaluatedRun]
 
@@ -94,33 +92,3 @@ def _by_remaining_settings(runs: Runs, parameters: Collection[str], ignored: set
 def is_search(grid: Grid) -> bool:
     """Whether the grid is a random search, or one in rungs, whose trials differ in all parameters at once."""
     return grid.plan is not None and (grid.plan.method == "random" or bool(grid.rungs))
-
-
-def with_folds_pooled(study: Study) -> Study:
-    """The study in which the runs of all folds of a configuration and seed are one cross-validated run.
-
-    If a fold is missing, or its predictions cannot be read, the runs stay as they are, each on test tweets of its own.
-    """
-    return replace(study, folders=[replace(grid, completed=pool_folds(grid.runs)) for grid in study.folders])
-
-
-def pool_folds(runs: Iterable[Run]) -> Runs:
-    """The completed runs, in which each complete cross-validation stands where its first fold stood."""
-    groups: dict[tuple[str, str], list[CompletedRun]] = defaultdict(list)
-    for run in runs:
-        if run.completed:
-            whole = run.completed.config.without("data.fold").fingerprint()
-            groups[whole, run.completed.table].append(run.completed)
-    return [run for group in groups.values() for run in _pooled(group)]
-
-
-def _pooled(runs: Sequence[CompletedRun]) -> Runs:
-    """The cross-validated run of all folds; the runs themselves if a fold is missing or cannot be read."""
-    folds = sorted(runs, key=lambda run: run.config.data.fold or 0)
-    number = folds[0].config.data.folds
-    if number is None or [run.config.data.fold for run in folds] != [*range(1, number + 1)]:
-        return [*runs]
-    try:
-        return [CrossValidated.of(folds)]
-    except RunDirError:  # reported later, when the runs are compared separately
-        return [*runs]

@@ -6,7 +6,7 @@ import numpy as np
 
 from report.compare.matching import Runs, seeds_together
 from report.designs import NO_SEEDS, Design, NotComparableError, Seeds, Side, Values, pooled_variance
-from report.evaluated import CompletedRun, EvaluatedRun, Reader, read_part
+from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.statistics import Difference
 from sentiment.runs.predictions import PartPredictions
 
@@ -21,11 +21,10 @@ class OverfittingGaps:
     """
 
     def __init__(self, runs: Iterable[EvaluatedRun], reader: Reader) -> None:
-        completed = [run for run in runs if isinstance(run, CompletedRun)]
-        self._validation = reader.read_each(completed, lambda run: read_part(run, "validation"))
-        readable = [run for run in completed if run.run_id in self._validation]
-        self.by_run = {run.run_id: _gap_by_tweet(run, self._validation[run.run_id]) for run in readable}
-        self.runs: Runs = [*readable]
+        single = [run for run in runs if not run.is_cross_validated]
+        self._validation = reader.read_each(single, lambda run: run.fold_runs[0].predictions("validation"))
+        self.runs: Runs = [run for run in single if run.run_id in self._validation]
+        self.by_run = {run.run_id: _gap_by_tweet(run.fold_runs[0], self._validation[run.run_id]) for run in self.runs}
 
     def are_comparable(self, runs: Sequence[EvaluatedRun]) -> bool:
         """Whether all these runs were validated on the same tweets."""

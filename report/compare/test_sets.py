@@ -10,7 +10,7 @@ from report.compare.advice import Recommended
 from report.compare.answers import SEEDED, Answers, Group, compared, read_answers
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset, design_of
 from report.designs import Design, Matched
-from report.evaluated import CompletedRun, Reader
+from report.evaluated import EvaluatedRun, Reader
 from report.statistics import Difference, Estimate
 from sentiment.config import PARTS
 from sentiment.runs.records import Part, PredictorKind
@@ -67,7 +67,7 @@ class ExternalResult:
     def sizes(self) -> list[int]:
         """The number of tweets of each class, in order."""
         names = self.configuration.config.data.label_names
-        tweets = self.answers.common(self.answers.readable(self.configuration.completed))
+        tweets = self.answers.common(self.answers.readable(self.configuration.single_runs))
         sizes: list[int] = np.bincount(self.answers.tweets.labels[tweets], minlength=len(names)).tolist()
         return sizes
 
@@ -114,9 +114,9 @@ def _models(dataset: Dataset, test_set: Part, best: Recommended | None, reader: 
     The mean of both is left out where the report does not compare it with the baseline.
     """
     not_random = [configuration for configuration in dataset.configurations if not configuration.is_random]
-    runs = [run for configuration in not_random for run in configuration.completed]
+    runs = [run for configuration in not_random for run in configuration.single_runs]
     answers = read_answers(runs, reader, test_set).with_metric(dataset.metric)
-    tested = [configuration for configuration in not_random if answers.readable(configuration.completed)]
+    tested = [configuration for configuration in not_random if answers.readable(configuration.single_runs)]
     predictors: list[tuple[PredictorKind, Configuration]] = [("network", configuration) for configuration in tested]
     if best and best.configuration in tested:
         left_out = ("network",) if best.alternative == "both" else ("network", "both")
@@ -131,8 +131,8 @@ def _models(dataset: Dataset, test_set: Part, best: Recommended | None, reader: 
 
 def _group(answers: Answers, configuration: Configuration, kind: PredictorKind) -> Group:
     """A predictor of a configuration by its training sets: of each, all seeds, or one of a predictor without seeds."""
-    by_training_set: dict[int | None, list[CompletedRun]] = defaultdict(list)
-    for run in answers.readable(configuration.completed):
+    by_training_set: dict[int | None, list[EvaluatedRun]] = defaultdict(list)
+    for run in answers.readable(configuration.single_runs):
         by_training_set[run.config.data.fold].append(run)
     return Group([runs if kind in SEEDED else runs[:1] for runs in by_training_set.values()], kind)
 

@@ -128,7 +128,7 @@ def _best_sentence(grid: Grid) -> Markup:
         run=best,
         settings=[wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)],
         validation_f1=_macro_f1(best),
-        score=estimate_of(best.metrics_on_test(), grid.metric),
+        score=estimate_of(best.test_metrics["network"], grid.metric),
     )
 
 

@@ -49,7 +49,7 @@ def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
     by_model: list[Row] = []
     for model in MODEL_KINDS:
         predicted = test.of(model).predicted
-        metrics = run.metrics_on_test(model)
+        metrics = run.test_metrics[model]
         for label, name in enumerate(names):
             counts = np.bincount(predicted[test.labels == label], minlength=len(names)).tolist()
             row: dict[str, Any] = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}

@@ -98,7 +98,7 @@ def command_for_run(run: EvaluatedRun, command: str, *arguments: str) -> str:
     It works in the directory that holds the folder of results.
     """
     first = run.fold_runs[0]
-    choice = [] if first.recommended == run.recommended else ["--with", run.recommended]
+    choice = [] if first.result.recommended == run.recommended else ["--with", run.recommended]
     return shlex.join(["sentiment", command, str(first.run_dir.path), *arguments, *choice])
 
 

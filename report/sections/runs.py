@@ -9,6 +9,7 @@ from typing import Any
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing
+from report.evaluated import settings_of
 from report.read import UNREACHABLE, Run, Study
 from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Column, Explorer, Row, Table, Text, column, columns
@@ -107,7 +108,8 @@ def _state(row: Row) -> str:
 
 def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
     completed = {run.completed.run_id: run.completed for run in visible if run.completed}
-    varying = differing([run.settings for run in completed.values()])
+    settings = {run_id: settings_of(run.config) for run_id, run in completed.items()}
+    varying = differing([*settings.values()])
     texts = wording.read_texts("tables")
     scores = [{"title": title, "key": key, "kind": kind} for title, key, kind in _with_kinds(texts["runs"])]
     optional = [{"title": title, "key": key, "kind": kind} for title, key, kind in _with_kinds(texts["explorer"])]
@@ -119,7 +121,7 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
         if run.run_dir.config_file.is_file():
             values["path"] = shlex.quote(str(run.run_dir.path))
         if run.completed:
-            values["settings"] = [run.completed.settings.get(name) for name in varying]
+            values["settings"] = [settings[run.run_id].get(name) for name in varying]
         exported.append(values)
     data: dict[str, Any] = {"runs": _by_column(exported), "scores": scores, "optional": optional}
     data["options"] = shlex.join(findings.study.results.options)

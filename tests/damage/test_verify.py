@@ -5,12 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sentiment.runs.records import Result
 from tests.commands import invoke
 from tests.damage.edits import EDITS, build_reported_study, plant
 from tests.damage.study import Study
 from tests.damage.trials import quick_and_without_slurm
-from tests.small_runs import stored
 
 pytestmark = pytest.mark.slow
 # Each of them is found by another check.
@@ -41,21 +39,3 @@ def test_untouched_study_is_verified_and_the_report_stays_as_it_is(
     assert invoke("report", "--verify").exit_code == 0
     assert files == {path: path.stat().st_mtime_ns for path in study.results.root.rglob("*") if path.is_file()}
     assert invoke("report", "--verify", "--results", study.results.root, "--out", "nowhere").exit_code == 2
-
-
-@pytest.mark.more
-def test_retrained_run_has_the_recorded_digests(study: Study) -> None:
-    study.renew()
-    command = ("report", "--retrain", "--results", study.results.root)
-    done = invoke(*command)
-    assert done.exit_code == 0
-    assert "epoch  1" in done.output
-    assert ": trained again, with the same digests" in done.output
-    assert ".retrained" not in done.output, "a command that names the deleted folder"
-    for path in study.results.runs.glob("mine/*/result.json"):
-        run_dir = study.run_dir(f"mine/{path.parent.name}")
-        other = stored(run_dir, Result).model_copy(update={"weights_sha256": "0" * 64})
-        run_dir.write_record(other)
-    done = invoke(*command)
-    assert done.exit_code == 1
-    assert "weights" in done.output

@@ -10,18 +10,16 @@ from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from scipy.stats import norm
 
-from report.compare import advice, measures, test_sets
-from report.compare import answers as answers_module
+from report.compare import advice, test_sets
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
 from report.compare.hypotheses import judge
-from report.evaluated import CompletedRun, CrossValidated, EvaluatedRun, Reader
+from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
 from report.read import Grid
@@ -61,6 +59,14 @@ class World:
     """Of the variance of an answer; chance of a seed on a tweet is the rest."""
 
 
+class _DrawnRun(CompletedRun):
+    """A run whose predictions are drawn anew for each world."""
+
+    def predictions(self, part: str) -> PartPredictions:
+        drawn: PartPredictions = getattr(self.result, part)
+        return drawn
+
+
 class Layout:
     """Runs by configuration and seed, made once; each world gives them other answers."""
 
@@ -73,13 +79,14 @@ class Layout:
         self.grid = Grid("grid", None, [], self.runs)
         self.added: list[AddedPredictor] = []
 
-    def _run(self, parameters: dict[str, Any]) -> CompletedRun:
+    def _run(self, parameters: dict[str, Any]) -> EvaluatedRun:
         config = resolve(BASE, parameters, "a test")
         result: Any = SimpleNamespace(encoder=None, only_label=None, seconds_trained=1.0, epochs=1)
         result.recommended = "network"
         result.parts = (*PARTS, "manual")
         record: Any = SimpleNamespace(encoder=None, attempts=[], data_fingerprint="corpus", table_sha256="table")
-        return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
+        run = _DrawnRun(RunDir(Path(config.run_id)), config, record, result)
+        return EvaluatedRun([run], config, "network", {})
 
     def draw(self, world: World, rng: np.random.Generator) -> Answers:
         luck = draw_luck(world, len(self.parameters), self.seeds, rng)
@@ -100,11 +107,14 @@ class Layout:
             networks, baselines = ({part: of_part[of] for part, of_part in drawn.items()} for of in (0, 1))
             network = {part: _metrics(right[of_seed], labels) for part, right in networks.items()}
             baseline = {part: _metrics(right, labels) for part, right in baselines.items()}
-            run.result.scores = {"network": network, "baseline": baseline, "both": network, "lexicon": baseline}
-            run.result.manual = _of_run(labels, manual[0][of_seed], manual[1], lexicon=manual[2][0])
-            run.result.best_epoch = int(rng.integers(1, 9))
-            run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[of_seed])
-            run.result.validation = _of_run(labels, validation[0][of_seed], validation[1])
+            scores: Any = {"network": network, "baseline": baseline, "both": network, "lexicon": baseline}
+            result: Any = run.fold_runs[0].result
+            result.scores = scores
+            run.test_metrics.update({kind: of_kind["test"] for kind, of_kind in scores.items()})  # type: ignore[attr-defined]
+            result.manual = _of_run(labels, manual[0][of_seed], manual[1], lexicon=manual[2][0])
+            result.best_epoch = int(rng.integers(1, 9))
+            result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[of_seed])
+            result.validation = _of_run(labels, validation[0][of_seed], validation[1])
             right = dict.fromkeys(("network", "both"), test[0][of_seed]) | {"baseline": test[1]}
             by_run[run.run_id] = Correctness(right, tested)
         return Answers(tweets, by_run, metric)
@@ -115,15 +125,19 @@ class FoldedLayout:
 
     def __init__(self, parameters: Iterable[dict[str, Any]], seeds: int, folds: int) -> None:
         in_folds = [one | {"data.folds": folds} for one in parameters]
-        by_fold = [Layout([one | {"data.fold": fold} for one in in_folds], seeds).runs for fold in range(1, folds + 1)]
+        by_fold = [
+            [run.fold_runs[0] for run in Layout([one | {"data.fold": fold} for one in in_folds], seeds).runs]
+            for fold in range(1, folds + 1)
+        ]
         same: Any = SimpleNamespace(macro_f1=0.8, accuracy=0.8)
+        of_any: Any = {"validation": same, "test": same}
+        scores: Any = dict.fromkeys(("network", "baseline", "both", "lexicon"), of_any)
         self.runs: list[EvaluatedRun] = []
         for folds_of_run in zip(*by_fold, strict=True):
             for run in folds_of_run:
-                of_any: Any = {"validation": same, "test": same}
-                run.result.scores = {"network": of_any, "baseline": of_any, "both": of_any, "lexicon": of_any}
+                run.result.__dict__["scores"] = scores
             config = folds_of_run[0].config.without("data.fold")
-            self.runs.append(CrossValidated(folds_of_run, {}, config, "accuracy", "network", {}))
+            self.runs.append(EvaluatedRun(folds_of_run, config, "network", dict.fromkeys(scores, same)))
 
     def draw(self, world: World, rng: np.random.Generator) -> Dataset:
         """Each model has the luck of its training set, which all seeds of a configuration share, and of its seed."""
@@ -146,7 +160,7 @@ class FoldedLayout:
             by_run[run.run_id] = Correctness(of_run, tested)
             for fold, part in enumerate(run.fold_runs):
                 answers = _of_run(labels, manual[fold][of_seed], manual[fold][-1, 0], lexicon=lexicon)
-                part.result.manual = answers  # type: ignore[attr-defined]
+                part.result.__dict__["manual"] = answers
         metric: Metric = "macro_recall" if len(world.classes) > 1 else "accuracy"
         return Dataset("invented", self.runs, configurations_of(self.runs), Answers(index, by_run, metric), [])
 
@@ -175,8 +189,7 @@ def fold_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
     for _ in range(worlds):
         dataset = layout.draw(world, rng)
         made["folds: better or worse than the baseline"].append(_shown(dataset.against_baseline.values()))
-        with patch.object(answers_module, "read_predictions", lambda _run_dir, result, *_: result.manual):
-            evaluated = test_sets.compare_on_external_tests([dataset], [None], Reader(_NOWHERE))
+        evaluated = test_sets.compare_on_external_tests([dataset], [None], Reader(_NOWHERE))
         gaps = [gap for one in evaluated for gap in one.differences.values()]
         made["folds on a test set: against baseline and lexicon"].append(_shown(gaps))
     return {kind: sum(shown) / worlds for kind, shown in made.items()}
@@ -229,14 +242,9 @@ def _shown(gaps: Iterable[Difference | None]) -> bool:
     return any(gap is not None and gap.is_significant for gap in gaps)
 
 
-def _validation(run: CompletedRun, _part: str) -> Any:
-    return run.result.validation  # type: ignore[attr-defined]
-
-
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     dataset = _dataset(layout, answers)
-    with patch.multiple(advice, cost_per_run=lambda _one: 1.0, read_part=_validation):
-        best = advice.recommend(dataset)
+    best = advice.recommend(dataset)
     yield "headline: what was added is better", any(one.replaces_recommended for one in best.added)
     yield "leaderboard: what was added is better or worse", _shown(one.below_recommended for one in best.added)
     yield "headline: recommended against the baseline", _shown([best.gain])
@@ -245,8 +253,7 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    with patch.object(answers_module, "read_predictions", lambda _run_dir, result, *_: result.manual):
-        evaluated = test_sets.compare_on_external_tests([_dataset(layout, answers)], [None], Reader(_NOWHERE))
+    evaluated = test_sets.compare_on_external_tests([_dataset(layout, answers)], [None], Reader(_NOWHERE))
     yield "test set: against baseline and lexicon", _shown(gap for one in evaluated for gap in one.differences.values())
 
 
@@ -287,8 +294,7 @@ def verdicts(layout: Layout, answers: Answers, *hypotheses: dict[str, Any], firs
     plan: Any = SimpleNamespace(name="second", planned_at="", hypotheses=stated, method="grid")
     grids = [Grid("first", None, [], layout.runs[:first_grid]), Grid("second", plan, [], layout.runs[first_grid:])]
     study: Any = SimpleNamespace(grids=grids, reader=Reader(_NOWHERE))
-    with patch.object(measures, "read_part", _validation):
-        return [verdict.outcome for verdict in judge(study, answers)]
+    return [verdict.outcome for verdict in judge(study, answers)]
 
 
 def _hypotheses(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:

@@ -139,7 +139,7 @@ def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
     for row in rows_with(spec, "group", "x", "value", "low", "high"):
         same = [one for one in _grid(findings, name).completed if (one.config.data.train_rows or 400) == row["x"]]
         if row["group"] == "linear baseline":
-            baselines = [100 * run.metrics_on_test("baseline").accuracy for run in same]
+            baselines = [100 * run.test_metrics["baseline"].accuracy for run in same]
             assert any(row["value"] == pytest.approx(one, abs=1e-4) for one in baselines)
         else:
             vectors = "word2vec" if "word2vec" in row["group"] else None

@@ -20,7 +20,6 @@ from report.sections.models import published_results
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
-from report.verify import retrain
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
@@ -42,15 +41,6 @@ def test_every_state_is_told(invented: Study) -> None:
     assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "UNREACHABLE", "PLANNED"]
     reasons = ("DivergedError: the loss ran away", "saved and stopped: SIGTERM", "its process on node-1 cannot be", "")
     assert [run.state.reason.startswith(reason) for run, reason in zip(runs[8:], reasons, strict=True)] == [True] * 4
-
-
-def test_run_is_not_trained_again_on_other_hardware(study: Study) -> None:
-    run_dir = study.single({})
-    record = new_record(run_dir.read_config(), hardware=["a GPU of another kind"])
-    run_dir.write_record(record)
-    (run,) = load_study(study.results, []).runs
-    (complaint,) = retrain(run.completed, study.results)
-    assert "was trained on a GPU of another kind, here is" in complaint
 
 
 def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study) -> None:

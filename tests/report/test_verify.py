@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from report import verify
 from report.build import TITLE
-from report.read import load_study
 from report.verify import verify_report
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results
@@ -54,18 +52,3 @@ def test_table_of_an_earlier_report_is_deleted_by_the_next_one_and_named_where_i
     old.write_text("rank\n1\n")
     (complaint,) = _complaints(study.results, folder)
     assert str(old) in complaint
-
-
-def test_retrained_run_is_not_copied_to_weights_and_biases(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    study.single({}, hardware=["here"])
-    commands: list[list[str]] = []
-
-    def train(command: list[str]) -> int:
-        commands.append(command)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(verify, "_train", train)
-    monkeypatch.setattr(verify, "_hardware", lambda device: "here")
-    with pytest.raises(KeyboardInterrupt):
-        verify.retrain(load_study(study.results, []).completed[0], study.results)
-    assert commands[0][-2:] == ["--set", "tracking.wandb=disabled"]
