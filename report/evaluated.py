@@ -136,12 +136,6 @@ class EvaluatedRun:
         return any(run.is_random for run in self.fold_runs)
 
     @property
-    def only_label(self) -> int | None:
-        """The index of the class, if its networks predict the same one for every validation tweet."""
-        labels = {run.result.only_label for run in self.fold_runs}
-        return labels.pop() if len(labels) == 1 else None
-
-    @property
     def overfits(self) -> bool:
         """Whether it overfits; of a cross-validated run, whether most folds do."""
         return sum(run.result.overfits for run in self.fold_runs) * 2 > len(self.fold_runs)
@@ -178,6 +172,16 @@ class EvaluatedRun:
             RunDirError: a file is missing or has changed.
         """
         return together([fold.predictions("test") for fold in self.fold_runs])
+
+
+def only_label(runs: Sequence[EvaluatedRun]) -> str | None:
+    """The class that the networks of all these runs predict for every validation tweet; None if they predict several.
+
+    They have learned nothing.
+    """
+    labels = {fold.result.only_label for run in runs for fold in run.fold_runs}
+    label = labels.pop()
+    return None if labels or label is None else runs[0].config.data.label_names[label]
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:

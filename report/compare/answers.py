@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from report import statistics
 from report.compare.added import AddedPredictor
-from report.compare.matching import Runs
 from report.designs import Design, NotComparableError, Side
-from report.evaluated import EvaluatedRun, Reader, together
+from report.evaluated import EvaluatedRun, Reader
 from report.statistics import Difference, Estimate, Metric
 from sentiment.metrics import ClassIndices, Flags
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
@@ -81,12 +80,10 @@ class Correctness:
         right: by the kind of the predictor; that of a run's network comes first.
         tested: the number of the fold in which a tweet was tested, 1 without cross-validation; 0 where there is no
             prediction.
-        only_label: the class that the network of a run predicts for every tweet; None if it predicts several.
     """
 
     right: Mapping[Kind, Flags]
     tested: npt.NDArray[np.int16]
-    only_label: int | None = None
 
     @property
     def known(self) -> Flags:
@@ -187,14 +184,6 @@ class Answers:
         """A model of a configuration minus its linear baseline, which is the same for all seeds."""
         return self.difference(design, Group([runs], kind), Group([self.readable(runs)[:1]], "baseline"))
 
-    def only_label(self, runs: Runs) -> str | None:
-        """The class that the networks of all these runs predict for every tweet; None if they predict several."""
-        labels = {self.by_run[run.run_id].only_label for run in self.readable(runs)}
-        if len(labels) != 1:
-            return None
-        label = labels.pop()
-        return None if label is None else runs[0].config.data.label_names[label]
-
 
 @dataclass(frozen=True)
 class Group:
@@ -215,15 +204,8 @@ def compared(differences: Mapping[K, Difference | None], hypotheses: int = 0) ->
     return dict(zip(known, statistics.corrected([*known.values()], hypotheses), strict=True))
 
 
-class _Read(NamedTuple):
-    """What a run's predictions say.
-
-    Attributes:
-        folds: of each, the name of its tweets, and which of them each predictor has right.
-    """
-
-    folds: list[tuple[str, dict[Kind, Flags]]]
-    only_label: int | None
+# Of each fold of a run: the name of its tweets, and which of them each predictor has right.
+_Folds = list[tuple[str, dict[Kind, Flags]]]
 
 
 def read_answers(runs: Iterable[EvaluatedRun], reader: Reader, part: Part = "test") -> Answers:
@@ -233,25 +215,25 @@ def read_answers(runs: Iterable[EvaluatedRun], reader: Reader, part: Part = "tes
     tweets = TweetIndex.of([*parts.values()])
     positions = {name: tweets.positions(part) for name, part in parts.items()}
     by_run = {}
-    for run_id, run in read.items():
-        _, first = run.folds[0]
+    for run_id, folds in read.items():
+        _, first = folds[0]
         right: dict[Kind, Flags] = {kind: np.zeros(len(tweets.ids), np.bool_) for kind in first}
         tested = np.zeros(len(tweets.ids), np.int16)
-        for number, (name, correct) in enumerate(run.folds, 1):
+        for number, (name, correct) in enumerate(folds, 1):
             tested[positions[name]] = number
             for kind, flags in correct.items():
                 right[kind][positions[name]] = flags
-        by_run[run_id] = Correctness(right, tested, run.only_label)
+        by_run[run_id] = Correctness(right, tested)
     return Answers(tweets, by_run)
 
 
-def _read(run: EvaluatedRun, part: Part, parts: dict[str, PartPredictions]) -> _Read:
+def _read(run: EvaluatedRun, part: Part, parts: dict[str, PartPredictions]) -> _Folds:
     """Read a run; the tweets of its folds are put into `parts`, once for all runs on the same ones."""
-    tests = [fold.predictions(part) for fold in run.fold_runs]
     folds = []
-    for test in tests:
-        name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
-        parts.setdefault(name, replace(test, predictors=[]))
-        correct: dict[Kind, Flags] = {kind: test.right(kind) for kind in run.kinds}
+    for fold in run.fold_runs:
+        read = fold.predictions(part)
+        name = sha256(read.tweets.tobytes() + read.labels.tobytes()).hexdigest()
+        parts.setdefault(name, replace(read, predictors=[]))
+        correct: dict[Kind, Flags] = {kind: read.right(kind) for kind in run.kinds}
         folds.append((name, correct))
-    return _Read(folds, together(tests).of("network").only_class)
+    return folds

@@ -13,7 +13,7 @@ from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import SEEDED, Answers, Group, compared
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
 from report.designs import Design, Folds, Matched, Seeds, SeedVariance, TwoModels, pooled_variance
-from report.evaluated import CompletedRun, EvaluatedRun, Reader
+from report.evaluated import CompletedRun, EvaluatedRun, Reader, only_label
 from report.read import metric_of
 from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
 from sentiment.config import RunConfig
@@ -46,7 +46,7 @@ def seed_variance_of(
     Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
     """
     groups = list(configurations)
-    learned = [runs for runs in groups if any(run.only_label is None for run in runs)]
+    learned = [runs for runs in groups if any(only_label([run]) is None for run in runs)]
     return pooled_variance([run.score(part, metric, model) for run in runs] for runs in learned or groups)
 
 
@@ -94,12 +94,10 @@ class Configuration:
 
     Attributes:
         distinguishing: the settings by dotted name in which configurations of the same architecture differ.
-        only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
     runs: Runs
     distinguishing: dict[str, Any]
-    only_label: str | None = None
 
     @property
     def config(self) -> RunConfig:
@@ -108,6 +106,10 @@ class Configuration:
     @property
     def is_random(self) -> bool:
         return any(run.is_random for run in self.runs)
+
+    @property
+    def only_label(self) -> str | None:
+        return only_label(self.runs)
 
     def mean(self, part: Part, metric: str) -> float:
         return fmean(self.values(part, metric))
@@ -344,10 +346,6 @@ def _distinguishing(run: EvaluatedRun, names: Sequence[str]) -> dict[str, Any]:
 
 def _dataset(name: str, runs: Runs, answers: Answers, reader: Reader) -> Dataset:
     run_answers = answers.of_runs(runs).with_metric(metric_of(runs))
-    configurations = [
-        replace(configuration, only_label=run_answers.only_label(configuration.runs))
-        for configuration in configurations_of(runs)
-    ]
     added = added_for(run_answers.readable(runs), reader)
-    dataset = Dataset(name, runs, configurations, run_answers, added)
+    dataset = Dataset(name, runs, configurations_of(runs), run_answers, added)
     return replace(dataset, added=dataset.added_against_baseline())

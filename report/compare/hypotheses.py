@@ -300,10 +300,7 @@ def _candidates(grid: Grid, answers: Answers, hypothesis: Hypothesis | None = No
         runs = _with_values(runs, hypothesis.setting, hypothesis.values)
     if not runs:
         raise NotComparableError("a side has no completed run")
-    configurations = []
-    for configuration in configurations_of(runs):
-        configurations.append(replace(configuration, only_label=answers.only_label(configuration.runs)))
-    return Dataset(grid.name, runs, configurations, answers, []).candidates
+    return Dataset(grid.name, runs, configurations_of(runs), answers, []).candidates
 
 
 def _tried(grid: Grid, candidates: Sequence[Configuration]) -> int:

@@ -30,7 +30,7 @@ class LabelPoint:
     Attributes:
         train_size: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
         difference: test score of the network minus that of the baseline, corrected for all points of the grid.
-        only_label: the class that all its networks predict for every test tweet; None if they predict several.
+        only_label: the class that all its networks predict for every validation tweet; None if they predict several.
     """
 
     train_size: int | None
@@ -116,7 +116,7 @@ def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport
             network=network,
             baseline=baseline,
             difference=difference,
-            only_label=answers.only_label(runs),
+            only_label=configuration.only_label,
         )
         empty_curve = LabelCurve(_name_without_size(configuration), [])
         curves.setdefault(_fingerprint_without_size(configuration), empty_curve).points.append(point)

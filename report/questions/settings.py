@@ -17,6 +17,7 @@ from report.compare.answers import Answers, Group, compared
 from report.compare.datasets import design_of_pairs, group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
+from report.evaluated import only_label
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
@@ -66,7 +67,7 @@ class SettingValue:
         values: of each setting, if several are compared together; else the one value.
         score: the mean accuracy or macro recall on test tweets.
         seconds: the mean wall time of an epoch.
-        only_label: the class that all its networks predict for every test tweet; None if they predict several.
+        only_label: the class that all its networks predict for every validation tweet; None if they predict several.
     """
 
     values: tuple[Any, ...]
@@ -306,8 +307,8 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: An
         validation_f1 = fmean(run.score("validation", "macro_f1", model) for run in group)
         score = fmean(run.score("test", answers.metric, model) for run in group)
         seconds = fmean(run.seconds_per_epoch for run in group)
-        only_label = answers.only_label(group) if model == "network" else None
-        values.append(SettingValue(combination, group, validation_f1, score, seconds, only_label))
+        label = only_label(group) if model == "network" else None
+        values.append(SettingValue(combination, group, validation_f1, score, seconds, label))
     return values
 
 

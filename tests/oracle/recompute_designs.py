@@ -273,12 +273,12 @@ class Configuration:
 
 
 def only_label(tested: Iterable[Tested]) -> str | None:
-    """The class that all these networks answer for every test tweet."""
-    readable = [one for one in tested if one.test is not None]
-    labels = {one.test.only_class("network") for one in readable if one.test}
+    """The class that all these networks answer for every validation tweet."""
+    runs = [*tested]
+    labels = {result["only_label"] for one in runs for result in one.results}
     if len(labels) != 1 or None in labels:
         return None
-    return readable[0].first.classes[labels.pop() or 0]
+    return runs[0].first.classes[labels.pop() or 0]
 
 
 def by_seeds(tested: Iterable[Tested]) -> list[list[Tested]]:
