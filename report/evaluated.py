@@ -17,6 +17,8 @@ from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import Metrics, ModelKind, Part, PredictorKind, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
+# Values of a configuration, by dotted name.
+Settings = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -126,7 +128,7 @@ class EvaluatedRun:
         return self.fold_runs[0].record.table_sha256
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The configuration values that define the run's identity, by dotted name."""
         return settings_of(self.config)
 
@@ -184,7 +186,7 @@ def only_label(runs: Sequence[EvaluatedRun]) -> str | None:
     return None if labels or label is None else runs[0].config.data.label_names[label]
 
 
-def settings_of(config: RunConfig) -> dict[str, Any]:
+def settings_of(config: RunConfig) -> Settings:
     """The values that define a configuration's identity, by dotted name."""
     return {name: as_setting(value) for name, value in dotted(config.identity()).items()}
 

@@ -5,8 +5,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
-
 from report.compare.answers import Answers, Group, compared
 from report.compare.datasets import Configuration, configurations_of, design_of, group_by_tweets
 from report.compare.findings import Findings
@@ -15,7 +13,7 @@ from report.read import Grid
 from report.render import wording
 from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
-from report.sections.names import configuration_name
+from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
 from report.statistics import Difference, Estimate
 from sentiment.runs.corpus_records import CorpusReport
@@ -30,19 +28,17 @@ class LabelPoint:
     Attributes:
         train_size: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
         difference: test score of the network minus that of the baseline, corrected for all points of the grid.
-        only_label: the class that all its networks predict for every validation tweet; None if they predict several.
     """
 
+    configuration: Configuration
     train_size: int | None
-    seeds: int
     network: Estimate
     baseline: Estimate
     difference: Difference
-    only_label: str | None = None
 
     @property
     def beats_baseline(self) -> bool:
-        return self.only_label is None and self.difference.is_better
+        return self.configuration.only_label is None and self.difference.is_better
 
 
 @dataclass(frozen=True)
@@ -62,10 +58,6 @@ class LabelCurve:
             first = index
         return first
 
-    @property
-    def sentence(self) -> Markup:
-        return sentence("labels.curve", curve=self)
-
 
 def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets, and each data set of its runs."""
@@ -76,7 +68,7 @@ def labels(findings: Findings) -> Question:
             curves = label_curves(replace(grid, completed=runs), findings.answers, findings.counts)
             if curves:
                 remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
-                bullets = Bullets([*(curve.sentence for curve in curves), *remarks])
+                bullets = Bullets([*(sentence("labels.curve", curve=curve) for curve in curves), *remarks])
                 data = f" ({name})" if len(groups) > 1 else ""
                 figure = _figure(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
                 cards.append(Card(f"How many labelled tweets does a network need?{data}", [bullets, figure]))
@@ -94,42 +86,34 @@ def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport
         return []
     answers = answers.with_metric(grid.metric)
     configurations = configurations_of(comparable(grid.completed))
-    configurations.sort(key=lambda configuration: configuration.config.data.train_rows or math.inf)
-    runs_by_size = defaultdict(list)
+    configurations.sort(key=_train_rows)
+    by_rows = defaultdict(list)
     for configuration in configurations:
-        runs_by_size[configuration.config.data.train_rows].append(configuration.runs)
-    designs = {size: design_of(groups, "network", grid.metric) for size, groups in runs_by_size.items()}
-    uncorrected = {
-        configuration: answers.with_baseline(designs[configuration.config.data.train_rows], configuration.runs)
-        for configuration in configurations
-    }
+        by_rows[_train_rows(configuration)].append(configuration.runs)
+    designs = {rows: design_of(groups, "network", grid.metric) for rows, groups in by_rows.items()}
+    uncorrected = {}
+    for configuration in configurations:
+        uncorrected[configuration] = answers.with_baseline(designs[_train_rows(configuration)], configuration.runs)
     curves: dict[str, LabelCurve] = {}
     for configuration, difference in compared(uncorrected).items():
         runs = answers.readable(configuration.runs)
-        network = answers.score(designs[configuration.config.data.train_rows], Group([runs], "network"))
+        network = answers.score(designs[_train_rows(configuration)], Group([runs], "network"))
         baseline = answers.score(design_of([runs], "baseline", grid.metric), Group([runs[:1]], "baseline"))
-        if network is None or baseline is None:
-            continue
-        point = LabelPoint(
-            train_size=_training_tweets(configuration, counts),
-            seeds=len(runs),
-            network=network,
-            baseline=baseline,
-            difference=difference,
-            only_label=configuration.only_label,
-        )
-        empty_curve = LabelCurve(_name_without_size(configuration), [])
-        curves.setdefault(_fingerprint_without_size(configuration), empty_curve).points.append(point)
+        if network and baseline:
+            size = _training_tweets(configuration, counts)
+            point = LabelPoint(configuration, size, network, baseline, difference)
+            key = configuration.config.without("seed", TRAIN_ROWS).fingerprint()
+            curves.setdefault(key, LabelCurve(_name_without_size(configuration), [])).points.append(point)
     return list(curves.values())
+
+
+def _train_rows(configuration: Configuration) -> float:
+    return configuration.config.data.train_rows or math.inf
 
 
 def _name_without_size(configuration: Configuration) -> str:
     settings = {name: value for name, value in configuration.distinguishing.items() if name != TRAIN_ROWS}
-    return configuration_name(replace(configuration, distinguishing=settings))
-
-
-def _fingerprint_without_size(configuration: Configuration) -> str:
-    return configuration.config.without("seed", "data.train_rows").fingerprint()
+    return ", ".join([model_name(configuration.config), *settings_in_words(settings)])
 
 
 def _training_tweets(configuration: Configuration, counts: Mapping[str, CorpusReport | None]) -> int | None:
@@ -143,8 +127,8 @@ def _figure(name: str, grid: Grid, curves: list[LabelCurve]) -> Figure:
     ]
     for curve in curves:
         points += [_plotted(curve.name, point.train_size, point.network) for point in curve.points if point.train_size]
-    n = curves[0].points[0].difference.n
-    caption = sentence("labels.figure", number=n)
+    numbers = [point.difference.n for curve in curves for point in curve.points]
+    caption = sentence("labels.figure", least=min(numbers), most=max(numbers))
     sizes = sorted({point.x for point in points})
     axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
     title = f"Test {grid.metric_name} by number of labelled training tweets"

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from report.compare.datasets import Configuration
-from report.evaluated import EvaluatedRun
+from report.evaluated import EvaluatedRun, Settings
 from report.read import Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
@@ -70,8 +70,8 @@ def model_name(config: RunConfig) -> str:
 
 
 def configuration_name(configuration: Configuration) -> str:
-    """The architecture, followed by the settings in which configurations of this architecture differ."""
-    name = ", ".join([model_name(configuration.config), *settings_beside_architecture(configuration)])
+    """The architecture and the settings in which configurations of it differ, with marks of what cannot be used."""
+    name = ", ".join([model_name(configuration.config), *settings_in_words(configuration.distinguishing)])
     if configuration.runs[0].is_random:
         name += _SUFFIX
     if configuration.only_label:
@@ -79,9 +79,8 @@ def configuration_name(configuration: Configuration) -> str:
     return name
 
 
-def settings_beside_architecture(configuration: Configuration) -> list[str]:
-    """The settings in which configurations of the same architecture differ, in words."""
-    return [setting(name, value) for name, value in configuration.distinguishing.items()]
+def settings_in_words(settings: Settings) -> list[str]:
+    return [setting(name, value) for name, value in settings.items()]
 
 
 def predictor_name(configuration: Configuration, kind: PredictorKind) -> str:

@@ -57,10 +57,6 @@ class Predictions:
     def right(self, kind: str) -> Array:
         return answer(self.probabilities[kind]) == self.labels
 
-    def only_class(self, kind: str) -> int | None:
-        answers = set(answer(self.probabilities[kind]).tolist())
-        return answers.pop() if len(answers) == 1 else None
-
 
 @dataclass
 class Run:

@@ -399,7 +399,8 @@ def _label_curves(opinion: Opinion, study: Study, grid: Grid, tested: list[Teste
         words = "is significantly worse than" if first is None and found[told[0]].is_worse else ""
         opinion.say("(than the linear baseline even with|beats the linear baseline from)", *figures, words=[words])
     if found:
-        opinion.say("^Bars: 95 % intervals over seeds", "95", count(found[next(iter(found))].n))
+        sizes = sorted({gap.n for gap in found.values()})
+        opinion.say("^Bars: 95 % intervals; n = ", "95", *map(count, dict.fromkeys([sizes[0], sizes[-1]])))
 
 
 def _training_tweets(study: Study, one: Configuration) -> int | None:
