@@ -51,10 +51,6 @@ class AddedPredictor:
         """Its metrics on the test tweets that it has answered; an answer that is none of the classes is wrong."""
         return self.predictor.metrics(self.test.labels)
 
-    @property
-    def accuracy(self) -> Estimate:
-        return self.score("accuracy")
-
     def score(self, metric: Metric) -> Estimate:
         return statistics.estimate_of(self.metrics, metric)
 

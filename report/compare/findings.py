@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,16 +105,9 @@ def _best_run(dataset: Dataset, recommended: Recommended, reader: Reader) -> Bes
 _ENOUGH_RUNS = 4
 # Runs disagree on a tweet if the share of them that is right lies between this value and its complement.
 _DISPUTED = 0.35
-# Negation as it is typed, with and without apostrophe.
-_NEGATION = re.compile(
-    r"\b(no|not|nor|never|none|nobody|nothing|nowhere|neither|without|cannot|\w+n['\u2019]t|(?:ca|wo|do|is|did|does|was|could|"
-    r"would|should|have|has|are|were)nt)\b",
-    re.IGNORECASE,
-)
-# Groups of mistakes: labels that may be wrong; irony, or two feelings at once; negation; the rest.
+# Groups of mistakes: labels that may be wrong; irony, or two feelings at once; the rest.
 ALL_WRONG = "wrong in all runs"
 DISPUTED = "disputed between runs"
-NEGATED = "with a negating word"
 OTHER = "other"
 
 
@@ -140,7 +132,6 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
     share = np.where(n_runs > 0, n_right / np.maximum(n_runs, 1), np.nan)
     is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
     all_wrong = (share == 0) & (n_runs >= _ENOUGH_RUNS)
-    negated = [bool(_NEGATION.search(text)) for text in texts]
     predictor = test.of(best.recommended_model)
     table = pd.DataFrame(
         {
@@ -150,7 +141,7 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
             "right": predictor.right(test.labels),
             "probability": predictor.probabilities.max(axis=1),
             "share_right": share,
-            "group": np.select([all_wrong, is_disputed, negated], [ALL_WRONG, DISPUTED, NEGATED], OTHER),
+            "group": np.select([all_wrong, is_disputed], [ALL_WRONG, DISPUTED], OTHER),
         }
     )
     return table.iloc[np.argsort(-table["probability"], kind="stable")]

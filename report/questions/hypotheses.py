@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection
-from typing import Any
 
 from markupsafe import Markup
 
@@ -10,7 +9,7 @@ from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict, replicated
 from report.questions.settings import card_title
 from report.render import wording
-from report.render.blocks import Block, Document, Table, columns, with_bounds
+from report.render.blocks import Block, Document, Row, Table, columns, with_bounds
 from report.render.page import anchor
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
@@ -43,10 +42,10 @@ def replication_table(findings: Findings) -> list[Document]:
     return [Document("tables/hypotheses.tex", "hypotheses.tex.j2", values)] if rows else []
 
 
-def _row(verdict: Verdict) -> dict[str, Any]:
+def _row(verdict: Verdict) -> Row:
     unit = _UNITS[verdict.hypothesis.measure]
     scale = verdict.hypothesis.scale
-    row: dict[str, Any] = {
+    row: Row = {
         "grid": verdict.grid.name,
         "hypothesis": verdict.hypothesis.claim,
         "sides": _sides(verdict.hypothesis),

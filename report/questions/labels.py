@@ -128,7 +128,7 @@ def _figure(name: str, grid: Grid, curves: list[LabelCurve]) -> Figure:
     for curve in curves:
         points += [_plotted(curve.name, point.train_size, point.network) for point in curve.points if point.train_size]
     numbers = [point.difference.n for curve in curves for point in curve.points]
-    caption = sentence("labels.figure", least=min(numbers), most=max(numbers))
+    caption = sentence("labels.figure", numbers=numbers)
     sizes = sorted({point.x for point in points})
     axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
     title = f"Test {grid.metric_name} by number of labelled training tweets"

@@ -1,12 +1,10 @@
 """What a search finds: all trials at a glance, the best, which parameters matter (fANOVA); what its rungs save."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
 from report.compare.cost import usage_of
@@ -29,19 +27,16 @@ from report.render.charts import (
 )
 from report.render.wording import Score
 from report.sections.sentences import sentence, sentences
-from report.statistics import LEVEL, Estimate, are_numbers, estimate_of, is_logarithmic
+from report.statistics import Estimate, are_numbers, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.rungs import Rungs
 
-# With fewer trials, importances (fANOVA) and expected scores say more about chance than about the parameters.
+# With fewer trials, importances (fANOVA) say more about chance than about the parameters.
 ENOUGH_TRIALS = 30
 _RESAMPLES = 20
 _BOOTSTRAP_QUANTILES = (0.05, 0.95)
 _TREES = 24
-_BUDGETS = (1, 5, 10, 20, 50, 100, 200)
-# Budgets above this share of the trials are not shown: their intervals would cover less often than they should.
-_MAX_BUDGET = 0.2
 
 
 @dataclass(frozen=True)
@@ -64,15 +59,12 @@ class SearchTrials:
 def search(findings: Findings) -> Question:
     """A card for each search."""
     cards = []
-    methods = []
+    methods: list[str] = []
     for grid in findings.study.grids:
         if is_search(grid):
             trials = trials_for_importance(grid)
             cards.append(Card(f"What does the search {grid.name} find?", _card_content(grid, trials)))
-            if trials.reason_against_importance is None:
-                methods.append("importance")
-            if _expected_scores(grid, trials):
-                methods.append("budgets")
+            methods += [] if trials.reason_against_importance else ["importance"]
     return Question(cards, methods=methods)
 
 
@@ -113,11 +105,8 @@ def _card_content(grid: Grid, search: SearchTrials) -> list[Block]:
     caption = sentence("search.trials", search=search)
     title = f"All trials of grid {grid.name}"
     lines = parallel_figure(f"parallel-{grid.name}", title, caption, search.trials, search.score)
-    content: list[Block] = [Text(_best_sentence(grid))]
-    if estimates := _expected_scores(grid, search):
-        content.append(Text(sentence("search.budgets", score=search.score, estimates=estimates)))
     reason = search.reason_against_importance
-    return [*content, lines, Text(reason) if reason else _importance(grid, search)]
+    return [Text(_best_sentence(grid)), lines, Text(reason) if reason else _importance(grid, search)]
 
 
 def _best_sentence(grid: Grid) -> Markup:
@@ -130,35 +119,6 @@ def _best_sentence(grid: Grid) -> Markup:
         validation_f1=_macro_f1(best),
         score=estimate_of(best.test_metrics["network"], grid.metric),
     )
-
-
-def _expected_scores(grid: Grid, search: SearchTrials) -> dict[int, Estimate]:
-    """The expected best score by budget; empty for few trials, and for those that were not drawn at random."""
-    if len(search.trials) < ENOUGH_TRIALS or grid.plan is None or grid.plan.method != "random":
-        return {}
-    scores = sorted((trial.score for trial in search.trials), reverse=not search.score.higher_is_better)
-    return {budget: expected_best(scores, budget) for budget in _BUDGETS if budget <= _MAX_BUDGET * len(scores)}
-
-
-def expected_best(scores: Sequence[float], budget: int) -> Estimate:
-    """The expected best score of `budget` random trials, from the scores of more trials, the best one last.
-
-    The unbiased estimator of Tang et al. (2020), with a jackknife interval over trials.
-    """
-    from scipy.stats import t
-
-    n = len(scores)
-    value = float(_weights_of_best(n, budget) @ np.array(scores))
-    weights = _weights_of_best(n - 1, budget)
-    without_one = np.array([weights @ np.delete(scores, index) for index in range(n)])
-    half_width = float(t.ppf(0.5 + LEVEL / 2, n - 1) * math.sqrt((n - 1) * without_one.var()))
-    return Estimate(value, value - half_width, value + half_width, n)
-
-
-def _weights_of_best(n: int, budget: int) -> npt.NDArray[np.float64]:
-    """The probability that each of n scores, the best one last, is the best of `budget` of them, (n,)."""
-    subsets = math.comb(n, budget)
-    return np.array([math.comb(rank, budget - 1) / subsets for rank in range(n)])
 
 
 def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, Estimate]:

@@ -6,12 +6,10 @@ Each setting that a grid varies has a card and rows in the grid's table: cells a
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
-
-from markupsafe import Markup
 
 from report.compare.answers import Answers, Group, compared
 from report.compare.datasets import design_of_pairs, group_by_tweets
@@ -21,8 +19,8 @@ from report.evaluated import only_label
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Block, Card, Question, Table, Text, columns, with_bounds
-from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interval_figure
+from report.render.blocks import Block, Card, Question, Row, Table, Text, columns, with_bounds
+from report.render.charts import Colour, Figure, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
 from report.sections.sentences import sentence
@@ -54,9 +52,6 @@ _AFFECTS_BASELINE = "data.text."
 _MAX_VALUES = 8
 # A forest plot with at most so many rows takes half of the page's width.
 _ROWS_OF_HALF_WIDTH = 2
-# Epochs that take at least so many times as long are mentioned.
-_MENTIONED_RATIO = 1.1
-_LAYERS = ("context-free layer", "first LSTM layer", "top LSTM layer")
 
 
 @dataclass(frozen=True)
@@ -99,21 +94,20 @@ class Contrast:
     """The best value against another, over runs that differ in nothing else but their seeds.
 
     Attributes:
-        firsts, seconds: the readable runs with the best value and with the other, matched by position.
+        pairs: the readable runs with the best value and with the other that are equal in all else.
         difference: test score with the best value minus that with the other, on the tweets that all these runs have;
             corrected as `effects_of` says. None without predictions, or without common tweets.
     """
 
     best: SettingValue
     other: SettingValue
-    firsts: Sequence[Runs]
-    seconds: Sequence[Runs]
+    pairs: Sequence[tuple[Runs, Runs]]
     difference: Difference | None = None
 
     @property
     def n_runs(self) -> tuple[int, int]:
         """The number of runs with the best value, and with the other."""
-        return sum(map(len, self.firsts)), sum(map(len, self.seconds))
+        return sum(len(firsts) for firsts, _ in self.pairs), sum(len(seconds) for _, seconds in self.pairs)
 
     @property
     def verdict(self) -> str:
@@ -154,49 +148,29 @@ class Effect:
         return name
 
     def contrasts_by_verdict(self) -> dict[str, list[Contrast]]:
-        by_verdict = defaultdict(list)
-        for contrast in sorted(self.contrasts, key=lambda contrast: _VERDICTS.index(contrast.verdict)):
-            by_verdict[contrast.verdict].append(contrast)
-        return by_verdict
+        by_verdict = {verdict: [each for each in self.contrasts if each.verdict == verdict] for verdict in _VERDICTS}
+        return {verdict: contrasts for verdict, contrasts in by_verdict.items() if contrasts}
+
+    def with_differences(self, differences: Mapping[Contrast, Difference]) -> "Effect":
+        contrasts = [replace(contrast, difference=differences.get(contrast)) for contrast in self.contrasts]
+        return replace(self, contrasts=contrasts)
 
     @property
     def context(self) -> str:
         """`the linear baseline, at most 100 labelled tweets`; usually empty."""
-        parts = ["the linear baseline"] if self.model == "baseline" else []
-        parts += [self.data] if self.data else []
-        return ", ".join(parts)
-
-    @property
-    def sentence(self) -> Markup:
-        """The comparison in a few sentences; those of ELMo say what it costs, and which of its layers count."""
-        longer = {}
-        for contrast in self.contrasts:
-            ratio = contrast.best.seconds / max(contrast.other.seconds, 1e-9)
-            if ratio > _MENTIONED_RATIO and self.parameter.startswith("elmo."):
-                longer[self.name_of(contrast.other)] = ratio
-        completed = [fold for value in self.values for run in value.runs for fold in run.fold_runs]
-        mixtures = [run.result.mixture for run in completed if run.result.mixture]
-        shows_mixture = self.contrasts and self.parameter in ("elmo.model", "elmo.layers")
-        shares = [fmean(weights) for weights in zip(*mixtures, strict=True)] if shows_mixture else []
-        weights = [f"{wording.percent(share)} % {name}" for share, name in zip(shares, _LAYERS, strict=False)]
-        return sentence("settings.effect", effect=self, longer=longer, weights=weights)
+        return ", ".join(filter(None, ["the linear baseline" if self.model == "baseline" else "", self.data]))
 
 
 def settings(findings: Findings) -> Question:
     """A card for each setting that a grid varies with a handful of values; searches have a question of their own."""
-    by_grid: list[tuple[Grid, list[Effect]]] = []
-    for grid in findings.study.grids:
-        effects = [] if is_search(grid) else grid_effects(grid, findings.answers)
-        if effects:
-            by_grid.append((grid, effects))
-    is_compared: dict[str, bool] = {}
-    for _, effects in by_grid:
-        for effect in effects:
-            is_compared[effect.parameter] = bool(effect.contrasts) or is_compared.get(effect.parameter, False)
-    known = [name for name in CARD_TITLES if name in is_compared]
-    others = [name for name in is_compared if is_compared[name] and name not in CARD_TITLES]
+    by_grid = [(grid, grid_effects(grid, findings.answers)) for grid in findings.study.grids if not is_search(grid)]
+    effects = [effect for _, of_grid in by_grid for effect in of_grid]
+    compared_settings = dict.fromkeys(effect.parameter for effect in effects if effect.contrasts)
+    varied = {effect.parameter for effect in effects}
+    known = [name for name in CARD_TITLES if name in varied]
+    others = [name for name in compared_settings if name not in CARD_TITLES]
     cards = [_card(name, by_grid) for name in [*known, *others]]
-    numbers: list[Block] = [_table(grid, effects) for grid, effects in by_grid]
+    numbers = [_table(grid, of_grid) for grid, of_grid in by_grid if of_grid]
     return Question(cards, numbers, ["effects"] if cards else [])
 
 
@@ -237,11 +211,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
     }
     hypotheses = sum(math.comb(len(effect.values), 2) for effect in effects)
     differences = compared(uncorrected, hypotheses)
-    compared_effects = []
-    for effect in effects:
-        contrasts = [replace(contrast, difference=differences.get(contrast)) for contrast in effect.contrasts]
-        compared_effects.append(replace(effect, contrasts=contrasts))
-    return compared_effects
+    return [effect.with_differences(differences) for effect in effects]
 
 
 def _difference(
@@ -251,7 +221,7 @@ def _difference(
 
     Linear baselines of the same corpora, as those of networks of two sizes, are one.
     """
-    pairs = list(zip(contrast.firsts, contrast.seconds, strict=True))
+    pairs = list(contrast.pairs)
     if model == "baseline":
         by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
         pairs = list(by_corpora.values())
@@ -275,7 +245,7 @@ def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, 
             if groups:
                 readable = [(answers.readable(firsts), answers.readable(seconds)) for firsts, seconds in groups]
                 both = [(firsts, seconds) for firsts, seconds in readable if firsts and seconds]
-                contrasts.append(Contrast(best, other, [runs for runs, _ in both], [runs for _, runs in both]))
+                contrasts.append(Contrast(best, other, both))
     return Effect(tuple(parameters), model, data, values, contrasts)
 
 
@@ -326,11 +296,10 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     content: list[Block] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name, effect.context]))
-        content.append(Text(joined([emphasis(f"{context}:"), effect.sentence])))
-    scores = [contrast.difference for _, effect in effects for contrast in effect.contrasts]
-    significant = [score for score in scores if score and score.is_significant]
-    content += map(Text, wording.conditional_remarks(significant))
+        content.append(Text(joined([emphasis(f"{context}:"), sentence("settings.effect", effect=effect)])))
     lines = _lines(effects)
+    significant = [difference for _, difference, _ in lines if difference.is_significant]
+    content += map(Text, wording.conditional_remarks(significant))
     if lines:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
@@ -342,28 +311,30 @@ def card_title(parameter: str) -> str:
     return CARD_TITLES.get(parameter, f"Which {wording.parameter_name(parameter)}?")
 
 
-def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[IntervalRow]:
+# A row of the forest plot: label, difference, colour.
+_Line = tuple[str, Difference, Colour]
+
+
+def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[_Line]:
     """A row of the forest plot for each contrast; it names its grid where several are compared."""
     several = len({grid.name for grid, effect in effects if effect.contrasts}) > 1
-    lines: list[IntervalRow] = []
+    lines: list[_Line] = []
     for grid, effect in effects:
-        context = ", ".join(filter(None, [grid.name if several else "", effect.context]))
+        context = wording.bracketed(", ".join(filter(None, [grid.name if several else "", effect.context])))
         colour: Colour = "orange" if effect.model == "baseline" else "blue"
         for contrast in effect.contrasts:
             if contrast.difference:
-                best = effect.name_of(contrast.best)
-                name = f"{best} \u2212 {effect.name_of(contrast.other)}"
-                lines.append((f"{name} ({context})" if context else name, contrast.difference, colour))
+                name = f"{effect.name_of(contrast.best)} {wording.MINUS} {effect.name_of(contrast.other)}"
+                lines.append((name + context, contrast.difference, colour))
     return lines
 
 
-def _figure(parameter: str, lines: list[IntervalRow], metric: str) -> Figure:
+def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
     title = f"difference in test {metric} (points), first minus second"
     axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
-    numbers = {estimate.n for _, estimate, _ in lines}
-    alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
     differences = [difference for _, difference, _ in lines]
-    caption = sentence("settings.figure", least=min(numbers), most=max(numbers), differences=differences)
+    alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
+    caption = sentence("settings.figure", numbers=[difference.n for difference in differences], differences=differences)
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 
@@ -377,8 +348,8 @@ def _table(grid: Grid, effects: list[Effect]) -> Table:
     return Table(f"effects-{grid.name}", caption, shown, rows)
 
 
-def _row(effect: Effect, value: SettingValue, metric: Metric) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(effect: Effect, value: SettingValue, metric: Metric) -> Row:
+    row: Row = {
         "parameter": wording.parameter_name(effect.parameter),
         "model": effect.context or "networks",
         "value": effect.name_of(value),
@@ -389,11 +360,8 @@ def _row(effect: Effect, value: SettingValue, metric: Metric) -> dict[str, Any]:
     for contrast in effect.contrasts:
         if contrast.other is value:
             row["runs_compared"] = " and ".join(map(str, contrast.n_runs))
+            row |= with_bounds("difference_to_best", contrast.difference)
             if contrast.difference:
-                row |= with_bounds("difference_to_best", contrast.difference)
-                row |= {
-                    "tweets": contrast.difference.n,
-                    "p": contrast.difference.p,
-                    "adjusted_p": contrast.difference.q,
-                }
+                row |= {"tweets": contrast.difference.n, "p": contrast.difference.p}
+                row["adjusted_p"] = contrast.difference.q
     return row

@@ -11,7 +11,8 @@ from report.render import wording
 from report.render.charts import Figure
 from report.statistics import Estimate
 
-Row = Mapping[str, Any]
+# The values of a row, by the keys of columns; and other values by name.
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Fold:
 class Explorer:
     """The interactive run explorer with its data; without JavaScript only `blocks` are shown."""
 
-    data: dict[str, Any] = field(repr=False)
+    data: Row = field(repr=False)
     blocks: "Sequence[Block]"
 
 

@@ -217,6 +217,11 @@ def count(number: float) -> str:
     return f"{number:,.{0 if float(number).is_integer() else 1}f}"
 
 
+def spanned(numbers: Sequence[int]) -> str:
+    """`120`, or `95 to 120` of several numbers."""
+    return " to ".join(count(number) for number in sorted({min(numbers), max(numbers)}))
+
+
 def listing(items: list[str], last: str = "and") -> str:
     """`a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"

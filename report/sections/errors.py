@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from report.compare.datasets import Configuration
-from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
+from report.compare.findings import ALL_WRONG, DISPUTED, OTHER, Findings
 from report.evaluated import EvaluatedRun
 from report.render import wording
 from report.render.blocks import Block, Fold, Row, Table, Text, column, columns
@@ -52,7 +51,7 @@ def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
         metrics = run.test_metrics[model]
         for label, name in enumerate(names):
             counts = np.bincount(predicted[test.labels == label], minlength=len(names)).tolist()
-            row: dict[str, Any] = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
+            row: Row = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
             scores = {"precision": metrics.precision[label], "recall": metrics.recall[label]}
             by_class.append(row | {"model": PREDICTORS[model], "class": name} | scores)
         ece = calibration_error(test.of(model).calibration(test.labels))
@@ -93,7 +92,7 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
         return []
     counts = []
     rows: list[Row] = []
-    for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER):
+    for group in (ALL_WRONG, DISPUTED, OTHER):
         of_group = wrong[wrong["group"] == group]
         if not of_group.empty:
             counts.append(f"{len(of_group):,} {group}")
@@ -113,7 +112,7 @@ def _check_list(configuration: Configuration) -> list[Block]:
         return []
     rows: list[Row] = []
     for capability, score in scores[0]["network"].items():
-        row: dict[str, Any] = {"capability": capability, "sentences": score.n}
+        row: Row = {"capability": capability, "sentences": score.n}
         for kind in scores[0]:
             row[kind] = fmean(run_scores[kind][capability].right for run_scores in scores)
         rows.append(row)

@@ -1,7 +1,6 @@
 """Added predictors on gold tables, compared with each other where no run was tested on the tweets."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -76,7 +75,7 @@ def _score_table(gold: GoldTable) -> Table:
     for predictor in gold.predictions.predictors:
         metrics = predictor.metrics(labels)
         answered = predictor.answered
-        row: dict[str, Any] = {
+        row: Row = {
             "predictor": predictor.name,
             "n": metrics.n,
             "missing": predictor.missing,
@@ -112,7 +111,7 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Tab
     for comparison in comparisons:
         first = comparison.first
         second = comparison.second
-        row: dict[str, Any] = {"first": first.name, "second": second.name, **comparison.counts._asdict()}
+        row: Row = {"first": first.name, "second": second.name, **comparison.counts._asdict()}
         for key, result in (("accuracy", comparison.accuracy), ("recall", comparison.macro_recall)):
             row |= {key: result.difference, f"{key}_low": result.low, f"{key}_high": result.high, f"{key}_q": result.p}
         both = first.answered & second.answered

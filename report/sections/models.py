@@ -99,18 +99,18 @@ def added_predictors(findings: Findings) -> list[Block]:
     return [Fold("Where their answers come from", blocks)] if blocks else []
 
 
-def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metric) -> dict[str, Any]:
+def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metric) -> Row:
     compared_with = "best" if best and best.recommended_model == "network" else "recommended"
     score = predictor.score(metric)
-    row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": score.n}
+    row: Row = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": score.n}
     row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
     row |= with_bounds("score", score) | _against_baseline(predictor.above_baseline)
     return row | with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
 
 
-def _against_baseline(difference: Difference | None) -> dict[str, Any]:
+def _against_baseline(difference: Difference | None) -> Row:
     """The columns of a comparison with the linear baseline; how far apart both may be where neither is better."""
-    row: dict[str, Any] = with_bounds("gain_over_baseline", difference) | {"verdict": wording.DASH}
+    row: Row = with_bounds("gain_over_baseline", difference) | {"verdict": wording.DASH}
     if difference is None:
         return row
     row |= {"gain_q": difference.q, "verdict": "not significant", "apart_by": difference.farthest}
@@ -150,10 +150,10 @@ def published_results(findings: Findings) -> list[Block]:
     return [Table("published", caption, columns("published", texts[name]), texts[name])]
 
 
-def _configuration_row(dataset: Dataset, configuration: Configuration, below_best: Difference | None) -> dict[str, Any]:
+def _configuration_row(dataset: Dataset, configuration: Configuration, below_best: Difference | None) -> Row:
     runs = configuration.runs
     score = dataset.score(configuration)
-    row: dict[str, Any] = {"model": configuration_name(configuration), "n": score.n, "seeds": len(runs)}
+    row: Row = {"model": configuration_name(configuration), "n": score.n, "seeds": len(runs)}
     row |= _means_over_seeds(configuration, "network") | with_bounds("score", score)
     row |= _against_baseline(dataset.against_baseline.get(configuration))
     overfits = sum(run.overfits for run in runs)
@@ -183,13 +183,13 @@ def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict
     return row
 
 
-def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[PredictorKind, dict[str, Any]]:
+def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[PredictorKind, Row]:
     """All predictors of the best configuration but its network; a recommended mean of both with its gain."""
     configuration = dataset.best or dataset.configurations[0]
-    rows: dict[PredictorKind, dict[str, Any]] = {}
+    rows: dict[PredictorKind, Row] = {}
     for kind in configuration.runs[0].kinds[1:]:
         score = dataset.score(configuration, kind)
-        row: dict[str, Any] = {"model": predictor_name(configuration, kind), "n": score.n}
+        row: Row = {"model": predictor_name(configuration, kind), "n": score.n}
         row |= _means_over_seeds(configuration, kind) | with_bounds("score", score)
         rows[kind] = row | _against_baseline(best.gain if best and best.alternative == kind else None)
     return rows
@@ -245,7 +245,7 @@ def _class_shares(result: ExternalResult) -> str:
 
 def _test_set_row(result: ExternalResult) -> Row:
     name = predictor_name(result.configuration, result.kind)
-    row: dict[str, Any] = {
+    row: Row = {
         "tests": result.test_set,
         "n": result.score.n,
         "classes": _class_shares(result),

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Any
 
 from markupsafe import Markup
 
@@ -167,7 +166,7 @@ def _data_table(findings: Findings) -> list[Fold]:
         report = findings.counts[fingerprint]
         data = run.config.data
         stop_words = wording.parameter_value("data.text.stop_words", data.text.stop_words)
-        row: dict[str, Any] = {"source": PurePath(data.source).name, "fingerprint": fingerprint[:_HASH]}
+        row: Row = {"source": PurePath(data.source).name, "fingerprint": fingerprint[:_HASH]}
         row |= {"runs": number_of_runs[fingerprint], "stop_words": stop_words}
         if report:
             row |= {"read": report.read, "kept": report.kept, "duplicates": report.duplicates}

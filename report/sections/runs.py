@@ -73,9 +73,9 @@ def _advice(study: Study) -> list[Block]:
     ]
 
 
-def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any]:
+def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
     usage = usage_of([run])
-    row: dict[str, Any] = {"row": key, "grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
+    row: Row = {"row": key, "grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
     row |= {"attempts": usage.attempts, "state_reason": run.state.reason}
     if run.record:
         row |= {"gpu_seconds": usage.training.gpu, "cpu_seconds": usage.training.cpu}
@@ -97,7 +97,7 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
     return row
 
 
-def _columns(rows: list[dict[str, Any]]) -> list[Column]:
+def _columns(rows: list[Row]) -> list[Column]:
     state = Column("State", "state", _state, numeric=False)
     return [GRID_COLUMN, column("Run", "run"), state, *columns("runs", rows)]
 
@@ -106,7 +106,7 @@ def _state(row: Row) -> str:
     return f"{row['state']}: {row['state_reason']}" if row["state_reason"] else row["state"]
 
 
-def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
+def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> Row:
     completed = {run.completed.run_id: run.completed for run in visible if run.completed}
     settings = {run_id: settings_of(run.config) for run_id, run in completed.items()}
     varying = differing([*settings.values()])
@@ -123,7 +123,7 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
         if run.completed:
             values["settings"] = [settings[run.run_id].get(name) for name in varying]
         exported.append(values)
-    data: dict[str, Any] = {"runs": _by_column(exported), "scores": scores, "optional": optional}
+    data: Row = {"runs": _by_column(exported), "scores": scores, "optional": optional}
     data["options"] = shlex.join(findings.study.results.options)
     data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
@@ -132,7 +132,7 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
     return data | _comparisons(findings)
 
 
-def _by_column(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def _by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
     """The values of all rows by their keys, rounded to what is shown; the page is a third smaller than with keys in
     each row."""
     keys = dict.fromkeys(key for row in rows for key in row)
@@ -148,9 +148,9 @@ def _with_kinds(texts: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
     return [(title, key, (kind or ["text"])[0].removesuffix("?")) for title, key, *kind in texts]
 
 
-def _comparisons(findings: Findings) -> dict[str, Any]:
+def _comparisons(findings: Findings) -> Row:
     """What the explorer compares two runs with, or a run and an added predictor."""
-    data: dict[str, Any] = {"answers": findings.tweet_answers, "added": [], "labels": [], "folds": {}}
+    data: Row = {"answers": findings.tweet_answers, "added": [], "labels": [], "folds": {}}
     if findings.main:
         data["folds"] = {
             fold.run_id: run.run_id for run in findings.main.runs if run.is_cross_validated for fold in run.fold_runs

@@ -1,6 +1,5 @@
 """Tables without labels: which predictor is best, by the labels of tweets on which the predictors differ."""
 
-from typing import Any
 
 from report.compare.findings import Findings
 from report.render.blocks import Block, Row, Table, Text, columns, with_bounds
@@ -20,7 +19,7 @@ def unlabelled_tables(findings: Findings) -> list[Block]:
 def _table(name: str, choice: Choice) -> Table:
     rows: list[Row] = []
     for predictor, score in choice.accuracy.items():
-        row: dict[str, Any] = {"predictor": predictor, **with_bounds("accuracy", Estimate(*score, choice.tweets))}
+        row: Row = {"predictor": predictor, **with_bounds("accuracy", Estimate(*score, choice.tweets))}
         if choice.macro_recall:
             row["macro_recall"] = choice.macro_recall[predictor]
         if predictor != choice.best:

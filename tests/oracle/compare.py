@@ -284,7 +284,7 @@ def _ways(value: Any, write: Callable[[Any], str]) -> Iterable[str]:
 _WITHOUT_OPINION = (
     r"^(Selection|Significant, better, worse|Without repeated seeds|Several configurations|Test .* of a configuration"
     r"|Comparing two runs|Macro recall|The linear baseline|Overfitting|Calibration|Predictors on gold tables"
-    r"|Effect of a setting|Stated hypotheses|Importance in a search|Expected validation score)[^:]*: ",
+    r"|Effect of a setting|Stated hypotheses|Importance in a search)[^:]*: ",
     r"^(sentiment|Use the best model|Export it|`?sentiment report --verify)",
     r"SHA-256",
     r"^results/.*: |^Tweet texts are not available",

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
 from tests.oracle.recompute_designs import (
     Configuration,
     Dataset,
@@ -26,7 +23,7 @@ from tests.oracle.recompute_designs import (
     varying,
 )
 from tests.oracle.recompute_files import Grid, Row, Study, with_macro
-from tests.oracle.recompute_numbers import Gap, Score
+from tests.oracle.recompute_numbers import Gap
 from tests.oracle.recompute_words import (
     Opinion,
     Unknown,
@@ -43,8 +40,6 @@ from tests.oracle.recompute_words import (
     share_figures,
     usage_of,
 )
-
-_BUDGETS = (1, 5, 10, 20, 50, 100, 200)
 
 
 def together(opinion: Opinion) -> None:
@@ -84,10 +79,8 @@ def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
     assert grid.plan
     scores = [one.score("validation", "macro_f1") for one in tested]
     after: list[str] = []
-    is_loss = False
     if grid.rankings:
         after = [str(grid.rankings[0]["epochs"])]
-        is_loss = grid.plan["metric"] == "validation/loss"
         scores = [trial["value"] for trial in grid.rankings[0]["trials"] if trial["value"] is not None]
     metric = metric_of(tested)
     names = varying(tested)
@@ -103,13 +96,6 @@ def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
         opinion.say("^Parallel coordinates of", count(len(scores)), *after)
         opinion.say("^Importances need at least", "30", *after, count(len(scores)))
     if len(scores) >= 30 and grid.plan["method"] == "random":
-        write = (lambda value: f"{value:.3f}") if is_loss else percent
-        figures = [*after, "95"]
-        for budget in _BUDGETS:
-            if budget <= len(scores) / 5:
-                found = expected_best(sorted(scores, reverse=is_loss), budget)
-                figures += [write(found.value), write(found.low or 0), write(found.high or 0), str(budget)]
-        opinion.say("^Expected .* of the best of n random trials", *figures)
         opinion.say("^Share of the variance of", str(len(scores)), "90")
 
 
@@ -146,21 +132,6 @@ def _rungs(opinion: Opinion, grid: Grid) -> None:
             *([count(tied)] if is_tied else []),
         )
     opinion.say("after each epoch. Lines end", count(len(planned)), *map(str, grid.plan["halving"]["epochs"]))
-
-
-def expected_best(scores: Sequence[float], budget: int) -> Score:
-    """The mean of the best of all subsets of so many trials, with a jackknife interval."""
-
-    def mean_of_best(ranked: Sequence[float]) -> float:
-        subsets = math.comb(len(ranked), budget)
-        return sum(value * math.comb(rank, budget - 1) / subsets for rank, value in enumerate(ranked))
-
-    n = len(scores)
-    value = mean_of_best(scores)
-    without = np.array([mean_of_best([*scores[:index], *scores[index + 1 :]]) for index in range(n)])
-    error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
-    far = float(stats.t.ppf(0.975, n - 1)) * error
-    return Score(value, value - far, value + far, n)
 
 
 def comparable(tested: list[Tested]) -> list[Tested]:

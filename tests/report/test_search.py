@@ -1,23 +1,21 @@
 """What a search finds, and what its rungs save."""
 
-import itertools
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
-import scipy.stats
 
 import report.questions.search as search_module
 from report.build import compose
-from report.questions.search import SearchTrials, expected_best, importances, rank_correlation, search, trial_points
+from report.questions.search import SearchTrials, importances, rank_correlation, trial_points
 from report.render.charts import Trial, parallel_figure
 from report.render.page import render_markdown
 from report.render.wording import Score
 from sentiment.runs.rungs import RankedTrial, RungRanking
 from tests.report.made_up import Study, rows_with, tables_of
-from tests.report.studies import DROPOUTS, RATES, combinations, write_halved
+from tests.report.studies import write_halved
 
 LOSS = Score("validation/loss", after=2)
 
@@ -27,24 +25,6 @@ def test_bounds_of_importance_are_the_middle_90_percent_of_its_resamples() -> No
     with patch.object(search_module, "_fanova", lambda *_: next(shares)):
         share = importances([{"a": 1}] * 3, [0.1, 0.2, 0.3])["a"]
     assert (share.value, share.low, share.high) == (0.5, pytest.approx(0.05), pytest.approx(0.95))
-
-
-def test_expected_best_score_is_the_mean_of_the_best_of_all_subsets() -> None:
-    scores = sorted([0.3, 0.7, 0.55, 0.9, 0.6, 0.61, 0.8, 0.42])
-    for budget in (1, 3, 7):
-        best = [max(subset) for subset in itertools.combinations(scores, budget)]
-        assert expected_best(scores, budget).value == pytest.approx(np.mean(best))
-    mean = expected_best(scores, 1)
-    interval = scipy.stats.t.interval(0.95, 7, np.mean(scores), scipy.stats.sem(scores))
-    assert (mean.low, mean.high) == pytest.approx(interval)
-
-
-def test_interval_of_the_expected_best_score_covers_it() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random((20_000, 5)).max(axis=1).mean()
-    estimates = [expected_best(np.sort(rng.random(30)).tolist(), 5) for _ in range(200)]
-    covered = sum(estimate.low < truth < estimate.high for estimate in estimates)  # type: ignore[operator]
-    assert covered >= 175
 
 
 @pytest.mark.parametrize(("scores", "tied"), [((3, 2, 1, 1), 0), ((3, 2, 2, 1), 2), ((2, 2, 2, 2), 4), ((2, 1), 0)])
@@ -66,22 +46,10 @@ def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(s
         "48 epochs were trained, 40.0 % of the 120 that 30 full trials would need",  # 20 + 2 * 6 + 4 * 4
         "After epoch 1 the best 10 of 30 trials were promoted.",
         "After epoch 2 the best 4 of 10 trials were promoted; 5 trials, some promoted and some pruned, had the same",
-        "Expected validation accuracy after epoch 1 of the best of n random trials (95 % CI): ",
-        " for n = 1; ",
     ):
         assert sentence in text
     rows = [row for row in tables["runs"].rows if row["grid"] == "halving"]
     assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
-
-
-def test_method_of_expected_scores_is_explained_where_they_are_shown(study: Study) -> None:
-    runs = combinations({"training.learning_rate": RATES, "model.dropout": DROPOUTS})
-    for number, config in enumerate(study.write_grid("trials", "Which?", runs, method="random")):
-        study.complete(config, "trials", skill=0.5 + number / 30)
-    with patch.object(search_module, "importances", lambda *_: {}):
-        question = search(study.findings())
-    assert "Expected validation macro F1" in str(question.cards[0])
-    assert "budgets" in question.methods
 
 
 def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top() -> None:
