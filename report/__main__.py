@@ -27,7 +27,6 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The folder to write; by default RESULTS/report.")] = None,
     title: Annotated[str | None, typer.Option("--title", help="The title of the page.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Rewrite the report while runs are in progress.")] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Check the written report: records, digests, numbers."),
@@ -39,7 +38,7 @@ def report(
     report.md, report.html, figures and tables go to --out, or to RESULTS/report. --verify writes nothing: with the
     arguments of the report, it computes the report again from the runs and prints what differs.
     """
-    from report.build import TITLE, build_report, watch_report
+    from report.build import TITLE, build_report
     from sentiment.runs.run_dir import Results, find_run
 
     source = Results(results)
@@ -50,12 +49,7 @@ def report(
         _verify(*arguments)
         return
     with ProgressBar() as bar:
-        if watch:
-            reloading = folder / "report.html"
-            echo(f"{reloading} reloads itself while runs are in progress; stop with Ctrl+C", err=True)
-            findings, page = watch_report(*arguments)
-        else:
-            findings, page = build_report(*arguments, bar.progress)
+        findings, page = build_report(*arguments, bar.progress)
     _print_summary(findings)
     echo(f"{page}\n{page.with_suffix('.md')}")
 

@@ -1,6 +1,5 @@
-"""Build the report once, or repeatedly while runs are in progress."""
+"""Build the report: which questions and sections it has, in their order."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -30,7 +29,6 @@ from report.sections.sentences import sentence
 from report.sections.unlabelled import unlabelled_tables
 from sentiment.console import Progress, plural, silent
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import PAUSED, PLANNED, RUNNING
 
 TITLE = "Which model classifies tweet sentiment best?"
 # The questions, in the order of the page.
@@ -52,8 +50,6 @@ SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
     "Errors and calibration": errors,
     "Provenance": provenance,
 }
-# Seconds between rewrites, and page reloads, in watch mode.
-RELOAD = 30
 
 
 def build_report(
@@ -62,7 +58,6 @@ def build_report(
     folder: Path,
     title: str = TITLE,
     progress: Progress = silent,
-    reload: int | None = None,
 ) -> tuple[Findings, Path]:
     """Write the report of `grids` (of everything if empty) into `folder`.
 
@@ -76,7 +71,7 @@ def build_report(
     written = folder.absolute()
     with named_beside(results) as named:
         findings = analyse(load_study(named, grids, progress))
-        page = write_report(compose(findings, title, reload), written, progress)
+        page = write_report(compose(findings, title), written, progress)
     return findings, folder / page.name
 
 
@@ -89,22 +84,7 @@ def named_beside(results: Results) -> Iterator[Results]:
         yield Results(Path(root.name))
 
 
-def watch_report(
-    results: Results, grids: list[str], folder: Path, title: str = TITLE, wait: Callable[[float], None] = time.sleep
-) -> tuple[Findings, Path]:
-    """Write a page that reloads until no run is running, planned or paused; then write it once more without reloading.
-
-    Raises:
-        SentimentError, OSError: as `build_report`.
-    """
-    while True:
-        findings, _ = build_report(results, grids, folder, title, reload=RELOAD)
-        if not any(run.state.state in (RUNNING, PLANNED, PAUSED) for run in findings.study.runs):
-            return build_report(results, grids, folder, title)
-        wait(RELOAD)
-
-
-def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -> Report:
+def compose(findings: Findings, title: str = TITLE) -> Report:
     """Assemble the report from all sections that have content."""
     questions = [question(findings) for question in QUESTIONS]
     cards = [card.title for question in questions for card in question.cards]
@@ -122,7 +102,7 @@ def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -
     documents = [*paper_tables(findings, tables), *replication_table(findings)]
     if findings.study.runs:
         documents.append(checklist(findings))
-    return Report(title, _about(findings), sections, documents, reload)
+    return Report(title, _about(findings), sections, documents)
 
 
 def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Block]:

@@ -21,8 +21,6 @@ _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
     "both": ("baseline", "lexicon"),
     "baseline": ("lexicon",),
 }
-# Labels are unbalanced if the share of a class is below this part of an equal share.
-_BALANCED = 0.7
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,6 @@ class ExternalResult:
         tweets = self.answers.common(self.answers.readable(self.configuration.single_runs))
         sizes: list[int] = np.bincount(self.answers.tweets.labels[tweets], minlength=len(names)).tolist()
         return sizes
-
-    @property
-    def is_unbalanced(self) -> bool:
-        return min(self.sizes) * len(self.sizes) < _BALANCED * self.score.n
 
     @property
     def from_lexicon_authors(self) -> bool:

@@ -1,9 +1,9 @@
 """The parts of a report in any format: sections of paragraphs, lists, figures and tables."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pandas as pd
 
@@ -22,6 +22,13 @@ class Scale:
     low: float
     high: float
     reference: float
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], key: str, reference: float) -> Self:
+        """The scale that all values of a column and their bounds are on, with some space at both ends."""
+        values = [row[name] for row in rows for name in (key, f"{key}_low", f"{key}_high") if row[name] is not None]
+        space = 0.04 * (max(values) - min(values)) + 0.001
+        return cls(min(values) - space, max(values) + space, reference)
 
     def holds(self, low: float | None) -> bool:
         """Whether an interval with this lower bound is on the scale."""
@@ -120,6 +127,11 @@ class Table:
     rows: Sequence[Row]
     best: Row | None = None
     left_out: Collection[int] = ()
+
+    def drawn(self, key: str, scale: Scale) -> Self:
+        """The table with the intervals of a column drawn on a scale."""
+        columns = [replace(column, scale=scale) if column.key == key else column for column in self.columns]
+        return replace(self, columns=columns)
 
     @property
     def shown(self) -> list[Row]:
@@ -248,14 +260,12 @@ class Report:
     Attributes:
         about: items of the subtitle: data set, runs, date.
         documents: what is written beside the page.
-        reload: interval of page reloads in seconds; None if the page never reloads.
     """
 
     title: str
     about: list[Any]
     sections: list[ReportSection]
     documents: Sequence[Document] = ()
-    reload: int | None = None
 
     @property
     def blocks(self) -> list[Block]:

@@ -223,15 +223,12 @@ class ValueAxis:
     """The value axis of a forest plot, its title with the unit.
 
     Attributes:
-        reference: position of the dashed vertical reference line, as a share.
-        ceiling: position of a solid vertical line, the mean score of human annotators, as a share.
+        marks_zero: whether the values are differences, and a line stands at 0.
         is_half: whether the figure has half the page's width.
     """
 
     title: str
     marks_zero: bool = False
-    reference: float | None = None
-    ceiling: float | None = None
     is_half: bool = False
 
 

@@ -8,8 +8,7 @@ from markupsafe import Markup
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render import wording
-from report.render.blocks import Block, Bullets, Fold, Row, Table, Text, column, columns, with_bounds
-from report.render.charts import Colour, Figure, IntervalRow, ValueAxis, interval_figure
+from report.render.blocks import Block, Bullets, Fold, Row, Scale, Table, Text, column, columns, with_bounds
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from report.statistics import estimate_of, kappa
@@ -37,7 +36,7 @@ def gold_tables(findings: Findings) -> list[Block]:
 def _blocks_of(gold: GoldTable) -> list[Block]:
     comparisons = gold.compare()
     blocks: list[Block] = [Text(sentence("gold.lead", gold=gold, comparisons=comparisons), "lead")]
-    blocks += [*_figure(gold), _score_table(gold)]
+    blocks.append(_score_table(gold))
     if comparisons:
         in_sentences = Bullets([f"{comparison.sentence}." for comparison in comparisons])
         blocks += [_comparison_table(gold, comparisons), Fold("All comparisons in sentences", [in_sentences])]
@@ -49,24 +48,6 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
         if record.note:
             origins.append(Text(record.note, "note"))
     return [*blocks, Fold("Where the predictions come from", origins)]
-
-
-def _figure(gold: GoldTable) -> list[Figure]:
-    """The accuracy of all predictors with enough answers; none if there is no such predictor."""
-    labels = gold.predictions.labels
-    *predictors, majority = gold.predictions.predictors
-    lines: list[IntervalRow] = []
-    for predictor in predictors:
-        if predictor.has_enough_answers:
-            score = estimate_of(predictor.metrics(labels))
-            colour: Colour = "purple" if predictor.kind == "added" else "muted"
-            lines.append((f"{predictor.name}, n = {score.n:,}", score, colour))
-    if not lines:
-        return []
-    few = [predictor.name for predictor in predictors if not predictor.has_enough_answers]
-    caption = sentence("gold.figure", gold=gold, majority=majority.name, few=few)
-    axis = ValueAxis("accuracy (%)", reference=majority.metrics(labels).accuracy)
-    return [interval_figure(f"gold-{gold.directory.path.name}", "Accuracy of all predictors", caption, lines, axis)]
 
 
 def _score_table(gold: GoldTable) -> Table:
@@ -90,7 +71,8 @@ def _score_table(gold: GoldTable) -> Table:
         if predictor.kind == "added":
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
-    return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
+    table = Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
+    return table.drawn("accuracy", Scale.of(rows, "accuracy", rows[-1]["accuracy"]))
 
 
 def _about_tweets(gold: GoldTable) -> Markup:
@@ -102,6 +84,7 @@ def _about_tweets(gold: GoldTable) -> Markup:
         record=gold.record,
         counts=[f"{size:,} {name}" for size, name in zip(sizes, gold.record.classes, strict=True)],
         number=len(labels),
+        majority=gold.predictions.predictors[-1].name,
         from_lexicon_authors=gold.record.source in LEXICON_AUTHORS,
     )
 

@@ -1,10 +1,7 @@
 """Tables of models: the ranking of all predictors, external test sets, check list, published results."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Any
 
 from markupsafe import Markup
 
@@ -72,21 +69,14 @@ def _ranking(dataset: Dataset, number: int, best: Recommended | None) -> Table:
     shown = columns("ranking", rows, metric_name=dataset.metric_name)
     table = Table(name, caption, shown, rows, bold, hidden)
     chance = references["majority"]
-    scale = _scale([row for row in table.shown if row is not chance], references["baseline"]["score"])
-    return replace(table, columns=[replace(each, scale=scale) if each.key == "score" else each for each in shown])
+    drawn = [row for row in table.shown if row is not chance]
+    return table.drawn("score", Scale.of(drawn, "score", references["baseline"]["score"]))
 
 
 def _place(row: Row) -> tuple[bool, bool, float]:
     """What rows are sorted by: random ELMo weights come last of what was validated."""
     score = row["validation_macro_f1"]
     return score is None, row.get("random_numbers", False), -(score or 0.0)
-
-
-def _scale(rows: Sequence[Row], reference: float) -> Scale:
-    """The scale that all scores and their bounds are on, with some space at both ends."""
-    values = [row[key] for row in rows for key in ("score", "score_low", "score_high") if row[key] is not None]
-    space = 0.04 * (max(values) - min(values)) + 0.001
-    return Scale(min(values) - space, max(values) + space, reference)
 
 
 def added_predictors(findings: Findings) -> list[Block]:
@@ -196,25 +186,23 @@ def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[Predicto
 
 
 def external_test_sets(findings: Findings) -> list[Block]:
-    """Every model on every external test set, recommended model first; further networks are collapsed."""
+    """Every model on every external test set, recommended model first; of many networks the CSV file alone has all."""
+    results = findings.external_results
+    if not results:
+        return []
     networks: Counter[tuple[str, str]] = Counter()
-    visible: list[ExternalResult] = []
-    collapsed: list[ExternalResult] = []
-    for result in findings.external_results:
-        is_collapsed = False
-        if result.kind == "network":
-            networks[result.test_set, result.dataset.name] += 1
-            is_collapsed = networks[result.test_set, result.dataset.name] > _MAX_NETWORKS
-        (collapsed if is_collapsed else visible).append(result)
-    metrics = sorted({result.dataset.metric_name for result in findings.external_results})
-    from_authors = sorted({result.test_set for result in findings.external_results if result.from_lexicon_authors})
-    content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in from_authors]
-    if visible:
-        content.append(_test_set_table("test-sets", sentence("models.test_sets", metrics=metrics), visible, findings))
-    if collapsed:
-        table = _test_set_table("test-sets-rest", "", collapsed, findings)
-        content.append(Fold(f"The other {len(collapsed)} networks.", [table]))
-    return content
+    left_out = set()
+    for position, result in enumerate(results):
+        networks[result.test_set, result.dataset.name] += result.kind == "network"
+        if result.kind == "network" and networks[result.test_set, result.dataset.name] > _MAX_NETWORKS:
+            left_out.add(position)
+    from_authors = sorted({result.test_set for result in results if result.from_lexicon_authors})
+    rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
+    metrics = sorted({result.dataset.metric_name for result in results})
+    caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
+    classes = " / ".join(results[0].configuration.config.data.label_names)
+    table = Table("test-sets", caption, columns("test-sets", rows, classes=classes), rows, left_out=left_out)
+    return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
 
 
 def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
@@ -227,29 +215,14 @@ def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
     return warnings
 
 
-def _test_set_table(name: str, caption: Any, results: list[ExternalResult], findings: Findings) -> Table:
-    rows = [_test_set_row(result) for result in results]
-    classes = " / ".join(results[0].configuration.config.data.label_names)
-    hidden = set()
-    if len(findings.datasets) == 1:
-        hidden.add("data")
-    if not any(result.dataset.metric == "macro_recall" or result.is_unbalanced for result in results):
-        hidden.add("macro_recall")
-    shown = [column for column in columns("test-sets", rows, classes=classes) if column.key not in hidden]
-    return Table(name, caption, shown, rows)
-
-
-def _class_shares(result: ExternalResult) -> str:
-    return " / ".join(f"{size / result.score.n:.0%}".removesuffix("%") for size in result.sizes)
-
-
-def _test_set_row(result: ExternalResult) -> Row:
+def _test_set_row(result: ExternalResult, names_data: bool) -> Row:
     name = predictor_name(result.configuration, result.kind)
+    shares = [f"{100 * size / result.score.n:.0f}" for size in result.sizes]
     row: Row = {
         "tests": result.test_set,
         "n": result.score.n,
-        "classes": _class_shares(result),
-        "data": result.dataset.name,
+        "classes": " / ".join(shares),
+        "data": result.dataset.name if names_data else None,
         "model": f"{STAR}{name}" if result.is_recommended else name,
         "macro_recall": result.macro_recall,
     }

@@ -1,6 +1,5 @@
 """Tables without labels: which predictor is best, by the labels of tweets on which the predictors differ."""
 
-
 from report.compare.findings import Findings
 from report.render.blocks import Block, Row, Table, Text, columns, with_bounds
 from report.sections.sentences import sentence

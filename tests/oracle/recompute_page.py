@@ -306,18 +306,19 @@ def external_tests(opinion: Opinion, datasets: Sequence[Dataset]) -> None:
     rows.sort(key=lambda pair: pair[0])
     networks: Counter[Any] = Counter()
     visible: list[Row] = []
-    collapsed: list[Row] = []
     for _, row in rows:
         kind = row.pop("kind")
         networks[row["tests"], row["data"]] += kind == "network"
-        is_more = kind == "network" and networks[row["tests"], row["data"]] > 10
-        (collapsed if is_more else visible).append(row)
+        if kind != "network" or networks[row["tests"], row["data"]] <= 10:
+            visible.append(row)
         opinion.names.add(row["tests"])
-    for table, shown in (("test-sets", visible), ("test-sets-rest", collapsed)):
-        if shown:
-            opinion.tables[table] = shown
-    opinion.say("on external test sets, which", "95")
-    opinion.say(r"^The other \d+ networks", count(len(collapsed)))
+    for _, row in rows if len(datasets) == 1 else ():
+        row["data"] = None
+    if rows:
+        opinion.tables["test-sets"] = [row for _, row in rows]
+        opinion.shown["test-sets"] = visible
+    of_all = [count(len(visible)), count(len(rows))] if len(visible) < len(rows) else []
+    opinion.say("on external test sets, which", *of_all, "95")
 
 
 def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:

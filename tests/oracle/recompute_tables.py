@@ -77,11 +77,6 @@ def gold_table(opinion: Opinion, folder: Path) -> None:
     _disagreements(
         opinion, folder.name, [one for one in predictors if one[1] == "added"][:8], labels, record["classes"]
     )
-    enough = [one for one in predictors if measured(one[2])["n"] >= ENOUGH]
-    few = len([one for one in predictors if one[1] != "majority"]) - len(
-        [one for one in enough if one[1] != "majority"]
-    )
-    opinion.say("^Accuracy with 95 % confidence intervals on the", "95", *([str(ENOUGH)] if few else []))
     first = measured(predictors[0][2])
     if first["n"] < ENOUGH:
         opinion.say("^No predictor has answered", str(ENOUGH))
@@ -91,7 +86,8 @@ def gold_table(opinion: Opinion, folder: Path) -> None:
     opinion.sentences.clear()
     sizes = [count(int((labels == label).sum())) for label in range(k)]
     left_out = [count(rows) for rows in record["left_out"].values()]
-    opinion.say("tweets of .*; fingerprint", count(len(labels)), *sizes, *left_out, Unknown("origin", ".*"))
+    figures = [count(len(labels)), *sizes, *left_out]
+    opinion.say("tweets of .*; fingerprint", *figures, Unknown("origin", ".*"), "95")
 
 
 def _gold_comparisons(opinion: Opinion, name: str, predictors: Sequence[tuple[str, str, Any]], labels: Any) -> None:
