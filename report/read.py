@@ -31,7 +31,6 @@ from sentiment.runs.run_dir import (
     check_sha256,
     read_record,
     read_records,
-    read_whole,
 )
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
 from sentiment.runs.state import LOST, RUNNING, RunFacts, RunProgress, RunState, judge, read_progress
@@ -89,6 +88,11 @@ class Grid:
         return "single runs" if self.name == SINGLE else self.name
 
     @property
+    def planned_at(self) -> str:
+        """When it was planned, in ISO 8601; empty without a plan."""
+        return self.plan.planned_at if self.plan else ""
+
+    @property
     def metric(self) -> Metric:
         return metric_of(self.completed)
 
@@ -102,10 +106,10 @@ class Study:
     """All grids, single runs and gold tables of a results folder.
 
     Attributes:
-        folders: the grids, then the runs outside of grids, if there are any.
+        folders: the grids in the order in which they were planned, then the runs outside of grids, if there are any.
         golds: the gold tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
-        stages: the plans of grids that start from runs of another one, also of empty ones, in the order of planning.
+        stages: the plans of grids that start from runs of another one, also of empty ones, in the same order.
     """
 
     reader: Reader
@@ -169,10 +173,9 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
             f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
-    filled = [_compared(grid, folders) for grid in folders if grid.runs]
+    folders.sort(key=lambda grid: (grid.name == SINGLE, grid.planned_at, grid.name))
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
-    stages.sort(key=lambda plan: (plan.planned_at, plan.name))
-    return Study(reader, sorted(filled, key=lambda grid: grid.name == SINGLE), golds, choices, stages)
+    return Study(reader, [_compared(grid, folders) for grid in folders if grid.runs], golds, choices, stages)
 
 
 def _compared(grid: Grid, folders: Sequence[Grid]) -> Grid:
@@ -267,15 +270,14 @@ def _load_run(
     reader: Reader,
 ) -> Run:
     progress = read_progress(run_dir, plan)
-    record = progress.record
     completed = None
-    if run_dir.path.is_dir():
+    if run_dir.path.is_dir() and not progress.damage:
         try:
-            config, record, result = _read_records(run_dir, progress)
-            if result and record:
-                completed = CompletedRun(run_dir, config, record, result, _metric(plan, config))
+            completed = _completed(run_dir, plan, progress)
         except (RunDirError, OSError) as error:
-            progress = replace(progress, damage=_first_line(error, run_dir.path))
+            line = str(error).splitlines()[0]
+            damage = line if str(run_dir.path) in line else f"{run_dir.path}: {line}"
+            progress = replace(progress, damage=damage)
     if progress.damage:
         reader.problems.append(progress.damage)
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
@@ -283,16 +285,16 @@ def _load_run(
     folder = run_dir.path.parent.name
     grid = None if folder == SINGLE else folder
     state = _with_progress(progress, judge(RunFacts.of_directory(progress, trial_rung)))
-    return Run(grid, run_dir, state, record, completed, planned)
+    return Run(grid, run_dir, state, progress.record, completed, planned)
 
 
-def _read_records(run_dir: RunDir, progress: RunProgress) -> tuple[RunConfig, RunRecord | None, Result | None]:
-    """What `read_whole` reads; records that `progress` holds are not read again."""
-    if progress.damage:
-        return read_whole(run_dir)
+def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) -> CompletedRun | None:
+    """A run with its files; None if it is not completed."""
     config = run_dir.read_config()
     check_records(run_dir, config, progress.record, progress.result)
-    return config, progress.record, progress.result
+    if progress.record is None or progress.result is None:
+        return None
+    return CompletedRun(run_dir, config, progress.record, progress.result, _metric(plan, config))
 
 
 def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
@@ -310,12 +312,6 @@ def _with_progress(progress: RunProgress, state: RunState) -> RunState:
     if state.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
         return RunState(UNREACHABLE, f"its process on {attempt.host} cannot be checked from this machine")
     return state
-
-
-def _first_line(error: Exception, path: Path) -> str:
-    """The first line of an error's message, with the path in front unless the line has it."""
-    line = str(error).splitlines()[0]
-    return line if str(path) in line else f"{path}: {line}"
 
 
 def read_curve(run: CompletedRun) -> list[EpochRow]:

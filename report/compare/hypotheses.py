@@ -31,7 +31,6 @@ from report.statistics import Difference, VarianceEvidence
 from sentiment.paired import correct_for_multiple_tests
 from sentiment.runs.hypotheses import BestOf, Hypothesis, StatedHypothesis, is_among
 from sentiment.runs.predictions import Kind
-from sentiment.runs.records import GridPlan
 
 Outcome = Literal["shown", "shown to be false", "open"]
 
@@ -47,6 +46,7 @@ class Verdict:
             p-value of the nearer outcome; None if the sides cannot be compared.
         problem: why they cannot; else empty.
         n_runs: the numbers of runs on both sides.
+        pairs: from how many pairs of configurations the two sides were selected.
     """
 
     grid: Grid
@@ -56,6 +56,7 @@ class Verdict:
     difference: Difference | None = None
     problem: str = ""
     n_runs: tuple[int, int] = (0, 0)
+    pairs: int = 1
 
     @property
     def could_show(self) -> float | None:
@@ -72,29 +73,27 @@ class Verdict:
 
 
 def judge(study: Study, answers: Answers) -> list[Verdict]:
-    """The verdicts on all hypotheses, by grid in the order in which the grids were planned.
+    """The verdicts on all hypotheses, by grid.
 
     The hypotheses that a grid stated in time are corrected together, and those that were added later on their own.
     """
-    plans = [(grid.plan, grid) for grid in study.grids if grid.plan]
     verdicts: list[Verdict] = []
-    for plan, grid in sorted(plans, key=lambda planned: (planned[0].planned_at, planned[0].name)):
+    for grid in study.grids:
+        hypotheses = grid.plan.hypotheses if grid.plan else []
         for is_late in (False, True):
-            stated = [each for each in plan.hypotheses if _is_late(each, plan, grid) == is_late]
-            verdicts += _corrected([_compared(each.hypothesis, is_late, grid, study, answers) for each in stated])
+            stated = [each.hypothesis for each in hypotheses if _is_late(each, grid) == is_late]
+            verdicts += _corrected([_compared(each, is_late, grid, study, answers) for each in stated])
     return verdicts
 
 
-def _is_late(stated: StatedHypothesis, plan: GridPlan, grid: Grid) -> bool:
+def _is_late(stated: StatedHypothesis, grid: Grid) -> bool:
     """Whether a run of the grid had ended before.
 
     Runs that had ended before the grid was planned were copied from another one: they count if there are no others.
     """
-    ends = []
-    for run in grid.runs:
-        if run.completed:
-            ends += [attempt.end for attempt in run.completed.record.attempts if attempt.end]
-    own = [end for end in ends if end > plan.planned_at]
+    completed = [run.completed for run in grid.runs if run.completed]
+    ends = [attempt.end for run in completed for attempt in run.record.attempts if attempt.end]
+    own = [end for end in ends if end > grid.planned_at]
     return bool(ends) and (not own or stated.stated_at > min(own))
 
 
@@ -138,42 +137,38 @@ class _Sides:
     second_kind: Kind = "network"
 
 
-# A verdict that is not corrected yet, and from how many pairs of configurations its sides were selected.
-_Uncorrected = tuple[Verdict, int]
-
-
-def _compared(hypothesis: Hypothesis, is_late: bool, grid: Grid, study: Study, answers: Answers) -> _Uncorrected:
+def _compared(hypothesis: Hypothesis, is_late: bool, grid: Grid, study: Study, answers: Answers) -> Verdict:
     verdict = Verdict(grid, hypothesis, is_late)
     answers = answers.with_metric(grid.metric)
     try:
         sides = _sides(hypothesis, grid, study, answers)
         difference = _difference(hypothesis, sides, answers, study.reader)
     except NotComparableError as error:
-        return replace(verdict, problem=str(error)), 1
-    n_firsts = sum(map(len, sides.firsts))
-    n_seconds = sum(map(len, sides.seconds))
-    return replace(verdict, difference=difference, n_runs=(n_firsts, n_seconds)), sides.pairs
+        return replace(verdict, problem=str(error))
+    n_runs = sum(map(len, sides.firsts)), sum(map(len, sides.seconds))
+    return replace(verdict, difference=difference, n_runs=n_runs, pairs=sides.pairs)
 
 
-def _corrected(family: Sequence[_Uncorrected]) -> list[Verdict]:
+def _corrected(family: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts with the intervals that decide, see `sentiment.paired.correct_for_multiple_tests`."""
     tested: dict[str, float] = {}
-    for verdict, pairs in family:
+    for verdict in family:
         evidence = verdict.difference.evidence if verdict.difference else None
         if isinstance(evidence, VarianceEvidence) and evidence.is_known:
             p = _p_of_nearer_outcome(evidence, verdict.hypothesis.region)
-            tested[verdict.hypothesis.claim] = min(pairs * p, 1.0)
+            tested[verdict.hypothesis.claim] = min(verdict.pairs * p, 1.0)
     adjusted, level = correct_for_multiple_tests([*tested.values()])
     q_values = dict(zip(tested, adjusted, strict=True))
-    return [decided(verdict, (1 - level) / pairs, q_values) for verdict, pairs in family]
+    return [decided(verdict, 1 - level, q_values) for verdict in family]
 
 
-def decided(verdict: Verdict, end: float, q_values: Mapping[str, float]) -> Verdict:
-    """The verdict by the interval that leaves out `end` at either end."""
+def decided(verdict: Verdict, alpha: float, q_values: Mapping[str, float]) -> Verdict:
+    """The verdict by the interval that leaves out `alpha` at either end, divided by the number of pairs."""
     if verdict.difference is None:
         return verdict
     region = verdict.hypothesis.region
     low, high = region
+    end = alpha / verdict.pairs
     difference = verdict.difference.with_level(1 - 2 * end)
     outer = verdict.difference.with_level(1 - 2 * end / _outsides(region))
     outcome: Outcome = "open"

@@ -7,23 +7,15 @@ from markupsafe import Markup
 
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
-from report.render import wording
-from report.render.blocks import Block, Bullets, Fold, Row, Scale, Table, Text, column, columns, with_bounds
+from report.render.blocks import Block, Bullets, Fold, Row, Scale, Table, Text, columns, with_bounds
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from report.statistics import estimate_of, kappa
-from sentiment.console import unescaped
-from sentiment.metrics import NO_CLASS
 from sentiment.runs.predictions import Comparison, GoldTable
-
-# The most tweets, and the most predictors, in a table of disagreements.
-_MAX_TWEETS = 50
-_MAX_ANSWERS = 8
-_MAX_TWEET_LENGTH = 280
 
 
 def gold_tables(findings: Findings) -> list[Block]:
-    """For each gold table: scores, all comparisons, the tweets that predictors disagree on, and their origin."""
+    """For each gold table: scores, all comparisons, and where the answers come from."""
     golds = findings.study.golds
     content: list[Block] = []
     for gold in golds:
@@ -40,8 +32,6 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
     if comparisons:
         in_sentences = Bullets([f"{comparison.sentence}." for comparison in comparisons])
         blocks += [_comparison_table(gold, comparisons), Fold("All comparisons in sentences", [in_sentences])]
-    if disagreements := _disagreements(gold):
-        blocks.append(Fold("Tweets on which predictors disagree most", [disagreements]))
     origins: list[Block] = []
     for name, record in gold.added.items():
         origins.append(Text(sentence("gold.origin", name=name, record=record)))
@@ -102,27 +92,3 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Tab
         rows.append(row)
     caption = sentence("gold.comparisons", number=len(rows))
     return Table(f"comparisons-{gold.directory.path.name}", caption, columns("gold-comparisons", rows), rows)
-
-
-def _disagreements(gold: GoldTable) -> Table | None:
-    """The tweets with different answers, those first that about half of the predictors get right; None without any."""
-    labels = gold.predictions.labels
-    shown = gold.added_predictors[:_MAX_ANSWERS]
-    names = [*gold.record.classes, wording.DASH]
-    answers = np.stack([predictor.predicted for predictor in shown])
-    share = (answers == labels).mean(axis=0)
-    order = np.argsort(np.abs(share - 0.5), kind="stable")
-    differing = [index for index in order.tolist() if len({*answers[:, index].tolist()} - {NO_CLASS}) > 1]
-    if not differing:
-        return None
-    rows: list[Row] = []
-    for index in differing[:_MAX_TWEETS]:
-        text = wording.shortened(unescaped(gold.texts[index]), _MAX_TWEET_LENGTH)
-        row = {"tweet": text, "label": names[labels[index]]}
-        for predictor, answer in zip(shown, answers[:, index], strict=True):
-            row[f"{predictor.name}_answer"] = names[answer]
-        rows.append(row)
-    shown_columns = columns("gold-disagreements", rows)
-    shown_columns += [column(predictor.name, f"{predictor.name}_answer") for predictor in shown]
-    caption = sentence("gold.disagreements", shown=len(rows), number=len(differing))
-    return Table(f"disagreements-{gold.directory.path.name}", caption, shown_columns, rows)

@@ -13,7 +13,6 @@ from tests.oracle.recompute_designs import ENOUGH, Added, Dataset, share_of_metr
 from tests.oracle.recompute_files import Predictions, Row, Run, Study, read_added, read_json, with_first
 from tests.oracle.recompute_numbers import Gap, answer, counts_of, family, kappa, metrics, of_recalls, two_models
 from tests.oracle.recompute_words import (
-    DASH,
     PREDICTORS,
     Opinion,
     Unknown,
@@ -74,9 +73,6 @@ def gold_table(opinion: Opinion, folder: Path) -> None:
     opinion.tables[f"scores-{folder.name}"] = rows
     opinion.names |= {record["source"], folder.name}
     _gold_comparisons(opinion, folder.name, [one for one in predictors if one[1] != "majority"], labels)
-    _disagreements(
-        opinion, folder.name, [one for one in predictors if one[1] == "added"][:8], labels, record["classes"]
-    )
     first = measured(predictors[0][2])
     if first["n"] < ENOUGH:
         opinion.say("^No predictor has answered", str(ENOUGH))
@@ -132,25 +128,6 @@ def _gold_sentence(opinion: Opinion, names: tuple[str, str], found: Gap, n: int)
         *figures,
         words=[verb, f"{names[0]} has", f"than {names[1]}" if b != c else names[1]],
     )
-
-
-def _disagreements(
-    opinion: Opinion, name: str, predictors: Sequence[tuple[str, str, Any]], labels: Any, classes: list[str]
-) -> None:
-    answers = np.array([answer(one[2]) for one in predictors])
-    share = (answers == labels).mean(axis=0)
-    order = sorted(range(len(labels)), key=lambda row: abs(share[row] - 0.5))
-    differing = [row for row in order if len(set(answers[:, row].tolist()) - {-1}) > 1]
-    if not differing:
-        return
-    rows = []
-    for row in differing[:50]:
-        entry: Row = {"label": classes[labels[row]]}
-        for (predictor, *_), said in zip(predictors, answers[:, row], strict=True):
-            entry[f"{predictor}_answer"] = DASH if said < 0 else classes[said]
-        rows.append(entry)
-    opinion.tables[f"disagreements-{name}"] = rows
-    opinion.say("with different answers", count(len(rows)), count(len(differing)))
 
 
 def runs_table(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> None:
