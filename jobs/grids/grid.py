@@ -6,6 +6,7 @@ Completed runs of other grids are copied if their inputs (tweets, vectors, model
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, cached_property, partial
 from shutil import copytree
 from typing import Any
@@ -19,7 +20,7 @@ from sentiment.console import Say
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.files import make_folder_once
 from sentiment.runs.hypotheses import StatedHypothesis, mistakes_of
-from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom, timestamp
+from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom
 from sentiment.runs.run_dir import Results, RunDir
 
 
@@ -177,7 +178,7 @@ def _expand(
         halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
     errors += sweep.mistakes_in(request.space())
     errors += mistakes_of(sweep.name, sweep.controller.hypotheses, listed_values(sweep.space()))
-    now = timestamp()
+    now = datetime.now(UTC).isoformat()  # to the microsecond: the report shows grids in the order of planning
     plan = GridPlan(
         name=sweep.name,
         planned_at=now,

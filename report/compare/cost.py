@@ -53,16 +53,15 @@ class Usage:
 
 
 def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
-    """The compute time of `runs` together."""
+    """The compute time of `runs` together; a run of which several grids have a copy counts once."""
     attempts = 0
     training: list[ComputeTime] = []
     caches: dict[str, CacheRecord] = {}
-    for run in runs:
-        if run.record is None:
-            continue
-        attempts += len(run.record.attempts)
-        training += _training_times(run.record, run.result)
-        cache = run.record.encoder.cache if run.record.encoder else None
+    known = {(run.record.run_id, run.record.attempts[0].start): (run.record, run.result) for run in runs if run.record}
+    for record, result in known.values():
+        attempts += len(record.attempts)
+        training += _training_times(record, result)
+        cache = record.encoder.cache if record.encoder else None
         # The cache may have grown since earlier runs, so that its last state counts.
         if cache and (cache.folder not in caches or cache.cpu_seconds > caches[cache.folder].cpu_seconds):
             caches[cache.folder] = cache

@@ -174,8 +174,9 @@ def render_document(document: Document) -> str:
 def write_report(report: Report, folder: Path, progress: Progress = silent) -> Path:
     """Write `report.md`, its figures, tables and documents, and `report.html`, whose path is returned.
 
-    Figures and tables of an earlier report that this one does not have are deleted.
+    Figures and tables of the earlier report in the folder that this one does not have are deleted.
     """
+    earlier = _files_of_page(folder / "report.html")
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -185,10 +186,20 @@ def write_report(report: Report, folder: Path, progress: Progress = silent) -> P
         for file in written.values():
             file.result()
     _write(folder / "report.html", page)
-    for path in figures_and_tables(folder):
-        if path not in written:
-            path.unlink()
+    for path in earlier - written.keys():
+        path.unlink(missing_ok=True)
     return folder / "report.html"
+
+
+_NAMED = re.compile(r'id="(figure|table)-([^"]+)"')
+_SUFFIXES = {"figure": (".svg", ".vl.json"), "table": (".csv", ".tex")}
+
+
+def _files_of_page(page: Path) -> set[Path]:
+    """The files of the figures and tables of a page; none if there is no page."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    named = _NAMED.findall(text)
+    return {page.parent / f"{kind}s" / f"{name}{suffix}" for kind, name in named for suffix in _SUFFIXES[kind]}
 
 
 def figures_and_tables(folder: Path) -> list[Path]:

@@ -65,7 +65,7 @@ def _ranking(dataset: Dataset, number: int, best: Recommended | None) -> Table:
     left_out = {id(networks[each]) for each in dataset.configurations[_MAX_CONFIGURATIONS:] if each is not dataset.best}
     hidden = {position for position, row in enumerate(rows) if id(row) in left_out}
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    caption = sentence("models.ranking", dataset=dataset, shown=len(rows) - len(hidden), number=len(rows))
+    caption = sentence("models.ranking", dataset=dataset, best=best, shown=len(rows) - len(hidden), number=len(rows))
     shown = columns("ranking", rows, metric_name=dataset.metric_name)
     table = Table(name, caption, shown, rows, bold, hidden)
     chance = references["majority"]
@@ -196,7 +196,10 @@ def external_test_sets(findings: Findings) -> list[Block]:
         networks[result.test_set, result.dataset.name] += result.kind == "network"
         if result.kind == "network" and networks[result.test_set, result.dataset.name] > _MAX_NETWORKS:
             left_out.add(position)
-    from_authors = sorted({result.test_set for result in results if result.from_lexicon_authors})
+    # Of others the first screen tells it.
+    from_authors = sorted(
+        {each.test_set for each in results if each.from_lexicon_authors and not _warns(each, findings)}
+    )
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})
     caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
@@ -207,12 +210,17 @@ def external_test_sets(findings: Findings) -> list[Block]:
 
 def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
-    warnings = []
-    for result in findings.external_results:
-        difference = result.differences.get("lexicon")
-        if result.is_recommended and result.dataset is findings.main and difference and difference.is_worse:
-            warnings.append(sentence("models.worse_than_the_lexicon", result=result, difference=difference))
-    return warnings
+    worse = [result for result in findings.external_results if _warns(result, findings)]
+    return [
+        sentence("models.worse_than_the_lexicon", result=result, difference=result.differences["lexicon"])
+        for result in worse
+    ]
+
+
+def _warns(result: ExternalResult, findings: Findings) -> bool:
+    difference = result.differences.get("lexicon")
+    is_main = result.is_recommended and result.dataset is findings.main
+    return is_main and difference is not None and difference.is_worse
 
 
 def _test_set_row(result: ExternalResult, names_data: bool) -> Row:

@@ -222,9 +222,9 @@ class Usage:
 
 def usage_of(runs: Iterable[Run]) -> Usage:
     attempts, times, caches = 0, [(0.0, 0.0)], {}
-    for run in runs:
-        if run.record is None:
-            continue
+    once = {(run.record["run_id"], run.record["attempts"][0]["start"]): run for run in runs if run.record}
+    for run in once.values():
+        assert run.record is not None
         attempts += len(run.record["attempts"])
         known = [one["compute_time"] for one in run.record["attempts"] if one["compute_time"]]
         times += [(time["gpu_seconds"], time["cpu_seconds"]) for time in known]

@@ -243,3 +243,22 @@ def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_al
     (table,) = published_results(study.findings())
     assert isinstance(table, Table)
     assert "other tweets than those of these runs" in table.caption
+
+
+def test_run_that_two_grids_share_costs_once(study: Study) -> None:
+    for name in ("rnn", "sweep"):
+        (config,) = study.write_grid(name, "Which?", [{"seed": 1}])
+        study.complete(config, name)
+    (usage,) = (
+        block for block in compose(study.findings()).blocks if isinstance(block, Table) and block.name == "usage"
+    )
+    assert [row["cpu_hours"] for row in usage.rows] == [90 / 3600] * 3
+    assert [row["runs"] for row in usage.rows] == [1, 1, 2]
+
+
+def test_grids_stand_in_the_order_in_which_they_were_planned(study: Study) -> None:
+    for second, name in enumerate(("rnn", "attention", "elmo")):
+        planned_at = f"2026-01-01T00:00:00.00000{second}+00:00"
+        (config,) = study.write_grid(name, "Which?", [{"seed": 1}], planned_at=planned_at)
+        study.complete(config, name)
+    assert [grid.name for grid in load_study(study.results, []).grids] == ["rnn", "attention", "elmo"]

@@ -1,5 +1,6 @@
 """`verify_report` on a study that no model was trained for: no false alarm, and what an earlier report left."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,16 +40,21 @@ def test_report_holds_however_its_results_are_named(
         assert _complaints(Results(whole), tmp_path / "report") == []
 
 
-def test_table_of_an_earlier_report_is_deleted_by_the_next_one_and_named_where_it_is_left(study: Study) -> None:
+def test_table_of_an_earlier_report_is_deleted_by_the_next_one_which_leaves_what_is_not_its_own(study: Study) -> None:
     study.single({})
+    other = study.single({"data.test_fraction": 0.2})
     folder = study.results.report
-    old = folder / "tables" / "leaderboard-2.csv"
-    old.parent.mkdir(parents=True)
-    (folder / "tables" / "mine.txt").write_text("mine")
-    old.write_text("rank\n1\n")
+    mine = [folder / "tables" / "mine.csv", folder / "figures" / "mine.svg"]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
     study.report(folder)
-    assert not old.exists()
-    assert (folder / "tables" / "mine.txt").exists()
-    old.write_text("rank\n1\n")
-    (complaint,) = _complaints(study.results, folder)
-    assert str(old) in complaint
+    old = folder / "tables" / "leaderboard-2.csv"
+    content = old.read_text()
+    shutil.rmtree(other.path)
+    study.report(folder)
+    assert [path.exists() for path in (old, old.with_suffix(".tex"), *mine)] == [False, False, True, True]
+    old.write_text(content)
+    assert [
+        path.name for path in (old, *mine) if not any(str(path) in line for line in _complaints(study.results, folder))
+    ] == []
