@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Literal
 
+import numpy as np
+
 from report.compare.answers import Answers, Group
 from report.compare.datasets import (
     Configuration,
@@ -23,8 +25,18 @@ from report.compare.datasets import (
     group_by_tweets,
 )
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused
-from report.compare.measures import Configurations, OverfittingGaps, best_epochs, over_seeds, value_difference
-from report.designs import NO_SEEDS, Design, Drawn, Matched, NotComparableError, TwoModels
+from report.designs import (
+    NO_SEEDS,
+    Design,
+    Drawn,
+    Matched,
+    NotComparableError,
+    Seeds,
+    Side,
+    TwoModels,
+    Values,
+    pooled_variance,
+)
 from report.evaluated import Reader
 from report.read import Grid, Study
 from report.statistics import Difference, VarianceEvidence
@@ -130,8 +142,8 @@ class _Sides:
         pairs: from how many pairs of configurations the two were selected.
     """
 
-    firsts: Configurations
-    seconds: Configurations
+    firsts: Sequence[Runs]
+    seconds: Sequence[Runs]
     design: Design
     pairs: int = 1
     second_kind: Kind = "network"
@@ -320,14 +332,42 @@ def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader:
 
 
 def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader) -> Difference:
+    """The difference of a value that each run has once, or for each tweet.
+
+    Raises:
+        NotComparableError: the sides cannot be compared.
+    """
     runs = [run for configuration in (*sides.firsts, *sides.seconds) for run in configuration]
     if any(run.is_cross_validated for run in runs):
         raise NotComparableError("epochs and overfitting are not compared over folds")
-    values = best_epochs(runs)
+    values = {run.run_id: np.array([run.best_epoch]) for run in runs}
     if hypothesis.measure == "overfitting":
-        gaps = OverfittingGaps(runs, reader)
-        if len(gaps.runs) < len(runs) or not gaps.are_comparable(runs):
+        values = _overfitting_gaps(runs, reader)
+    design = sides.design
+    if not isinstance(design, Drawn | Matched):
+        variance = pooled_variance([values[run.run_id].mean() for run in seeds] for seeds in seeds_together(runs))
+        if variance is None:
+            raise NotComparableError(NO_SEEDS)
+        design = Seeds(variance)
+    compared = []
+    for configurations in (sides.firsts, sides.seconds):
+        of_runs = [np.stack([values[run.run_id] for run in seeds]) for seeds in configurations]
+        compared.append(Side(of_runs, are_shares=False))
+    return design.difference(*compared)
+
+
+def _overfitting_gaps(runs: Runs, reader: Reader) -> dict[str, Values]:
+    """By run, its training accuracy at its best epoch minus whether it has each validation tweet right.
+
+    Raises:
+        NotComparableError: the runs were not validated on the same tweets, or predictions cannot be read.
+    """
+    validation = reader.read_each(runs, lambda run: run.fold_runs[0].predictions("validation"))
+    gaps = {}
+    for run in runs:
+        part = validation.get(run.run_id)
+        if part is None or not part.has_tweets_of(validation[runs[0].run_id]):
             raise NotComparableError("the two sides were not validated on the same tweets")
-        values = gaps.by_run
-    design = sides.design if isinstance(sides.design, Drawn | Matched) else over_seeds(runs, values)
-    return value_difference(design, sides.firsts, sides.seconds, values)
+        gap = run.fold_runs[0].result.overfit.train_accuracy - part.right("network")
+        gaps[run.run_id] = np.asarray(gap, np.float64)
+    return gaps

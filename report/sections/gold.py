@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
-from report.render.blocks import Block, Bullets, Fold, Row, Scale, Table, Text, columns, with_bounds
+from report.render.blocks import Block, Fold, Row, Scale, Table, Text, columns, with_bounds
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from report.statistics import estimate_of, kappa
@@ -27,11 +27,9 @@ def gold_tables(findings: Findings) -> list[Block]:
 
 def _blocks_of(gold: GoldTable) -> list[Block]:
     comparisons = gold.compare()
-    blocks: list[Block] = [Text(sentence("gold.lead", gold=gold, comparisons=comparisons), "lead")]
-    blocks.append(_score_table(gold))
+    blocks: list[Block] = [Text(sentence("gold.lead", gold=gold, comparisons=comparisons), "lead"), _score_table(gold)]
     if comparisons:
-        in_sentences = Bullets([f"{comparison.sentence}." for comparison in comparisons])
-        blocks += [_comparison_table(gold, comparisons), Fold("All comparisons in sentences", [in_sentences])]
+        blocks.append(_comparison_table(gold, comparisons))
     origins: list[Block] = []
     for name, record in gold.added.items():
         origins.append(Text(sentence("gold.origin", name=name, record=record)))
