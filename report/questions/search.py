@@ -37,6 +37,7 @@ ENOUGH_TRIALS = 30
 _RESAMPLES = 20
 _BOOTSTRAP_QUANTILES = (0.05, 0.95)
 _TREES = 24
+_TREES_OF_A_RESAMPLE = 8  # the spread between resamples is that of trials rather than of trees
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,12 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
 
     The bounds are a 90 % bootstrap percentile interval over trials. Empty if the scores of nearly all trials are equal.
     """
-    shares = _fanova(settings, scores)
+    shares = _fanova(settings, scores, _TREES)
     n = len(scores)
     resampled = []
     for trials in np.random.default_rng(0).integers(n, size=(_RESAMPLES, n)):
-        resampled.append(_fanova([settings[trial] for trial in trials], [scores[trial] for trial in trials]))
+        drawn = [settings[trial] for trial in trials], [scores[trial] for trial in trials]
+        resampled.append(_fanova(*drawn, _TREES_OF_A_RESAMPLE))
     estimates = {}
     for name in sorted(shares, key=lambda name: -shares[name]):
         values = [resampled_shares.get(name, 0.0) for resampled_shares in resampled]
@@ -150,7 +152,7 @@ def rank_correlation(search: SearchTrials, name: str) -> str:
     return f" ({wording.signed(float(correlation), 2)})"
 
 
-def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, float]:
+def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float], trees: int) -> dict[str, float]:
     """The share of each parameter; none if no tree finds any variance, since nearly all scores are equal."""
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -161,7 +163,7 @@ def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict
     for parameters, score in zip(settings, scores, strict=True):
         params = dict(parameters)
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
-    evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
+    evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=0)
     try:
         shares = get_param_importances(study, evaluator=evaluator)
     except RuntimeError:  # zero total variance in all trees
