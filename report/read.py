@@ -106,7 +106,7 @@ class Study:
     """All grids, single runs and gold tables of a results folder.
 
     Attributes:
-        folders: the grids in the order in which they were planned, then the runs outside of grids, if there are any.
+        folders: the grids in the order in which they were planned, those without a plan, and the runs outside of grids.
         golds: the gold tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
         stages: the plans of grids that start from runs of another one, also of empty ones, in the same order.
@@ -173,7 +173,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
             f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
         )
-    folders.sort(key=lambda grid: (grid.name == SINGLE, grid.planned_at, grid.name))
+    folders.sort(key=lambda grid: (grid.name == SINGLE, not grid.plan, grid.planned_at, grid.name))
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
     return Study(reader, [_compared(grid, folders) for grid in folders if grid.runs], golds, choices, stages)
 

@@ -250,6 +250,8 @@ def read_study(folder: Path) -> Study:
                 run.is_pruned |= run.path.name in pruned
         if runs:
             study.grids.append(Grid(path.name, plan, runs, rankings))
+    planned_at = {grid.name: grid.plan["planned_at"] for grid in study.grids if grid.plan}
+    study.grids.sort(key=lambda grid: (grid.name == "single", not grid.plan, planned_at.get(grid.name, ""), grid.name))
     corpora = {(run.path.name, run.record["data_fingerprint"]) for run in study.completed if run.record}
     names = [name for name, _ in corpora]
     for run in study.completed:
