@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from report.build import RELOAD, build_report, watch_report
+from report.build import build_report
 from report.render import wording
 from report.render.blocks import Block, Report, ReportSection, Table, Text, column
 from report.render.charts import Axis, Figure, line_figure, share_point
@@ -165,19 +165,3 @@ def test_notes_beside_a_grid_are_shown_as_markdown_without_html_or_pictures(stud
     assert ("We guess <b>so</b> </section>" in page.text, "\u202e" in page.text) == (True, False)
     assert {"blockquote", "em", "li"} == {"blockquote", "em", "li", "b", "img"} & {*page.tags}
     assert not [link for link in page.attributes["href"] if link.startswith("javascript")]
-
-
-def test_watched_page_reloads_until_all_is_done(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("report.build.QUESTIONS", ())
-    monkeypatch.setattr("report.build.SECTIONS", {})
-    (config,) = study.write_grid("rnn", "Which?", [{"seed": 1}])
-    pages = []
-
-    def wait(seconds: float) -> None:
-        pages.append((tmp_path / "report.html").read_text(encoding="utf-8"))
-        study.complete(config, "rnn")
-
-    _, page = watch_report(study.results, [], tmp_path, wait=wait)
-    assert len(pages) == 1
-    assert f'<meta http-equiv="refresh" content="{RELOAD}">' in pages[0]
-    assert "refresh" not in page.read_text(encoding="utf-8").split("<body>")[0]
