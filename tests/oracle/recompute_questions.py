@@ -117,7 +117,11 @@ def _rungs(opinion: Opinion, grid: Grid) -> None:
     for ranking in grid.rankings:
         values = {}
         for trial in ranking["trials"]:
-            row = with_macro(logs[trial["run_id"]][ranking["epochs"] - 1][part])
+            epochs_of_trial = logs[trial["run_id"]]
+            if len(epochs_of_trial) >= ranking["epochs"]:
+                row = with_macro(epochs_of_trial[ranking["epochs"] - 1][part])
+            else:  # its log is damaged: what the ranking recorded
+                row = {name: trial["value"], "loss": trial["loss"]}
             values[trial["run_id"]] = row[name] if name == "loss" else -row[name], row["loss"]
         order = [values[trial["run_id"]] for trial in ranking["trials"]]
         promoted = ranking["promoted"]
@@ -131,7 +135,8 @@ def _rungs(opinion: Opinion, grid: Grid) -> None:
             count(len(order)),
             *([count(tied)] if is_tied else []),
         )
-    opinion.say("after each epoch. Lines end", count(len(planned)), *map(str, grid.plan["halving"]["epochs"]))
+    drawn = sum(bool(run.epochs) for run in planned)
+    opinion.say("after each epoch. Lines end", count(drawn), *map(str, grid.plan["halving"]["epochs"]))
 
 
 def comparable(tested: list[Tested]) -> list[Tested]:
