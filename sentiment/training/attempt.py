@@ -83,7 +83,7 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
             problem = f"{run.run_dir.path}: the checkpoint of step {state.step} is of another model: {error}"
             run.console.say(f"{problem}; {OLDER_CHECKPOINT}")
             continue
-        run.console.say(f"resuming after step {trainer.step} in epoch {trainer.epoch + 1}")
+        run.console.say(f"resuming after step {state.step} in epoch {state.epoch + 1}")
         return trainer
     trainer = new_trainer(run, prepared, identity, available_threads(runtime), device)
     trainer.log.write()  # rows of an attempt that saved nothing are computed again
@@ -137,7 +137,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         versions=versions,
         device=torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
-        first_step=trainer.step,
+        first_step=trainer.state.step,
         start=timestamp(),
     )
     attempts = [*(former.attempts if former else []), attempt]
@@ -151,7 +151,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         vectors_sha256=prepared.inputs.vectors,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         attempts=attempts,
-        hardware=trainer.hardware,
+        hardware=trainer.state.hardware,
     )
     run.run_dir.write_record(record)
     return record

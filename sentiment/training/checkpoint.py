@@ -44,33 +44,59 @@ class WeightsState(State):
     epoch: Count
 
 
-class EarlyStoppingState(State):
-    """The state of `trainer.EarlyStopping`, whose attributes have these names."""
+class EarlyStopping(State):
+    """Follows one validation metric over the epochs, and keeps the weights of the best one."""
 
-    best_value: float
-    epochs_since_best: Count
-    best_epoch: Count
-    best_weights: Weights
+    best_value: float = float("-inf")
+    epochs_since_best: Count = 0
+    best_epoch: Count = 0
+    best_weights: Weights = {}
+
+    def update(self, epoch: int, value: float, model: nn.Module) -> bool:
+        """Record an epoch's value, of which more is better; copy the weights and return True if it is the best."""
+        if value <= self.best_value:
+            self.epochs_since_best += 1
+            return False
+        self.best_value = value
+        self.best_epoch = epoch
+        self.epochs_since_best = 0
+        self.best_weights = copied_weights(model)
+        return True
+
+    def should_stop(self, patience: int | None) -> bool:
+        return patience is not None and self.epochs_since_best >= patience
 
 
 class TrainerState(State):
-    """The state of a `trainer.Trainer`, whose attributes have these names."""
+    """The state of a `trainer.Trainer`.
+
+    Attributes:
+        identity: hashes of the run's inputs, by their names; see `encoders.inputs`.
+        code: SHA-256 of each file that can change what a run computes, by path.
+        threads: with which the run began.
+        hardware: all kinds that trained the run, in the order of their use.
+        epoch, batch: completed epochs, and completed batches of the current epoch.
+        seconds: training time over all attempts.
+        loss_sum, loss_steps: over the steps since the last row of the log.
+        log: the rows of the metric log.
+        model, updater, random: as they were when the state was saved.
+    """
 
     identity: dict[str, str]
     code: dict[str, str]
     threads: Annotated[int, Field(ge=1)]
-    step: Count
-    epoch: Count
-    batch: Count
-    seconds: Annotated[float, Field(ge=0)]
-    model: Weights
-    updater: dict[str, dict[str, Any]]
-    random: Weights
-    early_stopping: EarlyStoppingState
-    log: list[str]
     hardware: Annotated[list[str], Field(min_length=1)]
+    step: Count = 0
+    epoch: Count = 0
+    batch: Count = 0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    early_stopping: EarlyStopping = Field(default_factory=EarlyStopping)
     loss_sum: torch.Tensor
-    loss_steps: Count
+    loss_steps: Count = 0
+    log: list[str] = []
+    model: Weights = {}
+    updater: dict[str, dict[str, Any]] = {}
+    random: Weights = {}
 
 
 S = TypeVar("S", bound=State)
@@ -269,10 +295,11 @@ class MetricLog:
     The file is replaced as a whole, so that it never mixes rows of two attempts.
     """
 
-    def __init__(self, run_dir: RunDir) -> None:
+    def __init__(self, run_dir: RunDir, lines: list[str]) -> None:
+        """Write `lines`, to which rows are added."""
         self._run_dir = run_dir
         self._next = 0.0
-        self.lines: list[str] = []
+        self.lines = lines
 
     def add(self, row: MetricRow) -> None:
         self.lines.append(json.dumps(row.model_dump(), allow_nan=False) + "\n")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ def fitted_models(
 ) -> ModelsInMemory:
     """The models of a trainer and a baseline, calibrated on validation tweets, by which one of them is recommended."""
     task = trainer.task
-    best = trainer.early_stopping.best_weights
+    best = trainer.state.early_stopping.best_weights
     task.model.load_state_dict(best)
     rows = task.rows["validation"]
     labels = task.corpus.labels[rows]
@@ -114,14 +114,14 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
     run_dir = run.run_dir
     task = trainer.task
     last = copied_weights(trainer.model)
-    best = trainer.early_stopping.best_weights
+    best = trainer.state.early_stopping.best_weights
     trainer.model.load_state_dict(best)
     predictions = _predict(run.config.data, task, baselines)
     _write_predictions(run_dir, predictions, run.config.data.label_names)
     _write_attention(run_dir, task, predictions.temperatures["network"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
-    write_weights(run_dir, run_dir.best_weights, best, trainer.early_stopping.best_epoch)
-    write_weights(run_dir, run_dir.last_weights, last, trainer.epoch)
+    write_weights(run_dir, run_dir.best_weights, best, trainer.state.early_stopping.best_epoch)
+    write_weights(run_dir, run_dir.last_weights, last, trainer.state.epoch)
     run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
     run_dir.write_record(_result(run, prepared, baselines, trainer, predictions))
     delete_checkpoints(run_dir)
@@ -158,7 +158,8 @@ def _part_predictions(task: ClassifierTask, rows: Rows, probabilities: ByPredict
 def _result(
     run: RunContext, prepared: Prepared, baselines: Baselines, trainer: Trainer, predictions: _Predictions
 ) -> Result:
-    stopping = trainer.early_stopping
+    state = trainer.state
+    best = state.early_stopping
     scores = {kind: _scores(predictions.parts, kind) for kind in predictions.kinds}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
@@ -166,19 +167,15 @@ def _result(
     only_label = validation.of("network").only_class
     recommended = recommend(validation, run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
-    stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
-    if stopping.should_stop:
-        stopped_by = "early stopping"
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     embedding = trainer.model.embedding
     mixture = embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None
-    weights_digest = weights_sha256(stopping.best_weights)
     return Result(
         run_id=run.config.run_id,
-        stopped_by=stopped_by,
-        epochs=trainer.epoch,
-        steps=trainer.step,
-        best_epoch=stopping.best_epoch,
+        stopped_by="early stopping" if trainer.should_stop_early else "all epochs",
+        epochs=state.epoch,
+        steps=state.step,
+        best_epoch=best.best_epoch,
         parameters=parameters,
         scores=scores,
         class_shares=predictions.class_shares,
@@ -190,8 +187,8 @@ def _result(
         overfit=overfit,
         encoder=prepared.encoder_record,
         mixture=mixture,
-        seconds_trained=trainer.seconds,
-        weights_sha256=weights_digest,
+        seconds_trained=state.seconds,
+        weights_sha256=weights_sha256(best.best_weights),
         files_sha256=_digests(run.run_dir),
     )
 

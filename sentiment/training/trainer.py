@@ -6,64 +6,19 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
 
-from sentiment.config import EarlyStoppingConfig, TrainingConfig
+from sentiment.config import TrainingConfig
 from sentiment.encoders.batches import BatchPlan
 from sentiment.errors import ConfigError, DivergedError
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import EpochRow, Metrics, StepRow
-from sentiment.training.checkpoint import (
-    EarlyStoppingState,
-    MetricLog,
-    TrainerState,
-    Weights,
-    copied_weights,
-    save_checkpoint,
-    seconds_between_saves,
-)
+from sentiment.runs.records import EpochRow, StepRow
+from sentiment.training.checkpoint import MetricLog, TrainerState, save_checkpoint, seconds_between_saves
 from sentiment.training.device import hardware_kind, random_states, restore_random_states
 from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import ClassifierTask
 
 # What `Trainer.load_state` raises for the state of another model or optimiser.
 DOES_NOT_FIT = (KeyError, TypeError, ValueError, RuntimeError, AttributeError)
-
-
-class EarlyStopping:
-    """Follows one validation metric over the epochs."""
-
-    def __init__(self, config: EarlyStoppingConfig) -> None:
-        self._config = config
-        self.best_value = float("-inf")
-        self.epochs_since_best = 0
-        self.best_epoch = 0
-        self.best_weights: Weights = {}
-
-    def update(self, epoch: int, validation: Metrics, model: nn.Module) -> bool:
-        """Record the metrics of an epoch; if it is the best so far, copy the weights to the CPU and return True."""
-        metric = self._config.metric
-        value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
-        if value <= self.best_value:
-            self.epochs_since_best += 1
-            return False
-        self.best_value = value
-        self.best_epoch = epoch
-        self.epochs_since_best = 0
-        self.best_weights = copied_weights(model)
-        return True
-
-    @property
-    def should_stop(self) -> bool:
-        patience = self._config.patience
-        return patience is not None and self.epochs_since_best >= patience
-
-    def state(self) -> EarlyStoppingState:
-        fields = {name: value for name, value in vars(self).items() if name != "_config"}
-        return EarlyStoppingState(**fields)
-
-    def load_state(self, state: EarlyStoppingState) -> None:
-        vars(self).update(state)
 
 
 class Updater:
@@ -119,29 +74,33 @@ class Updater:
 class Trainer:
     """Trains the model of a task.
 
-    Its state consists of the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
-    metric log, and sums over the steps since the last row of the log. A checkpoint must agree with its `identity`.
+    Attributes:
+        state: its position, its sums and what else a checkpoint holds; weights, optimiser and random generators are in
+            it as they were when it was saved.
+        saved_step: the step of the last checkpoint.
     """
 
     def __init__(self, run: RunContext, task: ClassifierTask, identity: dict[str, str], threads: int) -> None:
+        """A checkpoint that training resumes from must agree with the `identity`."""
         self.task = task
         self.model = task.model
         self.device = task.device
-        self.early_stopping = EarlyStopping(run.config.training.early_stopping)
-        self.step = 0
         self.saved_step = 0
-        self.epoch = 0  # completed epochs
-        self.batch = 0  # completed batches of the current epoch
-        self.seconds = 0.0  # training time over all attempts
-        self.hardware = [hardware_kind(self.device)]  # all kinds that trained the run, in the order of their use
         self._run = run
         self._training = run.config.training
-        self.identity = identity
-        self.threads = threads
         self._updater = Updater(task.model, run.config.training, self.device)
-        self.log = MetricLog(run.run_dir)
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        self._loss_steps = 0
+        self.state = TrainerState(
+            identity=identity,
+            code=running_code().training_files,
+            threads=threads,
+            hardware=[hardware_kind(self.device)],
+            loss_sum=torch.zeros((), dtype=torch.float64, device=self.device),
+        )
+        self.log = MetricLog(run.run_dir, self.state.log)
+
+    @property
+    def should_stop_early(self) -> bool:
+        return self.state.early_stopping.should_stop(self._training.early_stopping.patience)
 
     def train(self) -> None:
         """Train to the end.
@@ -151,13 +110,14 @@ class Trainer:
             DivergedError: the loss or a probability is not finite.
             OSError, TakenOverError: as `RunDir.write`.
         """
+        state = self.state
         self._clock = self._saved = time.monotonic()
         try:
-            while self.epoch < self._training.epochs and not self.early_stopping.should_stop:
-                self._run.stop.check_rung(self.epoch)
+            while state.epoch < self._training.epochs and not self.should_stop_early:
+                self._run.stop.check_rung(state.epoch)
                 self.model.train()
-                batches = self.task.batches(self.epoch)
-                while self.batch < len(batches):
+                batches = self.task.batches(state.epoch)
+                while state.batch < len(batches):
                     self._run.stop.check()
                     self._take_step(batches)
                     if self._save_is_due():
@@ -172,45 +132,50 @@ class Trainer:
 
     def _take_step(self, batches: BatchPlan) -> None:
         """Train on the next batch."""
+        state = self.state
         start = time.monotonic()
         with self._updater.precision():
-            loss, penalty = self.task.loss(batches[self.batch])
+            loss, penalty = self.task.loss(batches[state.batch])
         total = loss if penalty is None else loss + penalty
-        self._updater.update(total, self.task.learning_rate_factor(self.step))
-        self.step += 1
-        self.batch += 1
-        self._loss_sum += loss.detach()
-        self._loss_steps += 1
-        if self._loss_steps == self._training.log_every:
+        self._updater.update(total, self.task.learning_rate_factor(state.step))
+        state.step += 1
+        state.batch += 1
+        state.loss_sum += loss.detach()
+        state.loss_steps += 1
+        if state.loss_steps == self._training.log_every:
             self._log_loss()
         self._run.stop.steps.append(time.monotonic() - start)
-        self._run.console.progress(f"epoch {self.epoch + 1}/{self._training.epochs}", self.batch, len(batches))
+        self._run.console.progress(f"epoch {state.epoch + 1}/{self._training.epochs}", state.batch, len(batches))
 
     def _log_loss(self) -> None:
         """Log the mean loss of the steps since the last such row, if there are any."""
-        if not self._loss_steps:
+        state = self.state
+        if not state.loss_steps:
             return
-        loss = self._loss_sum.item() / self._loss_steps
+        loss = state.loss_sum.item() / state.loss_steps
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss}")
-        self.log.add(StepRow(step=self.step, epoch=self.epoch + 1, loss=loss))
-        self._loss_sum.zero_()
-        self._loss_steps = 0
+        self.log.add(StepRow(step=state.step, epoch=state.epoch + 1, loss=loss))
+        state.loss_sum.zero_()
+        state.loss_steps = 0
 
     def _evaluate_epoch(self) -> None:
         """Measure and log the epoch, and count it as completed; an interruption leaves everything unchanged."""
+        state = self.state
         try:
             train = self.task.metrics_of("train", self._run.stop.check)
             validation = self.task.metrics_of("validation", self._run.stop.check)
         except FloatingPointError as error:
             raise self._diverged(str(error)) from None
-        self.epoch += 1
-        self.batch = 0
-        best = self.early_stopping.update(self.epoch, validation, self.model)
-        self.log.add(EpochRow(step=self.step, epoch=self.epoch, best=best, train=train, validation=validation))
+        state.epoch += 1
+        state.batch = 0
+        metric = self._training.early_stopping.metric
+        value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
+        best = state.early_stopping.update(state.epoch, value, self.model)
+        self.log.add(EpochRow(step=state.step, epoch=state.epoch, best=best, train=train, validation=validation))
         self.log.write()
         self._run.console.say(
-            f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   validation loss "
+            f"epoch {state.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   validation loss "
             f"{validation.loss:.4f} accuracy {validation.accuracy:.3f} macro recall {validation.macro_recall:.3f}"
             f"{'   best so far' if best else ''}"
         )
@@ -218,59 +183,37 @@ class Trainer:
     def _diverged(self, reason: str) -> DivergedError:
         rate = f"training.learning_rate = {self._training.learning_rate:g}"
         return DivergedError(
-            f"{reason} at step {self.step} (epoch {self.epoch + 1}) with {rate}; lower it or training.clip"
+            f"{reason} at step {self.state.step} (epoch {self.state.epoch + 1}) with {rate}; lower it or training.clip"
         )
 
     def _save_is_due(self) -> bool:
         if every := self._run.config.runtime.checkpoint.every_steps:
-            return self.step % every == 0
+            return self.state.step % every == 0
         return time.monotonic() - self._saved >= seconds_between_saves(self._run.stop.saves)
-
-    def state(self) -> TrainerState:
-        return TrainerState(
-            identity=self.identity,
-            code=running_code().training_files,
-            threads=self.threads,
-            step=self.step,
-            epoch=self.epoch,
-            batch=self.batch,
-            seconds=self.seconds,
-            model=self.model.state_dict(),
-            updater=self._updater.state_dict(),
-            random=random_states(self.device),
-            early_stopping=self.early_stopping.state(),
-            log=self.log.lines,
-            hardware=self.hardware,
-            loss_sum=self._loss_sum,
-            loss_steps=self._loss_steps,
-        )
 
     def load_state(self, state: TrainerState) -> None:
         """Continue from a state. Raises one of `DOES_NOT_FIT` if it is that of another model or optimiser."""
-        self.step = state.step
-        self.saved_step = state.step
-        self.epoch = state.epoch
-        self.batch = state.batch
-        self.seconds = state.seconds
         self.model.load_state_dict(state.model)
         self._updater.load_state_dict(state.updater)
         restore_random_states(state.random, self.device)
-        self.early_stopping.load_state(state.early_stopping)
-        self.log.lines = list(state.log)
+        hardware = state.hardware
+        if hardware[-1] != self.state.hardware[-1]:
+            hardware = hardware + self.state.hardware
+        update = {"code": self.state.code, "hardware": hardware, "loss_sum": state.loss_sum.to(self.device)}
+        self.state = state.model_copy(update=update)
+        self.saved_step = state.step
+        self.log = MetricLog(self._run.run_dir, self.state.log)
         self.log.write()  # rows after the checkpoint are dropped, since training repeats them
-        current_hardware = self.hardware[-1]
-        self.hardware = list(state.hardware)
-        if self.hardware[-1] != current_hardware:
-            self.hardware.append(current_hardware)
-        self._loss_sum.copy_(state.loss_sum)
-        self._loss_steps = state.loss_steps
 
     def save(self) -> None:
         start = time.monotonic()
-        self.seconds += start - self._clock
+        self.state.seconds += start - self._clock
         self._clock = start
         self.log.write()
-        save_checkpoint(self._run.run_dir, self.state())
+        self.state.model = self.model.state_dict()
+        self.state.updater = self._updater.state_dict()
+        self.state.random = random_states(self.device)
+        save_checkpoint(self._run.run_dir, self.state)
         self._saved = time.monotonic()
-        self.saved_step = self.step
+        self.saved_step = self.state.step
         self._run.stop.saves.append(self._saved - start)

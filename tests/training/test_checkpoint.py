@@ -13,7 +13,6 @@ from sentiment.errors import CheckpointError
 from sentiment.runs.records import Record, Result
 from sentiment.runs.run_dir import RunDir
 from sentiment.training.checkpoint import (
-    EarlyStoppingState,
     TrainerState,
     read_checkpoint,
     save_checkpoint,
@@ -74,23 +73,8 @@ def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 
 def _state(step: int) -> TrainerState:
-    return TrainerState(
-        identity={},
-        code={},
-        threads=1,
-        step=step,
-        epoch=0,
-        batch=0,
-        seconds=0.0,
-        model={"weight": torch.zeros(2)},
-        updater={},
-        random={},
-        early_stopping=EarlyStoppingState(best_value=0.0, epochs_since_best=0, best_epoch=0, best_weights={}),
-        log=[],
-        hardware=["cpu"],
-        loss_sum=torch.zeros(()),
-        loss_steps=0,
-    )
+    state = TrainerState(identity={}, code={}, threads=1, hardware=["cpu"], loss_sum=torch.zeros(()))
+    return state.model_copy(update={"step": step, "model": {"weight": torch.zeros(2)}})
 
 
 def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_path: Path) -> None:

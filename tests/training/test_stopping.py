@@ -8,11 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from sentiment.config import EarlyStoppingConfig
-from sentiment.runs.records import Metrics
-from sentiment.training.checkpoint import seconds_between_saves
+from sentiment.training.checkpoint import EarlyStopping, seconds_between_saves
 from sentiment.training.stop import MARGIN_SECONDS, SIGNALS, Stop, StopRequest, process_deadline
-from sentiment.training.trainer import EarlyStopping
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
@@ -76,43 +73,15 @@ def test_in_another_thread_than_the_main_one_no_signal_is_handled() -> None:
         assert threads.submit(ask).result() == (None, [signal.getsignal(number) for number in SIGNALS])
 
 
-def _metrics(value: float) -> Metrics:
-    return Metrics(
-        n=2,
-        loss=1 - value,
-        accuracy=value,
-        accuracy_low=0,
-        accuracy_high=1,
-        sizes=[1, 1],
-        precision=[value, 0],
-        recall=[value, 0],
-    )
-
-
-@pytest.mark.parametrize("metric", ["loss", "accuracy", "macro_recall", "macro_f1"])
-def test_best_epochs_weights_are_kept(metric: str) -> None:
-    stopping = EarlyStopping(EarlyStoppingConfig(metric=metric, patience=2))  # type: ignore[arg-type]
-    model = nn.Linear(1, 1)
-    for epoch, value in enumerate([0.5, 0.7, 0.6], start=1):
+def test_best_epochs_weights_are_kept_and_an_equal_value_is_no_better() -> None:
+    stopping, model = EarlyStopping(), nn.Linear(1, 1)
+    for epoch, value in enumerate([0.5, 0.7, 0.7, 0.6], start=1):
         with torch.no_grad():
-            model.weight.fill_(value)
-        assert stopping.update(epoch, _metrics(value), model) is (value != 0.6)
-    assert stopping.best_epoch == 2
-    assert stopping.best_weights["weight"].item() == pytest.approx(0.7)
-
-
-def test_patience_counts_epochs_without_a_better_value_over_a_stop_and_an_equal_one_is_none() -> None:
-    config, model, seen = EarlyStoppingConfig(metric="accuracy", patience=2), nn.Linear(1, 1), []
-    stopping = EarlyStopping(config)
-    for epoch, value in enumerate([0.5, 0.5, 0.6, 0.6, 0.4], start=1):
-        resumed = EarlyStopping(config)
-        resumed.load_state(stopping.state())
-        resumed.update(epoch, _metrics(value), model)
-        seen.append(resumed.should_stop)
-        stopping = resumed
-    assert seen == [False, False, False, False, True]
-    assert stopping.best_epoch == 3
-    assert torch.equal(stopping.best_weights["weight"], model.weight.detach())
+            model.weight.fill_(epoch)
+        assert stopping.update(epoch, value, model) is (epoch <= 2)
+        assert stopping.should_stop(patience=2) is (epoch == 4)
+    assert not stopping.should_stop(patience=None)
+    assert (stopping.best_epoch, stopping.best_weights["weight"].item()) == (2, 2)
 
 
 def test_saves_take_a_hundredth_of_the_time_and_a_single_slow_one_does_not_put_off_the_next() -> None:
