@@ -127,7 +127,7 @@ _CACHE = JobKind(
     after=("data",),
     shareable=True,
     needed_for=lambda configs, _results: [run for run in configs if run.any_encoder and run.any_encoder.cached],
-    function_name=("sentiment.training.encoding", "run_encoding"),
+    function_name=("sentiment.training.experiment", "run_encoding"),
     progress=lambda results: _bytes_in(results.encoder_caches),
 )
 _TRAIN = JobKind(name="train", after=("data", "cache"), trains_runs=True)

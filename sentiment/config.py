@@ -249,7 +249,7 @@ PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
 POOLING_NAMES = get_args(PoolingName)
 
 # Values of `elmo.model` that are names; any other value is the path of a folder.
-ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
+ELMO_MODELS = ("small", "medium", "original", "original-5.5b")
 
 
 class EmbeddingConfig(Section):
@@ -280,8 +280,8 @@ EncoderPrecision = Literal["fp32", "bf16"]
 class ElmoConfig(Section):
     """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
 
-    # `small`, `medium`, `original` or `original-5.5b` (`sentiment prepare elmo` fetches them), `tiny` (random weights
-    # for tests), or the path of a folder with a model in their format. `none`: do not use ELMo.
+    # `small`, `medium`, `original` or `original-5.5b` (`sentiment prepare elmo` fetches them), or the path of a folder
+    # with a model in their format. `none`: do not use ELMo.
     model: str = "small"
     # `token`: the context-free vectors; `first`, `top`: an LSTM layer; `mix`: a learned weighted mean of all three.
     layers: Literal["token", "first", "top", "mix"] = "mix"

@@ -123,7 +123,7 @@ def test_values_that_contradict_each_other_or_their_type_are_refused(parameters:
 
 
 def test_a_section_without_values_can_be_changed() -> None:
-    assert resolve({"elmo": None}, {"elmo.model": "tiny"}, "file") == resolve({}, {"elmo.model": "tiny"}, "file")
+    assert resolve({"elmo": None}, {"elmo.model": "medium"}, "file") == resolve({}, {"elmo.model": "medium"}, "file")
 
 
 def test_classes_keep_their_order_in_files_and_ids() -> None:

@@ -57,7 +57,7 @@ _COMPUTE_TIME = "compute-time"
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _CHUNK_BYTES = 1 << 20
-_HINT = "delete it, and the next run computes it again"
+_HINT = "run the same command again, which computes it again"
 
 Storage = Literal["GPU memory", "disk"]
 Span = tuple[int, int]  # first index, and last index + 1
@@ -211,17 +211,6 @@ class VectorCache:
                     gpu_seconds += time.gpu_seconds
         return CacheRecord(folder=self.folder.name, cpu_seconds=cpu_seconds, gpu_seconds=gpu_seconds)
 
-    def discard_damaged(self, layers: Collection[str], progress: Progress = silent) -> list[Path]:
-        """Delete shards that have changed since they were written; they are computed again. Returns their paths."""
-        deleted = []
-        for layer in self._needed(layers):
-            for shard, path in enumerate(self._shard_files(layer)):
-                progress(f"checking vectors of {layer}", shard, None)
-                if path.exists() and not _checksum_matches(path):
-                    path.unlink(missing_ok=True)
-                    deleted.append(path)
-        return deleted
-
     def shards(self, layer: str, progress: Progress) -> list[np.memmap[Any, Any]]:
         """Read-only memory maps of the shards of a complete layer, each (rows, vector).
 
@@ -235,7 +224,8 @@ class VectorCache:
             progress(f"checking vectors of {layer}", number, None)
             try:
                 if not _checksum_matches(path):
-                    raise ValueError("its content does not match its checksum")
+                    path.unlink()
+                    raise ValueError("its content does not match its checksum; it is deleted")
                 shards.append(np.load(path, mmap_mode="r"))
             except (OSError, ValueError) as error:
                 raise EncoderError(f"{path}: this shard of vectors cannot be used: {error}; {_HINT}") from None

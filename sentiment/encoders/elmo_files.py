@@ -1,6 +1,5 @@
 """The format of an ELMo model: a token's character ids, `options.json` and `weights.hdf5`."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 from sentiment.config_file import describe_mistakes
 from sentiment.data.text import Integers
 from sentiment.errors import EncoderError
-from sentiment.files import read_user_file, write_atomically, write_json
+from sentiment.files import read_user_file
 
 if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
     import h5py
@@ -135,6 +134,8 @@ def cell_group(direction: int, layer: int) -> str:
     return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
 
 
+OPTIONS_FILE = "options.json"
+WEIGHTS_FILE = "weights.hdf5"
 _MAX_BYTES = 1_000_000
 
 
@@ -149,12 +150,8 @@ def read_options(path: Path) -> ElmoOptions:
         raise EncoderError(f"{path}: not options of an ELMo model:\n{mistakes}") from None
 
 
-# Attribute of files that hold random numbers instead of a trained model.
-_RANDOM_SEED = "random_seed"
-
-
-def check_weights(path: Path, options: ElmoOptions) -> bool:
-    """Check names and shapes of the weights without reading them; returns whether they are random numbers.
+def check_weights(path: Path, options: ElmoOptions) -> None:
+    """Check names and shapes of the weights without reading them.
 
     Raises:
         EncoderError: the file is missing or damaged, or does not fit the options.
@@ -162,7 +159,6 @@ def check_weights(path: Path, options: ElmoOptions) -> bool:
     with _opened(path) as file:
         for name, shape in options.datasets().items():
             _dataset(file, name, shape, path)
-        return _RANDOM_SEED in file.attrs
 
 
 def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
@@ -211,50 +207,3 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
     else:
         return dataset
     raise EncoderError(f"{path}: dataset {name} {problem}")
-
-
-OPTIONS_FILE = "options.json"
-WEIGHTS_FILE = "weights.hdf5"
-
-# A tiny model with random weights, for fast tests.
-TINY_OPTIONS = ElmoOptions.model_validate(
-    {
-        "char_cnn": {
-            "embedding": {"dim": 4},
-            "filters": [[1, 4], [2, 8], [3, 16], [4, 32], [5, 64]],
-            "n_highway": 2,
-            "activation": "relu",
-            "max_characters_per_token": 50,
-            "n_characters": 262,
-        },
-        "lstm": {
-            "dim": 64,
-            "projection_dim": 16,
-            "n_layers": 2,
-            "cell_clip": 3,
-            "proj_clip": 3,
-            "use_skip_connections": True,
-        },
-    }
-)
-
-
-def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0) -> tuple[Path, Path]:
-    """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so."""
-    import h5py
-
-    folder.mkdir(parents=True, exist_ok=True)
-    options_path = folder / OPTIONS_FILE
-    weights_path = folder / WEIGHTS_FILE
-    write_json(options_path, options.model_dump())
-    generator = np.random.default_rng(seed)
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", track_order=False) as file:
-        file.attrs[_RANDOM_SEED] = seed
-        for name, shape in options.datasets().items():
-            # Scaled so that activations neither vanish nor grow from layer to layer.
-            summands = {1: 100, 2: shape[0]}.get(len(shape), int(np.prod(shape[:-1])))
-            spread = np.float32(1.0 if name == "char_embed" else summands**-0.5)
-            file.create_dataset(name, data=generator.standard_normal(shape, np.float32) * spread, track_times=False)
-    write_atomically(weights_path, lambda file: file.write(buffer.getbuffer()))
-    return options_path, weights_path

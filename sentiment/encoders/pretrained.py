@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import ClassVar
 
 from sentiment.config import EncoderConfig, RunConfig
 from sentiment.console import Progress, silent
@@ -12,12 +11,10 @@ from sentiment.data.download import candidate_urls, download
 from sentiment.data.sources import cached_sha256
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
-    TINY_OPTIONS,
     WEIGHTS_FILE,
     ElmoOptions,
     check_weights,
     read_options,
-    write_random_model,
 )
 from sentiment.errors import DownloadError, EncoderError, in_one_line
 from sentiment.files import Remote, fingerprint, user_path, write_atomically
@@ -38,10 +35,6 @@ PUBLISHED = {
     "original-5.5b": "2x4096_512_2048cnn_2xhighway_5.5B",
 }
 
-# A model of random numbers, for tests and demonstrations.
-TINY = "tiny"
-_CHECKSUMS = "elmo_{}_sha256.json"
-
 
 @dataclass(frozen=True)
 class ElmoFiles:
@@ -51,19 +44,13 @@ class ElmoFiles:
     weights_path: Path
     options: ElmoOptions
     fingerprint: str  # of the contents of the files, not of their names
-    random: bool  # random weights (for tests); results are meaningless
     vector_size: int
 
 
-class Checksums(Record):
-    """SHA-256 of each downloaded file, by name."""
+class FetchRecord(Record):
+    """`fetched.json`, written last: commit, licence and arXiv ids (`papers`) of a model of the Hub, and each file's SHA-256."""
 
     sha256: dict[str, str]
-
-
-class FetchRecord(Checksums):
-    """`fetched.json`, written last: checksums, commit, licence and arXiv ids (`papers`) of a model of the Hub."""
-
     commit: str
     licence: str
     papers: list[str]
@@ -78,7 +65,6 @@ class HubFiles:
     fingerprint: str
     vector_size: int
     fetched: FetchRecord | None
-    random: ClassVar[bool] = False
 
 
 EncoderFiles = ElmoFiles | HubFiles
@@ -98,7 +84,7 @@ def encoder_record(name: str, model: EncoderFiles) -> EncoderRecord:
     origin = {}
     if isinstance(model, HubFiles) and model.fetched:
         origin = model.fetched.model_dump(include={"commit", "licence", "papers"})
-    return EncoderRecord(model=name, fingerprint=model.fingerprint, random=model.random, **origin)
+    return EncoderRecord(model=name, fingerprint=model.fingerprint, **origin)
 
 
 def published_files(name: str) -> tuple[str, str]:
@@ -110,69 +96,49 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
     """Locate and verify an ELMo model, offline.
 
     Args:
-        model: a published name, `tiny`, or a folder with one file `*options.json` and one `*.hdf5`.
+        model: a published name, or a folder with one file `*options.json` and one `*.hdf5`.
         folder: where published models are stored.
 
     Raises:
-        EncoderError: the model is missing or damaged, or differs from the first download.
+        EncoderError: the model is missing or damaged.
     """
-    if model == TINY:
-        options = folder / TINY / OPTIONS_FILE
-        weights = folder / TINY / WEIGHTS_FILE
-        if not weights.exists():
-            write_random_model(folder / TINY, TINY_OPTIONS)
-        return _load_and_verify(options, weights)
     if model in PUBLISHED:
         options, weights = (folder / file for file in published_files(model))
         if missing := [path for path in (options, weights) if not path.is_file()]:
             hint = f"`sentiment prepare elmo {model}` downloads it, on a machine with access to the internet"
             raise EncoderError(f"ELMo model {model!r} is not here: {missing[0]} is missing. {hint}")
-        return _load_and_verify(options, weights, _recorded(model, folder))
+        return _checked(options, weights)
     if not Path(model).is_dir():
-        raise EncoderError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder")
-    return _load_and_verify(_only_file(Path(model), OPTIONS_FILE), _only_file(Path(model), ".hdf5"))
+        raise EncoderError(f"ELMo model {model!r}: neither one of {', '.join(PUBLISHED)} nor a folder")
+    return _checked(_only_file(Path(model), OPTIONS_FILE), _only_file(Path(model), ".hdf5"))
 
 
 def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Sequence[str] = ()) -> ElmoFiles:
-    """Download the files of a published model that `folder` lacks, verify them, and record their SHA-256.
+    """Download the files of a published model that `folder` lacks, and verify them.
 
     Args:
         folder: where published models are stored.
         mirrors: folders or addresses that are tried before the servers, see `sentiment.data.download`.
 
     Raises:
-        DownloadError: no server answers, or a file differs from the first download.
+        DownloadError: no server answers.
         EncoderError: the name is unknown, or the files are not an ELMo model whose weights fit its options.
     """
     if name not in PUBLISHED:
         raise EncoderError(f"ELMo model {name!r}: is not published; valid: {', '.join(PUBLISHED)}")
-    recorded = _recorded(name, folder)
     for file in published_files(name):
         if not (folder / file).exists():
             path = f"{PUBLISHED[name]}/{file}"
             urls = candidate_urls(mirrors, (path, file)) + candidate_urls(SERVERS, (path,))
-            download(Remote(file, urls, None, recorded.get(file, "")), folder, progress)
-    model = find_elmo(name, folder)
-    if not recorded:
-        sha256 = _checksums(folder, published_files(name))
-        write_atomically(folder / _CHECKSUMS.format(PUBLISHED[name]), sealed(Checksums(sha256=sha256)))
-    return model
+            download(Remote(file, urls, None, ""), folder, progress)
+    return find_elmo(name, folder)
 
 
-def _recorded(name: str, folder: Path) -> dict[str, str]:
-    checksums = read_record(folder / _CHECKSUMS.format(PUBLISHED[name]), Checksums)
-    return checksums.sha256 if checksums else {}
-
-
-def _load_and_verify(options_path: Path, weights_path: Path, recorded: dict[str, str] | None = None) -> ElmoFiles:
+def _checked(options_path: Path, weights_path: Path) -> ElmoFiles:
     options = read_options(options_path)
-    random = check_weights(weights_path, options)
-    sha256 = {path: cached_sha256(path) for path in (options_path, weights_path)}
-    for path, checksum in sha256.items():
-        if recorded and recorded.get(path.name) != checksum:
-            hint = "delete it and download it again with `sentiment prepare elmo`"
-            raise EncoderError(f"{path}: differs from the first download (another SHA-256); {hint}")
-    return ElmoFiles(options_path, weights_path, options, fingerprint([*sha256.values()]), random, options.vector_size)
+    check_weights(weights_path, options)
+    sha256 = [cached_sha256(path) for path in (options_path, weights_path)]
+    return ElmoFiles(options_path, weights_path, options, fingerprint(sha256), options.vector_size)
 
 
 def _checksums(folder: Path, files: Iterable[str]) -> dict[str, str]:

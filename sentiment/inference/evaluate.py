@@ -39,10 +39,6 @@ def _caveats(run: TrainedRun) -> str:
     config = run.config
     result = run.result
     lines = [""]
-    if result.encoder and result.encoder.random:
-        lines.append(
-            f"ELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo"
-        )
     if result.only_label is not None:
         label = config.data.label_names[result.only_label]
         lines.append(f"warning: the network predicts {label} for every validation tweet: it has learned nothing")

@@ -471,10 +471,8 @@ def export_warnings(run: StoredModels) -> list[str]:
             warnings.append(
                 f"warning: vocabulary.txt holds {description} of the tweets, since data.text.{field} = keep"
             )
-    from sentiment.encoders.pretrained import TINY
-
     config = run.config
-    if config.any_encoder is None or (config.elmo and config.elmo.model == TINY):  # the tiny model is made when read
+    if config.any_encoder is None:
         return warnings
     model = config.any_encoder.model
     fetched = "elmo" if config.elmo else "encoder"

@@ -290,7 +290,7 @@ class EncoderRecord(Record):
 
     model: str
     fingerprint: str
-    random: bool
+    random: bool = False
     commit: str | None = None
     licence: str | None = None
     papers: list[str] = []

@@ -7,8 +7,9 @@ from importlib import metadata
 
 from sentiment.config import RunConfig
 from sentiment.console import Console
-from sentiment.data.corpus import corpus_fingerprint
+from sentiment.data.corpus import corpus_fingerprint, prepare_corpus
 from sentiment.data.vocabulary import prepare_vectors, pretrained_file
+from sentiment.encoders.cache import VectorCache, layers_of
 from sentiment.encoders.inputs import current_inputs, recorded_inputs
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError, SentimentError
@@ -19,6 +20,7 @@ from sentiment.runs.run_dir import Results
 from sentiment.training.attempt import new_attempt, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
 from sentiment.training.device import available_threads, choose_device, explained_memory_errors
+from sentiment.training.encoding import fill_cache
 from sentiment.training.preparation import prepare, prepare_data, prepare_each, prepare_fit
 from sentiment.training.publishing import ModelsInMemory, fitted_models, publish
 from sentiment.training.stop import RunContext, StopRequest, stoppable
@@ -126,3 +128,26 @@ def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRe
             console.say("\n".join(lines or [f"vectors are in {pretrained_file(config, results)}"]))
 
     prepare_each(configs, prepare_one, console)
+
+
+@stoppable
+def run_encoding(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
+    """Compute all cached vectors that these runs will read; other processes that do so share the work."""
+    progress = stop.interrupting(console.progress)
+
+    def encode(config: RunConfig) -> None:
+        section = config.any_encoder
+        model = find_model(config, results)
+        if section is None or model is None or not section.cached:
+            return
+        cache = VectorCache(prepare_corpus(config.data, results, progress), section, model, results)
+        layers = layers_of(section)
+        if fill_cache(config, cache, layers, progress):
+            console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
+
+    # All layers at once, where a run reads their mixture, take less time than one after another.
+    prepare_each(sorted(configs, key=_reads_one_layer), encode, console)
+
+
+def _reads_one_layer(config: RunConfig) -> bool:
+    return config.any_encoder is not None and config.any_encoder.layers != "mix"

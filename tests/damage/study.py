@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 from sentiment.files import sha256_of, write_atomically
 from sentiment.runs.records import Added, GridPlan, Halving, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed
+from tests.encoders.random_elmo import write_random_model
 from tests.jobs.grid_files import write_base
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_job
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, stored, write_tweets
 
 _BRIEF: dict[str, Any] = {"training__epochs": 2}
 _ATTENTION = _BRIEF | {"model__pooling": "attention"}
-_ELMO = _BRIEF | {"elmo__model": "tiny", "data__text__lowercase": False, "data__train_rows": 60}
+_ELMO = _BRIEF | {"data__text__lowercase": False, "data__train_rows": 60}
 # What commands write and nobody reads, and the encoder's files, whose damage the tests of encoders try.
 _NOT_DAMAGED = ("report", "downloads", "elmo")
 
@@ -75,7 +76,8 @@ def build_study(folder: Path) -> Study:
     results = Results(folder / "results")
     completed, stopped = _write_grid(results, tweets, base)
     _write_search(results, tweets, base)
-    config = small_config(tweets, **_ELMO)
+    model, _ = write_random_model(folder / "elmo")
+    config = small_config(tweets, elmo__model=str(model.parent), **_ELMO)
     assert Experiment(config, results, results.run_dir(config.run_id)).attempt() is None
     results.root.rename(folder / "pristine")
     study = Study(folder, f"mine/{completed.path.name}", f"mine/{stopped.path.name}")

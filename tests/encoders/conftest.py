@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sentiment.encoders.elmo import ElmoEncoder
-from sentiment.encoders.elmo_files import TINY_OPTIONS, write_random_model
+from tests.encoders.random_elmo import write_random_model
 from tests.encoders.tiny import tiny_bert, tiny_roberta
 from tests.encoders.tweets import LIBRARIES, SHARED_FIXTURES, Model, strong_model
 
@@ -35,7 +35,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(*write_random_model(tmp_path_factory.mktemp("elmo") / "tiny", TINY_OPTIONS))
+    return Model(*write_random_model(tmp_path_factory.mktemp("elmo") / "tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ def _of_elmo(*rows: int) -> Batch:
 
 def _with_elmo(**changes: Any) -> tuple[Classifier, FrozenEmbedding]:
     torch.manual_seed(0)
-    parameters = {f"elmo.{name}": value for name, value in ({"model": "tiny"} | changes).items()}
+    parameters = {f"elmo.{name}": value for name, value in ({"model": "small"} | changes).items()}
     classifier = build_classifier(config(parameters), VOCABULARY, encoder=SIZE)
     return classifier, classifier.embedding
 
