@@ -149,8 +149,6 @@ def predict(
         raise UsageError("--text-column requires --file")
     if explain and (file or output_format != "text"):
         raise UsageError("--explain works only with TWEET arguments or -, and with --format text")
-    if texts == [STDIN] and sys.stdin is None:
-        raise UsageError("the standard input is closed; - reads tweets from it, one a line")
     from sentiment.inference.predict import predict_file, read_available_lines, show_predictions, use_one_core
     from sentiment.inference.stored import open_model
 

@@ -34,7 +34,6 @@ _EXTRAS = {
     "openpyxl": ("xlsx", "a workbook"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
-_MAX_MESSAGE_LENGTH = 10_000  # longer messages are truncated
 _INDENTS = 6  # of a list of commands: spaces before and between its columns
 _MAX_DIGITS = 9  # of a column's position
 
@@ -42,17 +41,10 @@ RESULTS = Path("results")
 DEFAULT_RUN = "rnn"
 
 
-def _in_utf8(folder: Path | None) -> Path | None:
-    """The folder, whose name must be UTF-8, since Parquet's library and JSON files hold it."""
-    if folder and any("\ud800" <= character <= "\udfff" for character in str(folder)):
-        raise typer.BadParameter(f"{folder}: its name is not UTF-8; choose another folder")
-    return folder
-
-
-ResultsRoot = Annotated[Path, typer.Option("--results", callback=_in_utf8, help="The folder for all results.")]
+ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
 ModelResults = Annotated[
     Path | None,
-    typer.Option("--results", callback=_in_utf8, help="The folder for all results; by default the run's."),
+    typer.Option("--results", help="The folder for all results; by default the run's."),
 ]
 Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 Overrides = Annotated[
@@ -157,6 +149,7 @@ class ErrorReportingGroup(TyperGroup):
             if isinstance(stream, io.TextIOWrapper):  # replace characters that the terminal's encoding lacks
                 stream.reconfigure(errors="replace")
         try:
+            _check_encoding(ctx.args)
             with _exit_on_broken_pipe():
                 return super().invoke(ctx)
         except SentimentError as error:
@@ -179,11 +172,18 @@ class ErrorReportingGroup(TyperGroup):
             install = f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`, installs it"
             message = f"{package}, needed for {purpose}, is not installed; {install}"
             code = EXIT_FAILED
-        if len(message) > _MAX_MESSAGE_LENGTH:
-            message = f"{message[:_MAX_MESSAGE_LENGTH]}… ({len(message):,} characters)"
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         echo(message, err=True)
         raise typer.Exit(code)
+
+
+def _check_encoding(words: Iterable[str]) -> None:
+    """Raise UsageError for a word that is not UTF-8, such as a file's name: JSON and Parquet cannot hold it."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{word!r}: is not UTF-8; rename it, or choose another name") from None
 
 
 @contextmanager

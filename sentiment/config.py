@@ -23,24 +23,10 @@ Size = Annotated[int, Field(ge=1, le=1_000_000)]  # of a vector
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
-def is_utf8(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 class Section(BaseModel):
     """Base of all sections: frozen, and strict about unknown keys, types and ranges."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _strings_are_utf8(cls, values: Any) -> Any:
-        """Reject strings with surrogate escapes (file names that are not UTF-8), which JSON cannot store."""
-        if isinstance(values, dict):
-            for name, value in values.items():
-                if isinstance(value, str) and not is_utf8(value):
-                    raise ValueError(f"{name} = {value!r} is not UTF-8; rename the file")
-        return values
 
 
 Treatment = Literal["keep", "mask", "remove"]
@@ -102,6 +88,7 @@ _LETTERS_FIRST = _matching(
     "[A-Za-z][A-Za-z0-9_-]*", "valid; a name starts with a letter, followed by letters, digits, _ or -"
 )
 Language = Annotated[str, _matching("[a-z]{2,3}", "the code of a language, such as en or de")]
+Device = Annotated[str, _matching("auto|cpu|cuda(:(0|[1-9][0-9]?))?", "a device; valid: auto, cpu, cuda, cuda:1")]
 PartName = Annotated[str, Field(max_length=40), _LETTERS_FIRST]
 TestName = Annotated[PartName, AfterValidator(_checked_test_name)]
 
@@ -232,16 +219,16 @@ class TextFile(Section):
 
 
 class VectorsConfig(Section):
-    """Skip-gram with negative sampling (Mikolov et al. 2013)."""
+    """Skip-gram with negative sampling (Mikolov et al. 2013).
+
+    The model knows the types of the training tweets, and others that have a vector, up to `data.vocabulary.max_size`.
+    """
 
     # Unlabelled text used besides the training tweets; tweets of validation and test are excluded.
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
     epochs: PositiveInt = 10
     # Independent of the run's seed, so that runs with different seeds share the vectors.
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    # Vocabulary of the model: the types of the labelled training tweets (`data.vocabulary`), or additionally all other
-    # types that have a vector, up to `data.vocabulary.max_size`.
-    vocabulary: Literal["training", "vectors"] = "vectors"
 
 
 CellName = Literal["lstm", "gru"]
@@ -402,7 +389,9 @@ class RuntimeConfig(Section):
     """Machine and limits; nothing here is part of the run's identity."""
 
     # `auto`: the first CUDA GPU, or the CPU if there is none.
-    device: Annotated[str, _matching("auto|cpu|cuda(:[0-9]+)?", "a device; valid: auto, cpu, cuda, cuda:1")] = "auto"
+    device: Annotated[
+        str, _matching("auto|cpu|cuda(:(0|[1-9][0-9]?))?", "a device; valid: auto, cpu, cuda, cuda:1")
+    ] = "auto"
     threads: PositiveInt | None = None  # None: the number of cores that this process may use, at most 8
     same_hardware: bool = False  # refuse to resume on another processor or GPU, where the last digits may differ
     time_limit_seconds: PositiveFloat | None = None  # save and stop before this limit; a Slurm job's limit holds too

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from sentiment.config import RunConfig, Values, is_utf8
+from sentiment.config import RunConfig, Values
 from sentiment.errors import ConfigError, in_one_line
 from sentiment.files import read_user_file, shipped_file
 from sentiment.version import STAMP_KEY, check_stamp
@@ -101,8 +101,6 @@ def parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{override!r}: must look like section.field=value, for example model.hidden_size=32")
-    if not is_utf8(text):
-        raise ConfigError(f"{shortened(override)!r}: is not UTF-8; rename the file")
     return key.strip(), parse_yaml(text, repr(shortened(override)))
 
 

@@ -99,6 +99,8 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
         ({"data.validation_fraction": 0.5, "data.test_fraction": 0.5}, "no row is left to train on"),
         ({"data.labels": {"negative": ["1", "x"], "positive": [" X"]}}, "have several"),
         ({"runtime.device": "gpu"}, "runtime.device: 'gpu' is not a device"),
+        ({"runtime.device": "cuda:01"}, "runtime.device: 'cuda:01' is not a device"),
+        ({"runtime.device": "cuda:1000"}, "runtime.device: 'cuda:1000' is not a device"),
         ({"training.epochs": 2.0}, "training.epochs = 2.0"),
         ({"model.bidirectional": 1}, "model.bidirectional = 1"),
         ({"training.learning_rate": float("nan")}, "training.learning_rate = nan"),

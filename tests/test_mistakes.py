@@ -42,7 +42,7 @@ MISTAKES = [
     (("train", "word.yaml"), 2, "must hold fields, each as NAME: VALUE; valid: kind, cell, hidden_size"),
     ((*SMOKE, "--set", "data.tests.path=x"), 2, "data.tests.path = 'x' (an override): must hold fields"),
     ((*SMOKE, "--set", "description=!!bool x"), 2, "is not valid YAML"),
-    (("train", "smoke", "--results", "r\udcff"), 2, "its name is not UTF-8; choose another folder"),
+    (("train", "smoke", "--results", "r\udcff"), 2, "is not UTF-8; rename it, or choose another name"),
     # On tables
     ((*SMOKE, "--data", "words.csv"), 2, "labels whose meaning is not known"),
     (("train", "good.csv", "--data", "good.csv"), 2, "the table good.csv is named already"),

@@ -127,21 +127,15 @@ class TokenStore:
 
     def batch(self, rows: Tensor, longest: int, padded: bool, layers: Layers) -> Batch:
         """Collate the tweets `rows` (batch,), on the device, into a batch padded to `longest` tokens."""
-        positions = torch.arange(longest, device=self.device)
         starts = self._offsets[rows]
-        lengths = self._offsets[rows + 1] - starts if padded else torch.full_like(rows, longest)
-        token_positions = starts[:, None] + positions
-        if padded:
-            inside = positions < lengths[:, None]
-            token_positions = torch.where(inside, token_positions, 0)
-            token_ids = torch.where(inside, self._token_ids[token_positions], PADDING)
-        else:
-            token_ids = self._token_ids[token_positions]
+        lengths = self._offsets[rows + 1] - starts
+        positions = torch.arange(longest, device=self.device)
+        inside = positions < lengths[:, None]
+        tokens = torch.where(inside, starts[:, None] + positions, 0)
+        token_ids = torch.where(inside, self._token_ids[tokens], PADDING).long()
         weights = None if self._weights is None else self._weights[rows]
-        polarity = None if self._polarity is None else self._polarity[token_positions]
-        if polarity is not None and padded:
-            polarity = torch.where(inside, polarity, 0)
-        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, weights, polarity, layers)
+        polarity = None if self._polarity is None else torch.where(inside, self._polarity[tokens], 0)
+        return Batch(rows, token_ids, lengths, self._labels[rows], padded, weights, polarity, layers)
 
 
 class BatchPlan:

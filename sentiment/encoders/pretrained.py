@@ -48,7 +48,12 @@ class ElmoFiles:
 
 
 class FetchRecord(Record):
-    """`fetched.json`, written last: commit, licence and arXiv ids (`papers`) of a model of the Hub, and each file's SHA-256."""
+    """`fetched.json`, written last: where a model of the Hub comes from.
+
+    Attributes:
+        sha256: of each file, by its name.
+        papers: their arXiv ids.
+    """
 
     sha256: dict[str, str]
     commit: str
@@ -194,7 +199,7 @@ def _vector_size(folder: Path, name: str) -> int:
     try:
         config = json.loads((folder / "config.json").read_bytes())
         return int(next(config[key] for key in ("hidden_size", "dim", "d_model") if key in config))
-    except (OSError, ValueError, TypeError, StopIteration, RecursionError):
+    except (ValueError, TypeError, StopIteration):
         raise EncoderError(f"{name}: its config.json names no hidden_size") from None
 
 
@@ -231,9 +236,6 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
     except (OSError, ValueError, HTTPError) as error:
         reason = in_one_line(error)[:300]
         raise DownloadError(f"{name!r} at {revision!r}: cannot be downloaded from the Hub: {reason}") from None
-    for file, entry in files.items():
-        if entry.lfs and entry.lfs.sha256 != sha256[file]:
-            raise DownloadError(f"{folder / file}: differs from the Hub's checksum; delete it and download it again")
     papers = [tag.removeprefix("arxiv:") for tag in info.tags or () if tag.startswith("arxiv:")]
     record = FetchRecord(commit=str(info.sha), licence=licence, papers=papers, sha256=sha256)
     write_atomically(folder / _FETCHED, sealed(record))

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from sentiment.config import RunConfig
 from sentiment.console import as_code, as_markdown, visible
-from sentiment.errors import CheckpointError, RunDirError, UsageError
+from sentiment.errors import CheckpointError, RunDirError, UsageError, in_one_line
 from sentiment.files import open_user_file, read_user_file, write_user_file
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.predictors import all_models
@@ -324,7 +324,7 @@ def _network(run: StoredModels, device: "torch.device | None", temperature: floa
 
     from sentiment.data.vocabulary import Vocabulary
     from sentiment.encoders.finetuned import FineTuned
-    from sentiment.models.classifier import NetworkModel, build_classifier, build_on_meta_device, load_encoder
+    from sentiment.models.classifier import NetworkModel, build_classifier, load_encoder
     from sentiment.training.device import choose_device
 
     weights = run.weights()
@@ -333,12 +333,11 @@ def _network(run: StoredModels, device: "torch.device | None", temperature: floa
     encoder = load_encoder(run.config, run.result.encoder, run.results, chosen)
     network_input = encoder if isinstance(encoder, FineTuned) or encoder is None else encoder.vector_size
     try:
-        expected = build_on_meta_device(run.config, len(vocabulary), network_input).state_dict()
-    except RuntimeError:
-        raise RunDirError(f"{run.path}: its configuration asks for more weights than torch can count") from None
-    check_arrays(run.path, weights, {name: described(array) for name, array in expected.items()})
-    with torch.random.fork_rng(devices=[]):  # it draws random weights, which are then replaced
-        model = build_classifier(run.config, len(vocabulary), encoder=network_input)
+        with torch.random.fork_rng(devices=[]):  # it draws random weights, which are then replaced
+            model = build_classifier(run.config, len(vocabulary), encoder=network_input)
+    except RuntimeError as error:
+        raise RunDirError(f"{run.path}: no network of this configuration can be built: {in_one_line(error)}") from None
+    check_arrays(run.path, weights, {name: described(array) for name, array in model.state_dict().items()})
     model.load_state_dict(weights)
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 

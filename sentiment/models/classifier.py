@@ -52,14 +52,11 @@ class LearnedEmbedding(nn.Module):
     def __init__(self, vocabulary_size: int, config: EmbeddingConfig, vectors: Floats | None = None) -> None:
         super().__init__()
         self.size = config.size + config.polarity
-        # On the meta device nothing is initialised: that would import torch's compiler.
-        without_values = torch.get_default_device().type == "meta"
-        empty = torch.empty(vocabulary_size, config.size) if without_values else None
-        self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING, _weight=empty)
+        self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING)
         with torch.no_grad():
             if vectors is not None:
                 self.table.weight.copy_(torch.from_numpy(vectors))
-            elif not without_values:
+            else:
                 self.table.weight.normal_(std=config.initial_std)
                 self.table.weight[PADDING].zero_()
         self.token_dropout = config.token_dropout
@@ -321,16 +318,6 @@ class Classifier(nn.Module):
         if self.hidden is not None:
             vectors = self.hidden(vectors)
         return Output(self.output(self.dropout(vectors)), attention, penalty)
-
-
-def build_on_meta_device(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None) -> Classifier:
-    """`build_classifier` without values: allocates no memory and leaves torch's generator unchanged.
-
-    Raises:
-        RuntimeError: torch cannot represent the size of a tensor.
-    """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return build_classifier(config, vocabulary_size, encoder=encoder)
 
 
 def build_classifier(

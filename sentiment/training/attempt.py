@@ -66,15 +66,14 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
     """A trainer in the state of the newest checkpoint that is valid, or at the beginning."""
     runtime = run.config.runtime
     device = choose_device(runtime.device)
-    identity = prepared.inputs.by_name()
     code = running_code().training_files
     for state in valid_checkpoints(run.run_dir, run.console.say):
-        if not may_resume(run.run_dir, state, identity, code, runtime.other_code, run.console.say):
+        if not may_resume(run.run_dir, state, prepared.inputs, code, runtime.other_code, run.console.say):
             delete_checkpoints(run.run_dir)  # they would be newer than those of the run's new beginning
             break
         _check_hardware(run, state.hardware[-1], hardware_kind(device))
         # Results depend on the number of threads, so a resumed run keeps the number that it began with.
-        trainer = new_trainer(run, prepared, identity, state.threads, device)
+        trainer = new_trainer(run, prepared, state.threads, device)
         try:
             trainer.load_state(state)
         except torch.OutOfMemoryError:
@@ -85,17 +84,15 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
             continue
         run.console.say(f"resuming after step {state.step} in epoch {state.epoch + 1}")
         return trainer
-    trainer = new_trainer(run, prepared, identity, available_threads(runtime), device)
+    trainer = new_trainer(run, prepared, available_threads(runtime), device)
     trainer.log.write()  # rows of an attempt that saved nothing are computed again
     return trainer
 
 
-def new_trainer(
-    run: RunContext, prepared: Prepared, identity: dict[str, str], threads: int, device: torch.device
-) -> Trainer:
+def new_trainer(run: RunContext, prepared: Prepared, threads: int, device: torch.device) -> Trainer:
     """A trainer at the beginning."""
     make_reproducible(threads, run.config.seed)
-    return Trainer(run, prepared.new_task(run, device), identity, threads)
+    return Trainer(run, prepared.new_task(run, device), prepared.inputs, threads)
 
 
 _OTHER_DIGITS = "the last digits may differ from those of a run without a change of hardware"
@@ -131,9 +128,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         pid=os.getpid(),
         job=slurm_job(),
         code=code.training,
-        git_commit=code.git_commit,
-        git_dirty=code.git_dirty,
-        git_remote=code.git_remote,
+        **code.model_dump(include={"git_commit", "git_dirty", "git_remote"}),
         versions=versions,
         device=torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
@@ -143,12 +138,12 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
     attempts = [*(former.attempts if former else []), attempt]
     record = RunRecord(
         run_id=run.config.run_id,
-        data_fingerprint=prepared.inputs.data,
-        tokenizer_fingerprint=prepared.inputs.tokenizer,
+        data_fingerprint=prepared.inputs["data"],
+        tokenizer_fingerprint=prepared.inputs["tokenizer"],
         dataset=prepared.corpus.dataset,
         table_sha256=prepared.corpus.report.table_sha256,
         encoder=prepared.encoder_with_cache,
-        vectors_sha256=prepared.inputs.vectors,
+        vectors_sha256=prepared.inputs.get("vectors"),
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         attempts=attempts,
         hardware=trainer.state.hardware,

@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from sentiment.console import Say
-from sentiment.errors import CheckpointError, RunDirError
+from sentiment.errors import CheckpointError
 from sentiment.files import WriteFile, write_atomically
 from sentiment.runs.records import Count, MetricRow
-from sentiment.runs.run_dir import RunDir, parse_metric_row
+from sentiment.runs.run_dir import RunDir
 from sentiment.version import STAMP, check_stamp
 
 Weights = dict[str, torch.Tensor]  # tensors by name, as in a state dict
@@ -200,21 +200,11 @@ def save_checkpoint(run_dir: RunDir, state: TrainerState) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read_state(path: Path) -> TrainerState:
-    state = _validated(read_checkpoint(path), TrainerState, path)
-    try:
-        for line in state.log:
-            parse_metric_row(line.encode(), f"{path}: log")
-    except RunDirError as error:
-        raise CheckpointError(str(error)) from None
-    return state
-
-
 def valid_checkpoints(run_dir: RunDir, say: Say) -> Iterator[TrainerState]:
     """The valid checkpoints of a run, the newest first; each invalid one is reported by `say`."""
     for path in reversed(_checkpoints(run_dir)):
         try:
-            yield _read_state(path)
+            yield _validated(read_checkpoint(path), TrainerState, path)
         except CheckpointError as error:
             say(f"{error}; {OLDER_CHECKPOINT}")
 
@@ -223,9 +213,6 @@ def delete_checkpoints(run_dir: RunDir) -> None:
     """Delete the checkpoints to resume from; the weights of the best and the last epoch stay."""
     for path in _checkpoints(run_dir):
         path.unlink(missing_ok=True)
-
-
-_NAMED_FILES = 3
 
 
 def may_resume(
@@ -246,9 +233,8 @@ def may_resume(
     Raises:
         CheckpointError: an input has changed since the checkpoint, or the code has and that is refused.
     """
-    made_from = state.identity
     for name, value in identity.items():
-        former = made_from.get(name, "")
+        former = state.identity.get(name, "")
         if former != value:
             raise CheckpointError(
                 f"{run_dir.path}: {name} of this run changed after its last checkpoint "
@@ -257,8 +243,7 @@ def may_resume(
     differing = sorted(name for name in state.code.keys() | code.keys() if state.code.get(name) != code.get(name))
     if not differing:
         return True
-    more = f" and {len(differing) - _NAMED_FILES} more" if len(differing) > _NAMED_FILES else ""
-    files = ", ".join(differing[:_NAMED_FILES]) + more
+    files = f"{differing[0]} and {len(differing) - 1} more" if len(differing) > 1 else differing[0]
     change = f"step {state.step} was computed by another version of this program (other: {files})"
     if other_code == "refuse":
         raise CheckpointError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sentiment.config import RuntimeConfig
-from sentiment.errors import MemoryExhaustedError, UsageError
+from sentiment.errors import MemoryExhaustedError, UsageError, in_one_line
 from sentiment.processes import training_threads
 
 
@@ -30,13 +30,20 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def explained_memory_errors() -> Iterator[None]:
-    """Raise MemoryExhaustedError, which says what to change, where torch finds the GPU's memory full."""
+    """Raise MemoryExhaustedError, which says what to change, where torch finds the memory full."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise MemoryExhaustedError(
             "the GPU's memory is full; a smaller training.batch_size or model may fit, a larger GPU (`gpu_type` in "
             "configs/cluster.yaml), or fewer runs at a time on this one (`at_once` there, or --at-once)"
+        ) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise MemoryExhaustedError(
+            f"the memory of this machine is full ({in_one_line(error)}): a smaller model.hidden_size, embedding.size "
+            "or training.batch_size may fit"
         ) from error
 
 

@@ -35,7 +35,6 @@ def tweet_vectors(
 
     Raises:
         EncoderError: the disk is full or fails, or the model's file is damaged.
-        MemoryExhaustedError: the GPU's memory is too small for the model.
     """
     device = choose_device(run.config.runtime.device)
     layers = layers_of(encoder)

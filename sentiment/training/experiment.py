@@ -1,16 +1,15 @@
-"""A run from its configuration to its result: prepare, train, publish."""
+"""A run from its configuration to its result: prepare, train, publish; and jobs that prepare what several runs read."""
 
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
 
 from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.data.corpus import corpus_fingerprint, prepare_corpus
 from sentiment.data.vocabulary import prepare_vectors, pretrained_file
 from sentiment.encoders.cache import VectorCache, layers_of
-from sentiment.encoders.inputs import current_inputs, recorded_inputs
+from sentiment.encoders.inputs import current_inputs, differing, recorded_inputs
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError, SentimentError
 from sentiment.models.baseline import fit_linear_model
@@ -74,7 +73,7 @@ def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
         baseline, _ = fit_linear_model(corpus, run.progress)
     prepared = prepare(run, corpus, files)
     runtime = run.config.runtime
-    trainer = new_trainer(run, prepared, {}, available_threads(runtime), choose_device(runtime.device))
+    trainer = new_trainer(run, prepared, available_threads(runtime), choose_device(runtime.device))
     trainer.train()
     return fitted_models(run, prepared, trainer, baseline)
 
@@ -101,17 +100,11 @@ def _check_inputs_unchanged(run: RunContext) -> None:
     with suppress(SentimentError):
         files = find_model(config, run.results) if record.encoder else None
         present = current_inputs(config, run.results, corpus_fingerprint(config.data, run.results), files)
-        changed = recorded_inputs(config, record).differences(present)
+        changed = differing(recorded_inputs(config, record), present)
     if changed:
-        names = {
-            "tokenizer": f"NLTK {metadata.version('nltk')}",
-            "data": config.data.source,
-            "vectors": config.embedding.pretrained,
-            "encoder": record.encoder and record.encoder.model,
-        }
-        now = " and ".join(f"the {name} of {names[name]}" for name in changed)
+        names = " and ".join(changed)
         raise RunDirError(
-            f"{run.run_dir.path}: was completed before {now} changed; move the directory away to train it again"
+            f"{run.run_dir.path}: was completed before its {names} changed; move the directory away to train it again"
         )
 
 
@@ -135,7 +128,7 @@ def run_encoding(configs: Iterable[RunConfig], results: Results, stop: StopReque
     """Compute all cached vectors that these runs will read; other processes that do so share the work."""
     progress = stop.interrupting(console.progress)
 
-    def encode(config: RunConfig) -> None:
+    def prepare_one(config: RunConfig) -> None:
         section = config.any_encoder
         model = find_model(config, results)
         if section is None or model is None or not section.cached:
@@ -146,7 +139,8 @@ def run_encoding(configs: Iterable[RunConfig], results: Results, stop: StopReque
             console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
 
     # All layers at once, where a run reads their mixture, take less time than one after another.
-    prepare_each(sorted(configs, key=_reads_one_layer), encode, console)
+    with explained_memory_errors():
+        prepare_each(sorted(configs, key=_reads_one_layer), prepare_one, console)
 
 
 def _reads_one_layer(config: RunConfig) -> bool:

@@ -1,6 +1,5 @@
 """What a run needs before it is trained: its tweets, baselines, vocabulary, vectors, and the hashes of all of them."""
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -18,9 +17,9 @@ from sentiment.encoders.cache import CachedVectors, Encoder
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.inputs import Inputs, current_inputs
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record
-from sentiment.errors import DataError, MemoryExhaustedError
+from sentiment.errors import DataError
 from sentiment.models.baseline import Baselines, load_or_fit_baselines
-from sentiment.models.classifier import Classifier, build_classifier, build_on_meta_device
+from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training.encoding import tweet_vectors
@@ -59,11 +58,6 @@ class Prepared:
         return ClassifierTask(run.config, classifier, self.corpus, self.vocabulary, self.vectors, device)
 
 
-def prepare_tweets(config: RunConfig, results: Results, progress: Progress) -> Corpus:
-    """The corpus of a run, from its cache if it is there."""
-    return _as_configured(prepare_corpus(config.data, results, progress), config)
-
-
 def prepare_fit(config: RunConfig, results: Results, progress: Progress) -> Corpus:
     """The corpus of a fit: it has no test part, texts without a word are left out, and classes may be rare.
 
@@ -88,7 +82,7 @@ def _as_configured(corpus: Corpus, config: RunConfig) -> Corpus:
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
     """The corpus of a run and its baselines, from their caches if they are there."""
-    corpus = prepare_tweets(config, results, progress)
+    corpus = _as_configured(prepare_corpus(config.data, results, progress), config)
     return corpus, load_or_fit_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
 
 
@@ -132,9 +126,8 @@ def prepare(run: RunContext, corpus: Corpus, files: EncoderFiles | None) -> Prep
 
 def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
     vocabulary = Vocabulary.build(corpus, run.config.data.vocabulary)
-    learned = run.config.vectors
     file = pretrained_file(run.config, run.results)
-    if learned and learned.vocabulary == "vectors" and file:
+    if run.config.vectors and file:
         return vocabulary.extended_by(file, run.config.data.vocabulary.max_size)
     return vocabulary
 
@@ -144,21 +137,8 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, files: EncoderFiles
     encoder: int | FineTuned | None = files.vector_size if files else None
     if files and config.finetunes:
         encoder = FineTuned(files)
-    _check_memory(build_on_meta_device(config, len(vocabulary), encoder))
     vectors = None
     if file := pretrained_file(config, run.results):
         vectors, known = load_vectors(file, vocabulary, config.embedding.size, config.seed)
         run.console.say(f"{config.embedding.pretrained}: has vectors for {known} of {len(vocabulary.types)} types")
     return build_classifier(config, len(vocabulary), vectors, encoder)
-
-
-def _check_memory(classifier: Classifier) -> None:
-    """Raise MemoryExhaustedError if the weights alone exceed the memory of this machine."""
-    weights = sum(parameter.numel() for parameter in classifier.parameters())
-    needed = 4 * weights
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > available:
-        raise MemoryExhaustedError(
-            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {available:,}; a "
-            "smaller model.hidden_size or embedding.size may fit"
-        )

@@ -65,9 +65,6 @@ class Updater:
         # The settings are those of the configuration, to which the state belongs.
         settings = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": settings})
-        for parameter, values in self._optimizer.state.items():
-            if any(value.dim() and value.shape != parameter.shape for value in values.values()):
-                raise ValueError("the optimiser's state is that of other weights")
         self._scaler.load_state_dict(state["scaler"])
 
 

@@ -119,14 +119,6 @@ def test_loading_draws_no_random_numbers(bert: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def _with_infinite_weight(folder: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    weights = load_file(folder / "model.safetensors")
-    weights["encoder.layer.1.output.dense.bias"][3] = torch.inf
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-
-
 def _changed(file: str, value: object, *keys: str) -> Callable[[Path], None]:
     """Gives a field of a JSON file another value."""
 
@@ -147,12 +139,8 @@ def _changed(file: str, value: object, *keys: str) -> Callable[[Path], None]:
         (_changed("config.json", 8, "hidden_size"), "cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"\x10"), "cannot be loaded"),
         (_changed("config.json", 3, "num_hidden_layers"), "16 weights.*encoder.layer.2"),
-        (_changed("config.json", 1, "num_hidden_layers"), "16 weights.*encoder.layer.1"),
-        (_with_infinite_weight, r"encoder\.layer\.1\.output\.dense\.bias.* not finite"),
         (lambda folder: [path.unlink() for path in folder.glob("tokenizer*")], "tokeniser"),
         (_changed("tokenizer.json", 5000, "model", "vocab", "bad"), "5000"),
-        (_changed("tokenizer_config.json", -5, "model_max_length"), "model_max_length.* -5"),
-        (_changed("tokenizer_config.json", "long", "model_max_length"), "model_max_length.* 'long'"),
         (_changed("config.json", 20, "vocab_size"), "cannot be loaded"),
     ],
 )

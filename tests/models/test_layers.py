@@ -65,18 +65,6 @@ def test_values_gradients_and_the_state_of_the_generator_are_those_of_torch(shar
         _assert_same(share, torch.randn(shape))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
-def test_other_types_orders_in_memory_and_numbers_of_threads_too(dtype: torch.dtype) -> None:
-    values, before = torch.randn(6, 99, 50).to(dtype), torch.get_num_threads()
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        try:
-            for one in (values, values.transpose(1, 2), values.permute(2, 0, 1), values[:, ::2]):
-                _assert_same(0.3, one)
-        finally:
-            torch.set_num_threads(before)
-
-
 SIZE = 6
 
 

@@ -81,7 +81,6 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "embedding.polarity": (True, {}, [ALONE, HUB, {"data.language": "de"}]),
     "vectors.unlabelled": ([{"path": "more.txt"}], WORD2VEC, NO_VECTORS_LEARNED),
     **{f"vectors.{name}": (7, WORD2VEC, NO_VECTORS_LEARNED) for name in ("epochs", "seed")},
-    "vectors.vocabulary": ("training", WORD2VEC, NO_VECTORS_LEARNED),
     "elmo.state": ("zero", {"elmo.layers": "first"}, [TOKEN_LAYER]),
     "encoder.model": ("other/model", HUB, []),
     "encoder.revision": ("v2", HUB, [HUB | {"encoder.model": "./folder"}]),

@@ -40,7 +40,7 @@ def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: Make
     _stopped(run, 5)
     for error, of_tweets, of_vectors in (
         (CheckpointError, "data of this run changed .*move .* away", "vectors of this run changed"),
-        (RunDirError, r"the data of .*a\.csv changed", r"the vectors of .*vectors\.txt changed"),
+        (RunDirError, "before its data changed", "before its vectors changed"),
     ):
         for file, other, message in ((tweets, others, of_tweets), (vectors, turned, of_vectors)):
             former = file.read_bytes()
@@ -120,14 +120,11 @@ def test_full_gpu_before_the_first_step_discards_no_checkpoint(
     assert run.record.attempts[-1].first_step == run.record.attempts[0].last_step
 
 
-@pytest.mark.parametrize("field", ["model__hidden_size", "embedding__size"])
-def test_too_large_a_model_is_refused(experiment: MakeExperiment, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sysconf", lambda _name: 10**4)
-    run = experiment(**{field: 1_000_000})
-    with pytest.raises(MemoryExhaustedError, match=r"the model has [\d,]+ weights, which take [\d,]+ bytes, and this"):
-        run.attempt()
+def test_too_large_a_model_is_refused(experiment: MakeExperiment) -> None:
+    with pytest.raises(MemoryExhaustedError, match=r"memory of this machine is full .* a smaller model\.hidden"):
+        experiment(model__hidden_size=1_000_000).attempt()
     with pytest.raises(ConfigError, match="less than or equal to 1000000"):
-        experiment(**{field: 1_000_001})
+        experiment(model__hidden_size=1_000_001)
 
 
 def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +165,7 @@ def test_another_tokenizer_is_called_that(experiment: MakeExperiment, monkeypatc
     completed.complete()
     for module in ("data.corpus", "encoders.inputs"):
         monkeypatch.setattr(f"sentiment.{module}.tokenizer_fingerprint", lambda: "another")
-    with pytest.raises(RunDirError, match=r"was completed before the tokenizer of NLTK [\d.]+ changed"):
+    with pytest.raises(RunDirError, match="was completed before its tokenizer changed"):
         completed.attempt()
     with pytest.raises(CheckpointError, match="tokenizer of this run changed after its last checkpoint"):
         begun.attempt()
@@ -244,19 +241,14 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     assert run.record.vectors_sha256.startswith(file.parent.name)
 
 
-@pytest.mark.parametrize(
-    ("changes", "known"),
-    [({}, True), ({"vectors__vocabulary": "training"}, False), ({"data__vocabulary__max_size": 20}, None)],
-)
-def test_a_run_knows_the_types_that_only_its_vectors_know_unless_told_otherwise(
-    experiment: MakeExperiment, tmp_path: Path, changes: dict[str, Any], known: bool | None
+@pytest.mark.parametrize(("changes", "known"), [({}, True), ({"data__vocabulary__max_size": 20}, False)])
+def test_a_run_knows_the_types_that_only_its_vectors_know(
+    experiment: MakeExperiment, tmp_path: Path, changes: dict[str, Any], known: bool
 ) -> None:
     more = tmp_path / "more.txt"
     more.write_text("".join(f"an unlabelled tweet with a wordfromelsewhere and {n} others\n" for n in range(9)))
     run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], **changes)
     run.complete()
     vocabulary = Vocabulary.from_bytes(run.run_dir.vocabulary_file.read_bytes(), "")
-    if known is None:
-        assert len(vocabulary.types) == 20
-    else:
-        assert (vocabulary.encode(["wordfromelsewhere"])[0] != UNKNOWN) == known
+    assert (vocabulary.encode(["wordfromelsewhere"])[0] != UNKNOWN) == known
+    assert known or len(vocabulary.types) == 20
