@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.config import ColumnConfig, DataConfig
-from sentiment.console import Progress, silent
+from sentiment.console import Progress, plural, silent
 from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
 from sentiment.data.sources import TweetFile, open_source, usable_rows
 from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
@@ -64,7 +64,10 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     directory = results.gold_dir(source, digest)
     tweets = Tweets.of_table(data, rows, directory, GOLD)
     _write_gold(tweets, directory, source, digest, left_out)
-    lines = [f"{source}: {len(rows):,} tweets of the classes {', '.join(data.label_names)}", *left_out.lines_left_out()]
+    lines = [
+        f"{source}: {plural(len(rows), 'tweet')} of the classes {', '.join(data.label_names)}",
+        *left_out.lines_left_out(),
+    ]
     return tweets, lines
 
 
@@ -89,7 +92,9 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     labels = [(name, list(values)) for name, values in data.labels.items()]
     record = Unlabelled(source=source, labels=labels, tweets_sha256=sha256)
     write_atomically(directory.record_file, sealed(record))
-    lines.append(f"{source}: {len(rows):,} tweets without labels; the classes are {', '.join(data.label_names)}")
+    lines.append(
+        f"{source}: {plural(len(rows), 'tweet')} without labels; the classes are {', '.join(data.label_names)}"
+    )
     return tweets, [*lines, *left_out.lines_left_out()]
 
 

@@ -235,8 +235,8 @@ def estimate(
         DataError, UsageError: as `read_labels` and `estimate_shares`.
     """
     # Groups may be asked for by the labels of tweets that were drawn from all.
-    drawings = (Drawing.of_one_stratum(population.drawing.texts), population.drawing)
-    drawing = drawing_of(sheet, drawings)
+    by_group = population.drawing
+    drawing = drawing_of(sheet, (Drawing.of_one_stratum(by_group.texts), by_group))
     labels = read_labels(sheet, drawing, predictor.meanings)
     probabilities = _predictions(population, predictor)
     shares = estimate_shares(
