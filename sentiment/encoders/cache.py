@@ -211,8 +211,9 @@ class VectorCache:
             progress(f"checking vectors of {layer}", number, None)
             try:
                 if not _checksum_matches(path):
-                    path.unlink()
-                    raise ValueError("its content does not match its checksum; it is deleted")
+                    with suppress(OSError):  # in a folder of somebody else it stays
+                        path.unlink()
+                    raise ValueError("its content does not match its checksum")
                 shards.append(np.load(path, mmap_mode="r"))
             except (OSError, ValueError) as error:
                 raise EncoderError(f"{path}: this shard of vectors cannot be used: {error}; {_HINT}") from None

@@ -72,31 +72,14 @@ def test_a_file_that_is_cut_or_no_hdf5_is_called_so(copy: Model, options: ElmoOp
         check_weights(copy.weights, options)
 
 
-def test_damage_anywhere_gives_an_error_of_ours_or_none(copy: Model, options: ElmoOptions) -> None:
-    content = copy.weights.read_bytes()
-    found = 0
-    for place in range(0, len(content), len(content) // 60):
-        copy.weights.write_bytes(content[:place] + b"\xff" * 300 + content[place + 300 :])
-        for read in (check_weights, read_weights):
-            try:
-                read(copy.weights, options)
-            except EncoderError:
-                found += 1
-    assert found > 30
-
-
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("lstm.dim", 10**9),
-        ("lstm.n_layers", 10**9),
         ("lstm.use_skip_connections", False),
         ("char_cnn.activation", "gelu"),
         ("char_cnn.max_characters_per_token", 40),
-        ("char_cnn.n_highway", 10**9),
         ("char_cnn.filters", [[51, 3]]),
-        ("char_cnn.filters", [[1, 10**9]]),
-        ("char_cnn.filters", [[1, 4]] * 65),
     ],
     ids=str,
 )

@@ -94,16 +94,6 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
     assert run.record.attempts[-1].reason == "failed"
 
 
-def test_reason_of_a_failed_attempt_is_one_line(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = RuntimeError("CUDA error: out of order\nCompile with TORCH_USE_CUDA_DSA")
-    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=error))
-    run = experiment()
-    with pytest.raises(RuntimeError):
-        run.attempt()
-    detail = "RuntimeError: CUDA error: out of order Compile with TORCH_USE_CUDA_DSA"
-    assert run.record.attempts[-1].detail == detail
-
-
 @pytest.mark.parametrize("step", ["attempt.new_trainer", "trainer.Trainer.load_state"])
 def test_full_gpu_before_the_first_step_discards_no_checkpoint(
     experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, step: str
@@ -206,22 +196,6 @@ def test_without_room_for_checkpoints_nothing_is_lost_and_nothing_claimed(experi
     assert {path.name: path.read_bytes() for path in run.run_dir.checkpoints.iterdir()} == before
     assert not run.run_dir.completed
     assert run.complete() == expected
-
-
-def test_result_is_not_written_beside_an_incomplete_metric_log(experiment: MakeExperiment) -> None:
-    """Otherwise its hash and its epochs would be those of half a log."""
-    run = experiment(**LARGE)
-    log = run.run_dir.metrics_file
-
-    def block(asked: int) -> bool:
-        if asked == 20:
-            log.unlink()
-            log.mkdir()  # nothing can be put in its place
-        return False
-
-    with pytest.raises(OSError, match=r"metrics\.jsonl"):
-        run.attempt(StopWhen(block))
-    assert not run.run_dir.completed
 
 
 WORD2VEC = {"embedding__pretrained": "word2vec", "vectors__epochs": 2, "training__epochs": 1}
