@@ -48,3 +48,12 @@ def test_what_is_cut_off_or_overlaps_is_found(page: Page, addresses: dict[str, s
     assert "cut off: wide" in found
     assert "runs into" in found
     assert "a word a line: one two three" in found
+
+
+@pytest.mark.parametrize("study", ["two classes", "three classes"])
+def test_no_table_is_cut_off_on_paper(page: Page, addresses: dict[str, str], study: str) -> None:
+    page.set_viewport_size({"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    page.goto(addresses[study])
+    right = page.locator("table, figure").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert max(right) <= 720

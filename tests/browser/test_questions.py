@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from report.designs import by_class
+from report.render import wording
 from sentiment.paired import PairedCounts, accuracy_difference, paired_difference
 from sentiment.runs.run_dir import Results
 
@@ -159,6 +160,15 @@ def test_verdict_on_two_runs_names_them(report: Page, wins: int, losses: int, sa
     say = "found => verdict(found, explorerData.compared) + evidence({ n: 105, of: 105 }, found, 'Anna', 'Ben')"
     text = report.evaluate(say, discordant)
     assert [part for part in said if part not in text] == []
+
+
+@pytest.mark.parametrize("kind", ["points", "duration", "percent"])
+def test_figures_of_an_opened_run_are_written_as_in_the_table(report: Page, kind: str) -> None:
+    values = [0, 0.0004, -0.0004, 0.021, -0.3, 0.7, 9.96, 45.2, 95, 660, 9_000]
+    write = {"points": wording.points, "duration": wording.duration, "percent": wording.percent}[kind]
+    values = [value for value in values if value >= 0 or kind == "points"]
+    found = report.evaluate("([values, kind]) => values.map(value => shown(value, kind))", [values, kind])
+    assert found == [write(value) for value in values]
 
 
 def test_address_brings_back_what_was_asked(report: Page, runs: Locator, report_address: str) -> None:

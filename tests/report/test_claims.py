@@ -55,7 +55,7 @@ def test_training_sets_of_folds_make_no_more_claims_than_the_level_allows_on_the
 
 @pytest.mark.more
 def test_clear_differences_are_found_with_several_seeds() -> None:
-    found = rates(World(4, 5, 2000, 0.005, gain=0.08), 20)
+    found = rates(World(4, 5, 2000, 0.005, gain=0.08), 8)
     of_the_first = {
         "headline: recommended against the baseline",
         "headline and leaderboard: others are worse",

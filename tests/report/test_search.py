@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 import report.questions.search as search_module
-from report.build import compose
 from report.questions.search import SearchTrials, importances, rank_correlation, trial_points
 from report.render.charts import Trial, parallel_figure
-from report.render.page import render_markdown
 from report.render.wording import Score
 from sentiment.runs.rungs import RankedTrial, RungRanking
-from tests.report.made_up import Study, rows_with, tables_of
-from tests.report.studies import write_halved
+from tests.report.made_up import rows_with
 
 LOSS = Score("validation/loss", after=2)
 
@@ -33,23 +30,6 @@ def test_ranking_counts_the_trials_that_are_tied_at_the_cut(scores: tuple[float,
     ranking = RungRanking(rung=0, epochs=1, promoted=2, trials=trials)
     assert ranking.tied_at_cut == tied
     assert ("tied" in ranking.describe()) == bool(tied)
-
-
-@pytest.mark.slow
-def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study) -> None:
-    write_halved(study)
-    with patch.object(search_module, "importances", lambda *_: {}):
-        report = compose(study.findings())
-    text, tables = render_markdown(report), tables_of(report.blocks)
-    assert "are not completed" not in text  # what a search has pruned lacks nothing
-    for sentence in (
-        "48 epochs were trained, 40.0 % of the 120 that 30 full trials would need",  # 20 + 2 * 6 + 4 * 4
-        "After epoch 1 the best 10 of 30 trials were promoted.",
-        "After epoch 2 the best 4 of 10 trials were promoted; 5 trials, some promoted and some pruned, had the same",
-    ):
-        assert sentence in text
-    rows = [row for row in tables["runs"].rows if row["grid"] == "halving"]
-    assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
 
 
 def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top() -> None:

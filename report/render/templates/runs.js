@@ -10,14 +10,20 @@ function createElement(name, text = "", className = "") {
   return element;
 }
 
+// As `duration` in `report.render.wording`.
+function duration(seconds) {
+  if (!seconds) return "0 s";
+  const [size, unit] = seconds < 1 ? [0.001, "ms"] : seconds < 90 ? [1, "s"] : seconds < 5400 ? [60, "min"] : [3600, "h"];
+  const amount = seconds / size;
+  return `${amount.toFixed(amount < 10 || unit === "h" ? 1 : 0)} ${unit}`;
+}
+
+// As a cell of the table of runs shows it.
 function shown(value, kind) {
   if (value === undefined || value === null) return "\u2013";
   if (kind === "percent") return (100 * value).toFixed(1);
-  if (kind === "points") return `${value < 0 ? "\u2212" : "+"}${Math.abs(100 * value).toFixed(1)}`;
-  if (kind === "duration") {
-    const [size, unit] = value < 90 ? [1, "s"] : value < 5400 ? [60, "min"] : [3600, "h"];
-    return `${(value / size).toFixed(1)} ${unit}`;
-  }
+  if (kind === "points") return signed(value);
+  if (kind === "duration") return duration(value);
   return typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value);
 }
 
