@@ -140,8 +140,8 @@ class Stage:
         assert plan is not None
         return [StagedRun(self, self.results.run_dir(run.run_id, self.name)) for run in plan.runs]
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0) -> None:
-        self.cluster.wait(condition, what, seconds)
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.1) -> None:
+        self.cluster.wait(condition, what, seconds, pause)
 
     def wait_for_states(self, *states: str) -> None:
         self.wait(lambda: {*self.states().values()} == {*states}, f"{states} in {self.folder}")
@@ -199,7 +199,7 @@ class StagedRun:
         return self.stage.cluster.run(*squeue, check=False).stdout.strip()
 
     def wait_for_step(self, step: int) -> None:
-        self.stage.wait(lambda: self.step >= step, f"step {step} of {self.dir.path}")
+        self.stage.wait(lambda: self.step >= step, f"step {step} of {self.dir.path}", pause=0.002)  # it goes on
 
     def wait_for_attempt(self, number: int) -> None:
         self.stage.wait(lambda: len(self.attempts) >= number, f"attempt {number} of {self.dir.path}")
