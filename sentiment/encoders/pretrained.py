@@ -47,15 +47,15 @@ class ElmoFiles:
     vector_size: int
 
 
-class FetchRecord(Record):
-    """`fetched.json`, written last: where a model of the Hub comes from.
-
-    Attributes:
-        sha256: of each file, by its name.
-        papers: their arXiv ids.
-    """
+class Checksums(Record):
+    """SHA-256 of each downloaded file, by name."""
 
     sha256: dict[str, str]
+
+
+class FetchRecord(Checksums):
+    """`fetched.json`, written last: checksums, commit, licence and arXiv ids (`papers`) of a model of the Hub."""
+
     commit: str
     licence: str
     papers: list[str]
@@ -105,13 +105,18 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
         folder: where published models are stored.
 
     Raises:
-        EncoderError: the model is missing or damaged.
+        EncoderError: the model is missing or damaged, or differs from the first download.
     """
     if model in PUBLISHED:
         options, weights = (folder / file for file in published_files(model))
         if missing := [path for path in (options, weights) if not path.is_file()]:
             hint = f"`sentiment prepare elmo {model}` downloads it, on a machine with access to the internet"
             raise EncoderError(f"ELMo model {model!r} is not here: {missing[0]} is missing. {hint}")
+        recorded = _recorded(model, folder)
+        for path in (options, weights):
+            if recorded and recorded.get(path.name) != cached_sha256(path):
+                hint = f"delete it and download it again with `sentiment prepare elmo {model}`"
+                raise EncoderError(f"{path}: differs from the first download (another SHA-256); {hint}")
         return _checked(options, weights)
     if not Path(model).is_dir():
         raise EncoderError(f"ELMo model {model!r}: neither one of {', '.join(PUBLISHED)} nor a folder")
@@ -119,24 +124,41 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
 
 
 def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Sequence[str] = ()) -> ElmoFiles:
-    """Download the files of a published model that `folder` lacks, and verify them.
+    """Download the files of a published model that `folder` lacks, verify them, and record their SHA-256.
+
+    Nobody has published checksums of them: so a file is compared with the first download.
 
     Args:
         folder: where published models are stored.
         mirrors: folders or addresses that are tried before the servers, see `sentiment.data.download`.
 
     Raises:
-        DownloadError: no server answers.
+        DownloadError: no server answers, or a file differs from the first download.
         EncoderError: the name is unknown, or the files are not an ELMo model whose weights fit its options.
     """
     if name not in PUBLISHED:
         raise EncoderError(f"ELMo model {name!r}: is not published; valid: {', '.join(PUBLISHED)}")
+    recorded = _recorded(name, folder)
     for file in published_files(name):
         if not (folder / file).exists():
             path = f"{PUBLISHED[name]}/{file}"
             urls = candidate_urls(mirrors, (path, file)) + candidate_urls(SERVERS, (path,))
-            download(Remote(file, urls, None, ""), folder, progress)
-    return find_elmo(name, folder)
+            download(Remote(file, urls, None, recorded.get(file, "")), folder, progress)
+    model = find_elmo(name, folder)
+    if not recorded:
+        checksums = Checksums(sha256=_checksums(folder, published_files(name)))
+        write_atomically(_checksums_file(name, folder), sealed(checksums))
+    return model
+
+
+def _checksums_file(name: str, folder: Path) -> Path:
+    return folder / f"elmo_{PUBLISHED[name]}_sha256.json"
+
+
+def _recorded(name: str, folder: Path) -> dict[str, str]:
+    """The SHA-256 of the files of a published model when they were downloaded first; empty if they were not."""
+    checksums = read_record(_checksums_file(name, folder), Checksums)
+    return checksums.sha256 if checksums else {}
 
 
 def _checked(options_path: Path, weights_path: Path) -> ElmoFiles:
@@ -211,7 +233,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
         say: called with size, commit and licence before the download starts.
 
     Raises:
-        DownloadError: the Hub does not answer, or has no such model.
+        DownloadError: the Hub does not answer, has no such model, or states another checksum than that of a file.
         EncoderError: the model has no safe weights.
     """
     config = EncoderConfig(model=name, revision=revision)
@@ -236,6 +258,9 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
     except (OSError, ValueError, HTTPError) as error:
         reason = in_one_line(error)[:300]
         raise DownloadError(f"{name!r} at {revision!r}: cannot be downloaded from the Hub: {reason}") from None
+    for file, entry in files.items():
+        if entry.lfs and entry.lfs.sha256 != sha256[file]:
+            raise DownloadError(f"{folder / file}: differs from the Hub's checksum; delete it and download it again")
     papers = [tag.removeprefix("arxiv:") for tag in info.tags or () if tag.startswith("arxiv:")]
     record = FetchRecord(commit=str(info.sha), licence=licence, papers=papers, sha256=sha256)
     write_atomically(folder / _FETCHED, sealed(record))

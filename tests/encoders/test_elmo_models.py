@@ -7,8 +7,10 @@ import pytest
 
 from sentiment.encoders import pretrained as models_module
 from sentiment.encoders.pretrained import PUBLISHED, ElmoFiles, fetch_elmo, find_elmo, published_files
-from sentiment.errors import EncoderError
+from sentiment.errors import DownloadError, EncoderError
+from sentiment.files import sha256_of
 from tests.encoders.tweets import Model
+from tests.small_runs import flip_bit, unsealed_json
 
 OPTIONS, WEIGHTS = published_files("small")
 
@@ -38,6 +40,9 @@ def _fetch(place: Path | str, folder: Path) -> ElmoFiles:
 
 def test_model_is_fetched_once(mirror: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = _fetch(mirror, models)
+    (record,) = models.glob("*sha256.json")
+    known = {path.name: sha256_of(path) for path in (files.options_path, files.weights_path)}
+    assert unsealed_json(record) == {"sha256": known}
     assert find_elmo("small", models) == files == _fetch("gone", models)
     # As the publishers have them: in a folder for each model.
     mirror.rename(tmp_path / PUBLISHED["small"])
@@ -48,6 +53,18 @@ def test_model_is_fetched_once(mirror: Path, models: Path, tmp_path: Path, monke
 def test_what_does_not_fit_its_options_is_told_with_what_to_do(mirror: Path, models: Path) -> None:
     (mirror / WEIGHTS).write_bytes(b"<html>" * 100)
     with pytest.raises(EncoderError, match=r"not an HDF5 file "):
+        _fetch(mirror, models)
+    assert not list(models.glob("*sha256.json"))
+
+
+def test_a_file_that_changed_since_is_refused_here_and_from_a_mirror(mirror: Path, models: Path) -> None:
+    path = _fetch(mirror, models).weights_path
+    flip_bit(path)
+    with pytest.raises(EncoderError, match=r"weights\.hdf5: differs from the first download"):
+        find_elmo("small", models)
+    path.unlink()
+    flip_bit(mirror / WEIGHTS)
+    with pytest.raises(DownloadError, match="is not the expected file"):
         _fetch(mirror, models)
 
 

@@ -1,5 +1,6 @@
 """Models of the Hub: fetched once with their commit and licence, then found and checked without a network."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Hub:
         self.files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
         self.given: list[str] = []
         self.unanswered = ""  # a file that it says it has, and does not give
+        self.sha256_of_weights = ""  # what it says; empty: the truth
 
     def model_info(self, name: str, *, revision: str, files_metadata: bool) -> object:
         from huggingface_hub.hf_api import ModelInfo
@@ -31,6 +33,10 @@ class Hub:
         if (name, revision, files_metadata) != (NAME, "main", True):
             raise OSError("404")
         siblings: list[dict[str, Any]] = [{"rfilename": one, "size": len(self.files[one])} for one in self.files]
+        for one in siblings:
+            if one["rfilename"].endswith(".safetensors"):
+                sha256 = self.sha256_of_weights or hashlib.sha256(self.files[one["rfilename"]]).hexdigest()
+                one["lfs"] = {"sha256": sha256, "size": one["size"], "pointerSize": 134}
         card = {"license": "apache-2.0"}
         return ModelInfo(id=NAME, sha=COMMIT, siblings=siblings, tags=["bert", "arxiv:1908.10084"], cardData=card)
 
@@ -74,6 +80,13 @@ def test_of_a_fetch_that_broke_off_nothing_is_found_until_it_is_whole(hub: Hub, 
         find_encoder(MODEL, tmp_path)
     hub.unanswered = ""
     assert fetch_encoder(NAME, "main", tmp_path, lambda _: None).fetched
+
+
+def test_weights_that_are_not_those_of_the_hub_are_named(hub: Hub, tmp_path: Path) -> None:
+    whole = hub.files["model.safetensors"]
+    hub.sha256_of_weights = hashlib.sha256(whole[:-1]).hexdigest()
+    with pytest.raises(DownloadError, match=r"model\.safetensors: differs from the Hub"):
+        fetch_encoder(NAME, "main", tmp_path, lambda _: None)
 
 
 def test_weights_that_can_run_code_are_refused_by_name(hub: Hub, bert: Path, tmp_path: Path) -> None:
