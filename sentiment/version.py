@@ -9,7 +9,7 @@ import re
 
 from sentiment.errors import FormatError
 
-__version__ = "1.0.0.dev0"
+__version__ = "1.0.0"
 
 FORMAT = 1
 STAMP_KEY = "written_by"  # in a record

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from sentiment.console import ERR, OUT, plural, say
+from sentiment.console import ERR, OUT, plural, say, visible
 from sentiment.inference.evaluation import Evaluation, Scores, comparison_lines, score_table, scores_on_file, sentences
 from sentiment.inference.mistakes import own_mistakes
 from sentiment.inference.stored import TrainedRun
@@ -70,6 +70,7 @@ def show_result(run: TrainedRun) -> None:
     lines.append("")
     test = result.scores[result.recommended]["test"]
     lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right; {_WHY_CHOSEN}")
+    lines.append(_worst_class_line(test, run.config.data.label_names))
     lines += _uncertainty_lines(test, run.config.data.has_own_parts)
     name = quote(name_of(run.run_dir))
     if "lexicon" in result.scores:
@@ -113,6 +114,12 @@ def _uncertainty_lines(test: Metrics, has_own_parts: bool) -> list[str]:
             "             to test on all tweets, train with data.folds=5 and data.fold from 1 to 5, as in grid vader"
         )
     return lines
+
+
+def _worst_class_line(test: Metrics, classes: Sequence[str]) -> str:
+    """The class of whose tweets the fewest are found."""
+    worst = min(range(len(classes)), key=lambda index: test.recall[index])
+    return f"worst class  {visible(classes[worst])}: {test.recall[worst]:.1%} of its {test.sizes[worst]:,} tweets found"
 
 
 def _check_list_line(scores: Mapping[str, CheckScore]) -> str:

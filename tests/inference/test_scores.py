@@ -174,6 +174,10 @@ def _check_own_scores(study: Study, expected: dict[tuple[ModelKind, str], Scores
     told = re.search(r"^recommended  .*: ([\d.]+)% of", trained, re.MULTILINE)
     assert told
     assert float(told[1]) == pytest.approx(100 * recommended.accuracy, abs=0.0501)
+    worst = re.search(r"^worst class  \S+: ([\d.]+)% of its", trained, re.MULTILINE)
+    assert worst
+    recalls = study.result.scores[study.result.recommended]["test"].recall
+    assert float(worst[1]) == pytest.approx(100 * min(recalls), abs=0.0501)
 
 
 def _check_page(
