@@ -73,7 +73,7 @@ def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
 
 
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
-    test, rows = _test_predictions(findings.recommended.run), rows_with(spec, "group", "x", "value", "low", "high")
+    test, rows = _test_predictions(findings.recommended.run.fold_runs[0]), rows_with(spec, "group", "x", "value", "low", "high")
     for name, column in (("network", "network_positive"), ("linear baseline", "baseline_positive")):
         positive = test[column].to_numpy(float)
         right = (positive >= 0.5) == (test["label"].to_numpy() == 1)
@@ -106,7 +106,7 @@ def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
     lines: dict[int, list[Any]] = defaultdict(list)
     for row in sorted(rows_with(spec, "trial", "axis", "height", "score"), key=lambda row: row["axis"]):
         lines[row["trial"]].append(row)
-    scores = sorted(100 * run.result.metrics["validation"].macro_f1 for run in trials)
+    scores = sorted(100 * run.score("validation", "macro_f1") for run in trials)
     _near(sorted(line[-1]["score"] for line in lines.values()), scores)
     for line in lines.values():
         _near([line[-1]["height"]], [(line[-1]["score"] - scores[0]) / (scores[-1] - scores[0])])
@@ -143,7 +143,7 @@ def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
             assert any(row["value"] == pytest.approx(one, abs=1e-4) for one in baselines)
         else:
             vectors = "word2vec" if "word2vec" in row["group"] else None
-            seeds = [one.result.metrics["test"] for one in same if one.config.embedding.pretrained == vectors]
+            seeds = [one.test_metrics["network"] for one in same if one.config.embedding.pretrained == vectors]
             _near([row["value"]], [100 * float(np.mean([one.accuracy for one in seeds]))])
         assert row["low"] < row["value"] < row["high"]
 

@@ -12,6 +12,7 @@ from sentiment.config import OPERATIONAL_FIELDS, ElmoConfig, EncoderConfig, RunC
 from sentiment.config_file import dotted, resolve
 from sentiment.errors import ConfigError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
+from tests.encoders.random_elmo import write_random_model
 from tests.small_runs import SMALL_RUN, Experiment
 
 # Another value of each field that has an effect in every run.
@@ -248,6 +249,10 @@ def test_a_column_of_parts_has_no_effect_on_a_built_in_source() -> None:
 SHORT: dict[str, Any] = {"data.source": "sample", "training.epochs": 1, "training.batch_size": 256}
 
 
+# Instead of the folder of a model.
+ELMO = "a model"
+
+
 def _as_spelled(parameters: dict[str, Any]) -> RunConfig:
     with patch.object(RunConfig, "canonical", lambda config: config):
         return resolve(SMALL_RUN, parameters, "a test")
@@ -260,15 +265,20 @@ def _as_spelled(parameters: dict[str, Any]) -> RunConfig:
         ({}, "model.attention.d_a model.attention.r model.attention.penalty data.columns.text"),
         (FEED_FORWARD, "model.cell model.bidirectional"),
         (
-            ALONE | {"elmo.model": "tiny", "elmo.layers": "top"},
+            ALONE | {"elmo.model": ELMO, "elmo.layers": "top"},
             "data.vocabulary.min_count data.vocabulary.max_size embedding.size embedding.initial_std "
             "embedding.dropout embedding.token_dropout embedding.polarity",
         ),
-        (TOKEN_LAYER | {"elmo.model": "tiny"}, "elmo.state"),
+        (TOKEN_LAYER | {"elmo.model": ELMO}, "elmo.state"),
     ],
     ids=str,
 )
-def test_unused_fields_change_no_bit_of_a_run(settings: dict[str, Any], fields: str, shared_results: Results) -> None:
+def test_unused_fields_change_no_bit_of_a_run(
+    settings: dict[str, Any], fields: str, shared_results: Results, tmp_path: Path
+) -> None:
+    if settings.get("elmo.model") == ELMO:
+        write_random_model(tmp_path)
+        settings = settings | {"elmo.model": str(tmp_path)}
     plain = _as_spelled(SHORT | settings)
     changed = _as_spelled(SHORT | settings | {field: IN_SOME_RUNS[field][0] for field in fields.split()})
     assert changed != plain

@@ -7,11 +7,10 @@ import pytest
 from jobs.submissions import read_submissions
 from sentiment.files import ROOT
 from sentiment.runs.code_version import running_code
+from tests.encoders.random_elmo import write_random_model
 from tests.jobs.grid_files import write_yaml
 from tests.limits import limit
 from tests.slurm.stage import DIVERGES, SHORT, Stage, scenario
-
-ELMO = {"elmo__model": ["tiny"], "elmo__combine": ["beside"]}
 
 
 @scenario
@@ -58,13 +57,20 @@ def _replace_program(stage: Stage, name: str, script: str) -> None:
     stage.environ = {"PATH": f"{program.parent}:{stage.cluster.environ['PATH']}"}
 
 
+def _with_elmo(stage: Stage) -> dict[str, list[object]]:
+    """The parameters of runs that read the vectors of a small ELMo model."""
+    write_random_model(stage.folder / "elmo")
+    return {"elmo__model": [str(stage.folder / "elmo")], "elmo__combine": ["beside"]}
+
+
 @scenario
 def test_tweets_vectors_training_and_report_are_chained(stage: Stage) -> None:
     stage.reports = True
     stage.write_cluster()
     anew: dict[str, list[object]] = {"data__text__lowercase": [False], "data__text__hashtags": ["split"]}
     learned: dict[str, list[object]] = {"embedding__pretrained": ["word2vec"], "vectors__epochs": [2]}
-    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES], **anew, **learned, **SHORT, **ELMO)
+    elmo = _with_elmo(stage)
+    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES], **anew, **learned, **SHORT, **elmo)
     stage.submit()
     kinds = [one.submission.kind for one in read_submissions(stage.results)]
     assert kinds == ["data", "cache", "train", "report"]
@@ -96,7 +102,7 @@ def test_each_task_is_one_process_on_nodes_that_are_given_whole_or_asked_for_who
 @pytest.mark.more
 @scenario
 def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
-    stage.write_grid(seed=[1], **SHORT, **ELMO)
+    stage.write_grid(seed=[1], **SHORT, **_with_elmo(stage))
     stage.results.encoder_caches.touch()  # where a folder should be made
     stage.submit()
     stage.wait_for_states("FAILED")
