@@ -126,7 +126,7 @@ class BaselineModel(TextModel):
 _ACTIVITY = "fitting the linear baseline"
 _TINY = 100  # with fewer training rows, n-grams that occur only once are features as well
 _MAX_SEARCHED = 20_000  # as many training rows at most choose the penalty
-_FOLDS = 5
+_FOLDS = 3
 _MAX_ITERATIONS = 1000
 _TOLERANCE = 1e-6
 _FOLD_TOLERANCE = 1e-4  # in cross-validation, which takes most of the time; with 1e-3, a warm start ends at once
