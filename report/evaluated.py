@@ -43,11 +43,6 @@ class CompletedRun:
         name = self.run_dir.path.name
         return f"{name}, version {self.version}" if self.version else name
 
-    @property
-    def is_random(self) -> bool:
-        """Whether its ELMo weights are random: its scores then say nothing about ELMo."""
-        return self.result.encoder is not None and self.result.encoder.random
-
     def predictions(self, part: Part) -> PartPredictions:
         """Its predictions for a part that it has.
 
@@ -131,11 +126,6 @@ class EvaluatedRun:
     def settings(self) -> Settings:
         """The configuration values that define the run's identity, by dotted name."""
         return settings_of(self.config)
-
-    @property
-    def is_random(self) -> bool:
-        """Whether its ELMo weights are random: its scores then say nothing about ELMo."""
-        return any(run.is_random for run in self.fold_runs)
 
     @property
     def overfits(self) -> bool:

@@ -103,11 +103,9 @@ class Recommended:
         return self.configuration.best_seed
 
 
-def recommend(dataset: Dataset) -> Recommended | None:
-    """Compare the best configuration with all eligible ones and added predictors; None if all use random weights."""
+def recommend(dataset: Dataset) -> Recommended:
+    """Compare the best configuration with all eligible ones and added predictors."""
     best = dataset.best
-    if best is None:
-        return None
     model = best.best_seed.recommended
     alternative = _best_alternative(best, dataset.metric) if model == "baseline" else model
     return Recommended(

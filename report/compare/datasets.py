@@ -104,10 +104,6 @@ class Configuration:
         return self.runs[0].config
 
     @property
-    def is_random(self) -> bool:
-        return any(run.is_random for run in self.runs)
-
-    @property
     def only_label(self) -> str | None:
         return only_label(self.runs)
 
@@ -141,7 +137,7 @@ class Dataset:
     Attributes:
         name: see `group_by_tweets`.
         runs: each once, even if several grids have it.
-        configurations: best mean validation macro F1 first; those with random ELMo weights last.
+        configurations: best mean validation macro F1 first.
     """
 
     name: str
@@ -193,14 +189,14 @@ class Dataset:
 
     @cached_property
     def eligible(self) -> list[Configuration]:
-        """The configurations without random ELMo weights that were trained on the most labelled tweets.
+        """The configurations that were trained on the most labelled tweets.
 
         Those that predict one class only are left out, unless all do.
         """
-        not_random = [configuration for configuration in self.configurations if not configuration.is_random]
-        usable = [configuration for configuration in not_random if configuration.only_label is None] or not_random
+        learned = [configuration for configuration in self.configurations if configuration.only_label is None]
+        usable = learned or self.configurations
         numbers = [configuration.config.data.train_rows or math.inf for configuration in usable]
-        most = max(numbers, default=0)
+        most = max(numbers)
         return [configuration for configuration, number in zip(usable, numbers, strict=True) if number == most]
 
     @cached_property
@@ -212,9 +208,9 @@ class Dataset:
         return [configuration for configuration in self.eligible if len(configuration.runs) > 1] or self.eligible
 
     @property
-    def best(self) -> Configuration | None:
+    def best(self) -> Configuration:
         """The candidate with the best mean validation macro F1."""
-        return next(iter(self.candidates), None)
+        return self.candidates[0]
 
     def design_for(self, configuration: Configuration, model: PredictorKind = "network") -> Design:
         """The design for a configuration; the variance between seeds is the candidates' if it is one of them."""
@@ -262,9 +258,8 @@ class Dataset:
     def added_against_baseline(self) -> list[AddedPredictor]:
         """The added predictors, each compared with the linear baseline of the best candidate; they are one family."""
         answers = self.answers.including(self.added)
-        best = self.best or self.configurations[0]
-        baseline = Group([answers.readable(best.runs)[:1]], "baseline")
-        design = self.design_for(best, "baseline")
+        baseline = Group([answers.readable(self.best.runs)[:1]], "baseline")
+        design = self.design_for(self.best, "baseline")
         uncorrected = {
             added.name: answers.difference(design, Group([[added]], "added"), baseline) for added in self.added
         }
@@ -315,7 +310,7 @@ def _source_and_folds(run: EvaluatedRun) -> str:
 
 
 def configurations_of(runs: Sequence[EvaluatedRun]) -> list[Configuration]:
-    """Runs by their configuration, best mean validation macro F1 first and those with random ELMo weights last."""
+    """Runs by their configuration, best mean validation macro F1 first."""
     siblings: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for group in seeds_together(runs):
         siblings[tuple(group[0].settings.get(name) for name in ARCHITECTURE)].append(group)
@@ -329,8 +324,7 @@ def configurations_of(runs: Sequence[EvaluatedRun]) -> list[Configuration]:
             version = {"data": f"version {group[0].corpora[0][:8]}"} if is_edited else {}
             configurations.append(Configuration(group, distinguishing | version))
     configurations.sort(key=_name_and_settings)
-    configurations.sort(key=lambda configuration: -configuration.mean("validation", "macro_f1"))
-    return sorted(configurations, key=lambda configuration: configuration.is_random)
+    return sorted(configurations, key=lambda configuration: -configuration.mean("validation", "macro_f1"))
 
 
 def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:

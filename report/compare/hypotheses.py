@@ -24,7 +24,7 @@ from report.compare.datasets import (
     design_of_pairs,
     group_by_tweets,
 )
-from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused
+from report.compare.matching import Runs, is_search, match, seeds_together, unused
 from report.designs import (
     NO_SEEDS,
     Design,
@@ -247,7 +247,7 @@ def _sides(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -
 
 def _runs(grid: Grid, answers: Answers) -> Runs:
     """The completed runs of a grid, which must be on the same tweets. Raises NotComparableError."""
-    runs = comparable(answers.readable(grid.completed))
+    runs = answers.readable(grid.completed)
     if not runs:
         raise NotComparableError("a side has no completed run")
     if len(group_by_tweets(runs)) > 1:

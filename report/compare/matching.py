@@ -35,11 +35,6 @@ def seeds_together(runs: Iterable[EvaluatedRun]) -> list[Runs]:
     return list(groups.values())
 
 
-def comparable(runs: Runs) -> Runs:
-    """The runs without those with random ELMo weights, unless all are of that kind."""
-    return [run for run in runs if not run.is_random] or runs
-
-
 def varying(runs: Iterable[EvaluatedRun]) -> list[str]:
     """The settings that vary among the runs in which they have an effect, in the order of the schema."""
     with_prefixes = [(run.settings, unused(run)) for run in runs]

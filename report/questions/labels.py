@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from report.compare.answers import Answers, Group, compared
 from report.compare.datasets import Configuration, configurations_of, design_of, group_by_tweets
 from report.compare.findings import Findings
-from report.compare.matching import comparable, varying
+from report.compare.matching import varying
 from report.read import Grid
 from report.render import wording
 from report.render.blocks import Bullets, Card, Question
@@ -85,7 +85,7 @@ def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport
     if TRAIN_ROWS not in varying(grid.completed):
         return []
     answers = answers.with_metric(grid.metric)
-    configurations = configurations_of(comparable(grid.completed))
+    configurations = configurations_of(grid.completed)
     configurations.sort(key=_train_rows)
     by_rows = defaultdict(list)
     for configuration in configurations:

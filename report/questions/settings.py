@@ -14,7 +14,7 @@ from typing import Any
 from report.compare.answers import Answers, Group, compared
 from report.compare.datasets import design_of_pairs, group_by_tweets
 from report.compare.findings import Findings
-from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
+from report.compare.matching import Runs, is_search, match, seeds_together, unused, varying
 from report.evaluated import only_label
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
@@ -22,7 +22,7 @@ from report.render import wording
 from report.render.blocks import Block, Card, Question, Row, Table, Text, columns, with_bounds
 from report.render.charts import Colour, Figure, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
-from report.sections.names import RANDOM_MARK, model_name
+from report.sections.names import model_name
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric
 from sentiment.console import plural
@@ -73,13 +73,11 @@ class SettingValue:
     only_label: str | None
 
     def name(self, parameters: Sequence[str]) -> str:
-        """The display name, with a mark for random ELMo weights and for networks that predict one class."""
+        """The display name, with a mark for networks that predict one class."""
         if len(parameters) == 1:
             name = wording.setting(parameters[0], self.values[0])
         else:
             name = model_name(self.runs[0].config)
-        if all(run.is_random for run in self.runs):
-            name += f" [{RANDOM_MARK}]"
         if self.only_label:
             name += f" [always predicts {self.only_label}]"
         return name
@@ -181,13 +179,12 @@ def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
 
 
 def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> list[Effect]:
-    """The effects of the settings that vary among `runs` on one model, without runs with random ELMo weights.
+    """The effects of the settings that vary among `runs` on one model.
 
     Everything is estimated from these runs alone, and corrected for these alone: for all pairs of values of all
     settings. Settings that never vary alone, as those of several base files, are compared together, as one setting.
     The number of labelled tweets is treated in `report.questions.labels`.
     """
-    runs = comparable(runs)
     names = [name for name in varying(runs) if name != TRAIN_ROWS]
     if model == "baseline":
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
@@ -339,8 +336,7 @@ def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
 
 
 def _table(grid: Grid, effects: list[Effect]) -> Table:
-    excluded = sum(run.is_random for run in grid.completed)
-    caption = sentence("settings.table", grid=grid, excluded=excluded, mark=f"[{RANDOM_MARK}]")
+    caption = sentence("settings.table", grid=grid)
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
     shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
     if not any(effect.context for effect in effects):

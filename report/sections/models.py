@@ -54,7 +54,7 @@ def _ranking(dataset: Dataset, number: int, best: Recommended | None) -> Table:
     references = _reference_rows(dataset, best)
     predictors = best.added if best else dataset.added
     added = {predictor.name: _added_row(predictor, best, dataset.metric) for predictor in predictors}
-    bold: Row | None = networks[dataset.best] if dataset.best else None
+    bold = networks[dataset.best]
     if best and best.added_winner:
         bold = added[best.added_winner.name]
     elif best:
@@ -73,10 +73,10 @@ def _ranking(dataset: Dataset, number: int, best: Recommended | None) -> Table:
     return table.drawn("score", Scale.of(drawn, "score", references["baseline"]["score"]))
 
 
-def _place(row: Row) -> tuple[bool, bool, float]:
-    """What rows are sorted by: random ELMo weights come last of what was validated."""
+def _place(row: Row) -> tuple[bool, float]:
+    """What rows are sorted by: what was not validated comes last."""
     score = row["validation_macro_f1"]
-    return score is None, row.get("random_numbers", False), -(score or 0.0)
+    return score is None, -(score or 0.0)
 
 
 def added_predictors(findings: Findings) -> list[Block]:
@@ -156,7 +156,7 @@ def _configuration_row(dataset: Dataset, configuration: Configuration, below_bes
     cost = cost_per_run(configuration)
     row |= {"parameters": runs[0].trainable_weights, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
     row["best_epoch"] = fmean(run.best_epoch for run in runs)
-    row |= {"attempts": usage_of(configuration.completed).attempts, "random_numbers": configuration.is_random}
+    row["attempts"] = usage_of(configuration.completed).attempts
     if below_best:
         row |= with_bounds("difference_to_best", below_best) | {"difference_to_best_q": below_best.q}
     return row
@@ -175,7 +175,7 @@ def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict
 
 def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[PredictorKind, Row]:
     """All predictors of the best configuration but its network; a recommended mean of both with its gain."""
-    configuration = dataset.best or dataset.configurations[0]
+    configuration = dataset.best
     rows: dict[PredictorKind, Row] = {}
     for kind in configuration.runs[0].kinds[1:]:
         score = dataset.score(configuration, kind)

@@ -19,16 +19,9 @@ from sentiment.runs.state import PRUNED, TIMEOUT
 LEXICON_REMARK = (
     "This data set was created by the authors of VADER to build the lexicon, so the lexicon has an unfair advantage."
 )
-RANDOM_MARK = "random weights"
-_SUFFIX = f" [{RANDOM_MARK}]"
 # A link to the section that explains intervals and tests, in Markdown.
 METHODS = Markup("[Methods](#methods).")
 STAR = "\u2605 "
-
-
-def run_name(run: Run) -> str:
-    """A run's id, with a mark if its ELMo weights are random."""
-    return f"{run.run_id}{_SUFFIX if run.completed and run.completed.is_random else ''}"
 
 
 def state_name(state: str) -> str:
@@ -72,8 +65,6 @@ def model_name(config: RunConfig) -> str:
 def configuration_name(configuration: Configuration) -> str:
     """The architecture and the settings in which configurations of it differ, with marks of what cannot be used."""
     name = ", ".join([model_name(configuration.config), *settings_in_words(configuration.distinguishing)])
-    if configuration.runs[0].is_random:
-        name += _SUFFIX
     if configuration.only_label:
         name += f" [always predicts {configuration.only_label}]"
     return name

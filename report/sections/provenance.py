@@ -21,7 +21,7 @@ from report.render.blocks import (
     Tiles,
     columns,
 )
-from report.sections.names import command_for_run, run_name
+from report.sections.names import command_for_run
 from report.sections.sentences import sentence, sentences, terms
 from sentiment.config import PARTS
 from sentiment.processes import LOCAL_JOB_PREFIX
@@ -91,8 +91,8 @@ def _environment(study: Study) -> list[Markup]:
     if not attempts:
         return [Markup("No run has started yet.")]
     jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
-    codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
-    hardware = {run_name(run): [*dict.fromkeys(run.record.hardware)] for run in study.runs if run.record}
+    codes = {run.run_id: _codes(run.record) for run in study.runs if run.record}
+    hardware = {run.run_id: [*dict.fromkeys(run.record.hardware)] for run in study.runs if run.record}
     moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(versions for record in records for versions in {*map(_versions, record.attempts)})

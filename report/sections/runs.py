@@ -16,7 +16,6 @@ from report.render.blocks import Block, Bullets, Column, Explorer, Row, Table, T
 from report.sections.names import (
     GRID_COLUMN,
     model_name,
-    run_name,
     state_name,
     unfinished,
 )
@@ -75,7 +74,7 @@ def _advice(study: Study) -> list[Block]:
 
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
     usage = usage_of([run])
-    row: Row = {"row": key, "grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
+    row: Row = {"row": key, "grid": run.grid, "run": run.run_id, "state": state_name(run.state.state)}
     row |= {"attempts": usage.attempts, "state_reason": run.state.reason}
     if run.record:
         row |= {"gpu_seconds": usage.training.gpu, "cpu_seconds": usage.training.cpu}
@@ -93,7 +92,6 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
     row["gain_over_baseline"] = test["network"] - test["baseline"]
     row["overfit_gap"] = result.overfit.gap
     row["overfits"] = "yes" if result.overfits else "no"
-    row["random_numbers"] = run.completed.is_random
     return row
 
 

@@ -290,7 +290,6 @@ class EncoderRecord(Record):
 
     model: str
     fingerprint: str
-    random: bool = False
     commit: str | None = None
     licence: str | None = None
     papers: list[str] = []

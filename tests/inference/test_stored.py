@@ -231,7 +231,7 @@ def test_a_copy_of_a_run_predicts_anywhere(trained: RunDir, tmp_path: Path, monk
 
 
 def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: Path) -> None:
-    elmo = {"model": "/home/me/model", "fingerprint": "0" * 64, "random": False}
+    elmo = {"model": "/home/me/model", "fingerprint": "0" * 64}
     config = trained.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
     run_dir = _copy(trained, tmp_path, config, encoder=elmo)
     run_dir.write_record(stored(run_dir, Result).model_copy(update={"encoder": EncoderRecord.model_validate(elmo)}))

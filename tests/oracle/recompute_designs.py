@@ -99,10 +99,6 @@ class Tested:
         return [kind for kind in KINDS if kind in self.results[0]["scores"]]
 
     @property
-    def is_random(self) -> bool:
-        return any(run.is_random for run in self.folds)
-
-    @property
     def is_macro(self) -> bool:
         names = [
             self.grid.plan["metric"] if self.grid.plan else "",
@@ -245,10 +241,6 @@ class Configuration:
     def readable(self) -> list[Tested]:
         return [one for one in self.tested if one.test is not None]
 
-    @property
-    def is_random(self) -> bool:
-        return any(one.is_random for one in self.tested)
-
     @cached_property
     def only_label(self) -> str | None:
         return only_label(self.tested)
@@ -358,7 +350,7 @@ class Dataset:
 
     @cached_property
     def configurations(self) -> list[Configuration]:
-        """The best mean validation macro F1 first; those with random ELMo weights last."""
+        """The best mean validation macro F1 first."""
         siblings: dict[str, list[list[Tested]]] = defaultdict(list)
         for group in by_seeds(self.tested):
             siblings[repr([group[0].settings.get(name) for name in _ARCHITECTURE])].append(group)
@@ -371,12 +363,11 @@ class Dataset:
         configurations.sort(
             key=lambda one: (one.tested[0].id.rpartition("-")[0], [*map(str, one.distinguishing.values())])
         )
-        return sorted(configurations, key=lambda one: (one.is_random, -one.mean("validation", "macro_f1")))
+        return sorted(configurations, key=lambda one: -one.mean("validation", "macro_f1"))
 
     @cached_property
     def eligible(self) -> list[Configuration]:
-        usable = [one for one in self.configurations if not one.is_random]
-        usable = [one for one in usable if one.only_label is None] or usable
+        usable = [one for one in self.configurations if one.only_label is None] or self.configurations
         most = max((one.train_rows for one in usable), default=0)
         return [one for one in usable if one.train_rows == most]
 

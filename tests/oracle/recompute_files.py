@@ -137,13 +137,6 @@ class Run:
         return self._measured[part, kind]
 
     @property
-    def is_random(self) -> bool:
-        assert self.result
-        assert self.record
-        encoder = self.result["encoder"] or self.record["encoder"]
-        return bool(encoder and encoder["random"])
-
-    @property
     def state(self) -> str:
         """How it ended, as a reader sees it."""
         if self.result:

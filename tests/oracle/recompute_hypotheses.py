@@ -23,7 +23,7 @@ from tests.oracle.recompute_designs import (
 )
 from tests.oracle.recompute_files import Grid, Row, Study
 from tests.oracle.recompute_numbers import ALPHA, Gap, crossed, matched, pooled
-from tests.oracle.recompute_questions import comparable, matched_pairs, metric_of, same_validation, validation_right
+from tests.oracle.recompute_questions import matched_pairs, metric_of, same_validation, validation_right
 from tests.oracle.recompute_words import MINUS, Opinion, level_of, points, setting_text, value_text
 
 _UNITS = {"score": ("points", 1.0), "epochs": ("epochs", 0.01), "overfitting": ("points of overfitting", 1.0)}
@@ -114,7 +114,7 @@ _RELATIONS = ("better_than", "worse_than", "as_good_as", "no_better_than")
 
 
 def _readable(tested: list[Tested]) -> list[Tested]:
-    runs = comparable([one for one in tested if one.test])
+    runs = [one for one in tested if one.test]
     if not runs:
         raise _OpenError("a side has no completed run")
     if len(datasets_of(None, runs)) > 1:

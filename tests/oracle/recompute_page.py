@@ -182,11 +182,7 @@ def _caveats(opinion: Opinion, datasets: Sequence[Dataset]) -> None:
     single = sum(len(one.tested) == 1 for one in dataset.eligible)
     if 0 < single < len(dataset.eligible):
         opinion.say("a single seed and", count(single), count(len(dataset.eligible)))
-    fewer = [
-        one
-        for one in dataset.configurations
-        if one not in dataset.eligible and not one.is_random and one.only_label is None
-    ]
+    fewer = [one for one in dataset.configurations if one not in dataset.eligible and one.only_label is None]
     if fewer:
         opinion.say("trained on fewer labelled tweets and", count(len(fewer)))
     constant = [one for one in dataset.configurations if one.only_label]
@@ -328,7 +324,7 @@ def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:
         for run in one.runs:
             if run.predictions and name in run.predictions:
                 parts[run.settings["data.fold"]].append(run.predictions[name])
-        if parts and not one.is_random:
+        if parts:
             readable.append((one, parts))
     models: list[tuple[str, Configuration, dict[Any, list[Any]]]] = [("network", *pair) for pair in readable]
     for one, parts in readable:

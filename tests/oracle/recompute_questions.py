@@ -139,21 +139,16 @@ def _rungs(opinion: Opinion, grid: Grid) -> None:
     opinion.say("after each epoch. Lines end", count(drawn), *map(str, grid.plan["halving"]["epochs"]))
 
 
-def comparable(tested: list[Tested]) -> list[Tested]:
-    return [one for one in tested if not one.is_random] or tested
-
-
 def _effects(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
     """Each setting's best value on validation tweets against every other one; all pairs of values are a family."""
     metric = metric_of(tested)
-    runs = comparable(tested)
-    opinion.names |= {dataset.name for dataset in datasets_in_order(runs)}
+    opinion.names |= {dataset.name for dataset in datasets_in_order(tested)}
     rows: list[Row] = []
     for kind in ("network", "baseline"):
-        names = [name for name in varying(runs) if name != "data.train_rows"]
+        names = [name for name in varying(tested) if name != "data.train_rows"]
         if kind == "baseline":
             names = [name for name in names if name.startswith("data.text.")]
-        effects = _effects_of(runs, names, kind, metric)
+        effects = _effects_of(tested, names, kind, metric)
         for effect in effects:
             rows += _effect_rows(effect, metric)
             opinion.names |= {effect["name_of"](value) for value in effect["values"]}
@@ -165,12 +160,7 @@ def _effects(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
                 opinion.effects.setdefault(effect["name"], []).extend(found)
     if rows:
         opinion.tables[f"effects-{grid.name}"] = rows
-        opinion.say(f"^Grid {grid.name}: each value", *_excluded(tested))
-
-
-def _excluded(tested: list[Tested]) -> list[str]:
-    excluded = sum(one.is_random for one in tested)
-    return [count(excluded)] if excluded else []
+        opinion.say(f"^Grid {grid.name}: each value")
 
 
 def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) -> list[Row]:
@@ -230,7 +220,6 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
 
     def text_of(value: Any) -> str:
         name = setting_text(names[0], value[0]) if len(names) == 1 else model_name(values[value][0].settings)
-        name += " [random weights]" if all(one.is_random for one in values[value]) else ""
         label = constant[value]
         return name + (f" [always predicts {label}]" if label else "")
 
@@ -348,7 +337,7 @@ def _labels(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested]) ->
 def _label_curves(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested], metric: str) -> None:
     if "data.train_rows" not in varying(tested):
         return
-    configurations = sorted(Dataset(comparable(tested)).configurations, key=lambda one: one.train_rows)
+    configurations = sorted(Dataset(tested).configurations, key=lambda one: one.train_rows)
     gaps: dict[Any, Gap | None] = {}
     spreads = {}
     for one in configurations:

@@ -133,7 +133,7 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
             row |= {"verdict": "predicts one class only", "overfits": None}
         row["parameters"] = round(fmean(run.result["parameters"] for run in one.tested[0].folds if run.result))
         row["best_epoch"] = fmean(fmean(result["best_epoch"] for result in run.results) for run in one.tested)
-        row |= {"attempts": usage_of(one.runs).attempts, "random_numbers": one.is_random}
+        row["attempts"] = usage_of(one.runs).attempts
         below = dataset.rivals.get(one) if is_main else None
         row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
         rows[one] = row

@@ -135,8 +135,7 @@ def runs_table(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> N
     rows = []
     for number, run in enumerate(study.runs):
         usage = usage_of([run])
-        mark = " [random weights]" if run.result and run.is_random else ""
-        row: Row = {"row": number, "grid": None if run.grid == "single" else run.grid, "run": f"{run.id}{mark}"}
+        row: Row = {"row": number, "grid": None if run.grid == "single" else run.grid, "run": run.id}
         row |= {"attempts": usage.attempts, "state": run.state}
         if run.record:
             row |= {"gpu_seconds": usage.gpu, "cpu_seconds": usage.cpu}
@@ -163,7 +162,7 @@ def _completed_row(run: Run) -> Row:
     row["gain_over_baseline"] = run.measured("test")["accuracy"] - run.measured("test", "baseline")["accuracy"]
     row["overfit_gap"] = run.measured("train")["accuracy"] - run.measured("validation")["accuracy"]
     row["overfits"] = "yes" if row["overfit_gap"] > 0.05 else "no"
-    return row | {"random_numbers": run.is_random}
+    return row
 
 
 def usage_table(opinion: Opinion, study: Study) -> None:

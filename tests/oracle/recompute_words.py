@@ -187,8 +187,6 @@ def model_name(settings: Row) -> str:
 def name_of(one: Configuration) -> str:
     words = [setting_text(name, value) for name, value in one.distinguishing.items()]
     name = ", ".join([model_name(one.tested[0].settings), *words])
-    if one.tested[0].is_random:
-        name += " [random weights]"
     return f"{name} [always predicts {one.only_label}]" if one.only_label else name
 
 

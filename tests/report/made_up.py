@@ -309,7 +309,7 @@ def _elmo(config: RunConfig) -> EncoderRecord | None:
         return None
     model = config.elmo.model
     cache = CacheRecord(folder=model, cpu_seconds=30, gpu_seconds=20)
-    return EncoderRecord(model=model, fingerprint="e" * 64, random=model == "tiny", cache=cache)
+    return EncoderRecord(model=model, fingerprint="e" * 64, cache=cache)
 
 
 def _scores(part: Part, labels: Any, skills: tuple[float, float], rng: np.random.Generator) -> tuple[Any, Any, Any]:

@@ -115,7 +115,7 @@ def _write_attention(study: Study) -> None:
 
 
 def _write_elmo(study: Study) -> None:
-    skills = {"small": 1.6, "original-5.5b": 1.9, "tiny": 2.5}
+    skills = {"small": 1.6, "original-5.5b": 1.9, "medium": 1.7}
     gpu = attempt(device="NVIDIA H100 80GB HBM3", compute_time={"cpu_seconds": 70, "gpu_seconds": 60})
     runs = combinations({"elmo.model": skills, "seed": [1, 2]})
     for config in study.write_grid("elmo", "Is the larger ELMo worth it?", runs):

@@ -33,7 +33,7 @@ function runsOf({ runs, settings }) {
     const known = Object.entries(runs).map(([key, values]) => [key, values[place]]).filter(([, value]) => value !== null);
     const run = Object.fromEntries(known);
     if (run.settings) run.settings = Object.fromEntries(settings.map(({ key }, index) => [key, run.settings[index]]));
-    return { ...run, id: name.replace(/ \[random weights\]$/, ""), grid: run.grid ?? "single run" };
+    return { ...run, id: name, grid: run.grid ?? "single run" };
   });
 }
 
