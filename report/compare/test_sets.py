@@ -76,7 +76,7 @@ class ExternalResult:
 
 
 def compare_on_external_tests(
-    datasets: Sequence[Dataset], recommended: Sequence[Recommended], reader: Reader
+    datasets: Sequence[Dataset], recommended: Sequence[Recommended | None], reader: Reader
 ) -> list[ExternalResult]:
     """Evaluate all models on all external test sets, the recommended one first.
 
@@ -102,7 +102,7 @@ def _compared(results: Sequence[ExternalResult]) -> list[ExternalResult]:
     return [replace(result, differences=by_result[number]) for number, result in enumerate(results)]
 
 
-def _models(dataset: Dataset, test_set: Part, best: Recommended, reader: Reader) -> Iterator[ExternalResult]:
+def _models(dataset: Dataset, test_set: Part, best: Recommended | None, reader: Reader) -> Iterator[ExternalResult]:
     """All networks, best first; then the other predictors of the best configuration.
 
     The mean of both is left out where the report does not compare it with the baseline.
@@ -111,14 +111,14 @@ def _models(dataset: Dataset, test_set: Part, best: Recommended, reader: Reader)
     answers = read_answers(runs, reader, test_set).with_metric(dataset.metric)
     tested = [configuration for configuration in dataset.configurations if answers.readable(configuration.single_runs)]
     predictors: list[tuple[PredictorKind, Configuration]] = [("network", configuration) for configuration in tested]
-    if best.configuration in tested:
+    if best and best.configuration in tested:
         left_out = ("network",) if best.alternative == "both" else ("network", "both")
         predictors += [(kind, best.configuration) for kind in best.run.kinds if kind not in left_out]
     for kind, configuration in predictors:
         design = _design(dataset, test_set, tested, kind)
         score = answers.score(design, _group(answers, configuration, kind))
         if score:
-            is_best = configuration is best.configuration and kind == best.recommended_model
+            is_best = best is not None and configuration is best.configuration and kind == best.recommended_model
             yield ExternalResult(test_set, dataset, configuration, kind, is_best, answers, design, score)
 
 
