@@ -615,7 +615,8 @@ def share_of_metrics(measured: Row, metric: str) -> Score:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    return stdev(values) if len(set(values)) > 1 else None
+    is_rounding = max(values) - min(values) < 1e-12
+    return None if is_rounding else stdev(values)
 
 
 def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:

@@ -46,7 +46,7 @@ def metrics(labels: Array, probabilities: Array, threshold: float = 0.5) -> dict
     hits = np.diag(table)
     recall = np.divide(hits, sizes, out=np.zeros(k), where=sizes > 0)
     precision = np.divide(hits, answered, out=np.zeros(k), where=answered > 0)
-    f1 = np.array([2 * p * r / (p + r) if p + r else 0.0 for p, r in zip(precision, recall, strict=True)])
+    f1 = np.divide(2 * hits, sizes + answered, out=np.zeros(k), where=sizes + answered > 0)
     present = sizes > 0
     accuracy = wilson(int(hits.sum()), len(labels))
     chosen = np.clip(probabilities[named, labels[named]], np.finfo(float).eps, 1)

@@ -116,6 +116,7 @@ def _gold_sentence(opinion: Opinion, names: tuple[str, str], found: Gap, n: int)
     assert found.q is not None
     b, c, _ = found.counts[0]
     if b == c == 0:
+        opinion.sentences.append((names, [percent(found.high)], "the same"))
         opinion.say("classify the same tweets correctly", percent(found.high), words=[" and ".join(names)])
         return
     figures = [count(n)] if b == c else [percent(abs(found.value)), count(n)]
