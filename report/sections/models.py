@@ -162,6 +162,10 @@ def _configuration_row(dataset: Dataset, configuration: Configuration, below_bes
     return row
 
 
+# More than the rounding error of a mean over folds.
+_ROUNDING = 1e-12
+
+
 def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
     """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
     row: dict[str, float | None] = {}
@@ -169,7 +173,8 @@ def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict
         for metric in _METRICS:
             values = configuration.values(part, metric, kind)
             row[f"{part}_{metric}"] = fmean(values)
-            row[f"{part}_{metric}_sd"] = stdev(values) if len(set(values)) > 1 else None
+            differ = max(values) - min(values) > _ROUNDING
+            row[f"{part}_{metric}_sd"] = stdev(values) if differ else None
     return row
 
 
