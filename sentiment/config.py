@@ -389,9 +389,7 @@ class RuntimeConfig(Section):
     """Machine and limits; nothing here is part of the run's identity."""
 
     # `auto`: the first CUDA GPU, or the CPU if there is none.
-    device: Annotated[
-        str, _matching("auto|cpu|cuda(:(0|[1-9][0-9]?))?", "a device; valid: auto, cpu, cuda, cuda:1")
-    ] = "auto"
+    device: Device = "auto"
     threads: PositiveInt | None = None  # None: the number of cores that this process may use, at most 8
     same_hardware: bool = False  # refuse to resume on another processor or GPU, where the last digits may differ
     time_limit_seconds: PositiveFloat | None = None  # save and stop before this limit; a Slurm job's limit holds too

@@ -190,6 +190,7 @@ def _opened(path: Path) -> "h5py.File":
 
 
 def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":
+    """Return a dataset; refuse links and external storage, which could lead to any file of the machine."""
     import h5py
 
     try:
@@ -202,4 +203,6 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
     if dataset.shape != shape or dataset.dtype.kind != "f":
         problem = f"has shape {dataset.shape} and type {dataset.dtype}, floating point is needed, and {expected}"
         raise EncoderError(f"{path}: dataset {name} {problem}")
+    if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
+        raise EncoderError(f"{path}: dataset {name} is stored in another file; external datasets are not supported")
     return dataset

@@ -44,6 +44,30 @@ def _dataset(*shape_and_type: Any, **options: Any) -> Change:
     return lambda file, _: file.create_dataset(PROJECTION, *shape_and_type, **options)
 
 
+def _elsewhere(kind: str) -> Change:
+    """Lets the weights stand in another file, as HDF5 can."""
+
+    def change(file: h5py.File, folder: Path) -> None:
+        with h5py.File(folder / "other", "w") as other:
+            file.copy("CNN_proj", other)
+            other[PROJECTION] = other["x"] = np.zeros(SHAPE, np.float32)
+        if kind == "a link":
+            file[PROJECTION] = h5py.ExternalLink(str(folder / "other"), "x")
+        elif kind == "a link to the group":
+            del file["CNN_proj"]
+            file["CNN_proj"] = h5py.ExternalLink(str(folder / "other"), "CNN_proj")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(SHAPE, np.float32)
+            layout[:] = h5py.VirtualSource(folder / "other", "x", SHAPE)
+            file.create_virtual_dataset(PROJECTION, layout)
+        else:
+            (folder / "secret").write_bytes(bytes(4 * int(np.prod(SHAPE))))
+            raw = [(str(folder / "secret"), 0, h5py.h5f.UNLIMITED)]
+            file.create_dataset(PROJECTION, SHAPE, np.float32, external=raw)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -52,9 +76,10 @@ def _dataset(*shape_and_type: Any, **options: Any) -> Change:
         (_dataset(SHAPE, np.int32), "and type int32, floating point is needed"),
         (lambda file, _: file.create_group(PROJECTION), "is missing"),
         (_dataset(data=np.full(SHAPE, np.nan, np.float32)), "holds infinities or NaN"),
+        *((_elsewhere(kind), "stored in another file") for kind in ("raw", "a link", "a link to the group", "virtual")),
     ],
 )
-def test_weights_that_are_none_are_refused(
+def test_weights_that_are_none_or_elsewhere_are_refused(
     copy: Model, options: ElmoOptions, tmp_path: Path, change: Change, message: str
 ) -> None:
     with h5py.File(copy.weights, "r+") as file:
@@ -72,14 +97,31 @@ def test_a_file_that_is_cut_or_no_hdf5_is_called_so(copy: Model, options: ElmoOp
         check_weights(copy.weights, options)
 
 
+def test_damage_anywhere_gives_an_error_of_ours_or_none(copy: Model, options: ElmoOptions) -> None:
+    content = copy.weights.read_bytes()
+    found = 0
+    for place in range(0, len(content), len(content) // 60):
+        copy.weights.write_bytes(content[:place] + b"\xff" * 300 + content[place + 300 :])
+        for read in (check_weights, read_weights):
+            try:
+                read(copy.weights, options)
+            except EncoderError:
+                found += 1
+    assert found > 30
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("lstm.dim", 10**9),
+        ("lstm.n_layers", 10**9),
         ("lstm.use_skip_connections", False),
         ("char_cnn.activation", "gelu"),
         ("char_cnn.max_characters_per_token", 40),
+        ("char_cnn.n_highway", 10**9),
         ("char_cnn.filters", [[51, 3]]),
+        ("char_cnn.filters", [[1, 10**9]]),
+        ("char_cnn.filters", [[1, 4]] * 65),
     ],
     ids=str,
 )
