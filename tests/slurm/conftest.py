@@ -16,18 +16,19 @@ from tests.slurm.stage import BASE, Prepared, Scenario, Stage, scenario_of
 _AT_ONCE = 6
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A running cluster; no test changes its settings."""
+    """A running cluster, which this process finds as well; no test changes its settings."""
     if missing := what_is_missing():
         pytest.skip(missing)
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its daemons end in any case
-    with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+    with Cluster(tmp_path_factory.mktemp("slurm")) as cluster, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", cluster.environ["SLURM_CONF"])
         yield cluster
     signal.signal(signal.SIGTERM, former)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def played(
     request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Scenario], None]]:

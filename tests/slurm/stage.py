@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from jobs.grid_jobs import GridJobs
+from jobs.status.grid_state import RunStatus, read_status
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.runs.records import Attempt, RunRecord
@@ -127,12 +128,17 @@ class Stage:
         return self.run("rerun", *arguments, "--cluster", "cluster.yaml")
 
     def states(self) -> dict[str, str]:
-        return {row["run_id"]: row["state"] for row in self.rows()}
+        return {row.run_id: row.state for row in self.rows()}
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[RunStatus]:
+        """What `status` shows; read in this process, since many ask for it again and again."""
+        (grid,) = read_status(self.results, [self.name])
+        return grid.rows
+
+    def told_states(self) -> set[str]:
+        """The states that the command tells, which finds other programs of Slurm than this process."""
         (grid,) = json.loads(self.run("status", self.name, "--json", expect=None))
-        rows: list[dict[str, Any]] = grid["rows"]
-        return rows
+        return {row["state"] for row in grid["rows"]}
 
     @property
     def runs(self) -> list["StagedRun"]:

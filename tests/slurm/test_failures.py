@@ -26,7 +26,7 @@ def test_run_that_is_killed_is_tried_again_by_itself_and_one_that_diverges_is_no
     assert [len(run.attempts) for run in stage.runs] == [2, 1]
     assert killed.attempts[1].first_step >= 80
     assert killed.matches_uninterrupted()
-    assert "DivergedError: the loss is" in stage.rows()[1]["reason"]
+    assert "DivergedError: the loss is" in stage.rows()[1].reason
 
 
 @scenario
@@ -118,7 +118,7 @@ def test_task_on_a_full_disk_says_so_and_goes_on_where_there_is_room(stage: Stag
             while file.write(bytes(4096)):
                 pass
         stage.wait_for_states("FAILED")
-        assert "the disk is full or its quota exceeded" in stage.rows()[0]["reason"]
+        assert "the disk is full or its quota exceeded" in stage.rows()[0].reason
         (disk / "bytes").unlink()
         assert "1 of 1 runs submitted" in stage.rerun()
         run.wait_for_attempt(2)

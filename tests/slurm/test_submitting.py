@@ -32,7 +32,7 @@ def test_submitter_that_is_killed_or_whose_squeue_is_stale_neither_loses_nor_rep
     assert "Traceback" not in "".join(said)
     assert _jobs_in_queue(stage) == 3
     _replace_program(stage, "squeue", '/usr/bin/squeue "$@" | head -n 1')  # as where a site answers from a cache
-    assert {*stage.states().values()} == {"UNKNOWN"}
+    assert stage.told_states() == {"UNKNOWN"}
     stage.submit(expect=1)
     for folder in read_submissions(stage.results):  # as if the submitter had been killed before it wrote them
         folder.receipt_file.unlink()
@@ -106,7 +106,7 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
     stage.results.encoder_caches.touch()  # where a folder should be made
     stage.submit()
     stage.wait_for_states("FAILED")
-    assert stage.rows()[0]["reason"].startswith("its cache job ended with FAILED: ")
+    assert stage.rows()[0].reason.startswith("its cache job ended with FAILED: ")
     assert str(stage.folder) not in stage.cluster.run("squeue", "-h", "-t", "running", "-o", "%Z").stdout
 
 
