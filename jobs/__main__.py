@@ -43,6 +43,8 @@ def _launch_options(cluster: Path, local: bool, at_once: int | None, new_code: b
     from jobs.launch.locked_grid import LaunchOptions
     from jobs.slurm.resources import ClusterFile, read_cluster
 
+    if at_once and not local:
+        raise UsageError("--at-once is for --local; in Slurm `at_once` in the cluster file says how many share a task")
     if not local:
         slurm.check_requirements()
     return LaunchOptions(ClusterFile() if local else read_cluster(cluster), local, at_once, echo, new_code)
@@ -110,7 +112,7 @@ def submit(
         for line in show_plan(results_of(results), grid, None if local else cluster, at_once, verbose):
             echo(line)
     for request in planned.waiting.values():
-        for line in describe_waiting(request, planned.most[request.name]):
+        for line in describe_waiting(request, planned.at_most[request.name]):
             echo(line)
 
 
@@ -148,7 +150,7 @@ def status_exit_code(grids: "list[GridView]") -> int:
     counted = [grid for grid in grids if grid.name != "single"] or grids
     if any(grid.may_go_on for grid in counted):
         return EXIT_UNFINISHED
-    if any("report" in grid.failed_kinds or grid.damage for grid in counted):
+    if any("report" in grid.failed_kinds or grid.damage or grid.problem for grid in counted):
         return EXIT_FAILED
     code = exit_code(row for grid in counted for row in grid.rows)
     return code or (EXIT_UNFINISHED if any(grid.waits_for for grid in counted) else 0)
@@ -189,11 +191,15 @@ def rerun(
 
     def rerun_target(target: "Target") -> int:
         if waiting := read_waiting(results_of(results), target.grid):
-            command = results_of(results).command("submit", target.grid)
+            where = ["--local"] if waiting.local else []
+            command = results_of(results).command("submit", target.grid, *where)
             echo(f"grid {target.grid}: {waiting.describe()}; `{command}` submits it when that one has ended")
             return EXIT_FAILED if targets else 0
         plan = read_plan(results_of(results), target.grid)
-        return rerun_grid(results_of(results), plan, {*target.run_ids}, options)
+        exit_code = rerun_grid(results_of(results), plan, {*target.run_ids}, options)
+        if exit_code == EXIT_UNFINISHED:  # by Ctrl+C, or because Slurm's queue is full
+            raise typer.Exit(exit_code)
+        return exit_code
 
     raise typer.Exit(_for_each(selected, rerun_target))
 
@@ -207,8 +213,6 @@ def _for_each(targets: "Sequence[Target]", action: "Callable[[Target], int]") ->
         except (LockedError, ConfigError, RunDirError) as error:  # of this grid alone; errors of Slurm end the command
             echo(f"grid {target.grid}: {error}", err=True)
             exit_codes.append(error.exit_code)
-        if exit_codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C, or because Slurm's queue is full
-            break
     return max(exit_codes)
 
 
@@ -224,7 +228,7 @@ def cancel(
 
     Running ones save a checkpoint first; submit them again to resume.
     """
-    from jobs.requested import end_waiting, read_waiting
+    from jobs.requested import end_waiting, may_wait
     from jobs.session import cancel_grid, remove_grid
     from jobs.status.names import find_targets, read_plan
     from sentiment.runs.run_dir import SINGLE
@@ -239,10 +243,11 @@ def cancel(
         raise UsageError("--remove takes names of grids")
 
     def cancel_target(target: "Target") -> int:
-        if read_waiting(results_of(results), target.grid):
+        waits = may_wait(results_of(results), target.grid)
+        if waits:
             end_waiting(results_of(results), target.grid)
             echo(f"grid {target.grid}: waits no longer")
-        if results_of(results).grid_file(target.grid).exists():
+        if not waits or results_of(results).grid_file(target.grid).exists():
             cancel_grid(results_of(results), read_plan(results_of(results), target.grid), {*target.run_ids}, echo)
         return remove_grid(results_of(results), target.grid, echo) if remove else 0
 

@@ -62,14 +62,14 @@ def show_plan(
         yield from _truncate(missing, "missing inputs")
     if state.rungs:
         yield _describe_rungs(state.rungs, grid.configs)
-    launch = Launch(to_submit, running_code().id)
-    planned = plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs) if cluster else []
-    if planned:
-        minutes = sum(len(job.tasks) * job.resources.time_minutes for job in planned if job.job_kind.trains_runs)
-        yield f"at most {minutes / 60:,.1f} hours of training until the time limits of all tasks"
-    else:
+    if cluster is None:
         number = min(runs_at_once([request.config for request in to_submit], at_once), len(to_submit))
         yield f"on this machine: {plural(len(to_submit), 'run')}, at most {number} at a time"
+        return
+    launch = Launch(to_submit, running_code().id)
+    planned = plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs)
+    minutes = sum(len(job.tasks) * job.resources.time_minutes for job in planned if job.job_kind.trains_runs)
+    yield f"at most {minutes / 60:,.1f} hours of training until the time limits of all tasks"
     for job in planned:
         yield _describe_job(job)
         if verbose:

@@ -111,8 +111,8 @@ class GridJobs:
             return False
         if not final or final[-1].number < training[-1].number:
             return True
-        final_job_ended_early = any(map(self._is_active, training)) and not any(map(self._is_active, final))
-        return final_job_ended_early or "report" in self.failed_other_jobs
+        is_training_alone = any(map(self._is_active, training)) and not any(map(self._is_active, final))
+        return is_training_alone or "report" in self.failed_other_jobs
 
     def task_of(self, run_id: str, attempt: Attempt | None = None) -> GridTask | None:
         """Return the task of the run's newest attempt; for a run that has not started, a task that may take it."""
@@ -168,6 +168,8 @@ class GridJobs:
         job = self.job(task)
         if job and job.never_starts:
             return False
+        if any(map(_failed_by_itself, self._dependencies(task.folder))):
+            return False
         unstarted = 0
         for folder, _ in reversed(self._assignments[run_id]):
             if not folder.submission.retry or self.has_begun(folder, progress):
@@ -198,13 +200,13 @@ class GridJobs:
         else:
             remark = f"{name} ended without recording how"
         end = ended_state(job, folder.log_file(number), remark)
-        if end.state == LOST and self._may_live(folder):
+        if end.state == LOST and self._may_live_once_asked(folder):
             return RunState(UNKNOWN, _not_listed(folder))
         return end
 
     @cached_property
-    def _may_live(self) -> Callable[[SubmissionDir], bool]:
-        """Ask Slurm for a job by its id, once for each submission."""
+    def _may_live_once_asked(self) -> Callable[[SubmissionDir], bool]:
+        """`_may_live`, which asks Slurm once for each submission: thousands of runs may belong to one."""
         return cache(_may_live)
 
     def last_started(self, run_id: str) -> SubmissionDir | None:
@@ -350,6 +352,12 @@ class GridJobs:
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (folder.submission.after or "").split(":")
         return [earlier for earlier in self.submissions if earlier.receipt and earlier.job_id in ids]
+
+
+def _failed_by_itself(folder: SubmissionDir) -> bool:
+    """Whether a preparation job recorded an error that a retry would meet again."""
+    failures = [read_record(folder.failure_file(number), Failure) for number in range(len(folder.tasks))]
+    return any(failure and not failure.retry and failure.error not in _LACKED for failure in failures)
 
 
 class QueueOwner(Record):

@@ -93,8 +93,7 @@ def resume_command(run: RunState) -> str:
 
 
 def exit_code(runs: Iterable[RunState]) -> int:
-    """The exit code of `status`: 3 while any run is active; else 1 if any failed, is held or was cancelled; else 3 if
-    any is not submitted; else 0."""
+    """The exit code of `status`, as far as it depends on runs; see `jobs/README.md`."""
     judged = list(runs)
     if any(map(may_go_on, judged)):
         return EXIT_UNFINISHED

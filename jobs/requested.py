@@ -10,10 +10,10 @@ from jobs.grids.sweep_file import GridFile, read_grid_file
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Say
-from sentiment.errors import ConfigError, RunDirError
+from sentiment.errors import ConfigError, FormatError, RunDirError
 from sentiment.files import config_path, write_atomically
 from sentiment.runs.records import GridPlan, Record
-from sentiment.runs.run_dir import Results, read_record, sealed
+from sentiment.runs.run_dir import Results, read_record, sealed, set_damaged_aside
 
 
 class RequestedGrid(Record):
@@ -59,8 +59,17 @@ def _file(results: Results, grid: str) -> Path:
 
 
 def read_request(results: Results, grid: str) -> RequestedGrid | None:
-    """What was asked for last of a grid; None if it was never submitted."""
-    return read_record(_file(results, grid), RequestedGrid)
+    """What was asked for last of a grid; None if it was never submitted.
+
+    Raises:
+        RunDirError: the record is damaged.
+    """
+    try:
+        return read_record(_file(results, grid), RequestedGrid)
+    except FormatError:
+        raise
+    except RunDirError as error:
+        raise RunDirError(f"{error}; `submit` of the grid's file replaces it") from None
 
 
 def read_waiting(results: Results, grid: str) -> RequestedGrid | None:
@@ -80,16 +89,21 @@ def waiting_grids(results: Results) -> list[RequestedGrid]:
 
 
 def waiting_names(results: Results) -> list[str]:
-    """The names of the grids that wait, and of those whose record is damaged, so that they may."""
-    names = []
-    for file in sorted(results.slurm.glob("*/request.json")):
-        name = file.parent.name
-        try:
-            if read_waiting(results, name):
-                names.append(name)
-        except RunDirError:
-            names.append(name)
-    return names
+    """The names of the grids that may wait."""
+    names = [file.parent.name for file in sorted(results.slurm.glob("*/request.json"))]
+    return [name for name in names if may_wait(results, name)]
+
+
+def may_wait(results: Results, grid: str) -> bool:
+    """Whether a grid waits for another one, or its record is damaged, so that it may."""
+    try:
+        return read_waiting(results, grid) is not None
+    except RunDirError:
+        return True
+
+
+def set_damaged_request_aside(results: Results, grid: str) -> None:
+    set_damaged_aside(_file(results, grid), RequestedGrid)
 
 
 def write_request(results: Results, requested: RequestedGrid) -> None:
@@ -98,7 +112,8 @@ def write_request(results: Results, requested: RequestedGrid) -> None:
 
 
 def end_waiting(results: Results, grid: str) -> None:
-    """Record that a grid waits no longer, because it is submitted or cancelled."""
+    """Record that a grid waits no longer, because it is submitted or cancelled; a damaged record is set aside."""
+    set_damaged_request_aside(results, grid)
     waiting = read_waiting(results, grid)
     if waiting:
         write_request(results, waiting.model_copy(update={"waits": False, "problem": ""}))
@@ -114,7 +129,7 @@ def planned_configs(results: Results, plan: GridPlan, run_ids: Collection[str]) 
     requested = read_request(results, plan.name)
     if requested is None:
         raise RunDirError(f"{_file(results, plan.name)}: no such file; submit the grid again")
-    values = requested.file.run_files[plan.base]
+    values = requested.file.run_files.get(plan.base, {})
     configs = {run.run_id: resolve(values, run.parameters, plan.base) for run in plan.runs if run.run_id in run_ids}
     for run_id, config in configs.items():
         if config.run_id != run_id:

@@ -11,12 +11,23 @@ from typing import IO, NamedTuple
 from jobs import policy, slurm
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, reuse_completed, trained_on_old_inputs
+from jobs.launch.backends import Launched
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.launch.next_step import go_on
-from jobs.requested import RequestedGrid, end_waiting, read_request, read_waiting, waiting_grids, write_request
+from jobs.launch.turns import Turn
+from jobs.requested import (
+    RequestedGrid,
+    end_waiting,
+    read_request,
+    read_waiting,
+    set_damaged_request_aside,
+    waiting_grids,
+    write_request,
+)
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus, describe_stuck, read_grid_state, read_grid_status
+from jobs.status.names import has_runs
 from jobs.study import StudyPlan
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.console import Say, plural
@@ -26,6 +37,7 @@ from sentiment.errors import (
     LockedError,
     QueueFullError,
     SentimentError,
+    SlurmError,
     UnansweredError,
     in_one_line,
 )
@@ -39,7 +51,7 @@ _POLL_SECONDS = 0.2
 
 
 class Done(NamedTuple):
-    """What a command did to a grid: its exit code, and whether nothing of the grid is left to do."""
+    """What a command did to a grid: its exit code, and whether it found nothing to submit and nothing in the queue."""
 
     exit_code: int
     ended: bool = False
@@ -59,6 +71,7 @@ def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> 
 
 def _record(results: Results, request: GridRequest, code: str | None, options: LaunchOptions, *, waits: bool) -> None:
     """Record a request; a grid that waits already does so until it is submitted."""
+    set_damaged_request_aside(results, request.name)
     waiting = read_waiting(results, request.name)
     requested = RequestedGrid(
         file=request.file,
@@ -147,6 +160,8 @@ def _wait_on(results: Results, waiting: RequestedGrid, error: SentimentError, sa
 def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
     """Submit the runs that `policy.submit` names, and copy results that another grid has."""
     results = locked.results
+    if results.read_grid(grid.plan.name) not in (grid.former, grid.plan):
+        raise LockedError(f"grid {grid.plan.name}: another command has planned it meanwhile; repeat the command")
     if grid.plan.starts_from:
         locked.say(f"grid {grid.plan.name}: {grid.plan.starts_from.describe()}")
         for line in grid.plan.starts_from.left_out:
@@ -171,11 +186,15 @@ def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
         configs = {config.run_id: config for config in grid.configs}
         rows = state.to_submit
         exit_code = _say_what_is_stuck(locked, state.rows)
-        has_ended = not rows and not any(map(policy.may_go_on, state.rows))
-        if has_ended and go_on(locked):
-            return Done(exit_code)
-        launched = locked.launch(state, rows, configs)
-    return Done(launched.exit_code or exit_code, has_ended)
+        has_ended = not rows and state.has_ended
+        return _launch_or_go_on(locked, has_ended, exit_code, lambda: locked.launch(state, rows, configs))
+
+
+def _launch_or_go_on(locked: LockedGrid, has_ended: bool, exit_code: int, launch: Callable[[], Launched]) -> Done:
+    """Launch runs; of a grid that has ended take the next step instead, if there is one."""
+    if has_ended and go_on(locked):
+        return Done(exit_code)
+    return Done(launch().exit_code or exit_code, has_ended)
 
 
 def _say_what_is_stuck(locked: LockedGrid, rows: Sequence[RunStatus]) -> int:
@@ -191,10 +210,12 @@ def _restoring_plan_on_error(locked: LockedGrid) -> Iterator[None]:
     previous = locked.results.read_grid(name)
     try:
         yield
+    except LockedError:  # another command has taken the grid over, and the plan is its own
+        raise
     except SentimentError:
         if previous:
             locked.results.write_grid(previous)
-        elif not read_submissions(locked.results, name):
+        elif not read_submissions(locked.results, name) and not has_runs(locked.results, name):
             locked.results.grid_file(name).unlink()
         raise
 
@@ -204,25 +225,27 @@ def rerun_selected(locked: LockedGrid, run_ids: set[str]) -> Done:
     state = locked.read_state()
     selected = state.rows_of(run_ids)
     rows = [row for row in selected if policy.rerun(row, bool(run_ids)) == "submits"]
+    exit_code = _say_what_is_stuck(locked, [row for row in selected if row.state != HELD])
     if not locked.options.local:
-        release_held(locked)
-        selected = [row for row in selected if row.state != HELD]
-    exit_code = _say_what_is_stuck(locked, selected)
-    has_ended = not rows and not any(map(policy.may_go_on, state.rows))
-    if run_ids or not has_ended or not go_on(locked):
-        exit_code = locked.resubmit(state, rows).exit_code or exit_code
-    else:
-        has_ended = False
-    return Done(exit_code, has_ended)
+        exit_code = max(exit_code, release_held(locked))
+    has_ended = not run_ids and not rows and state.has_ended
+    return _launch_or_go_on(locked, has_ended, exit_code, lambda: locked.resubmit(state, rows))
 
 
-def release_held(locked: LockedGrid) -> None:
-    """Release all held jobs of the grid."""
+def release_held(locked: LockedGrid) -> int:
+    """Release all held jobs of the grid; say which were released, or why not all of them, and return the exit code."""
     names = {folder.name for folder in locked.jobs.submissions}
     held = [job.address for job in locked.jobs.queue if job.held and job.name in names]
-    slurm.release(held)
+    try:
+        slurm.release(held)
+    except UnansweredError:
+        raise
+    except SlurmError as error:
+        locked.say(f"not all held jobs were released: {error}")
+        return EXIT_FAILED
     if held:
         locked.say(f"held jobs released: {' '.join(held)}")
+    return 0
 
 
 def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions) -> int:
@@ -238,10 +261,11 @@ def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options
             plan, action = work.pop(0)
             plans.append(plan)
             exit_codes.append(_run_grid(runner, plan, options, action))
-            end_waiting(results, plan.name)
+            end_waiting(results, plan.name)  # only now, so that after a kill the same command goes on with it
             followers = []
+            asked_for = {plan.name for plan, _ in work}
             for waiting in waiting_grids(results):
-                if not waiting.local or waiting.base != plan.name:
+                if not waiting.local or waiting.base != plan.name or waiting.name in asked_for:
                     continue
                 try:
                     followers.append(_training_of(expand_grid(waiting.request, results)))
@@ -264,7 +288,7 @@ def _run_grid(runner: LocalRunner, plan: GridPlan, options: LaunchOptions, actio
     results = runner.results
     with lock_grid(results, plan, options, runner) as locked:
         done = action(locked)
-    may_follow = runner.run_all() and not done.ended
+    may_follow = runner.run_all()
     while may_follow and not runner.stop.reason():
         with lock_grid(results, plan, options, runner) as locked:
             go_on(locked)
@@ -323,19 +347,21 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
 
 def remove_grid(results: Results, name: str, say: Say) -> int:
     """Move a grid that has ended to the folder of removed ones, and return the exit code."""
-    plan = results.read_grid(name)
-    if plan and read_grid_status(results, plan, *read_jobs(results, [name])).may_go_on:
-        command = results.command("cancel", name, "--remove")
-        say(f"grid {name}: its runs have not ended yet; repeat `{command}` when they have")
-        return EXIT_UNFINISHED
-    number = 1
-    while (results.removed / f"{name}-{number}").exists():
-        number += 1
-    target = results.removed / f"{name}-{number}"
-    target.mkdir(parents=True)
-    for folder in (results.runs / name, results.slurm / name):
-        if folder.exists():
-            folder.rename(target / folder.parent.name)
+    (results.slurm / name).mkdir(parents=True, exist_ok=True)
+    with Turn(results.slurm / name):
+        plan = results.read_grid(name)
+        if plan and read_grid_status(results, plan, *read_jobs(results, [name])).may_go_on:
+            command = results.command("cancel", name, "--remove")
+            say(f"grid {name}: its runs have not ended yet; repeat `{command}` when they have")
+            return EXIT_UNFINISHED
+        number = 1
+        while (results.removed / f"{name}-{number}").exists():
+            number += 1
+        target = results.removed / f"{name}-{number}"
+        target.mkdir(parents=True)
+        for folder in (results.slurm / name, results.runs / name):  # the command is repeated as long as there are runs
+            if folder.exists():
+                folder.rename(target / folder.parent.name)
     say(f"grid {name}: moved to {target}; its name is free")
     return 0
 

@@ -54,7 +54,7 @@ def read_study(
         raise ConfigError(describe_mistakes(error, StudyFile, str(path))) from None
     requests = []
     for name, changes in study.grids.items():
-        own = [f"{field}={yaml_text(value)}" for field, value in changes.items()]
+        own = [f"{name_of_field}={yaml_text(value)}" for name_of_field, value in changes.items()]
         request = with_table(GridRequest(read_grid_file(_grid_path(name)), [*own, *overrides]), table, say)
         missing = _missing_inputs(request, results) if name in study.optional else []
         if missing:
@@ -75,13 +75,14 @@ class StudyPlan:
     Attributes:
         ready: those whose runs are known, by name.
         waiting: those that start from runs of a grid that is not finished, by name.
-        most: of each grid, all runs that it may have, by name.
+        at_most: each grid with all runs that it may have, by name: if it waits, as if it started from each run of the
+            other grid.
     """
 
     requests: Sequence[GridRequest]
     ready: dict[str, ExpandedGrid] = field(default_factory=dict)
     waiting: dict[str, GridRequest] = field(default_factory=dict)
-    most: dict[str, ExpandedGrid] = field(default_factory=dict)
+    at_most: dict[str, ExpandedGrid] = field(default_factory=dict)
 
 
 def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: bool = True) -> StudyPlan:
@@ -99,11 +100,11 @@ def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: 
         grid = None if _must_wait(results, request, study) else _expand_if_ready(results, request, check_inputs)
         if grid:
             study.ready[name] = grid
-            study.most[name] = grid
+            study.at_most[name] = grid
         else:
             study.waiting[name] = request
             candidates = _candidates(results, request, study)
-            study.most[name] = most_runs(request, candidates, results if check_inputs else None)
+            study.at_most[name] = most_runs(request, candidates, results if check_inputs else None)
     return study
 
 
@@ -146,7 +147,7 @@ def _must_wait(results: Results, request: GridRequest, study: StudyPlan) -> bool
     name = request.base.grid
     if read_waiting(results, name):
         return True
-    base = study.most.get(name)
+    base = study.at_most.get(name)
     return base is not None and base.plan != results.read_grid(name)
 
 
@@ -173,11 +174,11 @@ def _candidates(results: Results, request: GridRequest, study: StudyPlan) -> Exp
     if request.base is None:
         raise ValueError(f"grid {request.name} waits for no other")
     name = request.base.grid
-    if name in study.most:
-        return study.most[name]
+    if name in study.at_most:
+        return study.at_most[name]
     waiting = read_waiting(results, name)
     if waiting:
-        return plan_study(results, [waiting.request], check_inputs=False).most[name]
+        return plan_study(results, [waiting.request], check_inputs=False).at_most[name]
     plan = results.read_grid(name)
     if plan is None:
         raise UsageError(f"grid {request.name!r} starts from runs of grid {name!r}, which has no plan")

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.grids.sweep_file import read_sweep
+from jobs.grids.sweep_file import read_grid_file
 from sentiment.config import DataConfig
 from sentiment.data.sources import open_source
 from sentiment.encoders.elmo_files import read_options
@@ -65,7 +65,7 @@ READERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path], object]]] = 
     "t.jsonl": (_lines(_FIELDS | _JSON), _table),
     "t.parquet": (_PARQUET, _table),
     "run.yaml": (_YAML, load_config),
-    "sweep.yaml": (_YAML, read_sweep),
+    "sweep.yaml": (_YAML, read_grid_file),
     "options.json": (_JSON.map(json.dumps).map(str.encode), read_options),
     "result.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, Result)),
     "metrics.jsonl": (_lines(_JSON), lambda path: RunDir(path.parent).read_metrics()),

@@ -87,7 +87,7 @@ def choose_bases(file: GridFile, selection: BaseRuns, results: Results, *, even_
     left_out = [f"{run.run_id}, which fails deterministically: {failure.summary}" for run, failure in failed]
     left_out += [f"{run.run_id}, which has no result" for run in unfinished]
     if selection.runs == "overfitting":
-        chosen = [run for run, result in finished if result.overfit.overfits]
+        chosen = [run for run, result in finished if result.overfits]
     else:
         failing = {_configuration(run) for run in (*(run for run, _ in failed), *unfinished)}
         complete = [(run, result) for run, result in finished if _configuration(run) not in failing]
@@ -136,12 +136,16 @@ def _classify_runs(
 def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
     """One run of each configuration that overfits with no seed and in no fold, the best first.
 
-    They are sorted by the mean score over seeds and folds.
+    They are sorted by the mean score over seeds and folds; those that have learned nothing are left out.
     """
     repetitions: dict[str, list[Finished]] = defaultdict(list)
     for run, result in finished:
         repetitions[_configuration(run)].append((run, result))
-    candidates = [runs for runs in repetitions.values() if not any(result.overfit.overfits for _, result in runs)]
+    candidates = []
+    for runs in repetitions.values():
+        has_learned = any(result.only_label is None for _, result in runs)
+        if has_learned and not any(result.overfits for _, result in runs):
+            candidates.append(runs)
     candidates.sort(key=lambda runs: fmean(sweep.metric.score_from(result.metrics) for _, result in runs), reverse=True)
     return [runs[0][0] for runs in candidates]
 
@@ -153,7 +157,7 @@ def _configuration(run: PlannedRun) -> str:
 
 # Give up after this many draws in a row that repeat earlier runs.
 _MAX_REPEATS = 1_000
-# The default fields of an encoder; they do not count as parameters, because naming an encoder implies them.
+# The fields that a run has as soon as it names an encoder; such a field is no difference from a file without one.
 _ENCODER_DEFAULTS = dotted({"encoder": EncoderConfig().model_dump(mode="json", exclude={"model", "use"})})
 
 # Stands for the base configuration among the parameters; it sorts before all names of fields.

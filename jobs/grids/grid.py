@@ -5,7 +5,7 @@ Completed runs of other grids are copied if their inputs (tweets, vectors, model
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
 from shutil import copytree
@@ -26,10 +26,15 @@ from sentiment.runs.run_dir import Results, RunDir
 
 @dataclass(frozen=True)
 class ExpandedGrid:
-    """The plan of a grid, with the configurations of its runs, in the plan's order."""
+    """The plan of a grid, with the configurations of its runs, in the plan's order.
+
+    Attributes:
+        former: the stored plan that it extends.
+    """
 
     plan: GridPlan
     configs: list[RunConfig]
+    former: GridPlan | None = None
 
 
 _HALVING = "early_terminate"
@@ -103,7 +108,8 @@ def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridR
     base = str(request.file.sweep.base_file)
     values = request.file.run_files[base]
     changes = dict(options)
-    if "data.source" in fixed or "data.source" not in fields:
+    reads_one_table = "data.source" in fixed or "data.source" not in fields  # else the grid varies it
+    if reads_one_table:
         _, found = resolve_with_guesses(values, dotted(values), fixed, base)
         if found and (options or found.changes):
             for line in found.messages():
@@ -222,7 +228,7 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: str, results: R
     runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new_runs.values()])]
     configs = [expanded[run.run_id] for run in runs]
     kept_plan = {"planned_at": planned.planned_at, "hypotheses": _kept_hypotheses(planned, grid.plan, path)}
-    return replace(grid, plan=grid.plan.model_copy(update={"runs": runs, **kept_plan}), configs=configs)
+    return ExpandedGrid(grid.plan.model_copy(update={"runs": runs, **kept_plan}), configs, planned)
 
 
 def _kept_hypotheses(planned: GridPlan, plan: GridPlan, path: str) -> list[StatedHypothesis]:

@@ -335,13 +335,6 @@ def read_grid_file(path: Path) -> GridFile:
     Raises:
         ConfigError: lists all errors, including values that W&B would read otherwise.
     """
-    sweep = read_sweep(path)
-    run_files = {str(file): read_yaml(file) for file in (sweep.base_file, *map(Path, sweep.controller.files))}
-    return GridFile(path=str(path), values=read_yaml(path), run_files=run_files)
-
-
-def read_sweep(path: Path) -> SweepFile:
-    """Read a grid file alone; see `read_grid_file`."""
     values = read_yaml(path)
     if not values.keys() & {"method", "parameters", "command"}:
         keys = shortened(", ".join(map(str, values))) or "nothing"
@@ -351,7 +344,8 @@ def read_sweep(path: Path) -> SweepFile:
         )
     sweep = GridFile(path=str(path), values=values, run_files={}).sweep
     _check_yaml_1_1(path, values)
-    return sweep
+    run_files = {str(file): read_yaml(file) for file in (sweep.base_file, *map(Path, sweep.controller.files))}
+    return GridFile(path=str(path), values=values, run_files=run_files)
 
 
 def _check_yaml_1_1(path: Path, values: dict[str, Any]) -> None:

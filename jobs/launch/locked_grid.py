@@ -1,5 +1,6 @@
 """A grid that no other command can change: its state, and how runs of it are launched."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,6 @@ from sentiment.errors import NoSlurmError
 from sentiment.runs.code_version import freeze_code, running_code
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import FAILED
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,12 @@ class LockedGrid:
             retry: see `Launch`.
         """
         for row in rows:
-            if row.state == FAILED:
-                self.results.run_dir(row.run_id, self.plan.name).set_damaged_aside()
+            self.results.run_dir(row.run_id, self.plan.name).set_damaged_aside()
         if self.options.new_code:
             configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
         codes = self._choose_codes(rows, keep_code)
         runs = request_runs(rows, configs, state.rungs, codes, self.jobs)
-        newest = max(codes.values(), key=list(codes.values()).count, default=None)
-        launched = self.backend.launch(Launch(runs, newest, retry), self.plan, self.jobs)
+        launched = self.backend.launch(Launch(runs, self._code_of_other_jobs(codes), retry), self.plan, self.jobs)
         submitted_ids = {row.run_id for row in rows} - launched.refused_ids
         for folder, run_ids in self.jobs.by_submission(submitted_ids).items():
             folder.mark_cancelled(run_ids)  # the tasks of their last submission may still be running
@@ -111,6 +109,12 @@ class LockedGrid:
             current = self.options.code or freeze_code(self.results)
             codes = {row.run_id: codes.get(row.run_id, current) for row in rows}
         return codes
+
+    def _code_of_other_jobs(self, codes: Mapping[str, str]) -> str | None:
+        """The id of the code snapshot that prepares inputs and ends the grid: that of most runs, by their codes."""
+        if codes:
+            return Counter(codes.values()).most_common(1)[0][0]
+        return freeze_code(self.results) if self.jobs.lacks_final_job else None
 
 
 def _with_restart_allowed(config: RunConfig) -> RunConfig:

@@ -18,7 +18,7 @@ from sentiment.runs.state import PLANNED
 
 
 def go_on(grid: LockedGrid) -> bool:
-    """Take the next step; return whether the grid now has something in the queue, so that it has not ended."""
+    """Take the next step; return whether the grid has not ended: something of it is, or may be, in the queue."""
     state = grid.read_state()
     if any(map(policy.may_go_on, state.rows)):
         if grid.jobs.lacks_final_job:

@@ -19,12 +19,12 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.processes import available_cores
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import Rungs
+from sentiment.runs.rungs import Rungs, TrialRung
 from sentiment.runs.start_copy import find_damage
 from sentiment.runs.state import PRUNED
 
 
-class Array(NamedTuple):
+class ArrayKey(NamedTuple):
     """What the runs of one array have in common.
 
     Attributes:
@@ -44,7 +44,7 @@ class RunRequest(NamedTuple):
     """A run that is to be executed, in an array of its kind."""
 
     config: RunConfig
-    array: Array = Array()
+    array: ArrayKey = ArrayKey()
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def request_runs(
     codes: Mapping[str, str],
     jobs: GridJobs,
 ) -> list[RunRequest]:
-    """Request runs that pause at the end of their rungs; pruned runs that were asked for train to their end.
+    """Request runs that pause at the end of their rungs; pruned ones that were asked for, now or before, do not.
 
     Args:
         configs: by run id.
@@ -78,12 +78,19 @@ def request_runs(
     requests = []
     for row in rows:
         run_id = row.run_id
-        array = Array(jobs.lacked(run_id, row.state), codes.get(run_id))
-        if rungs and row.state != PRUNED and run_id in rungs.trial_rungs:
-            trial = rungs.trial_rungs[run_id]
+        array = ArrayKey(jobs.lacked(run_id, row.state), codes.get(run_id))
+        trial = rungs.trial_rungs.get(run_id) if rungs else None
+        if trial and not _is_continued(row, trial, jobs):
             array = array._replace(rung=trial.rung, epochs=trial.epochs)
         requests.append(RunRequest(configs[run_id], array))
     return requests
+
+
+def _is_continued(row: RunStatus, trial: TrialRung, jobs: GridJobs) -> bool:
+    """Whether a trial is, or was by its last submission, trained to its end though it was pruned."""
+    task = jobs.tasks.get(row.run_id)
+    was_continued = task is not None and task.folder.submission.rung is None
+    return row.state == PRUNED or (trial.rank is not None and was_continued)
 
 
 def earlier_codes(results: Results, rows: Iterable[RunStatus], jobs: GridJobs, resubmit: bool) -> dict[str, str]:
@@ -132,7 +139,7 @@ def _other_job(kind: JobKind, resources: Resources, jobs: GridJobs) -> Submissio
         previous = jobs.other_jobs[kind.name].submission
         lacked = previous.lacked.after(jobs.failed_other_jobs[kind.name].state, previous.resources)
         resources = sufficient(resources, lacked, jobs.limits(resources))
-    count = resources.parallelism or 1 if kind.shareable else 1
+    count = (resources.parallelism or 1) if kind.shareable else 1
     return Submission(kind=kind.name, tasks=[[] for _ in range(count)], resources=resources, lacked=lacked)
 
 
@@ -160,7 +167,7 @@ def _with_threads(config: RunConfig, threads: int | None) -> RunConfig:
 
 def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs, max_tasks: int) -> list[Submission]:
     """One job array for runs of equal code and rung, that lacked as much of memory and time."""
-    groups: dict[Array, list[RunConfig]] = defaultdict(list)
+    groups: dict[ArrayKey, list[RunConfig]] = defaultdict(list)
     for run in launch.runs:
         groups[run.array].append(run.config)
     arrays = []

@@ -50,7 +50,7 @@ _TOO_LARGE = re.compile(
 )
 
 # A job that is pending for one of these reasons starts only when it is released: a node's prolog failed, the job was
-# requeued too often, or an administrator or the site's policy holds it.
+# requeued too often, or an administrator or the site's policy holds it. What its own user holds (JobHeldUser) is meant.
 _HELD_BY_ADMINISTRATOR = "JobHeldAdmin"
 _HELD = {
     _HELD_BY_ADMINISTRATOR,

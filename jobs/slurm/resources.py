@@ -60,7 +60,8 @@ class Resources(Section):
         at_once: how many runs share one task's cores and GPUs at the same time, for small models.
         setup: shell commands that run before a task starts, such as `module load cuda`.
         container: the Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or
-            a section of `image`, `python` and `options`. The report and `--local` runs do not use it.
+            a section of `image`, `python` and `options`. Runs with `--local` do not use it; the report only if its own
+            section has one.
         sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`. A section's options are added to
             those of `defaults`, of which `qos: null` drops one. For a shard of a GPU set `gpus: 0` and
             `sbatch: {gres: shard:2}`; CPU-only jobs drop `gres`.

@@ -16,6 +16,7 @@ def gather(jobs: GridJobs, run_id: str, progress: RunProgress, trial_rung: Trial
     folder = task.folder
     phase, state, reason = jobs.phase(task)
     address = folder.task_address(task.number) if folder.receipt else None
+    # Its lock says so too, but does not reach other hosts on some file systems.
     if state == RUNNING and attempt and attempt.job == address and not attempt.end and not progress.failure:
         is_training = True
     is_begun = jobs.has_begun(folder, progress)

@@ -9,7 +9,7 @@ from typing import Any
 from jobs import policy
 from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.job_kinds import KindName
-from jobs.requested import read_request, read_waiting
+from jobs.requested import RequestedGrid, read_request, read_waiting
 from jobs.status.facts import gather
 from jobs.status.names import Target, find_targets, read_plan, single_runs
 from sentiment.console import plural
@@ -52,7 +52,8 @@ class GridView:
         is_local: it was submitted last for this machine.
         has_final_job: a final job is in the queue, which may submit more jobs.
         waits_for: the grid that it waits for; empty if it does not.
-        note: why the grid waits, or why it has no runs; then there are no rows.
+        problem: why a grid that waits could not be submitted when the other one had ended.
+        note: why the grid waits, or why it has no runs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class GridView:
     is_local: bool = False
     has_final_job: bool = False
     waits_for: str = ""
+    problem: str = ""
     note: str = ""
 
     @property
@@ -86,6 +88,11 @@ class GridRows:
     def rows_of(self, run_ids: Collection[str]) -> list[RunStatus]:
         """The rows of the given runs; of all, if none is given."""
         return [row for row in self.rows if not run_ids or row.run_id in run_ids]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of the grid is in the queue, as far as is known; what is HELD is there too."""
+        return not any(policy.may_go_on(row) or row.state == HELD for row in self.rows)
 
     @property
     def to_submit(self) -> list[RunStatus]:
@@ -125,7 +132,7 @@ def _read_grids(results: Results, grids: Sequence[str]) -> list[GridView]:
     for grid, jobs in zip(grids, read_jobs(results, grids), strict=True):
         waiting = read_waiting(results, grid)
         if waiting and results.read_grid(grid) is None:
-            views.append(GridView(grid, "", [], waits_for=waiting.base, note=waiting.describe()))
+            views.append(_waiting(GridView(grid, "", []), waiting))
         else:
             views.append(read_grid_status(results, read_plan(results, grid), jobs))
     return views
@@ -157,7 +164,7 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridVi
     """The state of a grid's runs, on Slurm or on this machine."""
     rows = read_grid_state(results, plan, jobs).rows
     requested = read_request(results, plan.name)
-    return GridView(
+    view = GridView(
         plan.name,
         plan.metric,
         rows,
@@ -166,6 +173,18 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridVi
         is_local=requested is not None and requested.local,
         has_final_job=jobs.has_final_job,
         note=f"no runs: {plan.starts_from.describe()}" if plan.starts_from and not plan.runs else "",
+    )
+    return _waiting(view, requested) if requested and requested.waits else view
+
+
+def _waiting(view: GridView, waiting: RequestedGrid) -> GridView:
+    """The status of a grid that waits for another one, perhaps with some of its runs."""
+    return replace(
+        view,
+        is_local=waiting.local,
+        waits_for=waiting.base,
+        problem=waiting.problem,
+        note=waiting.describe(),
     )
 
 

@@ -32,15 +32,20 @@ def read_plan(results: Results, grid: str) -> GridPlan:
         raise UsageError(f"{SINGLE}: runs outside of grids are resumed by repeating their `sentiment train` command")
     if plan := results.read_grid(grid):
         return plan
-    if any((results.runs / grid).glob("*/config.json")):
+    if has_runs(results, grid):
         raise RunDirError(f"{results.grid_file(grid)}: is missing, but there are runs of this grid")
     raise UsageError(f"{grid}: is no grid in {results.runs}")
+
+
+def has_runs(results: Results, grid: str) -> bool:
+    """Whether a run of a grid, which may have no plan, has begun or was copied."""
+    return any((results.runs / grid).glob("*/config.json"))
 
 
 def grid_names(results: Results) -> list[str]:
     """The grids that have a plan or runs, or wait for another one, in the order of their names."""
     folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
-    named = [path.name for path in folders if (path / "grid.json").exists() or any(path.glob("*/config.json"))]
+    named = [path.name for path in folders if (path / "grid.json").exists() or has_runs(results, path.name)]
     return sorted({*named, *waiting_names(results)})
 
 

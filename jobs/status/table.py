@@ -54,8 +54,9 @@ def render(
 
 def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> Iterator[str | Table]:
     counts = Counter(row.state for row in grid.rows).most_common()
-    states = grid.note or ", ".join(f"{number:,} {state}" for state, number in counts)
-    yield f"grid {grid.name}: {states}" + "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
+    states = ", ".join(f"{number:,} {state}" for state, number in counts)
+    others = [f"{kind}: {state}" for kind, state in grid.others.items()]
+    yield f"grid {grid.name}: {'; '.join(filter(None, (states, grid.note, *others)))}"
     shown = grid.rows
     if not every_row and len(grid.rows) > _MAX_ROWS:
         shown = [row for row in grid.rows if row.state not in _HIDDEN_STATES][:_MAX_ROWS]
@@ -77,11 +78,14 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
 
 def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
     """The commands that resume inactive runs, and how many runs the queued final job retries without any."""
+    where = ["--local"] if grid.is_local else []
+    if grid.waits_for:
+        yield f"`{results.command('submit', grid.name, *where)}` submits it when grid {grid.waits_for} has ended"
+        return
     left = [row for row in grid.rows if not (grid.has_final_job and final_job_action(row))]
     if len(left) < len(grid.rows):
         yield f"the final job will retry {plural(len(grid.rows) - len(left), 'run')}"
     commands = Counter(map(resume_command, left))
-    where = ["--local"] if grid.is_local else []
     for command, number in commands.items():
         if command and grid.name != SINGLE:
             verb = "submits" if command == "submit" else "resumes"

@@ -67,7 +67,7 @@ def is_disk_full(error: BaseException | None) -> bool:
     return error is not None and is_disk_full(error.__cause__ or error.__context__)
 
 
-def _may_succeed_on_retry(error: Exception, resources: Resources) -> bool:
+def may_succeed_on_retry(error: Exception, resources: Resources) -> bool:
     """Whether a retry may succeed: after an error of the file system, a full disk, an error of Slurm, or full memory.
 
     All other errors are the run's own. A retry gets more main memory if the cluster file sets how much. A GPU that was
@@ -88,15 +88,14 @@ _SIGNALS_TO_REQUEUE_AFTER = ("SIGUSR1", "SIGUSR2")
 class Outcome(IntEnum):
     """How an attempt ended; the value is its process's exit code."""
 
-    # The run is completed or at the end of its rung, or another process trains it.
+    # The work is done, or another process has taken it over.
     COMPLETED = 0
     FAILED = 1
     # Stopped on request; progress is saved; the task is not requeued.
     STOPPED = 3
     # Progress is saved; the task is requeued.
     OUT_OF_TIME = 4
-    # The task is requeued to check again: a process that Slurm believes to be dead still trains the run, or the queue
-    # is too full for the follow-up jobs.
+    # The final job is requeued to try again: Slurm does not answer, its queue is full, or the grid is locked.
     RETRY_LATER = 5
     # The disk is full, so that the failure could not be recorded.
     DISK_FULL = DISK_FULL_EXIT_CODE
@@ -120,7 +119,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, submissio
         print(f"{config.run_id} is completed, or at the end of its rung")
         return Outcome.COMPLETED
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
-    begin = cache(partial(_begin, run_dir, submission))
+    begin = cache(partial(_begin, run_dir, submission))  # once, whether before torch is imported or with the lock
 
     def begin_with_lock(attempt_dir: RunDir) -> None:
         begin()
@@ -138,7 +137,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, submissio
         print(f"{error}; that process owns the run, which is skipped here")
         return Outcome.COMPLETED
     except Exception as error:  # of any kind: `status` shows it
-        record_failure(run_dir, error, _may_succeed_on_retry(error, submission.resources))
+        record_failure(run_dir, error, may_succeed_on_retry(error, submission.resources))
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
     print(f"{config.run_id} is completed" if reason is None else f"{config.run_id} saved and stopped: {reason.detail}")

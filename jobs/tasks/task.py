@@ -103,12 +103,14 @@ def prepare(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome
 
 
 def record_task_failure(folder: "SubmissionDir", number: int, error: Exception) -> None:
-    from jobs.tasks.attempt import failure_of
+    """Record why a task failed that trains no runs, and whether a retry may succeed; a full disk has no room for it."""
+    from jobs.tasks.attempt import failure_of, may_succeed_on_retry
     from sentiment.files import write_atomically
     from sentiment.runs.run_dir import sealed
 
+    failure = failure_of(error, may_succeed_on_retry(error, folder.submission.resources))
     with contextlib.suppress(OSError):
-        write_atomically(folder.failure_file(number), sealed(failure_of(error)))
+        write_atomically(folder.failure_file(number), sealed(failure))
 
 
 def check_progress(folder: "SubmissionDir", number: int) -> None:

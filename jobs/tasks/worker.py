@@ -42,6 +42,8 @@ _POLL_SECONDS = 1.0
 
 @dataclass
 class _Child:
+    """A process; its lane, the lowest number from 0 that was free, says which of several GPUs it gets."""
+
     process: BaseProcess
     lane: int
     signalled: bool = False
@@ -201,6 +203,7 @@ class Worker:
             is_training=progress.locked and (progress.owner_job is None or in_same_array(progress.owner_job)),
             is_cancelled=run_id in self.folder.cancelled,
             has_failed=progress.failure is not None and in_same_array(progress.failure.job),
+            # Seen from this task, a run of another one has ended: it is judged by how that one left it.
             phase="ended" if has_another_task else "running",
             task_state="" if has_another_task else RUNNING,
         )

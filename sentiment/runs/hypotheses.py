@@ -110,7 +110,8 @@ class Hypothesis(Section):
     @property
     def statement(self) -> tuple[Any, ...]:
         """What it says, apart from which values it is about: `--set` may add some."""
-        return self.setting, self.measure, self.relation, self.within
+        other = self.other if isinstance(self.other, BestOf) else None
+        return self.setting, self.measure, self.relation, self.within, other
 
     @property
     def sides(self) -> tuple[frozenset[Value], BestOf | frozenset[Value]]:

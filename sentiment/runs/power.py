@@ -29,8 +29,8 @@ _ESTIMATES = 1_000
 # share of tweets that only one of two models has right.
 _USUAL_SPREAD = 0.01
 _USUAL_DISAGREEMENT = 0.1
-# Of that, the part in which seeds of one configuration do not differ as well, so that it is not in the variance between
-# seeds: .02 of .09 in 36 runs of the laptop's study.
+# The share of these tweets on which the seeds of a configuration agree. Where they do not, the disagreement is in the
+# variance between seeds already. In 36 runs of the laptop's study it was .02 of .09.
 _NOT_OF_SEEDS = 0.2
 # How many test tweets a grid is believed to have whose tweets are not prepared; they divide by many numbers of classes.
 _TEST_TWEETS = 1_200
@@ -144,6 +144,7 @@ class StatedComparison:
         variances, freedoms = between_seeds(own, freedom, pooled, freedom * self.configurations)
         weights = [np.full(number, 1 / self.seeds / number**2) for number in self.sides if number]
         weight = np.concatenate(weights)
+        # Of a baseline, which has no seeds, all of it counts.
         disagreements = [_NOT_OF_SEEDS / self.seeds / number if number else 1.0 for number in self.sides]
         of_tweets = _USUAL_DISAGREEMENT / 2 * sum(disagreements) / self.tweets
         end = (1 + self.level) / 2

@@ -60,6 +60,16 @@ def read_record(path: Path, kind: type[R]) -> R | None:
     return None if content is None else parse_sealed(content, kind, str(path))
 
 
+def set_damaged_aside(path: Path, kind: type[R]) -> None:
+    """Rename a record that cannot be read to `*.damaged`."""
+    try:
+        read_record(path, kind)
+    except FormatError:
+        raise  # another version reads it
+    except RunDirError:
+        path.replace(path.with_name(f"{path.name}.damaged"))
+
+
 def _content(path: Path) -> bytes | None:
     try:
         return read_user_file(path, _MAX_BYTES)
@@ -426,12 +436,7 @@ class RunDir:
     def set_damaged_aside(self) -> None:
         """Rename the records that cannot be read: the run goes on from its checkpoint, and writes them anew."""
         for kind, name in _FILES.items():
-            try:
-                self.read(kind)
-            except FormatError:
-                raise  # another version reads it
-            except RunDirError:
-                (self.path / name).replace(self.path / f"{name}.damaged")
+            set_damaged_aside(self.path / name, kind)
 
     def own_failure(self) -> str:
         """The error that the run failed with, in a line; empty if it did not fail, or if a retry may succeed."""

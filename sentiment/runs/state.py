@@ -17,7 +17,7 @@ FAILED = "FAILED"
 CANCELLED = "CANCELLED"
 TIMEOUT = "TIMEOUT"
 OUT_OF_MEMORY = "OUT_OF_MEMORY"
-LOST = "LOST"  # its process died without recording a reason, and it is in no queue
+LOST = "LOST"  # its process died without recording a reason, or with the one that started it; it is in no queue
 HELD = "HELD"  # in a queue, but starts only when a person releases it
 PENDING = "PENDING"  # in a queue, and starts by itself
 UNKNOWN = "UNKNOWN"  # in a queue that does not answer, or that belongs to another user or cluster
@@ -27,6 +27,7 @@ PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun N
 SUSPENDED = "SUSPENDED"  # by Slurm, for a job with priority; it goes on by itself
 
 Phase = Literal["none", "unanswered", "submitting", "waiting", "held", "running", "ended"]
+_IN_QUEUE: tuple[Phase, ...] = ("waiting", "held", "running")
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,10 @@ def judge(facts: RunFacts) -> RunState:
     ---|---|---
     1 | it has a result | COMPLETED
     2 | a process trains it | RUNNING or SUSPENDED
-    3 | its rung is ranked without it | PRUNED
+    3 | its rung is ranked without it, and it is in no queue | PRUNED
     4 | `sentiment cancel` ended it | CANCELLED
     5 | it failed since its last submission | as it failed
-    6 | it is at the end of its rung | PAUSED
+    6 | it is at the end of its rung, which is not ranked | PAUSED
     7 | the queue does not answer | UNKNOWN
     8 | its task, or a job that this depends on, is held | HELD
     9 | its task runs, but does not train it (yet) | PENDING
@@ -146,13 +147,15 @@ def judge(facts: RunFacts) -> RunState:
         return RunState(COMPLETED)
     if facts.is_training:
         return RunState(SUSPENDED if facts.task_state == SUSPENDED else RUNNING, active=True)
-    if trial_rung and trial_rung.rank and progress.has_paused(trial_rung.epochs):
+    is_ranked = trial_rung is not None and trial_rung.rank is not None
+    is_at_end = trial_rung is not None and progress.has_paused(trial_rung.epochs)
+    if trial_rung and is_at_end and is_ranked and facts.phase not in _IN_QUEUE:
         return RunState(PRUNED, trial_rung.describe())
     if facts.is_cancelled:
         return RunState(CANCELLED, "by `sentiment cancel`")
     if facts.has_failed and progress.failure:
-        return _as_failed(progress.failure)
-    if trial_rung and progress.has_paused(trial_rung.epochs):
+        return _as_failed(progress.failure, facts)
+    if trial_rung and is_at_end and not is_ranked:
         return RunState(PAUSED, trial_rung.describe())
     if facts.phase == "unanswered":
         return RunState(UNKNOWN, facts.task_reason)
@@ -169,10 +172,10 @@ def judge(facts: RunFacts) -> RunState:
     return _as_ended(facts)
 
 
-def _as_failed(failure: Failure) -> RunState:
+def _as_failed(failure: Failure, facts: RunFacts) -> RunState:
     lacked_memory = failure.error in (KilledError.__name__, MemoryError.__name__)
     state = OUT_OF_MEMORY if lacked_memory else FAILED
-    return RunState(state, failure.summary, interrupted=failure.retry)
+    return RunState(state, failure.summary, interrupted=failure.retry and facts.phase != "none")
 
 
 def _as_ended(facts: RunFacts) -> RunState:

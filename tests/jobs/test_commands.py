@@ -11,17 +11,19 @@ import pytest
 
 from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs, QueueOwner
+from jobs.grids.grid import ExpandedGrid
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.launch.turns import Turn
 from jobs.requested import write_request
-from jobs.session import cancel_active, cancel_grid, release_held, rerun_grid
+from jobs.session import cancel_active, cancel_grid, release_held, remove_grid, rerun_grid, submit_study
 from jobs.status.grid_state import read_status
 from jobs.status.names import Target, find_targets, read_plan
+from jobs.study import StudyPlan
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
 from sentiment.config_file import read_yaml
-from sentiment.errors import ConfigError, DataError, SlurmError, UsageError
+from sentiment.errors import ConfigError, DataError, LockedError, UsageError
 from sentiment.files import write_atomically
 from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results, sealed
@@ -31,6 +33,7 @@ from tests.jobs.grid_files import a_request, halving, load_grid, write_grid, wri
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
+    DiedError,
     a_session,
     attempt_of,
     queued,
@@ -160,6 +163,150 @@ def test_wrong_grid_is_removed_by_the_command_that_is_told_and_its_name_is_free(
     assert "single: Ctrl+C" in refused(2, "cancel", "single", "--remove", "--results", results.root)
 
 
+def test_each_grid_is_cancelled_though_an_earlier_one_cannot_be_removed_yet(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    for seed, name in enumerate(("first", "second")):
+        submit_grid(results, base, {"seed": [seed]}, name=name)
+    slurm.fail("scancel", "exit 0")  # they save first
+    code, output = call(results, base, "cancel", "first", "second", "--remove")
+    assert (code, output.count("its runs have not ended yet")) == (3, 2)
+    cancelled = " ".join(order for order in slurm.orders if order.startswith("scancel")).split()
+    assert {folder.job_id for folder in read_submissions(results)} == {job.partition("_")[0] for job in cancelled} - {
+        "scancel"
+    }
+
+
+def test_removal_that_was_killed_half_way_is_repeated(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit_grid(results, base, {"seed": [1]})
+    assert call(results, base, "cancel", "some")[0] == 0
+    rename = Path.rename
+
+    def die_after(path: Path, target: Path) -> None:
+        rename(path, target)
+        raise DiedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", die_after)
+        with pytest.raises(DiedError):
+            remove_grid(results, "some", print)
+    assert call(results, base, "cancel", "some", "--remove")[0] == 0
+    assert [(results.runs / "some").exists(), read_submissions(results)] == [False, []]
+
+
+def test_damaged_request_keeps_no_job_from_being_cancelled_and_is_replaced(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    grid = submit_grid(results, base, {"seed": [1]})
+    request = results.slurm / "some" / "request.json"
+    request.write_text("{")
+    code, output = call(results, base, "rerun", "some")
+    assert (code, "`submit` of the grid's file replaces it" in output) == (1, True)
+    assert call(results, base, "submit", str(grid)) == (0, "nothing to submit\n")
+    request.write_text("{")
+    assert call(results, base, "cancel", "some")[0] == 0
+    assert slurm.tasks(results) == {}
+    assert states_of(results) == ["CANCELLED"]
+
+
+def test_grid_that_another_command_has_locked_is_not_removed(results: Results) -> None:
+    results.write_grid(PLAN)
+    (results.slurm / "g").mkdir(parents=True)
+    with Turn(results.slurm / "g"), pytest.raises(LockedError):
+        remove_grid(results, "g", print)
+
+
+def test_damaged_record_of_a_cancelled_run_is_set_aside_too(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    grid = submit_grid(results, base, {"seed": [1]})
+    assert call(results, base, "cancel", "some")[0] == 0
+    (run,) = read_plan(results, "some").runs
+    run_dir = results.run_dir(run.run_id, "some")
+    run_dir.path.mkdir()
+    run_dir.record_file.write_text("{")
+    assert states_of(results) == ["CANCELLED"]
+    assert call(results, base, "submit", str(grid))[0] == 0
+    assert [path.name for path in run_dir.path.iterdir()] == ["run.json.damaged"]
+
+
+def test_grid_whose_plan_is_gone_is_not_cancelled_without_a_word(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    submit_grid(results, base, {"seed": [1]})
+    (run,) = read_plan(results, "some").runs
+    folder = results.run_dir(run.run_id, "some").path
+    folder.mkdir()
+    (folder / "config.json").touch()
+    results.grid_file("some").unlink()
+    code, output = call(results, base, "cancel", "some")
+    assert (code, "grid.json: is missing, but there are runs of this grid" in output) == (1, True)
+
+
+def test_grid_that_was_expanded_before_another_command_planned_it_is_refused(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    first, second = (load_grid(write_grid(base, {"seed": [seed]}), results) for seed in (1, 2))
+    options = LaunchOptions()
+    assert submit_study(results, StudyPlan([], {"some": first}), options) == 0
+    with pytest.raises(LockedError, match="repeat the command"):
+        submit_study(results, StudyPlan([], {"some": second}), options)
+    assert results.read_grid("some") == first.plan
+    assert submit_study(results, StudyPlan([], {"some": first}), options) == 0
+
+
+def test_plan_of_a_command_that_took_over_stays(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = [load_grid(write_grid(base, {"seed": [seed]}), results).plan for seed in (1, 2)]
+
+    def is_taken_over(_turn: Turn) -> None:
+        results.write_grid(plans[0])
+        raise LockedError("has taken this grid over")
+
+    monkeypatch.setattr(Turn, "check", is_taken_over)
+    assert call(results, base, "submit", str(base.with_name("some.yaml")))[0] == 1
+    assert results.read_grid("some") == plans[0]
+
+
+def test_plan_whose_runs_were_copied_from_another_grid_stays_when_its_jobs_are_refused(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy_first(results: Results, grid: ExpandedGrid) -> None:
+        results.run_dir(grid.configs[0].run_id, grid.plan.name).create(grid.configs[0])
+
+    monkeypatch.setattr("jobs.session.reuse_completed", copy_first)
+    slurm.fail("sbatch", "exit 1")
+    assert call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 1
+    assert states_of(results) == ["PLANNED"] * 2
+
+
+def test_run_without_a_submission_is_not_retried_by_itself_and_its_grid_can_be_cancelled(results: Results) -> None:
+    results.write_grid(PLAN)
+    record_failure(results.run_dir("run-0", "g"), OSError("disk full"), retry=True)
+    said: list[str] = []
+    cancel_grid(results, PLAN, set(), said.append)
+    assert said == ["grid g: 0 runs cancelled"]
+    (grid,) = read_status(results)
+    assert [row.interrupted for row in grid.rows] == [False] * 3
+
+
+@pytest.mark.usefixtures("slurm")
+def test_final_job_that_is_submitted_alone_runs_a_snapshot_of_the_code(results: Results) -> None:
+    training = submitted(results, "train", "7", ["run-0"])
+    session = a_session(results, GridJobs([training], []))
+    session.launch(session.read_state(), [], {})
+    final = read_submissions(results)[-1].submission
+    assert (final.kind, final.code) == ("report", "a snapshot")
+
+
+def test_number_of_runs_at_a_time_is_refused_where_it_has_no_effect(base: Path, results: Results) -> None:
+    grid = write_grid(base, {"seed": [1]})
+    told = refused(2, "submit", str(grid), "--at-once", "2", "--results", results.root)
+    assert "--at-once" in told
+    assert not results.slurm.exists()
+
+
 def test_damaged_plan_of_another_grid_hides_no_run(results: Results) -> None:
     results.write_grid(PLAN)
     results.grid_file("damaged").parent.mkdir()
@@ -199,10 +346,23 @@ def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: Fake
     release_held(session)
     assert slurm.orders == ["scontrol release 6_0 7_0"]
     slurm.fail("scontrol", "echo '7_0: Access/permission denied' >&2; exit 1")
-    with pytest.raises(SlurmError, match="scontrol: 7_0: Access/permission denied"):
-        release_held(session)
+    assert release_held(session) == 1
     assert cancel_active(session, {"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
     assert slurm.orders[-1] == "scancel 7_0 7_1 8_0"
+
+
+def test_job_that_only_an_administrator_releases_keeps_no_failed_run_from_being_resubmitted(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    submit_grid(results, base, {"seed": [1, 2]})
+    training = next(folder for folder in read_submissions(results) if folder.submission.job_kind.trains_runs)
+    slurm.change(f"@{training.job_id}@0@PENDING@None@", f"@{training.job_id}@0@PENDING@JobHeldAdmin@")
+    slurm.change(f"@{training.job_id}@1@PENDING@", f"@{training.job_id}@1@FAILED@")
+    write_attempts(results.run_dir(training.run_ids[1], "some"), attempt_of(training.task_address(1)))
+    slurm.fail("scontrol", "case $1 in release) echo 'Access/permission denied' >&2; exit 1;; esac")
+    code, output = call(results, base, "rerun")
+    assert (code, "Access/permission denied" in output, "1 of 2 runs submitted" in output) == (1, True, True)
+    assert slurm.tasks(results) == {training.run_ids[0]: 1, training.run_ids[1]: 1}
 
 
 def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, base: Path, results: Results) -> None:

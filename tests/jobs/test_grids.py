@@ -27,7 +27,7 @@ from tests.jobs.grid_files import (
     write_grid,
     write_yaml,
 )
-from tests.small_runs import Experiment, digest_of, load_config
+from tests.small_runs import Experiment, digest_of, load_config, stored
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
 
@@ -154,6 +154,16 @@ def test_hypotheses_keep_the_time_at_which_they_were_stated(base: Path, results:
     assert "'One layer is enough.' was stated otherwise" in refusal(load_grid, changed, results)
 
 
+def test_hypothesis_about_another_grid_than_it_was_stated_about_needs_a_claim_of_its_own(
+    base: Path, results: Results
+) -> None:
+    stated: dict[str, Any] = {"claim": "It is better.", "better_than": {"grid": "first"}}
+    results.write_grid(load_grid(write_grid(base, LAYERS, controller={"hypotheses": [stated]}), results).plan)
+    for other in ({"grid": "second"}, {"model": "baseline"}):
+        changed = write_grid(base, LAYERS, controller={"hypotheses": [stated | {"better_than": other}]})
+        assert "'It is better.' was stated otherwise" in refusal(load_grid, changed, results)
+
+
 def test_each_mistake_in_a_hypothesis_is_a_line_when_the_grid_is_read(base: Path, results: Results) -> None:
     wrong = {"claim": "A.", "setting": "model.layers", "values": 3, "better_than": 1}
     unknown = {"claim": "B.", "setting": "model.pooling", "values": "max", "better_than": "last"}
@@ -214,6 +224,21 @@ def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results:
     found = {(config.model.hidden_size, config.seed, config.embedding.size) for config in grid.configs}
     assert (len(grid.configs), found) == (4, {(5, 2, 8)})
     assert [run.parameters["model.dropout"] for run in grid.plan.runs] == [one.model.dropout for one in grid.configs]
+
+
+def test_net_that_learned_nothing_neither_overfits_nor_is_the_best_as_in_the_report(
+    base: Path, results: Results, like: Result
+) -> None:
+    _run_first(base, results, like)
+    plan = results.read_grid("first")
+    assert plan
+    for run in plan.runs:
+        if run.parameters["model.hidden_size"] == 5:
+            run_dir = results.run_dir(run.run_id, "first")
+            run_dir.write_record(stored(run_dir, Result).model_copy(update={"only_label": 0}))
+    for runs, sizes in (("overfitting", []), ("best", [6])):
+        file = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", runs))
+        assert _sizes(load_grid(file, results)) == sizes
 
 
 def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Results) -> None:

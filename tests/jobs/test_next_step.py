@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -13,22 +14,23 @@ from hypothesis import strategies as st
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
+from jobs.launch.local_runner import LocalRunner
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
-from jobs.requested import find_request, waiting_grids
-from jobs.session import cancel_grid, start, submit_study
+from jobs.requested import find_request, waiting_grids, write_request
+from jobs.session import cancel_grid, rerun_grid, start, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.status.names import read_plan
 from jobs.study import StudyPlan, plan_study, read_study
-from jobs.submissions import read_submissions
+from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
 from sentiment.errors import SentimentError
 from sentiment.runs.records import Halving, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, succeed
-from tests.jobs.grid_files import GRIDS, halving, load_grid, refusal, starts_from, write_grid, write_yaml
-from tests.jobs.submitted import a_plan, attempt_of, rungs_of, write_attempts, write_epochs
+from tests.jobs.grid_files import GRIDS, a_request, halving, load_grid, refusal, starts_from, write_grid, write_yaml
+from tests.jobs.submitted import LAUNCH_FAILED, DiedError, a_plan, attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
 
 HALVING = halving(min_iter=1, eta=2)
@@ -103,6 +105,20 @@ def test_each_rung_is_ranked_and_the_next_one_trained_until_the_report_is_made(
     assert world.states("some") == ["PRUNED", "PRUNED", "FAILED", "COMPLETED"]
     assert world.reports == 1
     assert ("running 4 of 4 runs" if local else "4 of 4 runs submitted") in world.lines
+
+
+def test_pruned_trial_that_is_continued_is_trained_to_its_end_though_it_is_killed(
+    results: Results, grid: ExpandedGrid, like: Result
+) -> None:
+    world = _search(grid, results, like, set(), 0)
+    pruned = grid.plan.runs[0].run_id
+    world.fatal = {1}
+    with world.patched(), patch.object(world.order, "choice", lambda options: options[0]):  # its task fails for good
+        rerun_grid(results, grid.plan, {pruned}, world.options)
+        assert world.states("some")[0] == "PENDING"
+        world.settle()
+    assert world.fatal == set()
+    assert world.states("some") == ["COMPLETED", "PRUNED", "FAILED", "COMPLETED"]
 
 
 def test_final_job_that_was_killed_before_it_submitted_its_successor_submits_it_when_it_starts_again(
@@ -213,6 +229,7 @@ def test_grid_waits_until_failed_runs_of_the_other_are_retried_or_it_is_submitte
         world.settle()
         (waiting,) = waiting_grids(results)
         assert "1 of 3 runs have no result yet" in waiting.problem
+        assert invoke("status", "second", "--results", results.root).exit_code == 1
         submit_study(results, plan_study(results, requests[1:]), world.options)
         world.settle()
     assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
@@ -308,6 +325,69 @@ def test_damaged_request_is_told_and_holds_up_no_other_grid(base: Path, results:
     assert [line for line in told.splitlines() if line.startswith("grid third: cannot be shown: ")]
 
 
+def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs(base: Path, results: Results, like: Result) -> None:
+    first, second, *_ = _requests(base)
+    more = replace(first, overrides=["training.learning_rate=[0.01,0.02,0.03,0.04]"])
+    world = World(results, like, Random(0), overfitting={2})
+    with world.patched():
+        submit_study(results, plan_study(results, [first, second]), world.options)
+        world.settle()
+        submit_study(results, plan_study(results, [more, second]), world.options)
+        told = invoke("status", "second", "--results", results.root)
+    assert (told.exit_code, told.output.splitlines()[0]) == (
+        3,
+        "grid second: 2 COMPLETED; WAITING for first; report: COMPLETED",
+    )
+
+
+def test_held_run_has_not_ended_for_those_that_wait_for_its_grid(base: Path, results: Results, like: Result) -> None:
+    first, second, *_ = _requests(base)
+    world = World(results, like, Random(0))
+    with world.patched():
+        submit_study(results, plan_study(results, [first, second]), world.options)
+        for address, job in [*world.queue.items()]:
+            if job.task is not None:
+                world.queue[address] = replace(job, reason=LAUNCH_FAILED)
+        assert submit_study(results, plan_study(results, [first]), world.options) == 0
+        (waiting,) = waiting_grids(results)
+    assert waiting.problem == ""
+
+
+def test_grid_that_followed_on_this_machine_until_a_kill_goes_on_by_the_command_that_is_told(
+    base: Path, results: Results, like: Result
+) -> None:
+    first, second, *_ = _requests(base)
+    world = World(results, like, Random(0), overfitting={2})
+    here = replace(world.options, local=True)
+    with world.patched():
+        run_here = LocalRunner._run_job
+
+        def die_in_second(runner: LocalRunner, folder: SubmissionDir) -> None:
+            if folder.grid == "second":
+                raise DiedError
+            run_here(runner, folder)
+
+        with patch.object(LocalRunner, "_run_job", die_in_second):
+            assert not world.command(lambda: submit_study(results, plan_study(results, [first, second]), here))
+        for command in ("rerun", "status"):
+            told = invoke(command, "second", "--results", results.root).output
+            assert (command, results.command("submit", "second", "--local") in told) == (command, True)
+        submit_study(results, plan_study(results, [first]), here)  # nor need it be named
+    assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
+
+
+def test_grid_that_waits_and_is_submitted_as_well_is_trained_once(base: Path, results: Results, like: Result) -> None:
+    first, second, *_ = _requests(base)
+    world = World(results, like, Random(0), overfitting={2})
+    here = replace(world.options, local=True)
+    with world.patched():
+        submit_study(results, plan_study(results, [first]), here)
+        file = base.with_name("second.yaml")
+        write_request(results, a_request(file, waits=True, local=True))  # as after a kill
+        submit_study(results, plan_study(results, [first, second]), here)
+    assert world.lines.count("nothing to run") == 1  # of the first
+
+
 def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, results: Results) -> None:
     first, second, *_ = _requests(base)
     wrong = write_grid(base, {"model.dropuot": [0.5]}, name="wrong", **starts_from("first", "overfitting"))
@@ -354,7 +434,7 @@ def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: 
     study = plan_study(results, small, check_inputs=False)
     assert {name: len(grid.configs) for name, grid in study.ready.items()} == {"rnn": 36, "attention": 12}
     assert [*study.waiting] == ["regularisation", "random_sweep_of_best"]
-    assert len({config.data for grid in study.most.values() for config in grid.configs}) == 1
+    assert len({config.data for grid in study.at_most.values() for config in grid.configs}) == 1
 
 
 @pytest.mark.slow

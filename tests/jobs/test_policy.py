@@ -54,6 +54,10 @@ def _paused(facts: RunFacts) -> bool:
     return facts.trial_rung is not None and facts.progress.has_paused(facts.trial_rung.epochs)
 
 
+def _ranked(facts: RunFacts) -> bool:
+    return facts.trial_rung is not None and facts.trial_rung.rank is not None
+
+
 def _in_queue(facts: RunFacts) -> bool:
     return facts.phase in ("waiting", "held", "running")
 
@@ -62,10 +66,10 @@ def _in_queue(facts: RunFacts) -> bool:
 LINES: list[Callable[[RunFacts], bool]] = [
     lambda facts: facts.progress.completed,
     lambda facts: facts.is_training,
-    lambda facts: _paused(facts) and facts.trial_rung is not None and facts.trial_rung.rank is not None,
+    lambda facts: _paused(facts) and _ranked(facts) and not _in_queue(facts),
     lambda facts: facts.is_cancelled,
     lambda facts: facts.has_failed,
-    _paused,
+    lambda facts: _paused(facts) and not _ranked(facts),
     lambda facts: facts.phase == "unanswered",
     lambda facts: facts.phase == "held",
     lambda facts: _in_queue(facts) and facts.task_state == "RUNNING",
@@ -148,7 +152,7 @@ def _may_be_trained(facts: RunFacts) -> bool:
     if facts.is_training:
         return True
     # A task takes none that was cancelled, that failed in its array, or that is at the end of its rung.
-    is_left = facts.is_cancelled or facts.has_failed or _paused(facts)
+    is_left = facts.is_cancelled or facts.has_failed or (_paused(facts) and not (_ranked(facts) and _in_queue(facts)))
     return not is_left and (_in_queue(facts) or facts.phase == "unanswered")
 
 

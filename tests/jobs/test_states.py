@@ -162,6 +162,21 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     assert reason() == "its data job ended with FAILED: DivergedError: the loss is nan"
 
 
+@pytest.mark.parametrize(
+    ("error", "retry", "interrupted"),
+    [("DataError", False, False), ("OSError", True, True), ("MemoryError", False, True)],
+)
+def test_run_whose_preparation_failed_by_itself_is_not_retried_by_itself(
+    results: Results, error: str, retry: bool, interrupted: bool
+) -> None:
+    data = submitted(results, "data", "6", [])
+    waiting = submitted(results, "train", "8", ["run-2"], "afterok:6")
+    write_atomically(data.failure_file(0), sealed(a_failure("6_0", error, retry)))
+    jobs = GridJobs([data, waiting], [Job(waiting.name, "8", 0, "CANCELLED", "DependencyNeverSatisfied")])
+    row = read_grid_status(results, PLAN, jobs).rows[-1]
+    assert (row.state, row.interrupted) == ("FAILED", interrupted)
+
+
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 REASON = "DivergedError: the loss is nan at step 310; a smaller training.learning_rate or training.clip may help"
 

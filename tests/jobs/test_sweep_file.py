@@ -11,7 +11,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from jobs.grids.grid import GridRequest
-from jobs.grids.sweep_file import Parameter, read_grid_file, read_sweep
+from jobs.grids.sweep_file import Parameter, read_grid_file
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
 from sentiment.runs.run_dir import Results
@@ -63,7 +63,7 @@ def test_both_readers_of_yaml_see_the_same_in_a_grid_file(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     theirs, ours = yaml.safe_load(text), YAML(typ="safe", pure=True).load(text)
     assert json.dumps(theirs) == json.dumps(ours)
-    assert read_sweep(path).name == path.stem
+    assert read_grid_file(path).sweep.name == path.stem
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -82,7 +82,7 @@ def test_each_grid_of_the_study_expands(name: str, tmp_path: Path) -> None:
 def test_value_that_wandb_reads_otherwise_is_refused(base: Path, written: str) -> None:
     path = write_grid(base, {"seed": 1})
     path.write_text(path.read_text().replace("seed: {value: 1}", f"seed: {{value: {written}}}"))
-    assert "W&B" in refusal(read_sweep, path)
+    assert "W&B" in refusal(read_grid_file, path)
 
 
 SPACE: dict[str, Any] = {
@@ -155,7 +155,7 @@ def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(
     ],
 )
 def test_bands_are_those_of_wandb(base: Path, keys: dict[str, float], epochs: int, rungs: list[int]) -> None:
-    sweep = read_sweep(write_grid(base, {"model.layers": [1, 2]}, **halving(**keys)))
+    sweep = read_grid_file(write_grid(base, {"model.layers": [1, 2]}, **halving(**keys))).sweep
     assert sweep.early_terminate.halving(epochs).epochs == rungs
 
 
@@ -194,4 +194,4 @@ def _seed(**parameter: Any) -> dict[str, Any]:
 def test_slip_is_told_with_what_would_be_valid(base: Path, changes: dict[str, Any], message: str) -> None:
     path = write_grid(base, {"seed": 1})
     write_yaml(path, read_yaml(path) | changes)
-    assert message in refusal(read_sweep, path)
+    assert message in refusal(read_grid_file, path)

@@ -224,6 +224,7 @@ class World:
         number = round(100 * run.config.training.learning_rate)
         if number in self.fatal:
             self.fatal.remove(number)
+            write_attempts(run_dir, attempt_of(slurm_job(), first_step=before))
             raise DiedError(number)
         if number in self.diverging:
             raise SentimentError("the loss is nan")
