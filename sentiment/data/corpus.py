@@ -57,7 +57,7 @@ class Corpus(TokenRows):
         """The corpus with weights that give all classes of the training part the same total weight."""
         train = self.rows("train")
         totals = np.bincount(self.labels[train], self.weights[train], self.class_count)
-        factors = totals.sum() / (self.class_count * np.maximum(totals, 1))
+        factors = totals.sum() / (self.class_count * np.where(totals > 0, totals, 1))  # 0: the class is too rare
         weights = (self.weights * factors[self.labels]).astype(np.float32)
         return replace(self, weights=weights, is_balanced=True)
 
@@ -137,7 +137,7 @@ def make_folder(
 
 
 def without_train_rows(config: DataConfig) -> DataConfig:
-    """The data without `train_rows`: word vectors need no labels, so they are learned from all training tweets."""
+    """The data with all training tweets: those of which `train_rows` are chosen, and word vectors are learned."""
     return config.model_copy(update={"train_rows": None})
 
 

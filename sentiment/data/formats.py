@@ -1,4 +1,4 @@
-"""Reads files of each format record by record: delimited files (CSV, TSV), JSON Lines, a tweet a line, workbooks.
+"""Reads files of each format: delimited files (CSV, TSV), JSON Lines, a tweet a line, workbooks; opens Parquet files.
 
 Every line of a text file belongs to a record, is refused with its number, or is blank. Delimited files are read as
 pandas and spreadsheets read them: fields may be quoted, quoted fields may span lines, and a tab is a delimiter like any

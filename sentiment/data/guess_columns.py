@@ -52,7 +52,7 @@ class Sample:
     """The first rows of a table.
 
     Attributes:
-        keys: of each column its name, or its position if no other one is unique.
+        keys: of each column its name, or its position if several columns have that name or there is no header.
         columns: the values of each column.
         remarks: what is to be told about the file, whatever is read from it.
         row_remarks: what is to be told about these rows, which may be mistakes in the file.
@@ -69,23 +69,23 @@ class Sample:
         """Read the first rows of a table.
 
         Args:
-            expected: names that columns may have.
+            expected: as in `open_table`.
 
         Raises:
-            DataError: the file cannot be read, or holds no rows.
+            DataError: as `open_table`.
         """
         table = open_table(path, expected)
         names = table.names
         records = [*islice(table.read_all(), SAMPLE_ROWS)]
         counter = RowCounter()
-        columns: list[list[str]] = [[] for _ in names]
+        complete = []
         for record in records:
             if isinstance(record, Refusal):
                 continue
             counter.add_remarks(record)
             if len(record.fields) == len(names):
-                for values, field in zip(columns, record.fields, strict=True):
-                    values.append(as_text(field))
+                complete.append(record.fields)
+        columns = [[as_text(fields[index]) for fields in complete] for index in range(len(names))]
         among = f"of the first {SAMPLE_ROWS:,} rows, " if len(records) == SAMPLE_ROWS else ""
         row_remarks = [f"{among}{line}" for line in counter.lines()]
         remarks = []
@@ -162,10 +162,12 @@ class Guess:
         texts = self.sample.values(data.columns.text) or []
         labels = self.sample.values(data.columns.label) or []
         meanings = label_meanings(data.labels)
+        names: dict[int | None, str] = {None: "left out"}
+        names.update(enumerate(data.label_names))
         lines = [f"{self.sample.table.path}: columns {abbreviated([*map(repr, self.sample.keys)])}", *self.messages()]
         for label, text in zip(labels[:_SHOWN_ROWS], texts, strict=False):
-            index = meanings.get(label.strip().lower())
-            name = "left out" if index is None else data.label_names[index]
+            word = label.strip().lower()
+            name = names[meanings[word]] if word in meanings else "unknown"
             lines.append(f"{name:<10}  {visible(label):<10}  {_shortened(text)}")
         counts = [f"{value!r} {count:,}" for value, count in Counter(labels).most_common()]
         settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
@@ -238,7 +240,7 @@ def _remarks(config: DataConfig, given: Collection[str], values: Iterable[str], 
     left_out = {*meanings} - label_meanings(config.labels).keys()
     shown = [f"{value!r} ({count:,})" for value, count in counts.items() if value.lower() in left_out]
     if shown and config.labels.keys() - {IGNORED} == labels.keys() - {IGNORED}:
-        remarks.append(f"rows whose label belongs to no class are left out: {', '.join(shown)}")
+        remarks.append(f"labels that belong to no class: {', '.join(shown)}")
     return remarks
 
 
@@ -253,7 +255,7 @@ def text_column(
         option: the option that names the column, for messages.
 
     Raises:
-        DataError: the file cannot be read, or holds no rows.
+        DataError: as `open_table`.
         ConfigError, UsageError: no column has this name or can hold texts, or several do.
     """
     sample = Sample.of(path, [trained.text if column is None else column])
@@ -277,18 +279,18 @@ def file_without_labels(
     trained: ColumnConfig,
     option: str = "--text-column",
     further: Sequence[Column] = (),
+    id_column: Column | None = None,
 ) -> tuple[TweetFile, list[str]]:
     """A table of tweets whose labels are not read, and what to tell; arguments and errors as in `text_column`.
 
-    A column of ids is recognised by its name.
-
     Args:
         further: as in `read_rows`.
+        id_column: the column of ids; None: it is recognised by its name, if there is one.
     """
     table, index, remarks = text_column(path, column, trained, option)
-    ids = table.usual_indices(ID_NAMES)
-    columns = ColumnConfig(text=index, id=ids[0] if ids else None)
-    return open_file(path, columns, None, further=further), remarks
+    if id_column is None:
+        id_column = next(iter(table.usual_indices(ID_NAMES)), None)
+    return open_file(path, ColumnConfig(text=index, id=id_column), None, further=further), remarks
 
 
 def _shortened(text: str) -> str:
@@ -306,6 +308,8 @@ def _labels(
     column: str, values: Collection[str], texts: Iterable[str], labels: LabelMapping, given: Collection[str]
 ) -> LabelMapping:
     """The labels of each class: the configured ones, or what the values of the label column mean.
+
+    If classes are given, but nothing of what is to be ignored, all other values are ignored, which is told.
 
     Args:
         column: the file and the column, for messages.

@@ -98,7 +98,7 @@ DEFAULT_LABELS = {"negative": _NEGATIVE, "positive": _POSITIVE, IGNORED: _NEUTRA
 
 
 class OtherClassesError(UsageError, ValueError):
-    """Raised if none of a table's classes is one of the data's classes."""
+    """Raised if a table's classes are not those of the data."""
 
 
 def with_names(labels: LabelMapping, names: Sequence[str]) -> LabelMapping:
@@ -108,12 +108,18 @@ def with_names(labels: LabelMapping, names: Sequence[str]) -> LabelMapping:
     as there are names: then the order decides.
 
     Raises:
-        OtherClassesError: no class of the table corresponds to a name.
+        OtherClassesError: no class of the table corresponds to a name, or the order contradicts a name.
     """
     own = class_names(labels)
     origins = {name: name for name in own if name in names}
     if len(origins) < len(own) == len(names):
-        origins = dict(zip(names, own, strict=True))
+        by_order = dict(zip(names, own, strict=True))
+        if any(by_order[name] != name for name in origins):
+            raise OtherClassesError(
+                f"the table's classes ({', '.join(own)}) are not {', '.join(names)} by their names, nor by their "
+                f"order; name them so in labels or by --classes, and the labels of any other class {IGNORED}"
+            )
+        origins = by_order
     if not origins:
         raise OtherClassesError(
             f"the table's classes ({', '.join(own)}) are none of {', '.join(names)}; name them in labels or by "

@@ -1,8 +1,8 @@
 """Prepares a corpus: reads the rows of all files, tokenises them, drops duplicates, and splits them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,7 +23,7 @@ from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-# What tells a row of the main table from others.
+# What a row of the main table contributes to `table_sha256`.
 _IDENTITY = np.dtype([("key", "i8"), ("author", "i8"), ("label", "i1"), ("part", "S10")])
 # A row of the corpus, apart from its tokens.
 _ROW = np.dtype([("labels", "i1"), ("parts", "i1"), ("keys", "i8"), ("authors", "i8"), ("weights", "f4")])
@@ -69,8 +69,6 @@ NO_TOKEN = "left out: no token left"  # noqa: S105
 
 _CHUNK_ROWS = 4096  # processed at once
 _ALWAYS_TOLERATED = 10
-# Origin of a row: name of a test set, index of an extra training table, or None for the source.
-_Origin = str | int | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,33 @@ class Demands:
 
     refused_share: float = 0.05
     complete_parts: Sequence[str] = PARTS
+
+
+@dataclass
+class _Table:
+    """A file, and what has become of its rows.
+
+    Attributes:
+        name: for messages: that of the test set, or the file's.
+        part: the code of the part of all of its tweets; None for the source, whose tweets are in several parts.
+        seen: the labels of the tweets seen so far, by key; a test set has its own, the other files share one.
+        weight: of its tweets.
+        read, kept: the numbers of its rows.
+        refused: its malformed rows.
+    """
+
+    file: TweetFile
+    name: str
+    part: int | None
+    seen: dict[int, int]
+    weight: float = 1.0
+    read: int = 0
+    kept: int = 0
+    refused: RowCounter = field(default_factory=RowCounter)
+
+    @property
+    def count(self) -> TableCount:
+        return TableCount(read=self.read, kept=self.kept)
 
 
 class _Tweet(NamedTuple):
@@ -109,7 +134,6 @@ class Preparation:
     ) -> None:
         self._demands = demands
         self._config = config
-        self._source = source
         self._surplus = surplus
         self._progress = progress
         self._tokenizer = Tokenizer(config.text)
@@ -119,14 +143,20 @@ class Preparation:
         # test. Within one table, the split by hash keeps an author's tweets and equal normalised texts together.
         self._held_out = HeldOutTweets(self._forms)
         self._withheld: set[int] = set()
-        # Labels of the tweets seen so far, by key: one dict per external test set, and one (None) for all other files.
-        self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
+        seen: dict[int, int] = {}
+        self._tests = {}
+        for part, (name, file) in enumerate(source.tests.items(), start=len(PARTS)):
+            self._tests[name] = _Table(file, name, part, {})
+        self._main = _Table(source.main, source.main.name, None, seen)
+        self._extra_train = []
+        for file, section in zip(source.extra_train, config.extra_train, strict=True):
+            self._extra_train.append(_Table(file, file.name, TRAIN, seen, section.weight))
+        # Test sets are read first and extra training tables last, when all held-out tweets are known.
+        self._tables = [*self._tests.values(), self._main, *self._extra_train]
         self._tokens = TokenCollector()
         self._chunks: list[npt.NDArray[Any]] = []
-        self._table: list[npt.NDArray[Any]] = []  # what `table_sha256` is made of
-        self._counts: dict[_Origin, Counter[str]] = defaultdict(lambda: Counter(read=0, kept=0))
+        self._identities: list[npt.NDArray[Any]] = []  # what `table_sha256` is made of
         self._left_out: Counter[str] = Counter()
-        self._refused: dict[_Origin, RowCounter] = defaultdict(RowCounter)
         self._remarks = RowCounter()
 
     @without_garbage_collection()
@@ -141,12 +171,9 @@ class Preparation:
 
         columns = {"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string(), "line": pa.int64()}
         schema = pa.schema(columns)
-        # Read test sets first and extra training tables last, when all held-out tweets are known.
-        files: list[tuple[_Origin, TweetFile]] = [*self._source.tests.items(), (None, self._source.main)]
-        files += enumerate(self._source.extra_train)
         with pq.ParquetWriter(tweets_file, schema, compression="zstd") as writer:
-            for origin, file in files:
-                self._read(file, origin, writer)
+            for table in self._tables:
+                self._read(table, writer)
         tokens = self._tokens.rows()
         rows = np.concatenate(self._chunks)
         arrays = {name: rows[name] for name in rows.dtype.names or ()}
@@ -156,51 +183,52 @@ class Preparation:
         self._check(report)
         return arrays, list(tokens.types), report
 
-    def _read(self, file: TweetFile, origin: _Origin, writer: "pq.ParquetWriter") -> None:
-        name = origin if isinstance(origin, str) else file.name
+    def _read(self, table: _Table, writer: "pq.ParquetWriter") -> None:
+        of_table = "" if table is self._main else f"{table.name}: "
+        progress = f"preparing {Path(table.name).name}"
+        own_part = "train" if table.part == TRAIN else "test"
         rows: list[Row] = []
-        number = 0
-        for number, row in enumerate(file.read(), start=1):
-            for remark in () if isinstance(row, Refusal) else row.remarks:
-                self._remarks.add(remark if origin is None else f"of {name} {remark}", row.line)
+        for row in table.file.read():
+            table.read += 1
             if isinstance(row, Refusal):
-                self._refused[origin].add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
-            elif row.label is None:
+                table.refused.add(f"{of_table}{row.reason}", row.line)
+                continue
+            for remark in row.remarks:
+                self._remarks.add(remark if table is self._main else f"of {table.name} {remark}", row.line)
+            if row.label is None:
                 self._left_out[IGNORED_LABEL] += 1
-            elif origin is not None and row.part not in (None, "test" if isinstance(origin, str) else "train"):
+            elif table is not self._main and row.part not in (None, own_part):
                 self._left_out[OTHER_PART] += 1
             else:
                 rows.append(row)
             if len(rows) == _CHUNK_ROWS:
-                self._write_kept_rows(rows, origin, writer)
+                self._write_kept_rows(rows, table, writer)
                 rows = []
-                self._progress(f"preparing {Path(name).name}", number, file.total)
-        self._write_kept_rows(rows, origin, writer)
-        self._counts[origin]["read"] = number
-        self._check_malformed(file, self._refused[origin], number)
-        self._progress(f"preparing {Path(name).name}", number, number)
+                self._progress(progress, table.read, table.file.total)
+        self._write_kept_rows(rows, table, writer)
+        self._check_malformed(table)
+        self._progress(progress, table.read, table.read)
 
-    def _check_malformed(self, file: TweetFile, refused: RowCounter, read: int) -> None:
+    def _check_malformed(self, table: _Table) -> None:
         """Raises DataError if too many rows of a table are malformed."""
-        malformed = refused.total()
+        malformed = table.refused.total()
         share = self._demands.refused_share
-        if malformed > max(_ALWAYS_TOLERATED, share * read):
+        if malformed > max(_ALWAYS_TOLERATED, share * table.read):
             raise DataError(
-                f"{file.name}: {malformed:,} of {read:,} rows are malformed, more than {share:.0%}: "
-                f"{refused.summary()}; fix or delete them"
+                f"{table.file.name}: {malformed:,} of {table.read:,} rows are malformed, more than {share:.0%}: "
+                f"{table.refused.summary()}; fix or delete them"
             )
 
-    def _write_kept_rows(self, rows: list[Row], origin: _Origin, writer: "pq.ParquetWriter") -> None:
+    def _write_kept_rows(self, rows: list[Row], table: _Table, writer: "pq.ParquetWriter") -> None:
         """Assign token ids to the rows that are kept, and write them."""
         import pyarrow as pa
 
-        tweets = [self._tokenized(row, origin) for row in rows]
-        if origin is None:
+        tweets = [self._tokenized(row, table) for row in rows]
+        if table is self._main:
             identities = [(tweet.key, tweet.author, tweet.row.label, tweet.row.part or "") for tweet in tweets]
-            self._table.append(np.unique(np.array(identities, _IDENTITY)))
-        kept = [tweet for tweet in tweets if self._keep(origin, tweet)]
-        weight = self._config.extra_train[origin].weight if isinstance(origin, int) else 1.0
-        values = [(tweet.row.label, tweet.part, tweet.key, tweet.author, weight) for tweet in kept]
+            self._identities.append(np.unique(np.array(identities, _IDENTITY)))
+        kept = [tweet for tweet in tweets if self._keep(table, tweet)]
+        values = [(tweet.row.label, tweet.part, tweet.key, tweet.author, table.weight) for tweet in kept]
         self._chunks.append(np.array(values, _ROW))
         for tweet in kept:
             self._tokens.add(tweet.tokens)
@@ -211,36 +239,34 @@ class Preparation:
         lines = [tweet.row.line for tweet in kept]
         writer.write_table(pa.table([ids, parts, labels, texts, lines], schema=writer.schema))
 
-    def _tokenized(self, row: Row, origin: _Origin) -> _Tweet:
+    def _tokenized(self, row: Row, table: _Table) -> _Tweet:
         """A row with its tokens and its part."""
         tokens = self._tokenizer(row.text)
         form = self._forms.of(row.text, tokens)
         author = author_form(row.user)
-        if isinstance(origin, str):
-            part = self._part_names.index(origin)
-        elif isinstance(origin, int):
-            part = TRAIN
+        if table.part is not None:
+            part = table.part
         elif row.part is not None:
             part = PARTS.index(row.part)
         else:
             part = part_code(author, form, self._config)
         return _Tweet(row, tokens, form, key_of(form), author_key(author), part)
 
-    def _keep(self, origin: _Origin, tweet: _Tweet) -> bool:
+    def _keep(self, table: _Table, tweet: _Tweet) -> bool:
         """Whether a row is kept. Counts it, and holds validation and test tweets out from later tables."""
-        reason = self._reason_to_drop(origin, tweet)
+        reason = self._reason_to_drop(table, tweet)
         if reason:
             self._left_out[reason] += 1
             return False
-        self._counts[origin]["kept"] += 1
-        if tweet.part != TRAIN and (origin is not None or self._source.extra_train or tweet.row.part):
+        table.kept += 1
+        if tweet.part != TRAIN and (table is not self._main or self._extra_train or tweet.row.part):
             self._held_out.add(tweet.key, tweet.author, tweet.row.text, tweet.form)
         return True
 
-    def _reason_to_drop(self, origin: _Origin, tweet: _Tweet) -> str | None:
+    def _reason_to_drop(self, table: _Table, tweet: _Tweet) -> str | None:
         key = tweet.key
         label = tweet.row.label or 0
-        seen = self._seen[origin if isinstance(origin, str) else None]
+        seen = table.seen
         is_copy = key in seen
         # Record the key even if the row is dropped: otherwise a copy by another author could enter another part.
         first_label = seen.setdefault(key, label)
@@ -259,19 +285,21 @@ class Preparation:
         for code, part in enumerate(self._part_names):
             labels = arrays["labels"][arrays["parts"] == code]
             parts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=len(names)).tolist())
-        columns = {file.field: file.unused_author_column() for file in self._source.files}
-        unnamed_authors = {field: column for field, column in columns.items() if column is not None}
-        tests = {name: TableCount(**self._counts[name]) for name in self._source.tests}
-        extra_train = [TableCount(**self._counts[index]) for index in range(len(self._source.extra_train))]
-        read = sum(counts["read"] for counts in self._counts.values())
         refused: dict[str, CountedRows] = {}
-        for of_table in self._refused.values():
-            refused |= of_table.counted()
-        table = np.unique(np.concatenate(self._table))
+        unnamed_authors = {}
+        for table in self._tables:
+            refused |= table.refused.counted()
+            column = table.file.unused_author_column()
+            if column is not None:
+                unnamed_authors[table.file.field] = column
+        identities = np.unique(np.concatenate(self._identities))
+        tests = {name: table.count for name, table in self._tests.items()}
+        extra_train = tuple([table.count for table in self._extra_train])
+        read = sum(table.read for table in self._tables)
         return CorpusReport(
             classes=list(names),
             tests=tests,
-            extra_train=tuple(extra_train),
+            extra_train=extra_train,
             read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
@@ -280,25 +308,25 @@ class Preparation:
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,
-            table_sha256=sha256(table.tobytes()).hexdigest(),
+            table_sha256=sha256(identities.tobytes()).hexdigest(),
             unnamed_authors=unnamed_authors,
         )
 
     def _check(self, report: CorpusReport) -> None:
         """Raises DataError if the source or a test set is empty, or a part lacks a class."""
-        source = self._source.main.name
-        if not report.read:
-            raise DataError(f"{source}: holds no rows")
-        for name, file in self._source.tests.items():
-            if not report.parts[name].rows:
-                raise DataError(f"data.tests.{name}: {file.name} has no usable row")
+        main = self._main
+        if not main.read:
+            raise DataError(f"{main.name}: holds no rows")
+        for name, table in self._tests.items():
+            if not table.kept:
+                raise DataError(f"data.tests.{name}: {table.file.name} has no usable row")
         for part in self._demands.complete_parts:
             counts = zip(report.classes, report.parts[part].classes, strict=True)
             missing = ", ".join(repr(name) for name, count in counts if not count)
             if missing:
                 raise DataError(
-                    f"{source}: the {part} part has no tweet of the class {missing}; {report.kept:,} of "
-                    f"{report.read:,} rows are used; malformed: {self._refused[None].summary() or 'none'}.\n"
+                    f"{main.name}: the {part} part has no tweet of the class {missing}; {main.kept:,} of "
+                    f"{main.read:,} rows are used; malformed: {main.refused.summary() or 'none'}.\n"
                     "If labels are missing: name all values of the label column (data.labels, --classes).\n"
                     "If the class is rare: join it with its neighbour, or leave it out (data.labels.ignored).\n"
                     f"If there are few tweets: add some hundreds, {self._larger_part(part)}."

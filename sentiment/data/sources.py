@@ -60,10 +60,6 @@ class OpenedSource:
     tests: Mapping[str, TweetFile] = dataclass_field(default_factory=dict)  # external test sets, by name
     extra_train: tuple[TweetFile, ...] = ()  # used only for training
 
-    @property
-    def files(self) -> list[TweetFile]:
-        return [self.main, *self.tests.values(), *self.extra_train]
-
 
 def open_source(config: DataConfig, results: Results) -> OpenedSource:
     """Open the files of a configuration; configured test sets are added to the source's own, or override them.

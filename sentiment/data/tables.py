@@ -169,12 +169,12 @@ def open_table(
 
     Args:
         path: its name determines the format.
-        expected: names that columns may have.
+        expected: names that columns may have; a first record with one of them is a header.
         header: whether the first record of a delimited file or a workbook names the columns; None: that is found out.
         member: which CSV file of a zip archive to read.
 
     Raises:
-        DataError: the file cannot be read, or holds no rows.
+        DataError: the file cannot be read, or, unless it is Parquet or a plain text, holds no rows.
     """
     format = "csv" if member else format_of(path)
     lines = partial(read_lines, path, member)
@@ -253,8 +253,8 @@ def _names_columns(read: Callable[[], Records], expected: Collection[object]) ->
     It looks like data if it contains a sentence, repeats a label, or has a number where all rows have one. A single
     column is a list of tweets unless it has a usual name.
     """
-    records = [record for record in islice(read(), _HEADER_ROWS) if isinstance(record, TableRecord) and record.fields]
-    first, *others = [[as_text(field).strip() for field in record.fields] for record in records]
+    rows = (record for record in read() if isinstance(record, TableRecord) and record.fields)
+    first, *others = [[as_text(field).strip() for field in row.fields] for row in islice(rows, _HEADER_ROWS)]
     if {*first} & {*expected}:
         return True
     if len(first) == 1:
@@ -339,7 +339,7 @@ def read_rows(
             yield Refusal(line, " in a row ".join((WRONG_WIDTH, *remarks)))
             continue
         cells = {role: fields[index] for role, index in indices.items()}
-        # A table without texts has ids in their place.
+        # A table whose texts and ids are one column has no texts; an id may be a number.
         text = as_text(cells["text"]) if columns.text == columns.id else cells["text"]
         if reason := text_problem(text):
             yield Refusal(line, reason)
@@ -459,7 +459,11 @@ class RowCounter:
         return [f"{plural(rows.count, 'row')} {reason} ({rows})" for reason, rows in self.counted().items()]
 
     def lines_left_out(self, scored: Collection[str | None] = ()) -> list[str]:
-        """A line for each reason, as in `  2 left out: empty text (line 3, 8)`; `scored` are reasons to tell alone."""
+        """A line for each reason, as in `  2 left out: empty text (line 3, 8)`.
+
+        Args:
+            scored: the reasons that are no more than remarks on rows, which are scored.
+        """
         lines = []
         for reason, rows in self.counted().items():
             verb = "scored" if reason in scored else "left out"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import chain, count
+from threading import Lock
 from types import ModuleType
 from typing import Any, Literal, TypeVar, cast
 
@@ -23,6 +24,8 @@ from sentiment.config import TextConfig
 from sentiment.console import unescaped
 from sentiment.files import fingerprint
 
+_IMPORTING = Lock()  # of two threads, each would take the packages of the other one away
+
 
 @cache
 def tweet_patterns() -> tuple[Any, Any]:
@@ -30,7 +33,8 @@ def tweet_patterns() -> tuple[Any, Any]:
 
     We use the patterns instead of `TweetTokenizer.tokenize`, which always unescapes HTML.
     """
-    casual = _casual()
+    with _IMPORTING:
+        casual = _casual()
     return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
 
 
@@ -57,8 +61,9 @@ def _casual() -> Any:
     try:
         return importlib.import_module(name)
     finally:
-        for module in [module for module in sys.modules if module.partition(".")[0] == "nltk"]:
-            del sys.modules[module]
+        for module in [*sys.modules]:
+            if module.partition(".")[0] == "nltk":
+                del sys.modules[module]
 
 
 # What NLTK's TweetTokenizer keeps together: a left- or right-facing face, or a heart.

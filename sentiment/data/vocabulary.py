@@ -80,7 +80,7 @@ class Vocabulary:
         return cls([corpus.types[number] for number in frequent[: config.max_size]])
 
     def extended_by(self, vector_file: Path, max_types: int) -> Self:
-        """This vocabulary extended by the types of a vector file, in file order, up to `max_types` in total."""
+        """This vocabulary extended by the types of learned vectors, in file order, up to `max_types` in total."""
         new_types = (token for token in read_types(vector_file) if token not in self._index)
         return type(self)([*self.types, *islice(new_types, max(max_types - len(self.types), 0))])
 
@@ -159,17 +159,17 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
 
 
 def read_types(path: Path) -> Iterator[str]:
-    """The types of a vector file, in file order."""
+    """The types of a file that `write_vectors` wrote, in file order."""
     return (content.split(b" ", 1)[0].decode("utf-8", "replace") for _, content in _vector_lines(path))
 
 
 def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of vectors, with line numbers from 1.
+    """The lines of vectors, with line numbers from 1; blank lines are skipped.
 
     Raises:
         DataError: their number differs from that in word2vec's header.
     """
-    line = 0
+    vectors = 0
     expected = None
     with opened_bytes(path) as file:
         for line, content in enumerate(file, start=1):
@@ -179,9 +179,11 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if counts:
                     expected = int(counts[1])
                     continue
-            yield line, content
-    if expected is not None and line - 1 != expected:
-        raise DataError(f"{path}: has {line - 1:,} vectors where its first line says {expected:,}; it may be truncated")
+            if content.strip():
+                vectors += 1
+                yield line, content
+    if expected not in (None, vectors):
+        raise DataError(f"{path}: has {vectors:,} vectors where its first line says {expected:,}; it may be truncated")
 
 
 def write_vectors(path: Path, types: Sequence[str], vectors: Floats) -> None:

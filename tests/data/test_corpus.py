@@ -4,6 +4,7 @@ import html
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,6 +169,9 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, resul
         with pytest.raises(DataError, match=message):
             prepare(write_tweets(tmp_path / "t.csv", rows), results, **({"labels": labels} if labels else {}))
         assert list((results.root / "data" / "corpora").iterdir()) == []
+    more = [{"path": str(write_tweets(tmp_path / "more.csv", tweets(50, seed=5)))}]
+    with pytest.raises(DataError, match=r"t\.csv: the \w+ part .* of 302 rows are used"):
+        prepare(write_tweets(tmp_path / "t.csv", rare), results, labels="negative mixed positive", extra_train=more)
 
 
 def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Results) -> None:
@@ -240,6 +244,9 @@ def test_tweets_of_a_weighted_table_count_by_their_weight(table: Path, results: 
     assert {*weights.values()} == {1, 4}
     without = prepare(table, results, extra_train=[*alike, {"path": rated[0]["path"]}])
     assert {*without.weights.tolist()} == {1}
+    light = replace(corpus, weights=np.where(corpus.labels, 1e-4, corpus.weights).astype(np.float32)).balanced()
+    train = light.rows("train")
+    assert np.ptp(np.bincount(light.labels[train], light.weights[train])) < 0.01
     assert without.fingerprint != corpus.fingerprint
 
 

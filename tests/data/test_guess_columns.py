@@ -14,6 +14,7 @@ from sentiment.config import PARTS, ColumnConfig, DataConfig, RunConfig
 from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
 from sentiment.data.formats import Refusal
 from sentiment.data.guess_columns import SAMPLE_ROWS, Guess, guess, resolve_with_guesses
+from sentiment.data.labels import with_names
 from sentiment.data.sources import open_source
 from sentiment.data.tables import Row
 from sentiment.errors import ConfigError, DataError, UsageError
@@ -191,6 +192,9 @@ def test_rows_of_labels_that_no_named_class_has_are_left_out_and_counted(tmp_pat
     config, guess = resolve_with_guesses({}, (), parameters, "a test")
     assert config.data.labels == {"bad": ("0",), "good": ("2",), "ignored": ("1",)}
     assert "'1' (13)" in " ".join(guess.messages())
+    config, guess = resolve_with_guesses({}, (), parameters | {"data.labels": "bad=0 good=2 ignored=7"}, "a test")
+    assert [line.split()[0] for line in guess.preview(config.data)[1:4]] == ["bad", "unknown", "good"]
+    config, guess = resolve_with_guesses({}, (), parameters, "a test")
     assert [row.label for row in _read(config.data)] == [[0, None, 1][n % 3] for n in range(len(TWEETS))]
 
 
@@ -215,6 +219,17 @@ def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
     ):
         with pytest.raises(ConfigError, match=r"data\.labels"):
             _classes(text)
+
+
+@pytest.mark.parametrize("own", ["negative positive unclear", "neutral good bad", "mixed negative positive"])
+def test_classes_that_have_other_places_by_their_order_than_by_their_names_are_asked_for(own: str) -> None:
+    names = ("negative", "neutral", "positive")
+    with pytest.raises(UsageError, match="by their names, nor by their order"):
+        with_names({name: (name,) for name in own.split()}, names)
+    by_order = with_names({name: (name,) for name in ("bad", "neutral", "good")}, names)
+    assert [by_order[name] for name in names] == [("bad",), ("neutral",), ("good",)]
+    turned = with_names({name: (name,) for name in names[::-1]}, names)
+    assert [turned[name] for name in names] == [(name,) for name in names]
 
 
 def test_file_in_the_format_of_sentiment140_is_shown_as_it_is_read(tmp_path: Path) -> None:

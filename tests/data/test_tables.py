@@ -153,6 +153,10 @@ def test_the_first_line_is_a_header_or_a_tweet_however_columns_are_given(
     assert _read(content, **positions) == rows
 
 
+def test_a_table_may_begin_with_many_blank_lines() -> None:
+    assert [row.text for row in _read("\n" * 300 + "label,text\n1,so good\n") if isinstance(row, Row)] == ["so good"]
+
+
 @given(st.text('ab,"\n 1', max_size=60))
 @example('a,"b\nc,d\n')
 @example('a,"b')

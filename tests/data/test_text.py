@@ -43,6 +43,18 @@ def test_remembered_words_give_the_tokens_of_the_whole_text(text: str) -> None:
         assert all(token.split() == [token] and token.encode() for token in tokens)
 
 
+def test_several_threads_may_tokenise_their_first_texts_at_once() -> None:
+    script = (
+        "import sys, threading; from concurrent.futures import ThreadPoolExecutor\n"
+        "from sentiment.data.text import tweet_patterns\n"
+        "sys.setswitchinterval(1e-5); start = threading.Barrier(4)\n"
+        "first = lambda _: start.wait() >= 0 and tweet_patterns()[0].pattern\n"
+        "print(len({*ThreadPoolExecutor(4).map(first, range(4))}), 'nltk' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+
+
 @given(text=PATCHWORK)
 @settings(max_examples=250)
 def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:

@@ -85,6 +85,7 @@ VECTORS = "rain 1 2 3\nnew york 4 5 6\nthe -1 0 1e-1\nrain 9 9 9\n"
         VECTORS.replace(" ", "\t"),
         "\ufeff4 3 \n" + VECTORS,
         VECTORS + "  1 2 3\n",
+        "4 3\n" + VECTORS + "\n",
     ],
 )
 def test_vectors_are_read_from_either_format(tmp_path: Path, content: str) -> None:
