@@ -24,7 +24,14 @@ from sentiment.data.tables import Column, Row, RowCounter, abbreviated, without_
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
-from sentiment.labelling.share_statistics import ALL_TWEETS, MIN_LABELS, estimate_shares, labels_needed, strata_of
+from sentiment.labelling.share_statistics import (
+    ALL_TWEETS,
+    MIN_LABELS,
+    check_names,
+    estimate_shares,
+    labels_needed,
+    strata_of,
+)
 from sentiment.labelling.sheet import Drawing, drawing_of, how_to_label, labelled_file, read_labels, write_drawn
 from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 
@@ -78,7 +85,7 @@ def read_population(
 
     Raises:
         DataError: the file cannot be read, has no tweets, or a value is not a date.
-        UsageError: a column is missing or ambiguous.
+        UsageError: a column is missing or ambiguous, or a group has the name of all tweets together.
     """
     columns = (predictor.answers, grouping.column if grouping else None)
     further = [further_column for further_column in columns if further_column is not None]
@@ -98,6 +105,7 @@ def read_population(
         times = times_of(groups, grouping.day_first, f"{source}: column {grouping.column!r}")
         starts = times.dt.tz_localize(None).dt.to_period(grouping.per[0].upper()).dt.start_time
         groups = [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
+    check_names(groups)
     return Population(source, rows, groups, left_out, findings)
 
 
@@ -167,11 +175,11 @@ def draw(population: Population, classes: Sequence[str], sheet: Path, labels: in
         labels = max(_USUAL_LABELS, needed)
     elif population.groups and labels < needed:
         raise UsageError(
-            f"--labels {labels}: {len(sizes)} groups need {MIN_LABELS} labels each, {needed:,} in all; leave --labels "
-            "out, or ask for fewer groups, as with --per week"
+            f"--labels {labels}: {needed:,} are needed, {MIN_LABELS} of each group, and of the smaller ones together; "
+            "leave --labels out, or ask for fewer groups, as with --per week"
         )
     drawing = population.drawing
-    number = write_drawn(sheet, drawing, labels, classes, needed if population.groups else MIN_LABELS)
+    number = write_drawn(sheet, drawing, labels, classes, max(needed, MIN_LABELS))
     OUT.print(_plan(population, drawing.order[:number]))
     say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
     say(how_to_label(sheet, classes))
@@ -182,16 +190,14 @@ def _plan(population: Population, drawn: Sequence[int]) -> Table:
     """How many labels of each group are on a sheet, and how many make its shares so precise, whatever they are."""
     headings = ["tweets", "labels on\nthe sheet", *(f"for \u00b1 {100 * width:.0f}\npoints" for width in _HALF_WIDTHS)]
     table = number_table("group" if population.groups else "", headings, no_wrap=True)
-    is_drawn = np.zeros(len(population.rows), np.int64)
-    is_drawn[[*drawn]] = 1
-    groups = np.array(
-        population.groups or ["all tweets"] * len(is_drawn), object
-    )  # a list of one name is no group each
-    sizes = pd.Series(is_drawn).groupby(groups).agg(["size", "sum"])
+    names = population.groups or ["all tweets"] * len(population.rows)
+    tweets = pd.DataFrame({"group": names, "size": 1, "on_sheet": 0})
+    tweets.loc[[*drawn], "on_sheet"] = 1
+    sizes = tweets.groupby("group").sum()
     is_small = (sizes["size"] < MIN_LABELS) & (population.groups is not None)
     for group, (size, on_sheet) in sizes[~is_small].iterrows():
         needed = [f"{labels_needed(size, width):,}" for width in _HALF_WIDTHS]
-        table.add_row(f"  {_shown(group)}", f"{size:,}", f"{on_sheet:,}", *needed)
+        table.add_row(f"  {escape(_shown(group))}", f"{size:,}", f"{on_sheet:,}", *needed)
     if is_small.any():
         size, on_sheet = sizes[is_small].sum()
         table.add_row(f"  {plural(int(is_small.sum()), 'smaller group')}", f"{size:,}", f"{on_sheet:,}")
@@ -202,21 +208,20 @@ def count(population: Population, predictor: SharePredictor) -> None:
     """Print how many tweets, and how many of each group, are predicted to be of each class."""
     predicted = predicted_classes(_predictions(population, predictor), predictor.threshold)
     say(f"counts of the labels by the {predictor.name}; they are biased, by an unknown amount:")
-    table = number_table("", ["tweets", *map(_shown, predictor.classes)], no_wrap=True)
-    by_group = {"all tweets": predicted}
+    table = number_table("", ["tweets", *predictor.classes], no_wrap=True)
+    by_group = [("all tweets", pd.Series(predicted))]
     if population.groups:
-        groups = pd.Series(predicted).groupby(np.array(population.groups, object))
-        by_group |= {str(group): of_group.to_numpy() for group, of_group in groups}
-    for group, classes in by_group.items():
+        by_group += [*by_group[0][1].groupby(np.array(population.groups, object))]
+    for group, classes in by_group:
         counts = [int((classes == index).sum()) for index in range(len(predictor.classes))]
         cells = [f"{number:,} {number / len(classes):6.1%}" for number in counts]
-        table.add_row(f"  {_shown(group)}", f"{len(classes):,}", *cells)
+        table.add_row(f"  {escape(_shown(group))}", f"{len(classes):,}", *cells)
     OUT.print(table)
 
 
 def _shown(name: object) -> str:
-    """The name of a group or of a class in a table."""
-    return escape(visible(str(name)) or "(empty)")
+    """The name of a group or of a class."""
+    return visible(str(name)) or "(empty)"
 
 
 def estimate(
@@ -264,13 +269,13 @@ def show_shares(shares: pd.DataFrame) -> None:
             too_small.append(f"{name} ({rows[0]['labels']})")
             continue
         tweets = rows[0]["tweets"]
-        table.add_row(name, f"{rows[0]['labels']:,}", "", f"{tweets:,}", style="italic")
+        table.add_row(escape(name), f"{rows[0]['labels']:,}", "", f"{tweets:,}", style="italic")
         for row in rows:
             counted = f"{row['counted'] * tweets:,.0f} {100 * row['counted']:.1f} %"
             numbers = _interval_text(row, tweets, ",.0f")
             share = _interval_text(row, 100, ".1f")
             cells = [f"{row['labels_of_class']:,}", counted, numbers, share, f"{row['worth']:,.0f}"]
-            table.add_row(f"  {_shown(row['class'])}", *cells)
+            table.add_row(f"  {escape(_shown(row['class']))}", *cells)
     OUT.print(table)
     say("counted: the predictions, which are biased; tweets and share: by labels and predictions together")
     say("worth: the number of labels that alone would give as narrow an interval")

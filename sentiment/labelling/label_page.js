@@ -11,6 +11,7 @@ const storageKey = () => `labels of ${sheet.key} by ${element("annotator").value
 
 function load() {
   labels = [];
+  element("notice").textContent = "";
   try {
     const kept = JSON.parse(localStorage.getItem(storageKey()) ?? "[]");
     const valid = new Set([...sheet.classes, SKIPPED]);
@@ -88,8 +89,12 @@ sheet.classes.forEach((name, index) => {
 });
 
 document.addEventListener("keydown", event => {
-  // A key that is held down repeats itself, and would label tweets that nobody has read.
-  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target === element("annotator")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target === element("annotator")) return;
+  // A key that is held down repeats itself, and would label tweets that nobody has read; Enter presses a button.
+  if (event.repeat) {
+    if (event.key === "Enter") event.preventDefault();
+    return;
+  }
   const label = /^[1-9]$/.test(event.key) ? sheet.classes[event.key - 1] : undefined;
   if (label !== undefined) give(label);
   else if (event.key === "u" || event.key === "U" || event.key === "Backspace") takeBack();
@@ -101,5 +106,15 @@ document.addEventListener("keydown", event => {
 element("back").addEventListener("click", takeBack);
 element("skip")?.addEventListener("click", () => give(SKIPPED));
 element("download").addEventListener("click", download);
-element("annotator").addEventListener("change", load);
+element("annotator").addEventListener("change", () => {
+  const earlier = labels.length;
+  load();
+  if (earlier && !labels.length) {
+    element("notice").textContent = `Each name has labels of its own: under the earlier name, ${earlier} are kept.`;
+  }
+});
+// The page may be open twice: what is labelled in one tab is not labelled again, nor overwritten, in the other.
+window.addEventListener("storage", event => {
+  if (event.key === storageKey()) load();
+});
 load();

@@ -174,6 +174,12 @@ def strata_of(groups: Sequence[Any]) -> npt.NDArray[np.int64]:
     return np.asarray(strata, np.int64)
 
 
+def check_names(groups: Sequence[Any]) -> None:
+    """Raises UsageError if a group has the name of all tweets together."""
+    if ALL_TWEETS in {*groups}:
+        raise UsageError(f"{ALL_TWEETS!r} is the name of all tweets together; give that group another name")
+
+
 def labels_needed(tweets: int, half_width: float) -> int:
     """How many random labels of so many tweets give any share an interval of at most this half-width.
 
@@ -226,31 +232,31 @@ def estimate_shares(
     everything = np.arange(n)
     rows_by_group: dict[Any, Any] = {ALL_TWEETS: everything}
     if groups is not None:
+        check_names(groups)
         rows_by_group |= pd.Series(everything).groupby(np.asarray(groups, object)).indices
-        if rows_by_group[ALL_TWEETS] is not everything:
-            raise UsageError(f"{ALL_TWEETS!r} is the name of all tweets together; give that group another name")
-    columns_of_groups = []
-    for rows in rows_by_group.values():
+    tables = {}
+    for group, rows in rows_by_group.items():
         with_label = rows[labelled[rows]]
-        columns = {"tweets": np.full(len(class_names), len(rows)), "labels": np.full(len(class_names), len(with_label))}
+        columns: dict[str, Any] = {"tweets": len(rows), "labels": len(with_label)}
         columns["labels_of_class"] = outcomes[with_label].sum(axis=0).astype(int)
         # As if each prediction were a label.
-        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), columns["tweets"], 1.0))
+        as_labels = np.full(len(class_names), len(rows))
+        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), as_labels, 1.0))
         # Of a group, the labels are random; those of all tweets may be of several strata.
         strata_of_rows = strata[rows] if rows is everything else np.zeros(len(rows), np.int64)
         shares = _estimate(rows, strata_of_rows, labelled, outcomes, predicted)
         columns |= _columns("share", shares) | {"worth": shares.worth}
-        columns_of_groups.append(columns)
-    index = pd.MultiIndex.from_product([[*rows_by_group], [*class_names]], names=["group", "class"])
-    names = columns_of_groups[0]
-    return pd.DataFrame({name: np.concatenate([of[name] for of in columns_of_groups]) for name in names}, index)
+        tables[group] = pd.DataFrame(columns, [*class_names])
+    table: pd.DataFrame = pd.concat(tables, names=["group", "class"])
+    return table
 
 
 def _estimate(rows: ClassIndices, strata: ClassIndices, labelled: Flags, outcomes: Array, predicted: Array) -> Shares:
     """The shares in some rows by labels and predictions together; NaN with too few labels.
 
     Args:
-        strata: parallel to `rows`; the others are of all tweets.
+        strata: (rows,), parallel to `rows`.
+        labelled, outcomes, predicted: of all tweets, (n,) and (n, classes).
 
     Raises:
         UsageError: a stratum has too few labels.

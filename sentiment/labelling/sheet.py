@@ -72,13 +72,14 @@ class Drawing:
 
     @cached_property
     def _digests(self) -> list[str]:
-        """A digest of each tweet; equal texts are numbered."""
+        """A digest of each tweet; equal texts are numbered, stratum by stratum, whatever the order of the table."""
         numbers: Counter[str] = Counter()
-        digests = []
-        for text in self.texts:
-            words = " ".join(text.split())
+        digests = [""] * len(self.texts)
+        for index in np.argsort(self.strata, kind="stable").tolist():
+            words = " ".join(self.texts[index].split())
             numbers[words] += 1
-            digests.append(hashlib.sha256(f"{numbers[words]} {words}".encode("utf-8", "surrogatepass")).hexdigest())
+            text = f"{numbers[words]} {words}"
+            digests[index] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return digests
 
     @cached_property
@@ -110,6 +111,18 @@ class Drawing:
         return [index for *_, index in sorted(places)]
 
 
+def check_new(target: Path) -> None:
+    """Refuse to write a sheet before anything is computed for it.
+
+    Raises:
+        UsageError: the file exists, perhaps with labels, or has another ending than `.csv` and `.html`.
+    """
+    if target.exists():
+        raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
+    if target.suffix.lower() not in (".csv", ".html"):
+        raise UsageError(f"{target}: a sheet is a table, {target.stem}.csv, or a page to label on, {target.stem}.html")
+
+
 def write_sheet(
     target: Path, rows: Sequence[tuple[str, str]], classes: Sequence[str], enough: int, may_skip: bool
 ) -> None:
@@ -122,22 +135,18 @@ def write_sheet(
         may_skip: whether tweets may be skipped.
 
     Raises:
-        UsageError: the file exists, perhaps with labels, or has another ending.
+        UsageError: as `check_new`.
     """
-    if target.exists():
-        raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
-    ending = target.suffix.lower()
-    if ending == ".csv":
+    check_new(target)
+    if target.suffix.lower() == ".csv":
         table = pd.DataFrame([(tweet_id, _for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
-    elif ending == ".html":
+    else:
         page = label_page(
             target.stem, [{"id": tweet_id, "text": text} for tweet_id, text in rows], classes, enough, may_skip
         )
         write_user_file(target, lambda file: file.write(page))
-    else:
-        raise UsageError(f"{target}: a sheet is a table, {target.stem}.csv, or a page to label on, {target.stem}.html")
 
 
 def _for_spreadsheet(text: str) -> str:
@@ -151,7 +160,12 @@ def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str
 
     Returns:
         How many tweets were written.
+
+    Raises:
+        UsageError: there are fewer tweets than labels are needed, or as `write_sheet`.
     """
+    if len(drawing.texts) < enough:
+        raise UsageError(f"{len(drawing.texts):,} tweets are too few: at least {enough} labels are needed")
     indices = drawing.order[:size]
     rows = [(drawing.ids[index], drawing.texts[index]) for index in indices]
     write_sheet(target, rows, classes, enough, may_skip=drawing.may_skip)
@@ -224,7 +238,7 @@ def _label_of(row: _LabelledRow, may_skip: bool, meanings: Meanings) -> int:
     word = row.label.lower()
     if word != SKIPPED_WORD and word not in meanings:
         valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
-        raise DataError(f"{row.location}: {shortened(row.label)!r} is not a class of the model; valid: {valid}")
+        raise DataError(f"{row.location}: {shortened(row.label)!r} is none of the classes; valid: {valid}")
     label = meanings.get(word)
     if label is not None:
         return label

@@ -84,11 +84,31 @@ def test_each_annotator_has_labels_of_their_own(label: Page, tmp_path: Path) -> 
     name.fill("Ann 1")
     name.press("Tab")
     expect(label.locator("#progress")).to_contain_text("0 of 6")
+    expect(label.locator("#notice")).to_contain_text("under the earlier name, 1 are kept")
     for key in ("1", "1"):
         label.keyboard.press(key)
     assert _downloaded(label, tmp_path).name == "mine-Ann_1.csv"
     name.fill("")
     name.press("Tab")
+    expect(label.locator("#progress")).to_contain_text("1 of 6")
+    expect(label.locator("#notice")).to_be_empty()
+
+
+def test_page_that_is_open_twice_loses_no_label(label: Page) -> None:
+    other = label.context.new_page()
+    other.goto(label.url)
+    for key in ("1", "2", "3"):
+        label.keyboard.press(key)
+    expect(other.locator("#progress")).to_contain_text("3 of 6")
+    other.keyboard.press("1")
+    expect(label.locator("#progress")).to_contain_text("4 of 6")
+
+
+def test_button_that_is_held_down_labels_one_tweet(label: Page) -> None:
+    label.get_by_role("button", name="neutral").focus()
+    for _ in range(4):
+        label.keyboard.down("Enter")
+    label.keyboard.up("Enter")
     expect(label.locator("#progress")).to_contain_text("1 of 6")
 
 

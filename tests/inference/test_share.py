@@ -160,7 +160,7 @@ def _labelled(tweets: pd.DataFrame, count: int) -> pd.DataFrame:
 def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataFrame) -> None:
     by_day = ("--by", "created_at", "--per", "day")
     done = share(*by_day, "--sheet", "few.csv", "--labels", 100)
-    assert "5 groups need 30 labels each, 140 in all" in done.output
+    assert "--labels 100: 140 are needed, 30 of each group, and of the smaller ones together" in done.output
     done = share(*by_day, "--sheet", "sample.csv", "--labels", 300)
     assert done.exit_code == 0, done.output
     assert "for \u00b1 10" in done.output
@@ -202,6 +202,7 @@ def test_answers_in_a_column_are_the_predictor_without_a_model(
     assert "error: tweets.csv: no column 'llm'" in invoke("share", "tweets.csv", "--answers", "llm").output
     counted = invoke("share", *words)
     assert "12 tweets without an answer that is a class" in counted.output
+    assert "left out" not in counted.output
     assert f"{(answers == 'positive').sum()}" in counted.output
     assert invoke("share", *words, "--sheet", "sample.csv").exit_code == 0
     _labelled(tweets, 200)
@@ -217,7 +218,18 @@ def test_answers_in_a_column_are_the_predictor_without_a_model(
 def test_group_of_a_single_tweet_has_its_name(share: Share, tweets: pd.DataFrame) -> None:
     tweets.head(1).assign(town="Ulm").to_csv("tweets.csv", index=False)
     assert re.search(r"^  Ulm +1 +", share("--by", "town").output, re.MULTILINE)
+    towns = tweets.head(40).assign(town=[*["[Ulm]"] * 39, "all tweets"])
+    towns.to_csv("tweets.csv", index=False)
+    assert re.search(r"^  all tweets +40 .*\n  \[Ulm\] +39 .*\n  all tweets +1 ", share("--by", "town").output, re.M)
     assert "1 smaller group" in share("--by", "town", "--sheet", "sample.csv").output
+
+
+def test_what_no_labels_could_estimate_is_refused_before_they_are_given(share: Share, tweets: pd.DataFrame) -> None:
+    tweets.head(29).to_csv("tweets.csv", index=False)
+    assert "29 tweets are too few: at least 30 labels" in share("--sheet", "sample.csv").output
+    tweets.assign(town=["all", "Ulm"] * (len(tweets) // 2)).to_csv("tweets.csv", index=False)
+    assert "'all' is the name of all tweets" in share("--by", "town", "--sheet", "sample.csv").output
+    assert not Path("sample.csv").exists()
 
 
 def test_tweets_without_a_group_are_in_none() -> None:

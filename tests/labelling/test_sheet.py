@@ -35,7 +35,7 @@ def _labelled_sheet(folder: Path, drawing: Drawing, count: int, size: int | None
     """The sheet as a table, its first rows with labels."""
     path = folder / "sheet.csv"
     path.unlink(missing_ok=True)
-    write_drawn(path, drawing, size or len(drawing.texts), CLASSES, 30)
+    write_drawn(path, drawing, size or len(drawing.texts), CLASSES, 1)
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     truth = _truth(len(drawing.texts))
     table["label"] = [CLASSES[truth[index]] for index in drawing.order[: len(table)]]
@@ -108,11 +108,13 @@ def test_labels_are_read_as_given_whatever_program_saved_the_sheet(
 
 def test_ids_do_not_depend_on_the_order_of_the_table() -> None:
     texts = [f"tweet {number % 90}" for number in range(100)]
-    drawing = Drawing.of_one_stratum(texts)
-    turned = Drawing.of_one_stratum(texts[::-1])
-    assert sorted(drawing.ids) == sorted(turned.ids)
-    assert len({*drawing.ids}) == 100
-    assert [drawing.texts[index] for index in drawing.order] == [turned.texts[index] for index in turned.order]
+    for strata in (np.zeros(100, int), np.arange(100) // 50):  # equal texts may be of different groups
+        drawing = Drawing("share", texts, strata)
+        turned = Drawing("share", texts[::-1], strata[::-1])
+        assert sorted(drawing.ids) == sorted(turned.ids)
+        assert len({*drawing.ids}) == 100
+        assert [drawing.texts[index] for index in drawing.order] == [turned.texts[index] for index in turned.order]
+        assert [strata[index] for index in drawing.order] == [strata[99 - index] for index in turned.order]
 
 
 @pytest.mark.parametrize("size", [1, 7, 30, 100])
@@ -139,7 +141,10 @@ _TEXTS_OF_100 = [f"tweet number {number}" for number in range(100)]
         (lambda table: table.assign(id=[*range(100)]), "id '0' was not written by --sheet"),
         (lambda table: table.assign(id=table["id"].str[:-4] + "0000"), "was drawn from other tweets, or by"),
         (lambda table: table.assign(label=table["label"].mask(table.index == 8, "")), "has no label, but later ones"),
-        (lambda table: table.assign(label=table["label"].mask(table.index == 8, "meh")), "mine.csv:10: 'meh' is not a"),
+        (
+            lambda table: table.assign(label=table["label"].mask(table.index == 8, "meh")),
+            "mine.csv:10: 'meh' is none of",
+        ),
         (lambda table: pd.concat([table, table.head(1).replace(_OTHER)]), "has another label above"),
         (lambda table: table.drop(columns="label"), "has 0 columns called 'label'"),
         (lambda table: table.drop(columns="text"), "has 0 columns called 'text'"),
@@ -174,6 +179,8 @@ def test_larger_sheet_begins_with_the_smaller_one_and_none_is_overwritten(tmp_pa
         write_drawn(tmp_path / "sheet.csv", drawing, 20, CLASSES, 30)
     with pytest.raises(UsageError, match=r"a table, other\.csv, or a page to label on, other\.html"):
         write_drawn(tmp_path / "other.parquet", drawing, 20, CLASSES, 30)
+    with pytest.raises(UsageError, match="100 tweets are too few: at least 101 labels are needed"):
+        write_drawn(tmp_path / "other.csv", drawing, 20, CLASSES, 101)
 
 
 def test_tweet_of_no_class_is_skipped_for_a_choice_and_refused_for_shares(tmp_path: Path) -> None:
