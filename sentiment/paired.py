@@ -154,21 +154,23 @@ def comparison_sentence(first: str, second: str, pair: PairedCounts, result: Pai
     tweets = "tweet" if pair.only_first == 1 else "tweets"
     only_first = f"{pair.only_first:,} {tweets} only {first} has right"
     only_second = f"{pair.only_second:,} only {second}" if pair.only_second else f"none only {second}"
-    return f"{first} {verdict} {_interval_and_p(result)}: {only_first}, {only_second}"
+    return f"{first} {verdict} {interval_and_p(result)}: {only_first}, {only_second}"
 
 
 def recall_sentence(first: str, second: str, result: PairedDifference) -> str:
     """The difference in macro recall of two classifiers, given by name: one sentence, without a full stop."""
-    points = _signed_points(result.difference)
-    return f"the macro recall of {first} less that of {second}: {points} points {_interval_and_p(result)}"
+    points = signed_points(result.difference)
+    return f"the macro recall of {first} less that of {second}: {points} points {interval_and_p(result)}"
 
 
-def _interval_and_p(result: PairedDifference) -> str:
-    interval = f"{_signed_points(result.low)} to {_signed_points(result.high)}"
+def interval_and_p(result: PairedDifference) -> str:
+    """The interval of a difference in points, and its p-value, in brackets."""
+    interval = f"{signed_points(result.low)} to {signed_points(result.high)}"
     return f"({format_level(result.level)} % interval {interval}; p {format_p(result.p)})"
 
 
-def _signed_points(share: float) -> str:
+def signed_points(share: float) -> str:
+    """A difference of shares in points, with its sign and one decimal."""
     text = f"{100 * share:+.1f}"
     return text[1:] if float(text) == 0 else text.replace("-", "\u2212")
 

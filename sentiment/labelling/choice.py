@@ -6,22 +6,24 @@ Does not import torch.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from math import comb
+from typing import Literal
 
 import numpy as np
+from rich.markup import escape
 
 from sentiment.console import OUT, number_table, say
 from sentiment.errors import UsageError
 from sentiment.labelling.sheet import SKIPPED, Drawing
 from sentiment.labelling.stratified import StratifiedSample
 from sentiment.metrics import ClassIndices, Flags
-from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, format_p
+from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, interval_and_p, signed_points
 from sentiment.runs.power import MAX_LABELS, POWER
 from sentiment.runs.recommendation import Choice
 
 # With fewer labels, nothing is chosen.
 MIN_LABELS = 30
-_MANY = 10**6  # the tweets that each tweet of a sample stands for
+_MANY = 10**6  # so many tweets are what a sample is drawn from, for each of its own
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class PredictedTweets:
 
     Attributes:
         texts: of the n tweets.
-        predicted: by the name of each predictor, the simplest first: the index of the class of each tweet, (n,),
-            negative for a tweet that it gives no class.
+        predicted: by the name of each predictor: the index of the class of each tweet, (n,), negative for a tweet that
+            it gives no class. Of equally good predictors the first one is the best, so that simple ones come first.
     """
 
     texts: Sequence[str]
@@ -75,49 +77,51 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     """
     labelled = labels >= 0
     sample = _sample(tweets, labels, is_sample)
-    count = len(sample.labels)
-    if count < MIN_LABELS:
-        raise UsageError(f"{count} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
     right = {name: predicted[labelled] == labels[labelled] for name, predicted in tweets.predicted.items()}
     accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
+    compared: Literal["accuracy", "macro_recall"] = "accuracy"
+    compare = sample.accuracy_difference
+    estimates = {name: score.value for name, score in accuracy.items()}
     macro_recall = None
     if metric == "macro_recall" or not sample.classes_with_few_labels():
         macro_recall = {name: sample.macro_recall(flags) for name, flags in right.items()}
-    compare = sample.accuracy_difference
-    estimates = {name: score.value for name, score in accuracy.items()}
-    if metric == "macro_recall" and macro_recall:
-        compare = sample.recall_difference
-        estimates = macro_recall
+        if metric == "macro_recall":
+            compared = "macro_recall"
+            compare = sample.recall_difference
+            estimates = macro_recall
     best = max(estimates, key=lambda name: estimates[name])  # the first of equal ones
     others = [name for name in right if name != best]
-    pairs = len([*combinations(right, 2)])
+    pairs = comb(len(right), 2)
     uncorrected = [compare(right[best], right[other]) for other in others]
     adjusted, level = correct_for_multiple_tests([difference.p for difference in uncorrected], pairs)
     differences = {}
-    for other, p in zip(others, adjusted, strict=True):
+    labels_to_show = {}
+    for other, p, alone in zip(others, adjusted, uncorrected, strict=True):
         differences[other] = replace(compare(right[best], right[other], level), p=p)
-    needed = [_labels_to_show(difference, sample, 1 - ALPHA / pairs) for difference in uncorrected]
+        labels_to_show[other] = _labels_to_show(alone, sample, 1 - ALPHA / pairs)
     return Choice(
         source=source,
         tweets=len(labels),
         differing=int(tweets.differ.sum()),
-        labels=count,
+        labels=len(sample.labels),
         labels_where_different=int(tweets.differ[labelled].sum()),
         skipped=int((labels == SKIPPED).sum()),
-        metric="macro_recall" if metric == "macro_recall" else "accuracy",
+        metric=compared,
         accuracy=dict(accuracy),
         macro_recall=macro_recall,
         best=best,
         differences=differences,
-        labels_to_show=dict(zip(others, needed, strict=True)),
+        labels_to_show=labels_to_show,
     )
 
 
 def _sample(tweets: PredictedTweets, labels: ClassIndices, is_sample: bool) -> StratifiedSample:
-    """The labelled tweets; of a stratum as many tweets are of a class as its skipped ones tell."""
+    """The labelled tweets; the size of a stratum is estimated without its tweets of no class, by the skipped ones."""
     labelled = labels >= 0
+    count = int(labelled.sum())
+    if count < MIN_LABELS:
+        raise UsageError(f"{count} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
     if is_sample:
-        count = int(labelled.sum())
         return StratifiedSample(labels[labelled], np.zeros(count, np.int8), (_MANY * count, 0))
     strata = tweets.drawing.strata
     sizes = []
@@ -150,7 +154,7 @@ def _labels_to_show(difference: PairedDifference, sample: StratifiedSample, leve
 
 def show_choice(choice: Choice) -> None:
     """Print how good the predictors are on the table, which one is best, and how sure that is."""
-    labels = f"{choice.labels:,} labels, {choice.labels_where_different:,} of which are for these"
+    labels = f"{choice.labels:,} labels, {choice.labels_where_different:,} of them where the predictors differ"
     if choice.skipped:
         labels += f"; {choice.skipped:,} tweets are of no class, and do not count"
     say(f"{differ_on([*choice.accuracy], choice.differing, choice.tweets)}\n{labels}")
@@ -158,7 +162,7 @@ def show_choice(choice: Choice) -> None:
     for name, (value, low, high) in choice.accuracy.items():
         recall = f"{choice.macro_recall[name]:.3f}" if choice.macro_recall else "-"
         interval = f"{value:.3f} {low:.3f}-{high:.3f}"
-        table.add_row(f"  {name}", interval, recall, style="bold" if name == choice.best else "")
+        table.add_row(f"  {escape(name)}", interval, recall, style="bold" if name == choice.best else "")
     OUT.print(table)
     say("\n".join(["", *verdict_lines(choice)]))
 
@@ -168,10 +172,8 @@ def verdict_lines(choice: Choice) -> list[str]:
     metric = choice.metric.replace("_", " ")
     lines = [f"best here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)"]
     for other, difference in choice.differences.items():
-        interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}".replace("-", "\u2212")
-        points = f"{100 * difference.difference:+.1f} points".replace("-", "\u2212")
-        how_sure = f"{100 * difference.level:.3g} % interval {interval}; p {format_p(difference.p)}"
-        lines.append(f"             {points} above {other} ({how_sure}): {_verdict(choice, other)}")
+        points = f"{signed_points(difference.difference)} points"
+        lines.append(f"             {points} above {other} {interval_and_p(difference)}: {_verdict(choice, other)}")
     return lines
 
 
@@ -179,7 +181,9 @@ def _verdict(choice: Choice, other: str) -> str:
     if choice.is_shown(other):
         return "shown to be better"
     labels = choice.labels_to_show[other]
-    if labels is None or labels > MAX_LABELS:
-        return "in practice equal"
+    if labels is None:
+        return "not shown; equally good on these labels"
+    if labels > MAX_LABELS:
+        return f"not shown; it would take more than {MAX_LABELS:,} labels to show so small a difference"
     more = max(labels - choice.labels, 0)
     return f"not shown; some {float(f'{more:.2g}'):,.0f} more labels would be likely to show it"

@@ -78,6 +78,7 @@ def evaluate(
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
     from sentiment.inference.evaluation import list_mistakes, show
+    from sentiment.labelling.sheet import check_new
     from sentiment.runs.run_dir import UnlabelledDir, sealed
 
     run = _directory(run, results)
@@ -86,6 +87,8 @@ def evaluate(
             raise UsageError("--sheet or --labelled goes with --data and --text-column alone")
         if sheet and (labelled or out):
             raise UsageError("evaluate takes either --sheet or --labelled; --out requires --labelled here")
+        if sheet:
+            check_new(sheet)
         predicted = _predicted_table(run, data, text_column, results)
         if sheet:
             options = {"--data": data, "--text-column": text_column, "--results": results}
@@ -111,20 +114,22 @@ def _directory(name: Path, results: Path | None) -> Path:
     """The directory in which `add` stored the answers to a table, if a table is named; else the name of a run.
 
     Raises:
-        UsageError: there are answers to several versions of the table, or to none.
+        UsageError: there are answers to several tables of this name, to none, or to other tweets.
     """
+    from sentiment.inference.gold import has_tweets
+
     if name.is_dir() or not is_table(str(name)):
         return name
     folder = results_of(results or RESULTS)
     stem = name.name.partition(".")[0]
     tables = sorted([*folder.gold.glob("*-????????"), *folder.unlabelled.glob("*-????????")])
     found = [path for path in tables if path.name.rpartition("-")[0] == stem]
-    if len(found) == 1:
+    if len(found) > 1:
+        raise UsageError(f"{name}: there are answers to several such tables; name one: {', '.join(map(str, found))}")
+    if found and (not name.is_file() or has_tweets(name, found[0])):
         return found[0]
-    if not found:
-        raise UsageError(f"{name}: has no answers; `sentiment add NAME FILE --of {name}` adds some")
-    versions = ", ".join(map(str, found))
-    raise UsageError(f"{name}: its tweets or labels have changed between answers; name one of its versions: {versions}")
+    others = f"; those in {found[0]} are to other tweets" if found else ""
+    raise UsageError(f"{name}: has no answers; `sentiment add NAME FILE --of {name}` adds some{others}")
 
 
 def _evaluation(
@@ -248,8 +253,12 @@ def add(
     tweets = _tweets_to_answer(of, unlabelled, overrides, classes, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
-        say(f"{sheet}: {number:,} tweets, test set first; {how_to_label(sheet, tweets.data.label_names)}")
-        say(repeated("add", "NAME", labelled_file(sheet), "--annotator", **{"--of": of, "--results": results}))
+        order = ", test set first" if len(tweets.part_names) > 1 else ""
+        say(f"{sheet}: {number:,} tweets{order}; {how_to_label(sheet, tweets.data.label_names)}")
+        flags = ["--annotator", *["--unlabelled"] * unlabelled]
+        flags += [word for change in overrides or [] for word in ("--set", change)]
+        options = {"--of": of, "--classes": classes, "--results": results}
+        say(repeated("add", "NAME", labelled_file(sheet), *flags, **options))
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
@@ -276,19 +285,20 @@ def _tweets_to_answer(
 
     path = user_path(source)
     if source not in BUILT_IN and not is_table(source):
+        if unlabelled or overrides:
+            raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
     parameters = parameters_of(source, overrides)
     if classes:
         parameters["data.labels"] = with_own_names(classes)
-    open_table = open_gold
     if unlabelled:
-        open_table = open_unlabelled
         data = resolve({}, parameters, "--of").data
     else:
         if path.is_file():
             parameters = column_parameters(path) | parameters
         data = with_guesses({}, (), parameters, "--of").data
+    open_tweets = open_unlabelled if unlabelled else open_gold
     with ProgressBar() as bar:
-        tweets, lines = open_table(data, results_of(results or RESULTS), bar.progress)
+        tweets, lines = open_tweets(data, results_of(results or RESULTS), bar.progress)
     say("\n".join(lines))
     return tweets

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sentiment.config import DataConfig
 from sentiment.config_file import resolve
-from sentiment.console import ERR, Progress, say
+from sentiment.console import ERR, Progress, plural, say
 from sentiment.data.guess_columns import file_without_labels
 from sentiment.data.sources import usable_rows
 from sentiment.data.tables import Column, RowCounter
@@ -65,7 +65,7 @@ class PredictedTable:
         classes = self.data.label_names
         number = write_drawn(sheet, self.tweets.drawing, size, classes, MIN_LABELS)
         differing = int(differ[self.tweets.drawing.order[:number]].sum())
-        say(f"{self.tweets.summary}\n{sheet}: {number:,} tweets, {differing:,} of which are among these")
+        say(f"{self.tweets.summary}\n{sheet}: {number:,} tweets, {differing:,} of them where they differ")
         say(how_to_label(sheet, classes))
         say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
 
@@ -136,6 +136,8 @@ def answered_table(path: Path) -> PredictedTable:
     common = np.all([predictor.answered for predictor in predictors], axis=0)
     if not common.any():
         raise UsageError(f"{path}: there is no tweet that {names} have all answered")
+    if not common.all():
+        say(f"left out: {plural(int((~common).sum()), 'tweet')} that not all of {names} have answered")
     predicted = {predictor.name: predictor.predicted[common] for predictor in predictors}
     tweets = PredictedTweets(stored["text"][common].to_list(), predicted)
     return PredictedTable(record.source, tweets, data, "accuracy", {})

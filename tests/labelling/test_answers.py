@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.runs.recommendation import Choice
-from sentiment.runs.run_dir import read_record
+from sentiment.runs.run_dir import Results, RunDir, read_record
 from tests.commands import invoke, refused, succeed
 from tests.small_runs import invented_tweets
 
@@ -81,6 +81,7 @@ def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]"
     _add("bad", "bad.csv")
     output = succeed("evaluate", _directory(), "--sheet", "which.html")
     assert "of 200 tweets" in output
+    assert "left out: 100 tweets that not all of bad, good have answered" in output
     assert invoke("evaluate", _directory(), "--data", "tweets.csv", "--sheet", "other.csv").exit_code == 2
 
 
@@ -109,3 +110,17 @@ def test_column_of_the_texts_is_the_one_that_is_given(truth: "pd.Series[str]", c
         2, "add", "x", "good.csv", "--of", "tweets.csv", "--unlabelled", "--set", "data.columns.text=bodi"
     )
     assert "no column 'bodi'" in message
+
+
+def test_column_of_the_ids_is_the_one_that_is_given(truth: "pd.Series[str]") -> None:
+    table = pd.read_csv("tweets.csv").rename(columns={"id": "key"})
+    table.to_csv("tweets.csv", index=False)
+    assert f"good: {SIZE} of {SIZE}" in _add("good", "good.csv", "--set", "data.columns.id=key")
+    message = refused(2, "add", "x", "good.csv", "--of", "tweets.csv", "--unlabelled", "--set", "data.columns.id=kee")
+    assert "no column 'kee'" in message
+
+
+def test_tweets_of_a_run_have_labels(trained: RunDir, shared_results: Results) -> None:
+    for option in ("--unlabelled", "--set=data.language=de"):
+        message = refused(2, "add", "x", "x.csv", "--of", trained.path, "--results", shared_results.root, option)
+        assert "is a run, which says how its tweets are read" in message

@@ -160,7 +160,7 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
     [
         (["--sheet", "mine.csv", "--with", "network"], "goes with --data and --text-column alone"),
         (["--labelled", "tweets.csv"], "has 0 columns called 'id'"),
-        (["--sheet", "tweets.csv"], "exists already"),
+        (["--sheet", "tweets.csv", "--data", "missing.csv"], "exists already"),
         (["--sheet", "mine.csv", "--labelled", "tweets.csv"], "either --sheet or --labelled"),
         (["--sheet", "mine.csv", "--out", "choice.json"], "--out requires --labelled"),
     ],
