@@ -114,9 +114,9 @@ def number_table(title: str, columns: Iterable[str], no_wrap: bool = False) -> T
     """A table without rules: a column of names, and columns of numbers; `no_wrap` keeps each number on one line.
 
     Args:
-        columns: the headings of the numbers; control characters in them are escaped.
+        columns: the headings of the numbers; markup and control characters in them are escaped.
     """
-    table = Table(Column(title, vertical="bottom"), box=None, pad_edge=False, header_style="bold")
+    table = Table(Column(escape(title), vertical="bottom"), box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(escape(printable(column)), justify="right", no_wrap=no_wrap, vertical="bottom")
     return table

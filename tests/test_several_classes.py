@@ -136,7 +136,7 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     mixed = [("mixed" if index % 4 == 0 else label, text) for index, (label, text) in enumerate(three_classes(600))]
     answers = write_tweets(folder / "mixed.csv", mixed, ("answer", "text"))
     output = succeed("add", "mixed", answers, "--of", run.path)
-    assert "'mixed' is none of the classes" in output
+    assert "'mixed', which is none of the classes: wrong" in output
     assert "warning: all predictions are right" in output
 
 

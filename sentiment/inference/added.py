@@ -23,7 +23,17 @@ from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, Meanings, is_number, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Column, OpenedTable, Row, RowCounter, as_text, open_table
+from sentiment.data.tables import (
+    ID_NAMES,
+    TEXT_NAMES,
+    Column,
+    OpenedTable,
+    Row,
+    RowCounter,
+    abbreviated,
+    as_text,
+    open_table,
+)
 from sentiment.data.text import TweetForms, key_as_text
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
@@ -55,17 +65,17 @@ class NamedColumns(NamedTuple):
 
 @dataclass(frozen=True)
 class Tweets:
-    """The labelled tweets that a predictor can be added for: those of a run, or those of a gold table.
+    """The tweets that a predictor can be added for: those of a run, of a gold table, or of a table without labels.
 
     Attributes:
         noun: what messages call such a tweet.
-        directory: the directory of the run, or of the gold table.
+        directory: the directory of the run, or of the table.
         data: the configuration that names their classes.
         folder: the folder of the predictors that were added for them.
         part_names: the names of the parts; PARTS for a run.
         parts: (n,) indices into `part_names`; the other fields are parallel to it.
         keys: the keys of the tweets, by which predictions are stored.
-        labels: indices of classes.
+        labels: indices of classes; UNLABELLED if the table has no labels.
         ids: those of the sheet. For a run they are the tweets' keys: source ids are often row numbers, which would also
             match rows of an unrelated table.
     """
@@ -142,6 +152,11 @@ class Tweets:
     def class_count(self) -> int:
         return len(self.data.label_names)
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether `texts` are texts; otherwise they are ids."""
+        return self.data.columns.text != self.data.columns.id
+
     @cached_property
     def _index_by_id(self) -> dict[str, int]:
         return {tweet_id: index for index, tweet_id in enumerate(self.ids)}
@@ -154,8 +169,12 @@ class Tweets:
     def _indices_by_form(self) -> dict[str, list[int]]:
         indices = defaultdict(list)
         for index, text in enumerate(self.texts):
-            indices[self._forms.of(text)].append(index)
+            indices[self._form(text)].append(index)
         return indices
+
+    def _form(self, text: str) -> str:
+        """The normalised text; of a text without words, such as `?!`, the text itself."""
+        return self._forms.of(text) or " ".join(text.split())
 
     def find(self, tweet_id: str, text: str) -> list[int]:
         """The index of the tweet with an id, else the indices of the tweets with a text; empty if there are none.
@@ -165,8 +184,8 @@ class Tweets:
         """
         index = self._index_by_id.get(tweet_id)
         if index is None:
-            return self._indices_by_form.get(self._forms.of(text), []) if text else []
-        if text and text.split() != self.texts[index].split():
+            return self._indices_by_form.get(self._form(text), []) if text and self.has_texts else []
+        if text and self.has_texts and text.split() != self.texts[index].split():
             raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
         return [index]
 
@@ -181,8 +200,8 @@ class Tweets:
 def write_tweets(tweets: Tweets, sheet: Path) -> int:
     """Write a sheet of all tweets for a person to label; returns their number.
 
-    Test tweets come first, then validation tweets, each in random (hash) order, so that the first hundred are a random
-    sample.
+    Test tweets come first, then validation tweets, and with folds training tweets, each in random (hash) order, so that
+    the first hundred are a random sample.
 
     Raises:
         UsageError: as `write_sheet`.
@@ -215,12 +234,13 @@ def add_predictions(
         raise UsageError(f"{name!r}: a predictor of this name is compared anyway; give this one another name")
     target = tweets.folder / f"{name}.json"
     meanings = label_meanings_of(tweets.data, classes)
-    answers, answered, left_out = _read(file, named, tweets, meanings)
+    answers, answered, left_out, others = _read(file, named, tweets, meanings)
     with_class = [index for index, answer in answers.items() if answer is not None]
     if not with_class:
         names = ", ".join(tweets.data.label_names)
+        reasons = "; ".join(filter(None, (left_out.summary(), others.summary())))
         raise DataError(
-            f"{file}: has no prediction for a {tweets.noun}: {left_out.summary()}. The classes are {names}; "
+            f"{file}: has no prediction for a {tweets.noun}: {reasons}. The classes are {names}; "
             "--classes maps further labels to them"
         )
     one_hot = np.eye(tweets.class_count).tolist()
@@ -238,6 +258,8 @@ def add_predictions(
         lines.append("  replaces the earlier predictions of this name")
     write_atomically(target, sealed(Added.model_validate(record | metadata)))
     lines += left_out.lines_left_out()
+    if others.total():
+        lines.append(abbreviated([f"  {line}" for line in others.lines()], "\n"))
     has_all_right = [answers[index] for index in with_class] == tweets.labels[with_class].tolist()
     if has_all_right and len(with_class) >= _SUSPICIOUS_ROWS:
         lines.append(
@@ -291,14 +313,18 @@ def _parsed(classes: str) -> LabelMapping:
 
 def _read(
     file: Path, named: NamedColumns, tweets: Tweets, meanings: Meanings
-) -> tuple[AnswersByTweet, int, RowCounter]:
-    """The answers by the index of their tweet, the number of rows with an answer, and the rows left out."""
+) -> tuple[AnswersByTweet, int, RowCounter, RowCounter]:
+    """The answers by the index of their tweet, and the number of rows with an answer.
+
+    Further the rows that are left out, and those whose answer is none of the classes.
+    """
     table = open_table(file, header=True)
     columns = _columns_of(table, named)
     answers: AnswersByTweet = {}
     contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
     answered = 0
     left_out = RowCounter()
+    others = RowCounter()
     for record in table.read_all():
         if isinstance(record, Refusal):
             left_out.add(record.reason, record.line)
@@ -319,18 +345,17 @@ def _read(
         if not indices:
             left_out.add(f"not a {tweets.noun}", record.line)
             continue
-        new = [index for index in indices if index not in answers]
-        differing = [index for index in indices if answers.get(index, answer) != answer]
+        is_new = any(index not in answers for index in indices)
+        differing = [index for index in indices if answers.setdefault(index, answer) != answer]
         contradicted |= dict.fromkeys(differing, record.line)
-        answers |= dict.fromkeys(new, answer)
-        if new and answer is None:
-            left_out.add(f"the answer {shortened(label)!r} is none of the classes", record.line)
-        elif not new and not differing:
+        if is_new and answer is None:
+            others.add(f"with the answer {shortened(label)!r}, which is none of the classes: wrong", record.line)
+        elif not is_new and not differing:
             left_out.add("duplicate tweet", record.line)
     for index, line in contradicted.items():  # it is unknown which answer counts
         left_out.add(_SEVERAL_ANSWERS, line)
         del answers[index]
-    return answers, answered, left_out
+    return answers, answered, left_out, others
 
 
 class _Columns(NamedTuple):

@@ -75,8 +75,9 @@ def show_result(run: TrainedRun) -> None:
     name = quote(name_of(run.run_dir))
     if "lexicon" in result.scores:
         accuracy = result.scores["lexicon"]["test"].accuracy
-        advice = f"to choose, label 200 tweets: sentiment evaluate {name} --data mine.csv"
-        lines += below_lexicon(test.accuracy, accuracy, advice)
+        if accuracy > test.accuracy:
+            advice = f"to choose, label 200 tweets: sentiment evaluate {name} --data mine.csv"
+            lines.append(f"below        {PREDICTORS['lexicon']}, which has {accuracy:.1%} right: {advice}")
     if result.check_list:
         lines.append(_check_list_line(result.check_list[result.recommended]))
     lines.append("")
@@ -92,13 +93,6 @@ def uses_of(name: str, options: str) -> list[str]:
         f'use it       sentiment predict {model} "{EXAMPLE}"',
         f"hand it on   sentiment export {name} model.zip {options}".rstrip(),
     ]
-
-
-def below_lexicon(accuracy: float, accuracy_of_lexicon: float, advice: str) -> list[str]:
-    """A line with advice if the lexicon has more of the same tweets right than a model."""
-    if accuracy_of_lexicon <= accuracy:
-        return []
-    return [f"below        {PREDICTORS['lexicon']}, which has {accuracy_of_lexicon:.1%} right: {advice}"]
 
 
 def _uncertainty_lines(test: Metrics, has_own_parts: bool) -> list[str]:
@@ -117,7 +111,7 @@ def _uncertainty_lines(test: Metrics, has_own_parts: bool) -> list[str]:
 
 
 def _worst_class_line(test: Metrics, classes: Sequence[str]) -> str:
-    """The class of whose tweets the fewest are found."""
+    """The class of whose tweets the smallest share is found."""
     worst = min(range(len(classes)), key=lambda index: test.recall[index])
     return f"worst class  {visible(classes[worst])}: {test.recall[worst]:.1%} of its {test.sizes[worst]:,} tweets found"
 
@@ -143,7 +137,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         RunDirError: its predictions are missing or damaged.
     """
     scores = _scores_by_name(run.result)
-    chosen = PREDICTORS[choice or run.result.recommended]
+    kind = choice or run.result.recommended
     added, problems = read_added(run.run_dir.results.added_dir(run.record.data_fingerprint))
     for problem in problems:
         say(f"left out: {problem}", ERR)
@@ -158,20 +152,22 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
             scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
         remarks += _remarks_on_answers(of_part, tweets.labels, f", {part}")
         other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_part}
-    check_list = {PREDICTORS[kind]: tally for kind, tally in run.result.check_list.items()}
+    check_list = {PREDICTORS[of_kind]: tally for of_kind, tally in run.result.check_list.items()}
+    comparisons = comparison_lines(test.labels, test.of(kind), test.predictors)
+    used = f"used by predict: {PREDICTORS[run.result.recommended]}; {_WHY_CHOSEN}"
     return Evaluation(
         part="test",
         classes=run.config.data.label_names,
-        chosen=chosen,
+        chosen=PREDICTORS[kind],
         scores=scores,
         tweets=test,
         remarks=remarks,
-        comparisons=comparison_lines(test.labels, test.of(choice or run.result.recommended), test.predictors),
-        closing=[_caveats(run), f"used by predict: {PREDICTORS[run.result.recommended]}; {_WHY_CHOSEN}"],
-        check_list=run.result.check_list,
+        comparisons=comparisons,
+        closing=[_caveats(run), used],
+        check_list=check_list,
         details={"check_list": check_list, "other_answers": other_answers},
         has_parts=True,
-        mistakes=partial(own_mistakes, run, choice or run.result.recommended),
+        mistakes=partial(own_mistakes, run, kind),
     )
 
 
@@ -199,8 +195,9 @@ def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) ->
 def evaluate_on_gold(path: Path) -> Evaluation:
     """The scores of the predictors that were added for a gold table, and how each pair of them differs.
 
-    The most accurate added predictor is the chosen one. The details are `other_answers`: by added predictor the number
-    of answers that are none of the classes; `missing`: likewise of tweets without an answer.
+    The most accurate added predictor is the chosen one, with few answers only if all have few. The details are
+    `other_answers`: by added predictor the number of answers that are none of the classes; `missing`: likewise of
+    tweets without an answer.
 
     Raises:
         RunDirError: a file of the gold table is missing or damaged.

@@ -17,7 +17,7 @@ from sentiment.metrics import ClassIndices, calibration_error
 from sentiment.models.text_model import total_score
 from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import Comparison, PartPredictions, Predictor, compare_predictors
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, Part, PredictorKind
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, Part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_KINDS]
 # Metrics by the name of a predictor, then by part or file.
 Scores = dict[str, dict[Part, Metrics]]
-CheckList = Mapping[PredictorKind, Mapping[str, CheckScore]]
+# The number of correct sentences by the name of a model, then by capability.
+CheckList = Mapping[str, Mapping[str, CheckScore]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Evaluation:
         details: values that are written besides the scores.
         has_parts: whether the scores are of several parts, and are written by part.
         has_shares: whether shares of classes are told.
-        mistakes: all tweets that the chosen model of a run has wrong, as `mistakes_of` gives them.
+        mistakes: all tweets that the chosen model of a run has wrong, as `mistakes_of` gives them, in any order.
     """
 
     part: Part
@@ -106,12 +107,14 @@ def show(evaluation: Evaluation) -> None:
 def list_mistakes(evaluation: Evaluation, target: Path) -> None:
     """Write all tweets that the chosen model has wrong as CSV, which spreadsheets recognise as UTF-8.
 
+    Those whose label is the least probable, and perhaps wrong itself, come first.
+
     Raises:
         UsageError: no model of a run is evaluated.
     """
     if evaluation.mistakes is None:
         raise UsageError(f"{evaluation.part}: is a gold table; --mistakes requires a run, which has models")
-    mistakes = evaluation.mistakes()
+    mistakes = evaluation.mistakes().sort_values("probability_of_label", kind="stable")
     content = mistakes.to_csv(index=False).encode("utf-8-sig", "replace")
     write_user_file(target, lambda file: file.write(content))
     say(f"{target}: the {len(mistakes):,} tweets that {evaluation.chosen} has wrong, the least probable labels first")
@@ -168,7 +171,8 @@ def score_table(scores: Scores, chosen: str) -> Table:
             loss = f"{metrics.loss:.3f}" if name in _WITH_PROBABILITIES else "-"
             accuracy = f"{metrics.accuracy:.3f} {metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
             macro = (f"{metrics.macro_recall:.3f}", f"{metrics.macro_f1:.3f}")
-            table.add_row(f"  {name}{size}", loss, accuracy, *macro, style="bold" if name == chosen else "")
+            style = "bold" if name == chosen else ""
+            table.add_row(f"  {escape(name)}{size}", loss, accuracy, *macro, style=style)
     return table
 
 
@@ -183,7 +187,7 @@ def _class_table(metrics: Metrics, names: Sequence[str], chosen: str) -> Table:
 
 def _check_table(check_list: CheckList, chosen: str) -> Table:
     """The check list by capability: number of correct sentences per model; the chosen model is printed bold."""
-    table = number_table("check list", [PREDICTORS[kind] for kind in check_list])
+    table = number_table("check list", check_list)
     for column in table.columns:
         column.style = "bold" if column.header == chosen else ""
     tallies = [*check_list.values()]

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.console import Progress, plural, silent
+from sentiment.data.formats import TableRecord, opened_parquet
 from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
 from sentiment.data.sources import TweetFile, open_source, usable_rows
-from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
+from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter, as_text, open_table
 from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
@@ -24,7 +25,7 @@ from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.recommendation import Unlabelled
 from sentiment.runs.records import Gold, PredictorKind
-from sentiment.runs.run_dir import GoldDir, Results, sealed
+from sentiment.runs.run_dir import GoldDir, Results, UnlabelledDir, sealed
 
 _SEVERAL_LABELS = "tweet with several labels"
 
@@ -75,12 +76,15 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     """Read a table without labels, and write its directory.
 
     Args:
-        data: its source and column of texts, and the classes that predictors may answer.
+        data: its source and its columns of texts and ids, and the classes that predictors may answer.
 
     Returns, Raises: as `open_gold`.
     """
     column = None if data.columns.text == ColumnConfig().text else data.columns.text
-    file, lines = file_without_labels(user_path(data.source), column, ColumnConfig(), "--set data.columns.text")
+    trained = ColumnConfig()
+    file, lines = file_without_labels(
+        user_path(data.source), column, trained, "--set data.columns.text", id_column=data.columns.id
+    )
     left_out = RowCounter()
     rows = _rows_by_key(file, left_out, progress)
     source = PurePath(data.source).name
@@ -96,6 +100,20 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
         f"{source}: {plural(len(rows), 'tweet')} without labels; the classes are {', '.join(data.label_names)}"
     )
     return tweets, [*lines, *left_out.lines_left_out()]
+
+
+def has_tweets(path: Path, directory: Path) -> bool:
+    """Whether a table has all tweets of a directory that `open_gold` or `open_unlabelled` wrote."""
+    file = UnlabelledDir(directory).tweets_file
+    if GoldDir(directory).record_file.exists():
+        file = GoldDir(directory).predictions_file
+    with opened_parquet(file) as stored:
+        texts = stored.read(columns=["text"])["text"].to_pylist()
+    missing = {text.strip() for text in texts}
+    for record in open_table(path, header=False).read_all():
+        if isinstance(record, TableRecord):
+            missing.difference_update(as_text(cell).strip() for cell in record.fields)
+    return not missing
 
 
 def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
@@ -150,8 +168,7 @@ def _write_table(folder: Path, file: Path, columns: dict[str, Any]) -> str:
 def _references(tweets: Tweets) -> dict[PredictorKind, Probabilities]:
     """The probabilities of predictors that need no training, (n, classes) each."""
     references: dict[PredictorKind, Probabilities] = {}
-    columns = tweets.data.columns
-    if tweets.data.is_english and columns.text != columns.id:
+    if tweets.data.is_english and tweets.has_texts:
         references["lexicon"] = lexicon_probabilities(compound_scores(tweets.texts), tweets.class_count)
     shares = np.bincount(tweets.labels, minlength=tweets.class_count) / len(tweets.labels)
     references["majority"] = np.tile(shares, (len(tweets.labels), 1))

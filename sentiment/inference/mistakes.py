@@ -23,7 +23,7 @@ _PLACE = ["part", "line", "id", "text"]
 def mistakes_of(
     tweets: PartPredictions, predictor: Predictor, places: pd.DataFrame, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """The tweets that a predictor has wrong; first those whose label is the least probable, and perhaps wrong itself.
+    """The tweets that a predictor has wrong.
 
     Args:
         places: the part, the line in its table, the id and the text of each tweet, parallel to `tweets`.
@@ -33,8 +33,7 @@ def mistakes_of(
     table["label"] = names[tweets.labels]
     table["predicted"] = names[predictor.predicted]
     table["probability_of_label"] = predictor.probabilities[np.arange(len(table)), tweets.labels].round(6)
-    wrong = table[~predictor.right(tweets.labels)]
-    return wrong.sort_values("probability_of_label", kind="stable")
+    return table[~predictor.right(tweets.labels)]
 
 
 def own_mistakes(run: TrainedRun, kind: ModelKind) -> pd.DataFrame:

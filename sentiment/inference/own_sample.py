@@ -43,8 +43,8 @@ class Decision(NamedTuple):
     Attributes:
         choice: how the models compare.
         used: the predictions of the model to use, with the threshold to use.
-        matching: the same model with the threshold by which the second class is predicted as often as it is labelled;
-            None unless there are labels of just two classes.
+        matching: the same model with the threshold by which the second class is predicted as often as it is labelled,
+            or more often where probabilities are equal; None unless there are labels of just two classes.
     """
 
     choice: Choice
@@ -126,14 +126,19 @@ def evaluate_on_file(
     except UsageError as error:  # too few labels
         decision = None
         closing = [str(error)]
-    # A choice says how the models compare.
-    compared = [other for other in tweets.predictors if not decision or other.kind not in MODEL_KINDS]
-    chosen = tweets.of(choice or (decision.used.kind if decision else run.result.recommended))
+    details: dict[str, Any] = {"threshold": threshold, **_counts(counter)}
+    details["knows_training"] = not answered.unknown_overlap
+    compared = tweets.predictors
+    chosen = tweets.of(choice or run.result.recommended)
     shown = tweets
-    if decision and decision.matching:
-        value = decision.matching.threshold
-        proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)
-        shown = replace(tweets, predictors=[*tweets.predictors, proposed])
+    if decision:
+        details |= decision.details
+        compared = [other for other in compared if other.kind not in MODEL_KINDS]  # `closing` compares the models
+        chosen = tweets.of(decision.used.kind)
+        if decision.matching:
+            value = decision.matching.threshold
+            proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)
+            shown = replace(tweets, predictors=[*tweets.predictors, proposed])
     return Evaluation(
         part=file,
         classes=classes,
@@ -144,12 +149,7 @@ def evaluate_on_file(
         comparisons=comparison_lines(tweets.labels, chosen, compared),
         closing=closing,
         has_shares=True,
-        details={
-            "threshold": threshold,
-            "knows_training": not answered.unknown_overlap,
-            **_counts(counter),
-            **(decision.details if decision else {}),
-        },
+        details=details,
         mistakes=partial(mistakes_of, shown, chosen, places_of(answered.rows), classes),
     )
 
@@ -182,7 +182,7 @@ class AnsweredTweets(NamedTuple):
 
 
 def predict_new(run: TrainedRun, rows: Sequence[Row], counter: RowCounter, progress: Progress) -> AnsweredTweets:
-    """The tweets of a table that a run may be scored on, each copy of them, with its predictions.
+    """The tweets of a table that a run may be scored on, with its predictions; a tweet that stands twice counts twice.
 
     Left out are the run's training and validation tweets, other tweets of their authors, and tweets without a word that
     a model knows.
@@ -244,7 +244,7 @@ def decision_lines(decision: Decision, name: str) -> list[str]:
         remark = ""
         if used.threshold != value:
             remark = "; not used: the predicted shares do not differ significantly, or fewer tweets are right with it"
-        lines.append(f"threshold    {value:g} predicts the shares of the labels{remark}")
+        lines.append(f"threshold    {value:g} predicts about the shares of the labels{remark}")
     options = f"--with {used.kind}"
     if used.threshold != DEFAULT_THRESHOLD:
         options += f" --threshold {used.threshold:g}"

@@ -26,7 +26,7 @@ import typer
 
 from sentiment.config_file import dotted, shortened
 from sentiment.console import OUT, Progress, printable, say, visible
-from sentiment.data.formats import WRONG_WIDTH, Refusal, TableRecord, is_gzipped
+from sentiment.data.formats import WRONG_WIDTH, Refusal, TableRecord, decoded, is_gzipped
 from sentiment.data.guess_columns import text_column
 from sentiment.data.tables import (
     ENDINGS,
@@ -257,15 +257,20 @@ def _cell(value: Any) -> str:
 def _json_line(
     target: Path, header: Sequence[str], answer_columns: Sequence[str], record: TableRecord, answer: Answer | None
 ) -> str:
-    """A JSON object with the values of the record unchanged; NaN, which is not JSON, becomes null."""
+    """A JSON object with the values of the record unchanged; NaN and infinity, which are not JSON, become null."""
     values = record.json_object
     if values is None:
-        values = {name: None if value != value else value for name, value in zip(header, record.fields, strict=False)}
+        values = dict(zip(header, record.fields, strict=False))
     appended = dict(zip(answer_columns, _answer_values(answer, len(answer_columns)), strict=True))
     for name in appended:
         if name in values:
             raise DataError(f"{target}: line {record.line} of the input has a field {name!r}, which the first lacks")
-    return json.dumps(values | appended, ensure_ascii=False, default=str) + "\n"
+    try:
+        line = json.dumps(values | appended, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        text = json.dumps(values | appended, ensure_ascii=False, default=str)
+        line = json.dumps(json.loads(text, parse_constant=lambda _: None), ensure_ascii=False)
+    return f"{line}\n"
 
 
 def _write_parquet(
@@ -371,16 +376,9 @@ def read_available_lines(stream: io.BufferedReader) -> Iterator[list[str]]:
     rest = b""
     while block := stream.read1(1 << 16):
         *lines, rest = (rest + block).split(b"\n")
-        yield [_decoded(line).rstrip("\r") for line in lines]
+        yield [decoded(line.decode("utf-8", "surrogateescape")).rstrip("\r") for line in lines]
     if rest:
-        yield [_decoded(rest).rstrip("\r")]
-
-
-def _decoded(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("cp1252", "replace")
+        yield [decoded(rest.decode("utf-8", "surrogateescape")).rstrip("\r")]
 
 
 def show_predictions(

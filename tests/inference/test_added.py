@@ -166,7 +166,8 @@ def test_neutral_answers_are_counted_and_are_wrong(run: RunDir, test: list[dict[
     answers[11] = (answers[11][0], ("positive", "negative")[test[11]["label"]])
     table = write_tweets(tmp_path / "t.csv", answers, ("text", "label"))
     done = invoke("add", "three classes", table, "--of", run.path)
-    assert "10 left out: the answer 'Neutral' is none of the classes" in done.output
+    assert "10 rows with the answer 'Neutral', which is none of the classes: wrong" in done.output
+    assert "left out: the answer" not in done.output
     judged = len(test) - 11
     record = _records(run)["three classes"]
     assert (record.tweets, record.unanswered) == (judged + 10, 1)

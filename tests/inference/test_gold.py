@@ -1,6 +1,7 @@
 """Predictors on a gold table: compared with each other without a run, joined by id or text, whatever the order."""
 
 import json
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -216,6 +217,36 @@ def test_a_gold_table_is_named_by_its_file_unless_it_was_edited_between_answers(
     assert all(str(path) in message for path in (tmp_path / "results" / "gold").iterdir())
 
 
+def test_answers_to_another_table_of_the_same_name_are_not_shown(tmp_path: Path) -> None:
+    _add(tmp_path, "Ann", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)])
+    (tmp_path / "other").mkdir()
+    rows = [(f"other {tweet}", f"other {text}", label) for tweet, text, label in _gold(40)]
+    other = write_tweets(tmp_path / "other" / "gold.csv", rows, ("id", "text", "label"))
+    message = refused(2, "evaluate", other, "--results", tmp_path / "results")
+    assert f"those in {_directory(tmp_path)} are to other tweets" in message
+
+
+def test_name_of_a_predictor_is_no_markup(tmp_path: Path) -> None:
+    _add(tmp_path, "gpt[mini]", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)])
+    assert _evaluate(tmp_path)[1].count(" gpt[mini] ") > 2
+
+
+@pytest.mark.parametrize("options", [(), ("--unlabelled",)])
+def test_command_that_follows_a_sheet_reads_the_table_as_the_one_that_wrote_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [(tweet, text, {"negative": "down", "positive": "up"}[label]) for tweet, text, label in _gold(40)]
+    write_tweets(tmp_path / "gold.csv", rows, ("id", "body", "label"))
+    words = ("--set", "data.columns.text=body", "--set", "data.language=de", "--classes", "negative=down positive=up")
+    output = succeed("add", "--of", "gold.csv", *words, "--sheet", "mine.csv", *options)
+    assert "test set first" not in output
+    sheet = pd.read_csv("mine.csv", encoding="utf-8-sig").assign(label="positive")
+    sheet.to_csv("mine.csv", index=False)
+    (command,) = (line for line in output.splitlines() if line.startswith("sentiment add NAME"))
+    assert "NAME: 40 of 40 " in succeed(*shlex.split(command)[1:])
+
+
 def test_gold_table_without_its_record_is_named_in_the_report(tmp_path: Path) -> None:
     _add(tmp_path, "Ben", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)])
     results = Results(tmp_path / "results")
@@ -233,9 +264,11 @@ def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_pat
     _add(tmp_path, "Ben", rows)
     samples = [{"doc_id": int(tweet), "doc": {"query": "?"}, "filtered_resps": [label]} for tweet, label in rows[::-1]]
     succeed("add", "llama", _log(tmp_path, samples), *_of(tmp_path))
+    texts = [(tweet, f"the text of tweet {tweet}", label) for tweet, label in rows]
+    succeed("add", "Ann", write_tweets(tmp_path / "Ann.csv", texts, ("id", "text", "label")), *_of(tmp_path))
     scores, _ = _evaluate(tmp_path)
     accuracies = {name: metrics["accuracy"] for name, metrics in scores["models"].items()}
-    assert accuracies == {"Ben": 1, "llama": 1, "most frequent class": 0.5}
+    assert accuracies == {"Ann": 1, "Ben": 1, "llama": 1, "most frequent class": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -282,6 +315,14 @@ def test_answers_by_id_and_by_text_are_judged_for_each_tweet(
     ids = dict(zip(gold["tweet"].to_pylist(), gold["id"].to_pylist(), strict=True))
     predictions = read_gold(_directory(tmp_path)).added["x"].predictions
     assert {ids[tweet]: CLASSES[2][round(answer[1])] for tweet, answer in predictions.items() if answer} == expected
+
+
+def test_answer_to_a_text_without_words_is_not_one_to_every_such_text(tmp_path: Path) -> None:
+    rows = [("a", "?!", "negative"), ("b", "!!!", "positive"), ("c", "...", "positive")]
+    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
+    answers = write_tweets(tmp_path / "x.csv", [("!!!", "positive"), ("?!", "negative")], ("text", "label"))
+    assert "x: 2 of 3 gold tweets" in succeed("add", "x", answers, *_of(tmp_path))
+    assert _evaluate(tmp_path)[0]["models"]["x"]["accuracy"] == 1
 
 
 def test_tweet_with_two_labels_is_left_out_in_any_order(tmp_path: Path) -> None:

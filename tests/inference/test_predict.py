@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import os
 import time
 import tracemalloc
@@ -223,7 +224,7 @@ def test_parquet_keeps_types_and_order(
     assert found["label"].to_pylist() == ["positive", None, "negative"]
 
 
-def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel, write: Write) -> None:
+def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel, write: Write, tmp_path: Path) -> None:
     objects: list[dict[str, Any]] = [
         {"text": "a lovely day", "yes": True, "none": None, "n": 1, "x": 1.0, "more": {"a": [1, "b"]}, "name": "1"},
         {"text": "awful", "n": 12345678901234567890, "other": [False]},
@@ -238,6 +239,9 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert outcome[1] == "1 row without a prediction: not a JSON object (line 4)"
     nan = write("nan.jsonl", '{"text": "awful", "x": NaN, "y": [-Infinity, 1e999]}\n')
     assert '"x": null, "y": [null, null]' in _to(network, nan, "out.jsonl")[0].read_text()
+    table = tmp_path / "nan.parquet"
+    pq.write_table(pa.table({"text": ["awful"], "x": [math.inf], "y": [[math.nan]]}), table)
+    assert '"x": null, "y": [null]' in _to(network, table, "out.jsonl")[0].read_text()
     target, outcome = _to(network, source, "out.csv")
     assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"[1, ""b""]",1,positive,')
     assert outcome[0] == "1 row with fields that the first object lacks, which are left out (line 2)"
@@ -330,7 +334,7 @@ def test_standard_input_is_a_tweet_a_line_in_order(trained: RunDir, form: str, f
 def test_stream_is_answered_line_by_line_at_once() -> None:
     """What is sent in one piece is read together; a line that is not whole yet waits for its end."""
     reader, writer = os.pipe()
-    sent, got = [b"lovely\nso ", b"sad\r\n\nhap", b"py"], list[list[str]]()
+    sent, got = [b"lovely\nso ", b"sad\r\n\nhap", b"py\x81\xe9"], list[list[str]]()
     with os.fdopen(reader, "rb") as stream:
         os.write(writer, sent[0])
         for lines in read_available_lines(stream):
@@ -339,7 +343,7 @@ def test_stream_is_answered_line_by_line_at_once() -> None:
                 os.write(writer, sent[0])
             elif len(got) == 3:
                 os.close(writer)
-    assert got == [["lovely"], ["so sad", ""], [], ["happy"]]
+    assert got == [["lovely"], ["so sad", ""], [], ["happy\x81\u00e9"]]  # as a line of a file is read
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
