@@ -45,6 +45,7 @@ from sentiment.runs.hypotheses import BestOf, Hypothesis, StatedHypothesis, is_a
 from sentiment.runs.predictions import Kind
 
 Outcome = Literal["shown", "shown to be false", "open"]
+_OTHER_TWEETS = "the two sides were not tested on the same tweets"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Verdict:
     """What the runs of a grid say about a hypothesis.
 
     Attributes:
-        is_late: whether it was stated after the first run of the grid had ended.
+        is_late: whether it was stated after the first result of the grid.
         outcome: by the interval of the difference.
         difference: the first side minus the second, with the interval that would show the hypothesis and the adjusted
             p-value of the nearer outcome; None if the sides cannot be compared.
@@ -99,12 +100,12 @@ def judge(study: Study, answers: Answers) -> list[Verdict]:
 
 
 def _is_late(stated: StatedHypothesis, grid: Grid) -> bool:
-    """Whether a run of the grid had ended before.
+    """Whether a run of the grid had a result before, at its end or that of a rung.
 
     Runs that had ended before the grid was planned were copied from another one: they count if there are no others.
     """
-    completed = [run.completed for run in grid.runs if run.completed]
-    ends = [attempt.end for run in completed for attempt in run.record.attempts if attempt.end]
+    attempts = [attempt for run in grid.runs if run.completed for attempt in run.completed.record.attempts]
+    ends = [attempt.end for attempt in attempts if attempt.end and attempt.reason in ("completed", "paused")]
     own = [end for end in ends if end > grid.planned_at]
     return bool(ends) and (not own or stated.stated_at > min(own))
 
@@ -195,7 +196,7 @@ def decided(verdict: Verdict, alpha: float, q_values: Mapping[str, float]) -> Ve
 
 
 def _outsides(region: tuple[float, float]) -> int:
-    """How many sides of a region are outside of it."""
+    """How many of a region's two ends are bounds beyond which the hypothesis is false."""
     return sum(map(math.isfinite, region))
 
 
@@ -287,11 +288,14 @@ def _best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, stud
         if other.grid not in grids:
             raise NotComparableError(f"grid {other.grid} is not in this report")
         theirs = _candidates(grids[other.grid], answers)
-        if set(map(id, best)) & set(map(id, theirs[0].runs)):
+        others = theirs[0].runs
+        if {run.run_id for run in best} & {run.run_id for run in others}:
             raise NotComparableError("both sides are the same runs")
+        if len(group_by_tweets([*best, *others])) > 1:
+            raise NotComparableError(_OTHER_TWEETS)
         design = design_of((configuration.runs for configuration in (*ours, *theirs)), "network", answers.metric)
         pairs = _tried(grid, ours) * _tried(grids[other.grid], theirs)
-        sides = _Sides([best], [[*theirs[0].runs]], design, pairs)
+        sides = _Sides([best], [[*others]], design, pairs)
     if isinstance(sides.design, TwoModels):
         raise NotComparableError(NO_SEEDS)
     return sides
@@ -326,7 +330,7 @@ def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader:
         second = Group(sides.seconds, sides.second_kind)
         difference = answers.difference(sides.design, first, second)
         if difference is None:
-            raise NotComparableError("the two sides were not tested on the same tweets")
+            raise NotComparableError(_OTHER_TWEETS)
         return difference
     return _difference_of_values(hypothesis, sides, reader)
 

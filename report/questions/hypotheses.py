@@ -1,4 +1,4 @@
-"""What was expected before the runs, and what came out: of a published study's findings, the replication table."""
+"""Tables of the stated hypotheses: what was expected before the runs, and what came out; on the page and in LaTeX."""
 
 import math
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from report.render.page import anchor
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
 
-# The unit of the difference.
+# The unit of the difference in words; the file has shares where these are points.
 _UNITS: dict[Measure, str] = {"score": "points", "epochs": "epochs", "overfitting": "points of overfitting"}
 
 
@@ -43,7 +43,8 @@ def replication_table(findings: Findings) -> list[Document]:
 
 
 def _row(verdict: Verdict) -> Row:
-    unit = _UNITS[verdict.hypothesis.measure]
+    measure = verdict.hypothesis.measure
+    unit = _UNITS[measure]
     scale = verdict.hypothesis.scale
     row: Row = {
         "grid": verdict.grid.name,
@@ -53,7 +54,7 @@ def _row(verdict: Verdict) -> Row:
         "verdict": _verdict(verdict),
         "outcome": verdict.outcome,
         "stated": "after the first result" if verdict.is_late else "before the runs",
-        "unit": unit,
+        "unit": "epochs" if measure == "epochs" else "share",
         "difference_in_words": None,
         "runs": None,
     }
@@ -66,7 +67,7 @@ def _row(verdict: Verdict) -> Row:
         row["runs"] = f"{first} and the baseline" if is_to_baseline else f"{first} and {second}"
         row |= with_bounds("difference", difference)
         row["level"] = None if difference.low is None else difference.level
-        row |= {"adjusted_p": difference.q, "tweets": difference.n}
+        row |= {"adjusted_p": difference.q, "tweets": None if measure == "epochs" else difference.n}
     return row
 
 

@@ -18,6 +18,7 @@ from tests.oracle.recompute_designs import (
     drawn_gap,
     gap,
     matched_gap,
+    same_data,
     spread_of,
     unused,
 )
@@ -64,8 +65,8 @@ def hypotheses(opinion: Opinion, study: Study, tested: dict[str, list[Tested]]) 
 
 
 def _judged(stated: Row, grid: Grid, tested: dict[str, list[Tested]]) -> _Judged:
-    ends = [attempt["end"] for run in grid.runs if run.result and run.record for attempt in run.record["attempts"]]
-    ends = [end for end in ends if end]
+    attempts = [attempt for run in grid.runs if run.result and run.record for attempt in run.record["attempts"]]
+    ends = [attempt["end"] for attempt in attempts if attempt["end"] and attempt["reason"] in ("completed", "paused")]
     assert grid.plan
     own = [end for end in ends if end > grid.plan["planned_at"]]
     is_late = bool(ends) and (min(own, default="") < stated["stated_at"])
@@ -89,8 +90,10 @@ def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
         if other["grid"] not in tested or other["grid"] == "single":
             raise _OpenError(f"grid {other['grid']} is not in this report")
         theirs = _configurations(_readable(tested[other["grid"]]))
-        if {one.first.path for one in ours[0]} & {one.first.path for one in theirs[0]}:
+        if {one.id for one in ours[0]} & {one.id for one in theirs[0]}:
             raise _OpenError("both sides are the same runs")
+        if not same_data(ours[0][0], theirs[0][0]):
+            raise _OpenError(_OTHER_TWEETS)
         return _of(judged, [ours[0]], [theirs[0]], [*ours, *theirs], metric, pairs=len(ours) * len(theirs))
     if judged.grid.plan and judged.grid.plan.get("halving"):
         raise _OpenError("the search gave up most trials early, and those that are left are no random sample")
@@ -286,7 +289,8 @@ def _listed(setting: str, values: Sequence[Any]) -> str:
 def _row(judged: _Judged, opinion: Opinion) -> Row:
     hypothesis, found = judged.hypothesis, judged.found
     unit, scale = _UNITS[hypothesis["measure"]]
-    row: Row = {"grid": judged.grid.name, "hypothesis": hypothesis["claim"], "unit": unit, "published": None}
+    row: Row = {"grid": judged.grid.name, "hypothesis": hypothesis["claim"], "published": None}
+    row["unit"] = "epochs" if unit == "epochs" else "share"
     row["stated"] = "after the first result" if judged.is_late else "before the runs"
     row["sides"] = _sides(hypothesis)
     opinion.names.add(row["sides"])
@@ -312,6 +316,7 @@ def _row(judged: _Judged, opinion: Opinion) -> Row:
             interval = f" ({level_of(found)} % CI {points(scale * bounds[0])} to {points(scale * bounds[1])})"
         row["difference_in_words"] = f"{points(scale * found.value)} {unit}{interval}"
         row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
-        row |= {"runs": judged.runs, "level": found.level if bounds else None, "adjusted_p": found.q, "tweets": found.n}
+        row |= {"runs": judged.runs, "level": found.level if bounds else None, "adjusted_p": found.q}
+        row["tweets"] = None if unit == "epochs" else found.n
     opinion.names.add(hypothesis["claim"])
     return row

@@ -186,6 +186,16 @@ def test_runs_that_another_grid_had_trained_are_no_results_of_this_one(
     assert verdict.is_late == is_late
 
 
+def test_attempt_that_was_stopped_is_no_result_yet(study: Study) -> None:
+    runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS})
+    stopped = attempt(reason="deadline", end="2026-01-01T11:00:00+00:00")
+    completed = attempt(first_step=15, end="2026-01-01T13:00:00+00:00")
+    for config in study.write_grid("cells", "Which?", runs, hypotheses=stated(BETTER, at="2026-01-01T12:00:00+00:00")):
+        study.complete(config, "cells", attempts=[stopped, completed])
+    (verdict,) = study.findings().verdicts
+    assert not verdict.is_late
+
+
 def test_one_run_on_each_side_decides_nothing(study: Study) -> None:
     (verdict,) = verdicts(study, stated(BETTER), gru=9.0, seeds=[1])
     assert (verdict.outcome, verdict.difference) == ("open", None)
@@ -233,6 +243,36 @@ def test_best_configuration_is_compared_with_that_of_another_grid_for_all_pairs_
     assert verdict.difference.level == pytest.approx(1 - 2 * 0.05 / 4)
 
 
+@pytest.mark.parametrize("measure", ["score", "epochs"])
+@pytest.mark.parametrize(
+    ("parameters", "record"),
+    [
+        ({"model.hidden_size": [16]}, {"table_sha256": "e" * 64}),  # on an edited table
+        ({"data.test_fraction": [0.2]}, {}),
+        ({"data.folds": [2], "data.fold": [1, 2]}, {}),
+    ],
+)
+def test_best_configurations_of_grids_on_different_data_decide_nothing(
+    study: Study, parameters: dict[str, list[Any]], record: dict[str, Any], measure: str
+) -> None:
+    about = stated({"better_than": {"grid": "rnn"}, "measure": measure})
+    for config in study.write_grid("rnn", "Which?", combinations({"seed": SEEDS})):
+        study.complete(config, "rnn")
+    for config in study.write_grid("mine", "Which?", combinations(parameters | {"seed": SEEDS}), hypotheses=about):
+        study.complete(config, "mine", skill=9.0, **record)
+    (verdict,) = study.findings().verdicts
+    assert (verdict.outcome, verdict.problem) == ("open", "the two sides were not tested on the same tweets")
+
+
+def test_configuration_that_is_the_best_of_both_grids_is_not_compared_with_itself(study: Study) -> None:
+    about = stated({"as_good_as": {"grid": "rnn"}, "within": 90})
+    for name, hypotheses in (("rnn", []), ("mine", about)):
+        for config in study.write_grid(name, "Which?", combinations({"seed": SEEDS}), hypotheses=hypotheses):
+            study.complete(config, name)  # as `submit` copies a run that another grid has
+    (verdict,) = study.findings().verdicts
+    assert (verdict.outcome, verdict.problem) == ("open", "both sides are the same runs")
+
+
 def test_search_compares_all_its_trials_and_one_that_gave_up_trials_none() -> None:
     rng = np.random.default_rng(0)
     sides = [Side([(rng.random((1, 400)) < share) for share in shares]) for shares in ((0.8, 0.85, 0.9), (0.5, 0.55))]
@@ -264,5 +304,6 @@ def test_hypotheses_are_linked_from_the_first_screen_and_say_that_the_tweets_are
     assert not_compared["verdict"] == "open (grid elsewhere is not in this report)"
     assert row["published"] == "They hardly differ & 1 % | more"
     assert row["outcome"] == "open"
+    assert row["unit"] == "share"
     document = next(document for document in report.documents if document.path == "tables/hypotheses.tex")
     assert r"They hardly differ \& 1 \%" in render_document(document)
