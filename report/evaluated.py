@@ -1,5 +1,6 @@
 """What is compared: completed runs, and all folds of a cross-validation as one; with their predictions."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -126,6 +127,11 @@ class EvaluatedRun:
     def settings(self) -> Settings:
         """The configuration values that define the run's identity, by dotted name."""
         return settings_of(self.config)
+
+    @property
+    def most_train_rows(self) -> float:
+        """`data.train_rows`; infinite if it was trained on all labelled tweets."""
+        return self.config.data.train_rows or math.inf
 
     @property
     def overfits(self) -> bool:

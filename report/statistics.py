@@ -9,7 +9,7 @@ import numpy as np
 
 from sentiment.metrics import ClassIndices
 from sentiment.paired import ALPHA, PairedCounts, correct_for_multiple_tests, paired_difference
-from sentiment.paired import format_level as format_level  # for `report.render`, which may not import it
+from sentiment.paired import format_level as format_level  # `report.render` writes levels, and may not import it there
 from sentiment.runs.power import critical_difference
 from sentiment.runs.records import Metrics
 
@@ -247,6 +247,15 @@ def _p_value(value: float, components: Sequence[Component]) -> float:
 def are_numbers(values: Iterable[Any]) -> bool:
     """Whether all values are numbers; truth values are none."""
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def sort_key(value: Any) -> tuple[int, float, str]:
+    """What values of a setting are sorted by: None first, then numbers by size, then texts."""
+    if value is None:
+        return 0, 0.0, ""
+    if isinstance(value, int | float):
+        return 1, float(value), str(value)
+    return 2, 0.0, str(value)
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:

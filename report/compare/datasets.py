@@ -1,6 +1,5 @@
 """Groups of runs with the same test tweets, which alone can be compared: their configurations and added predictors."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estima
 from sentiment.config import RunConfig
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind
 
-# Data settings that do not choose the test tweets from a table.
+# Data settings that do not choose the test tweets from a table. Which table it is, and which labels its tweets have, is
+# said by its digest, `EvaluatedRun.table`.
 _WITHOUT_EFFECT_ON_TEST = (
     "source",
     "columns",
@@ -189,15 +189,14 @@ class Dataset:
 
     @cached_property
     def eligible(self) -> list[Configuration]:
-        """The configurations that were trained on the most labelled tweets.
+        """The configurations with the largest `data.train_rows`, or without that limit.
 
         Those that predict one class only are left out, unless all do.
         """
         learned = [configuration for configuration in self.configurations if configuration.only_label is None]
         usable = learned or self.configurations
-        numbers = [configuration.config.data.train_rows or math.inf for configuration in usable]
-        most = max(numbers)
-        return [configuration for configuration, number in zip(usable, numbers, strict=True) if number == most]
+        most = max(configuration.runs[0].most_train_rows for configuration in usable)
+        return [configuration for configuration in usable if configuration.runs[0].most_train_rows == most]
 
     @cached_property
     def candidates(self) -> list[Configuration]:

@@ -1,8 +1,7 @@
 """From how many labelled training tweets on does a network beat the linear baseline that is trained on as many?"""
 
-import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from report.compare.answers import Answers, Group, compared
@@ -61,18 +60,25 @@ class LabelCurve:
 
 def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets, and each data set of its runs."""
-    cards = []
+    answered = []
     for grid in findings.study.grids:
         groups = group_by_tweets(grid.completed)
         for number, (name, runs) in enumerate(groups):
             curves = label_curves(replace(grid, completed=runs), findings.answers, findings.counts)
             if curves:
-                remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
-                bullets = Bullets([*(sentence("labels.curve", curve=curve) for curve in curves), *remarks])
-                data = f" ({name})" if len(groups) > 1 else ""
-                figure = _figure(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
-                cards.append(Card(f"How many labelled tweets does a network need?{data}", [bullets, figure]))
+                figures = _figures(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
+                answered.append((grid.name, name if len(groups) > 1 else "", [_bullets(curves), *figures]))
+    several = len({grid for grid, *_ in answered}) > 1
+    cards = []
+    for grid_name, data, blocks in answered:
+        context = ", ".join(filter(None, [grid_name if several else "", data]))
+        cards.append(Card(f"How many labelled tweets does a network need?{wording.bracketed(context)}", blocks))
     return Question(cards)
+
+
+def _bullets(curves: Sequence[LabelCurve]) -> Bullets:
+    remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
+    return Bullets([*(sentence("labels.curve", curve=curve) for curve in curves), *remarks])
 
 
 def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport | None]) -> list[LabelCurve]:
@@ -108,7 +114,7 @@ def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport
 
 
 def _train_rows(configuration: Configuration) -> float:
-    return configuration.config.data.train_rows or math.inf
+    return configuration.runs[0].most_train_rows
 
 
 def _name_without_size(configuration: Configuration) -> str:
@@ -121,18 +127,35 @@ def _training_tweets(configuration: Configuration, counts: Mapping[str, CorpusRe
     return report.parts["train"].rows if report else configuration.config.data.train_rows
 
 
-def _figure(name: str, grid: Grid, curves: list[LabelCurve]) -> Figure:
-    points = [
-        _plotted("linear baseline", point.train_size, point.baseline) for point in curves[0].points if point.train_size
-    ]
+def _figures(name: str, grid: Grid, curves: list[LabelCurve]) -> list[Figure]:
+    """A figure of the curves; none if no number of labelled tweets is known on this machine."""
+    points = _baseline_points(curves)
     for curve in curves:
         points += [_plotted(curve.name, point.train_size, point.network) for point in curve.points if point.train_size]
+    if not points:
+        return []
     numbers = [point.difference.n for curve in curves for point in curve.points]
     caption = sentence("labels.figure", numbers=numbers)
     sizes = sorted({point.x for point in points})
     axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
     title = f"Test {grid.metric_name} by number of labelled training tweets"
-    return line_figure(name, title, caption, points, axes)
+    return [line_figure(name, title, caption, points, axes)]
+
+
+def _baseline_points(curves: Sequence[LabelCurve]) -> list[Point]:
+    """The linear baseline at each number of labelled tweets; of each curve, where they have different ones."""
+    scores = defaultdict(set)
+    for curve in curves:
+        for point in curve.points:
+            scores[point.train_size].add(point.baseline.value)
+    several = any(len(values) > 1 for values in scores.values())
+    baselines = {}
+    for curve in curves:
+        name = f"linear baseline of {curve.name}" if several else "linear baseline"
+        for point in curve.points:
+            if point.train_size:
+                baselines[name, point.train_size] = point.baseline
+    return [_plotted(name, size, baseline) for (name, size), baseline in baselines.items()]
 
 
 def _plotted(name: str, size: int, score: Estimate) -> Point:

@@ -88,21 +88,23 @@ def _macro_f1(run: EvaluatedRun) -> float:
 
 
 def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
-    """Those that have a score."""
+    """Those that have a score, with the settings in which these differ."""
     planned = {run.run_id: run for run in rungs.plan.runs}
-    varied = differing([run.parameters for run in rungs.plan.runs])
+    scores = {ranked.run_id: ranked.value for ranked in rungs.rankings[0].trials if ranked.value is not None}
+    varied = differing([planned[run_id].parameters for run_id in scores])
     trials = []
-    for ranked in rungs.rankings[0].trials:
-        if ranked.value is not None:
-            run = planned[ranked.run_id]
-            settings = {name: as_setting(run.parameters.get(name)) for name in varied}
-            trials.append(Trial(run.index, settings, ranked.value))
+    for run_id, score in scores.items():
+        run = planned[run_id]
+        settings = {name: as_setting(run.parameters.get(name)) for name in varied}
+        trials.append(Trial(run.index, settings, score))
     return trials
 
 
 def _card_content(grid: Grid, search: SearchTrials) -> list[Block]:
-    if not grid.completed or len(search.trials) < 2 or not search.trials[0].settings:
+    if not grid.completed or len(search.trials) < 2:
         return [Text(sentence("search.too_few", grid=grid))]
+    if not search.trials[0].settings:
+        return [Text(sentence("search.alike"))]
     caption = sentence("search.trials", search=search)
     title = f"All trials of grid {grid.name}"
     lines = parallel_figure(f"parallel-{grid.name}", title, caption, search.trials, search.score)

@@ -24,7 +24,7 @@ from report.render.charts import Colour, Figure, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import model_name
 from report.sections.sentences import sentence
-from report.statistics import Difference, Metric
+from report.statistics import Difference, Metric, sort_key
 from sentiment.console import plural
 from sentiment.runs.records import ModelKind
 
@@ -252,7 +252,7 @@ def _by_data(runs: Runs) -> dict[str, Runs]:
     sizes = {run.config.data.train_rows for run in runs}
     groups: dict[str, Runs] = defaultdict(list)
     for name, of_dataset in datasets:
-        for run in sorted(of_dataset, key=lambda run: run.config.data.train_rows or math.inf):
+        for run in sorted(of_dataset, key=lambda run: run.most_train_rows):
             rows = run.config.data.train_rows if len(sizes) > 1 else None
             size = f"at most {plural(rows, 'labelled tweet')}" if rows else ""
             groups[", ".join(filter(None, [name if len(datasets) > 1 else "", size]))].append(run)
@@ -269,7 +269,7 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: An
         if len(parameters) > 1 or not parameters[0].startswith(prefixes):
             groups[combination].append(run)
     values = []
-    for combination in sorted(groups, key=lambda combination: [_sort_key(value) for value in combination]):
+    for combination in sorted(groups, key=lambda combination: [sort_key(value) for value in combination]):
         group = groups[combination]
         validation_f1 = fmean(run.score("validation", "macro_f1", model) for run in group)
         score = fmean(run.score("test", answers.metric, model) for run in group)
@@ -277,15 +277,6 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: An
         label = only_label(group) if model == "network" else None
         values.append(SettingValue(combination, group, validation_f1, score, seconds, label))
     return values
-
-
-def _sort_key(value: Any) -> tuple[int, float, str]:
-    """None first, then numbers by size, then texts."""
-    if value is None:
-        return 0, 0.0, ""
-    if isinstance(value, int | float):
-        return 1, float(value), str(value)
-    return 2, 0.0, str(value)
 
 
 def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:

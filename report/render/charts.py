@@ -19,7 +19,7 @@ from markupsafe import Markup
 from report.render import wording
 from report.render.environment import environment
 from report.render.wording import Score, shortened
-from report.statistics import Estimate, are_numbers, is_logarithmic
+from report.statistics import Estimate, are_numbers, is_logarithmic, sort_key
 from sentiment.console import visible
 
 Spec = dict[str, Any]
@@ -266,7 +266,7 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
 
 
 def _lines_above_rows(rows: list[dict[str, Any]], width: int) -> list[list[dict[str, Any]]]:
-    """The digits of each row, then the lines of its name from the last to the first."""
+    """The texts above the marks, by their height: the digits of all rows, then the lines of their names, from below."""
     lines = defaultdict(list)
     for row in rows:
         for up, text in enumerate([row["value_text"], *reversed(wrapped(row["name"], width))]):
@@ -370,7 +370,7 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
 
 
 def _trial_axis(parameter: str, trials: Sequence[Trial]) -> _TrialAxis:
-    values = sorted({trial.settings[parameter] for trial in trials}, key=lambda value: (str(type(value)), value))
+    values = sorted({trial.settings[parameter] for trial in trials}, key=sort_key)
     is_log = is_logarithmic(values)
     if is_log:
         scaled = [math.log(value) for value in values]

@@ -86,9 +86,9 @@ def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
     names = varying(tested)
     ranked = sorted(tested, key=lambda one: -one.score("validation", "macro_f1"))
     best = ranked[0]
-    if len(scores) < 2 or not (names or grid.rankings):
+    if len(scores) < 2:
         opinion.say("^Too few trials are completed", count(len(tested)), count(len(grid.runs)))
-    else:
+    elif names or grid.rankings:
         figures = [count(len(tested)), percent(best.score("validation", "macro_f1"))]
         share = share_figures(share_of_metrics(best.on_test(), metric))
         opinion.names |= {setting_text(name, best.settings.get(name)) for name in names}

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from report.compare.findings import Findings
 from report.evaluated import CompletedRun, as_setting
 from report.questions import search
 from report.render import wording
+from report.render.blocks import Card
 from report.render.charts import (
     HALF,
     MOST_AXES,
@@ -38,9 +40,10 @@ from report.render.charts import (
 )
 from report.render.wording import Score
 from report.statistics import Estimate
+from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import Spec, Study, nodes, rows_with
-from tests.report.studies import LABELS, write_halved, write_labels, write_study
+from tests.report.studies import LABELS, combinations, write_halved, write_labels, write_study
 
 
 def _near(found: list[float], expected: list[float]) -> None:
@@ -254,6 +257,49 @@ def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> Non
     assert list(bits["labels"]) == _test_predictions(runs[answers["ids"][0]])["label"].tolist()
 
 
+def _label_figure(study: Study, **varied: list[Any]) -> Figure:
+    """Of networks whose baseline is worse without stop words."""
+    runs = combinations({"data.train_rows": [100, 200], "seed": [1, 2], **varied})
+    for config in study.write_grid("labels", "What is a label worth?", runs):
+        study.complete(config, "labels", linear=0.3 if config.data.text.stop_words == "all" else 0.9)
+    blocks = compose(study.findings()).blocks
+    return next(block for block in blocks if isinstance(block, Figure) and block.name == "labels-labels")
+
+
+@pytest.mark.parametrize(
+    ("varied", "baselines"),
+    [({"data.text.stop_words": ["none", "all"]}, 2), ({"embedding.pretrained": ["word2vec", None]}, 1)],
+)
+def test_labels_are_drawn_with_each_linear_baseline_that_there_is(
+    study: Study, varied: dict[str, list[Any]], baselines: int
+) -> None:
+    rows = rows_with(_label_figure(study, **varied).spec, "group", "x", "value")
+    values = {(row["x"], row["value"]) for row in rows if row["group"].startswith("linear baseline")}
+    names = {row["group"] for row in rows if row["group"].startswith("linear baseline")}
+    assert (len(names), len(values)) == (baselines, 2 * baselines)
+
+
+def test_cards_of_several_grids_of_labels_name_their_grids(study: Study) -> None:
+    for grid in ("few", "many"):
+        for config in study.write_grid(grid, "Why?", combinations({"data.train_rows": [100, 200], "seed": [1, 2]})):
+            study.complete(config, grid)
+    titles = [block.title for block in compose(study.findings()).blocks if isinstance(block, Card)]
+    need = "How many labelled tweets does a network need?"
+    assert [title for title in titles if title.startswith(need)] == [f"{need} (few)", f"{need} (many)"]
+
+
+def test_labels_whose_number_is_not_known_here_are_told_and_not_drawn(study: Study) -> None:
+    runs = combinations({"data.train_rows": [100, None], "seed": [1, 2]})
+    for config in study.write_grid("labels", "What is a label worth?", runs):
+        run_dir = study.complete(config, "labels")
+        shutil.rmtree(study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint), ignore_errors=True)
+        if config.data.train_rows:
+            run_dir.predictions_file.unlink()
+    blocks = compose(study.findings()).blocks
+    assert not [figure.spec for figure in blocks if isinstance(figure, Figure) and figure.name.startswith("labels-")]
+    assert "baseline even with all labelled tweets" in study.text()
+
+
 def test_names_are_whole_on_phones() -> None:
     name = "stop words kept \u2212 stop words removed but negations (stop_words, the linear baseline)"
     lines: list[IntervalRow] = [(one, Estimate(0.034, -0.013, 0.034, 120), "blue") for one in (name, "LSTM \u2212 GRU")]
@@ -296,6 +342,14 @@ def test_search_of_many_settings_and_of_lists_is_drawn() -> None:
     assert len(titles) == MOST_AXES + 1
     assert "<svg" in figure.svg
     assert "<svg" in figure.narrow_svg
+
+
+def test_ends_of_an_axis_are_labelled_whether_its_numbers_are_whole_or_not() -> None:
+    clips = [1, 1.25, 1.5, 1.75, 2.25, 2.5, 2.75, 3.25, 4]
+    trials = [Trial(index, {"training.clip": clip}, index / 8) for index, clip in enumerate(clips)]
+    figure = parallel_figure("parallel", "Trials", "", trials, Score("validation/macro_f1"))
+    heights = {row["label"]: row["height"] for row in rows_with(figure.spec, "height", "label") if row["axis"] == 0}
+    assert (heights["1"], heights["4"]) == (0, 1)
 
 
 def test_control_characters_in_names_are_drawn_as_text() -> None:

@@ -1,5 +1,6 @@
 """What a search finds, and what its rungs save."""
 
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -8,9 +9,16 @@ import numpy as np
 import pytest
 
 import report.questions.search as search_module
-from report.questions.search import SearchTrials, importances, rank_correlation, trial_points
+from report.questions.search import (
+    SearchTrials,
+    importances,
+    rank_correlation,
+    trial_points,
+    trials_for_importance,
+)
 from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
+from sentiment.runs.records import PlannedRun
 from sentiment.runs.rungs import RankedTrial, RungRanking
 from tests.report.made_up import rows_with
 
@@ -48,6 +56,22 @@ def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top()
         " (+0.50)",
         "",
     ]
+
+
+def test_setting_in_which_no_trials_with_a_score_differ_is_not_drawn() -> None:
+    """As where all trials of the larger network ran out of memory."""
+    runs = []
+    ranked = []
+    for index, (dropout, width) in enumerate(product([0.0, 0.1], [64, 1024])):
+        parameters = {"model.dropout": dropout, "model.hidden_size": width}
+        runs.append(PlannedRun(index=index, run_id=f"{index}", parameters=parameters))
+        ranked.append(RankedTrial(run_id=f"{index}", value=0.5 + dropout if width == 64 else None, epoch=1))
+    ranked.sort(key=lambda trial: trial.value is None)
+    ranking = RungRanking(rung=0, epochs=1, promoted=1, trials=ranked)
+    plan = SimpleNamespace(metric="validation/accuracy", runs=runs)
+    grid: Any = SimpleNamespace(rungs=SimpleNamespace(plan=plan, rankings=[ranking]))
+    search = trials_for_importance(grid)
+    assert [trial.settings for trial in search.trials] == [{"model.dropout": 0.0}, {"model.dropout": 0.1}]
 
 
 @pytest.mark.slow
