@@ -69,14 +69,14 @@ def build_report(
         OSError: the report cannot be written.
     """
     written = folder.absolute()
-    with named_beside(results) as named:
+    with results_by_name(results) as named:
         findings = analyse(load_study(named, grids, progress))
         page = write_report(compose(findings, title), written, progress)
     return findings, folder / page.name
 
 
 @contextmanager
-def named_beside(results: Results) -> Iterator[Results]:
+def results_by_name(results: Results) -> Iterator[Results]:
     """The same results by the name of their folder alone, in a directory that holds it, which is the current one
     meanwhile: so the page's commands and messages are the same wherever the folder is."""
     root = results.root.absolute()

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from report.build import build_report, named_beside
+from report.build import build_report, results_by_name
 from report.compare.findings import Findings
 from report.evaluated import CompletedRun
 from report.render.page import figures_and_tables
@@ -38,7 +38,7 @@ def verify_report(
         raise UsageError(f"{folder}: holds no report.html; `sentiment report` writes it, and then --verify checks it")
     complaints: list[str] = []
     folder = folder.resolve()
-    with TemporaryDirectory() as temporary, named_beside(results) as named:
+    with TemporaryDirectory() as temporary, results_by_name(results) as named:
         again = Path(temporary)
         findings, _ = build_report(named, grids, again, title, progress)
         complaints += findings.problems

@@ -24,7 +24,7 @@ class Recommended:
     """The recommendation; every statement of the first screen is derived from it.
 
     Attributes:
-        dataset: that of the runs.
+        dataset: the data set that it is for.
         configuration: the candidate with the best mean validation macro F1.
         recommended_model: the model to use, recommended by the run's validation tweets, see
             `sentiment.runs.recommendation`.
@@ -66,11 +66,13 @@ class Recommended:
 
     @property
     def lexicon_above(self) -> float | None:
-        """The lexicon's test score if it is higher than that of the recommended model."""
+        """The lexicon's test score if it is higher than that of the predictor to use."""
         if "lexicon" not in self.run.kinds:
             return None
+        winner = self.added_winner
+        score = winner.score(self.dataset.metric) if winner else self.score
         lexicon = self.run.score("test", self.dataset.metric, "lexicon")
-        return lexicon if lexicon > self.score.value else None
+        return lexicon if lexicon > score.value else None
 
     @property
     def not_worse(self) -> list[Configuration]:

@@ -249,6 +249,11 @@ _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasc
 _LATEX |= {
     MINUS: "$-$",
     DASH: "--",
+    "\u2018": "`",
+    "\u2019": "'",
+    "\u201c": "``",
+    "\u201d": "''",
+    "\u2026": r"\ldots{}",
     "\u00d7": r"$\times$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",

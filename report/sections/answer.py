@@ -18,7 +18,7 @@ def answer(findings: Findings, ranking: Sequence[Table]) -> list[Block]:
     best = findings.recommended
     if not findings.study.runs:  # only gold tables
         return []
-    content: list[Block] = [Text(strong(sentence("answer.no_recommendation", has_runs=bool(findings.main))))]
+    content: list[Block] = [Text(strong(sentence("answer.no_recommendation")))]
     if best:
         content = [Text(sentence("answer.headline", best=best), "lead"), Tiles(terms("answer.facts", best=best))]
         content += [Text(strong(text)) for text in worse_than_the_lexicon(findings)]

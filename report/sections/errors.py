@@ -52,7 +52,8 @@ def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
         for label, name in enumerate(names):
             counts = np.bincount(predicted[test.labels == label], minlength=len(names)).tolist()
             row: Row = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
-            scores = {"precision": metrics.precision[label], "recall": metrics.recall[label]}
+            recall = metrics.recall[label] if metrics.sizes[label] else None
+            scores = {"precision": metrics.precision[label], "recall": recall}
             by_class.append(row | {"model": PREDICTORS[model], "class": name} | scores)
         ece = calibration_error(test.of(model).calibration(test.labels))
         by_model.append({"model": PREDICTORS[model], "ece": ece, "loss": metrics.loss})

@@ -60,7 +60,8 @@ def _score_table(gold: GoldTable) -> Table:
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
     table = Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
-    return table.drawn("accuracy", Scale.of(rows, "accuracy", rows[-1]["accuracy"]))
+    majority = gold.predictions.of("majority").metrics(labels)
+    return table.drawn("accuracy", Scale.of(rows, "accuracy", majority.accuracy))
 
 
 def _about_tweets(gold: GoldTable) -> Markup:
@@ -72,7 +73,7 @@ def _about_tweets(gold: GoldTable) -> Markup:
         record=gold.record,
         counts=[f"{size:,} {name}" for size, name in zip(sizes, gold.record.classes, strict=True)],
         number=len(labels),
-        majority=gold.predictions.predictors[-1].name,
+        majority=gold.predictions.of("majority").name,
         from_lexicon_authors=gold.record.source in LEXICON_AUTHORS,
     )
 

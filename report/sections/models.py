@@ -1,4 +1,4 @@
-"""Tables of models: the ranking of all predictors, external test sets, check list, published results."""
+"""Tables of models: the ranking of all predictors, added predictors, external test sets, published results."""
 
 from collections import Counter
 from statistics import fmean, stdev
@@ -133,11 +133,11 @@ def published_results(findings: Findings) -> list[Block]:
     """Published results on the same data, or of the study that grids repeat; none that is about neither."""
     source = findings.main.source if findings.main else None
     texts = wording.read_texts("published")
-    name = source if source in texts else "sentiment140"
-    if source not in texts and not replicated(findings.study):
-        return []
-    caption = sentence(f"models.published_on_{name}", is_same=source == name)
-    return [Table("published", caption, columns("published", texts[name]), texts[name])]
+    for name in (source, *(study.data for study in replicated(findings.study))):
+        if name in texts:
+            caption = sentence(f"models.published_on_{name}", is_same=source == name)
+            return [Table("published", caption, columns("published", texts[name]), texts[name])]
+    return []
 
 
 def _configuration_row(dataset: Dataset, configuration: Configuration, below_best: Difference | None) -> Row:
@@ -208,17 +208,18 @@ def external_test_sets(findings: Findings) -> list[Block]:
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})
     caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
-    classes = " / ".join(results[0].configuration.config.data.label_names)
+    names = dict.fromkeys(result.configuration.config.data.label_names for result in results)
+    classes = " or ".join(map(" / ".join, names))
     table = Table("test-sets", caption, columns("test-sets", rows, classes=classes), rows, left_out=left_out)
     return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
 
 
 def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
-    worse = [result for result in findings.external_results if _warns(result, findings)]
     return [
-        sentence("models.worse_than_the_lexicon", result=result, difference=result.differences["lexicon"])
-        for result in worse
+        sentence("models.worse_than_the_lexicon", result=result, best=findings.recommended)
+        for result in findings.external_results
+        if _warns(result, findings)
     ]
 
 

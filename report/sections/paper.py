@@ -13,8 +13,7 @@ def paper_tables(findings: Findings, tables: Sequence[Table]) -> list[Document]:
     """The ranking of each data set's predictors."""
     documents = []
     for dataset, table in zip(findings.datasets, tables, strict=True):
-        is_recommendation = dataset is findings.main and findings.recommended is not None
-        values = {"table": table, "dataset": dataset, "is_recommendation": is_recommendation}
+        values = {"table": table, "dataset": dataset, "is_recommendation": dataset is findings.main}
         documents.append(Document(f"tables/{table.name}.tex", "leaderboard.tex.j2", values))
     return documents
 
@@ -23,6 +22,8 @@ def checklist(findings: Findings) -> Document:
     """The questions of reporting checklists, with the answers that the records give."""
     study = findings.study
     best = findings.recommended
+    annotators = {added.name for dataset in findings.datasets for added in dataset.added if added.record.annotator}
+    annotators |= {name for gold in study.golds for name, added in gold.added.items() if added.annotator}
     values = {
         "findings": findings,
         "best": best,
@@ -31,5 +32,6 @@ def checklist(findings: Findings) -> Document:
         "records": [run.record for run in study.runs if run.record],
         "usage": usage_of(study.runs),
         "published_data": PUBLISHED_DATA,
+        "annotators": sorted(annotators),
     }
     return Document("checklist.md", "checklist.md.j2", values)

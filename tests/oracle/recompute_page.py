@@ -239,7 +239,9 @@ def _errors(opinion: Opinion, study: Study, dataset: Dataset) -> None:
             row: Row = {"model": PREDICTORS[kind], "class": name}
             for other, predicted in enumerate(classes):
                 row[f"predicted_{predicted}"] = int(((test.labels == label) & (answers == other)).sum())
-            row |= {"precision": measured["precision"][label], "recall": measured["recall"][label]}
+            row |= {"precision": measured["precision"][label], "recall": None}
+            if measured["sizes"][label]:
+                row["recall"] = measured["recall"][label]
             by_class_rows.append(row)
         bins = calibration(test.labels, test.probabilities[kind])
         error = sum(abs(p * n - right) for p, right, n in bins) / len(test.labels)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from report.build import compose, named_beside
+from report.build import compose, results_by_name
 from report.compare.findings import analyse
 from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, Table, Text
 from report.render.wording import read_texts
 from report.sections.answer import caveats
-from report.sections.models import published_results
+from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
@@ -177,7 +177,7 @@ def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_
     study.report(tmp_path / "out")
     written = [file.read_text() for file in (tmp_path / "out").rglob("*") if file.suffix in (".html", ".md", ".csv")]
     assert not [text for text in written if str(tmp_path) in text]
-    with named_beside(study.results) as named:
+    with results_by_name(study.results) as named:
         page = compose(analyse(load_study(named, [])))
         predict, export = (shlex.split(block.text) for block in page.blocks if isinstance(block, Command))
         assert (predict[1], export[1]) == ("predict", "export")
@@ -243,6 +243,58 @@ def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_al
     (table,) = published_results(study.findings())
     assert isinstance(table, Table)
     assert "other tweets than those of these runs" in table.caption
+    (of_another,) = study.write_grid("rnn", "Which?", [{"seed": 3}], replicates=replicates | {"data": "airline"})
+    study.complete(of_another, "rnn")
+    assert published_results(study.findings()) == []
+
+
+def test_only_the_ranking_with_the_recommendation_says_that_bold_is_recommended(study: Study) -> None:
+    study.single({})
+    study.single({"data.test_fraction": 0.2})
+    text = study.text()
+    assert text.count("Bold: recommended.") == 1
+    assert text.count("Bold: the best configuration on the validation set.") == 1
+
+
+def test_classes_of_all_data_sets_stand_over_their_shares_on_external_test_sets(study: Study) -> None:
+    study.single({})
+    findings = study.findings()
+    result = findings.external_results[0]
+    labels = {"sad": ["0"], "mixed": ["1"], "glad": ["2"]}
+    config = resolve(BASE, {"data.labels": labels}, "base")
+    (run,) = result.configuration.runs
+    configuration = replace(result.configuration, runs=[replace(run, config=config)])
+    other = replace(result, configuration=configuration)
+    (table,) = external_test_sets(replace(findings, external_results=[result, other]))
+    assert isinstance(table, Table)
+    assert "negative / positive or sad / mixed / glad, %" in [column.title for column in table.columns]
+
+
+def test_class_without_a_test_tweet_has_no_recall(study: Study) -> None:
+    Study(study.results, every={"test": 1000}).single({})
+    confusion = tables_of(compose(study.findings()).blocks)["confusion"]
+    recalls = {row["class"]: row["recall"] for row in confusion.rows if row["model"] == "network"}
+    assert recalls["positive"] is None
+    assert recalls["negative"] > 0
+
+
+def test_what_the_best_trained_model_gets_wrong_is_not_said_of_an_added_predictor_that_is_recommended(
+    study: Study,
+) -> None:
+    poor_elsewhere = replace(study, skills={"manual": -3.0})
+    run_dir = poor_elsewhere.single({}, linear=0.3)
+    (said,) = worse_than_the_lexicon(study.findings())
+    assert said.startswith("On the external test set manual (n = 60) its accuracy is ")
+    rows = range(study.parts["validation"] + study.parts["test"])
+    study.add(run_dir, "llm", {row: float(row % 2) for row in rows})
+    findings = study.findings()
+    assert findings.recommended is not None
+    assert findings.recommended.added_winner is not None
+    (said,) = worse_than_the_lexicon(findings)
+    assert said.startswith("On the external test set manual (n = 60) the accuracy of the best model trained here is ")
+    beaten = replace(findings.recommended, score=replace(findings.recommended.score, value=0.1))
+    assert beaten.lexicon_above is None
+    assert replace(beaten, added=[]).lexicon_above is not None
 
 
 def test_run_that_two_grids_share_costs_once(study: Study) -> None:
