@@ -249,7 +249,12 @@ class Folds(Design):
 
 
 def _difference(first: Side, second: Side, replicates: Sequence[Component], contained: float) -> Difference:
-    """A difference with the variance of `replicates` and that over tweets, of which `contained` is in the former."""
+    """A difference with its two kinds of variance.
+
+    Args:
+        replicates: the components over seeds, configurations or folds.
+        contained: how much of the variance over tweets is in them already, and is not counted twice.
+    """
     by_tweet = first.gaps(second)
     sizes = [len(gaps) for gaps in by_tweet]
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))

@@ -45,7 +45,7 @@ class Run:
 
     Attributes:
         grid: None for a single run.
-        state: as `sentiment status` reports it without asking the scheduler.
+        state: as `sentiment status` judges it without asking the scheduler, or UNREACHABLE.
         planned: its row in the grid's plan; None if no plan names it.
     """
 
@@ -109,7 +109,7 @@ class Study:
         folders: the grids in the order in which they were planned, those without a plan, and the runs outside of grids.
         golds: the gold tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
-        stages: the plans of grids that start from runs of another one, also of empty ones, in the same order.
+        stages: the plans of those grids that start from runs of another one, also of empty ones, in the same order.
     """
 
     reader: Reader

@@ -21,9 +21,6 @@ Positions = npt.NDArray[np.int64]
 # The predictors whose results depend on a random seed.
 SEEDED: tuple[Kind, ...] = ("network", "both")
 
-# Odd, and at least the number of labels.
-_LABELS = 127
-
 
 Tested = EvaluatedRun | AddedPredictor
 P = TypeVar("P", bound=Tested)
@@ -64,6 +61,10 @@ class TweetIndex:
         of_all = np.zeros(len(self.ids), np.bool_)
         of_all[positions] = flags
         return of_all
+
+
+# What the key of a tweet is multiplied by to make room for its label: odd, and at least the number of labels.
+_LABELS = 127
 
 
 def _labelled(tweets: TweetKeys, labels: ClassIndices) -> TweetKeys:

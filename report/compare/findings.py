@@ -76,9 +76,7 @@ def analyse(study: Study) -> Findings:
     recommended = [recommend(dataset) for dataset in datasets]
     external_results = compare_on_external_tests(datasets, recommended, reader)
     main_recommendation = next(iter(recommended), None)
-    best = BestRun()
-    if main_recommendation:
-        best = _best_run(datasets[0], main_recommendation, reader)
+    best = _best_run(main_recommendation, reader) if main_recommendation else BestRun()
     corpora = {run.record.data_fingerprint: run for run in study.completed_runs}
     counts = reader.read_each(corpora.values(), lambda run: read_counts(run, study.results))
     return Findings(
@@ -95,10 +93,10 @@ def analyse(study: Study) -> Findings:
     )
 
 
-def _best_run(dataset: Dataset, recommended: Recommended, reader: Reader) -> BestRun:
+def _best_run(recommended: Recommended, reader: Reader) -> BestRun:
     run = recommended.run
     test = reader.read(run.test_predictions)
-    return BestRun(test, tweet_table(dataset, recommended, test, reader.results) if test else None)
+    return BestRun(test, tweet_table(recommended, test, reader.results) if test else None)
 
 
 # The fewest runs, tested on a tweet, whose common mistake suggests that its label is wrong.
@@ -111,25 +109,25 @@ DISPUTED = "disputed between runs"
 OTHER = "other"
 
 
-def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, results: Results) -> pd.DataFrame | None:
+def tweet_table(best: Recommended, test: PartPredictions, results: Results) -> pd.DataFrame | None:
     """One row per test tweet of the recommended run, the most confident predictions of its predictor first.
 
     Returns:
         `text`, `label` and `predicted` (indices of classes), `probability` (of the predicted class), `right`,
-        `share_right` (of the networks of all runs that were tested on the tweet; NaN where none was), and `group` (the
-        first matching group of mistakes). None where the texts cannot be read here.
+        `share_right` (of the networks of all runs that were tested on the tweet), and `group` (the first matching group
+        of mistakes). None where the texts cannot be read here.
     """
     texts = read_texts(test.tweets, best.run.corpora, results)
     if texts is None:
         return None
-    answers = dataset.answers
+    answers = best.dataset.answers
     positions = answers.tweets.positions(test)
     n_right = np.zeros(len(test.tweets))
     n_runs = np.zeros(len(test.tweets))
     for of_run in answers.by_run.values():
         n_right += of_run.first[positions]
         n_runs += of_run.known[positions]
-    share = np.where(n_runs > 0, n_right / np.maximum(n_runs, 1), np.nan)
+    share = n_right / n_runs  # the recommended run at least was tested on it
     is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
     all_wrong = (share == 0) & (n_runs >= _ENOUGH_RUNS)
     predictor = test.of(best.recommended_model)

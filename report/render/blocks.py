@@ -17,7 +17,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scale:
-    """The scale on which a column's intervals are drawn, but for those outside of it, and a reference, as shares."""
+    """The scale on which a column's intervals are drawn, with a line at a reference; all are shares.
+
+    An interval that begins below `low` is not drawn.
+    """
 
     low: float
     high: float
@@ -44,14 +47,19 @@ class Column:
     """A column of a table: rows are sorted by the plain value under `key`, which `show` formats.
 
     Attributes:
+        kind: how values are written, see `column`.
         scale: that on which the page draws the value with its interval; None draws none.
     """
 
     title: str
     key: str
     show: Callable[[Row], Any]
-    numeric: bool = True
+    kind: str = "text"
     scale: Scale | None = None
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind != "text"
 
 
 _SHOWN: dict[str, Callable[[Any], Any]] = {
@@ -87,7 +95,7 @@ def column(title: str, key: str, kind: str = "text") -> Column:
         bounds = wording.bounds(row.get(low), row.get(high), write)
         return f"{write(value)}{wording.bracketed(bounds)}" if bounds else write(value)
 
-    return Column(title, key, show, numeric=kind != "text")
+    return Column(title, key, show, kind)
 
 
 def columns(table: str, rows: Sequence[Row], **placeholders: str) -> list[Column]:

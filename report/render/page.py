@@ -185,9 +185,9 @@ def write_report(report: Report, folder: Path, progress: Progress = silent) -> P
         page = render_page(report, bundle.result)
         for file in written.values():
             file.result()
-    _write(folder / "report.html", page)
-    for path in earlier - written.keys():
+    for path in earlier - written.keys():  # before the page that names them is replaced, in case it ends here
         path.unlink(missing_ok=True)
+    _write(folder / "report.html", page)
     return folder / "report.html"
 
 

@@ -9,7 +9,6 @@ from markupsafe import Markup
 from report.compare.datasets import Configuration
 from report.evaluated import EvaluatedRun, Settings
 from report.read import Run
-from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
 from sentiment.console import plural
@@ -40,9 +39,6 @@ def unfinished_sentence(runs: Sequence[Run]) -> str:
     return f"{number:,} of {plural(len(runs), 'run')} {'is' if number == 1 else 'are'} not completed"
 
 
-GRID_COLUMN = Column("Grid", "grid", lambda row: row["grid"] or "single run", numeric=False)
-
-
 def model_name(config: RunConfig) -> str:
     """The architecture in a few words: `MiniLM (token vectors) + BiLSTM 2x64`."""
     model = config.model
@@ -63,7 +59,7 @@ def model_name(config: RunConfig) -> str:
 
 
 def configuration_name(configuration: Configuration) -> str:
-    """The architecture and the settings in which configurations of it differ, with marks of what cannot be used."""
+    """The architecture and the settings in which configurations of it differ; with a mark if it has learned nothing."""
     name = ", ".join([model_name(configuration.config), *settings_in_words(configuration.distinguishing)])
     if configuration.only_label:
         name += f" [always predicts {configuration.only_label}]"

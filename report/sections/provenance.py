@@ -99,15 +99,15 @@ def _environment(study: Study) -> list[Markup]:
     hosts = {attempt.host for attempt in attempts}
     return sentences(
         "provenance.environment",
-        commits=_commits(records).most_common(),
-        versions=versions.most_common(),
-        devices=devices.most_common(),
+        commits=_commits(records),
+        versions=versions,
+        devices=devices,
         hosts=sorted(hosts),
         jobs=len(jobs),
         has_code=any(codes.values()),
         mixed=[name for name, hashes in codes.items() if len(hashes) > 1],
-        moved=[*moved],
-        kinds=Counter(moved.values()).most_common(),
+        moved=moved,
+        kinds=Counter(moved.values()),
     )
 
 

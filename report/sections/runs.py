@@ -14,7 +14,6 @@ from report.read import UNREACHABLE, Run, Study
 from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Column, Explorer, Row, Table, Text, column, columns
 from report.sections.names import (
-    GRID_COLUMN,
     model_name,
     state_name,
     unfinished,
@@ -96,8 +95,8 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
 
 
 def _columns(rows: list[Row]) -> list[Column]:
-    state = Column("State", "state", _state, numeric=False)
-    return [GRID_COLUMN, column("Run", "run"), state, *columns("runs", rows)]
+    grid = Column("Grid", "grid", lambda row: row["grid"] or "single run")
+    return [grid, column("Run", "run"), Column("State", "state", _state), *columns("runs", rows)]
 
 
 def _state(row: Row) -> str:
@@ -108,9 +107,10 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
     completed = {run.completed.run_id: run.completed for run in visible if run.completed}
     settings = {run_id: settings_of(run.config) for run_id, run in completed.items()}
     varying = differing([*settings.values()])
-    texts = wording.read_texts("tables")
-    scores = [{"title": title, "key": key, "kind": kind} for title, key, kind in _with_kinds(texts["runs"])]
-    optional = [{"title": title, "key": key, "kind": kind} for title, key, kind in _with_kinds(texts["explorer"])]
+    scores, optional = (
+        [{"title": each.title, "key": each.key, "kind": each.kind} for each in columns(table, rows)]
+        for table in ("runs", "explorer")
+    )
     keys = ["grid", "run", "state", "state_reason", "model", "data", "test_accuracy_low", "test_accuracy_high"]
     keys += [each["key"] for each in (*scores, *optional)]
     exported = []
@@ -139,11 +139,6 @@ def _by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _with_kinds(texts: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
-    """Title, key and kind of columns."""
-    return [(title, key, (kind or ["text"])[0].removesuffix("?")) for title, key, *kind in texts]
 
 
 def _comparisons(findings: Findings) -> Row:

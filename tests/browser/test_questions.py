@@ -83,6 +83,19 @@ def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_r
     expect(report.locator(".panel")).to_contain_text("Compared with llm (added)")
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "shown"),
+    [
+        ("20231", "count", "20,231"),
+        ("49498", "", "49,498"),
+        ("0.00034567", "", "0.0003457"),
+        ("-0.0123", "points", "\u22121.2"),
+    ],
+)
+def test_whole_numbers_are_shown_to_the_last_digit(report: Page, value: str, kind: str, shown: str) -> None:
+    assert report.evaluate(f"shown({value}, '{kind}')") == shown
+
+
 def test_list_of_tweets_says_how_many_it_shows_where_others_have_no_text(report: Page) -> None:
     lists = """texts => {
         const data = { texts, labels: [0, 0, 0] };

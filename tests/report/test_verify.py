@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from report.build import TITLE
+from report.render import page
 from report.verify import verify_report
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results
@@ -58,3 +59,26 @@ def test_table_of_an_earlier_report_is_deleted_by_the_next_one_which_leaves_what
     assert [
         path.name for path in (old, *mine) if not any(str(path) in line for line in _complaints(study.results, folder))
     ] == []
+
+
+def test_report_that_was_killed_when_its_page_was_written_leaves_no_table_of_an_earlier_one(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.single({})
+    other = study.single({"data.test_fraction": 0.2})
+    folder = study.results.report
+    study.report(folder)
+    shutil.rmtree(other.path)
+
+    def killed(path: Path, text: str) -> None:
+        write(path, text)
+        if path.name == "report.html":
+            raise KeyboardInterrupt
+
+    write = page._write
+    with monkeypatch.context() as patched:
+        patched.setattr(page, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            study.report(folder)
+    study.report(folder)
+    assert _complaints(study.results, folder) == []

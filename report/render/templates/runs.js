@@ -18,13 +18,14 @@ function duration(seconds) {
   return `${amount.toFixed(amount < 10 || unit === "h" ? 1 : 0)} ${unit}`;
 }
 
-// As a cell of the table of runs shows it.
+// As a cell of the table of runs shows it; a number of any other kind with four digits, a whole one with all.
 function shown(value, kind) {
   if (value === undefined || value === null) return "\u2013";
   if (kind === "percent") return (100 * value).toFixed(1);
   if (kind === "points") return signed(value);
   if (kind === "duration") return duration(value);
-  return typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value);
+  const digits = Number.isInteger(value) ? {} : { maximumSignificantDigits: 4 };
+  return typeof value === "number" ? value.toLocaleString("en", digits) : String(value);
 }
 
 // The runs, of which the data have each value in a list of its own; without values that are missing.
