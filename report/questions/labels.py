@@ -10,7 +10,7 @@ from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Bullets, Card, Question
+from report.render.blocks import Block, Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
@@ -60,7 +60,7 @@ class LabelCurve:
 
 def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets, and each data set of its runs."""
-    answered = []
+    answered: list[tuple[str, str, list[Block]]] = []
     for grid in findings.study.grids:
         groups = group_by_tweets(grid.completed)
         for number, (name, runs) in enumerate(groups):
