@@ -132,7 +132,10 @@ class VectorCache:
         return [(int(offsets[first]), int(offsets[last])) for first, last in self.tweet_spans]
 
     def rows_of(self, layer: str, tweets: Rows) -> tuple[Rows, Rows]:
-        """First row and number of rows of each tweet in a layer; for BY_TYPE: its tokens in the corpus."""
+        """First row and number of rows of each tweet in a layer.
+
+        For BY_TYPE, its tokens in the corpus: `types_of` gives the row of each.
+        """
         if layer == BY_TWEET:
             return tweets, np.ones_like(tweets)
         starts: Rows = self._corpus.offsets[tweets]
@@ -167,7 +170,8 @@ class VectorCache:
         """Compute the missing shards of these layers; several processes share the work. Returns the encoder.
 
         Raises:
-            EncoderError: the disk has too little room or cannot be written, or the model's file is damaged.
+            EncoderError: the disk has too little room or cannot be written, the model's file is damaged, or its vectors
+                are not finite.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -185,7 +189,7 @@ class VectorCache:
                     write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", sealed(taken))
         except OSError as error:
             hint = "complete shards are kept; run the same command again to continue"
-            raise EncoderError(f"{self.folder}: the vectors cannot be written: {error}; {hint}") from error
+            raise EncoderError(f"{self.folder}: the vectors cannot be computed and written: {error}; {hint}") from error
         return encoder
 
     def record(self) -> CacheRecord:
@@ -235,7 +239,7 @@ class VectorCache:
             self._write_tweets(random.choice(missing), others, encoder, self._tokens_outside(missing), progress)
 
     def _tokens_outside(self, shards: Sequence[int]) -> int:
-        """The number of tokens in all shards but these."""
+        """The number of tokens in all shards but these, which are still missing: what is done, for the progress bar."""
         offsets = self._corpus.offsets
         spans = [self.tweet_spans[shard] for shard in shards]
         return int(offsets[-1] - sum(offsets[last] - offsets[first] for first, last in spans))
@@ -270,6 +274,13 @@ class VectorCache:
             self._write_shard(self.shard_file(layer, shard), values)
 
     def _write_shard(self, path: Path, vectors: npt.NDArray[Any]) -> None:
+        """Write a shard.
+
+        Raises:
+            EncoderError: a number is not finite in the stored type.
+        """
+        if not np.isfinite(vectors).all():
+            raise EncoderError(f"{path}: vectors of this encoder are not numbers, or too large for {vectors.dtype}")
         content = io.BytesIO()
         np.save(content, vectors)
         content.write(hashlib.sha256(content.getbuffer()).digest())

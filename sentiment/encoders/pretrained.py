@@ -43,7 +43,7 @@ class ElmoFiles:
     options_path: Path
     weights_path: Path
     options: ElmoOptions
-    fingerprint: str  # of the contents of the files, not of their names
+    fingerprint: str  # of the contents of both files
     vector_size: int
 
 
@@ -63,11 +63,11 @@ class FetchRecord(Checksums):
 
 @dataclass(frozen=True)
 class HubFiles:
-    """A transformer on this machine; `fetched` is None for a user's own folder."""
+    """A transformer on this machine; `fetched` is None for a user's own folder, unless it is as it was downloaded."""
 
     name: str
     folder: Path
-    fingerprint: str
+    fingerprint: str  # of the names and contents of the files that are read
     vector_size: int
     fetched: FetchRecord | None
 
@@ -212,7 +212,9 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
     sha256 = _checksums(folder, files)
     fetched = read_record(folder / _FETCHED, FetchRecord)
-    if not config.is_folder and (fetched is None or fetched.sha256 != sha256):
+    if fetched and fetched.sha256 != sha256:
+        fetched = None
+    if fetched is None and not config.is_folder:
         raise EncoderError(f"{name}: {folder} differs from what was downloaded; delete it and download it again")
     return HubFiles(config.model, folder, fingerprint(sha256), _vector_size(folder, name), fetched)
 

@@ -33,7 +33,8 @@ class Transformer:
         precision: of the weights and of all layers; the returned vectors and the means are float32.
 
     Raises:
-        EncoderError: the model needs code of its own, or its files are damaged, incomplete or do not fit each other.
+        EncoderError: the model needs code of its own or more than a text, or its files are damaged, incomplete or do
+            not fit each other.
     """
 
     def __init__(
@@ -120,13 +121,15 @@ def _load(model: HubFiles) -> tuple[Any, Any]:
     except Exception as error:  # the library and the model's files raise exceptions of any kind
         reason = in_one_line(error)[:300]
         raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {reason}") from None
-    problem = _tokenizer_problem(tokenizer, network)
+    network.eval()
     # The library fills missing weights with random numbers.
     if missing := sorted(name for name in loading_info["missing_keys"] if "pooler" not in name):
-        problem = f"{len(missing)} weights of its config.json are missing, such as {missing[0]}"
+        problem: str | None = f"{len(missing)} weights of its config.json are missing, such as {missing[0]}"
+    else:
+        problem = _tokenizer_problem(tokenizer, network) or _network_problem(tokenizer, network)
     if problem:
         raise EncoderError(f"encoder {model.name!r}: {model.folder}: {problem}")
-    return tokenizer, network.eval()
+    return tokenizer, network
 
 
 def _tokenizer_problem(tokenizer: Any, network: Any) -> str | None:
@@ -139,6 +142,20 @@ def _tokenizer_problem(tokenizer: Any, network: Any) -> str | None:
     known = network.get_input_embeddings().num_embeddings
     if largest >= known:
         return f"its tokeniser has the token id {largest}, but the weights are for the ids 0 to {known - 1}"
+    return None
+
+
+def _network_problem(tokenizer: Any, network: Any) -> str | None:
+    """Why a network gives no vectors of a text; None if it does."""
+    ids = torch.tensor([tokenizer(" ".join(_DIFFERENT_WORDS))["input_ids"]])
+    try:
+        with torch.inference_mode():
+            states = network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    except Exception as error:  # of any kind, such as that of a model which also needs the input of a decoder
+        reason = in_one_line(error)[:300]
+        return f"it gives no vectors of a text alone (one with a decoder, such as T5, does not): {reason}"
+    if not states.isfinite().all():
+        return "its vectors are infinite or not numbers; its weights are damaged"
     return None
 
 

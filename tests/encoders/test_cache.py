@@ -184,6 +184,20 @@ def test_full_disk_keeps_complete_shards(cache: VectorCache, corpus: Corpus, mod
     assert bytes_by_name(filled(cache)) == everything
 
 
+def test_vectors_that_are_too_large_to_be_stored_are_refused(
+    cache: VectorCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 16 bits they would be infinite, and the loss of each run on them no number."""
+    encode = ElmoEncoder.encode
+
+    def larger(self: ElmoEncoder, tweets: Sequence[Sequence[str]], layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        return {layer: 1e6 * vectors for layer, vectors in encode(self, tweets, layers).items()}
+
+    monkeypatch.setattr(ElmoEncoder, "encode", larger)
+    with pytest.raises(EncoderError, match=r"first-0000\d\.npy: .*too large for float16"):
+        filled(cache, ["first"])
+
+
 def test_lack_of_room_is_said_before_anything_is_computed(cache: VectorCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     monkeypatch.setattr(cache_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))

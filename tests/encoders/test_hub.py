@@ -113,3 +113,12 @@ def test_what_changed_or_is_not_there_is_named(hub: Hub, bert: Path, tmp_path: P
     folder = find_encoder(EncoderConfig(model=str(bert)), tmp_path)
     assert folder.fetched is None
     assert folder.vector_size == 16
+
+
+def test_copy_of_a_fetched_model_has_its_commit_and_licence_until_it_is_changed(hub: Hub, tmp_path: Path) -> None:
+    copy = fetch_encoder(NAME, "main", tmp_path, lambda _: None).folder.rename(tmp_path / "copy")
+    found = find_encoder(EncoderConfig(model=str(copy)), tmp_path)
+    assert found.fetched is not None
+    assert found.fetched.commit == COMMIT
+    (copy / "tokenizer_config.json").write_text("{}")
+    assert find_encoder(EncoderConfig(model=str(copy)), tmp_path).fetched is None

@@ -119,6 +119,21 @@ def test_loading_draws_no_random_numbers(bert: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def _with_infinite_weight(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.1.output.dense.bias"][3] = torch.inf
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def _with_a_decoder(folder: Path) -> None:
+    from transformers import T5Config, T5Model
+
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 20, "num_layers": 1, "num_heads": 2}
+    T5Model(T5Config(vocab_size=200, **sizes)).save_pretrained(folder)
+
+
 def _changed(file: str, value: object, *keys: str) -> Callable[[Path], None]:
     """Gives a field of a JSON file another value."""
 
@@ -139,6 +154,8 @@ def _changed(file: str, value: object, *keys: str) -> Callable[[Path], None]:
         (_changed("config.json", 8, "hidden_size"), "cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"\x10"), "cannot be loaded"),
         (_changed("config.json", 3, "num_hidden_layers"), "16 weights.*encoder.layer.2"),
+        (_with_infinite_weight, "its vectors are infinite or not numbers"),
+        (_with_a_decoder, "gives no vectors of a text alone.*decoder"),
         (lambda folder: [path.unlink() for path in folder.glob("tokenizer*")], "tokeniser"),
         (_changed("tokenizer.json", 5000, "model", "vocab", "bad"), "5000"),
         (_changed("config.json", 20, "vocab_size"), "cannot be loaded"),
