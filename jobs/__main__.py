@@ -13,6 +13,7 @@ from sentiment.command_line import (
     Data,
     LabelColumn,
     Local,
+    NamedTargets,
     NewCode,
     Overrides,
     ParallelRuns,
@@ -218,7 +219,7 @@ def _for_each(targets: "Sequence[Target]", action: "Callable[[Target], int]") ->
 
 @app.command()
 def cancel(
-    targets: Targets = None,
+    targets: NamedTargets = None,
     remove: Annotated[
         bool, typer.Option("--remove", help="Also move the grids to RESULTS/removed: their names are free again.")
     ] = False,

@@ -35,7 +35,7 @@ from sentiment.command_line import (
 )
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
-from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
+from sentiment.errors import EXIT_UNFINISHED, UsageError
 from sentiment.files import config_path, import_program
 from sentiment.inference.share import app as share_app
 from sentiment.labelling.comparing import app as comparing_app
@@ -59,7 +59,7 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="[RUN|TABLE|FIELD=VALUE]",
-            help="A run's file, or its name in configs/runs (rnn, if there is none); a table of tweets, as --data; "
+            help="A run's file, or its name in configs/runs (rnn, if none is named); a table of tweets, as --data; "
             "fields to change, as --set; also --FIELD=VALUE.",
         ),
     ] = None,
@@ -95,19 +95,12 @@ def _train(run: "RunConfig", results: "Results", stop: "StopRequest", console: C
     """Train a run and print its scores; returns why it stopped, if it is not completed."""
     from sentiment.inference.evaluate import show_result
     from sentiment.inference.stored import open_run
-    from sentiment.training.experiment import run_experiment
+    from sentiment.training.experiment import run_single
     from sentiment.training.stop import RunContext
 
     run_dir = results.run_dir(run.run_id)
     console.say(f"run {run.run_id}   {run.description}".rstrip())
-    try:
-        reason = run_experiment(RunContext(run, results, run_dir, stop, console))
-    except TakenOverError as error:
-        console.say(str(error))
-        return None
-    except SentimentError:
-        run_dir.delete_untrained()  # if the tweets cannot be used, for example
-        raise
+    reason = run_single(RunContext(run, results, run_dir, stop, console))
     if reason is None:
         show_result(open_run(run_dir.path))
     return reason

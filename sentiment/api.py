@@ -36,7 +36,7 @@ from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_classes
-from sentiment.errors import SentimentError, UsageError
+from sentiment.errors import UsageError
 from sentiment.files import config_path, fingerprint, user_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import (
@@ -409,15 +409,11 @@ def _stored_labels(stored: StoredModels) -> LabelArray:
 
 def _train(config: RunConfig, results: Results, verbose: int) -> TrainedRun:
     """Train a run in a results folder, or resume it."""
-    from sentiment.training.experiment import run_experiment
+    from sentiment.training.experiment import run_single
 
     run_dir = results.run_dir(config.run_id)
     with _run_context(config, results, verbose) as run:
-        try:
-            reason = run_experiment(run)
-        except SentimentError:
-            run_dir.delete_untrained()
-            raise
+        reason = run_single(run)
     if reason:
         raise KeyboardInterrupt(f"stopped ({reason.detail}); call it again to continue from {run_dir.path}")
     return open_run(run_dir.path, results.root)

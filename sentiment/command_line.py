@@ -99,9 +99,9 @@ Threshold = Annotated[
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The file to write.")]
-Targets = Annotated[
-    list[str] | None, typer.Argument(metavar="GRID|RUN", help=f"Names of grids, or of runs: {A_RUN}; by default all.")
-]
+_TARGETS = f"Names of grids, or of runs: {A_RUN}"
+Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN", help=f"{_TARGETS}; by default all.")]
+NamedTargets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN", help=f"{_TARGETS}.")]
 Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
 ParallelRuns = Annotated[
     int | None,
@@ -123,7 +123,7 @@ _EXIT_CODES = "Exit codes: 0 done; 1 something failed; 2 usage; 3 unfinished or 
 
 
 class ErrorReportingGroup(TyperGroup):
-    """Prints SentimentError, OSError and MemoryError as one message instead of a traceback."""
+    """Prints an error that a user can cause or fix as one message instead of a traceback."""
 
     def format_commands(self, _ctx: Any, formatter: Any) -> None:
         """Write the list of commands, in groups."""
@@ -142,9 +142,9 @@ class ErrorReportingGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A SentimentError ends it with the error's exit code, an OSError or MemoryError with 1."""
-        for name in ("stdout", "stderr"):
-            if getattr(sys, name) is None:  # closed by the caller, as by `>&-`: the output is discarded
-                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the end
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:  # closed by the caller, as by `>&-`: it is empty, or discarded
+                setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # replace characters that the terminal's encoding lacks
                 stream.reconfigure(errors="replace")

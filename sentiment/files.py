@@ -33,7 +33,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
     Readers see the old file or the new one, never a part of it, even after a crash or on a full disk.
 
     Raises:
-        OSError: names `path`, which is unchanged; the temporary file is deleted.
+        OSError: names `path`, which is unchanged; the temporary file is deleted. If it names the folder, the file is
+            written, but may be lost in a power cut.
     """
     temporary = (folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
@@ -45,8 +46,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.filename2 is None:
-            error.filename = str(path)  # a failed write names no file or the temporary one
+        if isinstance(error, OSError):  # a failed write names no file or the temporary one, a failed rename both
+            error.filename = str(path)
+            del error.filename2
         raise
     sync_folder(path.parent)
 

@@ -37,6 +37,8 @@ def test_old_file_stands_when_writing_breaks_off_or_finds_no_room(tmp_path: Path
     path = tmp_path / "nowhere" / "file"
     with pytest.raises(FileNotFoundError, match=str(path)):
         write_atomically(path, lambda file: file.write(b""))
+    with pytest.raises(OSError, match=f"directory: '{tmp_path}'$"):  # which no file can replace
+        write_atomically(tmp_path, lambda file: file.write(b""))
 
 
 def test_of_two_hosts_that_make_a_folder_at_once_the_first_one_wins_and_leftovers_go(tmp_path: Path) -> None:

@@ -65,6 +65,17 @@ def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: str, tm
     assert (done.returncode, done.stderr) == (EXIT_BROKEN_PIPE, "")
 
 
+def test_closed_standard_input_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = command_line("a program")
+    read: list[str] = []
+    app.command()(lambda: read.append(sys.stdin.read()))
+    app.registered_commands[0].name = "read"
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    app(["read"], standalone_mode=False)
+    sys.stdin.close()
+    assert read == [""]
+
+
 def test_broken_pipe_elsewhere_is_an_error_as_any_other() -> None:
     app = command_line("a program")
 

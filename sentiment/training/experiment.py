@@ -11,7 +11,7 @@ from sentiment.data.vocabulary import prepare_vectors, pretrained_file
 from sentiment.encoders.cache import VectorCache, layers_of
 from sentiment.encoders.inputs import current_inputs, differing, recorded_inputs
 from sentiment.encoders.pretrained import find_model
-from sentiment.errors import RunDirError, SentimentError
+from sentiment.errors import RunDirError, SentimentError, TakenOverError
 from sentiment.models.baseline import fit_linear_model
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import RunRecord
@@ -22,7 +22,7 @@ from sentiment.training.device import available_threads, choose_device, explaine
 from sentiment.training.encoding import fill_cache
 from sentiment.training.preparation import prepare, prepare_data, prepare_each, prepare_fit
 from sentiment.training.publishing import ModelsInMemory, fitted_models, publish
-from sentiment.training.stop import RunContext, StopRequest, stoppable
+from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable
 from sentiment.training.tracking import in_sweep, mirror_to_wandb
 
 
@@ -56,6 +56,20 @@ def run_experiment(run: RunContext) -> None:
             publish(run, prepared, baselines, trainer)
 
 
+def run_single(run: RunContext) -> Stop | None:
+    """`run_experiment` outside of grids: an error before anything is computed leaves no directory.
+
+    So of a run whose tweets cannot be used nothing is seen later.
+    """
+    try:
+        return run_experiment(run)
+    except TakenOverError:  # the directory is that of another process now
+        raise
+    except SentimentError:
+        run.run_dir.delete_untrained()
+        raise
+
+
 def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
     """Train a network in an empty directory, and a baseline if asked for; compute no metrics but the recommendation's.
 
@@ -71,11 +85,12 @@ def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
     baseline = None
     if with_baseline:
         baseline, _ = fit_linear_model(corpus, run.progress)
-    prepared = prepare(run, corpus, files)
     runtime = run.config.runtime
-    trainer = new_trainer(run, prepared, available_threads(runtime), choose_device(runtime.device))
-    trainer.train()
-    return fitted_models(run, prepared, trainer, baseline)
+    with explained_memory_errors():
+        prepared = prepare(run, corpus, files)
+        trainer = new_trainer(run, prepared, available_threads(runtime), choose_device(runtime.device))
+        trainer.train()
+        return fitted_models(run, prepared, trainer, baseline)
 
 
 def _leave_completed(run: RunContext) -> None:

@@ -12,13 +12,21 @@ import torch
 from sentiment.console import silent
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file
 from sentiment.encoders.elmo import suits_onednn
-from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
+from sentiment.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    MemoryExhaustedError,
+    RunDirError,
+    TakenOverError,
+)
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunFacts, RunState, judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.device import hardware_kind
+from sentiment.training.experiment import fit_models, run_single
 from sentiment.training.preparation import prepare_data
-from sentiment.training.stop import StopRequest
+from sentiment.training.stop import RunContext, StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, limited_file_size, small_config, write_tweets
 
@@ -115,6 +123,25 @@ def test_too_large_a_model_is_refused(experiment: MakeExperiment) -> None:
         experiment(model__hidden_size=1_000_000).attempt()
     with pytest.raises(ConfigError, match="less than or equal to 1000000"):
         experiment(model__hidden_size=1_000_001)
+
+
+def test_too_large_a_model_is_refused_by_a_fit_as_well(experiment: MakeExperiment, tmp_path: Path) -> None:
+    run = experiment(model__hidden_size=1_000_000)
+    with pytest.raises(MemoryExhaustedError, match="memory of this machine is full"):
+        fit_models(RunContext(run.config, Results(tmp_path), RunDir(tmp_path / "run")), with_baseline=False)
+
+
+@pytest.mark.parametrize(("error", "stays"), [(DataError, False), (TakenOverError, True)])
+def test_directory_of_a_run_that_has_not_begun_stays_if_another_process_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], stays: bool
+) -> None:
+    config = small_config(tmp_path / "tweets.csv")
+    run_dir = RunDir(tmp_path / "run")
+    run_dir.create(config)
+    monkeypatch.setattr("sentiment.training.experiment.run_experiment", Mock(side_effect=error))
+    with pytest.raises(error):
+        run_single(RunContext(config, Results(tmp_path), run_dir))
+    assert run_dir.path.exists() == stays
 
 
 def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
