@@ -27,7 +27,8 @@ class FineTuned(nn.Module):
         super().__init__()
         if not isinstance(model, HubFiles):
             raise TypeError(f"{model} is no transformer")
-        self._encoder = Transformer(model)
+        with torch.device("cpu"):  # its weights are read also where those of other layers have no values
+            self._encoder = Transformer(model)
         self.size = self._encoder.vector_size
         self.network = self._encoder.network.requires_grad_(True)
         self.network.pooler = nn.Identity()  # nothing here reads its output, so its weights would stay as they are

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from sentiment.config import RunConfig
 from sentiment.console import as_code, as_markdown, visible
-from sentiment.errors import CheckpointError, RunDirError, UsageError, in_one_line
+from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_user_file, read_user_file, write_user_file
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.predictors import all_models
@@ -323,22 +323,19 @@ def _network(run: StoredModels, device: "torch.device | None", temperature: floa
     import torch
 
     from sentiment.data.vocabulary import Vocabulary
-    from sentiment.encoders.finetuned import FineTuned
-    from sentiment.models.classifier import NetworkModel, build_classifier, load_encoder
+    from sentiment.models.classifier import NetworkModel, build_classifier, frozen_encoder, recorded_files
     from sentiment.training.device import choose_device
 
     weights = run.weights()
     vocabulary = Vocabulary.from_bytes(run.read(VOCABULARY_FILE), f"{run.path}/{VOCABULARY_FILE}")
-    chosen = device or choose_device("auto")
-    encoder = load_encoder(run.config, run.result.encoder, run.results, chosen)
-    network_input = encoder if isinstance(encoder, FineTuned) or encoder is None else encoder.vector_size
-    try:
-        with torch.random.fork_rng(devices=[]):  # it draws random weights, which are then replaced
-            model = build_classifier(run.config, len(vocabulary), encoder=network_input)
-    except RuntimeError as error:
-        raise RunDirError(f"{run.path}: no network of this configuration can be built: {in_one_line(error)}") from None
+    files = recorded_files(run.config, run.result.encoder, run.results)
+    with torch.device("meta"):  # no memory for weights before their shapes are known to be those of the file
+        model = build_classifier(run.config, len(vocabulary), files)
     check_arrays(run.path, weights, {name: described(array) for name, array in model.state_dict().items()})
-    model.load_state_dict(weights)
+    # Copied, since the last digits of products may depend on the position in memory.
+    model.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, assign=True)
+    chosen = device or choose_device("auto")
+    encoder = frozen_encoder(run.config, files, chosen)
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
 

@@ -15,7 +15,7 @@ from sentiment.encoders.batches import EVALUATION_TOKENS, Batch, TokenStore
 from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
-from sentiment.encoders.pretrained import find_model
+from sentiment.encoders.pretrained import EncoderFiles, find_model
 from sentiment.errors import RunDirError
 from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import token_ratings
@@ -52,15 +52,21 @@ class LearnedEmbedding(nn.Module):
     def __init__(self, vocabulary_size: int, config: EmbeddingConfig, vectors: Floats | None = None) -> None:
         super().__init__()
         self.size = config.size + config.polarity
-        self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING)
-        with torch.no_grad():
-            if vectors is not None:
-                self.table.weight.copy_(torch.from_numpy(vectors))
-            else:
-                self.table.weight.normal_(std=config.initial_std)
-                self.table.weight[PADDING].zero_()
+        weight = torch.empty(vocabulary_size, config.size)
+        self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING, _weight=weight)
+        if not weight.is_meta:  # normal_ on this device would import torch's compiler
+            self._initialise(config.initial_std, vectors)
         self.token_dropout = config.token_dropout
         self.dropout = Dropout(config.dropout)
+
+    @torch.no_grad()
+    def _initialise(self, std: float, vectors: Floats | None) -> None:
+        self.table.reset_parameters()  # draws numbers, and so determines which ones the next layers get
+        if vectors is not None:
+            self.table.weight.copy_(torch.from_numpy(vectors))
+        else:
+            self.table.weight.normal_(std=std)
+            self.table.weight[PADDING].zero_()
 
     def forward(self, batch: Batch) -> Tensor:
         """Vectors of shape (batch, time, size); those at padded positions have no meaning."""
@@ -323,26 +329,29 @@ class Classifier(nn.Module):
 def build_classifier(
     config: RunConfig,
     vocabulary_size: int,
+    files: EncoderFiles | None = None,
     vectors: Floats | None = None,
-    encoder: int | FineTuned | None = None,
 ) -> Classifier:
-    """Build the model of a configuration, on the CPU, with random weights from torch's generator.
+    """Build the network of a configuration, with random weights from torch's generator.
+
+    On torch's device `meta`, weights have a shape and no values, apart from those of an encoder that is fine-tuned.
 
     Args:
         vocabulary_size: number of learned token vectors, including those for padding and unknown tokens.
+        files: the files of the run's encoder; None for a run without one.
         vectors: initial token vectors, (vocabulary_size, embedding.size); None initialises them randomly.
-        encoder: the encoder to fine-tune, or the size of a frozen encoder's vectors; None without an encoder.
     """
     classes = len(config.data.label_names)
-    if isinstance(encoder, FineTuned):
-        return Classifier(encoder, config.model.model_copy(update={"pooling": "mean"}), classes)
     section = config.any_encoder
-    if section is None or not isinstance(encoder, int):
+    if section is None or files is None:
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model, classes)
+    if config.finetunes:
+        return Classifier(FineTuned(files), config.model.model_copy(update={"pooling": "mean"}), classes)
     learned = None
     if section.combine == "beside":
         learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors)
-    return Classifier(FrozenEmbedding(section, encoder, learned), config.model, classes, config.reads_tweet_vectors)
+    embedding = FrozenEmbedding(section, files.vector_size, learned)
+    return Classifier(embedding, config.model, classes, config.reads_tweet_vectors)
 
 
 def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[Indices, Rows]:
@@ -417,17 +426,17 @@ class NetworkModel(TextModel):
         config: RunConfig,
         vocabulary: Vocabulary,
         model: Classifier,
-        encoder: Encoder | FineTuned | None,
+        encoder: Encoder | None,
         device: torch.device,
         temperature: float,
     ) -> None:
-        """Move the model to `device`. An `encoder` that is fine-tuned is part of the model; a frozen one is not."""
+        """Move the model to `device`; `encoder` is as `frozen_encoder` returns it."""
         self.config = config
-        self.uses_all_cores = encoder is not None
+        self.uses_all_cores = config.any_encoder is not None
         self.tokenize = Tokenizer(config.data.text)
         self._vocabulary = vocabulary
         self._model = model.eval().to(device)
-        self._encoder = None if isinstance(encoder, FineTuned) else encoder
+        self._encoder = encoder
         self._device = device
         self._temperature = temperature
 
@@ -463,10 +472,8 @@ class NetworkModel(TextModel):
         return TokenStore(ids, offsets, no_labels, self._device, vectors, polarity)
 
 
-def load_encoder(
-    config: RunConfig, recorded: EncoderRecord | None, results: Results, device: torch.device
-) -> Encoder | FineTuned | None:
-    """Load the encoder that a run was trained with, or whose weights it started from; None for a run without one.
+def recorded_files(config: RunConfig, recorded: EncoderRecord | None, results: Results) -> EncoderFiles | None:
+    """The files of the encoder that a run was trained with, or whose weights it started from; None without one.
 
     Args:
         recorded: the run's record of the encoder, which is compared with the files; None compares nothing.
@@ -475,12 +482,17 @@ def load_encoder(
         EncoderError: the encoder is missing or damaged.
         RunDirError: the files here are not those of the record.
     """
-    model = find_model(config, results)
-    if config.any_encoder is None or model is None:
+    files = find_model(config, results)
+    if recorded and files and recorded.fingerprint != files.fingerprint:
+        raise RunDirError(
+            f"{config.title}: was trained with other weights than those of {recorded.model!r} on this machine"
+        )
+    return files
+
+
+def frozen_encoder(config: RunConfig, files: EncoderFiles | None, device: torch.device) -> Encoder | None:
+    """The encoder whose vectors a network reads; None without one, or if it is fine-tuned, a part of the network."""
+    section = config.any_encoder
+    if section is None or files is None or config.finetunes:
         return None
-    if recorded and recorded.fingerprint != model.fingerprint:
-        name = config.any_encoder.model
-        raise RunDirError(f"{config.title}: was trained with other weights than those of {name!r} on this machine")
-    if config.finetunes:
-        return FineTuned(model)
-    return build_encoder(config.any_encoder, model, device)
+    return build_encoder(section, files, device)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, TakenOverError, in_one_line
 from sentiment.processes import Stopwatch, slurm_job
 from sentiment.runs.code_version import running_code
@@ -118,7 +119,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
     except RunDirError as error:
         raise RunDirError(f"{error}; delete it to resume without the list of earlier attempts") from None
     code = running_code()
-    versions = _versions()
+    versions = _versions(run.config)
     former_versions = former.attempts[-1].versions if former and former.attempts else {}
     for name, version in former_versions.items():
         if versions.get(name, version) != version:
@@ -136,15 +137,18 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         start=timestamp(),
     )
     attempts = [*(former.attempts if former else []), attempt]
+    inputs = prepared.inputs
+    corpus = prepared.corpus
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     record = RunRecord(
         run_id=run.config.run_id,
-        data_fingerprint=prepared.inputs["data"],
-        tokenizer_fingerprint=prepared.inputs["tokenizer"],
-        dataset=prepared.corpus.dataset,
-        table_sha256=prepared.corpus.report.table_sha256,
+        data_fingerprint=inputs["data"],
+        tokenizer_fingerprint=inputs["tokenizer"],
+        dataset=corpus.dataset,
+        table_sha256=corpus.report.table_sha256,
         encoder=prepared.encoder_with_cache,
-        vectors_sha256=prepared.inputs.get("vectors"),
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        vectors_sha256=inputs.get("vectors"),
+        command=command,
         attempts=attempts,
         hardware=trainer.state.hardware,
     )
@@ -152,8 +156,11 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
     return record
 
 
-def _versions() -> dict[str, str]:
+def _versions(config: RunConfig) -> dict[str, str]:
     """The versions of Python and of the packages that can change a run's numbers."""
+    packages = ["numpy", "nltk", "pandas", "scikit-learn"]
+    if config.encoder:
+        packages.append("transformers")
     # torch's own version names its build, such as 2.13.0+cu130; the package's metadata may not.
     versions = {"python": sys.version.split()[0], "torch": str(torch.__version__)}
-    return versions | {name: metadata.version(name) for name in ("numpy", "nltk", "pandas", "scikit-learn")}
+    return versions | {name: metadata.version(name) for name in packages}

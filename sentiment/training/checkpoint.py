@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from sentiment.console import Say
+from sentiment.encoders.inputs import Inputs, differing
 from sentiment.errors import CheckpointError
 from sentiment.files import WriteFile, write_atomically
 from sentiment.runs.records import Count, MetricRow
@@ -119,7 +120,7 @@ def read_weights(path: Path) -> Weights:
     """The weights in a file of the best or the last epoch.
 
     Raises:
-        CheckpointError: the file is missing, truncated or altered, or holds something else.
+        FormatError, CheckpointError: as `read_checkpoint`, or it holds something else.
     """
     return _validated(read_checkpoint(path), WeightsState, path).weights
 
@@ -218,7 +219,7 @@ def delete_checkpoints(run_dir: RunDir) -> None:
 def may_resume(
     run_dir: RunDir,
     state: TrainerState,
-    identity: Mapping[str, str],
+    identity: Inputs,
     code: Mapping[str, str],
     other_code: str,
     say: Say,
@@ -226,24 +227,23 @@ def may_resume(
     """Tell whether a run may resume from a checkpoint; after a change of the code, `other_code` decides.
 
     Args:
-        identity: hashes that the checkpoint must have, by names for messages.
+        identity: the run's inputs as they are now.
         code: the SHA-256 of each file that can change what a run computes, by path.
         other_code: `runtime.other_code` of the configuration.
 
     Raises:
         CheckpointError: an input has changed since the checkpoint, or the code has and that is refused.
     """
-    for name, value in identity.items():
-        former = state.identity.get(name, "")
-        if former != value:
-            raise CheckpointError(
-                f"{run_dir.path}: {name} of this run changed after its last checkpoint "
-                f"({former[:8]}, now {value[:8]}); move {run_dir.path} away to train it again"
-            )
-    differing = sorted(name for name in state.code.keys() | code.keys() if state.code.get(name) != code.get(name))
-    if not differing:
+    if changed := differing(state.identity, identity):
+        raise CheckpointError(
+            f"{run_dir.path}: {' and '.join(changed)} of this run changed after its last checkpoint; move "
+            f"{run_dir.path} away to train it again"
+        )
+    other_files = sorted(name for name in state.code.keys() | code.keys() if state.code.get(name) != code.get(name))
+    if not other_files:
         return True
-    files = f"{differing[0]} and {len(differing) - 1} more" if len(differing) > 1 else differing[0]
+    more = f" and {len(other_files) - 1} more" if len(other_files) > 1 else ""
+    files = f"{other_files[0]}{more}"
     change = f"step {state.step} was computed by another version of this program (other: {files})"
     if other_code == "refuse":
         raise CheckpointError(

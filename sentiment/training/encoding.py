@@ -33,6 +33,10 @@ def tweet_vectors(
 
     If it is interrupted, complete shards are kept.
 
+    Returns:
+        The vectors; and their encoder for further texts, if it was loaded for them and takes no memory of a GPU that
+        training needs.
+
     Raises:
         EncoderError: the disk is full or fails, or the model's file is damaged.
     """

@@ -14,7 +14,6 @@ from sentiment.data.preparation import Demands
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
 from sentiment.encoders.batches import TweetVectors
 from sentiment.encoders.cache import CachedVectors, Encoder
-from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.inputs import Inputs, current_inputs
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record
 from sentiment.errors import DataError
@@ -134,11 +133,8 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
 
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, files: EncoderFiles | None) -> Classifier:
     config = run.config
-    encoder: int | FineTuned | None = files.vector_size if files else None
-    if files and config.finetunes:
-        encoder = FineTuned(files)
     vectors = None
     if file := pretrained_file(config, run.results):
         vectors, known = load_vectors(file, vocabulary, config.embedding.size, config.seed)
         run.console.say(f"{config.embedding.pretrained}: has vectors for {known} of {len(vocabulary.types)} types")
-    return build_classifier(config, len(vocabulary), vectors, encoder)
+    return build_classifier(config, len(vocabulary), files, vectors)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,11 +11,10 @@ import torch
 from sentiment.config import DataConfig
 from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
-from sentiment.metrics import predicted_classes, with_first_class
+from sentiment.metrics import with_first_class
 from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
-from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
+from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, frozen_encoder, predict
 from sentiment.models.lexicon import lexicon_probabilities
 from sentiment.models.predictors import all_models
 from sentiment.models.text_model import (
@@ -23,7 +22,6 @@ from sentiment.models.text_model import (
     Temperatures,
     answer_checks,
     calibrate_all,
-    calibrated,
     fit_temperature,
     fit_temperatures,
 )
@@ -118,7 +116,7 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
     trainer.model.load_state_dict(best)
     predictions = _predict(run.config.data, task, baselines)
     _write_predictions(run_dir, predictions, run.config.data.label_names)
-    _write_attention(run_dir, task, predictions.temperatures["network"])
+    _write_attention(run_dir, task, predictions.parts["test"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
     write_weights(run_dir, run_dir.best_weights, best, trainer.state.early_stopping.best_epoch)
     write_weights(run_dir, run_dir.last_weights, last, trainer.state.epoch)
@@ -160,6 +158,9 @@ def _result(
 ) -> Result:
     state = trainer.state
     best = state.early_stopping
+    stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
+    if trainer.should_stop_early:
+        stopped_by = "early stopping"
     scores = {kind: _scores(predictions.parts, kind) for kind in predictions.kinds}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
@@ -170,9 +171,11 @@ def _result(
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     embedding = trainer.model.embedding
     mixture = embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None
+    digest = weights_sha256(best.best_weights)
+    digests = _digests(run.run_dir)
     return Result(
         run_id=run.config.run_id,
-        stopped_by="early stopping" if trainer.should_stop_early else "all epochs",
+        stopped_by=stopped_by,
         epochs=state.epoch,
         steps=state.step,
         best_epoch=best.best_epoch,
@@ -188,8 +191,8 @@ def _result(
         encoder=prepared.encoder_record,
         mixture=mixture,
         seconds_trained=state.seconds,
-        weights_sha256=weights_sha256(best.best_weights),
-        files_sha256=_digests(run.run_dir),
+        weights_sha256=digest,
+        files_sha256=digests,
     )
 
 
@@ -205,10 +208,8 @@ def _check_list(
     if not config.data.is_english:
         return {}
     task = trainer.task
-    embedding = trainer.model.embedding
-    encoder = embedding if isinstance(embedding, FineTuned) else prepared.encoder
-    if encoder is None:  # on the CPU, since vectors may fill the GPU's memory, and the sentences are few
-        encoder = load_encoder(config, prepared.encoder_record, run.results, torch.device("cpu"))
+    # On the CPU, since vectors may fill the GPU's memory, and the sentences are few.
+    encoder = prepared.encoder or frozen_encoder(config, prepared.files, torch.device("cpu"))
     network = NetworkModel(config, task.vocabulary, trainer.model, encoder, task.device, temperatures["network"])
     baseline = BaselineModel(config, linear, temperatures["baseline"])
     models = all_models(network, baseline, temperatures["both"])
@@ -240,18 +241,21 @@ def _write_predictions(run_dir: RunDir, predictions: _Predictions, classes: Sequ
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
 
 
-def _write_attention(run_dir: RunDir, task: ClassifierTask, temperature: float) -> None:
+def _write_attention(run_dir: RunDir, task: ClassifierTask, test: PartPredictions) -> None:
     """Write the attention weights of 40 random test tweets; nothing for a model without attention."""
-    sample = np.sort(np.random.default_rng(0).permutation(task.rows["test"])[:40])
+    rows = task.rows["test"]
+    network = test.of("network")
+    predicted = network.predicted
     lines = []
-    for row in sample:
-        attention = attention_of(task.model, task.store.epoch(np.array([row]), 1, 0, 0)[0])
+    for index in np.sort(np.random.default_rng(0).permutation(len(rows))[:40]):
+        (batch,) = task.store.in_order_of_length(rows[index : index + 1])
+        attention = attention_of(task.model, batch)
         if attention is None:
             return
-        probabilities = calibrated(predict(task.model, task.store, np.array([row])), temperature)
-        (predicted,) = predicted_classes(probabilities).tolist()
-        weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
-        tweet: dict[str, Any] = {"tweet": int(task.corpus.keys[row]), "label": int(task.corpus.labels[row])}
-        tweet |= {"predicted": predicted, "probability": float(probabilities.max())}
-        lines.append(json.dumps(tweet | {"tokens": task.corpus.tokens(row), "weights": weights}) + "\n")
+        tweet: dict[str, Any] = {"tweet": int(test.tweets[index]), "label": int(test.labels[index])}
+        tweet["predicted"] = int(predicted[index])
+        tweet["probability"] = float(network.probabilities[index].max())
+        tweet["tokens"] = task.corpus.tokens(rows[index])
+        tweet["weights"] = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
+        lines.append(f"{json.dumps(tweet)}\n")
     run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))

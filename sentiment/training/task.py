@@ -46,7 +46,7 @@ def measured_rows(corpus: Corpus) -> dict[Part, Rows]:
 _WARM_UP = 0.1
 
 
-def learning_rate_factor(step: int, steps: int) -> float:
+def warm_up_and_decay(step: int, steps: int) -> float:
     """The factor of the learning rate at a step, counted from 0: it rises for a tenth of `steps`, then falls to 0."""
     rising = max(1, round(_WARM_UP * steps))
     return min((step + 1) / rising, (steps - step) / max(1, steps - rising))
@@ -92,7 +92,7 @@ class ClassifierTask:
         """The factor of the learning rate at a step: warm-up and decay when fine-tuning, else 1."""
         training = self._config.training
         steps = training.epochs * -(-len(self.rows["train"]) // training.batch_size)
-        return learning_rate_factor(step, steps) if self._config.finetunes else 1.0
+        return warm_up_and_decay(step, steps) if self._config.finetunes else 1.0
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The loss of a batch, (), which is logged, and a penalty, (), which is added to it only for the update."""

@@ -74,6 +74,7 @@ class Trainer:
     Attributes:
         state: its position, its sums and what else a checkpoint holds; weights, optimiser and random generators are in
             it as they were when it was saved.
+        log: writes the rows that `state` holds to the run's metric log.
         saved_step: the step of the last checkpoint.
     """
 

@@ -21,7 +21,6 @@ from sentiment.config import EncoderConfig, TextConfig
 from sentiment.config_file import resolve
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.encoders.batches import TokenStore
-from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, find_encoder
 from sentiment.encoders.transformer import TWEET, Transformer
 from sentiment.models.classifier import build_classifier
@@ -83,10 +82,9 @@ def finetune(model: EncoderFiles, tweets: list[list[str]], labels: list[int]) ->
     section = {"model": "the benchmark's", "use": "finetune"}
     training = {"optimizer": "adamw", "learning_rate": LEARNING_RATE, "batch_size": BATCH}
     config = resolve({"encoder": section, "model": {"kind": "linear"}, "training": training}, {}, "the benchmark")
-    encoder = FineTuned(model)
-    network = build_classifier(config, 2, encoder=encoder).train()
+    network = build_classifier(config, 2, model).train()
     device = torch.device("cpu")
-    store = TokenStore(*encoder.pieces(TokenRows.of_tweets(tweets)), np.array(labels), device)
+    store = TokenStore(*network.embedding.pieces(TokenRows.of_tweets(tweets)), np.array(labels), device)
     updater = Updater(network, config.training, device)
 
     def epoch() -> None:

@@ -12,7 +12,7 @@ from sentiment.data.text import TokenRows
 from sentiment.encoders.batches import TokenStore
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_encoder
-from sentiment.training.task import learning_rate_factor
+from sentiment.training.task import warm_up_and_decay
 from tests.encoders.tiny import needs_transformers
 
 pytestmark = needs_transformers
@@ -53,6 +53,6 @@ def test_all_weights_are_trained_and_the_unused_pooler_has_none(folder: Path) ->
 
 
 def test_learning_rate_rises_for_a_tenth_of_the_steps_and_falls_to_zero() -> None:
-    factors = [learning_rate_factor(step, 20) for step in (0, 1, 2, 11, 19, 20)]
+    factors = [warm_up_and_decay(step, 20) for step in (0, 1, 2, 11, 19, 20)]
     assert factors == pytest.approx([0.5, 1.0, 1.0, 0.5, 1 / 18, 0.0])
-    assert learning_rate_factor(0, 1) == 1.0
+    assert warm_up_and_decay(0, 1) == 1.0

@@ -34,7 +34,7 @@ from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.runs.records import EncoderRecord, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, succeed
-from tests.small_runs import rewrite, stored
+from tests.small_runs import rewrite, stored, unsealed_json
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
 
@@ -153,6 +153,29 @@ def test_weights_that_do_not_fit_are_named(
     arrays = load_torch(read_archive(file)[part])
     made = {name: array for name, array in (arrays | change(arrays)).items() if array is not None}
     assert told in _outcome(_changed(file, {part: save_torch(made)}), "network" if part == NETWORK else "baseline")
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"model": {"hidden_size": 1_000_000, "layers": 2}},
+        {"model": {"kind": "feed_forward", "pooling": "mean", "hidden_size": 1_000_000, "layers": 2}},
+        {"model": {"pooling": "attention", "attention": {"d_a": 1_000_000, "r": 1_000_000}}},
+        {"embedding": {"size": 1_000_000}, "model": {"hidden_size": 1_000_000}},
+    ],
+    ids=str,
+)
+def test_sizes_that_are_not_those_of_the_weights_are_refused_without_memory_for_them(
+    file: Path, sizes: dict[str, Any]
+) -> None:
+    """No machine has the terabytes that each of these networks would take."""
+    target = _changed(file, {})
+    with zipfile.ZipFile(target) as archive:
+        target.with_name(CONFIG).write_bytes(archive.read(CONFIG))
+    config = unsealed_json(target.with_name(CONFIG))["config"]
+    rewrite(target.with_name(CONFIG), {"config": config | sizes})
+    told = _outcome(_changed(file, {CONFIG: target.with_name(CONFIG).read_bytes()}), "network")
+    assert "does not fit the model" in told
 
 
 def test_a_vocabulary_that_is_not_as_long_as_the_embedding_is_refused(file: Path) -> None:

@@ -1,6 +1,7 @@
 """Classifiers: padding changes nothing, dropout is for training only, gradients are right, with ELMo's vectors too."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def _of_elmo(*rows: int) -> Batch:
 def _with_elmo(**changes: Any) -> tuple[Classifier, FrozenEmbedding]:
     torch.manual_seed(0)
     parameters = {f"elmo.{name}": value for name, value in ({"model": "small"} | changes).items()}
-    classifier = build_classifier(config(parameters), VOCABULARY, encoder=SIZE)
+    classifier = build_classifier(config(parameters), VOCABULARY, Mock(vector_size=SIZE))
     return classifier, classifier.embedding
 
 
