@@ -102,20 +102,18 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
 
 
 def paired_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
-    """The difference in macro recall from the counts of several classes, or in accuracy from those of all tweets."""
+    """The difference in macro recall from the counts of each class; in accuracy, if all tweets are one class."""
     return accuracy_difference(*classes[0], level) if len(classes) == 1 else macro_recall_difference(classes, level)
 
 
-def compare_pairs(pairs: Sequence[PairedCounts]) -> list[PairedDifference]:
-    """Compare several pairs of classifiers, with adjusted p-values and intervals, see `correct_for_multiple_tests`."""
-    adjusted, level = correct_for_multiple_tests([accuracy_difference(*pair).p for pair in pairs])
-    return [replace(accuracy_difference(*pair, level), p=p) for pair, p in zip(pairs, adjusted, strict=True)]
+def compare_pairs(pairs: Sequence[Sequence[PairedCounts]]) -> list[PairedDifference]:
+    """Compare several pairs of classifiers, corrected as by `correct_for_multiple_tests`.
 
-
-def compare_recalls(pairs: Sequence[Sequence[PairedCounts]]) -> list[PairedDifference]:
-    """Compare several pairs of classifiers by macro recall, as `compare_pairs`; each pair has counts by class."""
-    adjusted, level = correct_for_multiple_tests([macro_recall_difference(classes).p for classes in pairs])
-    return [replace(macro_recall_difference(pair, level), p=p) for pair, p in zip(pairs, adjusted, strict=True)]
+    Args:
+        pairs: the counts of each pair, as `paired_difference` takes them.
+    """
+    adjusted, level = correct_for_multiple_tests([paired_difference(classes).p for classes in pairs])
+    return [replace(paired_difference(classes, level), p=p) for classes, p in zip(pairs, adjusted, strict=True)]
 
 
 def correct_for_multiple_tests(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:

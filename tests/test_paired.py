@@ -104,9 +104,9 @@ def test_interval_of_known_tables(only_first: int, only_second: int, n: int, low
 
 def test_several_pairs_are_corrected_together() -> None:
     pair = PairedCounts(12, 2, 100)
-    (alone,) = compare_pairs([pair])
+    (alone,) = compare_pairs([[pair]])
     assert alone == accuracy_difference(*pair)
-    first, second, third = compare_pairs([pair, PairedCounts(0, 0, 100), PairedCounts(3, 3, 100)])
+    first, second, third = compare_pairs([[pair], [PairedCounts(0, 0, 100)], [PairedCounts(3, 3, 100)]])
     assert first.p == pytest.approx(3 * alone.p)
     assert (second.p, third.p) == (1.0, 1.0)
     assert first.high - first.low > alone.high - alone.low

@@ -29,7 +29,6 @@ from sentiment.paired import (
     PairedCounts,
     PairedDifference,
     compare_pairs,
-    compare_recalls,
     comparison_sentence,
     total_counts,
 )
@@ -155,8 +154,8 @@ def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Cla
     """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
     by_class = [paired_counts(first, second, labels) for first, second in common]
-    accuracies = compare_pairs([total_counts(classes) for classes in by_class])
-    recalls = compare_recalls(by_class)
+    accuracies = compare_pairs([[total_counts(classes)] for classes in by_class])
+    recalls = compare_pairs(by_class)
     comparisons = []
     for (first, second), classes, accuracy, recall in zip(common, by_class, accuracies, recalls, strict=True):
         comparisons.append(Comparison(first, second, classes, accuracy, recall))
