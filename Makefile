@@ -79,7 +79,7 @@ cancel: .venv/installed ## cancel the grids or runs GRID
 report: .venv/installed ## report on all grids or GRID, in RESULTS/report
 	@set -f; $(BIN)/sentiment report $$GRID --results "$$RESULTS"
 
-doctor: .venv/installed ## check this site: Slurm, GPUs and cores, disk
+doctor: .venv/installed ## check this site: Slurm, GPUs and cores
 	@$(BIN)/sentiment doctor --results "$$RESULTS"
 
 test: .venv/installed-dev ## run all tests but the long ones (some minutes)

@@ -168,7 +168,7 @@ class DataConfig(Section):
 
     @property
     def external_tests(self) -> dict[str, LabelledTable]:
-        """The test sets from other sources than `source`, sorted by name."""
+        """The test sets, sorted by name, but for parts of `source` itself, such as `manual` of Sentiment140."""
         own = whole_source(self.source)
         return {name: table for name, table in sorted(self.tests.items()) if whole_source(table.path) != own}
 

@@ -1,4 +1,4 @@
-"""Resources of this process: CPU cores, and in a Slurm job the job's name and end time."""
+"""What this process has: cores and threads, compute time, its job in Slurm or in a local grid, and wandb."""
 
 import os
 import sys
@@ -115,7 +115,10 @@ def _number(name: str) -> int | None:
 
 
 def in_same_array(job: str | None) -> bool:
-    """Whether `job` belongs to the same job array as this process; outside Slurm, whether `job` is None."""
+    """Whether `job` belongs to the same array as this process, of Slurm or of a local grid.
+
+    Of a process outside of jobs, whether `job` is None.
+    """
     array = (job or "").partition("_")[0]
     own_array = (slurm_job() or "").partition("_")[0]
     return array == own_array
