@@ -235,7 +235,7 @@ def echo(text: str, err: bool = False) -> None:
 
 
 def repeated(*words: object, **options: object) -> str:
-    """A command of `sentiment` for the shell, with those of its options that have a value."""
+    """A command as it is typed to repeat it: `sentiment`, words, and those of the options that have a value."""
     given = [word for name, value in options.items() if value for word in (name, value)]
     return shlex.join(["sentiment", *map(str, (*words, *given))])
 

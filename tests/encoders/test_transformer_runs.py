@@ -77,6 +77,7 @@ def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, result
     run = _run(tweets, copy, results, "noticed", **TWEET)
     run.complete()
     assert run.record.encoder is not None
+    assert "transformers" in run.record.attempts[-1].versions
     encoder = run.record.encoder.model_copy(update={"licence": "mit"})
     run.run_dir.write_record(run.record.model_copy(update={"encoder": encoder}))
     assert run.record.encoder != run.result.encoder
