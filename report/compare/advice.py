@@ -61,10 +61,6 @@ class Recommended:
         return [*zip(names, recalls, measured[0].sizes, strict=True)]
 
     @property
-    def baseline_score(self) -> Estimate:
-        return self.dataset.score(self.configuration, "baseline")
-
-    @property
     def lexicon_above(self) -> float | None:
         """The lexicon's test score if it is higher than that of the predictor to use."""
         if "lexicon" not in self.run.kinds:

@@ -25,9 +25,6 @@ class Seconds(NamedTuple):
     def unit(self) -> str:
         return "GPU-hours" if self.gpu else "CPU-hours"
 
-    def times(self, factor: float) -> "Seconds":
-        return Seconds(self.gpu * factor, self.cpu * factor)
-
 
 @dataclass(frozen=True)
 class Usage:
@@ -48,8 +45,9 @@ class Usage:
 
     def with_training(self, factor: float) -> Seconds:
         """The total if `factor` times as much had been trained; encoder vectors are computed once all the same."""
-        training = self.training.times(factor)
-        return Seconds(training.gpu + self.encoding.gpu, training.cpu + self.encoding.cpu)
+        gpu = factor * self.training.gpu + self.encoding.gpu
+        cpu = factor * self.training.cpu + self.encoding.cpu
+        return Seconds(gpu, cpu)
 
 
 def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:

@@ -147,11 +147,6 @@ class Dataset:
     added: list[AddedPredictor]
 
     @property
-    def is_version(self) -> bool:
-        """Whether its table was edited between runs, so that its name tells the versions apart."""
-        return f", version {self.runs[0].table[:8]}" in self.name
-
-    @property
     def folds(self) -> int | None:
         """The number of folds of cross-validated runs; None for one test part."""
         return len(self.runs[0].fold_runs) if self.runs[0].is_cross_validated else None

@@ -183,12 +183,12 @@ def decided(verdict: Verdict, alpha: float, q_values: Mapping[str, float]) -> Ve
     low, high = region
     end = alpha / verdict.pairs
     difference = verdict.difference.with_level(1 - 2 * end)
-    outer = verdict.difference.with_level(1 - 2 * end / _outsides(region))
+    outer = verdict.difference.evidence.interval(1 - 2 * end / _outsides(region))
     outcome: Outcome = "open"
-    if difference.low is not None and difference.high is not None and outer.low is not None and outer.high is not None:
+    if difference.low is not None and difference.high is not None and outer:
         if low < difference.low and difference.high < high:
             outcome = "shown"
-        elif outer.high < low or outer.low > high:
+        elif outer[1] < low or outer[0] > high:
             outcome = "shown to be false"
     q = q_values.get(verdict.hypothesis.claim)
     problem = "" if q is not None else "nothing varies between these runs, so that no interval is known"
@@ -279,7 +279,7 @@ def _matched(pairs: Sequence[tuple[Runs, Runs]], runs: Runs, answers: Answers) -
 
 def _best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, study: Study, answers: Answers) -> _Sides:
     ours = _candidates(grid, answers, hypothesis)
-    best = [*ours[0].runs]
+    best = ours[0].runs
     if other.model:
         design = design_of((configuration.runs for configuration in ours), "network", answers.metric)
         sides = _Sides([best], [best[:1]], design, _tried(grid, ours), other.model)
@@ -295,7 +295,7 @@ def _best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, stud
             raise NotComparableError(_OTHER_TWEETS)
         design = design_of((configuration.runs for configuration in (*ours, *theirs)), "network", answers.metric)
         pairs = _tried(grid, ours) * _tried(grids[other.grid], theirs)
-        sides = _Sides([best], [[*others]], design, pairs)
+        sides = _Sides([best], [others], design, pairs)
     if isinstance(sides.design, TwoModels):
         raise NotComparableError(NO_SEEDS)
     return sides

@@ -10,7 +10,7 @@ from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question
+from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
@@ -60,19 +60,16 @@ class LabelCurve:
 
 def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets, and each data set of its runs."""
-    answered: list[tuple[str, str, list[Block]]] = []
+    cards = []
     for grid in findings.study.grids:
         groups = group_by_tweets(grid.completed)
         for number, (name, runs) in enumerate(groups):
             curves = label_curves(replace(grid, completed=runs), findings.answers, findings.counts)
             if curves:
                 figures = _figures(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
-                answered.append((grid.name, name if len(groups) > 1 else "", [_bullets(curves), *figures]))
-    several = len({grid for grid, *_ in answered}) > 1
-    cards = []
-    for grid_name, data, blocks in answered:
-        context = ", ".join(filter(None, [grid_name if several else "", data]))
-        cards.append(Card(f"How many labelled tweets does a network need?{wording.bracketed(context)}", blocks))
+                data = wording.bracketed(name) if len(groups) > 1 else ""
+                title = f"How many labelled tweets does a network need in {grid.name}?{data}"
+                cards.append(Card(title, [_bullets(curves), *figures]))
     return Question(cards)
 
 
@@ -143,19 +140,20 @@ def _figures(name: str, grid: Grid, curves: list[LabelCurve]) -> list[Figure]:
 
 
 def _baseline_points(curves: Sequence[LabelCurve]) -> list[Point]:
-    """The linear baseline at each number of labelled tweets; of each curve, where they have different ones."""
-    scores = defaultdict(set)
-    for curve in curves:
-        for point in curve.points:
-            scores[point.train_size].add(point.baseline.value)
-    several = any(len(values) > 1 for values in scores.values())
-    baselines = {}
-    for curve in curves:
-        name = f"linear baseline of {curve.name}" if several else "linear baseline"
-        for point in curve.points:
-            if point.train_size:
-                baselines[name, point.train_size] = point.baseline
-    return [_plotted(name, size, baseline) for (name, size), baseline in baselines.items()]
+    """The linear baseline at each number of labelled tweets; with a curve's name, if curves have different ones."""
+    curve_names = {
+        (point.train_size, point.baseline): curve.name
+        for curve in reversed(curves)
+        for point in curve.points
+        if point.train_size
+    }
+    sizes = [size for size, _ in curve_names]
+    several = len(sizes) > len({*sizes})
+    points = []
+    for (size, baseline), curve_name in curve_names.items():
+        name = f"linear baseline of {curve_name}" if several else "linear baseline"
+        points.append(_plotted(name, size, baseline))
+    return points
 
 
 def _plotted(name: str, size: int, score: Estimate) -> Point:

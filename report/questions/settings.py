@@ -161,7 +161,12 @@ class Effect:
 
 def settings(findings: Findings) -> Question:
     """A card for each setting that a grid varies with a handful of values; searches have a question of their own."""
-    by_grid = [(grid, grid_effects(grid, findings.answers)) for grid in findings.study.grids if not is_search(grid)]
+    by_grid = []
+    for grid in findings.study.grids:
+        if not is_search(grid):
+            answers = findings.answers.with_metric(grid.metric)
+            of_networks = effects_of(grid.completed, answers)
+            by_grid.append((grid, of_networks + effects_of(grid.completed, answers, "baseline")))
     effects = [effect for _, of_grid in by_grid for effect in of_grid]
     compared_settings = dict.fromkeys(effect.parameter for effect in effects if effect.contrasts)
     varied = {effect.parameter for effect in effects}
@@ -170,12 +175,6 @@ def settings(findings: Findings) -> Question:
     cards = [_card(name, by_grid) for name in [*known, *others]]
     numbers = [_table(grid, of_grid) for grid, of_grid in by_grid if of_grid]
     return Question(cards, numbers, ["effects"] if cards else [])
-
-
-def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
-    """The effects of all settings on networks, then those on the linear baseline."""
-    answers = answers.with_metric(grid.metric)
-    return effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
 
 
 def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> list[Effect]:

@@ -157,13 +157,8 @@ def claim(difference: Difference) -> str:
 def evidence(difference: Difference, before: str = "") -> str:
     """` (81.2 %; 95 % CI +2.6 to +25.7; adjusted p = 0.020)`, as far as these are known; of a comparison without seed
     variance with its caveat."""
-    p = "" if difference.q is None else f"adjusted {p_equals(difference.q)}"
+    p = "" if difference.q is None else f"adjusted p = {p_value(difference.q)}".replace("= <", "<")
     return bracketed(before, interval(difference), p, THESE_MODELS if difference.is_conditional else "")
-
-
-def seed_remark(difference: Difference) -> str:
-    """The caveat after a comparison without seed variance."""
-    return f"; {THESE_MODELS}" if difference.is_conditional else ""
 
 
 def at_most(differences: Iterable[Difference]) -> str:
@@ -187,12 +182,6 @@ def p_value(p: float) -> str:
     if p < 0.001:
         return "< 0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def p_equals(p: float) -> str:
-    """`p = 0.012`, or `p < 0.001`."""
-    shown = p_value(p)
-    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
 
 def duration(seconds: float) -> str:

@@ -147,12 +147,9 @@ def _configuration_row(dataset: Dataset, configuration: Configuration, below_bes
     row |= _means_over_seeds(configuration, "network") | with_bounds("score", score)
     row |= _against_baseline(dataset.against_baseline.get(configuration))
     overfits = sum(run.overfits for run in runs)
+    row["overfits"] = {0: "no", len(runs): "yes"}.get(overfits, f"{overfits} of {len(runs)}")
     if configuration.only_label:
         row |= {"verdict": "predicts one class only", "overfits": None}
-    elif overfits in (0, len(runs)):
-        row["overfits"] = "yes" if overfits else "no"
-    else:
-        row["overfits"] = f"{overfits} of {len(runs)}"
     cost = cost_per_run(configuration)
     row |= {"parameters": runs[0].trainable_weights, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
     row["best_epoch"] = fmean(run.best_epoch for run in runs)

@@ -38,10 +38,9 @@ def runs(findings: Findings) -> list[Block]:
     study_runs = findings.study.runs
     if not study_runs:
         return []
-    dataset_names: dict[str, str] = {}
-    for dataset in findings.datasets:
-        for run in dataset.runs:
-            dataset_names |= dict.fromkeys([fold.run_id for fold in run.fold_runs], dataset.name)
+    dataset_names = {
+        fold.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs for fold in run.fold_runs
+    }
     has_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
     visible = [run for run in study_runs if run.run_dir not in hidden]
@@ -59,16 +58,12 @@ def _stages(study: Study) -> list[Block]:
 
 def _advice(study: Study) -> list[Block]:
     """How many runs are not completed, and how to resume those that have stopped."""
-    if not unfinished(study.runs):
+    left = unfinished(study.runs)
+    if not left:
         return []
-    stopped = sum(run.state.state not in _IN_PROGRESS for run in unfinished(study.runs))
-    return [
-        Text(
-            sentence(
-                "runs.unfinished", runs=study.runs, stopped=stopped, command=study.results.command("rerun", "GRID")
-            )
-        )
-    ]
+    stopped = sum(run.state.state not in _IN_PROGRESS for run in left)
+    command = study.results.command("rerun", "GRID")
+    return [Text(sentence("runs.unfinished", runs=study.runs, stopped=stopped, command=command))]
 
 
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
@@ -143,14 +138,14 @@ def _rounded(value: Any) -> Any:
 
 def _comparisons(findings: Findings) -> Row:
     """What the explorer compares two runs with, or a run and an added predictor."""
-    data: Row = {"answers": findings.tweet_answers, "added": [], "labels": [], "folds": {}}
-    if findings.main:
-        data["folds"] = {
-            fold.run_id: run.run_id for run in findings.main.runs if run.is_cross_validated for fold in run.fold_runs
-        }
-        data["added"] = [predictor.run_id for predictor in findings.main.added]
-        quantile = NormalDist().inv_cdf(0.5 + LEVEL / 2)
-        data["compared"] = {"metric": findings.main.metric, "name": findings.main.metric_name}
-        data["compared"] |= {"level": LEVEL, "quantile": quantile}
-        data["labels"] = findings.main.runs[0].config.data.label_names
-    return data
+    main = findings.main
+    if main is None:
+        return {"answers": None, "added": [], "labels": [], "folds": {}}
+    quantile = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+    return {
+        "answers": findings.tweet_answers,
+        "added": [predictor.run_id for predictor in main.added],
+        "compared": {"metric": main.metric, "name": main.metric_name, "level": LEVEL, "quantile": quantile},
+        "labels": main.runs[0].config.data.label_names,
+        "folds": {fold.run_id: run.run_id for run in main.runs if run.is_cross_validated for fold in run.fold_runs},
+    }
