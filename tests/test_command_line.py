@@ -132,4 +132,4 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     message = refused(
         2, "evaluate", trained.path, "--data", file, *places, "--classes", "bad=neg so-so=neutral good=pos"
     )
-    assert "(bad, so-so, good) are none of negative, positive" in message
+    assert "(bad, so-so, good) are not negative, positive, neither" in message

@@ -148,7 +148,7 @@ def test_all_tables_get_the_names_and_the_order_of_the_classes() -> None:
     assert data.extra_train[0].labels == data.labels
     assert data.tests["built"].labels == DEFAULT_LABELS
     values["labels"] = ["negative", "neutral", "positive"]
-    with pytest.raises(ValidationError, match=r"the table's classes \(sad, happy\) are none of negative, "):
+    with pytest.raises(ValidationError, match=r"the table's classes \(sad, happy\) are not negative, "):
         RunConfig.model_validate({"data": values | {"tests": tests}})
     tests["other"]["labels"] = ["negative", "positive"]
     data = RunConfig.model_validate({"data": values | {"tests": tests}}).data

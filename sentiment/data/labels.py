@@ -114,16 +114,11 @@ def with_names(labels: LabelMapping, names: Sequence[str]) -> LabelMapping:
     origins = {name: name for name in own if name in names}
     if len(origins) < len(own) == len(names):
         by_order = dict(zip(names, own, strict=True))
-        if any(by_order[name] != name for name in origins):
-            raise OtherClassesError(
-                f"the table's classes ({', '.join(own)}) are not {', '.join(names)} by their names, nor by their "
-                f"order; name them so in labels or by --classes, and the labels of any other class {IGNORED}"
-            )
-        origins = by_order
+        origins = by_order if all(by_order[name] == name for name in origins) else {}
     if not origins:
         raise OtherClassesError(
-            f"the table's classes ({', '.join(own)}) are none of {', '.join(names)}; name them in labels or by "
-            "--classes"
+            f"the table's classes ({', '.join(own)}) are not {', '.join(names)}, neither by their names nor by their "
+            f"order; name them so in labels or by --classes, and the labels of any other class {IGNORED}"
         )
     renamed = {name: labels[origins[name]] if name in origins else () for name in names}
     ignored = [value for name in {*labels} - {*origins.values()} for value in labels[name]]

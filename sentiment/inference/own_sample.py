@@ -51,11 +51,6 @@ class Decision(NamedTuple):
     used: Predictor
     matching: Predictor | None
 
-    @property
-    def details(self) -> dict[str, Any]:
-        """What is written of it."""
-        return {"best": self.choice.best, "use": {"with": self.used.kind, "threshold": self.used.threshold}}
-
 
 def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | None = None) -> Decision:
     """Choose the model and the threshold by a user's labelled tweets.
@@ -132,9 +127,10 @@ def evaluate_on_file(
     chosen = tweets.of(choice or run.result.recommended)
     shown = tweets
     if decision:
-        details |= decision.details
+        used = decision.used
+        details |= {"best": decision.choice.best, "use": {"with": used.kind, "threshold": used.threshold}}
         compared = [other for other in compared if other.kind not in MODEL_KINDS]  # `closing` compares the models
-        chosen = tweets.of(decision.used.kind)
+        chosen = tweets.of(used.kind)
         if decision.matching:
             value = decision.matching.threshold
             proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)

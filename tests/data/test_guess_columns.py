@@ -224,7 +224,7 @@ def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
 @pytest.mark.parametrize("own", ["negative positive unclear", "neutral good bad", "mixed negative positive"])
 def test_classes_that_have_other_places_by_their_order_than_by_their_names_are_asked_for(own: str) -> None:
     names = ("negative", "neutral", "positive")
-    with pytest.raises(UsageError, match="by their names, nor by their order"):
+    with pytest.raises(UsageError, match="neither by their names nor by their order"):
         with_names({name: (name,) for name in own.split()}, names)
     by_order = with_names({name: (name,) for name in ("bad", "neutral", "good")}, names)
     assert [by_order[name] for name in names] == [("bad",), ("neutral",), ("good",)]
