@@ -121,8 +121,7 @@ def evaluate_on_file(
     except UsageError as error:  # too few labels
         decision = None
         closing = [str(error)]
-    details: dict[str, Any] = {"threshold": threshold, **_counts(counter)}
-    details["knows_training"] = not answered.unknown_overlap
+    details = _details(answered, counter, threshold)
     compared = tweets.predictors
     chosen = tweets.of(choice or run.result.recommended)
     shown = tweets
@@ -150,14 +149,6 @@ def evaluate_on_file(
     )
 
 
-def _counts(counter: RowCounter) -> dict[str, dict[str, int]]:
-    """The numbers of rows that are left out, and of those that are scored in spite of an overlap, by reason."""
-    counts: dict[str, dict[str, int]] = {"left_out": {}, "overlap": {}}
-    for reason, rows in counter.counted().items():
-        counts["overlap" if reason in SCORED else "left_out"][reason] = rows.count
-    return counts
-
-
 class AnsweredTweets(NamedTuple):
     """Tweets of a table, with the predictions of all predictors of a run that read texts.
 
@@ -175,6 +166,15 @@ class AnsweredTweets(NamedTuple):
     def warnings(self) -> list[str]:
         unknown = self.unknown_overlap
         return [f"  warning: cannot exclude training tweets: {unknown}"] if unknown else []
+
+
+def _details(answered: AnsweredTweets, counter: RowCounter, threshold: float) -> dict[str, Any]:
+    """The details of an evaluation that chooses nothing."""
+    details: dict[str, Any] = {"threshold": threshold, "knows_training": not answered.unknown_overlap}
+    details |= {"left_out": {}, "overlap": {}}
+    for reason, rows in counter.counted().items():
+        details["overlap" if reason in SCORED else "left_out"][reason] = rows.count
+    return details
 
 
 def predict_new(run: TrainedRun, rows: Sequence[Row], counter: RowCounter, progress: Progress) -> AnsweredTweets:
