@@ -3,7 +3,7 @@
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import IO, NamedTuple
@@ -109,18 +109,22 @@ def _carry_out(results: Results, work: list[tuple[GridPlan, _Action]], options: 
     if options.local:
         return _run_locally(results, work, options)
     exit_codes = [0]
+    asked_for = {plan.name for plan, _ in work}
     for plan, action in work:
         with lock_grid(results, plan, options) as locked:
             done = action(locked)
             end_waiting(results, plan.name)
         exit_codes.append(done.exit_code)
         if done.ended:
-            exit_codes.append(start_waiting(results, plan.name, options.say))
+            exit_codes.append(start_waiting(results, plan.name, options.say, asked_for))
     return max(exit_codes)
 
 
-def start_waiting(results: Results, ended: str, say: Say) -> int:
+def start_waiting(results: Results, ended: str, say: Say, left_out: Set[str] = frozenset()) -> int:
     """Submit the grids that wait for a grid which has ended; those that cannot be stay WAITING, with the reason.
+
+    Args:
+        left_out: the names of grids that the command submits anyway.
 
     Returns:
         The exit code.
@@ -129,7 +133,7 @@ def start_waiting(results: Results, ended: str, say: Say) -> int:
         UnansweredError, QueueFullError, LockedError: a grid was not submitted, which may be repeated.
     """
     waiting = [grid for grid in waiting_grids(results) if grid.base == ended and not grid.local]
-    return max((start(results, grid, say) for grid in waiting), default=0)
+    return max((start(results, grid, say) for grid in waiting if grid.name not in left_out), default=0)
 
 
 def start(results: Results, waiting: RequestedGrid, say: Say) -> int:

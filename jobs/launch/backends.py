@@ -86,7 +86,7 @@ class SlurmBackend:
             yield f"  {job.kind:6} job {folder.job_id}, {plural(len(job.tasks), 'task')}{rung}   {folder.path}"
         for job, error in launched.refused:
             if job.job_kind.final:
-                yield f"the final job, which decides what comes next, was refused: {error}"
+                yield f"the final job, which decides what comes next, is missing: {error}"
                 yield f"`{self.results.command('report')}` builds the report on this machine"
             else:
                 run_ids = " ".join(run_id for task in job.tasks for run_id in task)
@@ -130,10 +130,10 @@ class _Chain:
     def submit(self, jobs: Sequence[Submission]) -> Launched:
         """Submit jobs, the last of which is the final job.
 
-        A refused training array does not keep the others from being submitted, nor does a refused final job. Nothing
-        is submitted if any other job is refused, if all training arrays are, if Slurm's queue is full, or if Slurm
-        does not answer. A final job that is in the queue is cancelled, since the new one replaces it, and so are jobs
-        of these runs that can never start.
+        A refused training array does not keep the others from being submitted. Nothing is submitted if a preparation
+        job is refused, if all training arrays are, if Slurm's queue is full, or if Slurm does not answer. What goes
+        wrong with the final job, which comes last, is only noted. One that is in the queue is cancelled, since the new
+        one replaces it, and so are jobs of these runs that can never start.
 
         Raises:
             UnansweredError: nothing was submitted, except possibly the job about which Slurm did not answer.

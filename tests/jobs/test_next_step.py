@@ -376,16 +376,20 @@ def test_grid_that_followed_on_this_machine_until_a_kill_goes_on_by_the_command_
     assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
 
 
-def test_grid_that_waits_and_is_submitted_as_well_is_trained_once(base: Path, results: Results, like: Result) -> None:
+@pytest.mark.parametrize("local", [False, True], ids=["final job", "this machine"])
+def test_grid_that_waits_and_is_submitted_as_well_is_submitted_once(
+    base: Path, results: Results, like: Result, local: bool
+) -> None:
     first, second, *_ = _requests(base)
     world = World(results, like, Random(0), overfitting={2})
-    here = replace(world.options, local=True)
+    options = replace(world.options, local=local)
     with world.patched():
-        submit_study(results, plan_study(results, [first]), here)
+        submit_study(results, plan_study(results, [first]), options)
+        world.settle()
         file = base.with_name("second.yaml")
-        write_request(results, a_request(file, waits=True, local=True))  # as after a kill
-        submit_study(results, plan_study(results, [first, second]), here)
-    assert world.lines.count("nothing to run") == 1  # of the first
+        write_request(results, a_request(file, waits=True, local=local))  # as after a kill
+        assert submit_study(results, plan_study(results, [first, second]), options) == 0
+    assert sum(line.startswith("nothing to ") for line in world.lines) == 1  # of the first
 
 
 def test_study_is_refused_as_a_whole_before_anything_is_recorded(base: Path, results: Results) -> None:
