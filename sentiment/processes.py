@@ -32,6 +32,12 @@ def leave_compiler_out() -> None:
     sys.modules.setdefault(stub.__name__, stub)
 
 
+def bring_compiler_back() -> None:
+    """Undo `leave_compiler_out`, for packages that import parts of torch's compiler."""
+    if not hasattr(sys.modules.get("torch._dynamo"), "__path__"):
+        sys.modules.pop("torch._dynamo", None)
+
+
 class Stopwatch:
     """Measures the compute time of this process from now on; `on_gpu`: whether it holds a GPU for all that time."""
 

@@ -12,6 +12,7 @@ from sentiment.data.text import HASHTAG, URL, USER, Tweets
 from sentiment.encoders.batches import Layers
 from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError, in_one_line
+from sentiment.processes import bring_compiler_back
 
 PIECES = "pieces"  # the layer with a vector for each token, which is the mean over its pieces (subword tokens)
 TWEET = "tweet"  # the layer with a vector for each tweet
@@ -105,6 +106,7 @@ def _load(model: HubFiles) -> tuple[Any, Any]:
     Raises:
         EncoderError: see `Transformer`.
     """
+    bring_compiler_back()
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -14,6 +16,7 @@ from sentiment.encoders.cache import build_encoder
 from sentiment.encoders.pretrained import find_encoder
 from sentiment.encoders.transformer import PIECES, TWEET, Transformer
 from sentiment.errors import EncoderError
+from sentiment.files import ROOT
 from tests.encoders.tiny import needs_transformers
 
 pytestmark = needs_transformers
@@ -111,6 +114,23 @@ def test_masks_of_cleaning_are_read_as_words_and_long_tweets_are_cut(bert: Path)
     endless = encoder.encode([["good"] * 500], [PIECES])[PIECES]
     assert endless[:62].any(1).all()  # 64 positions, of which two are the marks
     assert not endless[62:].any()
+
+
+@pytest.mark.slow
+def test_a_process_that_leaves_the_compiler_out_reads_a_model_as_well(bert: Path) -> None:
+    """As `sentiment train` does; a process of its own, since here the library is imported already."""
+    code = f"""
+from pathlib import Path
+from sentiment.processes import leave_compiler_out
+leave_compiler_out()
+from sentiment.config import EncoderConfig
+from sentiment.encoders.pretrained import find_encoder
+from sentiment.encoders.transformer import Transformer
+folder = Path({str(bert)!r})
+print(Transformer(find_encoder(EncoderConfig(model=str(folder)), folder)).vector_size)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "16\n"), done.stderr
 
 
 def test_loading_draws_no_random_numbers(bert: Path) -> None:
