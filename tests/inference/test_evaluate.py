@@ -442,7 +442,8 @@ def test_list_of_mistakes_is_complete_and_names_the_lines_of_the_table(
         scores = json.loads((tmp_path / "s.json").read_text())
         parts = [scores] if data else [scores["validation"], scores["test"]]
         assert len(mistakes) == sum(round((1 - part["accuracy"]) * part["n"]) for part in parts)
-        assert all(text in lines[name][line - 1] for line, text in zip(mistakes["line"], mistakes["text"], strict=True))
+        for line, label, text in zip(mistakes["line"], mistakes["label"], mistakes["text"], strict=True):
+            assert lines[name][line - 1] == f"{int(label == 'positive')},{text}"
         assert (mistakes["label"] != mistakes["predicted"]).all()
         assert mistakes["probability_of_label"].is_monotonic_increasing
     assert len(mistakes) >= len(tweets) // 5
