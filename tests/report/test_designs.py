@@ -49,6 +49,13 @@ def test_each_design_refuses_what_does_not_fit_it() -> None:
             design.difference(first, second)
 
 
+@pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True), (False, False)])
+def test_comparison_of_single_runs_tells_nothing_of_other_seeds(first: bool, second: bool) -> None:
+    flags = np.random.default_rng(0).random((2, 1, 200)) < 0.8
+    difference = TwoModels().difference(Side([flags[0]], has_seeds=first), Side([flags[1]], has_seeds=second))
+    assert difference.is_conditional == (first or second)
+
+
 def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":

@@ -12,6 +12,7 @@ import pytest
 
 from report.build import compose, results_by_name
 from report.compare.findings import analyse
+from report.compare.matching import seeds_together
 from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, Table, Text
 from report.render.wording import read_texts
@@ -34,6 +35,13 @@ def test_unknown_grid_is_an_error_that_names_those_that_there_are(study: Study, 
         load_study(study.results, [])
     with pytest.raises(UsageError, match="attention, elmo, rnn, stop_words, sweep"):
         load_study(invented.results, ["nowhere"])
+
+
+def test_runs_of_one_configuration_on_other_tweets_are_no_seeds_of_each_other(study: Study) -> None:
+    for seed, data in ((1, "a"), (2, "b"), (3, "a")):
+        study.complete(resolve(BASE, {"seed": seed}, "test"), data_fingerprint=64 * data)
+    groups = seeds_together(load_study(study.results, []).completed)
+    assert sorted([run.config.seed for run in group] for group in groups) == [[1, 3], [2]]
 
 
 def test_every_state_is_told(invented: Study) -> None:
