@@ -174,6 +174,11 @@ class Dataset:
         return self.answers.metric
 
     @property
+    def is_version(self) -> bool:
+        """Whether its table was edited between runs, so that its name tells the versions apart."""
+        return f", version {self.runs[0].table[:8]}" in self.name
+
+    @property
     def metric_name(self) -> str:
         return METRIC_NAMES[self.metric]
 

@@ -294,7 +294,7 @@ class Preparation:
                 unnamed_authors[table.file.field] = column
         identities = np.unique(np.concatenate(self._identities))
         tests = {name: table.count for name, table in self._tests.items()}
-        extra_train = tuple([table.count for table in self._extra_train])
+        extra_train = tuple(table.count for table in self._extra_train)
         read = sum(table.read for table in self._tables)
         return CorpusReport(
             classes=list(names),
