@@ -62,6 +62,7 @@ def test_no_later_ending_takes_back_what_a_run_was_given_after_an_earlier_one(st
         request = sufficient(configured, lacked, _SITE)
         assert (request.memory_gb or 0) >= min(16, (had.memory_gb or 0) * (2 if state == "OUT_OF_MEMORY" else 1))
         assert request.time_minutes >= min(240, had.time_minutes * (2 if state == "TIMEOUT" else 1))
+        assert request.time_minutes <= 240
         had = request
     assert sufficient(configured, Lacked(), _SITE) == configured
 
