@@ -146,7 +146,11 @@ def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
         has_learned = any(result.only_label is None for _, result in runs)
         if has_learned and not any(result.overfits for _, result in runs):
             candidates.append(runs)
-    candidates.sort(key=lambda runs: fmean(sweep.metric.score_from(result.metrics) for _, result in runs), reverse=True)
+
+    def mean_score(runs: list[Finished]) -> float:
+        return fmean(sweep.metric.score_from(result.metrics["validation"]) for _, result in runs)
+
+    candidates.sort(key=mean_score, reverse=True)
     return [runs[0][0] for runs in candidates]
 
 

@@ -18,7 +18,7 @@ from sentiment.config_file import describe_mistakes, dotted, parse_yaml, read_ya
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
 from sentiment.runs.hypotheses import Hypothesis, Replicated
-from sentiment.runs.records import SCORES, Halving, Metrics, Part, Record
+from sentiment.runs.records import SCORES, Halving, Metrics, Record
 from sentiment.runs.run_dir import SINGLE
 
 MOST_RUNS = 50_000
@@ -178,10 +178,9 @@ class Metric(Section):
             raise ValueError(f"goal {self.goal!r} would choose the worst {score}; {better!r} is meant")
         return self
 
-    def score_from(self, metrics: Mapping[Part, Metrics]) -> float:
-        """This score in a run's metrics, negated for `minimize`, so that higher is always better."""
-        part, _, name = self.name.partition("/")
-        score = float(getattr(metrics[part], name))
+    def score_from(self, validation: Metrics) -> float:
+        """This score of a run on validation tweets, negated for `minimize`, so that higher is always better."""
+        score = float(getattr(validation, self.name.removeprefix("validation/")))
         return -score if self.goal == "minimize" else score
 
 

@@ -218,8 +218,7 @@ def _scores(run: Run, plan: GridPlan) -> list[float]:
         epochs, _ = run.run_dir.read_epochs()
     except RunDirError:
         return []
-    scores = (plan.score(row.metrics) for row in epochs)
-    return [score for score in scores if score is not None]
+    return [plan.score(row.validation) for row in epochs]
 
 
 def _max_epochs(run: Run) -> int | None:

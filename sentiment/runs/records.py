@@ -1,7 +1,7 @@
 """Pydantic models of the JSON files of runs and grids: attempts, metrics, results and plans."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
@@ -521,7 +521,7 @@ class GridPlan(Record):
 
     Attributes:
         planned_at: the UTC time at which the grid was first planned, in ISO 8601; runs that are added later keep it.
-        metric: the metric that ranks the runs, as W&B names it, such as `validation/macro_f1`.
+        metric: the score on validation tweets that ranks the runs, as W&B names it, such as `validation/macro_f1`.
         base: the configuration file that the parameters of the runs override.
         halving: None means that all runs are trained to their end.
         starts_from: None if its runs start from files.
@@ -533,7 +533,7 @@ class GridPlan(Record):
     planned_at: str
     description: str
     method: Literal["grid", "random"]
-    metric: Annotated[str, Field(pattern=f"^({'|'.join(PARTS)})/({'|'.join(SCORES)})$")]
+    metric: Annotated[str, Field(pattern=f"^validation/({'|'.join(SCORES)})$")]
     goal: Literal["maximize", "minimize"]
     base: str
     runs: list[PlannedRun]
@@ -548,10 +548,9 @@ class GridPlan(Record):
             raise ValueError("the indexes of its runs are not 0, 1, 2, ...")
         return self
 
-    def score(self, metrics: Mapping[Part, Metrics]) -> float | None:
-        """The score by which runs are ranked; None if its part was not measured."""
-        part, _, name = self.metric.partition("/")
-        return float(getattr(metrics[part], name)) if part in metrics else None
+    def score(self, validation: Metrics) -> float:
+        """The score on validation tweets by which runs are ranked."""
+        return float(getattr(validation, self.metric.removeprefix("validation/")))
 
     @property
     def parameter_values(self) -> dict[str, list[str]]:

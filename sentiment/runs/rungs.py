@@ -196,7 +196,7 @@ class Rungs:
             rows = {row.epoch: row for row in run_dir.read_epochs()[0] if row.epoch <= epochs}
             if epochs in rows or (rows and completed):
                 last = rows[max(rows)]
-                value = self.plan.score(last.metrics)
+                value = self.plan.score(last.validation)
                 return RankedTrial(run_id=run_id, value=value, epoch=last.epoch, loss=last.validation.loss)
         except RunDirError as error:
             reason = in_one_line(error)

@@ -219,13 +219,13 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
             known |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
         if result:
             known |= {"completed": True, "epoch": result.epochs, "step": result.steps}
-            known["score"] = plan.score(result.metrics) if plan else None
+            known["score"] = plan.score(result.metrics["validation"]) if plan else None
             return RunProgress(**known)
         known["failure"] = run_dir.read(Failure)
         epochs, last = run_dir.read_epochs()
         known |= {"epoch": epochs[-1].epoch if epochs else None, "step": last.step if last else None}
         if plan:
-            scores = [score for row in epochs if (score := plan.score(row.metrics)) is not None]
+            scores = [plan.score(row.validation) for row in epochs]
             best = min if plan.goal == "minimize" else max
             known["score"] = best(scores, default=None)
     except RunDirError as error:
