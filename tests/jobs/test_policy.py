@@ -166,12 +166,13 @@ def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(
             assert not _submits(state), (state, facts)
 
 
-def test_final_job_retries_only_what_was_interrupted(judged: list[tuple[RunFacts, RunState]]) -> None:
+def test_final_job_retries_only_what_was_submitted_and_interrupted(judged: list[tuple[RunFacts, RunState]]) -> None:
     for facts, state in judged:
         if policy.final_job_action(state):
             failure = facts.progress.failure if facts.has_failed else None
             assert failure.retry if failure else facts.may_retry and facts.phase == "ended", (state, facts)
             assert policy.submit(state) == "submits"
+            assert facts.phase != "none"
             assert not facts.is_cancelled
             assert not _may_be_trained(facts)
     retried = {state.state for _, state in judged if policy.final_job_action(state)}
