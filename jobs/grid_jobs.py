@@ -453,7 +453,7 @@ def _join(
 def _may_live(folder: SubmissionDir) -> bool:
     """Ask Slurm whether a submission's job is unfinished; True as well if Slurm does not answer."""
     try:
-        return is_unfinished(folder.job_id)
+        return is_unfinished(folder.job_id, folder.name)
     except NoSlurmError:
         return False
     except SlurmError:

@@ -6,6 +6,7 @@ Jobs that run on this machine (`--local`) are recorded in the same files.
 import secrets
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -187,21 +188,25 @@ class SubmissionDir:
         Args:
             run_ids: None means all.
         """
-        lines = self._config_lines
-        wanted = list(lines if run_ids is None else run_ids)
-        if missing := [run_id for run_id in wanted if run_id not in lines]:
-            raise RunDirError(f"{self.configs_file}: lacks run {missing[0]}")
-        file = str(self.configs_file)
-        return {run_id: parse_record(lines[run_id].encode(), RunConfig, file) for run_id in wanted}
+        wanted = self._config_lines if run_ids is None else run_ids
+        return {run_id: self._read_config(run_id) for run_id in wanted}
+
+    def _read_config(self, run_id: str) -> RunConfig:
+        with suppress(RunDirError):
+            config = parse_record(self._config_lines.get(run_id, b""), RunConfig, str(self.configs_file))
+            if config.run_id == run_id:  # the file has no seal
+                return config
+        command = self.results.command("submit", self.grid)
+        raise RunDirError(f"{self.configs_file}: lacks run {run_id}, or is damaged; `{command}` writes it again")
 
     @cached_property
-    def _config_lines(self) -> dict[str, str]:
+    def _config_lines(self) -> dict[str, bytes]:
         """The JSON of each configuration by run id; it is parsed when it is needed, since a grid may have thousands."""
-        configs: dict[str, str] = {}
-        with open(self.configs_file, encoding="utf-8", newline="\n") as lines:
+        configs: dict[str, bytes] = {}
+        with suppress(FileNotFoundError), open(self.configs_file, "rb") as lines:
             for line in lines:
-                run_id, _, config = line.partition(" ")
-                configs[run_id] = config
+                run_id, _, config = line.partition(b" ")
+                configs[run_id.decode("utf-8", "replace")] = config
         return configs
 
     def write_receipt(self, job_id: str) -> None:
@@ -219,12 +224,16 @@ class SubmissionDir:
         write_atomically(self.cancelled_file, sealed(cancelled))
 
 
+# The names of submissions' folders; a copy that somebody made by another name is none.
+_FOLDER = f"{5 * '[0-9]'}-*"
+
+
 def new_submission(results: Results, grid: str, job: Submission, after: str | None) -> SubmissionDir:
     """Return the folder for a job with its dependency; nothing is written.
 
     A caller that writes it must hold the grid's lock, because submissions are numbered consecutively.
     """
-    numbers = [SubmissionDir(path).number for path in (results.slurm / grid).glob("[0-9]*-*/")]
+    numbers = [SubmissionDir(path).number for path in (results.slurm / grid).glob(f"{_FOLDER}/")]
     number = 1 + max(numbers, default=0)
     folder = SubmissionDir(results.slurm / grid / f"{number:05}-{job.kind}-{secrets.token_hex(6)}")
     folder.__dict__["submission"] = job.model_copy(update={"after": after})
@@ -243,6 +252,6 @@ def record_submission(folder: SubmissionDir) -> SubmissionDir:
 
 def read_submissions(results: Results, grid: str | None = None) -> list[SubmissionDir]:
     """Return the submissions of a grid or of all grids, oldest first: by number, because the clocks of hosts differ."""
-    paths = results.slurm.glob(f"{grid or '*'}/*/submission.json")
+    paths = results.slurm.glob(f"{grid or '*'}/{_FOLDER}/submission.json")
     folders = [SubmissionDir(path.parent) for path in paths]
     return sorted(folders, key=lambda folder: (folder.number, folder.path.name))

@@ -54,7 +54,7 @@ class LocalRunner:
         for job in jobs:
             folder = record_submission(new_submission(self.results, grid, job, None))
             self._locks.enter_context(ProcessLock(folder.lock_file, "runs it on this machine"))
-            folder.write_receipt(f"{LOCAL_JOB_PREFIX}{folder.number}")
+            folder.write_receipt(f"{LOCAL_JOB_PREFIX}-{folder.path.name.rpartition('-')[2]}")  # unlike any before
             accepted.append(folder)
             for run_id, config in folder.read_configs(folder.run_ids).items():
                 self._last_epochs[self.results.run_dir(run_id, grid)] = config.training.epochs

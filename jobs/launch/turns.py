@@ -62,8 +62,8 @@ class Turn:
 
     def check(self) -> None:
         """Raise LockedError if another process has taken the grid over, because this one was suspended for long."""
-        newest = self._numbers()[-1]
-        if newest > self._number:
+        newest = max(self._numbers(), default=0)  # 0: it has moved the folder away
+        if newest != self._number:
             raise LockedError(f"{self._folder}: {_owner(self._path(newest))} has taken this grid over")
 
     def _take(self) -> bool:

@@ -165,10 +165,11 @@ def read_settings() -> dict[str, str]:
     return settings
 
 
-def is_unfinished(job_id: str) -> bool:
+def is_unfinished(job_id: str, name: str) -> bool:
     """Ask slurmctld for one job or job array: whether it, or any of its tasks, is pending, running or completing.
 
-    squeue may lack a job that was accepted moments ago, as where a site answers it from a cache.
+    squeue may lack a job that was accepted moments ago, as where a site answers it from a cache. A job of this id and
+    another name is somebody else's: Slurm's counter may have begun anew.
     """
     try:
         output = read_command("scontrol", "--oneliner", "show", "job", job_id)
@@ -176,9 +177,9 @@ def is_unfinished(job_id: str) -> bool:
         if "Invalid job id" in str(error):
             return False
         raise
-    states = re.findall(r" JobState=([A-Z_]+)", output)
-    if not states:
+    if " JobState=" not in output:
         raise UnansweredError(f"scontrol: show job printed {_abbreviate(output)}, without a JobState")
+    states = re.findall(rf" JobName={re.escape(name)} .*?JobState=([A-Z_]+)", output)
     return not ENDED.issuperset(states)
 
 

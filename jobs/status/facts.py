@@ -8,11 +8,10 @@ from sentiment.runs.state import RUNNING, UNKNOWN, RunFacts, RunProgress
 def gather(jobs: GridJobs, run_id: str, progress: RunProgress, trial_rung: TrialRung | None) -> RunFacts:
     """Gather what is known of a run; a log is read only if nothing else says how its task ended."""
     attempt = progress.last_attempt
-    is_training = progress.locked and (progress.owner_job is None or jobs.is_alive(progress.owner_job))
     task = None if progress.completed else jobs.task_of(run_id, attempt)
     if task is None:
-        has_failed = progress.failure is not None
-        return RunFacts(progress, trial_rung, is_training=is_training, has_failed=has_failed)
+        return RunFacts.of_directory(progress, trial_rung)
+    is_training = progress.locked and (progress.owner_job is None or jobs.is_alive(progress.owner_job))
     folder = task.folder
     phase, state, reason = jobs.phase(task)
     address = folder.task_address(task.number) if folder.receipt else None
@@ -21,8 +20,9 @@ def gather(jobs: GridJobs, run_id: str, progress: RunProgress, trial_rung: Trial
         is_training = True
     is_begun = jobs.has_begun(folder, progress)
     has_failed = progress.failure is not None and jobs.is_since(folder, progress.failure.job)
-    left_rung = is_begun and attempt is not None and attempt.reason == "paused"
-    if phase == "ended" and not (has_failed or left_rung or folder.submission.local):
+    # At the end of its rung a run leaves its task, which trains others: how that ended says nothing about the run.
+    left_task = attempt is not None and attempt.reason == "paused" and jobs.is_since(folder, attempt.job)
+    if phase == "ended" and not (has_failed or left_task or folder.submission.local):
         end = jobs.how_it_ended(task, attempt)
         state = end.state
         reason = end.reason

@@ -28,16 +28,16 @@ def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
 def take_next_step(ending: SubmissionDir, say: Say) -> Outcome | None:
     """Take the next step of a grid; if there is none, submit the grids that wait for it.
 
-    If Slurm refuses that, say why; the grid then counts as ended.
+    If Slurm refuses that, or a record is damaged, say why; the grid then counts as ended.
 
     Returns:
-        None if the grid has ended; COMPLETED if another final job follows; RETRY_LATER if the queue is full, Slurm
-        does not answer, or another command holds the grid's lock.
+        None if the grid has ended; COMPLETED if it goes on, which is for another final job; RETRY_LATER if the queue is
+        full, Slurm does not answer, or another command holds the grid's lock.
     """
     results = ending.results
-    plan = read_plan(results, ending.grid)
     options = LaunchOptions(ClusterFile.model_validate(ending.submission.cluster), say=say)
     try:
+        plan = read_plan(results, ending.grid)
         with lock_grid(results, plan, options) as grid:
             # This job is no final job that is still to come, and must not be cancelled when a new one is submitted.
             earlier = [folder for folder in grid.jobs.submissions if folder.path != ending.path]

@@ -29,7 +29,7 @@ from jobs.tasks.attempt import (
 )
 from jobs.tasks.memory import MeasuredMemory
 from sentiment.config import RunConfig
-from sentiment.errors import CrashedError, KilledError, SlurmError
+from sentiment.errors import CrashedError, KilledError, RunDirError, SlurmError
 from sentiment.processes import in_same_array, slurm_job, training_threads
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
@@ -149,8 +149,10 @@ class Worker:
 
     @cached_property
     def _plan(self) -> GridPlan | None:
-        """Read once, for the name of the metric: the plan of a large grid takes long to read."""
-        return self.folder.results.read_grid(self.folder.grid)
+        """Read once, for the name of the metric: the plan of a large grid takes long to read. None if it is damaged."""
+        with contextlib.suppress(RunDirError):
+            return self.folder.results.read_grid(self.folder.grid)
+        return None
 
     def run(self) -> Outcome:
         outcome = self._train_runs(self.free_runs(), self.folder.submission.epochs)

@@ -75,9 +75,15 @@ class RunProgress:
     damage: str | None = None
 
     def has_paused(self, epochs: int | None) -> bool:
-        """Whether the run has saved and ended after at least so many epochs because its rung ended."""
-        paused = self.last_attempt and self.last_attempt.reason == "paused"
-        return bool(paused and epochs and self.epoch and self.epoch >= epochs)
+        """Whether the run has saved and ended after at least so many epochs because its rung ended.
+
+        Not if another task has started it since, which trains it on, or was killed before it recorded that.
+        """
+        attempt = self.last_attempt
+        if attempt is None or attempt.reason != "paused" or not epochs:
+            return False
+        is_newest = self.newest_start is None or self.newest_start.job == attempt.job
+        return is_newest and (self.epoch or 0) >= epochs
 
 
 @dataclass(frozen=True)

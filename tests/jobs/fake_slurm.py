@@ -52,7 +52,7 @@ case $* in
             grep . && return
         echo 'No jobs in the system';;
     "--oneliner show job "*)
-        sed -n "s/^@$4@[^@]*@\\([A-Z_]*\\)@.*/JobId=$4 JobState=\\1/p" jobs | grep . && return
+        sed -n "s/^@$4@[^@]*@\\([A-Z_]*\\)@.*@\\([^@]*\\)@$/JobId=$4 JobName=\\2 JobState=\\1/p" jobs | grep . && return
         echo 'slurm_load_jobs error: Invalid job id specified' >&2; return 1;;
 esac""",
     "scancel": """

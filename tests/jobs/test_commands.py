@@ -404,6 +404,13 @@ def test_submissions_come_oldest_first_by_their_numbers(results: Results) -> Non
     assert GridJobs(written).tasks == {"run-0": (written[-1], 0)}
 
 
+def test_copy_of_a_submissions_folder_is_no_submission(results: Results) -> None:
+    folder = submitted(results, "train", "7", ["run-0"])
+    shutil.copytree(folder.path, folder.path.with_name(f"copy-of-{folder.path.name}"))
+    assert read_submissions(results, "g") == [folder]
+    assert submitted(results, "train", "8", ["run-0"]).number == folder.number + 1
+
+
 # What a program does before it answers, or to its answer.
 FAILURES = {
     "exit 1": "echo 'error: no' >&2; exit 1",

@@ -107,12 +107,14 @@ def test_each_rung_is_ranked_and_the_next_one_trained_until_the_report_is_made(
     assert ("running 4 of 4 runs" if local else "4 of 4 runs submitted") in world.lines
 
 
+@pytest.mark.parametrize("is_recorded", [True, False], ids=["in its attempt", "before its attempt"])
 def test_pruned_trial_that_is_continued_is_trained_to_its_end_though_it_is_killed(
-    results: Results, grid: ExpandedGrid, like: Result
+    results: Results, grid: ExpandedGrid, like: Result, is_recorded: bool
 ) -> None:
     world = _search(grid, results, like, set(), 0)
     pruned = grid.plan.runs[0].run_id
     world.fatal = {1}
+    world.records_fatal = is_recorded
     with world.patched(), patch.object(world.order, "choice", lambda options: options[0]):  # its task fails for good
         rerun_grid(results, grid.plan, {pruned}, world.options)
         assert world.states("some")[0] == "PENDING"
@@ -153,6 +155,16 @@ def test_deaths_between_any_two_steps_change_no_decision_and_nothing_happens_twi
         assert sum(world.trained.values()) <= sum(calm.trained.values()) + len(deaths)
 
     check()
+
+
+def test_damaged_plan_keeps_the_final_job_from_no_report(base: Path, results: Results, like: Result) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1]}), results)
+    world = World(results, like, Random(0))
+    with world.patched():
+        submit_study(results, StudyPlan([], {"some": grid}), world.options)
+        results.grid_file("some").write_text("{")
+        world.settle()
+    assert world.reports == 1
 
 
 def _requests(base: Path) -> list[GridRequest]:

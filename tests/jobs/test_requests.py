@@ -3,6 +3,7 @@ what the doctor says of a site."""
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,9 @@ def test_job_that_squeue_lacks_is_asked_for_by_its_id(
     assert states_of(results) == ["UNKNOWN"] * 2
     (slurm.folder / "jobs").write_text("")  # as when Slurm has forgotten them
     assert states_of(results) == ["LOST"] * 2
+    for folder in read_submissions(results):
+        slurm.add("of somebody else", folder.job_id, None, "RUNNING")  # as when Slurm's counter began anew
+    assert states_of(results) == ["LOST"] * 2
 
 
 def test_final_job_that_a_cut_list_lacks_is_not_submitted_again(
@@ -206,6 +210,33 @@ def test_record_that_is_damaged_is_set_aside_when_its_run_is_submitted_again(
     assert call(results, base, "rerun", "some")[0] == 0
     assert slurm.tasks(results) == {run_id: 1}
     assert sorted(path.name for path in run_dir.path.iterdir()) == ["result.json.damaged", "start.json.damaged"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content.replace(b'"learning_rate":0.02', b'"learning_rate":0.92'),
+        lambda content: b"\xff" + content,
+        lambda content: b"",
+        None,
+    ],
+    ids=["a number", "no UTF-8", "emptied", "deleted"],
+)
+def test_configuration_that_has_changed_is_never_trained_and_submit_writes_it_again(
+    slurm: FakeSlurm, base: Path, results: Results, damage: Callable[[bytes], bytes] | None
+) -> None:
+    grid = submit_grid(results, base, {"seed": [1]})
+    slurm.change("@PENDING@", "@FAILED@")
+    for folder in read_submissions(results):
+        content = folder.configs_file.read_bytes()
+        folder.configs_file.unlink()
+        if damage:
+            folder.configs_file.write_bytes(damage(content))
+    code, output = call(results, base, "rerun")
+    assert (code, "configs.jsonl: " in output) == (1, True)
+    assert results.command("submit", "some") in " ".join(output.split())
+    assert call(results, base, "submit", str(grid))[0] == 0
+    assert slurm.tasks(results) == dict.fromkeys(_run_ids(results)[:1], 1)
 
 
 def _run_ids(results: Results) -> list[str]:

@@ -19,6 +19,7 @@ from jobs.status.grid_state import GridView, read_grid_status
 from jobs.status.table import render
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import START
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from sentiment.runs.state import RunProgress, judge, read_progress
@@ -32,6 +33,7 @@ from tests.jobs.submitted import (
     attempt_of,
     queued,
     submitted,
+    write_attempts,
     write_epochs,
 )
 from tests.small_runs import stored
@@ -310,6 +312,17 @@ def single(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     run_dir = Results(tmp_path).run_dir(trained.read_config().run_id)
     shutil.copytree(trained.path, run_dir.path)
     return run_dir
+
+
+def test_single_run_that_is_trained_in_a_job_of_slurm_is_running(
+    single: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single.result_file.unlink()
+    write_attempts(single, attempt_of("55"))
+    monkeypatch.setenv("SLURM_JOB_ID", "55")
+    with ProcessLock(single.lock_file):
+        done = invoke("status", "--results", tmp_path)
+    assert (done.exit_code, "grid single: 1 RUNNING" in done.output) == (3, True), done.output
 
 
 def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def test_turn_of_a_killed_process_of_this_host_is_over_at_once(tmp_path: Path) -
         pass
 
 
+def test_owner_whose_folder_another_command_has_moved_away_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "grid"
+    folder.mkdir()
+    with Turn(folder) as turn:
+        folder.rename(tmp_path / "removed")
+        with pytest.raises(LockedError, match="has taken this grid over"):
+            turn.check()
+
+
 @pytest.mark.usefixtures("elsewhere")
 def test_owner_on_another_host_has_the_grid_as_long_as_it_gives_signs_of_life(tmp_path: Path) -> None:
     with patch.object(turns.socket, "gethostname", lambda: "a"):

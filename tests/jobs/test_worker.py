@@ -15,6 +15,7 @@ import pytest
 
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import unprepared
+from jobs.launch.local_runner import LocalRunner
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
@@ -24,7 +25,7 @@ from jobs.tasks.memory import MeasuredMemory
 from jobs.tasks.task import check_progress, perform
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
-from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
+from sentiment.errors import ConfigError, DataError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.processes import training_threads
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, Result, StartCount
@@ -128,6 +129,13 @@ def test_task_ends_with_the_worst_outcome(pool: Pool, tried: list[str], codes: l
     assert len(tried) == len(codes)
 
 
+def test_damaged_plan_ends_no_task(pool: Pool, tried: list[str], results: Results) -> None:
+    results.grid_file(GRID).parent.mkdir(parents=True)
+    results.grid_file(GRID).write_text("{")
+    assert pool().run() is Outcome.COMPLETED
+    assert len(tried) == 6
+
+
 def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(pool: Pool, tried: list[str]) -> None:
     stop = StopRequest()
     stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
@@ -172,6 +180,22 @@ def test_looking_for_a_free_run_reads_nothing_of_completed_ones_and_one_configur
     assert [config.run_id for config in task.free_runs()] == [run_dirs[-1].path.name]
     assert read[0] == run_dirs[-1]
     assert len(read) == 2
+
+
+def test_grid_on_this_machine_is_trained_though_its_former_submissions_were_deleted(
+    results: Results, shares: Shares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config, *_), _ = shares
+    job = Submission(kind="train", tasks=[[config.run_id]], configs=[config], resources=Resources(), local=True)
+    free = []
+    for _ in range(2):
+        with LocalRunner(results, print) as runner:
+            (folder,) = runner.accept(GRID, [job])
+        monkeypatch.setenv("SENTIMENT_JOB", folder.task_address(0))
+        free.append([run.run_id for run in Worker(folder, 0, StopRequest()).free_runs()])
+        record_failure(results.run_dir(config.run_id, GRID), DataError("broken.csv"))
+        shutil.rmtree(results.slurm)
+    assert free == [[config.run_id]] * 2
 
 
 def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result) -> None:

@@ -41,6 +41,7 @@ class World:
         diverging: the runs that fail by themselves, `slow` those whose first attempt reaches the time limit of its
             task, `fatal` those that kill their first task, and `overfitting` those that overfit, by their learning rate
             in hundredths, which is also what is added to a score.
+        records_fatal: whether a fatal run has recorded its attempt when it kills its task.
     """
 
     results: Results
@@ -50,6 +51,7 @@ class World:
     diverging: set[int] = field(default_factory=set)
     slow: set[int] = field(default_factory=set)
     fatal: set[int] = field(default_factory=set)
+    records_fatal: bool = True
     overfitting: set[int] = field(default_factory=set)
     queue: dict[str, Job] = field(default_factory=dict)
     trained: Counter[tuple[str, int | None]] = field(default_factory=Counter)
@@ -224,7 +226,8 @@ class World:
         number = round(100 * run.config.training.learning_rate)
         if number in self.fatal:
             self.fatal.remove(number)
-            write_attempts(run_dir, attempt_of(slurm_job(), first_step=before))
+            if self.records_fatal:
+                write_attempts(run_dir, attempt_of(slurm_job(), first_step=before))
             raise DiedError(number)
         if number in self.diverging:
             raise SentimentError("the loss is nan")
