@@ -1,12 +1,14 @@
 """The command `report`."""
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sentiment.command_line import RESULTS, ResultsRoot, command_line, echo
-from sentiment.console import ProgressBar, plural
+from sentiment.console import Progress, ProgressBar, plural
 from sentiment.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -48,10 +50,22 @@ def report(
     if verify:
         _verify(*arguments)
         return
-    with ProgressBar() as bar:
+    with ProgressBar() as bar, _turn(source, bar.progress):
         findings, page = build_report(*arguments, bar.progress)
     _print_summary(findings)
     echo(f"{page}\n{page.with_suffix('.md')}")
+
+
+def _turn(results: "Results", progress: Progress) -> AbstractContextManager[object]:
+    """Reports of the same results are written one after another: one that begins earlier, and knows less, ends earlier.
+
+    Where there are no runs, or the folder is somebody else's, there is nothing to wait for.
+    """
+    from sentiment.runs.locks import ProcessLock
+
+    if not os.access(results.runs, os.W_OK):
+        return nullcontext()
+    return ProcessLock(results.runs / ".report.lock", "writes the report", progress)
 
 
 def _print_summary(findings: "Findings") -> None:

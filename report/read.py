@@ -15,6 +15,7 @@ from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
+from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
 from sentiment.runs.recommendation import Choice
@@ -33,10 +34,22 @@ from sentiment.runs.run_dir import (
     read_records,
 )
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import LOST, RUNNING, RunFacts, RunProgress, RunState, judge, read_progress
+from sentiment.runs.state import (
+    CANCELLED,
+    LOST,
+    RUNNING,
+    TIMEOUT,
+    RunFacts,
+    RunProgress,
+    RunState,
+    judge,
+    read_progress,
+)
 
 # The state of a run whose process is on another machine and cannot be checked from here.
 UNREACHABLE = "UNREACHABLE"
+# That of a run which saved and stopped in a job of Slurm, as before its time limit.
+STOPPED = "STOPPED"
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class Run:
 
     Attributes:
         grid: None for a single run.
-        state: as `sentiment status` judges it without asking the scheduler, or UNREACHABLE.
+        state: as far as the run's directory shows it; UNREACHABLE or STOPPED where only Slurm could tell more.
         planned: its row in the grid's plan; None if no plan names it.
     """
 
@@ -254,7 +267,7 @@ def _load_grid(reader: Reader, name: str) -> Grid:
     notes = reader.read(partial(_read_notes, folder)) or ""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trial_rungs = rungs.trial_rungs if rungs else {}
-    directories = [path.name for path in _folders(folder)]
+    directories = [path.name for path in _folders(folder) if any(path.glob("*.json"))]
     runs = [
         _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id), reader)
         for run_id in dict.fromkeys([*planned, *directories])
@@ -290,6 +303,12 @@ def _load_run(
 
 def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) -> CompletedRun | None:
     """A run with its files; None if it is not completed."""
+    try:
+        str(run_dir.path).encode()
+    except UnicodeEncodeError:
+        raise RunDirError(f"{run_dir.path}: the name of this folder is not UTF-8; rename it") from None
+    if not (progress.record or progress.result or run_dir.config_file.exists()):  # a task may be about to begin it
+        return None
     config = run_dir.read_config()
     check_records(run_dir, config, progress.record, progress.result)
     if progress.record is None or progress.result is None:
@@ -304,13 +323,16 @@ def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
 
 def _with_progress(progress: RunProgress, state: RunState) -> RunState:
     """Add the epoch to a running state. A run whose process is on another host is not called lost, since its lock may
-    not be visible here."""
+    not be visible here; nor is one called cancelled or timed out that Slurm may start again."""
     attempt = progress.last_attempt
+    in_slurm = attempt is not None and attempt.job is not None and not attempt.job.startswith(LOCAL_JOB_PREFIX)
     if state.state == RUNNING and progress.epoch:
         score = "" if progress.score is None else f", best so far {progress.score:.3f}"
         return replace(state, reason=f"after epoch {progress.epoch}{score}")
     if state.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
         return RunState(UNREACHABLE, f"its process on {attempt.host} cannot be checked from this machine")
+    if state.state in (CANCELLED, TIMEOUT) and in_slurm:
+        return RunState(STOPPED, f"{state.reason}; only Slurm knows whether its job starts again")
     return state
 
 

@@ -99,7 +99,7 @@ def _base64(content: bytes) -> str:
 
 def _download(table: Table) -> str:
     """The address with which the page itself holds a table's CSV file."""
-    return f"data:text/csv;charset=utf-8;base64,{_base64(table.csv.encode())}"
+    return f"data:text/csv;charset=utf-8;base64,{_base64(_utf8(table.csv))}"
 
 
 def _json(value: Any) -> Markup:
@@ -225,7 +225,12 @@ def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:
 
 def _write(path: Path, text: str) -> None:
     """Write atomically, so that a reader sees the old report or the new one."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(_utf8(text)))
+
+
+def _utf8(text: str) -> bytes:
+    """The text in UTF-8; bytes of a folder's name that are not UTF-8 become `?`."""
+    return text.encode("utf-8", "replace")
 
 
 def _cell(value: Any, is_best: bool = False) -> Markup:

@@ -10,7 +10,7 @@ from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing
 from report.evaluated import settings_of
-from report.read import UNREACHABLE, Run, Study
+from report.read import STOPPED, UNREACHABLE, Run, Study
 from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Column, Explorer, Row, Table, Text, column, columns
 from report.sections.names import (
@@ -24,7 +24,7 @@ from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
 # States of runs that need no action, or about which this machine knows too little.
-_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, UNREACHABLE)
+_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, STOPPED, UNREACHABLE)
 # The columns of a run's metrics on validation and on test tweets, in the order of the CSV file.
 _METRICS = ("accuracy", "accuracy_low", "accuracy_high", "loss", *MACRO_SCORES)
 # Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.
@@ -62,7 +62,7 @@ def _advice(study: Study) -> list[Block]:
     if not left:
         return []
     stopped = sum(run.state.state not in _IN_PROGRESS for run in left)
-    command = study.results.command("rerun", "GRID")
+    command = study.results.command("status")
     return [Text(sentence("runs.unfinished", runs=study.runs, stopped=stopped, command=command))]
 
 

@@ -1,6 +1,7 @@
 """Runs in every state and of every kind, damaged ones among them: all are named, none stops the report; how they were
 made, and the command that repeats each."""
 
+import os
 import re
 import shlex
 import shutil
@@ -23,8 +24,10 @@ from report.sections.provenance import provenance
 from report.sections.runs import runs
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.records import RunRecord
+from sentiment.runs.locks import ProcessLock
+from sentiment.runs.records import RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir
+from tests.commands import refused
 from tests.jobs.grid_files import write_yaml
 from tests.report.made_up import BASE, Study, attempt, new_record, tables_of
 from tests.small_runs import load_config
@@ -46,9 +49,43 @@ def test_runs_of_one_configuration_on_other_tweets_are_no_seeds_of_each_other(st
 
 def test_every_state_is_told(invented: Study) -> None:
     runs = load_study(invented.results, ["rnn"]).runs
-    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "UNREACHABLE", "PLANNED"]
-    reasons = ("DivergedError: the loss ran away", "saved and stopped: SIGTERM", "its process on node-1 cannot be", "")
+    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "STOPPED", "UNREACHABLE", "PLANNED"]
+    stopped = "saved and stopped: SIGTERM; only Slurm knows whether its job starts again"
+    reasons = ("DivergedError: the loss ran away", stopped, "its process on node-1 cannot be", "")
     assert [run.state.reason.startswith(reason) for run, reason in zip(runs[8:], reasons, strict=True)] == [True] * 4
+
+
+def test_run_that_a_task_is_about_to_begin_is_planned_and_a_folder_without_records_is_none(study: Study) -> None:
+    (config,) = study.write_grid("rnn", "Which?", [{}])
+    run_dir = study.run_dir(config, "rnn")
+    run_dir.path.mkdir()
+    run_dir.write_record(StartCount(step=0, number=1, job="7_0"))
+    (study.results.runs / "single" / "drafts of mine").mkdir(parents=True)
+    loaded = load_study(study.results, [])
+    assert [(run.run_id, run.state.state) for run in loaded.runs] == [(config.run_id, "PLANNED")]
+    assert loaded.reader.problems == []
+
+
+def test_names_of_folders_that_are_not_utf8_stop_no_report(study: Study) -> None:
+    run_dir = study.single({})
+    for grid, name in (("single", b"caf\xe9"), (os.fsdecode(b"caf\xe9"), b"run-0")):
+        shutil.copytree(run_dir.path, study.results.runs / grid / os.fsdecode(name))
+    text = study.text()
+    assert text.count("caf\u27e8U+DCE9\u27e9: the name of this folder is not UTF-8; rename it") >= 2
+    assert "1 of 3 runs completed" in text
+
+
+def test_second_report_waits_until_the_first_is_written(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the first, which knows less, might be written last."""
+    study.single({})
+
+    def while_it_is_built(results: Results, *_: object) -> None:
+        with ProcessLock(results.runs / ".report.lock", "writes the report"):
+            pass
+
+    monkeypatch.setattr("report.build.build_report", while_it_is_built)
+    told = refused(1, "report", "--results", study.results.root)
+    assert f"process {os.getpid()} on host" in told
 
 
 def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study) -> None:
@@ -195,7 +232,7 @@ def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_
             *(shlex.split(run["path"])[0] for run in _explored(page.blocks) if run["path"]),
         ]
         assert all((Path(path) / "config.json").is_file() for path in paths)
-    (advice,) = (str(block.text) for block in page.blocks if isinstance(block, Text) and "rerun" in str(block.text))
+    (advice,) = (str(block.text) for block in page.blocks if isinstance(block, Text) and "status" in str(block.text))
     assert "--results 'other results'" in advice
 
 
