@@ -15,7 +15,7 @@ from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.recommendation import recommend
-from sentiment.runs.records import Metrics, ModelKind, Part, PredictorKind, Result, RunRecord
+from sentiment.runs.records import Metrics, ModelKind, Part, PredictorKind, Result, RunRecord, mean_score
 from sentiment.runs.run_dir import Results, RunDir
 
 # Values of a configuration, by dotted name.
@@ -161,7 +161,7 @@ class EvaluatedRun:
         """
         if part == "test":
             return float(getattr(self.test_metrics[kind], name))
-        return fmean(getattr(run.result.scores[kind][part], name) for run in self.fold_runs)
+        return mean_score(getattr(run.result.scores[kind][part], name) for run in self.fold_runs)
 
     def test_predictions(self) -> PartPredictions:
         """Its predictions for test tweets; of a cross-validated run those of all folds.

@@ -79,7 +79,8 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     """Compare two classifiers by macro recall, the mean over classes of the share of tweets that are right.
 
     The classes' tweets are independent samples. Half a tweet is added to each of the four cells of each class's table
-    (Agresti and Min 2005), so that the variance is above 0 even if both classifiers are right on the same tweets.
+    (Agresti and Min 2005), so that the variance is above 0 even if both classifiers are right on the same tweets. In
+    classes of very few tweets the half tweets weigh much, and the interval is extended to the difference.
 
     Args:
         classes: the counts of each class, with at least one tweet each.
@@ -97,8 +98,10 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     error = math.sqrt(variance)
     margin = -float(ndtri((1 - level) / 2)) * error
     difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
+    low = max(min(centre - margin, difference), -1.0)
+    high = min(max(centre + margin, difference), 1.0)
     p = 2 * float(ndtr(-abs(centre) / error))
-    return PairedDifference(difference, centre - margin, centre + margin, p, level)
+    return PairedDifference(difference, low, high, p, level)
 
 
 def paired_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:

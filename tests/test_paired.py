@@ -165,3 +165,12 @@ def test_interval_of_macro_recall_holds_the_truth(sizes: tuple[int, ...], shares
         covered += result.low <= true <= result.high
         assert (result.low > 0 or result.high < 0) == (result.p < 0.05)
     assert 0.935 < covered / draws < 0.985
+
+
+def test_interval_of_macro_recall_holds_the_difference_and_excludes_zero_where_it_is_significant() -> None:
+    cells = [(first, second, n) for n in (1, 2, 3) for first in range(n + 1) for second in range(n + 1 - first)]
+    cells += [(0, 0, 90), (0, 81, 90), (9, 30, 90)]
+    for classes, level in product(product(cells, repeat=2), LEVELS):
+        result = macro_recall_difference([PairedCounts(*counts) for counts in classes], level)
+        assert -1 <= result.low <= result.difference <= result.high <= 1
+        assert (result.p < 1 - level) == (result.low > 0 or result.high < 0)

@@ -6,14 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from jobs.grids.sweep_file import MOST_RUNS, REPETITIONS, BaseRuns, Choices, GridFile, SweepFile, draw
 from sentiment.config import OPERATIONAL_FIELDS, EncoderConfig, RunConfig
 from sentiment.config_file import dotted, resolve
 from sentiment.errors import ConfigError, DivergedError, UnfinishedBaseError, UsageError
-from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result, StartsFrom
+from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result, StartsFrom, mean_score
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import read_rungs
 
@@ -147,10 +146,10 @@ def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
         if has_learned and not any(result.overfits for _, result in runs):
             candidates.append(runs)
 
-    def mean_score(runs: list[Finished]) -> float:
-        return fmean(sweep.metric.score_from(result.metrics["validation"]) for _, result in runs)
+    def score(runs: list[Finished]) -> float:
+        return mean_score(sweep.metric.score_from(result.metrics["validation"]) for _, result in runs)
 
-    candidates.sort(key=mean_score, reverse=True)
+    candidates.sort(key=score, reverse=True)
     return [runs[0][0] for runs in candidates]
 
 

@@ -16,7 +16,7 @@ from report.evaluated import EvaluatedRun
 from report.statistics import Difference, Estimate, Metric
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import ENOUGH_ANSWERS
-from sentiment.runs.records import ModelKind
+from sentiment.runs.records import ModelKind, mean_score
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _best_alternative(configuration: Configuration, metric: Metric) -> ModelKind
 
     def score(model: ModelKind) -> tuple[float, float]:
         losses = configuration.values("validation", "loss", model)
-        return fmean(configuration.values("validation", metric, model)), -fmean(losses)
+        return mean_score(configuration.values("validation", metric, model)), -fmean(losses)
 
     alternatives: tuple[ModelKind, ...] = ("network", "both")
     return max(alternatives, key=score)

@@ -16,7 +16,7 @@ from report.evaluated import CompletedRun, EvaluatedRun, Reader, only_label
 from report.read import metric_of
 from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
 from sentiment.config import RunConfig
-from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind
+from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
 
 # Data settings that do not choose the test tweets from a table. Which table it is, and which labels its tweets have, is
 # said by its digest, `EvaluatedRun.table`.
@@ -108,7 +108,7 @@ class Configuration:
         return only_label(self.runs)
 
     def mean(self, part: Part, metric: str) -> float:
-        return fmean(self.values(part, metric))
+        return mean_score(self.values(part, metric))
 
     @property
     def completed(self) -> list[CompletedRun]:

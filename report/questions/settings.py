@@ -26,7 +26,7 @@ from report.sections.names import model_name
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric, sort_key
 from sentiment.console import plural
-from sentiment.runs.records import ModelKind
+from sentiment.runs.records import ModelKind, mean_score
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
 _TOGETHER = "configuration"
@@ -270,8 +270,8 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: An
     values = []
     for combination in sorted(groups, key=lambda combination: [sort_key(value) for value in combination]):
         group = groups[combination]
-        validation_f1 = fmean(run.score("validation", "macro_f1", model) for run in group)
-        score = fmean(run.score("test", answers.metric, model) for run in group)
+        validation_f1 = mean_score(run.score("validation", "macro_f1", model) for run in group)
+        score = mean_score(run.score("test", answers.metric, model) for run in group)
         seconds = fmean(run.seconds_per_epoch for run in group)
         label = only_label(group) if model == "network" else None
         values.append(SettingValue(combination, group, validation_f1, score, seconds, label))

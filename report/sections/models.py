@@ -23,7 +23,7 @@ from report.sections.names import (
 from report.sections.sentences import sentence
 from report.statistics import Difference, Metric
 from sentiment.metrics import counted_as_wrong
-from sentiment.runs.records import MACRO_SCORES, Part, PredictorKind
+from sentiment.runs.records import MACRO_SCORES, Part, PredictorKind, mean_score
 
 # Maximum number of configurations in the ranking, and of networks on each external test set.
 _MAX_CONFIGURATIONS = 15
@@ -159,19 +159,14 @@ def _configuration_row(dataset: Dataset, configuration: Configuration, below_bes
     return row
 
 
-# More than the rounding error of a mean over folds.
-_ROUNDING = 1e-12
-
-
 def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
     """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
     row: dict[str, float | None] = {}
     for part in _PARTS:
         for metric in _METRICS:
             values = configuration.values(part, metric, kind)
-            row[f"{part}_{metric}"] = fmean(values)
-            differ = max(values) - min(values) > _ROUNDING
-            row[f"{part}_{metric}_sd"] = stdev(values) if differ else None
+            row[f"{part}_{metric}"] = mean_score(values)
+            row[f"{part}_{metric}_sd"] = stdev(values) if len({*values}) > 1 else None
     return row
 
 

@@ -1,7 +1,7 @@
 """Pydantic models of the JSON files of runs and grids: attempts, metrics, results and plans."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
@@ -141,7 +141,12 @@ class Metrics(Record):
         return scores
 
     def _mean(self, scores: list[float]) -> float:
-        return fmean(score for score, size in zip(scores, self.sizes, strict=True) if size)
+        return mean_score(score for score, size in zip(scores, self.sizes, strict=True) if size)
+
+
+def mean_score(scores: Iterable[float]) -> float:
+    """The mean without its rounding error, so that runs of equal scores are tied."""
+    return round(fmean(scores), 12)
 
 
 # The metrics of a model by part: all parts of the run's own tweets, and the external test sets by name.

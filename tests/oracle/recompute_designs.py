@@ -22,6 +22,7 @@ from tests.oracle.recompute_numbers import (
     drawn,
     family,
     matched,
+    mean_score,
     metrics,
     pooled,
     score_of_shares,
@@ -145,7 +146,7 @@ class Tested:
         """Of test tweets of all folds together; of others the mean over folds, in whose parts tweets recur."""
         if part == "test":
             return float(self.on_test(kind)[name])
-        return fmean(run.measured(part, kind)[name] for run in self.folds)
+        return mean_score(run.measured(part, kind)[name] for run in self.folds)
 
     @property
     def overfits(self) -> bool:
@@ -249,7 +250,7 @@ class Configuration:
         return [one.score(part, name, kind) for one in self.tested]
 
     def mean(self, part: str, name: str, kind: str = "network") -> float:
-        return fmean(self.values(part, name, kind))
+        return mean_score(self.values(part, name, kind))
 
     @property
     def best_seed(self) -> Tested:

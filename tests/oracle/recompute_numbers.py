@@ -3,7 +3,7 @@
 Nothing of the product is imported. Shares are fractions of 1; `level` is a confidence level.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -59,10 +59,15 @@ def metrics(labels: Array, probabilities: Array, threshold: float = 0.5) -> dict
         "sizes": sizes.tolist(),
         "precision": precision.tolist(),
         "recall": recall.tolist(),
-        "macro_precision": fmean(precision[present]),
-        "macro_recall": fmean(recall[present]),
-        "macro_f1": fmean(f1[present]),
+        "macro_precision": mean_score(precision[present]),
+        "macro_recall": mean_score(recall[present]),
+        "macro_f1": mean_score(f1[present]),
     }
+
+
+def mean_score(values: Iterable[float]) -> float:
+    """To twelve decimals, so that equal scores are tied."""
+    return round(fmean(values), 12)
 
 
 def answer(probabilities: Array, threshold: float = 0.5) -> Array:
@@ -187,7 +192,8 @@ def of_recalls(counts: Sequence[tuple[int, int, int]]) -> Gap:
 
     def interval(level: float) -> tuple[float, float]:
         margin = stats.norm.isf((1 - level) / 2) * error
-        return float(centre - margin), float(centre + margin)
+        bounds = (value, centre - margin, centre + margin)
+        return max(float(min(bounds)), -1.0), min(float(max(bounds)), 1.0)
 
     return Gap(value, sum(n for *_, n in counts), float(p), interval, counts=tuple(counts))
 

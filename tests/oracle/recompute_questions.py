@@ -23,7 +23,7 @@ from tests.oracle.recompute_designs import (
     varying,
 )
 from tests.oracle.recompute_files import Grid, Row, Study, with_macro
-from tests.oracle.recompute_numbers import Gap
+from tests.oracle.recompute_numbers import Gap, mean_score
 from tests.oracle.recompute_words import (
     Opinion,
     Unknown,
@@ -216,7 +216,7 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
             values[value].append(one)
     ordered = sorted(values, key=lambda value: [_order(part) for part in value])
     constant = {value: only_label(values[value]) if kind == "network" else None for value in ordered}
-    f1 = {value: fmean(one.score("validation", "macro_f1", kind) for one in values[value]) for value in ordered}
+    f1 = {value: mean_score(one.score("validation", "macro_f1", kind) for one in values[value]) for value in ordered}
 
     def text_of(value: Any) -> str:
         name = setting_text(names[0], value[0]) if len(names) == 1 else model_name(values[value][0].settings)

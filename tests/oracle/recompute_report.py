@@ -22,7 +22,7 @@ from tests.oracle.recompute_designs import (
 )
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_hypotheses import hypotheses
-from tests.oracle.recompute_numbers import Gap, answer, kappa
+from tests.oracle.recompute_numbers import Gap, answer, kappa, mean_score
 from tests.oracle.recompute_page import about, external_tests, main_page, unfinished
 from tests.oracle.recompute_papers import checklist, latex_cells
 from tests.oracle.recompute_questions import questions, together
@@ -70,6 +70,8 @@ def recompute(folder: Path) -> Opinion:
             questions(opinion, study, grid, tested[grid.name])
     hypotheses(opinion, study, tested)
     together(opinion)
+    for gold in sorted((folder / "gold").glob("*/gold.json")):
+        gold_table(opinion, gold.parent)
     if study.runs:
         opinion.checklist = checklist(study, datasets)
         opinion.checklist.names |= {name for name in opinion.names if ", fold " not in name}
@@ -78,8 +80,6 @@ def recompute(folder: Path) -> Opinion:
     runs_table(opinion, study, datasets)
     usage_table(opinion, study)
     data_tables(opinion, study)
-    for gold in sorted((folder / "gold").glob("*/gold.json")):
-        gold_table(opinion, gold.parent)
     return opinion
 
 
@@ -101,7 +101,7 @@ def _means(one: Configuration, kind: str) -> Row:
     for part in ("validation", "test"):
         for metric in _METRICS:
             values = one.values(part, metric, kind)
-            row |= {f"{part}_{metric}": fmean(values), f"{part}_{metric}_sd": deviation(values)}
+            row |= {f"{part}_{metric}": mean_score(values), f"{part}_{metric}_sd": deviation(values)}
     return row
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tests.oracle.recompute_designs import ENOUGH, Added, Dataset, share_of_metrics
 from tests.oracle.recompute_files import Predictions, Row, Run, Study, read_added, read_json, with_first
-from tests.oracle.recompute_numbers import Gap, answer, counts_of, family, kappa, metrics, of_recalls, two_models
+from tests.oracle.recompute_numbers import Gap, answer, counts_of, family, kappa, metrics, of_counts, two_models
 from tests.oracle.recompute_words import (
     PREDICTORS,
     Opinion,
@@ -96,7 +96,7 @@ def _gold_comparisons(opinion: Opinion, name: str, predictors: Sequence[tuple[st
         truth = labels[both]
         pairs.append((first, second, kappa(ours, theirs), int(both.sum())))
         accuracies.append(two_models(ours == truth, theirs == truth))
-        recalls.append(of_recalls(counts_of(ours == truth, theirs == truth, truth)))
+        recalls.append(of_counts(counts_of(ours == truth, theirs == truth, truth)))
     rows = []
     for pair, accuracy, recall in zip(pairs, family(accuracies), family(recalls), strict=True):
         first, second, agreement, n = pair

@@ -1,7 +1,10 @@
 """What is trained: the metrics of a classifier against worked examples and formulas, and what each tweet counts."""
 
 import math
+from collections import defaultdict
 from dataclasses import replace
+from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +51,19 @@ def test_scores_of_three_classes_are_those_of_scikit_learn() -> None:
     assert metrics.macro_recall == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert metrics.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
     assert metrics.loss == pytest.approx(log_loss(labels, probabilities))
+
+
+def test_equal_scores_are_equal_to_the_last_bit() -> None:
+    sizes = (13, 12)
+    labels = np.repeat([0, 1], sizes)
+    computed: dict[Fraction, set[float]] = defaultdict(set)
+    for right in product(range(sizes[0] + 1), range(sizes[1] + 1)):
+        answers = np.concatenate([np.arange(sizes[0]) >= right[0], np.arange(sizes[1]) < right[1]]).astype(int)
+        answered = np.bincount(answers, minlength=2).tolist()
+        f1 = [Fraction(2 * right[label], sizes[label] + answered[label]) for label in (0, 1)]
+        computed[sum(f1) / 2].add(measure(labels, np.eye(2)[answers]).macro_f1)
+    assert len(computed) < 14 * 13
+    assert {len(scores) for scores in computed.values()} == {1}
 
 
 def test_class_without_tweets_counts_in_no_mean() -> None:
