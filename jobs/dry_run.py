@@ -96,12 +96,12 @@ def _data(grid: ExpandedGrid, results: Results) -> Iterator[str]:
 def _power(plan: GridPlan, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
     """Yield which differences and hypotheses a grid's runs on the same tweets are likely to show."""
     seeds = {config.seed for config in configs}
-    if len(seeds) == 1 < len(configs) and plan.method == "grid" and not plan.halving:
+    data = configs[0].data
+    if len(seeds) == 1 < len(configs) and plan.method == "grid" and not (plan.halving or data.folds):
         yield (
             f"seed {min(seeds)} only: no difference can be told from that between two seeds; --set seed=[1,2,3] trains "
             "each configuration three times"
         )
-    data = configs[0].data
     sizes = class_counts(data, PARTS if data.folds else ("test",), results)
     if power := power_of_grid(configs, plan.metric, sizes):
         yield power

@@ -60,7 +60,8 @@ class EvaluatedRun:
     Attributes:
         fold_runs: the runs of its folds, in order; of a run that is not cross-validated, the run alone.
         config: of a cross-validated run, without the fold.
-        recommended: the model to use, by the validation tweets of all folds, see `sentiment.runs.recommendation`.
+        recommended: the model to use, see `sentiment.runs.recommendation`; by the validation tweets of all folds, each
+            of which counts once.
         test_metrics: the metrics of each of its predictors on all of its test tweets.
     """
 
@@ -83,7 +84,7 @@ class EvaluatedRun:
             RunDirError: the predictions of a fold are missing or have changed.
         """
         config = folds[0].config.without("data.fold")
-        validation = together([fold.predictions("validation") for fold in folds])
+        validation = each_once(together([fold.predictions("validation") for fold in folds]))
         recommended = recommend(validation, config.training.early_stopping.metric)
         test = together([fold.predictions("test") for fold in folds])
         metrics = {kind: test.of(kind).metrics(test.labels) for kind in folds[0].result.scores}
@@ -201,6 +202,12 @@ def together(parts: Sequence[PartPredictions]) -> PartPredictions:
     tweets = np.concatenate([part.tweets for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     return PartPredictions(tweets, labels, predictors)
+
+
+def each_once(part: PartPredictions) -> PartPredictions:
+    """The predictions without further ones for the same tweet: tests take tweets for independent."""
+    _, first = np.unique(part.tweets, return_index=True)
+    return part.of_rows(first)
 
 
 R = TypeVar("R", CompletedRun, EvaluatedRun)

@@ -90,10 +90,10 @@ class Recommended:
     def added_winner(self) -> AddedPredictor | None:
         """The added predictor to use instead of a trained model; None if none is better.
 
-        It is ahead on the validation set and significantly better on the test set; of several, the best there.
+        It is ahead on the validation set and significantly better on the test set; of several, the first in the ranking.
         """
         better = [predictor for predictor in self.added if predictor.replaces_recommended]
-        return max(better, key=lambda predictor: predictor.score(self.dataset.metric).value, default=None)
+        return max(better, key=lambda predictor: predictor.validation_macro_f1 or 0.0, default=None)
 
     @property
     def run(self) -> EvaluatedRun:

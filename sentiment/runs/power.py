@@ -29,8 +29,8 @@ _ESTIMATES = 1_000
 # share of tweets that only one of two models has right.
 _USUAL_SPREAD = 0.01
 _USUAL_DISAGREEMENT = 0.1
-# The share of these tweets on which the seeds of a configuration agree. Where they do not, the disagreement is in the
-# variance between seeds already. In 36 runs of the laptop's study it was .02 of .09.
+# The share of that disagreement which is the same for all seeds of the two models: only this part is a variance over
+# tweets, the rest is in the variance between seeds already. In 36 runs of the laptop's study it was .02 of .09.
 _NOT_OF_SEEDS = 0.2
 # How many test tweets a grid is believed to have whose tweets are not prepared; they divide by many numbers of classes.
 _TEST_TWEETS = 1_200
@@ -38,6 +38,8 @@ _TEST_TWEETS = 1_200
 _DRAWS = 4_000
 _FEWEST_DRAWS = 200
 _MAX_COMPARISONS = 300_000
+# What is told of cross-validated runs, which are compared over training sets.
+_OF_FOLDS = "not known before the runs, as the spread between the training sets of folds is not known"
 # A configuration's variance between seeds counts as larger than that of others if the p of the F test is below this.
 _F_TEST_ALPHA = 0.25
 
@@ -90,7 +92,8 @@ class StatedComparison:
         sides: the number of configurations on each side; 0 is a baseline, which has no seeds.
         seeds: of each configuration.
         configurations: of the grid, over which the variance between seeds is pooled.
-        tweets: the number that is tested; for macro recall, that for which accuracy would have the same variance.
+        tweets: the number of test tweets; if macro recall is compared, so many that an accuracy on them has the
+            variance of that macro recall.
         level: the confidence level of the interval that decides.
     """
 
@@ -253,20 +256,20 @@ class _SimulatedComparisons:
 
 
 def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequence[int] | None) -> str | None:
-    """A sentence on the differences that a grid can show before it runs; None if it does not repeat seeds.
+    """A sentence on the differences that a grid can show before it runs; None if it repeats neither seeds nor folds.
 
     Args:
         metric: the metric that ranks its runs, such as `validation/macro_recall`.
         test_sizes: the number of test tweets of each class; None if the tweets are not prepared.
     """
+    if any(config.data.folds for config in configs):
+        return f"which differences these runs can show is {_OF_FOLDS}"
     train_rows = {config.data.train_rows for config in configs}
     most_rows = None if None in train_rows else max(rows for rows in train_rows if rows)
     compared_configs = [config for config in configs if config.data.train_rows == most_rows]
     seeds = defaultdict(set)
     for config in compared_configs:
-        data = config.data.model_copy(update={"fold": None})
-        without_seed = config.model_copy(update={"seed": 0, "data": data})
-        seeds[without_seed.fingerprint()].add(config.seed)
+        seeds[config.without("seed").fingerprint()].add(config.seed)
     fewest = min(map(len, seeds.values()), default=0)
     if fewest < 2:
         return None
@@ -339,7 +342,7 @@ def _comparison_of(
     if plan.method == "random" or plan.halving:
         return "not known before the runs, as the trials of a search differ in all settings"
     if any(config.data.folds for config in configs):
-        return "not known before the runs, as the spread between the training sets of folds is not known"
+        return _OF_FOLDS
     seeds: dict[str, set[int]] = defaultdict(set)
     values: dict[str, Any] = {}
     for config in configs:

@@ -286,6 +286,16 @@ def test_plan_tells_of_each_source_of_tweets_what_its_own_runs_show(
     assert [line.partition(",")[0] for line in told[::2]] == [f"tweets: {tweets_file}", f"tweets: {few}"]
 
 
+@pytest.mark.parametrize("seeds", [[1], [1, 2]])
+def test_plan_of_a_cross_validation_tells_no_power_of_seeds(base: Path, results: Results, seeds: list[int]) -> None:
+    grid = load_grid(write_grid(base, {"seed": seeds, "data.folds": [5], "data.fold": [1, 2, 3, 4, 5]}), results)
+    told = [line for line in show_plan(results, grid, None) if "seed" in line or "differences" in line]
+    assert [line for line in told if not line.startswith("  ")] == [
+        "which differences these runs can show is not known before the runs, as the spread between the training sets "
+        "of folds is not known"
+    ]
+
+
 def test_runs_whose_results_other_grids_have_would_be_copied(base: Path, results: Results, trained: RunDir) -> None:
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}), results)
     run_id = trained.read_config().run_id

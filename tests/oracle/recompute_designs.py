@@ -155,9 +155,12 @@ class Tested:
     @cached_property
     def recommended(self) -> str:
         """The simplest model that is not shown to be worse than the best on validation tweets."""
-        validation = self.part("validation")
-        if validation is None:
+        folds = self.part("validation")
+        if folds is None:
             return str(self.results[0]["recommended"])
+        _, once = np.unique(folds.tweets, return_index=True)  # several folds may validate on a tweet
+        probabilities = {kind: of_kind[once] for kind, of_kind in folds.probabilities.items()}
+        validation = Predictions(folds.tweets[once], folds.labels[once], probabilities)
         is_macro = self.config["training"]["early_stopping"]["metric"] == "macro_recall"
         measured = {kind: metrics(validation.labels, validation.probabilities[kind]) for kind in MODELS}
         name = "macro_recall" if is_macro else "accuracy"
@@ -497,8 +500,9 @@ class Dataset:
 
     @property
     def winner(self) -> Added | None:
-        better = [added for added in self.added if self.leads(added)]
-        return max(better, key=lambda one: added_metrics(one.test)[self.metric], default=None)
+        """Of several that lead, the first by macro F1 on validation tweets."""
+        better = [(added_metrics(one.validation)["macro_f1"], one) for one in self.added if one.validation and self.leads(one)]
+        return max(better, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def _right(added: Predictions) -> list[bool]:

@@ -7,13 +7,16 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from report.build import compose, results_by_name
 from report.compare.findings import analyse
 from report.compare.matching import seeds_together
+from report.evaluated import EvaluatedRun
 from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, Table, Text
 from report.render.wording import read_texts
@@ -25,6 +28,7 @@ from report.sections.runs import runs
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import ProcessLock
+from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import refused
@@ -340,6 +344,37 @@ def test_what_the_best_trained_model_gets_wrong_is_not_said_of_an_added_predicto
     beaten = replace(findings.recommended, score=replace(findings.recommended.score, value=0.1))
     assert beaten.lexicon_above is None
     assert replace(beaten, added=[]).lexicon_above is not None
+
+
+def test_tweet_on_which_several_folds_validate_recommends_once() -> None:
+    """Each time, the network has 16 tweets right that the baseline has wrong, and 7 wrong that it has right."""
+    n = 100
+    place = np.arange(n)
+    wrong = {"network": place < 7, "baseline": (place >= 7) & (place < 23), "both": place >= 0}
+    predictors = []
+    for kind, is_wrong in wrong.items():
+        predictors.append(Predictor(kind, kind, np.eye(2)[is_wrong.astype(np.int64)]))  # type: ignore[arg-type]
+    part = PartPredictions(np.arange(n), np.zeros(n, np.int64), predictors)
+    run = SimpleNamespace(
+        config=resolve(BASE, {"data.folds": 2, "data.fold": 1}, "base"),
+        predictions=lambda name: part,
+        result=SimpleNamespace(scores=wrong),
+    )
+    for folds in (1, 2, 4):
+        assert EvaluatedRun.of_folds([run] * folds).recommended == "baseline"  # type: ignore[list-item]
+
+
+def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study: Study) -> None:
+    run_dir = study.single({}, skill=0.6, linear=0.3)
+    validation = study.parts["validation"]
+    rows = range(validation + study.parts["test"])
+    for name, wrong in (("best before", range(validation, validation + 6)), ("best after", range(6))):
+        study.add(run_dir, name, {row: float(row % 2 != (row in wrong)) for row in rows})
+    best = study.findings().recommended
+    assert best is not None
+    assert [added.replaces_recommended for added in best.added] == [True, True]
+    assert best.added_winner is not None
+    assert best.added_winner.name == "best before"
 
 
 def test_run_that_two_grids_share_costs_once(study: Study) -> None:
