@@ -130,8 +130,8 @@ class EvaluatedRun:
         return settings_of(self.config)
 
     @property
-    def most_train_rows(self) -> float:
-        """`data.train_rows`; infinite if it was trained on all labelled tweets."""
+    def train_rows_limit(self) -> float:
+        """How many labelled tweets it may have been trained on at most, `data.train_rows`; infinite without a limit."""
         return self.config.data.train_rows or math.inf
 
     @property

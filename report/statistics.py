@@ -42,7 +42,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PairedEvidence:
-    """Two classifiers without seeds: on how many tweets only one of them is right, see `sentiment.paired`.
+    """Two trained models, or predictors without seeds: on how many tweets only one is right, see `sentiment.paired`.
 
     Attributes:
         classes: by class for macro recall; of all tweets for accuracy.

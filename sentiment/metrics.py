@@ -1,4 +1,4 @@
-"""Metrics of predicted probabilities on labelled tweets; no other module computes them. Does not import torch."""
+"""Metrics of predicted probabilities on labelled tweets. Does not import torch."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -18,7 +18,8 @@ class AddedPredictor:
 
     Attributes:
         test: the test tweets with its predictions.
-        validation: the same of validation tweets; None without any, as in cross-validated runs.
+        validation: the same of validation tweets; None if it answers none with a class, and for cross-validated runs,
+            whose validation tweets are test tweets of other folds.
         above_baseline: its test score minus that of the linear baseline; None where they cannot be compared.
         below_recommended: the test score of the recommended predictor minus its own: positive if the latter is worse.
         beats_on_validation: whether it is no person, has answered at least ENOUGH_ANSWERS validation tweets, and has a

@@ -195,8 +195,8 @@ class Dataset:
         """
         learned = [configuration for configuration in self.configurations if configuration.only_label is None]
         usable = learned or self.configurations
-        most = max(configuration.runs[0].most_train_rows for configuration in usable)
-        return [configuration for configuration in usable if configuration.runs[0].most_train_rows == most]
+        most = max(configuration.runs[0].train_rows_limit for configuration in usable)
+        return [configuration for configuration in usable if configuration.runs[0].train_rows_limit == most]
 
     @cached_property
     def candidates(self) -> list[Configuration]:

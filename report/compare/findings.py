@@ -38,7 +38,7 @@ class Findings:
     """What the runs show.
 
     Attributes:
-        datasets: the largest first; the recommendation is for that one.
+        recommendations: of each data set, the largest first.
         answers: which test tweets each run and its baseline classify correctly.
         tweet_answers: `pack_answers` of the first data set.
         curves: `packed_curves` of all runs; each fold of a cross-validation has its own.
@@ -47,9 +47,8 @@ class Findings:
     """
 
     study: Study
-    datasets: list[Dataset]
+    recommendations: list[Recommended]
     answers: Answers
-    recommended: Recommended | None
     best: BestRun
     external_results: list[ExternalResult]
     tweet_answers: dict[str, Any] | None
@@ -63,8 +62,18 @@ class Findings:
         return list(dict.fromkeys(self.study.reader.problems))
 
     @property
+    def datasets(self) -> list[Dataset]:
+        """The largest first."""
+        return [recommended.dataset for recommended in self.recommendations]
+
+    @property
+    def recommended(self) -> Recommended | None:
+        """The recommendation for the largest data set, which the first screen tells."""
+        return next(iter(self.recommendations), None)
+
+    @property
     def main(self) -> Dataset | None:
-        return self.datasets[0] if self.datasets else None
+        return self.recommended.dataset if self.recommended else None
 
 
 def analyse(study: Study) -> Findings:
@@ -72,21 +81,22 @@ def analyse(study: Study) -> Findings:
     reader = study.reader
     by_run_id = {run.run_id: run for run in reversed(study.completed)}  # several grids may have the same run
     answers = read_answers(by_run_id.values(), reader)
-    datasets = datasets_of(study.completed, answers, reader)
-    recommended = [recommend(dataset) for dataset in datasets]
-    external_results = compare_on_external_tests(datasets, recommended, reader)
-    main_recommendation = next(iter(recommended), None)
-    best = _best_run(main_recommendation, reader) if main_recommendation else BestRun()
+    recommendations = [recommend(dataset) for dataset in datasets_of(study.completed, answers, reader)]
+    external_results = compare_on_external_tests(recommendations, reader)
+    best = BestRun()
+    tweet_answers = None
+    if recommendations:
+        best = _best_run(recommendations[0], reader)
+        tweet_answers = pack_answers(recommendations[0].dataset, study.results)
     corpora = {run.record.data_fingerprint: run for run in study.completed_runs}
     counts = reader.read_each(corpora.values(), lambda run: read_counts(run, study.results))
     return Findings(
         study=study,
-        datasets=datasets,
+        recommendations=recommendations,
         answers=answers,
-        recommended=main_recommendation,
         best=best,
         external_results=external_results,
-        tweet_answers=pack_answers(datasets[0], study.results) if datasets else None,
+        tweet_answers=tweet_answers,
         curves=packed_curves(study.completed_runs, reader),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
         verdicts=judge(study, answers),

@@ -31,9 +31,11 @@ class ExternalResult:
         test_set: its name.
         dataset: the data set that it was trained on.
         configuration: the network's, or the one whose baseline it is.
+        is_recommended: for the data set.
         answers: of all models of the data set on the test set.
         design: how it is compared with others.
         score: its accuracy or macro recall, as the data set's models are compared.
+        macro_recall: the mean recall of the classes of which there are tweets.
         differences: its score minus that of others, corrected for all models that were trained on the data set.
     """
 
@@ -45,6 +47,7 @@ class ExternalResult:
     answers: Answers = field(repr=False)
     design: Design
     score: Estimate
+    macro_recall: float
     differences: dict[PredictorKind, Difference] = field(default_factory=dict)
 
     def difference(self, reference: PredictorKind) -> Difference | None:
@@ -53,13 +56,6 @@ class ExternalResult:
             return None
         groups = (_group(self.answers, self.configuration, kind) for kind in (self.kind, reference))
         return self.answers.difference(self.design, *groups)
-
-    @property
-    def macro_recall(self) -> float:
-        """The mean recall of the classes of which there are tweets."""
-        group = _group(self.answers, self.configuration, self.kind)
-        score = self.answers.with_metric("macro_recall").score(self.design, group)
-        return score.value if score else self.score.value
 
     @property
     def sizes(self) -> list[int]:
@@ -75,17 +71,15 @@ class ExternalResult:
         return table is not None and table.path in LEXICON_AUTHORS
 
 
-def compare_on_external_tests(
-    datasets: Sequence[Dataset], recommended: Sequence[Recommended | None], reader: Reader
-) -> list[ExternalResult]:
+def compare_on_external_tests(recommendations: Sequence[Recommended], reader: Reader) -> list[ExternalResult]:
     """Evaluate all models on all external test sets, the recommended one first.
 
     A test set is a family for each data set that models were trained on.
     """
     evaluated: list[ExternalResult] = []
-    for dataset, best in zip(datasets, recommended, strict=True):
-        for test_set in sorted({part for run in dataset.runs for part in run.parts[len(PARTS) :]}):
-            evaluated += _compared(list(_models(dataset, test_set, best, reader)))
+    for best in recommendations:
+        for test_set in sorted({part for run in best.dataset.runs for part in run.parts[len(PARTS) :]}):
+            evaluated += _compared(list(_models(best, test_set, reader)))
     evaluated.sort(key=lambda result: (result.test_set, result.dataset.name, not result.is_recommended))
     return evaluated
 
@@ -102,24 +96,27 @@ def _compared(results: Sequence[ExternalResult]) -> list[ExternalResult]:
     return [replace(result, differences=by_result[number]) for number, result in enumerate(results)]
 
 
-def _models(dataset: Dataset, test_set: Part, best: Recommended | None, reader: Reader) -> Iterator[ExternalResult]:
+def _models(best: Recommended, test_set: Part, reader: Reader) -> Iterator[ExternalResult]:
     """All networks, best first; then the other predictors of the best configuration.
 
     The mean of both is left out where the report does not compare it with the baseline.
     """
+    dataset = best.dataset
     runs = [run for configuration in dataset.configurations for run in configuration.single_runs]
     answers = read_answers(runs, reader, test_set).with_metric(dataset.metric)
     tested = [configuration for configuration in dataset.configurations if answers.readable(configuration.single_runs)]
     predictors: list[tuple[PredictorKind, Configuration]] = [("network", configuration) for configuration in tested]
-    if best and best.configuration in tested:
+    if best.configuration in tested:
         left_out = ("network",) if best.alternative == "both" else ("network", "both")
         predictors += [(kind, best.configuration) for kind in best.run.kinds if kind not in left_out]
     for kind, configuration in predictors:
         design = _design(dataset, test_set, tested, kind)
-        score = answers.score(design, _group(answers, configuration, kind))
-        if score:
-            is_best = best is not None and configuration is best.configuration and kind == best.recommended_model
-            yield ExternalResult(test_set, dataset, configuration, kind, is_best, answers, design, score)
+        group = _group(answers, configuration, kind)
+        score = answers.score(design, group)
+        recall = answers.with_metric("macro_recall").score(design, group)
+        if score and recall:
+            is_best = configuration is best.configuration and kind == best.recommended_model
+            yield ExternalResult(test_set, dataset, configuration, kind, is_best, answers, design, score, recall.value)
 
 
 def _group(answers: Answers, configuration: Configuration, kind: PredictorKind) -> Group:

@@ -26,7 +26,8 @@ class LabelPoint:
 
     Attributes:
         train_size: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
-        difference: test score of the network minus that of the baseline, corrected for all points of the grid.
+        difference: test score of the network minus that of the baseline, corrected for all points of the grid on these
+            tweets.
     """
 
     configuration: Configuration
@@ -111,7 +112,7 @@ def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport
 
 
 def _train_rows(configuration: Configuration) -> float:
-    return configuration.runs[0].most_train_rows
+    return configuration.runs[0].train_rows_limit
 
 
 def _name_without_size(configuration: Configuration) -> str:

@@ -192,14 +192,14 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
     for data, group in _by_data(runs).items():
         groups[data] = seeds_together(group)
         single = [_effect([name], model, data, group, answers) for name in names]
-        size_effects = [effect for effect in single if len(effect.values) > 1]
-        confounded = [effect.parameter for effect in size_effects if not effect.contrasts]
+        of_data = [effect for effect in single if len(effect.values) > 1]
+        confounded = [effect.parameter for effect in of_data if not effect.contrasts]
         if model == "network" and len(confounded) > 1:
             joint_effect = _effect(confounded, model, data, group, answers)
             if joint_effect.contrasts:
-                size_effects = [effect for effect in size_effects if effect.contrasts]
-                size_effects.append(joint_effect)
-        effects += [effect for effect in size_effects if len(effect.values) <= _MAX_VALUES]
+                of_data = [effect for effect in of_data if effect.contrasts]
+                of_data.append(joint_effect)
+        effects += [effect for effect in of_data if len(effect.values) <= _MAX_VALUES]
     uncorrected = {
         contrast: _difference(contrast, model, groups[effect.data], answers)
         for effect in effects
@@ -251,7 +251,7 @@ def _by_data(runs: Runs) -> dict[str, Runs]:
     sizes = {run.config.data.train_rows for run in runs}
     groups: dict[str, Runs] = defaultdict(list)
     for name, of_dataset in datasets:
-        for run in sorted(of_dataset, key=lambda run: run.most_train_rows):
+        for run in sorted(of_dataset, key=lambda run: run.train_rows_limit):
             rows = run.config.data.train_rows if len(sizes) > 1 else None
             size = f"at most {plural(rows, 'labelled tweet')}" if rows else ""
             groups[", ".join(filter(None, [name if len(datasets) > 1 else "", size]))].append(run)

@@ -59,7 +59,7 @@ def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
         by_model.append({"model": PREDICTORS[model], "ece": ece, "loss": metrics.loss})
     caption = (
         f"Confusion matrix, expected calibration error (ECE, {CALIBRATION_BINS} bins) and log loss (nats), "
-        f"n = {len(test.labels):,} test tweets."
+        f"n = {len(test.labels):,} test tweets of run {run.run_id}."
     )
     shown = columns("confusion", by_class)
     shown += [column(f"Predicted {name}", f"predicted_{name}", "count") for name in names]

@@ -21,7 +21,7 @@ from report.sections.names import (
     predictor_name,
 )
 from report.sections.sentences import sentence
-from report.statistics import Difference, Metric
+from report.statistics import Difference
 from sentiment.metrics import counted_as_wrong
 from sentiment.runs.records import MACRO_SCORES, Part, PredictorKind, mean_score
 
@@ -34,38 +34,32 @@ _PARTS: tuple[Part, ...] = ("validation", "test")
 
 def rankings(findings: Findings) -> list[Table]:
     """The predictors of each data set."""
-    return [
-        _ranking(dataset, number, findings.recommended if number == 1 else None)
-        for number, dataset in enumerate(findings.datasets, 1)
-    ]
+    return [_ranking(best, number) for number, best in enumerate(findings.recommendations, 1)]
 
 
-def _ranking(dataset: Dataset, number: int, best: Recommended | None) -> Table:
+def _ranking(best: Recommended, number: int) -> Table:
     """All predictors by macro F1 on validation tweets, in bold what is recommended; those without it come last.
 
     Args:
-        number: of the data set, counted from 1; the recommendation `best` is for the first.
+        number: of the data set, counted from 1.
     """
-    rivals = best.rivals if best else {}
+    dataset = best.dataset
     networks = {
-        configuration: _configuration_row(dataset, configuration, rivals.get(configuration))
+        configuration: _configuration_row(dataset, configuration, best.rivals.get(configuration))
         for configuration in dataset.configurations
     }
-    references = _reference_rows(dataset, best)
-    predictors = best.added if best else dataset.added
-    added = {predictor.name: _added_row(predictor, best, dataset.metric) for predictor in predictors}
-    bold = networks[dataset.best]
-    if best and best.added_winner:
+    references = _reference_rows(best)
+    added = {predictor.name: _added_row(predictor, best) for predictor in best.added}
+    bold = references.get(best.recommended_model, networks[dataset.best])
+    if best.added_winner:
         bold = added[best.added_winner.name]
-    elif best:
-        bold = references.get(best.recommended_model, bold)
     rows = sorted([*networks.values(), *references.values(), *added.values()], key=_place)
     for rank, row in enumerate(rows, 1):
         row["rank"] = None if row["validation_macro_f1"] is None else rank
     left_out = {id(networks[each]) for each in dataset.configurations[_MAX_CONFIGURATIONS:] if each is not dataset.best}
     hidden = {position for position, row in enumerate(rows) if id(row) in left_out}
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    caption = sentence("models.ranking", dataset=dataset, best=best, shown=len(rows) - len(hidden), number=len(rows))
+    caption = sentence("models.ranking", dataset=dataset, shown=len(rows) - len(hidden), number=len(rows))
     shown = columns("ranking", rows, metric_name=dataset.metric_name)
     table = Table(name, caption, shown, rows, bold, hidden)
     chance = references["majority"]
@@ -82,16 +76,15 @@ def _place(row: Row) -> tuple[bool, float]:
 def added_predictors(findings: Findings) -> list[Block]:
     """Origin, cost and score of each added predictor."""
     blocks: list[Block] = []
-    for number, dataset in enumerate(findings.datasets):
-        best = findings.recommended if number == 0 else None
-        for predictor in best.added if best else dataset.added:
-            blocks += _added_details(predictor, dataset)
+    for best in findings.recommendations:
+        for predictor in best.added:
+            blocks += _added_details(predictor, best.dataset)
     return [Fold("Where their answers come from", blocks)] if blocks else []
 
 
-def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metric) -> Row:
-    compared_with = "best" if best and best.recommended_model == "network" else "recommended"
-    score = predictor.score(metric)
+def _added_row(predictor: AddedPredictor, best: Recommended) -> Row:
+    compared_with = "best" if best.recommended_model == "network" else "recommended"
+    score = predictor.score(best.dataset.metric)
     row: Row = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": score.n}
     row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
     row |= with_bounds("score", score) | _against_baseline(predictor.above_baseline)
@@ -143,7 +136,8 @@ def published_results(findings: Findings) -> list[Block]:
 def _configuration_row(dataset: Dataset, configuration: Configuration, below_best: Difference | None) -> Row:
     runs = configuration.runs
     score = dataset.score(configuration)
-    row: Row = {"model": configuration_name(configuration), "n": score.n, "seeds": len(runs)}
+    seeds = len(dataset.answers.readable(runs) or runs)  # those that the score is the mean of
+    row: Row = {"model": configuration_name(configuration), "n": score.n, "seeds": seeds}
     row |= _means_over_seeds(configuration, "network") | with_bounds("score", score)
     row |= _against_baseline(dataset.against_baseline.get(configuration))
     overfits = sum(run.overfits for run in runs)
@@ -170,15 +164,16 @@ def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict
     return row
 
 
-def _reference_rows(dataset: Dataset, best: Recommended | None) -> dict[PredictorKind, Row]:
-    """All predictors of the best configuration but its network; a recommended mean of both with its gain."""
-    configuration = dataset.best
+def _reference_rows(best: Recommended) -> dict[PredictorKind, Row]:
+    """All predictors of the best configuration but its network; the mean of both, if it is the alternative, with its
+    gain."""
+    configuration = best.configuration
     rows: dict[PredictorKind, Row] = {}
     for kind in configuration.runs[0].kinds[1:]:
-        score = dataset.score(configuration, kind)
+        score = best.dataset.score(configuration, kind)
         row: Row = {"model": predictor_name(configuration, kind), "n": score.n}
         row |= _means_over_seeds(configuration, kind) | with_bounds("score", score)
-        rows[kind] = row | _against_baseline(best.gain if best and best.alternative == kind else None)
+        rows[kind] = row | _against_baseline(best.gain if best.alternative == kind else None)
     return rows
 
 

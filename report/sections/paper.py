@@ -13,7 +13,7 @@ def paper_tables(findings: Findings, tables: Sequence[Table]) -> list[Document]:
     """The ranking of each data set's predictors."""
     documents = []
     for dataset, table in zip(findings.datasets, tables, strict=True):
-        values = {"table": table, "dataset": dataset, "is_recommendation": dataset is findings.main}
+        values = {"table": table, "dataset": dataset}
         documents.append(Document(f"tables/{table.name}.tex", "leaderboard.tex.j2", values))
     return documents
 

@@ -51,7 +51,7 @@ def _templates() -> Environment:
     templates.filters["usage_of"] = usage_of
     templates.globals |= {"cost_per_run": cost_per_run}
     templates.globals |= {"these_models": wording.THESE_MODELS, "end": _END}
-    templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK}
+    templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK, "star": names.STAR}
     templates.globals |= {"enough_answers": ENOUGH_ANSWERS, "most_axes": MOST_AXES}
     return templates
 

@@ -57,7 +57,7 @@ class Corpus(TokenRows):
         """The corpus with weights that give all classes of the training part the same total weight."""
         train = self.rows("train")
         totals = np.bincount(self.labels[train], self.weights[train], self.class_count)
-        factors = totals.sum() / (self.class_count * np.where(totals > 0, totals, 1))  # 0: the class is too rare
+        factors = totals.sum() / (self.class_count * np.where(totals > 0, totals, 1))  # no training tweet: any factor
         weights = (self.weights * factors[self.labels]).astype(np.float32)
         return replace(self, weights=weights, is_balanced=True)
 

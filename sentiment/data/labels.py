@@ -211,7 +211,7 @@ def is_number(label: str) -> bool:
 
 
 def check_scale(labels: LabelMapping, values: Collection[str], column: str) -> None:
-    """Refuse numbers of which some classes, but not all, are called: they may be of another scale.
+    """Refuse a column with the numbers of several classes, but not of all: they may be those of another scale.
 
     So 0 and 1 may be the lower two of negative, neutral and positive, or negative and positive.
 

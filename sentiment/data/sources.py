@@ -155,7 +155,7 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
 # --- built-in data sets ---------------------------------------------------------------------------------------------
 
 ReadBuiltIn = Callable[[Path, LabelMapping], RowIterator]  # from the folder for downloads
-_FETCHED_WHEN_READ = 10_000_000  # a data set of so many bytes is downloaded when a run first reads it
+_FETCHED_WHEN_READ = 10_000_000  # bytes; a larger data set is fetched by `sentiment data` alone, never by a run
 
 
 def _open_built_in(name: str, results: Results, labels: LabelMapping) -> OpenedSource:

@@ -1,7 +1,7 @@
 """Predictors and their predictions for the tweets of a completed run or a gold table, and how two of them compare.
 
 A predictor gives probabilities for tweets: a run's network, its baseline, the mean of both, the lexicon, or an added
-one. This is the only reader of `predictions.parquet`. Does not import torch.
+one. This is the only reader of a run's `predictions.parquet`. Does not import torch.
 """
 
 from collections.abc import Sequence

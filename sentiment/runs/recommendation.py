@@ -22,7 +22,8 @@ def recommend(validation: PartPredictions, metric: str) -> ModelKind:
     """The simplest model that is not shown to be worse than the best one on validation tweets.
 
     Args:
-        metric: that of early stopping. If it is macro recall, that is compared, else accuracy, as in the report.
+        metric: that of early stopping. If it is macro recall, that is compared, else accuracy; a grid's metric, which
+            the report's comparisons heed too, is not known where a model is used.
     """
     models = [validation.of(kind) for kind in SIMPLEST_FIRST]
 

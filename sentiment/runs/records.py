@@ -466,7 +466,7 @@ class Gold(Record):
 
 
 class Added(Record):
-    """`NAME.json`: predictions of an added predictor, for the validation and test tweets of a corpus or a gold table.
+    """`NAME.json`: predictions of an added predictor for tweets of a corpus, of a gold table or of one without labels.
 
     Attributes:
         note: where the predictions come from, such as a language model's prompt.

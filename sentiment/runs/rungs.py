@@ -75,9 +75,10 @@ class TrialRung:
     """The rung of a trial, and its rank in it.
 
     Attributes:
-        rung: the latest rung of the trial; it has so many `trials`.
+        rung: the latest rung of the trial.
         epochs: after how many epochs the rung ends; None for the last rung, which trains to the end.
         rank: the final rank, from 1, of a trial that was not promoted; None if it was, or if the rung is not ranked.
+        trials: how many trials the rung has.
     """
 
     rung: int

@@ -17,13 +17,14 @@ from sentiment.models.lexicon import token_ratings
 from sentiment.runs.records import Metrics, Overfit, Part
 
 _OVERFIT_GAP = 0.05
+_ROUNDING = 1e-9  # more than the rounding error of a difference of shares
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float) -> Overfit:
     """Judge whether training accuracy exceeds validation accuracy, both fractions of 1, by over 5 points."""
     gap = train_accuracy - validation_accuracy
     return Overfit(
-        overfits=gap > _OVERFIT_GAP,
+        overfits=gap > _OVERFIT_GAP + _ROUNDING,
         rule=f"training accuracy exceeds validation accuracy by more than {_OVERFIT_GAP:g} at the best epoch",
         train_accuracy=train_accuracy,
         validation_accuracy=validation_accuracy,

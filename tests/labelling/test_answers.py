@@ -66,7 +66,7 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     assert choice.differing == (answers["good"] != answers["bad"]).sum()
     succeed("report")
     page = Path("results/report/report.md").read_text()
-    assert "**good has the highest accuracy on tweets.csv.**" in page
+    assert "**good has the highest estimated accuracy on tweets.csv.**" in page
     assert f"{100 * choice.differences['bad'].difference:+.1f} points above bad" in page
     assert f"| {100 * choice.accuracy['good'][0]:.1f} " in page
 

@@ -501,8 +501,9 @@ class Dataset:
     @property
     def winner(self) -> Added | None:
         """Of several that lead, the first by macro F1 on validation tweets."""
-        better = [(added_metrics(one.validation)["macro_f1"], one) for one in self.added if one.validation and self.leads(one)]
-        return max(better, key=lambda pair: pair[0], default=(None, None))[1]
+        better = [one for one in self.added if self.leads(one)]
+        scores = [added_metrics(one.validation)["macro_f1"] for one in better if one.validation]
+        return better[scores.index(max(scores))] if scores else None
 
 
 def _right(added: Predictions) -> list[bool]:

@@ -316,7 +316,7 @@ def external_tests(opinion: Opinion, datasets: Sequence[Dataset]) -> None:
         opinion.tables["test-sets"] = [row for _, row in rows]
         opinion.shown["test-sets"] = visible
     of_all = [count(len(visible)), count(len(rows))] if len(visible) < len(rows) else []
-    opinion.say("on external test sets, which", *of_all, "95")
+    opinion.say("on external test sets, none of whose", *of_all, "95")
 
 
 def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:

@@ -118,7 +118,6 @@ def _compared(found: Gap | None) -> Row:
 
 def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
     """All predictors, of which networks after the first ones stand in the file alone."""
-    is_main = number == 1 and dataset.best is not None
     rows: dict[Configuration, Row] = {}
     for one in dataset.configurations:
         above = dataset.against_baseline.get(one)
@@ -126,7 +125,13 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
         n = len(one.tested)
         gpu, cpu = cost_of(one)
         found = dataset.score(one)
-        row = {"model": name_of(one), "seeds": n, "n": found.n, **_means(one, "network"), **bounds("score", found)}
+        row = {
+            "model": name_of(one),
+            "seeds": len(one.readable) or n,
+            "n": found.n,
+            **_means(one, "network"),
+            **bounds("score", found),
+        }
         row |= _compared(above) | {"gpu_seconds": gpu, "cpu_seconds": cpu}
         row["overfits"] = {0: "no", n: "yes"}.get(overfitting, f"{overfitting} of {n}")
         if one.only_label:
@@ -134,7 +139,7 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
         row["parameters"] = round(fmean(run.result["parameters"] for run in one.tested[0].folds if run.result))
         row["best_epoch"] = fmean(fmean(result["best_epoch"] for result in run.results) for run in one.tested)
         row["attempts"] = usage_of(one.runs).attempts
-        below = dataset.rivals.get(one) if is_main else None
+        below = dataset.rivals.get(one)
         row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
         rows[one] = row
         opinion.names |= {name_of(one), model_name(one.tested[0].settings)}
@@ -145,13 +150,13 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
         if kind in ("both", "baseline"):
             found = dataset.score(chosen, kind)
         row = {"model": predictor_name(chosen, kind), "n": found.n, **_means(chosen, kind), **bounds("score", found)}
-        is_compared = kind == "both" and is_main and dataset.alternative == "both"
+        is_compared = kind == "both" and dataset.alternative == "both"
         references.append(row | _compared(dataset.gain if is_compared else None))
         opinion.names.add(predictor_name(chosen, kind))
-    added = [_added_row(dataset, one, is_main) for one in dataset.added]
+    added = [_added_row(dataset, one) for one in dataset.added]
     opinion.names |= {row["model"] for row in added}
     for one in dataset.added:
-        _added_details(opinion, dataset, one, is_main)
+        _added_details(opinion, dataset, one)
     hidden = [id(rows[one]) for one in dataset.configurations[_MOST_CONFIGURATIONS:] if one is not dataset.best]
     ranked = [*rows.values(), *references, *added]
     ranked.sort(
@@ -174,7 +179,7 @@ def _leaderboard(opinion: Opinion, dataset: Dataset, number: int) -> None:
     )
 
 
-def _added_row(dataset: Dataset, one: Added, is_main: bool) -> Row:
+def _added_row(dataset: Dataset, one: Added) -> Row:
     measured = added_metrics(one.test)
     n = len(one.test.tweets)
     others = int((answered(one.test) & (answer(one.test.probabilities["added"]) < 0)).sum())
@@ -190,13 +195,11 @@ def _added_row(dataset: Dataset, one: Added, is_main: bool) -> Row:
     row["validation_macro_f1"] = validation["macro_f1"] if validation and validation["n"] >= 30 else None
     row |= bounds("score", share_of_metrics(measured, dataset.metric))
     row |= _compared(dataset.added_above_baseline.get(one.name))
-    if is_main:
-        key = "best" if dataset.model == "network" else "recommended"
-        row |= bounds(f"difference_to_{key}", dataset.below_recommended.get(one.name))
-    return row
+    key = "best" if dataset.model == "network" else "recommended"
+    return row | bounds(f"difference_to_{key}", dataset.below_recommended.get(one.name))
 
 
-def _added_details(opinion: Opinion, dataset: Dataset, one: Added, is_main: bool) -> None:
+def _added_details(opinion: Opinion, dataset: Dataset, one: Added) -> None:
     measured = added_metrics(one.test)
     rows = answered(one.test)
     agreement = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
@@ -205,7 +208,7 @@ def _added_details(opinion: Opinion, dataset: Dataset, one: Added, is_main: bool
         count(measured["n"]),
         Written.by(lambda number: f"{number:.2f}", agreement),
     ]
-    below = dataset.below_recommended.get(one.name) if is_main else None
+    below = dataset.below_recommended.get(one.name)
     figures += claim_figures(below) if below else []
     cost = cost_figures(one.record)
     figures += ["1,000", *cost] if cost else []

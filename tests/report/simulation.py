@@ -189,7 +189,7 @@ def fold_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
     for _ in range(worlds):
         dataset = layout.draw(world, rng)
         made["folds: better or worse than the baseline"].append(_shown(dataset.against_baseline.values()))
-        evaluated = test_sets.compare_on_external_tests([dataset], [None], Reader(_NOWHERE))
+        evaluated = test_sets.compare_on_external_tests([advice.recommend(dataset)], Reader(_NOWHERE))
         gaps = [gap for one in evaluated for gap in one.differences.values()]
         made["folds on a test set: against baseline and lexicon"].append(_shown(gaps))
     return {kind: sum(shown) / worlds for kind, shown in made.items()}
@@ -253,7 +253,8 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    evaluated = test_sets.compare_on_external_tests([_dataset(layout, answers)], [None], Reader(_NOWHERE))
+    best = advice.recommend(_dataset(layout, answers))
+    evaluated = test_sets.compare_on_external_tests([best], Reader(_NOWHERE))
     yield "test set: against baseline and lexicon", _shown(gap for one in evaluated for gap in one.differences.values())
 
 

@@ -25,16 +25,17 @@ from report.sections.models import external_test_sets, published_results, worse_
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
+from report.sections.sentences import sentence
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.records import RunRecord, StartCount
+from sentiment.runs.predictions import PartPredictions, Predictor, compare_predictors
+from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import refused
 from tests.jobs.grid_files import write_yaml
-from tests.report.made_up import BASE, Study, attempt, new_record, tables_of
-from tests.small_runs import load_config
+from tests.report.made_up import BASE, PARTS, Study, attempt, new_record, tables_of
+from tests.small_runs import load_config, stored
 
 
 def test_unknown_grid_is_an_error_that_names_those_that_there_are(study: Study, invented: Study) -> None:
@@ -297,12 +298,16 @@ def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_al
     assert published_results(study.findings()) == []
 
 
-def test_only_the_ranking_with_the_recommendation_says_that_bold_is_recommended(study: Study) -> None:
+def test_each_data_set_is_ranked_with_what_is_recommended_for_it(study: Study) -> None:
     study.single({})
-    study.single({"data.test_fraction": 0.2})
-    text = study.text()
-    assert text.count("Bold: recommended.") == 1
-    assert text.count("Bold: the best configuration on the validation set.") == 1
+    study.single({"data.test_fraction": 0.2}, linear=2.0)
+    findings = study.findings()
+    assert [best.recommended_model for best in findings.recommendations] == ["both", "baseline"]
+    tables = tables_of(compose(findings).blocks)
+    names = [str((tables[name].best or {})["model"])[:13] for name in ("leaderboard", "leaderboard-2")]
+    assert names == ["mean of both ", "linear baseli"]
+    starred = [row["model"][2:15] for row in tables["test-sets"].rows if row["model"].startswith("\u2605")]
+    assert sorted(starred) == sorted(names)
 
 
 def test_classes_of_all_data_sets_stand_over_their_shares_on_external_test_sets(study: Study) -> None:
@@ -364,6 +369,36 @@ def test_tweet_on_which_several_folds_validate_recommends_once() -> None:
         assert EvaluatedRun.of_folds([run] * folds).recommended == "baseline"  # type: ignore[list-item]
 
 
+def test_added_predictor_is_not_said_to_lack_validation_tweets_where_each_is_a_test_tweet_of_a_fold(
+    study: Study,
+) -> None:
+    runs = [study.single({"data.folds": 3, "data.fold": fold, "seed": seed}) for fold in (1, 2, 3) for seed in (1, 2)]
+    tweets = [
+        10_000 * fold + row for fold in (1, 2, 3) for row in range(study.parts["validation"] + study.parts["test"])
+    ]
+    study.add(runs[0], "llm", {tweet: float(tweet % 2) for tweet in tweets})
+    (said,) = [said for said in caveats(study.findings()) if "not recommended because" in said]
+    assert "because the validation tweets of each fold are test tweets of another one, and test tweets alone" in said
+
+
+def test_baseline_that_is_better_on_validation_tweets_is_not_said_to_want_more_of_them(study: Study) -> None:
+    replace(study, skills={"validation": 0.1}, parts=PARTS | {"validation": 400, "test": 400}).single({}, skill=3.0)
+    best = study.findings().recommended
+    assert best is not None
+    said = sentence("answer.headline", best=best)
+    assert said.startswith("**Use the linear baseline.**")
+    assert "above it on test tweets" in said
+    assert said.endswith("Models are selected on validation tweets, which do not show this.")
+
+
+def test_seeds_of_a_score_are_those_whose_predictions_can_be_read(study: Study) -> None:
+    runs = [study.single({"seed": seed}) for seed in (1, 2, 3)]
+    runs[1].predictions_file.unlink()
+    row = next(row for row in tables_of(compose(study.findings()).blocks)["leaderboard"].rows if row.get("seeds"))
+    scores = [stored(run, Result).metrics["test"].accuracy for run in (runs[0], runs[2])]
+    assert (row["seeds"], row["score"]) == (2, pytest.approx(sum(scores) / 2))
+
+
 def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study: Study) -> None:
     run_dir = study.single({}, skill=0.6, linear=0.3)
     validation = study.parts["validation"]
@@ -375,6 +410,19 @@ def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study:
     assert [added.replaces_recommended for added in best.added] == [True, True]
     assert best.added_winner is not None
     assert best.added_winner.name == "best before"
+
+
+def test_gold_table_is_led_by_no_comparison_of_two_others() -> None:
+    of_best, of_others = (np.where(np.arange(80) < 40, *values)[:, None] for values in ((1.0, np.nan), (np.nan, 1.0)))
+    best, second, third = (
+        Predictor(name, "added", part * [0.0, 1.0])
+        for name, part in (("a", of_best), ("b", of_others), ("c", of_others))
+    )
+    predictions = PartPredictions(np.arange(80), np.ones(80, np.int64), [best, second, third])
+    comparisons = compare_predictors([(best, second), (second, third)], predictions.labels)
+    assert [one.first.name for one in comparisons] == ["b"]
+    said = sentence("gold.lead", gold=SimpleNamespace(predictions=predictions), comparisons=comparisons)
+    assert said == "**a classifies 100.0 % of 40 tweets correctly.**"
 
 
 def test_run_that_two_grids_share_costs_once(study: Study) -> None:
