@@ -251,3 +251,8 @@ def test_slow_patterns_are_found(source: str) -> None:
     pattern = re.compile(source)
     use = _of_pattern(pattern, {"search"})
     assert any(_growth(use, pattern, seed) > ALLOWED_GROWTH for seed in range(500))
+
+
+@pytest.mark.usefixtures("_limited")
+def test_tweet_of_many_hashtags_after_its_author_ends() -> None:
+    _cost(FUNCTIONS["undecorated form"], "so true via @name " + "#a" * 400 + " x")  # else raises NeverEndsError
