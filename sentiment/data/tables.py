@@ -121,6 +121,17 @@ class OpenedTable:
         """Read the data rows with all of their cells."""
         return self.read(range(len(self.names)))
 
+    def read_complete(self) -> Records:
+        """As `read_all`; short rows, which spreadsheets write, get empty cells at the end, and longer ones are refused."""
+        width = len(self.names)
+        for record in self.read_all():
+            if isinstance(record, Refusal):
+                yield record
+            elif len(record.fields) > width:
+                yield Refusal(record.line, WRONG_WIDTH)
+            else:
+                yield record._replace(fields=[*record.fields, *repeat(None, width - len(record.fields))])
+
     def indices(self, column: Column) -> list[int]:
         """The indices of the columns of a name, or the index itself if it is in range."""
         if isinstance(column, int):

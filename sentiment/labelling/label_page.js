@@ -7,6 +7,7 @@ const SKIPPED = "skipped";
 // The labels of the first tweets, in their order; the next one is shown.
 let labels = [];
 
+const nameKey = `name of ${sheet.key}`;
 const storageKey = () => `labels of ${sheet.key} by ${element("annotator").value.trim()}`;
 
 function load() {
@@ -25,6 +26,7 @@ function load() {
 function keep() {
   try {
     localStorage.setItem(storageKey(), JSON.stringify(labels));
+    localStorage.setItem(nameKey, element("annotator").value);
   } catch {
     warn();
   }
@@ -65,7 +67,7 @@ const cell = text => `"${text.replaceAll('"', '""')}"`;
 
 function download() {
   const lines = ["id,text,label"];
-  sheet.rows.forEach((row, index) => lines.push([row.id, row.text, labels[index] ?? ""].map(cell).join(",")));
+  sheet.rows.forEach((row, index) => lines.push([row.id, row.cell ?? row.text, labels[index] ?? ""].map(cell).join(",")));
   const table = new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], {type: "text/csv;charset=utf-8"});
   const link = document.createElement("a");
   const annotator = element("annotator").value.trim().replace(/[^\p{L}\p{N}_-]+/gu, "_");
@@ -109,6 +111,7 @@ element("download").addEventListener("click", download);
 element("annotator").addEventListener("change", () => {
   const earlier = labels.length;
   load();
+  keep();
   if (earlier && !labels.length) {
     element("notice").textContent = `Each name has labels of its own: under the earlier name, ${earlier} are kept.`;
   }
@@ -117,4 +120,9 @@ element("annotator").addEventListener("change", () => {
 window.addEventListener("storage", event => {
   if (event.key === storageKey()) load();
 });
+try {
+  element("annotator").value = localStorage.getItem(nameKey) ?? "";
+} catch {
+  warn();
+}
 load();

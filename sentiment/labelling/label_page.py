@@ -20,7 +20,8 @@ def label_page(
 
     Args:
         name: of the table that it downloads, without `.csv`.
-        rows: the tweets in the order of labelling, each with `id` and `text`.
+        rows: the tweets in the order of labelling, each with `id` and `text`, and with `cell` if the table that is
+            downloaded has something else for the text.
         classes: from the most negative to the most positive one; the keys 1 to 9 give the first nine.
         enough: the number of labels from which on they can be used.
         may_skip: whether a tweet may be skipped.
@@ -31,7 +32,7 @@ def label_page(
     style = _resource("label_page.css")
     script = _resource("label_page.js")
     data = {"name": name, "rows": [*rows], "classes": [*classes], "enough": enough, "maySkip": may_skip}
-    data["key"] = fingerprint([row["id"] for row in rows])[:16]
+    data["key"] = fingerprint([[*classes], [row["id"] for row in rows]])[:16]
     templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("label_page.html.j2").render(
         name=visible(name),

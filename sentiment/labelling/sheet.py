@@ -6,8 +6,8 @@ A sheet has the columns `id`, `text` and `label`. That of `add` has all tweets o
 table of answers. The tweets of the others are drawn at random within strata, and the labelled ones of each stratum have
 to be the first ones in the drawn order: then they are a random sample, however many they are. An id says what its sheet
 is for, from which tweets and strata it was drawn, and which tweet it names. Neither depends on the order of the rows,
-in the sheet or in the table that it was drawn from. So a sheet may be sorted, cut or saved by any program, and labels
-of other tweets, changed texts and gaps are noticed.
+in the sheet or in the table that it was drawn from. So a sheet may be sorted, cut at its end and saved by spreadsheets;
+labels of other tweets, changed texts and gaps are noticed.
 """
 
 import hashlib
@@ -72,7 +72,10 @@ class Drawing:
 
     @cached_property
     def _digests(self) -> list[str]:
-        """A digest of each tweet; equal texts are numbered, stratum by stratum, whatever the order of the table."""
+        """A digest of each tweet. Those with the same text differ by a number, which counts them stratum by stratum.
+
+        So all that depends on the order of the table is which of equal tweets of a stratum has which number.
+        """
         numbers: Counter[str] = Counter()
         digests = [""] * len(self.texts)
         for index in np.argsort(self.strata, kind="stable").tolist():
@@ -92,6 +95,20 @@ class Drawing:
         """What all ids begin with: what the sheet is for, and a digest of its tweets and their strata."""
         drawn_from = sorted(f"{digest} {stratum}" for digest, stratum in zip(self._digests, self.strata, strict=True))
         return f"{self.purpose}{FORMAT}-{fingerprint(drawn_from)[:8]}"
+
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        return {digest[:_DIGITS]: index for index, digest in enumerate(self._digests)}
+
+    def index_of(self, tweet_id: str) -> int | None:
+        """The index of the tweet that an id on a sheet names; None if it is of another sheet.
+
+        Of a choice also the sheet of the same tweets with other strata: a prediction may change with the processor, or
+        a predictor may be added. What is asked of the labels is that they are the first ones of the strata of now.
+        """
+        sample, _, digest = tweet_id.rpartition("-")
+        any_strata = self.purpose == "choice" and sample.startswith(f"{self.purpose}{FORMAT}-")
+        return self._indices.get(digest) if any_strata or sample == self.sample else None
 
     @cached_property
     def strata_orders(self) -> list[list[int]]:
@@ -119,8 +136,12 @@ def check_new(target: Path) -> None:
     """
     if target.exists():
         raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
-    if target.suffix.lower() not in (".csv", ".html"):
+    if target.suffix.lower() != ".csv" and not _is_page(target):
         raise UsageError(f"{target}: a sheet is a table, {target.stem}.csv, or a page to label on, {target.stem}.html")
+
+
+def _is_page(sheet: Path) -> bool:
+    return sheet.suffix.lower() == ".html"
 
 
 def write_sheet(
@@ -138,21 +159,38 @@ def write_sheet(
         UsageError: as `check_new`.
     """
     check_new(target)
-    if target.suffix.lower() == ".csv":
-        table = pd.DataFrame([(tweet_id, _for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
+    if _is_page(target):
+        page = label_page(target.stem, [_page_row(*row) for row in rows], classes, enough, may_skip)
+        write_user_file(target, lambda file: file.write(page))
+    else:
+        table = pd.DataFrame([(tweet_id, for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
-    else:
-        page = label_page(
-            target.stem, [{"id": tweet_id, "text": text} for tweet_id, text in rows], classes, enough, may_skip
-        )
-        write_user_file(target, lambda file: file.write(page))
 
 
-def _for_spreadsheet(text: str) -> str:
-    """A text on one line, since not all programs keep line ends within a field, and not to be taken for a formula."""
+def _page_row(tweet_id: str, text: str) -> dict[str, str]:
+    """A tweet on the page, with `cell` if its text is written otherwise into the table that the page downloads."""
+    row = {"id": tweet_id, "text": text}
+    cell = for_spreadsheet(text)
+    return row if cell == text else row | {"cell": cell}
+
+
+# The beginning of a formula, a truth value, and a digit in so few words that they may be a number, a date or a time.
+_UNDERSTOOD = re.compile(r"[=+\-@].*|true|false|(?=.*\d)(\S+ ){0,6}\S+", re.IGNORECASE)
+
+
+def for_spreadsheet(text: str) -> str:
+    """A text as a cell that spreadsheets leave as it is: on one line, since not all keep line ends within a field.
+
+    What they would take for a formula, a number or a date has an apostrophe in front, with which they write texts.
+    """
     line = " ".join(text.split())
-    return f" {line}" if line.startswith(("=", "+", "-", "@")) else line
+    return f"'{line}" if _UNDERSTOOD.fullmatch(line) else line
+
+
+def is_same_text(cell: str, text: str) -> bool:
+    """Whether a cell of a sheet still has the text that `for_spreadsheet` was given."""
+    return cell.removeprefix("'").split() == text.removeprefix("'").split()
 
 
 def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str], enough: int) -> int:
@@ -174,15 +212,15 @@ def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str
 
 def labelled_file(sheet: Path) -> Path:
     """The table with the labels of a sheet: itself, or what its page downloads."""
-    return sheet.with_suffix(".csv")
+    return sheet.with_suffix(".csv") if _is_page(sheet) else sheet
 
 
 def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
     """A line on how to label a sheet."""
     extent = "from the top, as far as you like"
-    if sheet.suffix.lower() == ".html":
-        table = labelled_file(sheet).name
-        return f"open it in a browser, press the key of each tweet's label, {extent}, and download {table}; then run:"
+    if _is_page(sheet):
+        table = f"download its table to {labelled_file(sheet)}"
+        return f"open it in a browser, press the key of each tweet's label, {extent}, and {table}; then run:"
     return f"write {', '.join(classes)} into its column label, {extent}; then run:"
 
 
@@ -199,13 +237,12 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndic
             labelled tweets are not the first ones of the drawing.
         UsageError: a column is missing.
     """
-    index_of = {tweet_id: index for index, tweet_id in enumerate(drawing.ids)}
     labels = np.full(len(drawing.texts), UNLABELLED)
     for row in _labelled_rows(sheet):
-        index = index_of.get(row.id)
+        index = drawing.index_of(row.id)
         if index is None:
             raise DataError(f"{row.location}: {_unknown_id(row.id, drawing)}")
-        if row.text.split() != drawing.texts[index].split():
+        if not is_same_text(row.text, drawing.texts[index]):
             drawn = shortened(drawing.texts[index])
             raise DataError(
                 f"{row.location}: tweet {row.id} was drawn as {drawn!r}, but its row has {shortened(row.text)!r}; ids, "
@@ -220,10 +257,9 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndic
 
 
 def drawing_of(sheet: Path, drawings: Sequence[Drawing]) -> Drawing:
-    """The one of several drawings whose tweets are on a sheet, as the id of its first label says; else the last one."""
+    """The drawing of which a sheet is, as the id of its first label says; of none of them, the last one."""
     first = next(iter(_labelled_rows(sheet)), None)
-    sample = first.id.rpartition("-")[0] if first else ""
-    return next((drawing for drawing in drawings if drawing.sample == sample), drawings[-1])
+    return next((drawing for drawing in drawings if first and drawing.index_of(first.id) is not None), drawings[-1])
 
 
 class _LabelledRow(NamedTuple):
@@ -251,6 +287,8 @@ def _label_of(row: _LabelledRow, may_skip: bool, meanings: Meanings) -> int:
 
 def _labelled_rows(sheet: Path) -> Iterable[_LabelledRow]:
     """The rows of a sheet that have a label."""
+    if _is_page(sheet):
+        raise UsageError(f"{sheet}: is the page; give the table that it downloads, {labelled_file(sheet).name}")
     table = open_table(sheet, header=True)
     indices = []
     for column in _COLUMNS:
@@ -258,14 +296,11 @@ def _labelled_rows(sheet: Path) -> Iterable[_LabelledRow]:
         if len(found) != 1:
             raise UsageError(f"{sheet}: has {len(found)} columns called {column!r}; a sheet has one")
         indices += found
-    for record in table.read_all():
+    for record in table.read_complete():
         location = f"{sheet}:{record.line}"
         if isinstance(record, Refusal):
             raise DataError(f"{location}: {record.reason}")
-        cells = [as_text(field).strip() for field in record.fields]
-        if len(cells) != len(table.names):
-            raise DataError(f"{location}: has {len(cells)} fields, but there are {len(table.names)} columns")
-        tweet_id, text, label = (cells[index] for index in indices)
+        tweet_id, text, label = (as_text(record.fields[index]).strip() for index in indices)
         if label:
             yield _LabelledRow(location, tweet_id, text, label)
 
@@ -274,7 +309,7 @@ def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
     """Why an id names no tweet of a drawing."""
     found = _ID.match(tweet_id)
     if not found:
-        return f"id {shortened(tweet_id)!r} was not written by --sheet"
+        return f"id {shortened(tweet_id)!r} is of no sheet that `share` or `evaluate` draws"
     purpose, number = found.groups()
     if int(number) != FORMAT:
         return (
@@ -290,7 +325,7 @@ def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
         return (
             f"id {shortened(tweet_id)!r} was drawn from other tweets or groups; give the file, --by and --per as then"
         )
-    return f"id {shortened(tweet_id)!r} was drawn from other tweets, or by another model's predictions"
+    return f"id {shortened(tweet_id)!r} names no tweet of this table that has predictions"
 
 
 def _check_beginning(sheet: Path, drawing: Drawing, labels: ClassIndices) -> None:
@@ -302,9 +337,10 @@ def _check_beginning(sheet: Path, drawing: Drawing, labels: ClassIndices) -> Non
         missing = ""
         for number, index in enumerate(order, start=1):
             if labels[index] == UNLABELLED:
-                missing = missing or f"tweet {number} of the random order, {drawing.ids[index]}, has no label"
+                tweet = f"{drawing.ids[index]}, {shortened(drawing.texts[index])!r}"
+                missing = missing or f"tweet {number} of the random order, {tweet}, has no label"
             elif missing:
                 raise DataError(
-                    f"{sheet}: {missing}, but later ones have, so that they are not a random sample; label it as well, "
-                    "or delete the labels after it"
+                    f"{sheet}: {missing}, but later ones have, such as {drawing.ids[index]}, so that they are not a "
+                    "random sample; label it as well, in a row of its own if it has none, or delete the later labels"
                 )

@@ -71,6 +71,7 @@ def test_labels_survive_a_reload_and_are_read_from_the_downloaded_table(
     table = _downloaded(label, tmp_path)
     assert table.name == "mine.csv"
     np.testing.assert_array_equal(read_labels(table, drawing, MEANINGS), labels)
+    assert '"\'=HYPERLINK(0) https://example.org javascript:alert(1)"' in table.read_text(encoding="utf-8-sig")
     label.keyboard.press("1")
     expect(tweet).to_have_text("All tweets are done. Download the table.")
     expect(label.get_by_role("button", name="negative")).to_be_disabled()
@@ -88,10 +89,26 @@ def test_each_annotator_has_labels_of_their_own(label: Page, tmp_path: Path) -> 
     for key in ("1", "1"):
         label.keyboard.press(key)
     assert _downloaded(label, tmp_path).name == "mine-Ann_1.csv"
+    label.reload()
+    expect(name).to_have_value("Ann 1")
+    expect(label.locator("#progress")).to_contain_text("2 of 6")
     name.fill("")
     name.press("Tab")
     expect(label.locator("#progress")).to_contain_text("1 of 6")
     expect(label.locator("#notice")).to_be_empty()
+
+
+def test_page_with_other_classes_has_labels_of_its_own(label: Page, drawing: Drawing, tmp_path: Path) -> None:
+    for key in ("1", "2"):
+        label.keyboard.press(key)
+    other = tmp_path / "other.html"
+    write_drawn(other, drawing, len(TEXTS), ("negative", "positive"), 3)
+    first = label.url
+    label.goto(other.as_uri())
+    expect(label.locator("#progress")).to_contain_text("0 of 6")
+    label.keyboard.press("2")
+    label.goto(first)
+    expect(label.locator("#progress")).to_contain_text("2 of 6")
 
 
 def test_page_that_is_open_twice_loses_no_label(label: Page) -> None:

@@ -1,25 +1,28 @@
 """Sheets: whatever a person's program makes of one, its labels are read as they were given, or the sheet is refused."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from dateutil.parser import parse as parse_date
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sentiment.config_file import resolve
 from sentiment.errors import DataError, SentimentError, UsageError
 from sentiment.inference.added import sheet_meanings
-from sentiment.labelling.sheet import SKIPPED, Drawing, read_labels, write_drawn
+from sentiment.labelling.sheet import SKIPPED, Drawing, labelled_file, read_labels, write_drawn
 from sentiment.metrics import UNLABELLED
 
 CLASSES = ("negative", "neutral", "positive")
 MEANINGS = {"negative": 0, "neutral": 1, "positive": 2, "unclear": None}
 _TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\r\t"), min_size=1, max_size=30)
 _HOSTILE = ["=1+1", '"', "a;b,c\td", "one\rtwo", "one\r\ntwo", "</script>", "\u202eabc", "\u00e9 \U0001f600", "NA"]
+_HOSTILE += ["10/10", "12:30", "007", "1e5", "1.50", "+1", "-5", "24 February 2015 11:35 PM", "TRUE", "'quoted'"]
 
 
 def _drawing(texts: list[str], seed: int = 0) -> Drawing:
@@ -61,6 +64,34 @@ def _save_csv(**options: object) -> Save:
     return save
 
 
+def _as_spreadsheets_take_it(cell: str) -> str:
+    """A cell that they take for a formula, a truth value, a number, a date or a time is no longer what it was."""
+    if cell.startswith("'"):
+        return cell
+    if cell.startswith(("=", "@")):
+        return "#NAME?"
+    if cell.lower() in ("true", "false"):
+        return cell.title()
+    with suppress(ValueError):
+        return str(float(cell))
+    with suppress(ValueError, OverflowError):
+        return str(parse_date(cell)) if any(map(str.isdigit, cell)) else cell
+    return cell
+
+
+def _save_understood(table: pd.DataFrame, folder: Path) -> Path:
+    """As LibreOffice saves CSV if it detects special numbers, and Excel always."""
+    return _save_csv(sep=";", encoding="utf-8-sig")(table.map(_as_spreadsheets_take_it), folder)
+
+
+def _save_without_empty_ends(table: pd.DataFrame, folder: Path) -> Path:
+    """As Excel, which writes no delimiters where the last cells of many rows are empty."""
+    path = _save_csv()(table, folder)
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join(line.rstrip(",") for line in lines))
+    return path
+
+
 def _save_xlsx(table: pd.DataFrame, folder: Path) -> Path:
     table.to_excel(folder / "mine.xlsx", index=False)
     return folder / "mine.xlsx"
@@ -72,6 +103,8 @@ _PROGRAMS: dict[str, Save] = {
     "a spreadsheet with UTF-16": _save_csv(encoding="utf-16"),
     "a program that quotes everything": _save_csv(quoting=1),
     "a workbook": _save_xlsx,
+    "a spreadsheet that understands cells": _save_understood,
+    "a spreadsheet that drops empty ends": _save_without_empty_ends,
 }
 _CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "nothing": lambda table: table,
@@ -95,6 +128,8 @@ _CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 )
 @example(texts=[*_HOSTILE, *_HOSTILE], program="pandas", change="shuffled", part=1.0)
 @example(texts=_HOSTILE, program="a spreadsheet with semicolons", change="sorted by text", part=0.5)
+@example(texts=_HOSTILE, program="a spreadsheet that understands cells", change="nothing", part=0.9)
+@example(texts=_HOSTILE, program="a spreadsheet that drops empty ends", change="nothing", part=0.5)
 def test_labels_are_read_as_given_whatever_program_saved_the_sheet(
     texts: list[str], program: str, change: str, part: float, tmp_path: Path
 ) -> None:
@@ -138,8 +173,8 @@ _TEXTS_OF_100 = [f"tweet number {number}" for number in range(100)]
         (lambda table: table.assign(text=[*table["text"][1:], "x"]), "ids, texts and labels must stay in their rows"),
         (lambda table: table.assign(id=table["id"].str.replace("choice1-", "share1-")), "was drawn to estimate shares"),
         (lambda table: table.assign(id=table["id"].str.replace("choice1-", "choice2-")), "written by a version 2 of"),
-        (lambda table: table.assign(id=[*range(100)]), "id '0' was not written by --sheet"),
-        (lambda table: table.assign(id=table["id"].str[:-4] + "0000"), "was drawn from other tweets, or by"),
+        (lambda table: table.assign(id=[*range(100)]), "id '0' is of no sheet that `share` or `evaluate` draws"),
+        (lambda table: table.assign(id=table["id"].str[:-4] + "0000"), "names no tweet of this table"),
         (lambda table: table.assign(label=table["label"].mask(table.index == 8, "")), "has no label, but later ones"),
         (
             lambda table: table.assign(label=table["label"].mask(table.index == 8, "meh")),
@@ -162,12 +197,34 @@ def test_sheet_that_no_longer_fits_is_refused_with_the_row(
     assert reason in str(caught.value)
 
 
-def test_sheet_of_other_tweets_or_of_other_strata_is_refused(tmp_path: Path) -> None:
+def test_sheet_of_other_tweets_or_of_other_predictions_is_refused(tmp_path: Path) -> None:
     drawing = _drawing(_TEXTS_OF_100)
     saved = _PROGRAMS["pandas"](_labelled_sheet(tmp_path, drawing, 60), tmp_path)
-    for other in (_drawing(_TEXTS_OF_100[1:]), _drawing(_TEXTS_OF_100, seed=3)):
-        with pytest.raises(DataError, match="drawn from other tweets, or by another model's predictions"):
-            read_labels(saved, other, MEANINGS)
+    with pytest.raises(DataError, match="names no tweet of this table that has predictions"):
+        read_labels(saved, _drawing(_TEXTS_OF_100[50:]), MEANINGS)
+    with pytest.raises(DataError, match="has no label, but later ones have"):
+        read_labels(saved, _drawing(_TEXTS_OF_100, seed=3), MEANINGS)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(index=st.integers(0, 99), count=st.integers(30, 100))
+@example(index=0, count=30)
+def test_labels_for_a_choice_outlive_a_prediction_that_changed_unless_they_are_no_sample_then(
+    index: int, count: int, tmp_path: Path
+) -> None:
+    drawing = _drawing(_TEXTS_OF_100)
+    strata = drawing.strata.copy()
+    strata[index] = 1 - strata[index]
+    changed = Drawing("choice", _TEXTS_OF_100, strata)
+    saved = _PROGRAMS["pandas"](_labelled_sheet(tmp_path, drawing, count), tmp_path)
+    expected = _expected(drawing, count)
+    is_labelled = expected != UNLABELLED
+    are_first = [is_labelled[order].tolist() for order in changed.strata_orders]
+    if all(flags == sorted(flags, reverse=True) for flags in are_first):
+        np.testing.assert_array_equal(read_labels(saved, changed, MEANINGS), expected)
+    else:
+        with pytest.raises(DataError, match="has no label, but later ones have"):
+            read_labels(saved, changed, MEANINGS)
 
 
 def test_larger_sheet_begins_with_the_smaller_one_and_none_is_overwritten(tmp_path: Path) -> None:
@@ -177,6 +234,9 @@ def test_larger_sheet_begins_with_the_smaller_one_and_none_is_overwritten(tmp_pa
     assert large["id"].tolist()[:20] == small["id"].tolist()
     with pytest.raises(UsageError, match="exists already, perhaps with labels"):
         write_drawn(tmp_path / "sheet.csv", drawing, 20, CLASSES, 30)
+    with pytest.raises(UsageError, match=r"is the page; give the table that it downloads, other\.csv"):
+        read_labels(tmp_path / "other.html", drawing, MEANINGS)
+    assert labelled_file(tmp_path / "OTHER.CSV").name == "OTHER.CSV"
     with pytest.raises(UsageError, match=r"a table, other\.csv, or a page to label on, other\.html"):
         write_drawn(tmp_path / "other.parquet", drawing, 20, CLASSES, 30)
     with pytest.raises(UsageError, match="100 tweets are too few: at least 101 labels are needed"):
