@@ -120,6 +120,13 @@ def write_user_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
 
 
+def check_not_read(target: Path, *read: Path | None) -> None:
+    """Raises UsageError if a file to write is one of the files that are read, also by another path."""
+    for source in read:
+        if source and source.exists() and target.exists() and target.samefile(source):
+            raise UsageError(f"{target}: is a file that is read, and would be overwritten; give another name")
+
+
 def user_path(text: str) -> Path:
     """The path with `~` and `~name` expanded as in a shell; `~name` is left unchanged if there is no such user."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for an unknown user

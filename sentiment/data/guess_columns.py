@@ -27,7 +27,6 @@ from sentiment.data.labels import (
 )
 from sentiment.data.sources import TweetFile, columns_140, is_sentiment140, labels_140, open_file
 from sentiment.data.tables import (
-    ID_NAMES,
     TEXT_NAMES,
     Column,
     OpenedTable,
@@ -285,11 +284,9 @@ def file_without_labels(
 
     Args:
         further: as in `read_rows`.
-        id_column: the column of ids; None: it is recognised by its name, if there is one.
+        id_column: the column of ids; None: the id of a row is its line.
     """
-    table, index, remarks = text_column(path, column, trained, option)
-    if id_column is None:
-        id_column = next(iter(table.usual_indices(ID_NAMES)), None)
+    _, index, remarks = text_column(path, column, trained, option)
     return open_file(path, ColumnConfig(text=index, id=id_column), None, further=further), remarks
 
 

@@ -122,7 +122,7 @@ class OpenedTable:
         return self.read(range(len(self.names)))
 
     def read_complete(self) -> Records:
-        """As `read_all`; short rows, which spreadsheets write, get empty cells at the end, and longer ones are refused."""
+        """As `read_all`; short rows, as spreadsheets write, get empty cells at the end, longer ones are refused."""
         width = len(self.names)
         for record in self.read_all():
             if isinstance(record, Refusal):

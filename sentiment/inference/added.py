@@ -1,4 +1,4 @@
-"""Added predictors: export labelled tweets as an annotation sheet, and import predicted labels.
+"""Added predictors: export tweets as an annotation sheet, and import predicted labels.
 
 They are compared with each other, and with the models of runs on the same tweets. Does not import torch.
 """
@@ -18,7 +18,7 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
-from sentiment.data.formats import WRONG_WIDTH, Refusal, TableRecord
+from sentiment.data.formats import Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, Meanings, is_number, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
@@ -38,7 +38,7 @@ from sentiment.data.text import TweetForms, key_as_text
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
-from sentiment.labelling.sheet import SKIPPED_WORD, write_sheet
+from sentiment.labelling.sheet import SKIPPED_WORD, is_same_text, write_sheet
 from sentiment.metrics import UNLABELLED
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import PREDICTORS, Added, Part
@@ -185,7 +185,7 @@ class Tweets:
         index = self._index_by_id.get(tweet_id)
         if index is None:
             return self._indices_by_form.get(self._form(text), []) if text and self.has_texts else []
-        if text and self.has_texts and text.split() != self.texts[index].split():
+        if text and self.has_texts and not is_same_text(text, self.texts[index]):
             raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
         return [index]
 
@@ -325,12 +325,9 @@ def _read(
     answered = 0
     left_out = RowCounter()
     others = RowCounter()
-    for record in table.read_all():
+    for record in table.read_complete():
         if isinstance(record, Refusal):
             left_out.add(record.reason, record.line)
-            continue
-        if len(record.fields) != len(table.names):
-            left_out.add(WRONG_WIDTH, record.line)
             continue
         try:
             label = _label_of(record, columns.label)

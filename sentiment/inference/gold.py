@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.config import ColumnConfig, DataConfig
+from sentiment.config_file import shortened
 from sentiment.console import Progress, plural, silent
-from sentiment.data.formats import TableRecord, opened_parquet
+from sentiment.data.formats import opened_parquet
 from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
-from sentiment.data.sources import TweetFile, open_source, usable_rows
-from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter, as_text, open_table
+from sentiment.data.sources import TweetFile, cached_sha256, open_source, usable_rows
+from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
 from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
@@ -28,6 +29,8 @@ from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, UnlabelledDir, sealed
 
 _SEVERAL_LABELS = "tweet with several labels"
+# In the metadata of a table's Parquet file: the SHA-256 of the file that the table was read from.
+_READ_FROM = b"read_from"
 
 
 def column_parameters(path: Path) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     digest = fingerprint([data.label_names, [*rows], [row.label for row in rows.values()]])
     directory = results.gold_dir(source, digest)
     tweets = Tweets.of_table(data, rows, directory, GOLD)
-    _write_gold(tweets, directory, source, digest, left_out)
+    _write_gold(tweets, directory, digest, left_out, file)
     lines = [
         f"{source}: {plural(len(rows), 'tweet')} of the classes {', '.join(data.label_names)}",
         *left_out.lines_left_out(),
@@ -80,8 +83,8 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
 
     Returns, Raises: as `open_gold`.
     """
-    column = None if data.columns.text == ColumnConfig().text else data.columns.text
     trained = ColumnConfig()
+    column = None if data.columns.text in (trained.text, data.columns.id) else data.columns.text
     file, lines = file_without_labels(
         user_path(data.source), column, trained, "--set data.columns.text", id_column=data.columns.id
     )
@@ -92,7 +95,7 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     directory = results.unlabelled_dir(source, digest)
     tweets = Tweets.of_table(data, rows, directory, "unlabelled")
     columns_stored = {"tweet": tweets.keys, "text": tweets.texts}
-    sha256 = _write_table(directory.path, directory.tweets_file, columns_stored)
+    sha256 = _write_table(directory.path, directory.tweets_file, columns_stored, file)
     labels = [(name, list(values)) for name, values in data.labels.items()]
     record = Unlabelled(source=source, labels=labels, tweets_sha256=sha256)
     write_atomically(directory.record_file, sealed(record))
@@ -102,18 +105,13 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     return tweets, [*lines, *left_out.lines_left_out()]
 
 
-def has_tweets(path: Path, directory: Path) -> bool:
-    """Whether a table has all tweets of a directory that `open_gold` or `open_unlabelled` wrote."""
+def was_read_from(directory: Path, path: Path) -> bool:
+    """Whether `open_gold` or `open_unlabelled` wrote a directory when the file at `path` was as it is now."""
     file = UnlabelledDir(directory).tweets_file
     if GoldDir(directory).record_file.exists():
         file = GoldDir(directory).predictions_file
-    with opened_parquet(file) as stored:
-        texts = stored.read(columns=["text"])["text"].to_pylist()
-    missing = {text.strip() for text in texts}
-    for record in open_table(path, header=False).read_all():
-        if isinstance(record, TableRecord):
-            missing.difference_update(as_text(cell).strip() for cell in record.fields)
-    return not missing
+    with opened_parquet(file) as table:
+        return (table.schema_arrow.metadata or {}).get(_READ_FROM) == cached_sha256(path).encode()
 
 
 def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
@@ -126,6 +124,12 @@ def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> d
         key = key_of(own_id or forms.of(row.text))
         if key not in by_key:
             by_key[key] = row._replace(id=own_id or key_as_text(key))
+        elif forms.of(row.text) != forms.of(by_key[key].text):
+            raise DataError(
+                f"{file.name}:{row.line}: has the id {shortened(own_id)!r} of another tweet, that of line "
+                f"{by_key[key].line}; a spreadsheet may have rounded it. Name another column, or null for none: "
+                "--set data.columns.id=null"
+            )
         elif row.label == by_key[key].label:
             left_out.add("duplicate tweet", row.line)
         else:
@@ -140,7 +144,7 @@ def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> d
     return dict(sorted(by_key.items()))
 
 
-def _write_gold(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: RowCounter) -> None:
+def _write_gold(tweets: Tweets, directory: GoldDir, digest: str, left_out: RowCounter, file: TweetFile) -> None:
     classes = tweets.data.label_names
     references = _references(tweets)
     columns = {"part": [GOLD] * len(tweets.ids), "tweet": tweets.keys, "label": tweets.labels}
@@ -148,21 +152,22 @@ def _write_gold(tweets: Tweets, directory: GoldDir, source: str, digest: str, le
     for kind, probabilities in references.items():
         columns |= dict(zip(columns_of(kind, classes), probabilities.T[1:], strict=True))
     record = Gold(
-        source=source,
+        source=PurePath(tweets.data.source).name,
         fingerprint=digest,
         classes=list(classes),
         kinds=list(references),
         left_out={reason: rows.count for reason, rows in left_out.counted().items()},
-        predictions_sha256=_write_table(directory.path, directory.predictions_file, columns),
+        predictions_sha256=_write_table(directory.path, directory.predictions_file, columns, file),
     )
     write_atomically(directory.record_file, sealed(record))
 
 
-def _write_table(folder: Path, file: Path, columns: dict[str, Any]) -> str:
-    """Write a Parquet file into a folder that may not exist yet; returns its SHA-256."""
+def _write_table(folder: Path, target: Path, columns: dict[str, Any], file: TweetFile) -> str:
+    """Write a Parquet file of the tweets of a file into a folder that may not exist yet; returns its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, lambda opened: pq.write_table(pa.table(columns), opened))
-    return sha256_of(file)
+    table = pa.table(columns).replace_schema_metadata({_READ_FROM: file.sha256})
+    write_atomically(target, lambda opened: pq.write_table(table, opened))
+    return sha256_of(target)
 
 
 def _references(tweets: Tweets) -> dict[PredictorKind, Probabilities]:

@@ -39,7 +39,7 @@ from sentiment.data.tables import (
 )
 from sentiment.data.text import TokenRows
 from sentiment.errors import DataError, UsageError
-from sentiment.files import write_user_file
+from sentiment.files import check_not_read, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel, finite_logarithms
 from sentiment.processes import available_cores
 
@@ -111,8 +111,7 @@ def predict_file(
         ConfigError, UsageError: the column is missing or ambiguous, or the target equals the source or has an unknown
             extension.
     """
-    if source.exists() and target.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
+    check_not_read(target, source)
     format = _format_of_target(target)
     table, text_index, findings = text_column(source, column, model.config.data.columns)
     header = table.names

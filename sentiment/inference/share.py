@@ -21,6 +21,7 @@ from sentiment.command_line import (
 )
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
+from sentiment.labelling import MIN_LABELS
 
 app = typer.Typer()
 
@@ -37,7 +38,9 @@ def share(
     sheet: NewSheet = None,
     labels: Annotated[
         int | None,
-        typer.Option("--labels", min=30, help="The size of the sample; default: 200, or 30 of each group."),
+        typer.Option(
+            "--labels", min=MIN_LABELS, help=f"The size of the sheet; default: 200, or {MIN_LABELS} of each group."
+        ),
     ] = None,
     labelled: LabelledSheet = None,
     by: Annotated[
@@ -68,11 +71,11 @@ def share(
     """
     *models, file = model_and_file
     if len(models) + bool(answers) != 1 or (answers and (choice or results)):
-        raise UsageError(
-            "share takes a MODEL and a FILE, or with --answers, the column of its predictions, a FILE alone"
-        )
-    if (sheet and labelled) or (per and not by) or (classes and not answers):
-        raise UsageError("share takes either --sheet or --labelled; --per requires --by, and --classes --answers")
+        raise UsageError("share takes a MODEL and a FILE, or a FILE alone if --answers names the column of predictions")
+    if (sheet and labelled) or (labels and not sheet):
+        raise UsageError("share takes either --sheet or --labelled; --labels requires --sheet")
+    if (per and not by) or (classes and not answers):
+        raise UsageError("--per requires --by; --classes requires --answers")
     from sentiment.inference import share_files
     from sentiment.inference.share_predictors import predictor_of_answers, predictor_of_model
 

@@ -24,9 +24,9 @@ from sentiment.data.tables import Column, Row, RowCounter, abbreviated, without_
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
+from sentiment.labelling import MIN_LABELS
 from sentiment.labelling.share_statistics import (
     ALL_TWEETS,
-    MIN_LABELS,
     check_names,
     estimate_shares,
     labels_needed,
@@ -163,7 +163,7 @@ def draw(population: Population, classes: Sequence[str], sheet: Path, labels: in
     """Write the sheet to label, and say what its labels will tell and how to go on.
 
     Args:
-        labels: the size of the sheet; None: as many as are enough.
+        labels: the size of the sheet; None: the usual one, or as many as the groups need.
         command: this command without `--sheet`.
 
     Raises:

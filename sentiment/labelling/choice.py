@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from sentiment.console import OUT, number_table, say
 from sentiment.errors import UsageError
+from sentiment.labelling import check_enough
 from sentiment.labelling.sheet import SKIPPED, Drawing
 from sentiment.labelling.stratified import StratifiedSample
 from sentiment.metrics import ClassIndices, Flags
@@ -21,9 +22,7 @@ from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests
 from sentiment.runs.power import MAX_LABELS, POWER
 from sentiment.runs.recommendation import Choice
 
-# With fewer labels, nothing is chosen.
-MIN_LABELS = 30
-_MANY = 10**6  # so many tweets are what a sample is drawn from, for each of its own
+_MANY = 10**6  # if a table is itself a sample: of so many tweets for each of its own
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class PredictedTweets:
     Attributes:
         texts: of the n tweets.
         predicted: by the name of each predictor: the index of the class of each tweet, (n,), negative for a tweet that
-            it gives no class. Of equally good predictors the first one is the best, so that simple ones come first.
+            it gives no class. Of equally good predictors the first one is the best, so simple ones should come first.
     """
 
     texts: Sequence[str]
@@ -119,16 +118,17 @@ def _sample(tweets: PredictedTweets, labels: ClassIndices, is_sample: bool) -> S
     """The labelled tweets; the size of a stratum is estimated without its tweets of no class, by the skipped ones."""
     labelled = labels >= 0
     count = int(labelled.sum())
-    if count < MIN_LABELS:
-        raise UsageError(f"{count} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
+    check_enough(count)
     if is_sample:
         return StratifiedSample(labels[labelled], np.zeros(count, np.int8), (_MANY * count, 0))
     strata = tweets.drawing.strata
     sizes = []
-    for stratum in (0, 1):
+    for stratum, where in enumerate(("on which the predictors differ", "that all label alike")):
         of_stratum = labels[strata == stratum]
         of_class = int((of_stratum >= 0).sum())
         judged = of_class + int((of_stratum == SKIPPED).sum())
+        if len(of_stratum) and not judged:
+            raise UsageError(f"no tweet {where} has a label, but there are {len(of_stratum):,}; label from the top")
         sizes.append(round(len(of_stratum) * of_class / max(judged, 1)))
     return StratifiedSample(labels[labelled], strata[labelled], (sizes[0], sizes[1]))
 

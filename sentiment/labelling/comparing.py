@@ -30,7 +30,8 @@ from sentiment.command_line import (
 from sentiment.console import ProgressBar, say
 from sentiment.data.built_in import BUILT_IN, SOURCE_CHOICES
 from sentiment.errors import UsageError
-from sentiment.files import as_json, read_user_file, write_atomically, write_user_file
+from sentiment.files import as_json, check_not_read, read_user_file, write_atomically, write_user_file
+from sentiment.labelling import MIN_LABELS
 
 if TYPE_CHECKING:
     from sentiment.inference.added import Tweets
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sentiment.runs.records import ModelKind
 
 _MAX_NOTE_BYTES = 1_000_000
+_USUAL_LABELS = 200
 
 app = typer.Typer()
 
@@ -57,7 +59,10 @@ def evaluate(
         typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
     ] = None,
     sheet: NewSheet = None,
-    sheet_size: Annotated[int, typer.Option("--labels", min=30, help="The size of the sheet.")] = 200,
+    sheet_size: Annotated[
+        int | None,
+        typer.Option("--labels", min=MIN_LABELS, help=f"The size of the sheet; default: {_USUAL_LABELS}."),
+    ] = None,
     labelled: LabelledSheet = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -81,18 +86,23 @@ def evaluate(
     from sentiment.labelling.sheet import check_new
     from sentiment.runs.run_dir import UnlabelledDir, sealed
 
+    for target in (out, mistakes):
+        if target:
+            check_not_read(target, run, data, labelled)
     run = _directory(run, results)
+    if sheet_size and not sheet:
+        raise UsageError("--labels requires --sheet")
     if sheet or labelled:
         if choice or classes or overrides or mistakes or label_column or threshold is not None:
-            raise UsageError("--sheet or --labelled goes with --data and --text-column alone")
+            raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
         if sheet and (labelled or out):
-            raise UsageError("evaluate takes either --sheet or --labelled; --out requires --labelled here")
+            raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
         if sheet:
             check_new(sheet)
         predicted = _predicted_table(run, data, text_column, results)
         if sheet:
             options = {"--data": data, "--text-column": text_column, "--results": results}
-            predicted.draw(sheet, sheet_size, repeated("evaluate", run, **options))
+            predicted.draw(sheet, sheet_size or _USUAL_LABELS, repeated("evaluate", run, **options))
             return
     if labelled:
         chosen = predicted.choose(labelled)
@@ -114,22 +124,25 @@ def _directory(name: Path, results: Path | None) -> Path:
     """The directory in which `add` stored the answers to a table, if a table is named; else the name of a run.
 
     Raises:
-        UsageError: there are answers to several tables of this name, to none, or to other tweets.
+        UsageError: there are answers to several tables of this name, or to none; of a file that exists, to none that
+            is as the file is now.
     """
-    from sentiment.inference.gold import has_tweets
+    from sentiment.inference.gold import was_read_from
 
     if name.is_dir() or not is_table(str(name)):
         return name
     folder = results_of(results or RESULTS)
     stem = name.name.partition(".")[0]
     tables = sorted([*folder.gold.glob("*-????????"), *folder.unlabelled.glob("*-????????")])
-    found = [path for path in tables if path.name.rpartition("-")[0] == stem]
-    if len(found) > 1:
-        raise UsageError(f"{name}: there are answers to several such tables; name one: {', '.join(map(str, found))}")
-    if found and (not name.is_file() or has_tweets(name, found[0])):
+    named = [path for path in tables if path.name.rpartition("-")[0] == stem]
+    found = [path for path in named if was_read_from(path, name)] if name.is_file() else named
+    if len(found) == 1:
         return found[0]
-    others = f"; those in {found[0]} are to other tweets" if found else ""
-    raise UsageError(f"{name}: has no answers; `sentiment add NAME FILE --of {name}` adds some{others}")
+    shown = ", ".join(map(str, found or named))
+    if found:
+        raise UsageError(f"{name}: there are answers to several such tables; name one: {shown}")
+    others = f"; those in {shown} are to another table, or to this one before it changed" if named else ""
+    raise UsageError(f"{name}: has no answers; `sentiment add NAME FILE --of {quote(str(name))}` adds some{others}")
 
 
 def _evaluation(
@@ -223,7 +236,7 @@ def add(
     classes: Classes = None,
     annotator: Annotated[
         bool,
-        typer.Option("--annotator", help="The predictor is a person; also report agreement and the human ceiling."),
+        typer.Option("--annotator", help="The predictor is a person, who is never recommended."),
     ] = False,
     note: Annotated[
         Path | None,
@@ -291,14 +304,11 @@ def _tweets_to_answer(
     parameters = parameters_of(source, overrides)
     if classes:
         parameters["data.labels"] = with_own_names(classes)
-    if unlabelled:
-        data = resolve({}, parameters, "--of").data
-    else:
-        if path.is_file():
-            parameters = column_parameters(path) | parameters
-        data = with_guesses({}, (), parameters, "--of").data
+    if path.is_file():
+        parameters = column_parameters(path) | parameters
+    resolved = resolve({}, parameters, "--of") if unlabelled else with_guesses({}, (), parameters, "--of")
     open_tweets = open_unlabelled if unlabelled else open_gold
     with ProgressBar() as bar:
-        tweets, lines = open_tweets(data, results_of(results or RESULTS), bar.progress)
+        tweets, lines = open_tweets(resolved.data, results_of(results or RESULTS), bar.progress)
     say("\n".join(lines))
     return tweets

@@ -22,13 +22,13 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from sentiment.errors import UsageError
+from sentiment.labelling import MIN_LABELS, check_enough
 from sentiment.metrics import UNLABELLED, ClassIndices, Flags, Probabilities, predicted_classes
 from sentiment.runs.records import DEFAULT_THRESHOLD
 
 Array = npt.NDArray[np.float64]
 
 ALL_TWEETS = "all"  # the name of the group of all tweets
-MIN_LABELS = 30
 # With fewer labels of a class, or of all other classes together, its share gets an upper or a lower bound only.
 _MIN_LABELS_OF_CLASS = 5
 _MIN_LABELS_OF_STRATUM = 3  # without them, nothing of a stratum is known
@@ -219,8 +219,7 @@ def estimate_shares(
     """
     n = len(labels)
     labelled = labels != UNLABELLED
-    if labelled.sum() < MIN_LABELS:
-        raise UsageError(f"{labelled.sum()} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
+    check_enough(int(labelled.sum()))
     identity = np.eye(len(class_names))
     outcomes = identity[labels]  # read only where there is a label
     has_class = probabilities.sum(axis=1, keepdims=True) > 0
@@ -239,10 +238,9 @@ def estimate_shares(
         with_label = rows[labelled[rows]]
         columns: dict[str, Any] = {"tweets": len(rows), "labels": len(with_label)}
         columns["labels_of_class"] = outcomes[with_label].sum(axis=0).astype(int)
-        # As if each prediction were a label.
-        as_labels = np.full(len(class_names), len(rows))
-        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), as_labels, 1.0))
-        # Of a group, the labels are random; those of all tweets may be of several strata.
+        number_of_labels = np.full(len(class_names), len(rows))  # as if each prediction were a label
+        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), number_of_labels, 1.0))
+        # The labels of a group are a random sample of it; those of all tweets may be one of each stratum.
         strata_of_rows = strata[rows] if rows is everything else np.zeros(len(rows), np.int64)
         shares = _estimate(rows, strata_of_rows, labelled, outcomes, predicted)
         columns |= _columns("share", shares) | {"worth": shares.worth}

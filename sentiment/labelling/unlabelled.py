@@ -23,7 +23,8 @@ from sentiment.inference.evaluate import uses_of
 from sentiment.inference.overlap import SCORED
 from sentiment.inference.own_sample import predict_new
 from sentiment.inference.stored import TrainedRun
-from sentiment.labelling.choice import MIN_LABELS, PredictedTweets, choose, show_choice
+from sentiment.labelling import MIN_LABELS
+from sentiment.labelling.choice import PredictedTweets, choose, show_choice
 from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
 from sentiment.metrics import predicted_classes
 from sentiment.runs.predictions import added_predictor

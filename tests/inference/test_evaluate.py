@@ -449,6 +449,25 @@ def test_list_of_mistakes_is_complete_and_names_the_lines_of_the_table(
     assert len(mistakes) >= len(tweets) // 5
 
 
+@pytest.mark.parametrize("option", ["--out", "--mistakes"])
+@pytest.mark.parametrize("role", ["--data", "--labelled"])
+def test_no_file_that_is_read_is_overwritten(trained: RunDir, tmp_path: Path, option: str, role: str) -> None:
+    table = write_tweets(tmp_path / "t.csv", [("1", "a lovely day")] * 3)
+    sheet = write_tweets(tmp_path / "s.csv", [("share1-", "a lovely day", "positive")], ("id", "text", "label"))
+    read = {"--data": table, "--labelled": sheet}
+    link = tmp_path / "link"
+    link.symlink_to(read[role])
+    contents = {path: path.read_bytes() for path in read.values()}
+    words = [word for name, path in read.items() if name in ("--data", role) for word in (name, path)]
+    assert f"{link}: is a file that is read" in refused(2, "evaluate", trained.path, *words, option, link)
+    assert {path: path.read_bytes() for path in read.values()} == contents
+
+
+def test_size_of_a_sheet_without_a_sheet_is_refused(trained: RunDir) -> None:
+    assert "--labels requires --sheet" in refused(2, "evaluate", trained.path, "--labels", 50)
+    assert "--labels requires --sheet" in refused(2, "share", trained.path, "tweets.csv", "--labels", 50)
+
+
 def test_table_without_labels_is_answered_with_the_command_that_draws_a_sheet(trained: RunDir, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,text\n" + "".join(f"{n},{text}\n" for n, text in enumerate(TEXTS)))
     said = refused(2, "evaluate", trained.path, "--data", tmp_path / "t.csv")

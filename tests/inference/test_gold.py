@@ -205,25 +205,48 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
     assert "no column name looks like a label" in refused(2, "add", "llama", _log(tmp_path, without), *_of(tmp_path))
 
 
-def test_a_gold_table_is_named_by_its_file_unless_it_was_edited_between_answers(tmp_path: Path) -> None:
+def test_a_gold_table_is_named_by_its_file_as_it_is_now(tmp_path: Path) -> None:
     results = ("--results", tmp_path / "results")
-    assert "has no answers" in refused(2, "evaluate", "gold.csv", *results)
-    answers = [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)]
+    gold = tmp_path / "gold.csv"
+    assert "has no answers" in refused(2, "evaluate", gold, *results)
+    rows = _write_gold(tmp_path, 40)
+    answers = [(tweet, label) for tweet, _, label in rows]
     _add(tmp_path, "Ann", answers)
-    assert "most frequent class" in succeed("evaluate", tmp_path / "gold.csv", *results)
-    _write_gold(tmp_path, 41)
+    first = _directory(tmp_path)
+    assert "Ann - 1.000" in " ".join(succeed("evaluate", gold, *results).split())
+    write_tweets(gold, [(*rows[0][:2], _wrong(rows[0][2])), *rows[1:]], ("id", "text", "label"))
+    message = refused(2, "evaluate", gold, *results)
+    assert f"those in {first} are to another table, or to this one before it changed" in message
     _add(tmp_path, "Ben", answers)
-    message = refused(2, "evaluate", "gold.csv", *results)
+    output = succeed("evaluate", gold, *results)
+    assert "0.975" in output
+    assert "Ann" not in output
+    gold.unlink()
+    message = refused(2, "evaluate", gold, *results)
     assert all(str(path) in message for path in (tmp_path / "results" / "gold").iterdir())
 
 
-def test_answers_to_another_table_of_the_same_name_are_not_shown(tmp_path: Path) -> None:
-    _add(tmp_path, "Ann", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)])
-    (tmp_path / "other").mkdir()
-    rows = [(f"other {tweet}", f"other {text}", label) for tweet, text, label in _gold(40)]
-    other = write_tweets(tmp_path / "other" / "gold.csv", rows, ("id", "text", "label"))
-    message = refused(2, "evaluate", other, "--results", tmp_path / "results")
-    assert f"those in {_directory(tmp_path)} are to other tweets" in message
+@pytest.mark.parametrize("options", [(), ("--unlabelled", "--classes", "negative positive")])
+def test_ids_that_a_spreadsheet_has_rounded_are_no_ids(tmp_path: Path, options: tuple[str, ...]) -> None:
+    rows = [("1.23E+17", text, label) for _, text, label in _gold(40)]
+    gold = write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
+    words = ("add", "Ann", gold, *_of(tmp_path), *options)
+    message = refused(1, *words)
+    assert f"{gold}:3: has the id '1.23E+17' of another tweet, that of line 2" in message
+    assert "Ann: 40 of 40 " in succeed(*words, "--set", "data.columns.id=null")
+
+
+@pytest.mark.parametrize("options", [(), ("--unlabelled", "--classes", "negative positive")])
+def test_answers_may_end_before_empty_cells_and_have_an_apostrophe(tmp_path: Path, options: tuple[str, ...]) -> None:
+    rows = [(tweet, f"{number}/10", label) for number, (tweet, _, label) in enumerate(_gold(40))]
+    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
+    lines = ["id,text,label,note", *(f"{tweet},'{text},{label}" for tweet, text, label in rows[:30])]
+    lines += [f"{tweet},'{text}" for tweet, text, _ in rows[30:]]
+    answers = tmp_path / "Ann.csv"
+    answers.write_text("\n".join(lines))
+    output = succeed("add", "Ann", answers, *_of(tmp_path), *options)
+    assert "Ann: 30 of 40 " in output
+    assert "10 left out: no answer" in output
 
 
 def test_name_of_a_predictor_is_no_markup(tmp_path: Path) -> None:

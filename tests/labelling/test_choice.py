@@ -56,6 +56,18 @@ def _labels(tweets: PredictedTweets, truth: ClassIndices, count: int) -> ClassIn
     return labels
 
 
+@pytest.mark.parametrize(("stratum", "where"), [(0, "on which the predictors differ"), (1, "that all label alike")])
+def test_tweets_without_a_label_are_not_taken_for_tweets_that_do_not_exist(stratum: int, where: str) -> None:
+    tweets, truth = _tweets(500, 200)
+    labels = np.full(500, UNLABELLED)
+    others = tweets.drawing.strata_orders[1 - stratum][:60]
+    labels[others] = truth[others]
+    with pytest.raises(UsageError, match=f"no tweet {where} has a label"):
+        choose("t.csv", tweets, labels, "accuracy")
+    labels[tweets.drawing.strata_orders[stratum][:3]] = SKIPPED  # none of them is of a class
+    assert choose("t.csv", tweets, labels, "accuracy").skipped == 3
+
+
 def test_choice_spends_three_of_four_labels_where_predictors_differ_and_weighs_them() -> None:
     tweets, truth = _tweets(2_000, 100)
     choice = choose("t.csv", tweets, _labels(tweets, truth, 80), "accuracy")
@@ -158,11 +170,11 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--sheet", "mine.csv", "--with", "network"], "goes with --data and --text-column alone"),
+        (["--sheet", "mine.csv", "--with", "network"], "a table without labels takes"),
         (["--labelled", "tweets.csv"], "has 0 columns called 'id'"),
         (["--sheet", "tweets.csv", "--data", "missing.csv"], "exists already"),
-        (["--sheet", "mine.csv", "--labelled", "tweets.csv"], "either --sheet or --labelled"),
-        (["--sheet", "mine.csv", "--out", "choice.json"], "--out requires --labelled"),
+        (["--sheet", "mine.csv", "--labelled", "tweets.csv"], "so it takes neither --labelled nor --out"),
+        (["--sheet", "mine.csv", "--out", "choice.json"], "so it takes neither --labelled nor --out"),
     ],
 )
 def test_sheet_options_that_do_not_fit_are_refused(evaluate: Evaluate, words: list[str], reason: str) -> None:
