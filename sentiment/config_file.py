@@ -82,7 +82,9 @@ def read_yaml(path: Path) -> Values:
         text = read_user_file(shipped_file(path), _MAX_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file{_available_configs(path)}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not a text in UTF-8; save it as UTF-8") from None
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     values = parse_yaml(text, str(path))
     if not isinstance(values, dict | None):

@@ -3,6 +3,7 @@
 What a configuration says is never replaced. A guess is a value of the configuration, and is told as such.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ SAMPLE_ROWS = 2_000
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
 _MAX_CATEGORIES = 10
+_ROUNDED = re.compile(r"\d([.,]\d{1,9})?E\+\d+")  # a long number as spreadsheets show it, and save it as CSV
 _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
 
@@ -224,6 +226,10 @@ def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
     if labels != config.labels:
         changes["data.labels"] = {name: [*words] for name, words in labels.items()}
     remarks = [*sample.row_remarks, *sample.remarks, *_remarks(config, given, values, labels)]
+    if keys["user"] is not None:
+        rounded = [*filter(_ROUNDED.fullmatch, sample.values(keys["user"]) or [])]
+        if rounded:
+            remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
     return Guess(sample, changes, remarks)
 
 
@@ -236,6 +242,7 @@ def _remarks(config: DataConfig, given: Collection[str], values: Iterable[str], 
         zero, one = (class_names(labels)[meanings[value] or 0] for value in ("0", "1"))
         option = classes_option({zero: "1", one: "0"})
         remarks.append(f"label '1' is taken as {one} and '0' as {zero}; {option} swaps them")
+    # The words that got a meaning here; if the classes were guessed as well, that of a class.
     left_out = {*meanings} - label_meanings(config.labels).keys()
     shown = [f"{value!r} ({count:,})" for value, count in counts.items() if value.lower() in left_out]
     if shown and config.labels.keys() - {IGNORED} == labels.keys() - {IGNORED}:

@@ -60,6 +60,11 @@ class OpenedSource:
     tests: Mapping[str, TweetFile] = dataclass_field(default_factory=dict)  # external test sets, by name
     extra_train: tuple[TweetFile, ...] = ()  # used only for training
 
+    @property
+    def to_test_on(self) -> TweetFile:
+        """The published test set of a built-in source that has one, otherwise the whole file."""
+        return next(iter(self.tests.values()), self.main)
+
 
 def open_source(config: DataConfig, results: Results) -> OpenedSource:
     """Open the files of a configuration; configured test sets are added to the source's own, or override them.
@@ -72,9 +77,7 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
     source = _open(_main_table(config), results, "data")
     tests = dict(source.tests)
     for name, table in config.external_tests.items():
-        opened = _open(table, results, f"data.tests.{name}")
-        # The published test set if there is one, otherwise the whole file.
-        tests[name] = next(iter(opened.tests.values()), opened.main)
+        tests[name] = _open(table, results, f"data.tests.{name}").to_test_on
     extra_train = []
     for index, extra_table in enumerate(config.extra_train):
         extra_train.append(_open(extra_table, results, f"data.extra_train.{index}").main)

@@ -350,7 +350,7 @@ def read_rows(
             yield Refusal(line, " in a row ".join((WRONG_WIDTH, *remarks)))
             continue
         cells = {role: fields[index] for role, index in indices.items()}
-        # A table whose texts and ids are one column has no texts; an id may be a number.
+        # A gold table without texts is read with its ids as texts; an id may be a number.
         text = as_text(cells["text"]) if columns.text == columns.id else cells["text"]
         if reason := text_problem(text):
             yield Refusal(line, reason)

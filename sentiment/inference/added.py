@@ -261,7 +261,7 @@ def add_predictions(
     if others.total():
         lines.append(abbreviated([f"  {line}" for line in others.lines()], "\n"))
     has_all_right = [answers[index] for index in with_class] == tweets.labels[with_class].tolist()
-    if has_all_right and len(with_class) >= _SUSPICIOUS_ROWS:
+    if has_all_right and not others.total() and len(with_class) >= _SUSPICIOUS_ROWS:
         lines.append(
             "warning: all predictions are right. Are these the tweets' own labels? --label-column names another column"
         )
@@ -342,12 +342,13 @@ def _read(
         if not indices:
             left_out.add(f"not a {tweets.noun}", record.line)
             continue
-        is_new = any(index not in answers for index in indices)
+        # A text may stand for several tweets, of which some may have been answered by an earlier row.
+        is_first_answer = any(index not in answers for index in indices)
         differing = [index for index in indices if answers.setdefault(index, answer) != answer]
         contradicted |= dict.fromkeys(differing, record.line)
-        if is_new and answer is None:
+        if is_first_answer and answer is None:
             others.add(f"with the answer {shortened(label)!r}, which is none of the classes: wrong", record.line)
-        elif not is_new and not differing:
+        elif not is_first_answer and not differing:
             left_out.add("duplicate tweet", record.line)
     for index, line in contradicted.items():  # it is unknown which answer counts
         left_out.add(_SEVERAL_ANSWERS, line)

@@ -13,6 +13,7 @@ from rich.table import Table
 from sentiment.console import OUT, number_table, plural, say, visible
 from sentiment.errors import UsageError
 from sentiment.files import write_user_file
+from sentiment.labelling.sheet import for_spreadsheet
 from sentiment.metrics import ClassIndices, calibration_error
 from sentiment.models.text_model import total_score
 from sentiment.paired import recall_sentence
@@ -105,7 +106,7 @@ def show(evaluation: Evaluation) -> None:
 
 
 def list_mistakes(evaluation: Evaluation, target: Path) -> None:
-    """Write all tweets that the chosen model has wrong as CSV, which spreadsheets recognise as UTF-8.
+    """Write all tweets that the chosen model has wrong as CSV for spreadsheets: in UTF-8 with a mark, without formulas.
 
     Those whose label is the least probable, and perhaps wrong itself, come first.
 
@@ -115,6 +116,7 @@ def list_mistakes(evaluation: Evaluation, target: Path) -> None:
     if evaluation.mistakes is None:
         raise UsageError(f"{evaluation.part}: is a gold table; --mistakes requires a run, which has models")
     mistakes = evaluation.mistakes().sort_values("probability_of_label", kind="stable")
+    mistakes["text"] = [*map(for_spreadsheet, mistakes["text"])]
     content = mistakes.to_csv(index=False).encode("utf-8-sig", "replace")
     write_user_file(target, lambda file: file.write(content))
     say(f"{target}: the {len(mistakes):,} tweets that {evaluation.chosen} has wrong, the least probable labels first")

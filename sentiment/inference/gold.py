@@ -59,9 +59,8 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     Raises:
         SentimentError: the table cannot be used.
     """
-    opened = open_source(data, results)
     left_out = RowCounter()
-    file = next(iter(opened.tests.values()), opened.main)
+    file = open_source(data, results).to_test_on
     rows = _rows_by_key(file, left_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, [*rows], [row.label for row in rows.values()]])
@@ -140,7 +139,7 @@ def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> d
         del by_key[key]
     if not by_key:
         wanted = "row with a label of one of the classes" if file.has_labels else "row with a text"
-        raise DataError(f"{file.name}: has no {wanted}: {left_out.summary()}")
+        raise DataError(f"{file.name}: has no {wanted}; left out: {left_out.summary() or 'none'}")
     return dict(sorted(by_key.items()))
 
 

@@ -1,4 +1,4 @@
-"""Overlap of a labelled file with a run's training, validation and test tweets."""
+"""Overlap of a user's file with a run's training, validation and test tweets."""
 
 from collections.abc import Sequence
 

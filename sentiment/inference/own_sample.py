@@ -110,7 +110,7 @@ def evaluate_on_file(
     classes = run.config.data.label_names
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
     counter = RowCounter()
-    rows = [*usable_rows(open_source(table, run.results).main, counter, progress)]
+    rows = [*usable_rows(open_source(table, run.results).to_test_on, counter, progress)]
     answered = predict_new(run, rows, counter, progress)
     tweets = _scored(run, answered, threshold)
     file = PurePath(table.source).name
@@ -200,7 +200,7 @@ def predict_new(run: TrainedRun, rows: Sequence[Row], counter: RowCounter, progr
             counter.add(overlap, row.line)
     scored = possible[usable].tolist()
     if not scored:
-        raise DataError(f"no row is left; left out were {counter.summary() or 'no rows'}")
+        raise DataError(f"no row is left; left out: {counter.summary() or 'none'}")
     return AnsweredTweets(
         rows=[rows[index] for index in scored],
         probabilities={kind: of_kind.probabilities[usable] for kind, of_kind in predictions.items()},

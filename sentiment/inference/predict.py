@@ -96,9 +96,11 @@ def predict_file(
 ) -> tuple[int, list[str]]:
     """Write a file with every row of `source`, with the predicted label and its probability.
 
-    A row without a readable text, or without a word that the model knows, is kept with an empty label and probability.
-    Texts are written unchanged. The file appears when it is complete. Returns the number of rows, and what is to be
-    told about the file.
+    A row without a readable text, or without a word that the model knows, is kept with an empty label and probability;
+    of a row that cannot be read, all cells are empty. Texts are written unchanged, and the file appears when complete.
+
+    Returns:
+        The number of rows, and what is to be told about the file.
 
     Args:
         target: the file to write; its extension sets the format (default CSV). From JSON Lines to JSON Lines and from

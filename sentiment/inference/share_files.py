@@ -97,7 +97,7 @@ def read_population(
         remarks.add_remarks(row)
     findings += remarks.lines()
     if not rows:
-        raise DataError(f"{source}: has no tweets: {left_out.summary()}")
+        raise DataError(f"{source}: has no tweets; left out: {left_out.summary() or 'none'}")
     if grouping is None:
         return Population(source, rows, None, left_out, findings)
     groups = [row.further[-1] for row in rows]

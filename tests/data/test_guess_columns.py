@@ -285,6 +285,17 @@ def test_remark_on_rows_says_of_how_many_it_is(tmp_path: Path, rows: int, among:
     assert f"a.csv: {among}1 row of several lines (line 2)" in _understood(path).messages()
 
 
+@pytest.mark.parametrize(
+    ("author", "is_rounded"), [("7.5E+17", True), ('"7,50E+17"', True), ("750123456789012345", False), ("E+17", False)]
+)
+def test_authors_that_a_spreadsheet_has_rounded_are_told(tmp_path: Path, author: str, is_rounded: bool) -> None:
+    rows = [(text, label, author if number % 2 else "ann") for number, (label, text) in enumerate(TWEETS)]
+    path = _table(tmp_path / "t.csv", ("text", "label", "user"), rows)
+    said = " ".join(_understood(path, columns={"user": "user"}).messages())
+    assert ("a spreadsheet has rounded authors" in said) == is_rounded
+    assert "rounded" not in " ".join(_understood(path).messages())
+
+
 def test_sheets_that_are_not_read_are_named(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
     book = openpyxl.Workbook()

@@ -113,6 +113,7 @@ def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, resul
     sources.fetch_tweets("sentiment140", results, silent)
     assert len(read("sentiment140", results)) == 50
     # Of the archive only the tweets labelled by hand test another run.
+    assert opened("sentiment140", results).to_test_on.name == "sentiment140:manual"
     (manual,) = opened("vader", results, tests={"mine": {"path": "sentiment140"}}).tests.values()
     assert manual.format == "sentiment140:manual"
     both = opened("sentiment140", results, tests={"sample": {"path": "sample"}})

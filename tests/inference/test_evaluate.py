@@ -16,9 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from sentiment.config import PARTS, RunConfig
+from sentiment.config import PARTS, ColumnConfig, RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.data.labels import DEFAULT_LABELS
+from sentiment.data.sources import OpenedSource, open_file
 from sentiment.data.text import TokenRows
 from sentiment.inference.evaluate import show_result
 from sentiment.inference.evaluation import comparison_lines
@@ -369,7 +371,7 @@ def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path:
     rows = [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)]
     odd = write_tweets(tmp_path / "odd.csv", rows, WITH_USERS)
     said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
-    assert f"left out were 50 {NO_WORDS}" in said
+    assert f"left out: 50 {NO_WORDS}" in said
     assert "--label-column require --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
 
 
@@ -461,6 +463,25 @@ def test_no_file_that_is_read_is_overwritten(trained: RunDir, tmp_path: Path, op
     words = [word for name, path in read.items() if name in ("--data", role) for word in (name, path)]
     assert f"{link}: is a file that is read" in refused(2, "evaluate", trained.path, *words, option, link)
     assert {path: path.read_bytes() for path in read.values()} == contents
+
+
+def test_a_source_with_a_published_test_set_is_scored_on_it(
+    trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = open_file(write_tweets(tmp_path / "t.csv", invented_tweets(30, seed=5)), ColumnConfig(), DEFAULT_LABELS)
+    opened = OpenedSource("sentiment140", replace(published, read=lambda: iter(())), {"manual": published})
+    monkeypatch.setattr("sentiment.inference.own_sample.open_source", lambda *_: opened)
+    succeed("evaluate", trained.path, "--data", "sentiment140", "--out", tmp_path / "s.json")
+    assert json.loads((tmp_path / "s.json").read_text())["n"] == 30
+
+
+def test_list_of_mistakes_holds_no_formula(trained: RunDir, tmp_path: Path) -> None:
+    tweets = [(1 - label, f"={text}") for label, text in invented_tweets(40, seed=5)]
+    table = write_tweets(tmp_path / "t.csv", tweets)
+    succeed("evaluate", trained.path, "--data", table, "--mistakes", tmp_path / "m.csv")
+    texts = pd.read_csv(tmp_path / "m.csv", encoding="utf-8-sig")["text"]
+    assert len(texts) > 10
+    assert texts.str.startswith("'=").all()
 
 
 def test_size_of_a_sheet_without_a_sheet_is_refused(trained: RunDir) -> None:
