@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jobs.launch.locked_grid import LaunchOptions
-    from jobs.status.grid_state import GridView
     from jobs.status.names import Target
 
 CLUSTER = CONFIGS / "cluster.yaml"
@@ -132,7 +131,7 @@ def status(
     Runs of `sentiment train` are shown as the grid `single`; they do not count for the exit code where there are grids.
     --log also says in which file it is, which `tail -f` follows.
     """
-    from jobs.status.grid_state import read_status
+    from jobs.status.grid_state import exit_code, read_status
     from jobs.status.table import show
 
     if log:
@@ -140,21 +139,7 @@ def status(
         return
     grids = read_status(results_of(results), names or [])
     echo(show(results_of(results), grids, every_row=all_runs, as_json=as_json) or NO_GRIDS.format(results=results))
-    raise typer.Exit(status_exit_code(grids))
-
-
-def status_exit_code(grids: "list[GridView]") -> int:
-    """The exit code of `status`, by all runs of these grids and by their other jobs."""
-    from jobs.policy import exit_code
-
-    # Runs outside of grids count only where there are no grids.
-    counted = [grid for grid in grids if grid.name != "single"] or grids
-    if any(grid.may_go_on for grid in counted):
-        return EXIT_UNFINISHED
-    if any("report" in grid.failed_kinds or grid.damage or grid.problem for grid in counted):
-        return EXIT_FAILED
-    code = exit_code(row for grid in counted for row in grid.rows)
-    return code or (EXIT_UNFINISHED if any(grid.waits_for for grid in counted) else 0)
+    raise typer.Exit(exit_code(grids))
 
 
 def _show_log(names: list[str], results: Path) -> None:
@@ -197,10 +182,10 @@ def rerun(
             echo(f"grid {target.grid}: {waiting.describe()}; `{command}` submits it when that one has ended")
             return EXIT_FAILED if targets else 0
         plan = read_plan(results_of(results), target.grid)
-        exit_code = rerun_grid(results_of(results), plan, {*target.run_ids}, options)
-        if exit_code == EXIT_UNFINISHED:  # by Ctrl+C, or because Slurm's queue is full
-            raise typer.Exit(exit_code)
-        return exit_code
+        code = rerun_grid(results_of(results), plan, {*target.run_ids}, options)
+        if code == EXIT_UNFINISHED:  # by Ctrl+C or `cancel`, or because Slurm's queue is full
+            raise typer.Exit(code)
+        return code
 
     raise typer.Exit(_for_each(selected, rerun_target))
 
@@ -276,7 +261,7 @@ def sync(
         echo(f"{run_dir.grid}/{run_dir.path.name}: {'FAILED: ' if failed else ''}{message}")
         any_failed |= failed
     if not run_dirs:
-        echo("no run was trained with W&B tracking; it is on if tracking.wandb is offline or online")
+        echo("no run was trained with W&B tracking; it is on if tracking.wandb is offline or online, or auto in Slurm")
     raise typer.Exit(EXIT_FAILED if any_failed else 0)
 
 

@@ -94,7 +94,7 @@ class GridJobs:
 
     @property
     def has_final_job(self) -> bool:
-        """Whether a final job is in the queue that starts by itself: it waits for no job that never starts."""
+        """Whether a final job is in the queue that starts by itself: no job of the grid stands in its way for ever."""
         names = {folder.name for folder in self.submissions if folder.submission.job_kind.final}
         own = {folder.name for folder in self.submissions}
         if any(job.name in own and job.never_starts for job in self.queue):
@@ -129,7 +129,7 @@ class GridJobs:
         return GridTask(folder, self._available_tasks[folder][0])
 
     def job(self, task: GridTask) -> Job | None:
-        """Return a task's job, or its array's if the queue does not list the task (cancelled before it started)."""
+        """Return a task's job, or its array's: squeue lists an array as one that was cancelled before it started."""
         name = task.folder.name
         return self._jobs.get((name, task.number)) or self._jobs.get((name, None))
 
@@ -389,7 +389,7 @@ def claim_or_check_owner(results: Results) -> None:
     """
     file = results.slurm / "owner.json"
     here = QueueOwner.here()
-    owner = read_record(file, QueueOwner)
+    owner = read_record(file, QueueOwner, "delete it, and repeat the command as the folder's owner")
     if owner is None:
         results.slurm.mkdir(parents=True, exist_ok=True)
         write_atomically(file, sealed(here))
@@ -429,7 +429,8 @@ def _join(
     """Join submissions with the queue, with jobs on this machine, and with jobs that the queue does not list.
 
     Slurm is asked by id for jobs that it accepted recently and that its list lacks. A command that may submit
-    (`is_locked`) asks for the newest final job, however old: a list that was cut must not make it submit a second one.
+    (`is_locked`) asks for the newest final job, however old: squeue's output may have been cut after a whole line, and
+    must not make it submit a second one.
     """
     final = [folder for folder in submissions if folder.submission.job_kind.final and not folder.submission.local]
     listed = {job.name for job in queue}

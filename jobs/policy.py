@@ -17,10 +17,8 @@ FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST ... | submits | submits ||| if i
 time limit, a full disk, or want of memory; `attempts_without_progress` limits such retries in a row.
 """
 
-from collections.abc import Iterable
 from typing import Literal
 
-from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED
 from sentiment.runs.state import (
     CANCELLED,
     COMPLETED,
@@ -90,13 +88,3 @@ def resume_command(run: RunState) -> str:
     if may_go_on(run) or run.state in (COMPLETED, PRUNED):
         return ""
     return "rerun" if rerun(run) else "submit"
-
-
-def exit_code(runs: Iterable[RunState]) -> int:
-    """The exit code of `status`, as far as it depends on runs; see `jobs/README.md`."""
-    judged = list(runs)
-    if any(map(may_go_on, judged)):
-        return EXIT_UNFINISHED
-    if any(needs_attention(run) or run.state == CANCELLED for run in judged):
-        return EXIT_FAILED
-    return 0 if all(run.state in (COMPLETED, PRUNED) for run in judged) else EXIT_UNFINISHED

@@ -10,7 +10,7 @@ from jobs.grids.sweep_file import GridFile, read_grid_file
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Say
-from sentiment.errors import ConfigError, FormatError, RunDirError
+from sentiment.errors import ConfigError, RunDirError
 from sentiment.files import config_path, write_atomically
 from sentiment.runs.records import GridPlan, Record
 from sentiment.runs.run_dir import Results, read_record, sealed, set_damaged_aside
@@ -64,12 +64,7 @@ def read_request(results: Results, grid: str) -> RequestedGrid | None:
     Raises:
         RunDirError: the record is damaged.
     """
-    try:
-        return read_record(_file(results, grid), RequestedGrid)
-    except FormatError:
-        raise
-    except RunDirError as error:
-        raise RunDirError(f"{error}; `submit` of the grid's file replaces it") from None
+    return read_record(_file(results, grid), RequestedGrid, "`submit` of the grid's file replaces it")
 
 
 def read_waiting(results: Results, grid: str) -> RequestedGrid | None:

@@ -44,7 +44,7 @@ from sentiment.errors import (
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.code_version import freeze_code, start_command
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, set_damaged_aside, short_id
 from sentiment.runs.state import CANCELLED, HELD, PLANNED, RUNNING, UNKNOWN
 
 _POLL_SECONDS = 0.2
@@ -97,17 +97,23 @@ def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: Lau
         options.say(f"grid {plan.name} was submitted for this machine: `{here}` goes on here, `{in_slurm}` in Slurm")
         rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
         return EXIT_FAILED if any(policy.rerun(row, bool(run_ids)) for row in rows) else 0
-    return _carry_out(results, [(plan, partial(rerun_selected, run_ids=run_ids))], options)
+    return _carry_out(results, [(plan, partial(rerun_selected, run_ids=run_ids))], options, run_ids)
 
 
 def _training_of(grid: ExpandedGrid) -> tuple[GridPlan, _Action]:
     return grid.plan, partial(submit_unfinished, grid=grid)
 
 
-def _carry_out(results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions) -> int:
-    """Do something with grids, and submit those that wait for one that has ended; return the exit code."""
+def _carry_out(
+    results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions, run_ids: Set[str] = frozenset()
+) -> int:
+    """Do something with grids, and submit those that wait for one that has ended; return the exit code.
+
+    Args:
+        run_ids: the runs of the only grid that were named; none if grids were.
+    """
     if options.local:
-        return _run_locally(results, work, options)
+        return _run_locally(results, work, options, run_ids)
     exit_codes = [0]
     asked_for = {plan.name for plan, _ in work}
     for plan, action in work:
@@ -164,6 +170,11 @@ def _wait_on(results: Results, waiting: RequestedGrid, error: SentimentError, sa
 def submit_unfinished(locked: LockedGrid, grid: ExpandedGrid) -> Done:
     """Submit the runs that `policy.submit` names, and copy results that another grid has."""
     results = locked.results
+    file = results.grid_file(grid.plan.name)
+    if set_damaged_aside(file, GridPlan):
+        locked.say(
+            f"{file}: was damaged, and is kept as {file.name}.damaged; what the grid states counts as stated now"
+        )
     if results.read_grid(grid.plan.name) not in (grid.former, grid.plan):
         raise LockedError(f"grid {grid.plan.name}: another command has planned it meanwhile; repeat the command")
     if grid.plan.starts_from:
@@ -252,7 +263,9 @@ def release_held(locked: LockedGrid) -> int:
     return 0
 
 
-def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions) -> int:
+def _run_locally(
+    results: Results, work: list[tuple[GridPlan, _Action]], options: LaunchOptions, run_ids: Set[str]
+) -> int:
     """Train grids on this machine, each followed by those that wait for it; then build one report.
 
     Returns:
@@ -277,9 +290,11 @@ def _run_locally(results: Results, work: list[tuple[GridPlan, _Action]], options
                     exit_codes.append(_wait_on(results, waiting, error, options.say))
             work = [*followers, *work]
         if runner.stop.reason():
-            names = [plan.name for plan in (*plans, *(plan for plan, _ in work))]
+            again = ["submit", *(plan.name for plan in (*plans, *(plan for plan, _ in work)))]
+            if run_ids:
+                again = ["rerun", *(f"{again[1]}/{short_id(run_id)}" for run_id in sorted(run_ids))]
             at_once = [] if options.at_once is None else ["--at-once", str(options.at_once)]
-            options.say(f"stopped; to go on: `{results.command('submit', *names, '--local', *at_once)}`")
+            options.say(f"stopped; to go on: `{results.command(*again, '--local', *at_once)}`")
             return EXIT_UNFINISHED
         return max(*exit_codes, _report_locally(runner, plans, options))
 
@@ -391,7 +406,7 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
             to_scancel[job.address] = None
         elif kept_ids.isdisjoint(task_ids) and not to_cancel.isdisjoint(task_ids):
             to_scancel[job.address] = None
-    if locked.options.local and not run_ids:  # nor does the command that runs the grid retry what was interrupted
+    if locked.options.local and not run_ids:  # what was interrupted is not retried by the command that runs the grid
         for row in rows:
             if policy.final_job_action(row):
                 marks[locked.jobs.tasks[row.run_id].folder].add(row.run_id)

@@ -4,6 +4,7 @@ Jobs that run on this machine (`--local`) are recorded in the same files.
 """
 
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -129,14 +130,18 @@ class SubmissionDir:
 
     @cached_property
     def submission(self) -> Submission:
-        submission = read_record(self.submission_file, Submission)
+        file = str(self.submission_file)
+        aside = shlex.join(["mv", file, f"{file}.damaged"])
+        command = self.results.command("submit", self.grid)
+        remedy = f"`scancel --name={self.name}` ends its jobs, `{aside}` sets it aside, and `{command}` goes on"
+        submission = read_record(self.submission_file, Submission, remedy)
         if submission is None:
             raise RunDirError(f"{self.submission_file}: no such file")
         return submission
 
     @cached_property
     def receipt(self) -> Receipt | None:
-        return read_record(self.receipt_file, Receipt)
+        return read_record(self.receipt_file, Receipt, "delete it, and the next command asks Slurm for the job's id")
 
     @property
     def job_id(self) -> str:
@@ -154,7 +159,7 @@ class SubmissionDir:
     @property
     def cancelled(self) -> set[str]:
         """The ids that `sentiment cancel` cancelled: of runs and, for a whole job, the submission's own."""
-        cancelled = read_record(self.cancelled_file, Cancelled)
+        cancelled = read_record(self.cancelled_file, Cancelled, "delete it, and `cancel` again what was cancelled")
         return set(cancelled.ids) if cancelled else set()
 
     @property

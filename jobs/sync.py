@@ -16,7 +16,7 @@ from jobs.status.names import find_targets
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.runs.state import pruned_rung
 
 
@@ -26,7 +26,7 @@ def find_runs(names: Sequence[str], results: Results) -> list[RunDir]:
     Raises:
         UsageError: a name is neither that of a grid nor the id of a run.
     """
-    run_dirs = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
+    run_dirs = [RunDir(file.parent) for file in sorted(results.runs.glob("*/[!.]*/config.json"))]
     if not names:
         return [run_dir for run_dir in run_dirs if run_dir.wandb_file.exists()]
     targets = {target.grid: target for target in find_targets(names, results)}
@@ -48,7 +48,8 @@ def _upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
     rows = run_dir.read_metrics()
     if not rows:
         return "no metrics logged yet", False
-    wandb_run = run_dir.read(WandbRun)
+    remedy = "delete it, and the run is found again by its name at W&B, unless a sweep's agent gave it one"
+    wandb_run = read_record(run_dir.wandb_file, WandbRun, remedy)
     ended = completed or pruned_rung(run_dir) is not None
     if wandb_run and wandb_run.confirmed_rows >= len(rows) and wandb_run.ended == ended:
         return f"nothing new, {wandb_run.confirmed_rows} rows at W&B", False

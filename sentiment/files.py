@@ -36,7 +36,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
         OSError: names `path`, which is unchanged; the temporary file is deleted. If it names the folder, the file is
             written, but may be lost in a power cut.
     """
-    temporary = (folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
+    temporary = _temporary(path, folder or path.parent)
     try:
         with open(temporary, "wb") as file:
             write(file)
@@ -55,7 +55,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
 
 def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file atomically unless it exists; if several processes try, on any host, the first one wins."""
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    temporary = _temporary(path, path.parent)
     write_atomically(temporary, write)
     try:
         with contextlib.suppress(FileExistsError):
@@ -83,8 +83,8 @@ def make_folder_once(
         if path.exists():  # another process has made it in the meantime
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        _delete_leftovers(path.parent)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        delete_leftovers(path.parent)
+        temporary = _temporary(path, path.parent)
         temporary.mkdir()
         try:
             make(temporary)
@@ -99,11 +99,21 @@ def make_folder_once(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _delete_leftovers(folder: Path) -> None:
-    for leftover in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):  # another process may have renamed it by now
-            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+def _temporary(path: Path, folder: Path) -> Path:
+    """A name for what will be `path`, which no other process has, on any host."""
+    return folder / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+
+
+def delete_leftovers(folder: Path, pattern: str = ".*.tmp") -> None:
+    """Delete the temporary files and folders that killed processes left behind a day ago."""
+    for leftover in folder.glob(pattern):
+        with contextlib.suppress(OSError):  # another process may have renamed it by now, or it is somebody else's
+            if time.time() - leftover.stat().st_mtime < _STALE_SECONDS:
+                continue
+            if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
 
 
 def write_user_file(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -31,7 +31,9 @@ def check_stamp(text: str, origin: str) -> str:
     """
     found = _STAMP.fullmatch(text)
     if found is None:
-        raise FormatError(f"{origin}: names no version that wrote it; write it again with this one, {__version__}")
+        raise FormatError(
+            f"{origin}: names no version that wrote it, or its end is lost; write it again with this one, {__version__}"
+        )
     if int(found["format"]) != FORMAT:
         raise FormatError(
             f"{origin}: was written by version {found['version']}, in format {found['format']}; this is version "

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import BinaryIO
 from unittest.mock import Mock
@@ -14,7 +15,16 @@ import pytest
 from pydantic import RootModel
 
 from sentiment.errors import RunDirError
-from sentiment.files import files_in, fingerprint, make_folder_once, sha256_of, write_atomically, write_json, write_once
+from sentiment.files import (
+    delete_leftovers,
+    files_in,
+    fingerprint,
+    make_folder_once,
+    sha256_of,
+    write_atomically,
+    write_json,
+    write_once,
+)
 from sentiment.runs.records import Failure, StartCount, StepRow
 from sentiment.runs.run_dir import RunDir, read_record, read_records, sealed
 from tests.small_runs import limited_file_size
@@ -56,6 +66,25 @@ def test_of_two_hosts_that_make_a_folder_at_once_the_first_one_wins_and_leftover
     assert (path / "tweets").read_text() == "first"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".4567.made.tmp", path.name]
     make_folder_once(path, Mock(side_effect=AssertionError), contextlib.nullcontext())
+
+
+def test_two_processes_of_one_number_on_two_hosts_write_a_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def write_slowly(file: BinaryIO) -> None:
+        file.write(b"first")
+        write_atomically(path, lambda other: other.write(b"second"))
+
+    write_atomically(path, write_slowly)
+    assert path.read_bytes() == b"first"
+
+
+def test_leftovers_of_killed_writers_are_deleted_after_a_day(tmp_path: Path) -> None:
+    for name, seconds in ((".old.tmp", 0), (".new.tmp", time.time()), ("old", 0)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (seconds, seconds))
+    delete_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new.tmp", "old"]
 
 
 def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

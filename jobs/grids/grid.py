@@ -17,7 +17,7 @@ from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, parse_override, yaml_text
 from sentiment.console import Say
-from sentiment.errors import ConfigError, SentimentError
+from sentiment.errors import ConfigError, FormatError, RunDirError, SentimentError
 from sentiment.files import make_folder_once
 from sentiment.runs.hypotheses import StatedHypothesis, mistakes_of
 from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom
@@ -139,11 +139,21 @@ def expand_grid(
     else:
         bases = file_bases(request.file)
     grid, errors = _expand(request, bases, starts_from)
-    planned = None if errors else results.read_grid(request.name)
+    planned = None if errors else _readable_plan(results, request.name)
     if planned:
         grid = _append_to_plan(planned, grid, request.file.path, results)
     _check(request, grid.configs, errors, results if check_inputs else None)
     return grid
+
+
+def _readable_plan(results: Results, name: str) -> GridPlan | None:
+    """The stored plan of a grid; None if there is none, or a damaged one, in whose place `submit` puts a new one."""
+    try:
+        return results.read_grid(name)
+    except FormatError:
+        raise
+    except RunDirError:
+        return None
 
 
 def most_runs(request: GridRequest, candidates: ExpandedGrid, results: Results | None) -> ExpandedGrid:

@@ -28,7 +28,7 @@ class LaunchOptions:
     Attributes:
         cluster: the resources of jobs in Slurm.
         local: run on this machine instead of Slurm.
-        at_once: with `local`, the number of runs at a time; None means `plan.runs_at_once`.
+        at_once: with `local`, the number of runs at a time; None: as `jobs.launch.plan.runs_at_once` chooses it.
         code: the id of the code snapshot for runs that keep no earlier one; None copies the current code.
     """
 

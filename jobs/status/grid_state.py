@@ -13,11 +13,11 @@ from jobs.requested import RequestedGrid, read_request, read_waiting
 from jobs.status.facts import gather
 from jobs.status.names import Target, find_targets, read_plan, single_runs
 from sentiment.console import plural
-from sentiment.errors import RunDirError, in_one_line
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, RunDirError, in_one_line
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import HELD, UNKNOWN, RunState, judge, read_progress
+from sentiment.runs.state import CANCELLED, COMPLETED, HELD, PRUNED, UNKNOWN, RunState, judge, read_progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +205,23 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, tri
         score=progress.score,
         seen=seen,
     )
+
+
+def exit_code(views: Sequence[GridView]) -> int:
+    """The exit code of `status`, by all runs of these grids and by their other jobs; see `jobs/README.md`.
+
+    Runs outside of grids count only where there are no grids.
+    """
+    counted = [view for view in views if view.name != SINGLE] or views
+    rows = [row for view in counted for row in view.rows]
+    if any(view.may_go_on for view in counted):
+        return EXIT_UNFINISHED
+    if any("report" in view.failed_kinds or view.damage or view.problem for view in counted):
+        return EXIT_FAILED
+    if any(policy.needs_attention(row) or row.state == CANCELLED for row in rows):
+        return EXIT_FAILED
+    is_done = all(row.state in (COMPLETED, PRUNED) for row in rows) and not any(view.waits_for for view in counted)
+    return 0 if is_done else EXIT_UNFINISHED
 
 
 def describe_stuck(results: Results, grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:

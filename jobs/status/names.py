@@ -39,7 +39,7 @@ def read_plan(results: Results, grid: str) -> GridPlan:
 
 def has_runs(results: Results, grid: str) -> bool:
     """Whether a run of a grid, which may have no plan, has begun or was copied."""
-    return any((results.runs / grid).glob("*/config.json"))
+    return any((results.runs / grid).glob("[!.]*/config.json"))
 
 
 def grid_names(results: Results) -> list[str]:
@@ -51,7 +51,7 @@ def grid_names(results: Results) -> list[str]:
 
 def single_runs(results: Results) -> list[RunDir]:
     """The runs outside of grids, also those that have lost some of their records."""
-    records = (results.runs / SINGLE).glob("*/*.json")
+    records = (results.runs / SINGLE).glob("[!.]*/*.json")
     return [RunDir(path) for path in sorted({record.parent for record in records})]
 
 

@@ -88,7 +88,7 @@ def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
     commands = Counter(map(resume_command, left))
     for command, number in commands.items():
         if command and grid.name != SINGLE:
-            verb = "submits" if command == "submit" else "resumes"
+            verb = "goes on with" if command == "submit" else "resumes"  # of a rung that it ranks, with some
             yield f"`{results.command(command, grid.name, *where)}` {verb} {plural(number, 'run')}"
 
 

@@ -53,8 +53,7 @@ class _Child:
 class ProcessPool:
     """Forked processes that work at the same time.
 
-    They are forked before any thread is started, so that they inherit the signal handlers of `stop`. A signal that only
-    this process receives is forwarded to them.
+    They inherit the signal handlers of `stop`. A signal that only this process receives is forwarded to them.
 
     Args:
         at_once: the most processes at a time.

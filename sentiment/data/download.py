@@ -3,6 +3,7 @@
 import http.client
 import os
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
@@ -10,13 +11,13 @@ from pathlib import Path
 
 from sentiment.console import Progress
 from sentiment.errors import DownloadError
-from sentiment.files import Remote, user_path
+from sentiment.files import Remote, delete_leftovers, user_path
 from sentiment.runs.locks import ProcessLock
 
 _TIMEOUT_SECONDS = 30
 _ATTEMPTS = 3
 _BLOCK = 1 << 18
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
 def download(remote: Remote, folder: Path, progress: Progress) -> Path:
@@ -59,6 +60,7 @@ def _download(remote: Remote, target: Path, progress: Progress) -> None:
         size = part.stat().st_size
         if size == expected and remote.matches(part):
             part.replace(target)
+            delete_leftovers(target.parent, f"{target.name}.*.part")
             return
         if size < expected:
             failures.append(f"{url}: ended after {size:,} of {expected:,} bytes")

@@ -112,7 +112,7 @@ def source_problem(source: str, results: Results) -> str | None:
         return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
     if all((results.downloads / file.name).exists() for file in BUILT_IN[source].files):
         return None
-    return f"its tweets are not in {results.downloads}; fetch them with `sentiment data {source}`"
+    return f"its tweets are not in {results.downloads}; fetch them with `{results.command('data', source)}`"
 
 
 def table_problems(config: DataConfig, results: Results) -> Iterator[str]:

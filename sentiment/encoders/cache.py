@@ -37,7 +37,7 @@ from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_b
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
 from sentiment.errors import EncoderError, RunDirError
-from sentiment.files import fingerprint, sha256_of, write_once
+from sentiment.files import delete_leftovers, fingerprint, sha256_of, write_once
 from sentiment.processes import Stopwatch
 from sentiment.runs.records import CacheRecord, ComputeTime
 from sentiment.runs.run_dir import Results, read_record, sealed
@@ -57,7 +57,7 @@ _COMPUTE_TIME = "compute-time"
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _CHUNK_BYTES = 1 << 20
-_HINT = "run the same command again, which computes it again"
+_HINT = "delete it if it is still there, and run the same command again, which computes it again"
 
 Storage = Literal["GPU memory", "disk"]
 Span = tuple[int, int]  # first index, and last index + 1
@@ -175,6 +175,7 @@ class VectorCache:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            delete_leftovers(self.folder)
             needed = self.size(layers, missing=True) / 1e9
             free = shutil.disk_usage(self.folder).free / 1e9
             if needed > free:

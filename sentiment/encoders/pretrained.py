@@ -110,12 +110,12 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
     if model in PUBLISHED:
         options, weights = (folder / file for file in published_files(model))
         if missing := [path for path in (options, weights) if not path.is_file()]:
-            hint = f"`sentiment prepare elmo {model}` downloads it, on a machine with access to the internet"
+            hint = f"`{_command(folder, 'elmo', model)}` downloads it, on a machine with access to the internet"
             raise EncoderError(f"ELMo model {model!r} is not here: {missing[0]} is missing. {hint}")
         recorded = _recorded(model, folder)
         for path in (options, weights):
             if recorded and recorded.get(path.name) != cached_sha256(path):
-                hint = f"delete it and download it again with `sentiment prepare elmo {model}`"
+                hint = f"delete it and download it again with `{_command(folder, 'elmo', model)}`"
                 raise EncoderError(f"{path}: differs from the first download (another SHA-256); {hint}")
         return _checked(options, weights)
     if not Path(model).is_dir():
@@ -157,8 +157,14 @@ def _checksums_file(name: str, folder: Path) -> Path:
 
 def _recorded(name: str, folder: Path) -> dict[str, str]:
     """The SHA-256 of the files of a published model when they were downloaded first; empty if they were not."""
-    checksums = read_record(_checksums_file(name, folder), Checksums)
+    remedy = f"delete it, and `{_command(folder, 'elmo', name)}` records the files that are there"
+    checksums = read_record(_checksums_file(name, folder), Checksums, remedy)
     return checksums.sha256 if checksums else {}
+
+
+def _command(models: Path, *words: str) -> str:
+    """A command that downloads a model into a folder of models, which is `data/NAME` in the folder of results."""
+    return Results(models.parents[1]).command("prepare", *words)
 
 
 def _checked(options_path: Path, weights_path: Path) -> ElmoFiles:
@@ -201,17 +207,17 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     """
     name = f"encoder {config.model!r}"
     folder = user_path(config.model) if config.is_folder else _folder(config, models)
-    if not (folder / "config.json").is_file():
-        argument = "NAME" if config.is_folder else f"{config.model} --revision {config.revision}"
+    if not (folder / ("config.json" if config.is_folder else _FETCHED)).is_file():
+        arguments = ["NAME"] if config.is_folder else [config.model, "--revision", config.revision]
         raise EncoderError(
-            f"{name}: {folder} holds no model. `sentiment prepare encoder {argument}` downloads one from the Hugging "
-            "Face Hub, on a machine with access to the internet; a folder with a model is written ./FOLDER"
+            f"{name}: {folder} holds no whole model. `{_command(models, 'encoder', *arguments)}` downloads one from "
+            "the Hugging Face Hub, on a machine with access to the internet; a folder with a model is written ./FOLDER"
         )
     files = sorted(path.name for path in folder.iterdir() if _is_read(path.name))
     if not any(file.endswith(_WEIGHTS_ENDING) for file in files):
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
     sha256 = _checksums(folder, files)
-    fetched = read_record(folder / _FETCHED, FetchRecord)
+    fetched = read_record(folder / _FETCHED, FetchRecord, "delete it, and `sentiment prepare encoder` writes it again")
     if fetched and fetched.sha256 != sha256:
         fetched = None
     if fetched is None and not config.is_folder:

@@ -20,7 +20,7 @@ from sentiment.console import Progress, silent, visible
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import Floats, Rows, Tokenizer, TokenRows
 from sentiment.errors import RunDirError
-from sentiment.files import write_atomically
+from sentiment.files import delete_leftovers, write_atomically
 from sentiment.metrics import Probabilities, with_first_class
 from sentiment.models.lexicon import FEATURES, rate_rows, rating_features
 from sentiment.models.ngrams import Keys, NGramCounter, tfidf
@@ -366,5 +366,6 @@ def _fit_and_store(corpus: Corpus, measured_rows: Rows, progress: Progress) -> B
         "settings": np.array(json.dumps(settings)),
         "model": np.frombuffer(model.to_bytes(), np.uint8),
     }
+    delete_leftovers(corpus.path)
     write_atomically(corpus.baselines_file, lambda file: np.savez(file, **arrays))
     return Baselines(later_classes, compound, model, settings)

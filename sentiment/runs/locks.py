@@ -37,7 +37,7 @@ class Owner(NamedTuple):
 
     @property
     def was_requeued(self) -> bool:
-        """Whether it is an earlier start of this Slurm job, which is dead."""
+        """Whether it is an earlier start of this Slurm job, which Slurm has given up."""
         return self.job is not None and self.job == slurm_job() and self.restarts < slurm_restarts()
 
     @property
@@ -59,7 +59,7 @@ _POLL_SECONDS = 0.5
 class ProcessLock:
     """Holds the lock `path` as long as the context lasts; the kernel releases it when the process dies.
 
-    A lock that an earlier execution of the same, requeued Slurm job holds is ignored, since that execution is dead.
+    A lock that an earlier execution of the same, requeued Slurm job holds is ignored, since Slurm has given that up.
     Without `waiting`, entering raises LockedError if another process holds the lock; the message names the owner and
     its `activity`. With `waiting`, entering waits for the lock and calls `waiting` twice a second with the owner; an
     exception that it raises ends the wait.

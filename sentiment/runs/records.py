@@ -273,10 +273,14 @@ class Failure(Record):
 
 
 class StartCount(Record):
-    """`start.json`: the newest start of a run by a grid's task, of which `number` in a row began at the same step.
+    """`start.json`: how often in a row tasks have started a run at the same step, without a step of progress.
 
-    `job` made the newest of them; `step` was saved before. `progress-N.json` of a submission: the newest time limit of
-    task N, which prepares inputs; `number` of them in a row added nothing to what is saved, `step`.
+    `progress-N.json` of a submission: how often in a row task N, which prepares inputs, has reached its time limit
+    without progress.
+
+    Attributes:
+        step: what was saved before: steps, or what `JobKind.progress` returns.
+        job: that made the newest start.
     """
 
     step: Count

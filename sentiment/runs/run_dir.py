@@ -49,25 +49,32 @@ _MAX_SHOWN_ERRORS = 3
 _RETRAIN_HINT = "move the directory away to train the run again"
 
 
-def read_record(path: Path, kind: type[R]) -> R | None:
-    """The record in a JSON file; None if there is no file.
+def read_record(path: Path, kind: type[R], remedy: str = "") -> R | None:
+    """The record in a JSON file; None if there is no file. The message on a damaged one ends in the remedy.
 
     Raises:
         FormatError: the file has the format of another version.
         RunDirError: the file cannot be read, is not a record of this kind, or has changed since it was written.
     """
-    content = _content(path)
-    return None if content is None else parse_sealed(content, kind, str(path))
+    try:
+        content = _content(path)
+        return None if content is None else parse_sealed(content, kind, str(path))
+    except FormatError:
+        raise
+    except RunDirError as error:
+        raise RunDirError(f"{error}; {remedy}" if remedy else str(error)) from None
 
 
-def set_damaged_aside(path: Path, kind: type[R]) -> None:
-    """Rename a record that cannot be read to `*.damaged`."""
+def set_damaged_aside(path: Path, kind: type[R]) -> bool:
+    """Rename a record that cannot be read to `*.damaged`; return whether it was."""
     try:
         read_record(path, kind)
     except FormatError:
         raise  # another version reads it
     except RunDirError:
         path.replace(path.with_name(f"{path.name}.damaged"))
+        return True
+    return False
 
 
 def _content(path: Path) -> bytes | None:
@@ -241,7 +248,7 @@ class Results:
 
     def read_grid(self, grid: str) -> GridPlan | None:
         """The plan of a grid; None if there is none."""
-        plan = read_record(self.grid_file(grid), GridPlan)
+        plan = read_record(self.grid_file(grid), GridPlan, f"`{self.command('submit', grid)}` plans it again")
         if plan is not None and plan.name != grid:  # files are written to the folder of the plan's name
             raise RunDirError(f"{self.grid_file(grid)}: is the plan of grid {plan.name!r}, not of {grid!r}")
         return plan
@@ -370,7 +377,10 @@ class RunDir:
                 self.write_config(config)
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be written: {error}") from None
-        stored = self.read_config()
+        try:
+            stored = self.read_config()
+        except RunDirError as error:
+            raise RunDirError(f"{error}; if it is deleted, the command that trains the run writes it again") from None
         if stored.fingerprint() != config.fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
         return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_FIELDS})
@@ -434,7 +444,7 @@ class RunDir:
         return read_record(self.path / _FILES[kind], kind)
 
     def set_damaged_aside(self) -> None:
-        """Rename the records that cannot be read: the run goes on from its checkpoint, and writes them anew."""
+        """Rename records that cannot be read: the run makes new ones, and goes on from a checkpoint if it has one."""
         for kind, name in _FILES.items():
             set_damaged_aside(self.path / name, kind)
 
@@ -460,11 +470,7 @@ class RunDir:
         epochs = [parse_record(line, EpochRow, origin) for line, origin in lines if _EPOCH in line]
         if [row.epoch for row in epochs] != [*range(1, len(epochs) + 1)]:
             raise RunDirError(f"{self.metrics_file}: the epochs of its rows are not 1, 2, 3, ...")
-        if not lines:
-            return [], None
-        line, origin = lines[-1]
-        last = epochs[-1] if _EPOCH in line else parse_metric_row(line, origin)
-        return epochs, last
+        return epochs, parse_metric_row(*lines[-1]) if lines else None
 
 
 _FILES: dict[type[BaseModel], str] = {
@@ -515,8 +521,6 @@ def check_sha256(path: Path, known: str, remedy: str) -> None:
         raise RunDirError(f"{path}: cannot be read: {error}; {remedy}") from None
     raise RunDirError(f"{path}: has changed since it was written (its SHA-256 differs); {remedy}")
 
-
-# --- names of runs ----------------------------------------------------------------------------------------------------
 
 LAST = "last"  # names the run that was trained last
 _DIGITS = 8  # of its fingerprint, at the end of a run's id

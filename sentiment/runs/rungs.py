@@ -228,7 +228,7 @@ def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
 
 def _read_ranking(results: Results, grid: str, rung: int) -> RungRanking | None:
     file = results.ranking_file(grid, rung)
-    ranking = read_record(file, RungRanking)
+    ranking = read_record(file, RungRanking, "delete it, and `submit` ranks the trials again by their logs")
     if ranking and ranking.rung != rung:
         raise RunDirError(f"{file}: is the ranking of rung {ranking.rung}, not of {rung}")
     return ranking

@@ -104,7 +104,8 @@ class RunFacts:
             `ended`: the task has ended, or the queue has forgotten it.
         task_state, task_reason: of a task in the queue, as the queue names them; of an ended task, how it ended; or why
             the queue does not answer. Empty if only the run's directory says how the task ended.
-        may_retry: a task has started the run since its last submission, or may start it in another one.
+        may_retry: a task has started the run since its last submission; or none has, but one of another submission
+            could: its jobs can start, and not too many of them ended before they started it.
     """
 
     progress: RunProgress
@@ -130,7 +131,7 @@ def judge(facts: RunFacts) -> RunState:
     ---|---|---
     1 | it has a result | COMPLETED
     2 | a process trains it | RUNNING or SUSPENDED
-    3 | its rung is ranked without it, and it is in no queue | PRUNED
+    3 | its rung, which it ended or was cancelled in, is ranked, and it is in no queue | PRUNED
     4 | `sentiment cancel` ended it | CANCELLED
     5 | it failed since its last submission | as it failed
     6 | it is at the end of its rung, which is not ranked | PAUSED
@@ -155,7 +156,7 @@ def judge(facts: RunFacts) -> RunState:
         return RunState(SUSPENDED if facts.task_state == SUSPENDED else RUNNING, active=True)
     is_ranked = trial_rung is not None and trial_rung.rank is not None
     is_at_end = trial_rung is not None and progress.has_paused(trial_rung.epochs)
-    if trial_rung and is_at_end and is_ranked and facts.phase not in _IN_QUEUE:
+    if trial_rung and is_ranked and (is_at_end or facts.is_cancelled) and facts.phase not in _IN_QUEUE:
         return RunState(PRUNED, trial_rung.describe())
     if facts.is_cancelled:
         return RunState(CANCELLED, "by `sentiment cancel`")

@@ -128,7 +128,8 @@ def mirror_to_wandb(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterat
         if process:
             problem = _wait_for(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
         if problem:
-            say(f"W&B: {problem}; training is not affected, and `sentiment sync` uploads what is missing")
+            command = run_dir.results.command("sync")
+            say(f"W&B: {problem}; training is not affected, and `{command}` uploads what is missing")
 
 
 # Keeps detached processes referenced: a Popen that is garbage-collected while its process runs gives a warning.

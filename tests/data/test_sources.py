@@ -1,12 +1,15 @@
 """Where tweets come from: sources by name, Sentiment140's archive, VADER's, downloads, files that change."""
 
 import hashlib
+import http.client
 import io
 import os
 import shutil
 import socket
+import ssl
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -14,6 +17,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -51,7 +55,7 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     corpus = prepare_corpus(own, results)
     assert (corpus.report.read, corpus.dataset) == (1000, "sample")
     assert not results.downloads.exists()
-    lacking = f"its tweets are not in {results.downloads}; fetch them with `sentiment data vader`"
+    lacking = f"its tweets are not in {results.downloads}; fetch them with `{results.command('data', 'vader')}`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
     without_files = {name for name in BUILT_IN if sources.source_problem(name, results)}
@@ -127,7 +131,9 @@ def test_an_archive_that_is_missing_or_another_one_is_named(archive: Path, resul
     with pytest.raises(DownloadError, match=r"is not the expected file .*; delete it"):
         read("sentiment140", results)
     archive.unlink()
-    with pytest.raises(DataError, match=r"sentiment140: its tweets are not in .*`sentiment data sentiment140`"):
+    with pytest.raises(
+        DataError, match=r"sentiment140: its tweets are not in .*`sentiment data sentiment140 --results"
+    ):
         read("sentiment140", results)
 
 
@@ -350,6 +356,25 @@ def test_the_next_mirror_is_tried_and_all_are_named(server: Server, tmp_path: Pa
     assert downloads.download(server.remote(missing, server.url), tmp_path / "a", silent).read_bytes() == CONTENT
     with pytest.raises(DownloadError, match=r"(?s)gone\.zip: HTTP Error 404.*put the file at .*b/file\.zip"):
         downloads.download(server.remote(missing), tmp_path / "b", silent)
+
+
+def test_connection_that_breaks_below_http_is_tried_again_and_told_as_one(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", Mock(side_effect=ssl.SSLEOFError(8, "EOF occurred")))
+    with pytest.raises(DownloadError, match=r"could not be fetched:(?s:.*)EOF occurred"):
+        downloads.download(server.remote(), tmp_path, silent)
+    assert len(server.asked) == 3
+
+
+def test_parts_that_hosts_left_behind_go_when_the_file_is_there(server: Server, tmp_path: Path) -> None:
+    remote = server.remote()
+    for host, seconds in (("gone", 0), ("busy", time.time())):
+        part = tmp_path / f"{remote.name}.{host}.part"
+        part.touch()
+        os.utime(part, (seconds, seconds))
+    downloads.download(remote, tmp_path, silent)
+    assert [path.name for path in tmp_path.glob("*.part")] == [f"{remote.name}.busy.part"]
 
 
 def test_what_stands_in_its_place_is_named_and_left_alone(server: Server, tmp_path: Path) -> None:

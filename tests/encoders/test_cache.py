@@ -1,5 +1,6 @@
 """A corpus' vectors are computed once, are the encoder's, and survive what happens to files."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -182,6 +183,15 @@ def test_full_disk_keeps_complete_shards(cache: VectorCache, corpus: Corpus, mod
     assert not cache.is_complete(LAYERS)
     assert not list(cache.folder.glob(".*.tmp"))
     assert bytes_by_name(filled(cache)) == everything
+
+
+def test_half_shard_of_a_killed_process_is_deleted_when_the_cache_is_filled_later(cache: VectorCache) -> None:
+    cache.folder.mkdir(parents=True)
+    half = cache.folder / ".first-00000.npy.n1.tmp"
+    half.touch()
+    os.utime(half, (0, 0))
+    cache.fill(["first"], CPU)
+    assert not half.exists()
 
 
 def test_vectors_that_are_too_large_to_be_stored_are_refused(

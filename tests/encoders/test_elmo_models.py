@@ -69,7 +69,9 @@ def test_a_file_that_changed_since_is_refused_here_and_from_a_mirror(mirror: Pat
 
 
 def test_a_missing_or_unknown_model_is_told_with_what_helps(models: Path) -> None:
-    with pytest.raises(EncoderError, match=rf"'small' is not here: .*{OPTIONS} .*`sentiment prepare elmo small`"):
+    with pytest.raises(
+        EncoderError, match=rf"'small' is not here: .*{OPTIONS} .*`sentiment prepare elmo small --results"
+    ):
         find_elmo("small", models)
     published = r"'large': is not published; valid: small, medium, original, original-5\.5b"
     with pytest.raises(EncoderError, match=published):

@@ -72,7 +72,7 @@ def test_run_is_the_same_from_memory_and_from_disk(elmo_run: MakeExperiment, mon
 
 def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, tmp_path: Path) -> None:
     run = _own_results(tweets_file, tmp_path, "small")
-    with pytest.raises(EncoderError, match=r"'small' is not here: .* `sentiment prepare elmo small`"):
+    with pytest.raises(EncoderError, match=r"'small' is not here: .* `sentiment prepare elmo small --results"):
         run.attempt()
     assert not list(tmp_path.iterdir())
 

@@ -76,7 +76,7 @@ def test_of_a_fetch_that_broke_off_nothing_is_found_until_it_is_whole(hub: Hub, 
     hub.unanswered = "model.safetensors"
     with pytest.raises(DownloadError, match="from the Hub"):
         fetch_encoder(NAME, "main", tmp_path, lambda _: None)
-    with pytest.raises(EncoderError):
+    with pytest.raises(EncoderError, match=r"holds no whole model\. `sentiment prepare encoder some/model"):
         find_encoder(MODEL, tmp_path)
     hub.unanswered = ""
     assert fetch_encoder(NAME, "main", tmp_path, lambda _: None).fetched
@@ -106,7 +106,7 @@ def test_what_changed_or_is_not_there_is_named(hub: Hub, bert: Path, tmp_path: P
     (files.folder / "config.json").write_text("{}")
     with pytest.raises(EncoderError, match="differs from what was downloaded"):
         find_encoder(MODEL, tmp_path)
-    with pytest.raises(EncoderError, match="`sentiment prepare encoder other/model --revision main`"):
+    with pytest.raises(EncoderError, match="`sentiment prepare encoder other/model --revision main --results "):
         find_encoder(EncoderConfig(model="other/model"), tmp_path)
     with pytest.raises(DownloadError, match="'other/model' at 'main': "):
         fetch_encoder("other/model", "main", tmp_path, pytest.fail)

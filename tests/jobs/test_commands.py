@@ -1,6 +1,8 @@
 """What commands do to grids beside a Slurm that works, is full, refuses or fails; intents, receipts and owners."""
 
+import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs, QueueOwner
 from jobs.grids.grid import ExpandedGrid
+from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.launch.turns import Turn
 from jobs.requested import write_request
@@ -26,8 +29,8 @@ from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, LockedError, UsageError
 from sentiment.files import write_atomically
 from sentiment.runs.records import StartCount
-from sentiment.runs.run_dir import Results, sealed
-from tests.commands import refused
+from sentiment.runs.run_dir import Results, sealed, short_id
+from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import a_request, halving, load_grid, write_grid, write_yaml
 from tests.jobs.submitted import (
@@ -230,6 +233,43 @@ def test_damaged_record_of_a_cancelled_run_is_set_aside_too(slurm: FakeSlurm, ba
     assert [path.name for path in run_dir.path.iterdir()] == ["run.json.damaged"]
 
 
+@pytest.mark.parametrize("name", ["grid", "submission", "receipt", "cancelled", "owner"])
+def test_damaged_record_of_a_grid_is_told_with_what_to_do_and_that_helps(
+    slurm: FakeSlurm, base: Path, results: Results, name: str
+) -> None:
+    grid = submit_grid(results, base, {"seed": [1]})
+    _, training, _ = read_submissions(results)
+    training.mark_cancelled([])
+    folders = {"grid": results.runs / "some", "owner": results.slurm}
+    file = folders.get(name, training.path) / f"{name}.json"
+    file.write_bytes(file.read_bytes()[:-30])
+    code, output = call(results, base, "rerun")
+    told = " ".join(output.split())
+    assert (code, f"{file}: has changed" in told) == (1, True)
+    if name == "submission":
+        assert f"`scancel --name={training.name}` " in told
+        commands = re.findall("`((?:scancel|mv) [^`]*)`", told)
+        slurm.change(training.name, "none")  # as `scancel --name`, which this Slurm does not know
+        assert subprocess.run(commands[1], shell=True, check=True).returncode == 0
+    elif name == "grid":
+        assert f"`{results.command('submit', 'some')}` plans it again" in told
+    else:
+        assert "; delete it" in told
+        file.unlink()
+    assert call(results, base, "submit", str(grid))[0] == 0
+    assert states_of(results) == ["PENDING"]
+    assert [*slurm.tasks(results).values()] == [1]
+
+
+def test_plan_that_was_damaged_is_kept_beside_the_new_one(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    grid = submit_grid(results, base, {"seed": [1]})
+    results.grid_file("some").write_text("{")
+    assert call(results, base, "submit", str(grid), "--dry-run")[0] == 0
+    assert results.grid_file("some").read_text() == "{"
+    assert "grid.json.damaged" in call(results, base, "submit", str(grid))[1]
+    assert results.grid_file("some").with_name("grid.json.damaged").read_text() == "{"
+
+
 def test_grid_whose_plan_is_gone_is_not_cancelled_without_a_word(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
@@ -332,6 +372,21 @@ def test_configurations_are_those_last_submitted_else_planned(base: Path, result
         session.load_configs([planned.run_id])
 
 
+@pytest.mark.usefixtures("no_slurm")
+def test_stopped_rerun_of_a_run_names_the_run_to_go_on_with(
+    base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = load_grid(write_grid(base, {"seed": [1, 2]}), results).plan
+    results.write_grid(plan)
+    write_request(results, a_request(base.with_name("some.yaml"), local=True))
+    first, _ = (run.run_id for run in plan.runs)
+    record_failure(results.run_dir(first, "some"), DataError("broken.csv"))
+    monkeypatch.setattr(LocalRunner, "_run_job", lambda runner, _folder: runner.stop._remember(signal.SIGINT, None))
+    code, output = call(results, base, "rerun", first, "--local")
+    again = results.command("rerun", f"some/{short_id(first)}", "--local")
+    assert (code, f"stopped; to go on: `{again}`" in " ".join(output.split())) == (3, True)
+
+
 def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: FakeSlurm) -> None:
     cache = submitted(results, "cache", "6", [])
     first = submitted(results, "train", "7", ["run-0", "run-1"])
@@ -378,6 +433,26 @@ def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, ba
     assert output.splitlines()[0].startswith("1 of 2 runs")
     assert slurm.tasks(results) == {good.path.name: 1}
     assert "1 of 2 runs submitted" in call(results, base, "rerun")[1]
+
+
+def test_cancelled_trial_whose_rung_is_ranked_is_pruned_and_trained_when_it_is_named(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    grid = submit_grid(results, base, {"model.layers": [1, 2], "training.epochs": 3}, **halving(min_iter=1, eta=3))
+    plan = read_plan(results, "some")
+    good, cancelled = (results.run_dir(run.run_id, "some") for run in plan.runs)
+    write_attempts(good, attempt_of("7_0", reason="paused"))
+    write_epochs(good, [0.5])
+    assert call(results, base, "cancel", cancelled.path.name)[0] == 0
+    (slurm.folder / "jobs").write_text("")
+    assert states_of(results) == ["PAUSED", "CANCELLED"]
+    assert "` goes on with 2 runs" in invoke("status", "--results", results.root).output
+    rungs_of(results, plan).rank_current({cancelled.path.name})  # as the final job does
+    assert call(results, base, "submit", str(grid))[0] == 0
+    assert slurm.tasks(results) == {good.path.name: 1}
+    assert states_of(results)[1] == "PRUNED"
+    assert call(results, base, "rerun", cancelled.path.name)[0] == 0
+    assert slurm.tasks(results)[cancelled.path.name] == 1
 
 
 def test_jobs_of_somebody_else_are_unknown_and_left_alone(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:

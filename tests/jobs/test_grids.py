@@ -83,7 +83,11 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(base: 
     del parameters["training.epohcs"]
     told = refusal(load_grid, write_grid(base, parameters), results)
     assert "[in 6 of 24 runs, first with data.source=" in told
-    for missing in ("nothing.csv': no such file", "`sentiment data sentiment140`", "`sentiment prepare elmo small`"):
+    for missing in (
+        "nothing.csv': no such file",
+        "`sentiment data sentiment140 --",
+        "`sentiment prepare elmo small --",
+    ):
         assert missing in told
 
 

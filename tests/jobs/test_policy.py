@@ -9,9 +9,10 @@ from typing import get_args
 import pytest
 
 from jobs import policy
+from jobs.status.grid_state import GridView, exit_code
 from sentiment.runs.rungs import TrialRung
 from sentiment.runs.state import Phase, RunFacts, RunProgress, RunState, judge
-from tests.jobs.submitted import a_failure, attempt_of
+from tests.jobs.submitted import a_failure, a_row, attempt_of
 
 _ENDINGS = {
     "TIMEOUT": {"reason": "deadline", "detail": "5 s left"},
@@ -66,7 +67,7 @@ def _in_queue(facts: RunFacts) -> bool:
 LINES: list[Callable[[RunFacts], bool]] = [
     lambda facts: facts.progress.completed,
     lambda facts: facts.is_training,
-    lambda facts: _paused(facts) and _ranked(facts) and not _in_queue(facts),
+    lambda facts: (_paused(facts) or facts.is_cancelled) and _ranked(facts) and not _in_queue(facts),
     lambda facts: facts.is_cancelled,
     lambda facts: facts.has_failed,
     lambda facts: _paused(facts) and not _ranked(facts),
@@ -203,8 +204,8 @@ def test_exit_code_of_status_is_about_all_runs() -> None:
     codes = {"": 0, "COMPLETED PRUNED": 0, "PLANNED HELD": 1, "CANCELLED COMPLETED": 1, "PLANNED": 3}
     codes |= {"COMPLETED FAILED RUNNING": 3, "UNKNOWN LOST": 3, "PAUSED COMPLETED": 3}
     for states, code in codes.items():
-        verdicts = [RunState(state, active=state == "RUNNING") for state in states.split()]
-        assert policy.exit_code(verdicts) == code, states
+        verdicts = [a_row(state, active=state == "RUNNING") for state in states.split()]
+        assert exit_code([GridView("g", "", verdicts)]) == code, states
 
 
 def test_readme_names_the_commands_that_make_each_state_go_on() -> None:

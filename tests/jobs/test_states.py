@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.__main__ import status_exit_code
 from jobs.grid_jobs import GridJobs
 from jobs.requested import write_request
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status.facts import gather
-from jobs.status.grid_state import GridView, read_grid_status
+from jobs.status.grid_state import GridView, exit_code, read_grid_status
 from jobs.status.table import render
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import START
@@ -228,8 +227,8 @@ def test_final_job_that_is_queued_retries_what_was_interrupted() -> None:
     grid = GridView("g", "validation/macro_f1", rows, has_final_job=True)
     lines = render(Results(), [grid], False, NOW).splitlines()
     assert lines[-2:] == ["the final job will retry 1 run", "`sentiment rerun g` resumes 1 run"]
-    assert status_exit_code([grid]) == 3
-    assert status_exit_code([GridView("g", "validation/macro_f1", rows)]) == 1
+    assert exit_code([grid]) == 3
+    assert exit_code([GridView("g", "validation/macro_f1", rows)]) == 1
 
 
 @pytest.fixture
@@ -303,7 +302,7 @@ def test_status_reports_a_failed_final_job_or_damage_rather_than_runs_that_are_n
     damaged = GridView("other", "", [], damage="grid.json: is cut off")
     running = GridView("third", "", [a_row("RUNNING", active=True)])
     cases = [[planned], [failed], [planned, damaged], [failed, running], [damaged, running]]
-    assert [status_exit_code(grids) for grids in cases] == [3, 1, 1, 3, 3]
+    assert [exit_code(grids) for grids in cases] == [3, 1, 1, 3, 3]
 
 
 @pytest.fixture
