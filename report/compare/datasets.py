@@ -13,7 +13,7 @@ from report.compare.answers import SEEDED, Answers, Group, compared
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
 from report.designs import Design, Folds, Matched, Seeds, SeedVariance, TwoModels, pooled_variance
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, only_label
-from report.read import metric_of
+from report.read import Grid, metric_of
 from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
 from sentiment.config import RunConfig
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
@@ -294,6 +294,14 @@ def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[tuple[str, Runs]]:
             parts = [f"{fact.removeprefix('data.').replace('_', ' ')} {value}" for fact, value in known.items()]
             named.append((", ".join([name, *parts]), of_dataset))
     return named
+
+
+def by_data(grid: Grid) -> list[tuple[str, Grid]]:
+    """A grid by the data sets of its completed runs; with the name of each, in brackets, where there are several."""
+    groups = group_by_tweets(grid.completed)
+    if len(groups) < 2:
+        return [("", grid)]
+    return [(f" ({name})", replace(grid, completed=runs)) for name, runs in groups]
 
 
 def _table_and_split(run: EvaluatedRun) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from report.compare.answers import Answers, Group, compared
-from report.compare.datasets import Configuration, configurations_of, design_of, group_by_tweets
+from report.compare.datasets import Configuration, by_data, configurations_of, design_of
 from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
@@ -63,12 +63,10 @@ def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets, and each data set of its runs."""
     cards = []
     for grid in findings.study.grids:
-        groups = group_by_tweets(grid.completed)
-        for number, (name, runs) in enumerate(groups):
-            curves = label_curves(replace(grid, completed=runs), findings.answers, findings.counts)
+        for number, (data, on_data) in enumerate(by_data(grid)):
+            curves = label_curves(on_data, findings.answers, findings.counts)
             if curves:
                 figures = _figures(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
-                data = wording.bracketed(name) if len(groups) > 1 else ""
                 title = f"How many labelled tweets does a network need in {grid.name}?{data}"
                 cards.append(Card(title, [_bullets(curves), *figures]))
     return Question(cards)

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from report.compare.cost import usage_of
+from report.compare.datasets import by_data
 from report.compare.findings import Findings
 from report.compare.matching import differing, is_search, varying
 from report.evaluated import EvaluatedRun, as_setting
@@ -58,13 +59,16 @@ class SearchTrials:
 
 
 def search(findings: Findings) -> Question:
-    """A card for each search."""
+    """A card for each search, and each data set of its trials; a search in rungs ranks all of them."""
     cards = []
     methods: list[str] = []
     for grid in findings.study.grids:
-        if is_search(grid):
-            trials = trials_for_importance(grid)
-            cards.append(Card(f"What does the search {grid.name} find?", _card_content(grid, trials)))
+        if not is_search(grid):
+            continue
+        for number, (data, on_data) in enumerate([("", grid)] if grid.rungs else by_data(grid)):
+            trials = trials_for_importance(on_data)
+            content = _card_content(on_data, trials, f"{grid.name}{f'-{number}' if number else ''}")
+            cards.append(Card(f"What does the search {grid.name} find?{data}", content))
             methods += [] if trials.reason_against_importance else ["importance"]
     return Question(cards, methods=methods)
 
@@ -100,16 +104,17 @@ def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
     return trials
 
 
-def _card_content(grid: Grid, search: SearchTrials) -> list[Block]:
+def _card_content(grid: Grid, search: SearchTrials, name: str) -> list[Block]:
+    """What trials on one data set say; the names of figures end with `name`."""
     if not grid.completed or len(search.trials) < 2:
         return [Text(sentence("search.too_few", grid=grid))]
     if not search.trials[0].settings:
         return [Text(sentence("search.alike"))]
     caption = sentence("search.trials", search=search)
     title = f"All trials of grid {grid.name}"
-    lines = parallel_figure(f"parallel-{grid.name}", title, caption, search.trials, search.score)
+    lines = parallel_figure(f"parallel-{name}", title, caption, search.trials, search.score)
     reason = search.reason_against_importance
-    return [Text(_best_sentence(grid)), lines, Text(reason) if reason else _importance(grid, search)]
+    return [Text(_best_sentence(grid)), lines, Text(reason) if reason else _importance(search, name)]
 
 
 def _best_sentence(grid: Grid) -> Markup:
@@ -181,16 +186,16 @@ def _distribution(values: Sequence[Any]) -> Any:
     return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
 
 
-def _importance(grid: Grid, search: SearchTrials) -> Figure | Text:
+def _importance(search: SearchTrials, name: str) -> Figure | Text:
     shares = importances([trial.settings for trial in search.trials], [trial.score for trial in search.trials])
     if not shares:
         return Text(sentence("search.equal_scores"))
     caption = sentence("search.importance", search=search)
     lines: list[IntervalRow] = []
-    for name, share in shares.items():
-        lines.append((wording.parameter_name(name) + rank_correlation(search, name), share, "blue"))
+    for parameter, share in shares.items():
+        lines.append((wording.parameter_name(parameter) + rank_correlation(search, parameter), share, "blue"))
     axis = ValueAxis("share of variance (%)")
-    return interval_figure(f"importance-{grid.name}", "Importance of parameters", caption, lines, axis)
+    return interval_figure(f"importance-{name}", "Importance of parameters", caption, lines, axis)
 
 
 # Of each trial, by its run id, the search's metric after each epoch.

@@ -61,7 +61,11 @@ def questions(opinion: Opinion, study: Study, grid: Grid, tested: list[Tested]) 
     )
     is_search = grid.plan is not None and (grid.plan["method"] == "random" or grid.plan["halving"])
     if is_search:
-        _search(opinion, grid, tested)
+        _rungs(opinion, grid)
+        datasets = [] if grid.plan and grid.plan["halving"] else datasets_of(None, tested)
+        for group in [dataset.tested for dataset in datasets] or [tested]:
+            _search(opinion, grid, group)
+        opinion.names |= {dataset.name for dataset in datasets}
         return
     _effects(opinion, grid, tested)
     _labels(opinion, study, grid, tested)
@@ -72,7 +76,6 @@ def metric_of(tested: Sequence[Tested]) -> str:
 
 
 def _search(opinion: Opinion, grid: Grid, tested: list[Tested]) -> None:
-    _rungs(opinion, grid)
     if not tested:
         opinion.say("^Too few trials are completed", "0", count(len(grid.runs)))
         return

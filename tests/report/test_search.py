@@ -16,11 +16,13 @@ from report.questions.search import (
     trial_points,
     trials_for_importance,
 )
-from report.render.charts import Trial, parallel_figure
+from report.render.blocks import Text
+from report.render.charts import Figure, Trial, parallel_figure
 from report.render.wording import Score
 from sentiment.runs.records import PlannedRun
 from sentiment.runs.rungs import RankedTrial, RungRanking
-from tests.report.made_up import rows_with
+from tests.report.made_up import Study, rows_with
+from tests.report.studies import combinations
 
 LOSS = Score("validation/loss", after=2)
 
@@ -30,6 +32,20 @@ def test_bounds_of_importance_are_the_middle_90_percent_of_its_resamples() -> No
     with patch.object(search_module, "_fanova", lambda *_: next(shares)):
         share = importances([{"a": 1}] * 3, [0.1, 0.2, 0.3])["a"]
     assert (share.value, share.low, share.high) == (0.5, pytest.approx(0.05), pytest.approx(0.95))
+
+
+def test_trials_on_different_tweets_are_not_compared_with_each_other(study: Study) -> None:
+    parameters: dict[str, list[Any]] = {"data.source": ["easy.csv", "hard.csv"], "training.learning_rate": [1e-4, 1e-3]}
+    for config in study.write_grid("sweep", "Which?", combinations(parameters), method="random"):
+        study.complete(config, "sweep", skill=2.0 if config.data.source == "easy.csv" else 0.5)
+    cards = search_module.search(study.findings()).cards
+    assert [card.title.partition("?")[2] for card in cards] == [" (easy.csv)", " (hard.csv)"]
+    for card in cards:
+        said = card.blocks[0]
+        assert isinstance(said, Text)
+        assert said.text.startswith("Best of 2 trials on validation tweets: learning rate 0.0")
+    names = [block.name for card in cards for block in card.blocks if isinstance(block, Figure)]
+    assert names == ["parallel-sweep", "parallel-sweep-1"]
 
 
 @pytest.mark.parametrize(("scores", "tied"), [((3, 2, 1, 1), 0), ((3, 2, 2, 1), 2), ((2, 2, 2, 2), 4), ((2, 1), 0)])
