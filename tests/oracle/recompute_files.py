@@ -150,6 +150,8 @@ class Run:
         last = self.record["attempts"][-1]
         if last["reason"] is None:
             return "unreachable"
+        if last["reason"] in ("signal", "deadline") and not (last["job"] or "local").startswith("local"):
+            return "stopped"
         states = {"failed": "failed", "completed": "failed", "signal": "cancelled", "deadline": "timed out"}
         return states.get(last["reason"], "planned")
 

@@ -204,8 +204,12 @@ def _caveats(opinion: Opinion, datasets: Sequence[Dataset]) -> None:
             )
 
 
+# States of runs that need no action, or about which this machine knows too little.
+_WAITING = ("planned", "running", "paused", "stopped", "unreachable")
+
+
 def _stopped(states: Counter[str]) -> list[str]:
-    stopped = sum(n for state, n in states.items() if state not in ("planned", "running", "paused", "unreachable"))
+    stopped = sum(n for state, n in states.items() if state not in _WAITING)
     return [count(stopped)] if stopped else []
 
 
