@@ -1,5 +1,6 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
+import shlex
 import socket
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -242,9 +243,14 @@ def _load_golds(reader: Reader) -> list[GoldTable]:
 def _load_choices(reader: Reader) -> dict[str, Choice]:
     choices = {}
     for folder in _folders(reader.results.unlabelled):
-        choice = reader.read(partial(read_record, UnlabelledDir(folder).choice_file, Choice))
+        directory = UnlabelledDir(folder)
+        choice = reader.read(partial(read_record, directory.choice_file, Choice))
         if choice:
             choices[folder.name] = choice
+            later = sorted({file.stem for file in directory.added.glob("*.json")} - choice.accuracy.keys())
+            if later:
+                again = f"sentiment evaluate {shlex.quote(str(folder))} --labelled SHEET.csv"
+                reader.problems.append(f"{directory.choice_file}: is from before {', '.join(later)}; again: {again}")
     return choices
 
 

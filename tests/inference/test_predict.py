@@ -162,7 +162,7 @@ def test_input_is_not_overwritten_and_nor_are_its_columns(network: TextModel, wr
     source = write("a.csv", "label,text\n0,lovely\n")
     (tmp_path / "link.csv").symlink_to(source)
     for name in ("a.csv", "link.csv"):
-        with pytest.raises(UsageError, match=f"{name}: is the file that is read"):
+        with pytest.raises(UsageError, match=f"{name}: is a file that is read"):
             _to(network, source, name)
     rows = _rows(network, source)
     assert rows[0] == ["label", "text", "predicted_label", "probability"]

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from report.read import load_study
 from sentiment.runs.recommendation import Choice
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from tests.commands import invoke, refused, succeed
@@ -69,6 +70,10 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     assert "**good has the highest estimated accuracy on tweets.csv.**" in page
     assert f"{100 * choice.differences['bad'].difference:+.1f} points above bad" in page
     assert f"| {100 * choice.accuracy['good'][0]:.1f} " in page
+    assert load_study(Results(), []).reader.problems == []
+    _add("late", "bad.csv")
+    (problem,) = load_study(Results(), []).reader.problems
+    assert f"is from before late; again: sentiment evaluate {_directory()} --labelled SHEET.csv" in problem
 
 
 def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]") -> None:
