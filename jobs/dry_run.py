@@ -58,7 +58,7 @@ def show_plan(
         return
     missing = missing_for(grid.configs, results)
     if missing:
-        yield "missing inputs (`submit` would end with an error):"
+        yield "missing inputs, needed before `submit`:"
         yield from _truncate(missing, "missing inputs")
     if state.rungs:
         yield _describe_rungs(state.rungs, grid.configs)

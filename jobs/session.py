@@ -92,11 +92,15 @@ def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: Lau
     """Resubmit runs that ended without a result, and return the exit code."""
     requested = read_request(results, plan.name)
     if requested and requested.local and not options.local:
-        here = results.command("rerun", plan.name, "--local")
+        rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
+        may_rerun = any(policy.rerun(row, bool(run_ids)) for row in rows)
+        if not may_rerun and not any(map(policy.resume_command, rows)):
+            options.say("nothing to run")
+            return 0
+        here = results.command("rerun" if may_rerun else "submit", plan.name, "--local")
         in_slurm = results.command("submit", plan.name)
         options.say(f"grid {plan.name} was submitted for this machine: `{here}` goes on here, `{in_slurm}` in Slurm")
-        rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
-        return EXIT_FAILED if any(policy.rerun(row, bool(run_ids)) for row in rows) else 0
+        return EXIT_FAILED if may_rerun else 0
     return _carry_out(results, [(plan, partial(rerun_selected, run_ids=run_ids))], options, run_ids)
 
 
@@ -279,6 +283,8 @@ def _run_locally(
             plans.append(plan)
             exit_codes.append(_run_grid(runner, plan, options, action))
             end_waiting(results, plan.name)  # only now, so that after a kill the same command goes on with it
+            if runner.stop.reason():
+                break
             followers = []
             asked_for = {plan.name for plan, _ in work}
             for waiting in waiting_grids(results):
@@ -291,6 +297,7 @@ def _run_locally(
             work = [*followers, *work]
         if runner.stop.reason():
             again = ["submit", *(plan.name for plan in (*plans, *(plan for plan, _ in work)))]
+            again += [grid.name for grid in waiting_grids(results) if grid.local and grid.name not in again]
             if run_ids:
                 again = ["rerun", *(f"{again[1]}/{short_id(run_id)}" for run_id in sorted(run_ids))]
             at_once = [] if options.at_once is None else ["--at-once", str(options.at_once)]

@@ -58,7 +58,7 @@ def read_study(
         request = with_table(GridRequest(read_grid_file(_grid_path(name)), [*own, *overrides]), table, say)
         missing = _missing_inputs(request, results) if name in study.optional else []
         if missing:
-            say(f"grid {name} is left out: {missing[0]}")
+            say(f"grid {name} is left out: {'; '.join(missing)}")
         else:
             requests.append(request)
     return requests

@@ -4,6 +4,7 @@ import io
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +136,19 @@ class ErrorReportingGroup(TyperGroup):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; a UsageError is raised if an option with one value is given twice: which one counts?"""
+        name, command, words = super().resolve_command(ctx, args)
+        if command is None:
+            return name, command, words
+        of_command = command.context_class(command, info_name=name, parent=ctx, **command.context_settings)
+        given: list[Any] = command.make_parser(of_command).parse_args([*words])[2]
+        for parameter, times in Counter(given).items():
+            takes_one = parameter.param_type_name == "option" and not parameter.is_flag and not parameter.multiple
+            if takes_one and times > 1:
+                raise UsageError(f"{parameter.opts[0]} is given twice; it takes one value")
+        return name, command, words
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _exit_on_broken_pipe():

@@ -70,6 +70,8 @@ MISTAKES = [
     (("predict", "RUN", "--file", "good.csv", "--out", "o.csv", "--text-column", "9" * 5_000), 2, "no column '999"),
     ((*SMOKE, "--data", "http://a.org/b.csv"), 2, "no such file; valid: sample"),
     (("predict", "RUN", "nice", "--explain", "--format", "csv"), 2, "--explain works only with TWEET"),
+    (("share", "RUN", "good.csv", "--labelled", "a.csv", "--labelled", "b.csv"), 2, "--labelled is given twice"),
+    (("predict", "RUN", "nice", "--with", "both", "--with=network"), 2, "--with is given twice"),
     # On grids and the report
     (("submit", "good.csv"), 2, "good.csv: is no file of settings (.yaml); a table of tweets is given by --data"),
     (("submit", "misspelt.yaml"), 2, "command and parameters; it has modle"),

@@ -255,8 +255,9 @@ def _kept_hypotheses(planned: GridPlan, plan: GridPlan, path: str) -> list[State
 def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: str, results: Results) -> str:
     old = planned.parameter_values
     new = plan.parameter_values
+    of_base = "that of the base run"
     changes = [
-        f"  {name}: was {old.get(name)}, is {new.get(name)} (None: that of the base run)"
+        f"  {name}: was {old.get(name, of_base)}, is {new.get(name, of_base)}"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]

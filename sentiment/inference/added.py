@@ -131,12 +131,13 @@ class Tweets:
             rows: by key, in its order.
             part: what its only part is called.
         """
+        kind = "tweet" if isinstance(directory, UnlabelledDir) else "labelled tweet"
         classes = [UNLABELLED if row.label is None else row.label for row in rows.values()]
         labels = np.array(classes, np.int8)
         ids = [row.id for row in rows.values()]
         texts = [row.text for row in rows.values()]
         return cls(
-            noun=f"tweet of {PurePath(data.source).name}",
+            noun=f"{kind} of {PurePath(data.source).name}",
             directory=directory.path,
             data=data,
             folder=directory.added,

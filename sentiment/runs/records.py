@@ -567,6 +567,6 @@ class GridPlan(Record):
         values: dict[str, dict[str, None]] = {}
         for run in self.runs:
             for name, value in run.parameters.items():
-                text = value if isinstance(value, str) else json.dumps(value)
+                text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
                 values.setdefault(name, {})[text] = None
         return {name: list(texts) for name, texts in values.items()}

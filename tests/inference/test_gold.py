@@ -52,9 +52,9 @@ def _wrong(label: str) -> str:
     return "positive" if label == "negative" else "negative"
 
 
-def _add(folder: Path, name: str, answers: list[tuple[str, str]], *options: object) -> None:
+def _add(folder: Path, name: str, answers: list[tuple[str, str]], *options: object) -> str:
     table = write_tweets(folder / f"{name}.csv", answers, ("id", "label"))
-    succeed("add", name, table, *_of(folder), *options)
+    return succeed("add", name, table, *_of(folder), *options)
 
 
 def _directory(folder: Path) -> Path:
@@ -141,6 +141,7 @@ def test_answers_of_no_class_are_wrong_and_missing_ones_are_counted(tmp_path: Pa
     assert (scores["models"]["llm"]["n"], scores["models"]["llm"]["accuracy"]) == (35, 28 / 35)
     assert f"its 6 other answers count as wrong; {28 / 29:.1%} right of the 29 tweets" in shown
     assert "llm: 5 tweets without an answer are left out" in shown
+    assert "1 left out: not a labelled tweet of" in _add(tmp_path, "llm", [*answers, ("elsewhere", "positive")])
     assert scores["models"]["VADER's lexicon"]["n"] == 40
     _, page = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
     row, *_ = read_table(tmp_path / "report", f"scores-{_directory(tmp_path).name}")

@@ -179,14 +179,18 @@ def test_each_mistake_in_a_hypothesis_is_a_line_when_the_grid_is_read(base: Path
 
 
 def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Path, results: Results) -> None:
-    planned = load_grid(write_grid(base, LAYERS), results)
+    labels = ['data.labels={"negative": ["0"], "positive": ["1"], "ignored": []}']
+    planned = load_grid(write_grid(base, LAYERS), results, labels)
     results.write_grid(planned.plan)
-    message = refusal(load_grid, write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2}), results)
+    changed = write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2})
+    message = refusal(load_grid, changed, results, labels)
+    assert "data.labels" not in message
     assert "no longer contains 8 of the 8 runs that are planned in" in message
-    for change in ("  seed: was ['2', '1'], is ['1'] ", "  training.epochs: was None, is ['2'] "):
+    for change in ("  seed: was ['2', '1'], is ['1']", "  training.epochs: was that of the base run, is ['2']"):
         assert change in message
+    assert "  seed: was ['2', '1'], is ['1']\n" in message
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
-    assert f"no parameter, but {base}" in refusal(load_grid, write_grid(base, LAYERS), results)
+    assert f"no parameter, but {base}" in refusal(load_grid, write_grid(base, LAYERS), results, labels)
 
 
 # Validation accuracy by hidden size and seed or fold; 0.80 is that of a run which overfits.

@@ -1,6 +1,7 @@
 """What comes next when nothing of a grid is queued: decided once, wherever a process dies."""
 
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
@@ -25,7 +26,7 @@ from jobs.study import StudyPlan, plan_study, read_study
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
-from sentiment.errors import SentimentError
+from sentiment.errors import EXIT_UNFINISHED, SentimentError
 from sentiment.runs.records import Halving, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, succeed
@@ -274,7 +275,9 @@ def test_grid_of_this_machine_is_moved_to_slurm_only_by_submit(base: Path, resul
         submit_study(results, plan_study(results, [second]), here)
         for name, code in (("first", 1), ("second", 0)):
             told = invoke("rerun", name, "--results", results.root)
-            assert (told.exit_code, "was submitted for this machine" in told.output) == (code, True)
+            assert told.exit_code == code
+            expected = "was submitted for this machine" if code else "nothing to run\n"
+            assert expected in told.output
         assert invoke("rerun", "--results", results.root).exit_code == 1
         assert world.queue == {}
         world.diverging = set()
@@ -282,6 +285,25 @@ def test_grid_of_this_machine_is_moved_to_slurm_only_by_submit(base: Path, resul
         submit_study(results, plan_study(results, [second]), world.options)
         told = invoke("rerun", "second", "--results", results.root)
         assert (told.exit_code, told.output) == (0, "nothing to submit\n")
+
+
+def test_rerun_of_a_grid_that_was_stopped_here_names_the_command_that_goes_on(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2]}, name="mine"), results)
+    results.write_grid(grid.plan)
+    write_request(results, a_request(base.with_name("mine.yaml"), local=True))
+    told = invoke("rerun", "--results", results.root)
+    assert (told.exit_code, "`sentiment submit mine --local --results" in told.output) == (0, True)
+
+
+def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, results: Results, like: Result) -> None:
+    requests = _requests(base)
+    world = World(results, like, Random(0))
+    study = plan_study(results, requests)
+    reasons = chain([None], repeat("SIGINT"))
+    with world.patched(), patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop: next(reasons)):
+        assert submit_study(results, study, replace(world.options, local=True)) == EXIT_UNFINISHED
+    assert "`sentiment submit first fourth second third --local --results" in world.lines[-1]
+    assert not [line for line in world.lines if "still WAITING" in line]
 
 
 def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, results: Results, like: Result) -> None:
@@ -447,6 +469,7 @@ def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: 
     )
     assert [request.name for request in whole] == [*(request.name for request in small), "elmo"]
     assert said == [line for line in said if line.startswith("grid elmo is left out: ")] != []
+    assert all("fetch them with" in line and "sentiment prepare elmo" in line for line in said)
     study = plan_study(results, small, check_inputs=False)
     assert {name: len(grid.configs) for name, grid in study.ready.items()} == {"rnn": 36, "attention": 12}
     assert [*study.waiting] == ["regularisation", "random_sweep_of_best"]

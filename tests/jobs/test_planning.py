@@ -338,7 +338,7 @@ def test_table_whose_first_lines_no_run_can_read_is_not_approved(
 ) -> None:
     grid = write_grid(base, {"seed": [1, 2]})
     told = succeed("submit", grid, "--set", change, "--dry-run", "--results", results.root)
-    assert "missing inputs (`submit` would end with an error):\n" in told
+    assert "missing inputs, needed before `submit`:\n" in told
     assert problem in told
     assert problem in refused(2, "submit", grid, "--set", change, "--local", "--results", results.root)
 
