@@ -72,15 +72,17 @@ def _row(verdict: Verdict) -> Row:
 
 
 def _sides(hypothesis: Hypothesis) -> str:
-    """`GRU \u2212 LSTM`: what is compared, also where options have added values to those that the claim is about."""
+    """`GRU \u2212 LSTM (margin 1)`: what is compared, also where options add values to the claim."""
     first = "the best"
     if hypothesis.setting:
         first = wording.setting_of_several(hypothesis.setting, hypothesis.values)
     if not isinstance(hypothesis.other, BestOf):
-        return f"{first} {wording.MINUS} {wording.setting_of_several(hypothesis.setting, hypothesis.other)}"
-    first = f"the best with {first}" if hypothesis.setting else first
-    other = f"the best of {hypothesis.other.grid}" if hypothesis.other.grid else "its linear baseline"
-    return f"{first} {wording.MINUS} {other}"
+        other = wording.setting_of_several(hypothesis.setting, hypothesis.other)
+    else:
+        first = f"the best with {first}" if hypothesis.setting else first
+        other = f"the best of {hypothesis.other.grid}" if hypothesis.other.grid else "its linear baseline"
+    margin = "" if hypothesis.within is None else f" (margin {hypothesis.within:g})"
+    return f"{first} {wording.MINUS} {other}{margin}"
 
 
 def _verdict(verdict: Verdict) -> str:

@@ -231,7 +231,7 @@ def read_added(folder: Path) -> dict[str, Row]:
 
 def read_study(folder: Path) -> Study:
     study = Study(folder)
-    for path in sorted((folder / "runs").glob("*"), key=lambda path: (path.name == "single", path.name)):
+    for path in sorted((folder / "runs").glob("*/"), key=lambda path: (path.name == "single", path.name)):
         plan = read_json(path / "grid.json")
         planned = {run["run_id"]: run for run in plan["runs"]} if plan else {}
         names = dict.fromkeys([*planned, *sorted(inner.name for inner in path.iterdir() if inner.is_dir())])

@@ -292,7 +292,8 @@ def _row(judged: _Judged, opinion: Opinion) -> Row:
     row: Row = {"grid": judged.grid.name, "hypothesis": hypothesis["claim"], "published": None}
     row["unit"] = "epochs" if unit == "epochs" else "share"
     row["stated"] = "after the first result" if judged.is_late else "before the runs"
-    row["sides"] = _sides(hypothesis)
+    margin = "" if hypothesis["within"] is None else f" (margin {hypothesis['within']:g})"
+    row["sides"] = _sides(hypothesis) + margin
     opinion.names.add(row["sides"])
     bounds = None if found is None or found.low is None or found.high is None else (found.low, found.high)
     row["outcome"] = judged.outcome

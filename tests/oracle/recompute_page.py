@@ -47,6 +47,7 @@ from tests.oracle.recompute_words import (
     points,
     predictor_name,
     setting_text,
+    share_figures,
     usage_of,
 )
 
@@ -106,7 +107,7 @@ def _headline(opinion: Opinion, dataset: Dataset) -> None:
         opinion.say("^Use .*added predictor", percent(score), percent(abs(found.value)), *evidence(found), words=words)
         return
     if dataset.model == "baseline":
-        figures: list[Any] = [percent(ours.value)]
+        figures: list[Any] = share_figures(ours)
         words = []
         if gain and not gain.is_significant:
             figures += evidence(gain, points(gain.value))
@@ -116,7 +117,7 @@ def _headline(opinion: Opinion, dataset: Dataset) -> None:
             words = [side_of(gain.value)]
         opinion.say("^Use the linear baseline", *figures, words=words)
         return
-    figures = [percent(ours.value)]
+    figures = share_figures(ours)
     if gain:
         baseline = dataset.score(best, "baseline").value
         figures += [percent(abs(gain.value)), *evidence(gain, percent(baseline))]

@@ -159,6 +159,7 @@ def test_open_hypothesis_says_what_the_same_runs_would_show(study: Study) -> Non
     wider = stated(BETTER, cell(as_good_as="lstm", within=100 * equal.could_show + 0.1))
     text = study.text()
     assert re.search(r"open \(within \d+\.\d points it would be shown\)", text)
+    assert f"GRU \u2212 LSTM (margin {equal.hypothesis.within:g})" in text
     assert re.search(r"open \(\d+\.\d points would have shown it\)", text)
     assert [verdict.outcome for verdict in verdicts(study, wider, gru=1.0)] == ["open", "shown"]
 
