@@ -63,7 +63,7 @@ def test_all_mistakes_are_told_at_once_with_place_value_origin_and_what_is_valid
         (b"1: x\n", "1"),
         (b"model: &model\n  attention: *model\n", "or an anchor refers to itself"),
         (b"model:\n", "model = None"),
-        (b"description: \xe9\n", "cannot be read"),
+        (b"description: \xe9\n", "is not a text in UTF-8; save it as UTF-8"),
     ],
 )
 def test_file_that_is_no_configuration_is_refused_with_its_name(tmp_path: Path, content: bytes, expected: str) -> None:
