@@ -137,7 +137,10 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     answers = write_tweets(folder / "mixed.csv", mixed, ("answer", "text"))
     output = succeed("add", "mixed", answers, "--of", run.path)
     assert "'mixed', which is none of the classes: wrong" in output
-    assert "warning: all predictions are right" in output
+    assert "all predictions are right" not in output
+    (record,) = run.results.root.rglob("mixed.json")
+    answered = [answer for answer in json.loads(record.read_text())["predictions"].values() if answer]
+    assert np.sum(answered, axis=0).all()
 
 
 def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:
