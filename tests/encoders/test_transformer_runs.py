@@ -57,7 +57,7 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     assert abs(said[:, 1] - stored["network_positive"]).max() < tolerance
     assert not run.config.finetunes or said.max() - said.min() > 10 * tolerance
     write_archive(exported_files(open_run(run.run_dir.path)), tmp_path / "model.zip")
-    with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
+    with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no whole model"):
         open_model(tmp_path / "model.zip", "network", tmp_path)
     monkeypatch.chdir(bert.parent)
     assert (open_model(tmp_path / "model.zip", "network").classify_texts(texts).probabilities == said).all()

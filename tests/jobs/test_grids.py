@@ -97,7 +97,7 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(base: 
         ("data.tests.mine.path", "mine.csv", "data.tests.mine.path = 'mine.csv': no such file"),
         ("data.tests.manual.path", "sentiment140", "manual.path = 'sentiment140': its tweets are not in"),
         ("embedding.pretrained", "vectors.txt", "embedding.pretrained = 'vectors.txt': no such file"),
-        ("encoder.model", "./nowhere", "encoder.model: encoder './nowhere': nowhere holds no model"),
+        ("encoder.model", "./nowhere", "encoder.model: encoder './nowhere': nowhere holds no whole model"),
     ],
 )
 def test_input_that_is_missing_is_named(base: Path, results: Results, parameter: str, value: str, told: str) -> None:

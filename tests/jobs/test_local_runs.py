@@ -50,7 +50,8 @@ class LocalGrid:
         return self.jobs("submit", str(self.grid), "--local", *options)
 
     def start(self, *arguments: str) -> Forked:
-        command = [sys.executable, "-m", "jobs", *arguments, "--results", str(self.results.root)]
+        folder = [] if "--results" in arguments else ["--results", str(self.results.root)]
+        command = [sys.executable, "-m", "jobs", *arguments, *folder]
         environ = self.environ | ({"PYTHONPATH": str(FORKING)} if "--local" in arguments else {})
         return Forked(command, text=True, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

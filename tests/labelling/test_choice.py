@@ -172,7 +172,7 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
     [
         (["--sheet", "mine.csv", "--with", "network"], "a table without labels takes"),
         (["--labelled", "tweets.csv"], "has 0 columns called 'id'"),
-        (["--sheet", "tweets.csv", "--data", "missing.csv"], "exists already"),
+        (["--sheet", "tweets.csv"], "exists already"),
         (["--sheet", "mine.csv", "--labelled", "tweets.csv"], "so it takes neither --labelled nor --out"),
         (["--sheet", "mine.csv", "--out", "choice.json"], "so it takes neither --labelled nor --out"),
     ],
