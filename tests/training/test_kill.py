@@ -21,43 +21,46 @@ from tests.training.processes import RunFile, digest, start, wait_until
 
 pytestmark = pytest.mark.slow
 
-# Given a run's directory, the process that trains it and random numbers: whether the moment of its death has come.
-Moment = Callable[[RunDir, int, random.Random], Callable[[], bool]]
+# Given a run's directory and random numbers: whether the moment of its death has come.
+Moment = Callable[[RunDir, random.Random], Callable[[], bool]]
 
 
-def during_start_up(_run_dir: RunDir, _pid: int, rng: random.Random) -> Callable[[], bool]:
+def during_start_up(_run_dir: RunDir, rng: random.Random) -> Callable[[], bool]:
     """While torch is imported, or the corpus prepared, or the state read."""
     end = time.monotonic() + rng.uniform(0.02, 2)
     return lambda: time.monotonic() > end
 
 
-def mid_epoch(run_dir: RunDir, _pid: int, rng: random.Random) -> Callable[[], bool]:
+def mid_epoch(run_dir: RunDir, rng: random.Random) -> Callable[[], bool]:
     """Some steps further than before."""
     wanted = len(run_dir.read_metrics()) + rng.randint(3, 14)
     return lambda: len(run_dir.read_metrics()) >= wanted
 
 
-def mid_save(run_dir: RunDir, pid: int, rng: random.Random) -> Callable[[], bool]:
+def mid_save(run_dir: RunDir, rng: random.Random) -> Callable[[], bool]:
     """While a checkpoint is being written, some saves later."""
     saved = max((int(path.stem[5:]) for path in run_dir.checkpoints.glob("step-*.ckpt")), default=0)
     wanted = saved + rng.randint(1, 16)
-    return lambda: any(int(name[6:16]) >= wanted for name in _written_by(run_dir, pid) if name.startswith(".step-"))
+    left = _temporaries(run_dir)
+    return lambda: any(int(name[6:16]) >= wanted for name in _temporaries(run_dir) - left if name.startswith(".step-"))
 
 
-def after_save(run_dir: RunDir, _pid: int, _rng: random.Random) -> Callable[[], bool]:
+def after_save(run_dir: RunDir, _rng: random.Random) -> Callable[[], bool]:
     """When a checkpoint has just got its name, and old ones are about to be deleted."""
     before = set(run_dir.checkpoints.glob("step-*.ckpt"))
     return lambda: not set(run_dir.checkpoints.glob("step-*.ckpt")) <= before
 
 
-def writing_outcome(run_dir: RunDir, pid: int, rng: random.Random) -> Callable[[], bool]:
+def writing_outcome(run_dir: RunDir, rng: random.Random) -> Callable[[], bool]:
     """While predictions or weights are written, when training is finished."""
     name = rng.choice(["predictions.parquet", "best.ckpt", "last.ckpt"])
-    return lambda: f".{name}.{pid}.tmp" in _written_by(run_dir, pid)
+    left = _temporaries(run_dir)
+    return lambda: any(temporary.startswith(f".{name}.") for temporary in _temporaries(run_dir) - left)
 
 
-def _written_by(run_dir: RunDir, pid: int) -> set[str]:
-    return {path.name for path, _ in files_in(run_dir.path) if path.name.endswith(f".{pid}.tmp")}
+def _temporaries(run_dir: RunDir) -> set[str]:
+    """The names of temporary files, also of those that killed processes have left."""
+    return {path.name for path, _ in files_in(run_dir.path) if path.name.endswith(".tmp")}
 
 
 # Three kills at the worst moments always, and twenty with `make test-more`.
@@ -73,7 +76,7 @@ def _live(run_file: RunFile, results: Path, moments: list[Moment], seed: int) ->
     rng, run_dir, kills = random.Random(seed), run_file.run_dir(results), 0
     for moment in moments:
         process = start(run_file.path, results)
-        if wait_until(moment(run_dir, process.pid, rng), process):
+        if wait_until(moment(run_dir, rng), process):
             end = time.perf_counter() + rng.uniform(0, 0.004)
             while time.perf_counter() < end:
                 pass
@@ -125,7 +128,7 @@ def test_signal_mid_epoch_saves_and_ends_with_3_twice(run_file: RunFile, uninter
     run_dir, rng = run_file.run_dir(tmp_path), random.Random(0)
     for _ in range(2):
         process = start(run_file.path, tmp_path)
-        assert wait_until(mid_epoch(run_dir, process.pid, rng), process)
+        assert wait_until(mid_epoch(run_dir, rng), process)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate()
         assert process.returncode == 3, output
