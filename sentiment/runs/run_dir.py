@@ -221,11 +221,12 @@ class Results:
         return shlex.join(["sentiment", *words, *self.options])
 
     def corpus_dir(self, fingerprint: str) -> Path:
-        """The folder of a prepared corpus: `tweets.parquet` (id, part, label, text) and others."""
+        """The folder of a prepared corpus, by its content: `tweets.parquet` (id, part, label, text) and others."""
         return self.corpora / fingerprint[:16]
 
-    def corpus_lock(self, fingerprint: str) -> Path:
-        return self.root / "data" / "locks" / fingerprint[:16]
+    def made_from(self, key: str) -> Path:
+        """The record of the corpus that was made from what has this fingerprint, and its lock beside it."""
+        return self.root / "data" / "made-from" / f"{key[:16]}.json"
 
     def added_dir(self, fingerprint: str) -> Path:
         """The folder of the added predictions for a corpus."""

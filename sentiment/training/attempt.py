@@ -139,16 +139,16 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
     attempts = [*(former.attempts if former else []), attempt]
     inputs = prepared.inputs
     corpus = prepared.corpus
-    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     record = RunRecord(
         run_id=run.config.run_id,
-        data_fingerprint=inputs["data"],
+        data_fingerprint=corpus.fingerprint,
+        source_fingerprint=inputs["data"],
         tokenizer_fingerprint=inputs["tokenizer"],
         dataset=corpus.dataset,
         table_sha256=corpus.report.table_sha256,
         encoder=prepared.encoder_with_cache,
         vectors_sha256=inputs.get("vectors"),
-        command=command,
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         attempts=attempts,
         hardware=trainer.state.hardware,
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sentiment.config import RunConfig
 from sentiment.console import Console
-from sentiment.data.corpus import corpus_fingerprint, prepare_corpus
+from sentiment.data.corpus import prepare_corpus, source_fingerprint
 from sentiment.data.vocabulary import prepare_vectors, pretrained_file
 from sentiment.encoders.cache import VectorCache, layers_of
 from sentiment.encoders.inputs import current_inputs, differing, recorded_inputs
@@ -114,7 +114,7 @@ def _check_inputs_unchanged(run: RunContext) -> None:
     changed: list[str] = []
     with suppress(SentimentError):
         files = find_model(config, run.results) if record.encoder else None
-        present = current_inputs(config, run.results, corpus_fingerprint(config.data, run.results), files)
+        present = current_inputs(config, run.results, source_fingerprint(config.data, run.results), files)
         changed = differing(recorded_inputs(config, record), present)
     if changed:
         names = " and ".join(changed)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sentiment.console import silent
-from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file
+from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file, vectors_fingerprint
 from sentiment.encoders.elmo import suits_onednn
 from sentiment.errors import (
     CheckpointError,
@@ -239,7 +239,7 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     assert found > 9
     assert f"word2vec: has vectors for {found} of {len(vocabulary.types)} types" in run.said
     np.testing.assert_array_equal(table, vectors)
-    assert run.record.vectors_sha256.startswith(file.parent.name)
+    assert run.record.vectors_sha256 == vectors_fingerprint(run.config, run.results)
 
 
 @pytest.mark.parametrize(("changes", "known"), [({}, True), ({"data__vocabulary__max_size": 20}, False)])
