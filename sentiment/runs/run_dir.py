@@ -20,13 +20,12 @@ from sentiment.errors import FormatError, LockedError, RunDirError, TakenOverErr
 from sentiment.files import (
     FolderEntry,
     as_json,
-    files_in,
     read_user_file,
     sha256_of,
     user_path,
     write_atomically,
 )
-from sentiment.runs.locks import live_owner, read_owner
+from sentiment.runs.locks import read_owner
 from sentiment.runs.records import (
     Added,
     EpochRow,
@@ -385,12 +384,6 @@ class RunDir:
         if stored.fingerprint() != config.fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
         return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_FIELDS})
-
-    def delete_untrained(self) -> None:
-        """Delete the directory if it holds only a configuration and no process is about to train the run."""
-        files = {path for path, _ in files_in(self.path)}
-        if files <= {self.config_file, self.lock_file} and not live_owner(self.lock_file):
-            shutil.rmtree(self.path, ignore_errors=True)
 
     def begin_attempt(self) -> "RunDir":
         """Begin an attempt: return this directory with a new folder, in which the attempt makes its files.
