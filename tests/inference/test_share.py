@@ -13,7 +13,13 @@ import pytest
 from sentiment import load
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.share_files import times_of
-from sentiment.labelling.share_statistics import estimate_shares, labelled_shares, labels_needed, strata_of
+from sentiment.labelling.share_statistics import (
+    estimate_shares,
+    labelled_shares,
+    labels_alone,
+    labels_needed,
+    strata_of,
+)
 from sentiment.metrics import UNLABELLED
 from sentiment.runs.run_dir import RunDir
 from tests.benchmarks.bench_share import World, measured
@@ -88,6 +94,21 @@ def test_labels_needed_give_an_interval_of_that_width() -> None:
         outcomes = np.eye(2)[np.arange(2 * (n // 2)) % 2]
         shares = labelled_shares(outcomes, np.zeros(2), np.zeros(2), tweets)
         assert (shares.high - shares.low)[0] / 2 == pytest.approx(half_width, rel=0.05)
+
+
+@pytest.mark.parametrize(("tweets", "labels"), [(10**6, 200), (500, 200), (250, 240)])
+def test_labels_are_worth_as_many_as_would_alone_give_the_same_interval(tweets: int, labels: int) -> None:
+    rng = np.random.default_rng(5)
+    log_odds = rng.normal(size=labels)
+    outcomes = np.eye(2)[(log_odds + 0.5 * rng.normal(size=labels) > 0).astype(int)]
+    good = 1 / (1 + np.exp(-4 * np.stack([-log_odds, log_odds], axis=1)))
+    helped = labelled_shares(outcomes, good, good.mean(axis=0), tweets)
+    worth = round(labels_alone(tweets, helped.unit)[0])
+    assert labels < worth <= tweets
+    half = np.eye(2)[(np.arange(worth) >= round(worth * helped.share[0])).astype(int)]
+    alone = labelled_shares(half, np.zeros(2), np.zeros(2), tweets)
+    width = helped.high[0] - helped.low[0]
+    assert alone.high[0] - alone.low[0] == pytest.approx(width, rel=0.03, abs=0.0003)
 
 
 def test_answers_that_are_no_class_are_counted_for_none() -> None:
@@ -211,7 +232,7 @@ def test_answers_in_a_column_are_the_predictor_without_a_model(
     shares = pd.read_csv("shares/shares.csv", index_col=["group", "class"]).loc["all"]
     truth = (tweets["truth"] == "positive").mean()
     assert shares["share_low"]["positive"] < truth < shares["share_high"]["positive"]
-    assert shares["worth"]["positive"] > 400
+    assert 300 < shares["worth"]["positive"] < 600
     assert "a FILE alone" in invoke("share", "model.zip", *words).output
 
 
