@@ -34,11 +34,11 @@ from sentiment.data.tables import (
     as_text,
     open_table,
 )
-from sentiment.data.text import TweetForms, key_as_text
+from sentiment.data.text import key_as_text
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
-from sentiment.labelling.sheet import SKIPPED_WORD, is_same_text, write_sheet
+from sentiment.labelling.sheet import SKIPPED_WORD, whole_text, write_sheet
 from sentiment.metrics import UNLABELLED
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import PREDICTORS, Added, Part
@@ -163,30 +163,22 @@ class Tweets:
         return {tweet_id: index for index, tweet_id in enumerate(self.ids)}
 
     @cached_property
-    def _forms(self) -> TweetForms:
-        return TweetForms()
-
-    @cached_property
-    def _indices_by_form(self) -> dict[str, list[int]]:
+    def _indices_by_text(self) -> dict[str, list[int]]:
         indices = defaultdict(list)
         for index, text in enumerate(self.texts):
-            indices[self._form(text)].append(index)
+            indices[whole_text(text)].append(index)
         return indices
 
-    def _form(self, text: str) -> str:
-        """The normalised text; of a text without words, such as `?!`, the text itself."""
-        return self._forms.of(text) or " ".join(text.split())
-
     def find(self, tweet_id: str, text: str) -> list[int]:
-        """The index of the tweet with an id, else the indices of the tweets with a text; empty if there are none.
+        """The index of the tweet with an id, else the indices of those with the same whole text; none if it is unknown.
 
         Raises:
             ValueError: the text of this id has been changed.
         """
         index = self._index_by_id.get(tweet_id)
         if index is None:
-            return self._indices_by_form.get(self._form(text), []) if text and self.has_texts else []
-        if text and self.has_texts and not is_same_text(text, self.texts[index]):
+            return self._indices_by_text.get(whole_text(text), []) if text and self.has_texts else []
+        if text and self.has_texts and whole_text(text) != whole_text(self.texts[index]):
             raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
         return [index]
 

@@ -1,6 +1,7 @@
 """Tables of tweets on which added predictors are compared: gold tables with labels, and tables without any.
 
-A table needs no run. Rows with the same id are one tweet; without ids, rows with the same text. Does not import torch.
+A table needs no run. Rows with the same id are one tweet; without ids, rows with the same whole text. Does not import
+torch.
 """
 
 from pathlib import Path, PurePath
@@ -17,10 +18,11 @@ from sentiment.data.formats import opened_parquet
 from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
 from sentiment.data.sources import TweetFile, cached_sha256, open_source, usable_rows
 from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
-from sentiment.data.text import TweetForms, key_as_text, key_of
+from sentiment.data.text import key_as_text, key_of
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
 from sentiment.inference.added import Tweets
+from sentiment.labelling.sheet import whole_text
 from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
@@ -114,16 +116,18 @@ def was_read_from(directory: Path, path: Path) -> bool:
 
 
 def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
-    """One row for each tweet, ordered by the key of its id, or of its text if it has none; the key is then its id."""
-    forms = TweetForms()
+    """One row for each tweet, ordered by the key of its id, or of its whole text if it has none.
+
+    The key is the id of a tweet without one.
+    """
     by_key: dict[int, Row] = {}
     contradicted: dict[int, Row] = {}
     for row in usable_rows(file, left_out, progress):
         own_id = row.id if file.has_ids else ""  # else it is the number of the row
-        key = key_of(own_id or forms.of(row.text))
+        key = key_of(own_id or whole_text(row.text))
         if key not in by_key:
             by_key[key] = row._replace(id=own_id or key_as_text(key))
-        elif forms.of(row.text) != forms.of(by_key[key].text):
+        elif whole_text(row.text) != whole_text(by_key[key].text):
             raise DataError(
                 f"{file.name}:{row.line}: has the id {shortened(own_id)!r} of another tweet, that of line "
                 f"{by_key[key].line}; a spreadsheet may have rounded it. Name another column, or null for none: "

@@ -188,9 +188,9 @@ def for_spreadsheet(text: str) -> str:
     return f"'{line}" if _UNDERSTOOD.fullmatch(line) else line
 
 
-def is_same_text(cell: str, text: str) -> bool:
-    """Whether a cell of a sheet still has the text that `for_spreadsheet` was given."""
-    return cell.removeprefix("'").split() == text.removeprefix("'").split()
+def whole_text(cell: str) -> str:
+    """The text of a tweet, by which it is told from others: equal for a text and its cell by `for_spreadsheet`."""
+    return " ".join(cell.removeprefix("'").split())
 
 
 def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str], enough: int) -> int:
@@ -242,7 +242,7 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndic
         index = drawing.index_of(row.id)
         if index is None:
             raise DataError(f"{row.location}: {_unknown_id(row.id, drawing)}")
-        if not is_same_text(row.text, drawing.texts[index]):
+        if whole_text(row.text) != whole_text(drawing.texts[index]):
             drawn = shortened(drawing.texts[index])
             raise DataError(
                 f"{row.location}: tweet {row.id} was drawn as {drawn!r}, but its row has {shortened(row.text)!r}; ids, "
