@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sentiment.command_line import parameters_of, with_guesses
+from sentiment.command_line import parameters_of, parse_column, with_guesses
 from sentiment.config import DataConfig
 from sentiment.console import Progress, plural, say
 from sentiment.data.labels import Meanings
 from sentiment.data.tables import Column, Row
-from sentiment.inference.added import label_meanings_of, sheet_meanings
+from sentiment.inference.added import NamedColumns, classes_of_answers, label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import open_model
 from sentiment.metrics import Probabilities
@@ -66,12 +66,15 @@ def predictor_of_answers(file: Path, answers: Column, text_column: str | None, c
     """The labels in a column of the table itself, by whomever they were given.
 
     Args:
-        classes: the classes and the answers that mean them, as `--classes` takes them; None: guessed as by `train`.
+        classes: the classes and the answers that mean them, as `--classes` takes them; None: known words, if all
+            answers are.
 
     Raises:
         DataError, UsageError: the table cannot be read, a column is missing, or it is unclear what answers mean.
     """
     parameters = parameters_of(str(file), None, text_column, str(answers), classes)
+    if classes is None:
+        parameters["data.labels"] = classes_of_answers(file, NamedColumns(parse_column(text_column), answers), {})
     data = with_guesses({}, (), parameters, "--answers").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class

@@ -34,7 +34,8 @@ from sentiment.files import as_json, check_not_read, read_user_file, write_atomi
 from sentiment.labelling import MIN_LABELS
 
 if TYPE_CHECKING:
-    from sentiment.inference.added import Tweets
+    from sentiment.data.labels import LabelMapping
+    from sentiment.inference.added import NamedColumns, Tweets
     from sentiment.inference.evaluation import Evaluation
     from sentiment.labelling.unlabelled import PredictedTable
     from sentiment.runs.records import ModelKind
@@ -263,7 +264,9 @@ def add(
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
-    tweets = _tweets_to_answer(of, unlabelled, overrides, classes, results)
+    named = NamedColumns(parse_column(text_column), parse_column(label_column))
+    answers = (file, named) if file else None
+    tweets = _tweets_to_answer(of, unlabelled, answers, overrides, classes, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         order = ", test set first" if len(tweets.part_names) > 1 else ""
@@ -277,7 +280,6 @@ def add(
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
     text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    named = NamedColumns(parse_column(text_column), parse_column(label_column))
     say("\n".join(add_predictions(tweets, name, file, named, classes, metadata)))
     compared = quote(of if results is None and is_table(of) else str(tweets.directory))
     if unlabelled:
@@ -287,12 +289,21 @@ def add(
 
 
 def _tweets_to_answer(
-    source: str, unlabelled: bool, overrides: list[str] | None, classes: str | None, results: Path | None
+    source: str,
+    unlabelled: bool,
+    answers: "tuple[Path, NamedColumns] | None",
+    overrides: list[str] | None,
+    classes: str | None,
+    results: Path | None,
 ) -> "Tweets":
-    """The tweets of a run or of a table, for which a directory in the results folder is written."""
+    """The tweets of a run or of a table, for which a directory in the results folder is written.
+
+    Args:
+        answers: the table whose answers name the classes of a table without labels, if it is known, and its columns.
+    """
     from sentiment.config_file import resolve
     from sentiment.files import user_path
-    from sentiment.inference.added import Tweets, with_own_names
+    from sentiment.inference.added import Tweets, classes_of_answers, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
     from sentiment.inference.stored import open_run
 
@@ -301,14 +312,27 @@ def _tweets_to_answer(
         if unlabelled or overrides:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
+
+    def classes_of(known: "LabelMapping") -> "LabelMapping":
+        if classes:
+            return with_own_names(classes)
+        if answers:
+            return classes_of_answers(*answers, known)
+        if not known:
+            raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
+        return known
+
     parameters = parameters_of(source, overrides)
-    if classes:
+    if classes and not unlabelled:
         parameters["data.labels"] = with_own_names(classes)
     if path.is_file():
         parameters = column_parameters(path) | parameters
-    resolved = resolve({}, parameters, "--of") if unlabelled else with_guesses({}, (), parameters, "--of")
-    open_tweets = open_unlabelled if unlabelled else open_gold
+    folder = results_of(results or RESULTS)
     with ProgressBar() as bar:
-        tweets, lines = open_tweets(resolved.data, results_of(results or RESULTS), bar.progress)
+        if unlabelled:
+            data = resolve({}, parameters, "--of").data
+            tweets, lines = open_unlabelled(data, classes_of, folder, bar.progress)
+        else:
+            tweets, lines = open_gold(with_guesses({}, (), parameters, "--of").data, folder, bar.progress)
     say("\n".join(lines))
     return tweets

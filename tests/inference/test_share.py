@@ -146,6 +146,17 @@ def test_shares_add_up_to_1_and_do_not_depend_on_the_order_of_classes(classes: i
     )
 
 
+def test_classes_of_answers_are_those_of_the_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    answers = [*CLASSES] * 1_050 + ["neutral"] * 7
+    table = pd.DataFrame({"text": [f"tweet number {number}" for number in range(len(answers))], "gpt": answers})
+    table.to_csv("tweets.csv", index=False)
+    output = invoke("share", "tweets.csv", "--answers", "gpt").output
+    assert "negative" in output
+    assert f"7 {7 / len(answers):6.1%}" in output
+    assert "without an answer" not in output
+
+
 @pytest.fixture(scope="module")
 def tweets() -> pd.DataFrame:
     """A third of the tweets is positive; there is a date, and a last day with few tweets."""
