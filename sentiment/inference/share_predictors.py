@@ -4,7 +4,7 @@ Does not import torch.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ from sentiment.data.labels import Meanings
 from sentiment.data.tables import Column, Row
 from sentiment.inference.added import NamedColumns, classes_of_answers, label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
-from sentiment.inference.stored import open_model
+from sentiment.inference.stored import TrainedRun, model_of, open_stored
+from sentiment.labelling.drawn import name_in
 from sentiment.metrics import Probabilities
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
+from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class SharePredictor:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
         answers: the column of its answers, if the table has them; it is the first of `Row.further`.
+        model: what a printed command calls it, if it is a model.
+        results: the results folder that remembers the sheets.
     """
 
     name: str
@@ -36,6 +40,8 @@ class SharePredictor:
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     threshold: float = DEFAULT_THRESHOLD
     answers: Column | None = None
+    model: str | None = None
+    results: Results = field(default_factory=Results)
 
     @property
     def classes(self) -> Sequence[str]:
@@ -49,7 +55,8 @@ class SharePredictor:
 
 def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | None) -> SharePredictor:
     """The model of a run, or of an exported file; raises as `open_model`."""
-    model = open_model(path, choice, results)
+    stored = open_stored(path, results)
+    model = model_of(stored, choice)
 
     def predict(rows: Sequence[Row], progress: Progress) -> Probabilities:
         chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
@@ -59,7 +66,10 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
             progress("predicting", min(CHUNK * len(probabilities), len(rows)), len(rows))
         return np.concatenate(probabilities)
 
-    return SharePredictor(model.name, model.config.data, predict, model.threshold)
+    name = str(path.resolve())
+    if isinstance(stored, TrainedRun):
+        name = name_in(stored.results, stored.run_dir)
+    return SharePredictor(model.name, model.config.data, predict, model.threshold, model=name, results=stored.results)
 
 
 def predictor_of_answers(file: Path, answers: Column, text_column: str | None, classes: str | None) -> SharePredictor:

@@ -193,21 +193,16 @@ def whole_text(cell: str) -> str:
     return " ".join(cell.removeprefix("'").split())
 
 
-def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str], enough: int) -> int:
-    """Write the first tweets of a drawing as a sheet; a larger sheet begins with the smaller one.
-
-    Returns:
-        How many tweets were written.
+def write_drawn(target: Path, drawing: Drawing, indices: Sequence[int], classes: Sequence[str], enough: int) -> None:
+    """Write tweets of a drawing as a sheet.
 
     Raises:
         UsageError: there are fewer tweets than labels are needed, or as `write_sheet`.
     """
     if len(drawing.texts) < enough:
         raise UsageError(f"{len(drawing.texts):,} tweets are too few: at least {enough} labels are needed")
-    indices = drawing.order[:size]
     rows = [(drawing.ids[index], drawing.texts[index]) for index in indices]
     write_sheet(target, rows, classes, enough, may_skip=drawing.may_skip)
-    return len(rows)
 
 
 def labelled_file(sheet: Path) -> Path:
@@ -224,17 +219,21 @@ def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
     return f"write {', '.join(classes)} into its column label, {extent}; then run:"
 
 
-def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndices:
+def read_labels(
+    sheet: Path, drawing: Drawing, meanings: Meanings, dealt: Sequence[Sequence[int]] | None = None
+) -> ClassIndices:
     """The index of the class of each tweet of a drawing, (n,); UNLABELLED for those without a label, or SKIPPED.
 
     Args:
         sheet: what `write_drawn` or its page wrote, with labels; its rows may have any order.
         meanings: what each lower-cased label means, as `sheet_meanings` gives it: the index of its class, or None for
             a label that the data leaves out.
+        dealt: the tweets of each sheet in its order, if the drawing has several; None: its own order; empty: any tweets
+            may have labels.
 
     Raises:
         DataError: a label is none of the classes, a tweet was not drawn or has two labels, a text was changed, or the
-            labelled tweets are not the first ones of the drawing.
+            labelled tweets are not the first ones of the sheet.
         UsageError: a column is missing.
     """
     labels = np.full(len(drawing.texts), UNLABELLED)
@@ -252,8 +251,16 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndic
         if labels[index] not in (UNLABELLED, label):
             raise DataError(f"{row.location}: tweet {row.id} has another label above; each tweet has one label")
         labels[index] = label
-    _check_beginning(sheet, drawing, labels)
+    problems = [_gap(drawing, order, labels) for order in ([drawing.order] if dealt is None else dealt)]
+    if problems and all(problems):
+        raise DataError(f"{sheet}: {problems[0] if len(problems) == 1 else min(problems, key=len)}")
     return labels
+
+
+def sample_of(sheet: Path) -> str | None:
+    """What the id of the first label on a sheet begins with, as `Drawing.sample`; None without a label."""
+    first = next(iter(_labelled_rows(sheet)), None)
+    return first.id.rpartition("-")[0] if first else None
 
 
 def drawing_of(sheet: Path, drawings: Sequence[Drawing]) -> Drawing:
@@ -328,19 +335,25 @@ def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
     return f"id {shortened(tweet_id)!r} names no tweet of this table that has predictions"
 
 
-def _check_beginning(sheet: Path, drawing: Drawing, labels: ClassIndices) -> None:
-    """Refuse labels that are not those of the first tweets of each stratum.
+def _gap(drawing: Drawing, order: Sequence[int], labels: ClassIndices) -> str:
+    """Why labels are not those of the first tweets of each stratum in an order; empty if they are.
 
     A sample from which tweets that are hard to label are left out is not random.
     """
-    for order in drawing.strata_orders:
-        missing = ""
-        for number, index in enumerate(order, start=1):
-            if labels[index] == UNLABELLED:
-                tweet = f"{drawing.ids[index]}, {shortened(drawing.texts[index])!r}"
-                missing = missing or f"tweet {number} of the random order, {tweet}, has no label"
-            elif missing:
-                raise DataError(
-                    f"{sheet}: {missing}, but later ones have, such as {drawing.ids[index]}, so that they are not a "
-                    "random sample; label it as well, in a row of its own if it has none, or delete the later labels"
-                )
+    foreign = np.setdiff1d(np.flatnonzero(labels != UNLABELLED), order)
+    if len(foreign):
+        return f"tweet {drawing.ids[foreign[0]]} was not dealt to this sheet"
+    missing: dict[int, str] = {}  # by the stratum
+    numbers: Counter[int] = Counter()
+    for index in order:
+        stratum = int(drawing.strata[index])
+        numbers[stratum] += 1
+        if labels[index] == UNLABELLED:
+            tweet = f"{drawing.ids[index]}, {shortened(drawing.texts[index])!r}"
+            missing.setdefault(stratum, f"tweet {numbers[stratum]} of the random order, {tweet}, has no label")
+        elif stratum in missing:
+            return (
+                f"{missing[stratum]}, but later ones have, such as {drawing.ids[index]}, so that they are not a random "
+                "sample; label it as well, in a row of its own if it has none"
+            )
+    return ""

@@ -32,7 +32,7 @@ def drawing() -> Drawing:
 @pytest.fixture
 def label(page: Page, drawing: Drawing, tmp_path: Path) -> Page:
     path = tmp_path / "mine.html"
-    write_drawn(path, drawing, len(TEXTS), CLASSES, 3)
+    write_drawn(path, drawing, drawing.order, CLASSES, 3)
     page.context.set_offline(True)
     page.goto(path.as_uri())
     return page
@@ -102,7 +102,7 @@ def test_page_with_other_classes_has_labels_of_its_own(label: Page, drawing: Dra
     for key in ("1", "2"):
         label.keyboard.press(key)
     other = tmp_path / "other.html"
-    write_drawn(other, drawing, len(TEXTS), ("negative", "positive"), 3)
+    write_drawn(other, drawing, drawing.order, ("negative", "positive"), 3)
     first = label.url
     label.goto(other.as_uri())
     expect(label.locator("#progress")).to_contain_text("0 of 6")

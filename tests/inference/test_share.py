@@ -189,7 +189,7 @@ def _labelled(tweets: pd.DataFrame, count: int) -> pd.DataFrame:
     return rows
 
 
-def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataFrame) -> None:
+def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataFrame, trained: RunDir) -> None:
     by_day = ("--by", "created_at", "--per", "day")
     done = share(*by_day, "--sheet", "few.csv", "--labels", 100)
     assert "--labels 100: 140 are needed, 30 of each group, and of the smaller ones together" in done.output
@@ -213,7 +213,14 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     stored = json.loads(Path("out/shares.json").read_text())
     assert [row["share"] for row in stored["shares"][:2]] == pytest.approx(shares["share"].iloc[:2].tolist())
     assert "1 Mar 2026" in Path("out/shares.svg").read_text()
-    assert "drawn from other tweets or groups" in share("--labelled", "labelled.csv").output
+    other = share("--labelled", "labelled.csv", "--with", "both", "--out", "out")
+    assert "out: holds the shares of another file or model" in other.output
+    again = invoke("share", "--labelled", "labelled.csv", "--out", "again")  # the sheet knows model, file and days
+    assert again.exit_code == 0, again.output
+    assert Path("again/shares.csv").read_text() == Path("out/shares.csv").read_text()
+    tweets.head(500).drop(columns="truth").to_csv("other.csv", index=False)
+    other = invoke("share", trained.path, "other.csv", "--labelled", "labelled.csv")
+    assert "drawn from other tweets or groups" in other.output
 
 
 def test_groups_may_be_asked_for_by_a_sheet_that_was_drawn_from_all(share: Share, tweets: pd.DataFrame) -> None:

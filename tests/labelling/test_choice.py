@@ -21,8 +21,8 @@ from sentiment.metrics import UNLABELLED, ClassIndices, Flags
 from sentiment.paired import accuracy_difference
 from sentiment.runs.run_dir import Results, RunDir
 from tests.benchmarks.bench_choice import World, measured
-from tests.commands import invoke
-from tests.small_runs import invented_tweets
+from tests.commands import invoke, succeed
+from tests.small_runs import invented_tweets, run_in, small_config, write_tweets
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
     assert done.exit_code == 0, done.output
     assert "differ on" in done.output
     (command,) = (line for line in done.output.splitlines() if line.startswith("sentiment evaluate "))
-    assert command.endswith("--labelled mine.csv")
+    assert command.startswith("sentiment evaluate --labelled mine.csv")
     truth = {" ".join(text.split()): label for label, text in invented_tweets(900, seed=11)}
     table = pd.read_csv("mine.csv", encoding="utf-8-sig")
     table["label"] = [("negative", "positive")[truth[text]] for text in table["text"]]
@@ -212,6 +212,31 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
     assert f"best here    {stored['best']}, by accuracy" in done.output
     assert f"sentiment predict {trained.path} --with " in done.output
     assert {*stored["differences"]} | {stored["best"]} == {"linear baseline", "network", "mean of both"}
+
+
+def test_sheet_works_with_its_run_and_table_whatever_was_trained_since(
+    tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    rows = invented_tweets(300, seed=11)
+    write_tweets(Path("sub/mine.csv"), rows)
+    first = run_in(Path("results"), small_config(tweets_file, training__epochs=1))
+    first.complete()
+    for command, words in (("evaluate", ("--data", "sub/mine.csv")), ("share", ("sub/mine.csv",))):
+        output = succeed(command, "last", *words, "--sheet", f"{command}.csv", "--text-column", "text")
+        assert " last" not in output
+        sheet = pd.read_csv(f"{command}.csv", encoding="utf-8-sig").assign(label="positive")
+        sheet.loc[::2, "label"] = "negative"
+        sheet.to_csv(f"{command}.csv", index=False)
+    later = run_in(Path("results"), small_config(tweets_file, training__epochs=1, seed=7))
+    later.complete()
+    run = f"single/{first.run_dir.path.name}"
+    for command in ("evaluate", "share"):
+        assert f"drawn for {run} and {tmp_path}/sub/mine.csv" in succeed(command, "--labelled", f"{command}.csv")
+    assert f"drawn for {run}" in succeed("evaluate", "last", "--labelled", "evaluate.csv")
+    output = succeed("share", "last", "sub/mine.csv", "--labelled", "share.csv")
+    assert f"drawn for {run} and sub/mine.csv" in output
 
 
 @pytest.mark.parametrize(
