@@ -96,6 +96,9 @@ SharedTweets = Annotated[
     int | None,
     typer.Option("--shared", min=0, help="With --for: how many tweets are on each sheet; default: a quarter."),
 ]
+Guidelines = Annotated[
+    Path | None, typer.Option("--guidelines", help="With --sheet: a text that pages show, on what each class means.")
+]
 Settle = Annotated[
     Path | None, typer.Option("--settle", help="Write the tweets to which annotators gave different labels, to settle.")
 ]

@@ -13,6 +13,7 @@ from sentiment.command_line import (
     RESULTS,
     Annotators,
     Classes,
+    Guidelines,
     ModelOption,
     ModelResults,
     NewSheet,
@@ -59,6 +60,7 @@ def share(
     ] = None,
     annotators: Annotators = None,
     shared: SharedTweets = None,
+    guidelines: Guidelines = None,
     labelled: SheetsWithLabels = None,
     settle: Settle = None,
     settled: Settled = None,
@@ -113,7 +115,7 @@ def share(
         share_files.estimate(population, predictor, LabelledSheets(labelled, drawn, settled, settle), out)
     elif sheet:
         options["file"] = str(Path(options["file"]).resolve())
-        dealt = dealing(annotators or (), shared, share_files.sheet_size(population, labels))
+        dealt = dealing(annotators or (), shared, share_files.sheet_size(population, labels), guidelines)
         share_files.draw(population, predictor, sheet, SheetRecord(command="share", options=options, **dealt))
     else:
         share_files.count(population, predictor)

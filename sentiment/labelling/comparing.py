@@ -13,6 +13,7 @@ from sentiment.command_line import (
     RESULTS,
     Annotators,
     Classes,
+    Guidelines,
     LabelColumn,
     ModelOption,
     ModelResults,
@@ -73,6 +74,7 @@ def evaluate(
     ] = None,
     annotators: Annotators = None,
     shared: SharedTweets = None,
+    guidelines: Guidelines = None,
     labelled: SheetsWithLabels = None,
     settle: Settle = None,
     settled: Settled = None,
@@ -113,7 +115,8 @@ def evaluate(
         if sheet and (labelled or out):
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
     if sheet:
-        _draw(run, data, text_column, results, sheet, dealing(annotators or (), shared, sheet_size or _USUAL_LABELS))
+        dealt = dealing(annotators or (), shared, sheet_size or _USUAL_LABELS, guidelines)
+        _draw(run, data, text_column, results, sheet, dealt)
         return
     if labelled:
         scores = _choose(run, data, text_column, results, LabelledSheets(labelled, None, settled, settle))

@@ -13,20 +13,22 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from sentiment.console import plural, say
 from sentiment.errors import UsageError
-from sentiment.files import write_atomically
+from sentiment.files import read_user_file, write_atomically
 from sentiment.labelling.sheet import Drawing, check_new, how_to_label, labelled_file, sample_of, write_drawn
 from sentiment.runs.records import Record
 from sentiment.runs.run_dir import Results, RunDir, read_record, sealed
 
 Options = dict[str, str]
+_MAX_BYTES = 100_000  # of guidelines
 _USUAL_SHARE = 4  # one of so many tweets is on the sheets of all annotators
 
 
-def dealing(annotators: Sequence[str], shared: int | None, size: int) -> dict[str, Any]:
-    """The fields `size`, `annotators` and `shared` of `SheetRecord`.
+def dealing(annotators: Sequence[str], shared: int | None, size: int, guidelines: Path | None) -> dict[str, Any]:
+    """The fields `size`, `annotators`, `shared` and `guidelines` of `SheetRecord`.
 
     Args:
         shared: as the user gives it; None: a quarter of all tweets.
+        guidelines: the file of a text.
 
     Raises:
         UsageError: the names cannot be those of files, there is one alone, or `shared` is given without any.
@@ -41,7 +43,8 @@ def dealing(annotators: Sequence[str], shared: int | None, size: int) -> dict[st
                 f"--for {name!r}: is part of the sheet's file name; write it with letters, digits, _ and -"
             )
     usual = size // _USUAL_SHARE if shared is None else min(shared, size)
-    return {"size": size, "annotators": [*annotators], "shared": usual if annotators else 0}
+    text = read_user_file(guidelines, _MAX_BYTES).decode("utf-8", "replace").strip() if guidelines else ""
+    return {"size": size, "annotators": [*annotators], "shared": usual if annotators else 0, "guidelines": text}
 
 
 class SheetRecord(Record):
@@ -54,6 +57,7 @@ class SheetRecord(Record):
         size: the number of tweets of all sheets together.
         annotators: those who have a sheet of their own; none if there is one sheet.
         shared: how many of the first tweets are on each of their sheets; the others are dealt to them in turn.
+        guidelines: for annotators, shown on their pages.
     """
 
     command: Literal["share", "evaluate"]
@@ -61,6 +65,7 @@ class SheetRecord(Record):
     size: PositiveInt
     annotators: list[str]
     shared: NonNegativeInt
+    guidelines: str = ""
 
     def dealt(self, order: Sequence[int]) -> list[list[int]]:
         """The tweets of each sheet, in its order; every one is a random sample, however far it is labelled."""
@@ -94,7 +99,7 @@ def draw_sheets(
     for sheet in sheets:
         check_new(sheet)
     for sheet, indices in zip(sheets, drawn.dealt(drawing.order), strict=True):
-        write_drawn(sheet, drawing, indices, classes, enough)
+        write_drawn(sheet, drawing, indices, classes, enough, drawn.guidelines)
         shared = f", {drawn.shared:,} of them on each sheet" if drawn.annotators else ""
         say(f"{sheet}: {plural(len(indices), 'tweet')} in random order{shared}")
     record.parent.mkdir(parents=True, exist_ok=True)

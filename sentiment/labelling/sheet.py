@@ -145,7 +145,12 @@ def _is_page(sheet: Path) -> bool:
 
 
 def write_sheet(
-    target: Path, rows: Sequence[tuple[str, str]], classes: Sequence[str], enough: int, may_skip: bool
+    target: Path,
+    rows: Sequence[tuple[str, str]],
+    classes: Sequence[str],
+    enough: int,
+    may_skip: bool,
+    guidelines: str = "",
 ) -> None:
     """Write a new sheet with empty labels.
 
@@ -154,25 +159,19 @@ def write_sheet(
         rows: the id and the text of each tweet.
         enough: the number of labels from which on the sheet can be used.
         may_skip: whether tweets may be skipped.
+        guidelines: for annotators, shown on a page.
 
     Raises:
         UsageError: as `check_new`.
     """
     check_new(target)
     if _is_page(target):
-        page = label_page(target.stem, [_page_row(*row) for row in rows], classes, enough, may_skip)
+        page = label_page(target.stem, rows, classes, enough, may_skip, guidelines)
         write_user_file(target, lambda file: file.write(page))
     else:
         table = pd.DataFrame([(tweet_id, for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
-
-
-def _page_row(tweet_id: str, text: str) -> dict[str, str]:
-    """A tweet on the page, with `cell` if its text is written otherwise into the table that the page downloads."""
-    row = {"id": tweet_id, "text": text}
-    cell = for_spreadsheet(text)
-    return row if cell == text else row | {"cell": cell}
 
 
 # The beginning of a formula, a truth value, and a digit in so few words that they may be a number, a date or a time.
@@ -193,8 +192,15 @@ def whole_text(cell: str) -> str:
     return " ".join(cell.removeprefix("'").split())
 
 
-def write_drawn(target: Path, drawing: Drawing, indices: Sequence[int], classes: Sequence[str], enough: int) -> None:
-    """Write tweets of a drawing as a sheet.
+def write_drawn(
+    target: Path,
+    drawing: Drawing,
+    indices: Sequence[int],
+    classes: Sequence[str],
+    enough: int,
+    guidelines: str = "",
+) -> None:
+    """Write tweets of a drawing as a sheet, as `write_sheet`.
 
     Raises:
         UsageError: there are fewer tweets than labels are needed, or as `write_sheet`.
@@ -202,7 +208,7 @@ def write_drawn(target: Path, drawing: Drawing, indices: Sequence[int], classes:
     if len(drawing.texts) < enough:
         raise UsageError(f"{len(drawing.texts):,} tweets are too few: at least {enough} labels are needed")
     rows = [(drawing.ids[index], drawing.texts[index]) for index in indices]
-    write_sheet(target, rows, classes, enough, may_skip=drawing.may_skip)
+    write_sheet(target, rows, classes, enough, drawing.may_skip, guidelines)
 
 
 def labelled_file(sheet: Path) -> Path:
@@ -216,7 +222,8 @@ def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
     if _is_page(sheet):
         table = f"download its table to {labelled_file(sheet)}"
         return f"open it in a browser, press the key of each tweet's label, {extent}, and {table}; then run:"
-    return f"write {', '.join(classes)} into its column label, {extent}; then run:"
+    apostrophe = "an apostrophe in front keeps spreadsheets from taking a text for a formula or a number"
+    return f"write {', '.join(classes)} into its column label, {extent} ({apostrophe}); then run:"
 
 
 def read_labels(

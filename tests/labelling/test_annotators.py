@@ -37,7 +37,7 @@ def test_annotators_share_the_first_tweets_and_split_the_others_and_may_stop_any
     strata = np.random.default_rng(seed).integers(0, 2, 60)
     drawing = Drawing("choice", [f"tweet {at}" for at in range(60)], strata)
     names = [f"name{at}" for at in range(number)]
-    drawn = SheetRecord(command="evaluate", options={}, **dealing(names, shared, size))
+    drawn = SheetRecord(command="evaluate", options={}, **dealing(names, shared, size, None))
     dealt = drawn.dealt(drawing.order)
     times = Counter(index for sheet in dealt for index in sheet)
     assert sorted(times) == sorted(drawing.order[:size])
