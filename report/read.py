@@ -88,7 +88,6 @@ class Grid:
         completed: one for each configuration and seed that is completed, with all folds of a cross-validation.
         single_folds: the completed runs of cross-validations of which a fold is missing: they are compared with none.
         rungs: the rungs of successive halving, if the search uses it.
-        notes: the user's notes in Markdown (`notes.md` beside the runs).
     """
 
     name: str
@@ -97,7 +96,6 @@ class Grid:
     completed: list[EvaluatedRun]
     single_folds: Sequence[CompletedRun] = ()
     rungs: Rungs | None = None
-    notes: str = ""
 
     @property
     def display_name(self) -> str:
@@ -286,18 +284,12 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
 
 
-def _read_notes(folder: Path) -> str:
-    file = folder / "notes.md"
-    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-
-
 def _load_grid(reader: Reader, name: str) -> Grid:
     """The planned runs in the order of the plan, then unplanned run directories."""
     results = reader.results
     folder = results.runs / name
     plan = None if name == SINGLE else reader.read(partial(results.read_grid, name))
     rungs = reader.read(partial(read_rungs, results, plan)) if plan else None
-    notes = reader.read(partial(_read_notes, folder)) or ""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trial_rungs = rungs.trial_rungs if rungs else {}
     copies = find_copies(results, name, planned)
@@ -308,7 +300,7 @@ def _load_grid(reader: Reader, name: str) -> Grid:
         for run_id in dict.fromkeys([*planned, *directories])
         if run_id not in copies
     ]
-    return Grid(name, plan, runs, [], rungs=rungs, notes=notes)
+    return Grid(name, plan, runs, [], rungs=rungs)
 
 
 def _load_run(

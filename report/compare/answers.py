@@ -37,12 +37,10 @@ class TweetIndex:
 
     Attributes:
         ids: of labelled tweets, ascending.
-        tweets: the keys of the tweets in their corpora.
         labels: the index of each tweet's class.
     """
 
     ids: TweetKeys
-    tweets: TweetKeys
     labels: ClassIndices
 
     @classmethod
@@ -50,7 +48,7 @@ class TweetIndex:
         tweets = np.concatenate([np.zeros(0, np.int64), *(part.tweets for part in parts)])
         labels = np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)])
         ids, first = np.unique(_labelled(tweets, labels), return_index=True)
-        return cls(ids, tweets[first], labels[first])
+        return cls(ids, labels[first])
 
     def positions(self, part: PartPredictions) -> Positions:
         """The positions of the tweets of a part, all of which are here."""
@@ -179,10 +177,6 @@ class Answers:
         folds = [self.by_run[run.run_id].tested[positions] for run in runs]
         is_same = all(np.array_equal(folds[0], other) for other in folds)
         return folds[0] if is_same and folds[0].max() > 1 else None
-
-    def with_baseline(self, design: Design, runs: Sequence[EvaluatedRun], kind: Kind = "network") -> Difference | None:
-        """A model of a configuration minus its linear baseline, which is the same for all seeds."""
-        return self.difference(design, Group([runs], kind), Group([self.readable(runs)[:1]], "baseline"))
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,10 @@ def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:
     designs = {rows: design_of(groups, "network", grid.metric) for rows, groups in by_rows.items()}
     uncorrected = {}
     for configuration in configurations:
-        uncorrected[configuration] = answers.with_baseline(designs[_train_rows(configuration)], configuration.runs)
+        network_side = Group([configuration.runs], "network")
+        baseline_side = Group([answers.readable(configuration.runs)[:1]], "baseline")
+        design = designs[_train_rows(configuration)]
+        uncorrected[configuration] = answers.difference(design, network_side, baseline_side)
     curves: dict[str, LabelCurve] = {}
     for configuration, difference in compared(uncorrected).items():
         runs = answers.readable(configuration.runs)
