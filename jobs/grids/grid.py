@@ -375,11 +375,11 @@ def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
 
 def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
     """Yield completed runs with whether their configuration and inputs are the current ones; None if it is unknown."""
-    from sentiment.data.corpus import corpus_fingerprint
+    from sentiment.data.corpus import source_fingerprint
     from sentiment.encoders.inputs import current_inputs, recorded_inputs
     from sentiment.encoders.pretrained import find_model
 
-    fingerprint = cache(lambda data: corpus_fingerprint(data, results))
+    fingerprint = cache(lambda data: source_fingerprint(data, results))
     for config, run_dir in runs:
         try:
             record = run_dir.read(RunRecord)

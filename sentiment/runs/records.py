@@ -309,6 +309,8 @@ class RunRecord(Record):
     """`run.json`: the provenance of a run, and its attempts.
 
     Attributes:
+        source_fingerprint: of the files and settings that the corpus was made from.
+        data_fingerprint: of the content of the corpus.
         dataset: the name of a data source, or `table`.
         table_sha256: as in `CorpusReport`: runs of an edited table have another one.
         vectors_sha256: of the file that `embedding.pretrained` names, or of what its vectors are learned from.
@@ -317,6 +319,7 @@ class RunRecord(Record):
 
     run_id: str
     data_fingerprint: str
+    source_fingerprint: str = ""
     tokenizer_fingerprint: str = ""
     dataset: str
     table_sha256: str

@@ -353,7 +353,8 @@ def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, results: Results) ->
 
 CONFIG = resolve({}, {}, "a test")
 TRAINER = "sentiment/training/trainer.py"
-OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha256(b"older").hexdigest()})
+OLDER = {TRAINER: hashlib.sha256(b"older").hexdigest()}
+OLD = CodeVersion(git_commit=None, git_dirty=None, files=OLDER, training_files=OLDER)
 
 
 @pytest.mark.parametrize(
