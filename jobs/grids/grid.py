@@ -82,6 +82,8 @@ class GridRequest:
             if name == _HALVING:
                 continue
             values = value if isinstance(value, list) else [value]
+            if not values:
+                raise ConfigError(f"{name}=[]: without a value the grid has no runs; give one value or a list of them")
             space[name] = Choices(values)
         return space
 
@@ -265,10 +267,12 @@ def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan
         "\n".join(changes) or f"  no parameter, but {plan.base}, a default of this program, or the sampling of trials"
     )
     file = results.grid_file(planned.name)
+    # Other values of a search are drawn instead of the planned ones.
+    more = "more trials may be added by run_cap" if plan.method == "random" else "more values may be added"
     return (
         f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, such "
         f"as {removed[0].run_id}. What has changed:\n{cause}\n"
-        "A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
+        f"A planned grid keeps its runs ({more}). Undo the change; or save the new question as a "
         f"grid file with its own name; or start over after `{results.command('cancel', planned.name, '--remove')}`."
     )
 
