@@ -70,7 +70,7 @@ def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | 
     if len(labels) < MIN_TWEETS_TO_CHOOSE:
         raise UsageError(f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough")
     predicted = {tweets.of(model).name: tweets.of(model).predicted for model in SIMPLEST_FIRST}
-    choice = choose(source, PredictedTweets([""] * len(labels), predicted), labels, metric, is_sample=True)
+    choice = choose(source, PredictedTweets([""] * len(labels), predicted), labels, metric)
     best = next(model for model in tweets.predictors if model.name == choice.best)
     model = tweets.of(kind) if kind else best
     if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:

@@ -164,6 +164,12 @@ def freeze_code(results: Results) -> str:
     return version.id
 
 
+def training_of(results: Results, code: str) -> str:
+    """SHA-256 of the files that can change what a run computes, in a copy of the code; without it, in this code."""
+    version = read_record(results.code / code / _RECORD, CodeVersion)
+    return (version or running_code()).training
+
+
 def start_command(module: str, copy: Path | None = None, start: Path = START) -> list[str]:
     """The command that runs a module from a copy of the code (default: the code of this process), without arguments."""
     return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]

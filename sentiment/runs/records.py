@@ -528,6 +528,18 @@ class StartsFrom(Record):
         return f"starts from {len(self.run_ids)} of the runs of grid {self.grid}, by the rule `runs: {self.rule}`"
 
 
+class Addition(Record):
+    """Runs that were added to a planned grid.
+
+    Attributes:
+        first: the index of the first of them.
+        results: how many of the grid's runs had a result or a score then.
+    """
+
+    first: Count
+    results: Count
+
+
 class GridPlan(Record):
     """`grid.json`: a grid's question and its runs; written before the first run starts.
 
@@ -539,6 +551,8 @@ class GridPlan(Record):
         starts_from: None if its runs start from files.
         hypotheses: stay as they were stated; further ones may be added.
         replicates: the study whose findings it repeats.
+        code: the id of the code snapshot that computes its runs, unless a command asked for new code for some of them.
+        additions: the runs that were added when some had results.
     """
 
     name: str
@@ -553,6 +567,8 @@ class GridPlan(Record):
     starts_from: StartsFrom | None = None
     hypotheses: list[StatedHypothesis] = []
     replicates: Replicated | None = None
+    code: str = ""
+    additions: list[Addition] = []
 
     @model_validator(mode="after")
     def _has_all_runs(self) -> Self:

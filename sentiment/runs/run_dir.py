@@ -183,6 +183,7 @@ class Results:
         added: one folder for each corpus, with the added predictions for its tweets.
         gold: one folder for each gold table.
         unlabelled: one folder for each table without labels for which predictors were added.
+        sheets: what each sheet to label was drawn for.
         slurm: the submissions to Slurm, and the output of its jobs.
         code: one folder for each copy of the program's code that jobs run.
         removed: grids that are not to be seen any more.
@@ -201,6 +202,7 @@ class Results:
     added = FolderEntry("added")
     gold = FolderEntry("gold")
     unlabelled = FolderEntry("unlabelled")
+    sheets = FolderEntry("sheets")
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")
     report = FolderEntry("report")
@@ -264,7 +266,6 @@ class GoldDir:
 
     Attributes:
         predictions_file: as that of a run; also the columns id and text.
-        added: the added predictions.
     """
 
     path: Path
