@@ -75,9 +75,11 @@ def train(
     If a signal or the time limit stops it, the same command resumes it.
     """
     config, table, changes = read_words(words or [])
-    if table and data:
+    if table and data is not None:
         raise UsageError(f"--data {data}: the table {table} is named already")
-    parameters = parameters_of(data or table, [*changes, *(overrides or [])], text_column, label_column, classes)
+    parameters = parameters_of(
+        table if data is None else data, [*changes, *(overrides or [])], text_column, label_column, classes
+    )
     from sentiment.training.stop import StopRequest, process_deadline
 
     leave_compiler_out()
