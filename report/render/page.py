@@ -22,7 +22,7 @@ from report.render.blocks import Column, Document, Report, Row, Table
 from report.render.charts import Figure, themed
 from report.render.environment import environment
 from report.render.wording import code, count, escape, latex, percent, strong
-from sentiment.console import Progress, printable, silent, visible
+from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 
 # Maximum enlargement of a figure that fills its row.
@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"[\w %.,:;()/\u2013\u2212\u00b1\u00d7\u00a0\u2265+-]*", re.
 _SPACE_BEFORE_PERCENT = re.compile(r"(?<=\d) %")
 _COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 # Scripts of the interactive explorer.
-_SCRIPTS = ("tables.js", "runs.js", "compare.js", "panels.js")
+_SCRIPTS = ("tables.js", "runs.js", "panels.js")
 
 
 # Threads that wait for files to be safe on the disk, and one for Vega's scripts.
@@ -168,6 +168,7 @@ def render_document(document: Document) -> str:
     is_latex = document.template.endswith(".tex.j2")
     templates = _templates(latex, **_LATEX_MARKS) if is_latex else _templates(escape)
     templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
+    templates.filters["plural"] = plural
     return _without_gaps(templates.get_template(document.template).render(document.values))
 
 

@@ -24,7 +24,7 @@ from sentiment.models.text_model import (
     fit_temperatures,
 )
 from sentiment.runs.predictions import PartPredictions, Predictor, columns_of
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
     PREDICTORS,
     CheckScore,
@@ -92,7 +92,7 @@ def fitted_models(
         temperatures = fit_temperatures(labels, network, linear)
         probabilities = calibrate_all(network, linear, temperatures)
         metric = run.config.training.early_stopping.metric
-        recommended = recommend(_part_predictions(task, rows, probabilities), metric)
+        recommended = recommend_model(_part_predictions(task, rows, probabilities), metric)
     result = FitResult(
         recommended=recommended,
         temperatures=temperatures,
@@ -175,7 +175,7 @@ def _result(
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
     validation = predictions.parts["validation"]
     only_label = validation.of("network").only_class
-    recommended = recommend(validation, run.config.training.early_stopping.metric)
+    recommended = recommend_model(validation, run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     embedding = trainer.model.embedding

@@ -32,7 +32,7 @@ from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
 from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import PREDICTORS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tokens import TokenRows
@@ -97,7 +97,7 @@ def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:
     ],
 )
 def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelKind, int], metric: str, expected: str) -> None:
-    assert recommend(_with_wrong(wrong), metric) == expected
+    assert recommend_model(_with_wrong(wrong), metric) == expected
 
 
 def _with_wrong(wrong: dict[ModelKind, int], shift: int = 0) -> PartPredictions:
@@ -118,7 +118,7 @@ def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: 
     never = np.full(400, 0.1)
     often = np.where((labels == 1) | (np.arange(400) % 5 == 1), 0.9, 0.1)
     predictors = [_predictor("network", never), _predictor("baseline", never), _predictor("both", often)]
-    assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
+    assert recommend_model(PartPredictions(np.arange(400), labels, predictors), metric) == expected
 
 
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])
