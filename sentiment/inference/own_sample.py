@@ -16,7 +16,6 @@ from sentiment.config import DataConfig
 from sentiment.console import Progress
 from sentiment.data.sources import open_source, usable_rows
 from sentiment.data.tables import Row, RowCounter
-from sentiment.data.text import Flags
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
 from sentiment.inference.evaluation import Evaluation, compare_with_chosen, scores_on_file
@@ -33,6 +32,7 @@ from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.runs.run_dir import name_of
+from sentiment.tokens import Flags
 
 _DIGITS = 6  # of a threshold
 
