@@ -58,12 +58,7 @@ def hypotheses(study: Study, tested: dict[str, list[Tested]]) -> list[Row]:
 
 
 def _judged(stated: Row, grid: Grid, tested: dict[str, list[Tested]]) -> _Judged:
-    attempts = [attempt for run in grid.runs if run.result and run.record for attempt in run.record["attempts"]]
-    ends = [attempt["end"] for attempt in attempts if attempt["end"] and attempt["reason"] in ("completed", "paused")]
-    assert grid.plan
-    own = [end for end in ends if end > grid.plan["planned_at"]]
-    is_late = bool(ends) and (min(own, default="") < stated["stated_at"])
-    judged = _Judged(grid, stated["hypothesis"], is_late)
+    judged = _Judged(grid, stated["hypothesis"], stated["results"] > 0)
     try:
         return _compared(judged, tested)
     except _OpenError as reason:
