@@ -112,7 +112,7 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
         if run.run_dir.config_file.is_file():
             values["path"] = shlex.quote(str(run.run_dir.path))
         if run.completed:
-            values["settings"] = [settings[run.run_id].get(name) for name in varying]
+            values["settings"] = [_shown(settings[run.run_id].get(name)) for name in varying]
         exported.append(values)
     data: Row = {"runs": _by_column(exported), "scores": scores, "optional": optional}
     data["options"] = shlex.join(findings.study.results.options)
@@ -128,6 +128,11 @@ def _by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
     each row."""
     keys = dict.fromkeys(key for row in rows for key in row)
     return {key: [_rounded(row.get(key)) for row in rows] for key in keys}
+
+
+def _shown(value: Any) -> Any:
+    """The value of a setting, without folders of this machine."""
+    return wording.without_folders(value) if isinstance(value, str) else value
 
 
 def _rounded(value: Any) -> Any:

@@ -2,17 +2,20 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from report.build import compose
+from report.build import build_report, compose
 from report.compare.findings import Findings
 from report.compare.ranking import Recommended
 from report.read import load_study
+from report.render.page import render_document
 from report.sections.answer import answer, caveats
 from report.sections.models import rankings
 from report.sections.names import predictor_name
+from report.sections.paper import checklist
 from report.sections.sentences import sentence
 from tests.commands import invoke
 from tests.report.made_up import Study, attempt
@@ -236,3 +239,37 @@ def test_page_says_that_nothing_is_recommended_where_folds_alone_are_completed(s
     blocks = compose(findings).blocks
     assert blocks
     assert "1 completed run of cross-validations that lack a fold is compared with no other run." in study.text()
+
+
+def test_time_of_a_killed_attempt_is_a_lower_bound(study: Study) -> None:
+    killed = attempt(reason=None, end=None, last_step=None, compute_time=None)
+    study.single({}, attempts=[killed, attempt(first_step=20)])
+    text = study.text()
+    assert "at least CPU 1.5 min per run" in text
+    assert "| Attempts of unknown time |" in text
+    assert "a lower bound, since the time of 1 of them" in render_document(checklist(study.findings())).replace(
+        "\n", " "
+    ).replace("  ", " ")
+
+
+def test_page_names_no_folder_of_this_machine(study: Study, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        study.single(
+            {"embedding.pretrained": f"/home/ann/vectors/{name}.vec", "data.tests": {"own": {"path": "/srv/x.csv"}}}
+        )
+    study.report(tmp_path / "out")
+    for file in (tmp_path / "out").rglob("*"):
+        if file.suffix in (".html", ".md", ".csv", ".json", ".tex"):
+            text = file.read_text(encoding="utf-8")
+            assert "/home/ann" not in text, file
+            assert "/srv" not in text, file
+
+
+def test_foreign_page_and_title_stop_no_report(study: Study, tmp_path: Path) -> None:
+    study.single({})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "report.html").write_bytes(b"<p>caf\xe9</p>")
+    build_report(study.results, [], folder, "Red\x1b[31m")
+    for name in ("report.html", "report.md"):
+        assert "\x1b" not in (folder / name).read_text(encoding="utf-8")
