@@ -20,6 +20,7 @@ from sentiment.version import __version__
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
+    from sentiment.data.table import Table
     from sentiment.runs.run_dir import Results
 
 # By package: the pip extra that installs it, and what needs it.
@@ -33,6 +34,7 @@ _EXTRAS = {
     "transformers": ("hub", "pretrained encoders"),
     "gensim": ("vectors", "learning word vectors"),
     "openpyxl": ("xlsx", "a workbook"),
+    "python_calamine": ("xlsx", "a workbook"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
 _INDENTS = 6  # of a list of commands: spaces before and between its columns
@@ -60,6 +62,15 @@ def _of_tables(changes: list[str] | None) -> list[str] | None:
     return changes
 
 
+def _reasons(reasons: list[str] | None) -> list[str] | None:
+    from sentiment.config import REASONS  # imports pydantic, which --help does not need
+
+    for reason in reasons or []:
+        if reason not in REASONS:
+            raise typer.BadParameter(f"{reason!r} is no reason for which rows are refused; valid: {', '.join(REASONS)}")
+    return reasons
+
+
 TableChanges = Annotated[
     list[str] | None,
     typer.Option(
@@ -80,6 +91,22 @@ Classes = Annotated[
         "--classes",
         metavar="'NAME=LABEL,... ...'",
         help="Classes from negative to positive and their labels, such as 'negative=1,2 neutral=3 positive=4,5'.",
+    ),
+]
+QuotesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--quotes/--no-quotes",
+        help="Whether the quotes of a CSV or TSV file enclose fields, or are characters; by default asked if unclear.",
+    ),
+]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--leave-out",
+        metavar="REASON",
+        callback=_reasons,
+        help="Leave out any number of rows for it: 'empty text', 'empty label' or 'wrong number of fields'.",
     ),
 ]
 NewSheet = Annotated[
@@ -254,6 +281,14 @@ def repeated(*words: object, **options: object) -> str:
     return shlex.join(["sentiment", *map(str, (*words, *given))])
 
 
+def reading_words(quotes: bool | None, leave_out: Iterable[str] | None) -> list[str]:
+    """The options that say how a table is read, as they are typed to repeat a command."""
+    words = [] if quotes is None else ["--quotes" if quotes else "--no-quotes"]
+    for reason in leave_out or ():
+        words += ["--leave-out", reason]
+    return words
+
+
 def column_of(text: str) -> str | int:
     """The column that an option names; a number is its position, counted from 0."""
     return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else text
@@ -301,7 +336,7 @@ def read_words(words: Iterable[str]) -> tuple[Path, str | None, list[str]]:
 
 def is_table(word: str) -> bool:
     """Whether a word is the name of a table, by its ending."""
-    from sentiment.data.tables import format_of
+    from sentiment.data.table import format_of
 
     try:
         format_of(Path(word))
@@ -316,6 +351,7 @@ def parameters_of(
     text_column: str | None = None,
     label_column: str | None = None,
     classes: str | None = None,
+    quotes: bool | None = None,
 ) -> dict[str, Any]:
     from sentiment.config_file import parse_override
 
@@ -325,19 +361,33 @@ def parameters_of(
         "data.columns.label": parse_column(label_column),
         "data.source": data,
         "data.labels": classes,
+        "data.quotes": quotes,
     }
     return parameters | {name: value for name, value in table_options.items() if value is not None}
 
 
 def with_guesses(
-    values: dict[str, Any], given: Collection[str], parameters: dict[str, Any], origin: str, preview: bool = False
-) -> "RunConfig":
-    """The configuration with parameters applied, and guesses for fields of its table that are not in `given`."""
+    values: dict[str, Any],
+    given: Collection[str],
+    parameters: dict[str, Any],
+    origin: str,
+    preview: bool = False,
+    table: "Table | None" = None,
+) -> "tuple[RunConfig, Table | None]":
+    """The configuration with parameters applied, and guesses for fields of its table that are not in `given`.
+
+    Args:
+        table: the source, if it is open.
+
+    Returns:
+        Also the opened source; None if it is built in, or its reader has to raise its error.
+    """
     from sentiment.data.guess_columns import resolve_with_guesses
 
-    run, found = resolve_with_guesses(values, given, parameters, origin)
-    if found:
-        lines = [*found.preview(run.data), ""] if preview else found.messages()
-        if lines:
-            say("\n".join(lines))
-    return run
+    run, found = resolve_with_guesses(values, given, parameters, origin, table)
+    if found is None:
+        return run, None
+    lines = [*found.preview(run.data), ""] if preview else found.messages()
+    if lines:
+        say("\n".join(lines))
+    return run, found.table

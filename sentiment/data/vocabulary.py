@@ -21,11 +21,11 @@ from sentiment.config import (
 )
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus, corpus_fingerprint, make_folder, prepare_corpus, without_train_rows
-from sentiment.data.formats import opened_bytes
 from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.preparation import TRAIN
+from sentiment.data.rows import Row
 from sentiment.data.sources import TweetFile, open_file
-from sentiment.data.tables import Row, format_of
+from sentiment.data.table import format_of
 from sentiment.data.text import (
     Floats,
     Integers,
@@ -38,7 +38,7 @@ from sentiment.data.text import (
     key_of,
 )
 from sentiment.errors import DataError
-from sentiment.files import WriteFile, fingerprint, user_path, write_atomically, write_json
+from sentiment.files import WriteFile, fingerprint, opened_bytes, user_path, write_atomically, write_json
 from sentiment.runs.run_dir import Results
 
 PADDING = 0  # the index at positions after the end of a short tweet in a batch
@@ -361,5 +361,5 @@ def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
     for file in settings.unlabelled:
         path = user_path(file.path)
         column = "text" if format_of(path) == "txt" else file.column
-        files.append(open_file(path, ColumnConfig(text=column), None, "vectors.unlabelled"))
+        files.append(open_file(path, ColumnConfig(text=column), None, "vectors.unlabelled", file.quotes))
     return files

@@ -11,12 +11,15 @@ import typer
 from sentiment.command_line import (
     Classes,
     LabelledSheet,
+    LeaveOut,
     ModelOption,
     ModelResults,
     NewSheet,
+    QuotesOption,
     TextColumn,
     column_of,
     parse_column,
+    reading_words,
     repeated,
 )
 from sentiment.console import ProgressBar, say
@@ -59,6 +62,8 @@ def share(
     classes: Classes = None,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
     text_column: TextColumn = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     choice: ModelOption = None,
     results: ModelResults = None,
 ) -> None:
@@ -76,18 +81,25 @@ def share(
         raise UsageError("share takes either --sheet or --labelled; --labels requires --sheet")
     if (per and not by) or (classes and not answers):
         raise UsageError("--per requires --by; --classes requires --answers")
+    from sentiment.config import ColumnConfig
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference import share_files
     from sentiment.inference.share_predictors import predictor_of_answers, predictor_of_model
 
-    if answers:
-        predictor = predictor_of_answers(file, column_of(answers), text_column, classes)
-    else:
+    trained = ColumnConfig()
+    if not answers:
         predictor = predictor_of_model(models[0], choice, results)
+        trained = predictor.data.columns
     grouping = share_files.Grouping(column_of(by), per, day_first) if by else None
+    reading = Reading(parse_column(text_column), quotes, leave_out or ())
     with ProgressBar() as bar:
-        population = share_files.read_population(file, predictor, parse_column(text_column), grouping, bar.progress)
+        column = parse_column(answers)
+        population = share_files.read_population(file, trained, reading, column, grouping, bar.progress)
     share_files.show_population(population)
+    if answers:
+        predictor = predictor_of_answers(file, column_of(answers), population.rows, classes)
     order = [] if day_first is None else ["--day-first" if day_first else "--month-first"]
+    order += reading_words(quotes, leave_out)
     options = {"--answers": answers, "--classes": classes, "--text-column": text_column, "--with": choice}
     options |= {"--results": str(results) if results else None, "--by": by, "--per": per}
     command = repeated("share", *model_and_file, *order, **options)

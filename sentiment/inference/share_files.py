@@ -16,11 +16,13 @@ from pandas.tseries.api import guess_datetime_format
 from rich.markup import escape
 from rich.table import Table
 
+from sentiment.config import ColumnConfig
 from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, ProgressBar, number_table, plural, say, visible
-from sentiment.data.guess_columns import file_without_labels
-from sentiment.data.sources import usable_rows
-from sentiment.data.tables import Column, Row, RowCounter, abbreviated, without_garbage_collection
+from sentiment.data.guess_columns import Reading, open_texts
+from sentiment.data.rows import Row, RowCounter, without_garbage_collection
+from sentiment.data.sources import open_file, usable_rows
+from sentiment.data.table import Column, abbreviated
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
@@ -75,24 +77,31 @@ class Grouping(NamedTuple):
 
 @without_garbage_collection()
 def read_population(
-    source: Path, predictor: SharePredictor, column: Column | None, grouping: Grouping | None, progress: Progress
+    source: Path,
+    trained: ColumnConfig,
+    reading: Reading,
+    answers: Column | None,
+    grouping: Grouping | None,
+    progress: Progress,
 ) -> Population:
     """Read all tweets of a file.
 
     Args:
-        column: as in `predict_file`.
+        trained: the columns of the training table.
+        answers: a column with the answers of a predictor, which are the first of `Row.further`.
         grouping: None: there are no groups.
 
     Raises:
         DataError: the file cannot be read, has no tweets, or a value is not a date.
         UsageError: a column is missing or ambiguous, or a group has the name of all tweets together.
     """
-    columns = (predictor.answers, grouping.column if grouping else None)
+    columns = (answers, grouping.column if grouping else None)
     further = [further_column for further_column in columns if further_column is not None]
-    file, findings = file_without_labels(source, column, predictor.data.columns, further=further)
+    table, index, findings = open_texts(source, trained, reading)
+    file = open_file(table, ColumnConfig(text=index), None, further=further)
     left_out = RowCounter()
     remarks = RowCounter()
-    rows = [*usable_rows(file, left_out, progress)]
+    rows = [*usable_rows(file, left_out, progress, reading.leave_out)]
     for row in rows:
         remarks.add_remarks(row)
     findings += remarks.lines()

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sentiment.command_line import parameters_of, with_guesses
 from sentiment.config import DataConfig
+from sentiment.config_file import resolve
 from sentiment.console import Progress, plural, say
+from sentiment.data.guess_columns import understood_labels
 from sentiment.data.labels import Meanings
-from sentiment.data.tables import Column, Row
+from sentiment.data.rows import Row
+from sentiment.data.table import Column
 from sentiment.inference.added import label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import open_model
@@ -28,14 +30,12 @@ class SharePredictor:
     Attributes:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
-        answers: the column of its answers, if the table has them; it is the first of `Row.further`.
     """
 
     name: str
     data: DataConfig
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     threshold: float = DEFAULT_THRESHOLD
-    answers: Column | None = None
 
     @property
     def classes(self) -> Sequence[str]:
@@ -62,17 +62,23 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
     return SharePredictor(model.name, model.config.data, predict, model.threshold)
 
 
-def predictor_of_answers(file: Path, answers: Column, text_column: str | None, classes: str | None) -> SharePredictor:
+def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], classes: str | None) -> SharePredictor:
     """The labels in a column of the table itself, by whomever they were given.
 
     Args:
-        classes: the classes and the answers that mean them, as `--classes` takes them; None: guessed as by `train`.
+        rows: all tweets of the file; their answers are the first of `Row.further`.
+        classes: the classes and the answers that mean them, as `--classes` takes them; None: what all answers mean.
 
     Raises:
-        DataError, UsageError: the table cannot be read, a column is missing, or it is unclear what answers mean.
+        ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
     """
-    parameters = parameters_of(str(file), None, text_column, str(answers), classes)
-    data = with_guesses({}, (), parameters, "--answers").data
+    given = {"data.labels": classes} if classes else {}
+    source = {"data.source": str(file)}
+    named = resolve({}, source | given, "--classes").data.labels
+    values = [row.further[0] for row in rows]
+    texts = [row.text for row in rows]
+    labels = understood_labels(file, answers, values, texts, named, given)
+    data = resolve({}, source | {"data.labels": labels}, "--answers").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
 
@@ -83,4 +89,4 @@ def predictor_of_answers(file: Path, answers: Column, text_column: str | None, c
             say(f"{plural(without, 'tweet')} without an answer that is a class")
         return classes_and_none[[-1 if index is None else index for index in indices]]
 
-    return SharePredictor(f"answers in column {answers!r}", data, predict, answers=answers)
+    return SharePredictor(f"answers in column {answers!r}", data, predict)

@@ -13,16 +13,19 @@ from sentiment.command_line import (
     Classes,
     LabelColumn,
     LabelledSheet,
+    LeaveOut,
     ModelOption,
     ModelResults,
     NewSheet,
     Out,
+    QuotesOption,
     TableChanges,
     TextColumn,
     Threshold,
     is_table,
     parameters_of,
     parse_column,
+    reading_words,
     repeated,
     results_of,
     with_guesses,
@@ -34,6 +37,7 @@ from sentiment.files import as_json, check_not_read, read_user_file, write_atomi
 from sentiment.labelling import MIN_LABELS
 
 if TYPE_CHECKING:
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.added import Tweets
     from sentiment.inference.evaluation import Evaluation
     from sentiment.labelling.unlabelled import PredictedTable
@@ -67,6 +71,8 @@ def evaluate(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     overrides: TableChanges = None,
     out: Out = None,
     mistakes: Annotated[
@@ -82,6 +88,7 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.evaluation import list_mistakes, show
     from sentiment.labelling.sheet import check_new
     from sentiment.runs.run_dir import UnlabelledDir, sealed
@@ -99,10 +106,12 @@ def evaluate(
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
         if sheet:
             check_new(sheet)
-        predicted = _predicted_table(run, data, text_column, results)
+        reading = Reading(parse_column(text_column), quotes, leave_out or ())
+        predicted = _predicted_table(run, data, reading, results)
         if sheet:
             options = {"--data": data, "--text-column": text_column, "--results": results}
-            predicted.draw(sheet, sheet_size or _USUAL_LABELS, repeated("evaluate", run, **options))
+            command = repeated("evaluate", run, *reading_words(quotes, leave_out), **options)
+            predicted.draw(sheet, sheet_size or _USUAL_LABELS, command)
             return
     if labelled:
         chosen = predicted.choose(labelled)
@@ -110,7 +119,8 @@ def evaluate(
         if data is None:
             write_atomically(UnlabelledDir(run).choice_file, sealed(chosen))
     else:
-        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes)
+        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes, quotes)
+        parameters |= {"data.leave_out": leave_out} if leave_out else {}
         evaluation = _evaluation(run, data, choice, threshold, results, parameters)
         show(evaluation)
         scores = evaluation.as_dict()
@@ -155,6 +165,7 @@ def _evaluation(
 ) -> "Evaluation":
     """Evaluate a gold table, a run on its own tweets, or a run on labelled data, whose columns may be guessed."""
     from sentiment.data.labels import with_names
+    from sentiment.data.sources import open_to_test
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
@@ -174,18 +185,19 @@ def _evaluation(
     columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
     trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
     try:
-        table = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
+        guessed, opened = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file))
     except UsageError as error:
         if "data.columns.label" in parameters:
             raise
         draws = repeated("evaluate", path, "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
-    labels = with_names(table.labels, run.config.data.label_names)
+    table = guessed.data.model_copy(update={"labels": with_names(guessed.data.labels, run.config.data.label_names)})
+    file = open_to_test(table, opened, run.results)
     with ProgressBar() as bar:
-        return evaluate_on_file(run, choice, table.model_copy(update={"labels": labels}), bar.progress, threshold)
+        return evaluate_on_file(run, choice, file, bar.progress, threshold, table.leave_out)
 
 
-def _predicted_table(run: Path, data: Path | None, text_column: str | None, results: Path | None) -> "PredictedTable":
+def _predicted_table(run: Path, data: Path | None, reading: "Reading", results: Path | None) -> "PredictedTable":
     """A table without labels with the predictions of a run, or of the predictors that were added for it."""
     from sentiment.inference.stored import open_run
     from sentiment.labelling.unlabelled import answered_table, predict_table
@@ -199,7 +211,7 @@ def _predicted_table(run: Path, data: Path | None, text_column: str | None, resu
         raise UsageError(f"{run}: is a run; --sheet and --labelled require --data, a table without labels")
     trained = open_run(run, results)
     with ProgressBar() as bar:
-        table, lines = predict_table(trained, data, parse_column(text_column), bar.progress)
+        table, lines = predict_table(trained, data, reading, bar.progress)
     if lines:
         say("\n".join(lines))
     return table
@@ -234,6 +246,8 @@ def add(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     annotator: Annotated[
         bool,
         typer.Option("--annotator", help="The predictor is a person, who is never recommended."),
@@ -263,7 +277,9 @@ def add(
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
-    tweets = _tweets_to_answer(of, unlabelled, overrides, classes, results)
+    parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
+    parameters |= {"data.leave_out": leave_out} if leave_out else {}
+    tweets = _tweets_to_answer(of, unlabelled, parameters, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         order = ", test set first" if len(tweets.part_names) > 1 else ""
@@ -286,29 +302,40 @@ def add(
         say(f"compare it  sentiment evaluate {compared}")
 
 
-def _tweets_to_answer(
-    source: str, unlabelled: bool, overrides: list[str] | None, classes: str | None, results: Path | None
-) -> "Tweets":
-    """The tweets of a run or of a table, for which a directory in the results folder is written."""
+def _tweets_to_answer(source: str, unlabelled: bool, parameters: dict[str, Any], results: Path | None) -> "Tweets":
+    """The tweets of a run or of a table, for which a directory in the results folder is written.
+
+    Args:
+        parameters: how the table is read, by dotted name.
+    """
+    from sentiment.config import ColumnConfig
     from sentiment.config_file import resolve
+    from sentiment.data.table import ID_NAMES, open_table
     from sentiment.files import user_path
     from sentiment.inference.added import Tweets, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
     from sentiment.inference.stored import open_run
 
     path = user_path(source)
+    classes = parameters.get("data.labels")
     if source not in BUILT_IN and not is_table(source):
-        if unlabelled or overrides:
+        if unlabelled or parameters.keys() - {"data.source", "data.labels"}:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
-    parameters = parameters_of(source, overrides)
     if classes:
-        parameters["data.labels"] = with_own_names(classes)
+        parameters = parameters | {"data.labels": with_own_names(classes)}
+    table = None
     if path.is_file():
-        parameters = column_parameters(path) | parameters
-    resolved = resolve({}, parameters, "--of") if unlabelled else with_guesses({}, (), parameters, "--of")
-    open_tweets = open_unlabelled if unlabelled else open_gold
+        columns = [value for name, value in parameters.items() if name.startswith("data.columns.")]
+        expected = [*ID_NAMES, *dict(ColumnConfig()).values(), *columns]
+        table = open_table(path, expected, quotes=parameters.get("data.quotes"))
+        parameters = column_parameters(table) | parameters
+    folder = results_of(results or RESULTS)
     with ProgressBar() as bar:
-        tweets, lines = open_tweets(resolved.data, results_of(results or RESULTS), bar.progress)
+        if unlabelled and table:
+            tweets, lines = open_unlabelled(resolve({}, parameters, "--of").data, table, folder, bar.progress)
+        else:
+            run, opened = with_guesses({}, (), parameters, "--of", table=table)
+            tweets, lines = open_gold(run.data, opened, folder, bar.progress)
     say("\n".join(lines))
     return tweets
