@@ -4,6 +4,7 @@ Does not import torch.
 """
 
 import json
+import re
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
@@ -119,23 +120,30 @@ def read_population(
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
+_ISO = r"\d{4}(-\d\d.*|\d{4}.*)?"
+_OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
+_UNIX_TIME = r"\d{9,}(\.\d*)?"
 
 
 def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.Series:
-    """The times of dates that are all written in the same way; NaT for an empty value.
+    """The times (UTC) of dates in ISO 8601, or as Twitter writes them, or in one other format; NaT for an empty value.
 
     Raises:
-        DataError: a date is written in another way than the first one.
+        DataError: a value is no date, or is written in another way than the first one.
         UsageError: the dates can be read with the day first or with the month first.
     """
-    dates = pd.Series(values).replace("", None).replace(_ZONES, regex=True)
-    orders = (False, True) if day_first is None else (day_first,)
-    readings = [_read_dates(dates, order) for order in orders]
+    dates = pd.Series(values, dtype=object).replace("", None).replace(_ZONES, regex=True)
+    written = dates.dropna()
+    if written.empty or written.str.fullmatch(_ISO).all():
+        readings = [_read_dates(dates, "ISO8601")]
+    else:
+        formats = [_guessed_format(written.iloc[0], order) for order in (False, True) if day_first in (None, order)]
+        readings = [_read_dates(dates, format) for format in formats]
     complete = [times for times in readings if times.notna().equals(dates.notna())]
     if not complete:
-        wrong = dates[dates.notna() & readings[0].isna()].iloc[0]
-        first = dates.dropna().iloc[0]
-        raise DataError(f"{column}: {shortened(wrong)!r} is not a date that is written as the first one, {first!r}")
+        raise DataError(
+            f"{column}: {_why_no_date(written.iloc[0], written[readings[0][written.index].isna()].iloc[0])}"
+        )
     differs = complete[0].notna() & (complete[0] != complete[-1])
     if differs.any():
         month, day = (times[differs].iloc[0].strftime("%-d %B %Y") for times in complete)
@@ -144,16 +152,32 @@ def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.S
     return complete[0]
 
 
-def _read_dates(dates: pd.Series, day_first: bool) -> pd.Series:
-    """The times (UTC) of dates in ISO 8601, or written as the first one; NaT for others."""
-    first = next(iter(dates.dropna()), "")
+def _guessed_format(date: str, day_first: bool) -> str:
+    """The format of a date; that of Twitter if none with a day is known, as of a time alone."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns of dates that have another order than the given one
-        format = guess_datetime_format(first, dayfirst=day_first) or "mixed"
-        times = pd.to_datetime(dates, format="ISO8601", errors="coerce", utc=True)
-        if not times.notna().equals(dates.notna()):
-            times = pd.to_datetime(dates, format=format, dayfirst=day_first, errors="coerce", utc=True)
-    return times
+        warnings.simplefilter("ignore")  # pandas warns of a date that has another order than the given one
+        format = guess_datetime_format(date, dayfirst=day_first) or ""
+    return format if "%d" in format else _OF_TWITTER
+
+
+def _read_dates(dates: pd.Series, format: str) -> pd.Series:
+    numbered = dates.replace(r"^\D*$", None, regex=True)  # pandas knows words such as today
+    return pd.to_datetime(numbered, format=format, errors="coerce", utc=True)
+
+
+def _why_no_date(first: str, wrong: str) -> str:
+    """Why a column cannot be read, of which `wrong` is the first value that is no date in the format of `first`."""
+    if re.fullmatch(_UNIX_TIME, first):
+        return (
+            f"{shortened(first)!r} is a number, as Unix times are; write dates such as 2015-02-24 instead, as "
+            "pandas.to_datetime(column, unit='s') gives them"
+        )
+    if wrong != first:
+        return f"{shortened(wrong)!r} is not a date that is written as the first one, {shortened(first)!r}"
+    return f"{shortened(wrong)!r} is not a date, such as 2015-02-24, 24/2/2015 or {_EXAMPLE_OF_TWITTER!r}"
+
+
+_EXAMPLE_OF_TWITTER = "Tue Feb 24 11:35:52 +0000 2015"
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------
