@@ -19,7 +19,16 @@ from sentiment.config_file import resolve, shortened
 from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, Meanings, is_number, label_meanings, with_names
+from sentiment.data.labels import (
+    DEFAULT_LABELS,
+    IGNORED,
+    LabelMapping,
+    Meanings,
+    is_number,
+    known_classes,
+    label_meanings,
+    with_names,
+)
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import cached_sha256
@@ -310,6 +319,18 @@ def with_own_names(classes: str) -> dict[str, list[str]]:
 def _parsed(classes: str) -> LabelMapping:
     parameters = {"data.source": "answers.csv", "data.labels": classes}
     return resolve({}, parameters, "--classes").data.labels
+
+
+def classes_of_answers(file: Path, named: NamedColumns) -> LabelMapping | None:
+    """The classes that all answers in a table name; None if one of them is not a word of a known scale.
+
+    Raises:
+        SentimentError: the table cannot be read, or has no column with answers.
+    """
+    table = open_table(file, header=True)
+    column = _columns_of(table, named).label
+    answers = {_cell(record, column) for record in table.read_all() if isinstance(record, Record)}
+    return known_classes(answers - {"", SKIPPED_WORD})
 
 
 def _read(

@@ -1,6 +1,7 @@
 """The commands that compare predictors: `evaluate`, and `add` for those from elsewhere."""
 
 import math
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +38,10 @@ from sentiment.files import as_json, check_not_read, read_user_file, write_atomi
 from sentiment.labelling import MIN_LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sentiment.data.guess_columns import Reading
+    from sentiment.data.labels import LabelMapping
     from sentiment.inference.added import Tweets
     from sentiment.inference.evaluation import Evaluation
     from sentiment.labelling.unlabelled import PredictedTable
@@ -274,12 +278,14 @@ def add(
     text. --set changes how GOLD is read, such as data.columns.text=NAME or data.language=de; --classes names the
     classes and labels of both tables.
     """
-    from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
+    from sentiment.inference.added import NamedColumns, add_predictions, classes_of_answers, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
     parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
     parameters |= {"data.leave_out": leave_out} if leave_out else {}
-    tweets = _tweets_to_answer(of, unlabelled, parameters, results)
+    named = NamedColumns(parse_column(text_column), parse_column(label_column))
+    answers = partial(classes_of_answers, file, named) if file else None
+    tweets = _tweets_to_answer(of, unlabelled, parameters, answers, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         order = ", test set first" if len(tweets.part_names) > 1 else ""
@@ -293,7 +299,6 @@ def add(
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
     text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    named = NamedColumns(parse_column(text_column), parse_column(label_column))
     say("\n".join(add_predictions(tweets, name, file, named, classes, metadata)))
     compared = quote(of if results is None and is_table(of) else str(tweets.directory))
     if unlabelled:
@@ -302,11 +307,18 @@ def add(
         say(f"compare it  sentiment evaluate {compared}")
 
 
-def _tweets_to_answer(source: str, unlabelled: bool, parameters: dict[str, Any], results: Path | None) -> "Tweets":
+def _tweets_to_answer(
+    source: str,
+    unlabelled: bool,
+    parameters: dict[str, Any],
+    answered: "Callable[[], LabelMapping | None] | None",
+    results: Path | None,
+) -> "Tweets":
     """The tweets of a run or of a table, for which a directory in the results folder is written.
 
     Args:
         parameters: how the table is read, by dotted name.
+        answered: returns the classes that the answers name, which are those of a table without labels unless given.
     """
     from sentiment.config import ColumnConfig
     from sentiment.config_file import resolve
@@ -324,6 +336,9 @@ def _tweets_to_answer(source: str, unlabelled: bool, parameters: dict[str, Any],
         return Tweets.of_run(open_run(path, results))
     if classes:
         parameters = parameters | {"data.labels": with_own_names(classes)}
+    elif unlabelled and answered:
+        known = answered()
+        parameters = parameters | ({"data.labels": dict(known)} if known else {})
     table = None
     if path.is_file():
         columns = [value for name, value in parameters.items() if name.startswith("data.columns.")]
