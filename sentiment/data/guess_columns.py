@@ -27,7 +27,7 @@ from sentiment.data.labels import (
     label_meanings,
 )
 from sentiment.data.rows import RowCounter
-from sentiment.data.sources import COLUMNS_140, labels_140
+from sentiment.data.sources import columns_140, labels_140
 from sentiment.data.table import HEAD_ROWS, TEXT_NAMES, Column, Record, Table, abbreviated, open_table
 from sentiment.errors import UsageError
 from sentiment.files import user_path
@@ -38,7 +38,6 @@ _MAX_CATEGORIES = 10
 _ROUNDED = re.compile(r"\d([.,]\d{1,9})?E\+\d+")  # a long number as spreadsheets show it, and save it as CSV
 _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
-_WIDTH_140 = 6
 
 
 def find_column(table: Table, role: str, option: str) -> Column:
@@ -57,15 +56,6 @@ def find_column(table: Table, role: str, option: str) -> Column:
         f"{table.path}: {len(found)} columns can hold the {role}s; name the right one with {option}. "
         f"Columns: {abbreviated(shown, '; ')}"
     )
-
-
-def columns_140(table: Table) -> ColumnConfig | None:
-    """The columns of Sentiment140's format if a table without a header has it, judged by its first row."""
-    first = next((record for record in table.head if isinstance(record, Record)), None)
-    if table.has_header or first is None or len(first.fields) != _WIDTH_140:
-        return None
-    target, _, date, *_ = first.fields
-    return COLUMNS_140 if target in ("0", "2", "4") and str(date).count(":") == 2 else None
 
 
 def _remarks_on_rows(table: Table) -> list[str]:

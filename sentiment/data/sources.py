@@ -14,7 +14,7 @@ from sentiment.console import Progress, silent
 from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOICES, TWEETEVAL, VADER
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.rows import Row, RowCounter, RowIterator, by_part, estimated_rows, read_rows
-from sentiment.data.table import HEAD_ROWS, Column, Refusal, Table, format_of, open_table
+from sentiment.data.table import HEAD_ROWS, Column, Record, Refusal, Table, format_of, open_table
 from sentiment.errors import DataError, MissingFileError, SentimentError
 from sentiment.files import fingerprint, sha256_of, state_of, translated_errors, user_path
 from sentiment.runs.run_dir import Results
@@ -234,7 +234,17 @@ def _read_tweeteval(folder: Path, labels: LabelMapping) -> RowIterator:
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
 TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
-COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
+_NAMES_140 = ("target", "ids", "date", "flag", "user", "text")
+_COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
+
+
+def columns_140(table: Table) -> ColumnConfig | None:
+    """The columns of Sentiment140's format if a table without a header has it, judged by its first row."""
+    first = next(table.read_all(), None)
+    if table.has_header or not isinstance(first, Record) or len(first.fields) != len(_NAMES_140):
+        return None
+    row = dict(zip(_NAMES_140, first.fields, strict=True))
+    return _COLUMNS_140 if row["target"] in ("0", "2", "4") and row["date"].count(":") == 2 else None
 
 
 def labels_140(labels: LabelMapping) -> LabelMapping:
@@ -247,7 +257,7 @@ def labels_140(labels: LabelMapping) -> LabelMapping:
 
 def _read_sentiment140(member: str, folder: Path, labels: LabelMapping) -> RowIterator:
     table = open_table(folder / BUILT_IN[SENTIMENT140].files[0].name, header=False, quotes=True, member=member)
-    return read_rows(table, COLUMNS_140, labels_140(labels), f"{SENTIMENT140}:{member}")
+    return read_rows(table, _COLUMNS_140, labels_140(labels), f"{SENTIMENT140}:{member}")
 
 
 READERS: Mapping[str, ReadBuiltIn] = {
@@ -274,6 +284,8 @@ def open_file(
 ) -> TweetFile:
     """Hash a table on disk, and open it once its rows are read, unless it is open.
 
+    With the default columns, those of a file in the format of Sentiment140 are its own.
+
     Args:
         labels: the labels of each class; None reads no labels.
         field: the configuration section of the columns and labels, for messages.
@@ -293,7 +305,9 @@ def open_file(
         return open_table(path, [column for _, column in columns], quotes=quotes)
 
     def read() -> RowIterator:
-        rows = partial(read_rows, table(), columns, labels, str(path), field, further)
+        known = columns_140(table()) if columns == ColumnConfig() else None
+        meanings = labels_140(labels) if known and labels else labels
+        rows = partial(read_rows, table(), known or columns, meanings, str(path), field, further)
         yield from rows() if columns.part is None else by_part(rows)
         if state_of(path) != state:
             raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")
