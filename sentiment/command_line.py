@@ -112,7 +112,24 @@ LeaveOut = Annotated[
 NewSheet = Annotated[
     Path | None, typer.Option("--sheet", help="Write tweets for a person to label: a new .csv or .html file.")
 ]
-LabelledSheet = Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")]
+SheetsWithLabels = Annotated[
+    list[Path] | None, typer.Option("--labelled", help="A sheet with labels; repeatable, if several people label.")
+]
+Annotators = Annotated[
+    list[str] | None,
+    typer.Option("--for", metavar="NAME", help="With --sheet: an annotator with a sheet of their own; repeatable."),
+]
+SharedTweets = Annotated[
+    int | None,
+    typer.Option("--shared", min=0, help="With --for: how many tweets are on each sheet; default: a quarter."),
+]
+Guidelines = Annotated[
+    Path | None, typer.Option("--guidelines", help="With --sheet: a text that pages show, on what each class means.")
+]
+Settle = Annotated[
+    Path | None, typer.Option("--settle", help="Write the tweets to which annotators gave different labels, to settle.")
+]
+Settled = Annotated[Path | None, typer.Option("--settled", help="The labels of those tweets.")]
 A_RUN = "`last`, the beginning of a run's id or its directory"
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}, or a file that `sentiment export` wrote.")]
@@ -279,14 +296,6 @@ def repeated(*words: object, **options: object) -> str:
     """A command as it is typed to repeat it: `sentiment`, words, and those of the options that have a value."""
     given = [word for name, value in options.items() if value for word in (name, value)]
     return shlex.join(["sentiment", *map(str, (*words, *given))])
-
-
-def reading_words(quotes: bool | None, leave_out: Iterable[str] | None) -> list[str]:
-    """The options that say how a table is read, as they are typed to repeat a command."""
-    words = [] if quotes is None else ["--quotes" if quotes else "--no-quotes"]
-    for reason in leave_out or ():
-        words += ["--leave-out", reason]
-    return words
 
 
 def column_of(text: str) -> str | int:

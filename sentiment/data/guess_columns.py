@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
 from sentiment.config_file import difference, dotted, resolve, yaml_text
@@ -231,6 +231,33 @@ class Reading(NamedTuple):
     text_column: Column | None = None
     quotes: bool | None = None
     leave_out: Collection[str] = ()
+
+    @classmethod
+    def of_options(cls, options: Mapping[str, str]) -> Self:
+        """What `as_options` gave."""
+        text = options.get("text_column")
+        column = int(text) if text and text.isdecimal() else text
+        quotes = {"yes": True, "no": False}.get(options.get("quotes", ""))
+        reasons = options.get("leave_out", "")
+        return cls(column, quotes, [*filter(None, reasons.split(","))])
+
+    def as_options(self) -> dict[str, str]:
+        """It as texts by name, without what is not given."""
+        options = {} if self.text_column is None else {"text_column": str(self.text_column)}
+        if self.quotes is not None:
+            options["quotes"] = "yes" if self.quotes else "no"
+        if self.leave_out:
+            options["leave_out"] = ",".join(self.leave_out)
+        return options
+
+    def words(self) -> list[str]:
+        """The options as they are typed to repeat a command."""
+        words = [] if self.text_column is None else ["--text-column", str(self.text_column)]
+        if self.quotes is not None:
+            words.append("--quotes" if self.quotes else "--no-quotes")
+        for reason in self.leave_out:
+            words += ["--leave-out", reason]
+        return words
 
 
 def open_texts(path: Path, trained: ColumnConfig, reading: Reading) -> tuple[Table, int, list[str]]:

@@ -4,7 +4,7 @@ Does not import torch.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,16 @@ import numpy as np
 from sentiment.config import DataConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress, plural, say
-from sentiment.data.guess_columns import understood_labels
 from sentiment.data.labels import Meanings
 from sentiment.data.rows import Row
 from sentiment.data.table import Column
-from sentiment.inference.added import label_meanings_of, sheet_meanings
+from sentiment.inference.added import classes_of_values, label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
-from sentiment.inference.stored import open_model
+from sentiment.inference.stored import TrainedRun, model_of, open_stored
+from sentiment.labelling.drawn import name_in
 from sentiment.metrics import Probabilities
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
+from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,16 @@ class SharePredictor:
     Attributes:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
+        model: what a printed command calls it, if it is a model.
+        results: the results folder that remembers the sheets.
     """
 
     name: str
     data: DataConfig
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     threshold: float = DEFAULT_THRESHOLD
+    model: str | None = None
+    results: Results = field(default_factory=Results)
 
     @property
     def classes(self) -> Sequence[str]:
@@ -49,7 +54,8 @@ class SharePredictor:
 
 def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | None) -> SharePredictor:
     """The model of a run, or of an exported file; raises as `open_model`."""
-    model = open_model(path, choice, results)
+    stored = open_stored(path, results)
+    model = model_of(stored, choice)
 
     def predict(rows: Sequence[Row], progress: Progress) -> Probabilities:
         chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
@@ -59,7 +65,10 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
             progress("predicting", min(CHUNK * len(probabilities), len(rows)), len(rows))
         return np.concatenate(probabilities)
 
-    return SharePredictor(model.name, model.config.data, predict, model.threshold)
+    name = str(path.resolve())
+    if isinstance(stored, TrainedRun):
+        name = name_in(stored.results, stored.run_dir)
+    return SharePredictor(model.name, model.config.data, predict, model.threshold, model=name, results=stored.results)
 
 
 def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], classes: str | None) -> SharePredictor:
@@ -67,18 +76,15 @@ def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], class
 
     Args:
         rows: all tweets of the file; their answers are the first of `Row.further`.
-        classes: the classes and the answers that mean them, as `--classes` takes them; None: what all answers mean.
+        classes: the classes and the answers that mean them, as `--classes` takes them; None: known words, if all
+            answers are.
 
     Raises:
         ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
     """
-    given = {"data.labels": classes} if classes else {}
-    source = {"data.source": str(file)}
-    named = resolve({}, source | given, "--classes").data.labels
-    values = [row.further[0] for row in rows]
-    texts = [row.text for row in rows]
-    labels = understood_labels(file, answers, values, texts, named, given)
-    data = resolve({}, source | {"data.labels": labels}, "--answers").data
+    values = {row.further[0].lower() for row in rows} - {""}
+    labels = classes or classes_of_values(values, {}, f"{file}: column {answers!r}")
+    data = resolve({}, {"data.source": str(file), "data.labels": labels}, "--classes").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
 

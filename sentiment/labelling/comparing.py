@@ -1,7 +1,7 @@
 """The commands that compare predictors: `evaluate`, and `add` for those from elsewhere."""
 
 import math
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,22 +11,26 @@ import typer
 from sentiment.command_line import (
     A_RUN,
     RESULTS,
+    Annotators,
     Classes,
+    Guidelines,
     LabelColumn,
-    LabelledSheet,
     LeaveOut,
     ModelOption,
     ModelResults,
     NewSheet,
     Out,
     QuotesOption,
+    Settle,
+    Settled,
+    SharedTweets,
+    SheetsWithLabels,
     TableChanges,
     TextColumn,
     Threshold,
     is_table,
     parameters_of,
     parse_column,
-    reading_words,
     repeated,
     results_of,
     with_guesses,
@@ -38,12 +42,11 @@ from sentiment.files import as_json, check_not_read, read_user_file, write_atomi
 from sentiment.labelling import MIN_LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sentiment.data.guess_columns import Reading
     from sentiment.data.labels import LabelMapping
-    from sentiment.inference.added import Tweets
+    from sentiment.inference.added import NamedColumns, Tweets
     from sentiment.inference.evaluation import Evaluation
+    from sentiment.labelling.annotators import LabelledSheets
     from sentiment.labelling.unlabelled import PredictedTable
     from sentiment.runs.records import ModelKind
 
@@ -56,12 +59,13 @@ app = typer.Typer()
 @app.command()
 def evaluate(
     run: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="RUN|TABLE",
-            help=f"{A_RUN}, or a table with answers of `sentiment add`: its file, or the directory in results.",
+            help=f"{A_RUN}, or a table with answers of `sentiment add`: its file, or the directory in results. "
+            "Sheets with labels know theirs.",
         ),
-    ],
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
@@ -71,7 +75,12 @@ def evaluate(
         int | None,
         typer.Option("--labels", min=MIN_LABELS, help=f"The size of the sheet; default: {_USUAL_LABELS}."),
     ] = None,
-    labelled: LabelledSheet = None,
+    annotators: Annotators = None,
+    shared: SharedTweets = None,
+    guidelines: Guidelines = None,
+    labelled: SheetsWithLabels = None,
+    settle: Settle = None,
+    settled: Settled = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
@@ -94,44 +103,92 @@ def evaluate(
     """
     from sentiment.data.guess_columns import Reading
     from sentiment.inference.evaluation import list_mistakes, show
-    from sentiment.labelling.sheet import check_new
-    from sentiment.runs.run_dir import UnlabelledDir, sealed
+    from sentiment.labelling.annotators import LabelledSheets
+    from sentiment.labelling.drawn import dealing
 
-    for target in (out, mistakes):
+    for target in (out, mistakes, settle):
         if target:
-            check_not_read(target, run, data, labelled)
-    run = _directory(run, results)
-    if sheet_size and not sheet:
-        raise UsageError("--labels requires --sheet")
+            check_not_read(target, run, data, *(labelled or ()), settled)
+    if out and out == mistakes:
+        raise UsageError(f"{out}: --out and --mistakes name the same file")
+    if (sheet_size or annotators) and not sheet:
+        raise UsageError("--labels requires --sheet, and so does --for")
+    if (settle or settled) and not labelled:
+        raise UsageError("--settle and --settled require the annotators' sheets, --labelled")
     if sheet or labelled:
         if choice or classes or overrides or mistakes or label_column or threshold is not None:
             raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
         if sheet and (labelled or out):
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
-        if sheet:
-            check_new(sheet)
-        reading = Reading(parse_column(text_column), quotes, leave_out or ())
-        predicted = _predicted_table(run, data, reading, results)
-        if sheet:
-            options = {"--data": data, "--text-column": text_column, "--results": results}
-            command = repeated("evaluate", run, *reading_words(quotes, leave_out), **options)
-            predicted.draw(sheet, sheet_size or _USUAL_LABELS, command)
-            return
+    reading = Reading(parse_column(text_column), quotes, leave_out or ())
+    if sheet:
+        dealt = dealing(annotators or (), shared, sheet_size or _USUAL_LABELS, guidelines)
+        _draw(run, data, reading, results, sheet, dealt)
+        return
     if labelled:
-        chosen = predicted.choose(labelled)
-        scores = chosen.model_dump(mode="json")
-        if data is None:
-            write_atomically(UnlabelledDir(run).choice_file, sealed(chosen))
+        scores = _choose(run, data, reading, results, LabelledSheets(labelled, None, settled, settle))
     else:
+        if run is None:
+            raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
         parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes, quotes)
         parameters |= {"data.leave_out": leave_out} if leave_out else {}
-        evaluation = _evaluation(run, data, choice, threshold, results, parameters)
+        evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
         show(evaluation)
         scores = evaluation.as_dict()
         if mistakes:
             list_mistakes(evaluation, mistakes)
-    if out:
+    if out and scores:
         write_user_file(out, as_json(scores))
+
+
+def _draw(
+    run: Path | None,
+    data: Path | None,
+    reading: "Reading",
+    results: Path | None,
+    sheet: Path,
+    dealt: dict[str, Any],
+) -> None:
+    """Write sheets of the tweets whose labels tell predictors apart."""
+    from sentiment.labelling.drawn import sheet_files
+    from sentiment.labelling.sheet import check_new
+
+    if run is None:
+        raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
+    for file in sheet_files(sheet, dealt["annotators"]):
+        check_new(file)
+    _predicted_table(_directory(run, results), data, reading, results).draw(sheet, dealt)
+
+
+def _choose(
+    run: Path | None, data: Path | None, reading: "Reading", results: Path | None, sheets: "LabelledSheets"
+) -> dict[str, Any]:
+    """Choose the best predictor by labels, for the run and the table for which their sheet was drawn, if that is known.
+
+    Returns:
+        What `--out` writes; nothing if labels are to be settled first.
+    """
+    from sentiment.labelling.drawn import drawn_for
+    from sentiment.runs.run_dir import UnlabelledDir, sealed
+
+    drawn = drawn_for(sheets.sheets, results_of(results or RESULTS))
+    if drawn and drawn.command == "evaluate":
+        run = Path(drawn.options["run"])
+        table = drawn.options.get("data")
+        data = data or (Path(table) if table else None)
+        reading = type(reading).of_options(drawn.options | reading.as_options())
+        say(f"drawn for {run}" + (f" and {data}" if data else ""))
+    if run is None:
+        raise UsageError(
+            f"{sheets.sheets[0]}: it is not known for which run or table it was drawn; name it, and perhaps --results"
+        )
+    run = _directory(run, results)
+    chosen = _predicted_table(run, data, reading, results).choose(replace(sheets, drawn=drawn))
+    if chosen is None:
+        return {}
+    if UnlabelledDir(run).record_file.exists():
+        write_atomically(UnlabelledDir(run).choice_file, sealed(chosen))
+    return chosen.model_dump(mode="json")
 
 
 def _directory(name: Path, results: Path | None) -> Path:
@@ -173,7 +230,7 @@ def _evaluation(
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
-    from sentiment.runs.run_dir import GoldDir, UnlabelledDir
+    from sentiment.runs.run_dir import GoldDir, UnlabelledDir, name_of
 
     if UnlabelledDir(path).record_file.exists():
         raise UsageError(f"{path}: has no labels; --sheet writes tweets to label, and --labelled compares by them")
@@ -193,9 +250,10 @@ def _evaluation(
     except UsageError as error:
         if "data.columns.label" in parameters:
             raise
-        draws = repeated("evaluate", path, "--data", data, "--sheet", "which.html")
+        draws = repeated("evaluate", name_of(run.run_dir), "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
-    table = guessed.data.model_copy(update={"labels": with_names(guessed.data.labels, run.config.data.label_names)})
+    labels = with_names(guessed.data.labels, run.config.data.label_names)
+    table = guessed.data.model_copy(update={"labels": labels})
     file = open_to_test(table, opened, run.results)
     with ProgressBar() as bar:
         return evaluate_on_file(run, choice, file, bar.progress, threshold, table.leave_out)
@@ -278,19 +336,20 @@ def add(
     text. --set changes how GOLD is read, such as data.columns.text=NAME or data.language=de; --classes names the
     classes and labels of both tables.
     """
-    from sentiment.inference.added import NamedColumns, add_predictions, classes_of_answers, write_tweets
+    from sentiment.data.guess_columns import Reading
+    from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
+    named = NamedColumns(parse_column(text_column), parse_column(label_column))
+    answers = (file, named) if file else None
     parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
     parameters |= {"data.leave_out": leave_out} if leave_out else {}
-    named = NamedColumns(parse_column(text_column), parse_column(label_column))
-    answers = partial(classes_of_answers, file, named) if file else None
-    tweets = _tweets_to_answer(of, unlabelled, parameters, answers, results)
+    tweets = _tweets_to_answer(of, unlabelled, answers, parameters, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         order = ", test set first" if len(tweets.part_names) > 1 else ""
         say(f"{sheet}: {number:,} tweets{order}; {how_to_label(sheet, tweets.data.label_names)}")
-        flags = ["--annotator", *["--unlabelled"] * unlabelled]
+        flags = ["--annotator", *["--unlabelled"] * unlabelled, *Reading(None, quotes, leave_out or ()).words()]
         flags += [word for change in overrides or [] for word in ("--set", change)]
         options = {"--of": of, "--classes": classes, "--results": results}
         say(repeated("add", "NAME", labelled_file(sheet), *flags, **options))
@@ -310,21 +369,21 @@ def add(
 def _tweets_to_answer(
     source: str,
     unlabelled: bool,
+    answers: "tuple[Path, NamedColumns] | None",
     parameters: dict[str, Any],
-    answered: "Callable[[], LabelMapping | None] | None",
     results: Path | None,
 ) -> "Tweets":
     """The tweets of a run or of a table, for which a directory in the results folder is written.
 
     Args:
+        answers: the table whose answers name the classes of a table without labels, if it is known, and its columns.
         parameters: how the table is read, by dotted name.
-        answered: returns the classes that the answers name, which are those of a table without labels unless given.
     """
     from sentiment.config import ColumnConfig
     from sentiment.config_file import resolve
     from sentiment.data.table import ID_NAMES, open_table
     from sentiment.files import user_path
-    from sentiment.inference.added import Tweets, with_own_names
+    from sentiment.inference.added import Tweets, classes_of_answers, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
     from sentiment.inference.stored import open_run
 
@@ -334,11 +393,19 @@ def _tweets_to_answer(
         if unlabelled or parameters.keys() - {"data.source", "data.labels"}:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
-    if classes:
-        parameters = parameters | {"data.labels": with_own_names(classes)}
-    elif unlabelled and answered:
-        known = answered()
-        parameters = parameters | ({"data.labels": dict(known)} if known else {})
+
+    def classes_of(known: "LabelMapping") -> "LabelMapping":
+        if classes:
+            return with_own_names(classes)
+        if answers:
+            return classes_of_answers(*answers, known)
+        if not known:
+            raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
+        return known
+
+    parameters = {name: value for name, value in parameters.items() if name != "data.labels"}
+    if classes and not unlabelled:
+        parameters["data.labels"] = with_own_names(classes)
     table = None
     if path.is_file():
         columns = [value for name, value in parameters.items() if name.startswith("data.columns.")]
@@ -348,9 +415,10 @@ def _tweets_to_answer(
     folder = results_of(results or RESULTS)
     with ProgressBar() as bar:
         if unlabelled and table:
-            tweets, lines = open_unlabelled(resolve({}, parameters, "--of").data, table, folder, bar.progress)
+            data = resolve({}, parameters, "--of").data
+            tweets, lines = open_unlabelled(data, table, classes_of, folder, bar.progress)
         else:
-            run, opened = with_guesses({}, (), parameters, "--of", table=table)
-            tweets, lines = open_gold(run.data, opened, folder, bar.progress)
+            guessed, opened = with_guesses({}, (), parameters, "--of", table=table)
+            tweets, lines = open_gold(guessed.data, opened, folder, bar.progress)
     say("\n".join(lines))
     return tweets
