@@ -27,7 +27,9 @@ COMMANDS: dict[str, tuple[list[str], list[str], bool]] = {
         True,
     ),
     "add without labels": (
-        ["add", "--unlabelled", "--classes", "negative positive", "--of"], ["--sheet", "s.csv", "--set", f"data.columns.text={COLUMN}"], True
+        ["add", "--unlabelled", "--classes", "negative positive", "--of"],
+        ["--sheet", "s.csv", "--set", f"data.columns.text={COLUMN}"],
+        True,
     ),
     "data": (["data"], ["--text-column", COLUMN, "--label-column", "mood"], True),
 }  # fmt: skip
