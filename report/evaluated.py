@@ -9,7 +9,6 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from report.statistics import Metric
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError
@@ -17,6 +16,7 @@ from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import Metrics, ModelKind, Part, PredictorKind, Result, RunRecord, mean_score
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.metrics import Metric
 
 # Values of a configuration, by dotted name.
 Settings = dict[str, Any]

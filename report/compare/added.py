@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from report import statistics
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
-from report.statistics import Difference, Estimate, Metric
 from sentiment.runs.predictions import ENOUGH_ANSWERS, PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics
 from sentiment.runs.run_dir import read_added
+from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.metrics import Metric, estimate_of, kappa
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class AddedPredictor:
         return self.predictor.metrics(self.test.labels)
 
     def score(self, metric: Metric) -> Estimate:
-        return statistics.estimate_of(self.metrics, metric)
+        return estimate_of(self.metrics, metric)
 
     @property
     def kappa(self) -> float:
         """Cohen's kappa with the labels (Cohen 1960)."""
         answered = self.predictor.answered
-        return statistics.kappa(self.predictor.predicted[answered], self.test.labels[answered])
+        return kappa(self.predictor.predicted[answered], self.test.labels[answered])
 
     @property
     def validation_answers(self) -> int:

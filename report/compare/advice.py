@@ -11,12 +11,13 @@ from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED, Group, compared
 from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
-from report.designs import by_class
 from report.evaluated import EvaluatedRun
-from report.statistics import Difference, Estimate, Metric
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import ModelKind, mean_score
+from sentiment.statistics.designs import by_class
+from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.metrics import Metric
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from typing import Any
 from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import SEEDED, Answers, Group, compared
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
-from report.designs import Design, Folds, Matched, Seeds, SeedVariance, TwoModels, pooled_variance
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, only_label
 from report.read import Grid, metric_of
-from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
 from sentiment.config import RunConfig
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
+from sentiment.statistics.designs import Design, Folds, Matched, Seeds, TwoModels
+from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.metrics import METRIC_NAMES, Metric, estimate_of
+from sentiment.statistics.seeds import SeedSpread, seed_spread
 
 # Data settings that do not choose the test tweets from a table. Which table it is, and which labels its tweets have, is
 # said by its digest, `EvaluatedRun.table`.
@@ -35,19 +37,19 @@ _WITHOUT_EFFECT_ON_TEST = (
 LEXICON_AUTHORS = ("vader", "sample")
 
 
-def seed_variance_of(
+def seed_spread_of(
     configurations: Iterable[Runs],
     model: PredictorKind = "network",
     metric: Metric = "accuracy",
     part: Part = "test",
-) -> SeedVariance | None:
-    """The pooled variance of a metric between seeds of a configuration; None if none has several seeds.
+) -> SeedSpread | None:
+    """How a metric varies between the seeds of a configuration; None if none has several seeds.
 
     Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
     """
     groups = list(configurations)
     learned = [runs for runs in groups if any(only_label([run]) is None for run in runs)]
-    return pooled_variance([run.score(part, metric, model) for run in runs] for runs in learned or groups)
+    return seed_spread([run.score(part, metric, model) for run in runs] for runs in learned or groups)
 
 
 def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, part: Part = "test") -> Design:
@@ -63,8 +65,8 @@ def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metr
     groups = list(configurations)
     if groups and groups[0][0].is_cross_validated:
         return Folds()
-    seed_variance = seed_variance_of(groups, model, metric, part) if model in SEEDED else None
-    return Seeds(seed_variance) if seed_variance else TwoModels()
+    spread = seed_spread_of(groups, model, metric, part) if model in SEEDED else None
+    return Seeds(spread) if spread else TwoModels()
 
 
 def design_of_pairs(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, pairs: int) -> Design:

@@ -19,10 +19,10 @@ from report.compare.test_sets import ExternalResult, compare_on_external_tests
 from report.evaluated import CompletedRun, Reader
 from report.read import Study, read_counts, read_curve, read_texts
 from sentiment.console import unescaped
-from sentiment.metrics import Flags
 from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import Flags
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 from report.compare.advice import Recommended
 from report.compare.answers import SEEDED, Answers, Group, compared, read_answers
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset, design_of
-from report.designs import Design, Matched
 from report.evaluated import EvaluatedRun, Reader
-from report.statistics import Difference, Estimate
 from sentiment.config import PARTS
 from sentiment.runs.records import Part, PredictorKind
+from sentiment.statistics.designs import Design, Matched
+from sentiment.statistics.estimate import Difference, Estimate
 
 # What each predictor is compared with; others are compared with none.
 _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
@@ -130,6 +130,6 @@ def _group(answers: Answers, configuration: Configuration, kind: PredictorKind) 
 def _design(dataset: Dataset, test_set: Part, tested: Sequence[Configuration], kind: PredictorKind) -> Design:
     """Over training sets, which are matched by fold; over seeds; or of two trained models."""
     if dataset.folds:
-        return Matched()
+        return Matched(overlap=True)
     seeds = [[run for run in configuration.runs if test_set in run.parts] for configuration in tested]
     return design_of(seeds, kind, dataset.metric, test_set)

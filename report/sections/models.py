@@ -21,9 +21,9 @@ from report.sections.names import (
     predictor_name,
 )
 from report.sections.sentences import sentence
-from report.statistics import Difference
-from sentiment.metrics import counted_as_wrong
 from sentiment.runs.records import MACRO_SCORES, Part, PredictorKind, mean_score
+from sentiment.statistics.estimate import Difference
+from sentiment.statistics.metrics import counted_as_wrong
 
 # Maximum number of configurations in the ranking, and of networks on each external test set.
 _MAX_CONFIGURATIONS = 15

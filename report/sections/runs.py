@@ -19,9 +19,9 @@ from report.sections.names import (
     unfinished,
 )
 from report.sections.sentences import sentence
-from report.statistics import LEVEL
 from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
+from sentiment.statistics import LEVEL
 
 # States of runs that need no action, or about which this machine knows too little.
 _IN_PROGRESS = (RUNNING, PLANNED, PAUSED, STOPPED, UNREACHABLE)

@@ -9,7 +9,6 @@ from sentiment.console import ERR, OUT, plural, say, visible
 from sentiment.inference.evaluation import Evaluation, Scores, comparison_lines, score_table, scores_on_file, sentences
 from sentiment.inference.mistakes import own_mistakes
 from sentiment.inference.stored import TrainedRun
-from sentiment.metrics import ClassIndices, other_answers_remark
 from sentiment.models.text_model import total_score
 from sentiment.runs.predictions import (
     PartPredictions,
@@ -29,6 +28,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import name_of, read_added
+from sentiment.statistics.metrics import ClassIndices, other_answers_remark
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 _WHY_CHOSEN = "it is the simplest not shown to be worse than the best on validation tweets"

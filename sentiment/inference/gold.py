@@ -21,12 +21,12 @@ from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
 from sentiment.inference.added import Tweets
-from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.recommendation import Unlabelled
 from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, UnlabelledDir, sealed
+from sentiment.statistics.metrics import Probabilities
 
 _SEVERAL_LABELS = "tweet with several labels"
 # In the metadata of a table's Parquet file: the SHA-256 of the file that the table was read from.

@@ -21,7 +21,7 @@ from sentiment.command_line import (
 )
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
-from sentiment.labelling import MIN_LABELS
+from sentiment.statistics import MIN_LABELS
 
 app = typer.Typer()
 

@@ -24,16 +24,16 @@ from sentiment.data.tables import Column, Row, RowCounter, abbreviated, without_
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
-from sentiment.labelling import MIN_LABELS
-from sentiment.labelling.share_statistics import (
+from sentiment.labelling.sheet import Drawing, drawing_of, how_to_label, labelled_file, read_labels, write_drawn
+from sentiment.statistics import MIN_LABELS
+from sentiment.statistics.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.statistics.shares import (
     ALL_TWEETS,
     check_names,
     estimate_shares,
     labels_needed,
     strata_of,
 )
-from sentiment.labelling.sheet import Drawing, drawing_of, how_to_label, labelled_file, read_labels, write_drawn
-from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 
 _USUAL_LABELS = 200
 _HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told

@@ -17,8 +17,8 @@ from sentiment.data.tables import Column, Row
 from sentiment.inference.added import label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import open_model
-from sentiment.metrics import Probabilities
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
+from sentiment.statistics.metrics import Probabilities
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, find_model
 from sentiment.errors import RunDirError
-from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import token_ratings
 from sentiment.models.text_model import Predictions, TextModel, calibrated
 from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import Probabilities
 
 
 class Dropout(nn.Dropout):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.labelling.sheet import Drawing
-from sentiment.labelling.stratified import StratifiedSample
+from sentiment.statistics.stratified import StratifiedSample
 
 TWEETS = (300, 3_000, 100_000)
 DIFFERING = (0.02, 0.1, 0.3, 0.6)

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from report.designs import Seeds, Side, pooled_variance
-from report.statistics import corrected
-from sentiment.paired import ALPHA
+from sentiment.statistics.designs import Seeds, Side
+from sentiment.statistics.estimate import corrected
+from sentiment.statistics.families import ALPHA
+from sentiment.statistics.seeds import seed_spread
 from tests.report.simulation import World, draw_luck, draw_right, edge_rates, fold_rates, rates
 
 # The standard deviation between seeds, and how many times as large it is for the first configuration.
@@ -32,7 +33,7 @@ def spread_rates(world: World, worlds: int, seed: int = 1) -> tuple[float, float
         classes = rng.choice(len(world.classes), world.tweets, p=world.classes)
         strata: dict[str, Any] = {"classes": classes} if len(world.classes) > 1 else {}
         sides = [Side([answers], **strata) for answers in right]
-        spread = pooled_variance([side.seed_scores(side.configurations[0]).tolist() for side in sides])
+        spread = seed_spread([side.seed_scores(side.configurations[0]).tolist() for side in sides])
         linear = Side([baseline[None]], has_seeds=False, **strata)
         assert spread is not None
         claims = corrected([Seeds(spread).difference(side, linear) for side in sides])

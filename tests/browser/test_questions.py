@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from report.designs import by_class
 from report.render import wording
-from sentiment.paired import PairedCounts, accuracy_difference, paired_difference
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.designs import by_class
+from sentiment.statistics.paired import PairedCounts, accuracy_difference, paired_difference
 
 pytestmark = pytest.mark.browser
 

@@ -13,8 +13,8 @@ import pytest
 from sentiment.errors import UsageError
 from sentiment.labelling.choice import PredictedTweets, choose
 from sentiment.labelling.sheet import SKIPPED
-from sentiment.metrics import UNLABELLED, ClassIndices
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices
 from tests.benchmarks.bench_choice import World, measured
 from tests.commands import invoke
 from tests.small_runs import invented_tweets

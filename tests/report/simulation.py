@@ -23,13 +23,14 @@ from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
 from report.read import Grid
-from report.statistics import Difference, Metric
 from sentiment.config import PARTS
 from sentiment.config_file import resolve
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.estimate import Difference
+from sentiment.statistics.metrics import Metric
 from tests.report.made_up import BASE
 
 # Accuracy is 80 %: what a normal deviate exceeds with this probability, and its density there.

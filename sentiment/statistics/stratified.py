@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.errors import UsageError
-from sentiment.metrics import ClassIndices, Flags
-from sentiment.paired import PairedDifference, score_interval
+from sentiment.statistics import LEVEL
+from sentiment.statistics.metrics import ClassIndices, Flags
+from sentiment.statistics.paired import PairedDifference, score_interval
+from sentiment.statistics.wilson import wilson_bounds
 
 Array = npt.NDArray[np.float64]
 
 # A class with fewer labels has no recall: its intervals would be too narrow.
 MIN_LABELS_OF_CLASS = 10
-LEVEL = 0.95
 
 
 class ScoreEstimate(NamedTuple):
@@ -65,8 +66,6 @@ class StratifiedSample:
         Args:
             right: (n,), which of the labelled tweets it has right.
         """
-        from scipy.special import ndtri
-
         total = sum(self.sizes)
         shrunk_mean = 0.0
         variance = 0.0
@@ -75,11 +74,10 @@ class StratifiedSample:
             shrunk_mean += size / total * shrunk
             variance += (size / total) ** 2 * (1 - len(values) / size) * shrunk * (1 - shrunk) / len(values)
         value = float(np.average(right, weights=self.weights))
-        unit = variance / (shrunk_mean * (1 - shrunk_mean))  # as if 1 / unit tweets were drawn at random
-        square = float(ndtri((1 - LEVEL) / 2)) ** 2 * unit
-        middle = (value + square / 2) / (1 + square)
-        margin = math.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
-        return ScoreEstimate(value, middle - margin, middle + margin)
+        # As if so many tweets were drawn at random.
+        worth = shrunk_mean * (1 - shrunk_mean) / variance if variance else math.inf
+        low, high = wilson_bounds(value, worth)
+        return ScoreEstimate(value, float(low), float(high))
 
     def macro_recall(self, right: Flags) -> float:
         """The mean over classes of the share of a class's tweets that a model has right.

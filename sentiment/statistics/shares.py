@@ -22,9 +22,10 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from sentiment.errors import UsageError
-from sentiment.labelling import MIN_LABELS, check_enough
-from sentiment.metrics import UNLABELLED, ClassIndices, Flags, Probabilities, predicted_classes
 from sentiment.runs.records import DEFAULT_THRESHOLD
+from sentiment.statistics import MIN_LABELS, check_enough
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags, Probabilities, predicted_classes
+from sentiment.statistics.wilson import wilson_bounds
 
 Array = npt.NDArray[np.float64]
 
@@ -155,12 +156,8 @@ def combined_shares(strata: Sequence[Shares], sizes: Sequence[int]) -> Shares:
 
 def _with_interval(shares: Array, worth: Array, correction: float) -> Shares:
     """Wilson's interval for `worth` labels, the variance multiplied by `correction`."""
-    unit = correction / worth
-    shrinkage = _QUANTILE**2 * unit
-    middle = (shares + shrinkage / 2) / (1 + shrinkage)
-    variance = shares * (1 - shares) * unit + shrinkage * unit / 4
-    margin = _QUANTILE * np.sqrt(variance) / (1 + shrinkage)
-    return Shares(shares, np.maximum(middle - margin, 0), np.minimum(middle + margin, 1), worth)
+    effective = worth / correction if correction else np.inf
+    return Shares(shares, *wilson_bounds(shares, effective), worth)
 
 
 def strata_of(groups: Sequence[Any]) -> npt.NDArray[np.int64]:
