@@ -4,20 +4,22 @@ Does not import torch.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from sentiment.command_line import parameters_of, with_guesses
+from sentiment.command_line import parameters_of, parse_column, with_guesses
 from sentiment.config import DataConfig
 from sentiment.console import Progress, plural, say
 from sentiment.data.labels import Meanings
 from sentiment.data.tables import Column, Row
-from sentiment.inference.added import label_meanings_of, sheet_meanings
+from sentiment.inference.added import NamedColumns, classes_of_answers, label_meanings_of, sheet_meanings
 from sentiment.inference.predict import CHUNK, in_parallel
-from sentiment.inference.stored import open_model
+from sentiment.inference.stored import TrainedRun, model_of, open_stored
+from sentiment.labelling.drawn import name_in
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
+from sentiment.runs.run_dir import Results
 from sentiment.statistics.metrics import Probabilities
 
 
@@ -29,6 +31,8 @@ class SharePredictor:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
         answers: the column of its answers, if the table has them; it is the first of `Row.further`.
+        model: what a printed command calls it, if it is a model.
+        results: the results folder that remembers the sheets.
     """
 
     name: str
@@ -36,6 +40,8 @@ class SharePredictor:
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     threshold: float = DEFAULT_THRESHOLD
     answers: Column | None = None
+    model: str | None = None
+    results: Results = field(default_factory=Results)
 
     @property
     def classes(self) -> Sequence[str]:
@@ -49,7 +55,8 @@ class SharePredictor:
 
 def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | None) -> SharePredictor:
     """The model of a run, or of an exported file; raises as `open_model`."""
-    model = open_model(path, choice, results)
+    stored = open_stored(path, results)
+    model = model_of(stored, choice)
 
     def predict(rows: Sequence[Row], progress: Progress) -> Probabilities:
         chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
@@ -59,19 +66,25 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
             progress("predicting", min(CHUNK * len(probabilities), len(rows)), len(rows))
         return np.concatenate(probabilities)
 
-    return SharePredictor(model.name, model.config.data, predict, model.threshold)
+    name = str(path.resolve())
+    if isinstance(stored, TrainedRun):
+        name = name_in(stored.results, stored.run_dir)
+    return SharePredictor(model.name, model.config.data, predict, model.threshold, model=name, results=stored.results)
 
 
 def predictor_of_answers(file: Path, answers: Column, text_column: str | None, classes: str | None) -> SharePredictor:
     """The labels in a column of the table itself, by whomever they were given.
 
     Args:
-        classes: the classes and the answers that mean them, as `--classes` takes them; None: guessed as by `train`.
+        classes: the classes and the answers that mean them, as `--classes` takes them; None: known words, if all
+            answers are.
 
     Raises:
         DataError, UsageError: the table cannot be read, a column is missing, or it is unclear what answers mean.
     """
     parameters = parameters_of(str(file), None, text_column, str(answers), classes)
+    if classes is None:
+        parameters["data.labels"] = classes_of_answers(file, NamedColumns(parse_column(text_column), answers), {})
     data = with_guesses({}, (), parameters, "--answers").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
