@@ -138,11 +138,12 @@ def _is_wrong(difference: Difference) -> bool:
     return difference.p is not None and difference.p < ALPHA
 
 
-def rates(family: Family, families: int, seed: int = 1, of: object = None) -> dict[str, float]:
+def rates(family: Family, families: int, seed: int = 1, *, are_drawn: bool = False) -> dict[str, float]:
     """In which share of so many families each claim is made."""
     rng = np.random.default_rng(seed)
     made: dict[str, int] = {}
+    of_family = drawn_claims if are_drawn else claims
     for _ in range(families):
-        for kind, is_made in (drawn_claims if of == "drawn" else claims)(family, rng):
+        for kind, is_made in of_family(family, rng):
             made[kind] = made.get(kind, 0) + is_made
     return {kind: number / families for kind, number in made.items()}
