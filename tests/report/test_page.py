@@ -16,8 +16,8 @@ from report.render.blocks import Block, Report, ReportSection, Table, Text, colu
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
 from report.render.wording import code, escape
-from report.statistics import Difference, Estimate, PairedEvidence
 from sentiment.console import visible
+from sentiment.statistics.estimate import Difference, Estimate, PairedEvidence
 from tests.report.made_up import HOSTILE, Study
 from tests.report.studies import EXPECTED, scrubbed
 
