@@ -20,7 +20,7 @@ from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.metrics import with_first_class
 from sentiment.runs.corpus_records import MANIFEST, Manifest
 from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
     PREDICTORS,
     Added,
@@ -458,7 +458,7 @@ def write_run(author: Author, config: RunConfig, grid: str, skill: float, edit: 
         parameters=1000 * config.model.hidden_size,
         scores=scores,
         class_shares=[(index + 1) / (k * (k + 1) / 2) for index in range(k)],
-        recommended=recommend(validation, config.training.early_stopping.metric),
+        recommended=recommend_model(validation, config.training.early_stopping.metric),
         temperatures={"network": 1.5, "baseline": 0.9, "both": 0.8},
         only_label=validation.of("network").only_class,
         check_list=_check_list(rng) if config.data.is_english else {},
