@@ -29,7 +29,6 @@ from sentiment.runs.run_dir import (
     check_file,
     check_records,
     check_sha256,
-    find_copies,
     read_record,
     read_records,
 )
@@ -42,6 +41,7 @@ from sentiment.runs.state import (
     RunFacts,
     RunProgress,
     RunState,
+    find_copies,
     judge,
     read_progress,
 )
