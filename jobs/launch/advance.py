@@ -382,6 +382,8 @@ def _start(course: Course, waiting: RequestedGrid) -> Step:
         problem: SentimentError = error
     except SentimentError as error:
         problem = error
+    if read_waiting(results, waiting.name) is None:
+        return _look(course, waiting.name)
     with Turn(results.slurm / waiting.name):
         if read_waiting(results, waiting.name):  # else another process has submitted it by now
             write_request(results, waiting.model_copy(update={"problem": in_one_line(problem)}))
