@@ -83,7 +83,7 @@ submit: ## submit GRID (or smoke) to Slurm; DRY_RUN=1 only previews
 submit-rnn: ## cells, directions, depths and widths
 submit-sweep: ## random search: size, dropout, clipping, learning rate
 submit-attention: ## self-attention or other poolings
-submit-elmo: ## ELMo's models, layers, dropout and penalty
+submit-elmo: ## ELMo: small or 5.5B, layers, dropout and penalty
 submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
 	@$(parse_set) $(BIN)/sentiment submit $${GRID:-smoke} $${DATA:+--data "$$DATA"} --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@"
 
@@ -120,7 +120,7 @@ test-more: .venv/installed-dev #: run the long tests: packaging, crash recovery
 fuzz: .venv/installed-dev #: judge 1,000 new random studies, damage one, compare tables
 	@export FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; echo "new studies; FUZZ_SEED=$$FUZZ_SEED make fuzz repeats them"; \
 		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations
-	@FUZZ=2000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
+	@FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@$(BIN)/python -m tests.damage.edits 200
 	@FUZZ=100000 $(BIN)/python -m pytest -n 0 tests/test_linear_time.py

@@ -21,12 +21,14 @@ from sentiment.command_line import (
     ModelResults,
     Out,
     Overrides,
+    QuotesOption,
     ResultsRoot,
     RunName,
     TextColumn,
     Threshold,
     command_line,
     echo,
+    is_table,
     parameters_of,
     parse_column,
     read_words,
@@ -36,7 +38,7 @@ from sentiment.command_line import (
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, UsageError
-from sentiment.files import config_path, import_program
+from sentiment.files import config_path, import_program, user_path
 from sentiment.inference.share import app as share_app
 from sentiment.labelling.comparing import app as comparing_app
 from sentiment.processes import leave_compiler_out
@@ -67,6 +69,7 @@ def train(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -75,9 +78,10 @@ def train(
     If a signal or the time limit stops it, the same command resumes it.
     """
     config, table, changes = read_words(words or [])
-    if table and data:
+    if table and data is not None:
         raise UsageError(f"--data {data}: the table {table} is named already")
-    parameters = parameters_of(data or table, [*changes, *(overrides or [])], text_column, label_column, classes)
+    changes += overrides or []
+    parameters = parameters_of(table if data is None else data, changes, text_column, label_column, classes, quotes)
     from sentiment.training.stop import StopRequest, process_deadline
 
     leave_compiler_out()
@@ -110,13 +114,15 @@ def _train(run: "RunConfig", results: "Results", stop: "StopRequest", console: C
 def predict(
     model: ModelPath,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TWEET", help="Each in quotes; - reads one a line from stdin.")
+        list[str] | None,
+        typer.Argument(metavar="TWEET|FILE", help="In quotes; - reads one a line from stdin. Or a table, as --file."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="A table of tweets: CSV, TSV, JSONL, Parquet or XLSX.")
     ] = None,
     out: Out = None,
     text_column: TextColumn = None,
+    quotes: QuotesOption = None,
     output_format: Annotated[
         Literal["text", "csv", "jsonl"], typer.Option("--format", help="Output format for TWEET arguments.")
     ] = "text",
@@ -134,12 +140,17 @@ def predict(
     with --explain, the drop in log-odds of the predicted label when the token is removed. --file requires --out, whose
     extension sets the output format.
     """
+    if texts and len(texts) == 1 and is_table(texts[0]) and not file:
+        file = user_path(texts[0])
+        texts = None
+        if not out:
+            raise UsageError(f"{file}: is the name of a table; --out names the file to write, as in --out labelled.csv")
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError(
             "predict takes a model, and either tweets in quotes, or - for one a line, or --file IN with --out OUT"
         )
-    if text_column and not file:
-        raise UsageError("--text-column requires --file")
+    if (text_column or quotes is not None) and not file:
+        raise UsageError("--text-column, --quotes and --no-quotes require --file")
     if explain and (file or output_format != "text"):
         raise UsageError("--explain works only with TWEET arguments or -, and with --format text")
     from sentiment.inference.predict import predict_file, read_available_lines, show_predictions, use_one_core
@@ -149,7 +160,7 @@ def predict(
     if file and out:
         with ProgressBar() as bar:
             column = parse_column(text_column)
-            row_count, warnings = predict_file(opened, file, out, column, bar.progress, probabilities)
+            row_count, warnings = predict_file(opened, file, out, column, bar.progress, probabilities, quotes)
         lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({opened.reason})", *warnings]
         # If the table goes to /dev/stdout or a pipe, the standard output holds the table alone.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
@@ -199,6 +210,7 @@ def data(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -210,7 +222,7 @@ def data(
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
 
-    parameters = parameters_of(source, overrides, text_column, label_column, classes)
+    parameters = parameters_of(source, overrides, text_column, label_column, classes, quotes)
     run = _load_run(config, parameters, results, preview=True)
     folder = results_of(results)
     with ProgressBar() as bar:
@@ -269,7 +281,8 @@ def _load_run(config: Path | None, parameters: dict[str, Any], results: Path, pr
     if values.keys() >= {"method", "parameters"}:
         command = results_of(results).command("submit", str(file), "--local")
         raise UsageError(f"{file}: is the file of a grid, not of a run; `{command}` runs it here")
-    return with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
+    run, _ = with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
+    return run
 
 
 app.add_typer(prepare_app, name="prepare")

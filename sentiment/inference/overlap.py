@@ -7,7 +7,7 @@ import numpy as np
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.held_out import HeldOutTweets, is_cut
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
-from sentiment.data.tables import Row
+from sentiment.data.rows import Row
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError
 from sentiment.inference.stored import TrainedRun

@@ -3,7 +3,7 @@
 Imports torch only when a model is loaded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.sources import open_source, usable_rows
-from sentiment.data.tables import Row, RowCounter
+from sentiment.data.rows import Row, RowCounter
+from sentiment.data.sources import TweetFile, usable_rows
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
-from sentiment.inference.evaluation import Evaluation, comparison_lines, scores_on_file
+from sentiment.inference.evaluation import Evaluation, compare_with_chosen, scores_on_file
 from sentiment.inference.mistakes import mistakes_of, places_of
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
@@ -87,7 +86,12 @@ def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | 
 
 
 def evaluate_on_file(
-    run: TrainedRun, choice: ModelKind | None, table: DataConfig, progress: Progress, threshold: float | None
+    run: TrainedRun,
+    choice: ModelKind | None,
+    table: TweetFile,
+    progress: Progress,
+    threshold: float | None,
+    leave_out: Collection[str] = (),
 ) -> Evaluation:
     """The scores of a run's predictors on a labelled file, and which model and threshold to use there.
 
@@ -101,8 +105,9 @@ def evaluate_on_file(
     Args:
         choice: the model to use; None: the best one on the file's tweets; with too few of these, the one that the run
             recommends.
-        table: the file, its columns, and its labels mapped to the run's classes.
+        table: the file, whose labels are mapped to the run's classes.
         threshold: decision threshold of the models; None: 0.5.
+        leave_out: as in `usable_rows`.
 
     Raises:
         SentimentError: the file cannot be used, or the threshold as in `checked_threshold`.
@@ -110,10 +115,10 @@ def evaluate_on_file(
     classes = run.config.data.label_names
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
     counter = RowCounter()
-    rows = [*usable_rows(open_source(table, run.results).to_test_on, counter, progress)]
+    rows = [*usable_rows(table, counter, progress, leave_out)]
     answered = predict_new(run, rows, counter, progress)
     tweets = _scored(run, answered, threshold)
-    file = PurePath(table.source).name
+    file = PurePath(table.name).name
     try:
         metric = run.config.training.early_stopping.metric
         decision = decide(file, tweets.of_rows(np.flatnonzero(~answered.is_own_test)), metric, choice)
@@ -141,7 +146,7 @@ def evaluate_on_file(
         scores=scores_on_file(file, shown),
         tweets=shown,
         remarks=[*answered.warnings(), *counter.lines_left_out(SCORED)],
-        comparisons=comparison_lines(tweets.labels, chosen, compared),
+        compared=compare_with_chosen(tweets.labels, chosen, compared),
         closing=closing,
         has_shares=True,
         details=details,

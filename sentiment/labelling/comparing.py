@@ -15,10 +15,12 @@ from sentiment.command_line import (
     Classes,
     Guidelines,
     LabelColumn,
+    LeaveOut,
     ModelOption,
     ModelResults,
     NewSheet,
     Out,
+    QuotesOption,
     Settle,
     Settled,
     SharedTweets,
@@ -40,6 +42,7 @@ from sentiment.files import as_json, check_not_read, read_user_file, write_atomi
 from sentiment.labelling import MIN_LABELS
 
 if TYPE_CHECKING:
+    from sentiment.data.guess_columns import Reading
     from sentiment.data.labels import LabelMapping
     from sentiment.inference.added import NamedColumns, Tweets
     from sentiment.inference.evaluation import Evaluation
@@ -81,11 +84,17 @@ def evaluate(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     overrides: TableChanges = None,
     out: Out = None,
     mistakes: Annotated[
-        Path | None, typer.Option("--mistakes", help="Write all tweets that the model has wrong, as CSV, with lines.")
+        Path | None,
+        typer.Option("--mistakes", help="Write all tweets that the model has wrong, as .csv or .xlsx."),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also print other parts, shares, the check list and macro recall of pairs.")
+    ] = False,
     choice: ModelOption = None,
     threshold: Threshold = None,
     results: ModelResults = None,
@@ -96,6 +105,7 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.evaluation import list_mistakes, show
     from sentiment.labelling.annotators import LabelledSheets
     from sentiment.labelling.drawn import dealing
@@ -114,18 +124,20 @@ def evaluate(
             raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
         if sheet and (labelled or out):
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
+    reading = Reading(parse_column(text_column), quotes, leave_out or ())
     if sheet:
         dealt = dealing(annotators or (), shared, sheet_size or _USUAL_LABELS, guidelines)
-        _draw(run, data, text_column, results, sheet, dealt)
+        _draw(run, data, reading, results, sheet, dealt)
         return
     if labelled:
-        scores = _choose(run, data, text_column, results, LabelledSheets(labelled, None, settled, settle))
+        scores = _choose(run, data, reading, results, LabelledSheets(labelled, None, settled, settle))
     else:
         if run is None:
             raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
-        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes)
+        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes, quotes)
+        parameters |= {"data.leave_out": leave_out} if leave_out else {}
         evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
-        show(evaluation)
+        show(evaluation, everything)
         scores = evaluation.as_dict()
         if mistakes:
             list_mistakes(evaluation, mistakes)
@@ -136,7 +148,7 @@ def evaluate(
 def _draw(
     run: Path | None,
     data: Path | None,
-    text_column: str | None,
+    reading: "Reading",
     results: Path | None,
     sheet: Path,
     dealt: dict[str, Any],
@@ -149,11 +161,11 @@ def _draw(
         raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
     for file in sheet_files(sheet, dealt["annotators"]):
         check_new(file)
-    _predicted_table(_directory(run, results), data, text_column, results).draw(sheet, dealt)
+    _predicted_table(_directory(run, results), data, reading, results).draw(sheet, dealt)
 
 
 def _choose(
-    run: Path | None, data: Path | None, text_column: str | None, results: Path | None, sheets: "LabelledSheets"
+    run: Path | None, data: Path | None, reading: "Reading", results: Path | None, sheets: "LabelledSheets"
 ) -> dict[str, Any]:
     """Choose the best predictor by labels, for the run and the table for which their sheet was drawn, if that is known.
 
@@ -168,14 +180,14 @@ def _choose(
         run = Path(drawn.options["run"])
         table = drawn.options.get("data")
         data = data or (Path(table) if table else None)
-        text_column = text_column or drawn.options.get("text_column")
+        reading = type(reading).of_options(drawn.options | reading.as_options())
         say(f"drawn for {run}" + (f" and {data}" if data else ""))
     if run is None:
         raise UsageError(
             f"{sheets.sheets[0]}: it is not known for which run or table it was drawn; name it, and perhaps --results"
         )
     run = _directory(run, results)
-    chosen = _predicted_table(run, data, text_column, results).choose(replace(sheets, drawn=drawn))
+    chosen = _predicted_table(run, data, reading, results).choose(replace(sheets, drawn=drawn))
     if chosen is None:
         return {}
     if UnlabelledDir(run).record_file.exists():
@@ -205,7 +217,11 @@ def _directory(name: Path, results: Path | None) -> Path:
     if found:
         raise UsageError(f"{name}: there are answers to several such tables; name one: {shown}")
     others = f"; those in {shown} are to another table, or to this one before it changed" if named else ""
-    raise UsageError(f"{name}: has no answers; `sentiment add NAME FILE --of {quote(str(name))}` adds some{others}")
+    table = quote(str(name))
+    raise UsageError(
+        f"{name}: has no answers{others}. `sentiment evaluate last --data {table}` scores a model on its tweets; "
+        f"`sentiment add NAME FILE --of {table}` adds answers from elsewhere"
+    )
 
 
 def _evaluation(
@@ -218,6 +234,7 @@ def _evaluation(
 ) -> "Evaluation":
     """Evaluate a gold table, a run on its own tweets, or a run on labelled data, whose columns may be guessed."""
     from sentiment.data.labels import with_names
+    from sentiment.data.sources import open_to_test
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
@@ -237,18 +254,20 @@ def _evaluation(
     columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
     trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
     try:
-        table = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
+        guessed, opened = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file))
     except UsageError as error:
         if "data.columns.label" in parameters:
             raise
         draws = repeated("evaluate", name_of(run.run_dir), "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
-    labels = with_names(table.labels, run.config.data.label_names)
+    labels = with_names(guessed.data.labels, run.config.data.label_names)
+    table = guessed.data.model_copy(update={"labels": labels})
+    file = open_to_test(table, opened, run.results)
     with ProgressBar() as bar:
-        return evaluate_on_file(run, choice, table.model_copy(update={"labels": labels}), bar.progress, threshold)
+        return evaluate_on_file(run, choice, file, bar.progress, threshold, table.leave_out)
 
 
-def _predicted_table(run: Path, data: Path | None, text_column: str | None, results: Path | None) -> "PredictedTable":
+def _predicted_table(run: Path, data: Path | None, reading: "Reading", results: Path | None) -> "PredictedTable":
     """A table without labels with the predictions of a run, or of the predictors that were added for it."""
     from sentiment.inference.stored import open_run
     from sentiment.labelling.unlabelled import answered_table, predict_table
@@ -262,7 +281,7 @@ def _predicted_table(run: Path, data: Path | None, text_column: str | None, resu
         raise UsageError(f"{run}: is a run; --sheet and --labelled require --data, a table without labels")
     trained = open_run(run, results)
     with ProgressBar() as bar:
-        table, lines = predict_table(trained, data, parse_column(text_column), bar.progress)
+        table, lines = predict_table(trained, data, reading, bar.progress)
     if lines:
         say("\n".join(lines))
     return table
@@ -297,6 +316,8 @@ def add(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     annotator: Annotated[
         bool,
         typer.Option("--annotator", help="The predictor is a person, who is never recommended."),
@@ -323,17 +344,20 @@ def add(
     text. --set changes how GOLD is read, such as data.columns.text=NAME or data.language=de; --classes names the
     classes and labels of both tables.
     """
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
     named = NamedColumns(parse_column(text_column), parse_column(label_column))
     answers = (file, named) if file else None
-    tweets = _tweets_to_answer(of, unlabelled, answers, overrides, classes, results)
+    parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
+    parameters |= {"data.leave_out": leave_out} if leave_out else {}
+    tweets = _tweets_to_answer(of, unlabelled, answers, parameters, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         order = ", test set first" if len(tweets.part_names) > 1 else ""
         say(f"{sheet}: {number:,} tweets{order}; {how_to_label(sheet, tweets.data.label_names)}")
-        flags = ["--annotator", *["--unlabelled"] * unlabelled]
+        flags = ["--annotator", *["--unlabelled"] * unlabelled, *Reading(None, quotes, leave_out or ()).words()]
         flags += [word for change in overrides or [] for word in ("--set", change)]
         options = {"--of": of, "--classes": classes, "--results": results}
         say(repeated("add", "NAME", labelled_file(sheet), *flags, **options))
@@ -354,24 +378,27 @@ def _tweets_to_answer(
     source: str,
     unlabelled: bool,
     answers: "tuple[Path, NamedColumns] | None",
-    overrides: list[str] | None,
-    classes: str | None,
+    parameters: dict[str, Any],
     results: Path | None,
 ) -> "Tweets":
     """The tweets of a run or of a table, for which a directory in the results folder is written.
 
     Args:
         answers: the table whose answers name the classes of a table without labels, if it is known, and its columns.
+        parameters: how the table is read, by dotted name.
     """
+    from sentiment.config import ColumnConfig
     from sentiment.config_file import resolve
+    from sentiment.data.table import ID_NAMES, open_table
     from sentiment.files import user_path
     from sentiment.inference.added import Tweets, classes_of_answers, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
     from sentiment.inference.stored import open_run
 
     path = user_path(source)
+    classes = parameters.get("data.labels")
     if source not in BUILT_IN and not is_table(source):
-        if unlabelled or overrides:
+        if unlabelled or parameters.keys() - {"data.source", "data.labels"}:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
 
@@ -384,17 +411,22 @@ def _tweets_to_answer(
             raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
         return known
 
-    parameters = parameters_of(source, overrides)
+    parameters = {name: value for name, value in parameters.items() if name != "data.labels"}
     if classes and not unlabelled:
         parameters["data.labels"] = with_own_names(classes)
+    table = None
     if path.is_file():
-        parameters = column_parameters(path) | parameters
+        columns = [value for name, value in parameters.items() if name.startswith("data.columns.")]
+        expected = [*ID_NAMES, *dict(ColumnConfig()).values(), *columns]
+        table = open_table(path, expected, quotes=parameters.get("data.quotes"))
+        parameters = column_parameters(table) | parameters
     folder = results_of(results or RESULTS)
     with ProgressBar() as bar:
-        if unlabelled:
+        if unlabelled and table:
             data = resolve({}, parameters, "--of").data
-            tweets, lines = open_unlabelled(data, classes_of, folder, bar.progress)
+            tweets, lines = open_unlabelled(data, table, classes_of, folder, bar.progress)
         else:
-            tweets, lines = open_gold(with_guesses({}, (), parameters, "--of").data, folder, bar.progress)
+            guessed, opened = with_guesses({}, (), parameters, "--of", table=table)
+            tweets, lines = open_gold(guessed.data, opened, folder, bar.progress)
     say("\n".join(lines))
     return tweets

@@ -348,3 +348,18 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
         times_of([*dates, "25/04/2015"], False, "a column")
     with pytest.raises(DataError, match="a column: '04/25/2015' is not a date"):
         times_of(["25/04/2015", "04/25/2015"], None, "a column")
+
+
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [
+        (["10:30", "22:45:10"], "'10:30' is not a date, such as 2015-02-24"),
+        (["3:04 PM"], "'3:04 PM' is not a date"),
+        (["today", "yesterday"], "'today' is not a date"),
+        (["1424736000", "1424736001"], r"'1424736000' is a number, as Unix times are; .*unit='s'"),
+        (["2015-02-24", "24 Feb 2015"], "'2015-02-24'|'24 Feb 2015' is not a date that is written as the first one"),
+    ],
+)
+def test_times_alone_and_numbers_are_no_dates(dates: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=f"a column: ({said})"):
+        times_of(dates, None, "a column")
