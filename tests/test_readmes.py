@@ -132,7 +132,7 @@ def test_grid_of_the_readme_is_a_grid(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(ROOT)
     done = invoke("submit", tmp_path / "mine.yaml", "--dry-run", "--results", tmp_path / "results")
     assert (done.exit_code, grid.count("\n"), "12 runs" in done.output) == (0, 12, True), done.output
-    assert "  A GRU is as good as an LSTM: open" in done.output
+    assert "hypotheses: what the runs are likely to show of them is told once the tweets are prepared" in done.output
 
 
 def test_versions_are_one() -> None:
