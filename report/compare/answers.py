@@ -37,12 +37,10 @@ class TweetIndex:
 
     Attributes:
         ids: of labelled tweets, ascending.
-        tweets: the keys of the tweets in their corpora.
         labels: the index of each tweet's class.
     """
 
     ids: TweetKeys
-    tweets: TweetKeys
     labels: ClassIndices
 
     @classmethod
@@ -50,17 +48,15 @@ class TweetIndex:
         tweets = np.concatenate([np.zeros(0, np.int64), *(part.tweets for part in parts)])
         labels = np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)])
         ids, first = np.unique(_labelled(tweets, labels), return_index=True)
-        return cls(ids, tweets[first], labels[first])
+        return cls(ids, labels[first])
 
     def positions(self, part: PartPredictions) -> Positions:
         """The positions of the tweets of a part, all of which are here."""
         return np.searchsorted(self.ids, _labelled(part.tweets, part.labels))
 
-    def spread(self, positions: Positions, flags: Flags) -> Flags:
-        """Flags of some tweets, as those of all; False for the others."""
-        of_all = np.zeros(len(self.ids), np.bool_)
-        of_all[positions] = flags
-        return of_all
+    def holds(self, part: PartPredictions, flags: Flags) -> Flags:
+        """Which of all tweets are among those of a part that are flagged."""
+        return np.isin(self.ids, _labelled(part.tweets[flags], part.labels[flags]))
 
 
 # What the key of a tweet is multiplied by to make room for its label: odd, and at least the number of labels.
@@ -120,14 +116,15 @@ class Answers:
         """The answers of some runs."""
         return replace(self, by_run={run.run_id: self.by_run[run.run_id] for run in self.readable(runs)})
 
-    def including(self, added: Iterable[AddedPredictor]) -> "Answers":
-        """The answers with those of added predictors."""
+    def including(self, added: Iterable[AddedPredictor], part: Part = "test") -> "Answers":
+        """The answers with those of added predictors on the same part."""
         by_run = dict(self.by_run)
         for predictor in added:
-            positions = self.tweets.positions(predictor.test)
-            right = self.tweets.spread(positions, predictor.test.right("added"))
-            tested = self.tweets.spread(positions, predictor.predictor.answered)
-            by_run[predictor.run_id] = Correctness({"added": right}, tested.astype(np.int16))
+            answered = predictor.test if part == "test" else predictor.validation
+            if answered:
+                right = self.tweets.holds(answered, answered.right("added"))
+                known = self.tweets.holds(answered, answered.of("added").answered)
+                by_run[predictor.run_id] = Correctness({"added": right}, known.astype(np.int16))
         return replace(self, by_run=by_run)
 
     def difference(self, design: Design, first: "Group", second: "Group") -> Difference | None:
@@ -159,7 +156,7 @@ class Answers:
         """The sides of a comparison on their common tweets; none if they have not two."""
         readable = [[self.readable(runs) for runs in group.configurations] for group in groups]
         runs = [run for configurations in readable for seeds in configurations for run in seeds]
-        if not runs or not all(seeds for configurations in readable for seeds in configurations):
+        if not all(configurations and all(configurations) for configurations in readable):
             return []
         positions = self.common(runs)
         if len(positions) < 2:
@@ -180,10 +177,6 @@ class Answers:
         folds = [self.by_run[run.run_id].tested[positions] for run in runs]
         is_same = all(np.array_equal(folds[0], other) for other in folds)
         return folds[0] if is_same and folds[0].max() > 1 else None
-
-    def with_baseline(self, design: Design, runs: Sequence[EvaluatedRun], kind: Kind = "network") -> Difference | None:
-        """A model of a configuration minus its linear baseline, which is the same for all seeds."""
-        return self.difference(design, Group([runs], kind), Group([self.readable(runs)[:1]], "baseline"))
 
 
 @dataclass(frozen=True)

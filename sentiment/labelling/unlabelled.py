@@ -70,8 +70,8 @@ class PredictedTable:
         if not differ.any():
             raise DataError(f"{self.tweets.summary}: any of them will do, and no label can tell them apart")
         drawn = SheetRecord(command="evaluate", options=self.origin, **dealt)
-        differing = int(differ[self.tweets.drawing.order[: drawn.size]].sum())
-        say(f"{self.tweets.summary}, and on {differing:,} of the first {drawn.size:,} of the random order")
+        first = self.tweets.drawing.order[: drawn.size]
+        say(f"{self.tweets.summary}, and on {int(differ[first].sum()):,} of the {len(first):,} that are to be labelled")
         draw_sheets(sheet, self.tweets.drawing, drawn, self.data.label_names, MIN_LABELS, self.results)
 
     def choose(self, sheets: LabelledSheets) -> Choice | None:
