@@ -81,8 +81,7 @@ def train(
     if table and data is not None:
         raise UsageError(f"--data {data}: the table {table} is named already")
     changes += overrides or []
-    source = table if data is None else data
-    parameters = parameters_of(source, changes, text_column, label_column, classes, quotes)
+    parameters = parameters_of(table if data is None else data, changes, text_column, label_column, classes, quotes)
     from sentiment.training.stop import StopRequest, process_deadline
 
     leave_compiler_out()

@@ -378,7 +378,7 @@ def parameters_of(
         "data.columns.label": ("--label-column", parse_column(label_column)),
         "data.source": ("--data", data),
         "data.labels": ("--classes", classes),
-        "data.quotes": ("--quotes or --no-quotes", quotes),
+        "data.quotes": ("--quotes", quotes),
     }
     for name, (option, value) in options.items():
         if value is None:
