@@ -24,7 +24,7 @@ from sentiment.runs.records import Part
 from sentiment.runs.run_dir import TWEETS_FILE, Results, read_record, sealed
 
 # Increase it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 TYPES = "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 
@@ -40,6 +40,7 @@ class Corpus(TokenRows):
     labels: npt.NDArray[np.int8]  # (rows,) index into `report.classes`
     parts: npt.NDArray[np.int8]  # (rows,) index into `part_names`
     keys: Integers  # (rows,) equal for the same tweet, see `TweetForms`
+    beginnings: npt.NDArray[np.uint32]  # (rows,) as `beginning_of` gives them
     authors: Integers  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
     weights: Floats  # (rows,) sample weights: `extra_train.weight`, otherwise 1
     withheld: Integers  # (n,) keys of the tweets dropped from training because their text or author is held out

@@ -20,9 +20,9 @@ from sentiment.config import (
     VocabularyConfig,
 )
 from sentiment.console import Progress, silent
+from sentiment.data.copies import KnownTweets
 from sentiment.data.corpus import Corpus, corpus_fingerprint, make_folder, prepare_corpus, without_train_rows
 from sentiment.data.formats import opened_bytes
-from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Row, format_of
@@ -233,7 +233,7 @@ def collect_training_text(
                 form = forms.of(row.text, tokens)
                 key = key_of(form)
                 author = author_key(author_form(row.user))
-                if key in withheld or held_out.has_tweet(key, author, row.text, form):
+                if key in withheld or held_out.has(key, author, row.text, form):
                     outcome = "in validation or test, or by their authors"
                 elif key in seen:
                     outcome = "repeated"
@@ -247,9 +247,9 @@ def collect_training_text(
     return collector.rows(), counts
 
 
-def _held_out(corpus: Corpus, forms: TweetForms) -> HeldOutTweets:
+def _held_out(corpus: Corpus, forms: TweetForms) -> KnownTweets:
     """The tweets of a corpus that are not trained on, and their authors."""
-    held_out = HeldOutTweets(forms)
+    held_out = KnownTweets()
     texts = corpus.texts().to_pylist()
     for row in np.flatnonzero(corpus.parts != TRAIN).tolist():
         held_out.add(int(corpus.keys[row]), int(corpus.authors[row]), texts[row], forms.of(texts[row]))

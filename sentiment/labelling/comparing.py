@@ -27,7 +27,7 @@ from sentiment.command_line import (
     results_of,
     with_guesses,
 )
-from sentiment.console import ProgressBar, say
+from sentiment.console import ProgressBar, plural, say
 from sentiment.data.built_in import BUILT_IN, SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.files import as_json, check_not_read, read_user_file, write_atomically, write_user_file
@@ -56,7 +56,13 @@ def evaluate(
     ],
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
+        typer.Option(
+            "--data", help="A table; tweets that the run was trained or validated on are excluded, and copies."
+        ),
+    ] = None,
+    copies: Annotated[
+        Path | None,
+        typer.Option("--copies", help="Only list the rows that copy tweets of the run, each with its tweet, as CSV."),
     ] = None,
     sheet: NewSheet = None,
     sheet_size: Annotated[
@@ -86,10 +92,13 @@ def evaluate(
     from sentiment.labelling.sheet import check_new
     from sentiment.runs.run_dir import UnlabelledDir, sealed
 
-    for target in (out, mistakes):
+    for target in (out, mistakes, copies):
         if target:
             check_not_read(target, run, data, labelled)
     run = _directory(run, results)
+    if copies:
+        _list_copies(run, data, text_column, results, copies)
+        return
     if sheet_size and not sheet:
         raise UsageError("--labels requires --sheet")
     if sheet or labelled:
@@ -203,6 +212,17 @@ def _predicted_table(run: Path, data: Path | None, text_column: str | None, resu
     if lines:
         say("\n".join(lines))
     return table
+
+
+def _list_copies(run: Path, data: Path | None, text_column: str | None, results: Path | None, target: Path) -> None:
+    from sentiment.inference.overlap import list_overlaps
+    from sentiment.inference.stored import open_run
+
+    if data is None:
+        raise UsageError("--copies requires --data, the table whose rows are compared with the run's tweets")
+    with ProgressBar() as bar:
+        number = list_overlaps(open_run(run, results), data, parse_column(text_column), target, bar.progress)
+    say(f"{target}: {plural(number, 'row')} of {data} that overlap with the run's tweets")
 
 
 def _finite(value: float | None) -> float | None:

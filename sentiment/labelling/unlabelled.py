@@ -20,7 +20,6 @@ from sentiment.data.tables import Column, RowCounter
 from sentiment.errors import DataError, RunDirError, UsageError
 from sentiment.inference.added import sheet_meanings
 from sentiment.inference.evaluate import uses_of
-from sentiment.inference.overlap import SCORED
 from sentiment.inference.own_sample import predict_new
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling import MIN_LABELS
@@ -88,7 +87,7 @@ def predict_table(
 ) -> tuple[PredictedTable, list[str]]:
     """The predictions of a run's models for a table, and lines on what was read.
 
-    Tweets are left out as by `predict_new`.
+    Tweets are left out as by `predict_new`, and test tweets of the run, since the labels choose a model.
 
     Args:
         column: as in `predict_file`.
@@ -99,7 +98,8 @@ def predict_table(
     """
     file, lines = file_without_labels(source, column, run.config.data.columns)
     counter = RowCounter()
-    answered = predict_new(run, [*usable_rows(file, counter, progress)], counter, progress)
+    rows = [*usable_rows(file, counter, progress)]
+    answered = predict_new(run, rows, counter, progress, has_own_test=False)
     predicted = {}
     uses = {}
     for kind in SIMPLEST_FIRST:
@@ -107,7 +107,7 @@ def predict_table(
         uses[PREDICTORS[kind]] = uses_of(shlex.quote(name_of(run.run_dir)), f"--with {kind}")
     metric = run.config.training.early_stopping.metric
     tweets = PredictedTweets([row.text for row in answered.rows], predicted)
-    lines += [*answered.warnings(), *counter.lines_left_out(SCORED)]
+    lines += [*answered.warnings(), *counter.lines_left_out()]
     return PredictedTable(source.name, tweets, run.config.data, metric, uses), lines
 
 
