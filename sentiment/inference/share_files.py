@@ -33,9 +33,10 @@ from sentiment.labelling.share_statistics import (
     strata_of,
 )
 from sentiment.labelling.sheet import Drawing, drawing_of, how_to_label, labelled_file, read_labels, write_drawn
-from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.metrics import ClassIndices, Flags, Probabilities, predicted_classes
 
 _USUAL_LABELS = 200
+_MAX_LEARNED = 0.05  # the largest share of a table's tweets that may be left out since the model learned them
 _HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told
 _DAY = r"\d{4}-\d\d-\d\d"
 
@@ -237,19 +238,40 @@ def estimate(
         about: further entries of the JSON file: file and model.
 
     Raises:
-        DataError, UsageError: as `read_labels` and `estimate_shares`.
+        DataError, UsageError: as `read_labels`, `_not_learned` and `estimate_shares`.
     """
     # Groups may be asked for by the labels of tweets that were drawn from all.
     by_group = population.drawing
     drawing = drawing_of(sheet, (Drawing.of_one_stratum(by_group.texts), by_group))
     labels = read_labels(sheet, drawing, predictor.meanings)
-    probabilities = _predictions(population, predictor)
-    shares = estimate_shares(
-        probabilities, labels, predictor.classes, population.groups, drawing.strata, predictor.threshold
-    )
+    new = _not_learned(population, predictor)
+    labels = labels[new]
+    probabilities = _predictions(population, predictor)[new]
+    groups = population.groups and np.array(population.groups, object)[new].tolist()
+    strata = drawing.strata[new]
+    shares = estimate_shares(probabilities, labels, predictor.classes, groups, strata, predictor.threshold)
     show_shares(shares)
     written = write_shares(shares, out, {**about, "predictor": predictor.name, "sheet": str(sheet)})
     say(f"written: {', '.join(map(str, written))}")
+
+
+def _not_learned(population: Population, predictor: SharePredictor) -> Flags:
+    """Which tweets the model did not learn: on the others it errs less, so that their labels would correct too little.
+
+    Raises:
+        DataError: too many tweets were learned for the others to stand for all.
+    """
+    learned = predictor.learned(population.rows)
+    if learned.any():
+        number = plural(int(learned.sum()), "tweet")
+        what = f"{number} of {len(learned):,} that the model was trained on or chosen by, or copies of these"
+        if learned.mean() > _MAX_LEARNED:
+            raise DataError(
+                f"{population.source}: has {what}: a share without them would not be that of the table; use a model "
+                "that was trained on other tweets"
+            )
+        say(f"left out: {what}")
+    return ~learned
 
 
 def _predictions(population: Population, predictor: SharePredictor) -> Probabilities:

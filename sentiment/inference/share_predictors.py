@@ -15,9 +15,10 @@ from sentiment.console import Progress, plural, say
 from sentiment.data.labels import Meanings
 from sentiment.data.tables import Column, Row
 from sentiment.inference.added import label_meanings_of, sheet_meanings
+from sentiment.inference.overlap import overlaps_with
 from sentiment.inference.predict import CHUNK, in_parallel
-from sentiment.inference.stored import open_model
-from sentiment.metrics import Probabilities
+from sentiment.inference.stored import TrainedRun, model_of, open_stored
+from sentiment.metrics import Flags, Probabilities
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
 
 
@@ -28,12 +29,14 @@ class SharePredictor:
     Attributes:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
+        learned: which of some rows the model learned, or rows that they copy, (n,).
         answers: the column of its answers, if the table has them; it is the first of `Row.further`.
     """
 
     name: str
     data: DataConfig
     predict: Callable[[Sequence[Row], Progress], Probabilities]
+    learned: Callable[[Sequence[Row]], Flags]
     threshold: float = DEFAULT_THRESHOLD
     answers: Column | None = None
 
@@ -49,7 +52,8 @@ class SharePredictor:
 
 def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | None) -> SharePredictor:
     """The model of a run, or of an exported file; raises as `open_model`."""
-    model = open_model(path, choice, results)
+    stored = open_stored(path, results)
+    model = model_of(stored, choice)
 
     def predict(rows: Sequence[Row], progress: Progress) -> Probabilities:
         chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
@@ -59,7 +63,16 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
             progress("predicting", min(CHUNK * len(probabilities), len(rows)), len(rows))
         return np.concatenate(probabilities)
 
-    return SharePredictor(model.name, model.config.data, predict, model.threshold)
+    def learned(rows: Sequence[Row]) -> Flags:
+        if not isinstance(stored, TrainedRun):
+            say(f"warning: {path} does not say which tweets it learned; labels of such tweets would hide its errors")
+            return np.zeros(len(rows), bool)
+        found, unknown = overlaps_with(stored, rows)
+        if unknown:
+            say(f"warning: cannot exclude training tweets: {unknown}")
+        return np.array([overlap.is_learned for overlap in found])
+
+    return SharePredictor(model.name, model.config.data, predict, learned, model.threshold)
 
 
 def predictor_of_answers(file: Path, answers: Column, text_column: str | None, classes: str | None) -> SharePredictor:
@@ -83,4 +96,7 @@ def predictor_of_answers(file: Path, answers: Column, text_column: str | None, c
             say(f"{plural(without, 'tweet')} without an answer that is a class")
         return classes_and_none[[-1 if index is None else index for index in indices]]
 
-    return SharePredictor(f"answers in column {answers!r}", data, predict, answers=answers)
+    def learned(rows: Sequence[Row]) -> Flags:
+        return np.zeros(len(rows), bool)  # whoever answered
+
+    return SharePredictor(f"answers in column {answers!r}", data, predict, learned, answers=answers)
