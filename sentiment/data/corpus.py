@@ -50,9 +50,9 @@ class Corpus(TokenRows):
 
     @property
     def baselines_file(self) -> Path:
-        # Increase the number when `sentiment.models.baseline` or `ngrams` changes, so that old caches are ignored.
+        # Increase it when `baseline`, `ngrams` or `lexicon` of `sentiment.models` changes: old caches are ignored.
         variant = "-balanced" * self.is_balanced + "-unrated" * (not self.is_english)
-        return self.path / f"baselines-7{variant}.npz"
+        return self.path / f"baselines-8{variant}.npz"
 
     def balanced(self) -> "Corpus":
         """The corpus with weights that give all classes of the training part the same total weight."""

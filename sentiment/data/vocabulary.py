@@ -133,6 +133,8 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
         remaining[token.encode("utf-8", "surrogatepass")] = index
     is_first = True
     for line, content in _vector_lines(path):
+        if not is_first and content.count(b" ") >= size and content.split(None, 1)[0] not in remaining:
+            continue  # an unwanted type, whose numbers are not looked at
         fields = content.rsplit(None, size)
         if len(fields) == size and content[:1].isspace():  # GloVe has a token that is a space
             continue
