@@ -7,15 +7,38 @@ BENCH   ?= data training report
 # User variables are passed through the environment and never inserted into commands, so that spaces, quotes and dollar
 # signs in them are safe.
 USER_VARIABLES := RUN RESULTS DATA SET GRID DRY_RUN LOCAL PYTEST BENCH
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))) \
+	$(if $(value DRY_RUN),DRY_RUN)
 $(foreach name,$(USER_VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(USER_VARIABLES)
-# Turns each word of SET into an option `--set WORD`.
-parse_set = set -f; set --; for change in $$SET; do set -- "$$@" --set "$$change"; done;
+# Turns each change in SET into an option `--set CHANGE`: a change begins with FIELD= and may hold spaces.
+parse_set = set -f; set --; IFS="$$(printf '\036')"; for change in $$(printf '%s' "$$SET" | awk '{ \
+	gsub(/[ \t]+[A-Za-z_][A-Za-z0-9_.]*=/, "\036&"); gsub(/\036[ \t]+/, "\036"); sub(/^[ \t]+/, ""); \
+	sub(/[ \t]+$$/, ""); printf "%s\036", $$0 }'); do set -- "$$@" --set "$$change"; done; unset IFS;
 
-# A misspelt variable would be ignored, so it is an error.
-ALLOWED_VARIABLES := $(USER_VARIABLES) PYTHON TORCH_INDEX MAKEFLAGS MAKEOVERRIDES MFLAGS SHELL
-$(foreach name,$(filter-out $(ALLOWED_VARIABLES) -%,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(error \
-	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(USER_VARIABLES) PYTHON TORCH_INDEX)))
+# What each target takes. A variable that would be ignored, or is misspelt, is an error; so is DRY_RUN in the environment.
+TAKES_run := RUN DATA SET RESULTS
+TAKES_data := $(TAKES_run)
+TAKES_study := DATA SET DRY_RUN LOCAL RESULTS
+TAKES_submit := GRID $(TAKES_study)
+TAKES_submit-rnn := $(TAKES_study)
+TAKES_submit-sweep := $(TAKES_study)
+TAKES_submit-attention := $(TAKES_study)
+TAKES_submit-elmo := $(TAKES_study)
+TAKES_status := GRID RESULTS
+TAKES_rerun := GRID LOCAL RESULTS
+TAKES_cancel := $(TAKES_status)
+TAKES_report := $(TAKES_status)
+TAKES_doctor := RESULTS
+TAKES_test := PYTEST
+TAKES_test-fast := PYTEST
+TAKES_test-more := PYTEST
+TAKES_bench := BENCH
+OF_MAKE := PYTHON TORCH_INDEX MAKEFLAGS MAKEOVERRIDES MFLAGS SHELL
+refuse = $(error make $(1) has no variable $(2)$(if $(filter $(USER_VARIABLES),$(2)),,; did you mean SET="$(2)=..."?); \
+	it takes $(or $(TAKES_$(1)),no variables))
+$(foreach target,$(or $(MAKECMDGOALS),help),$(foreach name,$(filter-out $(TAKES_$(target)) $(OF_MAKE) -%,$(GIVEN)), \
+	$(call refuse,$(target),$(name))))
 
 BIN    := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -36,8 +59,11 @@ help: ## list the targets
 	@echo '     RESULTS=DIR, DRY_RUN=1, LOCAL=1 (without Slurm), PYTHON=python3.12, and'
 	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
 	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78
-	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
 	@echo 'In scripts call $(BIN)/sentiment: make ends with 2 after any failure'
+	@echo
+	@echo 'For those who change the program:'
+	@awk -F ':.*#: ' '/^[a-z-]+:.*#: / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
 
 setup: .venv/installed ## create .venv and install all packages
 	@$(ACTIVATE_HINT)
@@ -82,31 +108,32 @@ report: .venv/installed ## report on all grids or GRID, in RESULTS/report
 doctor: .venv/installed ## check this site: Slurm, GPUs and cores
 	@$(BIN)/sentiment doctor --results "$$RESULTS"
 
-test: .venv/installed-dev ## run all tests but the long ones (some minutes)
+test: .venv/installed-dev #: run all tests but the long ones (some minutes)
 	@set -f; $(BIN)/python -m pytest -n auto -m "not more" $$PYTEST
 
-test-fast: .venv/installed-dev ## run only the fast tests
+test-fast: .venv/installed-dev #: run only the fast tests
 	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not slow and not more" $$PYTEST
 
-test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
+test-more: .venv/installed-dev #: run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-fuzz: .venv/installed-dev ## judge 1,000 random studies, damage one, compare tables
-	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle
+fuzz: .venv/installed-dev #: judge 1,000 new random studies, damage one, compare tables
+	@export FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; echo "new studies; FUZZ_SEED=$$FUZZ_SEED make fuzz repeats them"; \
+		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations
 	@FUZZ=2000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@$(BIN)/python -m tests.damage.edits 200
 	@FUZZ=100000 $(BIN)/python -m pytest -n 0 tests/test_linear_time.py
 
-mutants: .venv/installed-dev ## insert bugs into a copy; list the undetected ones
+mutants: .venv/installed-dev #: insert bugs into a copy; list the undetected ones
 	@$(BIN)/python -m tests.mutants
 
-check: .venv/installed-dev ## style and types: ruff, ruff format, mypy
+check: .venv/installed-dev #: style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/installed-dev ## time BENCH against reference implementations
+bench: .venv/installed-dev #: time BENCH against reference implementations
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay

@@ -89,8 +89,8 @@ def submit(
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import with_table
+    from jobs.launch.advance import submit_study
     from jobs.requested import find_request
-    from jobs.session import submit_study
     from jobs.study import describe_waiting, plan_study, read_study
 
     if bool(grids) == bool(study):
@@ -166,9 +166,10 @@ def rerun(
     Cancelled and pruned runs are resumed if they are named. Runs use the code that they were submitted with, unless
     --new-code is given, for example after you fixed a bug. Held jobs are released.
     """
+    from jobs.launch.advance import rerun_grid
     from jobs.requested import read_waiting
-    from jobs.session import rerun_grid
     from jobs.status.names import find_targets, read_plan
+    from jobs.study import goes_on
 
     selected = find_targets(targets or [], results_of(results))
     if not selected:
@@ -180,7 +181,8 @@ def rerun(
             where = ["--local"] if waiting.local else []
             command = results_of(results).command("submit", target.grid, *where)
             echo(f"grid {target.grid}: {waiting.describe()}; `{command}` submits it when that one has ended")
-            return EXIT_FAILED if targets else 0
+            is_queued = not waiting.local and goes_on(results_of(results), target.grid)
+            return 0 if is_queued else EXIT_UNFINISHED
         plan = read_plan(results_of(results), target.grid)
         code = rerun_grid(results_of(results), plan, {*target.run_ids}, options)
         if code == EXIT_UNFINISHED:  # by Ctrl+C or `cancel`, or because Slurm's queue is full
@@ -214,8 +216,8 @@ def cancel(
 
     Running ones save a checkpoint first; submit them again to resume.
     """
+    from jobs.launch.cancelling import cancel_grid, remove_grid
     from jobs.requested import end_waiting, may_wait
-    from jobs.session import cancel_grid, remove_grid
     from jobs.status.names import find_targets, read_plan
     from sentiment.runs.run_dir import SINGLE
 

@@ -39,7 +39,7 @@ def show_plan(
     (jobs,) = read_jobs(results, [plan.name])
     state = read_grid_state(results, plan, jobs)
     rows = state.rows
-    completed_in_other_grids = completed_elsewhere(results, grid)
+    completed_in_other_grids = completed_elsewhere(results, grid, running_code().training)
     configs = {config.run_id: config for config in grid.configs}
     rows_to_submit = [row for row in state.to_submit if row.run_id not in completed_in_other_grids]
     to_submit = request_runs(rows_to_submit, configs, state.rungs, dict.fromkeys(configs, running_code().id), jobs)

@@ -1,6 +1,6 @@
 """A grid's submissions, joined with the jobs in Slurm's queue and with how its tasks ended.
 
-Jobs that run on this machine count as queue entries too: such a job runs while a command holds the lock in its folder.
+Jobs that run on this machine count as queue entries too: such a job runs while a command has a turn in its folder.
 """
 
 import os
@@ -26,10 +26,10 @@ from jobs.slurm import (
 )
 from jobs.slurm.resources import Lacked, Limits, Partition, Resources, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
+from jobs.turns import has_owner
 from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError, in_one_line
 from sentiment.files import write_atomically
 from sentiment.processes import LOCAL_JOB_PREFIX
-from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Attempt, Failure, Record
 from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.runs.state import (
@@ -400,10 +400,13 @@ def claim_or_check_owner(results: Results) -> None:
         )
 
 
-def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
+def read_jobs(results: Results, grids: Sequence[str], *, is_locked: bool = False) -> list[GridJobs]:
     """Return the jobs of several grids, with a single query of the queue.
 
     The queue is queried after the submissions are read: a job that is submitted in between is not taken for lost.
+
+    Args:
+        is_locked: whether the command may submit, so that it has to know which jobs live.
     """
     submissions = [read_submissions(results, grid) for grid in grids]
     queue: Sequence[Job] = ()
@@ -414,7 +417,7 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
             queue = () if queue_error else read_queue()
         except SentimentError as error:
             queue_error = in_one_line(error)
-    return [_join(folders, queue, queue_error) for folders in submissions]
+    return [_join(folders, queue, queue_error, is_locked=is_locked) for folders in submissions]
 
 
 def _foreign_owner(results: Results) -> str:
@@ -440,7 +443,7 @@ def _join(
         if name in listed or not folder.receipt:
             continue
         if folder.submission.local:
-            if live_owner(folder.lock_file):
+            if has_owner(folder.path, watch=is_locked):
                 others.append(Job(name, folder.job_id, None, RUNNING))
             continue
         is_recent = time.time() - folder.receipt_file.stat().st_mtime < _RECENT_SECONDS

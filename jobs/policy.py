@@ -19,6 +19,7 @@ time limit, a full disk, or want of memory; `attempts_without_progress` limits s
 
 from typing import Literal
 
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED
 from sentiment.runs.state import (
     CANCELLED,
     COMPLETED,
@@ -42,11 +43,6 @@ def needs_attention(run: RunState) -> bool:
 def may_go_on(run: RunState) -> bool:
     """Whether the run is active, or could be (UNKNOWN)."""
     return run.active or run.state == UNKNOWN
-
-
-def has_ended_for_good(run: RunState) -> bool:
-    """Whether the run has ended, and no job of its grid goes on with it."""
-    return run.state not in (PLANNED, PAUSED, HELD) and not may_go_on(run) and not final_job_action(run)
 
 
 def submit(run: RunState) -> Action:
@@ -81,6 +77,19 @@ def worker_action(run: RunState) -> Action:
 def final_job_action(run: RunState) -> Action:
     """What the final job, or the local runner, does with a run when the grid has ended."""
     return "submits" if run.interrupted else ""
+
+
+def shortfall(run: RunState, is_queued: bool) -> int:
+    """What a run that was asked for, and is not submitted now, makes of a command's exit code: 0 if it lacks nothing.
+
+    Args:
+        is_queued: whether something of its grid is in Slurm's queue, so that the final job goes on with the grid.
+    """
+    if run.state in (COMPLETED, PRUNED):
+        return 0
+    if is_queued and (run.active or run.state in (HELD, PAUSED) or final_job_action(run)):
+        return 0
+    return EXIT_UNFINISHED if run.active or run.state in (PLANNED, PAUSED, CANCELLED) else EXIT_FAILED
 
 
 def resume_command(run: RunState) -> str:

@@ -5,6 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from jobs.grids.grid import GridRequest
 from jobs.grids.sweep_file import GridFile, read_grid_file
 from sentiment.config import RunConfig
@@ -12,6 +14,7 @@ from sentiment.config_file import resolve
 from sentiment.console import Say
 from sentiment.errors import ConfigError, RunDirError
 from sentiment.files import config_path, write_atomically
+from sentiment.runs.hypotheses import StatedHypothesis
 from sentiment.runs.records import GridPlan, Record
 from sentiment.runs.run_dir import Results, read_record, sealed, set_damaged_aside
 
@@ -21,8 +24,10 @@ class RequestedGrid(Record):
 
     Attributes:
         overrides: the changes of `--set`.
+        guesses: what was guessed of its table, as overrides.
+        stated: the hypotheses that it has stated, if it waits.
         waits: whether it waits for the grid that it starts from, so that nothing of it is submitted yet.
-        code: the id of the code snapshot that will compute its runs if it waits; None takes one when they start.
+        code: the id of the code snapshot that will compute its runs if it waits.
         cluster: the content of the cluster file.
         local: whether its runs are for this machine: no final job submits them.
         problem: why it could not be submitted when the other grid had ended; empty before.
@@ -30,6 +35,8 @@ class RequestedGrid(Record):
 
     file: GridFile
     overrides: list[str]
+    guesses: list[str] = Field(default_factory=list)
+    stated: list[StatedHypothesis] = Field(default_factory=list)
     waits: bool
     code: str | None
     cluster: dict[str, Any]
@@ -38,7 +45,11 @@ class RequestedGrid(Record):
 
     @property
     def request(self) -> GridRequest:
-        return GridRequest(self.file, self.overrides)
+        return GridRequest(self.file, self.overrides, self.guesses, self.stated)
+
+    def is_same(self, other: "RequestedGrid") -> bool:
+        """Whether the same grid is asked for."""
+        return (self.file, self.overrides, self.guesses) == (other.file, other.overrides, other.guesses)
 
     @property
     def name(self) -> str:
@@ -54,7 +65,7 @@ class RequestedGrid(Record):
         return f"WAITING for {self.base}" + (f": {self.problem}" if self.problem else "")
 
 
-def _file(results: Results, grid: str) -> Path:
+def request_file(results: Results, grid: str) -> Path:
     return results.slurm / grid / "request.json"
 
 
@@ -64,7 +75,7 @@ def read_request(results: Results, grid: str) -> RequestedGrid | None:
     Raises:
         RunDirError: the record is damaged.
     """
-    return read_record(_file(results, grid), RequestedGrid, "`submit` of the grid's file replaces it")
+    return read_record(request_file(results, grid), RequestedGrid, "`submit` of the grid's file replaces it")
 
 
 def read_waiting(results: Results, grid: str) -> RequestedGrid | None:
@@ -83,6 +94,11 @@ def waiting_grids(results: Results) -> list[RequestedGrid]:
     return waiting
 
 
+def followers_of(results: Results, base: str, *, local: bool) -> list[RequestedGrid]:
+    """The grids that wait for a grid, on this machine (`local`) or in Slurm."""
+    return [grid for grid in waiting_grids(results) if grid.base == base and grid.local == local]
+
+
 def waiting_names(results: Results) -> list[str]:
     """The names of the grids that may wait."""
     names = [file.parent.name for file in sorted(results.slurm.glob("*/request.json"))]
@@ -98,12 +114,12 @@ def may_wait(results: Results, grid: str) -> bool:
 
 
 def set_damaged_request_aside(results: Results, grid: str) -> None:
-    set_damaged_aside(_file(results, grid), RequestedGrid)
+    set_damaged_aside(request_file(results, grid), RequestedGrid)
 
 
 def write_request(results: Results, requested: RequestedGrid) -> None:
-    _file(results, requested.name).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(_file(results, requested.name), sealed(requested))
+    request_file(results, requested.name).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(request_file(results, requested.name), sealed(requested))
 
 
 def end_waiting(results: Results, grid: str) -> None:
@@ -123,7 +139,7 @@ def planned_configs(results: Results, plan: GridPlan, run_ids: Collection[str]) 
     """
     requested = read_request(results, plan.name)
     if requested is None:
-        raise RunDirError(f"{_file(results, plan.name)}: no such file; submit the grid again")
+        raise RunDirError(f"{request_file(results, plan.name)}: no such file; submit the grid again")
     values = requested.file.run_files.get(plan.base, {})
     configs = {run.run_id: resolve(values, run.parameters, plan.base) for run in plan.runs if run.run_id in run_ids}
     for run_id, config in configs.items():

@@ -1,7 +1,9 @@
 """Several grids at once, such as a whole study: which are submitted now, and which wait for runs of another grid."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -9,16 +11,23 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from jobs.grid_jobs import read_jobs
-from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid, most_runs, with_table
+from jobs.grids.grid import (
+    ExpandedGrid,
+    GridRequest,
+    count_results,
+    expand_grid,
+    most_runs,
+    with_results,
+    with_table,
+)
 from jobs.grids.sweep_file import read_grid_file
 from jobs.job_kinds import missing_for
-from jobs.policy import has_ended_for_good
-from jobs.requested import planned_configs, read_waiting
-from jobs.status.grid_state import read_grid_status
+from jobs.requested import planned_configs, read_request, read_waiting
+from jobs.status.grid_state import GridRows, read_grid_state, read_grid_status
 from sentiment.config import Section
 from sentiment.config_file import describe_mistakes, read_yaml, yaml_text
 from sentiment.console import Say
-from sentiment.errors import ConfigError, UnfinishedBaseError, UsageError
+from sentiment.errors import ConfigError, RunDirError, UnfinishedBaseError, UsageError
 from sentiment.files import config_path, shipped_file
 from sentiment.runs.hypotheses import BestOf
 from sentiment.runs.records import GridPlan
@@ -93,18 +102,19 @@ def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: 
         UsageError: a grid starts from runs of an unknown one, or has a hypothesis about one; two wait for each other;
             one is named twice.
     """
-    study = StudyPlan(_bases_first(requests))
+    study = StudyPlan([_stating(results, request) for request in _bases_first(requests)])
     _check_compared_grids(results, requests)
     for request in study.requests:
         name = request.name
-        grid = None if _must_wait(results, request, study) else _expand_if_ready(results, request, check_inputs)
+        grid = _expand_if_ready(results, request, study, check_inputs)
         if grid:
             study.ready[name] = grid
             study.at_most[name] = grid
         else:
-            study.waiting[name] = request
             candidates = _candidates(results, request, study)
-            study.at_most[name] = most_runs(request, candidates, results if check_inputs else None)
+            most = most_runs(request, candidates, results if check_inputs else None)
+            study.at_most[name] = most
+            study.waiting[name] = _stated_now(results, request, most)
     return study
 
 
@@ -140,33 +150,74 @@ def _bases_first(requests: Sequence[GridRequest]) -> list[GridRequest]:
         raise UsageError(f"grids wait for each other: {' -> '.join(error.args[1])}") from None
 
 
-def _must_wait(results: Results, request: GridRequest, study: StudyPlan) -> bool:
-    """Whether it starts from a grid that waits itself, or that this command submits with runs that are not planned."""
-    if request.base is None:
-        return False
-    name = request.base.grid
-    if read_waiting(results, name):
-        return True
-    base = study.at_most.get(name)
-    return base is not None and base.plan != results.read_grid(name)
+def _expand_if_ready(
+    results: Results, request: GridRequest, study: StudyPlan, check_inputs: bool
+) -> ExpandedGrid | None:
+    """The expanded grid; None if it waits.
 
-
-def _expand_if_ready(results: Results, request: GridRequest, check_inputs: bool) -> ExpandedGrid | None:
-    """The expanded grid; None if it starts from a grid that may still get results."""
+    A base that the command submits too may still get results by that; of another one, runs that failed are left out.
+    """
+    base = request.base and study.at_most.get(request.base.grid)
+    if request.base and request.base.grid in study.waiting:
+        return None
+    if base and (base.plan != results.read_grid(base.plan.name) or _rows_of(results, base.plan).to_submit):
+        return None
     try:
-        return expand_grid(request, results, check_inputs=check_inputs)
+        return expand_when_ready(results, request, check_inputs=check_inputs, without_failed=base is None)
     except UnfinishedBaseError:
-        plan = results.read_grid(request.base.grid) if request.base else None
-        if plan is None or not _has_ended_for_good(results, plan):
-            return None
-    return expand_grid(request, results, check_inputs=check_inputs, even_unfinished=True)
+        return None
 
 
-def _has_ended_for_good(results: Results, plan: GridPlan) -> bool:
-    """Whether runs of a grid failed, and nothing of it goes on by itself."""
+def expand_when_ready(
+    results: Results, request: GridRequest, *, check_inputs: bool = True, without_failed: bool = False
+) -> ExpandedGrid:
+    """The expanded grid, if it waits for no other one.
+
+    Raises:
+        UnfinishedBaseError: it waits: the grid that it starts from waits itself, has something in the queue, or has
+            runs that may still get a result (`choose_bases`).
+    """
+    base = request.base.grid if request.base else ""
+    if base and read_waiting(results, base):
+        raise UnfinishedBaseError(f"grid {request.name!r} starts from runs of grid {base!r}, which waits itself")
+    plan = results.read_grid(base) if base else None
+    if plan and not _rows_of(results, plan).has_ended:
+        raise UnfinishedBaseError(f"grid {request.name!r} starts from runs of grid {base!r}, which is not finished")
+    return expand_grid(request, results, check_inputs=check_inputs, without_failed=without_failed)
+
+
+def _rows_of(results: Results, plan: GridPlan) -> GridRows:
     (jobs,) = read_jobs(results, [plan.name])
+    return read_grid_state(results, plan, jobs)
+
+
+def goes_on(results: Results, name: str) -> bool:
+    """Whether Slurm goes on with a grid by itself, or with the one that it waits for."""
+    if waiting := read_waiting(results, name):
+        return not waiting.local and goes_on(results, waiting.base)
+    plan = results.read_grid(name)
+    if plan is None:
+        return False
+    (jobs,) = read_jobs(results, [name])
     view = read_grid_status(results, plan, jobs)
-    return not view.may_go_on and all(map(has_ended_for_good, view.rows))
+    return view.may_go_on and not view.is_local
+
+
+def _stating(results: Results, request: GridRequest) -> GridRequest:
+    """The request with what the grid has stated while it waited."""
+    with suppress(RunDirError):
+        if known := read_request(results, request.name):
+            return replace(request, stated=known.stated)
+    return request
+
+
+def _stated_now(results: Results, request: GridRequest, most: ExpandedGrid) -> GridRequest:
+    """The request of a grid that waits, with its hypotheses, and how many runs that it may have have results now."""
+    hypotheses = request.hypotheses(datetime.now(UTC).isoformat())
+    if not hypotheses:
+        return request
+    number = count_results(results, [config.run_id for config in most.configs])
+    return replace(request, stated=[with_results(each, number) for each in hypotheses])
 
 
 def _candidates(results: Results, request: GridRequest, study: StudyPlan) -> ExpandedGrid:

@@ -90,8 +90,6 @@ class SubmissionDir:
     logs = FolderEntry("logs")
     start_file = FolderEntry("start.py")
     """The script that starts the tasks; it stands outside the code snapshot, so that it can report a missing one."""
-    lock_file = FolderEntry("lock")
-    """Held by the command that runs the job on this machine."""
 
     @property
     def grid(self) -> str:

@@ -7,7 +7,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from sentiment.metrics import ClassIndices
 from sentiment.paired import ALPHA, PairedCounts, correct_for_multiple_tests, paired_difference
 from sentiment.paired import format_level as format_level  # `report.render` writes levels, and may not import it there
 from sentiment.runs.power import critical_difference
@@ -196,16 +195,6 @@ def mean_of_shares(shares: Sequence[Estimate]) -> Estimate:
     below = math.hypot(*(share.value - (share.low or 0.0) for share in shares)) / k
     above = math.hypot(*((share.high or 0.0) - share.value for share in shares)) / k
     return Estimate(value, value - below, value + above, sum(share.n for share in shares))
-
-
-def kappa(first: ClassIndices, second: ClassIndices) -> float:
-    """Cohen's kappa of two classifications of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
-    classes = np.unique(np.concatenate([first, second]))
-    expected = sum((first == label).mean() * (second == label).mean() for label in classes)
-    if expected == 1:
-        return 0.0
-    observed = (first == second).mean()
-    return float((observed - expected) / (1 - expected))
 
 
 def corrected(differences: Sequence[Difference], hypotheses: int = 0) -> list[Difference]:

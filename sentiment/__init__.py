@@ -18,12 +18,12 @@
 import importlib
 from typing import Any
 
-from sentiment.version import __version__
-
 __all__ = ["SentimentClassifier", "__version__", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # a release alone makes no other code of what caches hold, see `runs.code_version`
+        return importlib.import_module("sentiment.version").__version__
     if name in __all__:
         return getattr(importlib.import_module("sentiment.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

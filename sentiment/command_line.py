@@ -85,7 +85,24 @@ Classes = Annotated[
 NewSheet = Annotated[
     Path | None, typer.Option("--sheet", help="Write tweets for a person to label: a new .csv or .html file.")
 ]
-LabelledSheet = Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")]
+SheetsWithLabels = Annotated[
+    list[Path] | None, typer.Option("--labelled", help="A sheet with labels; repeatable, if several people label.")
+]
+Annotators = Annotated[
+    list[str] | None,
+    typer.Option("--for", metavar="NAME", help="With --sheet: an annotator with a sheet of their own; repeatable."),
+]
+SharedTweets = Annotated[
+    int | None,
+    typer.Option("--shared", min=0, help="With --for: how many tweets are on each sheet; default: a quarter."),
+]
+Guidelines = Annotated[
+    Path | None, typer.Option("--guidelines", help="With --sheet: a text that pages show, on what each class means.")
+]
+Settle = Annotated[
+    Path | None, typer.Option("--settle", help="Write the tweets to which annotators gave different labels, to settle.")
+]
+Settled = Annotated[Path | None, typer.Option("--settled", help="The labels of those tweets.")]
 A_RUN = "`last`, the beginning of a run's id or its directory"
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}, or a file that `sentiment export` wrote.")]

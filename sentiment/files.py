@@ -77,26 +77,40 @@ def make_folder_once(
     host that does not see the lock completes the folder first, that one stays. Temporary folders that killed processes
     left behind are deleted after a day.
     """
+
+    def make_it(temporary: Path) -> Path:
+        make(temporary)
+        return path
+
     if path.exists():
         return
     with lock:
-        if path.exists():  # another process has made it in the meantime
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        delete_leftovers(path.parent)
-        temporary = _temporary(path, path.parent)
-        temporary.mkdir()
+        if not path.exists():  # otherwise another process has made it in the meantime
+            make_folder(path.parent, make_it)
+
+
+def make_folder(parent: Path, make: Callable[[Path], Path]) -> Path:
+    """Make a folder in `parent`, unless it exists: `make` fills a temporary one, and returns the path that it gets.
+
+    Returns:
+        The path.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    delete_leftovers(parent)
+    temporary = _temporary(parent, parent)
+    temporary.mkdir()
+    try:
+        path = make(temporary)
+        sync_folder(temporary)
         try:
-            make(temporary)
-            sync_folder(temporary)
-            try:
-                temporary.rename(path)
-            except OSError:
-                if not path.exists():
-                    raise
-            sync_folder(path.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+        sync_folder(parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
 
 
 def _temporary(path: Path, folder: Path) -> Path:

@@ -69,6 +69,16 @@ def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float
     )
 
 
+def kappa(first: ClassIndices, second: ClassIndices) -> float:
+    """Cohen's kappa of two classifications of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
+    classes = np.unique(np.concatenate([first, second]))
+    expected = sum((first == label).mean() * (second == label).mean() for label in classes)
+    if expected == 1:
+        return 0.0
+    observed = (first == second).mean()
+    return float((observed - expected) / (1 - expected))
+
+
 class CalibrationBin(NamedTuple):
     """The mean probability of the predicted class on some tweets, how many of them are right, and their number."""
 

@@ -30,7 +30,7 @@ class PairedDifference:
     level: float = 0.95
 
 
-def accuracy_difference(only_first: int, only_second: int, n: int, level: float = 0.95) -> PairedDifference:
+def accuracy_difference(only_first: int, only_second: int, n: float, level: float = 0.95) -> PairedDifference:
     """Compare two classifiers on the same `n` tweets.
 
     The p-value is the larger of the mid-p McNemar test's (Fagerland, Lydersen & Laake 2013) and the score test's. The
@@ -41,7 +41,7 @@ def accuracy_difference(only_first: int, only_second: int, n: int, level: float 
     Args:
         only_first: how many tweets only the first classifier has right.
         only_second: how many tweets only the second classifier has right.
-        n: how many tweets both have labelled; at least one.
+        n: how many tweets both have labelled; at least one, perhaps a fraction more.
         level: the confidence level of the interval, between 0 and 1.
     """
     by_score = score_interval(only_first, only_second, n, level)
@@ -60,11 +60,14 @@ def score_interval(only_first: float, only_second: float, n: float, level: float
 
 
 class PairedCounts(NamedTuple):
-    """On how many of `n` tweets only the first, and only the second, of two classifiers is right."""
+    """On how many of `n` tweets only the first, and only the second, of two classifiers is right.
+
+    The number of all tweets may be an estimate, and so a fraction.
+    """
 
     only_first: int
     only_second: int
-    n: int
+    n: float
 
 
 def total_counts(classes: Sequence[PairedCounts]) -> PairedCounts:

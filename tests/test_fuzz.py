@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from jobs.grids.sweep_file import read_grid_file
 from sentiment.config import DataConfig
 from sentiment.data.sources import open_source
-from sentiment.encoders.elmo_files import read_options
+from sentiment.encoders.pretrained import read_options
 from sentiment.errors import SentimentError
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, read_record

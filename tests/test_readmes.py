@@ -197,15 +197,67 @@ def test_awkward_names_reach_the_command_unchanged(clone: Path, name: str) -> No
     for target in ("submit", "submit-elmo", "study"):
         *_, words = _make(clone, target, f"DATA={name}")
         assert words[words.index("--data") + 1] == name
-    for target in ("status", "rerun", "cancel", "report", "submit", "help"):
-        _make(clone, target, f"GRID={name}", f"SET={name}", f"RUN={name}", f"DATA=$(shell {name})")
+    for target in ("status", "rerun", "cancel", "report", "submit"):
+        _make(clone, target, f"GRID={name}", f"RESULTS=$(shell {name})")
     assert not (clone / "bad").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ("seed=2 model.layers=2", ["seed=2", "model.layers=2"]),
+        ('data.columns.text="Tweet Text"  seed=2 ', ['data.columns.text="Tweet Text"', "seed=2"]),
+        ("data.columns.text=Tweet Text", ["data.columns.text=Tweet Text"]),
+        (
+            'data.labels={"no": ["0"], "yes": ["1"]} seed=[1, 2]',
+            ['data.labels={"no": ["0"], "yes": ["1"]}', "seed=[1, 2]"],
+        ),
+        ("x=$(touch bad) y=*;touch bad", ["x=$(touch bad)", "y=*;touch bad"]),
+        ("", []),
+    ],
+)
+def test_each_change_in_set_is_an_option_whatever_its_value_holds(clone: Path, given: str, changes: list[str]) -> None:
+    for target in ("run", "data", "submit", "study"):
+        *_, words = _make(clone, target, f"SET={given}")
+        assert [after for before, after in pairwise(words) if before == "--set"] == changes
+    assert not (clone / "bad").exists()
+
+
+TAKEN = {
+    "RUN": {"run", "data"},
+    "SET": {"run", "data", "submit", "submit-elmo", "study"},
+    "GRID": {"submit", "status", "rerun", "cancel", "report"},
+    "DRY_RUN": {"submit", "submit-elmo", "study"},
+    "LOCAL": {"submit", "submit-elmo", "study", "rerun"},
+    "BENCH": {"bench"},
+    "seed": set[str](),
+}
+TARGETS = ("help", "test", "clean", "doctor", *set[str]().union(*TAKEN.values()))
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_variable_that_a_target_would_ignore_is_refused(clone: Path, name: str) -> None:
+    for target in sorted({*TARGETS} - TAKEN[name]):
+        done = _run(clone, target, f"{name}=1")
+        assert done.returncode == 2
+        assert f"make {target} has no variable {name}" in done.stderr
+        assert not (clone / "said").exists()
+    for target in TAKEN[name]:
+        assert _make(clone, target, f"{name}=1")
+
+
+def test_dry_run_in_the_environment_is_not_ignored_either(clone: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "DRY_RUN": "1"}
+    for target, code in (("cancel", 2), ("rerun", 2), ("submit", 0)):
+        assert subprocess.run(["make", target], cwd=clone, env=environment, capture_output=True).returncode == code
+    (words,) = (clone / "said").read_text().split("\n")[:-1]
+    assert "--dry-run" in words.split("\036")
 
 
 def test_make_refuses_variables_that_it_does_not_have_and_its_help_fits_80_columns(clone: Path) -> None:
     done = _run(clone, "run", "seed=3")
     assert done.returncode == 2
-    assert 'make has no variable seed; did you mean SET="seed=..."?' in done.stderr
+    assert 'make run has no variable seed; did you mean SET="seed=..."?; it takes RUN' in done.stderr
     assert not (clone / "said").exists()
     help = _run(clone).stdout
     assert max(map(len, help.splitlines())) < 80

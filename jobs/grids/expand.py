@@ -56,17 +56,19 @@ def file_bases(file: GridFile) -> list[Base]:
     return bases
 
 
-def choose_bases(file: GridFile, selection: BaseRuns, results: Results, *, even_unfinished: bool) -> StartsFrom:
-    """Choose the runs of another grid that a grid starts from.
+def choose_bases(file: GridFile, selection: BaseRuns, results: Results, *, without_failed: bool) -> StartsFrom:
+    """Choose the runs of another grid that a grid starts from: the one place that says whether it waits.
 
-    Runs that fail deterministically are left out, and do not keep their grid unfinished. With `best` so are runs that
-    differ from such a run in the seed or fold alone, because a mean over the others would be biased.
+    It waits while a run of the other grid may still get a result, by itself or by a person, such as one that was
+    cancelled. Runs that fail deterministically are left out. With `best` so are runs that differ from such a run in the
+    seed or fold alone, because a mean over the others would be biased. If no run fits, and some were left out, it waits
+    too: these may be repaired.
 
     Args:
-        even_unfinished: leave runs without a result out too.
+        without_failed: leave out all runs that failed by an error of their own.
 
     Raises:
-        UnfinishedBaseError: runs of the other grid may still get a result.
+        UnfinishedBaseError: it waits.
         UsageError: there is no such grid.
     """
     purpose = f"grid {file.sweep.name!r} starts from runs of grid {selection.grid!r}"
@@ -77,20 +79,22 @@ def choose_bases(file: GridFile, selection: BaseRuns, results: Results, *, even_
             f"{purpose}, which has no plan in this results folder ({results.grid_file(selection.grid)} is missing); "
             f"submit that one first, or both: `{both}`"
         )
-    finished, failed, unfinished = _classify_runs(plan, results)
-    if unfinished and not even_unfinished:
+    finished, failed, unfinished = _classify_runs(plan, results, without_failed)
+    status = results.command("status", plan.name)
+    if unfinished:
         raise UnfinishedBaseError(
             f"{purpose}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet, such as "
-            f"{unfinished[0].run_id}; see `{results.command('status', plan.name)}`"
+            f"{unfinished[0].run_id}; see `{status}`"
         )
-    left_out = [f"{run.run_id}, which fails deterministically: {failure.summary}" for run, failure in failed]
-    left_out += [f"{run.run_id}, which has no result" for run in unfinished]
+    left_out = [f"{run.run_id}, which failed: {failure.summary}" for run, failure in failed]
     if selection.runs == "overfitting":
         chosen = [run for run, result in finished if result.overfits]
     else:
-        failing = {_configuration(run) for run in (*(run for run, _ in failed), *unfinished)}
+        failing = {_configuration(run) for run, _ in failed}
         complete = [(run, result) for run, result in finished if _configuration(run) not in failing]
         chosen = _best(complete, file.sweep)[: selection.count]
+    if left_out and not chosen:
+        raise UnfinishedBaseError(f"{purpose}, of which no run fits, and {len(left_out)} failed; see `{status}`")
     rule = selection.runs if selection.runs == "overfitting" else f"best {selection.count}"
     return StartsFrom(grid=plan.name, rule=rule, run_ids=[run.run_id for run in chosen], left_out=left_out)
 
@@ -114,9 +118,9 @@ def planned_base(file: GridFile, origin: str, config: RunConfig, parameters: dic
 
 
 def _classify_runs(
-    plan: GridPlan, results: Results
+    plan: GridPlan, results: Results, without_failed: bool
 ) -> tuple[list[Finished], list[tuple[PlannedRun, Failure]], list[PlannedRun]]:
-    """Runs with a result, runs that will never have one, and all others but trials that a search has pruned."""
+    """Runs with a result, failed ones that are left out, and all others but trials that a search has pruned."""
     finished: list[Finished] = []
     failed = []
     unfinished = []
@@ -125,7 +129,9 @@ def _classify_runs(
         run_dir = results.run_dir(run.run_id, plan.name)
         if result := run_dir.read(Result):
             finished.append((run, result))
-        elif (failure := run_dir.read(Failure)) and failure.error in _DETERMINISTIC_ERRORS:
+            continue
+        failure = run_dir.read(Failure)
+        if failure and (failure.error in _DETERMINISTIC_ERRORS or (without_failed and not failure.retry)):
             failed.append((run, failure))
         elif rungs is None or not rungs.is_decided(run.run_id):
             unfinished.append(run)

@@ -3,9 +3,9 @@
 Completed runs of other grids are copied if their inputs (tweets, vectors, models) are unchanged.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
 from shutil import copytree
@@ -20,7 +20,7 @@ from sentiment.console import Say
 from sentiment.errors import ConfigError, FormatError, RunDirError, SentimentError
 from sentiment.files import make_folder_once
 from sentiment.runs.hypotheses import StatedHypothesis, mistakes_of
-from sentiment.runs.records import GridPlan, PlannedRun, RunRecord, StartsFrom
+from sentiment.runs.records import Addition, GridPlan, PlannedRun, RunRecord, StartsFrom
 from sentiment.runs.run_dir import Results, RunDir
 
 
@@ -45,10 +45,16 @@ class GridRequest:
     """A grid that a command is asked for, with the overrides of `--set`.
 
     They replace a parameter's list of values, or `early_terminate`.
+
+    Attributes:
+        guesses: what was guessed of its table, as overrides, which nobody gave.
+        stated: hypotheses that it has stated while it waited.
     """
 
     file: GridFile
     overrides: Sequence[str] = ()
+    guesses: Sequence[str] = ()
+    stated: Sequence[StatedHypothesis] = ()
 
     @cached_property
     def sweep(self) -> SweepFile:
@@ -68,17 +74,17 @@ class GridRequest:
         return self.file.sweep.controller.base
 
     def hypotheses(self, now: str) -> list[StatedHypothesis]:
-        """The hypotheses about values that the grid has with these overrides, stated now."""
+        """What it stated while it waited, and its hypotheses about values that it has with these overrides, now."""
         listed = listed_values(self.space())
         stated = []
         for hypothesis in self.file.sweep.controller.hypotheses:
             if restricted := hypothesis.restricted(listed):
                 stated.append(StatedHypothesis(hypothesis=restricted, stated_at=now))
-        return stated
+        return kept_hypotheses(self.stated, stated, self.file.path)
 
     def space(self) -> dict[str, Choices]:
         space = self.file.sweep.space()
-        for name, value in map(parse_override, self.overrides):
+        for name, value in map(parse_override, (*self.overrides, *self.guesses)):
             if name == _HALVING:
                 continue
             values = value if isinstance(value, list) else [value]
@@ -107,43 +113,61 @@ def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridR
     fixed = {name: values[0] for name, values in fields.items() if len(values) == 1} | options
     base = str(request.file.sweep.base_file)
     values = request.file.run_files[base]
-    changes = dict(options)
+    guesses: dict[str, Any] = {}
     reads_one_table = "data.source" in fixed or "data.source" not in fields  # else the grid varies it
     if reads_one_table:
         _, found = resolve_with_guesses(values, dotted(values), fixed, base)
         if found and (options or found.changes):
             for line in found.messages():
                 say(line)
-            changes |= found.changes
-    overrides = [*request.overrides, *(f"{name}={yaml_text(value)}" for name, value in changes.items())]
-    return GridRequest(request.file, overrides)
+            guesses = found.changes
+    return GridRequest(request.file, [*request.overrides, *_overrides(options)], _overrides(guesses))
+
+
+def _overrides(values: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={yaml_text(value)}" for name, value in values.items()]
 
 
 def expand_grid(
-    request: GridRequest, results: Results, *, check_inputs: bool = True, even_unfinished: bool = False
+    request: GridRequest, results: Results, *, check_inputs: bool = True, without_failed: bool = False
 ) -> ExpandedGrid:
     """Expand a grid; nothing is written. Runs of a stored plan keep their index; new runs are appended.
 
     Args:
         check_inputs: whether the inputs of all runs must exist.
-        even_unfinished: see `choose_bases`.
+        without_failed: see `choose_bases`.
 
     Raises:
         ConfigError: the message lists all errors.
         UnfinishedBaseError: it starts from runs of a grid that is not finished.
     """
     starts_from = None
+    planned = _readable_plan(results, request.name)
     if request.base:
-        starts_from = choose_bases(request.file, request.base, results, even_unfinished=even_unfinished)
+        starts_from = choose_bases(request.file, request.base, results, without_failed=without_failed)
+        starts_from = _kept_choice(planned, starts_from)
         bases = run_bases(request.file, starts_from, results)
     else:
         bases = file_bases(request.file)
     grid, errors = _expand(request, bases, starts_from)
-    planned = None if errors else _readable_plan(results, request.name)
-    if planned:
+    if planned and not errors:
         grid = _append_to_plan(planned, grid, request.file.path, results)
+    elif grid.plan.hypotheses:
+        grid = replace(grid, plan=_with_results(grid.plan, results))
     _check(request, grid.configs, errors, results if check_inputs else None)
     return grid
+
+
+def _kept_choice(planned: GridPlan | None, chosen: StartsFrom) -> StartsFrom:
+    """The runs that a planned grid has started from, if the rule would choose others by now."""
+    former = planned.starts_from if planned else None
+    if former is None or (former.grid, former.rule) != (chosen.grid, chosen.rule) or not former.run_ids:
+        return chosen
+    if {*former.run_ids} <= {*chosen.run_ids}:
+        return chosen
+    others = [run_id for run_id in chosen.run_ids if run_id not in former.run_ids]
+    left_out = [f"{run_id}, which the rule would choose by now: what was chosen stays" for run_id in others]
+    return former.model_copy(update={"left_out": [*former.left_out, *left_out]})
 
 
 def _readable_plan(results: Results, name: str) -> GridPlan | None:
@@ -225,8 +249,13 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: str, results: R
     expanded = {config.run_id: config for config in grid.configs}
     if removed := [run for run in planned.runs if run.run_id not in expanded]:
         raise ConfigError(_explain_change(planned, removed, grid.plan, path, results))
-    changed = planned.halving != grid.plan.halving or len(grid.plan.runs) > len(planned.runs)
-    if changed and results.ranking_file(planned.name, 0).exists():
+    if (planned.metric, planned.goal) != (grid.plan.metric, grid.plan.goal):
+        raise ConfigError(
+            f"{path}: the metric was {planned.metric} ({planned.goal}) when the grid was planned, and is "
+            f"{grid.plan.metric} ({grid.plan.goal}). {_ways_out(planned, 'A planned grid keeps its metric.', results)}"
+        )
+    is_ranked = results.ranking_file(planned.name, 0).exists()
+    if is_ranked and (planned.halving != grid.plan.halving or len(grid.plan.runs) > len(planned.runs)):
         raise ConfigError(
             f"{path}: early_terminate or the number of trials ({len(planned.runs)}, now {len(grid.plan.runs)}) changed"
             f" after trials were ranked ({results.ranking_file(planned.name, 0)}); rankings cannot be changed. Undo "
@@ -236,20 +265,64 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: str, results: R
     # Parameters are taken from the new plan, because the base file may differ.
     kept = [new_runs.pop(run.run_id) for run in planned.runs]
     runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new_runs.values()])]
-    configs = [expanded[run.run_id] for run in runs]
-    kept_plan = {"planned_at": planned.planned_at, "hypotheses": _kept_hypotheses(planned, grid.plan, path)}
-    return ExpandedGrid(grid.plan.model_copy(update={"runs": runs, **kept_plan}), configs, planned)
+    hypotheses = kept_hypotheses(planned.hypotheses, grid.plan.hypotheses, path)
+    former = {"planned_at": planned.planned_at, "code": planned.code, "additions": planned.additions}
+    plan = grid.plan.model_copy(update={"runs": runs, "hypotheses": hypotheses, **former})
+    if new_runs or hypotheses != planned.hypotheses:
+        plan = _with_results(plan, results, planned)
+    return ExpandedGrid(plan, [expanded[run.run_id] for run in runs], planned)
 
 
-def _kept_hypotheses(planned: GridPlan, plan: GridPlan, path: str) -> list[StatedHypothesis]:
-    """What was stated, which stays about the values that it was stated of, and what is new."""
-    kept = {stated.hypothesis.claim: stated for stated in planned.hypotheses}
-    for stated in plan.hypotheses:
-        claim = stated.hypothesis.claim
-        known = kept.setdefault(claim, stated).hypothesis
-        if known.statement != stated.hypothesis.statement:
+def kept_hypotheses(
+    stated: Sequence[StatedHypothesis], now: Iterable[StatedHypothesis], path: str
+) -> list[StatedHypothesis]:
+    """What was stated, which stays about the values that it was stated of, and what is new.
+
+    Raises:
+        ConfigError: something was stated otherwise.
+    """
+    kept = {each.hypothesis.claim: each for each in stated}
+    for each in now:
+        claim = each.hypothesis.claim
+        known = kept.setdefault(claim, each).hypothesis
+        if known.statement != each.hypothesis.statement:
             raise ConfigError(f"{path}: hypothesis {claim!r} was stated otherwise; give the new one a claim of its own")
     return [*kept.values()]
+
+
+def _with_results(plan: GridPlan, results: Results, planned: GridPlan | None = None) -> GridPlan:
+    """The plan, in which new hypotheses and added runs know how many runs have results now.
+
+    Args:
+        planned: the former plan; None for a new one.
+    """
+    number = count_results(results, [run.run_id for run in plan.runs])
+    former = planned.hypotheses if planned else []
+    hypotheses = [stated if stated in former else with_results(stated, number) for stated in plan.hypotheses]
+    additions = plan.additions
+    if planned and number and len(plan.runs) > len(planned.runs):
+        additions = [*additions, Addition(first=len(planned.runs), results=number)]
+    return plan.model_copy(update={"hypotheses": hypotheses, "additions": additions})
+
+
+def with_results(stated: StatedHypothesis, number: int) -> StatedHypothesis:
+    """The hypothesis, which was stated when so many runs had results; if that is known, as it was."""
+    return stated if stated.results is not None else stated.model_copy(update={"results": number})
+
+
+def count_results(results: Results, run_ids: Iterable[str]) -> int:
+    """How many runs have a result, or the score of an epoch, in whatever grid and however damaged."""
+    wanted = {*run_ids}
+    folders = {file.parent for name in ("result.json", "metrics.jsonl") for file in results.runs.glob(f"*/*/{name}")}
+    run_dirs = [RunDir(folder) for folder in folders if folder.name in wanted]
+    return len({run_dir.path.name for run_dir in run_dirs if run_dir.completed or run_dir.count_epochs()})
+
+
+def _ways_out(planned: GridPlan, rule: str, results: Results) -> str:
+    return (
+        f"{rule} Undo the change; or save the new question as a grid file with its own name; or start over after "
+        f"`{results.command('cancel', planned.name, '--remove')}`."
+    )
 
 
 def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan, path: str, results: Results) -> str:
@@ -268,20 +341,29 @@ def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan
     return (
         f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, such "
         f"as {removed[0].run_id}. What has changed:\n{cause}\n"
-        "A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
-        f"grid file with its own name; or start over after `{results.command('cancel', planned.name, '--remove')}`."
+        f"{_ways_out(planned, 'A planned grid keeps its runs (more values may be added).', results)}"
     )
 
 
-def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDir]:
-    """Runs completed in another grid with the current inputs, and not started in this one; by run id."""
+def completed_elsewhere(results: Results, grid: ExpandedGrid, code: str) -> dict[str, RunDir]:
+    """Runs completed in another grid with the current inputs and code, and not started in this one; by run id.
+
+    Args:
+        code: the SHA-256 of the code that trains.
+    """
     completed = {file.parent.name: RunDir(file.parent) for file in results.runs.glob("*/*/result.json")}
     reusable = [
         (config, completed[config.run_id])
         for config in grid.configs
         if config.run_id in completed and not results.run_dir(config.run_id, grid.plan.name).path.exists()
     ]
-    return {run_dir.path.name: run_dir for run_dir, current in _check_inputs(results, reusable) if current}
+    current = [run_dir for run_dir, current in _check_inputs(results, reusable) if current]
+    return {run_dir.path.name: run_dir for run_dir in current if _has_code(run_dir, code)}
+
+
+def _has_code(run_dir: RunDir, code: str) -> bool:
+    record = run_dir.read(RunRecord)
+    return record is not None and {attempt.code for attempt in record.attempts} == {code}
 
 
 def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
@@ -293,11 +375,11 @@ def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
 
 def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
     """Yield completed runs with whether their configuration and inputs are the current ones; None if it is unknown."""
-    from sentiment.data.corpus import corpus_fingerprint
+    from sentiment.data.corpus import source_fingerprint
     from sentiment.encoders.inputs import current_inputs, recorded_inputs
     from sentiment.encoders.pretrained import find_model
 
-    fingerprint = cache(lambda data: corpus_fingerprint(data, results))
+    fingerprint = cache(lambda data: source_fingerprint(data, results))
     for config, run_dir in runs:
         try:
             record = run_dir.read(RunRecord)
@@ -311,8 +393,13 @@ def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) ->
             yield run_dir, None
 
 
-def reuse_completed(results: Results, grid: ExpandedGrid) -> None:
-    """Copy the runs of `completed_elsewhere` into this grid, each atomically. The caller must hold the grid's lock."""
-    for run_id, source in completed_elsewhere(results, grid).items():
+def reuse_completed(results: Results, grid: ExpandedGrid, code: str) -> int:
+    """Copy the runs of `completed_elsewhere` into this grid, each atomically; return their number.
+
+    The caller must hold the grid's lock.
+    """
+    reused = completed_elsewhere(results, grid, code)
+    for run_id, source in reused.items():
         target = results.run_dir(run_id, grid.plan.name).path
         make_folder_once(target, partial(copytree, source.path, dirs_exist_ok=True), nullcontext())
+    return len(reused)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Self
 
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
+from jobs.turns import Turn
 from sentiment.console import OUT, ProgressBar, Say
 from sentiment.processes import LOCAL_JOB_PREFIX
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import live_owner
 from sentiment.runs.run_dir import Results, RunDir, short_id
 from sentiment.training.stop import StopRequest, process_deadline
 
@@ -53,7 +54,7 @@ class LocalRunner:
         accepted = []
         for job in jobs:
             folder = record_submission(new_submission(self.results, grid, job, None))
-            self._locks.enter_context(ProcessLock(folder.lock_file, "runs it on this machine"))
+            self._locks.enter_context(Turn(folder.path, "runs it on this machine"))
             folder.write_receipt(f"{LOCAL_JOB_PREFIX}-{folder.path.name.rpartition('-')[2]}")  # unlike any before
             accepted.append(folder)
             for run_id, config in folder.read_configs(folder.run_ids).items():
@@ -72,7 +73,17 @@ class LocalRunner:
             self._run_job(self._submissions[self._jobs_done])
             self._jobs_done += 1
         self._locks.close()
+        while self._has_children() and not self.stop.reason():  # of a task that was killed
+            time.sleep(_POLL_SECONDS)
         return self._jobs_done > done_before
+
+    def _has_children(self) -> bool:
+        return any(live_owner(run_dir.lock_file) for run_dir in self._last_epochs)
+
+    @property
+    def has_results(self) -> bool:
+        """Whether a run that it was given is completed or has failed."""
+        return any(run_dir.completed or run_dir.failure_file.exists() for run_dir in self._last_epochs)
 
     @property
     def run_ids(self) -> set[str]:

@@ -9,10 +9,10 @@ from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
 from jobs.launch.backends import Backend, Launched, LocalBackend, SlurmBackend
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.plan import Launch, earlier_codes, request_runs
-from jobs.launch.turns import Turn
 from jobs.requested import planned_configs
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import GridRows, RunStatus, read_grid_state
+from jobs.turns import Turn
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError
@@ -29,7 +29,7 @@ class LaunchOptions:
         cluster: the resources of jobs in Slurm.
         local: run on this machine instead of Slurm.
         at_once: with `local`, the number of runs at a time; None: as `jobs.launch.plan.runs_at_once` chooses it.
-        code: the id of the code snapshot for runs that keep no earlier one; None copies the current code.
+        new_code: whether runs are computed by the current code, from their beginning.
     """
 
     cluster: ClusterFile = field(default_factory=ClusterFile)
@@ -37,7 +37,6 @@ class LaunchOptions:
     at_once: int | None = None
     say: Say = print
     new_code: bool = False
-    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class LockedGrid:
     def resubmit(self, state: GridRows, rows: Sequence[RunStatus], *, retry: bool = False) -> Launched:
         """Launch runs with their configurations and code of before."""
         configs = self.load_configs([row.run_id for row in rows])
-        return self.launch(state, rows, configs, keep_code=True, retry=retry)
+        return self.launch(state, rows, configs, retry=retry)
 
     def launch(
         self,
@@ -76,21 +75,19 @@ class LockedGrid:
         rows: Sequence[RunStatus],
         configs: Mapping[str, RunConfig],
         *,
-        keep_code: bool = False,
         retry: bool = False,
     ) -> Launched:
         """Submit runs to Slurm, or give them to the local runner.
 
         Args:
             configs: by run id.
-            keep_code: whether all runs keep their earlier code; else only those with saved steps do.
             retry: see `Launch`.
         """
         for row in rows:
             self.results.run_dir(row.run_id, self.plan.name).set_damaged_aside()
         if self.options.new_code:
             configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
-        codes = self._choose_codes(rows, keep_code)
+        codes = self._choose_codes(rows)
         runs = request_runs(rows, configs, state.rungs, codes, self.jobs)
         launched = self.backend.launch(Launch(runs, self._code_of_other_jobs(codes), retry), self.plan, self.jobs)
         submitted_ids = {row.run_id for row in rows} - launched.refused_ids
@@ -98,15 +95,15 @@ class LockedGrid:
             folder.mark_cancelled(run_ids)  # the tasks of their last submission may still be running
         return launched
 
-    def _choose_codes(self, rows: Sequence[RunStatus], keep: bool) -> dict[str, str]:
+    def _choose_codes(self, rows: Sequence[RunStatus]) -> dict[str, str]:
         """The id of each run's code snapshot, by run id: its earlier one, or a copy of the current code."""
-        codes = {} if self.options.new_code else earlier_codes(self.results, rows, self.jobs, keep)
+        codes = {} if self.options.new_code else earlier_codes(self.results, rows, self.jobs, self.plan)
         others = {*codes.values()} - {running_code().id}
         if others:
             folders = ", ".join(str(self.results.code / code) for code in sorted(others))
             self.say(f"runs keep their earlier code, {folders}; --new-code restarts them with the current code")
         if len(codes) < len(rows):
-            current = self.options.code or freeze_code(self.results)
+            current = freeze_code(self.results)
             codes = {row.run_id: codes.get(row.run_id, current) for row in rows}
         return codes
 
@@ -115,6 +112,11 @@ class LockedGrid:
         if codes:
             return Counter(codes.values()).most_common(1)[0][0]
         return freeze_code(self.results) if self.jobs.lacks_final_job else None
+
+
+def _local_jobs(results: Results, grid: str) -> GridJobs:
+    (jobs,) = read_jobs(results, [grid], is_locked=True)
+    return jobs
 
 
 def _with_restart_allowed(config: RunConfig) -> RunConfig:
@@ -136,7 +138,7 @@ def lock_grid(
     folder.mkdir(parents=True, exist_ok=True)
     with Turn(folder) as turn:
         try:
-            jobs = read_jobs(results, [plan.name])[0] if options.local else settle_jobs(results, plan.name)
+            jobs = _local_jobs(results, plan.name) if options.local else settle_jobs(results, plan.name)
         except NoSlurmError as error:
             raise NoSlurmError(
                 f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"

@@ -3,21 +3,20 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
 from jobs import slurm
 from jobs.grid_jobs import GridJobs
-from jobs.job_kinds import JOB_KINDS, JobKind, preparations_needed, steps_saved
+from jobs.job_kinds import JOB_KINDS, JobKind, preparations_needed
 from jobs.launch.local_runner import visible_gpus
 from jobs.slurm.resources import ClusterFile, Lacked, Resources, sufficient
 from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError
 from sentiment.processes import available_cores
+from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import Rungs, TrialRung
 from sentiment.runs.start_copy import find_damage
@@ -93,25 +92,20 @@ def _is_continued(row: RunStatus, trial: TrialRung, jobs: GridJobs) -> bool:
     return row.state == PRUNED or (trial.rank is not None and was_continued)
 
 
-def earlier_codes(results: Results, rows: Iterable[RunStatus], jobs: GridJobs, resubmit: bool) -> dict[str, str]:
+def earlier_codes(results: Results, rows: Iterable[RunStatus], jobs: GridJobs, plan: GridPlan) -> dict[str, str]:
     """The id of the code snapshot that each run keeps, by run id; those that get the current code are left out.
 
-    A run keeps the snapshot of its last submission, if that is intact and the run is resubmitted or has saved steps.
+    A run keeps the snapshot of its last submission; one that was never submitted, that of its grid's plan. A snapshot
+    that is not intact is kept by none.
     """
     is_intact = cache(lambda code: not find_damage(results.code / code))
     codes: dict[str, str] = {}
     for row in rows:
         task = jobs.tasks.get(row.run_id)
-        code = task.folder.submission.code if task else None
-        if code and is_intact(code) and (resubmit or _has_saved(results, row)):
+        code = (task and task.folder.submission.code) or plan.code
+        if code and is_intact(code):
             codes[row.run_id] = code
     return codes
-
-
-def _has_saved(results: Results, row: RunStatus) -> bool:
-    with suppress(RunDirError):  # the task will report whether the run can be resumed
-        return steps_saved(results.run_dir(row.run_id, row.grid)) > 0
-    return False
 
 
 def plan_slurm_jobs(

@@ -95,6 +95,11 @@ class GridRows:
         return not any(policy.may_go_on(row) or row.state == HELD for row in self.rows)
 
     @property
+    def is_done(self) -> bool:
+        """Whether each run is completed or pruned."""
+        return all(row.state in (COMPLETED, PRUNED) for row in self.rows)
+
+    @property
     def to_submit(self) -> list[RunStatus]:
         """The rows of the runs that `submit` submits."""
         return [row for row in self.rows if policy.submit(row) == "submits" and not self.missed_ranking(row)]

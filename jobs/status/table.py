@@ -85,11 +85,16 @@ def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
     left = [row for row in grid.rows if not (grid.has_final_job and final_job_action(row))]
     if len(left) < len(grid.rows):
         yield f"the final job will retry {plural(len(grid.rows) - len(left), 'run')}"
-    commands = Counter(map(resume_command, left))
-    for command, number in commands.items():
-        if command and grid.name != SINGLE:
+    if grid.name != SINGLE:
+        yield from next_commands(results, grid.name, left, where)
+
+
+def next_commands(results: Results, grid: str, rows: Sequence[RunStatus], where: Sequence[str]) -> Iterator[str]:
+    """The commands that resume inactive runs of a grid, with the options that say where."""
+    for command, number in Counter(map(resume_command, rows)).items():
+        if command:
             verb = "goes on with" if command == "submit" else "resumes"  # of a rung that it ranks, with some
-            yield f"`{results.command(command, grid.name, *where)}` {verb} {plural(number, 'run')}"
+            yield f"`{results.command(command, grid, *where)}` {verb} {plural(number, 'run')}"
 
 
 def _table(metric: str, rows: Sequence[RunStatus], now: datetime) -> Table:

@@ -1,12 +1,10 @@
 """The final job: it decides what comes next in its grid, and builds the report when the grid has ended."""
 
-from dataclasses import replace
+from functools import partial
 
-from jobs.launch.locked_grid import LaunchOptions, lock_grid
-from jobs.launch.next_step import go_on
-from jobs.session import build_report, start_waiting
+from jobs.launch.advance import Course, Wish, build_report, carry_on, go_on
+from jobs.launch.locked_grid import LaunchOptions
 from jobs.slurm.resources import ClusterFile
-from jobs.status.names import read_plan
 from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, outcome_of
 from sentiment.console import Say
@@ -26,7 +24,7 @@ def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
 
 
 def take_next_step(ending: SubmissionDir, say: Say) -> Outcome | None:
-    """Take the next step of a grid; if there is none, submit the grids that wait for it.
+    """Take the next step of a grid; if it has none, start the grids that wait for it.
 
     If Slurm refuses that, or a record is damaged, say why; the grid then counts as ended.
 
@@ -36,16 +34,11 @@ def take_next_step(ending: SubmissionDir, say: Say) -> Outcome | None:
     """
     results = ending.results
     options = LaunchOptions(ClusterFile.model_validate(ending.submission.cluster), say=say)
+    course = Course(results, options, ending=ending)
     try:
-        plan = read_plan(results, ending.grid)
-        with lock_grid(results, plan, options) as grid:
-            # This job is no final job that is still to come, and must not be cancelled when a new one is submitted.
-            earlier = [folder for folder in grid.jobs.submissions if folder.path != ending.path]
-            jobs = replace(grid.jobs, submissions=earlier)
-            if go_on(replace(grid, jobs=jobs)):
-                return Outcome.COMPLETED
-        start_waiting(results, plan.name, say)
-        return None
+        steps = carry_on(course, [Wish(ending.grid, partial(go_on, name=ending.grid))])
+        has_ended = steps[ending.grid].answer in ("stopped", "ended")
+        return None if has_ended else Outcome.COMPLETED
     except (LockedError, UnansweredError, QueueFullError) as error:
         say(str(error))
         return Outcome.RETRY_LATER if slurm_restarts() < _MAX_RESTARTS else None

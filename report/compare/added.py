@@ -7,6 +7,7 @@ from report import statistics
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
 from report.statistics import Difference, Estimate, Metric
+from sentiment.metrics import kappa
 from sentiment.runs.predictions import ENOUGH_ANSWERS, PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics
 from sentiment.runs.run_dir import read_added
@@ -59,7 +60,7 @@ class AddedPredictor:
     def kappa(self) -> float:
         """Cohen's kappa with the labels (Cohen 1960)."""
         answered = self.predictor.answered
-        return statistics.kappa(self.predictor.predicted[answered], self.test.labels[answered])
+        return kappa(self.predictor.predicted[answered], self.test.labels[answered])
 
     @property
     def validation_answers(self) -> int:

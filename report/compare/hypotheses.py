@@ -41,7 +41,7 @@ from report.evaluated import Reader
 from report.read import Grid, Study
 from report.statistics import Difference, VarianceEvidence
 from sentiment.paired import correct_for_multiple_tests
-from sentiment.runs.hypotheses import BestOf, Hypothesis, StatedHypothesis, is_among
+from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
 from sentiment.runs.predictions import Kind
 
 Outcome = Literal["shown", "shown to be false", "open"]
@@ -53,7 +53,7 @@ class Verdict:
     """What the runs of a grid say about a hypothesis.
 
     Attributes:
-        is_late: whether it was stated after the first result of the grid.
+        is_late: whether a run of the grid had a result or a score when it was stated.
         outcome: by the interval of the difference.
         difference: the first side minus the second, with the interval that would show the hypothesis and the adjusted
             p-value of the nearer outcome; None if the sides cannot be compared.
@@ -94,20 +94,9 @@ def judge(study: Study, answers: Answers) -> list[Verdict]:
     for grid in study.grids:
         hypotheses = grid.plan.hypotheses if grid.plan else []
         for is_late in (False, True):
-            stated = [each.hypothesis for each in hypotheses if _is_late(each, grid) == is_late]
+            stated = [each.hypothesis for each in hypotheses if bool(each.results) == is_late]
             verdicts += _corrected([_compared(each, is_late, grid, study, answers) for each in stated])
     return verdicts
-
-
-def _is_late(stated: StatedHypothesis, grid: Grid) -> bool:
-    """Whether a run of the grid had a result before, at its end or that of a rung.
-
-    Runs that had ended before the grid was planned were copied from another one: they count if there are no others.
-    """
-    attempts = [attempt for run in grid.runs if run.completed for attempt in run.completed.record.attempts]
-    ends = [attempt.end for attempt in attempts if attempt.end and attempt.reason in ("completed", "paused")]
-    own = [end for end in ends if end > grid.planned_at]
-    return bool(ends) and (not own or stated.stated_at > min(own))
 
 
 @dataclass(frozen=True)

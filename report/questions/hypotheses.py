@@ -88,6 +88,8 @@ def _sides(hypothesis: Hypothesis) -> str:
 def _verdict(verdict: Verdict) -> str:
     """`shown`, `shown to be false`, or `open` with what the same runs would show; whether it was added later."""
     remarks = ["added later"] if verdict.is_late else []
+    if verdict.grid.plan and verdict.grid.plan.additions:
+        remarks.append("runs were added when others had results")
     if verdict.problem:
         remarks.append(verdict.problem)
     elif verdict.outcome == "open" and verdict.could_show is not None:

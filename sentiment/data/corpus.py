@@ -1,9 +1,14 @@
 """A corpus: cleaned, tokenised, deduplicated and split tweets of all files, stored on disk as flat arrays of token ids,
-in a folder that is named by a hash of the files and the configuration.
+in a folder that is named by a hash of its content.
+
+Which corpus the source and the configuration give is on record, by the code that made it: other code makes it again,
+and mostly the same one, so that nothing is lost that belongs to it.
 """
 
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +16,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import PARTS, DataConfig, LabelledTable
+from sentiment.config import PARTS, DataConfig, LabelledTable, Values
 from sentiment.console import Progress, silent
 from sentiment.data.preparation import ARRAYS, Demands, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
-from sentiment.data.text import Floats, Integers, Rows, TokenRows, tokenizer_fingerprint, uniform_of
+from sentiment.data.text import tokenizer_fingerprint, uniform_of
 from sentiment.errors import DataError, RunDirError
-from sentiment.files import fingerprint, make_folder_once, sha256_of, write_atomically
-from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
+from sentiment.files import fingerprint, make_folder, sha256_of, write_atomically
+from sentiment.runs.code_version import code_of
+from sentiment.runs.corpus_records import MANIFEST, CorpusReport, MadeCorpus, Manifest
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
 from sentiment.runs.run_dir import TWEETS_FILE, Results, read_record, sealed
+from sentiment.tokens import Floats, Integers, Rows, TokenRows
 
-# Increase it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 12
 TYPES = "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 
@@ -34,7 +39,7 @@ class Corpus(TokenRows):
     """Tweets ready for training; the arrays are memory-mapped from the files in `path`, read-only."""
 
     path: Path
-    fingerprint: str  # SHA-256 of what the corpus was made from; `path` is named after it
+    fingerprint: str  # SHA-256 of the content; `path` is named after it
     dataset: str  # name of the data set; "table" if the corpus was opened by path
     report: CorpusReport
     labels: npt.NDArray[np.int8]  # (rows,) index into `report.classes`
@@ -45,14 +50,15 @@ class Corpus(TokenRows):
     weights: Floats  # (rows,) sample weights: `extra_train.weight`, otherwise 1
     withheld: Integers  # (n,) keys of the tweets dropped from training because their text or author is held out
 
+    source_fingerprint: str = ""  # of what it was made from, see the function
     is_balanced: bool = False  # whether `weights` give all classes of the training part the same weight
     is_english: bool = True  # whether the English word ratings and lexicon fit the tweets
 
     @property
     def baselines_file(self) -> Path:
-        # Increase it when `baseline`, `ngrams` or `lexicon` of `sentiment.models` changes: old caches are ignored.
+        code = code_of("sentiment.models.baseline")[:8]
         variant = "-balanced" * self.is_balanced + "-unrated" * (not self.is_english)
-        return self.path / f"baselines-8{variant}.npz"
+        return self.path / f"baselines-{code}{variant}.npz"
 
     def balanced(self) -> "Corpus":
         """The corpus with weights that give all classes of the training part the same total weight."""
@@ -106,35 +112,55 @@ def prepare_corpus(
         DataError, DownloadError, ConfigError: the source cannot be used, fetched, or lacks a configured column.
     """
     source = open_source(config, results)
-    digest = _fingerprint(config, source)
-    path = results.corpus_dir(digest)
+    identity = fingerprint(_identity(config, source))
+    record = _record_of(identity, results)
 
-    def make(folder: Path) -> None:
+    def make(folder: Path) -> Path:
         surplus: set[int] = set()
         if config.train_rows is not None:
             surplus = _surplus(
                 prepare_corpus(without_train_rows(config), results, progress, demands), config.train_rows
             )
         preparation = Preparation(config, source, surplus, demands or Demands(), progress)
-        write_corpus(folder, digest, *preparation.run(folder / TWEETS_FILE))
+        return results.corpus_dir(write_corpus(folder, *preparation.run(folder / TWEETS_FILE)))
 
-    make_folder(path, make, results.corpus_lock(digest), "prepares the same tweets", progress)
-    return open_corpus(path, source.dataset)
+    path = _made(record, results)
+    if path is None:
+        with alone(record.with_suffix(".lock"), results.corpora, "prepares the same tweets", progress):
+            path = _made(record, results)  # by another process, in the meantime
+            if path is None:
+                path = make_folder(results.corpora, make)
+                made = MadeCorpus(fingerprint=open_corpus(path).fingerprint)
+                write_atomically(record, sealed(made))
+    return replace(open_corpus(path, source.dataset), source_fingerprint=identity)
 
 
-def make_folder(
-    folder: Path, make: Callable[[Path], object], lock_file: Path, activity: str, progress: Progress
-) -> None:
-    """Make a folder unless it exists: one process on this host does, and the others wait for it.
+@contextmanager
+def alone(lock_file: Path, folder: Path, activity: str, progress: Progress) -> Iterator[None]:
+    """Do something that writes to a folder while other processes on this host wait to do it.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: the folder cannot be written.
     """
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        make_folder_once(folder, make, ProcessLock(lock_file, activity, progress))
+        with ProcessLock(lock_file, activity, progress):
+            yield
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error}") from error
+
+
+def _record_of(identity: str, results: Results) -> Path:
+    return results.made_from(fingerprint([identity, code_of(__name__)]))
+
+
+def _made(record: Path, results: Results) -> Path | None:
+    """The folder of the corpus that a record names, if both are there; a damaged record is written again."""
+    with suppress(RunDirError):
+        made = read_record(record, MadeCorpus)
+        if made and results.corpus_dir(made.fingerprint).exists():
+            return results.corpus_dir(made.fingerprint)
+    return None
 
 
 def without_train_rows(config: DataConfig) -> DataConfig:
@@ -151,30 +177,27 @@ def _surplus(corpus: Corpus, train_rows: int) -> set[int]:
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
     """The corpus of a configuration if it has been prepared, otherwise None."""
     source = open_source(config, results)
-    path = results.corpus_dir(_fingerprint(config, source))
-    return open_corpus(path, source.dataset) if path.exists() else None
+    path = _made(_record_of(fingerprint(_identity(config, source)), results), results)
+    return open_corpus(path, source.dataset) if path else None
 
 
-def corpus_fingerprint(config: DataConfig, results: Results) -> str:
-    """Fingerprint of the corpus that a configuration would produce now, without preparing it."""
-    return _fingerprint(config, open_source(config, results))
+def source_fingerprint(config: DataConfig, results: Results) -> str:
+    """SHA-256 of the files and the settings that a corpus would be made of now, whatever the code."""
+    return fingerprint(_identity(config, open_source(config, results)))
 
 
-def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
+def _identity(config: DataConfig, source: OpenedSource) -> Values:
     def identity(file: TweetFile, table: LabelledTable | None = None) -> list[Any]:
         return [file.format, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
 
     tables = config.external_tests
-    return fingerprint(
-        {
-            "format_version": FORMAT_VERSION,
-            "tokenizer": tokenizer_fingerprint(),
-            "config": config.model_dump(mode="json", exclude={"source", "tests", "vocabulary", "extra_train"}),
-            "source": identity(source.main),
-            "tests": {name: identity(file, tables.get(name)) for name, file in source.tests.items()},
-            "extra_train": list(map(identity, source.extra_train, config.extra_train)),
-        }
-    )
+    return {
+        "tokenizer": tokenizer_fingerprint(),
+        "config": config.model_dump(mode="json", exclude={"source", "tests", "vocabulary", "extra_train"}),
+        "source": identity(source.main),
+        "tests": {name: identity(file, tables.get(name)) for name, file in source.tests.items()},
+        "extra_train": list(map(identity, source.extra_train, config.extra_train)),
+    }
 
 
 def open_corpus(path: Path, dataset: str = "table") -> Corpus:
@@ -201,10 +224,12 @@ def open_corpus(path: Path, dataset: str = "table") -> Corpus:
     )
 
 
-def write_corpus(
-    folder: Path, digest: str, arrays: dict[str, npt.NDArray[Any]], types: Sequence[str], report: CorpusReport
-) -> None:
-    """Write and fsync all files except the tweets'; the manifest is written last."""
+def write_corpus(folder: Path, arrays: dict[str, npt.NDArray[Any]], types: Sequence[str], report: CorpusReport) -> str:
+    """Write and fsync all files except the tweets'; the manifest is written last.
+
+    Returns:
+        The fingerprint of the corpus.
+    """
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     (folder / TYPES).write_bytes("".join(f"{token}\n" for token in types).encode())
@@ -212,4 +237,21 @@ def write_corpus(
         with open(folder / name, "rb") as file:
             os.fsync(file.fileno())
     digests = {name: sha256_of(folder / name) for name in FILES}
+    # Not the bytes of the tweets' file, which another version of pyarrow may write otherwise, nor the report's words.
+    content = digests | {TWEETS_FILE: _digest_of_tweets(folder / TWEETS_FILE)}
+    counts = report.model_dump(mode="json", include={"classes", "tests", "extra_train", "read", "kept", "table_sha256"})
+    digest = fingerprint([content, counts])
     write_atomically(folder / MANIFEST, sealed(Manifest(fingerprint=digest, report=report, sha256=digests)))
+    return digest
+
+
+def _digest_of_tweets(file: Path) -> str:
+    """SHA-256 of the ids, lines and texts of all tweets, in order."""
+    import pyarrow.parquet as pq
+
+    digest = hashlib.sha256()
+    with pq.ParquetFile(file) as tweets:
+        for batch in tweets.iter_batches(columns=["id", "line", "text"]):
+            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            digest.update("".join(f"{name}\0{line}\0{text}\0" for name, line, text in rows).encode())
+    return digest.hexdigest()

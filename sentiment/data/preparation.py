@@ -16,9 +16,10 @@ from sentiment.data.copies import KnownTweets, beginning_of
 from sentiment.data.formats import Refusal
 from sentiment.data.sources import OpenedSource, TweetFile
 from sentiment.data.tables import Row, RowCounter, without_garbage_collection
-from sentiment.data.text import TokenCollector, Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
+from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
 from sentiment.errors import DataError
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, PartCount, TableCount
+from sentiment.tokens import TokenCollector
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

@@ -6,23 +6,18 @@ import importlib.util
 import re
 import sys
 import unicodedata
-from array import array
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import chain, count
+from itertools import chain
 from threading import Lock
 from types import ModuleType
 from typing import Any, Literal, TypeVar, cast
 
-import numpy as np
-import numpy.typing as npt
-
 from sentiment.config import TextConfig
 from sentiment.console import unescaped
 from sentiment.files import fingerprint
+from sentiment.tokens import HASHTAG, URL, USER
 
 _IMPORTING = Lock()  # of two threads, each would take the packages of the other one away
 
@@ -93,9 +88,6 @@ def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[st
     return words - negations - {"no", "nor", "not", "ain"}
 
 
-URL = "<url>"
-USER = "<user>"
-HASHTAG = "<hashtag>"
 _MASKS = frozenset((URL, USER, HASHTAG))
 
 # One regular expression, so that an @ or # inside a link belongs to the link. No alternative matches white space.
@@ -233,84 +225,6 @@ class Tokenizer:
         if lowered in self._stop_words:
             return ""
         return lowered if self.config.lowercase else token
-
-
-# Types of arrays; the shapes are given where they are used.
-Integers = npt.NDArray[np.int64]
-Rows = Integers  # indices of rows
-Indices = npt.NDArray[np.integer[Any]]  # of types or classes, in any integer type
-Floats = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
-Tweets = Sequence[Sequence[str]]  # the tokens of each tweet
-
-
-@dataclass(frozen=True)
-class TokenRows:
-    """Token ids of many tweets as one flat array with offsets; can be iterated repeatedly."""
-
-    types: Sequence[str]
-    token_ids: Indices  # (tokens,), index into `types`
-    offsets: Integers  # (rows + 1,)
-
-    @classmethod
-    def of_tweets(cls, tweets: Iterable[Sequence[str]]) -> "TokenRows":
-        collector = TokenCollector()
-        for tokens in tweets:
-            collector.add(tokens)
-        return collector.rows()
-
-    @property
-    def size(self) -> int:
-        return len(self.offsets) - 1
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return map(self.tokens, range(self.size))
-
-    def tokens(self, row: int) -> list[str]:
-        return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]].tolist()]
-
-    @property
-    def owners(self) -> Rows:
-        """The row of each token, (tokens,)."""
-        return np.repeat(np.arange(self.size), np.diff(self.offsets))
-
-    def have_type(self, is_chosen: Flags) -> Flags:
-        """Whether each tweet has a token of a chosen type, (rows,); `is_chosen` is of shape (types,)."""
-        return np.bincount(self.owners, is_chosen[self.token_ids], self.size) > 0
-
-    def take(self, rows: Rows) -> "TokenRows":
-        starts = self.offsets[rows]
-        lengths = self.offsets[rows + 1] - starts
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return TokenRows(self.types, np.asarray(self.token_ids)[positions_of(starts, lengths)], offsets)
-
-
-def positions_of(starts: Integers, lengths: Integers) -> Integers:
-    """arange(start, start + length) of each tweet, concatenated."""
-    first_positions = np.cumsum(lengths) - lengths
-    shifts: Integers = np.repeat(starts - first_positions, lengths)
-    return shifts + np.arange(lengths.sum())
-
-
-class TokenCollector:
-    """Collects the token ids of tweets; a new type gets the next id.
-
-    Args:
-        types: the types that get the first ids.
-    """
-
-    def __init__(self, types: Iterable[str] = ()) -> None:
-        self._ids = defaultdict[str, int](None, zip(types, count(), strict=False))
-        self._ids.default_factory = self._ids.__len__
-        self._token_ids = array("i")  # a list of Python's integers would take ten times as much memory
-        self._ends = array("q", [0])
-
-    def add(self, tokens: Sequence[str]) -> None:
-        self._token_ids.extend(map(self._ids.__getitem__, tokens))
-        self._ends.append(len(self._token_ids))
-
-    def rows(self) -> TokenRows:
-        return TokenRows(list(self._ids), np.array(self._token_ids, np.int32), np.array(self._ends, np.int64))
 
 
 UNKNOWN_AUTHOR = 0  # the key of an unknown author

@@ -4,6 +4,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -21,25 +22,17 @@ from sentiment.config import (
 )
 from sentiment.console import Progress, silent
 from sentiment.data.copies import KnownTweets
-from sentiment.data.corpus import Corpus, corpus_fingerprint, make_folder, prepare_corpus, without_train_rows
+from sentiment.data.corpus import Corpus, alone, prepare_corpus, source_fingerprint, without_train_rows
 from sentiment.data.formats import opened_bytes
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Row, format_of
-from sentiment.data.text import (
-    Floats,
-    Integers,
-    TokenCollector,
-    Tokenizer,
-    TokenRows,
-    TweetForms,
-    author_form,
-    author_key,
-    key_of,
-)
+from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError
-from sentiment.files import WriteFile, fingerprint, user_path, write_atomically, write_json
+from sentiment.files import WriteFile, fingerprint, make_folder_once, user_path, write_atomically, write_json
+from sentiment.runs.code_version import code_of
 from sentiment.runs.run_dir import Results
+from sentiment.tokens import Floats, Integers, TokenCollector, TokenRows
 
 PADDING = 0  # the index at positions after the end of a short tweet in a batch
 UNKNOWN = 1  # the index of all types that are not in the vocabulary
@@ -263,21 +256,20 @@ def _held_out(corpus: Corpus, forms: TweetForms) -> KnownTweets:
 _WINDOW = 5  # largest distance between two tokens of which one predicts the other
 _NEGATIVE_SAMPLES = 5  # per positive pair
 _MIN_COUNT = 3  # a type must occur at least this often in the text
-_VERSION = 4  # increase it whenever the same text and settings would give other vectors
 VECTORS = "vectors.txt"
 RECORD = "record.json"
 
 
 def pretrained_file(config: RunConfig, results: Results) -> Path | None:
     """The file of a run's initial vectors; None if they are random. Learned vectors may not exist yet."""
-    digest = vectors_fingerprint(config, results)
-    if digest is not None:
-        return results.word_vectors / digest[:16] / VECTORS
+    inputs = vectors_fingerprint(config, results)
+    if inputs is not None:
+        return results.word_vectors / fingerprint([inputs, code_of(__name__)])[:16] / VECTORS
     return None if config.embedding.pretrained is None else user_path(config.embedding.pretrained)
 
 
 def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
-    """Fingerprint of the vectors that a run would learn now; None if it does not learn vectors."""
+    """SHA-256 of all that the vectors which a run would learn now depend on but code; None if it learns none."""
     return fingerprint(_identity(config, results)) if config.embedding.pretrained == WORD2VEC else None
 
 
@@ -285,11 +277,10 @@ def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
     settings = config.vectors or VectorsConfig()
     files = zip(unlabelled_files(settings), settings.unlabelled, strict=True)
     return {
-        "version": _VERSION,
         "gensim": metadata.version("gensim"),
         "size": config.embedding.size,
         "settings": settings.model_dump(mode="json", exclude={"unlabelled", "vocabulary"}),
-        "corpus": corpus_fingerprint(without_train_rows(config.data), results),
+        "corpus": source_fingerprint(without_train_rows(config.data), results),
         "unlabelled": [[opened.format, opened.sha256, file.column] for opened, file in files],
     }
 
@@ -309,7 +300,9 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
     def learn(folder: Path) -> None:
         messages.extend(_learn_into(folder, config, results, progress))
 
-    make_folder(file.parent, learn, file.parent.with_suffix(".lock"), "learns the same vectors", progress)
+    if not file.exists():
+        with alone(file.parent.with_suffix(".lock"), file.parent, "learns the same vectors", progress):
+            make_folder_once(file.parent, learn, nullcontext())
     return [*messages, f"  in {file}"] if messages else []
 
 

@@ -11,13 +11,17 @@ import warnings
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sentiment.data.text import Tweets
+from sentiment.tokens import Tweets
+
+if TYPE_CHECKING:
+    from sentiment.config import ElmoConfig
+    from sentiment.encoders.pretrained import ElmoFiles
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, StateMode
 from sentiment.encoders.elmo_files import CHARACTERS, character_ids
 from sentiment.errors import EncoderError
@@ -40,6 +44,10 @@ class ReferenceElmo:
         for sentence in WARM_TEXT if state == "warm" else ():
             self.encode([sentence.split()])
             self._initial = self._bilm._elmo_lstm._states
+
+    @classmethod
+    def built(cls, config: "ElmoConfig", files: "ElmoFiles", device: torch.device) -> Self:
+        return cls(files.options_path, files.weights_path, state=config.state, device=device)
 
     @torch.inference_mode(False)  # allennlp changes its state in place, which inference tensors forbid
     @torch.no_grad()

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sentiment.data.text import Floats, Indices, Integers, Rows
 from sentiment.data.vocabulary import PADDING, UNKNOWN
+from sentiment.tokens import Floats, Indices, Integers, Rows
 
 Layers = Mapping[str, Tensor]  # an encoder's vectors of some tweets, by the name of their layer
 

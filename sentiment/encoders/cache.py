@@ -1,93 +1,63 @@
 """Encoder vectors for runs: cached on disk for a corpus, or computed for each batch.
 
-A cache is a folder that is named by a fingerprint of all that its vectors depend on. Each layer is stored in shards
-(`first-00000.npy`) with one float16 row per token or tweet. ELMo's layer `token` has a float32 row for each type, from
-which the other layers are computed.
+A cache is a folder that is named by a fingerprint of all that its vectors depend on: the tokens, the model's files, and
+the code of the modules that compute them (`sentiment.encoders.shards`, the encoder's, and what these import).
 
 There are no locks: shards are written atomically. Any number of processes compute missing shards in random order; if
-two processes compute the same shard, the second result is discarded. Each file ends with a checksum of its content,
-which is compared when the shard is opened; a shard that has changed is deleted, and computed again by the next run.
+two processes compute the same shard, the second result is discarded. A shard that has changed since it was written is
+deleted, and computed again by the next run.
 """
 
-import hashlib
-import io
-import itertools
 import os
-import random
 import shutil
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from sentiment.config import AnyEncoder, EncoderConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import TYPES, Corpus
-from sentiment.data.text import Integers, Rows, TokenRows, Tweets, positions_of
+from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.batches import Layers
-from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
-from sentiment.encoders.elmo_files import read_weights
-from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder
+from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles
+from sentiment.encoders.shards import BY_TWEET, BY_TYPE, Encoder, Shards
+from sentiment.encoders.transformer import Transformer
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.files import delete_leftovers, fingerprint, sha256_of, write_once
-from sentiment.processes import Stopwatch
+from sentiment.processes import Stopwatch, bring_compiler_back
+from sentiment.runs.code_version import code_of
 from sentiment.runs.records import CacheRecord, ComputeTime
 from sentiment.runs.run_dir import Results, read_record, sealed
+from sentiment.tokens import Rows, TokenRows, positions_of
 
-# Increase it whenever the same corpus and model would give other vectors or files.
-_FORMAT_VERSION = 6
-
-BY_TYPE = "token"  # the layer with a vector for each type
-BY_TWEET = "tweet"  # the layer with a vector for each tweet
-# Fewer shards than the files that a process may open, and so many tokens in each that a small corpus has few shards.
-_MAX_SHARDS = 256
-_MIN_TOKENS = 1 << 14
-_TYPES_PER_SHARD = 1 << 16
-_TYPES_BATCH = 4096
 # Files with the compute time of each process that computed vectors.
 _COMPUTE_TIME = "compute-time"
-# A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
-_CHECKSUM_BYTES = hashlib.sha256().digest_size
-_CHUNK_BYTES = 1 << 20
 _HINT = "delete it if it is still there, and run the same command again, which computes it again"
 
 Storage = Literal["GPU memory", "disk"]
-Span = tuple[int, int]  # first index, and last index + 1
 
 
-class Encoder(Protocol):
-    """Encodes tweets independently of each other."""
-
-    vector_size: int
-
-    def encode(self, tweets: Tweets, layers: Collection[str]) -> Layers:
-        """Encode tokenised tweets; each of `layers` is float32, (tokens of all tweets, vector) or (tweets, vector)."""
+def encoder_type(config: AnyEncoder) -> type[ElmoEncoder | ReferenceElmo | Transformer]:
+    """The class of a configuration's encoder: our ELMo, allennlp's, or a transformer."""
+    if isinstance(config, EncoderConfig):
+        return Transformer
+    return ElmoEncoder if config.backend == "own" else ReferenceElmo
 
 
 def build_encoder(config: AnyEncoder, encoder_files: EncoderFiles, device: torch.device) -> Encoder:
-    """Build the encoder of a configuration: our ELMo, allennlp's, or a transformer."""
-    if isinstance(encoder_files, HubFiles):
-        from sentiment.encoders.transformer import Transformer  # loads transformers
-
-        return Transformer(encoder_files, device, config.precision)
+    """Build the encoder of a configuration. Raises EncoderError if the model's files are damaged."""
     if isinstance(config, EncoderConfig):
-        raise TypeError(f"{encoder_files} does not fit {config}")
-    if config.backend == "own":
-        weights = read_weights(encoder_files.weights_path, encoder_files.options)
-        return ElmoEncoder(
-            encoder_files.options, weights, state=config.state, precision=config.precision, device=device
-        )
-    from sentiment.encoders.allennlp import ReferenceElmo  # loads allennlp
-
-    return ReferenceElmo(encoder_files.options_path, encoder_files.weights_path, state=config.state, device=device)
+        bring_compiler_back()  # transformers imports parts of it
+    build: Callable[..., Encoder] = encoder_type(config).built
+    return build(config, encoder_files, device)
 
 
 def layers_of(config: AnyEncoder) -> tuple[str, ...]:
@@ -95,76 +65,19 @@ def layers_of(config: AnyEncoder) -> tuple[str, ...]:
     return LAYERS if config.layers == "mix" else (config.layers,)
 
 
-def shard_spans(offsets: Integers) -> list[Span]:
-    """The range of tweets in each shard of a layer; `offsets`, (tweets + 1,), are the tweets' first tokens."""
-    per_shard = max(_MIN_TOKENS, -(-int(offsets[-1]) // _MAX_SHARDS))
-    cuts = np.searchsorted(offsets, np.arange(per_shard, offsets[-1], per_shard))
-    return list(itertools.pairwise(np.unique([0, *cuts, len(offsets) - 1]).tolist()))
-
-
-class VectorCache:
+class VectorCache(Shards):
     """The vectors of one corpus from one encoder, given by its files; any of its shards may be missing."""
 
     def __init__(self, corpus: Corpus, config: AnyEncoder, encoder_files: EncoderFiles, results: Results) -> None:
-        self._corpus = corpus
         self._config = config
         self._encoder_files = encoder_files
-        self.vector_size = encoder_files.vector_size
-        self._by_type = isinstance(encoder_files, ElmoFiles)
         # The corpus's files and not its fingerprint, because folds of the same tweets share the vectors.
         tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
         settings = config.model_dump(include={"state", "precision"})
-        identity = [_FORMAT_VERSION, tweets, encoder_files.fingerprint, settings]
-        self.folder = results.encoder_caches / fingerprint(identity)[:16]
-
-    @cached_property
-    def tweet_spans(self) -> list[Span]:
-        return shard_spans(self._corpus.offsets)
-
-    def spans(self, layer: str) -> list[Span]:
-        """The range of rows (of types, tweets or tokens) in each shard of a layer."""
-        if layer == BY_TYPE:
-            types = len(self._corpus.types)
-            return list(itertools.pairwise([*range(0, types, _TYPES_PER_SHARD), types]))
-        if layer == BY_TWEET:
-            return self.tweet_spans
-        offsets = self._corpus.offsets
-        return [(int(offsets[first]), int(offsets[last])) for first, last in self.tweet_spans]
-
-    def rows_of(self, layer: str, tweets: Rows) -> tuple[Rows, Rows]:
-        """First row and number of rows of each tweet in a layer.
-
-        For BY_TYPE, its tokens in the corpus: `types_of` gives the row of each.
-        """
-        if layer == BY_TWEET:
-            return tweets, np.ones_like(tweets)
-        starts: Rows = self._corpus.offsets[tweets]
-        return starts, self._corpus.offsets[tweets + 1] - starts
-
-    def types_of(self, tokens: Rows) -> Rows:
-        return np.asarray(self._corpus.token_ids[tokens], np.int64)
-
-    def shard_file(self, layer: str, shard: int) -> Path:
-        return self.folder / f"{layer}-{shard:05d}.npy"
-
-    def _shard_files(self, layer: str) -> list[Path]:
-        return [self.shard_file(layer, shard) for shard in range(len(self.spans(layer)))]
-
-    def missing(self, layer: str) -> list[int]:
-        return [shard for shard, path in enumerate(self._shard_files(layer)) if not path.exists()]
-
-    def is_complete(self, layers: Collection[str]) -> bool:
-        return not any(map(self.missing, self._needed(layers)))
-
-    def size(self, layers: Collection[str], missing: bool = False) -> int:
-        """Size in bytes of these layers and their prerequisites; with `missing`, only of missing shards."""
-        size = 0
-        for layer in self._needed(layers):
-            row_bytes = self.vector_size * _stored_type(layer).itemsize
-            for (start, end), path in zip(self.spans(layer), self._shard_files(layer), strict=True):
-                if not (missing and path.exists()):
-                    size += (end - start) * row_bytes
-        return size
+        code = code_of(encoder_type(config).__module__, Shards.__module__)
+        identity = fingerprint([code, tweets, encoder_files.fingerprint, settings])
+        folder = results.encoder_caches / identity[:16]
+        super().__init__(corpus, folder, encoder_files.vector_size, by_type=isinstance(encoder_files, ElmoFiles))
 
     def fill(self, layers: Collection[str], device: torch.device, progress: Progress = silent) -> "Encoder":
         """Compute the missing shards of these layers; several processes share the work. Returns the encoder.
@@ -183,7 +96,8 @@ class VectorCache:
             stopwatch = Stopwatch(device.type == "cuda")
             try:
                 encoder = build_encoder(self._config, self._encoder_files, device)
-                self._compute(layers, encoder, progress)
+                for path, content in self.computed(layers, encoder, progress):
+                    write_once(path, lambda file, content=content: file.write(content))  # type: ignore[misc]
             finally:
                 with suppress(OSError):  # on a full disk the time is not recorded
                     taken = ComputeTime(**stopwatch.read())
@@ -202,106 +116,6 @@ class VectorCache:
                     cpu_seconds += time.cpu_seconds
                     gpu_seconds += time.gpu_seconds
         return CacheRecord(folder=self.folder.name, cpu_seconds=cpu_seconds, gpu_seconds=gpu_seconds)
-
-    def shards(self, layer: str, progress: Progress) -> list[np.memmap[Any, Any]]:
-        """Read-only memory maps of the shards of a complete layer, each (rows, vector).
-
-        All shards are read once to compare their checksums: 1 GB per second of processor time.
-
-        Raises:
-            EncoderError: a shard is missing, cannot be read, or has changed since it was written.
-        """
-        shards = []
-        for number, path in enumerate(self._shard_files(layer)):
-            progress(f"checking vectors of {layer}", number, None)
-            try:
-                if not _checksum_matches(path):
-                    with suppress(OSError):  # in a folder of somebody else it stays
-                        path.unlink()
-                    raise ValueError("its content does not match its checksum")
-                shards.append(np.load(path, mmap_mode="r"))
-            except (OSError, ValueError) as error:
-                raise EncoderError(f"{path}: this shard of vectors cannot be used: {error}; {_HINT}") from None
-        return shards
-
-    def _needed(self, layers: Collection[str]) -> list[str]:
-        """The layers to compute: for ELMo, BY_TYPE first, since the others are computed from it."""
-        others = [layer for layer in layers if layer != BY_TYPE]
-        return [BY_TYPE, *others] if self._by_type else others
-
-    def _compute(self, layers: Collection[str], encoder: Encoder, progress: Progress) -> None:
-        if self._by_type:
-            while missing := self.missing(BY_TYPE):
-                self._write_types(random.choice(missing), encoder, progress)
-            if isinstance(encoder, ElmoEncoder):
-                encoder.use_type_vectors(self._corpus.types, self.shards(BY_TYPE, progress))
-        others = [layer for layer in layers if layer != BY_TYPE]
-        while missing := sorted({shard for layer in others for shard in self.missing(layer)}):
-            self._write_tweets(random.choice(missing), others, encoder, self._tokens_outside(missing), progress)
-
-    def _tokens_outside(self, shards: Sequence[int]) -> int:
-        """The number of tokens in all shards but these, which are still missing: what is done, for the progress bar."""
-        offsets = self._corpus.offsets
-        spans = [self.tweet_spans[shard] for shard in shards]
-        return int(offsets[-1] - sum(offsets[last] - offsets[first] for first, last in spans))
-
-    def _write_types(self, shard: int, encoder: Encoder, progress: Progress) -> None:
-        start, end = self.spans(BY_TYPE)[shard]
-        table = np.empty((end - start, self.vector_size), _stored_type(BY_TYPE))
-        for first in range(start, end, _TYPES_BATCH):
-            progress("vectors of types", first, len(self._corpus.types))
-            types = self._corpus.types[first : min(first + _TYPES_BATCH, end)]
-            vectors = encoder.encode([[token] for token in types], [BY_TYPE])[BY_TYPE]
-            table[first - start :][: len(types)] = vectors.cpu().numpy()
-        self._write_shard(self.shard_file(BY_TYPE, shard), table)
-
-    def _write_tweets(self, shard: int, layers: list[str], encoder: Encoder, done: int, progress: Progress) -> None:
-        first, last = self.tweet_spans[shard]
-        tweets = [self._corpus.tokens(row) for row in range(first, last)]
-        lengths = np.fromiter(map(len, tweets), np.int64)
-        first_rows = {}
-        arrays = {}
-        for layer in layers:
-            start, end = self.spans(layer)[shard]
-            first_rows[layer] = start
-            arrays[layer] = np.empty((end - start, self.vector_size), _stored_type(layer))
-        for chosen in batches_by_length(lengths, BATCH_TWEETS):
-            progress("vectors of tweets", done, len(self._corpus.token_ids))
-            for layer, vectors in encoder.encode([tweets[index] for index in chosen], layers).items():
-                starts, counts = self.rows_of(layer, first + chosen)
-                arrays[layer][positions_of(starts - first_rows[layer], counts)] = vectors.half().cpu().numpy()
-            done += int(lengths[chosen].sum())
-        for layer, values in arrays.items():
-            self._write_shard(self.shard_file(layer, shard), values)
-
-    def _write_shard(self, path: Path, vectors: npt.NDArray[Any]) -> None:
-        """Write a shard.
-
-        Raises:
-            EncoderError: a number is not finite in the stored type.
-        """
-        if not np.isfinite(vectors).all():
-            raise EncoderError(f"{path}: vectors of this encoder are not numbers, or too large for {vectors.dtype}")
-        content = io.BytesIO()
-        np.save(content, vectors)
-        content.write(hashlib.sha256(content.getbuffer()).digest())
-        write_once(path, lambda file: file.write(content.getbuffer()))
-
-
-def _stored_type(layer: str) -> np.dtype[Any]:
-    """The type of the stored numbers; float16 has a relative error of at most 5e-4 and needs half the bytes."""
-    return np.dtype(np.float32 if layer == BY_TYPE else np.float16)
-
-
-def _checksum_matches(path: Path) -> bool:
-    """Whether the content of a shard is what was written, read in chunks because shards may be large."""
-    with open(path, "rb") as file:
-        remaining = os.fstat(file.fileno()).st_size - _CHECKSUM_BYTES
-        checksum = hashlib.sha256()
-        while chunk := file.read(max(0, min(remaining, _CHUNK_BYTES))):
-            checksum.update(chunk)
-            remaining -= len(chunk)
-        return file.read() == checksum.digest()
 
 
 class DiskRows:

@@ -6,15 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sentiment.config import EncoderPrecision
-from sentiment.data.text import Indices, Integers, TokenRows, Tweets, positions_of
 from sentiment.encoders.elmo_files import (
     CHARACTERS,
     DIRECTIONS,
@@ -28,7 +26,13 @@ from sentiment.encoders.elmo_files import (
     Lstm,
     cell_group,
     character_ids,
+    read_weights,
 )
+from sentiment.tokens import BATCH_TWEETS, Indices, Integers, TokenRows, Tweets, batches_by_length, positions_of
+
+if TYPE_CHECKING:
+    from sentiment.config import ElmoConfig, EncoderPrecision
+    from sentiment.encoders.pretrained import ElmoFiles
 
 # LSTM state (h, c) of one layer: h is (tweets, vector) and c is (tweets, cells), both float32.
 State = tuple[Tensor, Tensor]
@@ -93,12 +97,6 @@ def _multiply(rows: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     # The operator that torch.compile calls for a linear layer on a CPU. The public way, F.linear on `to_mkldnn()`
     # tensors, copies inputs and results: it is 10 % slower at best, and half as fast for large ones.
     return torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")  # type: ignore[no-any-return]
-
-
-def batches_by_length(lengths: Integers, size: int) -> list[Integers]:
-    """Indices of tweets in batches of similar length, longest first, so that an out-of-memory error occurs at once."""
-    order = np.argsort(-lengths, kind="stable")
-    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 @dataclass(frozen=True)
@@ -307,9 +305,6 @@ WARM_TEXT = (
     "He said that he could not come because he had to work late again .",
 )
 
-# Larger batches are no faster: matrix products of 1024 rows run at the processor's limit.
-BATCH_TWEETS = 1024
-
 
 class ElmoEncoder:
     """The bidirectional language model of Peters et al. (2018), frozen; a tweet's vectors depend on the tweet alone.
@@ -326,7 +321,7 @@ class ElmoEncoder:
         weights: Mapping[str, np.ndarray],
         *,
         state: StateMode = "zero",
-        precision: EncoderPrecision = "fp32",
+        precision: "EncoderPrecision" = "fp32",
         device: torch.device | str = "cpu",
     ) -> None:
         lstm = options.lstm
@@ -354,6 +349,11 @@ class ElmoEncoder:
         if state == "warm":
             for sentence in WARM_TEXT:
                 self.set_initial_state(sentence.split())
+
+    @classmethod
+    def built(cls, config: "ElmoConfig", files: "ElmoFiles", device: torch.device) -> Self:
+        weights = read_weights(files.weights_path, files.options)
+        return cls(files.options, weights, state=config.state, precision=config.precision, device=device)
 
     def type_vectors(self, tokens: Sequence[str]) -> Tensor:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-from sentiment.config_file import describe_mistakes
-from sentiment.data.text import Integers
 from sentiment.errors import EncoderError
-from sentiment.files import read_user_file
+from sentiment.tokens import Integers
 
 if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
     import h5py
@@ -136,18 +134,6 @@ def cell_group(direction: int, layer: int) -> str:
 
 OPTIONS_FILE = "options.json"
 WEIGHTS_FILE = "weights.hdf5"
-_MAX_BYTES = 1_000_000
-
-
-def read_options(path: Path) -> ElmoOptions:
-    """Read the options of a model; raises EncoderError listing all invalid fields."""
-    try:
-        return ElmoOptions.model_validate_json(read_user_file(path, _MAX_BYTES))
-    except OSError as error:
-        raise EncoderError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
-    except ValidationError as error:
-        mistakes = describe_mistakes(error, ElmoOptions, path.name)
-        raise EncoderError(f"{path}: not options of an ELMo model:\n{mistakes}") from None
 
 
 def check_weights(path: Path, options: ElmoOptions) -> None:

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sentiment.data.text import Integers, TokenRows
 from sentiment.encoders.batches import Batch
 from sentiment.encoders.pretrained import EncoderFiles, HubFiles
 from sentiment.encoders.transformer import Transformer
+from sentiment.processes import bring_compiler_back
+from sentiment.tokens import Integers, TokenRows
 
 
 class FineTuned(nn.Module):
@@ -27,6 +28,7 @@ class FineTuned(nn.Module):
         super().__init__()
         if not isinstance(model, HubFiles):
             raise TypeError(f"{model} is no transformer")
+        bring_compiler_back()
         with torch.device("cpu"):  # its weights are read also where those of other layers have no values
             self._encoder = Transformer(model)
         self.size = self._encoder.vector_size

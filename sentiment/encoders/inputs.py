@@ -9,22 +9,27 @@ from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 
 # The hashes of those inputs that a run has, by their names: `config`, which names the others; `tokenizer`, of NLTK's
-# patterns; `data`, of the corpus, which depends on the tokenizer; `vectors`, of the file of pretrained vectors, or of
-# what they are learned from; `encoder`, of its files.
+# patterns; `data`, of the files and settings that the corpus is made from; `corpus`, of its content, which only a run
+# that is trained knows; `vectors`, of the file of pretrained vectors, or of what they are learned from; `encoder`, of
+# its files.
 Inputs = dict[str, str]
 
 
 def differing(inputs: Inputs, others: Inputs) -> list[str]:
-    """The names of the inputs that differ; with another tokenizer the tweets cannot be compared."""
-    names = sorted(name for name in inputs.keys() | others.keys() if inputs.get(name) != others.get(name))
-    return [name for name in names if name != "data" or "tokenizer" not in names]
+    """The names of the inputs that differ, without those that differ because another one does."""
+    names = {name for name in inputs.keys() | others.keys() if inputs.get(name) != others.get(name)}
+    if "tokenizer" in names:
+        names.discard("data")
+    if names & {"tokenizer", "data"}:
+        names.discard("corpus")
+    return sorted(names)
 
 
 def current_inputs(config: RunConfig, results: Results, data: str, encoder: EncoderFiles | None) -> Inputs:
     """The inputs as they are now.
 
     Args:
-        data: the fingerprint of the corpus.
+        data: see `source_fingerprint`.
 
     Raises:
         SentimentError: the file of vectors or their text is missing.
@@ -42,7 +47,7 @@ def recorded_inputs(config: RunConfig, record: RunRecord) -> Inputs:
     inputs = {
         "config": config.fingerprint(),
         "tokenizer": record.tokenizer_fingerprint,
-        "data": record.data_fingerprint,
+        "data": record.source_fingerprint,
     }
     if record.vectors_sha256:
         inputs["vectors"] = record.vectors_sha256

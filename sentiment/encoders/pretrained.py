@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from pydantic import ValidationError
+
 from sentiment.config import EncoderConfig, RunConfig
+from sentiment.config_file import describe_mistakes
 from sentiment.console import Progress, silent
 from sentiment.data.download import candidate_urls, download
 from sentiment.data.sources import cached_sha256
@@ -14,10 +17,9 @@ from sentiment.encoders.elmo_files import (
     WEIGHTS_FILE,
     ElmoOptions,
     check_weights,
-    read_options,
 )
 from sentiment.errors import DownloadError, EncoderError, in_one_line
-from sentiment.files import Remote, fingerprint, user_path, write_atomically
+from sentiment.files import Remote, fingerprint, read_user_file, user_path, write_atomically
 from sentiment.runs.records import EncoderRecord, Record
 from sentiment.runs.run_dir import Results, read_record, sealed
 
@@ -165,6 +167,20 @@ def _recorded(name: str, folder: Path) -> dict[str, str]:
 def _command(models: Path, *words: str) -> str:
     """A command that downloads a model into a folder of models, which is `data/NAME` in the folder of results."""
     return Results(models.parents[1]).command("prepare", *words)
+
+
+_MAX_OPTIONS_BYTES = 1_000_000
+
+
+def read_options(path: Path) -> ElmoOptions:
+    """Read the options of a model; raises EncoderError listing all invalid fields."""
+    try:
+        return ElmoOptions.model_validate_json(read_user_file(path, _MAX_OPTIONS_BYTES))
+    except OSError as error:
+        raise EncoderError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
+    except ValidationError as error:
+        mistakes = describe_mistakes(error, ElmoOptions, path.name)
+        raise EncoderError(f"{path}: not options of an ELMo model:\n{mistakes}") from None
 
 
 def _checked(options_path: Path, weights_path: Path) -> ElmoFiles:

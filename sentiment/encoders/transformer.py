@@ -2,17 +2,18 @@
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
-from sentiment.config import EncoderPrecision
-from sentiment.data.text import HASHTAG, URL, USER, Tweets
-from sentiment.encoders.batches import Layers
-from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError, in_one_line
-from sentiment.processes import bring_compiler_back
+from sentiment.tokens import HASHTAG, URL, USER, Tweets
+
+if TYPE_CHECKING:
+    from sentiment.config import EncoderConfig, EncoderPrecision
+    from sentiment.encoders.batches import Layers
+    from sentiment.encoders.pretrained import HubFiles
 
 PIECES = "pieces"  # the layer with a vector for each token, which is the mean over its pieces (subword tokens)
 TWEET = "tweet"  # the layer with a vector for each tweet
@@ -39,7 +40,7 @@ class Transformer:
     """
 
     def __init__(
-        self, model: HubFiles, device: torch.device | str = "cpu", precision: EncoderPrecision = "fp32"
+        self, model: "HubFiles", device: torch.device | str = "cpu", precision: "EncoderPrecision" = "fp32"
     ) -> None:
         self._name = model.name
         self.device = torch.device(device)
@@ -51,13 +52,17 @@ class Transformer:
         # RoBERTa counts positions from 2.
         self._max_pieces = min(_MAX_PIECES, self._tokenizer.model_max_length, positions - 2)
 
+    @classmethod
+    def built(cls, config: "EncoderConfig", files: "HubFiles", device: torch.device) -> Self:
+        return cls(files, device, config.precision)
+
     def pieces(self, tweets: Tweets) -> list[list[int]]:
         """The subword ids of each tweet, including special tokens."""
         ids: list[list[int]] = self._tokenize(_words(tweets))["input_ids"]
         return ids
 
     @torch.inference_mode()
-    def encode(self, tweets: Tweets, layers: Collection[str]) -> Layers:
+    def encode(self, tweets: Tweets, layers: Collection[str]) -> "Layers":
         """`pieces`: (tokens of all tweets, vector), zeros for a token without any piece; `tweet`: (tweets, vector)."""
         words = _words(tweets)
         by_token = PIECES in layers
@@ -100,13 +105,12 @@ class Transformer:
         )
 
 
-def _load(model: HubFiles) -> tuple[Any, Any]:
+def _load(model: "HubFiles") -> tuple[Any, Any]:
     """The tokeniser and the network (in evaluation mode) of a model, offline and without running code of the model.
 
     Raises:
         EncoderError: see `Transformer`.
     """
-    bring_compiler_back()
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
@@ -121,16 +125,18 @@ def _load(model: HubFiles) -> tuple[Any, Any]:
                 model.folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **safe
             )
     except Exception as error:  # the library and the model's files raise exceptions of any kind
-        reason = in_one_line(error)[:300]
-        raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {reason}") from None
+        raise EncoderError(
+            f"encoder {model.name!r}: {model.folder} cannot be loaded: {in_one_line(error)[:300]}"
+        ) from None
     network.eval()
     # The library fills missing weights with random numbers.
     if missing := sorted(name for name in loading_info["missing_keys"] if "pooler" not in name):
         problem: str | None = f"{len(missing)} weights of its config.json are missing, such as {missing[0]}"
     else:
-        problem = _tokenizer_problem(tokenizer, network) or _network_problem(tokenizer, network)
+        problem = _tokenizer_problem(tokenizer, network)
     if problem:
         raise EncoderError(f"encoder {model.name!r}: {model.folder}: {problem}")
+    _check_network(model, tokenizer, network)
     return tokenizer, network
 
 
@@ -147,18 +153,20 @@ def _tokenizer_problem(tokenizer: Any, network: Any) -> str | None:
     return None
 
 
-def _network_problem(tokenizer: Any, network: Any) -> str | None:
-    """Why a network gives no vectors of a text; None if it does."""
+def _check_network(model: "HubFiles", tokenizer: Any, network: Any) -> None:
+    """Raise EncoderError if a network gives no vectors of a text."""
     ids = torch.tensor([tokenizer(" ".join(_DIFFERENT_WORDS))["input_ids"]])
+    place = f"encoder {model.name!r}: {model.folder}"
     try:
         with torch.inference_mode():
             states = network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     except Exception as error:  # of any kind, such as that of a model which also needs the input of a decoder
-        reason = in_one_line(error)[:300]
-        return f"it gives no vectors of a text alone (one with a decoder, such as T5, does not): {reason}"
+        raise EncoderError(
+            f"{place}: it gives no vectors of a text alone (one with a decoder, such as T5, does not): "
+            f"{in_one_line(error)[:300]}"
+        ) from None
     if not states.isfinite().all():
-        return "its vectors are infinite or not numbers; its weights are damaged"
-    return None
+        raise EncoderError(f"{place}: its vectors are infinite or not numbers; its weights are damaged")
 
 
 def _words(tweets: Tweets) -> list[list[str]]:

@@ -5,7 +5,7 @@ They are compared with each other, and with the models of runs on the same tweet
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -20,7 +20,16 @@ from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
 from sentiment.data.formats import Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, Meanings, is_number, label_meanings, with_names
+from sentiment.data.labels import (
+    DEFAULT_LABELS,
+    IGNORED,
+    LabelMapping,
+    Meanings,
+    is_number,
+    known_classes,
+    label_meanings,
+    with_names,
+)
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import (
@@ -34,11 +43,11 @@ from sentiment.data.tables import (
     as_text,
     open_table,
 )
-from sentiment.data.text import TweetForms, key_as_text
+from sentiment.data.text import key_as_text
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
-from sentiment.labelling.sheet import SKIPPED_WORD, is_same_text, write_sheet
+from sentiment.labelling.sheet import SKIPPED_WORD, whole_text, write_sheet
 from sentiment.metrics import UNLABELLED
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import PREDICTORS, Added, Part
@@ -163,30 +172,22 @@ class Tweets:
         return {tweet_id: index for index, tweet_id in enumerate(self.ids)}
 
     @cached_property
-    def _forms(self) -> TweetForms:
-        return TweetForms()
-
-    @cached_property
-    def _indices_by_form(self) -> dict[str, list[int]]:
+    def _indices_by_text(self) -> dict[str, list[int]]:
         indices = defaultdict(list)
         for index, text in enumerate(self.texts):
-            indices[self._form(text)].append(index)
+            indices[whole_text(text)].append(index)
         return indices
 
-    def _form(self, text: str) -> str:
-        """The normalised text; of a text without words, such as `?!`, the text itself."""
-        return self._forms.of(text) or " ".join(text.split())
-
     def find(self, tweet_id: str, text: str) -> list[int]:
-        """The index of the tweet with an id, else the indices of the tweets with a text; empty if there are none.
+        """The index of the tweet with an id, else the indices of those with the same whole text; none if it is unknown.
 
         Raises:
             ValueError: the text of this id has been changed.
         """
         index = self._index_by_id.get(tweet_id)
         if index is None:
-            return self._indices_by_form.get(self._form(text), []) if text and self.has_texts else []
-        if text and self.has_texts and not is_same_text(text, self.texts[index]):
+            return self._indices_by_text.get(whole_text(text), []) if text and self.has_texts else []
+        if text and self.has_texts and whole_text(text) != whole_text(self.texts[index]):
             raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
         return [index]
 
@@ -298,13 +299,13 @@ def sheet_meanings(data: DataConfig) -> Meanings:
     return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
 
 
-def with_own_names(classes: str) -> dict[str, list[str]]:
+def with_own_names(classes: str) -> LabelMapping:
     """The labels of each class in `--classes`, its own name among them.
 
     Raises:
         ConfigError: `classes` is malformed.
     """
-    return {name: sorted({*values, name} - {IGNORED}) for name, values in _parsed(classes).items()}
+    return {name: tuple(sorted({*values, name} - {IGNORED})) for name, values in _parsed(classes).items()}
 
 
 def _parsed(classes: str) -> LabelMapping:
@@ -319,42 +320,96 @@ def _read(
 
     Further the rows that are left out, and those whose answer is none of the classes.
     """
-    table = open_table(file, header=True)
-    columns = _columns_of(table, named)
     answers: AnswersByTweet = {}
     contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
     answered = 0
     left_out = RowCounter()
     others = RowCounter()
-    for record in table.read_complete():
-        if isinstance(record, Refusal):
-            left_out.add(record.reason, record.line)
+    for row in _answer_rows(file, named):
+        if isinstance(row, Refusal):
+            left_out.add(row.reason, row.line)
+            continue
+        if not row.label:
+            left_out.add(_NO_ANSWER, row.line)
             continue
         try:
-            label = _label_of(record, columns.label)
-            if not label:
-                left_out.add(_NO_ANSWER, record.line)
-                continue
-            answer = _class_of(label, meanings)
-            indices = tweets.find(_cell(record, columns.id), _cell(record, columns.text))
+            answer = _class_of(row.label, meanings)
+            indices = tweets.find(row.id, row.text)
         except ValueError as error:
-            raise DataError(f"{file}:{record.line}: {error}") from None
+            raise DataError(f"{file}:{row.line}: {error}") from None
         answered += 1
         if not indices:
-            left_out.add(f"not a {tweets.noun}", record.line)
+            left_out.add(f"not a {tweets.noun}", row.line)
             continue
         # A text may stand for several tweets, of which some may have been answered by an earlier row.
         is_first_answer = any(index not in answers for index in indices)
         differing = [index for index in indices if answers.setdefault(index, answer) != answer]
-        contradicted |= dict.fromkeys(differing, record.line)
+        contradicted |= dict.fromkeys(differing, row.line)
         if is_first_answer and answer is None:
-            others.add(f"with the answer {shortened(label)!r}, which is none of the classes: wrong", record.line)
+            others.add(f"with the answer {shortened(row.label)!r}, which is none of the classes: wrong", row.line)
         elif not is_first_answer and not differing:
-            left_out.add("duplicate tweet", record.line)
+            left_out.add("duplicate tweet", row.line)
     for index, line in contradicted.items():  # it is unknown which answer counts
         left_out.add(_SEVERAL_ANSWERS, line)
         del answers[index]
     return answers, answered, left_out, others
+
+
+class _AnswerRow(NamedTuple):
+    """A row of a table of answers; empty where it has no id, no text or no answer."""
+
+    line: int
+    id: str
+    text: str
+    label: str
+
+
+def _answer_rows(file: Path, named: NamedColumns) -> Iterator[_AnswerRow | Refusal]:
+    """The rows of a table of answers.
+
+    Raises:
+        SentimentError: the table or its columns cannot be found, or an answer cannot be read.
+    """
+    table = open_table(file, header=True)
+    columns = _columns_of(table, named)
+    for record in table.read_complete():
+        if isinstance(record, Refusal):
+            yield record
+            continue
+        try:
+            label = _label_of(record, columns.label)
+        except ValueError as error:
+            raise DataError(f"{file}:{record.line}: {error}") from None
+        yield _AnswerRow(record.line, _cell(record, columns.id), _cell(record, columns.text), label)
+
+
+def classes_of_answers(file: Path, named: NamedColumns, known: LabelMapping) -> LabelMapping:
+    """The classes of tweets without labels, each with its labels: those that a table of answers names.
+
+    Args:
+        known: those of earlier answers, empty if there are none. They are kept if all answers are of them.
+
+    Raises:
+        UsageError: it is not clear which classes the answers name.
+    """
+    answers = {row.label.lower() for row in _answer_rows(file, named) if not isinstance(row, Refusal)} - {""}
+    return classes_of_values(answers, known, str(file))
+
+
+def classes_of_values(answers: Set[str], known: LabelMapping, origin: str) -> LabelMapping:
+    """The classes that all lower-cased answers name, as `classes_of_answers`; `origin` begins the message."""
+    meanings = label_meanings(known)
+    if known and answers <= meanings.keys():
+        return known
+    classes = known_classes([*answers, *meanings])
+    if classes is not None and {*known} <= {*classes}:
+        return classes
+    shown = abbreviated([repr(shortened(answer)) for answer in sorted(answers)])
+    earlier = f"; so far the classes are {', '.join(known)}" if known else ""
+    raise UsageError(
+        f"{origin}: it is not clear which classes the answers name: {shown}{earlier}. Name all classes from the most "
+        "negative to the most positive one, and their answers: --classes 'negative=neg,bad neutral positive'"
+    )
 
 
 class _Columns(NamedTuple):

@@ -1,8 +1,10 @@
 """Tables of tweets on which added predictors are compared: gold tables with labels, and tables without any.
 
-A table needs no run. Rows with the same id are one tweet; without ids, rows with the same text. Does not import torch.
+A table needs no run. Rows with the same id are one tweet; without ids, rows with the same whole text. Does not import
+torch.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,18 +17,20 @@ from sentiment.config_file import shortened
 from sentiment.console import Progress, plural, silent
 from sentiment.data.formats import opened_parquet
 from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
+from sentiment.data.labels import IGNORED, LabelMapping
 from sentiment.data.sources import TweetFile, cached_sha256, open_source, usable_rows
 from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
-from sentiment.data.text import TweetForms, key_as_text, key_of
-from sentiment.errors import DataError
+from sentiment.data.text import key_as_text, key_of
+from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
 from sentiment.inference.added import Tweets
+from sentiment.labelling.sheet import whole_text
 from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.recommendation import Unlabelled
 from sentiment.runs.records import Gold, PredictorKind
-from sentiment.runs.run_dir import GoldDir, Results, UnlabelledDir, sealed
+from sentiment.runs.run_dir import GoldDir, Results, UnlabelledDir, read_added, read_record, sealed
 
 _SEVERAL_LABELS = "tweet with several labels"
 # In the metadata of a table's Parquet file: the SHA-256 of the file that the table was read from.
@@ -74,13 +78,20 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     return tweets, lines
 
 
-def open_unlabelled(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
+def open_unlabelled(
+    data: DataConfig,
+    classes_of: Callable[[LabelMapping], LabelMapping],
+    results: Results,
+    progress: Progress = silent,
+) -> tuple[Tweets, list[str]]:
     """Read a table without labels, and write its directory.
 
     Args:
-        data: its source and its columns of texts and ids, and the classes that predictors may answer.
+        data: its source and its columns of texts and ids.
+        classes_of: gives the classes that predictors may answer, with their labels, from those of earlier answers,
+            which are empty if there are none.
 
-    Returns, Raises: as `open_gold`.
+    Returns, Raises: as `open_gold`, or as `classes_of`.
     """
     trained = ColumnConfig()
     column = None if data.columns.text in (trained.text, data.columns.id) else data.columns.text
@@ -90,18 +101,39 @@ def open_unlabelled(data: DataConfig, results: Results, progress: Progress = sil
     left_out = RowCounter()
     rows = _rows_by_key(file, left_out, progress)
     source = PurePath(data.source).name
-    digest = fingerprint([data.label_names, [*rows], [row.text for row in rows.values()]])
+    digest = fingerprint([[*rows], [row.text for row in rows.values()]])
     directory = results.unlabelled_dir(source, digest)
-    tweets = Tweets.of_table(data, rows, directory, "unlabelled")
+    earlier = read_record(directory.record_file, Unlabelled)
+    classes = classes_of({name: tuple(values) for name, values in earlier.labels} if earlier else {})
+    named = data.model_copy(update={"labels": classes})
+    tweets = Tweets.of_table(named, rows, directory, "unlabelled")
     columns_stored = {"tweet": tweets.keys, "text": tweets.texts}
     sha256 = _write_table(directory.path, directory.tweets_file, columns_stored, file)
-    labels = [(name, list(values)) for name, values in data.labels.items()]
+    if earlier:
+        _add_classes(directory.added, [name for name, _ in earlier.labels], named.label_names)
+    labels = [(name, list(values)) for name, values in classes.items()]
     record = Unlabelled(source=source, labels=labels, tweets_sha256=sha256)
     write_atomically(directory.record_file, sealed(record))
     lines.append(
-        f"{source}: {plural(len(rows), 'tweet')} without labels; the classes are {', '.join(data.label_names)}"
+        f"{source}: {plural(len(rows), 'tweet')} without labels; the classes are {', '.join(named.label_names)}"
     )
     return tweets, [*lines, *left_out.lines_left_out()]
+
+
+def _add_classes(folder: Path, former: Sequence[str], names: Sequence[str]) -> None:
+    """Rewrite earlier answers, by classes in their order, if there are more classes now; raises UsageError if fewer."""
+    gone = [name for name in former if name not in names and name != IGNORED]
+    if gone:
+        raise UsageError(f"{folder.parent}: has answers of the class {gone[0]!r}; name it in --classes as well")
+    places = [names.index(name) for name in former if name != IGNORED]
+    if places == [*range(len(names))]:
+        return
+    for name, added in read_added(folder)[0].items():
+        predictions: dict[int, list[float] | None] = {}
+        for key, answer in added.predictions.items():
+            by_place = dict(zip(places, answer or (), strict=bool(answer)))
+            predictions[key] = [by_place.get(place, 0.0) for place in range(len(names))] if answer else None
+        write_atomically(folder / f"{name}.json", sealed(added.model_copy(update={"predictions": predictions})))
 
 
 def was_read_from(directory: Path, path: Path) -> bool:
@@ -114,16 +146,18 @@ def was_read_from(directory: Path, path: Path) -> bool:
 
 
 def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
-    """One row for each tweet, ordered by the key of its id, or of its text if it has none; the key is then its id."""
-    forms = TweetForms()
+    """One row for each tweet, ordered by the key of its id, or of its whole text if it has none.
+
+    The key is the id of a tweet without one.
+    """
     by_key: dict[int, Row] = {}
     contradicted: dict[int, Row] = {}
     for row in usable_rows(file, left_out, progress):
         own_id = row.id if file.has_ids else ""  # else it is the number of the row
-        key = key_of(own_id or forms.of(row.text))
+        key = key_of(own_id or whole_text(row.text))
         if key not in by_key:
             by_key[key] = row._replace(id=own_id or key_as_text(key))
-        elif forms.of(row.text) != forms.of(by_key[key].text):
+        elif whole_text(row.text) != whole_text(by_key[key].text):
             raise DataError(
                 f"{file.name}:{row.line}: has the id {shortened(own_id)!r} of another tweet, that of line "
                 f"{by_key[key].line}; a spreadsheet may have rounded it. Name another column, or null for none: "

@@ -17,11 +17,12 @@ from sentiment.data.guess_columns import file_without_labels
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.sources import usable_rows
 from sentiment.data.tables import Column, Row, RowCounter
-from sentiment.data.text import UNKNOWN_AUTHOR, Rows, TweetForms, author_form, author_key, key_of
+from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError
 from sentiment.files import write_user_file
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.sheet import for_spreadsheet
+from sentiment.tokens import Rows
 
 OWN_TEST = "test tweets of the run, which are not used to choose a model"
 # By the part of the run's tweet, the strongest overlap last, since a later one replaces an earlier one.

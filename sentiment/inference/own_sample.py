@@ -16,7 +16,6 @@ from sentiment.config import DataConfig
 from sentiment.console import Progress
 from sentiment.data.sources import open_source, usable_rows
 from sentiment.data.tables import Row, RowCounter
-from sentiment.data.text import Flags
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
 from sentiment.inference.evaluation import Evaluation, comparison_lines, scores_on_file
@@ -33,6 +32,7 @@ from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.runs.run_dir import name_of
+from sentiment.tokens import Flags
 
 _DIGITS = 6  # of a threshold
 
@@ -70,7 +70,7 @@ def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | 
     if len(labels) < MIN_TWEETS_TO_CHOOSE:
         raise UsageError(f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough")
     predicted = {tweets.of(model).name: tweets.of(model).predicted for model in SIMPLEST_FIRST}
-    choice = choose(source, PredictedTweets([""] * len(labels), predicted), labels, metric, is_sample=True)
+    choice = choose(source, PredictedTweets([""] * len(labels), predicted), labels, metric)
     best = next(model for model in tweets.predictors if model.name == choice.best)
     model = tweets.of(kind) if kind else best
     if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:

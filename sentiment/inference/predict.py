@@ -37,11 +37,11 @@ from sentiment.data.tables import (
     text_problem,
     without_garbage_collection,
 )
-from sentiment.data.text import TokenRows
 from sentiment.errors import DataError, UsageError
 from sentiment.files import check_not_read, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel, finite_logarithms
 from sentiment.processes import available_cores
+from sentiment.tokens import TokenRows
 
 CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
 NO_WORDS = "no usable words"

@@ -3,25 +3,40 @@
 The command line is read before anything heavy is imported.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from sentiment.command_line import (
+    RESULTS,
+    Annotators,
     Classes,
-    LabelledSheet,
+    Guidelines,
     ModelOption,
     ModelResults,
     NewSheet,
+    Settle,
+    Settled,
+    SharedTweets,
+    SheetsWithLabels,
     TextColumn,
     column_of,
     parse_column,
     repeated,
+    results_of,
 )
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
 from sentiment.labelling import MIN_LABELS
+
+if TYPE_CHECKING:
+    from sentiment.inference.share_files import Population
+    from sentiment.inference.share_predictors import SharePredictor
+    from sentiment.runs.run_dir import Results
+
+_USAGE = "share takes a MODEL and a FILE, a FILE alone if --answers names the column of predictions, or --labelled"
 
 app = typer.Typer()
 
@@ -29,12 +44,13 @@ app = typer.Typer()
 @app.command()
 def share(
     model_and_file: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="[MODEL] FILE",
-            help="A run or an exported file, unless there are --answers; and a table of tweets.",
+            help="A run or an exported file, unless there are --answers; and a table of tweets. Labelled sheets "
+            "know theirs.",
         ),
-    ],
+    ] = None,
     sheet: NewSheet = None,
     labels: Annotated[
         int | None,
@@ -42,7 +58,12 @@ def share(
             "--labels", min=MIN_LABELS, help=f"The size of the sheet; default: 200, or {MIN_LABELS} of each group."
         ),
     ] = None,
-    labelled: LabelledSheet = None,
+    annotators: Annotators = None,
+    shared: SharedTweets = None,
+    guidelines: Guidelines = None,
+    labelled: SheetsWithLabels = None,
+    settle: Settle = None,
+    settled: Settled = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Also estimate within the groups of this column.")
     ] = None,
@@ -69,33 +90,77 @@ def share(
     .html is a page to label on, in any browser. With --by, equally many tweets of each group are drawn, and a group
     needs 30 labels. The predictions are those of a MODEL, or any that stand in a column of FILE (--answers).
     """
-    *models, file = model_and_file
-    if len(models) + bool(answers) != 1 or (answers and (choice or results)):
-        raise UsageError("share takes a MODEL and a FILE, or a FILE alone if --answers names the column of predictions")
-    if (sheet and labelled) or (labels and not sheet):
-        raise UsageError("share takes either --sheet or --labelled; --labels requires --sheet")
-    if (per and not by) or (classes and not answers):
-        raise UsageError("--per requires --by; --classes requires --answers")
+    if (sheet and labelled) or ((labels or annotators) and not sheet):
+        raise UsageError("share takes either --sheet or --labelled; --labels requires --sheet, and so does --for")
+    if (settle or settled) and not labelled:
+        raise UsageError("--settle and --settled require the annotators' sheets, --labelled")
+    model, file = _model_and_file(model_and_file or ())
     from sentiment.inference import share_files
-    from sentiment.inference.share_predictors import predictor_of_answers, predictor_of_model
+    from sentiment.labelling.annotators import LabelledSheets
+    from sentiment.labelling.drawn import SheetRecord, dealing, drawn_for
 
-    if answers:
-        predictor = predictor_of_answers(file, column_of(answers), text_column, classes)
-    else:
-        predictor = predictor_of_model(models[0], choice, results)
-    grouping = share_files.Grouping(column_of(by), per, day_first) if by else None
-    with ProgressBar() as bar:
-        population = share_files.read_population(file, predictor, parse_column(text_column), grouping, bar.progress)
+    given: dict[str, Any] = {"model": model, "file": file, "by": by, "per": per, "answers": answers, "classes": classes}
+    given |= {"text_column": text_column, "with": choice}
+    if day_first is not None:
+        given["order"] = "day" if day_first else "month"
+    options = {name: str(value) for name, value in given.items() if value is not None}
+    drawn = drawn_for(labelled, results_of(results or RESULTS)) if labelled else None
+    if drawn and drawn.command == "share":
+        known = {name: drawn.options[name] for name in ("model", "with") if name in drawn.options}
+        options = drawn.options | options | known
+        say(f"drawn for {options.get('model', 'the answers')} and {options['file']}")
+    population, predictor = _read(options, results)
     share_files.show_population(population)
-    order = [] if day_first is None else ["--day-first" if day_first else "--month-first"]
-    options = {"--answers": answers, "--classes": classes, "--text-column": text_column, "--with": choice}
-    options |= {"--results": str(results) if results else None, "--by": by, "--per": per}
-    command = repeated("share", *model_and_file, *order, **options)
-    if sheet:
-        share_files.draw(population, predictor.classes, sheet, labels, command)
-    elif labelled:
-        about = {"file": str(file), "model": str(models[0]) if models else None}
-        share_files.estimate(population, predictor, labelled, out, about)
+    if labelled:
+        share_files.estimate(population, predictor, LabelledSheets(labelled, drawn, settled, settle), out)
+    elif sheet:
+        options["file"] = str(Path(options["file"]).resolve())
+        dealt = dealing(annotators or (), shared, share_files.sheet_size(population, labels), guidelines)
+        share_files.draw(population, predictor, sheet, SheetRecord(command="share", options=options, **dealt))
     else:
         share_files.count(population, predictor)
+        command = _repeated(options, predictor.results)
         say(f"For shares without that bias, write a random sample to label:\n{command} --sheet sample.html")
+
+
+def _model_and_file(words: Sequence[Path]) -> tuple[Path | None, Path | None]:
+    if len(words) > 2:
+        raise UsageError(_USAGE)
+    model, file = [None, None, *words][-2:]
+    return model, file
+
+
+def _repeated(options: dict[str, str], results: "Results") -> str:
+    """The command with the same arguments, in which a model has the name that it keeps."""
+    words = [options[name] for name in ("model", "file") if name in options]
+    if "order" in options:
+        words.append(f"--{options['order']}-first")
+    names = ("by", "per", "answers", "classes", "text_column", "with")
+    given = {f"--{name.replace('_', '-')}": options.get(name) for name in names}
+    return repeated("share", *words, *results.options, **given)
+
+
+def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, SharePredictor]":
+    """The tweets and the predictions that the arguments name, of which the model gets the name that it keeps."""
+    from sentiment.inference.share_files import Grouping, read_population
+    from sentiment.inference.share_predictors import predictor_of_answers, predictor_of_model
+    from sentiment.runs.records import MODEL_KINDS
+
+    if "file" not in options or ("model" in options) == ("answers" in options) or {"answers", "with"} <= {*options}:
+        raise UsageError(_USAGE)
+    if ("per" in options and "by" not in options) or ("classes" in options and "answers" not in options):
+        raise UsageError("--per requires --by; --classes requires --answers")
+    file = Path(options["file"])
+    text_column = options.get("text_column")
+    if "answers" in options:
+        predictor = predictor_of_answers(file, column_of(options["answers"]), text_column, options.get("classes"))
+    else:
+        choice = next((kind for kind in MODEL_KINDS if kind == options.get("with")), None)
+        predictor = predictor_of_model(Path(options["model"]), choice, results)
+        options["model"] = str(predictor.model)
+    grouping = None
+    if "by" in options:
+        day_first = {"day": True, "month": False}.get(options.get("order", ""))
+        grouping = Grouping(column_of(options["by"]), options.get("per"), day_first)
+    with ProgressBar() as bar:
+        return read_population(file, predictor, parse_column(text_column), grouping, bar.progress), predictor

@@ -4,9 +4,9 @@ Does not import torch.
 """
 
 import json
-import shlex
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
 from sentiment.labelling import MIN_LABELS
+from sentiment.labelling.annotators import LabelledSheets
+from sentiment.labelling.drawn import SheetRecord, draw_sheets
 from sentiment.labelling.share_statistics import (
     ALL_TWEETS,
     check_names,
@@ -32,7 +34,7 @@ from sentiment.labelling.share_statistics import (
     labels_needed,
     strata_of,
 )
-from sentiment.labelling.sheet import Drawing, drawing_of, how_to_label, labelled_file, read_labels, write_drawn
+from sentiment.labelling.sheet import Drawing, drawing_of
 from sentiment.metrics import ClassIndices, Flags, Probabilities, predicted_classes
 
 _USUAL_LABELS = 200
@@ -160,31 +162,41 @@ def show_population(population: Population) -> None:
         say("\n".join(lines))
 
 
-def draw(population: Population, classes: Sequence[str], sheet: Path, labels: int | None, command: str) -> None:
-    """Write the sheet to label, and say what its labels will tell and how to go on.
+def sheet_size(population: Population, labels: int | None) -> int:
+    """The number of tweets to label.
 
     Args:
-        labels: the size of the sheet; None: the usual one, or as many as the groups need.
-        command: this command without `--sheet`.
+        labels: as the user gives it; None: the usual number, or as many as the groups need.
 
     Raises:
-        UsageError: with so few labels no group has a share, or as `write_drawn`.
+        UsageError: with so few labels no group has a share.
     """
-    sizes = np.bincount(population.strata)
-    needed = int(np.minimum(sizes, MIN_LABELS).sum())
+    needed = _labels_needed(population)
     if labels is None:
-        labels = max(_USUAL_LABELS, needed)
-    elif population.groups and labels < needed:
+        return min(max(_USUAL_LABELS, needed), len(population.rows))
+    if population.groups and labels < needed:
         raise UsageError(
             f"--labels {labels}: {needed:,} are needed, {MIN_LABELS} of each group, and of the smaller ones together; "
             "leave --labels out, or ask for fewer groups, as with --per week"
         )
+    return min(labels, len(population.rows))
+
+
+def _labels_needed(population: Population) -> int:
+    """How many labels give each group a share."""
+    return int(np.minimum(np.bincount(population.strata), MIN_LABELS).sum())
+
+
+def draw(population: Population, predictor: SharePredictor, sheet: Path, drawn: SheetRecord) -> None:
+    """Write the sheets to label, and say what their labels will tell and how to go on.
+
+    Raises:
+        UsageError: as `draw_sheets`.
+    """
     drawing = population.drawing
-    number = write_drawn(sheet, drawing, labels, classes, max(needed, MIN_LABELS))
-    OUT.print(_plan(population, drawing.order[:number]))
-    say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
-    say(how_to_label(sheet, classes))
-    say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
+    OUT.print(_plan(population, drawing.order[: drawn.size]))
+    enough = max(_labels_needed(population), MIN_LABELS)
+    draw_sheets(sheet, drawing, drawn, predictor.classes, enough, predictor.results)
 
 
 def _plan(population: Population, drawn: Sequence[int]) -> Table:
@@ -228,22 +240,23 @@ def _shown(name: object) -> str:
 def estimate(
     population: Population,
     predictor: SharePredictor,
-    sheet: Path,
+    sheets: LabelledSheets,
     out: Path,
-    about: Mapping[str, str | None],
 ) -> None:
-    """Print the shares by the labels of a sheet, and write them to the folder `out`.
-
-    Args:
-        about: further entries of the JSON file: file and model.
+    """Print the shares by the labels of sheets, and write them to the folder `out`.
 
     Raises:
-        DataError, UsageError: as `read_labels`, `_not_learned` and `estimate_shares`.
+        DataError: as `LabelledSheets.read` and `_not_learned`.
+        UsageError: as `LabelledSheets.read` and `estimate_shares`, or `out` holds other shares.
     """
+    about = {"file": population.source.name, "model": predictor.model, "predictor": predictor.name}
+    _check_same(out, about)
     # Groups may be asked for by the labels of tweets that were drawn from all.
     by_group = population.drawing
-    drawing = drawing_of(sheet, (Drawing.of_one_stratum(by_group.texts), by_group))
-    labels = read_labels(sheet, drawing, predictor.meanings)
+    drawing = drawing_of(sheets.sheets[0], (Drawing.of_one_stratum(by_group.texts), by_group))
+    labels = sheets.read(drawing, predictor.meanings, predictor.classes)
+    if labels is None:
+        return
     new = _not_learned(population, predictor)
     labels = labels[new]
     probabilities = _predictions(population, predictor)[new]
@@ -251,7 +264,7 @@ def estimate(
     strata = drawing.strata[new]
     shares = estimate_shares(probabilities, labels, predictor.classes, groups, strata, predictor.threshold)
     show_shares(shares)
-    written = write_shares(shares, out, {**about, "predictor": predictor.name, "sheet": str(sheet)})
+    written = write_shares(shares, out, {**about, "sheets": [*map(str, sheets.sheets)]})
     say(f"written: {', '.join(map(str, written))}")
 
 
@@ -272,6 +285,18 @@ def _not_learned(population: Population, predictor: SharePredictor) -> Flags:
             )
         say(f"left out: {what}")
     return ~learned
+
+
+def _check_same(folder: Path, about: Mapping[str, str | None]) -> None:
+    """Raises UsageError if a folder holds the shares of other tweets, or by other predictions."""
+    file = folder / "shares.json"
+    if not file.exists():
+        return
+    with suppress(OSError, ValueError):  # not of this program
+        there = json.loads(file.read_text(encoding="utf-8"))
+        if all(there.get(name) == value for name, value in about.items()):
+            return
+    raise UsageError(f"{folder}: holds the shares of another file or model; give --out another folder")
 
 
 def _predictions(population: Population, predictor: SharePredictor) -> Probabilities:

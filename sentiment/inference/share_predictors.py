@@ -4,22 +4,24 @@ Does not import torch.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from sentiment.command_line import parameters_of, with_guesses
+from sentiment.command_line import parameters_of, parse_column, with_guesses
 from sentiment.config import DataConfig
 from sentiment.console import Progress, plural, say
 from sentiment.data.labels import Meanings
 from sentiment.data.tables import Column, Row
-from sentiment.inference.added import label_meanings_of, sheet_meanings
+from sentiment.inference.added import NamedColumns, classes_of_answers, label_meanings_of, sheet_meanings
 from sentiment.inference.overlap import overlaps_with
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import TrainedRun, model_of, open_stored
+from sentiment.labelling.drawn import name_in
 from sentiment.metrics import Flags, Probabilities
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
+from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class SharePredictor:
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
         learned: which of some rows the model learned, or rows that they copy, (n,).
         answers: the column of its answers, if the table has them; it is the first of `Row.further`.
+        model: what a printed command calls it, if it is a model.
+        results: the results folder that remembers the sheets.
     """
 
     name: str
@@ -39,6 +43,8 @@ class SharePredictor:
     learned: Callable[[Sequence[Row]], Flags]
     threshold: float = DEFAULT_THRESHOLD
     answers: Column | None = None
+    model: str | None = None
+    results: Results = field(default_factory=Results)
 
     @property
     def classes(self) -> Sequence[str]:
@@ -72,19 +78,27 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
             say(f"warning: cannot exclude training tweets: {unknown}")
         return np.array([overlap.is_learned for overlap in found])
 
-    return SharePredictor(model.name, model.config.data, predict, learned, model.threshold)
+    name = str(path.resolve())
+    if isinstance(stored, TrainedRun):
+        name = name_in(stored.results, stored.run_dir)
+    return SharePredictor(
+        model.name, model.config.data, predict, learned, model.threshold, model=name, results=stored.results
+    )
 
 
 def predictor_of_answers(file: Path, answers: Column, text_column: str | None, classes: str | None) -> SharePredictor:
     """The labels in a column of the table itself, by whomever they were given.
 
     Args:
-        classes: the classes and the answers that mean them, as `--classes` takes them; None: guessed as by `train`.
+        classes: the classes and the answers that mean them, as `--classes` takes them; None: known words, if all
+            answers are.
 
     Raises:
         DataError, UsageError: the table cannot be read, a column is missing, or it is unclear what answers mean.
     """
     parameters = parameters_of(str(file), None, text_column, str(answers), classes)
+    if classes is None:
+        parameters["data.labels"] = classes_of_answers(file, NamedColumns(parse_column(text_column), answers), {})
     data = with_guesses({}, (), parameters, "--answers").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class

@@ -22,8 +22,6 @@ from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests
 from sentiment.runs.power import MAX_LABELS, POWER
 from sentiment.runs.recommendation import Choice
 
-_MANY = 10**6  # if a table is itself a sample: of so many tweets for each of its own
-
 
 @dataclass(frozen=True)
 class PredictedTweets:
@@ -61,21 +59,22 @@ def differ_on(names: Sequence[str], differing: int, tweets: int) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]} differ on {share}"
 
 
-def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: str, is_sample: bool = False) -> Choice:
-    """Compare predictors on a table by the labels of a drawing's first tweets.
+def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: str) -> Choice:
+    """Compare predictors for tweets like those of a table by the labels of all of these, or of a drawing's first ones.
+
+    The table counts as a random sample of the tweets that the chosen predictor is for, so that nothing is certain where
+    all of it is labelled, and less is surer with fewer labels.
 
     Args:
         source: the name of the table's file.
         labels: (n,), the classes as `read_labels` gives them. The scores are those on tweets that are of a class.
         metric: `macro_recall`; otherwise accuracy is compared.
-        is_sample: whether the table is itself a random sample of many tweets, and the choice is for these; all of its
-            tweets are labelled.
 
     Raises:
         UsageError: there are too few labels, for macro recall too few of a class.
     """
     labelled = labels >= 0
-    sample = _sample(tweets, labels, is_sample)
+    sample = _sample(tweets, labels)
     right = {name: predicted[labelled] == labels[labelled] for name, predicted in tweets.predicted.items()}
     accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
     compared: Literal["accuracy", "macro_recall"] = "accuracy"
@@ -114,13 +113,10 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     )
 
 
-def _sample(tweets: PredictedTweets, labels: ClassIndices, is_sample: bool) -> StratifiedSample:
+def _sample(tweets: PredictedTweets, labels: ClassIndices) -> StratifiedSample:
     """The labelled tweets; the size of a stratum is estimated without its tweets of no class, by the skipped ones."""
     labelled = labels >= 0
-    count = int(labelled.sum())
-    check_enough(count)
-    if is_sample:
-        return StratifiedSample(labels[labelled], np.zeros(count, np.int8), (_MANY * count, 0))
+    check_enough(int(labelled.sum()))
     strata = tweets.drawing.strata
     sizes = []
     for stratum, where in enumerate(("on which the predictors differ", "that all label alike")):
@@ -136,20 +132,15 @@ def _sample(tweets: PredictedTweets, labels: ClassIndices, is_sample: bool) -> S
 def _labels_to_show(difference: PairedDifference, sample: StratifiedSample, level: float) -> int | None:
     """How many labels show a difference of this size with the power `POWER`, if as many are spent on differing tweets.
 
-    The variance of an estimate from n of N differing tweets is proportional to 1 / n - 1 / N.
+    The variance of an estimate is inversely proportional to the number of labels where the predictors differ.
     """
     from scipy.special import ndtri
 
     if difference.difference == 0:
         return None
-    size = sample.sizes[0]
-    n = int((sample.strata == 0).sum())
-    if n == size:
-        return len(sample.labels)
     error = (difference.high - difference.low) / 2 / ndtri((1 + difference.level) / 2)
     needed_error = abs(difference.difference) / (ndtri((1 + level) / 2) + ndtri(POWER))
-    needed = 1 / ((1 / n - 1 / size) * (needed_error / error) ** 2 + 1 / size)
-    return int(np.ceil(needed * len(sample.labels) / n))
+    return int(np.ceil(len(sample.labels) * (error / needed_error) ** 2))
 
 
 def show_choice(choice: Choice) -> None:
@@ -158,7 +149,7 @@ def show_choice(choice: Choice) -> None:
     if choice.skipped:
         labels += f"; {choice.skipped:,} tweets are of no class, and do not count"
     say(f"{differ_on([*choice.accuracy], choice.differing, choice.tweets)}\n{labels}")
-    table = number_table("on all tweets of the table", ["accuracy (95 %)", "macro\nrecall"], no_wrap=True)
+    table = number_table(f"tweets like these {choice.tweets:,}", ["accuracy (95 %)", "macro\nrecall"], no_wrap=True)
     for name, (value, low, high) in choice.accuracy.items():
         recall = f"{choice.macro_recall[name]:.3f}" if choice.macro_recall else "-"
         interval = f"{value:.3f} {low:.3f}-{high:.3f}"

@@ -1,6 +1,7 @@
 """The commands that compare predictors: `evaluate`, and `add` for those from elsewhere."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +11,18 @@ import typer
 from sentiment.command_line import (
     A_RUN,
     RESULTS,
+    Annotators,
     Classes,
+    Guidelines,
     LabelColumn,
-    LabelledSheet,
     ModelOption,
     ModelResults,
     NewSheet,
     Out,
+    Settle,
+    Settled,
+    SharedTweets,
+    SheetsWithLabels,
     TableChanges,
     TextColumn,
     Threshold,
@@ -34,8 +40,10 @@ from sentiment.files import as_json, check_not_read, read_user_file, write_atomi
 from sentiment.labelling import MIN_LABELS
 
 if TYPE_CHECKING:
-    from sentiment.inference.added import Tweets
+    from sentiment.data.labels import LabelMapping
+    from sentiment.inference.added import NamedColumns, Tweets
     from sentiment.inference.evaluation import Evaluation
+    from sentiment.labelling.annotators import LabelledSheets
     from sentiment.labelling.unlabelled import PredictedTable
     from sentiment.runs.records import ModelKind
 
@@ -48,12 +56,13 @@ app = typer.Typer()
 @app.command()
 def evaluate(
     run: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="RUN|TABLE",
-            help=f"{A_RUN}, or a table with answers of `sentiment add`: its file, or the directory in results.",
+            help=f"{A_RUN}, or a table with answers of `sentiment add`: its file, or the directory in results. "
+            "Sheets with labels know theirs.",
         ),
-    ],
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +78,12 @@ def evaluate(
         int | None,
         typer.Option("--labels", min=MIN_LABELS, help=f"The size of the sheet; default: {_USUAL_LABELS}."),
     ] = None,
-    labelled: LabelledSheet = None,
+    annotators: Annotators = None,
+    shared: SharedTweets = None,
+    guidelines: Guidelines = None,
+    labelled: SheetsWithLabels = None,
+    settle: Settle = None,
+    settled: Settled = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
@@ -89,44 +103,95 @@ def evaluate(
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
     from sentiment.inference.evaluation import list_mistakes, show
-    from sentiment.labelling.sheet import check_new
-    from sentiment.runs.run_dir import UnlabelledDir, sealed
+    from sentiment.labelling.annotators import LabelledSheets
+    from sentiment.labelling.drawn import dealing
 
-    for target in (out, mistakes, copies):
+    for target in (out, mistakes, settle, copies):
         if target:
-            check_not_read(target, run, data, labelled)
-    run = _directory(run, results)
+            check_not_read(target, run, data, *(labelled or ()), settled)
+    if out and out == mistakes:
+        raise UsageError(f"{out}: --out and --mistakes name the same file")
     if copies:
+        if run is None or data is None:
+            raise UsageError("--copies requires a run, and --data, the table whose rows are compared with its tweets")
         _list_copies(run, data, text_column, results, copies)
         return
-    if sheet_size and not sheet:
-        raise UsageError("--labels requires --sheet")
+    if (sheet_size or annotators) and not sheet:
+        raise UsageError("--labels requires --sheet, and so does --for")
+    if (settle or settled) and not labelled:
+        raise UsageError("--settle and --settled require the annotators' sheets, --labelled")
     if sheet or labelled:
         if choice or classes or overrides or mistakes or label_column or threshold is not None:
             raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
         if sheet and (labelled or out):
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
-        if sheet:
-            check_new(sheet)
-        predicted = _predicted_table(run, data, text_column, results)
-        if sheet:
-            options = {"--data": data, "--text-column": text_column, "--results": results}
-            predicted.draw(sheet, sheet_size or _USUAL_LABELS, repeated("evaluate", run, **options))
-            return
+    if sheet:
+        dealt = dealing(annotators or (), shared, sheet_size or _USUAL_LABELS, guidelines)
+        _draw(run, data, text_column, results, sheet, dealt)
+        return
     if labelled:
-        chosen = predicted.choose(labelled)
-        scores = chosen.model_dump(mode="json")
-        if data is None:
-            write_atomically(UnlabelledDir(run).choice_file, sealed(chosen))
+        scores = _choose(run, data, text_column, results, LabelledSheets(labelled, None, settled, settle))
     else:
+        if run is None:
+            raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
         parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes)
-        evaluation = _evaluation(run, data, choice, threshold, results, parameters)
+        evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
         show(evaluation)
         scores = evaluation.as_dict()
         if mistakes:
             list_mistakes(evaluation, mistakes)
-    if out:
+    if out and scores:
         write_user_file(out, as_json(scores))
+
+
+def _draw(
+    run: Path | None,
+    data: Path | None,
+    text_column: str | None,
+    results: Path | None,
+    sheet: Path,
+    dealt: dict[str, Any],
+) -> None:
+    """Write sheets of the tweets whose labels tell predictors apart."""
+    from sentiment.labelling.drawn import sheet_files
+    from sentiment.labelling.sheet import check_new
+
+    if run is None:
+        raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
+    for file in sheet_files(sheet, dealt["annotators"]):
+        check_new(file)
+    _predicted_table(_directory(run, results), data, text_column, results).draw(sheet, dealt)
+
+
+def _choose(
+    run: Path | None, data: Path | None, text_column: str | None, results: Path | None, sheets: "LabelledSheets"
+) -> dict[str, Any]:
+    """Choose the best predictor by labels, for the run and the table for which their sheet was drawn, if that is known.
+
+    Returns:
+        What `--out` writes; nothing if labels are to be settled first.
+    """
+    from sentiment.labelling.drawn import drawn_for
+    from sentiment.runs.run_dir import UnlabelledDir, sealed
+
+    drawn = drawn_for(sheets.sheets, results_of(results or RESULTS))
+    if drawn and drawn.command == "evaluate":
+        run = Path(drawn.options["run"])
+        table = drawn.options.get("data")
+        data = data or (Path(table) if table else None)
+        text_column = text_column or drawn.options.get("text_column")
+        say(f"drawn for {run}" + (f" and {data}" if data else ""))
+    if run is None:
+        raise UsageError(
+            f"{sheets.sheets[0]}: it is not known for which run or table it was drawn; name it, and perhaps --results"
+        )
+    run = _directory(run, results)
+    chosen = _predicted_table(run, data, text_column, results).choose(replace(sheets, drawn=drawn))
+    if chosen is None:
+        return {}
+    if UnlabelledDir(run).record_file.exists():
+        write_atomically(UnlabelledDir(run).choice_file, sealed(chosen))
+    return chosen.model_dump(mode="json")
 
 
 def _directory(name: Path, results: Path | None) -> Path:
@@ -167,7 +232,7 @@ def _evaluation(
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
-    from sentiment.runs.run_dir import GoldDir, UnlabelledDir
+    from sentiment.runs.run_dir import GoldDir, UnlabelledDir, name_of
 
     if UnlabelledDir(path).record_file.exists():
         raise UsageError(f"{path}: has no labels; --sheet writes tweets to label, and --labelled compares by them")
@@ -187,7 +252,7 @@ def _evaluation(
     except UsageError as error:
         if "data.columns.label" in parameters:
             raise
-        draws = repeated("evaluate", path, "--data", data, "--sheet", "which.html")
+        draws = repeated("evaluate", name_of(run.run_dir), "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
     labels = with_names(table.labels, run.config.data.label_names)
     with ProgressBar() as bar:
@@ -214,12 +279,10 @@ def _predicted_table(run: Path, data: Path | None, text_column: str | None, resu
     return table
 
 
-def _list_copies(run: Path, data: Path | None, text_column: str | None, results: Path | None, target: Path) -> None:
+def _list_copies(run: Path, data: Path, text_column: str | None, results: Path | None, target: Path) -> None:
     from sentiment.inference.overlap import list_overlaps
     from sentiment.inference.stored import open_run
 
-    if data is None:
-        raise UsageError("--copies requires --data, the table whose rows are compared with the run's tweets")
     with ProgressBar() as bar:
         number = list_overlaps(open_run(run, results), data, parse_column(text_column), target, bar.progress)
     say(f"{target}: {plural(number, 'row')} of {data} that overlap with the run's tweets")
@@ -283,7 +346,9 @@ def add(
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
-    tweets = _tweets_to_answer(of, unlabelled, overrides, classes, results)
+    named = NamedColumns(parse_column(text_column), parse_column(label_column))
+    answers = (file, named) if file else None
+    tweets = _tweets_to_answer(of, unlabelled, answers, overrides, classes, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         order = ", test set first" if len(tweets.part_names) > 1 else ""
@@ -297,7 +362,6 @@ def add(
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
     text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    named = NamedColumns(parse_column(text_column), parse_column(label_column))
     say("\n".join(add_predictions(tweets, name, file, named, classes, metadata)))
     compared = quote(of if results is None and is_table(of) else str(tweets.directory))
     if unlabelled:
@@ -307,12 +371,21 @@ def add(
 
 
 def _tweets_to_answer(
-    source: str, unlabelled: bool, overrides: list[str] | None, classes: str | None, results: Path | None
+    source: str,
+    unlabelled: bool,
+    answers: "tuple[Path, NamedColumns] | None",
+    overrides: list[str] | None,
+    classes: str | None,
+    results: Path | None,
 ) -> "Tweets":
-    """The tweets of a run or of a table, for which a directory in the results folder is written."""
+    """The tweets of a run or of a table, for which a directory in the results folder is written.
+
+    Args:
+        answers: the table whose answers name the classes of a table without labels, if it is known, and its columns.
+    """
     from sentiment.config_file import resolve
     from sentiment.files import user_path
-    from sentiment.inference.added import Tweets, with_own_names
+    from sentiment.inference.added import Tweets, classes_of_answers, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
     from sentiment.inference.stored import open_run
 
@@ -321,14 +394,27 @@ def _tweets_to_answer(
         if unlabelled or overrides:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
+
+    def classes_of(known: "LabelMapping") -> "LabelMapping":
+        if classes:
+            return with_own_names(classes)
+        if answers:
+            return classes_of_answers(*answers, known)
+        if not known:
+            raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
+        return known
+
     parameters = parameters_of(source, overrides)
-    if classes:
+    if classes and not unlabelled:
         parameters["data.labels"] = with_own_names(classes)
     if path.is_file():
         parameters = column_parameters(path) | parameters
-    resolved = resolve({}, parameters, "--of") if unlabelled else with_guesses({}, (), parameters, "--of")
-    open_tweets = open_unlabelled if unlabelled else open_gold
+    folder = results_of(results or RESULTS)
     with ProgressBar() as bar:
-        tweets, lines = open_tweets(resolved.data, results_of(results or RESULTS), bar.progress)
+        if unlabelled:
+            data = resolve({}, parameters, "--of").data
+            tweets, lines = open_unlabelled(data, classes_of, folder, bar.progress)
+        else:
+            tweets, lines = open_gold(with_guesses({}, (), parameters, "--of").data, folder, bar.progress)
     say("\n".join(lines))
     return tweets

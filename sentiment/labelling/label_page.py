@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,31 @@ _FOLDER = Path(__file__).parent
 
 
 def label_page(
-    name: str, rows: Sequence[Mapping[str, str]], classes: Sequence[str], enough: int, may_skip: bool
+    name: str,
+    rows: Sequence[tuple[str, str]],
+    classes: Sequence[str],
+    enough: int,
+    may_skip: bool,
+    guidelines: str = "",
 ) -> bytes:
     """The page, in UTF-8. Only its own script and style may run; tweets are inserted as plain text.
 
     Args:
         name: of the table that it downloads, without `.csv`.
-        rows: the tweets in the order of labelling, each with `id` and `text`, and with `cell` if the table that is
-            downloaded has something else for the text.
+        rows: the id and the text of each tweet, in the order of labelling.
         classes: from the most negative to the most positive one; the keys 1 to 9 give the first nine.
         enough: the number of labels from which on they can be used.
         may_skip: whether a tweet may be skipped.
+        guidelines: a text that says what each class means; empty: none are shown.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     style = _resource("label_page.css")
     script = _resource("label_page.js")
-    data = {"name": name, "rows": [*rows], "classes": [*classes], "enough": enough, "maySkip": may_skip}
-    data["key"] = fingerprint([[*classes], [row["id"] for row in rows]])[:16]
+    tweets = [{"id": tweet_id, "text": text} for tweet_id, text in rows]
+    data = {"name": name, "rows": tweets, "classes": [*classes], "enough": enough, "maySkip": may_skip}
+    data["key"] = fingerprint([[*classes], [tweet_id for tweet_id, _ in rows]])[:16]
     templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("label_page.html.j2").render(
         name=visible(name),
@@ -43,6 +49,7 @@ def label_page(
         script_hash=_hash(script),
         data=Markup(_json_in_html(data)),  # noqa: S704 - its special characters are escaped
         may_skip=may_skip,
+        guidelines=guidelines,
     )
     return page.encode("utf-8", "replace")
 

@@ -5,7 +5,8 @@ random sample alone are unbiased. Prediction-powered inference (Angelopoulos et 
 arXiv:2311.01453) adds to the mean prediction of all tweets the mean error on the labelled ones: unbiased as well, and
 the more precise, the better the predictions. Its intervals are too narrow for rare classes and overconfident models.
 Here the predictions are first recalibrated on the labels, and the interval is Wilson's (1927) with the effective sample
-size, called `worth`: the number of labels that alone would give an interval as narrow.
+size. What labels are `worth` is told as the number of labels that alone would give an interval as narrow; both are
+drawn without replacement from the same tweets.
 
 Labels may be drawn within strata, such as days: all tweets together then have the mean of the strata's shares, weighted
 by their numbers of tweets (Cochran 1977, Sampling Techniques, chapter 5).
@@ -52,7 +53,7 @@ class Shares(NamedTuple):
     share: Array
     low: Array
     high: Array
-    worth: Array  # the effective sample size: so many labels alone give an interval of this width
+    unit: Array  # the variance of a share p is p (1 - p) times this
 
 
 def log_odds(probabilities: Probabilities) -> Array:
@@ -130,7 +131,7 @@ def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tw
     rarer = np.minimum(of_class, n - of_class)
     explained = explained * rarer / (rarer + 2)
     finite_population_correction = (tweets - n) / max(tweets - 1, 1)
-    return _with_interval(shares, n / (1 - explained), finite_population_correction)
+    return _with_interval(shares, finite_population_correction * (1 - explained) / n)
 
 
 def combined_shares(strata: Sequence[Shares], sizes: Sequence[int]) -> Shares:
@@ -148,19 +149,18 @@ def combined_shares(strata: Sequence[Shares], sizes: Sequence[int]) -> Shares:
         share += weight * stratum.share
         low += (weight * (stratum.share - stratum.low)) ** 2
         high += (weight * (stratum.high - stratum.share)) ** 2
-        variance += weight**2 * np.maximum(stratum.share * (1 - stratum.share), _SMALLEST) / stratum.worth
-    worth = np.maximum(share * (1 - share), _SMALLEST) / variance
-    return Shares(share, np.maximum(share - np.sqrt(low), 0), np.minimum(share + np.sqrt(high), 1), worth)
+        variance += weight**2 * np.maximum(stratum.share * (1 - stratum.share), _SMALLEST) * stratum.unit
+    unit = variance / np.maximum(share * (1 - share), _SMALLEST)
+    return Shares(share, np.maximum(share - np.sqrt(low), 0), np.minimum(share + np.sqrt(high), 1), unit)
 
 
-def _with_interval(shares: Array, worth: Array, correction: float) -> Shares:
-    """Wilson's interval for `worth` labels, the variance multiplied by `correction`."""
-    unit = correction / worth
+def _with_interval(shares: Array, unit: Array) -> Shares:
+    """Wilson's interval, as if 1 / `unit` labels were drawn with replacement."""
     shrinkage = _QUANTILE**2 * unit
     middle = (shares + shrinkage / 2) / (1 + shrinkage)
     variance = shares * (1 - shares) * unit + shrinkage * unit / 4
     margin = _QUANTILE * np.sqrt(variance) / (1 + shrinkage)
-    return Shares(shares, np.maximum(middle - margin, 0), np.minimum(middle + margin, 1), worth)
+    return Shares(shares, np.maximum(middle - margin, 0), np.minimum(middle + margin, 1), unit)
 
 
 def strata_of(groups: Sequence[Any]) -> npt.NDArray[np.int64]:
@@ -187,7 +187,12 @@ def labels_needed(tweets: int, half_width: float) -> int:
     """
     square = (2 * half_width) ** 2
     unit = square / (1 - square) / _QUANTILE**2
-    return int(np.ceil(tweets / (unit * (tweets - 1) + 1)))
+    return int(np.ceil(labels_alone(tweets, unit)))
+
+
+def labels_alone(tweets: int, unit: float | Array) -> float | Array:
+    """How many of so many tweets, drawn without replacement, give the variance `unit` of `Shares` by labels alone."""
+    return tweets / (unit * (tweets - 1) + 1)
 
 
 def estimate_shares(
@@ -238,12 +243,12 @@ def estimate_shares(
         with_label = rows[labelled[rows]]
         columns: dict[str, Any] = {"tweets": len(rows), "labels": len(with_label)}
         columns["labels_of_class"] = outcomes[with_label].sum(axis=0).astype(int)
-        number_of_labels = np.full(len(class_names), len(rows))  # as if each prediction were a label
-        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), number_of_labels, 1.0))
+        as_if_labels = np.full(len(class_names), 1 / len(rows))
+        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), as_if_labels))
         # The labels of a group are a random sample of it; those of all tweets may be one of each stratum.
         strata_of_rows = strata[rows] if rows is everything else np.zeros(len(rows), np.int64)
         shares = _estimate(rows, strata_of_rows, labelled, outcomes, predicted)
-        columns |= _columns("share", shares) | {"worth": shares.worth}
+        columns |= _columns("share", shares) | {"worth": labels_alone(len(rows), shares.unit)}
         tables[group] = pd.DataFrame(columns, [*class_names])
     table: pd.DataFrame = pd.concat(tables, names=["group", "class"])
     return table
@@ -286,7 +291,7 @@ def _bounded(shares: Shares, outcomes: Array) -> Shares:
     share = np.where(is_rare | is_nearly_all, np.nan, shares.share)
     low = np.where(is_rare, 0.0, shares.low)
     high = np.where(is_nearly_all, 1.0, shares.high)
-    return Shares(share, low, high, shares.worth)
+    return Shares(share, low, high, shares.unit)
 
 
 def _columns(name: str, shares: Shares) -> dict[str, Array]:

@@ -145,7 +145,12 @@ def _is_page(sheet: Path) -> bool:
 
 
 def write_sheet(
-    target: Path, rows: Sequence[tuple[str, str]], classes: Sequence[str], enough: int, may_skip: bool
+    target: Path,
+    rows: Sequence[tuple[str, str]],
+    classes: Sequence[str],
+    enough: int,
+    may_skip: bool,
+    guidelines: str = "",
 ) -> None:
     """Write a new sheet with empty labels.
 
@@ -154,25 +159,19 @@ def write_sheet(
         rows: the id and the text of each tweet.
         enough: the number of labels from which on the sheet can be used.
         may_skip: whether tweets may be skipped.
+        guidelines: for annotators, shown on a page.
 
     Raises:
         UsageError: as `check_new`.
     """
     check_new(target)
     if _is_page(target):
-        page = label_page(target.stem, [_page_row(*row) for row in rows], classes, enough, may_skip)
+        page = label_page(target.stem, rows, classes, enough, may_skip, guidelines)
         write_user_file(target, lambda file: file.write(page))
     else:
         table = pd.DataFrame([(tweet_id, for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
-
-
-def _page_row(tweet_id: str, text: str) -> dict[str, str]:
-    """A tweet on the page, with `cell` if its text is written otherwise into the table that the page downloads."""
-    row = {"id": tweet_id, "text": text}
-    cell = for_spreadsheet(text)
-    return row if cell == text else row | {"cell": cell}
 
 
 # The beginning of a formula, a truth value, and a digit in so few words that they may be a number, a date or a time.
@@ -188,26 +187,28 @@ def for_spreadsheet(text: str) -> str:
     return f"'{line}" if _UNDERSTOOD.fullmatch(line) else line
 
 
-def is_same_text(cell: str, text: str) -> bool:
-    """Whether a cell of a sheet still has the text that `for_spreadsheet` was given."""
-    return cell.removeprefix("'").split() == text.removeprefix("'").split()
+def whole_text(cell: str) -> str:
+    """The text of a tweet, by which it is told from others: equal for a text and its cell by `for_spreadsheet`."""
+    return " ".join(cell.removeprefix("'").split())
 
 
-def write_drawn(target: Path, drawing: Drawing, size: int, classes: Sequence[str], enough: int) -> int:
-    """Write the first tweets of a drawing as a sheet; a larger sheet begins with the smaller one.
-
-    Returns:
-        How many tweets were written.
+def write_drawn(
+    target: Path,
+    drawing: Drawing,
+    indices: Sequence[int],
+    classes: Sequence[str],
+    enough: int,
+    guidelines: str = "",
+) -> None:
+    """Write tweets of a drawing as a sheet, as `write_sheet`.
 
     Raises:
         UsageError: there are fewer tweets than labels are needed, or as `write_sheet`.
     """
     if len(drawing.texts) < enough:
         raise UsageError(f"{len(drawing.texts):,} tweets are too few: at least {enough} labels are needed")
-    indices = drawing.order[:size]
     rows = [(drawing.ids[index], drawing.texts[index]) for index in indices]
-    write_sheet(target, rows, classes, enough, may_skip=drawing.may_skip)
-    return len(rows)
+    write_sheet(target, rows, classes, enough, drawing.may_skip, guidelines)
 
 
 def labelled_file(sheet: Path) -> Path:
@@ -221,20 +222,25 @@ def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
     if _is_page(sheet):
         table = f"download its table to {labelled_file(sheet)}"
         return f"open it in a browser, press the key of each tweet's label, {extent}, and {table}; then run:"
-    return f"write {', '.join(classes)} into its column label, {extent}; then run:"
+    apostrophe = "an apostrophe in front keeps spreadsheets from taking a text for a formula or a number"
+    return f"write {', '.join(classes)} into its column label, {extent} ({apostrophe}); then run:"
 
 
-def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndices:
+def read_labels(
+    sheet: Path, drawing: Drawing, meanings: Meanings, dealt: Sequence[Sequence[int]] | None = None
+) -> ClassIndices:
     """The index of the class of each tweet of a drawing, (n,); UNLABELLED for those without a label, or SKIPPED.
 
     Args:
         sheet: what `write_drawn` or its page wrote, with labels; its rows may have any order.
         meanings: what each lower-cased label means, as `sheet_meanings` gives it: the index of its class, or None for
             a label that the data leaves out.
+        dealt: the tweets of each sheet in its order, if the drawing has several; None: its own order; empty: any tweets
+            may have labels.
 
     Raises:
         DataError: a label is none of the classes, a tweet was not drawn or has two labels, a text was changed, or the
-            labelled tweets are not the first ones of the drawing.
+            labelled tweets are not the first ones of the sheet.
         UsageError: a column is missing.
     """
     labels = np.full(len(drawing.texts), UNLABELLED)
@@ -242,7 +248,7 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndic
         index = drawing.index_of(row.id)
         if index is None:
             raise DataError(f"{row.location}: {_unknown_id(row.id, drawing)}")
-        if not is_same_text(row.text, drawing.texts[index]):
+        if whole_text(row.text) != whole_text(drawing.texts[index]):
             drawn = shortened(drawing.texts[index])
             raise DataError(
                 f"{row.location}: tweet {row.id} was drawn as {drawn!r}, but its row has {shortened(row.text)!r}; ids, "
@@ -252,8 +258,16 @@ def read_labels(sheet: Path, drawing: Drawing, meanings: Meanings) -> ClassIndic
         if labels[index] not in (UNLABELLED, label):
             raise DataError(f"{row.location}: tweet {row.id} has another label above; each tweet has one label")
         labels[index] = label
-    _check_beginning(sheet, drawing, labels)
+    problems = [_gap(drawing, order, labels) for order in ([drawing.order] if dealt is None else dealt)]
+    if problems and all(problems):
+        raise DataError(f"{sheet}: {problems[0] if len(problems) == 1 else min(problems, key=len)}")
     return labels
+
+
+def sample_of(sheet: Path) -> str | None:
+    """What the id of the first label on a sheet begins with, as `Drawing.sample`; None without a label."""
+    first = next(iter(_labelled_rows(sheet)), None)
+    return first.id.rpartition("-")[0] if first else None
 
 
 def drawing_of(sheet: Path, drawings: Sequence[Drawing]) -> Drawing:
@@ -328,19 +342,25 @@ def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
     return f"id {shortened(tweet_id)!r} names no tweet of this table that has predictions"
 
 
-def _check_beginning(sheet: Path, drawing: Drawing, labels: ClassIndices) -> None:
-    """Refuse labels that are not those of the first tweets of each stratum.
+def _gap(drawing: Drawing, order: Sequence[int], labels: ClassIndices) -> str:
+    """Why labels are not those of the first tweets of each stratum in an order; empty if they are.
 
     A sample from which tweets that are hard to label are left out is not random.
     """
-    for order in drawing.strata_orders:
-        missing = ""
-        for number, index in enumerate(order, start=1):
-            if labels[index] == UNLABELLED:
-                tweet = f"{drawing.ids[index]}, {shortened(drawing.texts[index])!r}"
-                missing = missing or f"tweet {number} of the random order, {tweet}, has no label"
-            elif missing:
-                raise DataError(
-                    f"{sheet}: {missing}, but later ones have, such as {drawing.ids[index]}, so that they are not a "
-                    "random sample; label it as well, in a row of its own if it has none, or delete the later labels"
-                )
+    foreign = np.setdiff1d(np.flatnonzero(labels != UNLABELLED), order)
+    if len(foreign):
+        return f"tweet {drawing.ids[foreign[0]]} was not dealt to this sheet"
+    missing: dict[int, str] = {}  # by the stratum
+    numbers: Counter[int] = Counter()
+    for index in order:
+        stratum = int(drawing.strata[index])
+        numbers[stratum] += 1
+        if labels[index] == UNLABELLED:
+            tweet = f"{drawing.ids[index]}, {shortened(drawing.texts[index])!r}"
+            missing.setdefault(stratum, f"tweet {numbers[stratum]} of the random order, {tweet}, has no label")
+        elif stratum in missing:
+            return (
+                f"{missing[stratum]}, but later ones have, such as {drawing.ids[index]}, so that they are not a random "
+                "sample; label it as well, in a row of its own if it has none"
+            )
+    return ""

@@ -1,9 +1,11 @@
 """Scores of models and their differences by a stratified sample: tweets on which the models differ, and others.
 
 Tweets that all models label alike say nothing about which one is better, so most labels are spent on the others
-(Sawade, Landwehr and Scheffer 2012). How many tweets the models differ on is known without labels. Each stratum is a
-random sample without replacement, and its labels stand for all of its tweets (Cochran 1977, Sampling Techniques,
-chapters 5 and 6). Scores are fractions of 1. Does not import torch.
+(Sawade, Landwehr and Scheffer 2012). How many tweets the models differ on is known without labels. The labels of each
+stratum are a random sample of its tweets, and stand for all of them. A model is chosen for tweets to come, so the table
+counts as a random sample itself: what is sampled in two phases is uncertain by both (Cochran 1977, Sampling Techniques,
+chapter 12). Where all tweets are labelled, each interval is that of a simple random sample. Scores are fractions of 1.
+Does not import torch.
 """
 
 import math
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from sentiment.errors import UsageError
 from sentiment.metrics import ClassIndices, Flags
-from sentiment.paired import PairedDifference, score_interval
+from sentiment.paired import PairedCounts, PairedDifference, accuracy_difference, macro_recall_difference
 
 Array = npt.NDArray[np.float64]
 
@@ -60,7 +62,7 @@ class StratifiedSample:
         return {label: count for label, count in numbers if count < MIN_LABELS_OF_CLASS}
 
     def accuracy(self, right: Flags) -> ScoreEstimate:
-        """The share of the table's tweets that a model has right, with an interval like Wilson's (1927).
+        """The share of tweets like the table's that a model has right, with an interval like Wilson's (1927).
 
         Args:
             right: (n,), which of the labelled tweets it has right.
@@ -75,6 +77,7 @@ class StratifiedSample:
             shrunk_mean += size / total * shrunk
             variance += (size / total) ** 2 * (1 - len(values) / size) * shrunk * (1 - shrunk) / len(values)
         value = float(np.average(right, weights=self.weights))
+        variance += shrunk_mean * (1 - shrunk_mean) / total  # the table's tweets are a sample as well
         unit = variance / (shrunk_mean * (1 - shrunk_mean))  # as if 1 / unit tweets were drawn at random
         square = float(ndtri((1 - LEVEL) / 2)) ** 2 * unit
         middle = (value + square / 2) / (1 + square)
@@ -90,30 +93,27 @@ class StratifiedSample:
         return self._mean_of_class_ratios(right.astype(np.float64))[0]
 
     def accuracy_difference(self, first: Flags, second: Flags, level: float = LEVEL) -> PairedDifference:
-        """The accuracy of one model less that of another one.
+        """The accuracy of one model less that of another one, for tweets like the table's.
 
-        Only tweets on which the models differ can make a difference. Of these, the difference has the interval of Tango
-        (1998) for as many tweets as would say as much if they were drawn with replacement.
+        Only tweets on which the models differ can make a difference. If n of the D differing ones among N tweets are
+        labelled, they are those of a random sample of n N / D tweets, in which nothing else needs a label. Its interval
+        is a little too wide where the difference is large, since D / N is known better than from such a sample.
 
         Args:
             first, second: (n,), which of the labelled tweets each model has right.
             level: the confidence level of the interval, between 0 and 1.
         """
-        size = self.sizes[0]
-        differing = self.strata == 0
-        n = int(differing.sum())
-        only_first = int((first & ~second & differing).sum())
-        only_second = int((second & ~first & differing).sum())
-        share = size / sum(self.sizes)
-        if n == size:  # all are labelled, and nothing is uncertain
-            value = (only_first - only_second) / sum(self.sizes)
-            return PairedDifference(value, value, value, float(value == 0), level)
-        worth = (size - 1) / (size - n)
-        pair = score_interval(only_first * worth, only_second * worth, n * worth, level)
-        return PairedDifference(share * pair.difference, share * pair.low, share * pair.high, pair.p, level)
+        only_first = int((first & ~second).sum())
+        only_second = int((second & ~first).sum())
+        n = sum(self.sizes) / self._weight_where_different
+        return accuracy_difference(only_first, only_second, n, level)
 
     def recall_difference(self, first: Flags, second: Flags, level: float = LEVEL) -> PairedDifference:
-        """The macro recall of one model less that of another one, with an interval by linearisation.
+        """The macro recall of one model less that of another one, for tweets like the table's.
+
+        The interval is by linearisation, since also the number of a class's tweets is estimated; it is never narrower
+        than that of the random sample that `accuracy_difference` describes, which is uncertain also where a model has
+        all labelled tweets of a class right.
 
         Args: as in `accuracy_difference`.
 
@@ -123,15 +123,34 @@ class StratifiedSample:
         from scipy.special import stdtr, stdtrit
 
         value, variances = self._mean_of_class_ratios(first.astype(np.float64) - second.astype(np.float64))
+        simple = self._recall_difference_of_random_sample(first, second, level)
         error = math.sqrt(sum(variance for variance, _ in variances))
         if error == 0:
-            return PairedDifference(value, value, value, float(value == 0), level)
+            return simple
         # Satterthwaite (1946).
         freedom = error**4 / sum(variance**2 / freedom for variance, freedom in variances)
-        # The true difference is a matter of whole tweets, so nothing is surer than half a tweet.
-        margin = 0.5 / sum(self.sizes) - float(stdtrit(freedom, (1 - level) / 2)) * error
-        p = 2 * float(stdtr(freedom, min(0.5 / sum(self.sizes) - abs(value), 0.0) / error))
-        return PairedDifference(value, value - margin, value + margin, p, level)
+        margin = -float(stdtrit(freedom, (1 - level) / 2)) * error
+        p = 2 * float(stdtr(freedom, -abs(value) / error))
+        low = min(value - margin, simple.low)
+        high = max(value + margin, simple.high)
+        return PairedDifference(value, low, high, max(p, simple.p), level)
+
+    @property
+    def _weight_where_different(self) -> float:
+        """How many tweets each label stands for where the models differ; 1 if they differ nowhere."""
+        weights = self.weights[self.strata == 0]
+        return float(weights[0]) if len(weights) else 1.0
+
+    def _recall_difference_of_random_sample(self, first: Flags, second: Flags, level: float) -> PairedDifference:
+        """As `recall_difference`, but as if the number of each class's tweets in the table were known."""
+        weights = self.weights / self._weight_where_different
+        counts = []
+        for label in np.unique(self.labels):
+            of_class = self.labels == label
+            only_first = int((first & ~second & of_class).sum())
+            only_second = int((second & ~first & of_class).sum())
+            counts.append(PairedCounts(only_first, only_second, float(weights[of_class].sum())))
+        return macro_recall_difference(counts, level)
 
     def _by_stratum(self, values: npt.NDArray[np.generic]) -> Iterator[tuple[int, Array]]:
         """The size of each stratum that has tweets, and the values of its labelled ones."""
@@ -140,10 +159,11 @@ class StratifiedSample:
                 yield size, values[self.strata == stratum].astype(np.float64)
 
     def _mean_of_class_ratios(self, values: Array) -> tuple[float, list[tuple[float, int]]]:
-        """The mean over classes of the means over their tweets, and the variance from each stratum with its freedom.
+        """The mean over classes of the means over their tweets, and its variances, each with its degrees of freedom.
 
-        The number of a class's tweets is estimated as well, so that each of these means is a ratio of two totals, whose
-        variance is found by linearisation.
+        The first one is that of the table as a sample of all such tweets, the others are those of the labelled tweets
+        as a sample of each stratum. The number of a class's tweets is estimated as well, so that each of these means is
+        a ratio of two totals, whose variance is found by linearisation.
         """
         few = self.classes_with_few_labels()
         if few:
@@ -158,9 +178,12 @@ class StratifiedSample:
             ratio = float((weights * values)[of_class].sum() / tweets)
             mean += ratio / len(classes)
             influence += np.where(of_class, values - ratio, 0.0) / tweets / len(classes)
-        variances = []
+        n = len(self.labels)
+        spread = float(np.average(influence**2, weights=weights)) * n / (n - 1)  # the mean influence is 0
+        variances = [(sum(self.sizes) * spread, n - 1)]
         for size, parts in self._by_stratum(influence):
-            n = len(parts)
-            if n > 1:
-                variances.append((size**2 * (1 - n / size) * float(parts.var(ddof=1)) / n, n - 1))
+            labelled = len(parts)
+            if labelled > 1:
+                variance = float(parts.var(ddof=1)) / labelled
+                variances.append((size**2 * (1 - labelled / size) * variance, labelled - 1))
         return mean, variances

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -23,13 +24,14 @@ from sentiment.inference.evaluate import uses_of
 from sentiment.inference.own_sample import predict_new
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling import MIN_LABELS
+from sentiment.labelling.annotators import LabelledSheets
 from sentiment.labelling.choice import PredictedTweets, choose, show_choice
-from sentiment.labelling.sheet import how_to_label, labelled_file, read_labels, write_drawn
+from sentiment.labelling.drawn import Options, SheetRecord, draw_sheets, name_in
 from sentiment.metrics import predicted_classes
 from sentiment.runs.predictions import added_predictor
 from sentiment.runs.recommendation import SIMPLEST_FIRST, Choice, Unlabelled
 from sentiment.runs.records import PREDICTORS
-from sentiment.runs.run_dir import UnlabelledDir, check_sha256, name_of, read_added, read_record
+from sentiment.runs.run_dir import Results, UnlabelledDir, check_sha256, name_of, read_added, read_record
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class PredictedTable:
         data: names the classes, and the labels that mean them.
         metric: by which predictors are compared, as `choose` takes it.
         uses: by the name of a predictor that the program has, lines on how to use it.
+        results: the results folder that remembers the sheets.
+        origin: the arguments of `evaluate` that read this table.
     """
 
     source: str
@@ -48,34 +52,39 @@ class PredictedTable:
     data: DataConfig
     metric: str
     uses: Mapping[str, Sequence[str]]
+    results: Results
+    origin: Options
 
-    def draw(self, sheet: Path, size: int, command: str) -> None:
-        """Write the sheet of tweets that tell the predictors apart, and say how to go on.
+    def draw(self, sheet: Path, dealt: Mapping[str, Any]) -> None:
+        """Write the sheets of tweets that tell the predictors apart, and say how to go on.
 
         Args:
-            command: this command without `--sheet`.
+            dealt: the fields of `SheetRecord` on its sheets.
 
         Raises:
             DataError: the predictors label all tweets alike.
-            UsageError: as `write_drawn`.
+            UsageError: as `draw_sheets`.
         """
         differ = self.tweets.differ
         if not differ.any():
             raise DataError(f"{self.tweets.summary}: any of them will do, and no label can tell them apart")
-        classes = self.data.label_names
-        number = write_drawn(sheet, self.tweets.drawing, size, classes, MIN_LABELS)
-        differing = int(differ[self.tweets.drawing.order[:number]].sum())
-        say(f"{self.tweets.summary}\n{sheet}: {number:,} tweets, {differing:,} of them where they differ")
-        say(how_to_label(sheet, classes))
-        say(f"{command} --labelled {shlex.quote(str(labelled_file(sheet)))}")
+        drawn = SheetRecord(command="evaluate", options=self.origin, **dealt)
+        differing = int(differ[self.tweets.drawing.order[: drawn.size]].sum())
+        say(f"{self.tweets.summary}, and on {differing:,} of the first {drawn.size:,} of the random order")
+        draw_sheets(sheet, self.tweets.drawing, drawn, self.data.label_names, MIN_LABELS, self.results)
 
-    def choose(self, sheet: Path) -> Choice:
-        """Choose the best predictor by a sheet with labels, and print how sure the choice is.
+    def choose(self, sheets: LabelledSheets) -> Choice | None:
+        """Choose the best predictor by sheets with labels, and print how sure the choice is.
+
+        Returns:
+            None if labels are to be settled first.
 
         Raises:
-            DataError, UsageError: as `read_labels` and `choose`.
+            DataError, UsageError: as `LabelledSheets.read` and `choose`.
         """
-        labels = read_labels(sheet, self.tweets.drawing, sheet_meanings(self.data))
+        labels = sheets.read(self.tweets.drawing, sheet_meanings(self.data), self.data.label_names)
+        if labels is None:
+            return None
         choice = choose(self.source, self.tweets, labels, self.metric)
         show_choice(choice)
         say("\n".join(self.uses.get(choice.best, ())))
@@ -108,7 +117,10 @@ def predict_table(
     metric = run.config.training.early_stopping.metric
     tweets = PredictedTweets([row.text for row in answered.rows], predicted)
     lines += [*answered.warnings(), *counter.lines_left_out()]
-    return PredictedTable(source.name, tweets, run.config.data, metric, uses), lines
+    origin: Options = {"run": name_in(run.results, run.run_dir), "data": str(source.resolve())}
+    if column is not None:
+        origin["text_column"] = str(column)
+    return PredictedTable(source.name, tweets, run.config.data, metric, uses, run.results, origin), lines
 
 
 def answered_table(path: Path) -> PredictedTable:
@@ -141,4 +153,5 @@ def answered_table(path: Path) -> PredictedTable:
         say(f"left out: {plural(int((~common).sum()), 'tweet')} that not all of {names} have answered")
     predicted = {predictor.name: predictor.predicted[common] for predictor in predictors}
     tweets = PredictedTweets(stored["text"][common].to_list(), predicted)
-    return PredictedTable(record.source, tweets, data, "accuracy", {})
+    results = Results(path.parent.parent)
+    return PredictedTable(record.source, tweets, data, "accuracy", {}, results, {"run": str(path.resolve())})

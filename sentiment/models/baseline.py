@@ -18,7 +18,7 @@ import scipy  # imports its submodules on first use; networks need none of them
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import Floats, Rows, Tokenizer, TokenRows
+from sentiment.data.text import Tokenizer
 from sentiment.errors import RunDirError
 from sentiment.files import delete_leftovers, write_atomically
 from sentiment.metrics import Probabilities, with_first_class
@@ -28,6 +28,7 @@ from sentiment.models.text_model import Predictions, TextModel, calibrated, chec
 from sentiment.processes import available_cores
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
+from sentiment.tokens import Floats, Rows, TokenRows
 
 
 def features(keys: Keys, idf: Floats, counts: Any, rows: TokenRows, has_ratings: bool) -> Any:

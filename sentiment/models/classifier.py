@@ -9,19 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from sentiment.config import AnyEncoder, EmbeddingConfig, ModelConfig, RunConfig
-from sentiment.data.text import Flags, Floats, Indices, Rows, Tokenizer, TokenRows
+from sentiment.data.text import Tokenizer
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
 from sentiment.encoders.batches import Batch, TokenStore
-from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
+from sentiment.encoders.cache import FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, find_model
+from sentiment.encoders.shards import Encoder
 from sentiment.errors import RunDirError
 from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import token_ratings
 from sentiment.models.text_model import Predictions, TextModel, calibrated
 from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
+from sentiment.tokens import Flags, Floats, Indices, Rows, TokenRows
 
 
 class Dropout(nn.Dropout):

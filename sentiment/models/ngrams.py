@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # imports its submodules on first use; networks need none of them
 
-from sentiment.data.text import Flags, Floats, Rows, TokenRows
+from sentiment.tokens import Flags, Floats, Rows, TokenRows
 
 Keys = npt.NDArray[np.uint64]
 

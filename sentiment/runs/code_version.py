@@ -2,16 +2,18 @@
 
 A job that waits in a queue for a day, or is requeued, must compute with the code that it was submitted with, and a run
 must not silently mix two versions. Submitting therefore copies the packages to `results/code/<id>`, from which tasks
-import them, and every checkpoint holds the hash of the code that made it.
+import them, and every checkpoint holds the hash of the code that made it: of all that training imports. Caches are
+named by the hash of what computes them (`code_of`).
 """
 
+import ast
 import hashlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from sentiment.console import silent
@@ -23,21 +25,15 @@ from sentiment.runs.start_copy import find_damage
 
 _RECORD = "code.json"
 
-# Modules of `sentiment` that cannot change what training computes.
-_NOT_AFFECTING_TRAINING = (
-    "sentiment/__main__.py",
-    "sentiment/command_line.py",
-    "sentiment/console.py",
-    "sentiment/inference/",
-    "sentiment/api.py",
-    "sentiment/runs/start_copy.py",
-    "sentiment/training/tracking.py",
-    "sentiment/version.py",
-)
+# What trains a run, and prepares what it reads.
+_TRAINING = "sentiment.training.experiment"
 
+_PACKAGES = ("sentiment", "jobs", "report")
 # The kinds of files that the packages are made of. Whatever else lies in their folders, such as what editors and file
 # managers leave there, is not the program's.
 _OWN_ENDINGS = (".py", ".pyi", ".typed", ".txt", ".csv", ".json", ".yaml", ".j2", ".css", ".js")
+
+_SOURCE_ENDINGS = (".py", ".pyi", ".typed")
 
 # The launcher of programs from a copy of the code.
 START = Path(__file__).with_name("start_copy.py")
@@ -45,6 +41,8 @@ START = Path(__file__).with_name("start_copy.py")
 
 class CodeVersion(Record):
     """`code.json`: a version of the program, with the SHA-256 of each of its files, by path.
+
+    `training_files` are those of them that can change what a run computes: what training imports, and data beside it.
 
     `git_dirty` says whether they differed from the commit; both are None outside of a git checkout. `git_remote` is the
     address of the repository in a browser, if it has one.
@@ -54,16 +52,11 @@ class CodeVersion(Record):
     git_dirty: bool | None
     git_remote: str | None = None
     files: dict[str, str]
+    training_files: dict[str, str]
 
     @property
     def id(self) -> str:
         return fingerprint(self.files)[:16]
-
-    @property
-    def training_files(self) -> dict[str, str]:
-        """The SHA-256 of each file that can change what a run computes, by path."""
-        names = [name for name in self.files if name.startswith("sentiment/")]
-        return {name: self.files[name] for name in names if not name.startswith(_NOT_AFFECTING_TRAINING)}
 
     @property
     def training(self) -> str:
@@ -73,12 +66,90 @@ class CodeVersion(Record):
 
 @cache
 def running_code() -> CodeVersion:
-    return _version_of(_contents())
+    return _version_of(_contents(*_PACKAGES))
+
+
+@cache
+def code_of(*modules: str) -> str:
+    """SHA-256 of the code that these modules run: their own, and that of what they import, see `imported_files`."""
+    return fingerprint(_digests(imported_files(modules, _contents("sentiment"))))
+
+
+def imported_files(modules: Iterable[str], contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of modules, and of all that they import of the program, directly or not, with the data beside them.
+
+    Not followed are imports for types only, and of names that a module only raises: neither changes what it computes.
+
+    Args:
+        modules: full names.
+        contents: of the program's files, by path.
+    """
+    found: dict[str, bytes] = {}
+    unread = [path for module in modules for path in _files_of(module)]
+    while unread:
+        path = unread.pop()
+        if path in found or path not in contents:
+            continue
+        found[path] = contents[path]
+        for module in _imported_names(contents[path]):
+            unread += _files_of(module)
+    packages = {PurePosixPath(path).parent for path in found}
+    for path, content in contents.items():
+        is_data = not path.endswith(_SOURCE_ENDINGS)
+        if is_data and _package_of(path, contents) in packages:
+            found[path] = content
+    return dict(sorted(found.items()))
+
+
+def _files_of(module: str) -> Iterator[str]:
+    """Where a module's file may be, and those of the packages around it, which are imported with it."""
+    path = PurePosixPath(*module.split("."))
+    for name in (path, *path.parents[:-1]):
+        yield f"{name}.py"
+        yield f"{name}/__init__.py"
+
+
+def _package_of(path: str, contents: Mapping[str, bytes]) -> PurePosixPath:
+    """The innermost package that a file lies in."""
+    folders = PurePosixPath(path).parents
+    return next(folder for folder in folders if f"{folder}/__init__.py" in contents)
+
+
+@cache
+def _imported_names(source: bytes) -> list[str]:
+    """The full names of what a module imports, also within functions: of modules, or of what is in them."""
+    found = _Imports()
+    found.visit(ast.parse(source))
+    return [name for own_name, name in found.imported if own_name in found.used]
+
+
+class _Imports(ast.NodeVisitor):
+    """Collects imports, with the names that they have in the module, and the names that the module uses."""
+
+    def __init__(self) -> None:
+        self.imported: list[tuple[str, str]] = []
+        self.used: set[str] = set()
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.imported += [(alias.asname or alias.name.partition(".")[0], alias.name) for alias in node.names]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self.imported += [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
+
+    def visit_If(self, node: ast.If) -> None:
+        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        """What is only raised is not used."""
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.used.add(node.id)
 
 
 def freeze_code(results: Results) -> str:
     """Copy the current code to `results/code`, or repair a damaged copy; return its id, which is the folder's name."""
-    contents = _contents()
+    contents = _contents(*_PACKAGES)
     version = _version_of(contents)
     folder = results.code / version.id
     results.code.mkdir(parents=True, exist_ok=True)
@@ -93,6 +164,12 @@ def freeze_code(results: Results) -> str:
     return version.id
 
 
+def training_of(results: Results, code: str) -> str:
+    """SHA-256 of the files that can change what a run computes, in a copy of the code; without it, in this code."""
+    version = read_record(results.code / code / _RECORD, CodeVersion)
+    return (version or running_code()).training
+
+
 def start_command(module: str, copy: Path | None = None, start: Path = START) -> list[str]:
     """The command that runs a module from a copy of the code (default: the code of this process), without arguments."""
     return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]
@@ -101,27 +178,33 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
 def _version_of(contents: dict[str, bytes]) -> CodeVersion:
     """The version with these files, and the commit of the checkout that they are in or were copied from."""
     copied = read_record(ROOT / _RECORD, CodeVersion)
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    files = _digests(contents)
+    training_files = _digests(imported_files([_TRAINING], contents))
     if copied:
-        return copied.model_copy(update={"files": files})
+        return copied.model_copy(update={"files": files, "training_files": training_files})
     # Not the repository of somebody's project into which the program was installed.
     is_checkout = (ROOT / ".git").exists()
     state = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") if is_checkout else ""
+    version = CodeVersion(git_commit=None, git_dirty=None, files=files, training_files=training_files)
     if not state:
-        return CodeVersion(git_commit=None, git_dirty=None, files=files)
+        return version
     commit, _, dirty = state.partition("-")
     remote = web_address(_git("remote", "get-url", "origin"))
-    return CodeVersion(git_commit=commit, git_dirty=dirty != "", git_remote=remote, files=files)
+    return version.model_copy(update={"git_commit": commit, "git_dirty": dirty != "", "git_remote": remote})
 
 
-def _contents() -> dict[str, bytes]:
-    """The files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
-    contents = {name: path.read_bytes() for name, path in _own_files()}
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def _contents(*packages: str) -> dict[str, bytes]:
+    """The files of packages but their documentation, by their paths, in order, whether git knows them or not."""
+    contents = {name: path.read_bytes() for name, path in _own_files(packages)}
     return dict(sorted(contents.items()))
 
 
-def _own_files() -> Iterator[tuple[str, Path]]:
-    for package in ("sentiment", "jobs", "report"):
+def _own_files(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    for package in packages:
         folder = shipped_folder(package, ROOT)
         for path in folder.rglob("*"):
             relative = path.relative_to(folder)

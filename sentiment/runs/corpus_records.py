@@ -124,10 +124,17 @@ PUBLISHED_DATA: dict[str, PublishedData] = {
 }
 
 
+class MadeCorpus(Record):
+    """`made-from/KEY.json`: the fingerprint of the corpus that was made from some files, settings and code."""
+
+    fingerprint: str
+
+
 class Manifest(Record):
     """`manifest.json`: the fingerprint and row counts of a corpus.
 
     Attributes:
+        fingerprint: SHA-256 of its content, whatever code it was made by.
         sha256: the digests of the corpus's files.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, NonNegativeInt, Tag, model_validator
 
 from sentiment.config import Section
 
@@ -203,10 +203,16 @@ def _contradictions(hypotheses: Sequence[Hypothesis]) -> list[str]:
 
 
 class StatedHypothesis(Section):
-    """A hypothesis in a grid's plan, with the UTC time at which it was stated, in ISO 8601."""
+    """A hypothesis in a grid's plan.
+
+    Attributes:
+        stated_at: the UTC time at which it was stated, in ISO 8601.
+        results: how many of the grid's runs had a result or a score then, in whatever grid; None before it is counted.
+    """
 
     hypothesis: Hypothesis
     stated_at: str
+    results: NonNegativeInt | None = None
 
 
 class Replicated(Section):

@@ -309,6 +309,8 @@ class RunRecord(Record):
     """`run.json`: the provenance of a run, and its attempts.
 
     Attributes:
+        source_fingerprint: of the files and settings that the corpus was made from.
+        data_fingerprint: of the content of the corpus.
         dataset: the name of a data source, or `table`.
         table_sha256: as in `CorpusReport`: runs of an edited table have another one.
         vectors_sha256: of the file that `embedding.pretrained` names, or of what its vectors are learned from.
@@ -317,6 +319,7 @@ class RunRecord(Record):
 
     run_id: str
     data_fingerprint: str
+    source_fingerprint: str = ""
     tokenizer_fingerprint: str = ""
     dataset: str
     table_sha256: str
@@ -525,6 +528,18 @@ class StartsFrom(Record):
         return f"starts from {len(self.run_ids)} of the runs of grid {self.grid}, by the rule `runs: {self.rule}`"
 
 
+class Addition(Record):
+    """Runs that were added to a planned grid.
+
+    Attributes:
+        first: the index of the first of them.
+        results: how many of the grid's runs had a result or a score then.
+    """
+
+    first: Count
+    results: Count
+
+
 class GridPlan(Record):
     """`grid.json`: a grid's question and its runs; written before the first run starts.
 
@@ -536,6 +551,8 @@ class GridPlan(Record):
         starts_from: None if its runs start from files.
         hypotheses: stay as they were stated; further ones may be added.
         replicates: the study whose findings it repeats.
+        code: the id of the code snapshot that computes its runs, unless a command asked for new code for some of them.
+        additions: the runs that were added when some had results.
     """
 
     name: str
@@ -550,6 +567,8 @@ class GridPlan(Record):
     starts_from: StartsFrom | None = None
     hypotheses: list[StatedHypothesis] = []
     replicates: Replicated | None = None
+    code: str = ""
+    additions: list[Addition] = []
 
     @model_validator(mode="after")
     def _has_all_runs(self) -> Self:

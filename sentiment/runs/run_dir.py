@@ -20,13 +20,12 @@ from sentiment.errors import FormatError, LockedError, RunDirError, TakenOverErr
 from sentiment.files import (
     FolderEntry,
     as_json,
-    files_in,
     read_user_file,
     sha256_of,
     user_path,
     write_atomically,
 )
-from sentiment.runs.locks import live_owner, read_owner
+from sentiment.runs.locks import read_owner
 from sentiment.runs.records import (
     Added,
     EpochRow,
@@ -184,6 +183,7 @@ class Results:
         added: one folder for each corpus, with the added predictions for its tweets.
         gold: one folder for each gold table.
         unlabelled: one folder for each table without labels for which predictors were added.
+        sheets: what each sheet to label was drawn for.
         slurm: the submissions to Slurm, and the output of its jobs.
         code: one folder for each copy of the program's code that jobs run.
         removed: grids that are not to be seen any more.
@@ -202,6 +202,7 @@ class Results:
     added = FolderEntry("added")
     gold = FolderEntry("gold")
     unlabelled = FolderEntry("unlabelled")
+    sheets = FolderEntry("sheets")
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")
     report = FolderEntry("report")
@@ -221,11 +222,12 @@ class Results:
         return shlex.join(["sentiment", *words, *self.options])
 
     def corpus_dir(self, fingerprint: str) -> Path:
-        """The folder of a prepared corpus: `tweets.parquet` (id, part, label, text) and others."""
+        """The folder of a prepared corpus, by its content: `tweets.parquet` (id, part, label, text) and others."""
         return self.corpora / fingerprint[:16]
 
-    def corpus_lock(self, fingerprint: str) -> Path:
-        return self.root / "data" / "locks" / fingerprint[:16]
+    def made_from(self, key: str) -> Path:
+        """The record of the corpus that was made from what has this fingerprint, and its lock beside it."""
+        return self.root / "data" / "made-from" / f"{key[:16]}.json"
 
     def added_dir(self, fingerprint: str) -> Path:
         """The folder of the added predictions for a corpus."""
@@ -264,7 +266,6 @@ class GoldDir:
 
     Attributes:
         predictions_file: as that of a run; also the columns id and text.
-        added: the added predictions.
     """
 
     path: Path
@@ -384,12 +385,6 @@ class RunDir:
         if stored.fingerprint() != config.fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
         return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_FIELDS})
-
-    def delete_untrained(self) -> None:
-        """Delete the directory if it holds only a configuration and no process is about to train the run."""
-        files = {path for path, _ in files_in(self.path)}
-        if files <= {self.config_file, self.lock_file} and not live_owner(self.lock_file):
-            shutil.rmtree(self.path, ignore_errors=True)
 
     def begin_attempt(self) -> "RunDir":
         """Begin an attempt: return this directory with a new folder, in which the attempt makes its files.

@@ -5,13 +5,13 @@ are promoted to the next rung, and the others are pruned. The ranking is written
 so that nothing that happens to a trial later changes a decision.
 
 W&B's Hyperband stops trials one by one, as their scores arrive, for which it needs a server. Here, a rung ends when
-each of its trials has a value or has failed by itself. A trial that was killed, lost its node, or ran out of time, or
-of memory of which it may get more, has not ended: it is trained again before the rung is ranked, so that the same
-trials are promoted whatever happens to processes.
+each of its trials has a value or has failed by itself. A trial that was cancelled or killed, lost its node, or ran out
+of time, or of memory of which it may get more, has not ended: it is trained again before the rung is ranked, so that
+the same trials are promoted whatever happens to processes.
 """
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -143,7 +143,7 @@ class Rungs:
     def is_decided(self, run_id: str) -> bool:
         return run_id in self.trial_rungs and self.trial_rungs[run_id].rank is not None
 
-    def rank_current(self, cancelled: Set[str] = frozenset()) -> "Rungs":
+    def rank_current(self) -> "Rungs":
         """Rank the trials of the current rung and write the ranking, unless another process has done so by now.
 
         Returns:
@@ -154,18 +154,18 @@ class Rungs:
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
-            write_once(file, sealed(self._rank(cancelled)))
+            write_once(file, sealed(self._rank()))
         ranking = _read_ranking(self.results, self.plan.name, self.current)
         return replace(self, rankings=[*self.rankings, ranking]) if ranking else self
 
-    def _rank(self, cancelled: Set[str]) -> RungRanking:
+    def _rank(self) -> RungRanking:
         rung = self.current
         epochs = self.halving.epochs[rung]
         trials: list[RankedTrial] = []
         current = {*self.trials(rung)}
         for run_id in [run.run_id for run in self.plan.runs if run.run_id in current]:
             run_dir = self.results.run_dir(run_id, self.plan.name)
-            trial = self.measure(run_dir, run_id in cancelled)
+            trial = self.measure(run_dir)
             if trial is None:
                 is_trained = live_owner(run_dir.lock_file) is not None
                 state = "a process trains it right now" if is_trained else "it is unfinished; `submit` resumes it"
@@ -186,7 +186,7 @@ class Rungs:
         trials.sort(key=sort_key)  # stable: equal trials keep the plan's order
         return RungRanking(rung=rung, epochs=epochs, promoted=promoted, trials=trials)
 
-    def measure(self, run_dir: RunDir, cancelled: bool = False) -> RankedTrial | None:
+    def measure(self, run_dir: RunDir) -> RankedTrial | None:
         """Measure a trial of the current rung by its epochs up to the rung's end; None if it is unfinished."""
         run_id = run_dir.path.name
         epochs = self.halving.epochs[self.current]
@@ -203,9 +203,9 @@ class Rungs:
             reason = in_one_line(error)
         if live_owner(run_dir.lock_file):
             return None
-        ended = "cancelled" if cancelled else run_dir.own_failure()
-        if completed or ended:
-            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or reason)
+        failure = run_dir.own_failure()
+        if completed or failure:
+            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=failure or reason)
         return None
 
 

@@ -205,7 +205,7 @@ def _after(attempt: Attempt) -> RunState:
     if attempt.reason == "paused":
         return RunState(PLANNED, attempt.detail or "")
     if attempt.reason == "completed":
-        return RunState(FAILED, "was completed, but its result.json is missing")
+        return RunState(LOST, "was trained to its end, but its result.json is missing")
     if attempt.detail == "SIGHUP":  # sent by `jobs.tasks.task` when a local grid's process dies: no user cancelled it
         return RunState(LOST, f"saved at step {attempt.last_step}, when the process of its grid had died")
     ending = "interrupted" if attempt.detail == INTERRUPTED else "saved and stopped"

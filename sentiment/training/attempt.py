@@ -3,8 +3,9 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -24,8 +25,11 @@ from sentiment.training.trainer import DOES_NOT_FIT, Trainer
 
 
 @contextmanager
-def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
+def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[tuple[Trainer, Callable[[], None]]]:
     """Yield a trainer in the state of the newest checkpoint, or at its beginning; record how the context ends.
+
+    That it ends with a result records the function that is yielded too: before the result is written, since after it
+    nothing would repair the record.
 
     Raises:
         Stop: there is a reason to stop; everything is saved.
@@ -44,7 +48,7 @@ def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
 
     with mirror_to_wandb(run.run_dir, run.config.tracking, run.console.say):
         try:
-            yield trainer
+            yield trainer, partial(end, "completed", None)
         except TakenOverError:
             raise  # another process records the attempts now
         except Stop as stop:
@@ -59,8 +63,6 @@ def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
                 trainer.log.write()
                 end("failed", f"{type(error).__name__}: {in_one_line(error)}")
             raise
-        else:
-            end("completed", None)
 
 
 def _resume(run: RunContext, prepared: Prepared) -> Trainer:
@@ -139,16 +141,16 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
     attempts = [*(former.attempts if former else []), attempt]
     inputs = prepared.inputs
     corpus = prepared.corpus
-    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     record = RunRecord(
         run_id=run.config.run_id,
-        data_fingerprint=inputs["data"],
+        data_fingerprint=corpus.fingerprint,
+        source_fingerprint=inputs["data"],
         tokenizer_fingerprint=inputs["tokenizer"],
         dataset=corpus.dataset,
         table_sha256=corpus.report.table_sha256,
         encoder=prepared.encoder_with_cache,
         vectors_sha256=inputs.get("vectors"),
-        command=command,
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         attempts=attempts,
         hardware=trainer.state.hardware,
     )

@@ -8,16 +8,9 @@ from sentiment.config import AnyEncoder, RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import Corpus
 from sentiment.encoders.batches import TweetVectors
-from sentiment.encoders.cache import (
-    CachedVectors,
-    Encoder,
-    FreshVectors,
-    Storage,
-    VectorCache,
-    build_encoder,
-    layers_of,
-)
+from sentiment.encoders.cache import CachedVectors, FreshVectors, Storage, VectorCache, build_encoder, layers_of
 from sentiment.encoders.pretrained import EncoderFiles
+from sentiment.encoders.shards import Encoder
 from sentiment.processes import runs_on_gpu, training_threads
 from sentiment.training.device import choose_device
 from sentiment.training.stop import RunContext

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from sentiment.config import RunConfig
 from sentiment.console import Console
-from sentiment.data.corpus import corpus_fingerprint, prepare_corpus
+from sentiment.data.corpus import prepare_corpus, source_fingerprint
 from sentiment.data.vocabulary import prepare_vectors, pretrained_file
 from sentiment.encoders.cache import VectorCache, layers_of
 from sentiment.encoders.inputs import current_inputs, differing, recorded_inputs
 from sentiment.encoders.pretrained import find_model
-from sentiment.errors import RunDirError, SentimentError, TakenOverError
+from sentiment.errors import RunDirError, SentimentError
 from sentiment.models.baseline import fit_linear_model
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import RunRecord
@@ -51,23 +51,28 @@ def run_experiment(run: RunContext) -> None:
         run.on_begin(run.run_dir)
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepared = prepare(run, corpus, files)
-        with new_attempt(run, prepared) as trainer:
+        with new_attempt(run, prepared) as (trainer, end):
             trainer.train()
-            publish(run, prepared, baselines, trainer)
+            publish(run, prepared, baselines, trainer, end)
 
 
 def run_single(run: RunContext) -> Stop | None:
-    """`run_experiment` outside of grids: an error before anything is computed leaves no directory.
+    """`run_experiment` outside of grids: of a run whose inputs cannot be used, no directory is made.
 
-    So of a run whose tweets cannot be used nothing is seen later.
+    None is deleted either, since another process may be about to use it.
     """
-    try:
-        return run_experiment(run)
-    except TakenOverError:  # the directory is that of another process now
-        raise
-    except SentimentError:
-        run.run_dir.delete_untrained()
-        raise
+    return _prepare_inputs(run) or run_experiment(run)
+
+
+@stoppable
+def _prepare_inputs(run: RunContext) -> None:
+    if run.run_dir.path.exists():
+        return
+    find_model(run.config, run.results)
+    choose_device(run.config.runtime.device)
+    with explained_memory_errors():
+        prepare_data(run.config, run.results, run.progress)
+        prepare_vectors(run.config, run.results, run.progress)
 
 
 def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
@@ -114,7 +119,7 @@ def _check_inputs_unchanged(run: RunContext) -> None:
     changed: list[str] = []
     with suppress(SentimentError):
         files = find_model(config, run.results) if record.encoder else None
-        present = current_inputs(config, run.results, corpus_fingerprint(config.data, run.results), files)
+        present = current_inputs(config, run.results, source_fingerprint(config.data, run.results), files)
         changed = differing(recorded_inputs(config, record), present)
     if changed:
         names = " and ".join(changed)

@@ -13,9 +13,10 @@ from sentiment.data.labels import MIN_CLASSES
 from sentiment.data.preparation import Demands
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
 from sentiment.encoders.batches import TweetVectors
-from sentiment.encoders.cache import CachedVectors, Encoder
+from sentiment.encoders.cache import CachedVectors
 from sentiment.encoders.inputs import Inputs, current_inputs
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record
+from sentiment.encoders.shards import Encoder
 from sentiment.errors import DataError
 from sentiment.models.baseline import Baselines, load_or_fit_baselines
 from sentiment.models.classifier import Classifier, build_classifier
@@ -118,7 +119,8 @@ def prepare(run: RunContext, corpus: Corpus, files: EncoderFiles | None) -> Prep
     encoder = None
     if section and files and not config.finetunes:  # the vectors of an encoder that is fine-tuned change
         vectors, encoder = tweet_vectors(run, section, corpus, files)
-    inputs = current_inputs(config, run.results, corpus.fingerprint, files)
+    inputs = current_inputs(config, run.results, corpus.source_fingerprint, files)
+    inputs["corpus"] = corpus.fingerprint
     vocabulary = _new_vocabulary(run, corpus)
     return Prepared(inputs, corpus, vocabulary, files, record, vectors, encoder)
 

@@ -1,15 +1,13 @@
 """The results of a trained run: predictions, metrics, weights and `result.json`, which marks it as completed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from sentiment.config import DataConfig
-from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.files import sha256_of
 from sentiment.metrics import with_first_class
@@ -38,6 +36,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import RunDir
+from sentiment.tokens import Rows
 from sentiment.training.checkpoint import Weights, copied_weights, delete_checkpoints, weights_sha256, write_weights
 from sentiment.training.preparation import Prepared
 from sentiment.training.stop import RunContext
@@ -103,10 +102,16 @@ def fitted_models(
     return ModelsInMemory(result, best, task.vocabulary, baseline)
 
 
-def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: Trainer) -> None:
+def publish(
+    run: RunContext, prepared: Prepared, baselines: Baselines, trainer: Trainer, end: Callable[[], None]
+) -> None:
     """Write the results of a run at its best epoch, and `result.json` last; then delete its checkpoints.
 
+    Args:
+        end: called just before `result.json` is written.
+
     Raises:
+        Stop: there is a reason to stop; the same is done again from the checkpoint of the last step.
         TakenOverError, OSError: as `RunDir.write`.
     """
     run_dir = run.run_dir
@@ -114,28 +119,32 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
     last = copied_weights(trainer.model)
     best = trainer.state.early_stopping.best_weights
     trainer.model.load_state_dict(best)
-    predictions = _predict(run.config.data, task, baselines)
+    predictions = _predict(run, task, baselines)
     _write_predictions(run_dir, predictions, run.config.data.label_names)
     _write_attention(run_dir, task, predictions.parts["test"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
     write_weights(run_dir, run_dir.best_weights, best, trainer.state.early_stopping.best_epoch)
     write_weights(run_dir, run_dir.last_weights, last, trainer.state.epoch)
     run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
-    run_dir.write_record(_result(run, prepared, baselines, trainer, predictions))
+    result = _result(run, prepared, baselines, trainer, predictions)
+    end()
+    run_dir.write_record(result)
     delete_checkpoints(run_dir)
 
 
-def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _Predictions:
-    """Predict all parts; temperatures are fitted on the validation part."""
+def _predict(run: RunContext, task: ClassifierTask, baselines: Baselines) -> _Predictions:
+    """Predict all parts, unless there is a reason to stop; temperatures are fitted on the validation part."""
+    data = run.config.data
     linear = with_first_class(baselines.later_classes)
-    network = {part: predict(task.model, task.store, rows) for part, rows in task.measured_rows.items()}
+    measured = task.measured_rows.items()
+    network = {part: predict(task.model, task.store, rows, run.stop.check) for part, rows in measured}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
     training_labels = task.corpus.labels[task.rows["train"]]
     counts = np.bincount(training_labels, minlength=len(data.label_names))
     class_shares = (counts / len(training_labels)).tolist()
     parts: dict[Part, PartPredictions] = {}
-    for part, rows in task.measured_rows.items():
+    for part, rows in measured:
         probabilities = calibrate_all(network[part], linear[rows], temperatures)
         if data.is_english:
             probabilities["lexicon"] = lexicon_probabilities(baselines.compound[rows], task.corpus.class_count)

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 
 from sentiment.config import RunConfig
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.batches import Batch, BatchPlan, TokenStore, TweetVectors
 from sentiment.metrics import measure
 from sentiment.models.classifier import Classifier, input_ids, predict
 from sentiment.models.lexicon import token_ratings
 from sentiment.runs.records import Metrics, Overfit, Part
+from sentiment.tokens import Rows
 
 _OVERFIT_GAP = 0.05
 _ROUNDING = 1e-9  # more than the rounding error of a difference of shares

@@ -21,7 +21,8 @@ import torch
 from sentiment.config import EncoderPrecision
 from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder
-from sentiment.encoders.elmo_files import read_options, read_weights
+from sentiment.encoders.elmo_files import read_weights
+from sentiment.encoders.pretrained import read_options
 from tests.benchmarks.timing import announce
 from tests.encoders.random_elmo import write_random_model
 from tests.encoders.tweets import HAS_ALLENNLP, SIZES

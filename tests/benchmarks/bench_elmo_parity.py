@@ -14,7 +14,8 @@ import torch
 
 from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder
-from sentiment.encoders.elmo_files import read_options, read_weights
+from sentiment.encoders.elmo_files import read_weights
+from sentiment.encoders.pretrained import read_options
 from tests.encoders.tweets import random_tweets, strong_model
 
 _STRENGTHS = (1, 2, 4, 8)

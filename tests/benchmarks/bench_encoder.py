@@ -19,11 +19,12 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.config import EncoderConfig, TextConfig
 from sentiment.config_file import resolve
-from sentiment.data.text import Tokenizer, TokenRows
+from sentiment.data.text import Tokenizer
 from sentiment.encoders.batches import TokenStore
 from sentiment.encoders.pretrained import EncoderFiles, find_encoder
 from sentiment.encoders.transformer import TWEET, Transformer
 from sentiment.models.classifier import build_classifier
+from sentiment.tokens import TokenRows
 from sentiment.training.trainer import Updater
 from tests.benchmarks.bench_data import some_tweets
 from tests.benchmarks.timing import announce, spent

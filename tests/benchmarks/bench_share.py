@@ -17,6 +17,7 @@ from sentiment.labelling.share_statistics import (
     Array,
     Shares,
     labelled_shares,
+    labels_alone,
     log_odds,
     recalibrate,
 )
@@ -91,9 +92,8 @@ def measured(world: World, draws: int, seed: int = 1) -> Quality:
         Shares(*map(np.concatenate, zip(*estimates, strict=True))) for estimates in zip(*parts, strict=True)
     )
     width = (together.high - together.low).mean(axis=0) / (alone.high - alone.low).mean(axis=0)
-    quality = Quality(
-        covers(together, shares), covers(alone, shares), width, together.worth.mean(axis=0) / world.labels
-    )
+    worth = labels_alone(len(truth), together.unit).mean(axis=0) / world.labels
+    quality = Quality(covers(together, shares), covers(alone, shares), width, worth)
     return quality if world.classes > 2 else Quality(*(of_class[1:] for of_class in quality))
 
 

@@ -32,7 +32,7 @@ def drawing() -> Drawing:
 @pytest.fixture
 def label(page: Page, drawing: Drawing, tmp_path: Path) -> Page:
     path = tmp_path / "mine.html"
-    write_drawn(path, drawing, len(TEXTS), CLASSES, 3)
+    write_drawn(path, drawing, drawing.order, CLASSES, 3)
     page.context.set_offline(True)
     page.goto(path.as_uri())
     return page
@@ -71,7 +71,8 @@ def test_labels_survive_a_reload_and_are_read_from_the_downloaded_table(
     table = _downloaded(label, tmp_path)
     assert table.name == "mine.csv"
     np.testing.assert_array_equal(read_labels(table, drawing, MEANINGS), labels)
-    assert '"\'=HYPERLINK(0) https://example.org javascript:alert(1)"' in table.read_text(encoding="utf-8-sig")
+    with open(table, encoding="utf-8-sig", newline="") as file:  # for programs: texts are as they were
+        assert sorted(row["text"] for row in csv.DictReader(file)) == sorted(TEXTS)
     label.keyboard.press("1")
     expect(tweet).to_have_text("All tweets are done. Download the table.")
     expect(label.get_by_role("button", name="negative")).to_be_disabled()
@@ -79,30 +80,73 @@ def test_labels_survive_a_reload_and_are_read_from_the_downloaded_table(
     assert label.title() == "6 tweets to label: mine"
 
 
-def test_each_annotator_has_labels_of_their_own(label: Page, tmp_path: Path) -> None:
+def test_labels_before_a_name_are_the_first_name_s_and_each_other_name_has_its_own(label: Page, tmp_path: Path) -> None:
     label.keyboard.press("1")
     name = label.get_by_label("Your name")
     name.fill("Ann 1")
-    name.press("Tab")
-    expect(label.locator("#progress")).to_contain_text("0 of 6")
-    expect(label.locator("#notice")).to_contain_text("under the earlier name, 1 are kept")
-    for key in ("1", "1"):
+    name.press("Enter")  # leaves the field, so that keys are labels again
+    expect(label.locator("#progress")).to_contain_text("1 of 6")
+    for key in ("1", "2"):
         label.keyboard.press(key)
+    expect(name).to_have_value("Ann 1")
+    expect(label.locator("#progress")).to_contain_text("3 of 6")
     assert _downloaded(label, tmp_path).name == "mine-Ann_1.csv"
     label.reload()
     expect(name).to_have_value("Ann 1")
-    expect(label.locator("#progress")).to_contain_text("2 of 6")
-    name.fill("")
+    expect(label.locator("#progress")).to_contain_text("3 of 6")
+    name.fill("Ben")
     name.press("Tab")
-    expect(label.locator("#progress")).to_contain_text("1 of 6")
+    expect(label.locator("#progress")).to_contain_text("0 of 6")
+    expect(label.locator("#notice")).to_have_text("Each name has labels of its own: those of Ann 1 are kept, 3 in all.")
+    name.fill("Ann 1")
+    name.press("Tab")
+    expect(label.locator("#progress")).to_contain_text("3 of 6")
     expect(label.locator("#notice")).to_be_empty()
+
+
+def test_tweet_may_be_marked_as_unsure_and_labelled_again(label: Page, drawing: Drawing, tmp_path: Path) -> None:
+    for key in ("1", "?", "2", "3"):
+        label.keyboard.press(key)
+    expect(label.locator("#progress")).to_contain_text("3 of 6 labelled; 1 unsure")
+    number = label.locator("#number")
+    expect(number).to_have_value("4")
+    number.fill("1")
+    number.press("Enter")
+    assert label.locator("#tweet").inner_text() == TEXTS[drawing.order[0]]
+    expect(label.get_by_role("button", name="negative")).to_have_attribute("aria-pressed", "true")
+    label.keyboard.press("3")
+    assert label.locator("#tweet").inner_text() == TEXTS[drawing.order[3]]
+    number.fill("99")  # beyond the next one
+    number.press("Enter")
+    expect(number).to_have_value("4")
+    label.reload()
+    table = _downloaded(label, tmp_path)
+    with open(table, encoding="utf-8-sig", newline="") as file:
+        rows = [(row["label"], row["remark"]) for row in csv.DictReader(file)]
+    assert rows == [("positive", ""), ("neutral", "unsure"), ("positive", ""), *[("", "")] * 3]
+    labels = read_labels(table, drawing, MEANINGS)
+    assert labels[drawing.order[:3]].tolist() == [2, 1, 2]
+
+
+def test_page_shows_the_author_s_guidelines_as_text(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "guided.html"
+    write_sheet(path, [("1", "a day")], CLASSES, 1, may_skip=True, guidelines="<b>negative</b>: a loss\nneutral: news")
+    page.goto(path.as_uri())
+    assert page.locator("#guidelines").inner_text() == "<b>negative</b>: a loss\nneutral: news"
+
+
+def test_three_classes_are_in_one_row_on_a_phone(label: Page) -> None:
+    label.set_viewport_size({"width": 390, "height": 844})
+    boxes = [label.get_by_role("button", name=name).bounding_box() for name in CLASSES]
+    assert len({box["y"] for box in boxes if box}) == 1
+    assert min(box["height"] for box in boxes if box) >= 44
 
 
 def test_page_with_other_classes_has_labels_of_its_own(label: Page, drawing: Drawing, tmp_path: Path) -> None:
     for key in ("1", "2"):
         label.keyboard.press(key)
     other = tmp_path / "other.html"
-    write_drawn(other, drawing, len(TEXTS), ("negative", "positive"), 3)
+    write_drawn(other, drawing, drawing.order, ("negative", "positive"), 3)
     first = label.url
     label.goto(other.as_uri())
     expect(label.locator("#progress")).to_contain_text("0 of 6")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from report.build import build_report
-from tests.oracle.studies import write_random_study
+from tests.relations.studies import write_random_study
 
 pytestmark = pytest.mark.browser
 

@@ -63,6 +63,36 @@ def test_same_content_and_options_share_corpora(table: Path, results: Results, m
             prepare(path, results, **options)
 
 
+def test_other_code_makes_a_corpus_again_and_nothing_that_belongs_to_an_equal_one_is_lost(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DataConfig(source=str(table))
+    first = prepare(table, results)
+    files = {path: path.stat().st_ino for path in first.path.iterdir()}
+    monkeypatch.setattr(corpus_module, "code_of", lambda *_: "other code")
+    assert find_corpus(config, results) is None
+    again = prepare(table, results)
+    assert (again.path, again.fingerprint) == (first.path, first.fingerprint)
+    assert {path: path.stat().st_ino for path in first.path.iterdir()} == files
+    assert find_corpus(config, results) is not None
+    monkeypatch.setattr(corpus_module, "code_of", lambda *_: "code that cleans texts otherwise")
+    monkeypatch.setattr(preparation.Tokenizer, "clean", lambda _tokenizer, text: f"{text} furthermore")
+    other = prepare(table, results)
+    assert other.fingerprint != first.fingerprint
+    assert other.source_fingerprint == first.source_fingerprint
+    assert open_corpus(first.path).types == first.types
+
+
+def test_corpora_of_equal_tokens_and_other_ids_are_not_one(tmp_path: Path, results: Results) -> None:
+    rows = [(*row, f"own-{number}") for number, row in enumerate(tweets(300))]
+    named = write_tweets(tmp_path / "named.csv", rows, ("label", "text", "id"))
+    with_ids = prepare(named, results, columns={"id": "id"})
+    without = prepare(named, results)
+    assert np.array_equal(with_ids.token_ids, without.token_ids)
+    assert tweet_table(with_ids)["id"][0] == "own-0"
+    assert tweet_table(without)["id"][0] == "2"
+
+
 def test_a_table_is_told_apart_by_its_tweets_and_labels_alone(tmp_path: Path, results: Results) -> None:
     rows = [*tweets(300), ("positive", "the"), ("positive", "the one and only")]
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from sentiment.config import ElmoConfig
 from sentiment.data.corpus import Corpus
-from sentiment.encoders import cache as cache_module
-from sentiment.encoders.cache import CachedVectors, Storage, VectorCache, layers_of, shard_spans
+from sentiment.encoders import shards as shards_module
+from sentiment.encoders.cache import CachedVectors, Storage, VectorCache, layers_of
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Layer
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, find_elmo
+from sentiment.encoders.shards import shard_spans
 from sentiment.errors import EncoderError
 from sentiment.runs.run_dir import Results
 from sentiment.training.encoding import choose_storage
@@ -26,6 +27,7 @@ from sentiment.training.stop import Stop
 from tests.data.made_up import prepare
 from tests.encoders.random_elmo import write_random_model
 from tests.encoders.tweets import of_tweet
+from tests.runs.test_code_version import ELMO
 from tests.small_runs import invented_tweets, limited_file_size, write_tweets
 
 CPU = torch.device("cpu")
@@ -58,8 +60,8 @@ def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_MIN_TOKENS", 1000)
-    monkeypatch.setattr(cache_module, "_TYPES_PER_SHARD", 40)
+    monkeypatch.setattr(shards_module, "_MIN_TOKENS", 1000)
+    monkeypatch.setattr(shards_module, "_TYPES_PER_SHARD", 40)
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +85,20 @@ def _again(cache: VectorCache, corpus: Corpus, model: ElmoFiles) -> VectorCache:
     return cache_of(corpus, model, cache.folder.parents[2])
 
 
+def test_a_cache_is_of_the_code_that_computes_its_vectors(
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr("sentiment.encoders.cache.code_of", lambda *modules: str(asked.append(modules)))
+    assert _again(cache, corpus, model).folder != cache.folder
+    assert asked == [ELMO]
+
+
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=30), st.integers(1, 9))
 @settings(deadline=None)
 def test_shards_have_each_tweet_once_and_cut_none(lengths: list[int], shard: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache_module, "_MIN_TOKENS", shard)
+        patch.setattr(shards_module, "_MIN_TOKENS", shard)
         spans = shard_spans(np.cumsum([0, *lengths]))
     assert [number for start, end in spans for number in range(start, end)] == list(range(len(lengths)))
     assert all(start < end for start, end in spans)
@@ -210,8 +221,8 @@ def test_vectors_that_are_too_large_to_be_stored_are_refused(
 
 
 def test_lack_of_room_is_said_before_anything_is_computed(cache: VectorCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    monkeypatch.setattr(cache_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
+    monkeypatch.setattr("sentiment.encoders.cache.shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    monkeypatch.setattr("sentiment.encoders.cache.ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
     with pytest.raises(EncoderError, match=r"needs 0\.\d+ GB, but 1e-06 GB are free"):
         filled(cache)
 

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sentiment.encoders.elmo_files import ElmoOptions, check_weights, read_options, read_weights
+from sentiment.encoders.elmo_files import ElmoOptions, check_weights, read_weights
+from sentiment.encoders.pretrained import read_options
 from sentiment.errors import EncoderError
 from tests.encoders.tweets import SIZES, Model
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from sentiment.config import EncoderConfig
-from sentiment.data.text import TokenRows
 from sentiment.encoders.batches import TokenStore
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_encoder
+from sentiment.tokens import TokenRows
 from sentiment.training.task import warm_up_and_decay
 from tests.encoders.tiny import needs_transformers
 

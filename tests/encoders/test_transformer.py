@@ -124,10 +124,10 @@ from pathlib import Path
 from sentiment.processes import leave_compiler_out
 leave_compiler_out()
 from sentiment.config import EncoderConfig
+from sentiment.encoders.cache import build_encoder
 from sentiment.encoders.pretrained import find_encoder
-from sentiment.encoders.transformer import Transformer
-folder = Path({str(bert)!r})
-print(Transformer(find_encoder(EncoderConfig(model=str(folder)), folder)).vector_size)
+config = EncoderConfig(model={str(bert)!r})
+print(build_encoder(config, find_encoder(config, Path()), "cpu").vector_size)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, "16\n"), done.stderr

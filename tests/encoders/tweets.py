@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sentiment.config import EncoderPrecision
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, StateMode, has_onednn
-from sentiment.encoders.elmo_files import ElmoOptions, read_options, read_weights
+from sentiment.encoders.elmo_files import ElmoOptions, read_weights
+from sentiment.encoders.pretrained import read_options
 from tests.encoders.random_elmo import TINY_OPTIONS, write_random_model
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"

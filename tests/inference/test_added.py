@@ -82,16 +82,17 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
 def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     test, trained = _of(tweets, "test"), tweets[-1]
     half = test[: len(test) // 2]
-    rows: list[tuple[str, object]] = [(row["text"].upper(), row["label"]) for row in half]
+    rows: list[tuple[str, object]] = [(f" {row['text']} ", row["label"]) for row in half]
     rows[0] = (half[0]["text"], 1 - half[0]["label"])
-    rows += [(half[1]["text"], rows[1][1]), (trained["text"], 1), ("never seen", 0), ("neutral", "")]
+    others = [trained["text"], f"{test[-1]['text']} and more", test[-2]["text"].upper()]
+    rows += [(half[1]["text"], rows[1][1]), *((text, 1) for text in others), ("neutral", "")]
     done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Answer")), "--of", run.path)
-    first, *others = done.output.splitlines()
+    first, *remarks = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
     end = len(rows) + 1
-    assert [line.strip() for line in others[:3]] == [
-        f"1 left out: duplicate tweet (line {end - 3})",
-        f"2 left out: not a test or validation tweet of the run (line {end - 2}, {end - 1})",
+    assert [line.strip() for line in remarks[:3]] == [
+        f"1 left out: duplicate tweet (line {end - 4})",
+        f"3 left out: not a test or validation tweet of the run (line {end - 3}, {end - 2}, {end - 1})",
         f"1 left out: no answer (line {end})",
     ]
     scores, shown = _scores(run, tmp_path)

@@ -23,7 +23,6 @@ from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.labels import DEFAULT_LABELS
 from sentiment.data.sources import OpenedSource, open_file
-from sentiment.data.text import TokenRows
 from sentiment.inference.evaluate import show_result
 from sentiment.inference.evaluation import comparison_lines
 from sentiment.inference.overlap import OWN_TEST
@@ -38,6 +37,7 @@ from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import PREDICTORS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.tokens import TokenRows
 from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets

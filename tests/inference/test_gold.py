@@ -72,7 +72,7 @@ def _evaluate(folder: Path) -> tuple[dict[str, Any], str]:
 def test_oracle_is_right_on_every_tweet_of_a_gold_table_in_any_order(seed: int, classes: int, keys: list[str]) -> None:
     rng = np.random.default_rng(seed)
     rows = _gold(int(rng.integers(6, 30)), classes)
-    copies = [rows[0][1], rows[1][1].upper(), rows[2][1].upper()]
+    copies = [rows[0][1], f" {rows[1][1]}", rows[2][1].replace(" ", "  ")]
     rows += [(f"copy{number}", text, rows[number][2]) for number, text in enumerate(copies)]
     table = pd.DataFrame(rows, columns=["tweet_id", "text", "label"])
     known = ["text"] if keys == ["text"] and seed % 2 else ["tweet_id", "text"]
@@ -339,6 +339,31 @@ def test_answers_by_id_and_by_text_are_judged_for_each_tweet(
     ids = dict(zip(gold["tweet"].to_pylist(), gold["id"].to_pylist(), strict=True))
     predictions = read_gold(_directory(tmp_path)).added["x"].predictions
     assert {ids[tweet]: CLASSES[2][round(answer[1])] for tweet, answer in predictions.items() if answer} == expected
+
+
+_SAME_BEGINNING = "one two three four five six seven eight nine ten eleven twelve"
+_ALIKE = ["", "!", "?!", "...", "http://a.b", "http://a.c", "day", "DAY", "day!", "#day", "day via @x", "RT @x: day"]
+_ALIKE_TEXTS = [*_ALIKE[1:], *(f"{_SAME_BEGINNING} {end}" for end in _ALIKE)]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.sampled_from(_ALIKE_TEXTS), min_size=3, unique=True), st.integers(1, 20), st.integers(0, 99))
+def test_each_tweet_has_its_own_answer_or_none_however_alike_their_texts_are(
+    texts: list[str], answered: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = [CLASSES[2][number % 2] for number in range(len(texts))]
+    said = {text: CLASSES[2][rng.integers(2)] for text in rng.permutation(texts)[:answered].tolist()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_tweets(folder / "gold.csv", zip(texts, labels, strict=True), ("text", "label"))
+        answers = write_tweets(folder / "x.csv", said.items(), ("text", "label"))
+        output = succeed("add", "x", answers, *_of(folder), "--classes", "negative positive")
+        gold = read_gold(_directory(folder))
+    assert f"x: {len(said)} of {len(texts)} gold tweets" in output
+    assert "left out" not in output
+    predicted = gold.added_predictors[0].predicted.tolist()
+    assert {text: CLASSES[2][at] for text, at in zip(gold.texts, predicted, strict=True) if at >= 0} == said
 
 
 def test_answer_to_a_text_without_words_is_not_one_to_every_such_text(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
 from jobs.requested import RequestedGrid
+from jobs.study import StudyPlan
 from sentiment.errors import ConfigError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results
@@ -45,6 +46,11 @@ def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check_inputs: bool = True) -> ExpandedGrid:
     """Read and expand a grid file."""
     return expand_grid(GridRequest(read_grid_file(path), overrides), results, check_inputs=check_inputs)
+
+
+def study_of(grid: ExpandedGrid, path: Path) -> StudyPlan:
+    """The study of one grid that was expanded from a file."""
+    return StudyPlan([GridRequest(read_grid_file(path))], {grid.plan.name: grid})
 
 
 def a_request(path: Path, **changes: Any) -> RequestedGrid:

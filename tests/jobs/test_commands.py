@@ -14,17 +14,17 @@ import pytest
 from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs, QueueOwner
 from jobs.grids.grid import ExpandedGrid
+from jobs.launch.advance import release_held, rerun_grid, submit_study
+from jobs.launch.cancelling import cancel_active, cancel_grid, remove_grid
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions
-from jobs.launch.turns import Turn
 from jobs.requested import write_request
-from jobs.session import cancel_active, cancel_grid, release_held, remove_grid, rerun_grid, submit_study
 from jobs.status.grid_state import read_status
 from jobs.status.names import Target, find_targets, read_plan
-from jobs.study import StudyPlan
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
+from jobs.turns import Turn
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, LockedError, UsageError
 from sentiment.files import write_atomically
@@ -32,7 +32,7 @@ from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results, sealed, short_id
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
-from tests.jobs.grid_files import a_request, halving, load_grid, write_grid, write_yaml
+from tests.jobs.grid_files import a_request, halving, load_grid, study_of, write_grid, write_yaml
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
@@ -287,12 +287,13 @@ def test_grid_that_was_expanded_before_another_command_planned_it_is_refused(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
     first, second = (load_grid(write_grid(base, {"seed": [seed]}), results) for seed in (1, 2))
+    file = base.with_name("some.yaml")
     options = LaunchOptions()
-    assert submit_study(results, StudyPlan([], {"some": first}), options) == 0
+    assert submit_study(results, study_of(first, file), options) == 0
     with pytest.raises(LockedError, match="repeat the command"):
-        submit_study(results, StudyPlan([], {"some": second}), options)
-    assert results.read_grid("some") == first.plan
-    assert submit_study(results, StudyPlan([], {"some": first}), options) == 0
+        submit_study(results, study_of(second, file), options)
+    assert read_plan(results, "some").runs == first.plan.runs
+    assert submit_study(results, study_of(first, file), options) == 0
 
 
 def test_plan_of_a_command_that_took_over_stays(
@@ -312,10 +313,11 @@ def test_plan_of_a_command_that_took_over_stays(
 def test_plan_whose_runs_were_copied_from_another_grid_stays_when_its_jobs_are_refused(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copy_first(results: Results, grid: ExpandedGrid) -> None:
+    def copy_first(results: Results, grid: ExpandedGrid, _code: str) -> int:
         results.run_dir(grid.configs[0].run_id, grid.plan.name).create(grid.configs[0])
+        return 1
 
-    monkeypatch.setattr("jobs.session.reuse_completed", copy_first)
+    monkeypatch.setattr("jobs.launch.advance.reuse_completed", copy_first)
     slurm.fail("sbatch", "exit 1")
     assert call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 1
     assert states_of(results) == ["PLANNED"] * 2
@@ -447,7 +449,8 @@ def test_cancelled_trial_whose_rung_is_ranked_is_pruned_and_trained_when_it_is_n
     (slurm.folder / "jobs").write_text("")
     assert states_of(results) == ["PAUSED", "CANCELLED"]
     assert "` goes on with 2 runs" in invoke("status", "--results", results.root).output
-    rungs_of(results, plan).rank_current({cancelled.path.name})  # as the final job does
+    record_failure(cancelled, DataError("broken.csv"))  # before it was cancelled
+    rungs_of(results, plan).rank_current()
     assert call(results, base, "submit", str(grid))[0] == 0
     assert slurm.tasks(results) == {good.path.name: 1}
     assert states_of(results)[1] == "PRUNED"

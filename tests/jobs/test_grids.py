@@ -13,6 +13,7 @@ from jobs.tasks.attempt import record_failure
 from sentiment.config import EmbeddingConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import DataError, DivergedError, KilledError, NoProgressError, UsageError
+from sentiment.runs.code_version import running_code
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
@@ -296,7 +297,7 @@ def test_run_that_would_diverge_again_is_left_out_and_told(
 ) -> None:
     run_ids, grid = _fail_one(base, results, like, DivergedError("the loss is nan"), failing)
     assert isinstance(grid, ExpandedGrid)
-    diverged = f"{run_ids[failing]}, which fails deterministically: DivergedError: the loss is nan"
+    diverged = f"{run_ids[failing]}, which failed: DivergedError: the loss is nan"
     assert grid.plan.starts_from
     assert (_sizes(grid), grid.plan.starts_from.left_out) == ([best], [diverged])
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
@@ -333,11 +334,11 @@ def test_completed_run_of_another_grid_is_taken_over(base: Path, results: Result
     shutil.copytree(trained.path, results.run_dir(begun, "other").path)
     results.run_dir(begun, "some").create(grid.configs[1])
     results.run_dir(unfinished, "other").create(grid.configs[2])
-    reuse_completed(results, grid)
+    reuse_completed(results, grid, running_code().training)
     target = results.run_dir(taken, "some")
     assert (target.read_config(), digest_of(target)) == (grid.configs[0], digest_of(trained))
     assert [results.run_dir(run_id, "some").completed for run_id in (taken, begun, unfinished)] == [True, False, False]
-    assert completed_elsewhere(results, grid) == {}
+    assert completed_elsewhere(results, grid, running_code().training) == {}
 
 
 def test_run_on_other_tweets_or_questions_is_not_taken(results: Results, tmp_path: Path, tweets_file: Path) -> None:
@@ -347,12 +348,12 @@ def test_run_on_other_tweets_or_questions_is_not_taken(results: Results, tmp_pat
     config, run_id = grid.configs[0], grid.plan.runs[0].run_id
     source = Experiment(config, results, results.run_dir(run_id, "other"))
     source.complete()
-    assert list(completed_elsewhere(results, grid)) == [run_id]
+    assert list(completed_elsewhere(results, grid, running_code().training)) == [run_id]
     before = table.read_bytes()
     table.write_bytes(before + b'1,"one more, a good one"\n')
-    assert completed_elsewhere(results, grid) == {}
+    assert completed_elsewhere(results, grid, running_code().training) == {}
     table.write_bytes(before)
-    assert list(completed_elsewhere(results, grid)) == [run_id]
+    assert list(completed_elsewhere(results, grid, running_code().training)) == [run_id]
     other = config.model_copy(update={"seed": 2})
     source.run_dir.write_config(other)
-    assert completed_elsewhere(results, grid) == {}
+    assert completed_elsewhere(results, grid, running_code().training) == {}

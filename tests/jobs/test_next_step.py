@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
+from jobs.launch.advance import Course, _start, rerun_grid, submit_study
+from jobs.launch.cancelling import cancel_grid
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.requested import find_request, waiting_grids, write_request
-from jobs.session import cancel_grid, rerun_grid, start, submit_study
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.status.names import read_plan
-from jobs.study import StudyPlan, plan_study, read_study
+from jobs.study import plan_study, read_study
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
@@ -30,7 +31,17 @@ from sentiment.errors import EXIT_UNFINISHED, SentimentError
 from sentiment.runs.records import Halving, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, succeed
-from tests.jobs.grid_files import GRIDS, a_request, halving, load_grid, refusal, starts_from, write_grid, write_yaml
+from tests.jobs.grid_files import (
+    GRIDS,
+    a_request,
+    halving,
+    load_grid,
+    refusal,
+    starts_from,
+    study_of,
+    write_grid,
+    write_yaml,
+)
 from tests.jobs.submitted import LAUNCH_FAILED, DiedError, a_plan, attempt_of, rungs_of, write_attempts, write_epochs
 from tests.jobs.world import World
 
@@ -82,7 +93,7 @@ def _search(
 ) -> World:
     """A search whose processes die; a person repeats `submit` when nothing is queued and it is unfinished."""
     world = World(results, like, Random(seed), deaths, diverging={3})
-    study = StudyPlan([], {"some": grid})
+    study = study_of(grid, Path(grid.plan.base).with_name("some.yaml"))
     with world.patched():
         for _ in range(8):
             world.command(lambda: submit_study(results, study, replace(world.options, local=local)))
@@ -130,7 +141,7 @@ def test_final_job_that_was_killed_before_it_submitted_its_successor_submits_it_
     grid = load_grid(write_grid(base, {"training.learning_rate": [0.01, 0.02]}), results)
     world = World(results, like, Random(1))
     with world.patched():
-        submit_study(results, StudyPlan([], {"some": grid}), world.options)
+        submit_study(results, study_of(grid, base.with_name("some.yaml")), world.options)
         *_, final = read_submissions(results, "some")
         assert take_next_step(final, world.lines.append) is Outcome.COMPLETED  # its runs are active
         *_, successor = read_submissions(results, "some")
@@ -162,7 +173,7 @@ def test_damaged_plan_keeps_the_final_job_from_no_report(base: Path, results: Re
     grid = load_grid(write_grid(base, {"seed": [1]}), results)
     world = World(results, like, Random(0))
     with world.patched():
-        submit_study(results, StudyPlan([], {"some": grid}), world.options)
+        submit_study(results, study_of(grid, base.with_name("some.yaml")), world.options)
         results.grid_file("some").write_text("{")
         world.settle()
     assert world.reports == 1
@@ -292,7 +303,7 @@ def test_rerun_of_a_grid_that_was_stopped_here_names_the_command_that_goes_on(ba
     results.write_grid(grid.plan)
     write_request(results, a_request(base.with_name("mine.yaml"), local=True))
     told = invoke("rerun", "--results", results.root)
-    assert (told.exit_code, "`sentiment submit mine --local --results" in told.output) == (0, True)
+    assert (told.exit_code, "`sentiment submit mine --local --results" in told.output) == (3, True)
 
 
 def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, results: Results, like: Result) -> None:
@@ -302,7 +313,7 @@ def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, results: Res
     reasons = chain([None], repeat("SIGINT"))
     with world.patched(), patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop: next(reasons)):
         assert submit_study(results, study, replace(world.options, local=True)) == EXIT_UNFINISHED
-    assert "`sentiment submit first fourth second third --local --results" in world.lines[-1]
+    assert "`sentiment submit first second fourth third --local --results" in world.lines[-1]
     assert not [line for line in world.lines if "still WAITING" in line]
 
 
@@ -343,7 +354,7 @@ def test_waiting_grid_that_is_cancelled_is_not_submitted_even_by_who_has_seen_it
         removed = succeed("cancel", "second", "--remove", "--results", results.root)
         assert ("waits no longer" in removed, "its name is free" in removed) == (True, True)
         world.settle()
-        assert start(results, waiting, world.lines.append) == 0
+        assert _start(Course(results, world.options), waiting).exit_code == 0
     assert (world.has_ended("first"), results.read_grid("second")) == (True, None)
 
 
@@ -406,7 +417,7 @@ def test_grid_that_followed_on_this_machine_until_a_kill_goes_on_by_the_command_
         for command in ("rerun", "status"):
             told = invoke(command, "second", "--results", results.root).output
             assert (command, results.command("submit", "second", "--local") in told) == (command, True)
-        submit_study(results, plan_study(results, [first]), here)  # nor need it be named
+        submit_study(results, plan_study(results, [second]), here)
     assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
 
 

@@ -46,10 +46,8 @@ from tests.jobs.submitted import (
     PLAN,
     a_failure,
     a_row,
-    attempt_of,
     queued,
     submitted,
-    write_attempts,
     write_job,
     write_submission,
 )
@@ -355,32 +353,32 @@ def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, results: Results) ->
 
 CONFIG = resolve({}, {}, "a test")
 TRAINER = "sentiment/training/trainer.py"
-OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha256(b"older").hexdigest()})
+OLDER = {TRAINER: hashlib.sha256(b"older").hexdigest()}
+OLD = CodeVersion(git_commit=None, git_dirty=None, files=OLDER, training_files=OLDER)
 
 
 @pytest.mark.parametrize(
-    ("code", "begun", "again", "kept"),
+    ("code", "of_plan", "kept"),
     [
-        (OLD.id, "saved", False, True),
-        (OLD.id, "", True, True),
-        (OLD.id, "", False, False),
-        (None, "saved", True, False),
-        ("0123456789abcdef", "saved", True, False),
-        (OLD.id, "damaged", False, False),
+        (OLD.id, "", True),
+        (None, OLD.id, True),
+        (None, "", False),
+        ("0123456789abcdef", OLD.id, False),
+        ("not submitted", OLD.id, True),
+        ("not submitted", "0123456789abcdef", False),
     ],
 )
-def test_whole_code_is_kept(results: Results, code: str | None, begun: str, again: bool, kept: bool) -> None:
-    copy, run_dir = results.code / OLD.id, results.run_dir(CONFIG.run_id, GRID)
+def test_whole_code_is_kept(results: Results, code: str | None, of_plan: str, kept: bool) -> None:
+    copy = results.code / OLD.id
     (copy / TRAINER).parent.mkdir(parents=True)
     (copy / TRAINER).write_bytes(b"older")
     write_atomically(copy / "code.json", sealed(OLD))
-    if begun:
-        write_attempts(run_dir, attempt_of(None, last_step=7))
-    if begun == "damaged":
-        run_dir.record_file.write_text("{")
-    jobs = GridJobs([write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code)], [])
+    run_ids = ["another"] if code == "not submitted" else [CONFIG.run_id]
+    jobs = GridJobs([write_job(results, "train", [run_ids], [CONFIG], code=code)], [])
     row = a_row("FAILED", grid=GRID, run_id=CONFIG.run_id)
-    assert earlier_codes(results, [row], jobs, again) == ({CONFIG.run_id: OLD.id} if kept else {})
+    assert earlier_codes(results, [row], jobs, PLAN.model_copy(update={"code": of_plan})) == (
+        {CONFIG.run_id: OLD.id} if kept else {}
+    )
 
 
 def test_one_run_stands_for_tweets_and_vectors_that_are_not_prepared(tweets_file: Path, results: Results) -> None:

@@ -8,11 +8,11 @@ from unittest.mock import patch
 
 import pytest
 
-from jobs.launch import turns
-from jobs.launch.turns import Turn
+from jobs import turns
+from jobs.turns import Turn
 from sentiment.errors import LockedError
 
-HOLD = "import sys; from pathlib import Path; from jobs.launch.turns import Turn\n" + (
+HOLD = "import sys; from pathlib import Path; from jobs.turns import Turn\n" + (
     "with Turn(Path(sys.argv[1])):\n    print('taken', flush=True); sys.stdin.read()"
 )
 
@@ -80,7 +80,7 @@ def test_old_list_of_the_folder_gives_no_second_owner(tmp_path: Path, monkeypatc
             pass
     with Turn(tmp_path):
         lists = iter([[1], [2, 3, 4], [3, 4]])  # first one from before the others' turns, as a network drive may give
-        monkeypatch.setattr(Turn, "_numbers", lambda _turn: next(lists))
+        monkeypatch.setattr(turns, "_numbers", lambda _folder: next(lists))
         with pytest.raises(LockedError), Turn(tmp_path):
             pass
         assert next(lists, None) is None

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import steps_saved
+from jobs.launch.cancelling import cancel_grid
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.slurm.commands import Job
 from jobs.status.grid_state import read_grid_status
@@ -23,8 +24,8 @@ from jobs.tasks.grid_end import end_grid
 from sentiment.errors import SentimentError
 from sentiment.files import write_atomically, write_once
 from sentiment.processes import slurm_job
-from sentiment.runs.records import Result
-from sentiment.runs.run_dir import Results
+from sentiment.runs.records import Result, RunRecord
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.submitted import DiedError, attempt_of, rungs_of, write_attempts, write_epochs
 
@@ -42,6 +43,10 @@ class World:
             task, `fatal` those that kill their first task, and `overfitting` those that overfit, by their learning rate
             in hundredths, which is also what is added to a score.
         records_fatal: whether a fatal run has recorded its attempt when it kills its task.
+        events: what happens in which training, counted from 1: `kill` (of its task), `kill all` (of the command too),
+            `interrupt` (Ctrl+C, or `scancel` of its task), `cancel` (of its grid), `second` (the command `again` runs
+            beside it), `edit` (of the code).
+        code: the current code.
     """
 
     results: Results
@@ -53,11 +58,17 @@ class World:
     fatal: set[int] = field(default_factory=set)
     records_fatal: bool = True
     overfitting: set[int] = field(default_factory=set)
+    events: dict[int, str] = field(default_factory=dict)
+    again: Callable[[], object] = lambda: None
+    code: str = "code"
     queue: dict[str, Job] = field(default_factory=dict)
     trained: Counter[tuple[str, int | None]] = field(default_factory=Counter)
     reports: int = 0
     steps: int = 0
     lines: list[str] = field(default_factory=list)
+    _stop: Stop | None = field(default=None, init=False)
+    _kills_command: bool = field(default=False, init=False)
+    _code_of_task: str = field(default="", init=False)
 
     @property
     def options(self) -> LaunchOptions:
@@ -77,14 +88,17 @@ class World:
             "jobs.grid_jobs.find_job": self._find,
             "jobs.slurm.read_queue": lambda: [*self.queue.values()],
             "jobs.launch.plan.preparations_needed": lambda _configs, _results: {},
-            "jobs.launch.locked_grid.freeze_code": lambda _results: "code",
-            "jobs.session.freeze_code": lambda _results: "code",
+            "jobs.launch.locked_grid.freeze_code": lambda _results: self.code,
+            "jobs.launch.advance.freeze_code": lambda _results: self.code,
+            "jobs.launch.advance.training_of": lambda _results, code: code,
+            "jobs.launch.plan.find_damage": lambda _folder: None,
+            "sentiment.training.stop.StopRequest.reason": lambda _request: self._stop,
             "jobs.requested.write_atomically": self._dying(write_atomically),
             "jobs.submissions.write_atomically": self._dying(write_atomically),
             "sentiment.runs.run_dir.write_atomically": self._dying(write_atomically),
             "sentiment.runs.rungs.write_once": self._dying(write_once),
             "jobs.tasks.grid_end.build_report": self._report,
-            "jobs.session.build_report": self._report,
+            "jobs.launch.advance.build_report": self._report,
             "jobs.launch.local_runner.LocalRunner._run_job": lambda _runner, folder: self._run_here(folder),
             "sentiment.training.experiment.run_experiment": self._train,
         }
@@ -141,6 +155,9 @@ class World:
             run()
         except DiedError:
             return False
+        finally:
+            self._stop = None
+            self._kills_command = False
         return True
 
     def settle(self) -> None:
@@ -191,6 +208,7 @@ class World:
                 self._set(running, self.order.choice(["FAILED", "PENDING"]))  # PENDING: its node died
                 return
         ends = {Outcome.COMPLETED: "COMPLETED", Outcome.RETRY_LATER: "PENDING", Outcome.OUT_OF_TIME: "PENDING"}
+        ends[Outcome.STOPPED] = "CANCELLED"
         self._set(running, ends.get(outcome, "FAILED"))
 
     def _run_here(self, folder: SubmissionDir) -> None:
@@ -199,13 +217,15 @@ class World:
         out = contextlib.redirect_stdout(None)
         with environ, out, contextlib.redirect_stderr(None), contextlib.suppress(DiedError):
             self._work(folder, 0)
+        if self._kills_command:
+            raise DiedError
 
     def _work(self, folder: SubmissionDir, task: int | None) -> Outcome:
         if task is None:
             return end_grid(folder, StopRequest())
         outcomes = [Outcome.COMPLETED]
         for run_id in folder.tasks[task]:
-            if run_id not in folder.cancelled and Outcome.OUT_OF_TIME not in outcomes:
+            if run_id not in folder.cancelled and not {Outcome.OUT_OF_TIME, Outcome.STOPPED} & {*outcomes}:
                 outcomes.append(self._attempt(folder, run_id))
         return max(outcomes)
 
@@ -213,6 +233,7 @@ class World:
         stop = StopRequest()
         stop.pause_after = folder.submission.epochs
         config = folder.read_configs([run_id])[run_id]
+        self._code_of_task = folder.submission.code or ""
         return attempt_run(config, self.results.run_dir(run_id, folder.grid), stop, folder.submission)
 
     def _train(self, run: RunContext) -> Stop | None:
@@ -221,13 +242,15 @@ class World:
         epochs = run.stop.pause_after
         run.on_begin(run_dir)
         self._live()
-        before = steps_saved(run_dir)
+        before = self._saved(run)
         self.trained[run_dir.path.name, epochs] += 1
+        if stop := self._happen(run_dir, before):
+            return stop
         number = round(100 * run.config.training.learning_rate)
         if number in self.fatal:
             self.fatal.remove(number)
             if self.records_fatal:
-                write_attempts(run_dir, attempt_of(slurm_job(), first_step=before))
+                self._write_attempt(run_dir, before)
             raise DiedError(number)
         if number in self.diverging:
             raise SentimentError("the loss is nan")
@@ -238,7 +261,7 @@ class World:
         if is_cut:
             end["reason"] = "deadline"
             last = 1
-        write_attempts(run_dir, attempt_of(slurm_job(), first_step=before, last_step=9 * last, **end))
+        self._write_attempt(run_dir, before, last_step=9 * last, **end)
         if is_cut:
             return Stop("deadline", "")
         write_epochs(run_dir, [0.5 + number / 100] * last)
@@ -251,6 +274,46 @@ class World:
             run_dir.write_record(self.result.model_copy(update=changes))
             return None
         return Stop("paused", "")
+
+    def _saved(self, run: RunContext) -> int:
+        """What the attempt goes on from; only on request does it begin again with other code."""
+        record = run.run_dir.read(RunRecord)
+        saved = steps_saved(run.run_dir)
+        if saved == 0 or record is None or record.attempts[-1].code == self._code_of_task:
+            return saved
+        if run.config.runtime.other_code != "restart":
+            raise SentimentError("its checkpoint was made by other code")
+        return 0
+
+    def _write_attempt(self, run_dir: RunDir, before: int, **end: Any) -> None:
+        write_attempts(run_dir, attempt_of(slurm_job(), first_step=before, code=self._code_of_task, **end))
+
+    def _happen(self, run_dir: RunDir, before: int) -> Stop | None:
+        """Let happen what happens in this training; return why it stops."""
+        event = self.events.pop(sum(self.trained.values()), "")
+        if event == "edit":
+            self.code += "'"
+        if event == "second":
+            self.again()
+        if event.startswith("kill"):
+            self._kills_command = event == "kill all"
+            self._write_attempt(run_dir, before)
+            raise DiedError(event)
+        if event == "cancel":
+            plan = self.results.read_grid(run_dir.grid)
+            assert plan
+            with patch.dict(os.environ):
+                os.environ.pop("SENTIMENT_JOB", None)
+                cancel_grid(self.results, plan, set(), self.lines.append)
+        if event not in ("cancel", "interrupt"):
+            return None
+        stop = Stop("signal", "SIGTERM")
+        if event == "interrupt" and "SENTIMENT_JOB" in os.environ:
+            self._stop = stop
+        self._write_attempt(
+            run_dir, before, last_step=before, end="2026-03-04T11:30:00+00:00", reason="signal", detail="SIGTERM"
+        )
+        return stop
 
     def states(self, grid: str) -> list[str]:
         plan = self.results.read_grid(grid)

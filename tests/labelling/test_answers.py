@@ -1,6 +1,7 @@
 """Answers from elsewhere on a table without labels: where they differ, and who is right more often there."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,36 @@ def test_tweets_of_a_run_have_labels(trained: RunDir, shared_results: Results) -
     for option in ("--unlabelled", "--set=data.language=de"):
         message = refused(2, "add", "x", "x.csv", "--of", trained.path, "--results", shared_results.root, option)
         assert "is a run, which says how its tweets are read" in message
+
+
+def _answers(name: str, words: Mapping[str, str]) -> None:
+    """The good answers in other words."""
+    table = pd.read_csv("good.csv")
+    table.assign(label=table["label"].map(words)).to_csv(f"{name}.csv", index=False)
+
+
+def test_classes_are_those_of_the_answers_also_of_later_ones(truth: "pd.Series[str]") -> None:
+    _answers("polar", {"negative": "Neg", "neutral": "Neg", "positive": "Pos"})
+    of_tweets = ("--of", "tweets.csv", "--unlabelled")
+    assert "the classes are negative, positive" in succeed("add", "polar", "polar.csv", *of_tweets)
+    output = succeed("add", "good", "good.csv", *of_tweets)
+    assert "the classes are negative, neutral, positive" in output
+    assert "none of the classes" not in output
+    output = succeed("evaluate", "tweets.csv", "--sheet", "which.html")
+    polar, good = (pd.read_csv(f"{name}.csv")["label"].str.lower().str[:3] for name in ("polar", "good"))
+    assert f"good and polar differ on {(polar != good).sum()} of {SIZE} tweets" in output
+    assert '"classes": ["negative", "neutral", "positive"]' in Path("which.html").read_text()
+
+
+@pytest.mark.parametrize("word", ["meh", "3", "unsure"])
+def test_answers_that_name_no_known_classes_are_asked_for(truth: "pd.Series[str]", word: str) -> None:
+    _answers("other", {"negative": "negative", "neutral": word, "positive": "positive"})
+    of_tweets = ("--of", "tweets.csv", "--unlabelled")
+    message = refused(2, "add", "other", "other.csv", *of_tweets)
+    assert "it is not clear which classes the answers name" in message
+    assert f"'{word}'" in message
+    output = succeed("add", "other", "other.csv", *of_tweets, "--classes", f"negative neutral={word} positive")
+    assert "none of the classes" not in output
+    pd.read_csv("tweets.csv").head(50).to_csv("new.csv", index=False)
+    message = refused(2, "add", "--sheet", "new.html", "--of", "new.csv", "--unlabelled")
+    assert "--classes names them" in message

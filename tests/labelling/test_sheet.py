@@ -38,7 +38,7 @@ def _labelled_sheet(folder: Path, drawing: Drawing, count: int, size: int | None
     """The sheet as a table, its first rows with labels."""
     path = folder / "sheet.csv"
     path.unlink(missing_ok=True)
-    write_drawn(path, drawing, size or len(drawing.texts), CLASSES, 1)
+    write_drawn(path, drawing, drawing.order[:size], CLASSES, 1)
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     truth = _truth(len(drawing.texts))
     table["label"] = [CLASSES[truth[index]] for index in drawing.order[: len(table)]]
@@ -233,14 +233,14 @@ def test_larger_sheet_begins_with_the_smaller_one_and_none_is_overwritten(tmp_pa
     large = _labelled_sheet(tmp_path, drawing, 0, 70)
     assert large["id"].tolist()[:20] == small["id"].tolist()
     with pytest.raises(UsageError, match="exists already, perhaps with labels"):
-        write_drawn(tmp_path / "sheet.csv", drawing, 20, CLASSES, 30)
+        write_drawn(tmp_path / "sheet.csv", drawing, drawing.order[:20], CLASSES, 30)
     with pytest.raises(UsageError, match=r"is the page; give the table that it downloads, other\.csv"):
         read_labels(tmp_path / "other.html", drawing, MEANINGS)
     assert labelled_file(tmp_path / "OTHER.CSV").name == "OTHER.CSV"
     with pytest.raises(UsageError, match=r"a table, other\.csv, or a page to label on, other\.html"):
-        write_drawn(tmp_path / "other.parquet", drawing, 20, CLASSES, 30)
+        write_drawn(tmp_path / "other.parquet", drawing, drawing.order[:20], CLASSES, 30)
     with pytest.raises(UsageError, match="100 tweets are too few: at least 101 labels are needed"):
-        write_drawn(tmp_path / "other.csv", drawing, 20, CLASSES, 101)
+        write_drawn(tmp_path / "other.csv", drawing, drawing.order[:20], CLASSES, 101)
 
 
 def test_tweet_of_no_class_is_skipped_for_a_choice_and_refused_for_shares(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import TokenRows
 from sentiment.models.lexicon import (
     compound_scores,
     lexicon_probabilities,
@@ -20,6 +19,7 @@ from sentiment.models.lexicon import (
     token_ratings,
 )
 from sentiment.runs.run_dir import TWEETS_FILE, Results
+from sentiment.tokens import TokenRows
 from tests.data.made_up import prepare
 
 

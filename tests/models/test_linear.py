@@ -12,11 +12,11 @@ from scipy.special import expit
 
 from sentiment.console import silent
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import TokenRows
 from sentiment.models import baseline as fitting
 from sentiment.models.baseline import LinearModel, load_or_fit_baselines
 from sentiment.models.ngrams import Keys, NGramCounter, tfidf
 from sentiment.runs.run_dir import Results
+from sentiment.tokens import TokenRows
 from tests.data.made_up import prepare
 from tests.small_runs import flip_bit, invented_tweets, write_tweets
 

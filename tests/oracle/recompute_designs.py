@@ -17,7 +17,6 @@ from tests.oracle.recompute_numbers import (
     Gap,
     Score,
     Spread,
-    by_class,
     crossed,
     drawn,
     family,
@@ -482,28 +481,6 @@ class Dataset:
         ours = Group([tested], self.model)
         gaps = {one.name: self.gap(ours, Group([[one]], "added"), spread) for one in self.added}
         return corrected(gaps, len(self.candidates) * len(self.added))
-
-    def leads(self, added: Added) -> bool:
-        """Whether it is better on enough validation tweets, and shown to be better on test tweets."""
-        assert self.best
-        below = self.below_recommended.get(added.name)
-        ours = self.best.best_seed.part("validation")
-        if added.record["annotator"] or added.validation is None or ours is None or not (below and below.is_worse):
-            return False
-        theirs = dict(
-            zip(added.validation.tweets[answered(added.validation)].tolist(), _right(added.validation), strict=True)
-        )
-        rows = [row for row, tweet in enumerate(ours.tweets.tolist()) if tweet in theirs]
-        gaps = np.array([float(theirs[ours.tweets[row]]) for row in rows]) - ours.right(self.model)[rows]
-        classes = ours.labels[rows] if self.metric == "macro_recall" else None
-        return len(rows) >= ENOUGH and sum(part.mean() for part in by_class(gaps, classes)) > 0
-
-    @property
-    def winner(self) -> Added | None:
-        """Of several that lead, the first by macro F1 on validation tweets."""
-        better = [one for one in self.added if self.leads(one)]
-        scores = [added_metrics(one.validation)["macro_f1"] for one in better if one.validation]
-        return better[scores.index(max(scores))] if scores else None
 
 
 def _right(added: Predictions) -> list[bool]:

@@ -1,7 +1,6 @@
 """A results folder as it lies on disk, read by json and pandas alone."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -15,7 +14,6 @@ from tests.oracle.recompute_numbers import Array, answer, metrics
 
 MODELS = ("network", "baseline", "both")
 KINDS = (*MODELS, "lexicon", "majority")
-OWN_PARTS = ("train", "validation", "test")
 Row = dict[str, Any]
 # Sections of a configuration that change no result, and the settings that choose the tweets of a fold.
 _WITHOUT_EFFECT = ("description", "tracking", "runtime")
@@ -253,19 +251,3 @@ def read_study(folder: Path) -> Study:
         if names.count(run.path.name) > 1 and run.record:
             run.version = run.record["data_fingerprint"][:8]
     return study
-
-
-def texts_of(study: Study, runs: Iterable[Run]) -> dict[int, str] | None:
-    """The texts of the own tweets of some runs' corpora, by tweet; None if no corpus can be read."""
-    texts: dict[int, str] | None = None
-    for run in runs:
-        folder = study.corpus(run)
-        try:
-            keys = np.load(folder / "keys.npy")
-            table = pd.read_parquet(folder / "tweets.parquet")
-        except (OSError, ValueError):
-            continue
-        own = table["part"].isin(OWN_PARTS).to_numpy()
-        of_corpus = dict(zip(keys[own].tolist(), table["text"][own], strict=True))
-        texts = of_corpus | (texts or {})
-    return texts

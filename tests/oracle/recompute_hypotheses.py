@@ -25,9 +25,7 @@ from tests.oracle.recompute_designs import (
 from tests.oracle.recompute_files import Grid, Row, Study
 from tests.oracle.recompute_numbers import ALPHA, Gap, crossed, matched, pooled
 from tests.oracle.recompute_questions import matched_pairs, metric_of, same_validation, validation_right
-from tests.oracle.recompute_words import MINUS, Opinion, level_of, points, setting_text, value_text
 
-_UNITS = {"score": ("points", 1.0), "epochs": ("epochs", 0.01), "overfitting": ("points of overfitting", 1.0)}
 _ONE_RUN = "no configuration has several seeds, and nothing is known of other seeds"
 _OTHER_TWEETS = "the two sides were not tested on the same tweets"
 
@@ -48,29 +46,19 @@ class _Judged:
     outcome: str = "open"
 
 
-def hypotheses(opinion: Opinion, study: Study, tested: dict[str, list[Tested]]) -> None:
-    """The rows of the table of hypotheses, and the sentence before it."""
+def hypotheses(study: Study, tested: dict[str, list[Tested]]) -> list[Row]:
     rows: list[Row] = []
     for grid in sorted(study.grids, key=lambda grid: (grid.plan["planned_at"] if grid.plan else "", grid.name)):
         stated = grid.plan.get("hypotheses", []) if grid.plan else []
         judged = [_judged(each, grid, tested) for each in stated]
         for is_late in (False, True):
             family = [each for each in judged if each.is_late == is_late]
-            rows += [_row(each, opinion) for each in _decided(family)]
-    if rows:
-        opinion.tables["hypotheses"] = rows
-        outcomes = sorted(row["outcome"] for row in rows)
-        counts = [str(outcomes.count(outcome)) for outcome in dict.fromkeys(outcomes)]
-        opinion.say("^Of .* stated hypothes[ei]s,", str(len(rows)), *counts)
+            rows += [_row(each) for each in _decided(family)]
+    return rows
 
 
 def _judged(stated: Row, grid: Grid, tested: dict[str, list[Tested]]) -> _Judged:
-    attempts = [attempt for run in grid.runs if run.result and run.record for attempt in run.record["attempts"]]
-    ends = [attempt["end"] for attempt in attempts if attempt["end"] and attempt["reason"] in ("completed", "paused")]
-    assert grid.plan
-    own = [end for end in ends if end > grid.plan["planned_at"]]
-    is_late = bool(ends) and (min(own, default="") < stated["stated_at"])
-    judged = _Judged(grid, stated["hypothesis"], is_late)
+    judged = _Judged(grid, stated["hypothesis"], stated["results"] > 0)
     try:
         return _compared(judged, tested)
     except _OpenError as reason:
@@ -269,55 +257,11 @@ def _decided(family: Sequence[_Judged]) -> list[_Judged]:
     return [*family]
 
 
-def _sides(hypothesis: Row) -> str:
-    """What is compared, in words."""
-    (other,) = (hypothesis[name] for name in _RELATIONS if hypothesis[name] is not None)
-    first = _listed(hypothesis["setting"], hypothesis["values"]) if hypothesis["setting"] else ""
-    if isinstance(other, dict):
-        of = f"the best of {other['grid']}" if other["grid"] else "its linear baseline"
-        return f"the best{' with ' if first else ''}{first} {MINUS} {of}"
-    return f"{first} {MINUS} {_listed(hypothesis['setting'], other)}"
-
-
-def _listed(setting: str, values: Sequence[Any]) -> str:
-    texts = [value_text(setting, value) for value in values]
-    place = len(values) - 1 if setting in ("model.hidden_size", "data.train_rows") else 0
-    texts[place] = setting_text(setting, values[place])
-    return " or ".join([", ".join(texts[:-1]), texts[-1]] if texts[1:] else texts)
-
-
-def _row(judged: _Judged, opinion: Opinion) -> Row:
-    hypothesis, found = judged.hypothesis, judged.found
-    unit, scale = _UNITS[hypothesis["measure"]]
-    row: Row = {"grid": judged.grid.name, "hypothesis": hypothesis["claim"], "published": None}
-    row["unit"] = "epochs" if unit == "epochs" else "share"
-    row["stated"] = "after the first result" if judged.is_late else "before the runs"
-    margin = "" if hypothesis["within"] is None else f" (margin {hypothesis['within']:g})"
-    row["sides"] = _sides(hypothesis) + margin
-    opinion.names.add(row["sides"])
-    bounds = None if found is None or found.low is None or found.high is None else (found.low, found.high)
-    row["outcome"] = judged.outcome
-    remarks = ["added later"] if judged.is_late else []
-    if judged.problem:
-        remarks.append(judged.problem)
-    elif found and found.p is None:
-        remarks.append("nothing varies between these runs, so that no interval is known")
-    if found and bounds and row["outcome"] == "open":
-        low, high = _region(hypothesis)
-        if hypothesis["within"]:
-            needed = max(-bounds[0] if math.isfinite(low) else 0.0, bounds[1] if math.isfinite(high) else 0.0)
-            remarks.append(f"within {math.ceil(1000 * scale * needed) / 10:.1f} {unit} it would be shown")
-        else:
-            needed = found.value - bounds[0] if low == 0 else bounds[1] - found.value
-            remarks.append(f"{math.ceil(1000 * scale * needed) / 10:.1f} {unit} would have shown it")
-    row["verdict"] = row["outcome"] + (f" ({'; '.join(remarks)})" if remarks else "")
+def _row(judged: _Judged) -> Row:
+    found = judged.found
+    row: Row = {"grid": judged.grid.name, "outcome": judged.outcome}
     if found:
-        interval = ""
-        if bounds:
-            interval = f" ({level_of(found)} % CI {points(scale * bounds[0])} to {points(scale * bounds[1])})"
-        row["difference_in_words"] = f"{points(scale * found.value)} {unit}{interval}"
         row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
-        row |= {"runs": judged.runs, "level": found.level if bounds else None, "adjusted_p": found.q}
-        row["tweets"] = None if unit == "epochs" else found.n
-    opinion.names.add(hypothesis["claim"])
+        row |= {"level": None if found.low is None else found.level, "adjusted_p": found.q}
+        row["tweets"] = None if judged.hypothesis["measure"] == "epochs" else found.n
     return row

@@ -11,31 +11,19 @@ import pandas as pd
 
 from tests.oracle.recompute_designs import ENOUGH, Added, Dataset, share_of_metrics
 from tests.oracle.recompute_files import Predictions, Row, Run, Study, read_added, read_json, with_first
-from tests.oracle.recompute_numbers import Gap, answer, counts_of, family, kappa, metrics, of_counts, two_models
-from tests.oracle.recompute_words import (
-    PREDICTORS,
-    Opinion,
-    Unknown,
-    bounds,
-    cost_per_thousand,
-    count,
-    level_text,
-    model_name,
-    percent,
-    points,
-    setting_text,
-    short_p,
-    usage_of,
-)
+from tests.oracle.recompute_numbers import answer, counts_of, family, kappa, metrics, of_counts, two_models
+from tests.oracle.recompute_words import PREDICTORS, bounds, model_name, setting_text, usage_of
 
+Tables = dict[str, list[Row]]
 _METRICS = ("macro_precision", "macro_recall", "macro_f1")
 
 
-def gold_table(opinion: Opinion, folder: Path) -> None:
+def gold_tables(folder: Path) -> Tables:
+    """The scores of predictors on a gold table, and the comparison of each pair."""
     record = read_json(folder / "gold.json")
     added = read_added(folder / "added")
     if record is None:
-        return
+        return {}
     table = pd.read_parquet(folder / "predictions.parquet")
     labels = table["label"].to_numpy(int)
     tweets = table["tweet"].to_numpy()
@@ -46,7 +34,7 @@ def gold_table(opinion: Opinion, folder: Path) -> None:
         if found:
             predictors.append((name, "added", found.probabilities["added"]))
     if not predictors:
-        return
+        return {}
 
     def measured(probabilities: Any) -> Row:
         rows = ~np.isnan(probabilities[:, 0])
@@ -57,7 +45,7 @@ def gold_table(opinion: Opinion, folder: Path) -> None:
         later = table[[f"{kind}_{name}" for name in record["classes"][1:]]].to_numpy(float)
         predictors.append((PREDICTORS[kind], kind, with_first(later)))
     rows = []
-    for name, kind, probabilities in predictors:
+    for name, _, probabilities in predictors:
         numbers = measured(probabilities)
         is_answered = ~np.isnan(probabilities[:, 0])
         others = int((is_answered & (answer(probabilities) < 0)).sum())
@@ -67,26 +55,12 @@ def gold_table(opinion: Opinion, folder: Path) -> None:
             row["accuracy_of_classes"] = round(numbers["accuracy"] * numbers["n"]) / (numbers["n"] - others)
         row |= {"macro_recall": numbers["macro_recall"], "macro_f1": numbers["macro_f1"]}
         row["kappa"] = kappa(answer(probabilities)[is_answered], labels[is_answered])
-        row["cost"] = cost_per_thousand(added[name]) if kind == "added" else None
         rows.append(row)
-        opinion.names.add(name)
-    opinion.tables[f"scores-{folder.name}"] = rows
-    opinion.names |= {record["source"], folder.name}
-    _gold_comparisons(opinion, folder.name, [one for one in predictors if one[1] != "majority"], labels)
-    first = measured(predictors[0][2])
-    if first["n"] < ENOUGH:
-        opinion.say("^No predictor has answered", str(ENOUGH))
-    else:
-        following = opinion.sentences[0][1] if opinion.sentences else []
-        opinion.say("^.* classifies .* correctly", percent(first["accuracy"]), count(first["n"]), *following)
-    opinion.sentences.clear()
-    sizes = [count(int((labels == label).sum())) for label in range(k)]
-    left_out = [count(rows) for rows in record["left_out"].values()]
-    figures = [count(len(labels)), *sizes, *left_out]
-    opinion.say("tweets of .*; fingerprint", *figures, Unknown("origin", ".*"), "95")
+    compared = _gold_comparisons([one for one in predictors if one[1] != "majority"], labels)
+    return {f"scores-{folder.name}": rows, f"comparisons-{folder.name}": compared}
 
 
-def _gold_comparisons(opinion: Opinion, name: str, predictors: Sequence[tuple[str, str, Any]], labels: Any) -> None:
+def _gold_comparisons(predictors: Sequence[tuple[str, str, Any]], labels: Any) -> list[Row]:
     pairs, accuracies, recalls = [], [], []
     for first, second in combinations(predictors, 2):
         both = ~np.isnan(first[2][:, 0]) & ~np.isnan(second[2][:, 0])
@@ -105,33 +79,10 @@ def _gold_comparisons(opinion: Opinion, name: str, predictors: Sequence[tuple[st
         for key, found in (("accuracy", accuracy), ("recall", recall)):
             row |= bounds(key, found) | {f"{key}_q": found.q}
         rows.append(row | {"kappa": agreement})
-        _gold_sentence(opinion, (first[0], second[0]), accuracy, n)
-    if rows:
-        opinion.tables[f"comparisons-{name}"] = rows
-        opinion.say("^Each pair of predictors is compared", count(len(rows)))
+    return rows
 
 
-def _gold_sentence(opinion: Opinion, names: tuple[str, str], found: Gap, n: int) -> None:
-    assert found.high is not None
-    assert found.q is not None
-    b, c, _ = found.counts[0]
-    if b == c == 0:
-        opinion.sentences.append((names, [percent(found.high)], "the same"))
-        opinion.say("classify the same tweets correctly", percent(found.high), words=[" and ".join(names)])
-        return
-    figures = [count(n)] if b == c else [percent(abs(found.value)), count(n)]
-    figures += [level_text(found.level), points(found.low or 0.0), points(found.high), short_p(found.q)]
-    figures += [count(b), *([count(c)] if c else [])]
-    verb = "as many" if b == c else "more" if b > c else "fewer"
-    opinion.sentences.append((names, figures, verb))
-    opinion.say(
-        r"tweets? only .* has right",
-        *figures,
-        words=[verb, f"{names[0]} has", f"than {names[1]}" if b != c else names[1]],
-    )
-
-
-def runs_table(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> None:
+def runs_table(study: Study, datasets: Sequence[Dataset]) -> list[Row]:
     names = {run.id: dataset.name for dataset in datasets for one in dataset.tested for run in one.folds}
     rows = []
     for number, run in enumerate(study.runs):
@@ -143,10 +94,7 @@ def runs_table(opinion: Opinion, study: Study, datasets: Sequence[Dataset]) -> N
         if run.result:
             row |= _completed_row(run) | {"data": names.get(run.id)}
         rows.append(row)
-        opinion.names.add(run.id)
-    if rows:
-        opinion.tables["runs"] = rows
-        opinion.say(r"^(All [\d,]+ runs|One run)\. Scores", *([count(len(rows))] if len(rows) > 1 else []), "95")
+    return rows
 
 
 def _completed_row(run: Run) -> Row:
@@ -166,7 +114,7 @@ def _completed_row(run: Run) -> Row:
     return row
 
 
-def usage_table(opinion: Opinion, study: Study) -> None:
+def usage_table(study: Study) -> list[Row]:
     groups = [(grid.name if grid.name != "single" else "single runs", grid.runs) for grid in study.grids]
     if len(groups) > 1:
         groups.append(("all", study.runs))
@@ -181,12 +129,11 @@ def usage_table(opinion: Opinion, study: Study) -> None:
         }
         row |= {"encoder_gpu_hours": usage.encoder_gpu / 3600, "encoder_cpu_hours": usage.encoder_cpu / 3600}
         rows.append(row)
-    if rows:
-        opinion.tables["usage"] = rows
+    return rows
 
 
-def data_tables(opinion: Opinion, study: Study) -> None:
-    """Row counts of each corpus, and what the page says of attempts."""
+def data_table(study: Study) -> list[Row]:
+    """Row counts of each corpus."""
     by_corpus: dict[str, Run] = {}
     numbers: Counter[str] = Counter()
     for run in study.completed:
@@ -212,14 +159,25 @@ def data_tables(opinion: Opinion, study: Study) -> None:
             for part, counts in report["parts"].items():
                 row[part if part in own else f"test_set_{part}"] = counts["rows"]
         rows.append(row)
-        opinion.names |= {fingerprint[:12], words}
-    if rows:
-        opinion.tables["data"] = rows
-    attempts = [one for run in study.runs if run.record for one in run.record["attempts"]]
-    devices = Counter("CPU" if one["device"] == "cpu" else one["device"] for one in attempts)
-    counts = [count(n) for _, n in devices.most_common()] if len(devices) > 1 else []
-    hosts = {one["host"] for one in attempts}
-    jobs = {one["job"] for one in attempts if one["job"]}
-    opinion.say("^Hardware: .*Slurm job", *counts, count(len(hosts)), *([count(len(jobs))] if jobs else []))
-    opinion.say("^(Code|Versions): ", Unknown("origin", ".*"))
-    opinion.say("^Unreadable files", Unknown("origin", ".*"))
+    return rows
+
+
+def evaluated(run: Run) -> Row:
+    """What `evaluate RUN --out` says of the run's own predictors: their metrics by name and part."""
+    assert run.result
+    models: Row = {}
+    for kind in run.result["scores"]:
+        models[PREDICTORS[kind]] = {
+            part: named(run.measured(part, kind), run.classes) for part in run.result["scores"][kind]
+        }
+    return models
+
+
+def named(measured: Row, classes: Sequence[str]) -> Row:
+    """Metrics by name, those of each class by its name."""
+    shown = {name: value for name, value in measured.items() if name not in ("sizes", "precision", "recall")}
+    for name in ("precision", "recall"):
+        shown[name] = dict(zip(classes, measured[name], strict=True))
+    pairs = zip(measured["precision"], measured["recall"], strict=True)
+    shown["f1"] = dict(zip(classes, (2 * p * r / (p + r) if p + r else 0.0 for p, r in pairs), strict=True))
+    return shown

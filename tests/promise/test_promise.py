@@ -68,7 +68,8 @@ def test_commands_options_fields_and_methods_of_version_1_0_are_still_there() ->
 def test_what_is_public_names_all_files_of_a_run() -> None:
     page = (ROOT / "results" / "README.md").read_text()
     with zipfile.ZipFile(ARCHIVE) as archive:
-        names = {Path(name).name for name in archive.namelist() if name.startswith("results/runs/")}
+        files = [Path(name) for name in archive.namelist() if name.startswith("results/runs/")]
+    names = {file.name for file in files if not file.name.startswith(".")}
     assert [name for name in names if name != "lock" and not name.startswith("step-") and name not in page] == []
 
 

@@ -15,10 +15,10 @@ from report.read import Grid
 from report.render.page import render_document
 from report.statistics import Difference, VarianceEvidence
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
-from tests.report.made_up import Study, attempt
+from tests.report.made_up import Study
 from tests.report.studies import combinations
 
-EARLY, MIDDLE, LATE = (f"{year}-12-31T00:00:00+00:00" for year in (2000, 2025, 2100))
+EARLY = "2000-12-31T00:00:00+00:00"
 SEEDS = [1, 2, 3]
 LISTED = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64, 256], "model.layers": [1, 2], "seed": [1, 2]}
 
@@ -35,9 +35,9 @@ def hypothesis(values: dict[str, Any], claim: str = "A claim.") -> Hypothesis:
     return Hypothesis.model_validate({"claim": claim} | values)
 
 
-def stated(*hypotheses: dict[str, Any], at: str = EARLY) -> list[StatedHypothesis]:
+def stated(*hypotheses: dict[str, Any], results: int = 0) -> list[StatedHypothesis]:
     return [
-        StatedHypothesis(hypothesis=hypothesis(values, f"Claim {number}."), stated_at=at)
+        StatedHypothesis(hypothesis=hypothesis(values, f"Claim {number}."), stated_at=EARLY, results=results)
         for number, values in enumerate(hypotheses)
     ]
 
@@ -166,35 +166,10 @@ def test_open_hypothesis_says_what_the_same_runs_would_show(study: Study) -> Non
 
 def test_hypotheses_of_a_grid_are_a_family_and_those_added_later_another(study: Study) -> None:
     in_time = verdicts(study, stated(BETTER, EQUAL), gru=1.0)
-    with_late = verdicts(study, [*stated(BETTER, EQUAL), *stated(cell(worse_than="lstm"), at=LATE)], gru=1.0)
+    with_late = verdicts(study, [*stated(BETTER, EQUAL), *stated(cell(worse_than="lstm"), results=1)], gru=1.0)
     assert [verdict.difference for verdict in with_late[:2]] == [verdict.difference for verdict in in_time]
     assert [verdict.is_late for verdict in with_late] == [False, False, True]
     assert "open (added later; " in study.text()
-
-
-@pytest.mark.parametrize(("planned_at", "copied", "is_late"), [(LATE, 6, True), (EARLY, 0, False), (MIDDLE, 3, False)])
-def test_runs_that_another_grid_had_trained_are_no_results_of_this_one(
-    study: Study, planned_at: str, copied: int, is_late: bool
-) -> None:
-    """As in a grid that starts from runs of another one, and has these among its own."""
-    runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS})
-    hypotheses = stated(BETTER, at=planned_at)
-    configs = study.write_grid("cells", "Which?", runs, hypotheses=hypotheses, planned_at=planned_at)
-    for index, config in enumerate(configs):
-        end = "2025-01-01T00:00:00+00:00" if index < copied else "2026-01-01T01:00:00+00:00"
-        study.complete(config, "cells", attempts=[attempt(end=end)])
-    (verdict,) = study.findings().verdicts
-    assert verdict.is_late == is_late
-
-
-def test_attempt_that_was_stopped_is_no_result_yet(study: Study) -> None:
-    runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS})
-    stopped = attempt(reason="deadline", end="2026-01-01T11:00:00+00:00")
-    completed = attempt(first_step=15, end="2026-01-01T13:00:00+00:00")
-    for config in study.write_grid("cells", "Which?", runs, hypotheses=stated(BETTER, at="2026-01-01T12:00:00+00:00")):
-        study.complete(config, "cells", attempts=[stopped, completed])
-    (verdict,) = study.findings().verdicts
-    assert not verdict.is_late
 
 
 def test_one_run_on_each_side_decides_nothing(study: Study) -> None:

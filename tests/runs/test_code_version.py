@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,15 @@ from hypothesis import strategies as st
 from sentiment.errors import CheckpointError
 from sentiment.files import ROOT
 from sentiment.runs import code_version
-from sentiment.runs.code_version import CodeVersion, freeze_code, running_code, start_command, web_address
+from sentiment.runs.code_version import (
+    CodeVersion,
+    code_of,
+    freeze_code,
+    imported_files,
+    running_code,
+    start_command,
+    web_address,
+)
 from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.runs.start_copy import find_damage
@@ -24,38 +33,40 @@ from tests.jobs.submitted import attempt_of
 from tests.small_runs import Experiment, StopWhen, digest_of
 
 TRAINER = "sentiment/training/trainer.py"
-# What of the program is copied here, and whether an edit of it can change a number.
+# Files whose edits make other code, by whether training imports them.
 MATTERS = {
     TRAINER: True,
-    "sentiment/data/text.py": True,
+    "sentiment/console.py": True,
+    "sentiment/data/stop_words.txt": True,
     "sentiment/inference/predict.py": False,
-    "sentiment/inference/stored.py": False,
-    "sentiment/training/tracking.py": False,
-    "sentiment/errors.py": True,
-    "sentiment/version.py": False,
-    "jobs/session.py": False,
+    "jobs/study.py": False,
     "report/build.py": False,
 }
+ELMO = ("sentiment.encoders.elmo", "sentiment.encoders.shards")
+CORPUS, BASELINE = "sentiment.data.corpus", "sentiment.models.baseline"
 
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A few files of the packages, as if this process had been started from them."""
+    """A copy of the packages, as if this process had been started from them."""
     folder = tmp_path / "clone"
-    for name in (*MATTERS, *(f"{package}/__init__.py" for package in ("sentiment", "jobs", "report"))):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(code_version.ROOT / name, folder / name)
-    (folder / "sentiment" / "README.md").touch()
+    for package in ("sentiment", "jobs", "report"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
     monkeypatch.setattr(code_version, "ROOT", folder)
-    running_code.cache_clear()
+    _forget()
     yield folder
+    _forget()
+
+
+def _forget() -> None:
     running_code.cache_clear()
+    code_of.cache_clear()
 
 
 def _edit(program: Path, name: str = TRAINER) -> None:
     with open(program / name, "a", encoding="utf-8") as file:
         file.write("\nEDITED = True\n")
-    running_code.cache_clear()
+    _forget()
 
 
 def _begun(experiment: MakeExperiment) -> Experiment:
@@ -91,6 +102,95 @@ def test_any_edit_makes_a_copy_but_only_some_make_other_training_code(program: P
     assert after != copied
     assert (results.code / after / name).read_text().endswith("EDITED = True\n")
     assert "EDITED" not in (results.code / copied / name).read_text()
+
+
+TRAINS = """
+import sys
+from pathlib import Path
+from sentiment.config_file import resolve
+from sentiment.runs.run_dir import Results
+from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
+config = resolve({"data": {"source": "sample"}, "training": {"epochs": 1}, "model": {"hidden_size": 2}}, {}, "here")
+results = Results(Path(sys.argv[1]))
+run_experiment(RunContext(config, results, results.run_dir(config.run_id)))
+print(*(module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "sentiment"))
+"""
+
+
+@pytest.mark.slow
+def test_all_that_a_training_process_has_imported_is_in_the_hash_of_its_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TRAINS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert list(tmp_path.rglob("result.json")), done.stderr
+    used = {Path(name).relative_to(ROOT).as_posix() for name in done.stdout.split()}
+    known = running_code().training_files.keys()
+    assert len(used) > 40
+    assert used <= known, used - known
+
+
+def test_each_module_that_training_imports_changes_its_hash_and_no_other_one(program: Path) -> None:
+    contents = {path: (program / path).read_bytes() for path in running_code().files}
+    trained = imported_files(["sentiment.training.experiment"], contents)
+    assert {"sentiment/data/text.py", "sentiment/console.py", "sentiment/data/stop_words.txt"} <= trained.keys()
+    for path, content in contents.items():
+        edited = imported_files(["sentiment.training.experiment"], contents | {path: content + b"\n# edited\n"})
+        assert (edited != trained) is (path in trained), path
+    others = contents.keys() - trained.keys()
+    assert {"sentiment/inference/predict.py", "sentiment/api.py", "report/build.py", "jobs/session.py"} <= others
+
+
+def _edits_that_change(program: Path, *modules: str) -> set[str]:
+    """The files of `sentiment`, each of whose edits makes other code of what these modules compute."""
+    before = code_of(*modules)
+    changing = set()
+    for path in sorted(program.glob("sentiment/**/*.py")):
+        content = path.read_bytes()
+        path.write_bytes(content + b"\n# edited\n")
+        _forget()
+        if code_of(*modules) != before:
+            changing.add(path.relative_to(program).as_posix())
+        path.write_bytes(content)
+    return changing
+
+
+def test_vectors_of_elmo_which_take_hours_are_lost_by_edits_of_what_computes_them_alone(program: Path) -> None:
+    modules = {f"sentiment/encoders/{name}.py" for name in ("__init__", "elmo", "elmo_files", "shards")}
+    assert _edits_that_change(program, *ELMO) == modules | {"sentiment/__init__.py", "sentiment/tokens.py"}
+
+
+def test_code_of_corpora_and_baselines_includes_what_tokenises(program: Path) -> None:
+    of_corpora, of_baselines = (_edits_that_change(program, module) for module in (CORPUS, BASELINE))
+    tokenising = {f"sentiment/data/{name}.py" for name in ("text", "preparation", "tables", "sources", "held_out")}
+    assert tokenising | {"sentiment/console.py"} <= of_corpora < of_baselines
+    assert {"sentiment/models/ngrams.py", "sentiment/models/lexicon.py"} <= of_baselines - of_corpora
+    assert not {path for path in of_baselines if "encoders/" in path or "training/" in path}
+
+
+IMPORTS = {
+    "import sentiment.a\nsentiment.a.name()": True,
+    "from sentiment import a\na.name()": True,
+    "from sentiment.a import name as other\nother()": True,
+    "def later():\n    from sentiment.a import name\n    return name()": True,
+    "from sentiment.a import Error\ntry:\n    later()\nexcept Error:\n    pass": True,
+    "from sentiment.a import Error\nraise Error('wrong')": False,
+    "if TYPE_CHECKING:\n    from sentiment.a import name\ndef later(x: 'name'): ...": False,
+    "# from sentiment.a import name": False,
+}
+
+
+@pytest.mark.parametrize("source", IMPORTS)
+def test_imports_are_followed_that_can_change_what_a_module_computes(source: str) -> None:
+    files = {"sentiment/__init__.py": b"", "sentiment/a.py": b"", "sentiment/b.py": source.encode()}
+    assert ("sentiment/a.py" in imported_files(["sentiment.b"], files)) is IMPORTS[source]
+
+
+def test_data_belong_to_the_package_that_they_lie_in() -> None:
+    packages = ("sentiment", "sentiment/a", "sentiment/c")
+    files = {f"{package}/__init__.py": b"" for package in packages} | {"sentiment/a/b.py": b""}
+    data = {"sentiment/a/words.txt": b"", "sentiment/a/below/tweets.csv": b"", "sentiment/c/words.txt": b""}
+    found = imported_files(["sentiment.a.b"], files | data)
+    assert found.keys() & data.keys() == {"sentiment/a/words.txt", "sentiment/a/below/tweets.csv"}
 
 
 @pytest.mark.parametrize("lost", ["code.json", "jobs/__init__.py"])

@@ -59,12 +59,16 @@ def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
     for run, score in enumerate([0.6, 0.8, 0.7, 0.7]):
         _log(results, run, [score])
     _fail(results, 4)
-    rungs = rungs_of(results, plan).rank_current({"run-5"})
+    _fail(results, 5, "DataError")
+    rungs = rungs_of(results, plan).rank_current()
     (ranking,) = rungs.rankings
     assert _order(rungs) == [1, 2, 3, 0, 4, 5]  # of equals the first in the plan
     assert [trial.value for trial in ranking.trials] == [0.8, 0.7, 0.7, 0.6, None, None]
-    assert [trial.why for trial in ranking.trials[-2:]] == ["DivergedError: the loss is nan", "cancelled"]
-    assert "; run-4 has no value (DivergedError: the loss is nan); run-5 has no value (cancelled)" in ranking.describe()
+    assert [trial.why for trial in ranking.trials[-2:]] == [
+        "DivergedError: the loss is nan",
+        "DataError: the loss is nan",
+    ]
+    assert "; run-4 has no value (DivergedError: the loss is nan); run-5 has no value" in ranking.describe()
     assert rungs.trials(1) == ["run-1", "run-2"]
     assert rungs.trial_rungs["run-2"] == TrialRung(1, 3, None, 2)
     assert rungs.trial_rungs["run-3"] == TrialRung(0, 1, 3, 6)

@@ -10,25 +10,35 @@ import pytest
 import torch
 
 from sentiment.console import silent
-from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file
+from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file, vectors_fingerprint
 from sentiment.encoders.elmo import suits_onednn
 from sentiment.errors import (
     CheckpointError,
     ConfigError,
     DataError,
+    LockedError,
     MemoryExhaustedError,
     RunDirError,
     TakenOverError,
 )
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunFacts, RunState, judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.device import hardware_kind
 from sentiment.training.experiment import fit_models, run_single
 from sentiment.training.preparation import prepare_data
-from sentiment.training.stop import RunContext, StopRequest
+from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.conftest import MakeExperiment
-from tests.small_runs import Experiment, StopWhen, invented_tweets, limited_file_size, small_config, write_tweets
+from tests.small_runs import (
+    Experiment,
+    StopWhen,
+    digest_of,
+    invented_tweets,
+    limited_file_size,
+    small_config,
+    write_tweets,
+)
 
 
 def _stopped(run: Experiment, question: int) -> Experiment:
@@ -131,17 +141,68 @@ def test_too_large_a_model_is_refused_by_a_fit_as_well(experiment: MakeExperimen
         fit_models(RunContext(run.config, Results(tmp_path), RunDir(tmp_path / "run")), with_baseline=False)
 
 
-@pytest.mark.parametrize(("error", "stays"), [(DataError, False), (TakenOverError, True)])
-def test_directory_of_a_run_that_has_not_begun_stays_if_another_process_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], stays: bool
+@pytest.mark.parametrize("is_made", [False, True], ids=["no directory", "made by another process"])
+@pytest.mark.parametrize("error", [DataError(), LockedError("locked"), TakenOverError()], ids=repr)
+def test_no_error_leaves_a_new_directory_or_deletes_one_that_another_process_may_be_about_to_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, is_made: bool
 ) -> None:
     config = small_config(tmp_path / "tweets.csv")
     run_dir = RunDir(tmp_path / "run")
-    run_dir.create(config)
-    monkeypatch.setattr("sentiment.training.experiment.run_experiment", Mock(side_effect=error))
-    with pytest.raises(error):
+    if is_made:
+        run_dir.create(config)
+    monkeypatch.setattr("sentiment.training.experiment.prepare_data", Mock(side_effect=error))
+    with pytest.raises(type(error)):
         run_single(RunContext(config, Results(tmp_path), run_dir))
-    assert run_dir.path.exists() == stays
+    assert run_dir.config_file.exists() == is_made
+
+
+def test_results_are_computed_again_if_there_is_a_reason_to_stop(experiment: MakeExperiment, trained: RunDir) -> None:
+    run = experiment()
+    epochs = run.config.training.epochs
+
+    class AfterTraining(StopRequest):
+        def reason(self) -> Stop | None:
+            is_trained = run.run_dir.metrics_file.exists() and run.run_dir.count_epochs() == epochs
+            return Stop("deadline", "no time is left") if is_trained else None
+
+    assert run.attempt(AfterTraining()) == Stop("deadline", "no time is left")
+    assert not run.run_dir.completed
+    assert run.attempt() is None
+    first, last = run.record.attempts
+    assert (first.reason, last.reason) == ("deadline", "completed")
+    assert first.last_step == last.first_step == last.last_step
+    assert digest_of(run.run_dir) == digest_of(trained)
+
+
+class _KilledError(BaseException):
+    """As if the process had been killed: nothing catches it."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_kill_about_the_result_leaves_no_attempt_open_for_ever(
+    experiment: MakeExperiment, trained: RunDir, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    run = experiment()
+    write = RunDir.write_record
+
+    def killed(run_dir: RunDir, record: Any) -> None:
+        if isinstance(record, Result) and moment == "before":
+            raise _KilledError
+        write(run_dir, record)
+        if isinstance(record, Result):
+            raise _KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "write_record", killed)
+        with pytest.raises(_KilledError):
+            run.attempt()
+    assert run.run_dir.completed == (moment == "after")
+    assert run.record.attempts[-1].compute_time is not None
+    state = judge(RunFacts.of_directory(read_progress(run.run_dir))).state
+    assert state == {"before": "LOST", "after": "COMPLETED"}[moment]
+    run.attempt()
+    assert [attempt.reason for attempt in run.record.attempts] == ["completed"] * (1 + (moment == "before"))
+    assert digest_of(run.run_dir) == digest_of(trained)
 
 
 def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +300,7 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     assert found > 9
     assert f"word2vec: has vectors for {found} of {len(vocabulary.types)} types" in run.said
     np.testing.assert_array_equal(table, vectors)
-    assert run.record.vectors_sha256.startswith(file.parent.name)
+    assert run.record.vectors_sha256 == vectors_fingerprint(run.config, run.results)
 
 
 @pytest.mark.parametrize(("changes", "known"), [({}, True), ({"data__vocabulary__max_size": 20}, False)])

@@ -272,8 +272,8 @@ def _hypotheses(author: Author, values: dict[str, Sequence[Any]]) -> list[dict[s
             hypothesis[relation] = {"grid": rng.choice(["cells", "widths", "elsewhere"])}
         else:
             hypothesis |= {"measure": "score", relation: {"model": "baseline"}}
-        time = rng.choice(["2026-01-01T00:00:00+00:00", "2027-01-01T00:00:00+00:00"])
-        stated.append({"hypothesis": hypothesis, "stated_at": time})
+        time = "2026-01-01T00:00:00+00:00"
+        stated.append({"hypothesis": hypothesis, "stated_at": time, "results": rng.choice([0, 1])})
     return stated
 
 

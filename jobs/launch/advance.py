@@ -1,0 +1,547 @@
+"""How grids go on: the only place that decides it, for `submit` and `rerun`, the final job, and grids on this machine.
+
+A command, or a final job, takes the first of these steps that there is something for, each under the grid's lock and
+recorded before the next, so that whoever comes after a kill goes on from there:
+
+1. the runs that the command asks for are submitted;
+2. while something of the grid is, or may be, in the queue, only a final job that is missing is submitted;
+3. runs that were interrupted are submitted again (`policy.final_job_action`), and with them trials that were promoted;
+4. the current rung of a search is ranked, all of whose trials have ended; then step 3 again;
+5. grids that wait for it are planned and submitted, if they can be (`expand_when_ready`).
+
+How the grid stands then is the answer, and the exit code with it: 0 exactly if all runs that were asked for have a
+result or, in Slurm, are in the queue.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import IO, Literal, NamedTuple
+
+from jobs import policy, slurm
+from jobs.grid_jobs import read_jobs
+from jobs.grids.grid import ExpandedGrid, GridRequest, reuse_completed, trained_on_old_inputs
+from jobs.launch.backends import Launched
+from jobs.launch.local_runner import LocalRunner
+from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
+from jobs.requested import (
+    RequestedGrid,
+    followers_of,
+    read_request,
+    read_waiting,
+    request_file,
+    set_damaged_request_aside,
+    waiting_grids,
+    write_request,
+)
+from jobs.slurm.resources import ClusterFile
+from jobs.status.grid_state import GridRows, RunStatus, describe_stuck, read_grid_state
+from jobs.status.names import has_runs, read_plan
+from jobs.status.table import next_commands
+from jobs.study import StudyPlan, expand_when_ready, goes_on
+from jobs.submissions import SubmissionDir, read_submissions
+from jobs.turns import Turn
+from sentiment.config import RunConfig
+from sentiment.console import Say, plural
+from sentiment.errors import (
+    EXIT_FAILED,
+    EXIT_UNFINISHED,
+    LockedError,
+    QueueFullError,
+    RunDirError,
+    SentimentError,
+    SlurmError,
+    UnansweredError,
+    UnfinishedBaseError,
+    UnfinishedRungError,
+    in_one_line,
+)
+from sentiment.runs.code_version import freeze_code, start_command, training_of
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results, set_damaged_aside, short_id
+from sentiment.runs.state import CANCELLED, HELD, PLANNED
+
+_POLL_SECONDS = 0.2
+
+Answer = Literal["submitted", "running", "stopped", "waits", "ended"]
+"""How a grid stands after a step.
+
+submitted: runs of it were just submitted; running: something of it is, or may be, in the queue; stopped: nothing is,
+and a run without a result may get one by a command or a person; waits: for another grid; ended: each run is completed
+or pruned.
+"""
+
+
+class Step(NamedTuple):
+    """The answer of a step, the exit code of a command that asked for it, and the commands that go on."""
+
+    answer: Answer
+    exit_code: int
+    hints: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all steps of a command, or of a final job, have in common.
+
+    Attributes:
+        runner: trains runs on this machine; None submits them to Slurm.
+        ending: the final job that takes the steps: it is none that is still to come.
+    """
+
+    results: Results
+    options: LaunchOptions
+    runner: LocalRunner | None = None
+    ending: SubmissionDir | None = None
+
+    @property
+    def say(self) -> Say:
+        return self.options.say
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.runner is not None and self.runner.stop.reason() is not None
+
+    @contextmanager
+    def locked(self, plan: GridPlan) -> Iterator[LockedGrid]:
+        with lock_grid(self.results, plan, self.options, self.runner) as grid:
+            others = [folder for folder in grid.jobs.submissions if folder != self.ending]
+            yield replace(grid, jobs=replace(grid.jobs, submissions=others))
+
+
+class Wish(NamedTuple):
+    """What a command asks for of a grid: its first step, and the runs that it names (none: all)."""
+
+    grid: str
+    first: Callable[[Course], Step]
+    run_ids: Set[str] = frozenset()
+
+
+def carry_on(course: Course, wishes: Sequence[Wish]) -> dict[str, Step]:
+    """Take all steps that there are; return the last one of each grid, by name."""
+    steps: dict[str, Step] = {}
+    left = [*wishes]
+    while left and not course.is_stopped:
+        wish = left.pop(0)
+        step = wish.first(course)
+        while course.runner and course.runner.run_all() and not course.is_stopped:
+            step = go_on(course, wish.grid, wish.run_ids)
+        steps[wish.grid] = step
+        if step.answer in ("ended", "stopped") and not course.is_stopped:
+            asked_for = {wish.grid for wish in left}
+            waiting = followers_of(course.results, wish.grid, local=course.options.local)
+            left = [*(_start_of(grid) for grid in waiting if grid.name not in asked_for), *left]
+    return steps
+
+
+def go_on(course: Course, name: str, run_ids: Set[str] = frozenset()) -> Step:
+    """Take the next step of a grid of which nothing more is asked for."""
+    with course.locked(read_plan(course.results, name)) as grid:
+        return advance(grid, grid.read_state(), run_ids=run_ids)
+
+
+def advance(
+    grid: LockedGrid,
+    state: GridRows,
+    asked: Sequence[RunStatus] | None = None,
+    configs: Mapping[str, RunConfig] | None = None,
+    run_ids: Set[str] = frozenset(),
+) -> Step:
+    """Take the next step of a locked grid but the last, see above.
+
+    Args:
+        asked: the runs that a command asks for; None if it asks for nothing.
+        configs: their configurations, by run id; None means those of before.
+        run_ids: the runs that the exit code is about; all, if there are none.
+    """
+    launched = Launched()
+    submitted = [*(asked or [])]
+    if submitted:
+        launched = grid.launch(state, submitted, configs) if configs else grid.resubmit(state, submitted)
+    elif not state.has_ended:
+        if asked is not None or grid.jobs.lacks_final_job:
+            launched = grid.launch(state, [], {}, retry=asked is None)
+    else:
+        while not any(map(policy.final_job_action, state.rows)) and _rank(grid, state):
+            state = grid.read_state()
+        submitted = [row for row in state.rows if policy.final_job_action(row)]
+        for row in submitted:
+            if row.state != PLANNED:
+                grid.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
+        if submitted:
+            launched = grid.resubmit(state, submitted, retry=True)
+        elif asked is not None:
+            launched = grid.launch(state, [], {})
+    return _step(grid, state, {row.run_id for row in submitted} - launched.refused_ids, launched, run_ids)
+
+
+def _step(grid: LockedGrid, state: GridRows, submitted: Set[str], launched: Launched, run_ids: Set[str]) -> Step:
+    """The answer after some runs were submitted."""
+    answer: Answer = "submitted"
+    if not submitted:
+        answer = "running" if not state.has_ended else "ended" if state.is_done else "stopped"
+    left = [row for row in state.rows_of(run_ids) if row.run_id not in submitted]
+    is_queued = answer in ("submitted", "running") and not grid.options.local
+    exit_code = max((policy.shortfall(row, is_queued) for row in left), default=0)
+    hints: list[str] = []
+    if answer == "stopped":
+        where = ["--local"] if grid.options.local else []
+        hints = [*next_commands(grid.results, grid.plan.name, left, where)]
+    elif answer == "running" and grid.options.local:
+        hints = [f"grid {grid.plan.name}: another process trains runs of it; repeat the command when it has ended"]
+    return Step(answer, max(exit_code, launched.exit_code), hints)
+
+
+def _rank(grid: LockedGrid, state: GridRows) -> bool:
+    """Rank the current rung of a search; return whether there was one, all of whose trials have ended."""
+    rungs = state.rungs
+    if rungs is None or rungs.current == rungs.last:
+        return False
+    cancelled = [row.run_id for row in state.rows if row.state == CANCELLED and not state.missed_ranking(row)]
+    if cancelled:
+        grid.say(f"rung {rungs.current} is not ranked without {plural(len(cancelled), 'trial')} that were cancelled")
+        return False
+    try:
+        grid.say(rungs.rank_current().rankings[-1].describe())
+    except UnfinishedRungError as error:
+        grid.say(str(error))
+        return False
+    return True
+
+
+def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
+    """Submit grids or train them here, record those that wait, and return the exit code."""
+    waiting = [_requested(results, request, options, waits=True) for request in study.waiting.values()]
+    wishes = []
+    for request in study.requests:
+        first: Callable[[Course], Step] = partial(_start_recorded, name=request.name, waiting=waiting)
+        if grid := study.ready.get(request.name):
+            requested = _requested(results, request, options, waits=False)
+            first = partial(_submit, grid=grid, requested=requested, waiting=waiting)
+        wishes.append(Wish(request.name, first))
+    return _carry_out(results, wishes, options)
+
+
+def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: LaunchOptions) -> int:
+    """Resubmit runs that ended without a result, and return the exit code."""
+    requested = read_request(results, plan.name)
+    if requested and requested.local and not options.local:
+        return _refuse_elsewhere(results, plan, run_ids, options.say)
+    return _carry_out(results, [Wish(plan.name, partial(_rerun, plan=plan, run_ids=run_ids), run_ids)], options)
+
+
+def _refuse_elsewhere(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> int:
+    """Say how a grid of this machine goes on, and return the exit code."""
+    rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
+    may_rerun = any(policy.rerun(row, bool(run_ids)) for row in rows)
+    if may_rerun or any(map(policy.resume_command, rows)):
+        here = results.command("rerun" if may_rerun else "submit", plan.name, "--local")
+        in_slurm = results.command("submit", plan.name)
+        say(f"grid {plan.name} was submitted for this machine: `{here}` goes on here, `{in_slurm}` in Slurm")
+    else:
+        say("nothing to run")
+    return max((policy.shortfall(row, is_queued=False) for row in rows), default=0)
+
+
+def _carry_out(results: Results, wishes: Sequence[Wish], options: LaunchOptions) -> int:
+    """Carry out a command; return its exit code."""
+    if not options.local:
+        steps = carry_on(Course(results, options), wishes)
+    else:
+        with LocalRunner(results, options.say) as runner:
+            course = Course(results, options, runner)
+            steps = carry_on(course, wishes)
+            if course.is_stopped:
+                _say_how_to_go_on(course, wishes, [*steps])
+                return EXIT_UNFINISHED
+            if runner.has_results and not _report(course, [*steps][-1]):
+                return EXIT_FAILED
+    for step in steps.values():
+        for line in step.hints:
+            options.say(line)
+    if options.new_code:
+        for name in steps:
+            _renew_code(results, name, options)
+    return max((step.exit_code for step in steps.values()), default=0)
+
+
+def _say_how_to_go_on(course: Course, wishes: Sequence[Wish], begun: Sequence[str]) -> None:
+    names = [*begun, *(wish.grid for wish in wishes)]
+    names += [grid.name for grid in waiting_grids(course.results) if grid.local]
+    again = ["submit", *dict.fromkeys(names)]
+    for wish in wishes:
+        if wish.run_ids:
+            again = ["rerun", *(f"{wish.grid}/{short_id(run_id)}" for run_id in sorted(wish.run_ids))]
+    at_once = [] if course.options.at_once is None else ["--at-once", str(course.options.at_once)]
+    course.say(f"stopped; to go on: `{course.results.command(*again, '--local', *at_once)}`")
+
+
+def _report(course: Course, grid: str) -> bool:
+    """Build the report on this machine; return whether it was built."""
+    results = course.results
+    log = results.slurm / grid / "report.log"
+    with open(log, "wb") as output:
+        is_built = build_report(results, lambda: course.is_stopped, output)
+    course.say(f"report: {results.report / 'report.html'}" if is_built else f"report: FAILED; see {log}")
+    return is_built
+
+
+def build_report(results: Results, stop_requested: Callable[[], object], output: IO[bytes] | None) -> bool:
+    """Build the report in a subprocess, terminating it if a stop is requested; return whether it was built."""
+    process = subprocess.Popen(  # noqa: S603
+        [*start_command("report"), "--results", str(results.root)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+    )
+    while process.poll() is None:
+        if stop_requested():
+            process.terminate()
+        time.sleep(_POLL_SECONDS)
+    return process.returncode == 0
+
+
+def _requested(results: Results, request: GridRequest, options: LaunchOptions, *, waits: bool) -> RequestedGrid:
+    """What is asked for; a grid that waits, and is asked for again, keeps its code, unless new code is asked for."""
+    requested = RequestedGrid(
+        file=request.file,
+        overrides=list(request.overrides),
+        guesses=list(request.guesses),
+        stated=list(request.stated),
+        waits=waits,
+        code=None,
+        cluster=options.cluster.as_given(),
+        local=options.local,
+    )
+    former = None
+    with suppress(RunDirError):
+        former = read_waiting(results, request.name)
+    if former and former.is_same(requested) and not options.new_code:
+        return requested.model_copy(update={"code": former.code})
+    return requested.model_copy(update={"code": freeze_code(results)}) if waits else requested
+
+
+def _record(course: Course, waiting: list[RequestedGrid]) -> None:
+    """Record the grids of a command that wait, once something of it is accepted: what is refused leaves no wish."""
+    while waiting:
+        requested = waiting.pop(0)
+        folder = course.results.slurm / requested.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with Turn(folder):
+            set_damaged_request_aside(course.results, requested.name)
+            former = read_waiting(course.results, requested.name)
+            write_request(course.results, requested)
+        if former and not former.is_same(requested):
+            course.say(f"grid {requested.name}: replaces the grid of this name that waited, which was another one")
+        course.say(f"grid {requested.name}: {requested.describe()}")
+
+
+def _start_recorded(course: Course, name: str, waiting: list[RequestedGrid]) -> Step:
+    """Record the grids that wait, and start one of them if it can be by now."""
+    _record(course, waiting)
+    recorded = read_waiting(course.results, name)
+    return _start(course, recorded) if recorded else _look(course, name)
+
+
+def _look(course: Course, name: str) -> Step:
+    """How a grid stands that waited until another process submitted or cancelled it."""
+    if course.results.read_grid(name) is None:
+        return Step("stopped", EXIT_UNFINISHED)
+    return go_on(course, name)
+
+
+def _start_of(waiting: RequestedGrid) -> Wish:
+    return Wish(waiting.name, partial(_start, waiting=waiting))
+
+
+def _start(course: Course, waiting: RequestedGrid) -> Step:
+    """Submit a grid that waits as it was asked for, if it waits no longer; else record and tell why.
+
+    Raises:
+        UnansweredError, QueueFullError, LockedError: it was not submitted, which may be repeated.
+    """
+    results = course.results
+    in_slurm = course.runner is None
+    base_ended = course.ending is not None
+    if in_slurm:
+        cluster = ClusterFile.model_validate(waiting.cluster)
+        course = Course(results, LaunchOptions(cluster, say=course.say))
+    exit_code = EXIT_FAILED
+    try:
+        grid = expand_when_ready(results, waiting.request)
+        return _submit(course, grid, waiting.model_copy(update={"waits": False, "problem": ""}), if_waiting=True)
+    except (UnansweredError, QueueFullError, LockedError):
+        raise
+    except UnfinishedBaseError as error:
+        if in_slurm and not base_ended and goes_on(results, waiting.base):
+            return Step("waits", 0)
+        exit_code = EXIT_UNFINISHED
+        problem: SentimentError = error
+    except SentimentError as error:
+        problem = error
+    write_request(results, waiting.model_copy(update={"problem": in_one_line(problem)}))
+    course.say(f"grid {waiting.name} is still WAITING: {problem}")
+    return Step("waits", exit_code)
+
+
+def _submit(
+    course: Course,
+    grid: ExpandedGrid,
+    requested: RequestedGrid,
+    waiting: list[RequestedGrid] | None = None,
+    *,
+    if_waiting: bool = False,
+) -> Step:
+    """Submit the runs that `policy.submit` names, and copy results that another grid has.
+
+    Args:
+        waiting: grids that are recorded as waiting when this one is accepted.
+        if_waiting: only if the grid waits, and nobody has submitted or cancelled it meanwhile.
+    """
+    with course.locked(grid.plan) as locked:
+        is_late = if_waiting and read_waiting(course.results, grid.plan.name) is None
+        if not is_late:
+            step = _submit_locked(locked, grid, requested)
+    if is_late:
+        return _look(course, grid.plan.name)
+    _record(course, waiting or [])
+    return step
+
+
+def _submit_locked(locked: LockedGrid, grid: ExpandedGrid, requested: RequestedGrid) -> Step:
+    _check_unplanned(locked, grid)
+    _say_origin(locked)
+    with _undone_if_refused(locked):
+        locked = replace(locked, plan=_with_code(locked, requested.code))
+        locked.results.write_grid(locked.plan)
+        write_request(locked.results, requested)
+        _reuse(locked, grid)
+        state = locked.read_state()
+        _say_what_is_left(locked, state)
+        configs = {config.run_id: config for config in grid.configs}
+        return advance(locked, state, state.to_submit, configs)
+
+
+def _check_unplanned(locked: LockedGrid, grid: ExpandedGrid) -> None:
+    """Raise LockedError if another command has planned the grid since it was expanded; set damaged records aside."""
+    results = locked.results
+    name = grid.plan.name
+    file = results.grid_file(name)
+    set_damaged_request_aside(results, name)
+    if set_damaged_aside(file, GridPlan):
+        locked.say(
+            f"{file}: was damaged, and is kept as {file.name}.damaged; what the grid states counts as stated now"
+        )
+    stored = results.read_grid(name)
+    if stored == grid.former:
+        return
+    if stored is None or stored.model_copy(update={"code": grid.plan.code}) != grid.plan:
+        raise LockedError(f"grid {name}: another command has planned it meanwhile; repeat the command")
+
+
+def _say_origin(locked: LockedGrid) -> None:
+    origin = locked.plan.starts_from
+    if origin:
+        locked.say(f"grid {locked.plan.name}: {origin.describe()}")
+        for line in origin.left_out:
+            locked.say(f"left out of grid {origin.grid}: {line}")
+
+
+def _with_code(locked: LockedGrid, requested: str | None = None) -> GridPlan:
+    """The plan with the code that computes its runs: that of before or of the request, unless new code is asked for."""
+    former = None if locked.options.new_code else locked.plan.code or requested
+    return locked.plan.model_copy(update={"code": former or freeze_code(locked.results)})
+
+
+def _reuse(locked: LockedGrid, grid: ExpandedGrid) -> None:
+    """Copy the results that another grid has, and say of which runs results are kept."""
+    reused = reuse_completed(locked.results, grid, training_of(locked.results, locked.plan.code))
+    if reused:
+        locked.say(f"{plural(reused, 'completed run')} of the same code and tweets copied from other grids")
+    outdated = trained_on_old_inputs(locked.results, grid)
+    if outdated:
+        locked.say(
+            f"{plural(len(outdated), 'completed run')} had other tweets, vectors or encoder weights than the "
+            "current ones; to train one again, move its directory away, such as "
+            f"{locked.results.run_dir(outdated[0], grid.plan.name).path}"
+        )
+
+
+def _say_what_is_left(locked: LockedGrid, state: GridRows) -> None:
+    """Say which runs are not submitted though they have no result."""
+    name = locked.plan.name
+    too_late = [row for row in state.rows if policy.submit(row) == "submits" and state.missed_ranking(row)]
+    if too_late:
+        locked.say(
+            f"{len(too_late)} of {len(state.rows)} runs were unfinished when their rung was ranked; "
+            f"`{locked.results.command('rerun', name)}` trains them to the end of that rung"
+        )
+    for line in describe_stuck(locked.results, name, state.rows):
+        locked.say(line)
+
+
+@contextmanager
+def _undone_if_refused(locked: LockedGrid) -> Iterator[None]:
+    """Leave the plan and the request as they were if Slurm accepts nothing."""
+    results = locked.results
+    name = locked.plan.name
+    plan = results.read_grid(name)
+    request = read_request(results, name)
+    try:
+        yield
+    except LockedError:  # another command has taken the grid over, and the plan is its own
+        raise
+    except SentimentError:
+        is_unknown = not read_submissions(results, name) and not has_runs(results, name)
+        if plan:
+            results.write_grid(plan)
+        elif is_unknown:
+            results.grid_file(name).unlink()
+        if request:
+            write_request(results, request)
+        elif is_unknown:
+            request_file(results, name).unlink()
+        raise
+
+
+def _rerun(course: Course, plan: GridPlan, run_ids: set[str]) -> Step:
+    """Resubmit runs that ended without a result (no ids: all of them); in Slurm, release held jobs too."""
+    with course.locked(plan) as grid:
+        state = grid.read_state()
+        selected = state.rows_of(run_ids)
+        for line in describe_stuck(grid.results, plan.name, [row for row in selected if row.state != HELD]):
+            grid.say(line)
+        release_code = 0 if course.options.local else release_held(grid)
+        asked = [row for row in selected if policy.rerun(row, bool(run_ids)) == "submits"]
+        step = advance(grid, state, asked, run_ids=run_ids)
+        if course.options.new_code and not run_ids:
+            course.results.write_grid(_with_code(grid))
+    return step._replace(exit_code=max(step.exit_code, release_code))
+
+
+def release_held(locked: LockedGrid) -> int:
+    """Release all held jobs of the grid; say which were released, or why not all of them, and return the exit code."""
+    names = {folder.name for folder in locked.jobs.submissions}
+    held = [job.address for job in locked.jobs.queue if job.held and job.name in names]
+    try:
+        slurm.release(held)
+    except UnansweredError:
+        raise
+    except SlurmError as error:
+        locked.say(f"not all held jobs were released: {error}")
+        return EXIT_FAILED
+    if held:
+        locked.say(f"held jobs released: {' '.join(held)}")
+    return 0
+
+
+def _renew_code(results: Results, base: str, options: LaunchOptions) -> None:
+    """Let the grids that wait for a grid, and those that wait for them, be computed by the current code too."""
+    for waiting in followers_of(results, base, local=options.local):
+        with Turn(results.slurm / waiting.name):
+            write_request(results, waiting.model_copy(update={"code": freeze_code(results)}))
+        options.say(f"grid {waiting.name}, which waits for {base}, will have the current code too")
+        _renew_code(results, waiting.name, options)

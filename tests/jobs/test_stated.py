@@ -1,0 +1,197 @@
+"""What a grid has stated stays: its metric, its hypotheses with the results that existed then, its code, its choice."""
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from jobs.grids.grid import GridRequest, count_results
+from jobs.grids.sweep_file import read_grid_file
+from jobs.launch.advance import rerun_grid, submit_study
+from jobs.requested import find_request, read_request, read_waiting, waiting_grids
+from jobs.status.names import read_plan
+from jobs.study import plan_study
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, SlurmError
+from sentiment.runs.records import Addition, Result
+from sentiment.runs.run_dir import Results
+from tests.commands import invoke
+from tests.jobs.grid_files import load_grid, refusal, starts_from, write_grid
+from tests.jobs.submitted import write_epochs
+from tests.jobs.world import World
+
+RATES = "training.learning_rate"
+BETTER = {"claim": "Faster is better.", "setting": RATES, "values": [0.02], "better_than": [0.01]}
+OTHER = {"claim": "Slower is better.", "setting": RATES, "values": [0.01], "better_than": [0.03]}
+
+
+def _grid(base: Path, rates: list[float], *hypotheses: dict[str, Any], **changes: Any) -> Path:
+    controller = {"type": "cloud", "hypotheses": list(hypotheses)}
+    return write_grid(base, {RATES: rates, "training.epochs": 2}, controller=controller, **changes)
+
+
+def _submit(world: World, *files: Path, **options: Any) -> int:
+    requests = [GridRequest(read_grid_file(file)) for file in files]
+    return submit_study(world.results, plan_study(world.results, requests), replace(world.options, **options))
+
+
+def _results_when_stated(results: Results) -> list[int | None]:
+    return [stated.results for stated in read_plan(results, "some").hypotheses]
+
+
+@pytest.fixture
+def world(results: Results, like: Result) -> World:
+    return World(results, like, Random(0))
+
+
+def test_metric_of_a_planned_grid_is_not_changed(base: Path, world: World) -> None:
+    with world.patched():
+        file = _grid(base, [0.01])
+        assert _submit(world, file) == 0
+        _grid(base, [0.01], metric={"name": "validation/loss", "goal": "minimize"})
+        told = refusal(load_grid, file, world.results)
+    assert "the metric was validation/accuracy (maximize)" in told
+    assert f"`{world.results.command('cancel', 'some', '--remove')}`" in told
+
+
+@pytest.mark.parametrize("evidence", ["completed", "an epoch", "another grid's", "damaged"])
+def test_hypothesis_knows_how_many_runs_had_results_when_it_was_stated(base: Path, world: World, evidence: str) -> None:
+    results = world.results
+    first, second, *_ = load_grid(_grid(base, [0.01, 0.02, 0.03], BETTER), results).configs
+    with world.patched():
+        if evidence == "another grid's":
+            write_epochs(results.run_dir(first.run_id, "single"), [0.5])
+        assert _submit(world, _grid(base, [0.01, 0.02, 0.03], BETTER)) == 0
+        assert _results_when_stated(results) == [1 if evidence == "another grid's" else 0]
+        if evidence == "completed":
+            world.settle()
+        elif evidence != "another grid's":
+            write_epochs(results.run_dir(second.run_id, "some"), [0.5])
+        if evidence == "damaged":
+            results.run_dir(second.run_id, "some").result_file.write_text("{")
+        assert _submit(world, _grid(base, [0.01, 0.02, 0.03], BETTER, OTHER)) == 0
+    before, after = _results_when_stated(results)
+    assert (before, after) == (int(evidence == "another grid's"), 3 if evidence == "completed" else 1)
+
+
+def test_deleted_results_make_no_hypothesis_early(base: Path, world: World) -> None:
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.03])) == 0
+        world.settle()
+        assert _submit(world, _grid(base, [0.01, 0.03], OTHER)) == 0
+        first = read_plan(world.results, "some").runs[0].run_id
+        world.results.run_dir(first, "some").result_file.unlink()
+        load_grid(_grid(base, [0.01, 0.03], OTHER), world.results)
+    assert _results_when_stated(world.results) == [2]
+
+
+def test_runs_that_are_added_after_results_are_told(base: Path, world: World) -> None:
+    with world.patched():
+        for rates in ([0.01], [0.01, 0.02], [0.01, 0.02, 0.03]):
+            assert _submit(world, _grid(base, rates)) == 0
+            if rates != [0.01]:
+                world.settle()
+    assert read_plan(world.results, "some").additions == [Addition(first=2, results=2)]
+
+
+def test_hypothesis_of_a_grid_that_waits_is_stated_when_it_is_submitted(base: Path, world: World) -> None:
+    controller = starts_from("some", "best")["controller"]
+    controller["hypotheses"] = [
+        {"claim": "More.", "setting": "model.dropout", "values": [0.1], "better_than": [0.0]},
+    ]
+    after = write_grid(base, {"model.dropout": [0.0, 0.1]}, name="after", controller=controller)
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
+        assert [stated.results for stated in read_request(world.results, "after").stated] == [0]  # type: ignore[union-attr]
+        world.settle()
+    (stated,) = read_plan(world.results, "after").hypotheses
+    runs = [run.run_id for run in read_plan(world.results, "after").runs]
+    assert (stated.results, count_results(world.results, runs)) == (0, 2)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_results_of_another_grid_are_taken_only_if_the_same_code_made_them(
+    base: Path, world: World, monkeypatch: pytest.MonkeyPatch, edited: bool
+) -> None:
+    monkeypatch.setattr("jobs.grids.grid._check_inputs", lambda _results, runs: [(each, True) for _, each in runs])
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.02])) == 0
+        world.settle()
+        world.code = "edited" if edited else "code"
+        assert _submit(world, _grid(base, [0.01, 0.02, 0.03], name="more")) == 0
+        world.settle()
+    assert sum(world.trained.values()) == (5 if edited else 3)
+    told = "2 completed runs of the same code and tweets copied from other grids"
+    assert (told in world.lines) == (not edited)
+
+
+def test_grid_keeps_its_code_when_runs_are_added_and_new_code_reaches_those_that_wait(base: Path, world: World) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after) == 0
+        world.code = "edited"
+        assert _submit(world, _grid(base, [0.01, 0.02])) == 0
+        assert (read_plan(world.results, "some").code, read_waiting(world.results, "after").code) == ("code", "code")  # type: ignore[union-attr]
+        world.diverging = {1}
+        world.settle()
+        plan = read_plan(world.results, "some")
+        world.diverging = set()
+        assert rerun_grid(world.results, plan, set(), replace(world.options, new_code=True)) == 0
+        assert read_waiting(world.results, "after").code == "edited"  # type: ignore[union-attr]
+        world.settle()
+    assert (read_plan(world.results, "some").code, read_plan(world.results, "after").code) == ("edited", "edited")
+
+
+def test_refused_submission_leaves_no_wish_and_guesses_are_no_wishes(
+    base: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _grid(base, [0.01])
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    asked = GridRequest(read_grid_file(file), ["seed=2"], ["data.columns.text=text"])
+    results = world.results
+
+    def refuse(_folder: object) -> str:
+        raise SlurmError("invalid partition")
+
+    with world.patched():
+        study = plan_study(results, [asked, GridRequest(read_grid_file(after))])
+        with monkeypatch.context() as patched:
+            patched.setattr("jobs.slurm.submit", refuse)
+            with pytest.raises(SlurmError):
+                submit_study(results, study, world.options)
+        assert (read_request(results, "some"), results.read_grid("some"), waiting_grids(results)) == (None, None, [])
+        assert submit_study(results, study, world.options) == 0
+        again = find_request(results, Path("some"), [], print)
+    assert (list(again.overrides), list(again.guesses)) == (["seed=2"], [])
+
+
+def test_base_that_failed_and_is_repaired_has_followers_then(base: Path, world: World) -> None:
+    """An empty choice is not recorded while runs were left out that may be repaired."""
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    world.diverging = {1}
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after) == 0
+        world.settle()
+        assert world.results.read_grid("after") is None
+        assert _submit(world, after) == EXIT_UNFINISHED
+        assert invoke("status", "after", "--results", world.results.root).exit_code == EXIT_FAILED
+        world.diverging = set()
+        assert rerun_grid(world.results, read_plan(world.results, "some"), set(), world.options) == 0
+        world.settle()
+    assert (world.states("after"), waiting_grids(world.results)) == (["COMPLETED"] * 2, [])
+
+
+def test_choice_of_a_planned_grid_stays_though_the_rule_would_choose_others(base: Path, world: World) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after) == 0
+        world.settle()
+        before = read_plan(world.results, "after")
+        assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
+        world.settle()
+        after_more = read_plan(world.results, "after")
+    assert after_more.runs == before.runs
+    assert after_more.starts_from
+    assert "which the rule would choose by now" in after_more.starts_from.left_out[0]
+    assert waiting_grids(world.results) == []
