@@ -83,7 +83,7 @@ submit: ## submit GRID (or smoke) to Slurm; DRY_RUN=1 only previews
 submit-rnn: ## cells, directions, depths and widths
 submit-sweep: ## random search: size, dropout, clipping, learning rate
 submit-attention: ## self-attention or other poolings
-submit-elmo: ## ELMo's models, layers, dropout and penalty
+submit-elmo: ## ELMo: small or 5.5B, layers, dropout and penalty
 submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
 	@$(parse_set) $(BIN)/sentiment submit $${GRID:-smoke} $${DATA:+--data "$$DATA"} --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@"
 

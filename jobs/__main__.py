@@ -95,6 +95,7 @@ def submit(
 
     if bool(grids) == bool(study):
         raise UsageError("submit needs the names of grids, or --study with the name of a study")
+    parameters_of(data, overrides, text_column, label_column, classes)  # refuses what is given twice
     table = parameters_of(data, None, text_column, label_column, classes)
     say_once = cache(echo)  # several grids read the same table
     if study:

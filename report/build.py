@@ -27,7 +27,7 @@ from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from report.sections.sentences import sentence
 from report.sections.unlabelled import unlabelled_tables
-from sentiment.console import Progress, plural, silent
+from sentiment.console import Progress, plural, silent, visible
 from sentiment.runs.run_dir import Results
 
 TITLE = "Which model classifies tweet sentiment best?"
@@ -102,7 +102,7 @@ def compose(findings: Findings, title: str = TITLE) -> Report:
     documents = [*paper_tables(findings, tables), *replication_table(findings)]
     if findings.study.runs:
         documents.append(checklist(findings))
-    return Report(title, _about(findings), sections, documents)
+    return Report(visible(title), _about(findings), sections, documents)
 
 
 def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Block]:

@@ -14,8 +14,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import PartPredictions, read_predictions
-from sentiment.runs.recommendation import recommend
-from sentiment.runs.records import Metrics, ModelKind, Part, PredictorKind, Result, RunRecord, mean_score
+from sentiment.runs.records import Metrics, Part, PredictorKind, Result, RunRecord, mean_score
 from sentiment.runs.run_dir import Results, RunDir
 
 # Values of a configuration, by dotted name.
@@ -28,7 +27,8 @@ class CompletedRun:
     """A completed run with its configuration, record and result.
 
     Attributes:
-        metric: the one it is compared by: macro recall if its grid or its early stopping names that, else accuracy.
+        metric: accuracy or macro recall, by which it is compared: see `report.read`.
+        trained_on: the number of its training tweets; None if their corpus is not on this machine.
         version: of its tweets, if another grid has a run of the same id that read others; else empty.
     """
 
@@ -37,6 +37,7 @@ class CompletedRun:
     record: RunRecord
     result: Result
     metric: Metric = "accuracy"
+    trained_on: int | None = None
     version: str = ""
 
     @property
@@ -60,21 +61,18 @@ class EvaluatedRun:
     Attributes:
         fold_runs: the runs of its folds, in order; of a run that is not cross-validated, the run alone.
         config: of a cross-validated run, without the fold.
-        recommended: the model to use, see `sentiment.runs.recommendation`; by the validation tweets of all folds, each
-            of which counts once.
         test_metrics: the metrics of each of its predictors on all of its test tweets.
     """
 
     fold_runs: Sequence[CompletedRun]
     config: RunConfig
-    recommended: ModelKind
     test_metrics: Mapping[PredictorKind, Metrics]
 
     @classmethod
     def of(cls, run: CompletedRun) -> Self:
         """A run that is not cross-validated, or one fold alone."""
         metrics = {kind: by_part["test"] for kind, by_part in run.result.scores.items()}
-        return cls([run], run.config, run.result.recommended, metrics)
+        return cls([run], run.config, metrics)
 
     @classmethod
     def of_folds(cls, folds: Sequence[CompletedRun]) -> Self:
@@ -84,11 +82,9 @@ class EvaluatedRun:
             RunDirError: the predictions of a fold are missing or have changed.
         """
         config = folds[0].config.without("data.fold")
-        validation = each_once(together([fold.predictions("validation") for fold in folds]))
-        recommended = recommend(validation, config.training.early_stopping.metric)
         test = together([fold.predictions("test") for fold in folds])
         metrics = {kind: test.of(kind).metrics(test.labels) for kind in folds[0].result.scores}
-        return cls(folds, config, recommended, metrics)
+        return cls(folds, config, metrics)
 
     @property
     def run_id(self) -> str:
@@ -99,6 +95,11 @@ class EvaluatedRun:
     @property
     def metric(self) -> Metric:
         return self.fold_runs[0].metric
+
+    @property
+    def started_at(self) -> str:
+        """When it was first trained, in ISO 8601."""
+        return min(run.record.attempts[0].start for run in self.fold_runs)
 
     @property
     def is_cross_validated(self) -> bool:
@@ -130,9 +131,15 @@ class EvaluatedRun:
         return settings_of(self.config)
 
     @property
-    def train_rows_limit(self) -> float:
-        """How many labelled tweets it may have been trained on at most, `data.train_rows`; infinite without a limit."""
-        return self.config.data.train_rows or math.inf
+    def trained_on(self) -> float:
+        """The number of its training tweets; if that is not known here, `data.train_rows`, or infinite without it."""
+        return self.fold_runs[0].trained_on or self.config.data.train_rows or math.inf
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether `data.train_rows` left out some of its training tweets, as far as is known here."""
+        limit = self.config.data.train_rows
+        return limit is not None and self.trained_on >= limit
 
     @property
     def overfits(self) -> bool:
@@ -202,12 +209,6 @@ def together(parts: Sequence[PartPredictions]) -> PartPredictions:
     tweets = np.concatenate([part.tweets for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     return PartPredictions(tweets, labels, predictors)
-
-
-def each_once(part: PartPredictions) -> PartPredictions:
-    """The predictions without further ones for the same tweet: tests take tweets for independent."""
-    _, first = np.unique(part.tweets, return_index=True)
-    return part.of_rows(first)
 
 
 R = TypeVar("R", CompletedRun, EvaluatedRun)

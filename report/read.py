@@ -3,8 +3,7 @@
 import shlex
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from sentiment.runs.run_dir import (
     check_file,
     check_records,
     check_sha256,
+    find_copies,
     read_record,
     read_records,
 )
@@ -86,6 +86,7 @@ class Grid:
     Attributes:
         plan: None if it is missing or cannot be read.
         completed: one for each configuration and seed that is completed, with all folds of a cross-validation.
+        single_folds: the completed runs of cross-validations of which a fold is missing: they are compared with none.
         rungs: the rungs of successive halving, if the search uses it.
         notes: the user's notes in Markdown (`notes.md` beside the runs).
     """
@@ -94,6 +95,7 @@ class Grid:
     plan: GridPlan | None
     runs: list[Run]
     completed: list[EvaluatedRun]
+    single_folds: Sequence[CompletedRun] = ()
     rungs: Rungs | None = None
     notes: str = ""
 
@@ -124,6 +126,7 @@ class Study:
         golds: the gold tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
         stages: the plans of those grids that start from runs of another one, also of empty ones, in the same order.
+        counts: `read_counts` by the fingerprint of a corpus.
     """
 
     reader: Reader
@@ -131,6 +134,7 @@ class Study:
     golds: list[GoldTable]
     choices: dict[str, Choice]
     stages: list[GridPlan]
+    counts: Mapping[str, CorpusReport]
 
     @property
     def results(self) -> Results:
@@ -149,14 +153,19 @@ class Study:
         return [run for grid in self.folders for run in grid.completed]
 
     @property
+    def single_folds(self) -> list[CompletedRun]:
+        return [run for grid in self.folders for run in grid.single_folds]
+
+    @property
     def completed_runs(self) -> list[CompletedRun]:
         """The completed runs; the folds of a cross-validation are separate runs."""
         return [run.completed for run in self.runs if run.completed]
 
 
 def metric_of(runs: Iterable[EvaluatedRun]) -> Metric:
-    """The metric by which runs are compared: macro recall if it is that of any of them."""
-    return "macro_recall" if any(run.metric == "macro_recall" for run in runs) else "accuracy"
+    """The metric by which runs are compared: that of the one that was trained first, which no later run changes."""
+    first = min(runs, key=lambda run: run.started_at, default=None)
+    return first.metric if first else "accuracy"
 
 
 def load_study(results: Results, names: list[str], progress: Progress = silent) -> Study:
@@ -189,51 +198,69 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
         )
     folders.sort(key=lambda grid: (grid.name == SINGLE, not grid.plan, grid.planned_at, grid.name))
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
-    return Study(reader, [_compared(grid, folders) for grid in folders if grid.runs], golds, choices, stages)
-
-
-def _compared(grid: Grid, folders: Sequence[Grid]) -> Grid:
-    """A grid with what is compared of it.
-
-    If a table was edited between two grids, both may have a run of one id on other tweets: such runs get other ids.
-    """
-    completed = [run.completed for folder in folders for run in folder.runs if run.completed]
+    completed = [run.completed for grid in folders for run in grid.runs if run.completed]
+    corpora = {run.record.data_fingerprint: run for run in completed}
+    by_run = reader.read_each(corpora.values(), lambda run: read_counts(run, results))
+    counts = {fingerprint: by_run[run.run_id] for fingerprint, run in corpora.items() if run.run_id in by_run}
+    # If a table was edited between two grids, both may have a run of one id on other tweets.
     versions = Counter(run_id for run_id, _ in {(run.run_id, run.record.data_fingerprint) for run in completed})
+    compared = [_compared(grid, versions, counts, reader) for grid in folders if grid.runs]
+    return Study(reader, compared, golds, choices, stages, counts)
+
+
+def _compared(grid: Grid, versions: Counter[str], counts: Mapping[str, CorpusReport], reader: Reader) -> Grid:
+    """A grid with what is compared of it; runs of one id on several versions of a table get other ids."""
     runs = []
     for run in grid.runs:
-        if run.completed and versions[run.run_id] > 1:
-            version = run.completed.record.data_fingerprint[:8]
-            run = replace(run, completed=replace(run.completed, version=version))
+        if run.completed:
+            fingerprint = run.completed.record.data_fingerprint
+            version = fingerprint[:8] if versions[run.run_id] > 1 else ""
+            trained_on = counts[fingerprint].parts["train"].rows if fingerprint in counts else None
+            run = replace(run, completed=replace(run.completed, version=version, trained_on=trained_on))
         runs.append(run)
-    return replace(grid, runs=runs, completed=pool_folds(run.completed for run in runs if run.completed))
+    compared, single_folds = pool_folds([run.completed for run in runs if run.completed], reader)
+    return replace(grid, runs=runs, completed=compared, single_folds=single_folds)
 
 
-def pool_folds(runs: Iterable[CompletedRun]) -> list[EvaluatedRun]:
+def pool_folds(runs: Iterable[CompletedRun], reader: Reader) -> tuple[list[EvaluatedRun], list[CompletedRun]]:
     """Completed runs, in which each complete cross-validation stands where its first fold stood.
 
-    If a fold is missing, or its predictions cannot be read, the runs stay as they are, each on test tweets of its own.
+    Returns:
+        These; and the runs of cross-validations of which a fold is missing or cannot be read.
     """
     groups: dict[tuple[str, str], list[CompletedRun]] = defaultdict(list)
     for run in runs:
         groups[run.config.without("data.fold").fingerprint(), run.record.table_sha256].append(run)
-    return [run for group in groups.values() for run in _pooled(group)]
+    compared: list[EvaluatedRun] = []
+    single_folds: list[CompletedRun] = []
+    for group in groups.values():
+        if group[0].config.data.folds is None:
+            compared += map(EvaluatedRun.of, group)
+            continue
+        pooled = _pooled(group, reader)
+        if pooled:
+            compared.append(pooled)
+        else:
+            single_folds += group
+    return compared, single_folds
 
 
-def _pooled(runs: Sequence[CompletedRun]) -> list[EvaluatedRun]:
-    """The cross-validated run of all folds; the runs themselves if a fold is missing or cannot be read."""
+def _pooled(runs: Sequence[CompletedRun], reader: Reader) -> EvaluatedRun | None:
+    """The cross-validated run of all folds; None if one is missing or cannot be read."""
     folds = sorted(runs, key=lambda run: run.config.data.fold or 0)
-    number = folds[0].config.data.folds
-    if number and [run.config.data.fold for run in folds] == [*range(1, number + 1)]:
-        with suppress(RunDirError):  # reported later, when the runs are compared separately
-            return [EvaluatedRun.of_folds(folds)]
-    return [EvaluatedRun.of(run) for run in runs]
+    number = folds[0].config.data.folds or 0
+    if [run.config.data.fold for run in folds] != [*range(1, number + 1)]:
+        return None
+    return reader.read(lambda: EvaluatedRun.of_folds(folds))
 
 
 def _load_golds(reader: Reader) -> list[GoldTable]:
     golds = []
     for directory in _folders(reader.results.gold):
         gold = reader.read(partial(read_gold, directory))
-        if gold:
+        if gold and gold.directory != reader.results.gold_dir(gold.record.source, gold.record.fingerprint):
+            reader.problems.append(f"{directory}: is not named as its table, as a copy is not; it is left out")
+        elif gold:
             reader.problems.extend(gold.problems)
             if gold.added_predictors:
                 golds.append(gold)
@@ -273,12 +300,15 @@ def _load_grid(reader: Reader, name: str) -> Grid:
     notes = reader.read(partial(_read_notes, folder)) or ""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trial_rungs = rungs.trial_rungs if rungs else {}
+    copies = find_copies(results, name, planned)
+    reader.problems.extend(copies.values())
     directories = [path.name for path in _folders(folder) if any(path.glob("*.json"))]
     runs = [
         _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id), reader)
         for run_id in dict.fromkeys([*planned, *directories])
+        if run_id not in copies
     ]
-    return Grid(name, plan, runs, [], rungs, notes)
+    return Grid(name, plan, runs, [], rungs=rungs, notes=notes)
 
 
 def _load_run(
@@ -323,8 +353,9 @@ def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) ->
 
 
 def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
-    names = [plan.metric if plan else "", config.training.early_stopping.metric]
-    return "macro_recall" if any(name.endswith("macro_recall") for name in names) else "accuracy"
+    """The metric of the grid, or, where predictors cannot be compared by that, of early stopping; else accuracy."""
+    names = [plan.metric.rpartition("/")[2] if plan else "", config.training.early_stopping.metric]
+    return next((metric for name in names for metric in METRIC_NAMES if metric == name), "accuracy")
 
 
 def _with_progress(progress: RunProgress, state: RunState) -> RunState:

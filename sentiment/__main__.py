@@ -27,6 +27,7 @@ from sentiment.command_line import (
     Threshold,
     command_line,
     echo,
+    is_table,
     parameters_of,
     parse_column,
     read_words,
@@ -36,7 +37,7 @@ from sentiment.command_line import (
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, UsageError
-from sentiment.files import config_path, import_program
+from sentiment.files import config_path, import_program, user_path
 from sentiment.inference.share import app as share_app
 from sentiment.labelling.comparing import app as comparing_app
 from sentiment.processes import leave_compiler_out
@@ -75,9 +76,11 @@ def train(
     If a signal or the time limit stops it, the same command resumes it.
     """
     config, table, changes = read_words(words or [])
-    if table and data:
+    if table and data is not None:
         raise UsageError(f"--data {data}: the table {table} is named already")
-    parameters = parameters_of(data or table, [*changes, *(overrides or [])], text_column, label_column, classes)
+    parameters = parameters_of(
+        table if data is None else data, [*changes, *(overrides or [])], text_column, label_column, classes
+    )
     from sentiment.training.stop import StopRequest, process_deadline
 
     leave_compiler_out()
@@ -110,7 +113,8 @@ def _train(run: "RunConfig", results: "Results", stop: "StopRequest", console: C
 def predict(
     model: ModelPath,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TWEET", help="Each in quotes; - reads one a line from stdin.")
+        list[str] | None,
+        typer.Argument(metavar="TWEET|FILE", help="In quotes; - reads one a line from stdin. Or a table, as --file."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="A table of tweets: CSV, TSV, JSONL, Parquet or XLSX.")
@@ -134,6 +138,11 @@ def predict(
     with --explain, the drop in log-odds of the predicted label when the token is removed. --file requires --out, whose
     extension sets the output format.
     """
+    if texts and len(texts) == 1 and is_table(texts[0]) and not file:
+        file = user_path(texts[0])
+        texts = None
+        if not out:
+            raise UsageError(f"{file}: is the name of a table; --out names the file to write, as in --out labelled.csv")
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError(
             "predict takes a model, and either tweets in quotes, or - for one a line, or --file IN with --out OUT"

@@ -55,10 +55,10 @@ from sentiment.inference.stored import (
     write_archive,
 )
 from sentiment.labelling.share_statistics import estimate_shares, strata_of
-from sentiment.metrics import UNLABELLED, predicted_classes
+from sentiment.metrics import UNLABELLED, ClassIndices, measure, predicted_classes
 from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, checked_threshold
-from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, SCORES, FitResult, Metrics, ModelKind
 from sentiment.runs.run_dir import Results
 
 if TYPE_CHECKING:
@@ -76,13 +76,17 @@ LabelArray = npt.NDArray[Any]
 class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
-    Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection); the linear
-    baseline alone (`choice="baseline"`) learns from all of them. On fewer than 200 texts only the baseline is fitted,
-    since a tenth of them is too small to validate a network, unless `choice` names another model.
+    Of the texts that it is fitted on, 10 % are the validation set (early stopping, model selection). It predicts by the
+    simplest of the three models that validation texts do not show to be worse than the best one, often the linear
+    baseline: a logistic regression on words. `name` says which one; `choice="network"` predicts by the network in any
+    case. The linear baseline alone (`choice="baseline"`) learns from all texts. On fewer than 200 texts only it is
+    fitted, since a tenth of them is too small to validate a network, unless `choice` names another model.
 
     Attributes:
         classes_: the labels in ascending order, as in every scikit-learn classifier.
         name: the model that predicts, such as "network".
+        scores_: n, loss (nats), accuracy, its 95 % interval (Wilson), macro precision, recall and F1 of each predictor
+            on the texts that were set aside, "validation" and "test"; without rows if only the baseline was fitted.
         config: the run's configuration; for exported files, paths are replaced by file names.
     """
 
@@ -227,6 +231,37 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         return self._classify(X, "knows").usable
 
+    @property
+    def scores_(self) -> pd.DataFrame:
+        check_is_fitted(self)
+        result = self._stored.result
+        by_name: Mapping[str, Mapping[str, Metrics]]
+        if isinstance(result, FitResult):
+            by_name = {name: {"validation": metrics} for name, metrics in result.validation.items()}
+        else:
+            by_name = {PREDICTORS[kind]: by_part for kind, by_part in result.scores.items()}
+        rows = [(name, part, metrics) for name, by_part in by_name.items() for part, metrics in by_part.items()]
+        columns = ["n", *SCORES, "accuracy_low", "accuracy_high"]
+        values = [[name, part, *(getattr(metrics, column) for column in columns)] for name, part, metrics in rows]
+        return pd.DataFrame(values, columns=["predictor", "part", *columns]).set_index(["predictor", "part"])
+
+    def evaluate(self, X: Any, y: Any) -> dict[str, Any]:  # noqa: N803
+        """The scores of the model that predicts on n texts with labels, (n,), which it should not have learned from.
+
+        Returns:
+            n; loss in nats; accuracy, `accuracy_low`, `accuracy_high` (95 % interval, Wilson 1927); macro precision,
+            recall and F1 over the classes that occur; `precision`, `recall` and `f1` by label.
+
+        Raises:
+            ValueError: there are no texts, a label is missing or none of `classes_`, or the lengths differ.
+        """
+        probabilities = self._classify(X, "evaluate").probabilities
+        labels = self._indices_of(y, "y", len(probabilities))
+        if UNLABELLED in labels or not len(labels):
+            raise ValueError(f"evaluate takes a label for each text; of {len(labels):,} some have none")
+        names = [*map(str, self._classes.tolist())]
+        return measure(labels, probabilities, self._trained.threshold).named(names)
+
     def explain(self, text: str) -> Explanation:
         """One prediction with a weight for each token: attention weights, or leave-one-out weights."""
         check_is_fitted(self)
@@ -278,15 +313,10 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 called "all".
         """
         probabilities = self._classify(X, "share").probabilities
-        values = np.asarray(labels, object)
         n = len(probabilities)
-        if values.shape != (n,) or (groups is not None and len(groups) != n):
-            raise ValueError(f"share takes a label, or a missing value, and a group for each of the {n:,} texts")
-        indices = pd.Index(self._classes, dtype=object).get_indexer(pd.Index(values, dtype=object))
-        unknown = np.flatnonzero((indices == UNLABELLED) & ~pd.isna(values))
-        if len(unknown):
-            first = unknown[0]
-            raise ValueError(f"labels[{first}] is {values[first]!r}, which is none of {self._classes.tolist()}")
+        indices = self._indices_of(labels, "labels", n)
+        if groups is not None and len(groups) != n:
+            raise ValueError(f"share takes a group for each of the {n:,} texts, not {len(groups):,}")
         strata = strata_of(groups) if drawn_by_group else None
         classes = self._classes.tolist()
         return estimate_shares(probabilities, indices, classes, groups, strata, self._trained.threshold)
@@ -332,6 +362,18 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         return tags
+
+    def _indices_of(self, labels: Any, name: str, n: int) -> ClassIndices:
+        """The index of each label's class, from negative to positive, (n,); UNLABELLED where it is missing."""
+        values = np.asarray(labels, object)
+        if values.shape != (n,):
+            raise ValueError(f"{name}: a label, or a missing value, is needed for each of the {n:,} texts")
+        indices: ClassIndices = pd.Index(self._classes, dtype=object).get_indexer(pd.Index(values, dtype=object))
+        unknown = np.flatnonzero((indices == UNLABELLED) & ~pd.isna(values))
+        if len(unknown):
+            first = unknown[0]
+            raise ValueError(f"{name}[{first}] is {values[first]!r}, which is none of {self._classes.tolist()}")
+        return indices
 
     def _classify(self, texts: Any, method: str) -> Predictions:
         check_is_fitted(self)
@@ -513,6 +555,11 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         number = "only 1 class" if len(classes) == 1 else f"{len(classes):,} classes"  # in scikit-learn's words
         raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed; y has {number} ({shown})")
+    spelled: dict[str, str] = {}
+    for name in names:
+        other = spelled.setdefault(name.strip().casefold(), name)
+        if other != name:
+            raise ValueError(f"y has the labels {other!r} and {name!r}, which differ only in case or blanks; write one")
     if IGNORED in names:
         raise ValueError(f"y has the label {IGNORED!r}, which a configuration uses for labels to leave out; rename it")
     if order is not None:
@@ -535,6 +582,8 @@ def _iter_texts(texts: Any, method: str) -> Iterator[str]:
         texts = np.asarray(texts)[:, 0]
     elif hasattr(texts, "columns"):
         raise TypeError(f"{method} takes one column of texts, not {shape[1]}: name it, as in table['text']")
+    if isinstance(texts, set | frozenset):
+        raise TypeError(f"{method} takes texts in an order, not a set: their labels belong to them by position")
     if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
         raise TypeError(f"{method} takes a list, a Series or a generator of texts, not {_described(texts)}")
     if hasattr(texts, "to_pylist"):  # a pyarrow array

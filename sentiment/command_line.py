@@ -334,16 +334,30 @@ def parameters_of(
     label_column: str | None = None,
     classes: str | None = None,
 ) -> dict[str, Any]:
-    from sentiment.config_file import parse_override
+    """The fields that options and overrides give, by dotted name.
 
-    parameters = dict(parse_override(override) for override in overrides or [])
-    table_options: dict[str, Any] = {
-        "data.columns.text": parse_column(text_column),
-        "data.columns.label": parse_column(label_column),
-        "data.source": data,
-        "data.labels": classes,
+    Raises:
+        UsageError: a table has no name, or an option and an override give the same field.
+        ConfigError: as `parse_overrides`.
+    """
+    from sentiment.config_file import parse_overrides
+
+    if data == "":
+        raise UsageError(f"--data: names no table; give {SOURCE_CHOICES}")
+    parameters = parse_overrides(overrides or [])
+    options: dict[str, tuple[str, Any]] = {
+        "data.columns.text": ("--text-column", parse_column(text_column)),
+        "data.columns.label": ("--label-column", parse_column(label_column)),
+        "data.source": ("--data", data),
+        "data.labels": ("--classes", classes),
     }
-    return parameters | {name: value for name, value in table_options.items() if value is not None}
+    for name, (option, value) in options.items():
+        if value is None:
+            continue
+        if name in parameters:
+            raise UsageError(f"{option} and {name}={parameters[name]} give the same field; leave one of them out")
+        parameters[name] = value
+    return parameters
 
 
 def with_guesses(

@@ -106,6 +106,21 @@ def parse_override(override: str) -> tuple[str, Any]:
     return key.strip(), parse_yaml(text, repr(shortened(override)))
 
 
+def parse_overrides(overrides: Sequence[str]) -> Values:
+    """The values of overrides by dotted name.
+
+    Raises:
+        ConfigError: an override is malformed, or a field is given twice.
+    """
+    values: Values = {}
+    for override in overrides:
+        name, value = parse_override(override)
+        if name in values:
+            raise ConfigError(f"{name}: is given twice, by {name}={yaml_text(values[name])} and {override}; give one")
+        values[name] = value
+    return values
+
+
 def parse_yaml(text: str, origin: str, version: tuple[int, int] = (1, 2)) -> Any:
     """Parse a YAML document of bounded size.
 

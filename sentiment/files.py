@@ -267,9 +267,11 @@ def config_path(name: Path, folder: str) -> Path:
     """The file that a user gives by its path, or by its stem in `configs/runs` or `configs/grids`.
 
     Raises:
-        UsageError: it is no file of settings, by its name.
+        UsageError: it has another ending than a file of settings.
     """
     if name.suffix not in _ENDINGS_OF_SETTINGS:
+        if not name.exists():
+            raise UsageError(f"{name}: no such file")
         raise UsageError(f"{name}: is no file of settings (.yaml); a table of tweets is given by --data")
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
+from sklearn.metrics import recall_score
 from sklearn.utils import InputTags
 
 from sentiment import api as library
@@ -28,7 +29,7 @@ from sentiment.files import ROOT
 from sentiment.inference.stored import FittedModels
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
-from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind
+from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
 from tests.small_runs import invented_tweets, write_tweets
@@ -274,6 +275,8 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
         ({}, X, [*Y[:-1], None], ValueError, r"y\[239\] is None: leave texts without a label out \(1 of 240\)"),
         ({}, [*X[:-1], None], Y, TypeError, r"fit: texts\[239\] is NoneType"),
         ({}, X, ["a", "b", float("nan")] * 80, ValueError, r"y\[2\] is nan: leave .* out \(80 of 240\)"),
+        ({}, {*X}, Y, TypeError, "fit takes texts in an order, not a set"),
+        ({}, X, ["Good", "good", "bad"] * 80, ValueError, "labels 'Good' and 'good', which differ only in case"),
         ({}, X, [1, "neg"] * 120, ValueError, "Unknown label type: y has labels of type int, str"),
         ({}, X, pd.to_datetime(["2020-01-01", "2021-01-01"] * 120), ValueError, "Unknown label type: .*datetime64"),
         ({"model__hiden_size": 3}, X, Y, ConfigError, "did you mean 'hidden_size'"),
@@ -325,6 +328,30 @@ def test_few_texts_give_the_baseline_without_one_set_aside(classes: int) -> None
     assert (model.name, model.classes_.tolist()) == ("linear baseline", sorted(set(labels)))
     assert model.predict(["happy tea", "sad tea"]).tolist() == ["happy", "sad"]
     assert model.explain("sad tea").tokens == ["sad", "tea"]
+
+
+def test_scores_are_those_of_the_texts_that_were_set_aside_or_are_given(
+    tiny: SentimentClassifier, trained: RunDir
+) -> None:
+    fitted = clone(tiny).fit(X, Y)
+    names = ("network", "linear baseline", "mean of both")
+    assert fitted.scores_.index.tolist() == [(name, "validation") for name in names]
+    assert 0 < fitted.scores_["n"].max() < len(X) / 5
+    of_run = load(trained.path).scores_
+    stored_result = trained.read(Result)
+    assert stored_result is not None
+    assert of_run.loc[("network", "test"), "accuracy"] == stored_result.scores["network"]["test"].accuracy
+    given = fitted.evaluate(X, pd.Series(Y, index=range(7, 7 + len(Y))))
+    assert given["accuracy"] == fitted.score(X, Y)
+    assert given["recall"]["1"] == recall_score(Y, fitted.predict(X))
+    alone = clone(tiny).set_params(choice="baseline").fit(X, Y)
+    assert alone.scores_.empty
+    with pytest.raises(ValueError, match="is needed for each of the 240 texts"):
+        fitted.evaluate(X, Y[1:])
+    with pytest.raises(ValueError, match=r"y\[0\] is 7, which is none of"):
+        fitted.evaluate(X, [7, *Y[1:]])
+    with pytest.raises(ValueError, match="of 240 some have none"):
+        fitted.evaluate(X, [None, *Y[1:]])
 
 
 def test_fit_leaves_the_modes_of_torch_as_they_were(tiny: SentimentClassifier) -> None:

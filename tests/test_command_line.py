@@ -32,6 +32,29 @@ def _only_run(results: Path) -> RunDir:
     return RunDir(path)
 
 
+GIVEN_TWICE = {
+    ("train", "seed=1", "--seed=2"): "seed: is given twice, by seed=1 and seed=2; give one",
+    ("train", "--data", "sample", "data.source=vader"): "--data and data.source=vader give the same field; leave one",
+    ("train", "--classes", "a,b", "--data.labels=c,d"): "--classes and data.labels=c,d give the same field; leave one",
+    ("train", "--data", ""): "--data: names no table; give sample, ",
+    ("data", ""): "--data: names no table",
+    ("submit", "smoke", "--set", "seed=1", "--set", "seed=[2, 3]"): "seed: is given twice, by seed=1 and seed=[2, 3]",
+    ("submit", "smoke", "--data", "vader", "--set", "data.source=x"): "--data and data.source=x give the same field",
+    ("submit", "smoke", "--data", ""): "--data: names no table",
+    ("submit", "--study", "vader", "--set", "seed=1", "--set", "seed=2"): "seed: is given twice",
+    ("submit", "smoke", "--set", "seed=[]"): "seed=[]: without a value the grid has no runs; give one value or a list",
+    ("submit", "random_sweep", "--set", "training.clip=[]"): "training.clip=[]: without a value the grid has no runs",
+}
+
+
+@pytest.mark.parametrize("arguments", GIVEN_TWICE, ids=" ".join)
+def test_what_is_given_twice_or_is_empty_is_refused_and_nothing_is_chosen_in_silence(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert GIVEN_TWICE[arguments] in refused(2, *arguments, "--results", tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
 def test_training_prints_and_is_done_once(
     small_run_file: Path, shared_results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,7 @@ def test_numbers_of_a_part_of_the_scale_are_asked_for(
 ) -> None:
     """0 and 1 may be negative and neutral, as the run was told, or negative and positive."""
     mine = [(values[number % len(values)], text) for number, (_, text) in enumerate(invented_tweets(60, seed=5))]
-    command = ("evaluate", numbered.path, "--data", write_tweets(tmp_path / "mine.csv", mine))
+    command = ("evaluate", numbered.path, "--all", "--data", write_tweets(tmp_path / "mine.csv", mine))
     if is_clear:
         succeed(*command)
         return
@@ -123,7 +123,7 @@ def test_numbers_of_a_part_of_the_scale_are_asked_for(
 
 def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     succeed("evaluate", run.path, "--data", folder / "clear.csv", "--results", folder)
-    output = succeed("evaluate", run.path, "--out", folder / "scores.json")
+    output = succeed("evaluate", run.path, "--all", "--out", folder / "scores.json")
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["models"]["network"]["test"]["recall"].keys() == {*NAMES}
     assert "macro recall of" in output

@@ -88,6 +88,8 @@ class GridRequest:
             if name == _HALVING:
                 continue
             values = value if isinstance(value, list) else [value]
+            if not values:
+                raise ConfigError(f"{name}=[]: without a value the grid has no runs; give one value or a list of them")
             space[name] = Choices(values)
         return space
 
@@ -338,10 +340,12 @@ def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan
         "\n".join(changes) or f"  no parameter, but {plan.base}, a default of this program, or the sampling of trials"
     )
     file = results.grid_file(planned.name)
+    # Other values of a search are drawn instead of the planned ones.
+    more = "more trials may be added by run_cap" if plan.method == "random" else "more values may be added"
     return (
         f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, such "
         f"as {removed[0].run_id}. What has changed:\n{cause}\n"
-        f"{_ways_out(planned, 'A planned grid keeps its runs (more values may be added).', results)}"
+        f"{_ways_out(planned, f'A planned grid keeps its runs ({more}).', results)}"
     )
 
 

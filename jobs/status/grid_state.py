@@ -15,7 +15,7 @@ from jobs.status.names import Target, find_targets, read_plan, single_runs
 from sentiment.console import plural
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, RunDirError, in_one_line
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import SINGLE, Results
+from sentiment.runs.run_dir import SINGLE, Results, find_copies
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
 from sentiment.runs.state import CANCELLED, COMPLETED, HELD, PRUNED, UNKNOWN, RunState, judge, read_progress
 
@@ -53,7 +53,7 @@ class GridView:
         has_final_job: a final job is in the queue, which may submit more jobs.
         waits_for: the grid that it waits for; empty if it does not.
         problem: why a grid that waits could not be submitted when the other one had ended.
-        note: why the grid waits, or why it has no runs.
+        note: why the grid waits, or why it has no runs; folders that are left out, such as copies.
     """
 
     name: str
@@ -122,9 +122,11 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     except RunDirError:
         views = [_read_damaged(results, grid) for grid in grids]
     if not names or SINGLE in targets:
-        run_ids = [run_dir.path.name for run_dir in single_runs(results)]
+        copies = find_copies(results, SINGLE)
+        run_ids = [run_dir.path.name for run_dir in single_runs(results) if run_dir.path.name not in copies]
         rows = [_read_row(results, _NO_PLAN, GridJobs(()), run_id, None) for run_id in run_ids]
-        views += [GridView(SINGLE, _NO_PLAN.metric, rows)] if rows else []
+        if rows or copies:
+            views.append(GridView(SINGLE, _NO_PLAN.metric, rows, note="; ".join(copies.values())))
     shown = []
     for view in views:
         target = targets.get(view.name, Target(view.name))
@@ -169,6 +171,9 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridVi
     """The state of a grid's runs, on Slurm or on this machine."""
     rows = read_grid_state(results, plan, jobs).rows
     requested = read_request(results, plan.name)
+    notes = [*find_copies(results, plan.name, {row.run_id for row in rows}).values()]
+    if plan.starts_from and not plan.runs:
+        notes.append(f"no runs: {plan.starts_from.describe()}")
     view = GridView(
         plan.name,
         plan.metric,
@@ -177,7 +182,7 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridVi
         failed_kinds=list(jobs.failed_other_jobs),
         is_local=requested is not None and requested.local,
         has_final_job=jobs.has_final_job,
-        note=f"no runs: {plan.starts_from.describe()}" if plan.starts_from and not plan.runs else "",
+        note="; ".join(notes),
     )
     return _waiting(view, requested) if requested and requested.waits else view
 

@@ -2,38 +2,37 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
+from typing import ClassVar
 
 from report import statistics
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
-from report.statistics import Difference, Estimate, Metric
+from report.statistics import Estimate, Metric
 from sentiment.metrics import kappa
-from sentiment.runs.predictions import ENOUGH_ANSWERS, PartPredictions, Predictor, added_predictor
-from sentiment.runs.records import Added, Metrics
+from sentiment.runs.predictions import ENOUGH_ANSWERS, Kind, PartPredictions, Predictor, added_predictor
+from sentiment.runs.records import Added, Metrics, mean_score
 from sentiment.runs.run_dir import read_added
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AddedPredictor:
-    """An added predictor with its record, its predictions and its comparisons.
+    """An added predictor with its record and its predictions.
 
     Attributes:
         test: the test tweets with its predictions.
         validation: the same of validation tweets; None if it answers none with a class, and for cross-validated runs,
             whose validation tweets are test tweets of other folds.
-        above_baseline: its test score minus that of the linear baseline; None where they cannot be compared.
-        below_recommended: the test score of the recommended predictor minus its own: positive if the latter is worse.
-        beats_on_validation: whether it is no person, has answered at least ENOUGH_ANSWERS validation tweets, and has a
-            higher accuracy, or macro recall, on them than the recommended one.
+        score: its accuracy or macro recall on validation tweets; None if it has answered fewer than ENOUGH_ANSWERS
+            validation or test tweets: then it is listed, and neither ranked nor recommended.
     """
 
     name: str
     record: Added
     test: PartPredictions
     validation: PartPredictions | None
-    above_baseline: Difference | None = None
-    below_recommended: Difference | None = None
-    beats_on_validation: bool = False
+    score: float | None = None
+    kind: ClassVar[Kind] = "added"
 
     @property
     def predictor(self) -> Predictor:
@@ -43,17 +42,12 @@ class AddedPredictor:
     def run_id(self) -> str:
         return self.predictor.name
 
-    @property
-    def replaces_recommended(self) -> bool:
-        """Whether it is to be used instead of the recommended predictor."""
-        return self.beats_on_validation and self.below_recommended is not None and self.below_recommended.is_worse
-
     @cached_property
     def metrics(self) -> Metrics:
         """Its metrics on the test tweets that it has answered; an answer that is none of the classes is wrong."""
         return self.predictor.metrics(self.test.labels)
 
-    def score(self, metric: Metric) -> Estimate:
+    def test_score(self, metric: Metric) -> Estimate:
         return statistics.estimate_of(self.metrics, metric)
 
     @property
@@ -67,29 +61,36 @@ class AddedPredictor:
         """How many validation tweets it has answered."""
         return 0 if self.validation is None else int(self.validation.of("added").answered.sum())
 
-    @property
-    def validation_macro_f1(self) -> float | None:
-        """Its macro F1 on validation tweets; None if it has answered fewer than ENOUGH_ANSWERS."""
-        if self.validation is None or self.validation_answers < ENOUGH_ANSWERS:
-            return None
-        return self.validation.of("added").metrics(self.validation.labels).macro_f1
 
-
-def added_for(runs: Runs, reader: Reader) -> list[AddedPredictor]:
-    """The added predictors of the runs' corpora, by name; of two with one name the first counts."""
+def added_for(runs: Runs, metric: Metric, reader: Reader) -> list[AddedPredictor]:
+    """The added predictors of the runs' corpora, by name; of two versions with one name, the one of the first run."""
     runs_by_corpus: dict[str, EvaluatedRun] = {}
     for run in runs:
         for corpus in run.corpora:
             runs_by_corpus.setdefault(corpus, run)
     by_name: dict[str, AddedPredictor] = {}
+    files: dict[str, Path] = {}
     for corpus, run in runs_by_corpus.items():
-        records, problems = read_added(reader.results.added_dir(corpus))
+        folder = reader.results.added_dir(corpus)
+        records, problems = read_added(folder)
         reader.problems.extend(problems)
         for name, record in records.items():
-            added = None if name in by_name else reader.read(partial(_added, name, record, run))
-            if added:
-                by_name[name] = added
+            file = folder / f"{name}.json"
+            added = reader.read(partial(_added, name, record, run))
+            if added and name not in by_name:
+                by_name[name] = _scored(added, metric)
+                files[name] = file
+            elif added and added.record.file_sha256 != by_name[name].record.file_sha256:
+                reader.problems.append(f"{file}: {name} has other answers in {files[name]}, which the report shows")
     return [by_name[name] for name in sorted(by_name)]
+
+
+def _scored(added: AddedPredictor, metric: Metric) -> AddedPredictor:
+    """The predictor with its score on validation tweets, if it has answered enough."""
+    if added.validation is None or min(added.validation_answers, added.metrics.n) < ENOUGH_ANSWERS:
+        return added
+    metrics = added.validation.of("added").metrics(added.validation.labels)
+    return replace(added, score=mean_score([getattr(metrics, metric)]))
 
 
 def _added(name: str, record: Added, run: EvaluatedRun) -> AddedPredictor | None:

@@ -56,11 +56,9 @@ class TweetIndex:
         """The positions of the tweets of a part, all of which are here."""
         return np.searchsorted(self.ids, _labelled(part.tweets, part.labels))
 
-    def spread(self, positions: Positions, flags: Flags) -> Flags:
-        """Flags of some tweets, as those of all; False for the others."""
-        of_all = np.zeros(len(self.ids), np.bool_)
-        of_all[positions] = flags
-        return of_all
+    def holds(self, part: PartPredictions, flags: Flags) -> Flags:
+        """Which of all tweets are among those of a part that are flagged."""
+        return np.isin(self.ids, _labelled(part.tweets[flags], part.labels[flags]))
 
 
 # What the key of a tweet is multiplied by to make room for its label: odd, and at least the number of labels.
@@ -120,14 +118,15 @@ class Answers:
         """The answers of some runs."""
         return replace(self, by_run={run.run_id: self.by_run[run.run_id] for run in self.readable(runs)})
 
-    def including(self, added: Iterable[AddedPredictor]) -> "Answers":
-        """The answers with those of added predictors."""
+    def including(self, added: Iterable[AddedPredictor], part: Part = "test") -> "Answers":
+        """The answers with those of added predictors on the same part."""
         by_run = dict(self.by_run)
         for predictor in added:
-            positions = self.tweets.positions(predictor.test)
-            right = self.tweets.spread(positions, predictor.test.right("added"))
-            tested = self.tweets.spread(positions, predictor.predictor.answered)
-            by_run[predictor.run_id] = Correctness({"added": right}, tested.astype(np.int16))
+            answered = predictor.test if part == "test" else predictor.validation
+            if answered:
+                right = self.tweets.holds(answered, answered.right("added"))
+                known = self.tweets.holds(answered, answered.of("added").answered)
+                by_run[predictor.run_id] = Correctness({"added": right}, known.astype(np.int16))
         return replace(self, by_run=by_run)
 
     def difference(self, design: Design, first: "Group", second: "Group") -> Difference | None:
@@ -159,7 +158,7 @@ class Answers:
         """The sides of a comparison on their common tweets; none if they have not two."""
         readable = [[self.readable(runs) for runs in group.configurations] for group in groups]
         runs = [run for configurations in readable for seeds in configurations for run in seeds]
-        if not runs or not all(seeds for configurations in readable for seeds in configurations):
+        if not all(configurations and all(configurations) for configurations in readable):
             return []
         positions = self.common(runs)
         if len(positions) < 2:

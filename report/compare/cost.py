@@ -31,13 +31,15 @@ class Usage:
     """Compute time of all attempts of some runs.
 
     Attributes:
-        training: of all attempts but those whose process was killed, whose time is unknown.
+        training: of all attempts but those whose process was killed, whose time is unknown: a lower bound then.
+        unknown: how many attempts these are.
         encoding: of the encoder vectors that the runs read, computed once for all runs that read them.
     """
 
     attempts: int
     training: Seconds
     encoding: Seconds
+    unknown: int = 0
 
     @property
     def total(self) -> Seconds:
@@ -53,17 +55,19 @@ class Usage:
 def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
     """The compute time of `runs` together; a run of which several grids have a copy counts once."""
     attempts = 0
+    unknown = 0
     training: list[ComputeTime] = []
     caches: dict[str, CacheRecord] = {}
     known = {(run.record.run_id, run.record.attempts[0].start): (run.record, run.result) for run in runs if run.record}
     for record, result in known.values():
         attempts += len(record.attempts)
+        unknown += sum(attempt.compute_time is None for attempt in record.attempts)
         training += _training_times(record, result)
         cache = record.encoder.cache if record.encoder else None
         # The cache may have grown since earlier runs, so that its last state counts.
         if cache and (cache.folder not in caches or cache.cpu_seconds > caches[cache.folder].cpu_seconds):
             caches[cache.folder] = cache
-    return Usage(attempts, _sum(training), _sum(caches.values()))
+    return Usage(attempts, _sum(training), _sum(caches.values()), unknown)
 
 
 def cost_per_run(configuration: Configuration) -> Seconds:

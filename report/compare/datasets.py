@@ -5,18 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
-from statistics import fmean
 from typing import Any
 
 from report.compare.added import AddedPredictor, added_for
-from report.compare.answers import SEEDED, Answers, Group, compared
+from report.compare.answers import SEEDED, Answers
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
 from report.designs import Design, Folds, Matched, Seeds, SeedVariance, TwoModels, pooled_variance
-from report.evaluated import CompletedRun, EvaluatedRun, Reader, only_label
+from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_label
 from report.read import Grid, metric_of
-from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, estimate_of
+from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import RunConfig
-from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
+from sentiment.runs.records import Part, PredictorKind, mean_score
 
 # Data settings that do not choose the test tweets from a table. Which table it is, and which labels its tweets have, is
 # said by its digest, `EvaluatedRun.table`.
@@ -107,27 +106,10 @@ class Configuration:
     def only_label(self) -> str | None:
         return only_label(self.runs)
 
-    def mean(self, part: Part, metric: str) -> float:
-        return mean_score(self.values(part, metric))
-
     @property
     def completed(self) -> list[CompletedRun]:
         """The completed runs of all seeds and folds."""
         return [fold for run in self.runs for fold in run.fold_runs]
-
-    @cached_property
-    def single_runs(self) -> Runs:
-        """The runs of all seeds, and each fold of a cross-validation by itself."""
-        return [EvaluatedRun.of(run) for run in self.completed]
-
-    def values(self, part: Part, metric: str, kind: PredictorKind = "network") -> list[float]:
-        """The metric of one predictor of each run."""
-        return [run.score(part, metric, kind) for run in self.runs]
-
-    @property
-    def best_seed(self) -> EvaluatedRun:
-        """The run with the best validation macro F1."""
-        return max(self.runs, key=lambda run: run.score("validation", "macro_f1"))
 
 
 @dataclass(frozen=True)
@@ -137,7 +119,7 @@ class Dataset:
     Attributes:
         name: see `group_by_tweets`.
         runs: each once, even if several grids have it.
-        configurations: best mean validation macro F1 first.
+        configurations: see `configurations_of`.
     """
 
     name: str
@@ -174,6 +156,11 @@ class Dataset:
         return self.answers.metric
 
     @property
+    def has_several_metrics(self) -> bool:
+        """Whether some of its runs have another metric of their own."""
+        return len({run.metric for run in self.runs}) > 1
+
+    @property
     def is_version(self) -> bool:
         """Whether its table was edited between runs, so that its name tells the versions apart."""
         return f", version {self.runs[0].table[:8]}" in self.name
@@ -187,89 +174,29 @@ class Dataset:
         """Whether the authors of VADER's lexicon collected the tweets."""
         return self.runs[0].config.data.source in LEXICON_AUTHORS
 
-    @cached_property
-    def eligible(self) -> list[Configuration]:
-        """The configurations with the largest `data.train_rows`, or without that limit.
 
-        Those that predict one class only are left out, unless all do.
-        """
-        learned = [configuration for configuration in self.configurations if configuration.only_label is None]
-        usable = learned or self.configurations
-        most = max(configuration.runs[0].train_rows_limit for configuration in usable)
-        return [configuration for configuration in usable if configuration.runs[0].train_rows_limit == most]
+def trained_on_most(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """The configurations of whose training tweets `data.train_rows` left none out, or that had as many as any."""
+    most = max(configuration.runs[0].trained_on for configuration in configurations)
+    return [each for each in configurations if not each.runs[0].is_cut or each.runs[0].trained_on == most]
 
-    @cached_property
-    def candidates(self) -> list[Configuration]:
-        """The configurations of which one is recommended: the eligible ones with several seeds, if there are any.
 
-        The score of a single seed may be luck, most of all that of the best of many in a search.
-        """
-        return [configuration for configuration in self.eligible if len(configuration.runs) > 1] or self.eligible
+def competing(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """The configurations of whose networks one is recommended, or is the best of a grid; in the given order.
 
-    @property
-    def best(self) -> Configuration:
-        """The candidate with the best mean validation macro F1."""
-        return self.candidates[0]
-
-    def design_for(self, configuration: Configuration, model: PredictorKind = "network") -> Design:
-        """The design for a configuration; the variance between seeds is the candidates' if it is one of them."""
-        pool = self.candidates if configuration in self.candidates else self.configurations
-        return design_of((pooled.runs for pooled in pool), model, self.metric)
-
-    def score(self, configuration: Configuration, kind: PredictorKind = "network") -> Estimate:
-        """The test score of a predictor with its confidence interval.
-
-        That of a model without predictions is the recorded one, or the mean; and so are those of the references.
-        """
-        runs = configuration.runs if kind in SEEDED else configuration.runs[:1]
-        if kind in MODEL_KINDS:
-            score = self.answers.score(self.design_for(configuration, kind), Group([runs], kind))
-            if score:
-                return score
-        recorded = [estimate_of(run.test_metrics[kind], self.metric) for run in runs]
-        mean = Estimate(
-            fmean(estimate.value for estimate in recorded), None, None, min(estimate.n for estimate in recorded)
-        )
-        return mean if len(recorded) > 1 else recorded[0]
-
-    @cached_property
-    def against_baseline(self) -> dict[Configuration, Difference]:
-        """The test score of each configuration with predictions minus that of its linear baseline.
-
-        The candidates are one family, with the variance between their seeds; all others are a second one, so that they
-        change nothing about the candidates.
-        """
-        others = [configuration for configuration in self.configurations if configuration not in self.candidates]
-        differences: dict[Configuration, Difference] = {}
-        for family in (self.candidates, others):
-            if family:
-                design = self.design_for(family[0])
-                differences |= compared(
-                    {configuration: self.answers.with_baseline(design, configuration.runs) for configuration in family}
-                )
-        return differences
-
-    @property
-    def is_conditional(self) -> bool:
-        """Whether its comparisons with the baseline hold for trained models alone, since nothing is known of seeds."""
-        return any(difference.is_conditional for difference in self.against_baseline.values())
-
-    def added_against_baseline(self) -> list[AddedPredictor]:
-        """The added predictors, each compared with the linear baseline of the best candidate; they are one family."""
-        answers = self.answers.including(self.added)
-        baseline = Group([answers.readable(self.best.runs)[:1]], "baseline")
-        design = self.design_for(self.best, "baseline")
-        uncorrected = {
-            added.name: answers.difference(design, Group([[added]], "added"), baseline) for added in self.added
-        }
-        differences = compared(uncorrected)
-        return [replace(added, above_baseline=differences.get(added.name)) for added in self.added]
+    Networks that predict one class only are left out, unless all do; then those trained on fewer tweets. If some of the
+    others have several seeds, those with one are left out: the score of a single seed may be luck, most of all that of
+    the best of many in a search.
+    """
+    learned = [configuration for configuration in configurations if configuration.only_label is None]
+    eligible = trained_on_most(learned or configurations)
+    return [configuration for configuration in eligible if len(configuration.runs) > 1] or eligible
 
 
 def datasets_of(runs: Iterable[EvaluatedRun], answers: Answers, reader: Reader) -> list[Dataset]:
-    """Group runs by their test tweets, the largest group first."""
+    """Group runs by their test tweets, the group with the most tweets first."""
     datasets = [_dataset(name, group, answers, reader) for name, group in group_by_tweets(runs)]
-    return sorted(datasets, key=lambda dataset: (-len(dataset.runs), dataset.name))
+    return sorted(datasets, key=lambda dataset: (-dataset.test_tweets, dataset.name))
 
 
 def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[tuple[str, Runs]]:
@@ -316,22 +243,23 @@ def _source_and_folds(run: EvaluatedRun) -> str:
     return f"{source} in {len(run.fold_runs)} folds" if run.is_cross_validated else source
 
 
-def configurations_of(runs: Sequence[EvaluatedRun]) -> list[Configuration]:
-    """Runs by their configuration, best mean validation macro F1 first."""
+def configurations_of(runs: Sequence[EvaluatedRun], metric: Metric) -> list[Configuration]:
+    """Runs by their configuration, the best mean score of its networks on validation tweets first."""
     siblings: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for group in seeds_together(runs):
         siblings[tuple(group[0].settings.get(name) for name in ARCHITECTURE)].append(group)
     configurations = []
     for groups in siblings.values():
-        names = [name for name in varying(group[0] for group in groups) if name not in ARCHITECTURE]
-        settings = [_distinguishing(group[0], names) for group in groups]
-        for group, distinguishing in zip(groups, settings, strict=True):
-            # Further tables were edited between runs with these settings, and training tweets with them.
-            is_edited = settings.count(distinguishing) > 1
-            version = {"data": f"version {group[0].corpora[0][:8]}"} if is_edited else {}
-            configurations.append(Configuration(group, distinguishing | version))
+        firsts = [group[0] for group in groups]
+        names = [name for name in varying(firsts) if name not in ARCHITECTURE]
+        for group, settings in zip(groups, distinguish(firsts, names), strict=True):
+            configurations.append(Configuration(group, settings))
     configurations.sort(key=_name_and_settings)
-    return sorted(configurations, key=lambda configuration: -configuration.mean("validation", "macro_f1"))
+    return sorted(configurations, key=lambda each: mean_score(_validated(each.runs, metric)), reverse=True)
+
+
+def _validated(runs: Runs, metric: Metric) -> list[float]:
+    return [run.score("validation", metric) for run in runs]
 
 
 def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:
@@ -339,14 +267,24 @@ def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:
     return name, [str(value) for value in configuration.distinguishing.values()]
 
 
-def _distinguishing(run: EvaluatedRun, names: Sequence[str]) -> dict[str, Any]:
-    """Those of the settings `names` that have an effect in a run."""
-    prefixes = unused(run)
-    return {name: run.settings.get(name) for name in names if not name.startswith(prefixes)}
+def distinguish(runs: Sequence[EvaluatedRun], names: Sequence[str]) -> list[Settings]:
+    """Those of the settings `names` that have an effect in each run, by which it is told from the others.
+
+    Where these are equal, further tables were edited between runs, and training tweets with them: their version.
+    """
+    settings = []
+    for run in runs:
+        prefixes = unused(run)
+        settings.append({name: run.settings.get(name) for name in names if not name.startswith(prefixes)})
+    told = []
+    for run, of_run in zip(runs, settings, strict=True):
+        version = {"data": f"version {run.corpora[0][:8]}"} if settings.count(of_run) > 1 else {}
+        told.append(of_run | version)
+    return told
 
 
 def _dataset(name: str, runs: Runs, answers: Answers, reader: Reader) -> Dataset:
-    run_answers = answers.of_runs(runs).with_metric(metric_of(runs))
-    added = added_for(run_answers.readable(runs), reader)
-    dataset = Dataset(name, runs, configurations_of(runs), run_answers, added)
-    return replace(dataset, added=dataset.added_against_baseline())
+    metric = metric_of(runs)
+    run_answers = answers.of_runs(runs).with_metric(metric)
+    added = added_for(run_answers.readable(runs), metric, reader)
+    return Dataset(name, runs, configurations_of(runs, metric), run_answers, added)

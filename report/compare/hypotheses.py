@@ -18,7 +18,7 @@ import numpy as np
 from report.compare.answers import Answers, Group
 from report.compare.datasets import (
     Configuration,
-    Dataset,
+    competing,
     configurations_of,
     design_of,
     design_of_pairs,
@@ -293,14 +293,14 @@ def _best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, stud
 def _candidates(grid: Grid, answers: Answers, hypothesis: Hypothesis | None = None) -> list[Configuration]:
     """The configurations of which one is the best of a grid, of those with the values of a hypothesis: that first.
 
-    They are those of which one would be recommended, see `Dataset.candidates`.
+    They are those of whose networks one would be recommended.
     """
     runs = _runs(grid, answers)
     if hypothesis and hypothesis.setting:
         runs = _with_values(runs, hypothesis.setting, hypothesis.values)
     if not runs:
         raise NotComparableError("a side has no completed run")
-    return Dataset(grid.name, runs, configurations_of(runs), answers, []).candidates
+    return competing(configurations_of(runs, grid.metric))
 
 
 def _tried(grid: Grid, candidates: Sequence[Configuration]) -> int:

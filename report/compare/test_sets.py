@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from report.compare.advice import Recommended
-from report.compare.answers import SEEDED, Answers, Group, compared, read_answers
-from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset, design_of
+from report.compare.answers import Answers, Group, compared, read_answers
+from report.compare.datasets import LEXICON_AUTHORS, Dataset, design_of
+from report.compare.ranking import Candidate, Recommended
 from report.designs import Design, Matched
 from report.evaluated import EvaluatedRun, Reader
 from report.statistics import Difference, Estimate
@@ -29,9 +29,8 @@ class ExternalResult:
 
     Attributes:
         test_set: its name.
-        dataset: the data set that it was trained on.
-        configuration: the network's, or the one whose baseline it is.
-        is_recommended: for the data set.
+        best: the recommendation for the data set that it was trained on.
+        candidate: the predictor.
         answers: of all models of the data set on the test set.
         design: how it is compared with others.
         score: its accuracy or macro recall, as the data set's models are compared.
@@ -40,34 +39,46 @@ class ExternalResult:
     """
 
     test_set: Part
-    dataset: Dataset
-    configuration: Configuration
-    kind: PredictorKind
-    is_recommended: bool
+    best: Recommended
+    candidate: Candidate
     answers: Answers = field(repr=False)
     design: Design
     score: Estimate
     macro_recall: float
     differences: dict[PredictorKind, Difference] = field(default_factory=dict)
 
+    @property
+    def kind(self) -> PredictorKind:
+        return self.candidate.kind
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.best.dataset
+
+    @property
+    def is_recommended(self) -> bool:
+        """Whether it is the model that is recommended for the data set."""
+        return self.candidate is self.best.model
+
     def difference(self, reference: PredictorKind) -> Difference | None:
-        """The uncorrected difference from another predictor of the configuration; None if it has no such predictor."""
-        if reference not in self.configuration.runs[0].kinds:
+        """The uncorrected difference from the linear baseline of the ranking or the lexicon; None if there is none."""
+        others = [each for each in (self.best.baseline, *self.best.candidates) if each.kind == reference]
+        if not others:
             return None
-        groups = (_group(self.answers, self.configuration, kind) for kind in (self.kind, reference))
+        groups = (_group(self.answers, candidate) for candidate in (self.candidate, others[0]))
         return self.answers.difference(self.design, *groups)
 
     @property
     def sizes(self) -> list[int]:
         """The number of tweets of each class, in order."""
-        names = self.configuration.config.data.label_names
-        tweets = self.answers.common(self.answers.readable(self.configuration.single_runs))
+        names = self.candidate.configuration.config.data.label_names
+        tweets = self.answers.common(self.answers.readable(_single_runs(self.candidate)))
         sizes: list[int] = np.bincount(self.answers.tweets.labels[tweets], minlength=len(names)).tolist()
         return sizes
 
     @property
     def from_lexicon_authors(self) -> bool:
-        table = self.configuration.config.data.tests.get(self.test_set)
+        table = self.candidate.configuration.config.data.tests.get(self.test_set)
         return table is not None and table.path in LEXICON_AUTHORS
 
 
@@ -97,39 +108,37 @@ def _compared(results: Sequence[ExternalResult]) -> list[ExternalResult]:
 
 
 def _models(best: Recommended, test_set: Part, reader: Reader) -> Iterator[ExternalResult]:
-    """All networks, best first; then the other predictors of the best configuration.
-
-    The mean of both is left out where the report does not compare it with the baseline.
-    """
+    """All networks, best first; then the linear baseline of the ranking, the references, and what is recommended."""
     dataset = best.dataset
-    runs = [run for configuration in dataset.configurations for run in configuration.single_runs]
-    answers = read_answers(runs, reader, test_set).with_metric(dataset.metric)
-    tested = [configuration for configuration in dataset.configurations if answers.readable(configuration.single_runs)]
-    predictors: list[tuple[PredictorKind, Configuration]] = [("network", configuration) for configuration in tested]
-    if best.configuration in tested:
-        left_out = ("network",) if best.alternative == "both" else ("network", "both")
-        predictors += [(kind, best.configuration) for kind in best.run.kinds if kind not in left_out]
-    for kind, configuration in predictors:
-        design = _design(dataset, test_set, tested, kind)
-        group = _group(answers, configuration, kind)
+    runs = {run.run_id: run for candidate in best.candidates for run in _single_runs(candidate)}
+    answers = read_answers(runs.values(), reader, test_set).with_metric(dataset.metric)
+    others = [each for each in best.candidates if each.kind in ("lexicon", "majority")]
+    networks = [each for each in best.candidates if each.kind == "network"]
+    for candidate in dict.fromkeys([*networks, best.alternative, best.baseline, *others, best.model]):
+        design = _design(dataset, test_set, networks, candidate.kind)
+        group = _group(answers, candidate)
         score = answers.score(design, group)
         recall = answers.with_metric("macro_recall").score(design, group)
         if score and recall:
-            is_best = configuration is best.configuration and kind == best.recommended_model
-            yield ExternalResult(test_set, dataset, configuration, kind, is_best, answers, design, score, recall.value)
+            yield ExternalResult(test_set, best, candidate, answers, design, score, recall.value)
 
 
-def _group(answers: Answers, configuration: Configuration, kind: PredictorKind) -> Group:
-    """A predictor of a configuration by its training sets: of each, all seeds, or one of a predictor without seeds."""
+def _single_runs(candidate: Candidate) -> list[EvaluatedRun]:
+    """The runs of a predictor, each fold of a cross-validation by itself."""
+    return [EvaluatedRun.of(fold) for run in candidate.runs for fold in run.fold_runs]
+
+
+def _group(answers: Answers, candidate: Candidate) -> Group:
+    """A predictor by its training sets: of each, all seeds, or one of a predictor without seeds."""
     by_training_set: dict[int | None, list[EvaluatedRun]] = defaultdict(list)
-    for run in answers.readable(configuration.single_runs):
+    for run in answers.readable(_single_runs(candidate)):
         by_training_set[run.config.data.fold].append(run)
-    return Group([runs if kind in SEEDED else runs[:1] for runs in by_training_set.values()], kind)
+    return Group([*by_training_set.values()], candidate.kind)
 
 
-def _design(dataset: Dataset, test_set: Part, tested: Sequence[Configuration], kind: PredictorKind) -> Design:
+def _design(dataset: Dataset, test_set: Part, networks: Sequence[Candidate], kind: PredictorKind) -> Design:
     """Over training sets, which are matched by fold; over seeds; or of two trained models."""
     if dataset.folds:
         return Matched()
-    seeds = [[run for run in configuration.runs if test_set in run.parts] for configuration in tested]
-    return design_of(seeds, kind, dataset.metric, test_set)
+    seeds = [[run for run in network.runs if test_set in run.parts] for network in networks]
+    return design_of([runs for runs in seeds if runs], kind, dataset.metric, test_set)

@@ -23,14 +23,14 @@ def attention(findings: Findings) -> Question:
 
 
 def _attention_examples(findings: Findings) -> Figure | None:
-    configurations = findings.main.configurations if findings.main else []
-    with_attention = [
-        configuration for configuration in configurations if configuration.config.model.pooling == "attention"
-    ]
+    main = findings.main
+    if main is None:
+        return None
+    with_attention = [each for each in main.configurations if each.config.model.pooling == "attention"]
     if not with_attention:
         return None
     best = with_attention[0]
-    run = best.best_seed.fold_runs[0]
+    run = max(best.runs, key=lambda run: run.score("validation", main.metric)).fold_runs[0]
     read = findings.study.reader.read(partial(read_attention, run))
     if not read:
         return None

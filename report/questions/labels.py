@@ -1,7 +1,8 @@
 """From how many labelled training tweets on does a network beat the linear baseline that is trained on as many?"""
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from report.compare.answers import Answers, Group, compared
@@ -15,7 +16,6 @@ from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
 from report.statistics import Difference, Estimate
-from sentiment.runs.corpus_records import CorpusReport
 
 TRAIN_ROWS = "data.train_rows"
 
@@ -64,7 +64,7 @@ def labels(findings: Findings) -> Question:
     cards = []
     for grid in findings.study.grids:
         for number, (data, on_data) in enumerate(by_data(grid)):
-            curves = label_curves(on_data, findings.answers, findings.counts)
+            curves = label_curves(on_data, findings.answers)
             if curves:
                 figures = _figures(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
                 title = f"How many labelled tweets does a network need in {grid.name}?{data}"
@@ -77,17 +77,15 @@ def _bullets(curves: Sequence[LabelCurve]) -> Bullets:
     return Bullets([*(sentence("labels.curve", curve=curve) for curve in curves), *remarks])
 
 
-def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport | None]) -> list[LabelCurve]:
+def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:
     """A curve for each configuration of a grid on one data set, without the points whose predictions cannot be read.
-
-    `counts` is that of `Findings`.
 
     The variance between seeds is pooled for each number of labelled tweets by itself: it shrinks as the number grows.
     """
     if TRAIN_ROWS not in varying(grid.completed):
         return []
     answers = answers.with_metric(grid.metric)
-    configurations = configurations_of(grid.completed)
+    configurations = configurations_of(grid.completed, grid.metric)
     configurations.sort(key=_train_rows)
     by_rows = defaultdict(list)
     for configuration in configurations:
@@ -102,25 +100,21 @@ def label_curves(grid: Grid, answers: Answers, counts: Mapping[str, CorpusReport
         network = answers.score(designs[_train_rows(configuration)], Group([runs], "network"))
         baseline = answers.score(design_of([runs], "baseline", grid.metric), Group([runs[:1]], "baseline"))
         if network and baseline:
-            size = _training_tweets(configuration, counts)
-            point = LabelPoint(configuration, size, network, baseline, difference)
+            size = runs[0].trained_on
+            train_size = None if math.isinf(size) else int(size)
+            point = LabelPoint(configuration, train_size, network, baseline, difference)
             key = configuration.config.without("seed", TRAIN_ROWS).fingerprint()
             curves.setdefault(key, LabelCurve(_name_without_size(configuration), [])).points.append(point)
     return list(curves.values())
 
 
 def _train_rows(configuration: Configuration) -> float:
-    return configuration.runs[0].train_rows_limit
+    return configuration.config.data.train_rows or math.inf
 
 
 def _name_without_size(configuration: Configuration) -> str:
     settings = {name: value for name, value in configuration.distinguishing.items() if name != TRAIN_ROWS}
     return ", ".join([model_name(configuration.config), *settings_in_words(settings)])
-
-
-def _training_tweets(configuration: Configuration, counts: Mapping[str, CorpusReport | None]) -> int | None:
-    report = counts.get(configuration.completed[0].record.data_fingerprint)
-    return report.parts["train"].rows if report else configuration.config.data.train_rows
 
 
 def _figures(name: str, grid: Grid, curves: list[LabelCurve]) -> list[Figure]:

@@ -60,14 +60,14 @@ class SettingValue:
 
     Attributes:
         values: of each setting, if several are compared together; else the one value.
-        score: the mean accuracy or macro recall on test tweets.
+        validated, score: the mean accuracy or macro recall on validation tweets, and on test tweets.
         seconds: the mean wall time of an epoch.
         only_label: the class that all its networks predict for every validation tweet; None if they predict several.
     """
 
     values: tuple[Any, ...]
     runs: Runs
-    validation_f1: float
+    validated: float
     score: float
     seconds: float
     only_label: str | None
@@ -235,7 +235,7 @@ def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, 
     values = _values(runs, parameters, model, answers)
     contrasts = []
     if values:
-        best = max(values, key=lambda value: (value.only_label is None, value.validation_f1))
+        best = max(values, key=lambda value: (value.only_label is None, value.validated))
         for other in values:
             groups = [] if other is best else match(best.runs, other.runs, parameters)
             if groups:
@@ -251,7 +251,7 @@ def _by_data(runs: Runs) -> dict[str, Runs]:
     sizes = {run.config.data.train_rows for run in runs}
     groups: dict[str, Runs] = defaultdict(list)
     for name, of_dataset in datasets:
-        for run in sorted(of_dataset, key=lambda run: run.train_rows_limit):
+        for run in sorted(of_dataset, key=lambda run: run.config.data.train_rows or math.inf):
             rows = run.config.data.train_rows if len(sizes) > 1 else None
             size = f"at most {plural(rows, 'labelled tweet')}" if rows else ""
             groups[", ".join(filter(None, [name if len(datasets) > 1 else "", size]))].append(run)
@@ -270,11 +270,11 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: An
     values = []
     for combination in sorted(groups, key=lambda combination: [sort_key(value) for value in combination]):
         group = groups[combination]
-        validation_f1 = mean_score(run.score("validation", "macro_f1", model) for run in group)
+        validated = mean_score(run.score("validation", answers.metric, model) for run in group)
         score = mean_score(run.score("test", answers.metric, model) for run in group)
         seconds = fmean(run.seconds_per_epoch for run in group)
         label = only_label(group) if model == "network" else None
-        values.append(SettingValue(combination, group, validation_f1, score, seconds, label))
+        values.append(SettingValue(combination, group, validated, score, seconds, label))
     return values
 
 

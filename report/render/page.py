@@ -21,8 +21,8 @@ from markupsafe import Markup
 from report.render.blocks import Column, Document, Report, Row, Table
 from report.render.charts import Figure, themed
 from report.render.environment import environment
-from report.render.wording import code, count, escape, latex, percent, strong
-from sentiment.console import Progress, printable, silent, visible
+from report.render.wording import code, count, escape, latex, percent, strong, without_folders
+from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 
 # Maximum enlargement of a figure that fills its row.
@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"[\w %.,:;()/\u2013\u2212\u00b1\u00d7\u00a0\u2265+-]*", re.
 _SPACE_BEFORE_PERCENT = re.compile(r"(?<=\d) %")
 _COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 # Scripts of the interactive explorer.
-_SCRIPTS = ("tables.js", "runs.js", "compare.js", "panels.js")
+_SCRIPTS = ("tables.js", "runs.js", "panels.js")
 
 
 # Threads that wait for files to be safe on the disk, and one for Vega's scripts.
@@ -168,6 +168,7 @@ def render_document(document: Document) -> str:
     is_latex = document.template.endswith(".tex.j2")
     templates = _templates(latex, **_LATEX_MARKS) if is_latex else _templates(escape)
     templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
+    templates.filters |= {"plural": plural, "without_folders": without_folders}
     return _without_gaps(templates.get_template(document.template).render(document.values))
 
 
@@ -197,7 +198,7 @@ _SUFFIXES = {"figure": (".svg", ".vl.json"), "table": (".csv", ".tex")}
 
 def _files_of_page(page: Path) -> set[Path]:
     """The files of the figures and tables of a page; none if there is no page."""
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    text = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""  # it may be anybody's
     named = _NAMED.findall(text)
     return {page.parent / f"{kind}s" / f"{name}{suffix}" for kind, name in named for suffix in _SUFFIXES[kind]}
 

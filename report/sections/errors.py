@@ -17,7 +17,7 @@ from report.statistics import wilson
 from sentiment.console import unescaped
 from sentiment.metrics import CALIBRATION_BINS, calibration_error
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 
 _EXAMPLES_PER_GROUP = 5
 _MAX_TWEET_LENGTH = 280
@@ -30,16 +30,16 @@ def errors(findings: Findings) -> list[Block]:
     if recommended is None:
         return []
     run = recommended.run
+    kind = recommended.model.kind
     if test is None:
-        return [Text(sentence("errors.no_predictions", run=run)), *_check_list(recommended.configuration)]
-    name = PREDICTORS[recommended.recommended_model]
-    content: list[Block] = [_reliability_diagram(run, test, recommended.recommended_model), _confusion_table(run, test)]
+        return [Text(sentence("errors.no_predictions", run=run)), *_check_list(recommended.model.configuration)]
+    content: list[Block] = [_reliability_diagram(run, test, kind), _confusion_table(run, test)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
         content.append(Text(sentence("errors.no_texts", folder=folder)))
     else:
-        content += _mistakes(findings.best.tweets, run.config.data.label_names, name)
-    return [*content, *_check_list(recommended.configuration)]
+        content += _mistakes(findings.best.tweets, run.config.data.label_names, PREDICTORS[kind])
+    return [*content, *_check_list(recommended.model.configuration)]
 
 
 def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
@@ -71,7 +71,7 @@ def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
     return Fold(caption, tables)
 
 
-def _reliability_diagram(run: EvaluatedRun, test: PartPredictions, recommended: ModelKind) -> Figure:
+def _reliability_diagram(run: EvaluatedRun, test: PartPredictions, recommended: PredictorKind) -> Figure:
     chance = 100 / len(run.config.data.label_names)
     points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (chance, 100)]
     models: list[ModelKind] = ["network", "baseline"]

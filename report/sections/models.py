@@ -6,27 +6,22 @@ from statistics import fmean, stdev
 from markupsafe import Markup
 
 from report.compare.added import AddedPredictor
-from report.compare.advice import Recommended
+from report.compare.answers import SEEDED
 from report.compare.cost import cost_per_run, usage_of
-from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
 from report.compare.hypotheses import replicated
+from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording
 from report.render.blocks import Block, Fold, Row, Scale, Table, Text, columns, with_bounds
-from report.sections.names import (
-    LEXICON_REMARK,
-    STAR,
-    configuration_name,
-    predictor_name,
-)
+from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
 from report.statistics import Difference
 from sentiment.metrics import counted_as_wrong
-from sentiment.runs.records import MACRO_SCORES, Part, PredictorKind, mean_score
+from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
 
-# Maximum number of configurations in the ranking, and of networks on each external test set.
-_MAX_CONFIGURATIONS = 15
+# Maximum number of models in the ranking, and of networks on each external test set.
+_MAX_MODELS = 15
 _MAX_NETWORKS = 10
 _METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
@@ -38,67 +33,67 @@ def rankings(findings: Findings) -> list[Table]:
 
 
 def _ranking(best: Recommended, number: int) -> Table:
-    """All predictors by macro F1 on validation tweets, in bold what is recommended; those without it come last.
+    """All predictors by their scores on validation tweets, in bold the one to use; those without a score come last.
 
     Args:
         number: of the data set, counted from 1.
     """
-    dataset = best.dataset
-    networks = {
-        configuration: _configuration_row(dataset, configuration, best.rivals.get(configuration))
-        for configuration in dataset.configurations
-    }
-    references = _reference_rows(best)
-    added = {predictor.name: _added_row(predictor, best) for predictor in best.added}
-    bold = references.get(best.recommended_model, networks[dataset.best])
-    if best.added_winner:
-        bold = added[best.added_winner.name]
-    rows = sorted([*networks.values(), *references.values(), *added.values()], key=_place)
-    for rank, row in enumerate(rows, 1):
-        row["rank"] = None if row["validation_macro_f1"] is None else rank
-    left_out = {id(networks[each]) for each in dataset.configurations[_MAX_CONFIGURATIONS:] if each is not dataset.best}
-    hidden = {position for position, row in enumerate(rows) if id(row) in left_out}
+    used = best.added_winner or best.model
+    rows: list[Row] = []
+    for ranked in best.ranking:
+        better = sum(other.score > ranked.score for other in best.ranking if other.score and ranked.score)
+        row: Row = {"rank": None if ranked.score is None else better + 1, "validation_score": ranked.score}
+        row |= _row_of_added(ranked) if isinstance(ranked, AddedPredictor) else _row_of_candidate(ranked, best)
+        row |= with_bounds("score", best.test_score(ranked)) | _against_baseline(best.above_baseline.get(ranked))
+        rows.append(row | _below_used(best, ranked))
+    models = [place for place, ranked in enumerate(best.ranking) if ranked.kind in MODEL_KINDS]
+    always = (used, best.model, best.baseline)
+    hidden = {place for place in models[_MAX_MODELS:] if best.ranking[place] not in always}
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    caption = sentence("models.ranking", dataset=dataset, shown=len(rows) - len(hidden), number=len(rows))
-    shown = columns("ranking", rows, metric_name=dataset.metric_name)
-    table = Table(name, caption, shown, rows, bold, hidden)
-    chance = references["majority"]
-    drawn = [row for row in table.shown if row is not chance]
-    return table.drawn("score", Scale.of(drawn, "score", references["baseline"]["score"]))
+    caption = sentence("models.ranking", best=best, shown=len(rows) - len(hidden), number=len(rows))
+    titles = {"metric_name": best.dataset.metric_name, "baseline": predictor_name(best.baseline)}
+    table = Table(name, caption, columns("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden)
+    drawn = [row for row, ranked in zip(rows, best.ranking, strict=True) if _is_drawn(ranked)]
+    return table.drawn("score", Scale.of(drawn, "score", best.test_score(best.baseline).value))
 
 
-def _place(row: Row) -> tuple[bool, float]:
-    """What rows are sorted by: what was not validated comes last."""
-    score = row["validation_macro_f1"]
-    return score is None, -(score or 0.0)
+def _is_drawn(ranked: Ranked) -> bool:
+    """Whether the scale of a ranking is drawn for a predictor: not for chance, nor for one with few answers."""
+    if isinstance(ranked, AddedPredictor):
+        return ranked.predictor.has_enough_answers
+    return ranked.kind != "majority"
 
 
 def added_predictors(findings: Findings) -> list[Block]:
     """Origin, cost and score of each added predictor."""
     blocks: list[Block] = []
     for best in findings.recommendations:
-        for predictor in best.added:
-            blocks += _added_details(predictor, best.dataset)
+        for predictor in sorted(best.added, key=lambda predictor: predictor.name):
+            blocks += _added_details(predictor, best)
     return [Fold("Where their answers come from", blocks)] if blocks else []
 
 
-def _added_row(predictor: AddedPredictor, best: Recommended) -> Row:
-    compared_with = "best" if best.recommended_model == "network" else "recommended"
-    score = predictor.score(best.dataset.metric)
-    row: Row = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": score.n}
-    row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
-    row |= with_bounds("score", score) | _against_baseline(predictor.above_baseline)
-    return row | with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
+def _row_of_added(predictor: AddedPredictor) -> Row:
+    row: Row = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": predictor.metrics.n}
+    return row | {f"test_{name}": getattr(predictor.metrics, name) for name in _METRICS}
+
+
+def _below_used(best: Recommended, ranked: Ranked) -> Row:
+    """The columns of the comparison with the model to use."""
+    difference = best.above_added.get(ranked) if isinstance(ranked, AddedPredictor) else best.above_others.get(ranked)
+    if difference is None or best.model is best.baseline:
+        return {}
+    return with_bounds("difference_to_best", difference) | {"difference_to_best_q": difference.q}
 
 
 def _against_baseline(difference: Difference | None) -> Row:
-    """The columns of a comparison with the linear baseline; how far apart both may be where neither is better."""
+    """The columns of a comparison with the linear baseline."""
     row: Row = with_bounds("gain_over_baseline", difference) | {"verdict": wording.DASH}
     if difference is None:
         return row
-    row |= {"gain_q": difference.q, "verdict": "not significant", "apart_by": difference.farthest}
+    row |= {"gain_q": difference.q, "verdict": "not significant"}
     if difference.is_significant:
-        row |= {"verdict": "better" if difference.is_better else "worse", "apart_by": None}
+        row["verdict"] = "better" if difference.is_better else "worse"
     return row
 
 
@@ -114,9 +109,9 @@ def _added_name(predictor: AddedPredictor) -> str:
     return f"{predictor.name} ({kind})"
 
 
-def _added_details(predictor: AddedPredictor, dataset: Dataset) -> list[Block]:
+def _added_details(predictor: AddedPredictor, best: Recommended) -> list[Block]:
     """Origin, cost and score of an added predictor."""
-    details = sentence("models.added", predictor=predictor, dataset=dataset)
+    details = sentence("models.added", predictor=predictor, best=best)
     record = predictor.record
     note = [Text(record.note, "note")] if record.note else []
     return [Text(_added_name(predictor), "heading"), Text(details), *note]
@@ -133,48 +128,28 @@ def published_results(findings: Findings) -> list[Block]:
     return []
 
 
-def _configuration_row(dataset: Dataset, configuration: Configuration, below_best: Difference | None) -> Row:
-    runs = configuration.runs
-    score = dataset.score(configuration)
-    seeds = len(dataset.answers.readable(runs) or runs)  # those that the score is the mean of
-    row: Row = {"model": configuration_name(configuration), "n": score.n, "seeds": seeds}
-    row |= _means_over_seeds(configuration, "network") | with_bounds("score", score)
-    row |= _against_baseline(dataset.against_baseline.get(configuration))
-    overfits = sum(run.overfits for run in runs)
-    row["overfits"] = {0: "no", len(runs): "yes"}.get(overfits, f"{overfits} of {len(runs)}")
-    if configuration.only_label:
-        row |= {"verdict": "predicts one class only", "overfits": None}
-    cost = cost_per_run(configuration)
-    row |= {"parameters": runs[0].trainable_weights, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
-    row["best_epoch"] = fmean(run.best_epoch for run in runs)
-    row["attempts"] = usage_of(configuration.completed).attempts
-    if below_best:
-        row |= with_bounds("difference_to_best", below_best) | {"difference_to_best_q": below_best.q}
-    return row
-
-
-def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
-    """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
-    row: dict[str, float | None] = {}
+def _row_of_candidate(candidate: Candidate, best: Recommended) -> Row:
+    row: Row = {"model": predictor_name(candidate), "n": best.test_score(candidate).n}
     for part in _PARTS:
         for metric in _METRICS:
-            values = configuration.values(part, metric, kind)
+            values = candidate.values(part, metric)
             row[f"{part}_{metric}"] = mean_score(values)
             row[f"{part}_{metric}_sd"] = stdev(values) if len({*values}) > 1 else None
+    if candidate.kind not in SEEDED:
+        return row
+    runs = candidate.runs
+    row["seeds"] = len(best.dataset.answers.readable(runs) or runs)  # those that the score is the mean of
+    if candidate.kind == "network":
+        overfits = sum(run.overfits for run in runs)
+        row["overfits"] = {0: "no", len(runs): "yes"}.get(overfits, f"{overfits} of {len(runs)}")
+        if candidate.configuration.only_label:
+            row["overfits"] = None
+        row["parameters"] = runs[0].trainable_weights
+        row["best_epoch"] = fmean(run.best_epoch for run in runs)
+    cost = cost_per_run(candidate.configuration)
+    row |= {"gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
+    row["attempts"] = usage_of(candidate.configuration.completed).attempts
     return row
-
-
-def _reference_rows(best: Recommended) -> dict[PredictorKind, Row]:
-    """All predictors of the best configuration but its network; the mean of both, if it is the alternative, with its
-    gain."""
-    configuration = best.configuration
-    rows: dict[PredictorKind, Row] = {}
-    for kind in configuration.runs[0].kinds[1:]:
-        score = best.dataset.score(configuration, kind)
-        row: Row = {"model": predictor_name(configuration, kind), "n": score.n}
-        row |= _means_over_seeds(configuration, kind) | with_bounds("score", score)
-        rows[kind] = row | _against_baseline(best.gain if best.alternative == kind else None)
-    return rows
 
 
 def external_test_sets(findings: Findings) -> list[Block]:
@@ -195,7 +170,7 @@ def external_test_sets(findings: Findings) -> list[Block]:
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})
     caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
-    names = dict.fromkeys(result.configuration.config.data.label_names for result in results)
+    names = dict.fromkeys(result.candidate.configuration.config.data.label_names for result in results)
     classes = " or ".join(map(" / ".join, names))
     table = Table("test-sets", caption, columns("test-sets", rows, classes=classes), rows, left_out=left_out)
     return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
@@ -217,7 +192,7 @@ def _warns(result: ExternalResult, findings: Findings) -> bool:
 
 
 def _test_set_row(result: ExternalResult, names_data: bool) -> Row:
-    name = predictor_name(result.configuration, result.kind)
+    name = predictor_name(result.candidate)
     shares = [f"{100 * size / result.score.n:.0f}" for size in result.sizes]
     row: Row = {
         "tests": result.test_set,

@@ -7,12 +7,13 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from report.compare.datasets import Configuration
-from report.evaluated import EvaluatedRun, Settings
+from report.compare.ranking import Candidate, Recommended
+from report.evaluated import Settings
 from report.read import Run
-from report.render.wording import parameter_value, setting
+from report.render.wording import bracketed, parameter_value, setting
 from sentiment.config import RunConfig
 from sentiment.console import plural
-from sentiment.runs.records import PREDICTORS, Added, PredictorKind
+from sentiment.runs.records import PREDICTORS, Added
 from sentiment.runs.state import PRUNED, TIMEOUT
 
 LEXICON_REMARK = (
@@ -70,21 +71,23 @@ def settings_in_words(settings: Settings) -> list[str]:
     return [setting(name, value) for name, value in settings.items()]
 
 
-def predictor_name(configuration: Configuration, kind: PredictorKind) -> str:
-    """The name of a predictor of a configuration; of its network, that of the configuration."""
-    if kind == "network":
+def predictor_name(candidate: Candidate) -> str:
+    """The name of a predictor; of a network, that of its configuration."""
+    configuration = candidate.configuration
+    if candidate.kind == "network":
         return configuration_name(configuration)
-    of_both = f" ({configuration_name(configuration)} and the linear baseline)"
-    return f"{PREDICTORS[kind]}{of_both if kind == 'both' else ''}"
+    if candidate.kind == "both":
+        return f"{PREDICTORS['both']} ({configuration_name(configuration)} and the linear baseline)"
+    return f"{PREDICTORS[candidate.kind]}{bracketed(', '.join(settings_in_words(candidate.settings)))}"
 
 
-def command_for_run(run: EvaluatedRun, command: str, *arguments: str) -> str:
-    """A shell command on a run; of a cross-validated run, on its first fold with the model that all folds recommend.
+def command_for(best: Recommended, command: str, *arguments: str) -> str:
+    """A shell command on the run of the recommended model; of a cross-validated one, on its first fold.
 
     It works in the directory that holds the folder of results.
     """
-    first = run.fold_runs[0]
-    choice = [] if first.result.recommended == run.recommended else ["--with", run.recommended]
+    first = best.run.fold_runs[0]
+    choice = [] if first.result.recommended == best.model.kind else ["--with", best.model.kind]
     return shlex.join(["sentiment", command, str(first.run_dir.path), *arguments, *choice])
 
 

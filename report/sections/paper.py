@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.render.blocks import Document, Table
-from report.sections.names import configuration_name
+from report.sections.names import predictor_name
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 
 
 def paper_tables(findings: Findings, tables: Sequence[Table]) -> list[Document]:
     """The ranking of each data set's predictors."""
     documents = []
-    for dataset, table in zip(findings.datasets, tables, strict=True):
-        values = {"table": table, "dataset": dataset}
+    for best, table in zip(findings.recommendations, tables, strict=True):
+        values = {"table": table, "best": best, "dataset": best.dataset, "baseline": predictor_name(best.baseline)}
         documents.append(Document(f"tables/{table.name}.tex", "leaderboard.tex.j2", values))
     return documents
 
@@ -27,7 +27,7 @@ def checklist(findings: Findings) -> Document:
     values = {
         "findings": findings,
         "best": best,
-        "best_name": configuration_name(best.configuration) if best else "",
+        "best_name": predictor_name(best.model) if best else "",
         "completed": study.completed_runs,
         "records": [run.record for run in study.runs if run.record],
         "usage": usage_of(study.runs),

@@ -21,7 +21,7 @@ from report.render.blocks import (
     Tiles,
     columns,
 )
-from report.sections.names import command_for_run
+from report.sections.names import command_for
 from report.sections.sentences import sentence, sentences, terms
 from sentiment.config import PARTS
 from sentiment.processes import LOCAL_JOB_PREFIX
@@ -42,7 +42,6 @@ def methods(findings: Findings, of_questions: Iterable[str]) -> list[Fold]:
 def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
     datasets = findings.datasets
     configurations = [configuration for dataset in datasets for configuration in dataset.configurations]
-    has_explorer = findings.tweet_answers is not None and len(findings.tweet_answers["ids"]) > 1
     has_folds = any(dataset.folds for dataset in datasets)
     return terms(
         "methods.runs",
@@ -50,7 +49,6 @@ def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
         has_single_seeds=any(len(configuration.runs) == 1 for configuration in configurations),
         has_folds=has_folds,
         has_several_configurations=len(datasets[0].configurations) > 1,
-        has_explorer=has_explorer,
         has_macro_recall=any(dataset.metric == "macro_recall" for dataset in datasets),
         has_calibration=findings.best.test is not None,
     )
@@ -68,10 +66,11 @@ def provenance(findings: Findings) -> list[Block]:
     if study.runs:
         content.append(Bullets([*_published_data(study), *_environment(study)]))
         if findings.recommended:
-            run = findings.recommended.run
-            predict = command_for_run(run, "predict", "what a lovely day")
-            content.append(Command("Use the best model trained here", predict))
-            content.append(Command("Export it, with a model card", command_for_run(run, "export", "model.zip")))
+            best = findings.recommended
+            content.append(
+                Command("Use the best model trained here", command_for(best, "predict", "what a lovely day"))
+            )
+            content.append(Command("Export it, with a model card", command_for(best, "export", "model.zip")))
         content += [_usage_table(study), *_data_table(findings)]
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
@@ -142,7 +141,7 @@ def _usage_table(study: Study) -> Fold:
         usage = usage_of(runs)
         completed = sum(run.completed is not None for run in runs)
         row = {"grid": name, "runs": len(runs), "completed": completed, "attempts": usage.attempts}
-        row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600}
+        row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600, "unknown": usage.unknown}
         encoding = usage.encoding
         rows.append(row | {"encoder_gpu_hours": encoding.gpu / 3600, "encoder_cpu_hours": encoding.cpu / 3600})
     shown = columns("usage", rows)
@@ -150,7 +149,7 @@ def _usage_table(study: Study) -> Fold:
         shown += columns("encoder-usage", rows)
     caption = (
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
-        "attempts whose process was killed are unknown."
+        "attempts that run or whose process was killed are unknown, so that times are lower bounds where there are any."
     )
     return Fold(caption, [Table("usage", "", shown, rows)])
 
@@ -163,7 +162,7 @@ def _data_table(findings: Findings) -> list[Fold]:
     number_of_runs = Counter(run.record.data_fingerprint for run in completed)
     rows: list[Row] = []
     for fingerprint, run in by_corpus.items():
-        report = findings.counts[fingerprint]
+        report = findings.study.counts.get(fingerprint)
         data = run.config.data
         stop_words = wording.parameter_value("data.text.stop_words", data.text.stop_words)
         row: Row = {"source": PurePath(data.source).name, "fingerprint": fingerprint[:_HASH]}

@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Any
 
 from report.compare.cost import usage_of
@@ -19,7 +18,6 @@ from report.sections.names import (
     unfinished,
 )
 from report.sections.sentences import sentence
-from report.statistics import LEVEL
 from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
@@ -114,7 +112,7 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
         if run.run_dir.config_file.is_file():
             values["path"] = shlex.quote(str(run.run_dir.path))
         if run.completed:
-            values["settings"] = [settings[run.run_id].get(name) for name in varying]
+            values["settings"] = [_shown(settings[run.run_id].get(name)) for name in varying]
         exported.append(values)
     data: Row = {"runs": _by_column(exported), "scores": scores, "optional": optional}
     data["options"] = shlex.join(findings.study.results.options)
@@ -122,7 +120,7 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
     data["overlay"] = json.loads(charts.themed(json.dumps(overlays)))
-    return data | _comparisons(findings)
+    return data
 
 
 def _by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
@@ -132,20 +130,10 @@ def _by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {key: [_rounded(row.get(key)) for row in rows] for key in keys}
 
 
+def _shown(value: Any) -> Any:
+    """The value of a setting, without folders of this machine."""
+    return wording.without_folders(value) if isinstance(value, str) else value
+
+
 def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _comparisons(findings: Findings) -> Row:
-    """What the explorer compares two runs with, or a run and an added predictor."""
-    main = findings.main
-    if main is None:
-        return {"answers": None, "added": [], "labels": [], "folds": {}}
-    quantile = NormalDist().inv_cdf(0.5 + LEVEL / 2)
-    return {
-        "answers": findings.tweet_answers,
-        "added": [predictor.run_id for predictor in main.added],
-        "compared": {"metric": main.metric, "name": main.metric_name, "level": LEVEL, "quantile": quantile},
-        "labels": main.runs[0].config.data.label_names,
-        "folds": {fold.run_id: run.run_id for run in main.runs if run.is_cross_validated for fold in run.fold_runs},
-    }

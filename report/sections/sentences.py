@@ -8,6 +8,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from report.compare.cost import cost_per_run, usage_of
+from report.compare.datasets import trained_on_most
 from report.render import wording
 from report.render.charts import MOST_AXES
 from report.render.environment import environment
@@ -49,6 +50,7 @@ def _templates() -> Environment:
         templates.filters |= functions
         templates.globals |= functions
     templates.filters["usage_of"] = usage_of
+    templates.filters["trained_on_most"] = trained_on_most
     templates.globals |= {"cost_per_run": cost_per_run}
     templates.globals |= {"these_models": wording.THESE_MODELS, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK, "star": names.STAR}

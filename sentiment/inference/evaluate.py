@@ -6,7 +6,14 @@ from pathlib import Path
 from shlex import quote
 
 from sentiment.console import ERR, OUT, plural, say, visible
-from sentiment.inference.evaluation import Evaluation, Scores, comparison_lines, score_table, scores_on_file, sentences
+from sentiment.inference.evaluation import (
+    Compared,
+    Evaluation,
+    Scores,
+    compare_with_chosen,
+    score_table,
+    scores_on_file,
+)
 from sentiment.inference.mistakes import own_mistakes
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import ClassIndices, other_answers_remark
@@ -153,7 +160,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         remarks += _remarks_on_answers(of_part, tweets.labels, f", {part}")
         other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_part}
     check_list = {PREDICTORS[of_kind]: tally for of_kind, tally in run.result.check_list.items()}
-    comparisons = comparison_lines(test.labels, test.of(kind), test.predictors)
+    compared = compare_with_chosen(test.labels, test.of(kind), test.predictors)
     used = f"used by predict: {PREDICTORS[run.result.recommended]}; {_WHY_CHOSEN}"
     return Evaluation(
         part="test",
@@ -162,7 +169,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         scores=scores,
         tweets=test,
         remarks=remarks,
-        comparisons=comparisons,
+        compared=compared,
         closing=[_caveats(run), used],
         check_list=check_list,
         details={"check_list": check_list, "other_answers": other_answers},
@@ -214,11 +221,8 @@ def evaluate_on_gold(path: Path) -> Evaluation:
         if predictor.missing:
             lines.append(f"{predictor.name}: {predictor.missing:,} tweets without an answer are left out")
     comparisons = gold.compare()
-    if comparisons:
-        lines.append(
-            "each pair on the tweets that both answer (intervals and p-values are corrected for "
-            f"{plural(len(comparisons), 'comparison')}):"
-        )
+    number = plural(len(comparisons), "comparison")
+    heading = f"each pair on the tweets that both answer (intervals and p-values are corrected for {number}):"
     other_answers = {predictor.name: predictor.other_answers for predictor in added}
     missing = {predictor.name: predictor.missing for predictor in added}
     return Evaluation(
@@ -228,7 +232,7 @@ def evaluate_on_gold(path: Path) -> Evaluation:
         scores=scores_on_file(source, gold.predictions),
         tweets=gold.predictions,
         remarks=lines,
-        comparisons=sentences(comparisons),
+        compared=Compared(heading if comparisons else "", comparisons),
         details={"other_answers": other_answers, "missing": missing},
     )
 

@@ -1,10 +1,11 @@
 """What `evaluate` computes, prints and writes: scores of predictors on some tweets, and how they compare."""
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rich.markup import escape
@@ -13,7 +14,7 @@ from rich.table import Table
 from sentiment.console import OUT, number_table, plural, say, visible
 from sentiment.errors import UsageError
 from sentiment.files import write_user_file
-from sentiment.labelling.sheet import for_spreadsheet
+from sentiment.inference.predict import write_workbook
 from sentiment.metrics import ClassIndices, calibration_error
 from sentiment.models.text_model import total_score
 from sentiment.paired import recall_sentence
@@ -31,6 +32,13 @@ Scores = dict[str, dict[Part, Metrics]]
 CheckList = Mapping[str, Mapping[str, CheckScore]]
 
 
+class Compared(NamedTuple):
+    """Pairs of predictors, and a line on how they are compared; it is empty if there are none."""
+
+    heading: str
+    pairs: Sequence[Comparison]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of predictors on a run's own parts, on a labelled file, or on a gold table.
@@ -40,7 +48,7 @@ class Evaluation:
         chosen: the name of the predictor whose scores are shown by class.
         tweets: those of `part`, with the predictors' answers.
         remarks: lines on the rows and on the predictors.
-        comparisons: a heading, and a sentence for each pair.
+        compared: the pairs of predictors that are compared.
         closing: lines on what follows from the scores.
         details: values that are written besides the scores.
         has_parts: whether the scores are of several parts, and are written by part.
@@ -54,7 +62,7 @@ class Evaluation:
     scores: Scores
     tweets: PartPredictions
     remarks: Sequence[str]
-    comparisons: Sequence[str]
+    compared: Compared
     closing: Sequence[str] = ()
     check_list: CheckList = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -92,21 +100,37 @@ class Evaluation:
         return models[self.chosen] | {"chosen": self.chosen, "models": models} | labels | dict(self.details)
 
 
-def show(evaluation: Evaluation) -> None:
-    """Print an evaluation."""
+def show(evaluation: Evaluation, everything: bool) -> None:
+    """Print an evaluation.
+
+    Args:
+        everything: also the other parts, the most frequent class, macro recall of each pair with several classes, the
+            shares of classes and the check list.
+    """
     chosen = evaluation.chosen
-    OUT.print(score_table(evaluation.scores, chosen))
-    say("\n".join([*evaluation.remarks, *evaluation.comparisons]))
-    OUT.print(_class_table(evaluation.scores[chosen][evaluation.part], evaluation.classes, chosen))
-    if evaluation.has_shares:
+    part = evaluation.part
+    scores = evaluation.scores
+    if not everything:
+        scores = {}
+        for name, by_part in evaluation.scores.items():
+            if part in by_part and name != PREDICTORS["majority"]:
+                scores[name] = {part: by_part[part]}
+    OUT.print(score_table(scores, chosen))
+    compared = evaluation.compared
+    lines = [*evaluation.remarks, compared.heading, *accuracy_sentences(compared.pairs)]
+    if everything:
+        lines += recall_sentences(compared.pairs)
+    say("\n".join(filter(None, lines)))
+    OUT.print(_class_table(evaluation.scores[chosen][part], evaluation.classes, chosen))
+    if everything and evaluation.has_shares:
         OUT.print(_share_table(evaluation))
-    if evaluation.check_list:
+    if everything and evaluation.check_list:
         OUT.print(_check_table(evaluation.check_list, chosen))
     say("\n".join(evaluation.closing))
 
 
 def list_mistakes(evaluation: Evaluation, target: Path) -> None:
-    """Write all tweets that the chosen model has wrong as CSV for spreadsheets: in UTF-8 with a mark, without formulas.
+    """Write all tweets that the chosen model has wrong, as CSV with their texts as they are, or as .xlsx.
 
     Those whose label is the least probable, and perhaps wrong itself, come first.
 
@@ -116,10 +140,16 @@ def list_mistakes(evaluation: Evaluation, target: Path) -> None:
     if evaluation.mistakes is None:
         raise UsageError(f"{evaluation.part}: is a gold table; --mistakes requires a run, which has models")
     mistakes = evaluation.mistakes().sort_values("probability_of_label", kind="stable")
-    mistakes["text"] = [*map(for_spreadsheet, mistakes["text"])]
-    content = mistakes.to_csv(index=False).encode("utf-8-sig", "replace")
-    write_user_file(target, lambda file: file.write(content))
+    if target.suffix.lower() == ".xlsx":
+        book = importlib.import_module("openpyxl").Workbook()
+        rows = mistakes.to_numpy(object).tolist()
+        write_user_file(target, lambda file: write_workbook(target, book, file, [*mistakes.columns], rows))
+    else:
+        content = mistakes.to_csv(index=False).encode("utf-8", "replace")
+        write_user_file(target, lambda file: file.write(content))
     say(f"{target}: the {len(mistakes):,} tweets that {evaluation.chosen} has wrong, the least probable labels first")
+    if target.suffix.lower() != ".xlsx":
+        say("texts are as in the table, also those that a spreadsheet would take for formulas: for one, name it .xlsx")
 
 
 def scores_on_file(file: str, tweets: PartPredictions) -> Scores:
@@ -127,15 +157,15 @@ def scores_on_file(file: str, tweets: PartPredictions) -> Scores:
     return {predictor.name: {file: predictor.metrics(tweets.labels)} for predictor in tweets.predictors}
 
 
-def comparison_lines(labels: ClassIndices, chosen: Predictor, others: Sequence[Predictor]) -> list[str]:
-    """A heading, and a sentence for the chosen predictor and every other one that reads texts.
+def compare_with_chosen(labels: ClassIndices, chosen: Predictor, others: Sequence[Predictor]) -> Compared:
+    """The chosen predictor and every other one that reads texts, and a line on how they are compared.
 
     The comparisons with models of the run are one family, as are those by which a model is recommended. The comparisons
     with the lexicon and added predictors are another one.
     """
     compared = [other for other in others if other.name != chosen.name and other.kind != "majority"]
     if not compared:
-        return []
+        return Compared("", [])
     models = [(chosen, other) for other in compared if other.kind in MODEL_KINDS]
     further = [(chosen, other) for other in compared if other.kind not in MODEL_KINDS]
     families = {
@@ -147,13 +177,17 @@ def comparison_lines(labels: ClassIndices, chosen: Predictor, others: Sequence[P
         f"{chosen.name} compared with others (for these trained weights; other seeds may differ; intervals and "
         f"p-values are corrected {', and '.join(numbers)}):"
     )
-    comparisons = [comparison for family in families.values() for comparison in family]
-    return [heading, *sentences(comparisons)]
+    return Compared(heading, [comparison for family in families.values() for comparison in family])
 
 
-def sentences(comparisons: Sequence[Comparison]) -> list[str]:
-    """A sentence on the accuracies of each pair, and with more than two classes another one on their macro recall."""
-    lines = [f"  {comparison.sentence}" for comparison in comparisons]
+def accuracy_sentences(comparisons: Sequence[Comparison]) -> list[str]:
+    """A line on the accuracies of each pair."""
+    return [f"  {comparison.sentence}" for comparison in comparisons]
+
+
+def recall_sentences(comparisons: Sequence[Comparison]) -> list[str]:
+    """A line on the macro recall of each pair with more than two classes."""
+    lines = []
     for comparison in comparisons:
         first = comparison.first
         if first.probabilities.shape[1] > 2:

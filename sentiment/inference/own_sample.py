@@ -18,7 +18,7 @@ from sentiment.data.sources import open_source, usable_rows
 from sentiment.data.tables import Row, RowCounter
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
-from sentiment.inference.evaluation import Evaluation, comparison_lines, scores_on_file
+from sentiment.inference.evaluation import Evaluation, compare_with_chosen, scores_on_file
 from sentiment.inference.mistakes import mistakes_of, places_of
 from sentiment.inference.overlap import OWN_TEST, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
@@ -141,7 +141,7 @@ def evaluate_on_file(
         scores=scores_on_file(file, shown),
         tweets=shown,
         remarks=[*answered.warnings(), *counter.lines_left_out((OWN_TEST,))],
-        comparisons=comparison_lines(tweets.labels, chosen, compared),
+        compared=compare_with_chosen(tweets.labels, chosen, compared),
         closing=closing,
         has_shares=True,
         details=details,

@@ -217,7 +217,7 @@ def _row_writer(
         if format == "parquet":
             write_rows = partial(_write_parquet, parquet, number)
         else:  # imported before anything is predicted, since it may not be installed
-            write_rows = partial(_write_workbook, target, importlib.import_module("openpyxl").Workbook())
+            write_rows = partial(write_workbook, target, importlib.import_module("openpyxl").Workbook())
         rows: list[list[Any]] = []
         yield lambda record, answer: rows.append([*record.fields, *_answer_values(answer, number)])
         write_rows(file, names, rows)
@@ -299,7 +299,7 @@ _MAX_COLUMNS = 2**14
 _MAX_DIGITS = 15
 
 
-def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
+def write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
     """Write texts unchanged, also those that look like formulas or errors; numbers that Excel can hold stay numbers."""
     for line, row in enumerate([names, *rows], start=1):
         for column, value in enumerate(row, start=1):

@@ -90,8 +90,12 @@ def evaluate(
     overrides: TableChanges = None,
     out: Out = None,
     mistakes: Annotated[
-        Path | None, typer.Option("--mistakes", help="Write all tweets that the model has wrong, as CSV, with lines.")
+        Path | None,
+        typer.Option("--mistakes", help="Write all tweets that the model has wrong, as .csv or .xlsx."),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also print other parts, shares, the check list and macro recall of pairs.")
+    ] = False,
     choice: ModelOption = None,
     threshold: Threshold = None,
     results: ModelResults = None,
@@ -136,7 +140,7 @@ def evaluate(
             raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
         parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes)
         evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
-        show(evaluation)
+        show(evaluation, everything)
         scores = evaluation.as_dict()
         if mistakes:
             list_mistakes(evaluation, mistakes)
@@ -216,7 +220,11 @@ def _directory(name: Path, results: Path | None) -> Path:
     if found:
         raise UsageError(f"{name}: there are answers to several such tables; name one: {shown}")
     others = f"; those in {shown} are to another table, or to this one before it changed" if named else ""
-    raise UsageError(f"{name}: has no answers; `sentiment add NAME FILE --of {quote(str(name))}` adds some{others}")
+    table = quote(str(name))
+    raise UsageError(
+        f"{name}: has no answers{others}. `sentiment evaluate last --data {table}` scores a model on its tweets; "
+        f"`sentiment add NAME FILE --of {table}` adds answers from elsewhere"
+    )
 
 
 def _evaluation(

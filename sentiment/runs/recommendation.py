@@ -1,11 +1,14 @@
 """Which predictor is recommended or chosen: the one rule of training, prediction, the model card and the report.
 
-`recommend` takes the simplest model that a paired test on validation tweets does not show to be worse than the best
-one. The linear baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used.
+`recommend` takes the simplest predictor that is not shown to be worse than the best one on validation tweets. The
+linear baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used.
 By the labels of a user's own tweets, the best model is chosen: `Choice`.
 """
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import PositiveInt
 
@@ -18,27 +21,74 @@ SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 MIN_TWEETS_TO_CHOOSE = 100
 
 
-def recommend(validation: PartPredictions, metric: str) -> ModelKind:
-    """The simplest model that is not shown to be worse than the best one on validation tweets.
+class Candidate(Protocol):
+    """A predictor that may be recommended: its kind is one of SIMPLEST_FIRST, its score that on validation tweets."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def score(self) -> float | None: ...
+
+
+C = TypeVar("C", bound=Candidate)
+
+
+def recommend(candidates: Sequence[C], are_better: Callable[[Sequence[tuple[C, C]]], Sequence[bool]]) -> C:
+    """The simplest candidate that is not shown to be worse than the best one, or than another, on validation tweets.
+
+    The best candidate of a kind stands for all of this kind, so that what is shown does not depend on how many there
+    are. Of candidates of one kind with equal scores, the first counts. That a candidate is worse than another one shows
+    that it is worse than the best, too, which may be less certain: its seeds may differ more.
+
+    Args:
+        are_better: in which of some pairs the first candidate is shown to be better than the second.
+    """
+    leaders: list[C] = []
+    for kind in SIMPLEST_FIRST:
+        of_kind = [candidate for candidate in candidates if candidate.kind == kind]
+        if of_kind:
+            leaders.append(max(of_kind, key=_score))
+    pairs = [*combinations(sorted(leaders, key=_score, reverse=True), 2)]
+    worse = [second for (_, second), is_better in zip(pairs, are_better(pairs), strict=True) if is_better]
+    return next(leader for leader in leaders if leader not in worse)
+
+
+def _score(candidate: Candidate) -> float:
+    return candidate.score or 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """A model of one run, as a candidate."""
+
+    predictor: Predictor
+    score: float
+
+    @property
+    def kind(self) -> str:
+        return self.predictor.kind
+
+
+def recommend_model(validation: PartPredictions, metric: str) -> ModelKind:
+    """The model of a run that predicts, by the predictions of all its models for validation tweets.
 
     Args:
         metric: that of early stopping. If it is macro recall, that is compared, else accuracy; a grid's metric, which
-            the report's comparisons heed too, is not known where a model is used.
+            the report heeds too, is not known where a model is used.
     """
-    models = [validation.of(kind) for kind in SIMPLEST_FIRST]
+    by_recall = metric == "macro_recall"
+    models = []
+    for kind in SIMPLEST_FIRST:
+        metrics = validation.of(kind).metrics(validation.labels)
+        models.append(_Model(validation.of(kind), metrics.macro_recall if by_recall else metrics.accuracy))
 
-    def score(model: Predictor) -> tuple[float, float]:
-        metrics = model.metrics(validation.labels)
-        return metrics.macro_recall if metric == "macro_recall" else metrics.accuracy, -metrics.loss
+    def are_better(pairs: Sequence[tuple[_Model, _Model]]) -> list[bool]:
+        predictors = [(first.predictor, second.predictor) for first, second in pairs]
+        comparisons = compare_predictors(predictors, validation.labels)
+        return [is_shown(each.macro_recall if by_recall else each.accuracy) for each in comparisons]
 
-    best = max(models, key=score)
-    others = [model for model in models if model is not best]
-    comparisons = compare_predictors([(best, other) for other in others], validation.labels)
-    is_worse = {}
-    for other, comparison in zip(others, comparisons, strict=True):
-        difference = comparison.macro_recall if metric == "macro_recall" else comparison.accuracy
-        is_worse[other.kind] = is_shown(difference)
-    return next(model for model in SIMPLEST_FIRST if not is_worse.get(model))
+    return SIMPLEST_FIRST[models.index(recommend(models, are_better))]
 
 
 def is_shown(difference: PairedDifference) -> bool:

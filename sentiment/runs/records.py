@@ -444,6 +444,7 @@ class FitResult(Record):
         temperatures: of each model that was fitted.
         texts: number of texts, of which about a tenth are validation texts if there is a network.
         labels: the labels of the classes as they were given, from negative to positive.
+        validation: the scores on validation texts by the predictor's name; none if only the baseline was fitted.
     """
 
     recommended: ModelKind
@@ -451,6 +452,7 @@ class FitResult(Record):
     encoder: EncoderRecord | None = None
     texts: Count
     labels: list[bool | int | float | str] = []
+    validation: dict[str, Metrics] = {}
 
 
 class Gold(Record):

@@ -20,11 +20,12 @@ from sentiment.models.text_model import (
     Temperatures,
     answer_checks,
     calibrate_all,
+    calibrated,
     fit_temperature,
     fit_temperatures,
 )
 from sentiment.runs.predictions import PartPredictions, Predictor, columns_of
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
     PREDICTORS,
     CheckScore,
@@ -86,18 +87,22 @@ def fitted_models(
     labels = task.corpus.labels[rows]
     network = predict(task.model, task.store, rows)
     temperatures: Temperatures = {"network": fit_temperature(labels, network)}
+    probabilities: ByPredictor = {"network": calibrated(network, temperatures["network"])}
     recommended: ModelKind = "network"
     if baseline is not None:
         linear = baseline.classify(task.corpus.take(rows)).probabilities
         temperatures = fit_temperatures(labels, network, linear)
         probabilities = calibrate_all(network, linear, temperatures)
-        metric = run.config.training.early_stopping.metric
-        recommended = recommend(_part_predictions(task, rows, probabilities), metric)
+    validation = _part_predictions(task, rows, probabilities)
+    if baseline is not None:
+        recommended = recommend_model(validation, run.config.training.early_stopping.metric)
+    scores = {predictor.name: predictor.metrics(labels) for predictor in validation.predictors}
     result = FitResult(
         recommended=recommended,
         temperatures=temperatures,
         encoder=prepared.encoder_record,
         texts=task.corpus.size,
+        validation=scores,
     )
     return ModelsInMemory(result, best, task.vocabulary, baseline)
 
@@ -175,7 +180,7 @@ def _result(
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
     validation = predictions.parts["validation"]
     only_label = validation.of("network").only_class
-    recommended = recommend(validation, run.config.training.early_stopping.metric)
+    recommended = recommend_model(validation, run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     embedding = trainer.model.embedding

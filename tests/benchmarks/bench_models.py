@@ -47,7 +47,7 @@ from sentiment.metrics import UNLABELLED
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES, rating_features
 from sentiment.runs.predictions import PartPredictions, read_predictions
-from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
+from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend_model
 from sentiment.runs.records import MODEL_KINDS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
@@ -298,7 +298,7 @@ def show_choices(runs: Runs, results: Results) -> None:
                     "the best by a sheet of tweets that differ": best_by_sheet(predictions, metric, number),
                     "as the run recommends": result.recommended,
                     "the best": max(SIMPLEST_FIRST, key=lambda kind: score(labelled, kind, metric)),
-                    "the simplest not shown to be worse": recommend(labelled, metric),
+                    "the simplest not shown to be worse": recommend_model(labelled, metric),
                 }
                 for name, choice in choices.items():
                     losses[name].append(100 * (max(scores.values()) - scores[choice]))

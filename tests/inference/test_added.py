@@ -43,7 +43,7 @@ def test(tweets: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _scores(run: RunDir, folder: Path) -> tuple[dict[str, Any], str]:
     """The scores of its predictors on test tweets, and what is printed."""
-    output = succeed("evaluate", run.path, "--out", folder / "scores.json")
+    output = succeed("evaluate", run.path, "--all", "--out", folder / "scores.json")
     models = json.loads((folder / "scores.json").read_text())["models"]
     return {name: of_model["test"] for name, of_model in models.items()}, output
 

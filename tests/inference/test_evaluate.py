@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from openpyxl import load_workbook
 
 from sentiment.config import PARTS, ColumnConfig, RunConfig
 from sentiment.config_file import resolve
@@ -24,7 +25,7 @@ from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.labels import DEFAULT_LABELS
 from sentiment.data.sources import OpenedSource, open_file
 from sentiment.inference.evaluate import show_result
-from sentiment.inference.evaluation import comparison_lines
+from sentiment.inference.evaluation import accuracy_sentences, compare_with_chosen
 from sentiment.inference.overlap import OWN_TEST
 from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS
@@ -34,7 +35,7 @@ from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
 from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import PREDICTORS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tokens import TokenRows
@@ -99,7 +100,7 @@ def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:
     ],
 )
 def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelKind, int], metric: str, expected: str) -> None:
-    assert recommend(_with_wrong(wrong), metric) == expected
+    assert recommend_model(_with_wrong(wrong), metric) == expected
 
 
 def _with_wrong(wrong: dict[ModelKind, int], shift: int = 0) -> PartPredictions:
@@ -120,7 +121,7 @@ def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: 
     never = np.full(400, 0.1)
     often = np.where((labels == 1) | (np.arange(400) % 5 == 1), 0.9, 0.1)
     predictors = [_predictor("network", never), _predictor("baseline", never), _predictor("both", often)]
-    assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
+    assert recommend_model(PartPredictions(np.arange(400), labels, predictors), metric) == expected
 
 
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])
@@ -148,11 +149,14 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     models = _with_wrong({"network": 13, "baseline": 4, "both": 7}, shift=13)
     wrong = np.where(np.arange(400) < 150, 1 - models.labels, models.labels)
     lexicon = Predictor("lexicon", "lexicon", np.stack([1.0 - wrong, wrong], axis=1))
-    alone = comparison_lines(models.labels, models.of("baseline"), models.predictors)
-    beside = comparison_lines(models.labels, models.of("baseline"), [*models.predictors, lexicon])
-    assert beside[1:3] == alone[1:]
-    assert beside[3].startswith("  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % interval")
-    assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in beside[0]
+    _, alone = compare_with_chosen(models.labels, models.of("baseline"), models.predictors)
+    heading, beside = compare_with_chosen(models.labels, models.of("baseline"), [*models.predictors, lexicon])
+    sentences = accuracy_sentences(beside)
+    assert sentences[:2] == accuracy_sentences(alone)
+    assert sentences[2].startswith(
+        "  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % interval"
+    )
+    assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in heading
 
 
 def test_network_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment) -> None:
@@ -192,7 +196,7 @@ def test_all_models_are_measured_on_further_test_sets(imbalanced: RunDir) -> Non
 def test_most_frequent_class_of_training_is_a_row_without_a_claim(imbalanced: RunDir) -> None:
     result = stored(imbalanced, Result)
     assert result.class_shares == [pytest.approx(0.25, abs=0.05), pytest.approx(0.75, abs=0.05)]
-    shown = invoke("evaluate", imbalanced.path).output
+    shown = invoke("evaluate", imbalanced.path, "--all").output
     for part, metrics in result.scores["majority"].items():
         share = metrics.sizes[1] / metrics.n  # all are predicted to be positive
         assert (metrics.accuracy, metrics.recall[0]) == (share, 0)
@@ -475,7 +479,7 @@ def test_list_of_mistakes_is_complete_and_names_the_lines_of_the_table(
     for name, data in (("own", ()), ("file", ("--data", table))):
         options = ("--with", "baseline", "--mistakes", tmp_path / "m.csv", "--out", tmp_path / "s.json")
         succeed("evaluate", trained.path, *options, *data, "--results", shared_results.root)
-        mistakes = pd.read_csv(tmp_path / "m.csv", encoding="utf-8-sig")
+        mistakes = pd.read_csv(tmp_path / "m.csv")
         scores = json.loads((tmp_path / "s.json").read_text())
         parts = [scores] if data else [scores["validation"], scores["test"]]
         assert len(mistakes) == sum(round((1 - part["accuracy"]) * part["n"]) for part in parts)
@@ -510,13 +514,32 @@ def test_a_source_with_a_published_test_set_is_scored_on_it(
     assert json.loads((tmp_path / "s.json").read_text())["n"] == 30
 
 
-def test_list_of_mistakes_holds_no_formula(trained: RunDir, tmp_path: Path) -> None:
-    tweets = [(1 - label, f"={text}") for label, text in invented_tweets(40, seed=5)]
+def test_list_of_mistakes_has_the_texts_as_they_are_and_no_formula_in_a_workbook(
+    trained: RunDir, tmp_path: Path
+) -> None:
+    tweets = [(1 - label, f"{'=@'[label]}{text}") for label, text in invented_tweets(40, seed=5)]
     table = write_tweets(tmp_path / "t.csv", tweets)
-    succeed("evaluate", trained.path, "--data", table, "--mistakes", tmp_path / "m.csv")
-    texts = pd.read_csv(tmp_path / "m.csv", encoding="utf-8-sig")["text"]
+    texts = {}
+    for name in ("m.csv", "m.xlsx"):
+        output = succeed("evaluate", trained.path, "--data", table, "--mistakes", tmp_path / name)
+        assert ("name it .xlsx" in output) == (name == "m.csv")
+    texts = pd.read_csv(tmp_path / "m.csv")["text"].tolist()
     assert len(texts) > 10
-    assert texts.str.startswith("'=").all()
+    assert {*texts} <= {text for _, text in tweets}
+    cells = [row[3] for row in load_workbook(tmp_path / "m.xlsx").active.iter_rows(min_row=2)]
+    assert [cell.value for cell in cells] == texts
+    assert {cell.data_type for cell in cells} == {"s"}
+
+
+def test_screen_of_a_run_says_what_one_needs_in_twenty_lines_and_all_else_when_asked(trained: RunDir) -> None:
+    lines = succeed("evaluate", trained.path).splitlines()
+    assert len(lines) <= 20
+    assert [line for line in lines if line.startswith("used by predict: ")]
+    assert not [line for line in lines if "validation" in line and line.startswith("validation,")]
+    everything = succeed("evaluate", trained.path, "--all")
+    for words in ("validation,", "most frequent class", "check list"):
+        assert words in everything
+        assert words not in "\n".join(lines[:-1])
 
 
 def test_size_of_a_sheet_without_a_sheet_is_refused(trained: RunDir) -> None:

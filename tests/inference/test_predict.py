@@ -374,3 +374,14 @@ def test_probabilities_of_all_classes_are_shown_for_a_tweet(trained: RunDir) -> 
     assert [*answer] == ["label", "probability", "probability_negative", "probability_positive", "text"]
     shown = invoke("predict", trained.path, "awful", "--probabilities").output
     assert f"negative {100 * answer['probability_negative']:.1f} %, positive" in shown
+
+
+def test_name_of_a_table_in_place_of_a_tweet_is_read_as_a_table(trained: RunDir, write: Write, tmp_path: Path) -> None:
+    source = write("t.csv", "text\na lovely day\n")
+    answers = []
+    for words in ((source,), ("--file", source)):
+        done = invoke("predict", trained.path, *words, "--out", tmp_path / "o.csv")
+        assert done.exit_code == 0, done.output
+        answers.append((tmp_path / "o.csv").read_text())
+    assert answers[0] == answers[1]
+    assert "a lovely day,positive" in answers[0]

@@ -157,7 +157,7 @@ def _check_own_scores(study: Study, expected: dict[tuple[ModelKind, str], Scores
     path = study.run_dir.path
     config = study.run_dir.config_file
     trained = succeed("train", config, "--results", study.run_dir.results.root)
-    evaluated = succeed("evaluate", path, "--out", study.folder / "own.json")
+    evaluated = succeed("evaluate", path, "--all", "--out", study.folder / "own.json")
     written = json.loads((study.folder / "own.json").read_text())["models"]
     card = model_card(open_run(path))
     for (kind, part), scores in expected.items():
@@ -218,7 +218,7 @@ def _check_scores_on_a_file(study: Study) -> None:
     options = [] if study.threshold is None else ["--threshold", study.threshold]
     places = ("--data", study.mine, "--results", study.run_dir.results.root, "--out", study.folder / "mine.json")
     classes = " ".join(f"{name}={name}" for name in study.names)
-    output = succeed("evaluate", study.run_dir.path, *places, *options, "--classes", classes)
+    output = succeed("evaluate", study.run_dir.path, "--all", *places, *options, "--classes", classes)
     written = json.loads((study.folder / "mine.json").read_text())
     assert written["n"] == len(scored)
     printed = rows_of_table(output, study.mine.name, len(scored))

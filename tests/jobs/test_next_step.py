@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
-from jobs.launch.advance import Course, _start, rerun_grid, submit_study
+from jobs.launch.advance import Course, _start, go_on, rerun_grid, submit_study
 from jobs.launch.cancelling import cancel_grid
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
@@ -117,6 +117,21 @@ def test_each_rung_is_ranked_and_the_next_one_trained_until_the_report_is_made(
     assert world.states("some") == ["PRUNED", "PRUNED", "FAILED", "COMPLETED"]
     assert world.reports == 1
     assert ("running 4 of 4 runs" if local else "4 of 4 runs submitted") in world.lines
+
+
+def test_search_that_was_cancelled_is_not_ranked_though_its_trials_have_scores(
+    results: Results, grid: ExpandedGrid, like: Result
+) -> None:
+    world = World(results, like, Random(0))
+    with world.patched():
+        submit_study(results, study_of(grid, Path(grid.plan.base).with_name("some.yaml")), world.options)
+        cancel_grid(results, read_plan(results, "some"), set(), print)
+        for run in grid.plan.runs:  # they were at the end of their rung when the signal came
+            write_attempts(results.run_dir(run.run_id, "some"), attempt_of("100_0", reason="paused", last_step=9))
+            write_epochs(results.run_dir(run.run_id, "some"), [0.5])
+        step = go_on(Course(results, world.options), "some")
+    assert (step.answer, step.exit_code) == ("stopped", EXIT_UNFINISHED)
+    assert not results.ranking_file("some", 0).exists()
 
 
 @pytest.mark.parametrize("is_recorded", [True, False], ids=["in its attempt", "before its attempt"])

@@ -347,7 +347,7 @@ def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, results: Results) ->
     assert done.exit_code == 0, done.output
     assert "missing inputs" in done.output
     assert "fetch them with `sentiment data sentiment140" in done.output
-    assert len(done.output.splitlines()) <= 25
+    assert len(done.output.splitlines()) <= 26
     assert f"grid {grid!r} cannot be run" in refused(2, "submit", grid, "--local", "--results", results.root)
 
 

@@ -13,7 +13,8 @@ from jobs.launch.advance import rerun_grid, submit_study
 from jobs.requested import find_request, read_request, read_waiting, waiting_grids
 from jobs.status.names import read_plan
 from jobs.study import plan_study
-from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, SlurmError
+from jobs.tasks.attempt import record_failure
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, DivergedError, SlurmError
 from sentiment.runs.records import Addition, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
@@ -180,6 +181,23 @@ def test_base_that_failed_and_is_repaired_has_followers_then(base: Path, world: 
         assert rerun_grid(world.results, read_plan(world.results, "some"), set(), world.options) == 0
         world.settle()
     assert (world.states("after"), waiting_grids(world.results)) == (["COMPLETED"] * 2, [])
+
+
+def test_grid_waits_for_a_failed_run_that_the_same_command_submits_again(base: Path, world: World) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    world.diverging = {2}
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.02])) == 0
+        world.settle()
+        failed = read_plan(world.results, "some").runs[1].run_id
+        record_failure(world.results.run_dir(failed, "some"), DivergedError("the loss is nan"))
+        world.diverging = set()
+        assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
+        assert [grid.name for grid in waiting_grids(world.results)] == ["after"]
+        world.settle()
+        origin = read_plan(world.results, "after").starts_from
+    assert origin
+    assert (origin.run_ids, origin.left_out) == ([failed], [])
 
 
 def test_choice_of_a_planned_grid_stays_though_the_rule_would_choose_others(base: Path, world: World) -> None:

@@ -9,8 +9,11 @@ from unittest.mock import patch
 import pytest
 
 from jobs import turns
+from jobs.grid_jobs import read_jobs
 from jobs.turns import Turn
 from sentiment.errors import LockedError
+from sentiment.runs.run_dir import Results
+from tests.jobs.submitted import GRID, submitted
 
 HOLD = "import sys; from pathlib import Path; from jobs.turns import Turn\n" + (
     "with Turn(Path(sys.argv[1])):\n    print('taken', flush=True); sys.stdin.read()"
@@ -72,6 +75,25 @@ def test_owner_on_another_host_has_the_grid_as_long_as_it_gives_signs_of_life(tm
         with pytest.raises(LockedError, match="on host b has taken this grid over"):
             first.check()
     first.__exit__()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_grid_that_another_host_trains_is_active_until_that_host_is_known_to_be_dead(results: Results) -> None:
+    folder = submitted(results, "train", "local-1", ["run-0"], local=True)
+
+    def active(is_locked: bool) -> list[str]:
+        (jobs,) = read_jobs(results, [GRID], is_locked=is_locked)
+        return [*jobs.active_names]
+
+    with patch.object(turns.socket, "gethostname", lambda: "a"):
+        turn = Turn(folder.path).__enter__()
+    assert active(is_locked=True) == [folder.name]
+    turn._ended.set()  # it dies
+    turn._heart.join()
+    assert active(is_locked=False) == [folder.name]  # `status` does not wait for a sign of life
+    assert active(is_locked=True) == []
+    assert active(is_locked=False) == []  # what was found out once is known
+    turn.__exit__()
 
 
 def test_old_list_of_the_folder_gives_no_second_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

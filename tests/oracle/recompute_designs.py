@@ -99,12 +99,15 @@ class Tested:
         return [kind for kind in KINDS if kind in self.results[0]["scores"]]
 
     @property
-    def is_macro(self) -> bool:
-        names = [
-            self.grid.plan["metric"] if self.grid.plan else "",
-            self.config["training"]["early_stopping"]["metric"],
-        ]
-        return any(name.endswith("macro_recall") for name in names)
+    def metric(self) -> str:
+        """The grid's, or that of early stopping, whichever is first one that predictors can be compared by."""
+        names = [self.grid.plan["metric"].split("/")[-1]] if self.grid.plan else []
+        names.append(self.config["training"]["early_stopping"]["metric"])
+        return str(next((name for name in names if name in ("accuracy", "macro_recall")), "accuracy"))
+
+    @property
+    def start(self) -> str:
+        return min(run.record["attempts"][0]["start"] for run in self.folds if run.record)
 
     @property
     def only_label(self) -> int | None:
@@ -150,26 +153,6 @@ class Tested:
     @property
     def overfits(self) -> bool:
         return 2 * sum(result["overfit"]["overfits"] for result in self.results) > len(self.folds)
-
-    @cached_property
-    def recommended(self) -> str:
-        """The simplest model that is not shown to be worse than the best on validation tweets."""
-        folds = self.part("validation")
-        if folds is None:
-            return str(self.results[0]["recommended"])
-        _, once = np.unique(folds.tweets, return_index=True)  # several folds may validate on a tweet
-        probabilities = {kind: of_kind[once] for kind, of_kind in folds.probabilities.items()}
-        validation = Predictions(folds.tweets[once], folds.labels[once], probabilities)
-        is_macro = self.config["training"]["early_stopping"]["metric"] == "macro_recall"
-        measured = {kind: metrics(validation.labels, validation.probabilities[kind]) for kind in MODELS}
-        name = "macro_recall" if is_macro else "accuracy"
-        order = ("baseline", "network", "both")
-        best = max(order, key=lambda kind: (measured[kind][name], -measured[kind]["loss"]))
-        others = [kind for kind in order if kind != best]
-        classes = validation.labels if is_macro else None
-        gaps = family([two_models(validation.right(best), validation.right(kind), classes) for kind in others])
-        worse = {kind for kind, gap in zip(others, gaps, strict=True) if gap.is_better}
-        return next(kind for kind in order if kind not in worse)
 
 
 def unused(settings: Row) -> tuple[str, ...]:
@@ -228,9 +211,28 @@ def tested_of(grid: Grid) -> list[Tested]:
         is_whole = number and [run.settings["data.fold"] for run in folds] == [*range(1, number + 1)]
         if is_whole and all(run.predictions for run in folds):
             tested.append(Tested(folds, grid))
-        else:
+        elif not number:
             tested += [Tested([run], grid) for run in runs]
     return tested
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A configuration with one of its predictors; equal baselines are one."""
+
+    one: "Configuration"
+    kind: str
+    tested: list[Tested]
+    score: float
+    settings: Row
+    competes: bool
+
+    @property
+    def group(self) -> "Group":
+        return Group([self.tested], self.kind)
+
+    def values(self, part: str, name: str) -> list[float]:
+        return [each.score(part, name, self.kind) for each in self.tested]
 
 
 @dataclass(eq=False)
@@ -253,10 +255,6 @@ class Configuration:
 
     def mean(self, part: str, name: str, kind: str = "network") -> float:
         return mean_score(self.values(part, name, kind))
-
-    @property
-    def best_seed(self) -> Tested:
-        return max(self.tested, key=lambda one: one.score("validation", "macro_f1"))
 
     @property
     def runs(self) -> list[Run]:
@@ -305,6 +303,8 @@ class Added:
     record: Row
     test: Predictions
     validation: Predictions | None
+    score: float | None = None
+    kind: str = "added"
 
     @staticmethod
     def on(tweets: Predictions, record: Row) -> Predictions | None:
@@ -337,7 +337,11 @@ class Dataset:
 
     @property
     def metric(self) -> str:
-        return "macro_recall" if any(one.is_macro for one in self.tested) else "accuracy"
+        return min(self.tested, key=lambda one: one.start).metric
+
+    @property
+    def test_tweets(self) -> int:
+        return int(max(one.on_test()["n"] for one in self.tested))
 
     @property
     def metric_name(self) -> str:
@@ -353,7 +357,7 @@ class Dataset:
 
     @cached_property
     def configurations(self) -> list[Configuration]:
-        """The best mean validation macro F1 first."""
+        """The best mean score of networks on validation tweets first."""
         siblings: dict[str, list[list[Tested]]] = defaultdict(list)
         for group in by_seeds(self.tested):
             siblings[repr([group[0].settings.get(name) for name in _ARCHITECTURE])].append(group)
@@ -366,94 +370,142 @@ class Dataset:
         configurations.sort(
             key=lambda one: (one.tested[0].id.rpartition("-")[0], [*map(str, one.distinguishing.values())])
         )
-        return sorted(configurations, key=lambda one: -one.mean("validation", "macro_f1"))
+        return sorted(configurations, key=lambda one: -one.mean("validation", self.metric))
 
-    @cached_property
-    def eligible(self) -> list[Configuration]:
-        usable = [one for one in self.configurations if one.only_label is None] or self.configurations
-        most = max((one.train_rows for one in usable), default=0)
-        return [one for one in usable if one.train_rows == most]
+    def on_most(self, configurations: list[Configuration]) -> list[Configuration]:
+        """Those with as many training tweets as any; all limits of random studies leave something out."""
+        most = max((one.train_rows for one in configurations), default=0)
+        return [one for one in configurations if one.train_rows == most]
 
     @cached_property
     def candidates(self) -> list[Configuration]:
-        return [one for one in self.eligible if len(one.tested) > 1] or self.eligible
+        eligible = self.on_most([one for one in self.configurations if one.only_label is None] or self.configurations)
+        return [one for one in eligible if len(one.tested) > 1] or eligible
+
+    @cached_property
+    def models(self) -> list[Candidate]:
+        """Networks and means of both of all configurations, then the baselines."""
+        found = []
+        for one in self.configurations:
+            for kind in SEEDED:
+                score = one.mean("validation", self.metric, kind)
+                found.append(Candidate(one, kind, one.tested, score, one.distinguishing, one in self.candidates))
+        by_corpora: dict[str, list[Configuration]] = defaultdict(list)
+        for one in self.configurations:
+            by_corpora[one.tested[0].corpora].append(one)
+        firsts = []
+        for group in by_corpora.values():
+            tested = [each for one in group for each in one.tested]
+            firsts.append(next((each for each in tested if each.test is not None), tested[0]))
+        names = [name for name in varying(firsts) if name.startswith("data.")]
+        for group, first in zip(by_corpora.values(), firsts, strict=True):
+            settings = {name: first.settings.get(name) for name in names}
+            score = first.score("validation", self.metric, "baseline")
+            competes = group[0] in self.on_most(self.configurations)
+            found.append(Candidate(group[0], "baseline", [first], score, settings, competes))
+        return found
+
+    @cached_property
+    def ranking(self) -> list[Candidate | Added]:
+        first = self.configurations[0]
+        references = [
+            Candidate(first, kind, first.tested[:1], first.tested[0].score("validation", self.metric, kind), {}, False)
+            for kind in first.tested[0].kinds
+            if kind in ("lexicon", "majority")
+        ]
+        order = ("lexicon", "majority", "baseline", "network", "both", "added")
+        ranked: list[Candidate | Added] = [*self.models, *references, *self.added]
+        ranked.sort(key=lambda one: order.index(one.kind))
+        return sorted(ranked, key=lambda one: math.inf if one.score is None else -one.score)
+
+    def leader(self, kind: str) -> Candidate:
+        of_kind = [one for one in self.models if one.competes and one.kind == kind]
+        return max(of_kind, key=lambda one: one.score)
 
     @property
-    def best(self) -> Configuration | None:
-        return self.candidates[0] if self.candidates else None
+    def baseline(self) -> Candidate:
+        return self.leader("baseline")
 
-    def spread_for(self, configuration: Configuration, kind: str = "network") -> Spread | None:
-        if kind == "baseline":
+    def spread_for(self, candidate: Candidate, part: str = "test") -> Spread | None:
+        if candidate.kind not in SEEDED:
             return None
-        pool = self.candidates if configuration in self.candidates else self.configurations
-        return spread_of([one.tested for one in pool], kind, self.metric)
+        alike = [one for one in self.models if one.kind == candidate.kind]
+        pool = [one for one in alike if one.competes or not candidate.competes]
+        return spread_of([one.tested for one in pool], candidate.kind, self.metric, part)
 
     def gap(self, first: Group, second: Group, spread: Spread | None) -> Gap | None:
         return gap(first, second, spread, self.metric)
 
-    def score(self, configuration: Configuration, kind: str = "network") -> Score:
-        """The score of a model: over seeds and tweets, of one trained model Wilson's."""
-        tested = configuration.tested[:1] if kind == "baseline" else configuration.tested
-        spread = self.spread_for(configuration, kind)
-        found = score(Group([tested], kind), spread, self.metric)
-        if found or len(tested) == 1:
-            return found or share_of_metrics(tested[0].on_test(kind), self.metric)
-        n = min(one.on_test(kind)["n"] for one in tested)
-        return Score(fmean(one.score("test", self.metric, kind) for one in tested), None, None, n)
+    def validated(self, first: Candidate, second: Candidate) -> Gap | None:
+        """A difference on validation tweets, of which each counts once for all folds."""
+        ours = Group([[_Validated(one.folds, one.grid) for one in first.tested]], first.kind)
+        theirs = Group([[_Validated(one.folds, one.grid) for one in second.tested]], second.kind)
+        return self.gap(ours, theirs, self.spread_for(first, "validation"))
 
     @cached_property
-    def against_baseline(self) -> dict[Configuration, Gap]:
-        others = [one for one in self.configurations if one not in self.candidates]
-        found: dict[Configuration, Gap] = {}
-        for members in (self.candidates, others):
-            spread = self.spread_for(members[0]) if members else None
-            found |= corrected({one: self.with_baseline(one, spread) for one in members})
-        return found
-
-    def with_baseline(self, one: Configuration, spread: Spread | None, kind: str = "network") -> Gap | None:
-        return self.gap(Group([one.tested], kind), Group([one.readable[:1]], "baseline"), spread)
-
-    @cached_property
-    def rivals(self) -> dict[Configuration, Gap]:
-        """The best configuration minus each other one, in two families."""
-        best = self.best
-        assert best
-        spread = self.spread_for(best)
-        others = [one for one in self.eligible if one not in self.candidates]
-        found: dict[Configuration, Gap] = {}
-        for members, hypotheses in (
-            ([one for one in self.candidates if one is not best], math.comb(len(self.candidates), 2)),
-            (others, len(self.candidates) * len(others)),
-        ):
-            network = Group([best.tested], "network")
-            gaps = {one: self.gap(network, Group([one.tested], "network"), spread) for one in members}
-            found |= corrected(gaps, hypotheses)
-        return {one: found[one] for one in self.eligible if one in found}
+    def model(self) -> Candidate:
+        """The simplest that is not shown to be worse than another on validation tweets, of the best ones of a kind."""
+        leaders = [self.leader(kind) for kind in ("baseline", "network", "both")]
+        ordered = sorted(leaders, key=lambda one: -one.score)
+        gaps: dict[Any, Gap | None] = {}
+        for place, better in enumerate(ordered):
+            for worse in ordered[place + 1 :]:
+                seeded, other = (worse, better) if better.kind == "baseline" else (better, worse)
+                found = self.validated(seeded, other)
+                gaps[better, worse] = found.reversed if found and seeded is worse else found
+        found_gaps = corrected(gaps)
+        beaten = {id(worse) for (_, worse), found in found_gaps.items() if found.is_better}
+        return next(one for one in leaders if id(one) not in beaten)
 
     @property
-    def model(self) -> str:
-        assert self.best
-        return self.best.best_seed.recommended
+    def best(self) -> Configuration:
+        return self.model.one
 
     @property
-    def alternative(self) -> str:
-        """What is compared with the baseline: the recommended model, else the better of network and mean of both."""
-        assert self.best
-        best = self.best
-        if self.model != "baseline":
+    def run(self) -> Tested:
+        return max(self.model.tested, key=lambda one: one.score("validation", self.metric, self.model.kind))
+
+    @property
+    def alternative(self) -> Candidate:
+        if self.model.kind != "baseline":
             return self.model
-        metric = self.metric
-        losses = {kind: -best.mean("validation", "loss", kind) for kind in SEEDED}
-        return max(SEEDED, key=lambda kind: (best.mean("validation", metric, kind), losses[kind]))
+        return next(one for one in self.ranking if isinstance(one, Candidate) and one.competes and one.kind in SEEDED)
+
+    def score(self, candidate: Candidate) -> Score:
+        """The test score of a predictor: over seeds and tweets, of one trained model Wilson's."""
+        found = None
+        if candidate.kind in MODELS:
+            found = score(candidate.group, self.spread_for(candidate), self.metric)
+        if found or len(candidate.tested) == 1:
+            return found or share_of_metrics(candidate.tested[0].on_test(candidate.kind), self.metric)
+        n = min(one.on_test(candidate.kind)["n"] for one in candidate.tested)
+        return Score(mean_score(candidate.values("test", self.metric)), None, None, n)
 
     @cached_property
-    def gain(self) -> Gap | None:
-        assert self.best
-        if self.alternative == "network":
-            return self.against_baseline.get(self.best)
-        spread = self.spread_for(self.best, self.alternative)
-        found = {0: self.with_baseline(self.best, spread, self.alternative)}
-        return corrected(found, len(self.candidates)).get(0)
+    def above_baseline(self) -> dict[Any, Gap]:
+        found: dict[Any, Gap] = {}
+        for competes in (True, False):
+            members = [one for one in self.models if one.competes == competes and one is not self.baseline]
+            found |= corrected({one: self.gap(one.group, self.baseline.group, self.spread_for(one)) for one in members})
+        of_added = {one: self.gap(Group([[one]], "added"), self.baseline.group, None) for one in self.added}
+        return found | corrected(of_added)
+
+    @cached_property
+    def above_others(self) -> dict[Any, Gap]:
+        """The model less others of its kind in two families, and less added predictors; none for a baseline."""
+        if self.model is self.baseline:
+            return {}
+        alike = [one for one in self.models if one.kind == self.model.kind and one is not self.model]
+        ours = [one for one in alike if one.competes]
+        others = [one for one in alike if not one.competes]
+        number = len(ours) + 1
+        spread = self.spread_for(self.model)
+        found: dict[Any, Gap] = {}
+        for members, hypotheses in ((ours, math.comb(number, 2)), (others, number * len(others))):
+            gaps = {one: self.gap(self.model.group, one.group, spread) for one in members}
+            found |= corrected(gaps, hypotheses)
+        of_added = {one: self.gap(self.model.group, Group([[one]], "added"), spread) for one in self.added}
+        return found | corrected(of_added, number * len(self.added))
 
     @cached_property
     def added(self) -> list[Added]:
@@ -464,23 +516,24 @@ class Dataset:
             validation = None if one.is_cross_validated else one.part("validation")
             if test:
                 found.append(Added(name, record, test, Added.on(validation, record) if validation else None))
+        for each in found:
+            answers = [int(answered(part).sum()) for part in (each.test, each.validation) if part]
+            if each.validation and min(answers) >= ENOUGH:
+                each.score = float(added_metrics(each.validation)[self.metric])
         return found
 
-    @cached_property
-    def added_above_baseline(self) -> dict[str, Gap]:
-        best = self.best or self.configurations[0]
-        baseline = Group([best.readable[:1]], "baseline")
-        return corrected({one.name: self.gap(Group([[one]], "added"), baseline, None) for one in self.added})
+
+class _Validated(Tested):
+    """A run with its validation tweets in the place of test tweets; one that several folds validate counts once."""
 
     @cached_property
-    def below_recommended(self) -> dict[str, Gap]:
-        """The recommended predictor minus each added one; each might be compared with each candidate."""
-        assert self.best
-        tested = self.best.tested[:1] if self.model == "baseline" else self.best.tested
-        spread = self.spread_for(self.best, self.model)
-        ours = Group([tested], self.model)
-        gaps = {one.name: self.gap(ours, Group([[one]], "added"), spread) for one in self.added}
-        return corrected(gaps, len(self.candidates) * len(self.added))
+    def test(self) -> Predictions | None:
+        return self.part("validation")
+
+    @cached_property
+    def fold_numbers(self) -> Array:
+        sizes = [len(run.predictions["validation"].tweets) for run in self.folds if run.predictions]
+        return np.repeat(np.arange(len(sizes)), sizes)
 
 
 def _right(added: Predictions) -> list[bool]:
@@ -624,7 +677,7 @@ def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:
                 for run in one.folds:
                     for name, record in study.added(run).items():
                         dataset.added_records.setdefault(name, (record, one))
-    return sorted(datasets, key=lambda dataset: (-len(dataset.tested), dataset.name))
+    return sorted(datasets, key=lambda dataset: (-dataset.test_tweets, dataset.name))
 
 
 def same_data(first: Tested, second: Tested) -> bool:

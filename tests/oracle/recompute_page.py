@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracle.recompute_designs import SEEDED, Configuration, Dataset, spread_of
+from tests.oracle.recompute_designs import SEEDED, Candidate, Configuration, Dataset, spread_of
 from tests.oracle.recompute_files import MODELS, Row
 from tests.oracle.recompute_numbers import (
     Gap,
@@ -38,9 +38,8 @@ def check_list(best: Configuration) -> Tables:
 
 
 def errors(dataset: Dataset) -> Tables:
-    """Confusion, calibration and mistakes of the run with the best validation macro F1."""
-    assert dataset.best
-    one = dataset.best.best_seed
+    """Confusion, calibration and mistakes of the run with the best validation score."""
+    one = dataset.run
     test = one.test
     if test is None:
         return {}
@@ -66,8 +65,8 @@ def errors(dataset: Dataset) -> Tables:
 
 def mistakes(dataset: Dataset) -> list[Row]:
     """The most confident wrong answers of the recommended model, and the share of networks that have it right."""
-    assert dataset.best
-    test = dataset.best.best_seed.test
+    test = dataset.run.test
+    kind = dataset.model.kind
     if test is None:
         return []
     right: dict[Any, list[bool]] = defaultdict(list)
@@ -76,9 +75,9 @@ def mistakes(dataset: Dataset) -> list[Row]:
             keys = zip(other.test.tweets.tolist(), other.test.labels.tolist(), strict=True)
             for key, is_right in zip(keys, other.test.right("network").tolist(), strict=True):
                 right[key].append(is_right)
-    highest = test.probabilities[dataset.model].max(axis=1)
+    highest = test.probabilities[kind].max(axis=1)
     groups: dict[str, list[Row]] = {"wrong in all runs": [], "disputed between runs": [], "other": []}
-    for row in sorted(np.flatnonzero(~test.right(dataset.model)).tolist(), key=lambda row: -highest[row]):
+    for row in sorted(np.flatnonzero(~test.right(kind)).tolist(), key=lambda row: -highest[row]):
         of_tweet = right[int(test.tweets[row]), int(test.labels[row])]
         share = fmean(of_tweet)
         group = "disputed between runs" if 0.35 <= share <= 0.65 else "other"
@@ -105,52 +104,53 @@ def external_tests(datasets: Sequence[Dataset]) -> list[Row]:
 
 
 def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:
-    readable = []
-    for one in dataset.configurations:
+    def parts_of(candidate: Candidate) -> dict[Any, list[Any]]:
         parts: dict[Any, list[Any]] = defaultdict(list)
-        for run in one.runs:
-            if run.predictions and name in run.predictions:
-                parts[run.settings["data.fold"]].append(run.predictions[name])
-        if parts:
-            readable.append((one, parts))
-    models: list[tuple[str, Configuration, dict[Any, list[Any]]]] = [("network", *pair) for pair in readable]
-    for one, parts in readable:
-        if one is dataset.best:
-            left_out = ("network",) if dataset.alternative == "both" else SEEDED
-            models += [(kind, one, parts) for kind in one.tested[0].kinds if kind not in left_out]
+        for tested in candidate.tested:
+            for run in tested.folds:
+                if run.predictions and name in run.predictions:
+                    parts[run.settings["data.fold"]].append(run.predictions[name])
+        return parts
+
+    def flags(candidate: Candidate) -> list[Any]:
+        return [np.array([part.right(candidate.kind) for part in seeds]) for seeds in parts_of(candidate).values()]
+
+    ranked = [one for one in dataset.ranking if isinstance(one, Candidate)]
+    networks = [one for one in ranked if one.kind == "network"]
+    references = {one.kind: one for one in ranked if one.kind in ("lexicon", "majority")}
+    shown = [*networks, dataset.alternative, dataset.baseline, *references.values(), dataset.model]
+    references["baseline"] = dataset.baseline
+    against = {"network": ("baseline", "lexicon"), "both": ("baseline", "lexicon"), "baseline": ("lexicon",)}
     found, gaps = [], []
-    for kind, one, parts in models:
+    for one in dict.fromkeys(shown):
+        parts = parts_of(one)
+        if not parts:
+            continue
         labels = next(iter(parts.values()))[0].labels
         classes = labels if dataset.metric == "macro_recall" else None
-
-        def flags(which: str, parts: dict[Any, list[Any]] = parts) -> list[Any]:
-            return [
-                np.array([part.right(which) for part in (seeds if which in SEEDED else seeds[:1])])
-                for seeds in parts.values()
-            ]
-
-        groups = [[run for run in other.tested if name in run.results[0]["scores"][kind]] for other, _ in readable]
-        spread = spread_of(groups, kind, dataset.metric, name) if kind in SEEDED and not dataset.folds else None
-        against = {"network": ("baseline", "lexicon"), "both": ("baseline", "lexicon"), "baseline": ("lexicon",)}
-        for reference in against.get(kind, ()):
-            if reference in one.tested[0].kinds:
-                gaps.append(
-                    ((kind, one, reference), _gap(flags(kind), flags(reference), classes, spread, dataset.folds))
-                )
-        is_best = one is dataset.best and kind == dataset.model
-        shown = f"\u2605 {predictor_name(one, kind)}" if is_best else predictor_name(one, kind)
+        groups = [[run for run in other.tested if name in run.results[0]["scores"]["network"]] for other in networks]
+        groups = [group for group in groups if group]
+        spread = None
+        if one.kind in SEEDED and not dataset.folds:
+            spread = spread_of(groups, one.kind, dataset.metric, name)
+        for reference in against.get(one.kind, ()):
+            if reference in references and parts_of(references[reference]):
+                gap = _gap(flags(one), flags(references[reference]), classes, spread, dataset.folds)
+                gaps.append(((one, reference), gap))
+        is_best = one is dataset.model
+        title = f"\u2605 {predictor_name(one)}" if is_best else predictor_name(one)
         sizes = np.bincount(labels, minlength=len(one.tested[0].first.classes))
-        row: Row = {"tests": name, "n": len(labels), "data": dataset.name, "model": shown}
+        row: Row = {"tests": name, "n": len(labels), "data": dataset.name, "model": title}
         row["classes"] = " / ".join(f"{size / len(labels):.0%}".removesuffix("%") for size in sizes)
-        means = np.mean([one_set.mean(axis=0) for one_set in flags(kind)], axis=0)
+        means = np.mean([one_set.mean(axis=0) for one_set in flags(one)], axis=0)
         row["macro_recall"] = float(np.mean([part.mean() for part in by_class(means, labels)]))
-        row |= bounds(dataset.metric, _score(flags(kind), classes, spread, dataset.folds))
-        found.append(((name, dataset.name, not is_best), row, kind, one))
+        row |= bounds(dataset.metric, _score(flags(one), classes, spread, dataset.folds))
+        found.append(((name, dataset.name, not is_best), row, one))
     corrected = dict(zip([key for key, _ in gaps], family([gap for _, gap in gaps]), strict=True))
-    for _, row, kind, one in found:
+    for _, row, one in found:
         for reference in ("baseline", "lexicon"):
-            if (kind, one, reference) in corrected:
-                gap = corrected[kind, one, reference]
+            if (one, reference) in corrected:
+                gap = corrected[one, reference]
                 row |= bounds(f"gain_over_{reference}", gap) | {f"gain_over_{reference}_q": gap.q}
     return [(key, row) for key, row, *_ in found]
 

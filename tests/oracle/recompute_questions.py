@@ -41,7 +41,7 @@ def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
 
 
 def metric_of(tested: Sequence[Tested]) -> str:
-    return "macro_recall" if any(one.is_macro for one in tested) else "accuracy"
+    return min(tested, key=lambda one: one.start).metric if tested else "accuracy"
 
 
 def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) -> list[Row]:
@@ -97,7 +97,7 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
             values[value].append(one)
     ordered = sorted(values, key=lambda value: [_order(part) for part in value])
     constant = {value: only_label(values[value]) if kind == "network" else None for value in ordered}
-    f1 = {value: mean_score(one.score("validation", "macro_f1", kind) for one in values[value]) for value in ordered}
+    validated = {value: mean_score(one.score("validation", metric, kind) for one in values[value]) for value in ordered}
 
     def text_of(value: Any) -> str:
         name = setting_text(names[0], value[0]) if len(names) == 1 else model_name(values[value][0].settings)
@@ -115,7 +115,7 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
     effect: Row = {"names": names, "kind": kind, "values": values, "order": ordered, "name_of": name_of}
     effect |= {"name": names[0] if len(names) == 1 else "configuration", "contrasts": {}}
     if ordered:
-        best = max(ordered, key=lambda value: (constant[value] is None, f1[value]))
+        best = max(ordered, key=lambda value: (constant[value] is None, validated[value]))
         effect["best"] = best
         for value in ordered:
             pairs = matched_pairs(values[best], values[value], *names) if value != best else []

@@ -1,12 +1,11 @@
 """A second opinion on the CSV tables of a report, from the files of the runs; here the rankings, and all tables."""
 
-import math
 from pathlib import Path
 from statistics import fmean
 
 from tests.oracle.recompute_designs import (
     Added,
-    Configuration,
+    Candidate,
     Dataset,
     added_metrics,
     answered,
@@ -21,7 +20,7 @@ from tests.oracle.recompute_numbers import Gap, answer, kappa, mean_score
 from tests.oracle.recompute_page import check_list, errors, external_tests, mistakes
 from tests.oracle.recompute_questions import effects
 from tests.oracle.recompute_tables import Tables, data_table, gold_tables, runs_table, usage_table
-from tests.oracle.recompute_words import DASH, bounds, cost_of, name_of, predictor_name, usage_of
+from tests.oracle.recompute_words import DASH, bounds, cost_of, predictor_name, usage_of
 
 _METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 
@@ -34,7 +33,7 @@ def recompute(folder: Path) -> Tables:
     tables: Tables = {}
     for number, dataset in enumerate(datasets, 1):
         tables["leaderboard" if number == 1 else f"leaderboard-{number}"] = _leaderboard(dataset)
-    if datasets and datasets[0].best:
+    if datasets:
         tables |= check_list(datasets[0].best) | errors(datasets[0])
         tables["mistakes"] = mistakes(datasets[0])
     tables |= {"test-sets": external_tests(datasets)}
@@ -48,11 +47,11 @@ def recompute(folder: Path) -> Tables:
     return {name: rows for name, rows in tables.items() if rows}
 
 
-def _means(one: Configuration, kind: str) -> Row:
+def _means(candidate: Candidate) -> Row:
     row: Row = {}
     for part in ("validation", "test"):
         for metric in _METRICS:
-            values = one.values(part, metric, kind)
+            values = candidate.values(part, metric)
             row |= {f"{part}_{metric}": mean_score(values), f"{part}_{metric}_sd": deviation(values)}
     return row
 
@@ -62,55 +61,43 @@ def _compared(found: Gap | None) -> Row:
     row: Row = bounds("gain_over_baseline", found) | {"gain_q": found.q if found else None, "verdict": DASH}
     if found is None:
         return row
-    if found.is_significant:
-        return row | {"verdict": "better" if found.is_better else "worse"}
-    known = [abs(bound) for bound in (found.low, found.high) if bound is not None]
-    return row | {"verdict": "not significant", "apart_by": max(known) if known else None}
+    verdict = "better" if found.is_better else "worse"
+    return row | {"verdict": verdict if found.is_significant else "not significant"}
 
 
 def _leaderboard(dataset: Dataset) -> list[Row]:
-    rows: dict[Configuration, Row] = {}
-    for one in dataset.configurations:
-        above = dataset.against_baseline.get(one)
+    rows = []
+    for ranked in dataset.ranking:
+        row = _added_row(dataset, ranked) if isinstance(ranked, Added) else _row(dataset, ranked)
+        row["validation_score"] = ranked.score
+        row["rank"] = None
+        if ranked.score is not None:
+            row["rank"] = 1 + sum(one.score is not None and one.score > ranked.score for one in dataset.ranking)
+        row |= _compared(dataset.above_baseline.get(ranked))
+        below = dataset.above_others.get(ranked)
+        row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
+        rows.append(row)
+    return rows
+
+
+def _row(dataset: Dataset, candidate: Candidate) -> Row:
+    one = candidate.one
+    n = len(one.tested)
+    found = dataset.score(candidate)
+    row: Row = {"model": predictor_name(candidate), "n": found.n, **_means(candidate), **bounds("score", found)}
+    if candidate.kind not in ("network", "both"):
+        return row
+    gpu, cpu = cost_of(one)
+    row |= {"seeds": len(one.readable) or n, "gpu_seconds": gpu, "cpu_seconds": cpu}
+    row["attempts"] = usage_of(one.runs).attempts
+    if candidate.kind == "network":
         overfitting = sum(run.overfits for run in one.tested)
-        n = len(one.tested)
-        gpu, cpu = cost_of(one)
-        found = dataset.score(one)
-        row = {
-            "model": name_of(one),
-            "seeds": len(one.readable) or n,
-            "n": found.n,
-            **_means(one, "network"),
-            **bounds("score", found),
-        }
-        row |= _compared(above) | {"gpu_seconds": gpu, "cpu_seconds": cpu}
         row["overfits"] = {0: "no", n: "yes"}.get(overfitting, f"{overfitting} of {n}")
         if one.only_label:
-            row |= {"verdict": "predicts one class only", "overfits": None}
+            row["overfits"] = None
         row["parameters"] = round(fmean(run.result["parameters"] for run in one.tested[0].folds if run.result))
         row["best_epoch"] = fmean(fmean(result["best_epoch"] for result in run.results) for run in one.tested)
-        row["attempts"] = usage_of(one.runs).attempts
-        below = dataset.rivals.get(one)
-        row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
-        rows[one] = row
-    chosen = dataset.best or dataset.configurations[0]
-    references = []
-    for kind in chosen.tested[0].kinds[1:]:
-        found = share_of_metrics(chosen.best_seed.on_test(kind), dataset.metric)
-        if kind in ("both", "baseline"):
-            found = dataset.score(chosen, kind)
-        row = {"model": predictor_name(chosen, kind), "n": found.n, **_means(chosen, kind), **bounds("score", found)}
-        is_compared = kind == "both" and dataset.alternative == "both"
-        references.append(row | _compared(dataset.gain if is_compared else None))
-    added = [_added_row(dataset, one) for one in dataset.added]
-    ranked = [*rows.values(), *references, *added]
-    ranked.sort(
-        key=lambda row: -math.inf if row["validation_macro_f1"] is None else row["validation_macro_f1"], reverse=True
-    )
-    ranked.sort(key=lambda row: (row["validation_macro_f1"] is None, row.get("random_numbers", False)))
-    for rank, row in enumerate(ranked, 1):
-        row["rank"] = None if row["validation_macro_f1"] is None else rank
-    return ranked
+    return row
 
 
 def _added_row(dataset: Dataset, one: Added) -> Row:
@@ -123,11 +110,7 @@ def _added_row(dataset: Dataset, one: Added) -> Row:
         plural = "answers count" if others > 1 else "answer counts"
         kind += f"; its {others:,} other {plural} as wrong"
     rows = answered(one.test)
-    row = {"model": f"{one.name} ({kind})", "test_macro_f1": measured["macro_f1"], "n": measured["n"]}
+    row: Row = {"model": f"{one.name} ({kind})", "n": measured["n"]}
     row["kappa"] = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
-    validation = added_metrics(one.validation) if one.validation and answered(one.validation).any() else None
-    row["validation_macro_f1"] = validation["macro_f1"] if validation and validation["n"] >= 30 else None
-    row |= bounds("score", share_of_metrics(measured, dataset.metric))
-    row |= _compared(dataset.added_above_baseline.get(one.name))
-    key = "best" if dataset.model == "network" else "recommended"
-    return row | bounds(f"difference_to_{key}", dataset.below_recommended.get(one.name))
+    row |= {f"test_{name}": measured[name] for name in _METRICS}
+    return row | bounds("score", share_of_metrics(measured, dataset.metric))

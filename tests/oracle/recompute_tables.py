@@ -127,6 +127,8 @@ def usage_table(study: Study) -> list[Row]:
             "gpu_hours": (usage.gpu + usage.encoder_gpu) / 3600,
             "cpu_hours": (usage.cpu + usage.encoder_cpu) / 3600,
         }
+        attempts = [one for run in runs if run.record for one in run.record["attempts"]]
+        row["unknown"] = sum(one["compute_time"] is None for one in attempts)
         row |= {"encoder_gpu_hours": usage.encoder_gpu / 3600, "encoder_cpu_hours": usage.encoder_cpu / 3600}
         rows.append(row)
     return rows

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.oracle.recompute_designs import Configuration
+from tests.oracle.recompute_designs import Candidate, Configuration
 from tests.oracle.recompute_files import Row, Run
 from tests.oracle.recompute_numbers import Gap, Score
 
@@ -75,9 +75,11 @@ def name_of(one: Configuration) -> str:
     return f"{name} [always predicts {one.only_label}]" if one.only_label else name
 
 
-def predictor_name(one: Configuration, kind: str) -> str:
+def predictor_name(candidate: Candidate) -> str:
     names = {"network": "{}", "both": "mean of both ({} and the linear baseline)"}
-    return names.get(kind, PREDICTORS[kind]).format(name_of(one))
+    name = names.get(candidate.kind, PREDICTORS[candidate.kind]).format(name_of(candidate.one))
+    words = [setting_text(key, value) for key, value in candidate.settings.items()]
+    return f"{name} ({', '.join(words)})" if words and candidate.kind == "baseline" else name
 
 
 def bounds(key: str, found: Gap | Score | None) -> Row:

@@ -1,16 +1,30 @@
-"""Reports of random studies in this process, without their drawings, which cost most of the time."""
+"""Reports of random studies in this process, without their drawings, which cost most of the time; and what they say."""
 
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from unittest.mock import patch
+
+import pytest
 
 from report.build import build_report
 from report.questions import search
 from report.render import charts, page
 from sentiment.runs.run_dir import Results
+from tests.oracle.compare import read_tables
 
 _EMPTY = '<svg width="1" height="1" role="img"><title></title></svg>'
+Rows = list[dict[str, str]]
+
+_FRESH = int(os.environ.get("FUZZ", 0))
+_FIRST = int(os.environ.get("FUZZ_SEED", 0))
+random_studies = pytest.mark.parametrize("seed", range(_FIRST, _FIRST + _FRESH // 10) if _FRESH else range(4))
+"""Four studies for each of the relations in the suite, the same each time; `make fuzz` those that nobody has seen."""
 
 
-def report_without_charts(results: Results) -> None:
+def report_without_charts(results: Results) -> "Said":
     """Write the report of all runs into its usual folder."""
     with (
         patch.object(charts, "draw", lambda spec, title: _EMPTY),
@@ -18,3 +32,58 @@ def report_without_charts(results: Results) -> None:
         patch.object(search, "importances", lambda *_: {}),
     ):
         build_report(results, [], results.report)
+    return Said(results.report)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the report in a folder says."""
+
+    folder: Path
+
+    @cached_property
+    def tables(self) -> dict[str, Rows]:
+        return read_tables(self.folder)
+
+    @cached_property
+    def markdown(self) -> str:
+        return (self.folder / "report.md").read_text(encoding="utf-8")
+
+    @property
+    def claims(self) -> dict[str, Rows]:
+        """The tables that claim something: all but those that count runs and list mistakes."""
+        counts = ("runs", "usage", "data", "mistakes")
+        return {name: rows for name, rows in self.tables.items() if name not in counts}
+
+    @property
+    def ranking(self) -> Rows:
+        return self.tables["leaderboard"]
+
+    @property
+    def headline(self) -> str:
+        """The first sentences: what to use, with its score."""
+        return next((line for line in self.markdown.splitlines() if line.startswith("**Use")), "")
+
+    @property
+    def used(self) -> str:
+        """The name of the predictor to use."""
+        found = re.match(r"\*\*Use (?:the )?(.*?)\.?\*\*", self.headline)
+        assert found, self.markdown[:2000]
+        return found[1]
+
+    @property
+    def validated(self) -> float:
+        """Validation macro F1 of the row in bold, in per cent."""
+        heading = next(line for line in self.markdown.splitlines() if "| Validation macro F1, %" in line).split("|")
+        bold = next(line for line in self.markdown.splitlines() if line.startswith("| **")).split("|")
+        place = [cell.strip() for cell in heading].index("Validation macro F1, %")
+        score = re.search(r"\d+\.\d", bold[place])
+        assert score, bold
+        return float(score[0])
+
+
+def claims_of_models(said: Said) -> list[dict[str, str]]:
+    """The rows of what was trained, by their scores, whatever their names and ranks."""
+    names = ("score", "score_low", "score_high", "gain_over_baseline", "gain_q", "verdict", "validation_macro_f1")
+    rows = [{name: row[name] for name in names} for row in said.ranking if "added" not in row["model"]]
+    return sorted(rows, key=lambda row: [*row.values()])

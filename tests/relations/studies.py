@@ -20,7 +20,7 @@ from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.metrics import with_first_class
 from sentiment.runs.corpus_records import MANIFEST, Manifest
 from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
     PREDICTORS,
     Added,
@@ -44,6 +44,7 @@ Values = npt.NDArray[np.float64]
 Parameters = dict[str, Any]
 CLASS_NAMES = ("awful", "negative", "neutral", "positive", "great")
 _EPOCHS = 4
+_TRAINING_TWEETS = 400
 _CAPABILITIES = {"but": 12, "not good": 14}
 _WORDS = ("sun", "rain", "not", "tea", "never", "bus", "cat", "don't", "song", "&amp;", "game", "<b>", "snow", "|")
 
@@ -74,6 +75,9 @@ class Author:
     tables: dict[int, Tweets] = field(default_factory=dict)
     finished: list[RunDir] = field(default_factory=list)
     lexicon: str = "usual"
+    linear: dict[str, float] = field(
+        default_factory=dict
+    )  # skill of the baseline by `data.text.stop_words`, if not 0.8
     written: dict[tuple[str, int], Path] = field(default_factory=dict)
 
     @property
@@ -202,10 +206,10 @@ def _write_runs(author: Author) -> None:
         runs = _combinations({"seed": range(1, rng.choice([1, 2, 3]) + 1)})
         folds = rng.choice([None, None, 2, 3])
         for parameters in _with_folds(runs, folds):
-            _write_run(author, author.config(parameters, "single"), "single", rng.uniform(0.3, 2.0))
+            write_run(author, author.config(parameters, "single"), "single", rng.uniform(0.3, 2.0))
     for run_dir in rng.sample(author.finished, min(len(author.finished), 3)):
         if rng.random() < 0.5:
-            _add_to(author, run_dir)
+            add_to(author, run_dir)
     for run_dir in rng.sample(author.finished, min(len(author.finished), 2)):
         if rng.random() < 0.15:
             _damage(author, run_dir)
@@ -233,7 +237,7 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
         number = max(1, seeds - (rng.random() < 0.5)) if uneven else seeds
         runs += [setting | ({} if is_search else {"seed": seed}) for seed in range(1, number + 1)]
     stated = _hypotheses(author, values) if rng.random() < 0.6 else []
-    configs = _write_plan(author, name, _with_folds(runs, folds), method=method, hypotheses=stated)
+    configs = write_plan(author, name, _with_folds(runs, folds), method=method, hypotheses=stated)
     if rng.random() < 0.05:
         author.results.grid_file(name).unlink()
     edited_from = rng.choice([None, None, None, 2]) if folds is None else None
@@ -246,7 +250,7 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
             _write_unfinished(author, config, name)
             continue
         edit = int(edited_from is not None and config.seed >= edited_from)
-        _write_run(author, config, name, skill, edit)
+        write_run(author, config, name, skill, edit)
 
 
 def _hypotheses(author: Author, values: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -282,8 +286,8 @@ def _write_trials(author: Author) -> None:
     rates = [0.0001 * 2**number for number in range(6)]
     settings = _combinations({"training.learning_rate": rates, "model.dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]})
     chosen = author.rng.sample(settings, author.rng.choice([30, 35]))
-    for config in _write_plan(author, "trials", chosen):
-        _write_run(author, config, "trials", author.rng.uniform(0.3, 2.0))
+    for config in write_plan(author, "trials", chosen):
+        write_run(author, config, "trials", author.rng.uniform(0.3, 2.0))
 
 
 def _write_halved(author: Author) -> None:
@@ -293,8 +297,8 @@ def _write_halved(author: Author) -> None:
     chosen = author.rng.sample(settings, author.rng.choice([9, 12]))
     whole: dict[RunDir, dict[Path, bytes]] = {}
     already = len(author.finished)
-    for config in _write_plan(author, "halving", chosen, halving=halving):
-        _write_run(author, config, "halving", author.rng.choice([0.5, 1.0, 2.0]))
+    for config in write_plan(author, "halving", chosen, halving=halving):
+        write_run(author, config, "halving", author.rng.choice([0.5, 1.0, 2.0]))
         run_dir = author.finished[-1]
         files = (run_dir.result_file, run_dir.metrics_file, run_dir.record_file)
         whole[run_dir] = {file: file.read_bytes() for file in files}
@@ -320,7 +324,7 @@ def _pause(run_dir: RunDir, metrics_log: bytes, epochs: int) -> None:
     run_dir.write_record(new_record(run_dir.read_config(), attempts=[attempt(reason="paused", last_step=10 * epochs)]))
 
 
-def _write_plan(author: Author, name: str, settings: list[Parameters], **fields: Any) -> list[RunConfig]:
+def write_plan(author: Author, name: str, settings: list[Parameters], **fields: Any) -> list[RunConfig]:
     """Plan a grid, by default a random search; the configurations of its runs."""
     configs = [author.config(parameters, name) for parameters in settings]
     planned = [
@@ -392,7 +396,7 @@ def _probabilities(author: Author, tweets: Tweets, skill: float, way: str, own: 
     return with_first_class(probabilities[:, 1:].astype(np.float32))
 
 
-def _write_run(author: Author, config: RunConfig, grid: str, skill: float, edit: int = 0) -> None:
+def write_run(author: Author, config: RunConfig, grid: str, skill: float, edit: int = 0) -> None:
     rng = author.rng
     run_dir = author.results.run_dir(config.run_id, grid)
     if run_dir.path.exists():
@@ -412,7 +416,7 @@ def _write_run(author: Author, config: RunConfig, grid: str, skill: float, edit:
     own = author.draws
     for part, tweets in parts.items():
         network = _probabilities(author, tweets, skill, way, own)
-        baseline = _probabilities(author, tweets, 0.8, "usual", linear)
+        baseline = _probabilities(author, tweets, author.linear.get(config.data.text.stop_words, 0.8), "usual", linear)
         scored[part] = {"network": network, "baseline": baseline, "both": _sharper((network + baseline) / 2)}
         if config.data.is_english:
             lexicon = np.random.default_rng(7)
@@ -454,7 +458,7 @@ def _write_run(author: Author, config: RunConfig, grid: str, skill: float, edit:
         parameters=1000 * config.model.hidden_size,
         scores=scores,
         class_shares=[(index + 1) / (k * (k + 1) / 2) for index in range(k)],
-        recommended=recommend(validation, config.training.early_stopping.metric),
+        recommended=recommend_model(validation, config.training.early_stopping.metric),
         temperatures={"network": 1.5, "baseline": 0.9, "both": 0.8},
         only_label=validation.of("network").only_class,
         check_list=_check_list(rng) if config.data.is_english else {},
@@ -473,7 +477,7 @@ def _write_run(author: Author, config: RunConfig, grid: str, skill: float, edit:
 def _scores(parts: dict[Part, Tweets], scored: _Scored) -> dict[PredictorKind, dict[Part, Metrics]]:
     scores: dict[PredictorKind, dict[Part, Metrics]] = {}
     for kind in scored["test"]:
-        scores[kind] = {part: _measured(tweets.labels, scored[part][kind]) for part, tweets in parts.items()}
+        scores[kind] = {part: measured(tweets.labels, scored[part][kind]) for part, tweets in parts.items()}
         validation = scores[kind]["validation"]
         better = {"accuracy": min(1.0, validation.accuracy + 0.04), "loss": 0.8 * validation.loss}
         scores[kind]["train"] = validation.model_copy(update=better)
@@ -492,7 +496,7 @@ def _overfit(network: dict[Part, Metrics]) -> Overfit:
     return Overfit(overfits=gap > 0.05, rule=rule, train_accuracy=train, validation_accuracy=validation, gap=gap)
 
 
-def _measured(labels: npt.NDArray[np.int64], probabilities: Values) -> Metrics:
+def measured(labels: npt.NDArray[np.int64], probabilities: Values) -> Metrics:
     values = metrics(labels, probabilities)
     return Metrics.model_validate({name: values[name] for name in Metrics.model_fields})
 
@@ -557,9 +561,8 @@ def _write_corpus(author: Author, data: str, config: RunConfig, parts: dict[Part
     pq.write_table(pa.table(columns), folder / TWEETS_FILE)
     np.save(folder / KEYS_FILE, np.concatenate([tweets.keys for tweets in parts.values()]))
     k = len(author.classes)
-    rows: dict[Part, Any] = {
-        "train": {"rows": config.data.train_rows or 400, "classes": [config.data.train_rows or 400] + [0] * (k - 1)}
-    }
+    trained = min(config.data.train_rows or _TRAINING_TWEETS, _TRAINING_TWEETS)
+    rows: dict[Part, Any] = {"train": {"rows": trained, "classes": [trained] + [0] * (k - 1)}}
     for part, tweets in parts.items():
         rows[part] = {"rows": len(tweets.keys), "classes": np.bincount(tweets.labels, minlength=k).tolist()}
     report = {"classes": [*author.classes], "tests": {}, "extra_train": [], "parts": rows, "unnamed_authors": {}}
@@ -592,7 +595,7 @@ def _answers(author: Author, keys: npt.NDArray[np.int64], labels: npt.NDArray[np
     return said
 
 
-def _added(author: Author, said: dict[int, Any]) -> Added:
+def added_record(author: Author, said: dict[int, Any]) -> Added:
     rng = author.rng
     values: dict[str, Any] = {"file": "answers.csv", "file_sha256": f"{rng.randrange(16**8):064x}", "note": "asked"}
     values |= {"annotator": rng.random() < 0.3, "tweets": max(len(said), 1), "predictions": said}
@@ -600,7 +603,7 @@ def _added(author: Author, said: dict[int, Any]) -> Added:
     return Added.model_validate(values)
 
 
-def _add_to(author: Author, run_dir: RunDir) -> None:
+def add_to(author: Author, run_dir: RunDir) -> None:
     table = pq.read_table(run_dir.predictions_file, columns=["part", "tweet", "label"]).to_pandas()
     parts = ["validation", "test"] if author.rng.random() < 0.7 else ["test"]
     rows = table[table["part"].isin(parts)]
@@ -609,7 +612,7 @@ def _add_to(author: Author, run_dir: RunDir) -> None:
     record = json.loads(run_dir.record_file.read_text())
     path = author.results.added_dir(record["data_fingerprint"]) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, sealed(_added(author, said)))
+    write_atomically(path, sealed(added_record(author, said)))
 
 
 def _write_gold(author: Author, source: str) -> None:
@@ -636,7 +639,7 @@ def _write_gold(author: Author, source: str) -> None:
     write_atomically(directory.record_file, sealed(Gold.model_validate(record)))
     for name in rng.sample(["llm", "Anna", "Ben", "api 2"], rng.choice([1, 2, 3])):
         said = _answers(author, tweets.keys, tweets.labels, rng.random() < 0.5)
-        write_atomically(directory.added / f"{name}.json", sealed(_added(author, said)))
+        write_atomically(directory.added / f"{name}.json", sealed(added_record(author, said)))
 
 
 def _damage(author: Author, run_dir: RunDir) -> None:

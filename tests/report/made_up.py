@@ -25,7 +25,7 @@ from sentiment.metrics import measure, with_first_class
 from sentiment.models.text_model import calibrated
 from sentiment.runs.corpus_records import MANIFEST, Manifest
 from sentiment.runs.predictions import read_predictions
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
     MODEL_KINDS,
     PREDICTORS,
@@ -140,7 +140,7 @@ class Study:
         if self.turned:
             scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
         data = corpus.fingerprint if corpus else fingerprint(config.data.model_dump(mode="json"))
-        self._write_corpus(data, config.data.train_rows or 400, scores, keys)
+        self._write_corpus(data, min(config.data.train_rows or 400, 400), scores, keys)
         _write_predictions(run_dir, scores, keys)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
@@ -155,7 +155,7 @@ class Study:
         result = _result(config, skill, scores)
         _write_epochs(run_dir, result.metrics)
         validation = read_predictions(run_dir, result, "validation", config.data.label_names)
-        recommended = recommend(validation, config.training.early_stopping.metric)
+        recommended = recommend_model(validation, config.training.early_stopping.metric)
         run_dir.write_record(result.model_copy(update={"recommended": recommended}))
         return run_dir
 

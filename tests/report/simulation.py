@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from report.compare import advice, test_sets
+from report.compare import ranking, test_sets
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
@@ -82,11 +82,11 @@ class Layout:
     def _run(self, parameters: dict[str, Any]) -> EvaluatedRun:
         config = resolve(BASE, parameters, "a test")
         result: Any = SimpleNamespace(encoder=None, only_label=None, seconds_trained=1.0, epochs=1)
-        result.recommended = "network"
         result.parts = (*PARTS, "manual")
-        record: Any = SimpleNamespace(encoder=None, attempts=[], data_fingerprint="corpus", table_sha256="table")
+        attempts = [SimpleNamespace(start="")]
+        record: Any = SimpleNamespace(encoder=None, attempts=attempts, data_fingerprint="corpus", table_sha256="table")
         run = _DrawnRun(RunDir(Path(config.run_id)), config, record, result)
-        return EvaluatedRun([run], config, "network", {})
+        return EvaluatedRun([run], config, {})
 
     def draw(self, world: World, rng: np.random.Generator) -> Answers:
         luck = draw_luck(world, len(self.parameters), self.seeds, rng)
@@ -97,7 +97,8 @@ class Layout:
         self.added = []
         for number, parts in enumerate(zip(test[2], validation[2], strict=True)):
             of_parts = [_predictions(str(number), labels, added=right) for right in parts]
-            self.added.append(AddedPredictor(str(number), record, *of_parts))
+            added = AddedPredictor(str(number), record, *of_parts)
+            self.added.append(replace(added, score=float(parts[1].mean())))
         tweets = TweetIndex.of([_predictions("all", labels, network=test[1])])
         tested = np.ones(world.tweets, np.int16)
         by_run = {}
@@ -114,7 +115,7 @@ class Layout:
             result.manual = _of_run(labels, manual[0][of_seed], manual[1], lexicon=manual[2][0])
             result.best_epoch = int(rng.integers(1, 9))
             result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[of_seed])
-            result.validation = _of_run(labels, validation[0][of_seed], validation[1])
+            result.validation = _of_run(labels, validation[0][of_seed], validation[1], lexicon=validation[2][0])
             right = dict.fromkeys(("network", "both"), test[0][of_seed]) | {"baseline": test[1]}
             by_run[run.run_id] = Correctness(right, tested)
         return Answers(tweets, by_run, metric)
@@ -137,7 +138,7 @@ class FoldedLayout:
             for run in folds_of_run:
                 run.result.__dict__["scores"] = scores
             config = folds_of_run[0].config.without("data.fold")
-            self.runs.append(EvaluatedRun(folds_of_run, config, "network", dict.fromkeys(scores, same)))
+            self.runs.append(EvaluatedRun(folds_of_run, config, dict.fromkeys(scores, same)))
 
     def draw(self, world: World, rng: np.random.Generator) -> Dataset:
         """Each model has the luck of its training set, which all seeds of a configuration share, and of its seed."""
@@ -160,9 +161,9 @@ class FoldedLayout:
             by_run[run.run_id] = Correctness(of_run, tested)
             for fold, part in enumerate(run.fold_runs):
                 answers = _of_run(labels, manual[fold][of_seed], manual[fold][-1, 0], lexicon=lexicon)
-                part.result.__dict__["manual"] = answers
+                part.result.__dict__["manual"] = part.result.__dict__["validation"] = answers
         metric: Metric = "macro_recall" if len(world.classes) > 1 else "accuracy"
-        return Dataset("invented", self.runs, configurations_of(self.runs), Answers(index, by_run, metric), [])
+        return Dataset("invented", self.runs, configurations_of(self.runs, metric), Answers(index, by_run, metric), [])
 
 
 def _hardness(configurations: int, world: World, rng: np.random.Generator) -> Any:
@@ -188,8 +189,9 @@ def fold_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
     made = defaultdict(list)
     for _ in range(worlds):
         dataset = layout.draw(world, rng)
-        made["folds: better or worse than the baseline"].append(_shown(dataset.against_baseline.values()))
-        evaluated = test_sets.compare_on_external_tests([advice.recommend(dataset)], Reader(_NOWHERE))
+        best = ranking.recommend_for(dataset, Reader(_NOWHERE))
+        made["folds: better or worse than the baseline"].append(_shown(best.above_baseline.values()))
+        evaluated = test_sets.compare_on_external_tests([best], Reader(_NOWHERE))
         gaps = [gap for one in evaluated for gap in one.differences.values()]
         made["folds on a test set: against baseline and lexicon"].append(_shown(gaps))
     return {kind: sum(shown) / worlds for kind, shown in made.items()}
@@ -235,7 +237,7 @@ def _metrics(right: Any, labels: Any) -> Any:
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
-    return Dataset("invented", layout.runs, configurations_of(layout.runs), answers, layout.added)
+    return Dataset("invented", layout.runs, configurations_of(layout.runs, answers.metric), answers, layout.added)
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:
@@ -243,25 +245,26 @@ def _shown(gaps: Iterable[Difference | None]) -> bool:
 
 
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    dataset = _dataset(layout, answers)
-    best = advice.recommend(dataset)
-    yield "headline: what was added is better", any(one.replaces_recommended for one in best.added)
-    yield "leaderboard: what was added is better or worse", _shown(one.below_recommended for one in best.added)
+    best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
+    trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
+    yield "headline: what was added is better", best.added_winner is not None
+    yield "leaderboard: what was added is better or worse", _shown(best.above_added.values())
     yield "headline: recommended against the baseline", _shown([best.gain])
-    yield "headline and leaderboard: others are worse", _shown(best.rivals.values())
-    yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline.values())
+    yield "headline and leaderboard: others are worse", _shown(best.above_others.values())
+    yield "leaderboard: better or worse than the baseline", _shown(trained)
 
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    best = advice.recommend(_dataset(layout, answers))
+    best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
     evaluated = test_sets.compare_on_external_tests([best], Reader(_NOWHERE))
     yield "test set: against baseline and lexicon", _shown(gap for one in evaluated for gap in one.differences.values())
 
 
 def _encoders(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     """The first configuration has few tweets wrong that the baseline has wrong, whatever the seed."""
-    dataset = _dataset(layout, answers)
-    yield "encoder: better or worse than the baseline", _shown(dataset.against_baseline.values())
+    best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
+    trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
+    yield "encoder: better or worse than the baseline", _shown(trained)
 
 
 def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
@@ -274,7 +277,7 @@ def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
 
 
 def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    (curve,) = label_curves(layout.grid, answers, {})
+    (curve,) = label_curves(layout.grid, answers)
     yield "labels: better or worse with some number", _shown(point.difference for point in curve.points)
     yield "labels: pays from", curve.beats_baseline_from is not None
 

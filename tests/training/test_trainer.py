@@ -17,7 +17,7 @@ from sentiment.inference.stored import open_model
 from sentiment.metrics import with_first_class
 from sentiment.models.text_model import calibrated
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.recommendation import recommend
+from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, StepRow
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from sentiment.training import publishing
@@ -147,7 +147,10 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
     """Of networks, of the baseline, of the mean of both and the lexicon."""
     tweets = invented_tweets(TWEETS)
     judged: list[PartPredictions] = []
-    monkeypatch.setattr(publishing, "recommend", lambda part, metric: judged.append(part) or recommend(part, metric))
+    recommend = recommend_model
+    monkeypatch.setattr(
+        publishing, "recommend_model", lambda part, metric: judged.append(part) or recommend(part, metric)
+    )
     first, digest = _finished(tmp_path, "first", tweets)
     corpus = prepare_corpus(first.config.data, first.results, silent)
     tested = {*pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist()}

@@ -28,15 +28,12 @@ function toolbar({ tools, runs, columns, state, count, changed, redrawn }) {
   tools.append(more, count);
 }
 
-function curves(element, picked) {
-  const values = [];
-  for (const run of picked) {
-    const curve = explorerData.curves[run.id];
-    for (const [panel, metric, scale] of [["loss (nats)", "loss", 1], ["accuracy (%)", "accuracy", 100]]) {
-      for (const [part, title] of [["train", "training"], ["validation", "validation"]]) {
-        curve?.[`${part}_${metric}`].forEach((value, index) => values.push(
-          { panel, part: title, run: run.id, epoch: curve.epoch[index], value: scale * value }));
-      }
+function curves(element, run) {
+  const values = [], curve = explorerData.curves[run.id];
+  for (const [panel, metric, scale] of [["loss (nats)", "loss", 1], ["accuracy (%)", "accuracy", 100]]) {
+    for (const [part, title] of [["train", "training"], ["validation", "validation"]]) {
+      curve?.[`${part}_${metric}`].forEach((value, index) => values.push(
+        { panel, part: title, run: run.id, epoch: curve.epoch[index], value: scale * value }));
     }
   }
   if (!values.length) return element.append(createElement("p", "No learning curves available."));
@@ -74,21 +71,6 @@ function settings(run) {
   details.open = true;
   details.append(createElement("summary", "Settings that vary"), factsOf([["Grid", run.grid], ...(run.settings ? pairs : [])]));
   return details;
-}
-
-function chooser(run, other, runs, showRun) {
-  const label = createElement("label", "Compare with "), select = createElement("select");
-  select.append(new Option("another run\u2026", ""));
-  runs.forEach((candidate, index) => {
-    const name = candidate.grid ? `${candidate.run} (${candidate.grid})` : candidate.run;
-    if (candidate !== run && candidate.model) select.append(new Option(name, index));
-  });
-  if (other) select.value = runs.indexOf(other);
-  select.addEventListener("change", () => showRun(run, select.value === "" ? null : runs[select.value]));
-  label.append(select);
-  const tools = createElement("div", "", "tools");
-  tools.append(label);
-  return tools;
 }
 
 // Commands for the directory that holds the folder of results.

@@ -1,4 +1,4 @@
-// The run explorer: filter runs, choose columns, open a run, compare two. The state is kept in the address.
+// The run explorer: filter runs, choose columns, open a run. The state is kept in the address.
 const explorer = document.getElementById("explorer");
 const explorerData = explorer && JSON.parse(document.getElementById("data").textContent);
 const FILTERS = { grid: "Grid", model: "Model", data: "Data", state: "State" };
@@ -17,6 +17,11 @@ function duration(seconds) {
   const amount = seconds / size;
   return `${amount.toFixed(amount < 10 || unit === "h" ? 1 : 0)} ${unit}`;
 }
+
+const signed = (value) => {
+  const text = Math.abs(100 * value).toFixed(1);
+  return Number(text) === 0 ? text : (value > 0 ? "+" : "\u2212") + text;
+};
 
 // As a cell of the table of runs shows it; a number of any other kind with four digits, a whole one with all.
 function shown(value, kind) {
@@ -40,9 +45,8 @@ function runsOf({ runs, settings }) {
 
 function start() {
   const runs = runsOf(explorerData);
-  const added = explorerData.added.map((id) => ({ id, run: id, model: id }));
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
-  const state = { q: "", columns: new Set(), opened: null, other: null };
+  const state = { q: "", columns: new Set(), opened: null };
   const columns = [...explorerData.settings.map((setting) => ({ ...setting, from: "settings" })), ...explorerData.optional];
   const [tools, panel] = ["tools", "panel"].map((name) => createElement("div", "", name));
   const count = createElement("span");
@@ -89,21 +93,17 @@ function start() {
     for (const key of ["q", ...Object.keys(FILTERS)]) if (state[key]) parts.set(key, state[key]);
     if (state.columns.size) parts.set("columns", [...state.columns].join(","));
     if (state.opened) parts.set("run", state.opened.id);
-    if (state.opened && state.other) parts.set("with", state.other.id);
     history.replaceState(null, "", `#${parts.size ? parts : "the-runs"}`);
   }
 
-  async function showRun(run, other = null) {
-    [state.opened, state.other] = [run, other];
+  function showRun(run) {
+    state.opened = run;
     panel.hidden = false;
     const close = createElement("button", "Close", "close");
     close.type = "button";
-    close.addEventListener("click", () => { panel.hidden = true; state.opened = state.other = null; remember(); });
+    close.addEventListener("click", () => { panel.hidden = true; state.opened = null; remember(); });
     panel.replaceChildren(close, createElement("h3", run.run), scores(run));
-    curves(panel, other ? [run, other] : [run]);
-    const compared = other ? [await comparison(explorerData, run, other)] : [];
-    if (state.opened !== run || state.other !== other) return; // another was opened meanwhile
-    panel.append(chooser(run, other, [...runs, ...added], showRun), ...compared);
+    curves(panel, run);
     panel.append(settings(run), ...commandLines(run));
     panel.querySelectorAll(".copy").forEach(enableCopy);
     panel.scrollIntoView({ block: "start" });
@@ -113,7 +113,7 @@ function start() {
 
   function restore() {
     const parts = new URLSearchParams(location.hash.slice(1));
-    const findRun = (id, candidates = runs) => candidates.find((run) => run.id === id);
+    const opened = runs.find((run) => run.id === parts.get("run"));
     if (![...parts.values()].some(Boolean)) return;
     for (const key of ["q", ...Object.keys(FILTERS)]) state[key] = parts.get(key) ?? "";
     tools.querySelectorAll("[name]").forEach((field) => { if (field.name in state) field.value = state[field.name]; });
@@ -121,7 +121,7 @@ function start() {
     tools.querySelectorAll("fieldset input").forEach((box) => { box.checked = state.columns.has(box.value); });
     drawColumns();
     filter();
-    if (findRun(parts.get("run"))) showRun(findRun(parts.get("run")), findRun(parts.get("with"), [...runs, ...added]));
+    if (opened) showRun(opened);
     else explorer.scrollIntoView();
   }
 

@@ -1,0 +1,337 @@
+"""The one ranking of all predictors of a data set by their scores on validation tweets, and which one to use.
+
+All that is said of the recommendation comes from `Recommended`: the first screen, rankings, LaTeX and the checklist.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from report.compare.added import AddedPredictor
+from report.compare.answers import Answers, Group, compared, read_answers
+from report.compare.cost import Seconds, cost_per_run
+from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
+from report.compare.matching import Runs, varying
+from report.designs import Design
+from report.evaluated import EvaluatedRun, Reader, Settings
+from report.statistics import Difference, Estimate, Metric, estimate_of
+from sentiment.runs.predictions import ENOUGH_ANSWERS
+from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
+from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
+
+_WITH_SEEDS: tuple[PredictorKind, ...] = ("network", "both")
+# Untrained predictors, which are ranked and never recommended.
+_REFERENCES: tuple[PredictorKind, ...] = ("lexicon", "majority")
+# Of equal scores the simpler predictor comes first.
+_RANKED_FIRST = (*_REFERENCES, *SIMPLEST_FIRST, "added")
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A configuration with one of its predictors, as it is ranked.
+
+    Attributes:
+        configuration: the predictor's; the first one of those that share a linear baseline or a reference.
+        runs: the runs of all seeds; a single one if nothing depends on the seed.
+        score: the mean accuracy or macro recall on validation tweets.
+        settings: those by which predictors of this kind are told apart.
+        competes: whether it may be recommended.
+    """
+
+    configuration: Configuration
+    kind: PredictorKind
+    runs: Runs
+    score: float
+    settings: Settings = field(default_factory=dict)
+    competes: bool = False
+
+    @property
+    def group(self) -> Group:
+        return Group([self.runs], self.kind)
+
+    @property
+    def cost(self) -> Seconds:
+        """Compute time of one of its runs."""
+        return cost_per_run(self.configuration)
+
+    def values(self, part: Part, name: str) -> list[float]:
+        """A score of each run, by the name of a property of `Metrics`."""
+        return [run.score(part, name, self.kind) for run in self.runs]
+
+    def mean(self, part: Part, name: str) -> float:
+        return mean_score(self.values(part, name))
+
+
+Ranked = Candidate | AddedPredictor
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """What to use on the tweets of a data set.
+
+    Attributes:
+        ranking: all predictors, the best on validation tweets first; those without a score there come last.
+        model: the trained model to use, see `sentiment.runs.recommendation`.
+        baseline: the linear baseline that others are compared with: the best one on validation tweets.
+        added_winner: the added predictor to use instead; None if none is shown to be better on validation tweets.
+        above_baseline: the test score of models and added predictors minus that of `baseline`.
+        above_others: the test score of `model` minus those of other models of its kind; empty for a baseline.
+        above_added: the test score of `model` minus those of added predictors.
+    """
+
+    dataset: Dataset
+    ranking: list[Ranked]
+    model: Candidate
+    baseline: Candidate
+    added_winner: AddedPredictor | None
+    above_baseline: dict[Ranked, Difference]
+    above_others: dict[Candidate, Difference]
+    above_added: dict[AddedPredictor, Difference]
+
+    @property
+    def metric(self) -> Metric:
+        return self.dataset.metric
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        return [ranked for ranked in self.ranking if isinstance(ranked, Candidate)]
+
+    @property
+    def added(self) -> list[AddedPredictor]:
+        return [ranked for ranked in self.ranking if isinstance(ranked, AddedPredictor)]
+
+    @property
+    def alternative(self) -> Candidate:
+        """What is compared with the linear baseline: the model to use, or the best other one if that is a baseline."""
+        if self.model.kind != "baseline":
+            return self.model
+        return next(each for each in self.candidates if each.competes and each.kind != "baseline")
+
+    @property
+    def gain(self) -> Difference | None:
+        """The test score of `alternative` minus that of the baseline; None without predictions."""
+        return self.above_baseline.get(self.alternative)
+
+    @property
+    def run(self) -> EvaluatedRun:
+        """The run of the model to use that has the best score on validation tweets."""
+        return max(self.model.runs, key=lambda run: run.score("validation", self.metric, self.model.kind))
+
+    @property
+    def recalls(self) -> list[tuple[str, float, int]]:
+        """Of each class its name, the recall of the predictor to use, and the number of test tweets."""
+        measured = [run.test_metrics[self.model.kind] for run in self.model.runs]
+        if self.added_winner:
+            measured = [self.added_winner.metrics]
+        names = self.model.configuration.config.data.label_names
+        recalls = [fmean(of_class) for of_class in zip(*(metrics.recall for metrics in measured), strict=True)]
+        return [*zip(names, recalls, measured[0].sizes, strict=True)]
+
+    @property
+    def lexicon_above(self) -> float | None:
+        """The lexicon's test score if it is higher than that of the predictor to use."""
+        lexicons = [each.mean("test", self.metric) for each in self.candidates if each.kind == "lexicon"]
+        used = self.model.mean("test", self.metric)
+        if self.added_winner:
+            used = mean_score([self.added_winner.test_score(self.metric).value])
+        return next((score for score in lexicons if score > used), None)
+
+    @property
+    def not_worse(self) -> list[Candidate]:
+        """The other models of its kind that are not significantly worse."""
+        return [other for other, difference in self.above_others.items() if not difference.is_better]
+
+    @property
+    def cheapest(self) -> dict[str, Candidate]:
+        """By device, `GPU` or `CPU`: the one with the least compute time of the recommended configuration and those not
+        significantly worse. Seconds of GPUs and of CPUs have no common measure.
+        """
+        by_device: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in [self.model, *self.not_worse]:
+            by_device["GPU" if candidate.cost.gpu else "CPU"].append(candidate)
+        return {device: min(group, key=lambda each: each.cost) for device, group in by_device.items()}
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether comparisons with the baseline hold for trained models alone, since nothing is known of seeds."""
+        return any(difference.is_conditional for difference in self.above_baseline.values())
+
+    def test_score(self, candidate: Ranked) -> Estimate:
+        """The test score of a predictor with its confidence interval.
+
+        That of a model without predictions is the recorded one, or the mean; and so are those of the references.
+        """
+        if isinstance(candidate, AddedPredictor):
+            return candidate.test_score(self.metric)
+        if candidate.kind in MODEL_KINDS:
+            score = self.dataset.answers.score(_design_for(candidate, self.candidates, self.metric), candidate.group)
+            if score:
+                return score
+        recorded = [estimate_of(run.test_metrics[candidate.kind], self.metric) for run in candidate.runs]
+        n = min(estimate.n for estimate in recorded)
+        mean = Estimate(candidate.mean("test", self.metric), None, None, n)
+        return mean if len(recorded) > 1 else recorded[0]
+
+
+def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
+    """Rank all predictors of a data set, recommend one, and compare the others with it and with the linear baseline."""
+    candidates = candidates_of(dataset)
+    competing_ones = [candidate for candidate in candidates if candidate.competes]
+    validation = _read_validation(dataset, competing_ones, reader)
+
+    def are_better(pairs: Sequence[tuple[Candidate, Candidate]]) -> list[bool]:
+        uncorrected = {}
+        for first, second in pairs:
+            seeded = second if first.kind == "baseline" else first
+            design = _design_for(seeded, candidates, dataset.metric, "validation")
+            uncorrected[first, second] = validation.difference(design, first.group, second.group)
+        found = compared(uncorrected)
+        return [pair in found and found[pair].is_better for pair in pairs]
+
+    model = recommend(competing_ones, are_better)
+    baseline = max((each for each in competing_ones if each.kind == "baseline"), key=lambda each: each.score)
+    above_baseline = _above_baseline(dataset, candidates, baseline)
+    if model is baseline:  # a pair has one verdict
+        above_others: dict[Candidate, Difference] = {}
+        above_added = {added: above_baseline[added].reversed for added in dataset.added if added in above_baseline}
+    else:
+        above_others = _above_others(dataset, candidates, model)
+        above_added = _above_added(dataset, candidates, model)
+    return Recommended(
+        dataset=dataset,
+        ranking=sorted([*candidates, *dataset.added], key=_place),
+        model=model,
+        baseline=baseline,
+        added_winner=_added_winner(dataset, candidates, model, validation),
+        above_baseline=above_baseline,
+        above_others=above_others,
+        above_added=above_added,
+    )
+
+
+def _place(ranked: Ranked) -> tuple[bool, float, int]:
+    """What predictors are sorted by: the score, and of equal ones the simpler one first."""
+    return ranked.score is None, -(ranked.score or 0.0), _RANKED_FIRST.index(ranked.kind)
+
+
+def candidates_of(dataset: Dataset) -> list[Candidate]:
+    """The models of all configurations and the references, in the order of configurations."""
+    metric = dataset.metric
+    may_compete = competing(dataset.configurations)
+    candidates = []
+    for configuration in dataset.configurations:
+        for kind in _WITH_SEEDS:
+            score = mean_score(run.score("validation", metric, kind) for run in configuration.runs)
+            competes = configuration in may_compete
+            settings = configuration.distinguishing
+            candidates.append(Candidate(configuration, kind, configuration.runs, score, settings, competes))
+    candidates += _baselines(dataset)
+    first = dataset.configurations[0]
+    for kind in _REFERENCES:
+        if kind in first.runs[0].kinds:
+            score = first.runs[0].score("validation", metric, kind)
+            candidates.append(Candidate(first, kind, first.runs[:1], score))
+    return candidates
+
+
+def _baselines(dataset: Dataset) -> list[Candidate]:
+    """The linear baselines: one for all configurations that read the same tweets in the same way."""
+    by_tweets: dict[tuple[str, ...], list[Configuration]] = defaultdict(list)
+    for configuration in dataset.configurations:
+        by_tweets[tuple(configuration.runs[0].corpora)].append(configuration)
+    groups = [*by_tweets.values()]
+    runs = []
+    for group in groups:
+        of_group = [run for configuration in group for run in configuration.runs]
+        runs.append(next(iter(dataset.answers.readable(of_group)), of_group[0]))
+    names = [name for name in varying(runs) if name.startswith("data.")]
+    on_most = trained_on_most(dataset.configurations)
+    baselines = []
+    for group, run, settings in zip(groups, runs, distinguish(runs, names), strict=True):
+        score = run.score("validation", dataset.metric, "baseline")
+        baselines.append(Candidate(group[0], "baseline", [run], score, settings, group[0] in on_most))
+    return baselines
+
+
+def _read_validation(dataset: Dataset, candidates: Sequence[Candidate], reader: Reader) -> Answers:
+    """The answers on validation tweets of the best candidates of each kind, which alone are compared on them."""
+    runs: dict[str, EvaluatedRun] = {}
+    for kind in SIMPLEST_FIRST:
+        of_kind = [candidate for candidate in candidates if candidate.kind == kind]
+        leader = max(of_kind, key=lambda candidate: candidate.score)
+        runs |= {run.run_id: run for run in leader.runs}
+    return read_answers(runs.values(), reader, "validation").with_metric(dataset.metric)
+
+
+def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: Metric, part: Part = "test") -> Design:
+    """The design for a model; the variance between seeds is that of what competes, if it does so itself."""
+    alike = [other for other in candidates if other.kind == candidate.kind]
+    pool = [other for other in alike if other.competes] if candidate.competes else alike
+    return design_of([other.runs for other in pool], candidate.kind, metric, part)
+
+
+def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline: Candidate) -> dict[Ranked, Difference]:
+    """The differences from the baseline in three families: what competes, other models, and added predictors, so that
+    none changes anything about another one."""
+    models = [each for each in candidates if each.kind in MODEL_KINDS and each is not baseline]
+    answers = dataset.answers.including(dataset.added)
+    differences: dict[Ranked, Difference] = {}
+    for competes in (True, False):
+        uncorrected: dict[Ranked, Difference | None] = {}
+        for model in models:
+            if model.competes == competes:
+                design = _design_for(model, candidates, dataset.metric)
+                uncorrected[model] = answers.difference(design, model.group, baseline.group)
+        differences |= compared(uncorrected)
+    design = _design_for(baseline, candidates, dataset.metric)
+    of_added = {added: answers.difference(design, _group_of(added), baseline.group) for added in dataset.added}
+    return differences | compared(of_added)
+
+
+def _above_others(dataset: Dataset, candidates: Sequence[Candidate], model: Candidate) -> dict[Candidate, Difference]:
+    """The differences of the model from others of its kind, in two families.
+
+    The first are those that compete. The best one was selected of them, so that each pair counts as a hypothesis. The
+    second are the others: they are corrected apart, so that they change nothing about what competes.
+    """
+    alike = [each for each in candidates if each.kind == model.kind and each is not model]
+    design = _design_for(model, candidates, dataset.metric)
+    competing_ones = [each for each in alike if each.competes]
+    others = [each for each in alike if not each.competes]
+    number = len(competing_ones) + 1
+    differences: dict[Candidate, Difference] = {}
+    for family, hypotheses in ((competing_ones, math.comb(number, 2)), (others, number * len(others))):
+        uncorrected = {each: dataset.answers.difference(design, model.group, each.group) for each in family}
+        differences |= compared(uncorrected, hypotheses)
+    return differences
+
+
+def _above_added(
+    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate
+) -> dict[AddedPredictor, Difference]:
+    """The differences of the model from added predictors; one family, each with each candidate of the model's kind."""
+    answers = dataset.answers.including(dataset.added)
+    design = _design_for(model, candidates, dataset.metric)
+    uncorrected = {added: answers.difference(design, model.group, _group_of(added)) for added in dataset.added}
+    number = sum(each.competes and each.kind == model.kind for each in candidates)
+    return compared(uncorrected, number * len(dataset.added))
+
+
+def _group_of(added: AddedPredictor) -> Group:
+    return Group([[added]], "added")
+
+
+def _added_winner(
+    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate, validation: Answers
+) -> AddedPredictor | None:
+    """The best of the added predictors to which the model is shown to be worse on at least ENOUGH_ANSWERS validation
+    tweets that both have; a person is none of them."""
+    eligible = [added for added in dataset.added if added.score is not None and not added.record.annotator]
+    answers = validation.including(eligible, "validation")
+    design = _design_for(model, candidates, dataset.metric, "validation")
+    uncorrected = {added: answers.difference(design, model.group, _group_of(added)) for added in eligible}
+    below = compared(uncorrected)
+    better = [added for added, difference in below.items() if difference.is_worse and difference.n >= ENOUGH_ANSWERS]
+    return max(better, key=lambda added: added.score or 0.0, default=None)

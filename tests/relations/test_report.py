@@ -1,0 +1,86 @@
+"""What a report says of a study, and of the same study with a run more, in another order, or elsewhere on the page."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.relations.reports import claims_of_models, random_studies, report_without_charts
+from tests.relations.studies import write_run
+from tests.relations.worlds import copied, edit_answers, new_author, reorder, write_cells
+
+
+@random_studies
+def test_order_of_runs_and_rows_changes_no_claim(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    write_cells(author, seeds=1 + seed % 3)
+    before = report_without_charts(author.results)
+    turned = copied(author.results, tmp_path / "turned")
+    reorder(turned, "cells")
+    after = report_without_charts(turned)
+    for name in before.claims.keys() - {"calibration"}:  # whose bins of equal probabilities follow the order of rows
+        assert after.claims[name] == before.claims[name], name
+
+
+@random_studies
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "loss"])
+def test_one_further_run_that_stops_by_another_rule_changes_no_claim_of_a_grid(
+    seed: int, metric: str, tmp_path: Path
+) -> None:
+    author = new_author(tmp_path / "results", seed)
+    write_cells(author)
+    before = report_without_charts(author.results)
+    further = copied(author.results, tmp_path / "after")
+    author.results = further
+    config = author.config({"training.early_stopping.metric": metric, "model.hidden_size": 8}, "single")
+    write_run(author, config, "single", 0.0)
+    after = report_without_charts(further)
+    assert after.used == before.used
+    left = [row for row in claims_of_models(before) if row not in claims_of_models(after)]
+    assert not left
+
+
+@random_studies
+def test_a_side_that_is_right_wherever_another_is_right_is_not_ranked_below(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    runs = write_cells(author)
+    tables = [pd.read_parquet(run_dir.predictions_file) for run_dir in runs]
+
+    def improve(table: pd.DataFrame) -> None:
+        """As the first cell of the same seed, but for some of its mistakes."""
+        answers = tables[0]["network_positive"].copy()
+        wrong = (answers >= 0.5) != (table["label"] == 1)
+        mended = wrong & (table["tweet"] % 3 == 0)
+        table["network_positive"] = answers.where(~mended, table["label"].astype(float))
+
+    for number, run_dir in enumerate(runs):
+        edit_answers(run_dir, improve if number >= 2 else lambda table: _as_first(table, tables[0]))
+    said = report_without_charts(author.results)
+    rows = {row["model"].split()[0]: row for row in said.ranking if row["seeds"]}
+    better, worse = rows["BiGRU"], rows["BiLSTM"]
+    assert int(better["rank"]) < int(worse["rank"])
+    assert float(better["score"]) >= float(worse["score"])
+    assert worse["verdict"] != "better" or better["verdict"] == "better"
+
+
+def _as_first(table: pd.DataFrame, first: pd.DataFrame) -> None:
+    table["network_positive"] = first["network_positive"]
+
+
+@random_studies
+def test_page_tables_and_latex_have_one_verdict_for_each_pair(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    write_cells(author, seeds=1 + seed % 3)
+    said = report_without_charts(author.results)
+    latex = (said.folder / "tables" / "leaderboard.tex").read_text()
+    page = (said.folder / "report.html").read_text()
+    for row in said.ranking:
+        name = row["model"]
+        verdict = row["verdict"] or "\u2013"
+        lines = [
+            line.replace("**", "") for line in said.markdown.splitlines() if f" {name} |" in line.replace("**", "")
+        ]
+        assert f"| {verdict} |" in lines[0], name
+        cells = latex.partition(f"{name} &")[2].partition("\\\\\n")[0]
+        assert (r"\ast" in cells, r"\dagger" in cells) == (verdict == "better", verdict == "worse"), name
+        assert f">{verdict}<" in page

@@ -1,0 +1,102 @@
+"""Small random studies of one grid, of which a relation chooses configurations, tweets and predictors; and copies."""
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.config import RunConfig
+from sentiment.files import write_atomically
+from sentiment.runs.records import PREDICTORS, GridPlan, Result, RunRecord
+from sentiment.runs.run_dir import Results, RunDir, sealed
+from tests.relations.studies import Author, Parameters, added_record, measured, write_plan, write_run
+
+CLASSES = ("negative", "positive")
+
+
+def new_author(folder: Path, seed: int, metric: str = "accuracy", test: int = 200) -> Author:
+    """Writes a study of two classes, with 120 validation tweets."""
+    shares = [0.5, 0.5]
+    return Author(random.Random(seed), Results(folder), CLASSES, shares, metric, {"validation": 120, "test": test}, {})
+
+
+def write_grid(
+    author: Author, settings: Sequence[Parameters], skill: Callable[[RunConfig], float], name: str = "cells"
+) -> list[RunDir]:
+    """The completed runs of a grid, ranked by the author's metric."""
+    metric = f"validation/{author.metric}"
+    goal = "minimize" if author.metric == "loss" else "maximize"
+    configs = write_plan(author, name, [*settings], method="grid", metric=metric, goal=goal)
+    for config in configs:
+        write_run(author, config, name, skill(config))
+    return [author.results.run_dir(config.run_id, name) for config in configs]
+
+
+def write_cells(author: Author, seeds: int = 2) -> list[RunDir]:
+    """Two cells, of which one may be much better, over some seeds."""
+    skills = {cell: author.rng.choice([0.0, 0.5, 1.0, 3.0]) for cell in ("lstm", "gru")}
+    settings = [{"model.cell": cell, "seed": seed} for cell in skills for seed in range(1, seeds + 1)]
+    return write_grid(author, settings, lambda config: skills[config.model.cell])
+
+
+def copied(results: Results, folder: Path) -> Results:
+    """A copy of a study by hard links, so that a file may be replaced but not changed in place."""
+    shutil.copytree(results.root, folder, copy_function=os.link, ignore=shutil.ignore_patterns("report"))
+    return Results(folder)
+
+
+def edit_answers(run_dir: RunDir, edit: Callable[[pd.DataFrame], None]) -> None:
+    """Change a run's predictions, and its recorded scores with them."""
+    table = pq.read_table(run_dir.predictions_file).to_pandas()
+    edit(table)
+    run_dir.predictions_file.unlink()
+    columns = {name: pa.array(table[name]) for name in table.columns}
+    columns["part"] = pa.array(table["part"].astype(str)).dictionary_encode()
+    pq.write_table(pa.table(columns), run_dir.predictions_file)
+    result = run_dir.read(Result)
+    scores = {kind: dict(parts) for kind, parts in result.scores.items()}
+    for part, rows in table.groupby("part", observed=True):
+        for kind in PREDICTORS:
+            later = rows[f"{kind}_positive"].to_numpy(float)
+            scores[kind][str(part)] = measured(rows["label"].to_numpy(int), np.stack([1 - later, later], axis=1))
+    run_dir.result_file.unlink()
+    run_dir.write_record(result.model_copy(update={"scores": scores}))
+
+
+def add_answers(author: Author, run_dir: RunDir, name: str, answered: dict[str, int], skill: float = 1.0) -> None:
+    """A predictor with so many answers on tweets of some parts, of which a share `skill` is right."""
+    table = pq.read_table(run_dir.predictions_file, columns=["part", "tweet", "label"]).to_pandas()
+    said: dict[int, Any] = {}
+    for part, number in answered.items():
+        for tweet, label in table[table["part"] == part][["tweet", "label"]].to_numpy()[:number].tolist():
+            answer = label if author.rng.random() < skill else 1 - label
+            said[tweet] = [float(answer == 0), float(answer == 1)]
+    record = added_record(author, said).model_copy(update={"annotator": False})
+    path = author.results.added_dir(run_dir.read(RunRecord).data_fingerprint) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, sealed(record))
+
+
+def reorder(results: Results, name: str) -> None:
+    """Plan the runs of a grid in the opposite order, and turn the rows of all predictions round."""
+    plan = results.read_grid(name)
+    assert plan is not None
+    turned = [run.model_copy(update={"index": index}) for index, run in enumerate(reversed(plan.runs))]
+    results.grid_file(name).unlink()
+    results.write_grid(GridPlan.model_validate(plan.model_dump() | {"runs": turned}))
+    for planned in plan.runs:
+        edit_answers(results.run_dir(planned.run_id, name), _turn)
+
+
+def _turn(table: pd.DataFrame) -> None:
+    """Turn the rows of each part round, in place."""
+    order = [row for part in table["part"].unique() for row in table.index[table["part"] == part][::-1]]
+    for name in table.columns:
+        table[name] = table[name].to_numpy()[order]

@@ -1,0 +1,275 @@
+"""One ranking of all that was trained, and one rule for what is recommended of it."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.build import build_report, compose
+from report.compare.findings import Findings
+from report.compare.ranking import Recommended
+from report.read import load_study
+from report.render.page import render_document
+from report.sections.answer import answer, caveats
+from report.sections.models import rankings
+from report.sections.names import predictor_name
+from report.sections.paper import checklist
+from report.sections.sentences import sentence
+from tests.commands import invoke
+from tests.report.made_up import Study, attempt
+
+
+def _best(study: Study) -> Recommended:
+    best = study.findings().recommended
+    assert best is not None
+    return best
+
+
+def _rows(findings: Findings) -> list[dict[str, Any]]:
+    return [*rankings(findings)[0].rows]
+
+
+def test_best_baseline_is_recommended_although_its_network_hardly_learns(study: Study) -> None:
+    study.single({"data.text.stop_words": "none"}, skill=0.05, linear=5.0)
+    study.single({"data.text.stop_words": "all"}, skill=0.8, linear=0.9)
+    findings = study.findings()
+    best = findings.recommended
+    assert best is not None
+    first, *_ = best.ranking
+    assert best.model is best.baseline is first
+    (row, *_) = _rows(findings)
+    assert (row["model"], row["score"]) == ("linear baseline (stop words kept)", pytest.approx(1.0))
+    assert str(sentence("answer.headline", best=best)).startswith("**Use the linear baseline.** Stop words kept. ")
+
+
+def test_all_that_was_trained_is_ranked_and_equal_baselines_are_one(study: Study) -> None:
+    for words in ("none", "all"):
+        for width in (8, 16):
+            study.single({"data.text.stop_words": words, "model.hidden_size": width}, linear=0.9)
+    findings = study.findings()
+    names = [row["model"] for row in _rows(findings)]
+    assert len(names) == len({*names}) == 4 + 4 + 2 + 2  # networks, means of both, baselines, references
+    assert sum(name.startswith("linear baseline (") for name in names) == 2
+    scores = [row["validation_score"] for row in _rows(findings)]
+    assert scores == sorted(scores, reverse=True)
+    ranks = [row["rank"] for row in _rows(findings)]
+    assert ranks == [1 + sum(other > score for other in scores) for score in scores]
+
+
+def test_ranking_names_the_baseline_that_all_are_compared_with(study: Study) -> None:
+    study.single({"data.text.stop_words": "none"}, linear=0.5)
+    study.single({"data.text.stop_words": "all"}, linear=1.5)
+    (table,) = rankings(study.findings())
+    best = _best(study)
+    assert predictor_name(best.baseline) == "linear baseline (all stop words removed)"
+    assert "vs. linear baseline (all stop words removed), points" in [column.title for column in table.columns]
+    assert {candidate.kind for candidate in best.above_baseline} == {"network", "both", "baseline"}  # type: ignore[union-attr]
+
+
+def test_one_pair_of_predictors_has_one_verdict(study: Study) -> None:
+    run_dir = study.single({}, skill=0.2, linear=2.0)
+    study.add(run_dir, "llm", {row: float(row % 2 if row % 7 else 0.4) for row in range(220)})
+    best = _best(study)
+    assert best.model is best.baseline
+    (added,) = best.added
+    assert best.above_added[added] == best.above_baseline[added].reversed
+    assert best.above_others == {}
+
+
+def test_less_certain_best_one_does_not_hide_that_another_is_better_than_the_baseline(invented: Study) -> None:
+    """The mean of both is best there, and its two seeds differ much."""
+    best = invented.findings().recommended
+    assert best is not None
+    assert best.ranking[0].kind == "both"
+    assert best.model.kind == "network"
+
+
+def test_added_predictor_with_few_test_answers_is_neither_ranked_nor_recommended_nor_drawn(study: Study) -> None:
+    run_dir = study.single({}, skill=0.6, linear=0.3)
+    validation = study.parts["validation"]
+    for answers, is_ranked in ((29, False), (30, True)):
+        study.add(run_dir, "llm", {row: float(row % 2) for row in range(validation + answers)})
+        findings = study.findings()
+        best = findings.recommended
+        assert best is not None
+        (row,) = [row for row in _rows(findings) if row["model"].startswith("llm")]
+        assert (row["rank"] is not None, best.added_winner is not None) == (is_ranked, is_ranked)
+        if not is_ranked:
+            said = str(caveats(findings))
+            assert "it has answered 29 of the test tweets, fewer than 30, and test tweets alone select no model" in said
+            scale = next(column.scale for column in rankings(findings)[0].columns if column.scale)
+            assert scale.high < row["score_high"]
+
+
+def test_first_sentence_says_on_how_many_tweets_a_score_was_measured(study: Study) -> None:
+    study.single({})
+    (lead, *_) = answer(study.findings(), [])[:1]
+    assert " on 120 tweets" in str(lead)
+
+
+def test_further_run_with_another_metric_changes_no_claim(study: Study) -> None:
+    study.single({"seed": 1})
+    before = _best(study)
+    other = {"training.early_stopping.metric": "macro_recall", "seed": 9}
+    study.single(other, attempts=[attempt(start="2026-05-01T10:00:00+00:00")])
+    after = _best(study)
+    assert (before.metric, after.metric) == ("accuracy", "accuracy")
+    assert "(the metric of the run that was trained first; others have another one)" in study.text()
+
+
+@pytest.mark.parametrize(
+    ("of_grid", "of_stopping", "expected"),
+    [
+        ("validation/accuracy", "macro_recall", "accuracy"),
+        ("validation/macro_recall", "accuracy", "macro_recall"),
+        ("validation/loss", "macro_recall", "macro_recall"),
+        ("validation/loss", "macro_f1", "accuracy"),
+    ],
+)
+def test_metric_is_that_of_the_grid_if_predictors_can_be_compared_by_it(
+    study: Study, of_grid: str, of_stopping: str, expected: str
+) -> None:
+    parameters = {"training.early_stopping.metric": of_stopping}
+    (config,) = study.write_grid("rnn", "Which?", [parameters], metric=of_grid)
+    study.complete(config, "rnn")
+    (grid,) = load_study(study.results, []).grids
+    assert grid.metric == expected
+
+
+def _write_folds(study: Study, left_out: int | None) -> None:
+    runs = [
+        {"model.hidden_size": width, "data.folds": 3, "data.fold": fold, "seed": seed}
+        for width in (8, 16)
+        for seed in (1, 2)
+        for fold in (1, 2, 3)
+    ]
+    hypothesis = {
+        "claim": "Wider is as good.",
+        "setting": "model.hidden_size",
+        "values": [16],
+        "as_good_as": [8],
+        "within": 60,
+    }
+    stated = [{"hypothesis": hypothesis, "stated_at": "2025-12-01T00:00:00+00:00"}]
+    for number, config in enumerate(study.write_grid("folds", "Which?", runs, hypotheses=stated)):
+        if number != left_out:
+            study.complete(config, "folds", skill=0.05 * config.model.hidden_size)
+
+
+def test_missing_fold_takes_no_evidence_from_the_others(study: Study) -> None:
+    _write_folds(study, left_out=11)
+    findings = study.findings()
+    (dataset,) = findings.datasets
+    assert dataset.folds == 3
+    assert sorted(run.config.model.hidden_size for run in dataset.runs) == [8, 8, 16]
+    assert len(findings.study.single_folds) == 2
+    assert "2 completed runs of cross-validations that lack a fold are compared with no other run." in str(
+        caveats(findings)
+    )
+    (verdict,) = findings.verdicts
+    assert (verdict.problem, verdict.outcome) == ("", "shown")
+
+
+def test_data_set_with_the_most_tweets_leads_whatever_the_number_of_runs(study: Study) -> None:
+    _write_folds(study, left_out=None)
+    for seed in range(6):
+        study.single({"seed": seed})
+    assert [dataset.test_tweets for dataset in study.findings().datasets] == [360, 120]
+
+
+def test_limit_that_cuts_nothing_leaves_a_configuration_eligible(study: Study) -> None:
+    study.single({}, skill=0.5)
+    study.single({"data.train_rows": 5000}, skill=3.0)
+    best = _best(study)
+    networks = [each for each in best.candidates if each.kind == "network"]
+    by_limit = {each.configuration.config.data.train_rows: each.competes for each in networks}
+    assert by_limit == {None: True, 5000: True}
+
+
+def test_fewer_training_tweets_than_others_had_make_a_model_ineligible(study: Study) -> None:
+    study.single({}, skill=0.5)
+    study.single({"data.train_rows": 100}, skill=3.0)
+    best = _best(study)
+    assert best.model.configuration.config.data.train_rows is None
+    assert {each.competes for each in best.candidates if each.configuration.config.data.train_rows} == {False}
+
+
+def test_lexicon_with_an_equal_score_is_not_called_higher(study: Study) -> None:
+    study.single({})
+    best = _best(study)
+    (lexicon,) = [each for each in best.candidates if each.kind == "lexicon"]
+    equal = replace(best, model=replace(lexicon, runs=lexicon.runs * 3))
+    assert equal.lexicon_above is None
+
+
+def test_two_versions_of_an_added_predictor_are_both_named(study: Study) -> None:
+    for words, digest in (("none", "a"), ("all", "b")):
+        run_dir = study.single({"data.text.stop_words": words})
+        study.add(run_dir, "llm", {row: float(row % 2) for row in range(220)}, file_sha256=digest * 64)
+    findings = study.findings()
+    (problem,) = findings.problems
+    folders = [study.results.added_dir(run.record.data_fingerprint) for run in findings.study.completed_runs]
+    assert all(str(folder / "llm.json") in problem for folder in folders)
+
+
+def test_copied_folders_are_named_and_left_out_by_report_and_status(study: Study) -> None:
+    single = study.single({})
+    (config,) = study.write_grid("rnn", "Which?", [{"seed": 2}])
+    planned = study.complete(config, "rnn")
+    before = study.findings()
+    for run_dir in (single, planned):
+        shutil.copytree(run_dir.path, run_dir.path.with_name(f"{run_dir.path.name} (copy)"))
+    after = study.findings()
+    assert [run.run_id for run in after.study.runs] == [run.run_id for run in before.study.runs]
+    assert [each.score for each in _best(study).ranking] == [each.score for each in before.recommended.ranking]  # type: ignore[union-attr]
+    status = invoke("status", "--results", study.results.root).output
+    for run_dir in (single, planned):
+        line = f"{run_dir.path} (copy): holds run {run_dir.path.name}"
+        assert any(line in problem for problem in after.problems)
+        assert line in " ".join(status.split()) or line.replace(" ", "") in "".join(status.split())
+    assert status.count("COMPLETED") == 4  # of each run its row, and the count of its grid
+
+
+def test_page_says_that_nothing_is_recommended_where_folds_alone_are_completed(study: Study) -> None:
+    study.single({"data.folds": 3, "data.fold": 2})
+    findings = study.findings()
+    assert findings.recommended is None
+    blocks = compose(findings).blocks
+    assert blocks
+    assert "1 completed run of cross-validations that lack a fold is compared with no other run." in study.text()
+
+
+def test_time_of_a_killed_attempt_is_a_lower_bound(study: Study) -> None:
+    killed = attempt(reason=None, end=None, last_step=None, compute_time=None)
+    study.single({}, attempts=[killed, attempt(first_step=20)])
+    text = study.text()
+    assert "at least CPU 1.5 min per run" in text
+    assert "| Attempts of unknown time |" in text
+    assert "a lower bound, since the time of 1 of them" in render_document(checklist(study.findings())).replace(
+        "\n", " "
+    ).replace("  ", " ")
+
+
+def test_page_names_no_folder_of_this_machine(study: Study, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        study.single(
+            {"embedding.pretrained": f"/home/ann/vectors/{name}.vec", "data.tests": {"own": {"path": "/srv/x.csv"}}}
+        )
+    study.report(tmp_path / "out")
+    for file in (tmp_path / "out").rglob("*"):
+        if file.suffix in (".html", ".md", ".csv", ".json", ".tex"):
+            text = file.read_text(encoding="utf-8")
+            assert "/home/ann" not in text, file
+            assert "/srv" not in text, file
+
+
+def test_foreign_page_and_title_stop_no_report(study: Study, tmp_path: Path) -> None:
+    study.single({})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "report.html").write_bytes(b"<p>caf\xe9</p>")
+    build_report(study.results, [], folder, "Red\x1b[31m")
+    for name in ("report.html", "report.md"):
+        assert "\x1b" not in (folder / name).read_text(encoding="utf-8")
