@@ -120,7 +120,7 @@ test-more: .venv/installed-dev #: run the long tests: packaging, crash recovery
 fuzz: .venv/installed-dev #: judge 1,000 new random studies, damage one, compare tables
 	@export FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; echo "new studies; FUZZ_SEED=$$FUZZ_SEED make fuzz repeats them"; \
 		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations
-	@FUZZ=2000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
+	@FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@$(BIN)/python -m tests.damage.edits 200
 	@FUZZ=100000 $(BIN)/python -m pytest -n 0 tests/test_linear_time.py

@@ -14,7 +14,7 @@ from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
 from report.read import Grid, load_study
-from report.render.blocks import Block, Bullets, Card, Fold, Question, Report, ReportSection, Text
+from report.render.blocks import Block, Bullets, Fold, Question, Report, ReportSection, Text
 from report.render.page import write_report
 from report.render.wording import joined
 from report.sections.answer import answer
@@ -107,19 +107,14 @@ def compose(findings: Findings, title: str = TITLE) -> Report:
 
 def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Block]:
     grids = findings.study.grids
-    notes = [
-        Card(f"Notes on {grid.display_name}", [Text(grid.notes, "note")])
-        for grid in findings.study.folders
-        if grid.notes
-    ]
     cards = [card for question in questions for card in question.cards]
     tables: list[Block] = [Bullets([_grid_summary(grid) for grid in grids])] if grids else []
     tables += [block for question in questions for block in question.numbers]
     if not cards:
-        return [*notes, *tables]
+        return tables
     rule = "The best value is selected on the validation set and evaluated on the test set."
     details = [Fold("All comparisons as tables", tables)] if tables else []
-    return [Text(joined([rule, METHODS])), *notes, *cards, *details]
+    return [Text(joined([rule, METHODS])), *cards, *details]
 
 
 def _grid_summary(grid: Grid) -> Markup:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
-from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
@@ -30,7 +29,6 @@ from sentiment.runs.run_dir import (
     check_file,
     check_records,
     check_sha256,
-    find_copies,
     read_record,
     read_records,
 )
@@ -43,9 +41,11 @@ from sentiment.runs.state import (
     RunFacts,
     RunProgress,
     RunState,
+    find_copies,
     judge,
     read_progress,
 )
+from sentiment.statistics.metrics import METRIC_NAMES, Metric
 
 # The state of a run whose process is on another machine and cannot be checked from here.
 UNREACHABLE = "UNREACHABLE"
@@ -88,7 +88,6 @@ class Grid:
         completed: one for each configuration and seed that is completed, with all folds of a cross-validation.
         single_folds: the completed runs of cross-validations of which a fold is missing: they are compared with none.
         rungs: the rungs of successive halving, if the search uses it.
-        notes: the user's notes in Markdown (`notes.md` beside the runs).
     """
 
     name: str
@@ -97,7 +96,6 @@ class Grid:
     completed: list[EvaluatedRun]
     single_folds: Sequence[CompletedRun] = ()
     rungs: Rungs | None = None
-    notes: str = ""
 
     @property
     def display_name(self) -> str:
@@ -286,18 +284,12 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
 
 
-def _read_notes(folder: Path) -> str:
-    file = folder / "notes.md"
-    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-
-
 def _load_grid(reader: Reader, name: str) -> Grid:
     """The planned runs in the order of the plan, then unplanned run directories."""
     results = reader.results
     folder = results.runs / name
     plan = None if name == SINGLE else reader.read(partial(results.read_grid, name))
     rungs = reader.read(partial(read_rungs, results, plan)) if plan else None
-    notes = reader.read(partial(_read_notes, folder)) or ""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trial_rungs = rungs.trial_rungs if rungs else {}
     copies = find_copies(results, name, planned)
@@ -308,7 +300,7 @@ def _load_grid(reader: Reader, name: str) -> Grid:
         for run_id in dict.fromkeys([*planned, *directories])
         if run_id not in copies
     ]
-    return Grid(name, plan, runs, [], rungs=rungs, notes=notes)
+    return Grid(name, plan, runs, [], rungs=rungs)
 
 
 def _load_run(

@@ -3,7 +3,7 @@
 `SentimentClassifier`, `load` and `train` are the public API (`sentiment.api`). They are imported lazily, so that
 `import sentiment` is fast. From a tweet to a prediction:
 
-    a row of a table            data/sources.py, data/tables.py
+    a row of a table            data/sources.py, data/table.py, data/rows.py
     -> tokens                   data/text.py
     -> token ids, and a part    data/vocabulary.py, data/corpus.py (train, validation or test)
     -> batches                  encoders/batches.py

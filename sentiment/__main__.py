@@ -21,6 +21,7 @@ from sentiment.command_line import (
     ModelResults,
     Out,
     Overrides,
+    QuotesOption,
     ResultsRoot,
     RunName,
     TextColumn,
@@ -68,6 +69,7 @@ def train(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -78,9 +80,8 @@ def train(
     config, table, changes = read_words(words or [])
     if table and data is not None:
         raise UsageError(f"--data {data}: the table {table} is named already")
-    parameters = parameters_of(
-        table if data is None else data, [*changes, *(overrides or [])], text_column, label_column, classes
-    )
+    changes += overrides or []
+    parameters = parameters_of(table if data is None else data, changes, text_column, label_column, classes, quotes)
     from sentiment.training.stop import StopRequest, process_deadline
 
     leave_compiler_out()
@@ -121,6 +122,7 @@ def predict(
     ] = None,
     out: Out = None,
     text_column: TextColumn = None,
+    quotes: QuotesOption = None,
     output_format: Annotated[
         Literal["text", "csv", "jsonl"], typer.Option("--format", help="Output format for TWEET arguments.")
     ] = "text",
@@ -147,8 +149,8 @@ def predict(
         raise UsageError(
             "predict takes a model, and either tweets in quotes, or - for one a line, or --file IN with --out OUT"
         )
-    if text_column and not file:
-        raise UsageError("--text-column requires --file")
+    if (text_column or quotes is not None) and not file:
+        raise UsageError("--text-column, --quotes and --no-quotes require --file")
     if explain and (file or output_format != "text"):
         raise UsageError("--explain works only with TWEET arguments or -, and with --format text")
     from sentiment.inference.predict import predict_file, read_available_lines, show_predictions, use_one_core
@@ -158,7 +160,7 @@ def predict(
     if file and out:
         with ProgressBar() as bar:
             column = parse_column(text_column)
-            row_count, warnings = predict_file(opened, file, out, column, bar.progress, probabilities)
+            row_count, warnings = predict_file(opened, file, out, column, bar.progress, probabilities, quotes)
         lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({opened.reason})", *warnings]
         # If the table goes to /dev/stdout or a pipe, the standard output holds the table alone.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
@@ -208,6 +210,7 @@ def data(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -219,7 +222,7 @@ def data(
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
 
-    parameters = parameters_of(source, overrides, text_column, label_column, classes)
+    parameters = parameters_of(source, overrides, text_column, label_column, classes, quotes)
     run = _load_run(config, parameters, results, preview=True)
     folder = results_of(results)
     with ProgressBar() as bar:
@@ -278,7 +281,8 @@ def _load_run(config: Path | None, parameters: dict[str, Any], results: Path, pr
     if values.keys() >= {"method", "parameters"}:
         command = results_of(results).command("submit", str(file), "--local")
         raise UsageError(f"{file}: is the file of a grid, not of a run; `{command}` runs it here")
-    return with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
+    run, _ = with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
+    return run
 
 
 app.add_typer(prepare_app, name="prepare")

@@ -20,6 +20,7 @@ from sentiment.version import __version__
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
+    from sentiment.data.table import Table
     from sentiment.runs.run_dir import Results
 
 # By package: the pip extra that installs it, and what needs it.
@@ -33,6 +34,7 @@ _EXTRAS = {
     "transformers": ("hub", "pretrained encoders"),
     "gensim": ("vectors", "learning word vectors"),
     "openpyxl": ("xlsx", "a workbook"),
+    "python_calamine": ("xlsx", "a workbook"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
 _INDENTS = 6  # of a list of commands: spaces before and between its columns
@@ -60,6 +62,15 @@ def _of_tables(changes: list[str] | None) -> list[str] | None:
     return changes
 
 
+def _reasons(reasons: list[str] | None) -> list[str] | None:
+    from sentiment.config import REASONS  # imports pydantic, which --help does not need
+
+    for reason in reasons or []:
+        if reason not in REASONS:
+            raise typer.BadParameter(f"{reason!r} is no reason for which rows are refused; valid: {', '.join(REASONS)}")
+    return reasons
+
+
 TableChanges = Annotated[
     list[str] | None,
     typer.Option(
@@ -80,6 +91,22 @@ Classes = Annotated[
         "--classes",
         metavar="'NAME=LABEL,... ...'",
         help="Classes from negative to positive and their labels, such as 'negative=1,2 neutral=3 positive=4,5'.",
+    ),
+]
+QuotesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--quotes/--no-quotes",
+        help="Whether the quotes of a CSV or TSV file enclose fields, or are characters; by default asked if unclear.",
+    ),
+]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--leave-out",
+        metavar="REASON",
+        callback=_reasons,
+        help="Leave out any number of rows for it: 'empty text', 'empty label' or 'wrong number of fields'.",
     ),
 ]
 NewSheet = Annotated[
@@ -318,7 +345,7 @@ def read_words(words: Iterable[str]) -> tuple[Path, str | None, list[str]]:
 
 def is_table(word: str) -> bool:
     """Whether a word is the name of a table, by its ending."""
-    from sentiment.data.tables import format_of
+    from sentiment.data.table import format_of
 
     try:
         format_of(Path(word))
@@ -333,6 +360,7 @@ def parameters_of(
     text_column: str | None = None,
     label_column: str | None = None,
     classes: str | None = None,
+    quotes: bool | None = None,
 ) -> dict[str, Any]:
     """The fields that options and overrides give, by dotted name.
 
@@ -350,6 +378,7 @@ def parameters_of(
         "data.columns.label": ("--label-column", parse_column(label_column)),
         "data.source": ("--data", data),
         "data.labels": ("--classes", classes),
+        "data.quotes": ("--quotes", quotes),
     }
     for name, (option, value) in options.items():
         if value is None:
@@ -361,14 +390,27 @@ def parameters_of(
 
 
 def with_guesses(
-    values: dict[str, Any], given: Collection[str], parameters: dict[str, Any], origin: str, preview: bool = False
-) -> "RunConfig":
-    """The configuration with parameters applied, and guesses for fields of its table that are not in `given`."""
+    values: dict[str, Any],
+    given: Collection[str],
+    parameters: dict[str, Any],
+    origin: str,
+    preview: bool = False,
+    table: "Table | None" = None,
+) -> "tuple[RunConfig, Table | None]":
+    """The configuration with parameters applied, and guesses for fields of its table that are not in `given`.
+
+    Args:
+        table: the source, if it is open.
+
+    Returns:
+        Also the opened source; None if it is built in, or its reader has to raise its error.
+    """
     from sentiment.data.guess_columns import resolve_with_guesses
 
-    run, found = resolve_with_guesses(values, given, parameters, origin)
-    if found:
-        lines = [*found.preview(run.data), ""] if preview else found.messages()
-        if lines:
-            say("\n".join(lines))
-    return run
+    run, found = resolve_with_guesses(values, given, parameters, origin, table)
+    if found is None:
+        return run, None
+    lines = [*found.preview(run.data), ""] if preview else found.messages()
+    if lines:
+        say("\n".join(lines))
+    return run, found.table

@@ -44,6 +44,19 @@ class ColumnConfig(Section):
     part: Annotated[str | int | None, Field(exclude_if=lambda column: column is None)] = None
 
 
+# Whether quotes enclose fields in a delimited file; False: they are characters. None: they do, but where a text in
+# quotes seems to hold rows, that is asked. Stored configurations omit None.
+Quotes = Annotated[bool | None, Field(exclude_if=lambda quotes: quotes is None)]
+
+
+# Why a row cannot be used. A table of which more than 5 % of the rows cannot be used is refused, apart from those that
+# are to be left out for one of the given reasons.
+Reason = Literal["empty text", "empty label", "wrong number of fields"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+Reasons = Annotated[tuple[Reason, ...], Field(strict=False, exclude_if=lambda reasons: not reasons)]
+MAX_REFUSED = 0.05
+
+
 class TextConfig(Section):
     """Cleaning of a tweet's text, in the order of the fields, before it is split into tokens.
 
@@ -98,6 +111,7 @@ class LabelledTable(Section):
 
     path: str
     columns: ColumnConfig = ColumnConfig()
+    quotes: Quotes = None
     labels: ClassLabels | None = None  # of the data's classes; None: those of `data.labels`
 
 
@@ -133,6 +147,8 @@ class DataConfig(Section):
     # training. Of `sentiment140` the 498 hand-labelled tweets are used; as `data.source` it adds the test set `manual`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
+    quotes: Quotes = None
+    leave_out: Reasons = ()  # of all tables
     # Rated words, lexicon and check list are English, and left out for another language. Stored files omit `en`.
     language: Annotated[Language, Field(exclude_if=lambda code: code == "en")] = "en"
     # Of a built-in source, only the names and their number have an effect; `tweeteval` has three classes by default.
@@ -215,7 +231,8 @@ class TextFile(Section):
     """A file of tweets whose text is read, without labels."""
 
     path: str  # one tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`
-    column: str | int = "text"  # of a table: name, or index from 0; Sentiment140's files need none
+    column: str | int = "text"  # of a table: name, or index from 0
+    quotes: Quotes = None
 
 
 class VectorsConfig(Section):

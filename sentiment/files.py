@@ -1,13 +1,20 @@
-"""Atomic writes, safe access to paths that users give, the files that ship with the program, digests of content.
+"""Atomic writes, safe access to paths that users give, their text, the files that ship, digests of content.
 
 A user may give the path of a device or a FIFO, or a link to either. Reading from one could block for ever, and
 replacing one would destroy it. So a path from a user is opened by `open_user_file` and written by `write_user_file`.
+
+Their text is UTF-8, or UTF-16 with a byte order mark; what is not valid UTF-8 is read as Windows-1252, since real
+exports of tweets mix both within one file.
 """
 
+import codecs
 import contextlib
+import csv
 import errno
+import gzip
 import hashlib
 import importlib
+import io
 import json
 import os
 import shutil
@@ -15,14 +22,16 @@ import stat
 import sys
 import time
 import uuid
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePath
 from types import ModuleType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-from sentiment.errors import UsageError
+from sentiment.errors import DataError, MissingFileError, UsageError
 
 WriteFile = Callable[[Path, Callable[[BinaryIO], object]], None]  # as `write_atomically`
 
@@ -298,3 +307,100 @@ def import_program(name: str) -> ModuleType:
         if folder not in entries:
             os.environ["PYTHONPATH"] = os.pathsep.join([folder, *entries])
     return importlib.import_module(f"{name}.__main__")
+
+
+# --- the text of users' files -----------------------------------------------------------------------------------------
+
+LINE_LIMIT = 1 << 20  # in characters; longer lines are refused to bound memory
+TOO_LONG = "x" * (csv.field_size_limit() + 1)  # placeholder for an over-long line, which every format refuses
+
+
+def is_gzipped(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+@contextlib.contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system about a file into a DataError that names the file."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: is truncated, damaged or not compressed as its name says: {error}") from None
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise MissingFileError(f"{path}: is a directory; name a file in it") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """Stat fields that change with a file's content; ctime, unlike mtime, cannot be set by users."""
+    with translated_errors(path):
+        status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@contextlib.contextmanager
+def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
+    """A file, or a member of a zip archive, opened for reading; decompressed if its name ends in `.gz`."""
+    with translated_errors(path), contextlib.ExitStack() as stack:
+        file: BinaryIO = stack.enter_context(open_user_file(path))
+        if member is not None:
+            archive = stack.enter_context(zipfile.ZipFile(file))
+            file = cast(BinaryIO, stack.enter_context(archive.open(member)))
+        elif is_gzipped(path):
+            file = cast(BinaryIO, stack.enter_context(gzip.open(file)))
+        yield file
+
+
+_UTF16_SHARE = 0.25  # of NUL characters; half of the bytes of English text are NUL in UTF-16
+
+
+def read_lines(path: Path, member: str | None = None) -> Iterator[str]:
+    """The lines of a text file with their ends: line feeds, carriage returns, or both.
+
+    Bytes that are not valid UTF-8 are surrogate escapes, which `decoded` replaces. A byte order mark is dropped.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or is in UTF-16 without a byte order mark.
+    """
+    with opened_bytes(path, member) as file:
+        mark = file.peek(2)[:2]  # type: ignore[attr-defined]
+        encoding = "utf-8-sig"
+        errors = "surrogateescape"
+        if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            encoding = "utf-16"
+            errors = "replace"
+        text = io.TextIOWrapper(file, encoding, errors, newline="")
+        line = text.readline(LINE_LIMIT)
+        if not line:
+            raise DataError(f"{path}: is empty")
+        if line.count("\0") > _UTF16_SHARE * len(line):
+            raise DataError(f"{path}: is in UTF-16 without a byte order mark, or not a text file; save it as UTF-8")
+        while line:
+            if len(line) < LINE_LIMIT:
+                yield line
+            else:
+                while line and not line.endswith(("\n", "\r")):
+                    line = text.readline(LINE_LIMIT)
+                yield TOO_LONG
+            line = text.readline(LINE_LIMIT)
+
+
+# As browsers read it: the five bytes that Windows-1252 lacks are control characters, as in latin-1.
+_FROM_LATIN_1 = {}
+for _byte in range(0x80, 0xA0):
+    with contextlib.suppress(UnicodeDecodeError):
+        _FROM_LATIN_1[_byte] = bytes([_byte]).decode("cp1252")
+
+
+def decoded(text: str) -> str:
+    """Text of `read_lines`: unchanged, or read as Windows-1252 if its bytes are not valid UTF-8."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1").translate(_FROM_LATIN_1)
+    return text

@@ -8,14 +8,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from report import statistics
 from report.compare.added import AddedPredictor
-from report.designs import Design, NotComparableError, Side
 from report.evaluated import EvaluatedRun, Reader
-from report.statistics import Difference, Estimate, Metric
-from sentiment.metrics import ClassIndices, Flags
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
 from sentiment.runs.records import Part
+from sentiment.statistics.designs import Design, NotComparableError, Side
+from sentiment.statistics.estimate import Difference, Estimate, corrected
+from sentiment.statistics.metrics import ClassIndices, Flags, Metric
 
 Positions = npt.NDArray[np.int64]
 # The predictors whose results depend on a random seed.
@@ -37,12 +36,10 @@ class TweetIndex:
 
     Attributes:
         ids: of labelled tweets, ascending.
-        tweets: the keys of the tweets in their corpora.
         labels: the index of each tweet's class.
     """
 
     ids: TweetKeys
-    tweets: TweetKeys
     labels: ClassIndices
 
     @classmethod
@@ -50,7 +47,7 @@ class TweetIndex:
         tweets = np.concatenate([np.zeros(0, np.int64), *(part.tweets for part in parts)])
         labels = np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)])
         ids, first = np.unique(_labelled(tweets, labels), return_index=True)
-        return cls(ids, tweets[first], labels[first])
+        return cls(ids, labels[first])
 
     def positions(self, part: PartPredictions) -> Positions:
         """The positions of the tweets of a part, all of which are here."""
@@ -180,10 +177,6 @@ class Answers:
         is_same = all(np.array_equal(folds[0], other) for other in folds)
         return folds[0] if is_same and folds[0].max() > 1 else None
 
-    def with_baseline(self, design: Design, runs: Sequence[EvaluatedRun], kind: Kind = "network") -> Difference | None:
-        """A model of a configuration minus its linear baseline, which is the same for all seeds."""
-        return self.difference(design, Group([runs], kind), Group([self.readable(runs)[:1]], "baseline"))
-
 
 @dataclass(frozen=True)
 class Group:
@@ -199,9 +192,9 @@ class Group:
 
 
 def compared(differences: Mapping[K, Difference | None], hypotheses: int = 0) -> dict[K, Difference]:
-    """Differences by key, corrected together, see `statistics.corrected`; without keys that have none."""
+    """Differences by key, corrected together, see `corrected`; without keys that have none."""
     known = {key: difference for key, difference in differences.items() if difference}
-    return dict(zip(known, statistics.corrected([*known.values()], hypotheses), strict=True))
+    return dict(zip(known, corrected([*known.values()], hypotheses), strict=True))
 
 
 # Of each fold of a run: the name of its tweets, and which of them each predictor has right.

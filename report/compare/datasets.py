@@ -10,12 +10,13 @@ from typing import Any
 from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import SEEDED, Answers
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
-from report.designs import Design, Folds, Matched, Seeds, SeedVariance, TwoModels, pooled_variance
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_label
 from report.read import Grid, metric_of
-from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import RunConfig
 from sentiment.runs.records import Part, PredictorKind, mean_score
+from sentiment.statistics.designs import Design, Folds, Matched, Seeds, TwoModels
+from sentiment.statistics.metrics import METRIC_NAMES, Metric
+from sentiment.statistics.seeds import seed_spread
 
 # Data settings that do not choose the test tweets from a table. Which table it is, and which labels its tweets have, is
 # said by its digest, `EvaluatedRun.table`.
@@ -34,26 +35,12 @@ _WITHOUT_EFFECT_ON_TEST = (
 LEXICON_AUTHORS = ("vader", "sample")
 
 
-def seed_variance_of(
-    configurations: Iterable[Runs],
-    model: PredictorKind = "network",
-    metric: Metric = "accuracy",
-    part: Part = "test",
-) -> SeedVariance | None:
-    """The pooled variance of a metric between seeds of a configuration; None if none has several seeds.
-
-    Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
-    """
-    groups = list(configurations)
-    learned = [runs for runs in groups if any(only_label([run]) is None for run in runs)]
-    return pooled_variance([run.score(part, metric, model) for run in runs] for runs in learned or groups)
-
-
 def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, part: Part = "test") -> Design:
     """How one configuration is compared with another, or with a predictor without seeds.
 
     Cross-validated runs are compared over folds. If any of the configurations has several seeds, models with seeds are
-    compared over seeds; otherwise two trained models are compared.
+    compared over seeds; otherwise two trained models are compared. Networks that predict one class for every tweet
+    do not vary between seeds, and are excluded from their variance unless all are such.
 
     Args:
         configurations: those that tell the variance between seeds, all of one data set.
@@ -62,8 +49,10 @@ def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metr
     groups = list(configurations)
     if groups and groups[0][0].is_cross_validated:
         return Folds()
-    seed_variance = seed_variance_of(groups, model, metric, part) if model in SEEDED else None
-    return Seeds(seed_variance) if seed_variance else TwoModels()
+    learned = [runs for runs in groups if any(only_label([run]) is None for run in runs)]
+    scores = [[run.score(part, metric, model) for run in runs] for runs in learned or groups]
+    spread = seed_spread(scores) if model in SEEDED else None
+    return Seeds(spread) if spread else TwoModels()
 
 
 def design_of_pairs(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, pairs: int) -> Design:
@@ -255,11 +244,8 @@ def configurations_of(runs: Sequence[EvaluatedRun], metric: Metric) -> list[Conf
         for group, settings in zip(groups, distinguish(firsts, names), strict=True):
             configurations.append(Configuration(group, settings))
     configurations.sort(key=_name_and_settings)
-    return sorted(configurations, key=lambda each: mean_score(_validated(each.runs, metric)), reverse=True)
-
-
-def _validated(runs: Runs, metric: Metric) -> list[float]:
-    return [run.score("validation", metric) for run in runs]
+    validated = {each: mean_score(run.score("validation", metric) for run in each.runs) for each in configurations}
+    return sorted(configurations, key=validated.__getitem__, reverse=True)
 
 
 def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:

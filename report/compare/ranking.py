@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from report.compare.added import AddedPredictor
-from report.compare.answers import Answers, Group, compared, read_answers
+from report.compare.answers import Group, compared, read_answers
 from report.compare.cost import Seconds, cost_per_run
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
-from report.designs import Design
 from report.evaluated import EvaluatedRun, Reader, Settings
-from report.statistics import Difference, Estimate, Metric, estimate_of
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
+from sentiment.statistics.designs import Design
+from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.metrics import Metric, estimate_of
 
 _WITH_SEEDS: tuple[PredictorKind, ...] = ("network", "both")
 # Untrained predictors, which are ranked and never recommended.
@@ -179,9 +180,10 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
     """Rank all predictors of a data set, recommend one, and compare the others with it and with the linear baseline."""
     candidates = candidates_of(dataset)
     competing_ones = [candidate for candidate in candidates if candidate.competes]
-    validation = _read_validation(dataset, competing_ones, reader)
 
     def are_better(pairs: Sequence[tuple[Candidate, Candidate]]) -> list[bool]:
+        runs = {run.run_id: run for pair in pairs for candidate in pair for run in candidate.runs}
+        validation = read_answers(runs.values(), reader, "validation").with_metric(dataset.metric)
         uncorrected = {}
         for first, second in pairs:
             seeded = second if first.kind == "baseline" else first
@@ -197,14 +199,13 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
         above_others: dict[Candidate, Difference] = {}
         above_added = {added: above_baseline[added].reversed for added in dataset.added if added in above_baseline}
     else:
-        above_others = _above_others(dataset, candidates, model)
-        above_added = _above_added(dataset, candidates, model)
+        above_others, above_added = _above_others(dataset, candidates, model)
     return Recommended(
         dataset=dataset,
         ranking=sorted([*candidates, *dataset.added], key=_place),
         model=model,
         baseline=baseline,
-        added_winner=_added_winner(dataset, candidates, model, validation),
+        added_winner=_added_winner(dataset, candidates, model, reader),
         above_baseline=above_baseline,
         above_others=above_others,
         above_added=above_added,
@@ -255,16 +256,6 @@ def _baselines(dataset: Dataset) -> list[Candidate]:
     return baselines
 
 
-def _read_validation(dataset: Dataset, candidates: Sequence[Candidate], reader: Reader) -> Answers:
-    """The answers on validation tweets of the best candidates of each kind, which alone are compared on them."""
-    runs: dict[str, EvaluatedRun] = {}
-    for kind in SIMPLEST_FIRST:
-        of_kind = [candidate for candidate in candidates if candidate.kind == kind]
-        leader = max(of_kind, key=lambda candidate: candidate.score)
-        runs |= {run.run_id: run for run in leader.runs}
-    return read_answers(runs.values(), reader, "validation").with_metric(dataset.metric)
-
-
 def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: Metric, part: Part = "test") -> Design:
     """The design for a model; the variance between seeds is that of what competes, if it does so itself."""
     alike = [other for other in candidates if other.kind == candidate.kind]
@@ -275,13 +266,12 @@ def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: M
 def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline: Candidate) -> dict[Ranked, Difference]:
     """The differences from the baseline in three families: what competes, other models, and added predictors, so that
     none changes anything about another one."""
-    models = [each for each in candidates if each.kind in MODEL_KINDS and each is not baseline]
     answers = dataset.answers.including(dataset.added)
     differences: dict[Ranked, Difference] = {}
     for competes in (True, False):
         uncorrected: dict[Ranked, Difference | None] = {}
-        for model in models:
-            if model.competes == competes:
+        for model in candidates:
+            if model.competes == competes and model.kind in MODEL_KINDS and model is not baseline:
                 design = _design_for(model, candidates, dataset.metric)
                 uncorrected[model] = answers.difference(design, model.group, baseline.group)
         differences |= compared(uncorrected)
@@ -290,33 +280,26 @@ def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline:
     return differences | compared(of_added)
 
 
-def _above_others(dataset: Dataset, candidates: Sequence[Candidate], model: Candidate) -> dict[Candidate, Difference]:
-    """The differences of the model from others of its kind, in two families.
+def _above_others(
+    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate
+) -> tuple[dict[Candidate, Difference], dict[AddedPredictor, Difference]]:
+    """The differences of the model from others of its kind, in two families, and from added predictors, in a third.
 
     The first are those that compete. The best one was selected of them, so that each pair counts as a hypothesis. The
-    second are the others: they are corrected apart, so that they change nothing about what competes.
+    others are corrected apart, so that they change nothing about what competes: each could be compared with each of
+    these.
     """
-    alike = [each for each in candidates if each.kind == model.kind and each is not model]
-    design = _design_for(model, candidates, dataset.metric)
-    competing_ones = [each for each in alike if each.competes]
-    others = [each for each in alike if not each.competes]
-    number = len(competing_ones) + 1
-    differences: dict[Candidate, Difference] = {}
-    for family, hypotheses in ((competing_ones, math.comb(number, 2)), (others, number * len(others))):
-        uncorrected = {each: dataset.answers.difference(design, model.group, each.group) for each in family}
-        differences |= compared(uncorrected, hypotheses)
-    return differences
-
-
-def _above_added(
-    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate
-) -> dict[AddedPredictor, Difference]:
-    """The differences of the model from added predictors; one family, each with each candidate of the model's kind."""
     answers = dataset.answers.including(dataset.added)
     design = _design_for(model, candidates, dataset.metric)
-    uncorrected = {added: answers.difference(design, model.group, _group_of(added)) for added in dataset.added}
-    number = sum(each.competes and each.kind == model.kind for each in candidates)
-    return compared(uncorrected, number * len(dataset.added))
+    alike = [each for each in candidates if each.kind == model.kind]
+    number = sum(each.competes for each in alike)
+    differences: dict[Candidate, Difference] = {}
+    for competes in (True, False):
+        family = [each for each in alike if each.competes == competes and each is not model]
+        uncorrected = {each: answers.difference(design, model.group, each.group) for each in family}
+        differences |= compared(uncorrected, math.comb(number, 2) if competes else number * len(family))
+    of_added = {added: answers.difference(design, model.group, _group_of(added)) for added in dataset.added}
+    return differences, compared(of_added, number * len(of_added))
 
 
 def _group_of(added: AddedPredictor) -> Group:
@@ -324,12 +307,13 @@ def _group_of(added: AddedPredictor) -> Group:
 
 
 def _added_winner(
-    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate, validation: Answers
+    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate, reader: Reader
 ) -> AddedPredictor | None:
     """The best of the added predictors to which the model is shown to be worse on at least ENOUGH_ANSWERS validation
     tweets that both have; a person is none of them."""
     eligible = [added for added in dataset.added if added.score is not None and not added.record.annotator]
-    answers = validation.including(eligible, "validation")
+    answers = read_answers(model.runs, reader, "validation").including(eligible, "validation")
+    answers = answers.with_metric(dataset.metric)
     design = _design_for(model, candidates, dataset.metric, "validation")
     uncorrected = {added: answers.difference(design, model.group, _group_of(added)) for added in eligible}
     below = compared(uncorrected)

@@ -15,7 +15,7 @@ from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
-from report.statistics import Difference, Estimate
+from sentiment.statistics.estimate import Difference, Estimate
 
 TRAIN_ROWS = "data.train_rows"
 
@@ -93,7 +93,10 @@ def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:
     designs = {rows: design_of(groups, "network", grid.metric) for rows, groups in by_rows.items()}
     uncorrected = {}
     for configuration in configurations:
-        uncorrected[configuration] = answers.with_baseline(designs[_train_rows(configuration)], configuration.runs)
+        network_side = Group([configuration.runs], "network")
+        baseline_side = Group([answers.readable(configuration.runs)[:1]], "baseline")
+        design = designs[_train_rows(configuration)]
+        uncorrected[configuration] = answers.difference(design, network_side, baseline_side)
     curves: dict[str, LabelCurve] = {}
     for configuration, difference in compared(uncorrected).items():
         runs = answers.readable(configuration.runs)

@@ -7,17 +7,17 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
 from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
-from sentiment.data.formats import Refusal
 from sentiment.data.labels import (
     IGNORED,
     LabelMapping,
+    as_mapping,
+    as_string_list,
     check_scale,
     class_names,
     classes_option,
@@ -26,20 +26,12 @@ from sentiment.data.labels import (
     known_classes,
     label_meanings,
 )
-from sentiment.data.sources import TweetFile, columns_140, is_sentiment140, labels_140, open_file
-from sentiment.data.tables import (
-    TEXT_NAMES,
-    Column,
-    OpenedTable,
-    RowCounter,
-    abbreviated,
-    as_text,
-    open_table,
-)
+from sentiment.data.rows import RowCounter
+from sentiment.data.sources import columns_140, labels_140
+from sentiment.data.table import HEAD_ROWS, TEXT_NAMES, Column, Record, Table, abbreviated, open_table
 from sentiment.errors import UsageError
 from sentiment.files import user_path
 
-SAMPLE_ROWS = 2_000
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
 _MAX_CATEGORIES = 10
@@ -48,81 +40,32 @@ _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The first rows of a table.
+def find_column(table: Table, role: str, option: str) -> Column:
+    """The one column that can hold the texts or the labels, by its name, else by its values.
 
-    Attributes:
-        keys: of each column its name, or its position if several columns have that name or there is no header.
-        columns: the values of each column.
-        remarks: what is to be told about the file, whatever is read from it.
-        row_remarks: what is to be told about these rows, which may be mistakes in the file.
+    Raises:
+        UsageError: there is none, or there are several; lists the columns and the option that names one.
     """
+    named = [table.keys[index] for index in table.usual_indices(_USUAL_NAMES[role])]
+    pairs = [*zip(table.keys, table.columns, strict=True)]
+    found = named or [key for key, values in pairs if can_hold(role, values)]
+    if len(found) == 1:
+        return found[0]
+    shown = [f"{key!r} (such as {_shortened(next(filter(None, values), ''))!r})" for key, values in pairs]
+    raise UsageError(
+        f"{table.path}: {len(found)} columns can hold the {role}s; name the right one with {option}. "
+        f"Columns: {abbreviated(shown, '; ')}"
+    )
 
-    table: OpenedTable
-    keys: list[Column]
-    columns: list[list[str]]
-    remarks: list[str]
-    row_remarks: list[str]
 
-    @classmethod
-    def of(cls, path: Path, expected: Collection[object]) -> Self:
-        """Read the first rows of a table.
-
-        Args:
-            expected: as in `open_table`.
-
-        Raises:
-            DataError: as `open_table`.
-        """
-        table = open_table(path, expected)
-        names = table.names
-        records = [*islice(table.read_all(), SAMPLE_ROWS)]
-        counter = RowCounter()
-        complete = []
-        for record in records:
-            if isinstance(record, Refusal):
-                continue
+def _remarks_on_rows(table: Table) -> list[str]:
+    """What is to be told about the first rows, which may be mistakes in the file."""
+    counter = RowCounter()
+    for record in table.head:
+        if isinstance(record, Record):
             counter.add_remarks(record)
-            if len(record.fields) == len(names):
-                complete.append(record.fields)
-        columns = [[as_text(fields[index]) for fields in complete] for index in range(len(names))]
-        among = f"of the first {SAMPLE_ROWS:,} rows, " if len(records) == SAMPLE_ROWS else ""
-        row_remarks = [f"{among}{line}" for line in counter.lines()]
-        remarks = []
-        if len(table.sheets) > 1:
-            others = ", ".join(map(repr, table.sheets[1:]))
-            remarks.append(f"sheet {table.sheets[0]!r} is read; not read: {others}")
-        if not table.has_header:
-            remarks.append("the file has no header: the first line is a tweet; columns are numbered from 0")
-        keys = [name if table.indices(name) == [index] else index for index, name in enumerate(names)]
-        return cls(table, keys, columns, remarks, row_remarks)
-
-    def values(self, key: Column) -> list[str] | None:
-        """The values of the column of a name or position; None unless there is exactly one."""
-        indices = self.table.indices(key)
-        return self.columns[indices[0]] if len(indices) == 1 else None
-
-    def has_own(self, key: Column) -> bool:
-        """Whether a key that is not given for this table fits it: positions only fit a table without a header."""
-        return self.values(key) is not None and (isinstance(key, str) or not self.table.has_header)
-
-    def find(self, role: str, option: str) -> Column:
-        """The one column that can hold the texts or the labels, by its name, else by its values.
-
-        Raises:
-            UsageError: there is none, or there are several; lists the columns and the option that names one.
-        """
-        named = [self.keys[index] for index in self.table.usual_indices(_USUAL_NAMES[role])]
-        pairs = [*zip(self.keys, self.columns, strict=True)]
-        found = named or [key for key, values in pairs if can_hold(role, values)]
-        if len(found) == 1:
-            return found[0]
-        shown = [f"{key!r} (such as {_shortened(next(filter(None, values), ''))!r})" for key, values in pairs]
-        raise UsageError(
-            f"{self.table.path}: {len(found)} columns can hold the {role}s; name the right one with {option}. "
-            f"Columns: {abbreviated(shown, '; ')}"
-        )
+    among = f"of the first {HEAD_ROWS:,} rows, " if len(table.head) == HEAD_ROWS else ""
+    return [f"{among}{line}" for line in counter.lines()]
 
 
 def can_hold(role: str, values: Iterable[str]) -> bool:
@@ -147,7 +90,7 @@ _OPTIONS = {
 class Guess:
     """How a table is interpreted: what a configuration has to say besides, and what is to be told."""
 
-    sample: Sample
+    table: Table
     changes: Values  # guessed configuration values by dotted name
     remarks: list[str]
 
@@ -156,16 +99,16 @@ class Guess:
         for name, value in self.changes.items():
             option = _OPTIONS.get(name, f"--set {name}=...")
             lines.append(f"guessed {name}: {yaml_text(value)} ({option} says otherwise)")
-        return [f"{self.sample.table.path.name}: {line}" for line in lines]
+        return [f"{self.table.path.name}: {line}" for line in lines]
 
     def preview(self, data: DataConfig) -> list[str]:
         """The parsed first rows with the resolved configuration, and the YAML lines that say the same."""
-        texts = self.sample.values(data.columns.text) or []
-        labels = self.sample.values(data.columns.label) or []
+        texts = self.table.values(data.columns.text) or []
+        labels = self.table.values(data.columns.label) or []
         meanings = label_meanings(data.labels)
         names: dict[int | None, str] = {None: "left out"}
         names.update(enumerate(data.label_names))
-        lines = [f"{self.sample.table.path}: columns {abbreviated([*map(repr, self.sample.keys)])}", *self.messages()]
+        lines = [f"{self.table.path}: columns {abbreviated([*map(repr, self.table.keys)])}", *self.messages()]
         for label, text in zip(labels[:_SHOWN_ROWS], texts, strict=False):
             word = label.strip().lower()
             name = names[meanings[word]] if word in meanings else "unknown"
@@ -177,26 +120,50 @@ class Guess:
 
 
 def resolve_with_guesses(
-    values: Mapping[str, Any], given: Collection[str], parameters: Mapping[str, Any], origin: str
+    values: Mapping[str, Any],
+    given: Collection[str],
+    parameters: Mapping[str, Any],
+    origin: str,
+    table: Table | None = None,
 ) -> tuple[RunConfig, Guess | None]:
     """Resolve a configuration, guessing unspecified columns and labels; also returns the guess.
 
     Args:
         values, parameters, origin: as `sentiment.config_file.resolve` takes them.
         given: dotted names of explicitly set fields.
+        table: the source, if it is open.
     """
+    parameters = _with_ignored(values, parameters)
     run = resolve(values, parameters, origin)
-    found = guess(run.data, {*given, *parameters, *dotted(parameters)})
+    found = guess(run.data, {*given, *parameters, *dotted(parameters)}, table)
     if found is None:
         return run, None
     return resolve(values, {**parameters, **found.changes}, origin), found
 
 
-def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
+def _with_ignored(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters in which given classes keep the labels that are ignored besides, unless the classes name these."""
+    classes = parameters.get("data.labels")
+    if classes is None:
+        return parameters
+    labels = as_mapping(classes)
+    configured = values.get("data", {}).get("labels", {})
+    ignored = configured.get(IGNORED, ()) if isinstance(configured, Mapping) else ()
+    ignored = parameters.get(f"data.labels.{IGNORED}", ignored)
+    if not isinstance(labels, Mapping) or not ignored:
+        return parameters
+    others = {name: value for name, value in parameters.items() if name != f"data.labels.{IGNORED}"}
+    named = {str(word).lower() for words in labels.values() for word in as_string_list(words)}
+    kept = [word for word in as_string_list(ignored) if str(word).lower() not in named]
+    return {**others, "data.labels": {IGNORED: kept, **labels}}
+
+
+def guess(config: DataConfig, given: Collection[str], table: Table | None = None) -> Guess | None:
     """Interpret the table of a configuration; None if it has none, or the table has an error that its reader raises.
 
     Args:
         given: dotted names of explicitly set fields.
+        table: the source, if it is open.
 
     Raises:
         UsageError: several columns fit, or the meaning of the labels is unclear; lists candidates and options.
@@ -204,33 +171,35 @@ def guess(config: DataConfig, given: Collection[str]) -> Guess | None:
     path = user_path(config.source)
     if not is_path(config.source) or not path.is_file():
         return None
-    is_known = is_sentiment140(path)
-    columns = columns_140(config.columns) if is_known else config.columns
-    sample = Sample.of(path, [column for _, column in columns])
-    keys = dict(columns)
-    for role, key in columns:
-        if not is_known and f"data.columns.{role}" not in given and key is not None and not sample.has_own(key):
-            keys[role] = sample.find(role, f"--set data.columns.{role}=NAME") if role in _USUAL_NAMES else None
-    if not sample.columns[0] or any(key is not None and sample.values(key) is None for key in keys.values()):
+    if table is None:
+        table = open_table(path, [column for _, column in config.columns], quotes=config.quotes)
+    known = columns_140(table)
+    keys = dict(config.columns if known is None else known)
+    for role, key in config.columns:
+        if f"data.columns.{role}" in given:
+            keys[role] = key
+        elif known is None and key is not None and not table.has_own(key):
+            keys[role] = find_column(table, role, f"--set data.columns.{role}=NAME") if role in _USUAL_NAMES else None
+    if not table.columns[0] or any(key is not None and table.values(key) is None for key in keys.values()):
         return None
-    texts = sample.values(keys["text"]) or []
-    values = [value.strip() for value in sample.values(keys["label"]) or []]
-    if is_known:
+    texts = table.values(keys["text"]) or []
+    values = [value.strip() for value in table.values(keys["label"]) or []]
+    if known and not _are_given("data.labels", given):
         labels = labels_140(config.labels)
     else:
-        labels = _labels(f"{path}: column {keys['label']!r}", values, texts, config.labels, given)
+        labels = understood_labels(path, keys["label"], values, texts, config.labels, given)
     changes: Values = {}
     for role, key in config.columns:
         if keys[role] != key:
             changes[f"data.columns.{role}"] = keys[role]
     if labels != config.labels:
         changes["data.labels"] = {name: [*words] for name, words in labels.items()}
-    remarks = [*sample.row_remarks, *sample.remarks, *_remarks(config, given, values, labels)]
+    remarks = [*_remarks_on_rows(table), *table.remarks(), *_remarks(config, given, values, labels)]
     if keys["user"] is not None:
-        rounded = [*filter(_ROUNDED.fullmatch, sample.values(keys["user"]) or [])]
+        rounded = [*filter(_ROUNDED.fullmatch, table.values(keys["user"]) or [])]
         if rounded:
             remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
-    return Guess(sample, changes, remarks)
+    return Guess(table, changes, remarks)
 
 
 def _remarks(config: DataConfig, given: Collection[str], values: Iterable[str], labels: LabelMapping) -> list[str]:
@@ -250,10 +219,65 @@ def _remarks(config: DataConfig, given: Collection[str], values: Iterable[str], 
     return remarks
 
 
-def text_column(
-    path: Path, column: Column | None, trained: ColumnConfig, option: str = "--text-column"
-) -> tuple[OpenedTable, int, list[str]]:
-    """A table of tweets to classify, the index of its text column, and what to tell.
+class Reading(NamedTuple):
+    """How a table of tweets is read whose labels are not.
+
+    Attributes:
+        text_column: None: that of the training table, else the one that can hold texts.
+        quotes: as in `open_table`.
+        leave_out: as in `usable_rows`.
+    """
+
+    text_column: Column | None = None
+    quotes: bool | None = None
+    leave_out: Collection[str] = ()
+
+    @classmethod
+    def of_options(cls, options: Mapping[str, str]) -> Self:
+        """What `as_options` gave."""
+        text = options.get("text_column")
+        column = int(text) if text and text.isdecimal() else text
+        quotes = {"yes": True, "no": False}.get(options.get("quotes", ""))
+        reasons = options.get("leave_out", "")
+        return cls(column, quotes, [*filter(None, reasons.split(","))])
+
+    def as_options(self) -> dict[str, str]:
+        """It as texts by name, without what is not given."""
+        options = {} if self.text_column is None else {"text_column": str(self.text_column)}
+        if self.quotes is not None:
+            options["quotes"] = "yes" if self.quotes else "no"
+        if self.leave_out:
+            options["leave_out"] = ",".join(self.leave_out)
+        return options
+
+    def words(self) -> list[str]:
+        """The options as they are typed to repeat a command."""
+        words = [] if self.text_column is None else ["--text-column", str(self.text_column)]
+        if self.quotes is not None:
+            words.append("--quotes" if self.quotes else "--no-quotes")
+        for reason in self.leave_out:
+            words += ["--leave-out", reason]
+        return words
+
+
+def open_texts(path: Path, trained: ColumnConfig, reading: Reading) -> tuple[Table, int, list[str]]:
+    """Open a table of tweets whose labels are not read; also returns what `find_texts` does.
+
+    Args:
+        trained: the columns of the training table.
+
+    Raises:
+        SentimentError: as `open_table` and `find_texts`.
+    """
+    column = reading.text_column
+    table = open_table(path, [trained.text if column is None else column], quotes=reading.quotes)
+    return table, *find_texts(table, column, trained)
+
+
+def find_texts(
+    table: Table, column: Column | None, trained: ColumnConfig, option: str = "--text-column"
+) -> tuple[int, list[str]]:
+    """The index of the column with texts, and what to tell of the table.
 
     Args:
         column: the column that is given; None: that of the training table, else the one that can hold texts.
@@ -261,40 +285,21 @@ def text_column(
         option: the option that names the column, for messages.
 
     Raises:
-        DataError: as `open_table`.
         ConfigError, UsageError: no column has this name or can hold texts, or several do.
     """
-    sample = Sample.of(path, [trained.text if column is None else column])
-    remarks = [*sample.remarks]
+    remarks = table.remarks()
     if column is None:
-        if is_sentiment140(path):
-            column = columns_140(ColumnConfig()).text
-        elif len(sample.columns) == 1:
+        known = columns_140(table)
+        if known is not None:
+            column = known.text
+        elif len(table.names) == 1:
             column = 0
-        elif sample.has_own(trained.text):
+        elif table.has_own(trained.text):
             column = trained.text
         else:
-            column = sample.find("text", f"{option}=NAME")
+            column = find_column(table, "text", f"{option}=NAME")
             remarks.append(f"texts are taken from column {column!r}; {option}=NAME names another")
-    return sample.table, sample.table.index(column, f"{path}: {option}"), remarks
-
-
-def file_without_labels(
-    path: Path,
-    column: Column | None,
-    trained: ColumnConfig,
-    option: str = "--text-column",
-    further: Sequence[Column] = (),
-    id_column: Column | None = None,
-) -> tuple[TweetFile, list[str]]:
-    """A table of tweets whose labels are not read, and what to tell; arguments and errors as in `text_column`.
-
-    Args:
-        further: as in `read_rows`.
-        id_column: the column of ids; None: the id of a row is its line.
-    """
-    _, index, remarks = text_column(path, column, trained, option)
-    return open_file(path, ColumnConfig(text=index, id=id_column), None, further=further), remarks
+    return table.index(column, f"{table.path}: {option}"), remarks
 
 
 def _shortened(text: str) -> str:
@@ -308,39 +313,47 @@ def _are_given(section: str, given: Collection[str]) -> bool:
     return any(name == section or name.startswith(f"{section}.") for name in given)
 
 
-def _labels(
-    column: str, values: Collection[str], texts: Iterable[str], labels: LabelMapping, given: Collection[str]
+def understood_labels(
+    path: Path,
+    column: object,
+    values: Collection[str],
+    texts: Iterable[str],
+    labels: LabelMapping,
+    given: Collection[str],
 ) -> LabelMapping:
-    """The labels of each class: the configured ones, or what the values of the label column mean.
+    """The labels of each class: the configured ones, or what the values of a column mean.
 
-    If classes are given, but nothing of what is to be ignored, all other values are ignored, which is told.
+    If classes are given, all other values are ignored, which is told.
 
     Args:
-        column: the file and the column, for messages.
         texts: parallel to `values`.
+        given: dotted names of explicitly set fields.
 
     Raises:
-        UsageError: the meaning of a value is unclear: an unknown word, or a number other than 0 and 1 (or 0 and 4).
+        UsageError: the meaning of a value is unclear: an unknown word, a number other than 0 and 1 (or 0 and 4), or 0
+            and 1 in a column whose name does not say that they are sentiments.
     """
+    where = f"{path}: column {column!r}"
     counts = Counter(value for value in values if value)
     words = {value.lower() for value in counts}
     unknown = words - label_meanings(labels).keys()
-    if "data.labels" in given and not labels.get(IGNORED):
-        return {**labels, IGNORED: tuple(sorted(unknown))}
+    if "data.labels" in given:
+        return {**labels, IGNORED: tuple(sorted({*labels.get(IGNORED, ()), *unknown}))}
     if _are_given("data.labels", given):
         return labels
-    check_scale(labels, words, column)
-    if not unknown and not is_ambiguous(labels, words):
+    check_scale(labels, words, where)
+    is_named = not words <= {"0", "1"} or str(column).strip().lower().endswith(LABEL_NAMES)
+    if is_named and not unknown and not is_ambiguous(labels, words):
         return labels
     classes = known_classes(counts)
-    if classes:
+    if is_named and classes:
         return {**classes, IGNORED: ()}
     lines = []
     for value, count in counts.most_common():
         examples = [_shortened(text) for own, text in zip(values, texts, strict=True) if own == value]
         lines.append(f"  {value!r} ({count:,}): {' | '.join(examples[:3])}")
     shown = abbreviated(lines, "\n")
-    raise UsageError(f"{column} has labels whose meaning is not known:\n{shown}\n{_how_to_name([*counts])}")
+    raise UsageError(f"{where} has labels whose meaning is not known:\n{shown}\n{_how_to_name([*counts])}")
 
 
 def _how_to_name(values: Sequence[str]) -> str:

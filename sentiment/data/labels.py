@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from sentiment.errors import UsageError
 
 
-def _as_string_list(value: object) -> object:
+def as_string_list(value: object) -> list[object]:
     """Accept a single label instead of a list, and turn integers and booleans into their JSON text."""
     labels = value if isinstance(value, list | tuple) else (value,)
     return [json.dumps(label) if type(label) in (int, bool) else label for label in labels]
@@ -25,7 +25,7 @@ def _as_string_list(value: object) -> object:
 LabelMapping = Mapping[str, tuple[str, ...]]
 # What lower-cased labels mean: the index of a class, or None for a label that the data leaves out.
 Meanings = Mapping[str, int | None]
-LabelValues = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_string_list)]
+LabelValues = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(as_string_list)]
 
 IGNORED = "ignored"  # not a class: rows with these labels are counted but not used
 MIN_CLASSES = 2
@@ -37,7 +37,7 @@ def class_names(labels: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(name for name in labels if name != IGNORED)
 
 
-def _as_mapping(labels: object) -> object:
+def as_mapping(labels: object) -> object:
     """Accept text such as `negative=1,2 neutral=3 positive=4,5`, and pairs as `_stored_labels` returns them.
 
     A word without `=`, or a name in place of a pair, is a class whose only label is its name.
@@ -85,7 +85,7 @@ def _stored_labels(labels: LabelMapping) -> object:
 # compared ignoring case and surrounding white space.
 ClassLabels = Annotated[
     dict[Annotated[str, Field(min_length=1)], LabelValues],
-    BeforeValidator(_as_mapping),
+    BeforeValidator(as_mapping),
     AfterValidator(_checked_labels),
     PlainSerializer(_stored_labels, when_used="json"),
 ]

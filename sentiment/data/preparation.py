@@ -13,9 +13,9 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig
 from sentiment.console import Progress
 from sentiment.data.copies import KnownTweets, beginning_of
-from sentiment.data.formats import Refusal
+from sentiment.data.rows import Row, RowCounter, without_garbage_collection
 from sentiment.data.sources import OpenedSource, TweetFile
-from sentiment.data.tables import Row, RowCounter, without_garbage_collection
+from sentiment.data.table import Refusal
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
 from sentiment.errors import DataError
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, PartCount, TableCount
@@ -222,13 +222,8 @@ class Preparation:
 
     def _check_malformed(self, table: _Table) -> None:
         """Raises DataError if too many rows of a table are malformed."""
-        malformed = table.refused.total()
-        share = self._demands.refused_share
-        if malformed > max(_ALWAYS_TOLERATED, share * table.read):
-            raise DataError(
-                f"{table.file.name}: {malformed:,} of {table.read:,} rows are malformed, more than {share:.0%}: "
-                f"{table.refused.summary()}; fix or delete them"
-            )
+        tolerated = max(_ALWAYS_TOLERATED, int(self._demands.refused_share * table.read))
+        table.refused.check(table.file.name, table.read, self._config.leave_out, tolerated)
 
     def _write_kept_rows(self, rows: list[Row], table: _Table, writer: "pq.ParquetWriter") -> None:
         """Assign token ids to the rows that are kept, and write them."""

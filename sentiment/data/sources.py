@@ -1,7 +1,7 @@
 """Opens the sources of tweets: the built-in data sets and the user's own tables."""
 
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cache, lru_cache, partial
@@ -10,24 +10,13 @@ from pathlib import Path
 from typing import IO, cast
 
 from sentiment.config import ColumnConfig, DataConfig, LabelledTable
-from sentiment.config_file import difference
 from sentiment.console import Progress, silent
 from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOICES, TWEETEVAL, VADER
-from sentiment.data.formats import Refusal, TableRecord, delimited_records, read_lines, state_of, translated_errors
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, polar_labels
-from sentiment.data.tables import (
-    Column,
-    Row,
-    RowCounter,
-    RowIterator,
-    by_part,
-    estimated_rows,
-    format_of,
-    open_table,
-    read_rows,
-)
+from sentiment.data.rows import Row, RowCounter, RowIterator, by_part, estimated_rows, read_rows
+from sentiment.data.table import HEAD_ROWS, Column, Record, Refusal, Table, format_of, open_table
 from sentiment.errors import DataError, MissingFileError, SentimentError
-from sentiment.files import fingerprint, sha256_of, user_path
+from sentiment.files import fingerprint, sha256_of, state_of, translated_errors, user_path
 from sentiment.runs.run_dir import Results
 
 TABLE = "table"  # name of the data set that is a user's own table
@@ -84,23 +73,42 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
     return replace(source, tests=dict(sorted(tests.items())), extra_train=tuple(extra_train))
 
 
+def open_to_test(config: DataConfig, table: Table | None, results: Results) -> TweetFile:
+    """The tweets of a configuration to test on: those of its table, if it is open, else `OpenedSource.to_test_on`."""
+    if table is None:
+        return open_source(config, results).to_test_on
+    return open_file(table, config.columns, config.labels)
+
+
 _ROWS_BETWEEN_MESSAGES = 4096
-_FIRST_ROWS = 2_000
 
 
-def usable_rows(file: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
-    """Yield the rows to test on; count the others in `left_out`. If labels are read, each of the rows has one."""
+def usable_rows(
+    file: TweetFile, left_out: RowCounter, progress: Progress, leave_out: Collection[str] = ()
+) -> Iterator[Row]:
+    """Yield the rows to test on; count the others in `left_out`. If labels are read, each of the rows has one.
+
+    Args:
+        leave_out: reasons for which any number of rows may be refused.
+
+    Raises:
+        DataError: of all rows more than MAX_REFUSED are refused for other reasons: an estimate would be of a remainder.
+    """
+    refused = RowCounter()
+    number = -1
     for number, row in enumerate(file.read()):
         if number % _ROWS_BETWEEN_MESSAGES == 0:
             progress(f"reading {file.name}", number, file.total)
         if isinstance(row, Refusal):
             left_out.add(row.reason, row.line)
+            refused.add(row.reason, row.line)
         elif row.label is None and file.has_labels:
             left_out.add("ignored label", row.line)
         elif row.part not in (None, "test"):
             left_out.add("not of the test part", row.line)
         else:
             yield row
+    refused.check(file.name, number + 1, leave_out)
 
 
 def source_problem(source: str, results: Results) -> str | None:
@@ -125,7 +133,7 @@ def table_problems(config: DataConfig, results: Results) -> Iterator[str]:
         if problem is None and table.path not in BUILT_IN:
             try:
                 rows = _open(table, results, name.rpartition(".")[0]).main.read()
-                list(islice(rows, _FIRST_ROWS))
+                list(islice(rows, HEAD_ROWS))
             except SentimentError as error:
                 problem = str(error)
         if problem:
@@ -133,7 +141,7 @@ def table_problems(config: DataConfig, results: Results) -> Iterator[str]:
 
 
 def _main_table(config: DataConfig) -> LabelledTable:
-    return LabelledTable(path=config.source, columns=config.columns, labels=config.labels)
+    return LabelledTable(path=config.source, columns=config.columns, labels=config.labels, quotes=config.quotes)
 
 
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
@@ -149,10 +157,7 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     labels = table.labels or DEFAULT_LABELS
     if table.path in BUILT_IN:
         return _open_built_in(table.path, results, labels)
-    main = open_file(user_path(table.path), table.columns, labels, field)
-    # The whole data set at another path keeps its name, so that its card gives licence and citation.
-    is_complete = main.format == SENTIMENT140 and (main.total or 0) >= _TRAINING_ROWS
-    return OpenedSource(SENTIMENT140 if is_complete else TABLE, main)
+    return OpenedSource(TABLE, open_file(user_path(table.path), table.columns, labels, field, table.quotes))
 
 
 # --- built-in data sets ---------------------------------------------------------------------------------------------
@@ -229,12 +234,29 @@ def _read_tweeteval(folder: Path, labels: LabelMapping) -> RowIterator:
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
 TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
-_TRAINING_ROWS = 1_600_000
+_NAMES_140 = ("target", "ids", "date", "flag", "user", "text")
 _COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
 
 
+def columns_140(table: Table) -> ColumnConfig | None:
+    """The columns of Sentiment140's format if a table without a header has it, judged by its first row."""
+    first = next(table.read_all(), None)
+    if table.has_header or not isinstance(first, Record) or len(first.fields) != len(_NAMES_140):
+        return None
+    row = dict(zip(_NAMES_140, first.fields, strict=True))
+    return _COLUMNS_140 if row["target"] in ("0", "2", "4") and row["date"].count(":") == 2 else None
+
+
+def labels_140(labels: LabelMapping) -> LabelMapping:
+    """The labels of Sentiment140's format for the classes of `labels`, unless these give 0 and 4 a meaning."""
+    known = label_meanings(labels).keys()
+    if {"0", "4"} <= known:
+        return {**labels, IGNORED: (*labels.get(IGNORED, ()), *({"2"} - known))}
+    return polar_labels(class_names(labels), ("0",), ("2",), ("4",))
+
+
 def _read_sentiment140(member: str, folder: Path, labels: LabelMapping) -> RowIterator:
-    table = open_table(folder / BUILT_IN[SENTIMENT140].files[0].name, header=False, member=member)
+    table = open_table(folder / BUILT_IN[SENTIMENT140].files[0].name, header=False, quotes=True, member=member)
     return read_rows(table, _COLUMNS_140, labels_140(labels), f"{SENTIMENT140}:{member}")
 
 
@@ -253,42 +275,52 @@ PUBLISHED_TESTS: Mapping[str, Mapping[str, ReadBuiltIn]] = {
 
 
 def open_file(
-    path: Path, columns: ColumnConfig, labels: LabelMapping | None, field: str = "data", further: Sequence[Column] = ()
+    source: Path | Table,
+    columns: ColumnConfig,
+    labels: LabelMapping | None,
+    field: str = "data",
+    quotes: bool | None = None,
+    further: Sequence[Column] = (),
 ) -> TweetFile:
-    """Open and hash a table on disk; the format of Sentiment140 is recognised, whose columns and labels are known.
+    """Hash a table on disk, and open it once its rows are read, unless it is open.
+
+    With the default columns, those of a file in the format of Sentiment140 are its own.
 
     Args:
         labels: the labels of each class; None reads no labels.
         field: the configuration section of the columns and labels, for messages.
+        quotes: as in `open_table`.
         further: as in `read_rows`.
     """
+    path = source.path if isinstance(source, Table) else source
     if not path.exists():
         raise MissingFileError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
     state = state_of(path)
     sha256 = cached_sha256(path)
-    format = format_of(path)
-    if is_sentiment140(path):
-        format = SENTIMENT140
-        columns = columns_140(columns)
-        labels = labels and labels_140(labels)
-    table_of = cache(partial(open_table, path, [column for _, column in columns]))
+
+    @cache
+    def table() -> Table:
+        if isinstance(source, Table):
+            return source
+        return open_table(path, [column for _, column in columns], quotes=quotes)
 
     def read() -> RowIterator:
-        rows = partial(read_rows, table_of(), columns, labels, str(path), field, further)
+        known = columns_140(table()) if columns == ColumnConfig() else None
+        meanings = labels_140(labels) if known and labels else labels
+        rows = partial(read_rows, table(), known or columns, meanings, str(path), field, further)
         yield from rows() if columns.part is None else by_part(rows)
         if state_of(path) != state:
             raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")
 
     def unused_author_column() -> str | None:
-        if columns.user is not None:
-            return None
-        names = [name for name in table_of().names if name.strip().lower() in _AUTHOR_NAMES]
-        return next((name for name in names if name not in (columns.text, columns.label)), None)
+        used = {column for _, column in columns}
+        names = [name for name in table().names if name.strip().lower() in _AUTHOR_NAMES and name not in used]
+        return None if columns.user is not None else next(iter(names), None)
 
     return TweetFile(
         name=str(path),
         sha256=sha256,
-        format=format,
+        format=format_of(path),
         read=read,
         total=estimated_rows(path),
         field=field,
@@ -307,27 +339,3 @@ def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
 def cached_sha256(path: Path) -> str:
     """SHA-256 of a file, cached per process until the file changes."""
     return _sha256_of(path, state_of(path))
-
-
-def is_sentiment140(path: Path) -> bool:
-    """Whether a file is CSV in the format of Sentiment140, judged by its first row: six columns without a header."""
-    if format_of(path) != "csv":
-        return False
-    record = next(delimited_records(partial(read_lines, path), ","), None)
-    if not isinstance(record, TableRecord) or len(record.fields) != 6:
-        return False
-    target, _, date, *_ = record.fields
-    return target in ("0", "2", "4") and date.count(":") == 2
-
-
-def columns_140(columns: ColumnConfig) -> ColumnConfig:
-    """The columns of Sentiment140's format in place of default ones."""
-    return _COLUMNS_140.model_copy(update=difference(columns, ColumnConfig()))
-
-
-def labels_140(labels: LabelMapping) -> LabelMapping:
-    """The labels of Sentiment140's format for the classes of `labels`, unless these give 0 and 4 a meaning."""
-    known = label_meanings(labels).keys()
-    if {"0", "4"} <= known:
-        return {**labels, IGNORED: (*labels.get(IGNORED, ()), *({"2"} - known))}
-    return polar_labels(class_names(labels), ("0",), ("2",), ("4",))

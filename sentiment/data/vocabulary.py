@@ -23,13 +23,21 @@ from sentiment.config import (
 from sentiment.console import Progress, silent
 from sentiment.data.copies import KnownTweets
 from sentiment.data.corpus import Corpus, alone, prepare_corpus, source_fingerprint, without_train_rows
-from sentiment.data.formats import opened_bytes
 from sentiment.data.preparation import TRAIN
+from sentiment.data.rows import Row
 from sentiment.data.sources import TweetFile, open_file
-from sentiment.data.tables import Row, format_of
+from sentiment.data.table import format_of
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError
-from sentiment.files import WriteFile, fingerprint, make_folder_once, user_path, write_atomically, write_json
+from sentiment.files import (
+    WriteFile,
+    fingerprint,
+    make_folder_once,
+    opened_bytes,
+    user_path,
+    write_atomically,
+    write_json,
+)
 from sentiment.runs.code_version import code_of
 from sentiment.runs.run_dir import Results
 from sentiment.tokens import Floats, Integers, TokenCollector, TokenRows
@@ -356,5 +364,5 @@ def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
     for file in settings.unlabelled:
         path = user_path(file.path)
         column = "text" if format_of(path) == "txt" else file.column
-        files.append(open_file(path, ColumnConfig(text=column), None, "vectors.unlabelled"))
+        files.append(open_file(path, ColumnConfig(text=column), None, "vectors.unlabelled", file.quotes))
     return files

@@ -18,7 +18,6 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import visible
 from sentiment.data.corpus import open_corpus
-from sentiment.data.formats import Refusal, TableRecord
 from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.labels import (
     DEFAULT_LABELS,
@@ -31,14 +30,15 @@ from sentiment.data.labels import (
     with_names,
 )
 from sentiment.data.preparation import TEST, TRAIN
+from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import (
+from sentiment.data.table import (
     ID_NAMES,
     TEXT_NAMES,
     Column,
-    OpenedTable,
-    Row,
-    RowCounter,
+    Record,
+    Refusal,
+    Table,
     abbreviated,
     as_text,
     open_table,
@@ -48,10 +48,10 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.sheet import SKIPPED_WORD, whole_text, write_sheet
-from sentiment.metrics import UNLABELLED
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import PREDICTORS, Added, Part
 from sentiment.runs.run_dir import GoldDir, UnlabelledDir, sealed
+from sentiment.statistics.metrics import UNLABELLED
 
 # Names of columns with answers, the clearest first. Beside one of them, a column `label` is taken as the gold label.
 # lm-evaluation-harness logs the answer to each sample as `filtered_resps`, and the tweet's columns as `doc.NAME`.
@@ -372,7 +372,7 @@ def _answer_rows(file: Path, named: NamedColumns) -> Iterator[_AnswerRow | Refus
     """
     table = open_table(file, header=True)
     columns = _columns_of(table, named)
-    for record in table.read_complete():
+    for record in table.read_all():
         if isinstance(record, Refusal):
             yield record
             continue
@@ -420,7 +420,7 @@ class _Columns(NamedTuple):
     label: int
 
 
-def _columns_of(table: OpenedTable, named: NamedColumns) -> _Columns:
+def _columns_of(table: Table, named: NamedColumns) -> _Columns:
     """Find the columns of a table of answers; of several that may hold labels, the name that is the clearest counts.
 
     Raises:
@@ -446,11 +446,11 @@ def _columns_of(table: OpenedTable, named: NamedColumns) -> _Columns:
     return _Columns(tweet_id, text, label)
 
 
-def _cell(record: TableRecord, column: int | None) -> str:
+def _cell(record: Record, column: int | None) -> str:
     return "" if column is None else as_text(record.fields[column]).strip()
 
 
-def _label_of(record: TableRecord, column: int) -> str:
+def _label_of(record: Record, column: int) -> str:
     """The label in a column; empty if there is none, or if the tweet was skipped.
 
     A list is what lm-evaluation-harness logs: a generated text, or the log-likelihood of each choice, of which the

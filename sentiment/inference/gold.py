@@ -4,7 +4,7 @@ A table needs no run. Rows with the same id are one tweet; without ids, rows wit
 torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,47 +15,51 @@ import pyarrow.parquet as pq
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.config_file import shortened
 from sentiment.console import Progress, plural, silent
-from sentiment.data.formats import opened_parquet
-from sentiment.data.guess_columns import Sample, can_hold, file_without_labels
+from sentiment.data.guess_columns import can_hold, find_texts
 from sentiment.data.labels import IGNORED, LabelMapping
-from sentiment.data.sources import TweetFile, cached_sha256, open_source, usable_rows
-from sentiment.data.tables import ID_NAMES, TEXT_NAMES, Row, RowCounter
+from sentiment.data.rows import Row, RowCounter
+from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
+from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table, opened_parquet
 from sentiment.data.text import key_as_text, key_of
 from sentiment.errors import DataError, UsageError
-from sentiment.files import fingerprint, sha256_of, user_path, write_atomically
+from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.inference.added import Tweets
 from sentiment.labelling.sheet import whole_text
-from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.recommendation import Unlabelled
 from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, UnlabelledDir, read_added, read_record, sealed
+from sentiment.statistics.metrics import Probabilities
 
 _SEVERAL_LABELS = "tweet with several labels"
 # In the metadata of a table's Parquet file: the SHA-256 of the file that the table was read from.
 _READ_FROM = b"read_from"
 
 
-def column_parameters(path: Path) -> dict[str, Any]:
+def column_parameters(table: Table) -> dict[str, Any]:
     """The column of a gold table that holds ids, as `data.columns.id`; empty if there is none.
 
     It is `data.columns.text` too if no column can hold texts.
     """
-    sample = Sample.of(path, [*ID_NAMES, *dict(ColumnConfig()).values()])
-    ids = [sample.keys[index] for index in sample.table.usual_indices(ID_NAMES)]
+    ids = [table.keys[index] for index in table.usual_indices(ID_NAMES)]
     if not ids:
         return {}
     parameters = {"data.columns.id": ids[0]}
-    if not sample.table.usual_indices(TEXT_NAMES) and not any(can_hold("text", values) for values in sample.columns):
+    if not table.usual_indices(TEXT_NAMES) and not any(can_hold("text", values) for values in table.columns):
         parameters["data.columns.text"] = ids[0]
     return parameters
 
 
-def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
+def open_gold(
+    data: DataConfig, table: Table | None, results: Results, progress: Progress = silent
+) -> tuple[Tweets, list[str]]:
     """Read a gold table, and write its directory with the predictions of the lexicon and of the most frequent class.
 
     Of a built-in source the published test set is read, if there is one.
+
+    Args:
+        table: the opened source of `data`; None if it is built in.
 
     Returns:
         The tweets, ordered by key, and lines that say what was read.
@@ -64,8 +68,8 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
         SentimentError: the table cannot be used.
     """
     left_out = RowCounter()
-    file = open_source(data, results).to_test_on
-    rows = _rows_by_key(file, left_out, progress)
+    file = open_to_test(data, table, results)
+    rows = _rows_by_key(file, left_out, data.leave_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, [*rows], [row.label for row in rows.values()]])
     directory = results.gold_dir(source, digest)
@@ -80,6 +84,7 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
 
 def open_unlabelled(
     data: DataConfig,
+    table: Table,
     classes_of: Callable[[LabelMapping], LabelMapping],
     results: Results,
     progress: Progress = silent,
@@ -88,6 +93,7 @@ def open_unlabelled(
 
     Args:
         data: its source and its columns of texts and ids.
+        table: the opened source.
         classes_of: gives the classes that predictors may answer, with their labels, from those of earlier answers,
             which are empty if there are none.
 
@@ -95,11 +101,10 @@ def open_unlabelled(
     """
     trained = ColumnConfig()
     column = None if data.columns.text in (trained.text, data.columns.id) else data.columns.text
-    file, lines = file_without_labels(
-        user_path(data.source), column, trained, "--set data.columns.text", id_column=data.columns.id
-    )
+    index, lines = find_texts(table, column, trained, "--set data.columns.text")
+    file = open_file(table, ColumnConfig(text=index, id=data.columns.id), None)
     left_out = RowCounter()
-    rows = _rows_by_key(file, left_out, progress)
+    rows = _rows_by_key(file, left_out, data.leave_out, progress)
     source = PurePath(data.source).name
     digest = fingerprint([[*rows], [row.text for row in rows.values()]])
     directory = results.unlabelled_dir(source, digest)
@@ -145,14 +150,16 @@ def was_read_from(directory: Path, path: Path) -> bool:
         return (table.schema_arrow.metadata or {}).get(_READ_FROM) == cached_sha256(path).encode()
 
 
-def _rows_by_key(file: TweetFile, left_out: RowCounter, progress: Progress) -> dict[int, Row]:
+def _rows_by_key(
+    file: TweetFile, left_out: RowCounter, leave_out: Collection[str], progress: Progress
+) -> dict[int, Row]:
     """One row for each tweet, ordered by the key of its id, or of its whole text if it has none.
 
     The key is the id of a tweet without one.
     """
     by_key: dict[int, Row] = {}
     contradicted: dict[int, Row] = {}
-    for row in usable_rows(file, left_out, progress):
+    for row in usable_rows(file, left_out, progress, leave_out):
         own_id = row.id if file.has_ids else ""  # else it is the number of the row
         key = key_of(own_id or whole_text(row.text))
         if key not in by_key:

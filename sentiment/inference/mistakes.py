@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sentiment.config import PARTS
 from sentiment.data.corpus import open_corpus
-from sentiment.data.tables import Row
+from sentiment.data.rows import Row
 from sentiment.inference.stored import TrainedRun
 from sentiment.runs.predictions import PartPredictions, Predictor, read_predictions
 from sentiment.runs.records import ModelKind, Part

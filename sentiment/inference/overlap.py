@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sentiment.config import ColumnConfig
 from sentiment.console import Progress
 from sentiment.data.copies import KnownTweets, beginning_of
 from sentiment.data.corpus import Corpus, open_corpus
-from sentiment.data.guess_columns import file_without_labels
+from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
-from sentiment.data.sources import usable_rows
-from sentiment.data.tables import Column, Row, RowCounter
+from sentiment.data.rows import Row, RowCounter
+from sentiment.data.sources import open_file, usable_rows
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError
 from sentiment.files import write_user_file
@@ -100,18 +101,16 @@ def _overlap_by_author(corpus: Corpus) -> dict[int, Overlap]:
     return by_author
 
 
-def list_overlaps(run: TrainedRun, source: Path, column: Column | None, target: Path, progress: Progress) -> int:
+def list_overlaps(run: TrainedRun, source: Path, reading: Reading, target: Path, progress: Progress) -> int:
     """Write the rows of a table that overlap with a run's tweets as CSV for spreadsheets; returns their number.
-
-    Args:
-        column: the column with texts, by name or index; None: it is recognised by its name.
 
     Raises:
         DataError: the table cannot be read, or the run's tweets are not known.
         UsageError: the column is missing or ambiguous.
     """
-    file, _ = file_without_labels(source, column, run.config.data.columns)
-    rows = [*usable_rows(file, RowCounter(), progress)]
+    table, index, _ = open_texts(source, run.config.data.columns, reading)
+    file = open_file(table, ColumnConfig(text=index), None)
+    rows = [*usable_rows(file, RowCounter(), progress, reading.leave_out)]
     found, unknown = overlaps_with(run, rows)
     if unknown:
         raise DataError(unknown)
@@ -120,7 +119,7 @@ def list_overlaps(run: TrainedRun, source: Path, column: Column | None, target: 
         if overlap.reason:
             texts = map(for_spreadsheet, (row.text, overlap.tweet))
             listed.append((row.line, row.id, *texts, overlap.reason))
-    table = pd.DataFrame(listed, columns=["line", "id", "text", "tweet_of_run", "overlap"])
-    content = table.to_csv(index=False).encode("utf-8-sig", "replace")
+    written = pd.DataFrame(listed, columns=["line", "id", "text", "tweet_of_run", "overlap"])
+    content = written.to_csv(index=False).encode("utf-8-sig", "replace")
     write_user_file(target, lambda opened: opened.write(content))
-    return len(table)
+    return len(written)

@@ -3,7 +3,7 @@
 Imports torch only when a model is loaded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.sources import open_source, usable_rows
-from sentiment.data.tables import Row, RowCounter
+from sentiment.data.rows import Row, RowCounter
+from sentiment.data.sources import TweetFile, usable_rows
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
 from sentiment.inference.evaluation import Evaluation, compare_with_chosen, scores_on_file
@@ -24,14 +23,15 @@ from sentiment.inference.overlap import OWN_TEST, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.labelling.choice import PredictedTweets, choose, verdict_lines
-from sentiment.metrics import Probabilities
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
-from sentiment.paired import ALPHA, accuracy_difference
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.runs.run_dir import name_of
+from sentiment.statistics.families import ALPHA
+from sentiment.statistics.metrics import Probabilities
+from sentiment.statistics.paired import accuracy_difference
 from sentiment.tokens import Flags
 
 _DIGITS = 6  # of a threshold
@@ -87,7 +87,12 @@ def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | 
 
 
 def evaluate_on_file(
-    run: TrainedRun, choice: ModelKind | None, table: DataConfig, progress: Progress, threshold: float | None
+    run: TrainedRun,
+    choice: ModelKind | None,
+    table: TweetFile,
+    progress: Progress,
+    threshold: float | None,
+    leave_out: Collection[str] = (),
 ) -> Evaluation:
     """The scores of a run's predictors on a labelled file, and which model and threshold to use there.
 
@@ -101,8 +106,9 @@ def evaluate_on_file(
     Args:
         choice: the model to use; None: the best one on the file's tweets; with too few of these, the one that the run
             recommends.
-        table: the file, its columns, and its labels mapped to the run's classes.
+        table: the file, whose labels are mapped to the run's classes.
         threshold: decision threshold of the models; None: 0.5.
+        leave_out: as in `usable_rows`.
 
     Raises:
         SentimentError: the file cannot be used, or the threshold as in `checked_threshold`.
@@ -110,10 +116,10 @@ def evaluate_on_file(
     classes = run.config.data.label_names
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
     counter = RowCounter()
-    rows = [*usable_rows(open_source(table, run.results).to_test_on, counter, progress)]
+    rows = [*usable_rows(table, counter, progress, leave_out)]
     answered = predict_new(run, rows, counter, progress, has_own_test=True)
     tweets = _scored(run, answered, threshold)
-    file = PurePath(table.source).name
+    file = PurePath(table.name).name
     try:
         metric = run.config.training.early_stopping.metric
         decision = decide(file, tweets.of_rows(np.flatnonzero(~answered.is_own_test)), metric, choice)

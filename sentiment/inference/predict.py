@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
@@ -24,21 +24,13 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 import numpy as np
 import typer
 
-from sentiment.config_file import dotted, shortened
+from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, printable, say, visible
-from sentiment.data.formats import WRONG_WIDTH, Refusal, TableRecord, decoded, is_gzipped
-from sentiment.data.guess_columns import text_column
-from sentiment.data.tables import (
-    ENDINGS,
-    OpenedTable,
-    RowCounter,
-    estimated_rows,
-    format_of,
-    text_problem,
-    without_garbage_collection,
-)
+from sentiment.data.guess_columns import Reading, open_texts
+from sentiment.data.rows import RowCounter, estimated_rows, text_problem, without_garbage_collection
+from sentiment.data.table import DELIMITED, ENDINGS, Record, Refusal, Table, format_of
 from sentiment.errors import DataError, UsageError
-from sentiment.files import check_not_read, write_user_file
+from sentiment.files import check_not_read, decoded, is_gzipped, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel, finite_logarithms
 from sentiment.processes import available_cores
 from sentiment.tokens import TokenRows
@@ -52,7 +44,7 @@ _MAX_THREADS = 4
 class TextRow(NamedTuple):
     """A row of a table with the text of a tweet."""
 
-    record: TableRecord
+    record: Record
     text: str
     refused: str | None  # the reason why there can be no prediction
 
@@ -93,6 +85,7 @@ def predict_file(
     column: str | int | None,
     progress: Progress,
     all_classes: bool = False,
+    quotes: bool | None = None,
 ) -> tuple[int, list[str]]:
     """Write a file with every row of `source`, with the predicted label and its probability.
 
@@ -107,6 +100,7 @@ def predict_file(
             Parquet to Parquet values keep their types.
         column: text column (name or position); None: that of the training table, else the one that can hold texts.
         all_classes: whether to write the probability of each class, in columns such as `probability_negative`.
+        quotes: as in `open_table`.
 
     Raises:
         DataError: the source cannot be read.
@@ -115,10 +109,10 @@ def predict_file(
     """
     check_not_read(target, source)
     format = _format_of_target(target)
-    table, text_index, findings = text_column(source, column, model.config.data.columns)
+    table, text_index, findings = open_texts(source, model.config.data.columns, Reading(column, quotes))
     header = table.names
     duplicates = [name for name, number in Counter(header).items() if number > 1]
-    if duplicates and format not in ("csv", "tsv"):
+    if duplicates and format not in DELIMITED:
         raise UsageError(f"{source}: several columns are called {duplicates[0]!r}, which only .csv and .tsv can hold")
     answer_columns = _answer_columns(model, all_classes, header)
     rows = (_row(record, table, text_index) for record in table.read_all())
@@ -139,9 +133,6 @@ def predict_file(
                     warnings.add_remarks(row.record)
                     if answer is None:
                         warnings.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
-                    json_object = row.record.json_object
-                    if format != "jsonl" and json_object and not dotted(json_object).keys() <= {*header}:
-                        warnings.add("with fields that the first object lacks, which are left out", row.record.line)
                 done += len(chunk)
                 progress(f"reading {source.name}", done, None if total is None else max(total, done))
 
@@ -153,19 +144,12 @@ def _texts(rows: list[TextRow]) -> list[str]:
     return [row.text for row in rows if not row.refused]
 
 
-def _row(record: TableRecord | Refusal, table: OpenedTable, text_index: int) -> TextRow:
+def _row(record: Record | Refusal, table: Table, text_index: int) -> TextRow:
     if isinstance(record, Refusal):
-        return TextRow(TableRecord(record.line, [None] * len(table.names)), "", record.reason)
-    fields = record.fields
-    surplus = len(fields) - len(table.names)
-    if surplus < 0:
-        record = record._replace(fields=[*fields, *repeat(None, -surplus)])
-    elif surplus > 0:
-        joined = table.delimiter.join(map(_cell, fields[-surplus - 1 :]))
-        record = record._replace(fields=[*fields[: -surplus - 1], joined])
-    if surplus > 0 or text_index >= len(fields):
-        return TextRow(record, "", WRONG_WIDTH)
-    text = fields[text_index]
+        width = len(table.names)
+        cells = [*record.fields[: width - 1], table.delimiter.join(map(_cell, record.fields[width - 1 :]))]
+        return TextRow(Record(record.line, cells if record.fields else [None] * width), "", record.reason)
+    text = record.fields[text_index]
     return TextRow(record, text, text_problem(text))
 
 
@@ -204,7 +188,7 @@ def _answer_values(answer: Answer | None, number: int) -> list[str | float | Non
 @contextmanager
 def _row_writer(
     target: Path, file: BinaryIO, header: Sequence[str], answer_columns: Sequence[str], parquet: Path | None
-) -> Iterator[Callable[[TableRecord, Answer | None], object]]:
+) -> Iterator[Callable[[Record, Answer | None], object]]:
     """Yields a function that writes one row plus its prediction; the file is complete on exit.
 
     Args:
@@ -226,7 +210,7 @@ def _row_writer(
     with packed as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8", newline="", write_through=True)
         if format == "jsonl":
-            yield lambda record, answer: text.write(_json_line(target, header, answer_columns, record, answer))
+            yield lambda record, answer: text.write(_json_line(header, answer_columns, record, answer))
         else:
             write = _delimited(text, "\t" if format == "tsv" else ",")
             write(names)
@@ -255,17 +239,12 @@ def _cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
 
 
-def _json_line(
-    target: Path, header: Sequence[str], answer_columns: Sequence[str], record: TableRecord, answer: Answer | None
-) -> str:
+def _json_line(header: Sequence[str], answer_columns: Sequence[str], record: Record, answer: Answer | None) -> str:
     """A JSON object with the values of the record unchanged; NaN and infinity, which are not JSON, become null."""
     values = record.json_object
     if values is None:
         values = dict(zip(header, record.fields, strict=False))
     appended = dict(zip(answer_columns, _answer_values(answer, len(answer_columns)), strict=True))
-    for name in appended:
-        if name in values:
-            raise DataError(f"{target}: line {record.line} of the input has a field {name!r}, which the first lacks")
     try:
         line = json.dumps(values | appended, ensure_ascii=False, default=str, allow_nan=False)
     except ValueError:

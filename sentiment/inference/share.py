@@ -14,9 +14,11 @@ from sentiment.command_line import (
     Annotators,
     Classes,
     Guidelines,
+    LeaveOut,
     ModelOption,
     ModelResults,
     NewSheet,
+    QuotesOption,
     Settle,
     Settled,
     SharedTweets,
@@ -29,7 +31,7 @@ from sentiment.command_line import (
 )
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
-from sentiment.labelling import MIN_LABELS
+from sentiment.statistics import MIN_LABELS
 
 if TYPE_CHECKING:
     from sentiment.inference.share_files import Population
@@ -78,6 +80,8 @@ def share(
         typer.Option("--answers", metavar="NAME", help="The column with another predictor's labels, such as GPT's."),
     ] = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
     text_column: TextColumn = None,
     choice: ModelOption = None,
@@ -95,12 +99,13 @@ def share(
     if (settle or settled) and not labelled:
         raise UsageError("--settle and --settled require the annotators' sheets, --labelled")
     model, file = _model_and_file(model_and_file or ())
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference import share_files
     from sentiment.labelling.annotators import LabelledSheets
     from sentiment.labelling.drawn import SheetRecord, dealing, drawn_for
 
     given: dict[str, Any] = {"model": model, "file": file, "by": by, "per": per, "answers": answers, "classes": classes}
-    given |= {"text_column": text_column, "with": choice}
+    given |= {"with": choice, **Reading(parse_column(text_column), quotes, leave_out or ()).as_options()}
     if day_first is not None:
         given["order"] = "day" if day_first else "month"
     options = {name: str(value) for name, value in given.items() if value is not None}
@@ -132,16 +137,20 @@ def _model_and_file(words: Sequence[Path]) -> tuple[Path | None, Path | None]:
 
 def _repeated(options: dict[str, str], results: "Results") -> str:
     """The command with the same arguments, in which a model has the name that it keeps."""
+    from sentiment.data.guess_columns import Reading
+
     words = [options[name] for name in ("model", "file") if name in options]
     if "order" in options:
         words.append(f"--{options['order']}-first")
-    names = ("by", "per", "answers", "classes", "text_column", "with")
-    given = {f"--{name.replace('_', '-')}": options.get(name) for name in names}
+    words += Reading.of_options(options).words()
+    given = {f"--{name}": options.get(name) for name in ("by", "per", "answers", "classes", "with")}
     return repeated("share", *words, *results.options, **given)
 
 
 def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, SharePredictor]":
     """The tweets and the predictions that the arguments name, of which the model gets the name that it keeps."""
+    from sentiment.config import ColumnConfig
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.share_files import Grouping, read_population
     from sentiment.inference.share_predictors import predictor_of_answers, predictor_of_model
     from sentiment.runs.records import MODEL_KINDS
@@ -151,16 +160,19 @@ def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, S
     if ("per" in options and "by" not in options) or ("classes" in options and "answers" not in options):
         raise UsageError("--per requires --by; --classes requires --answers")
     file = Path(options["file"])
-    text_column = options.get("text_column")
-    if "answers" in options:
-        predictor = predictor_of_answers(file, column_of(options["answers"]), text_column, options.get("classes"))
-    else:
+    trained = ColumnConfig()
+    if "answers" not in options:
         choice = next((kind for kind in MODEL_KINDS if kind == options.get("with")), None)
         predictor = predictor_of_model(Path(options["model"]), choice, results)
         options["model"] = str(predictor.model)
+        trained = predictor.data.columns
     grouping = None
     if "by" in options:
         day_first = {"day": True, "month": False}.get(options.get("order", ""))
         grouping = Grouping(column_of(options["by"]), options.get("per"), day_first)
+    answers = parse_column(options.get("answers"))
     with ProgressBar() as bar:
-        return read_population(file, predictor, parse_column(text_column), grouping, bar.progress), predictor
+        population = read_population(file, trained, Reading.of_options(options), answers, grouping, bar.progress)
+    if answers is not None:
+        predictor = predictor_of_answers(file, answers, population.rows, options.get("classes"))
+    return population, predictor

@@ -4,6 +4,7 @@ Does not import torch.
 """
 
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,26 +17,28 @@ from pandas.tseries.api import guess_datetime_format
 from rich.markup import escape
 from rich.table import Table
 
+from sentiment.config import ColumnConfig
 from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, ProgressBar, number_table, plural, say, visible
-from sentiment.data.guess_columns import file_without_labels
-from sentiment.data.sources import usable_rows
-from sentiment.data.tables import Column, Row, RowCounter, abbreviated, without_garbage_collection
+from sentiment.data.guess_columns import Reading, open_texts
+from sentiment.data.rows import Row, RowCounter, without_garbage_collection
+from sentiment.data.sources import open_file, usable_rows
+from sentiment.data.table import Column, abbreviated
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
-from sentiment.labelling import MIN_LABELS
 from sentiment.labelling.annotators import LabelledSheets
 from sentiment.labelling.drawn import SheetRecord, draw_sheets
-from sentiment.labelling.share_statistics import (
+from sentiment.labelling.sheet import Drawing, drawing_of
+from sentiment.statistics import MIN_LABELS
+from sentiment.statistics.metrics import ClassIndices, Flags, Probabilities, predicted_classes
+from sentiment.statistics.shares import (
     ALL_TWEETS,
     check_names,
     estimate_shares,
     labels_needed,
     strata_of,
 )
-from sentiment.labelling.sheet import Drawing, drawing_of
-from sentiment.metrics import ClassIndices, Flags, Probabilities, predicted_classes
 
 _USUAL_LABELS = 200
 _MAX_LEARNED = 0.05  # the largest share of a table's tweets that may be left out since the model learned them
@@ -78,24 +81,31 @@ class Grouping(NamedTuple):
 
 @without_garbage_collection()
 def read_population(
-    source: Path, predictor: SharePredictor, column: Column | None, grouping: Grouping | None, progress: Progress
+    source: Path,
+    trained: ColumnConfig,
+    reading: Reading,
+    answers: Column | None,
+    grouping: Grouping | None,
+    progress: Progress,
 ) -> Population:
     """Read all tweets of a file.
 
     Args:
-        column: as in `predict_file`.
+        trained: the columns of the training table.
+        answers: a column with the answers of a predictor, which are the first of `Row.further`.
         grouping: None: there are no groups.
 
     Raises:
         DataError: the file cannot be read, has no tweets, or a value is not a date.
         UsageError: a column is missing or ambiguous, or a group has the name of all tweets together.
     """
-    columns = (predictor.answers, grouping.column if grouping else None)
+    columns = (answers, grouping.column if grouping else None)
     further = [further_column for further_column in columns if further_column is not None]
-    file, findings = file_without_labels(source, column, predictor.data.columns, further=further)
+    table, index, findings = open_texts(source, trained, reading)
+    file = open_file(table, ColumnConfig(text=index), None, further=further)
     left_out = RowCounter()
     remarks = RowCounter()
-    rows = [*usable_rows(file, left_out, progress)]
+    rows = [*usable_rows(file, left_out, progress, reading.leave_out)]
     for row in rows:
         remarks.add_remarks(row)
     findings += remarks.lines()
@@ -113,23 +123,30 @@ def read_population(
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
+_ISO = r"\d{4}(-\d\d.*|\d{4}.*)?"
+_OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
+_UNIX_TIME = r"\d{9,}(\.\d*)?"
 
 
 def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.Series:
-    """The times of dates that are all written in the same way; NaT for an empty value.
+    """The times (UTC) of dates in ISO 8601, or as Twitter writes them, or in one other format; NaT for an empty value.
 
     Raises:
-        DataError: a date is written in another way than the first one.
+        DataError: a value is no date, or is written in another way than the first one.
         UsageError: the dates can be read with the day first or with the month first.
     """
-    dates = pd.Series(values).replace("", None).replace(_ZONES, regex=True)
-    orders = (False, True) if day_first is None else (day_first,)
-    readings = [_read_dates(dates, order) for order in orders]
+    dates = pd.Series(values, dtype=object).replace("", None).replace(_ZONES, regex=True)
+    written = dates.dropna()
+    if written.empty or written.str.fullmatch(_ISO).all():
+        readings = [_read_dates(dates, "ISO8601")]
+    else:
+        formats = [_guessed_format(written.iloc[0], order) for order in (False, True) if day_first in (None, order)]
+        readings = [_read_dates(dates, format) for format in formats]
     complete = [times for times in readings if times.notna().equals(dates.notna())]
     if not complete:
-        wrong = dates[dates.notna() & readings[0].isna()].iloc[0]
-        first = dates.dropna().iloc[0]
-        raise DataError(f"{column}: {shortened(wrong)!r} is not a date that is written as the first one, {first!r}")
+        raise DataError(
+            f"{column}: {_why_no_date(written.iloc[0], written[readings[0][written.index].isna()].iloc[0])}"
+        )
     differs = complete[0].notna() & (complete[0] != complete[-1])
     if differs.any():
         month, day = (times[differs].iloc[0].strftime("%-d %B %Y") for times in complete)
@@ -138,16 +155,32 @@ def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.S
     return complete[0]
 
 
-def _read_dates(dates: pd.Series, day_first: bool) -> pd.Series:
-    """The times (UTC) of dates in ISO 8601, or written as the first one; NaT for others."""
-    first = next(iter(dates.dropna()), "")
+def _guessed_format(date: str, day_first: bool) -> str:
+    """The format of a date; that of Twitter if none with a day is known, as of a time alone."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns of dates that have another order than the given one
-        format = guess_datetime_format(first, dayfirst=day_first) or "mixed"
-        times = pd.to_datetime(dates, format="ISO8601", errors="coerce", utc=True)
-        if not times.notna().equals(dates.notna()):
-            times = pd.to_datetime(dates, format=format, dayfirst=day_first, errors="coerce", utc=True)
-    return times
+        warnings.simplefilter("ignore")  # pandas warns of a date that has another order than the given one
+        format = guess_datetime_format(date, dayfirst=day_first) or ""
+    return format if "%d" in format else _OF_TWITTER
+
+
+def _read_dates(dates: pd.Series, format: str) -> pd.Series:
+    numbered = dates.replace(r"^\D*$", None, regex=True)  # pandas knows words such as today
+    return pd.to_datetime(numbered, format=format, errors="coerce", utc=True)
+
+
+def _why_no_date(first: str, wrong: str) -> str:
+    """Why a column cannot be read, of which `wrong` is the first value that is no date in the format of `first`."""
+    if re.fullmatch(_UNIX_TIME, first):
+        return (
+            f"{shortened(first)!r} is a number, as Unix times are; write dates such as 2015-02-24 instead, as "
+            "pandas.to_datetime(column, unit='s') gives them"
+        )
+    if wrong != first:
+        return f"{shortened(wrong)!r} is not a date that is written as the first one, {shortened(first)!r}"
+    return f"{shortened(wrong)!r} is not a date, such as 2015-02-24, 24/2/2015 or {_EXAMPLE_OF_TWITTER!r}"
+
+
+_EXAMPLE_OF_TWITTER = "Tue Feb 24 11:35:52 +0000 2015"
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from sentiment.command_line import parameters_of, parse_column, with_guesses
 from sentiment.config import DataConfig
+from sentiment.config_file import resolve
 from sentiment.console import Progress, plural, say
 from sentiment.data.labels import Meanings
-from sentiment.data.tables import Column, Row
-from sentiment.inference.added import NamedColumns, classes_of_answers, label_meanings_of, sheet_meanings
+from sentiment.data.rows import Row
+from sentiment.data.table import Column
+from sentiment.inference.added import classes_of_values, label_meanings_of, sheet_meanings
 from sentiment.inference.overlap import overlaps_with
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import TrainedRun, model_of, open_stored
 from sentiment.labelling.drawn import name_in
-from sentiment.metrics import Flags, Probabilities
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import Flags, Probabilities
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,6 @@ class SharePredictor:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
         learned: which of some rows the model learned, or rows that they copy, (n,).
-        answers: the column of its answers, if the table has them; it is the first of `Row.further`.
         model: what a printed command calls it, if it is a model.
         results: the results folder that remembers the sheets.
     """
@@ -42,7 +42,6 @@ class SharePredictor:
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     learned: Callable[[Sequence[Row]], Flags]
     threshold: float = DEFAULT_THRESHOLD
-    answers: Column | None = None
     model: str | None = None
     results: Results = field(default_factory=Results)
 
@@ -86,20 +85,20 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
     )
 
 
-def predictor_of_answers(file: Path, answers: Column, text_column: str | None, classes: str | None) -> SharePredictor:
+def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], classes: str | None) -> SharePredictor:
     """The labels in a column of the table itself, by whomever they were given.
 
     Args:
+        rows: all tweets of the file; their answers are the first of `Row.further`.
         classes: the classes and the answers that mean them, as `--classes` takes them; None: known words, if all
             answers are.
 
     Raises:
-        DataError, UsageError: the table cannot be read, a column is missing, or it is unclear what answers mean.
+        ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
     """
-    parameters = parameters_of(str(file), None, text_column, str(answers), classes)
-    if classes is None:
-        parameters["data.labels"] = classes_of_answers(file, NamedColumns(parse_column(text_column), answers), {})
-    data = with_guesses({}, (), parameters, "--answers").data
+    values = {row.further[0].lower() for row in rows} - {""}
+    labels = classes or classes_of_values(values, {}, f"{file}: column {answers!r}")
+    data = resolve({}, {"data.source": str(file), "data.labels": labels}, "--classes").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
 
@@ -113,4 +112,4 @@ def predictor_of_answers(file: Path, answers: Column, text_column: str | None, c
     def learned(rows: Sequence[Row]) -> Flags:
         return np.zeros(len(rows), bool)  # whoever answered
 
-    return SharePredictor(f"answers in column {answers!r}", data, predict, learned, answers=answers)
+    return SharePredictor(f"answers in column {answers!r}", data, predict, learned)

@@ -15,10 +15,12 @@ from sentiment.command_line import (
     Classes,
     Guidelines,
     LabelColumn,
+    LeaveOut,
     ModelOption,
     ModelResults,
     NewSheet,
     Out,
+    QuotesOption,
     Settle,
     Settled,
     SharedTweets,
@@ -37,9 +39,10 @@ from sentiment.console import ProgressBar, plural, say
 from sentiment.data.built_in import BUILT_IN, SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.files import as_json, check_not_read, read_user_file, write_atomically, write_user_file
-from sentiment.labelling import MIN_LABELS
+from sentiment.statistics import MIN_LABELS
 
 if TYPE_CHECKING:
+    from sentiment.data.guess_columns import Reading
     from sentiment.data.labels import LabelMapping
     from sentiment.inference.added import NamedColumns, Tweets
     from sentiment.inference.evaluation import Evaluation
@@ -87,6 +90,8 @@ def evaluate(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     overrides: TableChanges = None,
     out: Out = None,
     mistakes: Annotated[
@@ -106,6 +111,7 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.evaluation import list_mistakes, show
     from sentiment.labelling.annotators import LabelledSheets
     from sentiment.labelling.drawn import dealing
@@ -115,11 +121,6 @@ def evaluate(
             check_not_read(target, run, data, *(labelled or ()), settled)
     if out and out == mistakes:
         raise UsageError(f"{out}: --out and --mistakes name the same file")
-    if copies:
-        if run is None or data is None:
-            raise UsageError("--copies requires a run, and --data, the table whose rows are compared with its tweets")
-        _list_copies(run, data, text_column, results, copies)
-        return
     if (sheet_size or annotators) and not sheet:
         raise UsageError("--labels requires --sheet, and so does --for")
     if (settle or settled) and not labelled:
@@ -129,16 +130,23 @@ def evaluate(
             raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
         if sheet and (labelled or out):
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
+    reading = Reading(parse_column(text_column), quotes, leave_out or ())
+    if copies:
+        if run is None or data is None:
+            raise UsageError("--copies requires a run, and --data, the table whose rows are compared with its tweets")
+        _list_copies(run, data, reading, results, copies)
+        return
     if sheet:
         dealt = dealing(annotators or (), shared, sheet_size or _USUAL_LABELS, guidelines)
-        _draw(run, data, text_column, results, sheet, dealt)
+        _draw(run, data, reading, results, sheet, dealt)
         return
     if labelled:
-        scores = _choose(run, data, text_column, results, LabelledSheets(labelled, None, settled, settle))
+        scores = _choose(run, data, reading, results, LabelledSheets(labelled, None, settled, settle))
     else:
         if run is None:
             raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
-        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes)
+        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes, quotes)
+        parameters |= {"data.leave_out": leave_out} if leave_out else {}
         evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
         show(evaluation, everything)
         scores = evaluation.as_dict()
@@ -151,7 +159,7 @@ def evaluate(
 def _draw(
     run: Path | None,
     data: Path | None,
-    text_column: str | None,
+    reading: "Reading",
     results: Path | None,
     sheet: Path,
     dealt: dict[str, Any],
@@ -164,11 +172,11 @@ def _draw(
         raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
     for file in sheet_files(sheet, dealt["annotators"]):
         check_new(file)
-    _predicted_table(_directory(run, results), data, text_column, results).draw(sheet, dealt)
+    _predicted_table(_directory(run, results), data, reading, results).draw(sheet, dealt)
 
 
 def _choose(
-    run: Path | None, data: Path | None, text_column: str | None, results: Path | None, sheets: "LabelledSheets"
+    run: Path | None, data: Path | None, reading: "Reading", results: Path | None, sheets: "LabelledSheets"
 ) -> dict[str, Any]:
     """Choose the best predictor by labels, for the run and the table for which their sheet was drawn, if that is known.
 
@@ -183,14 +191,14 @@ def _choose(
         run = Path(drawn.options["run"])
         table = drawn.options.get("data")
         data = data or (Path(table) if table else None)
-        text_column = text_column or drawn.options.get("text_column")
+        reading = type(reading).of_options(drawn.options | reading.as_options())
         say(f"drawn for {run}" + (f" and {data}" if data else ""))
     if run is None:
         raise UsageError(
             f"{sheets.sheets[0]}: it is not known for which run or table it was drawn; name it, and perhaps --results"
         )
     run = _directory(run, results)
-    chosen = _predicted_table(run, data, text_column, results).choose(replace(sheets, drawn=drawn))
+    chosen = _predicted_table(run, data, reading, results).choose(replace(sheets, drawn=drawn))
     if chosen is None:
         return {}
     if UnlabelledDir(run).record_file.exists():
@@ -237,6 +245,7 @@ def _evaluation(
 ) -> "Evaluation":
     """Evaluate a gold table, a run on its own tweets, or a run on labelled data, whose columns may be guessed."""
     from sentiment.data.labels import with_names
+    from sentiment.data.sources import open_to_test
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
@@ -256,18 +265,20 @@ def _evaluation(
     columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
     trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
     try:
-        table = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file)).data
+        guessed, opened = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file))
     except UsageError as error:
         if "data.columns.label" in parameters:
             raise
         draws = repeated("evaluate", name_of(run.run_dir), "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
-    labels = with_names(table.labels, run.config.data.label_names)
+    labels = with_names(guessed.data.labels, run.config.data.label_names)
+    table = guessed.data.model_copy(update={"labels": labels})
+    file = open_to_test(table, opened, run.results)
     with ProgressBar() as bar:
-        return evaluate_on_file(run, choice, table.model_copy(update={"labels": labels}), bar.progress, threshold)
+        return evaluate_on_file(run, choice, file, bar.progress, threshold, table.leave_out)
 
 
-def _predicted_table(run: Path, data: Path | None, text_column: str | None, results: Path | None) -> "PredictedTable":
+def _predicted_table(run: Path, data: Path | None, reading: "Reading", results: Path | None) -> "PredictedTable":
     """A table without labels with the predictions of a run, or of the predictors that were added for it."""
     from sentiment.inference.stored import open_run
     from sentiment.labelling.unlabelled import answered_table, predict_table
@@ -281,18 +292,18 @@ def _predicted_table(run: Path, data: Path | None, text_column: str | None, resu
         raise UsageError(f"{run}: is a run; --sheet and --labelled require --data, a table without labels")
     trained = open_run(run, results)
     with ProgressBar() as bar:
-        table, lines = predict_table(trained, data, parse_column(text_column), bar.progress)
+        table, lines = predict_table(trained, data, reading, bar.progress)
     if lines:
         say("\n".join(lines))
     return table
 
 
-def _list_copies(run: Path, data: Path, text_column: str | None, results: Path | None, target: Path) -> None:
+def _list_copies(run: Path, data: Path, reading: "Reading", results: Path | None, target: Path) -> None:
     from sentiment.inference.overlap import list_overlaps
     from sentiment.inference.stored import open_run
 
     with ProgressBar() as bar:
-        number = list_overlaps(open_run(run, results), data, parse_column(text_column), target, bar.progress)
+        number = list_overlaps(open_run(run, results), data, reading, target, bar.progress)
     say(f"{target}: {plural(number, 'row')} of {data} that overlap with the run's tweets")
 
 
@@ -325,6 +336,8 @@ def add(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
     annotator: Annotated[
         bool,
         typer.Option("--annotator", help="The predictor is a person, who is never recommended."),
@@ -351,17 +364,20 @@ def add(
     text. --set changes how GOLD is read, such as data.columns.text=NAME or data.language=de; --classes names the
     classes and labels of both tables.
     """
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
     named = NamedColumns(parse_column(text_column), parse_column(label_column))
     answers = (file, named) if file else None
-    tweets = _tweets_to_answer(of, unlabelled, answers, overrides, classes, results)
+    parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
+    parameters |= {"data.leave_out": leave_out} if leave_out else {}
+    tweets = _tweets_to_answer(of, unlabelled, answers, parameters, results)
     if sheet and not name:
         number = write_tweets(tweets, sheet)
         order = ", test set first" if len(tweets.part_names) > 1 else ""
         say(f"{sheet}: {number:,} tweets{order}; {how_to_label(sheet, tweets.data.label_names)}")
-        flags = ["--annotator", *["--unlabelled"] * unlabelled]
+        flags = ["--annotator", *["--unlabelled"] * unlabelled, *Reading(None, quotes, leave_out or ()).words()]
         flags += [word for change in overrides or [] for word in ("--set", change)]
         options = {"--of": of, "--classes": classes, "--results": results}
         say(repeated("add", "NAME", labelled_file(sheet), *flags, **options))
@@ -382,24 +398,27 @@ def _tweets_to_answer(
     source: str,
     unlabelled: bool,
     answers: "tuple[Path, NamedColumns] | None",
-    overrides: list[str] | None,
-    classes: str | None,
+    parameters: dict[str, Any],
     results: Path | None,
 ) -> "Tweets":
     """The tweets of a run or of a table, for which a directory in the results folder is written.
 
     Args:
         answers: the table whose answers name the classes of a table without labels, if it is known, and its columns.
+        parameters: how the table is read, by dotted name.
     """
+    from sentiment.config import ColumnConfig
     from sentiment.config_file import resolve
+    from sentiment.data.table import ID_NAMES, open_table
     from sentiment.files import user_path
     from sentiment.inference.added import Tweets, classes_of_answers, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
     from sentiment.inference.stored import open_run
 
     path = user_path(source)
+    classes = parameters.get("data.labels")
     if source not in BUILT_IN and not is_table(source):
-        if unlabelled or overrides:
+        if unlabelled or parameters.keys() - {"data.source", "data.labels"}:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
 
@@ -412,17 +431,22 @@ def _tweets_to_answer(
             raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
         return known
 
-    parameters = parameters_of(source, overrides)
+    parameters = {name: value for name, value in parameters.items() if name != "data.labels"}
     if classes and not unlabelled:
         parameters["data.labels"] = with_own_names(classes)
+    table = None
     if path.is_file():
-        parameters = column_parameters(path) | parameters
+        columns = [value for name, value in parameters.items() if name.startswith("data.columns.")]
+        expected = [*ID_NAMES, *dict(ColumnConfig()).values(), *columns]
+        table = open_table(path, expected, quotes=parameters.get("data.quotes"))
+        parameters = column_parameters(table) | parameters
     folder = results_of(results or RESULTS)
     with ProgressBar() as bar:
-        if unlabelled:
+        if unlabelled and table:
             data = resolve({}, parameters, "--of").data
-            tweets, lines = open_unlabelled(data, classes_of, folder, bar.progress)
+            tweets, lines = open_unlabelled(data, table, classes_of, folder, bar.progress)
         else:
-            tweets, lines = open_gold(with_guesses({}, (), parameters, "--of").data, folder, bar.progress)
+            guessed, opened = with_guesses({}, (), parameters, "--of", table=table)
+            tweets, lines = open_gold(guessed.data, opened, folder, bar.progress)
     say("\n".join(lines))
     return tweets

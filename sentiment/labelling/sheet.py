@@ -23,13 +23,12 @@ import numpy as np
 import pandas as pd
 
 from sentiment.config_file import shortened
-from sentiment.data.formats import Refusal
 from sentiment.data.labels import Meanings
-from sentiment.data.tables import as_text, open_table
+from sentiment.data.table import Refusal, as_text, open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
 from sentiment.labelling.label_page import label_page
-from sentiment.metrics import UNLABELLED, ClassIndices
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices
 from sentiment.version import FORMAT, __version__
 
 Purpose = Literal["share", "choice"]
@@ -303,14 +302,14 @@ def _labelled_rows(sheet: Path) -> Iterable[_LabelledRow]:
     """The rows of a sheet that have a label."""
     if _is_page(sheet):
         raise UsageError(f"{sheet}: is the page; give the table that it downloads, {labelled_file(sheet).name}")
-    table = open_table(sheet, header=True)
+    table = open_table(sheet, header=True, quotes=True)
     indices = []
     for column in _COLUMNS:
         found = table.indices(column)
         if len(found) != 1:
             raise UsageError(f"{sheet}: has {len(found)} columns called {column!r}; a sheet has one")
         indices += found
-    for record in table.read_complete():
+    for record in table.read_all():
         location = f"{sheet}:{record.line}"
         if isinstance(record, Refusal):
             raise DataError(f"{location}: {record.reason}")

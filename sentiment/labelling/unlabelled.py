@@ -12,26 +12,26 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from sentiment.config import DataConfig
+from sentiment.config import ColumnConfig, DataConfig
 from sentiment.config_file import resolve
 from sentiment.console import ERR, Progress, plural, say
-from sentiment.data.guess_columns import file_without_labels
-from sentiment.data.sources import usable_rows
-from sentiment.data.tables import Column, RowCounter
+from sentiment.data.guess_columns import Reading, open_texts
+from sentiment.data.rows import RowCounter
+from sentiment.data.sources import open_file, usable_rows
 from sentiment.errors import DataError, RunDirError, UsageError
 from sentiment.inference.added import sheet_meanings
 from sentiment.inference.evaluate import uses_of
 from sentiment.inference.own_sample import predict_new
 from sentiment.inference.stored import TrainedRun
-from sentiment.labelling import MIN_LABELS
 from sentiment.labelling.annotators import LabelledSheets
 from sentiment.labelling.choice import PredictedTweets, choose, show_choice
 from sentiment.labelling.drawn import Options, SheetRecord, draw_sheets, name_in
-from sentiment.metrics import predicted_classes
 from sentiment.runs.predictions import added_predictor
 from sentiment.runs.recommendation import SIMPLEST_FIRST, Choice, Unlabelled
 from sentiment.runs.records import PREDICTORS
 from sentiment.runs.run_dir import Results, UnlabelledDir, check_sha256, name_of, read_added, read_record
+from sentiment.statistics import MIN_LABELS
+from sentiment.statistics.metrics import predicted_classes
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class PredictedTable:
         if not differ.any():
             raise DataError(f"{self.tweets.summary}: any of them will do, and no label can tell them apart")
         drawn = SheetRecord(command="evaluate", options=self.origin, **dealt)
-        differing = int(differ[self.tweets.drawing.order[: drawn.size]].sum())
-        say(f"{self.tweets.summary}, and on {differing:,} of the first {drawn.size:,} of the random order")
+        first = self.tweets.drawing.order[: drawn.size]
+        say(f"{self.tweets.summary}, and on {int(differ[first].sum()):,} of the {len(first):,} that are to be labelled")
         draw_sheets(sheet, self.tweets.drawing, drawn, self.data.label_names, MIN_LABELS, self.results)
 
     def choose(self, sheets: LabelledSheets) -> Choice | None:
@@ -92,22 +92,20 @@ class PredictedTable:
 
 
 def predict_table(
-    run: TrainedRun, source: Path, column: Column | None, progress: Progress
+    run: TrainedRun, source: Path, reading: Reading, progress: Progress
 ) -> tuple[PredictedTable, list[str]]:
     """The predictions of a run's models for a table, and lines on what was read.
 
     Tweets are left out as by `predict_new`, and test tweets of the run, since the labels choose a model.
 
-    Args:
-        column: as in `predict_file`.
-
     Raises:
         DataError: the table cannot be read, or no row is left.
         UsageError: the column is missing or ambiguous.
     """
-    file, lines = file_without_labels(source, column, run.config.data.columns)
+    table, index, lines = open_texts(source, run.config.data.columns, reading)
+    file = open_file(table, ColumnConfig(text=index), None)
     counter = RowCounter()
-    rows = [*usable_rows(file, counter, progress)]
+    rows = [*usable_rows(file, counter, progress, reading.leave_out)]
     answered = predict_new(run, rows, counter, progress, has_own_test=False)
     predicted = {}
     uses = {}
@@ -118,8 +116,7 @@ def predict_table(
     tweets = PredictedTweets([row.text for row in answered.rows], predicted)
     lines += [*answered.warnings(), *counter.lines_left_out()]
     origin: Options = {"run": name_in(run.results, run.run_dir), "data": str(source.resolve())}
-    if column is not None:
-        origin["text_column"] = str(column)
+    origin |= reading.as_options()
     return PredictedTable(source.name, tweets, run.config.data, metric, uses, run.results, origin), lines
 
 

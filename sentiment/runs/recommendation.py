@@ -12,16 +12,17 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import PositiveInt
 
-from sentiment.paired import ALPHA, PairedDifference
 from sentiment.runs.predictions import PartPredictions, Predictor, compare_predictors
 from sentiment.runs.records import Count, ModelKind, Record
+from sentiment.statistics.families import ALPHA
+from sentiment.statistics.paired import PairedDifference
 
 SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 # With fewer labelled tweets, no model is chosen for a user's tweets.
 MIN_TWEETS_TO_CHOOSE = 100
 
 
-class Candidate(Protocol):
+class Eligible(Protocol):
     """A predictor that may be recommended: its kind is one of SIMPLEST_FIRST, its score that on validation tweets."""
 
     @property
@@ -31,7 +32,7 @@ class Candidate(Protocol):
     def score(self) -> float | None: ...
 
 
-C = TypeVar("C", bound=Candidate)
+C = TypeVar("C", bound=Eligible)
 
 
 def recommend(candidates: Sequence[C], are_better: Callable[[Sequence[tuple[C, C]]], Sequence[bool]]) -> C:
@@ -54,7 +55,7 @@ def recommend(candidates: Sequence[C], are_better: Callable[[Sequence[tuple[C, C
     return next(leader for leader in leaders if leader not in worse)
 
 
-def _score(candidate: Candidate) -> float:
+def _score(candidate: Eligible) -> float:
     return candidate.score or 0.0
 
 

@@ -1,11 +1,12 @@
-"""Delimited files are read as pandas reads them, or a line is refused by name: files of many programs, and random ones.
+"""Tables are read as pandas reads them, or are refused by name: files of many programs, and random ones.
 
-`FUZZ=2000 pytest tests/data/test_as_pandas.py` compares so many random files.
+`FUZZ=2000 pytest tests/data/test_as_pandas.py` compares so many random tables.
 """
 
 import csv
 import gzip
 import io
+import json
 import os
 import random
 from collections import Counter
@@ -16,11 +17,11 @@ import pandas as pd
 import pytest
 
 from sentiment.config import ColumnConfig
-from sentiment.data.formats import LITERAL_QUOTES, WINDOWS_1252, Refusal
 from sentiment.data.guess_columns import resolve_with_guesses
+from sentiment.data.rows import Row, read_rows
 from sentiment.data.sources import open_source
-from sentiment.data.tables import Row, open_table, read_rows
-from sentiment.errors import ConfigError, DataError
+from sentiment.data.table import Refusal, as_text, open_table
+from sentiment.errors import SentimentError, UsageError
 from sentiment.runs.run_dir import Results
 
 Rows = list[list[str]]
@@ -40,18 +41,24 @@ TWEETS = [
 LABELS = ["positive", "negative"]
 
 
-def _ours(path: Path) -> tuple[Rows, list[Refusal], set[str]]:
-    """The texts and numbers of the rows, the refused lines, and what is remarked about others."""
-    columns = ColumnConfig(text="text", user="n")
-    found = list(read_rows(open_table(path, ["text", "n"]), columns, None, path.name))
-    rows = [row for row in found if isinstance(row, Row)]
-    remarks = {remark for row in rows for remark in row.remarks}
-    return [[row.text, row.user or ""] for row in rows], [row for row in found if isinstance(row, Refusal)], remarks
+def _ours(path: Path, quotes: bool | None = True) -> tuple[Rows, list[Refusal]]:
+    """The texts, labels and numbers of the rows, and the refused ones."""
+    columns = ColumnConfig(text="text", label="label", user="n")
+    labels = {"negative": ("negative",), "positive": ("positive",), "ignored": ()}
+    table = open_table(path, ["text", "label", "n"], quotes=quotes)
+    found = [*read_rows(table, columns, labels, path.name)]
+    names = ("negative", "positive")
+    rows = [[row.text, names[row.label or 0], row.user or ""] for row in found if isinstance(row, Row)]
+    return rows, [row for row in found if isinstance(row, Refusal)]
 
 
 def _pandas(content: bytes, **options: Any) -> Rows:
     frame = pd.read_csv(io.BytesIO(content), header=None, dtype=str, keep_default_na=False, index_col=False, **options)
     return frame.fillna("").to_numpy().tolist()
+
+
+def _usable(rows: Rows) -> Rows:
+    return [[text, label.strip().lower(), n.strip()] for text, label, n in rows if text.strip() and label.strip()]
 
 
 # --- random files ---------------------------------------------------------------------------------------------------
@@ -100,34 +107,77 @@ def _random_file(rng: random.Random) -> tuple[bytes, Dialect]:
     return text.encode(encoding, "replace"), dialect
 
 
-def test_random_files_have_the_same_rows_or_a_line_is_refused_by_name(tmp_path: Path) -> None:
+def _compare(path: Path, content: bytes, dialect: Dialect) -> str:
+    """Compare a file with what pandas reads; returns what became of it."""
+    path.write_bytes(content)
+    try:
+        ours, refused = _ours(path)
+    except SentimentError as error:  # an unknown label, a column that is gone, a quote that does not close
+        assert path.name in str(error)  # noqa: PT017
+        assert not dialect.is_valid
+        return "file refused"
+    reasons = {refusal.reason for refusal in refused} - {"empty text", "empty label"}
+    assert not (dialect.is_valid and reasons)
+    try:
+        theirs = _pandas(content, sep=dialect.delimiter, encoding=dialect.encoding)
+    except pd.errors.ParserError:
+        assert reasons
+        return "line refused, and the file by pandas"
+    if reasons:
+        return "line refused"
+    header = [name.strip() for name in theirs[0]]
+    places = [header.index(name) for name in ("text", "label", "n")]
+    assert _usable([[row[place] for place in places] for row in theirs[1:]]) == ours
+    try:
+        assert _ours(path, None) == (ours, refused)
+    except UsageError as error:
+        assert "--no-quotes" in str(error)  # noqa: PT017
+        return "valid, but asked" if dialect.is_valid else "asked, and the same"
+    return "same"
+
+
+def _write_typed(rng: random.Random, path: Path) -> Rows:
+    """Write a random table in a format with types; returns what pandas reads."""
+    size = rng.randint(1, 12)
+    texts = [_random_text(rng).replace("\r\n", "\n") for _ in range(size)]
+    columns: dict[str, list[Any]] = {"text": texts, "label": [rng.choice(LABELS) for _ in texts]}
+    numbers = rng.choice([[*range(size)], [10**15, *(rng.choice([None, 5]) for _ in texts[1:])], [0.5] * size])
+    columns["n"] = numbers
+    if path.suffix == ".jsonl":
+        objects = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        kept = [{name: value for name, value in one.items() if value is not None} for one in objects]
+        rng.shuffle(kept)
+        path.write_text("".join(json.dumps(one) + "\n" for one in kept))
+        return [[one["text"], one["label"], as_text(one.get("n"))] for one in kept]
+    frame = pd.DataFrame(columns).astype({"n": object})
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+        read = pd.read_parquet(path)
+    else:
+        frame.to_excel(path, index=False)
+        read = pd.read_excel(path, engine="calamine", dtype=object, keep_default_na=False)
+    return [[as_text(cell) for cell in row] for row in read.to_numpy().tolist()]
+
+
+def test_random_tables_have_the_rows_that_pandas_reads_or_are_refused_with_the_reason(tmp_path: Path) -> None:
     counts = Counter[str]()
-    for seed in range(int(os.environ.get("FUZZ", 300))):
-        content, dialect = _random_file(random.Random(seed))
-        path = tmp_path / ("t.tsv" if dialect.delimiter == "\t" else "t.csv")
-        path.write_bytes(content)
-        try:
-            ours, refused, remarks = _ours(path)
-        except (ConfigError, DataError) as error:
-            assert path.name in str(error), seed  # noqa: PT017
-            assert not dialect.is_valid, seed
-            counts["file refused"] += 1
-            continue
-        assert (WINDOWS_1252 in remarks) <= (dialect.encoding == "cp1252"), seed
-        is_told = bool(remarks & {LITERAL_QUOTES}) or any(refusal.reason != "empty text" for refusal in refused)
-        assert not (dialect.is_valid and is_told), seed
-        try:
-            theirs = _pandas(content, sep=dialect.delimiter, encoding=dialect.encoding)
-        except pd.errors.ParserError:
-            assert is_told, seed
-            counts["line refused, and the file by pandas"] += 1
-            continue
-        if is_told:
-            counts["line refused"] += 1
-        else:
-            assert [[text, n.strip()] for text, _, n in theirs[1:] if text.strip()] == ours, seed
+    for seed in range(int(os.environ.get("FUZZ", 400))):
+        rng = random.Random(seed)
+        if seed % 10 == 0:
+            path = tmp_path / rng.choice(["t.jsonl", "t.parquet", "t.xlsx"])
+            theirs = _usable(_write_typed(rng, path))
+            if theirs:
+                assert _ours(path)[0] == theirs, seed
             counts["same"] += 1
+            continue
+        content, dialect = _random_file(rng)
+        path = tmp_path / ("t.tsv" if dialect.delimiter == "\t" else "t.csv")
+        try:
+            counts[_compare(path, content, dialect)] += 1
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
     assert counts["same"] > 0.4 * counts.total(), counts
+    assert counts["valid, but asked"] < 0.02 * counts.total(), counts
 
 
 # --- files of programs ----------------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ import pytest
 
 from sentiment.config import PARTS, ColumnConfig, DataConfig, RunConfig
 from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
-from sentiment.data.formats import Refusal
-from sentiment.data.guess_columns import SAMPLE_ROWS, Guess, guess, resolve_with_guesses
+from sentiment.data.guess_columns import Guess, guess, resolve_with_guesses
 from sentiment.data.labels import with_names
+from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
-from sentiment.data.tables import Row
+from sentiment.data.table import HEAD_ROWS, Refusal
 from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines
@@ -192,10 +192,32 @@ def test_rows_of_labels_that_no_named_class_has_are_left_out_and_counted(tmp_pat
     config, guess = resolve_with_guesses({}, (), parameters, "a test")
     assert config.data.labels == {"bad": ("0",), "good": ("2",), "ignored": ("1",)}
     assert "'1' (13)" in " ".join(guess.messages())
-    config, guess = resolve_with_guesses({}, (), parameters | {"data.labels": "bad=0 good=2 ignored=7"}, "a test")
-    assert [line.split()[0] for line in guess.preview(config.data)[1:4]] == ["bad", "unknown", "good"]
-    config, guess = resolve_with_guesses({}, (), parameters, "a test")
     assert [row.label for row in _read(config.data)] == [[0, None, 1][n % 3] for n in range(len(TWEETS))]
+
+
+def test_classes_keep_what_is_ignored_besides_as_the_error_about_a_late_label_advises(tmp_path: Path) -> None:
+    path, rows = _labelled(tmp_path, ["no", "yes"])
+    with path.open("a") as file:
+        file.writelines(f"{text} again,no\n" for text, _ in rows * (HEAD_ROWS // len(rows)))
+        file.write("a late one,maybe\n")
+    parameters = {"data.source": str(path), "data.labels": "bad=no good=yes"}
+    with pytest.raises(DataError, match=r"unknown label .maybe. .*to leave out in data\.labels\.ignored"):
+        _read(resolve_with_guesses({}, (), parameters, "a test")[0].data)
+    in_option = parameters | {"data.labels.ignored": "maybe"}
+    in_file = {"data": {"labels": {"sad": ["no"], "happy": ["ja"], "ignored": ["maybe", "yes"]}}}
+    for values, changes in (({}, in_option), (in_file, parameters)):
+        data = resolve_with_guesses(values, dotted(values), changes, "a test")[0].data
+        assert data.labels == {"bad": ("no",), "good": ("yes",), "ignored": ("maybe",)}
+        assert isinstance(_read(data)[-1], Row)
+
+
+@pytest.mark.parametrize(("column", "is_asked"), [("is_retweet", True), ("airline_sentiment", False), ("Label", False)])
+def test_zero_and_one_are_sentiments_only_if_the_column_says_so(tmp_path: Path, column: str, is_asked: bool) -> None:
+    path = _table(tmp_path / "a.csv", ["text", column], [(text, label) for label, text in TWEETS])
+    if is_asked:
+        assert "--classes 'negative=0 positive=1'" in _refused(path)
+    given = ["data.labels"] if is_asked else []
+    assert _understood(path, *given).changes.get("data.labels") is None
 
 
 def _classes(text: object) -> dict[str, tuple[str, ...]]:
@@ -276,7 +298,7 @@ def test_columns_of_another_table_are_taken_only_where_this_one_has_them(tmp_pat
     assert config.data.columns == ColumnConfig(text="tweet", label="label", user="author")
 
 
-@pytest.mark.parametrize(("rows", "among"), [(100, ""), (SAMPLE_ROWS + 1, "of the first 2,000 rows, ")])
+@pytest.mark.parametrize(("rows", "among"), [(100, ""), (HEAD_ROWS + 1, "of the first 2,000 rows, ")])
 def test_remark_on_rows_says_of_how_many_it_is(tmp_path: Path, rows: int, among: str) -> None:
     texts = ['"two\nlines"', *(f"a fine day {number}" for number in range(rows - 1))]
     path = _table(

@@ -28,9 +28,10 @@ from sentiment.data import download as downloads
 from sentiment.data import sources
 from sentiment.data.built_in import BUILT_IN
 from sentiment.data.corpus import prepare_corpus
-from sentiment.data.formats import Refusal
+from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.data.preparation import HELD_OUT
-from sentiment.data.tables import Row
+from sentiment.data.rows import Row
+from sentiment.data.table import Refusal
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import Remote, sha256_of
 from sentiment.runs.run_dir import Results
@@ -97,20 +98,15 @@ def test_command_data_fetches_all_built_in_sources_of_a_run(
     assert [*dict.fromkeys(fetched)] == ["sample", "sentiment140"]  # vader is the test set, of which `sample` is a part
 
 
-def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results) -> None:
     path = tmp_path / "any.csv"
     path.write_text("".join([*sentiment140_lines(2), '"4","9"\n']))
-    first, second, last = read(path, results)
+    data = resolve_with_guesses({}, (), {"data.source": str(path)}, "a test")[0].data
+    first, second, last = sources.open_source(data, results).main.read()
+    assert isinstance(first, Row)
+    assert isinstance(second, Row)
     assert (first.id, first.user, first.line, first.label, second.label) == ("0", "user0", 1, 1, 0)
-    assert last == Refusal(3, "wrong number of fields")
-    assert opened(path, results).dataset == "table"
-    monkeypatch.setattr(sources, "_TRAINING_ROWS", 3)
-    assert opened(path, results).dataset == "sentiment140"
-    path.write_text("".join(sentiment140_lines(1)) + '"3","1","a:b:c","q","u","text"\n')
-    with pytest.raises(DataError, match=r"any\.csv:2: unknown label '3' .known are '0', .*'4', .*'2'"):
-        read(path, results)
-    path.write_text("label,text,a,b,c,d\n1,so good,,,,\n")
-    assert read(path, results) == [Row("2", None, 1, "so good", 2)]
+    assert last == Refusal(3, "empty text")
 
 
 def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, results: Results) -> None:
@@ -243,7 +239,7 @@ def test_a_file_is_hashed_once_by_a_process_and_again_if_changed(table: Path, mo
     assert sources.cached_sha256(table) == sha256_of(table) != first
 
 
-@pytest.mark.parametrize("content", ["label,text\n1,a\n0,b\n", "".join(sentiment140_lines(200))])
+@pytest.mark.parametrize("content", ["label,text\n1,a\n0,b\n", "label,text\n" + "1,so good\n" * 200])
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, results: Results, content: str) -> None:
     path = tmp_path / "t.csv"
     path.write_text(content)

@@ -509,7 +509,7 @@ def test_a_source_with_a_published_test_set_is_scored_on_it(
 ) -> None:
     published = open_file(write_tweets(tmp_path / "t.csv", invented_tweets(30, seed=5)), ColumnConfig(), DEFAULT_LABELS)
     opened = OpenedSource("sentiment140", replace(published, read=lambda: iter(())), {"manual": published})
-    monkeypatch.setattr("sentiment.inference.own_sample.open_source", lambda *_: opened)
+    monkeypatch.setattr("sentiment.data.sources.open_source", lambda *_: opened)
     succeed("evaluate", trained.path, "--data", "sentiment140", "--out", tmp_path / "s.json")
     assert json.loads((tmp_path / "s.json").read_text())["n"] == 30
 

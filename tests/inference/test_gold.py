@@ -18,11 +18,12 @@ from report.build import build_report, compose
 from report.compare.findings import analyse
 from report.read import load_study
 from sentiment.config_file import resolve
+from sentiment.data.table import open_table
 from sentiment.inference.added import NamedColumns, add_predictions
 from sentiment.inference.gold import column_parameters, open_gold
-from sentiment.metrics import counted_as_wrong
 from sentiment.runs.predictions import read_gold
 from sentiment.runs.run_dir import GoldDir, Results
+from sentiment.statistics.metrics import counted_as_wrong
 from tests.commands import invoke, refused, succeed
 from tests.report.made_up import Study, read_table
 from tests.small_runs import write_tweets
@@ -83,7 +84,9 @@ def test_oracle_is_right_on_every_tweet_of_a_gold_table_in_any_order(seed: int, 
             table.sample(frac=1, random_state=rng)[[*known, "label"]].to_csv(gold, index=False)
             table.sample(frac=1, random_state=rng)[[*keys, "label"]].to_csv(answers, index=False)
             parameters = {"data.source": str(gold), "data.labels": " ".join(CLASSES[classes])}
-            tweets, _ = open_gold(resolve({}, parameters | column_parameters(gold), "a test").data, results)
+            opened = open_table(gold, ["text"])
+            data = resolve({}, parameters | column_parameters(opened), "a test").data
+            tweets, _ = open_gold(data, opened, results)
             add_predictions(tweets, oracle, answers, NamedColumns(), None, _ORIGIN)
             directories.add(tweets.directory)
         (directory,) = directories

@@ -15,15 +15,15 @@ from sentiment.data.corpus import open_corpus
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.share_files import times_of
 from sentiment.inference.stored import open_run
-from sentiment.labelling.share_statistics import (
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.metrics import UNLABELLED
+from sentiment.statistics.shares import (
     estimate_shares,
     labelled_shares,
     labels_alone,
     labels_needed,
     strata_of,
 )
-from sentiment.metrics import UNLABELLED
-from sentiment.runs.run_dir import Results, RunDir
 from tests.benchmarks.bench_share import World, measured
 from tests.commands import invoke
 from tests.small_runs import invented_tweets
@@ -371,3 +371,18 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
         times_of([*dates, "25/04/2015"], False, "a column")
     with pytest.raises(DataError, match="a column: '04/25/2015' is not a date"):
         times_of(["25/04/2015", "04/25/2015"], None, "a column")
+
+
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [
+        (["10:30", "22:45:10"], "'10:30' is not a date, such as 2015-02-24"),
+        (["3:04 PM"], "'3:04 PM' is not a date"),
+        (["today", "yesterday"], "'today' is not a date"),
+        (["1424736000", "1424736001"], r"'1424736000' is a number, as Unix times are; .*unit='s'"),
+        (["2015-02-24", "24 Feb 2015"], "'2015-02-24'|'24 Feb 2015' is not a date that is written as the first one"),
+    ],
+)
+def test_times_alone_and_numbers_are_no_dates(dates: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=f"a column: ({said})"):
+        times_of(dates, None, "a column")

@@ -105,6 +105,13 @@ def test_annotators_answer_on_the_page_and_a_skipped_tweet_is_no_answer(truth: "
     assert "200 left out: no answer" in output
 
 
+def test_the_classes_of_a_table_without_labels_are_those_that_the_answers_name(truth: "pd.Series[str]") -> None:
+    output = succeed("add", "good", "good.csv", "--of", "tweets.csv", "--unlabelled")
+    assert "the classes are negative, neutral, positive" in output
+    assert f"good: {SIZE} of {SIZE}" in output
+    assert "wrong" not in output
+
+
 @pytest.mark.parametrize("column", ["body", "2"])
 def test_column_of_the_texts_is_the_one_that_is_given(truth: "pd.Series[str]", column: str) -> None:
     table = pd.read_csv("tweets.csv")

@@ -1,5 +1,6 @@
 """Reports of random studies in this process, without their drawings, which cost most of the time; and what they say."""
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -74,12 +75,9 @@ class Said:
     @property
     def validated(self) -> float:
         """Validation macro F1 of the row in bold, in per cent."""
-        heading = next(line for line in self.markdown.splitlines() if "| Validation macro F1, %" in line).split("|")
-        bold = next(line for line in self.markdown.splitlines() if line.startswith("| **")).split("|")
-        place = [cell.strip() for cell in heading].index("Validation macro F1, %")
-        score = re.search(r"\d+\.\d", bold[place])
-        assert score, bold
-        return float(score[0])
+        bold = next(line for line in self.markdown.splitlines() if line.startswith("| **"))
+        name = bold.replace("**", "").split(" | ")[1]
+        return 100 * next(float(row["validation_macro_f1"]) for row in self.ranking if row["model"] == name)
 
 
 def claims_of_models(said: Said) -> list[dict[str, str]]:
@@ -87,3 +85,21 @@ def claims_of_models(said: Said) -> list[dict[str, str]]:
     names = ("score", "score_low", "score_high", "gain_over_baseline", "gain_q", "verdict", "validation_macro_f1")
     rows = [{name: row[name] for name in names} for row in said.ranking if "added" not in row["model"]]
     return sorted(rows, key=lambda row: [*row.values()])
+
+
+def differing(first: Said, second: Said) -> list[str]:
+    """The tables of claims that differ by more than rounding."""
+    names = first.claims.keys() | second.claims.keys()
+    return sorted(name for name in names if not _alike(first.claims.get(name, []), second.claims.get(name, [])))
+
+
+def _alike(first: Rows, second: Rows) -> bool:
+    pairs = [pair for rows in zip(first, second, strict=False) for pair in zip(*map(dict.values, rows), strict=False)]
+    return len(first) == len(second) and all(one == other or _close(one, other) for one, other in pairs)
+
+
+def _close(one: str, other: str) -> bool:
+    try:
+        return math.isclose(float(one), float(other), rel_tol=1e-9, abs_tol=1e-12)
+    except ValueError:
+        return False

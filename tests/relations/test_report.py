@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.relations.reports import claims_of_models, random_studies, report_without_charts
+from tests.relations.reports import claims_of_models, differing, random_studies, report_without_charts
 from tests.relations.studies import write_run
 from tests.relations.worlds import copied, edit_answers, new_author, reorder, write_cells
 
@@ -17,9 +17,8 @@ def test_order_of_runs_and_rows_changes_no_claim(seed: int, tmp_path: Path) -> N
     before = report_without_charts(author.results)
     turned = copied(author.results, tmp_path / "turned")
     reorder(turned, "cells")
-    after = report_without_charts(turned)
-    for name in before.claims.keys() - {"calibration"}:  # whose bins of equal probabilities follow the order of rows
-        assert after.claims[name] == before.claims[name], name
+    # Which of equal seeds is shown in detail follows the order of runs, and bins of equal probabilities that of rows.
+    assert {*differing(before, report_without_charts(turned))} <= {"confusion", "calibration"}
 
 
 @random_studies
@@ -58,7 +57,7 @@ def test_a_side_that_is_right_wherever_another_is_right_is_not_ranked_below(seed
     said = report_without_charts(author.results)
     rows = {row["model"].split()[0]: row for row in said.ranking if row["seeds"]}
     better, worse = rows["BiGRU"], rows["BiLSTM"]
-    assert int(better["rank"]) < int(worse["rank"])
+    assert int(better["rank"]) <= int(worse["rank"])
     assert float(better["score"]) >= float(worse["score"])
     assert worse["verdict"] != "better" or better["verdict"] == "better"
 
@@ -68,19 +67,12 @@ def _as_first(table: pd.DataFrame, first: pd.DataFrame) -> None:
 
 
 @random_studies
-def test_page_tables_and_latex_have_one_verdict_for_each_pair(seed: int, tmp_path: Path) -> None:
+def test_csv_and_latex_have_one_verdict_for_each_pair(seed: int, tmp_path: Path) -> None:
     author = new_author(tmp_path / "results", seed)
     write_cells(author, seeds=1 + seed % 3)
     said = report_without_charts(author.results)
     latex = (said.folder / "tables" / "leaderboard.tex").read_text()
-    page = (said.folder / "report.html").read_text()
     for row in said.ranking:
-        name = row["model"]
-        verdict = row["verdict"] or "\u2013"
-        lines = [
-            line.replace("**", "") for line in said.markdown.splitlines() if f" {name} |" in line.replace("**", "")
-        ]
-        assert f"| {verdict} |" in lines[0], name
-        cells = latex.partition(f"{name} &")[2].partition("\\\\\n")[0]
-        assert (r"\ast" in cells, r"\dagger" in cells) == (verdict == "better", verdict == "worse"), name
-        assert f">{verdict}<" in page
+        cells = latex.partition(f"{row['model']} &")[2].partition("\\\\\n")[0]
+        marks = r"\ast" in cells, r"\dagger" in cells
+        assert marks == (row["verdict"] == "better", row["verdict"] == "worse"), row["model"]

@@ -1,0 +1,236 @@
+"""The tweets in a table: its rows with text, class, author and part, and how refused ones are counted."""
+
+import gc
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from shlex import quote
+from typing import Any, NamedTuple
+
+from sentiment.config import MAX_REFUSED, PARTS, REASONS, ColumnConfig
+from sentiment.config_file import shortened
+from sentiment.console import plural
+from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
+from sentiment.data.table import Column, Record, Refusal, Table, as_text, format_of
+from sentiment.errors import DataError
+from sentiment.files import LINE_LIMIT, is_gzipped, open_user_file, translated_errors
+from sentiment.runs.corpus_records import CountedRows
+from sentiment.runs.records import Part
+
+
+class Row(NamedTuple):
+    """A tweet as read from its source."""
+
+    id: str  # the line if its table has no ids; empty if its cell is
+    user: str | None
+    label: int | None  # the index of its class; None: ignored, or the table is read without labels
+    text: str
+    line: int  # as in Record
+    part: Part | None = None  # one of PARTS; None: its source does not say
+    remarks: tuple[str, ...] = ()  # as in Record
+    further: tuple[str, ...] = ()  # the cells of further columns that are asked for
+
+
+RowIterator = Iterator[Row | Refusal]
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Disable garbage collection, which would take a fifth of the time: rows form no reference cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def estimated_rows(path: Path) -> int | None:
+    """Estimate the number of rows as the number of lines; None for formats whose lines cannot be counted quickly."""
+    if is_gzipped(path) or format_of(path) in ("parquet", "xlsx"):
+        return None
+    with translated_errors(path), open_user_file(path) as file:
+        return sum(block.count(b"\n") for block in iter(partial(file.read, LINE_LIMIT), b""))
+
+
+_PARTS = {name: name for name in PARTS} | {
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+}
+_MAX_SHOWN_LABEL = 60
+
+
+def read_rows(
+    table: Table,
+    columns: ColumnConfig,
+    labels: LabelMapping | None,
+    name: str,
+    field: str = "data",
+    further: Sequence[Column] = (),
+) -> RowIterator:
+    """The tweets of a table.
+
+    Args:
+        labels: the labels of each class; None reads no labels.
+        name: the file's name, for messages.
+        field: the configuration section of the columns and labels, for messages.
+        further: columns whose cells are given as `Row.further`.
+
+    Raises:
+        DataError: the file cannot be read, or a label is unknown.
+        ConfigError: a column is missing, or several have its name.
+    """
+    indices = {}
+    for role, column in columns:
+        if column is not None and (labels or role != "label"):
+            indices[role] = table.index(column, f"{name}: {field}.columns.{role}")
+    further_indices = [table.index(column, name) for column in further]
+    read = {*indices.values(), *further_indices}
+    label_of = _label_reader(labels, name, field) if labels else None
+    for record in table.read(read):
+        if isinstance(record, Refusal):
+            yield record
+            continue
+        line, fields, _, remarks = record
+        cells = {role: fields[index] for role, index in indices.items()}
+        # A gold table without texts is read with its ids as texts; an id may be a number.
+        text = as_text(cells["text"]) if columns.text == columns.id else cells["text"]
+        if reason := text_problem(text):
+            yield Refusal(line, reason)
+        elif "\0" in text:
+            yield Refusal(line, "NUL character")
+        elif label_of and isinstance(cells["label"], dict | list):
+            yield Refusal(line, "label is not a single value")
+        elif label_of and not as_text(cells["label"]).strip():
+            yield Refusal(line, "empty label")
+        else:
+            label = label_of(cells["label"], line) if label_of else None
+            part = _part_of(as_text(cells["part"]), f"{name}:{line}") if "part" in cells else None
+            identifier = as_text(cells["id"]).strip() if "id" in cells else str(line)
+            user = as_text(cells.get("user")).strip() or None
+            further_cells = tuple([as_text(fields[index]).strip() for index in further_indices])
+            yield Row(identifier, user, label, text, line, part, remarks, further_cells)
+
+
+def _part_of(value: str, origin: str) -> Part:
+    part = _PARTS.get(value.strip().lower())
+    if part is None:
+        raise DataError(f"{origin}: {shortened(value)!r} is not a part; valid are {', '.join(_PARTS)}")
+    return part
+
+
+def by_part(read: Callable[[], RowIterator]) -> RowIterator:
+    """Yield the rows of a table that names their parts, in the order test, validation, train.
+
+    So all held-out tweets are known before the first one for training. Refused rows are yielded with the test part.
+    """
+    for part in reversed(PARTS):
+        for row in read():
+            row_part = "test" if isinstance(row, Refusal) else row.part
+            if row_part == part:
+                yield row
+
+
+def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any, int], int | None]:
+    """A function from a cell and its line to the index of a class, or None for an ignored label."""
+    meanings = label_meanings(labels)
+    seen: set[str] = set()
+
+    def label_of(value: Any, line: int) -> int | None:
+        word = value if isinstance(value, str) and value in meanings else as_text(value).strip().lower()
+        if word in seen:
+            return meanings[word]
+        seen.add(word)
+        if word not in meanings or is_ambiguous(labels, seen):
+            problem = "ambiguous" if word in meanings else "unknown"
+            raise DataError(
+                f"{name}:{line}: {problem} label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} "
+                f"(known are {', '.join(map(repr, meanings))}): name the classes, from the most negative to the most "
+                f"positive, and the labels of each in {field}.labels, and those to leave out in "
+                f"{field}.labels.{IGNORED}"
+            )
+        return meanings[word]
+
+    return label_of
+
+
+def text_problem(value: object) -> str | None:
+    """Why a cell cannot be the text of a tweet; None if it can."""
+    if isinstance(value, str):
+        return None if value.strip() else "empty text"
+    return "empty text" if value is None else "text is not a string"
+
+
+_MAX_EXAMPLES = 5
+
+
+class RowCounter:
+    """Counts rows by reason."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[int]] = defaultdict(list)
+
+    def add(self, reason: str, line: int) -> None:
+        self._lines[reason].append(line)
+
+    def add_remarks(self, row: Row | Record) -> None:
+        for remark in row.remarks:
+            self.add(remark, row.line)
+
+    def total(self) -> int:
+        return sum(map(len, self._lines.values()))
+
+    def check(self, name: str, rows: int, leave_out: Collection[str], tolerated: int = 0) -> None:
+        """Refuse a table of which too many rows are counted here.
+
+        Args:
+            name: of the file.
+            rows: all of its rows.
+            leave_out: reasons for which any number of rows may be refused.
+            tolerated: how many rows may be refused however few there are.
+
+        Raises:
+            DataError: names the reasons, and how to leave the rows out.
+        """
+        others = [reason for reason in self._lines if not reason.endswith(tuple(leave_out))]
+        number = sum(map(self.count, others))
+        if number > max(tolerated, MAX_REFUSED * rows):
+            known = [reason for reason in REASONS if any(other.endswith(reason) for other in others)]
+            leave = " ".join(f"--leave-out {quote(reason)}" for reason in known)
+            advice = f", or leave them out: {leave} (data.leave_out)" if known else ""
+            raise DataError(
+                f"{name}: {number:,} of {rows:,} rows cannot be used, more than {MAX_REFUSED:.0%}, so that the others "
+                f"may not stand for all: {self.summary()}; mend them{advice}"
+            )
+
+    def count(self, reason: str) -> int:
+        return len(self._lines.get(reason, ()))
+
+    def counted(self) -> dict[str, CountedRows]:
+        return {name: CountedRows(count=len(lines), lines=lines[:_MAX_EXAMPLES]) for name, lines in self._lines.items()}
+
+    def lines(self) -> list[str]:
+        """A line for each reason, as in `2 rows of several lines (line 3, 8)`."""
+        return [f"{plural(rows.count, 'row')} {reason} ({rows})" for reason, rows in self.counted().items()]
+
+    def lines_left_out(self, scored: Collection[str | None] = ()) -> list[str]:
+        """A line for each reason, as in `  2 left out: empty text (line 3, 8)`.
+
+        Args:
+            scored: the reasons that are no more than remarks on rows, which are scored.
+        """
+        lines = []
+        for reason, rows in self.counted().items():
+            verb = "scored" if reason in scored else "left out"
+            lines.append(f"  {rows.count:,} {verb}: {reason} ({rows})")
+        return lines
+
+    def summary(self) -> str:
+        """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""
+        reasons = sorted(self.counted().items(), key=lambda reason: -reason[1].count)
+        return "; ".join(f"{rows.count:,} {reason} ({rows})" for reason, rows in reasons)
