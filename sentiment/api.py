@@ -17,7 +17,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,7 @@ from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_classes
 from sentiment.errors import UsageError
 from sentiment.files import config_path, fingerprint, user_path, write_once
-from sentiment.inference.predict import CHUNK, Explanation, explain
+from sentiment.inference.predict import CHUNK, Explanation, explain, in_parallel
 from sentiment.inference.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
@@ -378,10 +378,13 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _classify(self, texts: Any, method: str) -> Predictions:
         check_is_fitted(self)
         checked = _iter_texts(texts, method)
-        chunks = [Predictions(np.empty((0, len(self._classes))), np.empty(0, bool))]
-        while chunk := list(islice(checked, CHUNK)):
-            chunks.append(self._trained.classify_texts(chunk))
-        return Predictions.joined(chunks)
+        first = list(islice(checked, CHUNK))
+        if not first:
+            return Predictions(np.empty((0, len(self._classes))), np.empty(0, bool))
+        if len(first) < CHUNK:  # a thread more would take longer
+            return self._trained.classify_texts(first)
+        chunks = chain([first], iter(lambda: list(islice(checked, CHUNK)), []))
+        return Predictions.joined([of_chunk for _, of_chunk in in_parallel(self._trained, chunks, list)])
 
 
 def load(

@@ -1,17 +1,39 @@
 """What this process has: cores and threads, compute time, its job in Slurm or in a local grid, and wandb."""
 
+import math
 import os
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 
 def available_cores() -> int:
-    """Cores in the CPU affinity of this process, as Slurm sets it; all cores if the system does not report it."""
+    """Cores in the CPU affinity of this process, as Slurm sets it, or fewer if its container has a quota of time.
+
+    All cores if the system does not report them.
+    """
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    return max(math.ceil(min(cores, _cpu_quota())), 1)
+
+
+_CGROUPS = Path("/sys/fs/cgroup")  # in a container, its own control group is at the top
+
+
+def _cpu_quota() -> float:
+    """The cores that the control group's quota of processor time amounts to; infinite if there is none."""
+    with suppress(OSError, ValueError):  # no such file, or `max` instead of a number
+        quota, period = (_CGROUPS / "cpu.max").read_text().split()  # version 2
+        return int(quota) / int(period)
+    with suppress(OSError, ValueError):
+        quota = (_CGROUPS / "cpu/cpu.cfs_quota_us").read_text()  # version 1
+        period = (_CGROUPS / "cpu/cpu.cfs_period_us").read_text()
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    return math.inf
 
 
 _MAX_THREADS = 8
@@ -20,6 +42,14 @@ _MAX_THREADS = 8
 def training_threads(at_once: int = 1) -> int:
     """The number of threads of each of so many runs at a time, which share the cores of this process."""
     return max(min(available_cores() // at_once, _MAX_THREADS), 1)
+
+
+RUNS_ON_GPU = "SENTIMENT_RUNS_ON_GPU"  # how many runs at a time share a GPU; set by the worker that starts them
+
+
+def runs_on_gpu() -> int:
+    """How many runs, this one among them, share its GPU."""
+    return _number(RUNS_ON_GPU) or 1
 
 
 def leave_compiler_out() -> None:

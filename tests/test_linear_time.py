@@ -26,8 +26,8 @@ import report
 import sentiment
 from sentiment.config import TextConfig
 from sentiment.console import as_code, as_markdown, visible
-from sentiment.data.held_out import is_cut
-from sentiment.data.text import Tokenizer, TweetForms
+from sentiment.data.copies import is_cut
+from sentiment.data.text import Tokenizer, TweetForms, undecorated
 
 Use = Callable[[str], object]
 
@@ -171,8 +171,8 @@ FORMS = TweetForms()
 FUNCTIONS: dict[str, Use] = {
     "tokens": _forgetful(Tokenizer(TextConfig())),
     "tokens, nothing masked": _forgetful(Tokenizer(TextConfig(urls="keep", mentions="keep", hashtags="split"))),
-    "form": FORMS.of_all_words,
-    "undecorated form": lambda text: FORMS.of_undecorated(text, "via"),
+    "form": FORMS.of,
+    "undecorated": undecorated,
     "is cut": lambda text: is_cut(text, "a form of five words"),
     "visible": visible,
     "as Markdown": as_markdown,
@@ -255,4 +255,4 @@ def test_slow_patterns_are_found(source: str) -> None:
 
 @pytest.mark.usefixtures("_limited")
 def test_tweet_of_many_hashtags_after_its_author_ends() -> None:
-    _cost(FUNCTIONS["undecorated form"], "so true via @name " + "#a" * 400 + " x")  # else raises NeverEndsError
+    _cost(FUNCTIONS["undecorated"], "so true via @name " + "#a" * 400 + " x")  # else raises NeverEndsError

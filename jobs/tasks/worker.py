@@ -6,6 +6,7 @@ by default), then unclaimed ones. A run that a task has started stays with that 
 
 import contextlib
 import importlib
+import math
 import multiprocessing
 import os
 import signal
@@ -30,7 +31,7 @@ from jobs.tasks.attempt import (
 from jobs.tasks.memory import MeasuredMemory
 from sentiment.config import RunConfig
 from sentiment.errors import CrashedError, KilledError, RunDirError, SlurmError
-from sentiment.processes import in_same_array, slurm_job, training_threads
+from sentiment.processes import RUNS_ON_GPU, in_same_array, slurm_job, training_threads
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.rungs import TrialRung
@@ -81,7 +82,8 @@ class ProcessPool:
         """Start a process that exits with `work`'s result; of several GPUs it gets one, unless `device` names one."""
         lane = min({*range(self.at_once)} - {child.lane for child in self._children.values()})
         gpu = self._gpus[lane % len(self._gpus)] if len(self._gpus) > 1 and device in ("auto", "cuda") else None
-        process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, gpu))
+        sharing = math.ceil(self.at_once / max(len(self._gpus), 1))
+        process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, gpu, sharing))
         process.start()
         self._children[name] = _Child(process, lane)
 
@@ -103,7 +105,9 @@ class ProcessPool:
         return {name: child.process.exitcode or 0 for name, child in ended.items()}
 
 
-def _perform(work: Callable[[], int], gpu: str | None) -> None:
+def _perform(work: Callable[[], int], gpu: str | None, sharing: int) -> None:
+    """Do the work of a process that shares its GPU with others: `sharing` processes in all."""
+    os.environ[RUNS_ON_GPU] = str(sharing)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     code: int = Outcome.DISK_FULL

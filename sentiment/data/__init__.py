@@ -4,7 +4,7 @@
 - `labels`: classes, and the label values of each; `guess_columns`: guesses columns and labels
 - `text`: tokenises a tweet
 - `preparation`, `corpus`: tweets cleaned, tokenised, deduplicated, split and stored on disk
-- `held_out`: recognises copies of tweets that are held out from training
+- `copies`: recognises copies of tweets, which are not trained on if held out, and not scored if learned
 - `vocabulary`: the ids of token types, and initial vectors
 
 A file that cannot be used raises a DataError, a missing column a ConfigError, and what may mean two things a

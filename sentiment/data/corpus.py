@@ -45,6 +45,7 @@ class Corpus(TokenRows):
     labels: npt.NDArray[np.int8]  # (rows,) index into `report.classes`
     parts: npt.NDArray[np.int8]  # (rows,) index into `part_names`
     keys: Integers  # (rows,) equal for the same tweet, see `TweetForms`
+    beginnings: npt.NDArray[np.uint32]  # (rows,) as `beginning_of` gives them
     authors: Integers  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
     weights: Floats  # (rows,) sample weights: `extra_train.weight`, otherwise 1
     withheld: Integers  # (n,) keys of the tweets dropped from training because their text or author is held out

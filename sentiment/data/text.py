@@ -235,7 +235,7 @@ _COMPARED_WORDS = 12
 # Hashtags at the beginning are ignored if so many words follow. Of 49,498 tweets of SemEval 36 more groups are then one
 # tweet, all of them headlines that several accounts passed on, each under its own hashtag.
 _MIN_UNTAGGED = 5
-_MAX_ESCAPES = 5
+_MAX_DECORATIONS = 5  # of one kind
 _RETWEET = ["rt", USER]
 _MANTISSA = 53
 
@@ -248,12 +248,30 @@ _INVISIBLE_INSIDE = re.compile(
 _VIA_AUTHOR = re.compile(r"\s[(\[/]*via\W+@\w+(?:[^\w#]|#\S*|https?://\S+)*+$", re.IGNORECASE)
 
 
+def undecorated(text: str) -> str:
+    """The text of the tweet that `text` may be a copy of.
+
+    HTML entities are unescaped as often as some tools escape them; invisible characters inside words and "via @name" at
+    the end are removed.
+    """
+    if "&" in text:
+        for _ in range(_MAX_DECORATIONS):
+            text = unescaped(text)
+    if not text.isascii():
+        text = _INVISIBLE_INSIDE.sub("", text)
+    if "@" in text and "via" in text.lower():
+        for _ in range(_MAX_DECORATIONS):
+            text = _VIA_AUTHOR.sub("", text)
+    return text
+
+
 class TweetForms:
     """Normalised texts for duplicate detection: equal ones are the same tweet, independent of a run's cleaning.
 
-    A normalised text is the first twelve default tokens of the lower-cased text in NFKC, without punctuation, links,
-    `RT @user:` at the beginning, hashtags at the end, and those at the beginning of five words or more. Other hashtags
-    count as words, and emoticons stay, since they may be all that distinguishes praise from blame.
+    A normalised text is the first twelve default tokens of the lower-cased text in NFKC, `undecorated`, without
+    punctuation, links, `RT @user:` at the beginning, hashtags at the end, and those at the beginning of five words or
+    more. Other hashtags count as words, and emoticons stay, since they may be all that distinguishes praise from blame.
+    A text of which nothing remains, such as a link or `?!`, is its own normalised text.
 
     Args:
         run_tokenizer: the run's tokenizer; if its settings equal the defaults, its tokens are reused.
@@ -268,42 +286,23 @@ class TweetForms:
             self._shares_tokens = run_tokenizer.config.model_copy(update={"lowercase": default.lowercase}) == default
 
     def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
-        """The normalised text (`form`); `tokens` are those of `run_tokenizer`. Empty if no token remains."""
-        return " ".join(self._words(text, tokens)[:_COMPARED_WORDS]).replace("#", "")
-
-    def of_all_words(self, text: str) -> str:
-        """As `of`, but with all tokens instead of the first twelve."""
-        return " ".join(self._words(text)).replace("#", "")
-
-    def _words(self, text: str, tokens: Sequence[str] | None = None) -> list[str]:
-        text = self._tokenizer.clean(text)
-        if tokens is None or not (self._shares_tokens and text.isascii()):
-            tokens = self._tokenizer.split(unicodedata.normalize("NFKC", text))
+        """The normalised text (`form`); `tokens` are those of `run_tokenizer`."""
+        original = undecorated(text)
+        cleaned = self._tokenizer.clean(original)
+        if tokens is None or original != text or not (self._shares_tokens and cleaned.isascii()):
+            tokens = self._tokenizer.split(unicodedata.normalize("NFKC", cleaned))
         words = list(filter(None, map(self._normalized_token.__getitem__, tokens)))
-        while words[:2] == _RETWEET and len(words) > 2:
-            del words[:2]
-        while len(words) > 1 and words[-1].startswith("#"):
-            words.pop()
-        while len(words) > _MIN_UNTAGGED and words[0].startswith("#"):
-            del words[0]
-        return words
-
-    def of_undecorated(self, text: str, form: str) -> str:
-        """The normalised text of the tweet that `text`, with normalised text `form`, may be a copy of.
-
-        HTML entities are unescaped until nothing changes, invisible characters inside words and "via @name" at the end
-        removed. It is not used for the split: adding it to `of` would move some tweets that have no copy.
-        """
-        once = unescaped(text) if "&amp;" in text else text
-        original = once
-        if "&" in once:
-            for _ in range(_MAX_ESCAPES):
-                original = unescaped(original)
-        if not original.isascii():
-            original = _INVISIBLE_INSIDE.sub("", original)
-        if "via" in form and _VIA_AUTHOR.search(original):
-            original = _VIA_AUTHOR.sub("", original)
-        return form if original == once else self.of(original)
+        while True:
+            if words[:2] == _RETWEET and len(words) > 2:
+                del words[:2]
+            elif len(words) > 1 and words[-1].startswith("#"):
+                words.pop()
+            elif len(words) > _MIN_UNTAGGED and words[0].startswith("#"):
+                del words[0]
+            else:
+                break
+        form = " ".join(words[:_COMPARED_WORDS]).replace("#", "")
+        return form or " ".join(text.split())
 
 
 def author_form(user: str | None) -> str:

@@ -21,8 +21,8 @@ from sentiment.config import (
     VocabularyConfig,
 )
 from sentiment.console import Progress, silent
+from sentiment.data.copies import KnownTweets
 from sentiment.data.corpus import Corpus, alone, prepare_corpus, source_fingerprint, without_train_rows
-from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.preparation import TRAIN
 from sentiment.data.rows import Row
 from sentiment.data.sources import TweetFile, open_file
@@ -134,6 +134,8 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
         remaining[token.encode("utf-8", "surrogatepass")] = index
     is_first = True
     for line, content in _vector_lines(path):
+        if not is_first and content.count(b" ") >= size and content.split(None, 1)[0] not in remaining:
+            continue  # an unwanted type, whose numbers are not looked at
         fields = content.rsplit(None, size)
         if len(fields) == size and content[:1].isspace():  # GloVe has a token that is a space
             continue
@@ -234,7 +236,7 @@ def collect_training_text(
                 form = forms.of(row.text, tokens)
                 key = key_of(form)
                 author = author_key(author_form(row.user))
-                if key in withheld or held_out.has_tweet(key, author, row.text, form):
+                if key in withheld or held_out.has(key, author, row.text, form):
                     outcome = "in validation or test, or by their authors"
                 elif key in seen:
                     outcome = "repeated"
@@ -248,9 +250,9 @@ def collect_training_text(
     return collector.rows(), counts
 
 
-def _held_out(corpus: Corpus, forms: TweetForms) -> HeldOutTweets:
+def _held_out(corpus: Corpus, forms: TweetForms) -> KnownTweets:
     """The tweets of a corpus that are not trained on, and their authors."""
-    held_out = HeldOutTweets(forms)
+    held_out = KnownTweets()
     texts = corpus.texts().to_pylist()
     for row in np.flatnonzero(corpus.parts != TRAIN).tolist():
         held_out.add(int(corpus.keys[row]), int(corpus.authors[row]), texts[row], forms.of(texts[row]))

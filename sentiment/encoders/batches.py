@@ -15,7 +15,10 @@ from sentiment.tokens import Floats, Indices, Integers, Rows
 
 Layers = Mapping[str, Tensor]  # an encoder's vectors of some tweets, by the name of their layer
 
-EVALUATION_TOKENS = 16_384  # in a batch: enough to keep the processor busy, and few enough for the memory of any GPU
+# Tokens in a batch that is measured. On a GPU enough to keep it busy, and few enough for the memory of any; on a CPU so
+# few that the states fit into a core's cache.
+_GPU_TOKENS = 16_384
+_CPU_TOKENS = 4096
 
 _PREFETCH_POOL = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
@@ -110,8 +113,9 @@ class TokenStore:
         generator.shuffle(starts)
         return BatchPlan(self, ordered, [(start, min(start + batch_size, len(rows))) for start in starts.tolist()])
 
-    def in_order_of_length(self, rows: Rows, max_tokens: int = EVALUATION_TOKENS) -> "BatchPlan":
-        """Each of `rows` once, the shortest first, in batches of at most `max_tokens`; a single tweet may have more."""
+    def in_order_of_length(self, rows: Rows) -> "BatchPlan":
+        """Each of `rows` once, the shortest first, in batches as the device likes them."""
+        max_tokens = _CPU_TOKENS if self.device.type == "cpu" else _GPU_TOKENS  # a single tweet may have more
         ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
         lengths = self.lengths[ordered]
         spans: list[tuple[int, int]] = []

@@ -205,7 +205,20 @@ def _only_file(folder: Path, ending: str) -> Path:
 
 _FETCHED = "fetched.json"
 _WEIGHTS_ENDING = ".safetensors"
-_READ_ENDINGS = (_WEIGHTS_ENDING, ".json", ".txt", ".model")
+# What transformers reads of a model that gives vectors of texts; a note beside these changes nothing.
+_READ_NAMES = (
+    "config.json",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "bpe.codes",
+)
+_READ_ENDINGS = (_WEIGHTS_ENDING, ".model")  # .model: of SentencePiece
 _UNSAFE = (
     "it has no weights as *.safetensors; other formats, such as pytorch_model.bin, can run code when they are read and "
     "are not supported"
@@ -298,4 +311,4 @@ def _folder(config: EncoderConfig, models: Path) -> Path:
 def _is_read(name: str) -> bool:
     """Whether a file of a model is downloaded and read: configuration, tokeniser and safe weights at the top level."""
     path = PurePath(name)
-    return len(path.parts) == 1 and path.suffix in _READ_ENDINGS and name != _FETCHED
+    return len(path.parts) == 1 and (name in _READ_NAMES or path.suffix in _READ_ENDINGS)

@@ -19,7 +19,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.inference.evaluate import uses_of
 from sentiment.inference.evaluation import Evaluation, compare_with_chosen, scores_on_file
 from sentiment.inference.mistakes import mistakes_of, places_of
-from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
+from sentiment.inference.overlap import OWN_TEST, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.labelling.choice import PredictedTweets, choose, verdict_lines
@@ -117,7 +117,7 @@ def evaluate_on_file(
     threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
     counter = RowCounter()
     rows = [*usable_rows(table, counter, progress, leave_out)]
-    answered = predict_new(run, rows, counter, progress)
+    answered = predict_new(run, rows, counter, progress, has_own_test=True)
     tweets = _scored(run, answered, threshold)
     file = PurePath(table.name).name
     try:
@@ -146,7 +146,7 @@ def evaluate_on_file(
         chosen=chosen.name,
         scores=scores_on_file(file, shown),
         tweets=shown,
-        remarks=[*answered.warnings(), *counter.lines_left_out(SCORED)],
+        remarks=[*answered.warnings(), *counter.lines_left_out((OWN_TEST,))],
         compared=compare_with_chosen(tweets.labels, chosen, compared),
         closing=closing,
         has_shares=True,
@@ -179,38 +179,44 @@ def _details(answered: AnsweredTweets, counter: RowCounter, threshold: float) ->
     details: dict[str, Any] = {"threshold": threshold, "knows_training": not answered.unknown_overlap}
     details |= {"left_out": {}, "overlap": {}}
     for reason, rows in counter.counted().items():
-        details["overlap" if reason in SCORED else "left_out"][reason] = rows.count
+        details["overlap" if reason == OWN_TEST else "left_out"][reason] = rows.count
     return details
 
 
-def predict_new(run: TrainedRun, rows: Sequence[Row], counter: RowCounter, progress: Progress) -> AnsweredTweets:
+def predict_new(
+    run: TrainedRun, rows: Sequence[Row], counter: RowCounter, progress: Progress, has_own_test: bool
+) -> AnsweredTweets:
     """The tweets of a table that a run may be scored on, with its predictions; a tweet that stands twice counts twice.
 
-    Left out are the run's training and validation tweets, other tweets of their authors, and tweets without a word that
-    a model knows.
+    Left out are the run's training and validation tweets, copies of these, other tweets of their authors, and tweets
+    without a word that a model knows.
 
     Args:
-        counter: gets the rows that are left out, by reason, and the others with an overlap, by its kind.
+        counter: gets the rows that are left out, by reason, and test tweets of the run.
+        has_own_test: whether test tweets of the run are not left out; they must not choose a model.
 
     Raises:
         DataError: no row is left.
     """
-    overlap_of_rows, unknown_overlap = overlaps_with(run, rows)
-    possible = np.array([index for index, overlap in enumerate(overlap_of_rows) if overlap in SCORED], np.int64)
-    predictions = classify_all(load_all_models(run), [rows[index].text for index in possible], progress)
+    found, unknown_overlap = overlaps_with(run, rows)
+    reasons = [overlap.reason for overlap in found]
+    allowed = ("", OWN_TEST) if has_own_test else ("",)
+    possible = np.array([index for index, reason in enumerate(reasons) if reason in allowed], np.int64)
+    texts = [rows[index].text for index in possible.tolist()]
+    predictions = classify_all(load_all_models(run), texts, progress)
     usable = np.logical_and.reduce([predictions[kind].usable for kind in MODEL_KINDS])
     for index in possible[~usable].tolist():
-        overlap_of_rows[index] = NO_WORDS
-    for row, overlap in zip(rows, overlap_of_rows, strict=True):
-        if overlap:
-            counter.add(overlap, row.line)
+        reasons[index] = NO_WORDS
+    for row, reason in zip(rows, reasons, strict=True):
+        if reason:
+            counter.add(reason, row.line)
     scored = possible[usable].tolist()
     if not scored:
-        raise DataError(f"no row is left; left out: {counter.summary() or 'none'}")
+        raise DataError(f"no row is left to score a model on; left out: {counter.summary() or 'none'}")
     return AnsweredTweets(
         rows=[rows[index] for index in scored],
         probabilities={kind: of_kind.probabilities[usable] for kind, of_kind in predictions.items()},
-        is_own_test=np.array([overlap_of_rows[index] == OWN_TEST for index in scored]),
+        is_own_test=np.array([reasons[index] == OWN_TEST for index in scored]),
         unknown_overlap=unknown_overlap,
     )
 

@@ -31,7 +31,7 @@ from sentiment.labelling.annotators import LabelledSheets
 from sentiment.labelling.drawn import SheetRecord, draw_sheets
 from sentiment.labelling.sheet import Drawing, drawing_of
 from sentiment.statistics import MIN_LABELS
-from sentiment.statistics.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.statistics.metrics import ClassIndices, Flags, Probabilities, predicted_classes
 from sentiment.statistics.shares import (
     ALL_TWEETS,
     check_names,
@@ -41,6 +41,7 @@ from sentiment.statistics.shares import (
 )
 
 _USUAL_LABELS = 200
+_MAX_LEARNED = 0.05  # the largest share of a table's tweets that may be left out since the model learned them
 _HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told
 _DAY = r"\d{4}-\d\d-\d\d"
 
@@ -278,7 +279,8 @@ def estimate(
     """Print the shares by the labels of sheets, and write them to the folder `out`.
 
     Raises:
-        DataError, UsageError: as `LabelledSheets.read` and `estimate_shares`, or `out` holds other shares.
+        DataError: as `LabelledSheets.read` and `_not_learned`.
+        UsageError: as `LabelledSheets.read` and `estimate_shares`, or `out` holds other shares.
     """
     about = {"file": population.source.name, "model": predictor.model, "predictor": predictor.name}
     _check_same(out, about)
@@ -288,13 +290,34 @@ def estimate(
     labels = sheets.read(drawing, predictor.meanings, predictor.classes)
     if labels is None:
         return
-    probabilities = _predictions(population, predictor)
-    shares = estimate_shares(
-        probabilities, labels, predictor.classes, population.groups, drawing.strata, predictor.threshold
-    )
+    new = _not_learned(population, predictor)
+    labels = labels[new]
+    probabilities = _predictions(population, predictor)[new]
+    groups = population.groups and np.array(population.groups, object)[new].tolist()
+    strata = drawing.strata[new]
+    shares = estimate_shares(probabilities, labels, predictor.classes, groups, strata, predictor.threshold)
     show_shares(shares)
     written = write_shares(shares, out, {**about, "sheets": [*map(str, sheets.sheets)]})
     say(f"written: {', '.join(map(str, written))}")
+
+
+def _not_learned(population: Population, predictor: SharePredictor) -> Flags:
+    """Which tweets the model did not learn: on the others it errs less, so that their labels would correct too little.
+
+    Raises:
+        DataError: too many tweets were learned for the others to stand for all.
+    """
+    learned = predictor.learned(population.rows)
+    if learned.any():
+        number = plural(int(learned.sum()), "tweet")
+        what = f"{number} of {len(learned):,} that the model was trained on or chosen by, or copies of these"
+        if learned.mean() > _MAX_LEARNED:
+            raise DataError(
+                f"{population.source}: has {what}: a share without them would not be that of the table; use a model "
+                "that was trained on other tweets"
+            )
+        say(f"left out: {what}")
+    return ~learned
 
 
 def _check_same(folder: Path, about: Mapping[str, str | None]) -> None:

@@ -16,12 +16,13 @@ from sentiment.data.labels import Meanings
 from sentiment.data.rows import Row
 from sentiment.data.table import Column
 from sentiment.inference.added import classes_of_values, label_meanings_of, sheet_meanings
+from sentiment.inference.overlap import overlaps_with
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import TrainedRun, model_of, open_stored
 from sentiment.labelling.drawn import name_in
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
 from sentiment.runs.run_dir import Results
-from sentiment.statistics.metrics import Probabilities
+from sentiment.statistics.metrics import Flags, Probabilities
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class SharePredictor:
     Attributes:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
+        learned: which of some rows the model learned, or rows that they copy, (n,).
         model: what a printed command calls it, if it is a model.
         results: the results folder that remembers the sheets.
     """
@@ -38,6 +40,7 @@ class SharePredictor:
     name: str
     data: DataConfig
     predict: Callable[[Sequence[Row], Progress], Probabilities]
+    learned: Callable[[Sequence[Row]], Flags]
     threshold: float = DEFAULT_THRESHOLD
     model: str | None = None
     results: Results = field(default_factory=Results)
@@ -65,10 +68,21 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
             progress("predicting", min(CHUNK * len(probabilities), len(rows)), len(rows))
         return np.concatenate(probabilities)
 
+    def learned(rows: Sequence[Row]) -> Flags:
+        if not isinstance(stored, TrainedRun):
+            say(f"warning: {path} does not say which tweets it learned; labels of such tweets would hide its errors")
+            return np.zeros(len(rows), bool)
+        found, unknown = overlaps_with(stored, rows)
+        if unknown:
+            say(f"warning: cannot exclude training tweets: {unknown}")
+        return np.array([overlap.is_learned for overlap in found])
+
     name = str(path.resolve())
     if isinstance(stored, TrainedRun):
         name = name_in(stored.results, stored.run_dir)
-    return SharePredictor(model.name, model.config.data, predict, model.threshold, model=name, results=stored.results)
+    return SharePredictor(
+        model.name, model.config.data, predict, learned, model.threshold, model=name, results=stored.results
+    )
 
 
 def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], classes: str | None) -> SharePredictor:
@@ -95,4 +109,7 @@ def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], class
             say(f"{plural(without, 'tweet')} without an answer that is a class")
         return classes_and_none[[-1 if index is None else index for index in indices]]
 
-    return SharePredictor(f"answers in column {answers!r}", data, predict)
+    def learned(rows: Sequence[Row]) -> Flags:
+        return np.zeros(len(rows), bool)  # whoever answered
+
+    return SharePredictor(f"answers in column {answers!r}", data, predict, learned)

@@ -35,7 +35,7 @@ from sentiment.command_line import (
     results_of,
     with_guesses,
 )
-from sentiment.console import ProgressBar, say
+from sentiment.console import ProgressBar, plural, say
 from sentiment.data.built_in import BUILT_IN, SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.files import as_json, check_not_read, read_user_file, write_atomically, write_user_file
@@ -68,7 +68,13 @@ def evaluate(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="A table; tweets that the run was trained or validated on are excluded."),
+        typer.Option(
+            "--data", help="A table; tweets that the run was trained or validated on are excluded, and copies."
+        ),
+    ] = None,
+    copies: Annotated[
+        Path | None,
+        typer.Option("--copies", help="Only list the rows that copy tweets of the run, each with its tweet, as CSV."),
     ] = None,
     sheet: NewSheet = None,
     sheet_size: Annotated[
@@ -110,7 +116,7 @@ def evaluate(
     from sentiment.labelling.annotators import LabelledSheets
     from sentiment.labelling.drawn import dealing
 
-    for target in (out, mistakes, settle):
+    for target in (out, mistakes, settle, copies):
         if target:
             check_not_read(target, run, data, *(labelled or ()), settled)
     if out and out == mistakes:
@@ -125,6 +131,11 @@ def evaluate(
         if sheet and (labelled or out):
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
     reading = Reading(parse_column(text_column), quotes, leave_out or ())
+    if copies:
+        if run is None or data is None:
+            raise UsageError("--copies requires a run, and --data, the table whose rows are compared with its tweets")
+        _list_copies(run, data, reading, results, copies)
+        return
     if sheet:
         dealt = dealing(annotators or (), shared, sheet_size or _USUAL_LABELS, guidelines)
         _draw(run, data, reading, results, sheet, dealt)
@@ -285,6 +296,15 @@ def _predicted_table(run: Path, data: Path | None, reading: "Reading", results: 
     if lines:
         say("\n".join(lines))
     return table
+
+
+def _list_copies(run: Path, data: Path, reading: "Reading", results: Path | None, target: Path) -> None:
+    from sentiment.inference.overlap import list_overlaps
+    from sentiment.inference.stored import open_run
+
+    with ProgressBar() as bar:
+        number = list_overlaps(open_run(run, results), data, reading, target, bar.progress)
+    say(f"{target}: {plural(number, 'row')} of {data} that overlap with the run's tweets")
 
 
 def _finite(value: float | None) -> float | None:

@@ -21,7 +21,6 @@ from sentiment.data.sources import open_file, usable_rows
 from sentiment.errors import DataError, RunDirError, UsageError
 from sentiment.inference.added import sheet_meanings
 from sentiment.inference.evaluate import uses_of
-from sentiment.inference.overlap import SCORED
 from sentiment.inference.own_sample import predict_new
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.annotators import LabelledSheets
@@ -97,7 +96,7 @@ def predict_table(
 ) -> tuple[PredictedTable, list[str]]:
     """The predictions of a run's models for a table, and lines on what was read.
 
-    Tweets are left out as by `predict_new`.
+    Tweets are left out as by `predict_new`, and test tweets of the run, since the labels choose a model.
 
     Raises:
         DataError: the table cannot be read, or no row is left.
@@ -106,7 +105,8 @@ def predict_table(
     table, index, lines = open_texts(source, run.config.data.columns, reading)
     file = open_file(table, ColumnConfig(text=index), None)
     counter = RowCounter()
-    answered = predict_new(run, [*usable_rows(file, counter, progress, reading.leave_out)], counter, progress)
+    rows = [*usable_rows(file, counter, progress, reading.leave_out)]
+    answered = predict_new(run, rows, counter, progress, has_own_test=False)
     predicted = {}
     uses = {}
     for kind in SIMPLEST_FIRST:
@@ -114,7 +114,7 @@ def predict_table(
         uses[PREDICTORS[kind]] = uses_of(shlex.quote(name_of(run.run_dir)), f"--with {kind}")
     metric = run.config.training.early_stopping.metric
     tweets = PredictedTweets([row.text for row in answered.rows], predicted)
-    lines += [*answered.warnings(), *counter.lines_left_out(SCORED)]
+    lines += [*answered.warnings(), *counter.lines_left_out()]
     origin: Options = {"run": name_in(run.results, run.run_dir), "data": str(source.resolve())}
     origin |= reading.as_options()
     return PredictedTable(source.name, tweets, run.config.data, metric, uses, run.results, origin), lines

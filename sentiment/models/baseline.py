@@ -283,24 +283,25 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
     def counts_of(rows: Rows) -> Any:
         return counts[np.searchsorted(train, rows)]
 
-    fold_scores = []
+    scores_of_folds = []
     sizes = []
     for fold in range(fold_count):
         held_out = train[folds == fold]
         design = _DesignMatrix(corpus, keys, counts_of, train[folds != fold])
-        fold_scores.append(map(design.scorer(held_out), map(design.fitter(), _C_VALUES)))
+        scores_of_folds.append(map(design.scorer(held_out), map(design.fitter(), _C_VALUES)))
         sizes.append(corpus.weights[held_out].sum())
 
     best_c = _DEFAULT_C
     best_score = -math.inf
-    for tried, scores in enumerate(zip(*fold_scores, strict=True)):
-        progress(f"{_ACTIVITY}: choosing its penalty", tried, len(_C_VALUES))
-        score = np.average(scores, weights=sizes)
-        if score < best_score:  # the fits, which take long, end at the first drop
-            break
-        if score > best_score:
-            best_c = _C_VALUES[tried]
-            best_score = score
+    with ThreadPoolExecutor(available_cores()) as pool:  # one fold does not depend on another
+        for tried, c in enumerate(_C_VALUES):
+            progress(f"{_ACTIVITY}: choosing its penalty", tried, len(_C_VALUES))
+            score = np.average([*pool.map(next, scores_of_folds)], weights=sizes)
+            if score < best_score:  # the fits, which take long, end at the first drop
+                break
+            if score > best_score:
+                best_c = c
+                best_score = score
     return best_c
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sentiment.config import AnyEncoder, EmbeddingConfig, ModelConfig, RunConfig
 from sentiment.data.text import Tokenizer
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
-from sentiment.encoders.batches import EVALUATION_TOKENS, Batch, TokenStore
+from sentiment.encoders.batches import Batch, TokenStore
 from sentiment.encoders.cache import FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
@@ -363,26 +363,20 @@ def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tup
     return vocabulary.encode(rows.types)[rows.token_ids], rows.offsets
 
 
-# Tokens per batch on a CPU, so that the states fit into a core's cache; EVALUATION_TOKENS is for GPUs.
-_BATCH_TOKENS = 4096
-
-
 def predict(
     model: Classifier,
     store: TokenStore,
     rows: Rows,
     check: Callable[[], None] = lambda: None,
-    max_tokens: int = EVALUATION_TOKENS,
 ) -> Probabilities:
     """Probabilities of the classes for each of `rows`, in their order, of shape (len(rows), classes).
 
     Args:
         check: called between batches; may raise to abort the evaluation.
-        max_tokens: of a batch, with padding.
     """
     logits = []
     with evaluation_mode(model):
-        for batch in store.in_order_of_length(rows, max_tokens):
+        for batch in store.in_order_of_length(rows):
             check()
             logits.append(model(batch).logits)
     by_length = _probabilities(torch.cat(logits).double()).cpu().numpy()
@@ -446,8 +440,7 @@ class NetworkModel(TextModel):
         """See `TextModel`. Known tokens are those of the vocabulary; with an encoder, all tokens."""
         if not rows.size:
             return Predictions(np.empty((0, len(self.config.data.label_names))), np.empty(0, bool))
-        max_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
-        probabilities = predict(self._model, self._store(rows), np.arange(rows.size), max_tokens=max_tokens)
+        probabilities = predict(self._model, self._store(rows), np.arange(rows.size))
         return Predictions(calibrated(probabilities, self._temperature), self._usable(rows))
 
     def attention(self, tokens: list[str]) -> list[float] | None:

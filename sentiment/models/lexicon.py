@@ -3,7 +3,6 @@ lexicon is an untrained model.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import distribution
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus
+from sentiment.data.text import WordCache
 from sentiment.models.text_model import Predictions, TextModel
 from sentiment.statistics.metrics import Probabilities
 from sentiment.tokens import Flags, Floats, Rows, TokenRows
@@ -34,8 +34,8 @@ _NEGATION = re.compile(
     r"(do|does|did|is|was|are|were|has|have|had|wo|would|could|should)nt",
     re.IGNORECASE,
 )
-_ENDS_CLAUSE = re.compile(r"[.,;:!?]+|but")
-_BUT = re.compile("but")
+_ENDS_CLAUSE = re.compile(r"[.,;:!?]+|but", re.IGNORECASE)
+_BUT = re.compile("but", re.IGNORECASE)
 _STRETCHED = re.compile(r"(.)\1{2,}")
 
 
@@ -62,7 +62,7 @@ def _rate_tokens(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, Rows]
     owners = rows.owners
     is_negation = _matches(_NEGATION, rows.types)[ids]
     ends_clause = _matches(_ENDS_CLAUSE, rows.types)[ids]
-    ratings = np.array([rating_of(token) for token in rows.types], np.float64)[ids]
+    ratings = np.array([_ratings[token] for token in rows.types], np.float64)[ids]
     ratings[is_negation] = 0.0
 
     is_negated = np.zeros(len(ids), bool)
@@ -85,21 +85,19 @@ def _matches(pattern: re.Pattern[str], types: Sequence[str]) -> Flags:
     return np.array([pattern.fullmatch(token) is not None for token in types], bool)
 
 
-@cache
 def rating_of(token: str) -> float:
-    """AFINN's rating of a token, from -5 (negative) to 5 (positive); 0 for an unrated token.
+    """AFINN's rating of a word or an emoticon, from -5 (negative) to 5 (positive); 0 for an unrated token.
 
-    An elongated word is looked up in its usual spelling, an emoji by the words of its Unicode name.
+    An elongated word is looked up in its usual spelling. Of emoji only AFINN's own is rated, the black heart.
     """
     ratings = _word_ratings()
     for spelling in (token, token.lower(), _STRETCHED.sub(r"\1\1", token), _STRETCHED.sub(r"\1", token)):
         if spelling in ratings:
             return ratings[spelling]
-    if len(token) > 2 or token.isascii():  # an emoji may be followed by a variation selector
-        return 0.0
-    name = " ".join(unicodedata.name(character, "").lower() for character in token)
-    rating = sum(ratings.get(word, 0.0) for word in re.split("[ -]", name))
-    return max(-5.0, min(5.0, rating))
+    return 0.0
+
+
+_ratings = WordCache(rating_of)
 
 
 @cache

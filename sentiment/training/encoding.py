@@ -11,7 +11,7 @@ from sentiment.encoders.batches import TweetVectors
 from sentiment.encoders.cache import CachedVectors, FreshVectors, Storage, VectorCache, build_encoder, layers_of
 from sentiment.encoders.pretrained import EncoderFiles
 from sentiment.encoders.shards import Encoder
-from sentiment.processes import training_threads
+from sentiment.processes import runs_on_gpu, training_threads
 from sentiment.training.device import choose_device
 from sentiment.training.stop import RunContext
 
@@ -57,5 +57,8 @@ def fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[str], pro
 
 def choose_storage(needed: int, device: torch.device) -> Storage:
     """The fastest storage that can hold `needed` bytes of vectors; batches do not depend on it."""
-    fits = device.type == "cuda" and needed <= _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]
-    return "GPU memory" if fits else "disk"
+    if device.type != "cuda":
+        return "disk"
+    free, total = torch.cuda.mem_get_info(device)
+    available = min(free, total // runs_on_gpu())  # a run beside this one may not have taken its part yet
+    return "GPU memory" if needed <= _SHARE_OF_GPU * available else "disk"

@@ -326,6 +326,12 @@ def test_word_vectors_are_learned_from_no_such_copy(results: Results, tmp_path: 
         collect_training_text(corpus, TextConfig(), files, silent)
 
 
+def test_texts_without_a_word_contradict_one_another_only_if_equal(results: Results, tmp_path: Path) -> None:
+    wordless = [("positive", "http://a"), ("negative", "?!"), ("negative", "http://b"), ("positive", "?!")]
+    corpus = prepare(write_tweets(tmp_path / "main.csv", [*tweets(400), *wordless]), results)
+    assert corpus.report.left_out == {preparation.CONTRADICTION: 1}
+
+
 def test_given_parts_are_kept_and_copies_of_held_out_not_trained(table: Path, results: Results, tmp_path: Path) -> None:
     names = ["train", "Training", "val", "dev", "validation", "TEST", "train"]
     rows = [(label, f"Number{n} {text}", names[n % 7]) for n, (label, text) in enumerate(tweets(350))]

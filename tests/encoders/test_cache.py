@@ -22,6 +22,7 @@ from sentiment.encoders.pretrained import ElmoFiles, find_elmo
 from sentiment.encoders.shards import shard_spans
 from sentiment.errors import EncoderError
 from sentiment.runs.run_dir import Results
+from sentiment.training.encoding import choose_storage
 from sentiment.training.stop import Stop
 from tests.data.made_up import prepare
 from tests.encoders.random_elmo import write_random_model
@@ -272,3 +273,12 @@ def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache:
     victim.unlink()
     with pytest.raises(EncoderError, match=r"top-00000\.npy.*again"):
         opened(cache, config(layers="top"), "disk")
+
+
+def test_vectors_take_their_part_of_a_gpu_that_runs_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _device: (80, 100))
+    gpu = torch.device("cuda")
+    assert [choose_storage(needed, gpu) for needed in (48, 49)] == ["GPU memory", "disk"]
+    monkeypatch.setenv("SENTIMENT_RUNS_ON_GPU", "4")
+    assert [choose_storage(needed, gpu) for needed in (15, 16)] == ["GPU memory", "disk"]
+    assert choose_storage(1, torch.device("cpu")) == "disk"

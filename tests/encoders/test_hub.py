@@ -1,6 +1,7 @@
 """Models of the Hub: fetched once with their commit and licence, then found and checked without a network."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,17 @@ def test_fetching_tells_size_and_licence_first_and_records_the_commit(hub: Hub, 
     assert found == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "fetched.json"}
     assert fetch_encoder(NAME, "main", tmp_path, pytest.fail) == files == find_encoder(MODEL, tmp_path)
     assert {*hub.given} == found - {"fetched.json"}
+
+
+def test_a_note_beside_a_model_leaves_it_the_same_and_a_file_that_is_read_does_not(bert: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bert, tmp_path / "bert"))
+    model = EncoderConfig(model=str(folder))
+    plain = find_encoder(model, tmp_path)
+    for note in ("notes.txt", "my_results.json", "README.md", "training_args.bin"):
+        (folder / note).write_text("good on Mondays")
+    assert find_encoder(model, tmp_path) == plain
+    (folder / "added_tokens.json").write_text("{}")
+    assert find_encoder(model, tmp_path).fingerprint != plain.fingerprint
 
 
 def test_of_a_fetch_that_broke_off_nothing_is_found_until_it_is_whole(hub: Hub, tmp_path: Path) -> None:

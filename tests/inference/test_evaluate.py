@@ -7,7 +7,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle, permutations
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from sentiment.data.labels import DEFAULT_LABELS
 from sentiment.data.sources import OpenedSource, open_file
 from sentiment.inference.evaluate import show_result
 from sentiment.inference.evaluation import accuracy_sentences, compare_with_chosen
-from sentiment.inference.overlap import NEAR_COPY, OWN_TEST
+from sentiment.inference.overlap import OWN_TEST
 from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import model_card, open_model, open_run
@@ -225,9 +227,9 @@ def test_run_in_another_language_has_neither_lexicon_nor_check_list(experiment: 
     assert open_model(tmp_path / "model.zip", "baseline").classify_texts(["gut"]).probabilities.shape == (1, 2)
 
 
-TRAINED_ON = "the model was trained on a tweet of the same words"
+TRAINED_ON = "the model was trained on this tweet, or on one that it copies"
 WITH_USERS = ("label", "text", "user")
-CHOSEN_BY = "the model was chosen by a validation tweet of the same words"
+CHOSEN_BY = "the model was chosen by this validation tweet, or by one that it copies"
 BY_AUTHOR = "the model was trained on other tweets of the author"
 
 
@@ -295,19 +297,52 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     assert f"1 left out: {NO_WORDS} (line 5)" in output
 
 
-def test_near_copies_are_scored_and_counted(run: RunDir, tmp_path: Path) -> None:
-    trained = _own_tweets(run, "train")
-    long = next(row for row in trained if len(re.findall(r"\w+", row[1])) > 13)
-    short, other, *_ = (row for row in trained if 6 < len(re.findall(r"\w+", row[1])) < 12)
-    copies = [
-        (long[0], f"{long[1]} and so much more", "a"),
-        (short[0], f"{' '.join(short[1].split()[:5])}…", "b"),
-        (other[0], f"{other[1]} via @somebody", "c"),
-    ]
-    table = write_tweets(tmp_path / "t.csv", [*copies, *_new_tweets(30)], WITH_USERS)
-    found, output = _evaluate(run, table)
-    assert (found["n"], found["left_out"], found["overlap"]) == (33, {}, {NEAR_COPY: 3})
-    assert f"3 scored: {NEAR_COPY} (line 2, 3, 4)" in output
+def _shortened(text: str) -> str:
+    return f"{' '.join(text.split()[:9])}\u2026"
+
+
+DECORATIONS: dict[str, Callable[[str], str]] = {
+    "via": lambda text: f"{text} via @daily",
+    "via, in brackets, with a link": lambda text: f"{text} (via @daily) http://ex.am/ple",
+    "passed on twice": lambda text: f"RT @amy: {text} via @daily via @weekly",
+    "escapes": lambda text: text.replace(" ", " &amp;amp; ", 1),
+    "cut": lambda text: f"RT @amy: {_shortened(text)}",
+    "tagged": lambda text: f"#news {text} #more",
+}
+
+
+@pytest.mark.parametrize(("part", "reason"), [("train", TRAINED_ON), ("validation", CHOSEN_BY)])
+def test_no_copy_of_what_a_model_learned_is_scored_or_chooses(
+    run: RunDir, tmp_path: Path, part: str, reason: str
+) -> None:
+    long = [row for row in _own_tweets(run, part) if len(re.findall(r"\w+", row[1])) > 10]
+    copies = [(label, f"{text} and so much more", "c") for label, text, _ in long if len(re.findall(r"\w+", text)) > 13]
+    for (label, text, _), names in zip(cycle(long), permutations(DECORATIONS, 2), strict=False):
+        first, second = (DECORATIONS[name] for name in names)
+        copies += [(label, first(text), "a"), (label, second(first(text)), "b")]
+    new = _new_tweets(120)
+    found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", [*copies, *new], WITH_USERS))
+    alone, _ = _evaluate(run, write_tweets(tmp_path / "new.csv", new, WITH_USERS))
+    assert (found["n"], found["left_out"], found["overlap"]) == (120, {reason: len(copies)}, {})
+    assert found["use"] == alone["use"]
+    assert f"{len(copies)} left out: {reason} (line 2, 3, 4" in output
+
+
+def test_table_of_copies_alone_is_refused_and_they_are_listed(run: RunDir, tmp_path: Path) -> None:
+    trained = _own_tweets(run, "train")[:150]
+    table = write_tweets(
+        tmp_path / "t.csv", [(label, f"{text} via @daily", "a") for label, text, _ in trained], WITH_USERS
+    )
+    places = ("--data", table, "--results", run.results.root)
+    message = f"no row is left to score a model on; left out: 150 {TRAINED_ON}"
+    assert message in refused(1, "evaluate", run.path, *places)
+    assert message in refused(
+        1, "evaluate", run.path, *places, "--sheet", tmp_path / "sheet.csv", "--text-column", "text"
+    )
+    succeed("evaluate", run.path, *places, "--copies", tmp_path / "copies.csv", "--text-column", "text")
+    listed = pd.read_csv(tmp_path / "copies.csv")
+    assert listed["line"].tolist() == [*range(2, 152)]
+    assert listed["tweet_of_run"].tolist() == [text for _, text, _ in trained]
 
 
 def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_printed(run: RunDir, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from sentiment import load
+from sentiment.data.corpus import open_corpus
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.share_files import times_of
-from sentiment.runs.run_dir import RunDir
+from sentiment.inference.stored import open_run
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.statistics.metrics import UNLABELLED
 from sentiment.statistics.shares import (
     estimate_shares,
@@ -221,6 +223,27 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     tweets.head(500).drop(columns="truth").to_csv("other.csv", index=False)
     other = invoke("share", trained.path, "other.csv", "--labelled", "labelled.csv")
     assert "drawn from other tweets or groups" in other.output
+
+
+def test_labels_of_tweets_that_the_model_learned_estimate_no_share(
+    share: Share, tweets: pd.DataFrame, trained: RunDir, shared_results: Results
+) -> None:
+    run = open_run(trained.path, shared_results.root)
+    corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
+    learned = corpus.texts().take(corpus.rows("train")[:40]).to_pylist()
+    copies = pd.DataFrame({"text": [f"{text} via @daily" for text in learned], "truth": "positive"})
+    for number, refusal in ((20, None), (40, "has 40 tweets of 640 that the model was trained on")):
+        for old in Path().glob("sample.csv"):
+            old.unlink()
+        mixed = pd.concat([tweets.drop(columns="created_at"), copies.head(number)])
+        mixed[["text"]].to_csv("tweets.csv", index=False)
+        share("--sheet", "sample.csv", "--labels", 300)
+        _labelled(mixed, 300)
+        done = share("--labelled", "labelled.csv", "--out", f"out{number}", "--results", shared_results.root)
+        assert done.exit_code == (1 if refusal else 0), done.output
+        assert (refusal or "left out: 20 tweets of 620 that the model was trained on") in done.output
+    shares = json.loads(Path("out20/shares.json").read_text())["shares"]
+    assert {row["tweets"] for row in shares} == {600}
 
 
 def test_groups_may_be_asked_for_by_a_sheet_that_was_drawn_from_all(share: Share, tweets: pd.DataFrame) -> None:

@@ -26,7 +26,7 @@ from jobs.tasks.task import check_progress, perform
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
-from sentiment.processes import training_threads
+from sentiment.processes import available_cores, training_threads
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
@@ -268,6 +268,28 @@ def test_threads_are_dealt_out_as_far_as_there_are_enough(monkeypatch: pytest.Mo
     monkeypatch.delattr("os.sched_getaffinity")  # as on macOS
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     assert training_threads(2) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "max 100000"}, 12),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "1000 100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 12),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({}, 12),
+    ],
+)
+def test_a_container_has_as_many_cores_as_its_quota(
+    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(f"{content}\n")
+    monkeypatch.setattr("sentiment.processes._CGROUPS", tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(12)}, raising=False)
+    assert available_cores() == cores
 
 
 def test_on_this_machine_a_second_run_begins_when_the_first_trains_and_others_while_memory_lasts(

@@ -1,6 +1,7 @@
 """Words and tweets rated by lexicons."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +66,22 @@ def test_tweet_has_the_same_features_whatever_stands_around_it() -> None:
     assert _of(*tweets) == [_of(tweet)[0] for tweet in tweets]
 
 
-def test_stretched_words_faces_and_emoji_are_rated() -> None:
+def test_no_letter_mark_or_sign_is_rated_but_the_heart_of_afinns_emoticons() -> None:
+    characters = [*map(chr, range(0x80, sys.maxunicode + 1))]
+    with_selector = [f"{character}\ufe0f" for character in characters]
+    assert [token for token in (*characters, *with_selector) if rating_of(token)] == ["\N{BLACK HEART SUIT}"]
+    assert _of("\u00e0 la carte", "\u751f\u6c14") == [[0, 0, 0, 0]] * 2
+
+
+def test_but_halves_and_ends_a_clause_in_capitals_too() -> None:
+    for tweet in ("good but sad", "not but good"):
+        assert _of(tweet.replace("but", "BUT")) == _of(tweet)
+
+
+def test_stretched_words_and_faces_are_rated() -> None:
     assert rating_of("gooood") == rating_of("good")
     assert rating_of("haaate") == rating_of("hate")
     assert rating_of(":)") > 0 > rating_of(":(")
-    assert rating_of("\N{LOUDLY CRYING FACE}") < 0 < rating_of("\N{SMILING FACE WITH HEART-SHAPED EYES}")
-    assert rating_of("\N{SNOWMAN}") == 0
 
 
 @pytest.fixture

@@ -139,7 +139,9 @@ def test_fit_of_three_classes_is_one_regression_of_each_against_the_others(corpu
     np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
 
 
-def test_classes_are_fitted_side_by_side_with_the_same_bits(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes_and_folds_are_fitted_side_by_side_with_the_same_bits(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     labels = np.where(np.diff(corpus.offsets) > 12, 2, corpus.labels)
     report = corpus.report.model_copy(update={"classes": ["negative", "neutral", "positive"]})
     fits = []

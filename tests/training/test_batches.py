@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.data.vocabulary import PADDING, UNKNOWN
-from sentiment.encoders.batches import EVALUATION_TOKENS, TokenStore
+from sentiment.encoders.batches import _CPU_TOKENS, TokenStore
 
 Tweets = list[list[int]]
 
@@ -49,9 +49,9 @@ def test_evaluation_batches_are_full_and_bounded_and_a_tweet_larger_than_that_co
     lengths = np.concatenate([np.random.default_rng(0).integers(1, 40, 20_000), [700, 3000, 20_000]])
     plan = _store([[2] * length for length in lengths.tolist()]).in_order_of_length(np.arange(len(lengths)))
     sizes = [batch.token_ids.numel() for batch in plan]
-    assert max(sizes[:-1]) <= EVALUATION_TOKENS
+    assert max(sizes[:-1]) <= _CPU_TOKENS
     assert sizes[-1] == 20_000
-    assert len(plan) < 1.5 * lengths.sum() / EVALUATION_TOKENS
+    assert len(plan) < 1.5 * lengths.sum() / _CPU_TOKENS
 
 
 def _plan(epoch: int, seed: int = 1) -> list[list[int]]:

@@ -15,9 +15,9 @@ def test_run_stopped_every_few_steps_equals_a_whole_one(experiment: MakeExperime
     expected = experiment(**changes).complete()
     # No checkpoints but those at the stops, which fall on ever other places in an epoch of 12 steps and between rows.
     stopped = experiment(**changes, runtime__checkpoint__every_steps=10_000)
-    digest, stops = complete_with_stops(stopped, every=5)
+    digest, stops = complete_with_stops(stopped, every=9)
     assert digest == expected
-    assert stops >= 6
+    assert stops >= 3
 
 
 @pytest.mark.slow
