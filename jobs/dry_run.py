@@ -15,10 +15,10 @@ from jobs.submissions import Submission, new_submission
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import plural
 from sentiment.runs.code_version import running_code
-from sentiment.runs.power import power_of_grid, power_of_hypotheses
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import Rungs
+from sentiment.statistics.power import power_of_grid, power_of_hypotheses
 
 _MAX_LISTED = 8
 """Largest number of values, parameters or missing inputs that are listed."""

@@ -9,13 +9,13 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from report.statistics import Metric
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.records import Metrics, Part, PredictorKind, Result, RunRecord, mean_score
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.metrics import Metric
 
 # Values of a configuration, by dotted name.
 Settings = dict[str, Any]

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
-from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
@@ -30,7 +29,6 @@ from sentiment.runs.run_dir import (
     check_file,
     check_records,
     check_sha256,
-    find_copies,
     read_record,
     read_records,
 )
@@ -43,9 +41,11 @@ from sentiment.runs.state import (
     RunFacts,
     RunProgress,
     RunState,
+    find_copies,
     judge,
     read_progress,
 )
+from sentiment.statistics.metrics import METRIC_NAMES, Metric
 
 # The state of a run whose process is on another machine and cannot be checked from here.
 UNREACHABLE = "UNREACHABLE"

@@ -54,12 +54,12 @@ from sentiment.inference.stored import (
     weights_as_bytes,
     write_archive,
 )
-from sentiment.labelling.share_statistics import estimate_shares, strata_of
-from sentiment.metrics import UNLABELLED, ClassIndices, measure, predicted_classes
 from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, checked_threshold
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, SCORES, FitResult, Metrics, ModelKind
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices, measure, predicted_classes
+from sentiment.statistics.shares import estimate_shares, strata_of
 
 if TYPE_CHECKING:
     from sentiment.training.stop import RunContext

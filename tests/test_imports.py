@@ -15,8 +15,8 @@ from sentiment.files import ROOT
 # before it, and belongs to the longest name that it begins with. The package itself is at the bottom.
 LAYERS = {
     "sentiment": [
-        "errors console files paired processes tokens version",
-        "config config_file data.built_in data.labels metrics runs",
+        "errors console files processes tokens version",
+        "config config_file data.built_in data.labels runs statistics",
         "command_line data",
         "encoders",
         "models",
@@ -40,9 +40,8 @@ LAYERS = {
         "__main__",
     ],
     "report": [
-        "statistics",
         "render",
-        "designs evaluated",
+        "evaluated",
         "read",
         "compare",
         "compare.findings",
@@ -119,12 +118,12 @@ RULES = [
     (
         "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
         "|".join(sorted(HEAVY)),
-        r"sentiment\.(metrics|paired|tokens|runs\.(power|predictions))",
+        r"sentiment\.(statistics|tokens|runs\.predictions)",
     ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.training\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
-    (r"report\.render", r"sentiment\.(?!console|files)", ""),
-    (r"report\.(designs|evaluated|read|compare)", r"report\.render", ""),
+    (r"report\.render", r"sentiment\.(?!console|files|statistics)", ""),
+    (r"report\.(evaluated|read|compare)", r"report\.render", ""),
     # What knows how runs are executed, and what looks for tweets and models before any run is, know more than files.
     (r"jobs", r"report", ""),
     (r"jobs", r"submitit", r"jobs\.slurm\.sbatch"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy
 
-from sentiment.paired import (
+from sentiment.statistics.paired import (
     PairedCounts,
     PairedDifference,
     accuracy_difference,

@@ -382,7 +382,11 @@ def _start(course: Course, waiting: RequestedGrid) -> Step:
         problem: SentimentError = error
     except SentimentError as error:
         problem = error
-    write_request(results, waiting.model_copy(update={"problem": in_one_line(problem)}))
+    if read_waiting(results, waiting.name) is None:
+        return _look(course, waiting.name)
+    with Turn(results.slurm / waiting.name):
+        if read_waiting(results, waiting.name):  # else another process has submitted it by now
+            write_request(results, waiting.model_copy(update={"problem": in_one_line(problem)}))
     course.say(f"grid {waiting.name} is still WAITING: {problem}")
     return Step("waits", exit_code)
 
@@ -412,6 +416,7 @@ def _submit(
 
 
 def _submit_locked(locked: LockedGrid, grid: ExpandedGrid, requested: RequestedGrid) -> Step:
+    """Record the plan and the request, and submit the runs; if Slurm accepts nothing, nothing is recorded."""
     _check_unplanned(locked, grid)
     _say_origin(locked)
     with _undone_if_refused(locked):
@@ -542,6 +547,7 @@ def _renew_code(results: Results, base: str, options: LaunchOptions) -> None:
     """Let the grids that wait for a grid, and those that wait for them, be computed by the current code too."""
     for waiting in followers_of(results, base, local=options.local):
         with Turn(results.slurm / waiting.name):
-            write_request(results, waiting.model_copy(update={"code": freeze_code(results)}))
+            if read_waiting(results, waiting.name):
+                write_request(results, waiting.model_copy(update={"code": freeze_code(results)}))
         options.say(f"grid {waiting.name}, which waits for {base}, will have the current code too")
         _renew_code(results, waiting.name, options)

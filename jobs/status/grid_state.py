@@ -15,9 +15,19 @@ from jobs.status.names import Target, find_targets, read_plan, single_runs
 from sentiment.console import plural
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, RunDirError, in_one_line
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import SINGLE, Results, find_copies
+from sentiment.runs.run_dir import SINGLE, Results
 from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import CANCELLED, COMPLETED, HELD, PRUNED, UNKNOWN, RunState, judge, read_progress
+from sentiment.runs.state import (
+    CANCELLED,
+    COMPLETED,
+    HELD,
+    PRUNED,
+    UNKNOWN,
+    RunState,
+    find_copies,
+    judge,
+    read_progress,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
-from report import statistics
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
-from report.statistics import Estimate, Metric
-from sentiment.metrics import kappa
 from sentiment.runs.predictions import ENOUGH_ANSWERS, Kind, PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics, mean_score
 from sentiment.runs.run_dir import read_added
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.metrics import Metric, estimate_of, kappa
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +47,7 @@ class AddedPredictor:
         return self.predictor.metrics(self.test.labels)
 
     def test_score(self, metric: Metric) -> Estimate:
-        return statistics.estimate_of(self.metrics, metric)
+        return estimate_of(self.metrics, metric)
 
     @property
     def kappa(self) -> float:

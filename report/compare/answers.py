@@ -8,14 +8,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from report import statistics
 from report.compare.added import AddedPredictor
-from report.designs import Design, NotComparableError, Side
 from report.evaluated import EvaluatedRun, Reader
-from report.statistics import Difference, Estimate, Metric
-from sentiment.metrics import ClassIndices, Flags
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
 from sentiment.runs.records import Part
+from sentiment.statistics.designs import Design, NotComparableError, Side
+from sentiment.statistics.estimate import Difference, Estimate, corrected
+from sentiment.statistics.metrics import ClassIndices, Flags, Metric
 
 Positions = npt.NDArray[np.int64]
 # The predictors whose results depend on a random seed.
@@ -193,9 +192,9 @@ class Group:
 
 
 def compared(differences: Mapping[K, Difference | None], hypotheses: int = 0) -> dict[K, Difference]:
-    """Differences by key, corrected together, see `statistics.corrected`; without keys that have none."""
+    """Differences by key, corrected together, see `corrected`; without keys that have none."""
     known = {key: difference for key, difference in differences.items() if difference}
-    return dict(zip(known, statistics.corrected([*known.values()], hypotheses), strict=True))
+    return dict(zip(known, corrected([*known.values()], hypotheses), strict=True))
 
 
 # Of each fold of a run: the name of its tweets, and which of them each predictor has right.

@@ -10,12 +10,13 @@ from typing import Any
 from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import SEEDED, Answers
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
-from report.designs import Design, Folds, Matched, Seeds, TwoModels, pooled_variance
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_label
 from report.read import Grid, metric_of
-from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import RunConfig
 from sentiment.runs.records import Part, PredictorKind, mean_score
+from sentiment.statistics.designs import Design, Folds, Matched, Seeds, TwoModels
+from sentiment.statistics.metrics import METRIC_NAMES, Metric
+from sentiment.statistics.seeds import seed_spread
 
 # Data settings that do not choose the test tweets from a table. Which table it is, and which labels its tweets have, is
 # said by its digest, `EvaluatedRun.table`.
@@ -50,8 +51,8 @@ def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metr
         return Folds()
     learned = [runs for runs in groups if any(only_label([run]) is None for run in runs)]
     scores = [[run.score(part, metric, model) for run in runs] for runs in learned or groups]
-    seed_variance = pooled_variance(scores) if model in SEEDED else None
-    return Seeds(seed_variance) if seed_variance else TwoModels()
+    spread = seed_spread(scores) if model in SEEDED else None
+    return Seeds(spread) if spread else TwoModels()
 
 
 def design_of_pairs(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, pairs: int) -> Design:

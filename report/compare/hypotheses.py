@@ -25,7 +25,11 @@ from report.compare.datasets import (
     group_by_tweets,
 )
 from report.compare.matching import Runs, is_search, match, seeds_together, unused
-from report.designs import (
+from report.evaluated import Reader
+from report.read import Grid, Study
+from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
+from sentiment.runs.predictions import Kind
+from sentiment.statistics.designs import (
     NO_SEEDS,
     Design,
     Drawn,
@@ -35,14 +39,10 @@ from report.designs import (
     Side,
     TwoModels,
     Values,
-    pooled_variance,
 )
-from report.evaluated import Reader
-from report.read import Grid, Study
-from report.statistics import Difference, VarianceEvidence
-from sentiment.paired import correct_for_multiple_tests
-from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
-from sentiment.runs.predictions import Kind
+from sentiment.statistics.estimate import Difference, StudentEvidence
+from sentiment.statistics.families import correct_for_multiple_tests
+from sentiment.statistics.seeds import seed_spread
 
 Outcome = Literal["shown", "shown to be false", "open"]
 _OTHER_TWEETS = "the two sides were not tested on the same tweets"
@@ -152,11 +152,11 @@ def _compared(hypothesis: Hypothesis, is_late: bool, grid: Grid, study: Study, a
 
 
 def _corrected(family: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts with the intervals that decide, see `sentiment.paired.correct_for_multiple_tests`."""
+    """The verdicts with the intervals that decide, see `sentiment.statistics.paired.correct_for_multiple_tests`."""
     tested: dict[str, float] = {}
     for verdict in family:
         evidence = verdict.difference.evidence if verdict.difference else None
-        if isinstance(evidence, VarianceEvidence) and evidence.is_known:
+        if isinstance(evidence, StudentEvidence) and evidence.test:
             p = _p_of_nearer_outcome(evidence, verdict.hypothesis.region)
             tested[verdict.hypothesis.claim] = min(verdict.pairs * p, 1.0)
     adjusted, level = correct_for_multiple_tests([*tested.values()])
@@ -171,8 +171,10 @@ def decided(verdict: Verdict, alpha: float, q_values: Mapping[str, float]) -> Ve
     region = verdict.hypothesis.region
     low, high = region
     end = alpha / verdict.pairs
-    difference = verdict.difference.with_level(1 - 2 * end)
-    outer = verdict.difference.evidence.interval(1 - 2 * end / _outsides(region))
+    level = 1 - 2 * end
+    evidence = verdict.difference.evidence
+    difference = verdict.difference.with_interval(evidence.interval(level, ends=1), level)
+    outer = evidence.interval(1 - 2 * end / _outsides(region), ends=_outsides(region))
     outcome: Outcome = "open"
     if difference.low is not None and difference.high is not None and outer:
         if low < difference.low and difference.high < high:
@@ -189,20 +191,16 @@ def _outsides(region: tuple[float, float]) -> int:
     return sum(map(math.isfinite, region))
 
 
-def _p_of_nearer_outcome(evidence: VarianceEvidence, region: tuple[float, float]) -> float:
+def _p_of_nearer_outcome(evidence: StudentEvidence, region: tuple[float, float]) -> float:
     """The p-value of the nearer one of the two outcomes, shown and shown to be false."""
     low, high = region
-    inside = []
-    outside = []
-    if math.isfinite(low):
-        p = evidence.p_above(low)
-        inside.append(p)
-        outside.append(1 - p)
-    if math.isfinite(high):
-        p = evidence.p_above(high)
-        inside.append(1 - p)
-        outside.append(p)
-    return min(max(inside), _outsides(region) * min(outside))
+    outsides = _outsides(region)
+    beyond_low = evidence.value - low
+    beyond_high = high - evidence.value
+    distances = [distance for distance in (beyond_low, beyond_high) if math.isfinite(distance)]
+    inside = max(evidence.p_beyond(distance) for distance in distances)
+    outside = min(evidence.p_beyond(-distance, outsides) for distance in distances)
+    return min(inside, outsides * outside)
 
 
 def _sides(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -> _Sides:
@@ -338,10 +336,10 @@ def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader)
         values = _overfitting_gaps(runs, reader)
     design = sides.design
     if not isinstance(design, Drawn | Matched):
-        variance = pooled_variance([values[run.run_id].mean() for run in seeds] for seeds in seeds_together(runs))
-        if variance is None:
+        spread = seed_spread([values[run.run_id].mean() for run in seeds] for seeds in seeds_together(runs))
+        if spread is None:
             raise NotComparableError(NO_SEEDS)
-        design = Seeds(variance)
+        design = Seeds(spread)
     compared = []
     for configurations in (sides.firsts, sides.seconds):
         of_runs = [np.stack([values[run.run_id] for run in seeds]) for seeds in configurations]

@@ -14,12 +14,13 @@ from report.compare.answers import Group, compared, read_answers
 from report.compare.cost import Seconds, cost_per_run
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
-from report.designs import Design
 from report.evaluated import EvaluatedRun, Reader, Settings
-from report.statistics import Difference, Estimate, Metric, estimate_of
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
+from sentiment.statistics.designs import Design
+from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.metrics import Metric, estimate_of
 
 _WITH_SEEDS: tuple[PredictorKind, ...] = ("network", "both")
 # Untrained predictors, which are ranked and never recommended.

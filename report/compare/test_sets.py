@@ -9,11 +9,11 @@ import numpy as np
 from report.compare.answers import Answers, Group, compared, read_answers
 from report.compare.datasets import LEXICON_AUTHORS, Dataset, design_of
 from report.compare.ranking import Candidate, Recommended
-from report.designs import Design, Matched
 from report.evaluated import EvaluatedRun, Reader
-from report.statistics import Difference, Estimate
 from sentiment.config import PARTS
 from sentiment.runs.records import Part, PredictorKind
+from sentiment.statistics.designs import Design, Matched
+from sentiment.statistics.estimate import Difference, Estimate
 
 # What each predictor is compared with; others are compared with none.
 _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
@@ -139,6 +139,6 @@ def _group(answers: Answers, candidate: Candidate) -> Group:
 def _design(dataset: Dataset, test_set: Part, networks: Sequence[Candidate], kind: PredictorKind) -> Design:
     """Over training sets, which are matched by fold; over seeds; or of two trained models."""
     if dataset.folds:
-        return Matched()
+        return Matched(overlap=True)
     seeds = [[run for run in network.runs if test_set in run.parts] for network in networks]
     return design_of([runs for runs in seeds if runs], kind, dataset.metric, test_set)

@@ -15,7 +15,7 @@ from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
-from report.statistics import Difference, Estimate
+from sentiment.statistics.estimate import Difference, Estimate
 
 TRAIN_ROWS = "data.train_rows"
 

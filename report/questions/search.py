@@ -22,16 +22,19 @@ from report.render.charts import (
     Point,
     Trial,
     ValueAxis,
+    are_numbers,
     interval_figure,
+    is_logarithmic,
     line_figure,
     parallel_figure,
 )
 from report.render.wording import Score
 from report.sections.sentences import sentence, sentences
-from report.statistics import Estimate, are_numbers, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.rungs import Rungs
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.metrics import estimate_of
 
 # With fewer trials, importances (fANOVA) say more about chance than about the parameters.
 ENOUGH_TRIALS = 30

@@ -20,13 +20,14 @@ from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
 from report.render.blocks import Block, Card, Question, Row, Table, Text, columns, with_bounds
-from report.render.charts import Colour, Figure, ValueAxis, interval_figure
+from report.render.charts import Colour, Figure, ValueAxis, interval_figure, sort_key
 from report.render.wording import emphasis, joined
 from report.sections.names import model_name
 from report.sections.sentences import sentence
-from report.statistics import Difference, Metric, sort_key
 from sentiment.console import plural
 from sentiment.runs.records import ModelKind, mean_score
+from sentiment.statistics.estimate import Difference
+from sentiment.statistics.metrics import Metric
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
 _TOGETHER = "configuration"

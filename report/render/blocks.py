@@ -9,7 +9,7 @@ import pandas as pd
 
 from report.render import wording
 from report.render.charts import Figure
-from report.statistics import Estimate
+from sentiment.statistics.estimate import Estimate
 
 # The values of a row, by the keys of columns; and other values by name.
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ import re
 import textwrap
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
@@ -19,8 +19,8 @@ from markupsafe import Markup
 from report.render import wording
 from report.render.environment import environment
 from report.render.wording import Score, shortened
-from report.statistics import Estimate, are_numbers, is_logarithmic, sort_key
 from sentiment.console import visible
+from sentiment.statistics.estimate import Estimate
 
 Spec = dict[str, Any]
 
@@ -453,3 +453,22 @@ def _token_boxes(tweet: AttentionRow, width: int) -> Iterator[dict[str, Any]]:
 def _display_width(token: str) -> int:
     """The width in columns; wide characters, such as emoji, take two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in token) or 1
+
+
+def are_numbers(values: Iterable[Any]) -> bool:
+    """Whether all values are numbers; truth values are none."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def sort_key(value: Any) -> tuple[int, float, str]:
+    """What values of a setting are sorted by: None first, then numbers by size, then texts."""
+    if value is None:
+        return 0, 0.0, ""
+    if isinstance(value, int | float):
+        return 1, float(value), str(value)
+    return 2, 0.0, str(value)
+
+
+def is_logarithmic(values: Sequence[Any]) -> bool:
+    """Whether the values are positive numbers that span a factor of 8 or more, such as learning rates."""
+    return are_numbers(values) and min(values) > 0 and max(values) / min(values) >= 8

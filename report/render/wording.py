@@ -11,8 +11,9 @@ from typing import Any
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
-from report.statistics import Difference, Estimate, format_level
 from sentiment.console import as_code, as_markdown, visible
+from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.paired import format_level
 
 MINUS = "\u2212"
 DASH = "\u2013"

@@ -13,11 +13,11 @@ from report.render import wording
 from report.render.blocks import Block, Fold, Row, Table, Text, column, columns
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.sentences import sentence
-from report.statistics import wilson
 from sentiment.console import unescaped
-from sentiment.metrics import CALIBRATION_BINS, calibration_error
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
+from sentiment.statistics.estimate import share_estimate
+from sentiment.statistics.metrics import CALIBRATION_BINS, calibration_error
 
 _EXAMPLES_PER_GROUP = 5
 _MAX_TWEET_LENGTH = 280
@@ -80,7 +80,7 @@ def _reliability_diagram(run: EvaluatedRun, test: PartPredictions, recommended: 
     for model in models:
         name = PREDICTORS[model]
         for mean, right, n in test.of(model).calibration(test.labels):
-            share = wilson(right, n)
+            share = share_estimate(right, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
     caption = sentence("errors.reliability", run=run, number=len(test.labels))
     axes = Axis("mean probability of the predicted class (%)"), Axis("right (%)")

@@ -10,9 +10,8 @@ from report.compare.findings import Findings
 from report.render.blocks import Block, Fold, Row, Scale, Table, Text, columns, with_bounds
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
-from report.statistics import estimate_of
-from sentiment.metrics import kappa
 from sentiment.runs.predictions import Comparison, GoldTable
+from sentiment.statistics.metrics import estimate_of, kappa
 
 
 def gold_tables(findings: Findings) -> list[Block]:

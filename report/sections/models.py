@@ -16,9 +16,9 @@ from report.render import wording
 from report.render.blocks import Block, Fold, Row, Scale, Table, Text, columns, with_bounds
 from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
-from report.statistics import Difference
-from sentiment.metrics import counted_as_wrong
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
+from sentiment.statistics.estimate import Difference
+from sentiment.statistics.metrics import counted_as_wrong
 
 # Maximum number of models in the ranking, and of networks on each external test set.
 _MAX_MODELS = 15

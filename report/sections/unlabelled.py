@@ -3,8 +3,8 @@
 from report.compare.findings import Findings
 from report.render.blocks import Block, Row, Table, Text, columns, with_bounds
 from report.sections.sentences import sentence
-from report.statistics import Estimate
 from sentiment.runs.recommendation import Choice
+from sentiment.statistics.estimate import Estimate
 
 
 def unlabelled_tables(findings: Findings) -> list[Block]:

@@ -48,10 +48,10 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.stored import TrainedRun
 from sentiment.labelling.sheet import SKIPPED_WORD, whole_text, write_sheet
-from sentiment.metrics import UNLABELLED
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.records import PREDICTORS, Added, Part
 from sentiment.runs.run_dir import GoldDir, UnlabelledDir, sealed
+from sentiment.statistics.metrics import UNLABELLED
 
 # Names of columns with answers, the clearest first. Beside one of them, a column `label` is taken as the gold label.
 # lm-evaluation-harness logs the answer to each sample as `filtered_resps`, and the tweet's columns as `doc.NAME`.

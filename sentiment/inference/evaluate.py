@@ -16,7 +16,6 @@ from sentiment.inference.evaluation import (
 )
 from sentiment.inference.mistakes import own_mistakes
 from sentiment.inference.stored import TrainedRun
-from sentiment.metrics import ClassIndices, other_answers_remark
 from sentiment.models.text_model import total_score
 from sentiment.runs.predictions import (
     PartPredictions,
@@ -36,6 +35,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import name_of, read_added
+from sentiment.statistics.metrics import ClassIndices, other_answers_remark
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 _WHY_CHOSEN = "it is the simplest not shown to be worse than the best on validation tweets"

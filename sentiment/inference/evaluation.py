@@ -15,11 +15,11 @@ from sentiment.console import OUT, number_table, plural, say, visible
 from sentiment.errors import UsageError
 from sentiment.files import write_user_file
 from sentiment.inference.predict import write_workbook
-from sentiment.metrics import ClassIndices, calibration_error
 from sentiment.models.text_model import total_score
-from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import Comparison, PartPredictions, Predictor, compare_predictors
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, Part
+from sentiment.statistics.metrics import ClassIndices, calibration_error
+from sentiment.statistics.paired import recall_sentence
 
 if TYPE_CHECKING:
     import pandas as pd

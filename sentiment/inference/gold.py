@@ -25,12 +25,12 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.inference.added import Tweets
 from sentiment.labelling.sheet import whole_text
-from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.recommendation import Unlabelled
 from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, UnlabelledDir, read_added, read_record, sealed
+from sentiment.statistics.metrics import Probabilities
 
 _SEVERAL_LABELS = "tweet with several labels"
 # In the metadata of a table's Parquet file: the SHA-256 of the file that the table was read from.

@@ -23,14 +23,15 @@ from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps_with
 from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.labelling.choice import PredictedTweets, choose, verdict_lines
-from sentiment.metrics import Probabilities
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
-from sentiment.paired import ALPHA, accuracy_difference
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.runs.run_dir import name_of
+from sentiment.statistics.families import ALPHA
+from sentiment.statistics.metrics import Probabilities
+from sentiment.statistics.paired import accuracy_difference
 from sentiment.tokens import Flags
 
 _DIGITS = 6  # of a threshold

@@ -31,7 +31,7 @@ from sentiment.command_line import (
 )
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
-from sentiment.labelling import MIN_LABELS
+from sentiment.statistics import MIN_LABELS
 
 if TYPE_CHECKING:
     from sentiment.inference.share_files import Population

@@ -27,18 +27,18 @@ from sentiment.data.table import Column, abbreviated
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, write_user_file
 from sentiment.inference.share_predictors import SharePredictor
-from sentiment.labelling import MIN_LABELS
 from sentiment.labelling.annotators import LabelledSheets
 from sentiment.labelling.drawn import SheetRecord, draw_sheets
-from sentiment.labelling.share_statistics import (
+from sentiment.labelling.sheet import Drawing, drawing_of
+from sentiment.statistics import MIN_LABELS
+from sentiment.statistics.metrics import ClassIndices, Probabilities, predicted_classes
+from sentiment.statistics.shares import (
     ALL_TWEETS,
     check_names,
     estimate_shares,
     labels_needed,
     strata_of,
 )
-from sentiment.labelling.sheet import Drawing, drawing_of
-from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 
 _USUAL_LABELS = 200
 _HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told

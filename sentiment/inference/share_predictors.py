@@ -19,9 +19,9 @@ from sentiment.inference.added import classes_of_values, label_meanings_of, shee
 from sentiment.inference.predict import CHUNK, in_parallel
 from sentiment.inference.stored import TrainedRun, model_of, open_stored
 from sentiment.labelling.drawn import name_in
-from sentiment.metrics import Probabilities
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import Probabilities
 
 
 @dataclass(frozen=True)

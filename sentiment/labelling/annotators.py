@@ -17,7 +17,7 @@ from sentiment.data.labels import Meanings
 from sentiment.errors import UsageError
 from sentiment.labelling.drawn import SheetRecord
 from sentiment.labelling.sheet import Drawing, how_to_label, labelled_file, read_labels, write_drawn
-from sentiment.metrics import UNLABELLED, ClassIndices, Flags, kappa
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags, kappa
 
 
 @dataclass(frozen=True)

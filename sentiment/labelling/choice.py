@@ -14,13 +14,14 @@ from rich.markup import escape
 
 from sentiment.console import OUT, number_table, say
 from sentiment.errors import UsageError
-from sentiment.labelling import check_enough
 from sentiment.labelling.sheet import SKIPPED, Drawing
-from sentiment.labelling.stratified import StratifiedSample
-from sentiment.metrics import ClassIndices, Flags
-from sentiment.paired import ALPHA, PairedDifference, correct_for_multiple_tests, interval_and_p, signed_points
-from sentiment.runs.power import MAX_LABELS, POWER
 from sentiment.runs.recommendation import Choice
+from sentiment.statistics import check_enough
+from sentiment.statistics.families import ALPHA, correct_for_multiple_tests
+from sentiment.statistics.metrics import ClassIndices, Flags
+from sentiment.statistics.paired import PairedDifference, interval_and_p, signed_points
+from sentiment.statistics.power import MAX_LABELS, POWER
+from sentiment.statistics.stratified import StratifiedSample
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from sentiment.console import ProgressBar, say
 from sentiment.data.built_in import BUILT_IN, SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.files import as_json, check_not_read, read_user_file, write_atomically, write_user_file
-from sentiment.labelling import MIN_LABELS
+from sentiment.statistics import MIN_LABELS
 
 if TYPE_CHECKING:
     from sentiment.data.guess_columns import Reading

@@ -28,7 +28,7 @@ from sentiment.data.table import Refusal, as_text, open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
 from sentiment.labelling.label_page import label_page
-from sentiment.metrics import UNLABELLED, ClassIndices
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices
 from sentiment.version import FORMAT, __version__
 
 Purpose = Literal["share", "choice"]

@@ -24,15 +24,15 @@ from sentiment.inference.evaluate import uses_of
 from sentiment.inference.overlap import SCORED
 from sentiment.inference.own_sample import predict_new
 from sentiment.inference.stored import TrainedRun
-from sentiment.labelling import MIN_LABELS
 from sentiment.labelling.annotators import LabelledSheets
 from sentiment.labelling.choice import PredictedTweets, choose, show_choice
 from sentiment.labelling.drawn import Options, SheetRecord, draw_sheets, name_in
-from sentiment.metrics import predicted_classes
 from sentiment.runs.predictions import added_predictor
 from sentiment.runs.recommendation import SIMPLEST_FIRST, Choice, Unlabelled
 from sentiment.runs.records import PREDICTORS
 from sentiment.runs.run_dir import Results, UnlabelledDir, check_sha256, name_of, read_added, read_record
+from sentiment.statistics import MIN_LABELS
+from sentiment.statistics.metrics import predicted_classes
 
 
 @dataclass(frozen=True)

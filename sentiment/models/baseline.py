@@ -21,13 +21,13 @@ from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer
 from sentiment.errors import RunDirError
 from sentiment.files import delete_leftovers, write_atomically
-from sentiment.metrics import Probabilities, with_first_class
 from sentiment.models.lexicon import FEATURES, rate_rows, rating_features
 from sentiment.models.ngrams import Keys, NGramCounter, tfidf
 from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.processes import available_cores
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
+from sentiment.statistics.metrics import Probabilities, with_first_class
 from sentiment.tokens import Floats, Rows, TokenRows
 
 

@@ -18,11 +18,11 @@ from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, find_model
 from sentiment.encoders.shards import Encoder
 from sentiment.errors import RunDirError
-from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import token_ratings
 from sentiment.models.text_model import Predictions, TextModel, calibrated
 from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import Probabilities
 from sentiment.tokens import Flags, Floats, Indices, Rows, TokenRows
 
 

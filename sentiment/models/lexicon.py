@@ -16,8 +16,8 @@ import numpy.typing as npt
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus
-from sentiment.metrics import Probabilities
 from sentiment.models.text_model import Predictions, TextModel
+from sentiment.statistics.metrics import Probabilities
 from sentiment.tokens import Flags, Floats, Rows, TokenRows
 
 # Bounded sums of the ratings of all words, of the positive and of the negative words; whether there is a negation.

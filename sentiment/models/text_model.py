@@ -22,8 +22,8 @@ import numpy as np
 from sentiment.config import RunConfig
 from sentiment.console import visible
 from sentiment.errors import RunDirError, UsageError
-from sentiment.metrics import ClassIndices, Probabilities, predicted_classes
 from sentiment.runs.records import DEFAULT_THRESHOLD, PREDICTORS, CheckScore, ModelKind, PredictorKind
+from sentiment.statistics.metrics import ClassIndices, Probabilities, predicted_classes
 from sentiment.tokens import Flags, TokenRows
 
 ByPredictor = dict[PredictorKind, Probabilities]

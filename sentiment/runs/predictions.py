@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.errors import RunDirError
-from sentiment.metrics import (
+from sentiment.runs.records import DEFAULT_THRESHOLD, PREDICTORS, Added, Gold, Metrics, Part, PredictorKind, Result
+from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
+from sentiment.statistics.metrics import (
     NO_CLASS,
     CalibrationBin,
     ClassIndices,
@@ -25,15 +27,13 @@ from sentiment.metrics import (
     predicted_classes,
     with_first_class,
 )
-from sentiment.paired import (
+from sentiment.statistics.paired import (
     PairedCounts,
     PairedDifference,
     compare_pairs,
     comparison_sentence,
     total_counts,
 )
-from sentiment.runs.records import DEFAULT_THRESHOLD, PREDICTORS, Added, Gold, Metrics, Part, PredictorKind, Result
-from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
 
 # The kind of a predictor: one that every run measures, or one that was added.
 Kind = PredictorKind | Literal["added"]

@@ -12,9 +12,10 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import PositiveInt
 
-from sentiment.paired import ALPHA, PairedDifference
 from sentiment.runs.predictions import PartPredictions, Predictor, compare_predictors
 from sentiment.runs.records import Count, ModelKind, Record
+from sentiment.statistics.families import ALPHA
+from sentiment.statistics.paired import PairedDifference
 
 SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 # With fewer labelled tweets, no model is chosen for a user's tweets.

@@ -8,7 +8,7 @@ import hashlib
 import io
 import shlex
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -499,32 +499,6 @@ def check_records(run_dir: RunDir, config: RunConfig, record: RunRecord | None, 
             raise RunDirError(f"{run_dir.path}: {name} belongs to run {stored.run_id}, not to {run_id}")
     if result and not record:
         raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_RETRAIN_HINT}")
-
-
-def find_copies(results: Results, grid: str, planned: Collection[str] = ()) -> dict[str, str]:
-    """The folders of a grid that are named otherwise than the run in them, such as copies: they are no runs.
-
-    Args:
-        planned: the folders that are not looked into.
-
-    Returns:
-        For each, by its name, a line on what it holds.
-    """
-    copies = {}
-    for path in sorted((results.runs / grid).glob("[!.]*/")):
-        if path.name not in planned:
-            run_id = _recorded_id(RunDir(path))
-            if run_id not in (None, path.name):
-                copies[path.name] = f"{path}: holds run {run_id}; a folder that is not named as its run is left out"
-    return copies
-
-
-def _recorded_id(run_dir: RunDir) -> str | None:
-    """The run that a folder holds; None if it holds none, or one that cannot be read."""
-    with contextlib.suppress(RunDirError):
-        record = run_dir.read(RunRecord)
-        return record.run_id if record else run_dir.read_config().run_id
-    return None
 
 
 def check_file(path: Path, result: Result) -> None:

@@ -1,13 +1,14 @@
 """The state of a run: the facts of its directory, and the one function that decides. `jobs` adds the queue's facts."""
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from sentiment.errors import KilledError, RunDirError, in_one_line
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import INTERRUPTED, Attempt, Failure, GridPlan, Result, RunRecord, StartCount
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.rungs import TrialRung, read_rungs
 
 PLANNED = "PLANNED"
@@ -250,4 +251,30 @@ def pruned_rung(run_dir: RunDir) -> TrialRung | None:
     trial_rung = rungs.trial_rungs.get(run_dir.path.name) if rungs else None
     if trial_rung and judge(RunFacts.of_directory(read_progress(run_dir), trial_rung)).state == PRUNED:
         return trial_rung
+    return None
+
+
+def find_copies(results: Results, grid: str, planned: Collection[str] = ()) -> dict[str, str]:
+    """The folders of a grid that are named otherwise than the run in them, such as copies: they are no runs.
+
+    Args:
+        planned: the folders that are not looked into.
+
+    Returns:
+        For each, by its name, a line on what it holds.
+    """
+    copies = {}
+    for path in sorted((results.runs / grid).glob("[!.]*/")):
+        if path.name not in planned:
+            run_id = _recorded_id(RunDir(path))
+            if run_id not in (None, path.name):
+                copies[path.name] = f"{path}: holds run {run_id}; a folder that is not named as its run is left out"
+    return copies
+
+
+def _recorded_id(run_dir: RunDir) -> str | None:
+    """The run that a folder holds; None if it holds none, or one that cannot be read."""
+    with contextlib.suppress(RunDirError):
+        record = run_dir.read(RunRecord)
+        return record.run_id if record else run_dir.read_config().run_id
     return None

@@ -10,7 +10,6 @@ import torch
 
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.files import sha256_of
-from sentiment.metrics import with_first_class
 from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, frozen_encoder, predict
 from sentiment.models.lexicon import lexicon_probabilities
@@ -37,6 +36,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import RunDir
+from sentiment.statistics.metrics import with_first_class
 from sentiment.tokens import Rows
 from sentiment.training.checkpoint import Weights, copied_weights, delete_checkpoints, weights_sha256, write_weights
 from sentiment.training.preparation import Prepared

@@ -10,10 +10,10 @@ from sentiment.config import RunConfig
 from sentiment.data.corpus import Corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.batches import Batch, BatchPlan, TokenStore, TweetVectors
-from sentiment.metrics import measure
 from sentiment.models.classifier import Classifier, input_ids, predict
 from sentiment.models.lexicon import token_ratings
 from sentiment.runs.records import Metrics, Overfit, Part
+from sentiment.statistics.metrics import measure
 from sentiment.tokens import Rows
 
 _OVERFIT_GAP = 0.05

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.labelling.stratified import StratifiedSample
+from sentiment.statistics.stratified import StratifiedSample
 
 TWEETS = (300, 3_000, 100_000)
 DIFFERING = (0.02, 0.1, 0.3, 0.6)

@@ -1,58 +1,54 @@
 """How often the report claims a difference, in invented worlds with one and without.
 
 `python -m tests.benchmarks.bench_claims [--worlds N]` prints in how many percent of the worlds each kind of claim is
-made; with `--folds`, of claims about cross-validated runs without a difference; with `--hypotheses`, of verdicts on
-hypotheses whose margin is exactly the true difference; with `--spreads`, how often a
-configuration is called different from its baseline though it is not, where seeds of one configuration differ more or
-less than those of others.
+made; with `--seeds`, of claims about configurations with few seeds, of which none is better; with `--folds`, about
+cross-validated runs without a difference; with `--hypotheses`, of verdicts on hypotheses whose margin is exactly the
+true difference.
 """
 
 import argparse
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
-import numpy as np
+from tests.report import few_seeds
+from tests.report.few_seeds import Family, Spreads
+from tests.report.simulation import World, edge_rates, fold_rates, rates
 
-from report.designs import Seeds, Side, pooled_variance
-from report.statistics import corrected
-from sentiment.paired import ALPHA
-from tests.report.simulation import World, draw_luck, draw_right, edge_rates, fold_rates, rates
-
-# The standard deviation between seeds, and how many times as large it is for the first configuration.
-DEVIATIONS = ((0.0, 1.0), (0.01, 0.25), (0.01, 1.0), (0.01, 4.0))
+# Configurations and seeds.
+SHAPES = ((2, (3,)), (6, (2,)), (6, (3,)), (6, (5,)), (12, (2,)), (12, (3,)), (48, (3,)))
+_SPREADS: tuple[Spreads, ...] = ("equal", "hetero", "wild", "two wild")
 
 
-def spread_rates(world: World, worlds: int, seed: int = 1) -> tuple[float, float]:
-    """In how many worlds any configuration is called different from the baseline; the first, if it alone counted."""
-    rng = np.random.default_rng(seed)
-    shown = np.zeros(2)
-    for _ in range(worlds):
-        right, baseline, _ = draw_right(draw_luck(world, world.configurations, world.seeds, rng), world, rng)
-        classes = rng.choice(len(world.classes), world.tweets, p=world.classes)
-        strata: dict[str, Any] = {"classes": classes} if len(world.classes) > 1 else {}
-        sides = [Side([answers], **strata) for answers in right]
-        spread = pooled_variance([side.seed_scores(side.configurations[0]).tolist() for side in sides])
-        linear = Side([baseline[None]], has_seeds=False, **strata)
-        assert spread is not None
-        claims = corrected([Seeds(spread).difference(side, linear) for side in sides])
-        shown += any(claim.is_significant for claim in claims), (claims[0].p or 1.0) < ALPHA
-    return tuple((shown / worlds).tolist())
-
-
-def print_spreads(worlds: int) -> None:
-    """The rates of false claims by spread, and how often a gain of two points is seen."""
-    for classes in ((1.0,), (0.8, 0.1, 0.1)):
-        print(f"{len(classes)} classes; % of worlds with a false claim; on the first, if it alone counted: mean, most")
-        for deviation, spread in DEVIATIONS:
-            shapes = product((1, 2, 6), (2, 3, 4, 6))
-            alike = [World(*shape, 1000, deviation, spread=spread, classes=classes) for shape in shapes]
-            shares = np.array([spread_rates(world, worlds) for world in alike])
-            text = " | ".join(f"{100 * rate:.1f}" for of_kind in shares.T for rate in (of_kind.mean(), of_kind.max()))
-            print(f"deviation {deviation}, first times {spread} | {text}", flush=True)
-    for seeds in (2, 3, 5):
-        _, seen = spread_rates(World(1, seeds, 1000, 0.01, 0.02), worlds)
-        print(f"{seeds} seeds of one configuration: a gain of 2 points is seen in {100 * seen:.0f} %")
+def print_seeds(worlds: int) -> None:
+    """The rates of false claims by configurations, seeds, tweets, and how seeds spread."""
+    families = [Family(*shape, spreads=spreads) for shape in SHAPES for spreads in _SPREADS[:3]]
+    families += [Family(6, (3,), tweets, spreads) for tweets in (300, 5_000) for spreads in _SPREADS[:3]]
+    families += [Family(6, (3,), classes=(800, 100, 100), spreads=spreads) for spreads in _SPREADS[:3]]
+    families += [Family(6, (3,), accuracy=0.97), Family(6, (3,), accuracy=0.97, spreads="wild")]
+    families += [
+        Family(6, (2, 4)),
+        Family(6, (2, 4), spreads="wild"),
+        Family(6, (1, 3)),
+        Family(6, (3,), spreads="none"),
+    ]
+    families += [Family(configurations, (3,), spreads="two wild") for configurations in (6, 12)]
+    for family in families:
+        print(
+            family,
+            *(f"{100 * rate:9.1f} %  {kind}" for kind, rate in few_seeds.rates(family, worlds).items()),
+            sep="\n",
+        )
+    for few in (1, 2, 3, 5, 10, 50):
+        family = Family(6, (3,), classes=(160, 40, few))
+        print(
+            family,
+            *(f"{100 * rate:9.1f} %  {kind}" for kind, rate in few_seeds.rates(family, worlds).items()),
+            sep="\n",
+        )
+    for tweets, spread in product((300, 1_000, 5_000), (0.0, 0.01, 0.03)):
+        drawn = Family(8, (1,), tweets, of_configurations=spread)
+        shares = few_seeds.rates(drawn, worlds, are_drawn=True)
+        print(drawn, *(f"{100 * rate:9.1f} %  {kind}" for kind, rate in shares.items()), sep="\n", flush=True)
 
 
 def print_rates(worlds: int) -> None:
@@ -87,7 +83,7 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=100)
     kinds = parser.add_mutually_exclusive_group()
     for kind, print_kind in (
-        ("--spreads", print_spreads),
+        ("--seeds", print_seeds),
         ("--folds", print_folds),
         ("--hypotheses", print_hypotheses),
     ):

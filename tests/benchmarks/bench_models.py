@@ -43,13 +43,13 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.labelling.choice import PredictedTweets, choose
-from sentiment.metrics import UNLABELLED
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES, rating_features
 from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend_model
 from sentiment.runs.records import MODEL_KINDS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import UNLABELLED
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
 

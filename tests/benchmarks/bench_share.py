@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from sentiment.labelling.share_statistics import (
+from sentiment.statistics.shares import (
     Array,
     Shares,
     labelled_shares,

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sentiment.labelling.sheet import Drawing, read_labels, write_drawn, write_sheet
-from sentiment.metrics import UNLABELLED
+from sentiment.statistics.metrics import UNLABELLED
 
 pytestmark = pytest.mark.browser
 

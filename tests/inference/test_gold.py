@@ -21,9 +21,9 @@ from sentiment.config_file import resolve
 from sentiment.data.table import open_table
 from sentiment.inference.added import NamedColumns, add_predictions
 from sentiment.inference.gold import column_parameters, open_gold
-from sentiment.metrics import counted_as_wrong
 from sentiment.runs.predictions import read_gold
 from sentiment.runs.run_dir import GoldDir, Results
+from sentiment.statistics.metrics import counted_as_wrong
 from tests.commands import invoke, refused, succeed
 from tests.report.made_up import Study, read_table
 from tests.small_runs import write_tweets

@@ -13,15 +13,15 @@ import pytest
 from sentiment import load
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.share_files import times_of
-from sentiment.labelling.share_statistics import (
+from sentiment.runs.run_dir import RunDir
+from sentiment.statistics.metrics import UNLABELLED
+from sentiment.statistics.shares import (
     estimate_shares,
     labelled_shares,
     labels_alone,
     labels_needed,
     strata_of,
 )
-from sentiment.metrics import UNLABELLED
-from sentiment.runs.run_dir import RunDir
 from tests.benchmarks.bench_share import World, measured
 from tests.commands import invoke
 from tests.small_runs import invented_tweets

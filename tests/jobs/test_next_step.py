@@ -369,7 +369,7 @@ def test_waiting_grid_that_is_cancelled_is_not_submitted_even_by_who_has_seen_it
         removed = succeed("cancel", "second", "--remove", "--results", results.root)
         assert ("waits no longer" in removed, "its name is free" in removed) == (True, True)
         world.settle()
-        assert _start(Course(results, world.options), waiting).exit_code == 0
+        assert _start(Course(results, world.options), waiting).exit_code == EXIT_UNFINISHED
     assert (world.has_ended("first"), results.read_grid("second")) == (True, None)
 
 

@@ -13,6 +13,7 @@ from jobs.launch.advance import rerun_grid, submit_study
 from jobs.requested import find_request, read_request, read_waiting, waiting_grids
 from jobs.status.names import read_plan
 from jobs.study import plan_study
+from jobs.submissions import read_submissions
 from jobs.tasks.attempt import record_failure
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, DivergedError, SlurmError
 from sentiment.runs.records import Addition, Result
@@ -134,6 +135,8 @@ def test_grid_keeps_its_code_when_runs_are_added_and_new_code_reaches_those_that
         world.code = "edited"
         assert _submit(world, _grid(base, [0.01, 0.02])) == 0
         assert (read_plan(world.results, "some").code, read_waiting(world.results, "after").code) == ("code", "code")  # type: ignore[union-attr]
+        training = [folder for folder in read_submissions(world.results, "some") if folder.run_ids]
+        assert [folder.submission.code for folder in training] == ["code", "code"]
         world.diverging = {1}
         world.settle()
         plan = read_plan(world.results, "some")

@@ -15,7 +15,7 @@ from sentiment.errors import DataError
 from sentiment.labelling.annotators import labels_together
 from sentiment.labelling.drawn import SheetRecord, dealing, sheet_files
 from sentiment.labelling.sheet import SKIPPED, Drawing, read_labels, write_drawn
-from sentiment.metrics import UNLABELLED
+from sentiment.statistics.metrics import UNLABELLED
 from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sentiment.errors import UsageError
 from sentiment.labelling.choice import PredictedTweets, choose
 from sentiment.labelling.sheet import SKIPPED
-from sentiment.labelling.stratified import StratifiedSample
-from sentiment.metrics import UNLABELLED, ClassIndices, Flags
-from sentiment.paired import accuracy_difference
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags
+from sentiment.statistics.paired import accuracy_difference
+from sentiment.statistics.stratified import StratifiedSample
 from tests.benchmarks.bench_choice import World, measured
 from tests.commands import invoke, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, write_tweets

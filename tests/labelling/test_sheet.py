@@ -16,7 +16,7 @@ from sentiment.config_file import resolve
 from sentiment.errors import DataError, SentimentError, UsageError
 from sentiment.inference.added import sheet_meanings
 from sentiment.labelling.sheet import SKIPPED, Drawing, labelled_file, read_labels, write_drawn
-from sentiment.metrics import UNLABELLED
+from sentiment.statistics.metrics import UNLABELLED
 
 CLASSES = ("negative", "neutral", "positive")
 MEANINGS = {"negative": 0, "neutral": 1, "positive": 2, "unclear": None}

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pytest
 from scipy.special import expit, logit, softmax
 
-from sentiment.metrics import Probabilities, with_first_class
 from sentiment.models.lexicon import compound_scores
 from sentiment.models.text_model import (
     Predictions,
@@ -22,6 +21,7 @@ from sentiment.models.text_model import (
     fit_temperatures,
     total_score,
 )
+from sentiment.statistics.metrics import Probabilities, with_first_class
 
 GENERATOR = np.random.default_rng(1)
 # By the number of classes: the logarithms of the true probabilities, up to a constant, and labels drawn from these.

@@ -198,10 +198,10 @@ def _of_search(judged: _Judged, firsts: Any, seconds: Any, metric: str) -> _Judg
     return replace(judged, found=found, runs=f"{sum(map(len, firsts))} and {sum(map(len, seconds))}")
 
 
-def _bounds(judged: _Judged, tail: float) -> tuple[float, float] | None:
+def _bounds(judged: _Judged, tail: float, ends: int = 1) -> tuple[float, float] | None:
     """The interval that leaves out `tail` at either end: beyond a half, its bounds are on the other sides."""
     assert judged.found
-    low, high = judged.found.interval(1 - 2 * min(tail, 1 - tail))
+    low, high = judged.found.interval(1 - 2 * min(tail, 1 - tail), ends)
     if low is None or high is None:
         return None
     return (low, high) if tail < 0.5 else (high, low)
@@ -222,7 +222,8 @@ def _outcome(judged: _Judged, tail: float) -> str:
     """By the interval that leaves out `tail` at either end; equality is false by that which leaves out half of it."""
     low, high = _region(judged.hypothesis)
     bounds = _bounds(judged, tail)
-    wider = _bounds(judged, tail / 2 if math.isfinite(low) and math.isfinite(high) else tail)
+    ends = int(math.isfinite(low)) + int(math.isfinite(high))
+    wider = _bounds(judged, tail / ends, ends)
     if bounds is None or wider is None:
         return "open"
     if low < bounds[0] and bounds[1] < high:
@@ -252,7 +253,7 @@ def _decided(family: Sequence[_Judged]) -> list[_Judged]:
         level = 1 - 2 * tail
         assert each.found
         each.outcome = _outcome(each, tail)
-        low, high = each.found.interval(level)
+        low, high = each.found.interval(level, 1)
         each.found = replace(each.found, q=q, level=level, low=low, high=high)
     return [*family]
 

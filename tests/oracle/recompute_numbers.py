@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -119,18 +119,19 @@ def kappa(first: Array, second: Array) -> float:
 
 @dataclass(frozen=True)
 class Gap:
-    """A difference. `interval` gives its bounds at a level; `p` is None where nothing can be tested."""
+    """A difference. `interval` gives its bounds at a level, by a number of ends; `p` is None if nothing is tested."""
 
     value: float
     n: int
     p: float | None
-    interval: Callable[[float], tuple[float | None, float | None]]
+    interval: Callable[..., tuple[float | None, float | None]]
     is_conditional: bool = False
     q: float | None = None
     low: float | None = None
     high: float | None = None
     level: float = 0.95
     counts: tuple[tuple[int, int, int], ...] = ()
+    least: float = 0.0
 
     @property
     def is_significant(self) -> bool:
@@ -161,7 +162,7 @@ def family(gaps: Sequence[Gap], hypotheses: int = 0) -> list[Gap]:
     corrected = []
     for gap in gaps:
         low, high = gap.interval(level)
-        q = None if gap.p is None else next(remaining)
+        q = None if gap.p is None else max(next(remaining), gap.least)
         corrected.append(replace(gap, q=q, low=low, high=high, level=level))
     return corrected
 
@@ -238,18 +239,35 @@ def _tango(b: int, c: int, n: int, level: float) -> float:
 
 @dataclass(frozen=True)
 class Spread:
-    """A variance between seeds, pooled over configurations, and its degrees of freedom."""
+    """A variance between seeds, pooled over configurations, its degrees of freedom, and those of the prior (Smyth)."""
 
     variance: float
     freedom: int
+    prior: float | None
 
 
 def pooled(scores_by_configuration: Sequence[Sequence[float]]) -> Spread | None:
     several = [np.asarray(scores) for scores in scores_by_configuration if len(scores) > 1]
-    freedom = sum(len(scores) - 1 for scores in several)
-    if not freedom:
+    freedoms = np.array([len(scores) - 1.0 for scores in several])
+    if not several:
         return None
-    return Spread(sum(float(((scores - scores.mean()) ** 2).sum()) for scores in several) / freedom, freedom)
+    squares = np.array([float(((scores - scores.mean()) ** 2).sum()) for scores in several])
+    variance = float(squares.sum() / freedoms.sum())
+    prior = None
+    if len(several) > 1:
+        prior = np.inf
+        if variance > 0:
+            log = np.log(np.maximum(squares / freedoms, 1e-5 * variance))
+            centred = log - special.psi(freedoms / 2) + np.log(freedoms / 2)
+            excess = float(np.var(centred, ddof=1) - special.zeta(2, freedoms / 2).mean())
+            if excess > 1e-3:
+                # The trigamma function is Hurwitz' zeta function of order 2; its argument is found by bisection.
+                low, high = 1e-2, 1e4
+                for _ in range(200):
+                    middle = np.sqrt(low * high)
+                    low, high = (middle, high) if special.zeta(2, middle) > excess else (low, middle)
+                prior = 2 * low
+    return Spread(variance, int(freedoms.sum()), prior)
 
 
 Component = tuple[float, float]
@@ -265,72 +283,104 @@ def crossed(
 ) -> Gap:
     """Configurations over seeds and tweets as crossed random factors; each array is (seeds, tweets).
 
-    The value is the mean over a side's configurations of the means over seeds. The variance between seeds, and that
-    over tweets less what is between seeds already; the distance is that of Cochran and Cox (1950).
+    The value is the mean over a side's configurations of the means over seeds.
     """
-    components: list[Component] = []
-    within = 0.0
-    for configurations, has_seeds in zip((first, second), seeded, strict=True):
-        for flags in configurations if has_seeds and spread else ():
-            weight = 1 / len(configurations) ** 2
-            variance, freedom = _between(seed_scores(flags, classes), spread)
-            components.append((weight * variance / len(flags), freedom))
-            within += weight * _interaction(flags, classes)
-    gaps = _mean_over(first) - _mean_over(second)
-    return _with_tweets(gaps, classes, components, within, limit)
-
-
-def matched(pairs: Sequence[tuple[Array, Array]], classes: Array | None, limit: float | None = 1.0) -> Gap:
-    """Matched configurations, which are the random factor where no seed is repeated."""
-    gaps = np.array([np.mean(first, axis=0) - np.mean(second, axis=0) for first, second in pairs])
-    spread = pooled([seed_scores(gaps, classes).tolist()])
     assert spread
-    components = [(spread.variance / len(gaps), float(spread.freedom))]
-    return _with_tweets(gaps.mean(axis=0), classes, components, _interaction(gaps, classes), limit)
+    own: list[Component] = []
+    moderated: list[Component] = []
+    within: list[float] = []
+    for configurations, has_seeds in zip((first, second), seeded, strict=True):
+        for flags in configurations if has_seeds else ():
+            weight = 1 / len(configurations) ** 2
+            for kept, (variance, freedom) in zip(
+                (own, moderated), _between(seed_scores(flags, classes), spread), strict=True
+            ):
+                kept.append((weight * variance / len(flags), freedom))
+            within.append(weight * _interaction(flags, classes))
+    tested = Layout(_mean_over(first) - _mean_over(second), classes, within, limit)
+    if len(first) > 1 and len(second) > 1:
+        return tested.gap(tested.error(own))
+    stretched = tested.error(own, stretched=True)
+    if spread.prior is None:
+        return tested.gap(stretched)
+    return tested.gap(tested.error(moderated, at_most=spread.freedom), stretched)
+
+
+def matched(
+    pairs: Sequence[tuple[Array, Array]], classes: Array | None, limit: float | None = 1.0, overlap: bool = False
+) -> Gap:
+    """Matched configurations, or training sets that overlap, which are the random factor."""
+    gaps = np.array([np.mean(first, axis=0) - np.mean(second, axis=0) for first, second in pairs])
+    k = len(gaps)
+    variance = float(np.var(seed_scores(gaps, classes), ddof=1)) / k * ((k - 1) ** 2 if overlap else 1)
+    tested = Layout(gaps.mean(axis=0), classes, [_interaction(gaps, classes)], limit)
+    return tested.gap(tested.error([(variance, k - 1.0)], stretched=True))
 
 
 def drawn(first: Array, second: Array, classes: Array | None, limit: float | None = 1.0) -> Gap:
     """Configurations, (configurations, tweets), that were drawn at random on each side."""
     components = []
-    within = 0.0
+    within = []
     for side in (first, second):
         components.append((float(np.var(seed_scores(side, classes), ddof=1)) / len(side), len(side) - 1.0))
-        within += _interaction(side, classes)
-    return _with_tweets(first.mean(axis=0) - second.mean(axis=0), classes, components, within, limit)
+        within.append(_interaction(side, classes))
+    tested = Layout(first.mean(axis=0) - second.mean(axis=0), classes, within, limit)
+    return tested.gap(tested.error(components, stretched=True))
 
 
-def _with_tweets(
-    gaps: Array, classes: Array | None, components: list[Component], within: float, limit: float | None = 1.0
-) -> Gap:
-    parts = by_class(gaps, classes)
-    k = len(parts)
-    over_tweets = sum(float(part.var(ddof=1)) / len(part) if len(part) > 1 else 0.0 for part in parts) / k**2
-    left = 0.0 if np.isclose(over_tweets, within, rtol=1e-12, atol=0) else max(over_tweets - within, 0.0)
-    components = [*components, (left, len(gaps) - k)]
-    value = float(np.mean([part.mean() for part in parts]))
-    if sum(variance for variance, _ in components) <= 1e-24:
-        return Gap(value, len(gaps), None, lambda level: (None, None))
+@dataclass(frozen=True)
+class Layout:
+    """The gaps of two sides on tweets, and how much of the variance of each component is in that over tweets."""
 
-    def distance(log_alpha: float) -> float:
-        known = [(variance, freedom) for variance, freedom in components if variance > 0]
-        total = sum(variance for variance, _ in known)
-        quantiles = [abs(special.stdtrit(freedom, np.exp(log_alpha) / 2)) * variance for variance, freedom in known]
-        return float(sum(quantiles) / np.sqrt(total))
+    gaps: Array
+    classes: Array | None
+    within: list[float]
+    limit: float | None
 
-    lowest = np.log(1e-250)
-    if abs(value) >= distance(lowest):
-        p = 1e-250
-    elif abs(value) <= distance(0.0):
-        p = 1.0
-    else:
-        p = float(np.exp(optimize.brentq(lambda alpha: distance(alpha) - abs(value), lowest, 0.0, xtol=1e-12)))
+    def over_tweets(self) -> float:
+        """Half a tweet added to each cell; undone where the gaps are no shares."""
+        parts = by_class(self.gaps, self.classes)
+        total = 0.0
+        for part in parts:
+            n = len(part)
+            if self.limit is not None:
+                added = np.array([*part, 0.0, 0.0])
+                total += (float((added**2).sum()) + 1 - len(added) * float(added.mean()) ** 2) / n**2
+            elif n > 1:
+                total += float(part.var(ddof=1)) / n
+        return total / len(parts) ** 2
 
-    def interval(level: float) -> tuple[float, float]:
-        far = distance(np.log(1 - level))
-        bound = np.inf if limit is None else limit
-        return float(max(value - far, -bound)), float(min(value + far, bound))
+    def error(
+        self, components: Sequence[Component], stretched: bool = False, at_most: float = np.inf
+    ) -> tuple[float, float] | None:
+        """The standard error and Satterthwaite's degrees of freedom."""
+        tweets = self.over_tweets()
+        variance = tweets + sum(max(c - i, 0.0) for (c, _), i in zip(components, self.within, strict=True))
+        if variance == 0:
+            return None
+        parts = [(c * f / stats.chi2.ppf(0.25, f) if stretched else c, f) for c, f in components]
+        left = max(tweets - sum(self.within), 0.0)
+        total = sum(c for c, _ in parts)
+        bottom = max(sum(c**2 / f for c, f in parts), total**2 / at_most)
+        bottom += left**2 / max(len(self.gaps) - len(by_class(self.gaps, self.classes)), 1)
+        top = max(variance, total + left) ** 2
+        return float(np.sqrt(variance)), float(top / bottom) if bottom else np.inf
 
-    return Gap(value, len(gaps), p, interval)
+    def gap(self, test: tuple[float, float] | None, gate: tuple[float, float] | None = None) -> Gap:
+        value = float(np.mean([part.mean() for part in by_class(self.gaps, self.classes)]))
+        if test is None:
+            return Gap(value, len(self.gaps), None, lambda level, ends=2: (None, None))
+        p, of_gate = (2 * stats.t.sf(abs(value) / error, f) if f else 0.0 for error, f in (test, gate or (1.0, 0.0)))
+
+        def interval(level: float, ends: int = 2) -> tuple[float, float]:
+            far = test[0] * stats.t.isf((1 - level) / 2, test[1])
+            if gate:
+                far = max(far, gate[0] * stats.t.isf(max(2 * ALPHA / ends, 1 - level) / 2, gate[1]))
+            bound = np.inf if self.limit is None else self.limit
+            return float(max(value - far, -bound)), float(min(value + far, bound))
+
+        passed = float(p if of_gate < ALPHA else max(p, of_gate))
+        return Gap(value, len(self.gaps), passed, interval, least=float(of_gate))
 
 
 def seed_scores(flags: Array, classes: Array | None) -> Array:
@@ -342,21 +392,17 @@ def _mean_over(configurations: Sequence[Array]) -> Array:
     return np.mean([np.mean(flags, axis=0) for flags in configurations], axis=0)
 
 
-def _between(scores: Array, spread: Spread) -> Component:
-    """A configuration's variance between seeds: the larger of its own and the pooled one.
-
-    Its own degrees of freedom where it spreads more than the others (F test, p below .25), else the pooled ones.
-    """
+def _between(scores: Array, spread: Spread) -> tuple[Component, Component]:
+    """A configuration's variance between seeds, with its degrees of freedom: its own, and moderated by the others'."""
     freedom = len(scores) - 1
-    if freedom == 0:
-        return spread.variance, spread.freedom
-    own = float(np.var(scores, ddof=1))
-    others = spread.freedom - freedom
-    if others < 1:
-        return max(own, spread.variance), freedom
-    rest = (spread.variance * spread.freedom - own * freedom) / others
-    alike = rest > 0 and stats.f.sf(own / rest, freedom, others) >= 0.25
-    return max(own, spread.variance), spread.freedom if alike else freedom
+    borrowed = (spread.variance, float(spread.freedom))
+    own = (float(np.var(scores, ddof=1)), float(freedom)) if freedom else borrowed
+    if spread.prior is None:
+        return own, own
+    if not freedom:
+        return own, (spread.variance, spread.prior)
+    share = 1.0 if np.isinf(spread.prior) else spread.prior / (spread.prior + freedom)
+    return own, (max(own[0], share * spread.variance + (1 - share) * own[0]), spread.prior + freedom)
 
 
 def _interaction(flags: Array, classes: Array | None) -> float:
@@ -388,4 +434,6 @@ def within_folds(first: Sequence[Array], second: Sequence[Array], classes: Array
     parts = gaps.groupby("fold")["part"].sum()
     number = len(parts)
     variance = float((parts**2).sum()) * number / (number - 1)
-    return _with_tweets(gaps["gap"].to_numpy(), classes, [(variance, number - 1)], variance)
+    tested = Layout(gaps["gap"].to_numpy(), classes, [], 1.0)
+    tested = replace(tested, within=[min(variance, tested.over_tweets())])
+    return tested.gap(tested.error([(variance, number - 1.0)], stretched=True))

@@ -157,7 +157,7 @@ def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:
 
 def _gap(ours: list[Any], theirs: list[Any], classes: Any, spread: Any, folds: int) -> Gap:
     if folds:
-        return matched([*zip(ours, theirs, strict=True)], classes)
+        return matched([*zip(ours, theirs, strict=True)], classes, overlap=True)
     if spread:
         return crossed(ours, theirs, (True, False), classes, spread)
     return two_models(ours[0][0], theirs[0][0], classes)

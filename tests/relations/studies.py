@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint, sha256_of, write_atomically
-from sentiment.metrics import with_first_class
 from sentiment.runs.corpus_records import MANIFEST, Manifest
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend_model
@@ -37,6 +36,7 @@ from sentiment.runs.records import (
 )
 from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
 from sentiment.runs.rungs import read_rungs
+from sentiment.statistics.metrics import with_first_class
 from tests.oracle.recompute_numbers import metrics
 from tests.report.made_up import attempt, new_record
 

@@ -21,7 +21,6 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus
 from sentiment.files import fingerprint, sha256_of, write_atomically
-from sentiment.metrics import measure, with_first_class
 from sentiment.models.text_model import calibrated
 from sentiment.runs.corpus_records import MANIFEST, Manifest
 from sentiment.runs.predictions import read_predictions
@@ -44,6 +43,7 @@ from sentiment.runs.records import (
     RunRecord,
 )
 from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
+from sentiment.statistics.metrics import measure, with_first_class
 from sentiment.training.task import judge_overfit
 
 Spec = dict[str, Any]

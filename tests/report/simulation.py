@@ -23,13 +23,14 @@ from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
 from report.read import Grid
-from report.statistics import Difference, Metric
 from sentiment.config import PARTS
 from sentiment.config_file import resolve
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.estimate import Difference
+from sentiment.statistics.metrics import Metric
 from tests.report.made_up import BASE
 
 # Accuracy is 80 %: what a normal deviate exceeds with this probability, and its density there.
@@ -141,16 +142,19 @@ class FoldedLayout:
             self.runs.append(EvaluatedRun(folds_of_run, config, dict.fromkeys(scores, same)))
 
     def draw(self, world: World, rng: np.random.Generator) -> Dataset:
-        """Each model has the luck of its training set, which all seeds of a configuration share, and of its seed."""
+        """Each model has the luck of its training set, which all seeds of a configuration share, and of its seed.
+
+        On external tweets training sets overlap; on their own tweets they are taken as independent.
+        """
         shape = (world.configurations + 1, world.seeds, world.folds)  # the last configuration is the baseline
-        luck = (
-            rng.normal(size=(shape[0], 1, shape[2])) * world.of_training_sets + rng.normal(size=shape) * world.deviation
-        )
+        of_seeds = rng.normal(size=shape) * world.deviation
+        luck = of_seeds + rng.normal(size=(shape[0], 1, shape[2])) * world.of_training_sets
+        manual_luck = of_seeds + _of_training_sets(shape[0], world, rng)
         tweets = np.arange(world.tweets)
         labels = rng.choice(len(world.classes), world.tweets, p=world.classes)
         right = _answered(_hardness(shape[0], world, rng), luck[:, :, tweets % world.folds], world, rng)
         manual_hardness = _hardness(shape[0], world, rng)
-        manual = [_answered(manual_hardness, luck[:, :, [fold]], world, rng) for fold in range(world.folds)]
+        manual = [_answered(manual_hardness, manual_luck[:, :, [fold]], world, rng) for fold in range(world.folds)]
         lexicon = rng.random(world.tweets) < 0.8
         index = TweetIndex.of([_predictions("all", labels, network=right[0, 0])])
         tested = (tweets % world.folds + 1).astype(np.int16)
@@ -164,6 +168,13 @@ class FoldedLayout:
                 part.result.__dict__["manual"] = part.result.__dict__["validation"] = answers
         metric: Metric = "macro_recall" if len(world.classes) > 1 else "accuracy"
         return Dataset("invented", self.runs, configurations_of(self.runs, metric), Answers(index, by_run, metric), [])
+
+
+def _of_training_sets(configurations: int, world: World, rng: np.random.Generator) -> Any:
+    """The luck of each fold's training set, (configurations, 1, folds): the mean of that of all other folds."""
+    others = world.folds - 1
+    of_fold = rng.normal(size=(configurations, 1, world.folds)) * others**0.5
+    return (of_fold.sum(axis=2, keepdims=True) - of_fold) / others * world.of_training_sets
 
 
 def _hardness(configurations: int, world: World, rng: np.random.Generator) -> Any:

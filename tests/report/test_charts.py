@@ -37,9 +37,9 @@ from report.render.charts import (
     share_point,
 )
 from report.render.wording import Score
-from report.statistics import Estimate
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.estimate import Estimate
 from tests.report.made_up import Spec, Study, nodes, rows_with
 from tests.report.studies import LABELS, combinations, write_halved, write_labels, write_study
 

@@ -6,22 +6,26 @@ The oracle judges what it says of sides that are its own.
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from report.designs import (
+from sentiment.statistics.designs import (
     Design,
+    Drawn,
     Folds,
     Matched,
     NotComparableError,
     Seeds,
-    SeedVariance,
     Side,
     TwoModels,
 )
-from report.statistics import Difference, VarianceEvidence, corrected
-from sentiment.paired import ALPHA
+from sentiment.statistics.estimate import Difference, StandardError, StudentEvidence, corrected
+from sentiment.statistics.families import ALPHA
+from sentiment.statistics.seeds import Component, SeedSpread, seed_spread
+
+_SPREAD = SeedSpread(Component(0.01, 2), 3.0)
 
 
 def test_each_design_refuses_what_does_not_fit_it() -> None:
@@ -32,11 +36,11 @@ def test_each_design_refuses_what_does_not_fit_it() -> None:
         (TwoModels(), Side([seeds]), Side([one])),
         (TwoModels(), Side([one, two]), Side([one, two])),
         (TwoModels(), in_folds, Side([two])),
-        (Seeds(SeedVariance(0.01, 2)), Side([one], has_seeds=False), Side([two], has_seeds=False)),
-        (Seeds(SeedVariance(0.01, 2)), in_folds, Side([two])),
+        (Seeds(_SPREAD), Side([one], has_seeds=False), Side([two], has_seeds=False)),
+        (Seeds(_SPREAD), in_folds, Side([two])),
         (TwoModels(), Side([one], are_shares=False), Side([two], are_shares=False)),
-        (Seeds(SeedVariance(0.01, 2)), Side([seeds]), Side([one[:, :1]])),
-        (Seeds(SeedVariance(0.01, 2)), Side([seeds], classes=np.arange(200) % 2), Side([seeds])),
+        (Seeds(_SPREAD), Side([seeds]), Side([one[:, :1]])),
+        (Seeds(_SPREAD), Side([seeds], classes=np.arange(200) % 2), Side([seeds])),
         (TwoModels(), Side([one]), Side([two[:, :1]])),
         (TwoModels(), Side([one], classes=np.arange(200) % 2), Side([two], classes=np.arange(200) % 3)),
         (Matched(), Side([one]), Side([two])),
@@ -59,7 +63,7 @@ def test_comparison_of_single_runs_tells_nothing_of_other_seeds(first: bool, sec
 def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":
-        return Difference.of(VarianceEvidence(value, ((0.01, n),), (0.0, 99)), n)
+        return Difference.of(StudentEvidence(value, StandardError(0.1, 3 * n), StandardError(0.12, n)), n)
     first = np.arange(100) < 50 + round(20 * value)
     return TwoModels().difference(*(Side([flags[None]]) for flags in (first, np.arange(100) >= 50 - n)))
 
@@ -79,5 +83,71 @@ def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the
 def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
     right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
     side = Side([right])
-    difference = Seeds(SeedVariance(0.1, 2)).difference(side, side.nothing)
+    difference = Seeds(_SPREAD).difference(side, side.nothing)
     assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
+
+
+def _answers(share: float, rng: np.random.Generator, *shape: int) -> npt.NDArray[np.bool_]:
+    return rng.random(shape) < share
+
+
+@pytest.mark.parametrize("few", [1, 2, 3, 5, 10, 50])
+def test_few_tweets_of_a_class_decide_nothing(few: int) -> None:
+    """Sides that differ by chance on a class of few tweets; both are equally good."""
+    rng = np.random.default_rng(few)
+    classes = np.repeat([0, 1, 2], [150, 100, few])
+    wrong: dict[str, int] = {}
+    worlds = 150
+    for _ in range(worlds):
+        certain = _answers(0.9, rng, len(classes))
+        # Whatever the seed, each side has another tenth of the tweets wrong.
+        first, second = (np.stack([certain & _answers(0.9, rng, len(classes))] * 4) for _ in range(2))
+        spread = SeedSpread(Component(1e-9, 20), 20.0)
+        in_folds = {"classes": classes, "folds": rng.integers(0, 3, len(classes))}
+        differences = {
+            "seeds": Seeds(spread).difference(Side([first], classes=classes), Side([second], classes=classes)),
+            "matched": Matched().difference(*(Side([side[:1]] * 3, classes=classes) for side in (first, second))),
+            "drawn": Drawn().difference(*(Side([side[:1]] * 3, classes=classes) for side in (first, second))),
+            "folds": Folds().difference(Side([first], **in_folds), Side([second], **in_folds)),
+        }
+        for name, difference in differences.items():
+            wrong[name] = wrong.get(name, 0) + (difference.p is not None and difference.p < ALPHA)
+    # Of 150 worlds so many are exceeded by chance in one of a thousand tests.
+    assert max(wrong.values()) <= 16, wrong
+
+
+@given(
+    st.lists(st.lists(st.floats(0.5, 0.9), min_size=1, max_size=5), min_size=2, max_size=6),
+    st.floats(-0.3, 0.3),
+    st.floats(0.9, 0.999),
+    st.sampled_from([1, 2]),
+)
+def test_interval_excludes_a_value_just_where_the_test_rejects_it(
+    scores: list[list[float]], value: float, level: float, ends: int
+) -> None:
+    spread = seed_spread(scores)
+    if spread is None:
+        return
+    errors = [variance_of(scores[0]) for variance_of in (spread.moderated, spread.own)]
+    test, gate = (StandardError(max(part.variance, 1e-6) ** 0.5, part.freedom) for part in errors)
+    evidence = StudentEvidence(value, test, gate, is_share=False)
+    interval = evidence.interval(level, ends)
+    assert interval is not None
+    p = 2 * evidence.p_beyond(abs(value), ends)
+    gate_alpha = 2 * ALPHA / ends
+    if min(abs(p - (1 - level)), abs(gate.p(value) - gate_alpha)) > 1e-9:
+        excludes = interval[0] > 0 or interval[1] < 0
+        assert excludes == (p < 1 - level)
+
+
+def test_a_configuration_that_spreads_more_than_others_keeps_its_variance_and_one_that_spreads_less_does_not() -> None:
+    calm, wild = [0.8, 0.801, 0.799], [0.7, 0.9, 0.8]
+    spread = seed_spread([calm, calm, calm, wild])
+    assert spread is not None
+    assert spread.moderated(wild).variance == pytest.approx(np.var(wild, ddof=1))
+    assert spread.moderated(calm).variance > 10 * np.var(calm, ddof=1)
+    assert spread.moderated(wild).freedom > spread.own(wild).freedom == 2
+    alike = seed_spread([[0.8, 0.82, 0.81], [0.7, 0.72, 0.71], [0.6, 0.62, 0.61]])
+    assert alike is not None
+    assert alike.prior == np.inf
+    assert seed_spread([calm]) == SeedSpread(Component(float(np.var(calm, ddof=1)), 2))

@@ -10,11 +10,11 @@ import pytest
 
 from report.build import compose
 from report.compare.hypotheses import Verdict, decided
-from report.designs import Drawn, NotComparableError, Side
 from report.read import Grid
 from report.render.page import render_document
-from report.statistics import Difference, VarianceEvidence
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
+from sentiment.statistics.designs import Drawn, NotComparableError, Side
+from sentiment.statistics.estimate import Difference, StandardError, StudentEvidence
 from tests.report.made_up import Study
 from tests.report.studies import combinations
 
@@ -143,7 +143,7 @@ def test_equality_which_has_two_outsides_is_false_by_half_the_error_on_each() ->
     outcomes = []
     for relation in ("as_good_as", "no_better_than"):
         margin = hypothesis(cell(within=1, **{relation: "lstm"}))
-        evidence = VarianceEvidence(0.0287, ((0.01**2, 1e6),), (0.0, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
+        evidence = StudentEvidence(0.0287, StandardError(0.01, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
         verdict = Verdict(Grid("cells", None, [], []), margin, False, difference=Difference.of(evidence, 100))
         outcomes.append(decided(verdict, 0.05, {}).outcome)
     assert outcomes == ["open", "shown to be false"]
@@ -252,9 +252,7 @@ def test_configuration_that_is_the_best_of_both_grids_is_not_compared_with_itsel
 def test_search_compares_all_its_trials_and_one_that_gave_up_trials_none() -> None:
     rng = np.random.default_rng(0)
     sides = [Side([(rng.random((1, 400)) < share) for share in shares]) for shares in ((0.8, 0.85, 0.9), (0.5, 0.55))]
-    difference = Drawn().difference(*sides)
-    assert isinstance(difference.evidence, VarianceEvidence)
-    assert [freedom for _, freedom in difference.evidence.replicates] == [2, 1]
+    assert Drawn().difference(*sides).n == 400
     with pytest.raises(NotComparableError, match="not several"):
         Drawn().difference(sides[0], Side(sides[1].configurations[:1]))
 

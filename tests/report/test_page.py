@@ -16,8 +16,8 @@ from report.render.blocks import Block, Report, ReportSection, Table, Text, colu
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
 from report.render.wording import code, escape
-from report.statistics import Difference, Estimate, PairedEvidence
 from sentiment.console import visible
+from sentiment.statistics.estimate import Difference, Estimate, PairedEvidence
 from tests.report.made_up import HOSTILE, Study
 from tests.report.studies import EXPECTED, scrubbed
 
@@ -151,17 +151,3 @@ def test_report_is_as_expected_with_titles_of_figures_and_hostile_tweets_as_text
     assert not {"b", "img", "iframe", "object", "link", "base", "form"} & set(page.tags)
     assert not [hidden for hidden in ("o" * 300, "\u202e") if hidden in page.text]
     assert "Positive or negative <b>tweet</b>?" in page.text
-
-
-def test_notes_beside_a_grid_are_shown_as_markdown_without_html_or_pictures(study: Study, tmp_path: Path) -> None:
-    study.write_grid("rnn", "Which?", [{"seed": 1}])
-    notes = (
-        "# Why\n\nWe *guess* <b>so</b> </section>\u202e\n\n- ![x](http://evil.example/x.png) [a](javascript:alert(1))\n"
-    )
-    (study.results.runs / "rnn" / "notes.md").write_text(notes, encoding="utf-8")
-    text = study.report(tmp_path)
-    assert "### Notes on rnn\n\n> # Why\n>\n> We *guess* &lt;b>so&lt;/b>" in text
-    page = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert ("We guess <b>so</b> </section>" in page.text, "\u202e" in page.text) == (True, False)
-    assert {"blockquote", "em", "li"} == {"blockquote", "em", "li", "b", "img"} & {*page.tags}
-    assert not [link for link in page.attributes["href"] if link.startswith("javascript")]

@@ -89,7 +89,7 @@ def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stag
     stage.wait(lambda: "start 2" in warned.log and warned.asked("%T") in ("COMPLETED", "FAILED"), "the second end")
     stage.wait_for_states("CANCELLED")
     assert [len(run.attempts) for run in stage.runs] == [1, 1, 1]
-    assert "nothing to submit" in stage.rerun()
+    assert "` goes on with 3 runs" in stage.run("rerun", "--cluster", "cluster.yaml", expect=3)
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, l
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.metrics import measure, with_first_class
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
+from sentiment.statistics.metrics import measure, with_first_class
 from sentiment.training.task import ClassifierTask, judge_overfit
 from tests.small_runs import SMALL_RUN
 

@@ -14,12 +14,12 @@ from sentiment.console import silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.inference.stored import open_model
-from sentiment.metrics import with_first_class
 from sentiment.models.text_model import calibrated
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, StepRow
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from sentiment.statistics.metrics import with_first_class
 from sentiment.training import publishing
 from tests.conftest import MakeExperiment
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets

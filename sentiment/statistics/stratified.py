@@ -17,14 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.errors import UsageError
-from sentiment.metrics import ClassIndices, Flags
-from sentiment.paired import PairedCounts, PairedDifference, accuracy_difference, macro_recall_difference
+from sentiment.statistics import LEVEL
+from sentiment.statistics.metrics import ClassIndices, Flags
+from sentiment.statistics.paired import PairedCounts, PairedDifference, accuracy_difference, macro_recall_difference
+from sentiment.statistics.wilson import wilson_bounds
 
 Array = npt.NDArray[np.float64]
 
 # A class with fewer labels has no recall: its intervals would be too narrow.
 MIN_LABELS_OF_CLASS = 10
-LEVEL = 0.95
 
 
 class ScoreEstimate(NamedTuple):
@@ -67,8 +68,6 @@ class StratifiedSample:
         Args:
             right: (n,), which of the labelled tweets it has right.
         """
-        from scipy.special import ndtri
-
         total = sum(self.sizes)
         shrunk_mean = 0.0
         variance = 0.0
@@ -78,11 +77,10 @@ class StratifiedSample:
             variance += (size / total) ** 2 * (1 - len(values) / size) * shrunk * (1 - shrunk) / len(values)
         value = float(np.average(right, weights=self.weights))
         variance += shrunk_mean * (1 - shrunk_mean) / total  # the table's tweets are a sample as well
-        unit = variance / (shrunk_mean * (1 - shrunk_mean))  # as if 1 / unit tweets were drawn at random
-        square = float(ndtri((1 - LEVEL) / 2)) ** 2 * unit
-        middle = (value + square / 2) / (1 + square)
-        margin = math.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
-        return ScoreEstimate(value, middle - margin, middle + margin)
+        low, high = wilson_bounds(
+            value, shrunk_mean * (1 - shrunk_mean) / variance
+        )  # as if so many were drawn at random
+        return ScoreEstimate(value, float(low), float(high))
 
     def macro_recall(self, right: Flags) -> float:
         """The mean over classes of the share of a class's tweets that a model has right.

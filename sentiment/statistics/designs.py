@@ -1,39 +1,41 @@
 """How two sides are compared: a class for each design of an experiment, which refuses what does not fit it.
 
 Each gives the difference first - second. What it says of two trained models is for new tweets alone; of configurations
-over seeds, of matched configurations or training sets, of configurations drawn at random, and of the folds of a
-cross-validation, it is for new seeds, configurations or training sets as well.
+over seeds, of matched configurations, of configurations drawn at random, and of the folds of a cross-validation, it is
+for new seeds, configurations or training sets as well: these and the tweets are two crossed random factors, whose
+variances have few degrees of freedom and many. Their sum has those of Satterthwaite (1946). They are too many where a
+variance of a few seeds is too small by chance; so it is stretched by the quantile that it exceeds three times in four,
+wherever it is not known from other configurations as well.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from report.statistics import (
-    Component,
+from sentiment.statistics.estimate import (
     Difference,
     Estimate,
     PairedEvidence,
-    VarianceEvidence,
+    StandardError,
+    StudentEvidence,
     mean_of_shares,
-    wilson,
+    share_estimate,
 )
-from sentiment.metrics import ClassIndices, Flags
-from sentiment.paired import PairedCounts
-from sentiment.runs.power import between_seeds
+from sentiment.statistics.metrics import ClassIndices, Flags
+from sentiment.statistics.paired import PairedCounts
+from sentiment.statistics.seeds import Component, SeedSpread
 
 # One number for each tweet, of shape (n,), or for each seed and tweet, of shape (seeds, n).
 Values = npt.NDArray[np.float64]
 
-
-# Relative to a variance, more than the rounding error of its computation.
-_ROUNDING = 1e-12
-
 NO_SEEDS = "no configuration has several seeds, and nothing is known of other seeds"
+# The probability that a variance is so small by chance that it is stretched too little.
+_SMALL_BY_CHANCE = 0.25
 
 
 class NotComparableError(ValueError):
@@ -140,55 +142,63 @@ class TwoModels(Design):
     def score(self, side: Side) -> Estimate:
         side.require_one_model()
         right = by_class(side.tweet_scores, side.classes)
-        return mean_of_shares([wilson(int(flags.sum()), flags.size) for flags in right])
-
-
-@dataclass(frozen=True)
-class SeedVariance:
-    """The variance of a score between seeds of one configuration, pooled over configurations."""
-
-    variance: float
-    freedom: int
+        return mean_of_shares([share_estimate(int(flags.sum()), flags.size) for flags in right])
 
 
 @dataclass(frozen=True)
 class Seeds(Design):
-    """Configurations over seeds, one with another or with a predictor without seeds.
+    """Configurations over seeds, one with another or with a predictor without seeds; of several a side, the mean.
 
-    Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is V_seeds +
-    V_tweets - V_interaction, since both of the first two contain that of the interaction. The variance between seeds is
-    the pooled one, or a configuration's own where that is larger, see `_between_seeds`. Of several configurations a
-    side, the mean is compared.
+    One configuration's few seeds tell little of their variance, so that it is moderated by the others' (see `seeds`);
+    its own seeds alone must let a claim pass. Groups of configurations, where neither side is a single one, have enough
+    seeds together: there each configuration counts with its own variance.
 
     Attributes:
-        pooled: over configurations like those that are compared.
+        spread: of configurations like those that are compared.
     """
 
-    pooled: SeedVariance
+    spread: SeedSpread
 
     def difference(self, first: Side, second: Side) -> Difference:
         sides = [side for side in (first, second) if side.has_seeds]
         if not sides or any(side.folds is not None for side in sides):
             raise NotComparableError("neither side depends on seeds, or the folds of one side depend on training sets")
-        components = [component for side in sides for component in self._components(side)]
-        return _difference(first, second, components, sum(map(_interaction, sides)))
+        tweets = _over_tweets(first, second)
+        interactions = [part for side in sides for part in _interactions(side)]
+        own = [part for side in sides for part in _over_seeds(side, self.spread.own)]
+        if min(len(first.configurations), len(second.configurations)) > 1:
+            return _difference(first, second, _standard_error(tweets, own, interactions))
+        gate = _standard_error(tweets, own, interactions, is_stretched=True)
+        if self.spread.prior is None:
+            return _difference(first, second, gate)
+        moderated = [part for side in sides for part in _over_seeds(side, self.spread.moderated)]
+        test = _standard_error(tweets, moderated, interactions, self.spread.pooled.freedom)
+        return _difference(first, second, test, gate)
 
-    def _components(self, side: Side) -> list[Component]:
-        """The variance between the seeds of each configuration, as it enters the score of the difference."""
-        components = []
-        for scores in side.configurations:
-            variance, freedom = _between_seeds(side.seed_scores(scores), self.pooled)
-            components.append((variance / (len(scores) * len(side.configurations) ** 2), freedom))
-        return components
+
+def _over_seeds(side: Side, variance_of: Callable[[Sequence[float]], Component]) -> list[Component]:
+    """The variance between the seeds of each configuration, as it enters the score of the side."""
+    components = []
+    for scores in side.configurations:
+        seeds = side.seed_scores(scores)
+        variance, freedom = variance_of(seeds.tolist())
+        components.append(Component(variance / (len(seeds) * len(side.configurations) ** 2), freedom))
+    return components
 
 
 @dataclass(frozen=True)
 class Matched(Design):
     """Configurations, or models on the same training sets, that are matched by position and tested on the same tweets.
 
-    They, and tweets, are two crossed random factors, as in `Seeds`. Seeds within them are averaged: the variance
-    between configurations or training sets contains theirs.
+    Seeds within them are averaged: the variance between configurations or training sets contains theirs.
+
+    Attributes:
+        overlap: whether each is trained on all folds but one. Training sets that overlap differ too little, and the
+            group jackknife corrects that: by (folds - 1)² times their variance (Shao & Tu 1995, The Jackknife and
+            Bootstrap).
     """
+
+    overlap: bool = False
 
     def difference(self, first: Side, second: Side) -> Difference:
         number = len(first.configurations)
@@ -196,30 +206,29 @@ class Matched(Design):
             raise NotComparableError(f"{number} and {len(second.configurations)} are not several matched pairs")
         pairs = zip(first.configurations, second.configurations, strict=True)
         gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in pairs])
-        rows = replace(first, configurations=[gaps])
-        variance = float(rows.seed_scores(gaps).var(ddof=1)) / number
-        return _difference(first, second, [(variance, number - 1)], _interaction(rows))
+        between = _between_rows(first, gaps)
+        if self.overlap:
+            between = Component(between.variance * (number - 1) ** 2, between.freedom)
+        interaction = _interactions(replace(first, configurations=[gaps]))
+        tweets = _over_tweets(first, second)
+        return _difference(first, second, _standard_error(tweets, [between], interaction, is_stretched=True))
 
 
 @dataclass(frozen=True)
 class Drawn(Design):
-    """Configurations that were drawn at random on each side, and are not matched, such as the trials of a search.
-
-    They, and tweets, are two crossed random factors, as in `Matched`.
-    """
+    """Configurations that were drawn at random on each side, and are not matched, such as the trials of a search."""
 
     def difference(self, first: Side, second: Side) -> Difference:
         components = []
-        contained = 0.0
+        interactions = []
         for side in (first, second):
-            number = len(side.configurations)
-            if number < 2:
+            if len(side.configurations) < 2:
                 raise NotComparableError("a side is not several configurations")
-            rows = replace(side, configurations=[np.stack([scores.mean(axis=0) for scores in side.configurations])])
-            variance = float(rows.seed_scores(rows.configurations[0]).var(ddof=1)) / number
-            components.append((variance, number - 1))
-            contained += _interaction(rows)
-        return _difference(first, second, components, contained)
+            rows = np.stack([scores.mean(axis=0) for scores in side.configurations])
+            components.append(_between_rows(side, rows))
+            interactions += _interactions(replace(side, configurations=[rows]))
+        tweets = _over_tweets(first, second)
+        return _difference(first, second, _standard_error(tweets, components, interactions, is_stretched=True))
 
 
 @dataclass(frozen=True)
@@ -244,42 +253,79 @@ class Folds(Design):
             deviations = (class_gaps - class_gaps.mean()) / len(class_gaps) / len(gaps)
             parts += np.bincount(class_folds, deviations, minlength=len(names))
         freedom = len(names) - 1
-        variance = float(np.square(parts).sum()) * len(names) / freedom
-        return _difference(first, second, [(variance, freedom)], variance)
+        between = Component(float(np.square(parts).sum()) * len(names) / freedom, freedom)
+        tweets = _over_tweets(first, second)
+        contained = min(between.variance, tweets.variance)
+        return _difference(first, second, _standard_error(tweets, [between], [contained], is_stretched=True))
 
 
-def _difference(first: Side, second: Side, replicates: Sequence[Component], contained: float) -> Difference:
-    """A difference with its two kinds of variance.
+def _difference(first: Side, second: Side, test: StandardError | None, gate: StandardError | None = None) -> Difference:
+    by_tweet = first.gaps(second)
+    value = float(np.mean([gaps.mean() for gaps in by_tweet]))
+    evidence = StudentEvidence(value, test, gate, first.are_shares)
+    return Difference.of(evidence, sum(map(len, by_tweet)))
 
-    Args:
-        replicates: the components over seeds, configurations or folds.
-        contained: how much of the variance over tweets is in them already, and is not counted twice.
+
+def _over_tweets(first: Side, second: Side) -> Component:
+    """The variance of a difference over tweets.
+
+    Half a tweet is added to each of the four cells of each class's table, as in `paired.macro_recall_difference`. There
+    the difference shrinks as well; here it does not, and the variance is as much larger. So a class of few tweets, on
+    which the sides differ alike by chance, is not sure of itself.
     """
     by_tweet = first.gaps(second)
-    sizes = [len(gaps) for gaps in by_tweet]
-    value = float(np.mean([gaps.mean() for gaps in by_tweet]))
-    tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2
-    remaining = tweet_variance - contained
-    if remaining < _ROUNDING * tweet_variance:  # of equal variances, a rounding error would remain
-        remaining = 0.0
-    tweets = remaining, sum(sizes) - len(sizes)
-    return Difference.of(VarianceEvidence(value, tuple(replicates), tweets, first.are_shares), sum(sizes))
+    variance = 0.0
+    for gaps in by_tweet:
+        n = len(gaps)
+        if first.are_shares:
+            variance += float(np.square(gaps).sum() + 1 - gaps.sum() ** 2 / (n + 2)) / n**2
+        elif n > 1:
+            variance += float(gaps.var(ddof=1)) / n
+    freedom = sum(map(len, by_tweet)) - len(by_tweet)
+    return Component(variance / len(by_tweet) ** 2, max(freedom, 1))
 
 
-def _variance_of_mean(values: Values) -> float:
-    """The variance of the mean of independent values; 0 of a single value, whose variance is unknown."""
-    n = len(values)
-    return float(values.var(ddof=1)) / n if n > 1 else 0.0
+def _standard_error(
+    tweets: Component,
+    replicates: Sequence[Component],
+    interactions: Sequence[float],
+    most_freedom: float = math.inf,
+    is_stretched: bool = False,
+) -> StandardError | None:
+    """The standard error of a difference; None if nothing varies.
 
-
-def pooled_variance(configurations: Iterable[Sequence[float]]) -> SeedVariance | None:
-    """The pooled variance between seeds, given the scores of each configuration's seeds; None if none has several."""
-    replicated = [np.asarray(scores, np.float64) for scores in configurations if len(scores) > 1]
-    freedom = sum(len(scores) - 1 for scores in replicated)
-    if not freedom:
+    Args:
+        tweets: the variance over tweets.
+        replicates: the variances between seeds, configurations or training sets.
+        interactions: how much of each is chance on single tweets, which is in the variance over tweets too.
+        most_freedom: of all `replicates` together, whose estimates have the pooled variance in common.
+        is_stretched: whether the degrees of freedom are those of stretched variances.
+    """
+    besides = sum(max(part.variance - of_it, 0.0) for part, of_it in zip(replicates, interactions, strict=True))
+    variance = tweets.variance + besides
+    if not variance:
         return None
-    squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in replicated)
-    return SeedVariance(squares / freedom, freedom)
+    remaining = max(tweets.variance - sum(interactions), 0.0)
+    weighed = [_stretched(part) for part in replicates] if is_stretched else replicates
+    between = sum(part.variance for part in weighed)
+    uncertainty = max(sum(part.variance**2 / part.freedom for part in weighed), between**2 / most_freedom)
+    uncertainty += remaining**2 / tweets.freedom
+    whole = max(variance, between + remaining)
+    return StandardError(math.sqrt(variance), whole**2 / uncertainty if uncertainty else math.inf)
+
+
+def _stretched(part: Component) -> Component:
+    """A variance multiplied by its expectation over a low quantile of it."""
+    from scipy.special import chdtri
+
+    quantile = float(chdtri(part.freedom, 1 - _SMALL_BY_CHANCE))
+    return Component(part.variance * part.freedom / quantile, part.freedom)
+
+
+def _between_rows(side: Side, rows: Values) -> Component:
+    """The variance of a side's score, given one row for each of its configurations, (configurations, tweets)."""
+    scores = side.seed_scores(rows)
+    return Component(float(scores.var(ddof=1)) / len(scores), len(scores) - 1)
 
 
 def by_class(scores: npt.NDArray[Any], classes: ClassIndices | None) -> list[npt.NDArray[Any]]:
@@ -289,23 +335,17 @@ def by_class(scores: npt.NDArray[Any], classes: ClassIndices | None) -> list[npt
     return [scores[..., classes == label] for label in np.unique(classes)]
 
 
-def _between_seeds(scores: Values, pooled: SeedVariance) -> Component:
-    """The variance between the seeds of one configuration, given their scores, see `between_seeds`."""
-    own_freedom = len(scores) - 1
-    if own_freedom == 0:
-        return pooled.variance, pooled.freedom
-    variance, freedom = between_seeds(scores.var(ddof=1), own_freedom, pooled.variance, pooled.freedom)
-    return float(variance), int(freedom)
+def _interactions(side: Side) -> list[float]:
+    """Of each configuration, the part of its variance between seeds that is their interaction with tweets.
 
-
-def _interaction(side: Side) -> float:
-    """The part of the variance between seeds that is their interaction with tweets; that over tweets holds it too."""
-    variance = 0.0
+    The variance over tweets holds it too.
+    """
+    parts = []
     for scores in side.configurations:
         classes = by_class(scores, side.classes)
         squares = sum(_interaction_mean_square(class_scores) / class_scores.size for class_scores in classes)
-        variance += squares / len(classes) ** 2
-    return variance / len(side.configurations) ** 2
+        parts.append(squares / (len(classes) * len(side.configurations)) ** 2)
+    return parts
 
 
 def _interaction_mean_square(scores: Values | Flags) -> float:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-# The level below which an adjusted p-value is significant.
-ALPHA = 0.05
+from sentiment.statistics.families import correct_for_multiple_tests
 
 # The root search starts this far from the observed difference, where the score statistic may be 0 / 0.
 _NEAR = 1e-9
@@ -120,28 +119,6 @@ def compare_pairs(pairs: Sequence[Sequence[PairedCounts]]) -> list[PairedDiffere
     """
     adjusted, level = correct_for_multiple_tests([paired_difference(classes).p for classes in pairs])
     return [replace(paired_difference(classes, level), p=p) for classes, p in zip(pairs, adjusted, strict=True)]
-
-
-def correct_for_multiple_tests(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:
-    """Correct a family of tests for multiple comparisons, p-values and intervals consistently.
-
-    The p-values are adjusted by Benjamini and Hochberg (1995). The intervals have the level 1 - R * ALPHA / m, where R
-    of m tests are significant (Benjamini and Yekutieli 2005: on average at most 5 % of the intervals of significant
-    differences miss the truth). So an interval excludes zero exactly where the adjusted p is below ALPHA.
-
-    Args:
-        hypotheses: the number m, if it is larger than the number of p-values.
-
-    Returns:
-        The adjusted p-values, and the confidence level of all intervals.
-    """
-    from scipy.stats import false_discovery_control
-
-    m = max(hypotheses, len(p_values), 1)
-    not_tested = [1.0] * (m - len(p_values))
-    adjusted = [float(p) for p in false_discovery_control([*p_values, *not_tested])[: len(p_values)]]
-    n_significant = sum(p < ALPHA for p in adjusted)
-    return adjusted, 1 - max(n_significant, 1) * ALPHA / m
 
 
 def comparison_sentence(first: str, second: str, pair: PairedCounts, result: PairedDifference) -> str:

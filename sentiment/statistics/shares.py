@@ -23,9 +23,10 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from sentiment.errors import UsageError
-from sentiment.labelling import MIN_LABELS, check_enough
-from sentiment.metrics import UNLABELLED, ClassIndices, Flags, Probabilities, predicted_classes
 from sentiment.runs.records import DEFAULT_THRESHOLD
+from sentiment.statistics import MIN_LABELS, check_enough
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags, Probabilities, predicted_classes
+from sentiment.statistics.wilson import wilson_bounds
 
 Array = npt.NDArray[np.float64]
 
@@ -156,11 +157,9 @@ def combined_shares(strata: Sequence[Shares], sizes: Sequence[int]) -> Shares:
 
 def _with_interval(shares: Array, unit: Array) -> Shares:
     """Wilson's interval, as if 1 / `unit` labels were drawn with replacement."""
-    shrinkage = _QUANTILE**2 * unit
-    middle = (shares + shrinkage / 2) / (1 + shrinkage)
-    variance = shares * (1 - shares) * unit + shrinkage * unit / 4
-    margin = _QUANTILE * np.sqrt(variance) / (1 + shrinkage)
-    return Shares(shares, np.maximum(middle - margin, 0), np.minimum(middle + margin, 1), unit)
+    with np.errstate(divide="ignore"):
+        worth = 1 / unit
+    return Shares(shares, *wilson_bounds(shares, worth), unit)
 
 
 def strata_of(groups: Sequence[Any]) -> npt.NDArray[np.int64]:

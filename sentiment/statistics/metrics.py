@@ -1,12 +1,18 @@
 """Metrics of predicted probabilities on labelled tweets. Does not import torch."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.runs.records import DEFAULT_THRESHOLD, Metrics
+from sentiment.statistics.estimate import Estimate, mean_of_shares, share_estimate
+from sentiment.statistics.wilson import wilson_bounds
+
+# The metric by which predictors are compared: the share of tweets that are right, or its mean over the classes.
+Metric = Literal["accuracy", "macro_recall"]
+METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 
 # The class of each tweet, by its index among the ordered classes, of shape (n,).
 ClassIndices = npt.NDArray[np.integer[Any]]
@@ -48,7 +54,6 @@ def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float
     The interval of the accuracy is Wilson's (1927). An answer that is none of the classes is wrong; the loss is that of
     the other answers, of which there is at least one.
     """
-    from scipy.stats import binomtest
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
     classes = range(probabilities.shape[1])
@@ -56,27 +61,17 @@ def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float
     right = int((predicted == labels).sum())
     names_class = predicted != NO_CLASS
     precision, recall, _, sizes = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
-    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+    low, high = wilson_bounds(right / len(labels), len(labels))
     return Metrics(
         n=len(labels),
         loss=float(log_loss(labels[names_class], probabilities[names_class], labels=classes)),
         accuracy=right / len(labels),
-        accuracy_low=float(interval.low),
-        accuracy_high=float(interval.high),
+        accuracy_low=float(low),
+        accuracy_high=float(high),
         sizes=sizes.tolist(),
         precision=precision.tolist(),
         recall=recall.tolist(),
     )
-
-
-def kappa(first: ClassIndices, second: ClassIndices) -> float:
-    """Cohen's kappa of two classifications of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
-    classes = np.unique(np.concatenate([first, second]))
-    expected = sum((first == label).mean() * (second == label).mean() for label in classes)
-    if expected == 1:
-        return 0.0
-    observed = (first == second).mean()
-    return float((observed - expected) / (1 - expected))
 
 
 class CalibrationBin(NamedTuple):
@@ -117,3 +112,21 @@ def counted_as_wrong(other_answers: int) -> str:
     if other_answers == 1:
         return "its 1 other answer counts as wrong"
     return f"its {other_answers:,} other answers count as wrong"
+
+
+def kappa(first: ClassIndices, second: ClassIndices) -> float:
+    """Cohen's kappa of two classifications of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
+    classes = np.unique(np.concatenate([first, second]))
+    expected = sum((first == label).mean() * (second == label).mean() for label in classes)
+    if expected == 1:
+        return 0.0
+    observed = (first == second).mean()
+    return float((observed - expected) / (1 - expected))
+
+
+def estimate_of(metrics: Metrics, metric: Metric = "accuracy") -> Estimate:
+    """The recorded accuracy or macro recall, with its confidence interval over tweets."""
+    if metric == "accuracy":
+        return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
+    recalls = zip(metrics.recall, metrics.sizes, strict=True)
+    return mean_of_shares([share_estimate(round(recall * size), size) for recall, size in recalls if size])

@@ -1,0 +1,236 @@
+"""Estimates with their confidence intervals, and the evidence that a difference rests on. Shares are fractions of 1."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from sentiment.statistics import LEVEL
+from sentiment.statistics.families import ALPHA, correct_for_multiple_tests
+from sentiment.statistics.paired import PairedCounts, paired_difference
+from sentiment.statistics.wilson import wilson_bounds
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A point estimate from `n` observations.
+
+    Attributes:
+        low, high: the confidence bounds; None where the variance is unknown.
+        level: their confidence level.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    level: float = field(default=LEVEL, kw_only=True)
+
+
+@dataclass(frozen=True)
+class PairedEvidence:
+    """Two trained models, or predictors without seeds: on how many tweets only one is right, see `paired`.
+
+    Attributes:
+        classes: by class for macro recall; of all tweets for accuracy.
+    """
+
+    classes: tuple[PairedCounts, ...]
+
+    @property
+    def value(self) -> float:
+        return paired_difference(self.classes).difference
+
+    @property
+    def p(self) -> float:
+        return paired_difference(self.classes).p
+
+    @property
+    def least_p(self) -> float:
+        """No correction of this evidence is needed, and none makes it surer."""
+        return 0.0
+
+    def interval(self, level: float, ends: int = 2) -> tuple[float, float]:  # noqa: ARG002 - as that of others
+        result = paired_difference(self.classes, level)
+        return result.low, result.high
+
+
+@dataclass(frozen=True)
+class StandardError:
+    """A standard error above 0, with the degrees of freedom of Student's distribution that it has."""
+
+    error: float
+    freedom: float
+
+    def p(self, distance: float) -> float:
+        """The two-sided p-value of an estimate so far from the value that is tested."""
+        from scipy.special import stdtr
+
+        return 2 * float(stdtr(self.freedom, -abs(distance) / self.error))
+
+    def margin(self, alpha: float) -> float:
+        """The distance from an estimate to each bound of the interval that leaves out `alpha` at both ends together."""
+        from scipy.special import stdtrit
+
+        return -self.error * float(stdtrit(self.freedom, alpha / 2))
+
+
+@dataclass(frozen=True)
+class StudentEvidence:
+    """A difference with its standard error, see `designs`.
+
+    A claim must pass two tests (an intersection-union test, Berger 1982). The first uses what other configurations tell
+    of the variance, and is corrected for the number of claims. The gate uses the variance of the compared
+    configurations alone, and is not corrected: a configuration that varies much more than the others is one.
+
+    Attributes:
+        test: None where nothing varies.
+        gate: None if there is no such test besides.
+        is_share: whether the difference is one of shares, at most 1; else it has no bound.
+    """
+
+    value: float
+    test: StandardError | None
+    gate: StandardError | None = None
+    is_share: bool = True
+
+    @property
+    def p(self) -> float | None:
+        """That of the first test if the gate lets the claim pass, else the larger one."""
+        return self._p(abs(self.value), ALPHA)
+
+    @property
+    def least_p(self) -> float:
+        """That of the gate: no correction makes the claim surer."""
+        return self.gate.p(self.value) if self.gate else 0.0
+
+    def interval(self, level: float, ends: int = 2) -> tuple[float, float] | None:
+        """The interval that agrees with the tests; None where nothing varies.
+
+        Args:
+            ends: of how many ends the probability to leave out the truth is limited together. It is one if the claim
+                is that the difference lies beyond a bound, or beyond each of two.
+        """
+        if self.test is None:
+            return None
+        margin = self.test.margin(1 - level)
+        if self.gate:
+            margin = max(margin, self.gate.margin(max(2 * ALPHA / ends, 1 - level)))
+        limit = 1.0 if self.is_share else math.inf
+        return max(self.value - margin, -limit), min(self.value + margin, limit)
+
+    def p_beyond(self, distance: float, ends: int = 1) -> float:
+        """The one-sided p-value of the claim that the difference lies beyond a bound.
+
+        Args:
+            distance: how far its estimate lies beyond the bound; negative if it does not.
+            ends: as in `interval`.
+        """
+        p = self._p(abs(distance), 2 * ALPHA / ends)
+        if p is None:
+            return 1.0
+        return p / 2 if distance > 0 else 1 - p / 2
+
+    def _p(self, distance: float, gate_alpha: float) -> float | None:
+        """The two-sided p-value of an estimate so far from the value that is tested."""
+        if self.test is None:
+            return None
+        p = self.test.p(distance)
+        of_gate = self.gate.p(distance) if self.gate else 0.0
+        return p if of_gate < gate_alpha else max(p, of_gate)
+
+
+# What a design says about a difference before it is corrected, see `designs`: both classes have its value, its p-value,
+# and its interval at any level.
+Evidence = PairedEvidence | StudentEvidence
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """A difference, with the p-value of the hypothesis that it is zero.
+
+    Attributes:
+        p: None where the hypothesis cannot be tested.
+        q: the adjusted p-value. It is None before correction, and then the difference never counts as significant.
+        is_conditional: whether it is conditional on the trained models: nothing is known of other seeds.
+    """
+
+    evidence: Evidence = field(kw_only=True)
+    p: float | None = None
+    q: float | None = None
+    is_conditional: bool = False
+
+    @classmethod
+    def of(cls, evidence: Evidence, n: int, is_conditional: bool = False) -> Self:
+        """An uncorrected difference on `n` tweets."""
+        unknown = cls(evidence.value, None, None, n, evidence.p, is_conditional=is_conditional, evidence=evidence)
+        return unknown.with_level(LEVEL)
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the difference is significant."""
+        return self.q is not None and self.q < ALPHA
+
+    @property
+    def reversed(self) -> Self:
+        """The second side minus the first; its evidence is that of the first minus the second."""
+        low = None if self.high is None else -self.high
+        high = None if self.low is None else -self.low
+        return replace(self, value=-self.value, low=low, high=high)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the first side is significantly better."""
+        return self.is_significant and self.value > 0
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the first side is significantly worse."""
+        return self.is_significant and self.value < 0
+
+    @property
+    def farthest(self) -> float | None:
+        """How far apart the two sides may be at most, by the interval; None if it is unknown."""
+        return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
+
+    def with_level(self, level: float) -> Self:
+        """A copy with the interval at another confidence level, without bounds if the variance is unknown."""
+        return self.with_interval(self.evidence.interval(level), level)
+
+    def with_interval(self, interval: tuple[float, float] | None, level: float) -> Self:
+        """A copy with another interval, which is None if the variance is unknown."""
+        low, high = interval or (None, None)
+        return replace(self, low=low, high=high, level=level)
+
+
+def corrected(differences: Sequence[Difference], hypotheses: int = 0) -> list[Difference]:
+    """Correct a family of differences, see `correct_for_multiple_tests`.
+
+    Args:
+        hypotheses: their number m, if it is larger than that of the differences that can be tested. If the first side
+            was selected as the best of k, each of the k * (k - 1) / 2 pairs could have been compared, and all of them
+            count: a side whose seeds were lucky when it was selected is lucky on test tweets too.
+    """
+    p_values = [difference.p for difference in differences if difference.p is not None]
+    adjusted, level = correct_for_multiple_tests(p_values, hypotheses)
+    remaining = iter(adjusted)
+    corrected_differences = []
+    for difference in differences:
+        q = None if difference.p is None else max(next(remaining), difference.evidence.least_p)
+        corrected_differences.append(replace(difference.with_level(level), q=q))
+    return corrected_differences
+
+
+def share_estimate(right: int, n: int) -> Estimate:
+    """The share `right / n`."""
+    low, high = wilson_bounds(right / n, n)
+    return Estimate(right / n, float(low), float(high), n)
+
+
+def mean_of_shares(shares: Sequence[Estimate]) -> Estimate:
+    """The mean of shares of independent samples: the distances to their bounds add as squares (Zou & Donner 2008)."""
+    k = len(shares)
+    value = sum(share.value for share in shares) / k
+    below = math.hypot(*(share.value - (share.low or 0.0) for share in shares)) / k
+    above = math.hypot(*((share.high or 0.0) - share.value for share in shares)) / k
+    return Estimate(value, value - below, value + above, sum(share.n for share in shares))

@@ -1,0 +1,28 @@
+"""Families of claims: which are made together, so that all of them are corrected for their number."""
+
+from collections.abc import Sequence
+
+# The level below which an adjusted p-value is significant.
+ALPHA = 0.05
+
+
+def correct_for_multiple_tests(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:
+    """Correct a family of tests for multiple comparisons, p-values and intervals consistently.
+
+    The p-values are adjusted by Benjamini and Hochberg (1995). The intervals have the level 1 - R * ALPHA / m, where R
+    of m tests are significant (Benjamini and Yekutieli 2005: on average at most 5 % of the intervals of significant
+    differences miss the truth). So an interval excludes zero exactly where the adjusted p is below ALPHA.
+
+    Args:
+        hypotheses: the number m, if it is larger than the number of p-values.
+
+    Returns:
+        The adjusted p-values, and the confidence level of all intervals.
+    """
+    from scipy.stats import false_discovery_control
+
+    m = max(hypotheses, len(p_values), 1)
+    not_tested = [1.0] * (m - len(p_values))
+    adjusted = [float(p) for p in false_discovery_control([*p_values, *not_tested])[: len(p_values)]]
+    n_significant = sum(p < ALPHA for p in adjusted)
+    return adjusted, 1 - max(n_significant, 1) * ALPHA / m

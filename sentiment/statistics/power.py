@@ -1,0 +1,344 @@
+"""Which difference a grid is likely to show, told before its runs by a formula.
+
+The formula takes the tests of `designs` as they are: the seeds of a configuration have the luck of their seed, which is
+the same on all tweets, and chance on each tweet. The estimated variances between seeds are quantiles of their
+distributions, and the power is the mean over these.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.config import RunConfig
+from sentiment.config_file import dotted
+from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
+from sentiment.runs.records import GridPlan
+from sentiment.statistics.families import ALPHA
+
+Numbers = npt.NDArray[np.floating[Any]]
+
+# The probability with which the smallest difference is shown.
+POWER = 0.8
+# Two models are called equal in practice if more labels than this are needed to show which one is better.
+MAX_LABELS = 20_000
+
+# Assumptions before the first run: the standard deviation of the luck of a seed, and the share of tweets that only one
+# of two models has right.
+_USUAL_SPREAD = 0.01
+_USUAL_DISAGREEMENT = 0.1
+# The share of that disagreement which is the same for all seeds of the two models; the rest is chance of a seed on a
+# tweet. In 36 runs of the laptop's study it was .02 of .09.
+_NOT_OF_SEEDS = 0.2
+# The quantiles of a variance between seeds over which power is averaged.
+_QUANTILES = (np.arange(40) + 0.5) / 40
+# A variance is stretched by its expectation over this quantile where it is not known from other configurations.
+_SMALL_BY_CHANCE = 0.25
+# So many prior degrees of freedom tell the variance between seeds.
+_MANY = 1e6
+# What is told of cross-validated runs, which are compared over training sets.
+_OF_FOLDS = "not known before the runs, as the spread between the training sets of folds is not known"
+
+
+@dataclass(frozen=True)
+class PlannedComparison:
+    """Two sides as the report compares them, before the runs.
+
+    Attributes:
+        sides: the number of configurations on each side; 0 is a predictor that has no seeds.
+        seeds: of each configuration.
+        configurations: of the grid, which moderate the variance between seeds.
+        sizes: the number of test tweets, or those of each class if macro recall is compared.
+        alpha: the probability of a false claim that a test allows, at both ends of the interval together.
+        gate: the same of a test that is not corrected.
+        spread: the standard deviation of a score by the luck of a seed, as a fraction of 1.
+        disagreement: the share of tweets that only one of two models has right.
+    """
+
+    sides: tuple[int, int]
+    seeds: int
+    configurations: int
+    sizes: tuple[int, ...]
+    alpha: float = ALPHA
+    gate: float = ALPHA
+    spread: float = _USUAL_SPREAD
+    disagreement: float = _USUAL_DISAGREEMENT
+
+    def smallest_difference(self) -> float | None:
+        """The difference above 0 that is shown with probability `POWER`, as a fraction of 1; None if there is none."""
+
+        def power(difference: float) -> float:
+            return _mean_of_normal((difference - self._margins(difference)) / self._error(difference))
+
+        return _where_power_is_reached(power)
+
+    def smallest_margin(self, *, two_sided: bool) -> float | None:
+        """The margin within which no difference is shown with probability `POWER` where there is none.
+
+        Args:
+            two_sided: whether differences on both sides are to be excluded.
+        """
+        margins = self._margins(0.0)
+        error = self._error(0.0)
+
+        def power(margin: float) -> float:
+            within = np.maximum((margin - margins) / error, 0.0 if two_sided else -np.inf)
+            shown = _mean_of_normal(within)
+            return 2 * shown - 1 if two_sided else shown
+
+        return _where_power_is_reached(power)
+
+    @property
+    def _groups(self) -> list[int]:
+        return [number for number in self.sides if number]
+
+    @property
+    def _of_one_tweet(self) -> float:
+        """What the variance of a share of one tweet is multiplied by."""
+        return sum(1 / size for size in self.sizes) / len(self.sizes) ** 2
+
+    @property
+    def _chance(self) -> float:
+        """The variance of a single seed's score by chance on single tweets."""
+        return self.disagreement * (1 - _NOT_OF_SEEDS) / 2 * self._of_one_tweet
+
+    @property
+    def _chance_share(self) -> float:
+        """How much of the variance between seeds is chance on single tweets; no estimate counts as less."""
+        return self._chance / (self.spread**2 + self._chance)
+
+    def _between_seeds(self) -> Numbers:
+        """The true variance between the seeds of each configuration, as it enters the difference."""
+        weights = [np.full(number, 1 / number**2, np.float64) for number in self._groups]
+        return np.concatenate(weights) * (self.spread**2 + self._chance) / self.seeds
+
+    def _besides(self, difference: float) -> float:
+        """The true variance over tweets that is not in that between seeds."""
+        same = self.disagreement * _NOT_OF_SEEDS
+        shares = [1 / number if number else 1 + (1 - _NOT_OF_SEEDS) / _NOT_OF_SEEDS for number in self.sides]
+        constant = same * sum(shares) / 2
+        # Each configuration is better on tweets of its own, besides those on which it differs anyway.
+        better = difference * min(sum(shares) / 2, 1.0) - difference**2
+        return (constant + max(better, 0.0)) * self._of_one_tweet
+
+    def _error(self, difference: float) -> float:
+        """The true standard error of the estimated difference."""
+        return math.sqrt(self._between_seeds().sum() + self._besides(difference))
+
+    def _margins(self, difference: float) -> Numbers:
+        """The distance from the estimated difference to its bound, for each pair of estimated variances."""
+        remaining = self._besides(difference) + sum(1 / size**2 for size in self.sizes) / len(self.sizes) ** 2
+        between = self._between_seeds()
+        if min(self.sides) > 1:
+            return self._of_groups(between, remaining)
+        return self._of_single(between, remaining)
+
+    def _of_groups(self, between: Numbers, remaining: float) -> Numbers:
+        """By the own variances of many configurations."""
+        from scipy.special import chdtri
+
+        freedom = self.seeds - 1
+        ratios = chdtri(freedom, 1 - _QUANTILES) / freedom
+        counted = float(np.maximum(ratios, self._chance_share).mean())
+        together = freedom * len(between)
+        ratio_of_all = chdtri(together, 1 - _QUANTILES) / together
+        # The mean square of an estimated variance is larger than the square of the true one.
+        squares = np.square(between).sum() * np.square(ratio_of_all) * (1 + 2 / freedom) / (1 + 2 / together)
+        variance = between.sum() * ratio_of_all * counted + remaining
+        degrees = variance**2 / (squares / freedom + remaining**2 / sum(self.sizes))
+        margins: Numbers = self._quantile(degrees, self.alpha) * np.sqrt(variance)
+        return margins
+
+    def _of_single(self, between: Numbers, remaining: float) -> Numbers:
+        """By the moderated variance of each configuration, and by its own."""
+        from scipy.special import chdtri
+
+        freedom = self.seeds - 1
+        ratios = chdtri(freedom, 1 - _QUANTILES) / freedom
+        drawn = np.stack(np.meshgrid(*[ratios] * len(between))).reshape(len(between), -1) * between[:, None]
+        of_tweets = remaining**2 / sum(self.sizes)
+        stretched = drawn * freedom / chdtri(freedom, 1 - _SMALL_BY_CHANCE)
+        whole = np.square(stretched.sum(axis=0) + remaining)
+        gate_freedom = whole / (np.square(stretched).sum(axis=0) / freedom + of_tweets)
+        least = self._chance_share * between[:, None]
+        gate_error = np.sqrt(np.maximum(drawn, least).sum(axis=0) + remaining)
+        if self.configurations < 2:
+            return np.asarray(self._quantile(gate_freedom, self.alpha) * gate_error)
+        margins = []
+        for prior in (_MANY, self._usual_prior):
+            expected = (prior * between[:, None] + freedom * drawn) / (prior + freedom)
+            moderated = np.maximum(drawn, expected)
+            pooled = moderated.sum(axis=0) ** 2 / (freedom * self.configurations)
+            uncertainty = np.maximum(np.square(moderated).sum(axis=0) / (prior + freedom), pooled)
+            variance = np.maximum(moderated, least).sum(axis=0) + remaining
+            quantile = self._quantile(variance**2 / (uncertainty + of_tweets), self.alpha)
+            margins.append(
+                np.maximum(quantile * np.sqrt(variance), self._quantile(gate_freedom, self.gate) * gate_error)
+            )
+        return np.concatenate(margins)
+
+    @property
+    def _usual_prior(self) -> float:
+        """The prior degrees of freedom if configurations vary alike, in the half of the cases in which they are finite.
+
+        There the logarithms of the estimated variances vary more than by chance alone, by the median excess. The
+        trigamma function of x is about 1 / x + 1 / 2x².
+        """
+        from scipy.special import polygamma
+
+        by_chance = float(polygamma(1, (self.seeds - 1) / 2))
+        excess = 0.674 * by_chance * math.sqrt(2 / (self.configurations - 1))
+        return 2 / excess + 1
+
+    @staticmethod
+    def _quantile(freedom: Numbers, alpha: float) -> Numbers:
+        from scipy.special import stdtrit
+
+        quantiles: Numbers = -stdtrit(freedom, alpha / 2)
+        return quantiles
+
+
+def _mean_of_normal(quantiles: Numbers) -> float:
+    from scipy.special import ndtr
+
+    return float(np.mean(ndtr(quantiles)))
+
+
+def _where_power_is_reached(power: Callable[[float], float]) -> float | None:
+    """The smallest difference or margin for which the power, which grows with it, is `POWER`; None if there is none."""
+    from scipy.optimize import brentq
+
+    return float(brentq(lambda size: POWER - power(size), 1e-6, 1.0, xtol=1e-5)) if power(1.0) > POWER else None
+
+
+@cache
+def best_and_another(configurations: int, seeds: int, sizes: tuple[int, ...]) -> PlannedComparison:
+    """The best configuration of a grid and another one; of a single one, it and a predictor without seeds.
+
+    The best one is better than each of the others by the same difference. Each pair could have been compared, had
+    another configuration been the best one; the more of them are shown, the less each is corrected (Benjamini &
+    Hochberg 1995).
+    """
+    if configurations == 1:
+        return PlannedComparison((1, 0), seeds, 1, sizes)
+    # Some fewer than `POWER` of them are shown together, as the luck of the best one is the same for all.
+    shown = max((configurations - 1) * 2 / 3, 1.0)
+    alpha = ALPHA * shown / math.comb(configurations, 2)
+    return PlannedComparison((1, 1), seeds, configurations, sizes, alpha)
+
+
+def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequence[int] | None) -> str | None:
+    """A sentence on the differences that a grid can show before it runs; None if it repeats neither seeds nor folds.
+
+    Args:
+        metric: the metric that ranks its runs, such as `validation/macro_recall`.
+        test_sizes: the number of test tweets of each class; None if the tweets are not prepared.
+    """
+    if any(config.data.folds for config in configs):
+        return f"which differences these runs can show is {_OF_FOLDS}"
+    train_rows = {config.data.train_rows for config in configs}
+    most_rows = None if None in train_rows else max(rows for rows in train_rows if rows)
+    compared_configs = [config for config in configs if config.data.train_rows == most_rows]
+    seeds = defaultdict(set)
+    for config in compared_configs:
+        seeds[config.without("seed").fingerprint()].add(config.seed)
+    fewest = min(map(len, seeds.values()), default=0)
+    if fewest < 2:
+        return None
+    if test_sizes is None:
+        return f"which differences {fewest} seeds show is told once the tweets are prepared, as their number decides"
+    name = "macro recall" if _compares_recall(configs, metric) else "accuracy"
+    sizes = _compared_sizes(configs, metric, test_sizes)
+    smallest = best_and_another(len(seeds), fewest, sizes).smallest_difference()
+    points = "none" if smallest is None else f"{100 * smallest:.1f} points"
+    compared = f"the best of {len(seeds)} configurations and another" if len(seeds) > 1 else "it and its baseline"
+    return (
+        f"{fewest} seeds show, with probability {POWER:g}, differences in {name} between {compared} of {points} on "
+        f"{sum(sizes):,} test tweets (if seeds have an SD of {100 * _USUAL_SPREAD:g} point and models differ on "
+        f"{_USUAL_DISAGREEMENT:.0%} of the tweets)"
+    )
+
+
+def _compared_sizes(configs: Sequence[RunConfig], metric: str, test_sizes: Sequence[int]) -> tuple[int, ...]:
+    """The number of test tweets, or that of each class that has any if macro recall is compared."""
+    if _compares_recall(configs, metric):
+        return tuple(size for size in test_sizes if size)
+    return (sum(test_sizes),)
+
+
+def _compares_recall(configs: Sequence[RunConfig], metric: str) -> bool:
+    """Whether the report compares the runs by macro recall; else by accuracy."""
+    metrics = {metric.rpartition("/")[2], *(config.training.early_stopping.metric for config in configs)}
+    return "macro_recall" in metrics
+
+
+def power_of_hypotheses(plan: GridPlan, configs: Sequence[RunConfig], test_sizes: Sequence[int] | None) -> list[str]:
+    """A line for each hypothesis of a grid: what its runs are likely to show, as far as this can be told before them.
+
+    Args:
+        configs: of all its runs.
+        test_sizes: as in `power_of_grid`.
+    """
+    if not plan.hypotheses:
+        return []
+    if test_sizes is None:
+        return ["hypotheses: what the runs are likely to show of them is told once the tweets are prepared"]
+    sizes = _compared_sizes(configs, plan.metric, test_sizes)
+    lines = [f"hypotheses, with probability {POWER:g} on {sum(sizes):,} test tweets:"]
+    for stated in plan.hypotheses:
+        comparison = _comparison_of(stated.hypothesis, plan, configs, sizes)
+        told = comparison if isinstance(comparison, str) else _likely(stated.hypothesis, comparison)
+        lines.append(f"  {stated.hypothesis.claim.removesuffix('.')}: {told}")
+    return lines
+
+
+def _likely(hypothesis: Hypothesis, comparison: PlannedComparison) -> str:
+    """What is shown with probability `POWER`."""
+    if hypothesis.within is None:
+        smallest = comparison.smallest_difference()
+        if smallest is None:
+            return "open, with so few runs"
+        return f"shown if it is true by {100 * smallest:.1f} points or more"
+    margin = comparison.smallest_margin(two_sided=hypothesis.relation == "as_good_as")
+    if margin is not None and 100 * margin <= hypothesis.within:
+        return f"shown if there is no difference; a margin of {100 * margin:.1f} points would do"
+    return "open, with so few runs" if margin is None else f"open; it would take a margin of {100 * margin:.1f} points"
+
+
+def _comparison_of(
+    hypothesis: Hypothesis, plan: GridPlan, configs: Sequence[RunConfig], sizes: tuple[int, ...]
+) -> PlannedComparison | str:
+    """The comparison of a hypothesis; or why its power is not known."""
+    if hypothesis.measure != "score":
+        return f"not known before the runs, as the spread of {hypothesis.measure} between seeds is not known"
+    if plan.method == "random" or plan.halving:
+        return "not known before the runs, as the trials of a search differ in all settings"
+    if any(config.data.folds for config in configs):
+        return _OF_FOLDS
+    seeds: dict[str, set[int]] = defaultdict(set)
+    values: dict[str, Any] = {}
+    for config in configs:
+        key = config.without("seed").fingerprint()
+        seeds[key].add(config.seed)
+        if not hypothesis.setting.startswith(config.unused_fields()):
+            values[key] = dotted(config.model_dump(mode="json")).get(hypothesis.setting)
+    fewest = min(map(len, seeds.values()))
+    if fewest < 2:
+        return "not known before the runs, as no seed is repeated"
+    firsts = sum(is_among(value, hypothesis.values) for value in values.values()) if hypothesis.setting else len(seeds)
+    sides = (1, 1)
+    pairs = 1
+    if isinstance(hypothesis.other, BestOf):
+        sides = (1, 0) if hypothesis.other.model else (1, 1)
+        pairs = firsts if hypothesis.other.model else firsts * len(seeds)  # the other grid is as large
+    else:
+        sides = firsts, sum(is_among(value, hypothesis.other) for value in values.values())
+    if not all(sides) and not isinstance(hypothesis.other, BestOf):
+        return "open, as a side has no runs in which the setting has an effect"
+    alpha = 2 * ALPHA / len(plan.hypotheses) / max(pairs, 1)
+    return PlannedComparison(sides, fewest, len(seeds), sizes, alpha, 2 * ALPHA)
