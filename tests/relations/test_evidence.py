@@ -1,0 +1,144 @@
+"""Little evidence decides nothing, nothing is passed over, and copies and strays change no claim of a report."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sentiment.runs.run_dir import RunDir
+from tests.oracle import recompute_designs
+from tests.oracle.recompute_files import MODELS, read_study
+from tests.relations.reports import Said, claims_of_models, differing, random_studies, report_without_charts
+from tests.relations.studies import write_run
+from tests.relations.worlds import add_answers, copied, edit_answers, new_author, write_cells, write_grid
+
+
+@random_studies
+def test_every_predictor_that_was_trained_is_ranked_and_none_that_is_much_better_is_passed_over(
+    seed: int, tmp_path: Path
+) -> None:
+    author = new_author(tmp_path / "results", seed)
+    kinds = ("none", "all")
+    author.linear = dict(zip(kinds, author.rng.sample([0.8, 4.0], 2), strict=True))
+    skills = {kind: author.rng.choice([0.0, 1.0]) for kind in kinds}
+    settings = [{"data.text.stop_words": kind, "seed": run} for kind in kinds for run in (1, 2)]
+    write_grid(author, settings, lambda config: skills[config.data.text.stop_words])
+    said = report_without_charts(author.results)
+    trained = _trained(author.results.root)
+    assert trained <= _scores(said)
+    best = 100 * max(validation for validation, _ in trained)
+    assert said.validated > best - 12, f"{said.headline} although another has {best:.1f} on validation tweets"
+
+
+def _trained(folder: Path) -> set[tuple[float, float]]:
+    """Validation and test macro F1 of each predictor of each configuration that was trained."""
+    found = set()
+    for grid in read_study(folder).grids:
+        for runs in recompute_designs.by_seeds(recompute_designs.tested_of(grid)):
+            one = recompute_designs.Configuration(runs, {})
+            for kind in MODELS:
+                found.add(tuple(round(one.mean(part, "macro_f1", kind), 5) for part in ("validation", "test")))
+    return found
+
+
+def _scores(said: Said) -> set[tuple[float, float]]:
+    keys = ("validation_macro_f1", "test_macro_f1")
+    return {tuple(round(float(row[key]), 5) for key in keys) for row in said.ranking if all(row[key] for key in keys)}
+
+
+@random_studies
+@pytest.mark.parametrize("answers", [1, 3, 29])
+def test_few_answers_of_an_added_predictor_change_no_claim(seed: int, answers: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    runs = write_cells(author, seeds=1 + seed % 2)
+    before = report_without_charts(author.results)
+    add_answers(author, runs[0], "llm", {"validation": 120, "test": answers})
+    after = report_without_charts(copied(author.results, tmp_path / "after"))
+    assert after.used == before.used
+    assert claims_of_models(before) == claims_of_models(after)
+
+
+@random_studies
+def test_one_missing_fold_takes_no_evidence_from_complete_ones(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    sizes = (8, 16, 32, 64)
+    skills = dict(zip(sizes, author.rng.sample([0.1, 0.5, 1.0, 3.0], 4), strict=True))
+    settings = [{"model.hidden_size": size, "data.folds": 3, "data.fold": fold} for size in sizes for fold in (1, 2, 3)]
+    runs = write_grid(author, settings, lambda config: skills[config.model.hidden_size])
+    whole = report_without_charts(author.results)
+    complete = max(sizes, key=lambda size: skills[size])
+    less = copied(author.results, tmp_path / "less")
+    for size, run_dir in zip((size for size in sizes for _ in range(3)), runs, strict=True):
+        if size != complete and run_dir.read_config().data.fold == 2:
+            shutil.rmtree(less.run_dir(run_dir.path.name, "cells").path)
+    said = report_without_charts(less)
+    best = max(float(row["validation_macro_f1"]) for row in whole.ranking if row["seeds"])
+    assert any(abs(float(row["validation_macro_f1"] or 0) - best) < 1e-6 for row in said.ranking), said.headline
+    tweets = {row["n"] for row in whole.ranking}
+    assert {row["n"] for row in said.ranking if row["seeds"]} <= tweets, said.headline
+
+
+@random_studies
+def test_one_further_run_with_another_metric_changes_no_claim_of_a_grid(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    write_cells(author)
+    before = report_without_charts(author.results)
+    further = copied(author.results, tmp_path / "after")
+    author.results = further
+    config = author.config({"training.early_stopping.metric": "macro_recall", "model.hidden_size": 8}, "single")
+    write_run(author, config, "single", 0.0)
+    after = report_without_charts(further)
+    assert after.used == before.used
+    left = [row for row in claims_of_models(before) if row not in claims_of_models(after)]
+    assert not left
+
+
+def _copy_run(run_dir: RunDir) -> Path:
+    copy = run_dir.path.with_name(f"{run_dir.path.name} (copy)")
+    return Path(shutil.copytree(run_dir.path, copy))
+
+
+@random_studies
+def test_a_copied_run_is_named_and_changes_no_claim(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    runs = write_cells(author, seeds=1 + seed % 3)
+    before = report_without_charts(author.results)
+    more = copied(author.results, tmp_path / "more")
+    made = _copy_run(more.run_dir(runs[0].path.name, "cells"))
+    after = report_without_charts(more)
+    assert not differing(before, after)
+    assert made.name in after.markdown.replace("\\", "")
+
+
+@random_studies
+def test_a_limit_of_training_tweets_that_cuts_nothing_is_none(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    settings = [{"data.train_rows": rows, "seed": run} for rows in (1000, None) for run in (1, 2)]
+    write_grid(author, settings, lambda config: 3.0 if config.data.train_rows else 0.3)
+    said = report_without_charts(author.results)
+    best = 100 * max(validation for validation, _ in _trained(author.results.root))
+    assert said.validated > best - 12, f"{said.headline} although another has {best:.1f} on validation tweets"
+
+
+@random_studies
+def test_equal_answers_are_equal_everywhere(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed, metric=("accuracy", "macro_recall")[seed % 2])
+    runs = write_cells(author, seeds=1 + seed % 3)
+
+    def level(table: pd.DataFrame) -> None:
+        for kind in ("network", "both", "lexicon"):
+            table[f"{kind}_positive"] = table["baseline_positive"]
+
+    for run_dir in runs:
+        edit_answers(run_dir, level)
+    said = report_without_charts(author.results)
+    for row in said.ranking:
+        assert row["verdict"] not in ("better", "worse"), row
+        if row["gain_over_baseline"]:
+            assert float(row["gain_over_baseline"]) == 0
+            low, high = row["gain_over_baseline_low"], row["gain_over_baseline_high"]
+            assert not low or float(low) <= 0 <= float(high), row
+    compared = {row["score"] for row in said.ranking if "frequent" not in row["model"]}
+    assert len(compared) == 1
+    assert "lexicon has a higher" not in said.markdown
