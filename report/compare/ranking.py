@@ -118,7 +118,8 @@ class Recommended:
     @property
     def run(self) -> EvaluatedRun:
         """The run of the model to use that has the best score on validation tweets."""
-        return max(self.model.runs, key=lambda run: run.score("validation", self.metric, self.model.kind))
+        runs = sorted(self.model.runs, key=lambda run: run.run_id)
+        return max(runs, key=lambda run: run.score("validation", self.metric, self.model.kind))
 
     @property
     def recalls(self) -> list[tuple[str, float, int]]:
@@ -245,7 +246,7 @@ def _baselines(dataset: Dataset) -> list[Candidate]:
     groups = [*by_tweets.values()]
     runs = []
     for group in groups:
-        of_group = [run for configuration in group for run in configuration.runs]
+        of_group = sorted((run for each in group for run in each.runs), key=lambda run: run.run_id)
         runs.append(next(iter(dataset.answers.readable(of_group)), of_group[0]))
     names = [name for name in varying(runs) if name.startswith("data.")]
     on_most = trained_on_most(dataset.configurations)

@@ -395,7 +395,7 @@ class Dataset:
             by_corpora[one.tested[0].corpora].append(one)
         firsts = []
         for group in by_corpora.values():
-            tested = [each for one in group for each in one.tested]
+            tested = sorted((each for one in group for each in one.tested), key=lambda one: one.id)
             firsts.append(next((each for each in tested if each.test is not None), tested[0]))
         names = [name for name in varying(firsts) if name.startswith("data.")]
         for group, first in zip(by_corpora.values(), firsts, strict=True):
@@ -463,7 +463,10 @@ class Dataset:
 
     @property
     def run(self) -> Tested:
-        return max(self.model.tested, key=lambda one: one.score("validation", self.metric, self.model.kind))
+        return max(
+            sorted(self.model.tested, key=lambda one: one.id),
+            key=lambda one: one.score("validation", self.metric, self.model.kind),
+        )
 
     @property
     def alternative(self) -> Candidate:
