@@ -112,8 +112,9 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert scores["check_list"] == {
         model.name: {name: list(tally) for name, tally in answer_checks(model).items()} for model in models
     }
+    in_full = succeed("evaluate", trained.path, "--all")
     for name in {one.capability for one in checks()}:
-        row = next(line for line in output.splitlines() if line.startswith(f"  {name}"))
+        row = next(line for line in in_full.splitlines() if line.startswith(f"  {name}"))
         right = [scores["check_list"][model.name][name][0] for model in models]
         assert [int(word) for word in re.findall(r"(\d+) of", row)] == right
 
