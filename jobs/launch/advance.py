@@ -202,7 +202,7 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
         return False
     cancelled = [row.run_id for row in state.rows if row.state == CANCELLED and not state.missed_ranking(row)]
     if cancelled:
-        grid.say(f"rung {rungs.current} is not ranked without {plural(len(cancelled), 'trial')} that were cancelled")
+        grid.say(f"rung {rungs.current} is not ranked without {plural(len(cancelled), 'cancelled trial')}")
         return False
     try:
         grid.say(rungs.rank_current().rankings[-1].describe())
@@ -247,7 +247,11 @@ def _refuse_elsewhere(results: Results, plan: GridPlan, run_ids: set[str], say: 
 
 
 def _carry_out(results: Results, wishes: Sequence[Wish], options: LaunchOptions) -> int:
-    """Carry out a command; return its exit code."""
+    """Carry out a command; return its exit code.
+
+    Raises:
+        SystemExit: it was stopped on this machine, as by Ctrl+C, which ends the program.
+    """
     if not options.local:
         steps = carry_on(Course(results, options), wishes)
     else:
@@ -256,7 +260,7 @@ def _carry_out(results: Results, wishes: Sequence[Wish], options: LaunchOptions)
             steps = carry_on(course, wishes)
             if course.is_stopped:
                 _say_how_to_go_on(course, wishes, [*steps])
-                return EXIT_UNFINISHED
+                raise SystemExit(EXIT_UNFINISHED)
             if runner.has_results and not _report(course, [*steps][-1]):
                 return EXIT_FAILED
     for step in steps.values():

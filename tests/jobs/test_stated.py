@@ -216,3 +216,20 @@ def test_choice_of_a_planned_grid_stays_though_the_rule_would_choose_others(base
     assert after_more.starts_from
     assert "which the rule would choose by now" in after_more.starts_from.left_out[0]
     assert waiting_grids(world.results) == []
+
+
+@pytest.mark.parametrize("where", [[], ["--local"]])
+def test_rerun_goes_on_with_other_grids_after_one_with_a_cancelled_run(
+    base: Path, world: World, where: list[str]
+) -> None:
+    world.events = {1: "cancel"}
+    world.diverging = {2}
+    with world.patched():
+        for name, rate in (("a", 0.01), ("b", 0.02)):
+            _submit(world, write_grid(base, {RATES: [rate]}, name=name), local=bool(where))
+            world.settle()
+        assert (world.states("a"), world.states("b")) == (["CANCELLED"], ["FAILED"])
+        world.diverging = set()
+        assert invoke("rerun", *where, "--results", world.results.root).exit_code == EXIT_UNFINISHED
+        world.settle()
+    assert world.states("b") == ["COMPLETED"]
