@@ -169,7 +169,7 @@ def _kept_choice(planned: GridPlan | None, chosen: StartsFrom) -> StartsFrom:
         return chosen
     others = [run_id for run_id in chosen.run_ids if run_id not in former.run_ids]
     left_out = [f"{run_id}, which the rule would choose by now: what was chosen stays" for run_id in others]
-    return former.model_copy(update={"left_out": [*former.left_out, *left_out]})
+    return former.model_copy(update={"left_out": [*dict.fromkeys([*former.left_out, *left_out])]})
 
 
 def _readable_plan(results: Results, name: str) -> GridPlan | None:
@@ -287,7 +287,7 @@ def kept_hypotheses(
     for each in now:
         claim = each.hypothesis.claim
         known = kept.setdefault(claim, each).hypothesis
-        if known.statement != each.hypothesis.statement:
+        if known.statement != each.hypothesis.statement or not known.is_nested(each.hypothesis):
             raise ConfigError(f"{path}: hypothesis {claim!r} was stated otherwise; give the new one a claim of its own")
     return [*kept.values()]
 
@@ -313,7 +313,7 @@ def with_results(stated: StatedHypothesis, number: int) -> StatedHypothesis:
 
 
 def count_results(results: Results, run_ids: Iterable[str]) -> int:
-    """How many runs have a result, or the score of an epoch, in whatever grid and however damaged."""
+    """How many runs have a result, or the score of an epoch, in whatever grid, removed ones too, however damaged."""
     wanted = {*run_ids}
     folders = {file.parent for name in ("result.json", "metrics.jsonl") for file in results.runs.glob(f"*/*/{name}")}
     run_dirs = [RunDir(folder) for folder in folders if folder.name in wanted]

@@ -10,6 +10,7 @@ import pytest
 from jobs.grids.grid import GridRequest, count_results
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.advance import rerun_grid, submit_study
+from jobs.launch.cancelling import remove_grid
 from jobs.requested import find_request, read_request, read_waiting, waiting_grids
 from jobs.status.names import read_plan
 from jobs.study import plan_study
@@ -95,6 +96,26 @@ def test_runs_that_are_added_after_results_are_told(base: Path, world: World) ->
             if rates != [0.01]:
                 world.settle()
     assert read_plan(world.results, "some").additions == [Addition(first=2, results=2)]
+
+def test_results_of_a_removed_grid_make_no_hypothesis_early(base: Path, world: World) -> None:
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.02])) == 0
+        world.settle()
+        assert remove_grid(world.results, "some", print) == 0
+        assert _submit(world, _grid(base, [0.01, 0.02], BETTER)) == 0
+    assert _results_when_stated(world.results) == [2]
+
+
+@pytest.mark.parametrize("sides", [{"values": [0.01], "better_than": [0.02]}, {"better_than": [0.03]}])
+def test_hypothesis_keeps_its_sides(base: Path, world: World, sides: dict[str, Any]) -> None:
+    file = _grid(base, [0.01, 0.02, 0.03], BETTER)
+    with world.patched():
+        assert _submit(world, file) == 0
+        _grid(base, [0.01, 0.02, 0.03], BETTER | sides)
+        assert "'Faster is better.' was stated otherwise" in refusal(load_grid, file, world.results)
+        more = BETTER | {"better_than": [0.01, 0.03]}  # the same, of more values
+        assert load_grid(_grid(base, [0.01, 0.02, 0.03], more), world.results).plan == read_plan(world.results, "some")
+
 
 
 def test_hypothesis_of_a_grid_that_waits_is_stated_when_it_is_submitted(base: Path, world: World) -> None:
@@ -209,12 +230,14 @@ def test_choice_of_a_planned_grid_stays_though_the_rule_would_choose_others(base
         assert _submit(world, _grid(base, [0.01]), after) == 0
         world.settle()
         before = read_plan(world.results, "after")
-        assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
-        world.settle()
+        for _ in range(2):
+            assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
+            world.settle()
         after_more = read_plan(world.results, "after")
     assert after_more.runs == before.runs
     assert after_more.starts_from
-    assert "which the rule would choose by now" in after_more.starts_from.left_out[0]
+    (left_out,) = after_more.starts_from.left_out
+    assert "which the rule would choose by now" in left_out
     assert waiting_grids(world.results) == []
 
 
