@@ -23,7 +23,7 @@ from typing import IO, Literal, NamedTuple
 
 from jobs import policy, slurm
 from jobs.grid_jobs import read_jobs
-from jobs.grids.grid import ExpandedGrid, GridRequest, reuse_completed, trained_on_old_inputs
+from jobs.grids.grid import ExpandedGrid, GridRequest, read_readable_plan, reuse_completed, trained_on_old_inputs
 from jobs.launch.backends import Launched
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
@@ -309,7 +309,7 @@ def build_report(results: Results, stop_requested: Callable[[], object], output:
 
 
 def _requested(results: Results, request: GridRequest, options: LaunchOptions, *, waits: bool) -> RequestedGrid:
-    """What is asked for; a grid that waits, and is asked for again, keeps its code, unless new code is asked for."""
+    """What is asked for; a grid that waits keeps the code of its plan, or of before, unless new code is asked for."""
     requested = RequestedGrid(
         file=request.file,
         overrides=list(request.overrides),
@@ -325,7 +325,10 @@ def _requested(results: Results, request: GridRequest, options: LaunchOptions, *
         former = read_waiting(results, request.name)
     if former and former.is_same(requested) and not options.new_code:
         return requested.model_copy(update={"code": former.code})
-    return requested.model_copy(update={"code": freeze_code(results)}) if waits else requested
+    if not waits:
+        return requested
+    planned = None if options.new_code else read_readable_plan(results, request.name)
+    return requested.model_copy(update={"code": (planned and planned.code) or freeze_code(results)})
 
 
 def _record(course: Course, waiting: list[RequestedGrid]) -> None:
@@ -372,7 +375,7 @@ def _start(course: Course, waiting: RequestedGrid) -> Step:
     base_ended = course.ending is not None
     if in_slurm:
         cluster = ClusterFile.model_validate(waiting.cluster)
-        course = Course(results, LaunchOptions(cluster, say=course.say))
+        course = Course(results, replace(course.options, cluster=cluster))
     exit_code = EXIT_FAILED
     try:
         grid = expand_when_ready(results, waiting.request)
@@ -460,8 +463,8 @@ def _say_origin(locked: LockedGrid) -> None:
 
 
 def _with_code(locked: LockedGrid, requested: str | None = None) -> GridPlan:
-    """The plan with the code that computes its runs: that of before or of the request, unless new code is asked for."""
-    former = None if locked.options.new_code else locked.plan.code or requested
+    """The plan with the code that computes its runs: that of the request or of before, unless new code is asked for."""
+    former = None if locked.options.new_code else requested or locked.plan.code
     return locked.plan.model_copy(update={"code": former or freeze_code(locked.results)})
 
 
@@ -508,11 +511,11 @@ def _undone_if_refused(locked: LockedGrid) -> Iterator[None]:
         if plan:
             results.write_grid(plan)
         elif is_unknown:
-            results.grid_file(name).unlink()
+            results.grid_file(name).unlink(missing_ok=True)
         if request:
             write_request(results, request)
         elif is_unknown:
-            request_file(results, name).unlink()
+            request_file(results, name).unlink(missing_ok=True)
         raise
 
 

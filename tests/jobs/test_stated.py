@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.grids.grid import GridRequest, count_results
+from jobs.grids.grid import GridRequest, count_results, with_table
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.advance import rerun_grid, submit_study
 from jobs.launch.cancelling import remove_grid
@@ -16,7 +16,15 @@ from jobs.status.names import read_plan
 from jobs.study import plan_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import record_failure
-from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, DivergedError, SlurmError
+from sentiment.errors import (
+    EXIT_FAILED,
+    EXIT_UNFINISHED,
+    ConfigError,
+    DivergedError,
+    RunDirError,
+    SlurmError,
+    UsageError,
+)
 from sentiment.runs.records import Addition, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
@@ -89,14 +97,6 @@ def test_deleted_results_make_no_hypothesis_early(base: Path, world: World) -> N
     assert _results_when_stated(world.results) == [2]
 
 
-def test_runs_that_are_added_after_results_are_told(base: Path, world: World) -> None:
-    with world.patched():
-        for rates in ([0.01], [0.01, 0.02], [0.01, 0.02, 0.03]):
-            assert _submit(world, _grid(base, rates)) == 0
-            if rates != [0.01]:
-                world.settle()
-    assert read_plan(world.results, "some").additions == [Addition(first=2, results=2)]
-
 def test_results_of_a_removed_grid_make_no_hypothesis_early(base: Path, world: World) -> None:
     with world.patched():
         assert _submit(world, _grid(base, [0.01, 0.02])) == 0
@@ -116,6 +116,14 @@ def test_hypothesis_keeps_its_sides(base: Path, world: World, sides: dict[str, A
         more = BETTER | {"better_than": [0.01, 0.03]}  # the same, of more values
         assert load_grid(_grid(base, [0.01, 0.02, 0.03], more), world.results).plan == read_plan(world.results, "some")
 
+
+def test_runs_that_are_added_after_results_are_told(base: Path, world: World) -> None:
+    with world.patched():
+        for rates in ([0.01], [0.01, 0.02], [0.01, 0.02, 0.03]):
+            assert _submit(world, _grid(base, rates)) == 0
+            if rates != [0.01]:
+                world.settle()
+    assert read_plan(world.results, "some").additions == [Addition(first=2, results=2)]
 
 
 def test_hypothesis_of_a_grid_that_waits_is_stated_when_it_is_submitted(base: Path, world: World) -> None:
@@ -166,6 +174,72 @@ def test_grid_keeps_its_code_when_runs_are_added_and_new_code_reaches_those_that
         assert read_waiting(world.results, "after").code == "edited"  # type: ignore[union-attr]
         world.settle()
     assert (read_plan(world.results, "some").code, read_plan(world.results, "after").code) == ("edited", "edited")
+
+
+def test_new_code_reaches_a_planned_grid_that_waits_again_and_old_code_stays_without_it(
+    base: Path, world: World
+) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    with world.patched():
+        assert _submit(world, _grid(base, [0.02]), after) == 0
+        world.settle()
+        write_grid(base, {"model.layers": [1, 2, 3]}, name="after", **starts_from("some", "best"))
+        codes = []
+        for rates, new_code in (([0.02, 0.01], False), ([0.02, 0.01, 0.005], True)):
+            world.code = "edited"
+            assert _submit(world, _grid(base, rates), after, new_code=new_code) == 0
+            world.settle()
+            codes.append(read_plan(world.results, "after").code)
+    assert codes == ["code", "edited"]
+
+
+def test_new_code_reaches_a_grid_that_is_started_at_once(
+    base: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that could not be started for an error of the old code."""
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+
+    def refuse(*_arguments: object) -> None:
+        raise ConfigError("an error of the code")
+
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after) == 0
+        with monkeypatch.context() as patched:
+            patched.setattr("jobs.launch.advance.expand_when_ready", refuse)
+            world.settle()
+        world.code = "edited"
+        assert _submit(world, _grid(base, [0.01]), new_code=True) == 0
+    assert read_plan(world.results, "after").code == "edited"
+
+
+def test_refusal_before_a_plan_is_written_is_told(base: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_results: object) -> str:
+        raise RunDirError("it cannot be written")
+
+    with world.patched(), monkeypatch.context() as patched:
+        patched.setattr("jobs.launch.advance.freeze_code", refuse)
+        with pytest.raises(RunDirError, match="it cannot be written"):
+            _submit(world, _grid(base, [0.01]))
+
+
+def test_table_of_a_command_replaces_that_of_the_last_one(base: Path, world: World, tweets_file: Path) -> None:
+    file = _grid(base, [0.01])
+    with world.patched():
+        for name in (file, Path("some")):
+            found = find_request(world.results, name, [], print)
+            asked = with_table(found, {"data.source": str(tweets_file)}, print)
+            assert submit_study(world.results, plan_study(world.results, [asked]), world.options) == 0
+    assert asked.overrides == [f"data.source={tweets_file}"]
+
+
+def test_grids_that_separate_commands_let_wait_for_each_other_are_refused(base: Path, world: World) -> None:
+    def after(name: str, other: str) -> Path:
+        return write_grid(base, {"model.layers": [1, 2]}, name=name, **starts_from(other, "best"))
+
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after("first", "some"), after("second", "first")) == 0
+        with pytest.raises(UsageError, match="wait for each other: first -> second -> first"):
+            _submit(world, after("first", "second"))
 
 
 def test_refused_submission_leaves_no_wish_and_guesses_are_no_wishes(
