@@ -99,7 +99,7 @@ def test_fields_change_as_wandbs_agent_asks(small_run_file: Path, shared_results
 
 
 def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_path: Path) -> None:
-    output = succeed("evaluate", trained.path, "--out", tmp_path / "scores.json")
+    output = succeed("evaluate", trained.path, "--all", "--out", tmp_path / "scores.json")
     scores = json.loads((tmp_path / "scores.json").read_text())
     result = stored(trained, Result)
     network = {part: metrics.named(trained.read_config().data.label_names) for part, metrics in result.metrics.items()}

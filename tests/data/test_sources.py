@@ -24,7 +24,7 @@ import pytest
 from jobs.job_kinds import missing_for
 from sentiment.config import PARTS, DataConfig, RunConfig
 from sentiment.console import silent
-from sentiment.data import download as downloads
+from sentiment import download as downloads
 from sentiment.data import sources
 from sentiment.data.built_in import BUILT_IN
 from sentiment.data.corpus import prepare_corpus
