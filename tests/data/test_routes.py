@@ -24,7 +24,6 @@ from sentiment.runs.run_dir import Results
 from tests.data.test_text import PATCHWORK
 
 TOKENIZE = Tokenizer(TextConfig())
-MARK = "\ufeff"
 # Beside what tweets are made of: what programs write around them, and characters that tables treat in their own way.
 HOSTILE = st.text(
     st.sampled_from("ab01,;\t\"'|\\ \u00a0\u0085\u2028\u2029\u200b\u202e\x7f\u00e9\u2019\u201c\U0001f600<>&#@=+-"),
