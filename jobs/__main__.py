@@ -185,10 +185,7 @@ def rerun(
             is_queued = not waiting.local and goes_on(results_of(results), target.grid)
             return 0 if is_queued else EXIT_UNFINISHED
         plan = read_plan(results_of(results), target.grid)
-        code = rerun_grid(results_of(results), plan, {*target.run_ids}, options)
-        if code == EXIT_UNFINISHED:  # by Ctrl+C or `cancel`, or because Slurm's queue is full
-            raise typer.Exit(code)
-        return code
+        return rerun_grid(results_of(results), plan, {*target.run_ids}, options)
 
     raise typer.Exit(_for_each(selected, rerun_target))
 

@@ -20,7 +20,7 @@ from jobs.grids.grid import (
     with_results,
     with_table,
 )
-from jobs.grids.sweep_file import read_grid_file
+from jobs.grids.sweep_file import BaseRuns, read_grid_file
 from jobs.job_kinds import missing_for
 from jobs.requested import planned_configs, read_request, read_waiting
 from jobs.status.grid_state import GridRows, read_grid_state, read_grid_status
@@ -102,7 +102,7 @@ def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: 
         UsageError: a grid starts from runs of an unknown one, or has a hypothesis about one; two wait for each other;
             one is named twice.
     """
-    study = StudyPlan([_stating(results, request) for request in _bases_first(requests)])
+    study = StudyPlan([_stating(results, request) for request in _bases_first(results, requests)])
     _check_compared_grids(results, requests)
     for request in study.requests:
         name = request.name
@@ -139,15 +139,28 @@ def _grid_path(name: str) -> Path:
     return config_path(Path(name), "grids")
 
 
-def _bases_first(requests: Sequence[GridRequest]) -> list[GridRequest]:
+def _bases_first(results: Results, requests: Sequence[GridRequest]) -> list[GridRequest]:
     by_name = {request.name: request for request in requests}
     if len(by_name) < len(requests):
         raise UsageError(f"a grid is named twice: {' '.join(request.name for request in requests)}")
-    bases = {name: {request.base.grid} & by_name.keys() if request.base else set() for name, request in by_name.items()}
+    bases: dict[str, set[str]] = {}
+    left = [*by_name]
+    while left:  # also grids that wait and are not asked for
+        name = left.pop(0)
+        base = by_name[name].base if name in by_name else _base_waited_for(results, name)
+        bases[name] = {base.grid} if base else set()
+        left += bases[name] - bases.keys()
     try:
-        return [by_name[name] for name in TopologicalSorter(bases).static_order()]
+        return [by_name[name] for name in TopologicalSorter(bases).static_order() if name in by_name]
     except CycleError as error:
         raise UsageError(f"grids wait for each other: {' -> '.join(error.args[1])}") from None
+
+
+def _base_waited_for(results: Results, name: str) -> BaseRuns | None:
+    with suppress(RunDirError):
+        if waiting := read_waiting(results, name):
+            return waiting.request.base
+    return None
 
 
 def _expand_if_ready(

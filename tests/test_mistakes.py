@@ -65,7 +65,7 @@ MISTAKES = [
     (("predict", "RUN", "nice", "--threshold=nan"), 2, "--threshold"),
     (("predict", "RUN", "--file", "good.csv", "--out", "o.csv", "--text-column", "1" * 5_000), 2, "no column '111"),
     (("predict", "RUN"), 2, "and either tweets in quotes, or -"),
-    (("predict", "RUN", "nice", "--text-column", "text"), 2, "--text-column requires --file"),
+    (("predict", "RUN", "nice", "--text-column", "text"), 2, "--text-column, --quotes and --no-quotes require --file"),
     (("evaluate", "RUN", "--set", "data.columns.text=tweet"), 2, "--label-column require --data"),
     (("evaluate", "RUN", "--data", "good.csv", "--set", "model.layers=2"), 2, "model.layers=2: only fields that begin"),
     (("evaluate", "RUN", "--classes", "a,b"), 2, "--label-column require --data"),

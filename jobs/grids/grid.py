@@ -123,7 +123,8 @@ def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridR
             for line in found.messages():
                 say(line)
             guesses = found.changes
-    return GridRequest(request.file, [*request.overrides, *_overrides(options)], _overrides(guesses))
+    kept = [override for override in request.overrides if parse_override(override)[0] not in options]
+    return GridRequest(request.file, [*kept, *_overrides(options)], _overrides(guesses))
 
 
 def _overrides(values: Mapping[str, Any]) -> list[str]:
@@ -144,7 +145,7 @@ def expand_grid(
         UnfinishedBaseError: it starts from runs of a grid that is not finished.
     """
     starts_from = None
-    planned = _readable_plan(results, request.name)
+    planned = read_readable_plan(results, request.name)
     if request.base:
         starts_from = choose_bases(request.file, request.base, results, without_failed=without_failed)
         starts_from = _kept_choice(planned, starts_from)
@@ -169,10 +170,10 @@ def _kept_choice(planned: GridPlan | None, chosen: StartsFrom) -> StartsFrom:
         return chosen
     others = [run_id for run_id in chosen.run_ids if run_id not in former.run_ids]
     left_out = [f"{run_id}, which the rule would choose by now: what was chosen stays" for run_id in others]
-    return former.model_copy(update={"left_out": [*former.left_out, *left_out]})
+    return former.model_copy(update={"left_out": [*dict.fromkeys([*former.left_out, *left_out])]})
 
 
-def _readable_plan(results: Results, name: str) -> GridPlan | None:
+def read_readable_plan(results: Results, name: str) -> GridPlan | None:
     """The stored plan of a grid; None if there is none, or a damaged one, in whose place `submit` puts a new one."""
     try:
         return results.read_grid(name)
@@ -287,7 +288,7 @@ def kept_hypotheses(
     for each in now:
         claim = each.hypothesis.claim
         known = kept.setdefault(claim, each).hypothesis
-        if known.statement != each.hypothesis.statement:
+        if known.statement != each.hypothesis.statement or not known.is_nested(each.hypothesis):
             raise ConfigError(f"{path}: hypothesis {claim!r} was stated otherwise; give the new one a claim of its own")
     return [*kept.values()]
 
@@ -313,9 +314,11 @@ def with_results(stated: StatedHypothesis, number: int) -> StatedHypothesis:
 
 
 def count_results(results: Results, run_ids: Iterable[str]) -> int:
-    """How many runs have a result, or the score of an epoch, in whatever grid and however damaged."""
+    """How many runs have a result, or the score of an epoch, in whatever grid, removed ones too, however damaged."""
     wanted = {*run_ids}
-    folders = {file.parent for name in ("result.json", "metrics.jsonl") for file in results.runs.glob(f"*/*/{name}")}
+    patterns = [(results.runs, "*/*"), (results.removed, "*/runs/*")]
+    names = ("result.json", "metrics.jsonl")
+    folders = {file.parent for root, runs in patterns for name in names for file in root.glob(f"{runs}/{name}")}
     run_dirs = [RunDir(folder) for folder in folders if folder.name in wanted]
     return len({run_dir.path.name for run_dir in run_dirs if run_dir.completed or run_dir.count_epochs()})
 

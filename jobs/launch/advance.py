@@ -23,7 +23,7 @@ from typing import IO, Literal, NamedTuple
 
 from jobs import policy, slurm
 from jobs.grid_jobs import read_jobs
-from jobs.grids.grid import ExpandedGrid, GridRequest, reuse_completed, trained_on_old_inputs
+from jobs.grids.grid import ExpandedGrid, GridRequest, read_readable_plan, reuse_completed, trained_on_old_inputs
 from jobs.launch.backends import Launched
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
@@ -202,7 +202,7 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
         return False
     cancelled = [row.run_id for row in state.rows if row.state == CANCELLED and not state.missed_ranking(row)]
     if cancelled:
-        grid.say(f"rung {rungs.current} is not ranked without {plural(len(cancelled), 'trial')} that were cancelled")
+        grid.say(f"rung {rungs.current} is not ranked without {plural(len(cancelled), 'cancelled trial')}")
         return False
     try:
         grid.say(rungs.rank_current().rankings[-1].describe())
@@ -247,7 +247,11 @@ def _refuse_elsewhere(results: Results, plan: GridPlan, run_ids: set[str], say: 
 
 
 def _carry_out(results: Results, wishes: Sequence[Wish], options: LaunchOptions) -> int:
-    """Carry out a command; return its exit code."""
+    """Carry out a command; return its exit code.
+
+    Raises:
+        SystemExit: it was stopped on this machine, as by Ctrl+C, which ends the program.
+    """
     if not options.local:
         steps = carry_on(Course(results, options), wishes)
     else:
@@ -256,7 +260,7 @@ def _carry_out(results: Results, wishes: Sequence[Wish], options: LaunchOptions)
             steps = carry_on(course, wishes)
             if course.is_stopped:
                 _say_how_to_go_on(course, wishes, [*steps])
-                return EXIT_UNFINISHED
+                raise SystemExit(EXIT_UNFINISHED)
             if runner.has_results and not _report(course, [*steps][-1]):
                 return EXIT_FAILED
     for step in steps.values():
@@ -305,7 +309,7 @@ def build_report(results: Results, stop_requested: Callable[[], object], output:
 
 
 def _requested(results: Results, request: GridRequest, options: LaunchOptions, *, waits: bool) -> RequestedGrid:
-    """What is asked for; a grid that waits, and is asked for again, keeps its code, unless new code is asked for."""
+    """What is asked for; a grid that waits keeps the code of its plan, or of before, unless new code is asked for."""
     requested = RequestedGrid(
         file=request.file,
         overrides=list(request.overrides),
@@ -321,7 +325,10 @@ def _requested(results: Results, request: GridRequest, options: LaunchOptions, *
         former = read_waiting(results, request.name)
     if former and former.is_same(requested) and not options.new_code:
         return requested.model_copy(update={"code": former.code})
-    return requested.model_copy(update={"code": freeze_code(results)}) if waits else requested
+    if not waits:
+        return requested
+    planned = None if options.new_code else read_readable_plan(results, request.name)
+    return requested.model_copy(update={"code": (planned and planned.code) or freeze_code(results)})
 
 
 def _record(course: Course, waiting: list[RequestedGrid]) -> None:
@@ -368,7 +375,7 @@ def _start(course: Course, waiting: RequestedGrid) -> Step:
     base_ended = course.ending is not None
     if in_slurm:
         cluster = ClusterFile.model_validate(waiting.cluster)
-        course = Course(results, LaunchOptions(cluster, say=course.say))
+        course = Course(results, replace(course.options, cluster=cluster))
     exit_code = EXIT_FAILED
     try:
         grid = expand_when_ready(results, waiting.request)
@@ -456,8 +463,8 @@ def _say_origin(locked: LockedGrid) -> None:
 
 
 def _with_code(locked: LockedGrid, requested: str | None = None) -> GridPlan:
-    """The plan with the code that computes its runs: that of before or of the request, unless new code is asked for."""
-    former = None if locked.options.new_code else locked.plan.code or requested
+    """The plan with the code that computes its runs: that of the request or of before, unless new code is asked for."""
+    former = None if locked.options.new_code else requested or locked.plan.code
     return locked.plan.model_copy(update={"code": former or freeze_code(locked.results)})
 
 
@@ -504,11 +511,11 @@ def _undone_if_refused(locked: LockedGrid) -> Iterator[None]:
         if plan:
             results.write_grid(plan)
         elif is_unknown:
-            results.grid_file(name).unlink()
+            results.grid_file(name).unlink(missing_ok=True)
         if request:
             write_request(results, request)
         elif is_unknown:
-            request_file(results, name).unlink()
+            request_file(results, name).unlink(missing_ok=True)
         raise
 
 

@@ -224,8 +224,10 @@ def draw(population: Population, predictor: SharePredictor, sheet: Path, drawn: 
     """Write the sheets to label, and say what their labels will tell and how to go on.
 
     Raises:
+        DataError: as `_not_learned`.
         UsageError: as `draw_sheets`.
     """
+    _not_learned(population, predictor)
     drawing = population.drawing
     OUT.print(_plan(population, drawing.order[: drawn.size]))
     enough = max(_labels_needed(population), MIN_LABELS)

@@ -119,6 +119,15 @@ class Hypothesis(Section):
         other = self.other if isinstance(self.other, BestOf) else frozenset(self.other)
         return frozenset(self.values), other
 
+    def is_nested(self, other: "Hypothesis") -> bool:
+        """Whether one of the two is about values of the other alone, each on the same side."""
+        mine, others = [
+            [{*side} for side in (each.values, () if isinstance(each.other, BestOf) else each.other)]
+            for each in (self, other)
+        ]
+        pairs = [*zip(mine, others, strict=True)]
+        return all(first <= second for first, second in pairs) or all(first >= second for first, second in pairs)
+
     @property
     def scale(self) -> int:
         """How many of the units in which margins are stated a difference of 1 is: points of a share, or epochs."""

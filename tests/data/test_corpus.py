@@ -166,10 +166,10 @@ def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_pat
     corpus = prepare(write_tweets(tmp_path / "few.csv", rows), results, text=text)
     refused = {reason: (rows.count, rows.lines) for reason, rows in corpus.report.refused.items()}
     assert corpus.report.left_out == {preparation.NO_TOKEN: 31}
-    assert refused["wrong number of fields"] == (15, [303, 304, 305, 306, 307])
+    assert refused["empty text"] == (15, [303, 304, 305, 306, 307])
     assert np.diff(corpus.offsets).min() > 0
-    assert "  15 malformed: wrong number of fields (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
-    with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows are malformed, .*5%: 20 wrong number of fields"):
+    assert "  15 malformed: empty text (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
+    with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows cannot be used, .*5%.*: 20 empty text"):
         prepare(write_tweets(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
 
 
@@ -181,7 +181,7 @@ def test_table_with_many_malformed_rows_is_an_error_beside_a_large_one(
     rows: list[tuple[str, ...]] = [*tweets(40, seed=5), *[("positive",)] * 20]
     other = {"path": str(write_tweets(tmp_path / "other.csv", rows))}
     further: dict[str, Any] = {"tests": {"other": other}} if place == "tests" else {"extra_train": [other]}
-    with pytest.raises(DataError, match=r"other\.csv: 20 of 60 rows are malformed, .*20 .*wrong number of fields"):
+    with pytest.raises(DataError, match=r"other\.csv: 20 of 60 rows cannot be used, .*20 .*empty text"):
         prepare(main, results, **further)
 
 

@@ -232,18 +232,20 @@ def test_labels_of_tweets_that_the_model_learned_estimate_no_share(
     corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
     learned = corpus.texts().take(corpus.rows("train")[:40]).to_pylist()
     copies = pd.DataFrame({"text": [f"{text} via @daily" for text in learned], "truth": "positive"})
-    for number, refusal in ((20, None), (40, "has 40 tweets of 640 that the model was trained on")):
-        for old in Path().glob("sample.csv"):
-            old.unlink()
-        mixed = pd.concat([tweets.drop(columns="created_at"), copies.head(number)])
-        mixed[["text"]].to_csv("tweets.csv", index=False)
-        share("--sheet", "sample.csv", "--labels", 300)
-        _labelled(mixed, 300)
-        done = share("--labelled", "labelled.csv", "--out", f"out{number}", "--results", shared_results.root)
-        assert done.exit_code == (1 if refusal else 0), done.output
-        assert (refusal or "left out: 20 tweets of 620 that the model was trained on") in done.output
+    mixed = pd.concat([tweets.drop(columns="created_at"), copies.head(20)])
+    mixed[["text"]].to_csv("tweets.csv", index=False)
+    share("--sheet", "sample.csv", "--labels", 300)
+    _labelled(mixed, 300)
+    done = share("--labelled", "labelled.csv", "--out", "out20", "--results", shared_results.root)
+    assert done.exit_code == 0, done.output
+    assert "left out: 20 tweets of 620 that the model was trained on" in done.output
     shares = json.loads(Path("out20/shares.json").read_text())["shares"]
     assert {row["tweets"] for row in shares} == {600}
+    pd.concat([mixed, copies.tail(20)])[["text"]].to_csv("tweets.csv", index=False)
+    done = share("--sheet", "other.csv", "--labels", 300, "--results", shared_results.root)
+    assert done.exit_code == 1
+    assert "has 40 tweets of 640 that the model was trained on" in done.output
+    assert not Path("other.csv").exists()
 
 
 def test_groups_may_be_asked_for_by_a_sheet_that_was_drawn_from_all(share: Share, tweets: pd.DataFrame) -> None:

@@ -326,8 +326,9 @@ def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, results: Res
     world = World(results, like, Random(0))
     study = plan_study(results, requests)
     reasons = chain([None], repeat("SIGINT"))
-    with world.patched(), patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop: next(reasons)):
-        assert submit_study(results, study, replace(world.options, local=True)) == EXIT_UNFINISHED
+    stopping = patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop: next(reasons))
+    with world.patched(), stopping, pytest.raises(SystemExit, match=str(EXIT_UNFINISHED)):
+        submit_study(results, study, replace(world.options, local=True))
     assert "`sentiment submit first second fourth third --local --results" in world.lines[-1]
     assert not [line for line in world.lines if "still WAITING" in line]
 

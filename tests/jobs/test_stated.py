@@ -7,15 +7,24 @@ from typing import Any
 
 import pytest
 
-from jobs.grids.grid import GridRequest, count_results
+from jobs.grids.grid import GridRequest, count_results, with_table
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.advance import rerun_grid, submit_study
+from jobs.launch.cancelling import remove_grid
 from jobs.requested import find_request, read_request, read_waiting, waiting_grids
 from jobs.status.names import read_plan
 from jobs.study import plan_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import record_failure
-from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, DivergedError, SlurmError
+from sentiment.errors import (
+    EXIT_FAILED,
+    EXIT_UNFINISHED,
+    ConfigError,
+    DivergedError,
+    RunDirError,
+    SlurmError,
+    UsageError,
+)
 from sentiment.runs.records import Addition, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
@@ -88,6 +97,26 @@ def test_deleted_results_make_no_hypothesis_early(base: Path, world: World) -> N
     assert _results_when_stated(world.results) == [2]
 
 
+def test_results_of_a_removed_grid_make_no_hypothesis_early(base: Path, world: World) -> None:
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.02])) == 0
+        world.settle()
+        assert remove_grid(world.results, "some", print) == 0
+        assert _submit(world, _grid(base, [0.01, 0.02], BETTER)) == 0
+    assert _results_when_stated(world.results) == [2]
+
+
+@pytest.mark.parametrize("sides", [{"values": [0.01], "better_than": [0.02]}, {"better_than": [0.03]}])
+def test_hypothesis_keeps_its_sides(base: Path, world: World, sides: dict[str, Any]) -> None:
+    file = _grid(base, [0.01, 0.02, 0.03], BETTER)
+    with world.patched():
+        assert _submit(world, file) == 0
+        _grid(base, [0.01, 0.02, 0.03], BETTER | sides)
+        assert "'Faster is better.' was stated otherwise" in refusal(load_grid, file, world.results)
+        more = BETTER | {"better_than": [0.01, 0.03]}  # the same, of more values
+        assert load_grid(_grid(base, [0.01, 0.02, 0.03], more), world.results).plan == read_plan(world.results, "some")
+
+
 def test_runs_that_are_added_after_results_are_told(base: Path, world: World) -> None:
     with world.patched():
         for rates in ([0.01], [0.01, 0.02], [0.01, 0.02, 0.03]):
@@ -145,6 +174,72 @@ def test_grid_keeps_its_code_when_runs_are_added_and_new_code_reaches_those_that
         assert read_waiting(world.results, "after").code == "edited"  # type: ignore[union-attr]
         world.settle()
     assert (read_plan(world.results, "some").code, read_plan(world.results, "after").code) == ("edited", "edited")
+
+
+def test_new_code_reaches_a_planned_grid_that_waits_again_and_old_code_stays_without_it(
+    base: Path, world: World
+) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    with world.patched():
+        assert _submit(world, _grid(base, [0.02]), after) == 0
+        world.settle()
+        write_grid(base, {"model.layers": [1, 2, 3]}, name="after", **starts_from("some", "best"))
+        codes = []
+        for rates, new_code in (([0.02, 0.01], False), ([0.02, 0.01, 0.005], True)):
+            world.code = "edited"
+            assert _submit(world, _grid(base, rates), after, new_code=new_code) == 0
+            world.settle()
+            codes.append(read_plan(world.results, "after").code)
+    assert codes == ["code", "edited"]
+
+
+def test_new_code_reaches_a_grid_that_is_started_at_once(
+    base: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that could not be started for an error of the old code."""
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+
+    def refuse(*_arguments: object) -> None:
+        raise ConfigError("an error of the code")
+
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after) == 0
+        with monkeypatch.context() as patched:
+            patched.setattr("jobs.launch.advance.expand_when_ready", refuse)
+            world.settle()
+        world.code = "edited"
+        assert _submit(world, _grid(base, [0.01]), new_code=True) == 0
+    assert read_plan(world.results, "after").code == "edited"
+
+
+def test_refusal_before_a_plan_is_written_is_told(base: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_results: object) -> str:
+        raise RunDirError("it cannot be written")
+
+    with world.patched(), monkeypatch.context() as patched:
+        patched.setattr("jobs.launch.advance.freeze_code", refuse)
+        with pytest.raises(RunDirError, match="it cannot be written"):
+            _submit(world, _grid(base, [0.01]))
+
+
+def test_table_of_a_command_replaces_that_of_the_last_one(base: Path, world: World, tweets_file: Path) -> None:
+    file = _grid(base, [0.01])
+    with world.patched():
+        for name in (file, Path("some")):
+            found = find_request(world.results, name, [], print)
+            asked = with_table(found, {"data.source": str(tweets_file)}, print)
+            assert submit_study(world.results, plan_study(world.results, [asked]), world.options) == 0
+    assert asked.overrides == [f"data.source={tweets_file}"]
+
+
+def test_grids_that_separate_commands_let_wait_for_each_other_are_refused(base: Path, world: World) -> None:
+    def after(name: str, other: str) -> Path:
+        return write_grid(base, {"model.layers": [1, 2]}, name=name, **starts_from(other, "best"))
+
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after("first", "some"), after("second", "first")) == 0
+        with pytest.raises(UsageError, match="wait for each other: first -> second -> first"):
+            _submit(world, after("first", "second"))
 
 
 def test_refused_submission_leaves_no_wish_and_guesses_are_no_wishes(
@@ -209,10 +304,29 @@ def test_choice_of_a_planned_grid_stays_though_the_rule_would_choose_others(base
         assert _submit(world, _grid(base, [0.01]), after) == 0
         world.settle()
         before = read_plan(world.results, "after")
-        assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
-        world.settle()
+        for _ in range(2):
+            assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
+            world.settle()
         after_more = read_plan(world.results, "after")
     assert after_more.runs == before.runs
     assert after_more.starts_from
-    assert "which the rule would choose by now" in after_more.starts_from.left_out[0]
+    (left_out,) = after_more.starts_from.left_out
+    assert "which the rule would choose by now" in left_out
     assert waiting_grids(world.results) == []
+
+
+@pytest.mark.parametrize("where", [[], ["--local"]])
+def test_rerun_goes_on_with_other_grids_after_one_with_a_cancelled_run(
+    base: Path, world: World, where: list[str]
+) -> None:
+    world.events = {1: "cancel"}
+    world.diverging = {2}
+    with world.patched():
+        for name, rate in (("a", 0.01), ("b", 0.02)):
+            _submit(world, write_grid(base, {RATES: [rate]}, name=name), local=bool(where))
+            world.settle()
+        assert (world.states("a"), world.states("b")) == (["CANCELLED"], ["FAILED"])
+        world.diverging = set()
+        assert invoke("rerun", *where, "--results", world.results.root).exit_code == EXIT_UNFINISHED
+        world.settle()
+    assert world.states("b") == ["COMPLETED"]

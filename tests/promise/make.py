@@ -62,8 +62,10 @@ def write_study() -> None:
     write_tweets(Path("answers.csv"), invented_tweets(240), ("label", "text"))
     succeed("add", "teacher", "answers.csv", "--of", run)
     succeed("export", run, "model.zip")
-    succeed("share", run, tweets, "--sheet", "sheet.csv")
-    label_of = {text: label for label, text in invented_tweets(240)}
+    new = invented_tweets(60, seed=1)
+    write_tweets(Path("new.csv"), new)
+    succeed("share", run, "new.csv", "--sheet", "sheet.csv")
+    label_of = {text: label for label, text in new}
     lines = Path("sheet.csv").read_text(encoding="utf-8-sig").splitlines()
     labelled = [lines[0]]
     for line in lines[1:]:

@@ -34,7 +34,7 @@ def test_results_of_version_1_0_are_read(study: Results) -> None:
         assert np.allclose(answers, PROMISED["answers"][kind], atol=1e-4), kind
     assert succeed("predict", "model.zip", "so sad") == succeed("predict", run, "so sad")
     assert "network" in succeed("evaluate", run)
-    assert "positive" in succeed("share", run, "tweets.csv", "--labelled", "sheet.csv")
+    assert "positive" in succeed("share", run, "new.csv", "--labelled", "sheet.csv")
     states = json.loads(succeed("status", "some", "--json"))[0]["rows"]
     assert [row["state"] for row in states] == ["COMPLETED", "COMPLETED"]
     with quick_and_without_slurm():
