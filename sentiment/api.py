@@ -69,7 +69,6 @@ _ONE_FIT_AT_A_TIME = Lock()
 # With fewer texts, a tenth of them is too small to tell whether a network has learned anything.
 _MIN_NETWORK_TEXTS = 200
 
-Texts = Iterable[str]
 LabelArray = npt.NDArray[Any]
 
 
@@ -442,9 +441,7 @@ def train(
 
 
 def _stored_labels(stored: StoredModels) -> LabelArray:
-    """The labels of stored models, from negative to positive: those of a fit; of a run, which stores their names as
-    text, integers if all of them are.
-    """
+    """The labels of stored models, from negative to positive: of a run, integers if all of their names are."""
     if isinstance(stored.result, FitResult):
         return np.array(stored.result.labels)
     names = stored.config.data.label_names
