@@ -76,7 +76,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
     Of the texts that it is fitted on, 10 % are the validation set (early stopping, model selection). It predicts by the
-    simplest of the three models that validation texts do not show to be worse than the best one, often the linear
+    simplest of the three models that validation texts do not show to be worse than another one, often the linear
     baseline: a logistic regression on words. `name` says which one; `choice="network"` predicts by the network in any
     case. The linear baseline alone (`choice="baseline"`) learns from all texts. On fewer than 200 texts only it is
     fitted, since a tenth of them is too small to validate a network, unless `choice` names another model.
