@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sentiment.runs.run_dir import RunDir
+from jobs.status.grid_state import read_status
+from sentiment.runs.run_dir import RunDir, find_runs
 from tests.oracle import recompute_designs
 from tests.oracle.recompute_files import MODELS, read_study
 from tests.relations.reports import Said, claims_of_models, differing, random_studies, report_without_charts
@@ -142,3 +143,51 @@ def test_equal_answers_are_equal_everywhere(seed: int, tmp_path: Path) -> None:
     compared = {row["score"] for row in said.ranking if "frequent" not in row["model"]}
     assert len(compared) == 1
     assert "lexicon has a higher" not in said.markdown
+
+
+@random_studies
+def test_one_tweet_of_a_class_decides_nothing(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed, metric="macro_recall")
+    author.shares = [0.5, 0.5]
+    runs = write_cells(author, seeds=3)
+
+    def leave_one(table: pd.DataFrame) -> None:
+        """One positive test tweet, which the networks alone have right; elsewhere they answer as the baseline does."""
+        test = table.index[table["part"] == "test"]
+        table.loc[test, "label"] = 0
+        table.loc[test, "network_positive"] = table.loc[test, "baseline_positive"]
+        table.loc[test[0], ["label", "network_positive", "baseline_positive"]] = [1, 0.9, 0.1]
+
+    for number, run_dir in enumerate(runs):
+        edit_answers(run_dir, leave_one)
+        if number % 2:  # one of the seeds differs in a tweet of the large class
+            edit_answers(run_dir, lambda table: _turn_answer(table, 5))
+    for row in report_without_charts(author.results).ranking:
+        assert row["verdict"] not in ("better", "worse"), row
+
+
+def _turn_answer(table: pd.DataFrame, place: int) -> None:
+    row = table.index[table["part"] == "test"][place]
+    table.loc[row, "network_positive"] = 1 - table.loc[row, "network_positive"]
+
+
+def _copy_grid(run_dir: RunDir) -> Path:
+    copy = run_dir.path.parent.with_name("cells (copy)")
+    return Path(shutil.copytree(run_dir.path.parent, copy))
+
+
+@random_studies
+def test_a_copied_grid_is_named_and_changes_no_claim(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    runs = write_cells(author, seeds=1 + seed % 3)
+    before = report_without_charts(author.results)
+    more = copied(author.results, tmp_path / "more")
+    made = _copy_grid(more.run_dir(runs[0].path.name, "cells"))
+    after = report_without_charts(more)
+    assert not differing(before, after)
+    line = f"{made.name}: holds grid cells; a folder that is not named as its grid is left out"
+    assert line in after.markdown.replace("\\", "")
+    copy = next(view for view in read_status(more) if view.name == made.name)
+    assert line in copy.damage
+    assert not copy.rows
+    assert find_runs(runs[0].path.name, more) == [more.run_dir(runs[0].path.name, "cells")]
