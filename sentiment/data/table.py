@@ -31,9 +31,9 @@ class Refusal(NamedTuple):
     fields: Sequence[Any] = ()  # of a row with too many
 
 
-Records = Iterator[RawRow | Refusal]
+RawRows = Iterator[RawRow | Refusal]
 Column = str | int  # a column's name, or its position, counted from 0
-ReadColumns = Callable[[Collection[int]], Records]  # reads the data rows; cells of other columns may be None
+ReadColumns = Callable[[Collection[int]], RawRows]  # reads the data rows; cells of other columns may be None
 
 WRONG_WIDTH = "wrong number of fields"
 NOT_JSON = "not a JSON object"
@@ -89,7 +89,7 @@ class Table:
     sheets: Sequence[str] = ()
     delimiter: str = ","
 
-    def read_all(self) -> Records:
+    def read_all(self) -> RawRows:
         """All rows with all of their cells."""
         return self.read(range(len(self.names)))
 

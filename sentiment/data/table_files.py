@@ -29,7 +29,7 @@ from sentiment.data.table import (
     WINDOWS_1252,
     WRONG_WIDTH,
     RawRow,
-    Records,
+    RawRows,
     Refusal,
     Table,
     as_text,
@@ -96,7 +96,7 @@ _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 
 
 def _with_names(
-    path: Path, format: str, read: Callable[[], Records], expected: Collection[object], header: bool | None
+    path: Path, format: str, read: Callable[[], RawRows], expected: Collection[object], header: bool | None
 ) -> Table:
     """A table whose first record may name the columns."""
     first = next((record for record in read() if not _is_blank(record)), None)
@@ -116,7 +116,7 @@ def _is_blank(record: RawRow | Refusal) -> bool:
     return isinstance(record, RawRow) and not any(as_text(field).strip() for field in record.fields)
 
 
-def _rows(read: Callable[[], Records], header_line: int, width: int) -> Records:
+def _rows(read: Callable[[], RawRows], header_line: int, width: int) -> RawRows:
     """The rows below the header; blank ones are skipped, but in a single column they are empty texts."""
     for record in read():
         if record.line <= header_line or isinstance(record, Refusal):
@@ -134,7 +134,7 @@ def _rows(read: Callable[[], Records], header_line: int, width: int) -> Records:
             yield record._replace(fields=[*fields, *repeat("", width - len(fields))])
 
 
-def _names_columns(read: Callable[[], Records], expected: Collection[object]) -> bool:
+def _names_columns(read: Callable[[], RawRows], expected: Collection[object]) -> bool:
     """Whether the first row is a header: it has an expected name, or does not look like data.
 
     It looks like data if it contains a sentence, repeats a label, or has a number where all rows have one. A single
@@ -260,7 +260,7 @@ class _DelimitedFile:
     quotes: bool | None
     contents: Sequence[_Content] | None
 
-    def records(self) -> Records:
+    def records(self) -> RawRows:
         """The records; a blank line yields one with no fields.
 
         Raises:
@@ -342,7 +342,7 @@ def _decoded_record(line: int, fields: list[str], remarks: tuple[str, ...] = ())
 # --- other text files -----------------------------------------------------------------------------------------------
 
 
-def _line_records(read: ReadLines) -> Records:
+def _line_records(read: ReadLines) -> RawRows:
     """A record with one field per line."""
     for line, text in enumerate(read(), start=1):
         if text == TOO_LONG:
@@ -351,7 +351,7 @@ def _line_records(read: ReadLines) -> Records:
             yield _decoded_record(line, [text.rstrip("\r\n")])
 
 
-def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
+def _json_records(read: ReadLines, names: Sequence[str] = ()) -> RawRows:
     """A record per JSON object, with the fields `names`; blank lines are skipped.
 
     They are not read by pandas: there one malformed line spoils all others, and long ids become rounded numbers as soon
@@ -436,7 +436,7 @@ def _open_parquet(path: Path) -> Table:
         if number > 1:
             raise DataError(f"{path}: several columns are called {name!r}; rename all but one")
 
-    def read(columns: Collection[int]) -> Records:
+    def read(columns: Collection[int]) -> RawRows:
         requested = {names[index] for index in columns}
         line = 1
         with opened_parquet(path) as file:
@@ -474,7 +474,7 @@ def _read_sheet(path: Path, _state: tuple[int, ...]) -> tuple[list[RawRow], list
     return records, visible
 
 
-def _padded(rows: Sequence[RawRow]) -> Records:
+def _padded(rows: Sequence[RawRow]) -> RawRows:
     """Rows of equal length, apart from empty ones."""
     width = max((len(row.fields) for row in rows), default=0)
     for row in rows:

@@ -17,14 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from sentiment.config import OPERATIONAL_FIELDS, RunConfig
 from sentiment.errors import CopiedGridError, FormatError, LockedError, RunDirError, TakenOverError, UsageError
-from sentiment.files import (
-    FolderEntry,
-    as_json,
-    read_user_file,
-    sha256_of,
-    user_path,
-    write_atomically,
-)
+from sentiment.files import FolderEntry, as_json, read_user_file, sha256_of, user_path, write_atomically
 from sentiment.runs.locks import read_owner
 from sentiment.runs.records import (
     Added,
