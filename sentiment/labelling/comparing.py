@@ -123,8 +123,8 @@ def evaluate(
         raise UsageError(f"{out}: --out and --mistakes name the same file")
     if (sheet_size or annotators) and not sheet:
         raise UsageError("--labels requires --sheet, and so does --for")
-    if (settle or settled) and not labelled:
-        raise UsageError("--settle and --settled require the annotators' sheets, --labelled")
+    if (settle or settled) and len(labelled or ()) < 2:
+        raise UsageError("--settle and --settled require the sheets of several annotators, each by --labelled")
     if sheet or labelled:
         if choice or classes or overrides or mistakes or label_column or threshold is not None:
             raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
