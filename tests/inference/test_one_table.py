@@ -98,3 +98,13 @@ def test_who_estimates_refuses_a_remainder_unless_told_what_to_leave_out(command
         leave_out = ["--set", "data.leave_out=[wrong number of fields]"]
     assert refusal not in run(command, "t.csv", *leave_out)
     assert re.search(r"\b150\b", run(command, "t.csv", *leave_out)) or command.startswith("sheet")
+
+
+def test_a_column_that_any_option_names_makes_the_first_line_a_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [(_moods(label), text, index % 2) for index, (label, text) in enumerate(_texts())]
+    write_tweets(Path("survey.csv"), rows, ("mood", "What do you think of our service?", "place"))
+    output = invoke("share", "survey.csv", "--answers", "mood", "--by", "place").output
+    assert re.search(r"all tweets +200 ", output), output
