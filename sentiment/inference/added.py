@@ -32,17 +32,8 @@ from sentiment.data.labels import (
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import cached_sha256
-from sentiment.data.table import (
-    ID_NAMES,
-    TEXT_NAMES,
-    Column,
-    Record,
-    Refusal,
-    Table,
-    abbreviated,
-    as_text,
-    open_table,
-)
+from sentiment.data.table import ID_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
+from sentiment.data.table_files import open_table
 from sentiment.data.text import key_as_text
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
@@ -462,11 +453,11 @@ def _columns_of(table: Table, named: NamedColumns) -> _Columns:
     return _Columns(tweet_id, text, label)
 
 
-def _cell(record: Record, column: int | None) -> str:
+def _cell(record: RawRow, column: int | None) -> str:
     return "" if column is None else as_text(record.fields[column]).strip()
 
 
-def _label_of(record: Record, column: int) -> str:
+def _label_of(record: RawRow, column: int) -> str:
     """The label in a column; empty if there is none, or if the tweet was skipped.
 
     A list is what lm-evaluation-harness logs: a generated text, or the log-likelihood of each choice, of which the

@@ -19,7 +19,8 @@ from sentiment.data.guess_columns import can_hold, find_texts
 from sentiment.data.labels import IGNORED, LabelMapping
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
-from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table, opened_parquet
+from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table
+from sentiment.data.table_files import opened_parquet
 from sentiment.data.text import key_as_text, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, sha256_of, write_atomically

@@ -18,7 +18,7 @@ from report.build import build_report, compose
 from report.compare.findings import analyse
 from report.read import load_study
 from sentiment.config_file import resolve
-from sentiment.data.table import open_table
+from sentiment.data.table_files import open_table
 from sentiment.inference.added import NamedColumns, add_predictions
 from sentiment.inference.gold import column_parameters, open_gold
 from sentiment.runs.predictions import read_gold
