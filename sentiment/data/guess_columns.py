@@ -261,17 +261,20 @@ class Reading(NamedTuple):
         return words
 
 
-def open_texts(path: Path, trained: ColumnConfig, reading: Reading) -> tuple[Table, int, list[str]]:
+def open_texts(
+    path: Path, trained: ColumnConfig, reading: Reading, further: Sequence[Column] = ()
+) -> tuple[Table, int, list[str]]:
     """Open a table of tweets whose labels are not read; also returns what `find_texts` does.
 
     Args:
         trained: the columns of the training table.
+        further: other columns that are given.
 
     Raises:
         SentimentError: as `open_table` and `find_texts`.
     """
     column = reading.text_column
-    table = open_table(path, [trained.text if column is None else column], quotes=reading.quotes)
+    table = open_table(path, [trained.text if column is None else column, *further], quotes=reading.quotes)
     return table, *find_texts(table, column, trained)
 
 

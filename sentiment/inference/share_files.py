@@ -101,7 +101,7 @@ def read_population(
     """
     columns = (answers, grouping.column if grouping else None)
     further = [further_column for further_column in columns if further_column is not None]
-    table, index, findings = open_texts(source, trained, reading)
+    table, index, findings = open_texts(source, trained, reading, further)
     file = open_file(table, ColumnConfig(text=index), None, further=further)
     left_out = RowCounter()
     remarks = RowCounter()

@@ -375,7 +375,7 @@ def add(
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
-    named = NamedColumns(parse_column(text_column), parse_column(label_column))
+    named = NamedColumns(parse_column(text_column), parse_column(label_column), quotes, leave_out or ())
     answers = (file, named) if file else None
     parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
     parameters |= {"data.leave_out": leave_out} if leave_out else {}
@@ -423,7 +423,8 @@ def _tweets_to_answer(
     path = user_path(source)
     classes = parameters.get("data.labels")
     if source not in BUILT_IN and not is_table(source):
-        if unlabelled or parameters.keys() - {"data.source", "data.labels"}:
+        # How rows are read is said of the table of answers.
+        if unlabelled or parameters.keys() - {"data.source", "data.labels", "data.quotes", "data.leave_out"}:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
 
