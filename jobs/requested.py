@@ -124,7 +124,12 @@ def write_request(results: Results, requested: RequestedGrid) -> None:
 
 
 def end_waiting(results: Results, grid: str) -> None:
-    """Record that a grid waits no longer, and states nothing, because it is cancelled; set a damaged record aside.
+    """Record that a grid waits no longer, and states nothing, because it is cancelled."""
+    change_waiting(results, grid, waits=False, problem="", stated=[])
+
+
+def change_waiting(results: Results, grid: str, **changes: Any) -> None:
+    """Change fields in the record of a grid, if it still waits; a damaged record is set aside.
 
     Raises:
         LockedError: another command has the grid, and perhaps submits it.
@@ -133,7 +138,7 @@ def end_waiting(results: Results, grid: str) -> None:
         set_damaged_request_aside(results, grid)
         waiting = read_waiting(results, grid)
         if waiting:
-            write_request(results, waiting.model_copy(update={"waits": False, "problem": "", "stated": []}))
+            write_request(results, waiting.model_copy(update=changes))
 
 
 def planned_configs(results: Results, plan: GridPlan, run_ids: Collection[str]) -> dict[str, RunConfig]:

@@ -36,6 +36,7 @@ from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.requested import (
     RequestedGrid,
+    change_waiting,
     followers_of,
     read_request,
     read_waiting,
@@ -168,24 +169,18 @@ def advance(
     """
     launched = Launched()
     submitted = [*(asked or [])]
-    if submitted:
-        grid = _with_code(grid, code)
-        launched = grid.launch(state, submitted, configs) if configs else grid.resubmit(state, submitted)
-    elif not state.has_ended:
-        if asked is not None or grid.jobs.lacks_final_job:
-            launched = grid.launch(state, [], {}, retry=asked is None)
-    else:
+    if not submitted and state.has_ended:
         while not any(map(policy.final_job_action, state.rows)) and _rank(grid, state):
             state = grid.read_state()
         submitted = [row for row in state.rows if policy.final_job_action(row)]
         for row in submitted:
             if row.state != PLANNED:
                 grid.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
-        if submitted:
-            grid = _with_code(grid, code)
-            launched = grid.resubmit(state, submitted, retry=True)
-        elif asked is not None:
-            launched = grid.launch(state, [], {})
+    if submitted:
+        grid = _with_code(grid, code)
+    lacks_final_job = grid.jobs.lacks_final_job and not state.has_ended
+    if submitted or asked is not None or lacks_final_job:
+        launched = grid.launch(state, submitted, configs if asked else None, retry=not asked)
     return _step(grid, state, {row.run_id for row in submitted} - launched.refused_ids, launched, run_ids)
 
 
@@ -417,9 +412,7 @@ def _start(course: Course, waiting: RequestedGrid) -> Step:
         problem = error
     if read_waiting(results, waiting.name) is None:
         return _look(course, waiting.name)
-    with Turn(results.slurm / waiting.name):
-        if read_waiting(results, waiting.name):  # else another process has submitted it by now
-            write_request(results, waiting.model_copy(update={"problem": in_one_line(problem)}))
+    change_waiting(results, waiting.name, problem=in_one_line(problem))
     course.say(f"grid {waiting.name} is still WAITING: {problem}")
     return Step("waits", exit_code)
 
@@ -576,8 +569,6 @@ def release_held(locked: LockedGrid) -> int:
 def _renew_code(results: Results, base: str, options: LaunchOptions) -> None:
     """Let the grids that wait for a grid, and those that wait for them, be computed by the current code too."""
     for waiting in followers_of(results, base, local=options.local):
-        with Turn(results.slurm / waiting.name):
-            if read_waiting(results, waiting.name):
-                write_request(results, waiting.model_copy(update={"code": freeze_code(results)}))
+        change_waiting(results, waiting.name, code=freeze_code(results))
         options.say(f"grid {waiting.name}, which waits for {base}, will have the current code too")
         _renew_code(results, waiting.name, options)

@@ -64,27 +64,23 @@ class LockedGrid:
             configs.update(folder.read_configs(submitted_ids))
         return configs
 
-    def resubmit(self, state: GridRows, rows: Sequence[RunStatus], *, retry: bool = False) -> Launched:
-        """Launch runs with their configurations and code of before."""
-        configs = self.load_configs([row.run_id for row in rows])
-        return self.launch(state, rows, configs, retry=retry)
-
     def launch(
         self,
         state: GridRows,
         rows: Sequence[RunStatus],
-        configs: Mapping[str, RunConfig],
+        configs: Mapping[str, RunConfig] | None = None,
         *,
         retry: bool = False,
     ) -> Launched:
         """Submit runs to Slurm, or give them to the local runner.
 
         Args:
-            configs: by run id.
+            configs: by run id; None means those of before.
             retry: see `Launch`.
         """
         for row in rows:
             self.results.run_dir(row.run_id, self.plan.name).set_damaged_aside()
+        configs = self.load_configs([row.run_id for row in rows]) if configs is None else configs
         if self.options.new_code:
             configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
         codes = self._choose_codes(rows)
