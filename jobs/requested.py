@@ -9,6 +9,7 @@ from pydantic import Field
 
 from jobs.grids.grid import GridRequest
 from jobs.grids.sweep_file import GridFile, read_grid_file
+from jobs.turns import Turn
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Say
@@ -62,7 +63,7 @@ class RequestedGrid(Record):
         return base.grid if base else ""
 
     def describe(self) -> str:
-        return f"WAITING for {self.base}" + (f": {self.problem}" if self.problem else "")
+        return f"WAITING for {self.base}" + (f"; when it was last tried: {self.problem}" if self.problem else "")
 
 
 def request_file(results: Results, grid: str) -> Path:
@@ -123,11 +124,16 @@ def write_request(results: Results, requested: RequestedGrid) -> None:
 
 
 def end_waiting(results: Results, grid: str) -> None:
-    """Record that a grid waits no longer, because it is submitted or cancelled; a damaged record is set aside."""
-    set_damaged_request_aside(results, grid)
-    waiting = read_waiting(results, grid)
-    if waiting:
-        write_request(results, waiting.model_copy(update={"waits": False, "problem": ""}))
+    """Record that a grid waits no longer, and states nothing, because it is cancelled; set a damaged record aside.
+
+    Raises:
+        LockedError: another command has the grid, and perhaps submits it.
+    """
+    with Turn(results.slurm / grid):
+        set_damaged_request_aside(results, grid)
+        waiting = read_waiting(results, grid)
+        if waiting:
+            write_request(results, waiting.model_copy(update={"waits": False, "problem": "", "stated": []}))
 
 
 def planned_configs(results: Results, plan: GridPlan, run_ids: Collection[str]) -> dict[str, RunConfig]:

@@ -148,7 +148,7 @@ def expand_grid(
     planned = read_readable_plan(results, request.name)
     if request.base:
         starts_from = choose_bases(request.file, request.base, results, without_failed=without_failed)
-        starts_from = _kept_choice(planned, starts_from)
+        starts_from = _kept_choice(planned, starts_from, results)
         bases = run_bases(request.file, starts_from, results)
     else:
         bases = file_bases(request.file)
@@ -161,16 +161,24 @@ def expand_grid(
     return grid
 
 
-def _kept_choice(planned: GridPlan | None, chosen: StartsFrom) -> StartsFrom:
-    """The runs that a planned grid has started from, if the rule would choose others by now."""
+def _kept_choice(planned: GridPlan | None, chosen: StartsFrom, results: Results) -> StartsFrom:
+    """The runs that a planned grid has started from, if the rule would choose others by now.
+
+    The rule chooses anew if one of them has no result any more, as after the other grid was removed and planned again.
+    """
     former = planned.starts_from if planned else None
-    if former is None or (former.grid, former.rule) != (chosen.grid, chosen.rule) or not former.run_ids:
+    if former is None or (former.grid, former.rule) != (chosen.grid, chosen.rule):
         return chosen
     if {*former.run_ids} <= {*chosen.run_ids}:
         return chosen
+    base = results.read_grid(former.grid)
+    known = {run.run_id for run in base.runs if results.run_dir(run.run_id, base.name).completed} if base else set()
+    if gone := [run_id for run_id in former.run_ids if run_id not in known]:
+        lines = [f"{run_id}, which was chosen before, but has no result there any more" for run_id in gone]
+        return chosen.model_copy(update={"left_out": [*chosen.left_out, *lines]})
     others = [run_id for run_id in chosen.run_ids if run_id not in former.run_ids]
     left_out = [f"{run_id}, which the rule would choose by now: what was chosen stays" for run_id in others]
-    return former.model_copy(update={"left_out": [*dict.fromkeys([*former.left_out, *left_out])]})
+    return former.model_copy(update={"left_out": [*chosen.left_out, *left_out]})
 
 
 def read_readable_plan(results: Results, name: str) -> GridPlan | None:
@@ -339,6 +347,9 @@ def _explain_change(planned: GridPlan, removed: list[PlannedRun], plan: GridPlan
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
+    if planned.starts_from and plan.starts_from and planned.starts_from.run_ids != plan.starts_from.run_ids:
+        before, now = (" ".join(origin.run_ids) for origin in (planned.starts_from, plan.starts_from))
+        changes.append(f"  the runs of grid {plan.starts_from.grid} that it starts from: were {before}, are {now}")
     cause = (
         "\n".join(changes) or f"  no parameter, but {plan.base}, a default of this program, or the sampling of trials"
     )
@@ -400,13 +411,8 @@ def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) ->
             yield run_dir, None
 
 
-def reuse_completed(results: Results, grid: ExpandedGrid, code: str) -> int:
-    """Copy the runs of `completed_elsewhere` into this grid, each atomically; return their number.
-
-    The caller must hold the grid's lock.
-    """
-    reused = completed_elsewhere(results, grid, code)
-    for run_id, source in reused.items():
-        target = results.run_dir(run_id, grid.plan.name).path
+def copy_completed(results: Results, name: str, completed: Mapping[str, RunDir]) -> None:
+    """Copy the runs of `completed_elsewhere` into a grid, each atomically; the caller must hold its lock."""
+    for run_id, source in completed.items():
+        target = results.run_dir(run_id, name).path
         make_folder_once(target, partial(copytree, source.path, dirs_exist_ok=True), nullcontext())
-    return len(reused)

@@ -23,7 +23,14 @@ from typing import IO, Literal, NamedTuple
 
 from jobs import policy, slurm
 from jobs.grid_jobs import read_jobs
-from jobs.grids.grid import ExpandedGrid, GridRequest, read_readable_plan, reuse_completed, trained_on_old_inputs
+from jobs.grids.grid import (
+    ExpandedGrid,
+    GridRequest,
+    completed_elsewhere,
+    copy_completed,
+    read_readable_plan,
+    trained_on_old_inputs,
+)
 from jobs.launch.backends import Launched
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
@@ -140,7 +147,7 @@ def carry_on(course: Course, wishes: Sequence[Wish]) -> dict[str, Step]:
 def go_on(course: Course, name: str, run_ids: Set[str] = frozenset()) -> Step:
     """Take the next step of a grid of which nothing more is asked for."""
     with course.locked(read_plan(course.results, name)) as grid:
-        return advance(grid, grid.read_state(), run_ids=run_ids)
+        return advance(grid, grid.read_state(), run_ids=run_ids, code=_current_code(grid, run_ids))
 
 
 def advance(
@@ -149,6 +156,7 @@ def advance(
     asked: Sequence[RunStatus] | None = None,
     configs: Mapping[str, RunConfig] | None = None,
     run_ids: Set[str] = frozenset(),
+    code: str = "",
 ) -> Step:
     """Take the next step of a locked grid but the last, see above.
 
@@ -156,10 +164,12 @@ def advance(
         asked: the runs that a command asks for; None if it asks for nothing.
         configs: their configurations, by run id; None means those of before.
         run_ids: the runs that the exit code is about; all, if there are none.
+        code: is that of the plan as soon as runs are submitted; empty means that of before.
     """
     launched = Launched()
     submitted = [*(asked or [])]
     if submitted:
+        grid = _with_code(grid, code)
         launched = grid.launch(state, submitted, configs) if configs else grid.resubmit(state, submitted)
     elif not state.has_ended:
         if asked is not None or grid.jobs.lacks_final_job:
@@ -172,10 +182,26 @@ def advance(
             if row.state != PLANNED:
                 grid.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
         if submitted:
+            grid = _with_code(grid, code)
             launched = grid.resubmit(state, submitted, retry=True)
         elif asked is not None:
             launched = grid.launch(state, [], {})
     return _step(grid, state, {row.run_id for row in submitted} - launched.refused_ids, launched, run_ids)
+
+
+def _current_code(grid: LockedGrid, run_ids: Set[str]) -> str:
+    """The current code, if a command asks for it for all runs of a grid; else empty."""
+    is_asked_for = grid.options.new_code and not run_ids
+    return freeze_code(grid.results) if is_asked_for else ""
+
+
+def _with_code(grid: LockedGrid, code: str) -> LockedGrid:
+    """Record which code computes runs of a grid, before it does; the empty one changes nothing."""
+    if not code:
+        return grid
+    plan = grid.plan.model_copy(update={"code": code})
+    grid.results.write_grid(plan)
+    return replace(grid, plan=plan)
 
 
 def _step(grid: LockedGrid, state: GridRows, submitted: Set[str], launched: Launched, run_ids: Set[str]) -> Step:
@@ -427,14 +453,14 @@ def _submit_locked(locked: LockedGrid, grid: ExpandedGrid, requested: RequestedG
     _check_unplanned(locked, grid)
     _say_origin(locked)
     with _undone_if_refused(locked):
-        locked = replace(locked, plan=_with_code(locked, requested.code))
-        locked.results.write_grid(locked.plan)
+        code = _current_code(locked, frozenset()) or requested.code or ""
+        locked = _with_code(locked, locked.plan.code or code or freeze_code(locked.results))
         write_request(locked.results, requested)
-        _reuse(locked, grid)
+        locked = _reuse(locked, grid, code or locked.plan.code)
         state = locked.read_state()
         _say_what_is_left(locked, state)
         configs = {config.run_id: config for config in grid.configs}
-        return advance(locked, state, state.to_submit, configs)
+        return advance(locked, state, state.to_submit, configs, code=code)
 
 
 def _check_unplanned(locked: LockedGrid, grid: ExpandedGrid) -> None:
@@ -462,17 +488,14 @@ def _say_origin(locked: LockedGrid) -> None:
             locked.say(f"left out of grid {origin.grid}: {line}")
 
 
-def _with_code(locked: LockedGrid, requested: str | None = None) -> GridPlan:
-    """The plan with the code that computes its runs: that of the request or of before, unless new code is asked for."""
-    former = None if locked.options.new_code else requested or locked.plan.code
-    return locked.plan.model_copy(update={"code": former or freeze_code(locked.results)})
-
-
-def _reuse(locked: LockedGrid, grid: ExpandedGrid) -> None:
-    """Copy the results that another grid has, and say of which runs results are kept."""
-    reused = reuse_completed(locked.results, grid, training_of(locked.results, locked.plan.code))
-    if reused:
-        locked.say(f"{plural(reused, 'completed run')} of the same code and tweets copied from other grids")
+def _reuse(locked: LockedGrid, grid: ExpandedGrid, code: str) -> LockedGrid:
+    """Copy the results of this code that another grid has, and say of which runs results are kept."""
+    results = locked.results
+    completed = completed_elsewhere(results, grid, training_of(results, code))
+    if completed:
+        locked = _with_code(locked, code)
+        copy_completed(results, grid.plan.name, completed)
+        locked.say(f"{plural(len(completed), 'completed run')} of the same code and tweets copied from other grids")
     outdated = trained_on_old_inputs(locked.results, grid)
     if outdated:
         locked.say(
@@ -480,6 +503,7 @@ def _reuse(locked: LockedGrid, grid: ExpandedGrid) -> None:
             "current ones; to train one again, move its directory away, such as "
             f"{locked.results.run_dir(outdated[0], grid.plan.name).path}"
         )
+    return locked
 
 
 def _say_what_is_left(locked: LockedGrid, state: GridRows) -> None:
@@ -528,9 +552,8 @@ def _rerun(course: Course, plan: GridPlan, run_ids: set[str]) -> Step:
             grid.say(line)
         release_code = 0 if course.options.local else release_held(grid)
         asked = [row for row in selected if policy.rerun(row, bool(run_ids)) == "submits"]
-        step = advance(grid, state, asked, run_ids=run_ids)
-        if course.options.new_code and not run_ids:
-            course.results.write_grid(_with_code(grid))
+        with _undone_if_refused(grid):
+            step = advance(grid, state, asked, run_ids=run_ids, code=_current_code(grid, run_ids))
     return step._replace(exit_code=max(step.exit_code, release_code))
 
 

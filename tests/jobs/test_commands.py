@@ -29,7 +29,7 @@ from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, LockedError, UsageError
 from sentiment.files import write_atomically
 from sentiment.runs.records import StartCount
-from sentiment.runs.run_dir import Results, sealed, short_id
+from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import a_request, halving, load_grid, study_of, write_grid, write_yaml
@@ -313,11 +313,11 @@ def test_plan_of_a_command_that_took_over_stays(
 def test_plan_whose_runs_were_copied_from_another_grid_stays_when_its_jobs_are_refused(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copy_first(results: Results, grid: ExpandedGrid, _code: str) -> int:
+    def copy_first(results: Results, grid: ExpandedGrid, _code: str) -> dict[str, RunDir]:
         results.run_dir(grid.configs[0].run_id, grid.plan.name).create(grid.configs[0])
-        return 1
+        return {}
 
-    monkeypatch.setattr("jobs.launch.advance.reuse_completed", copy_first)
+    monkeypatch.setattr("jobs.launch.advance.completed_elsewhere", copy_first)
     slurm.fail("sbatch", "exit 1")
     assert call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 1
     assert states_of(results) == ["PLANNED"] * 2

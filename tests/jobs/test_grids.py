@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.grids.expand import Base, expand
-from jobs.grids.grid import ExpandedGrid, completed_elsewhere, reuse_completed
+from jobs.grids.grid import ExpandedGrid, completed_elsewhere, copy_completed
 from jobs.grids.sweep_file import Choices
 from jobs.tasks.attempt import record_failure
 from sentiment.config import EmbeddingConfig
@@ -334,7 +334,7 @@ def test_completed_run_of_another_grid_is_taken_over(base: Path, results: Result
     shutil.copytree(trained.path, results.run_dir(begun, "other").path)
     results.run_dir(begun, "some").create(grid.configs[1])
     results.run_dir(unfinished, "other").create(grid.configs[2])
-    reuse_completed(results, grid, running_code().training)
+    copy_completed(results, "some", completed_elsewhere(results, grid, running_code().training))
     target = results.run_dir(taken, "some")
     assert (target.read_config(), digest_of(target)) == (grid.configs[0], digest_of(trained))
     assert [results.run_dir(run_id, "some").completed for run_id in (taken, begun, unfinished)] == [True, False, False]

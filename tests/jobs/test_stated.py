@@ -16,11 +16,13 @@ from jobs.status.names import read_plan
 from jobs.study import plan_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import record_failure
+from jobs.turns import Turn
 from sentiment.errors import (
     EXIT_FAILED,
     EXIT_UNFINISHED,
     ConfigError,
     DivergedError,
+    LockedError,
     RunDirError,
     SlurmError,
     UsageError,
@@ -183,14 +185,15 @@ def test_new_code_reaches_a_planned_grid_that_waits_again_and_old_code_stays_wit
     with world.patched():
         assert _submit(world, _grid(base, [0.02]), after) == 0
         world.settle()
-        write_grid(base, {"model.layers": [1, 2, 3]}, name="after", **starts_from("some", "best"))
         codes = []
-        for rates, new_code in (([0.02, 0.01], False), ([0.02, 0.01, 0.005], True)):
+        added = (([0.01], [3], False), ([0.01, 0.005], [3], True), ([0.01, 0.005, 0.001], [3, 4], True))
+        for rates, layers, new_code in added:
             world.code = "edited"
-            assert _submit(world, _grid(base, rates), after, new_code=new_code) == 0
+            write_grid(base, {"model.layers": [1, 2, *layers]}, name="after", **starts_from("some", "best"))
+            assert _submit(world, _grid(base, [0.02, *rates]), after, new_code=new_code) == 0
             world.settle()
             codes.append(read_plan(world.results, "after").code)
-    assert codes == ["code", "edited"]
+    assert codes == ["code", "code", "edited"]  # nothing of the second was to be computed
 
 
 def test_new_code_reaches_a_grid_that_is_started_at_once(
@@ -313,6 +316,139 @@ def test_choice_of_a_planned_grid_stays_though_the_rule_would_choose_others(base
     (left_out,) = after_more.starts_from.left_out
     assert "which the rule would choose by now" in left_out
     assert waiting_grids(world.results) == []
+
+
+def test_base_that_was_removed_and_planned_anew_is_chosen_from_anew(base: Path, world: World) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    same = write_grid(base, {RATES: [0.03, 0.04]}, name="same", **starts_from("some", "best"))
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after, same) == 0
+        world.settle()
+        chosen = read_plan(world.results, "some").runs[0].run_id
+        assert remove_grid(world.results, "some", print) == 0
+        assert _submit(world, _grid(base, [0.02])) == 0
+        world.settle()
+        told = refusal(plan_study, world.results, [GridRequest(read_grid_file(after))])
+        assert _submit(world, same) == 0
+    now = read_plan(world.results, "some").runs[0].run_id
+    assert f"the runs of grid some that it starts from: were {chosen}, are {now}" in told
+    assert f"`{world.results.command('cancel', 'after', '--remove')}`" in told
+    origin = read_plan(world.results, "same").starts_from
+    assert origin
+    assert origin.run_ids == [now]
+    line = f"{chosen}, which was chosen before, but has no result there any more"
+    assert (origin.left_out, f"left out of grid some: {line}" in world.lines) == ([line], True)
+
+
+def test_kept_choice_tells_only_of_runs_that_still_fail(base: Path, world: World) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    world.diverging = {2}
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.02])) == 0
+        world.settle()
+        assert _submit(world, after) == 0
+        world.settle()
+        failed = read_plan(world.results, "some").runs[1].run_id
+        before = read_plan(world.results, "after").starts_from
+        world.diverging = set()
+        assert rerun_grid(world.results, read_plan(world.results, "some"), set(), world.options) == 0
+        world.settle()
+        assert _submit(world, after) == 0
+        now = read_plan(world.results, "after").starts_from
+    assert before
+    assert now
+    assert [line.partition(":")[0] for line in before.left_out] == [f"{failed}, which failed"]
+    assert now.left_out == [f"{failed}, which the rule would choose by now: what was chosen stays"]
+
+
+@pytest.mark.parametrize("command", ["rerun", "submit"])
+def test_new_code_is_in_the_plan_only_if_it_computes_runs_and_before_it_does(
+    base: Path, world: World, command: str
+) -> None:
+    results = world.results
+
+    def carry_out() -> None:
+        if command == "submit":
+            _submit(world, _grid(base, [0.01, 0.02]), new_code=True)
+        else:
+            rerun_grid(results, read_plan(results, "some"), set(), replace(world.options, new_code=True))
+
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01, 0.02])) == 0
+        world.settle()
+        world.code = "edited"
+        carry_out()
+        assert read_plan(results, "some").code == "code"
+        run_dir = results.run_dir(read_plan(results, "some").runs[0].run_id, "some")
+        run_dir.result_file.unlink()
+        record_failure(run_dir, DivergedError("the loss is nan"))
+        before = {folder.path for folder in read_submissions(results, "some")}
+        for step in range(1, 100):
+            world.deaths = {world.steps + step}
+            world.command(carry_out)
+            codes = {each.submission.code for each in read_submissions(results, "some") if each.path not in before}
+            assert "edited" not in codes or read_plan(results, "some").code == "edited"
+            if codes:
+                break
+    assert codes == {"edited"}
+
+
+def test_new_code_that_slurm_refuses_is_not_in_the_plan(
+    base: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_folder: object) -> str:
+        raise SlurmError("invalid partition")
+
+    world.diverging = {1}
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01])) == 0
+        world.settle()
+        plan = read_plan(world.results, "some")
+        world.code = "edited"
+        with monkeypatch.context() as patched:
+            patched.setattr("jobs.slurm.submit", refuse)
+            with pytest.raises(SlurmError):
+                rerun_grid(world.results, plan, set(), replace(world.options, new_code=True))
+    assert read_plan(world.results, "some") == plan
+
+
+def test_grid_that_waits_is_cancelled_only_if_nobody_submits_it_at_that_moment(base: Path, world: World) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after) == 0
+        with Turn(world.results.slurm / "after"):
+            told = invoke("cancel", "after", "--results", world.results.root)
+        assert (told.exit_code, "already submits or cancels" in told.output) == (LockedError.exit_code, True)
+    assert read_waiting(world.results, "after")
+
+
+def test_grid_that_waited_and_was_cancelled_states_nothing(base: Path, world: World) -> None:
+    def after(better: float, worse: float) -> Path:
+        controller = starts_from("some", "best")["controller"]
+        sides = {"values": [better], "better_than": [worse]}
+        controller["hypotheses"] = [{"claim": "More.", "setting": "model.dropout", **sides}]
+        return write_grid(base, {"model.dropout": [0.0, 0.1]}, name="after", controller=controller)
+
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after(0.1, 0.0)) == 0
+        assert "stated otherwise" in refusal(_submit, world, after(0.0, 0.1))
+        assert invoke("cancel", "after", "--results", world.results.root).exit_code == 0
+        assert _submit(world, after(0.0, 0.1)) == 0
+        world.settle()
+    (stated,) = read_plan(world.results, "after").hypotheses
+    assert [*stated.hypothesis.values] == [0.0]
+
+
+def test_status_tells_when_a_problem_was_one_since_another_command_may_have_mended_it(base: Path, world: World) -> None:
+    after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
+    world.diverging = {1}
+    with world.patched():
+        assert _submit(world, _grid(base, [0.01]), after, local=True) == EXIT_UNFINISHED
+        world.diverging = set()
+        assert _submit(world, _grid(base, [0.01])) == 0
+        world.settle()
+        told = invoke("status", "after", "--results", world.results.root).output
+    assert "grid after: WAITING for some; when it was last tried: " in told
 
 
 @pytest.mark.parametrize("where", [[], ["--local"]])
