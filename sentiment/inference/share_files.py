@@ -123,7 +123,7 @@ def read_population(
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
-_ISO = r"\d{4}(-\d\d.*|\d{4}.*)?"
+_ISO = r"\d{4}(-\d\d.*|\d{4}.*)"
 _OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
 _UNIX_TIME = r"\d{9,}(\.\d*)?"
 
