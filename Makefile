@@ -117,7 +117,7 @@ test-fast: .venv/installed-dev #: run only the fast tests
 test-more: .venv/installed-dev #: run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-fuzz: .venv/installed-dev #: judge 1,000 new random studies, damage one, compare tables
+fuzz: .venv/installed-dev #: judge 1,000 random studies, damage one, compare tables
 	@export FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; echo "new studies; FUZZ_SEED=$$FUZZ_SEED make fuzz repeats them"; \
 		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations
 	@FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py

@@ -13,7 +13,7 @@ import numpy as np
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import CopiedGridError, RunDirError, UsageError
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
@@ -288,7 +288,13 @@ def _load_grid(reader: Reader, name: str) -> Grid:
     """The planned runs in the order of the plan, then unplanned run directories."""
     results = reader.results
     folder = results.runs / name
-    plan = None if name == SINGLE else reader.read(partial(results.read_grid, name))
+    plan = None
+    try:
+        plan = None if name == SINGLE else results.read_grid(name)
+    except RunDirError as error:
+        reader.problems.append(str(error).splitlines()[0])
+        if isinstance(error, CopiedGridError):
+            return Grid(name, None, [], [])
     rungs = reader.read(partial(read_rungs, results, plan)) if plan else None
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trial_rungs = rungs.trial_rungs if rungs else {}

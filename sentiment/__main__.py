@@ -153,14 +153,15 @@ def predict(
         raise UsageError("--text-column, --quotes and --no-quotes require --file")
     if explain and (file or output_format != "text"):
         raise UsageError("--explain works only with TWEET arguments or -, and with --format text")
+    from sentiment.data.guess_columns import Reading
     from sentiment.inference.predict import predict_file, read_available_lines, show_predictions, use_one_core
     from sentiment.inference.stored import open_model
 
     opened = open_model(model, choice, results, threshold)
     if file and out:
         with ProgressBar() as bar:
-            column = parse_column(text_column)
-            row_count, warnings = predict_file(opened, file, out, column, bar.progress, probabilities, quotes)
+            reading = Reading(parse_column(text_column), quotes)
+            row_count, warnings = predict_file(opened, file, out, reading, bar.progress, probabilities)
         lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({opened.reason})", *warnings]
         # If the table goes to /dev/stdout or a pipe, the standard output holds the table alone.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)

@@ -69,7 +69,6 @@ _ONE_FIT_AT_A_TIME = Lock()
 # With fewer texts, a tenth of them is too small to tell whether a network has learned anything.
 _MIN_NETWORK_TEXTS = 200
 
-Texts = Iterable[str]
 LabelArray = npt.NDArray[Any]
 
 
@@ -77,7 +76,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
     Of the texts that it is fitted on, 10 % are the validation set (early stopping, model selection). It predicts by the
-    simplest of the three models that validation texts do not show to be worse than the best one, often the linear
+    simplest of the three models that validation texts do not show to be worse than another one, often the linear
     baseline: a logistic regression on words. `name` says which one; `choice="network"` predicts by the network in any
     case. The linear baseline alone (`choice="baseline"`) learns from all texts. On fewer than 200 texts only it is
     fitted, since a tenth of them is too small to validate a network, unless `choice` names another model.
@@ -442,9 +441,7 @@ def train(
 
 
 def _stored_labels(stored: StoredModels) -> LabelArray:
-    """The labels of stored models, from negative to positive: those of a fit; of a run, which stores their names as
-    text, integers if all of them are.
-    """
+    """The labels of stored models, from negative to positive: of a run, integers if all of their names are."""
     if isinstance(stored.result, FitResult):
         return np.array(stored.result.labels)
     names = stored.config.data.label_names

@@ -48,13 +48,10 @@ class ColumnConfig(Section):
 # quotes seems to hold rows, that is asked. Stored configurations omit None.
 Quotes = Annotated[bool | None, Field(exclude_if=lambda quotes: quotes is None)]
 
-
-# Why a row cannot be used. A table of which more than 5 % of the rows cannot be used is refused, apart from those that
-# are to be left out for one of the given reasons.
+# Why a row cannot be used.
 Reason = Literal["empty text", "empty label", "wrong number of fields"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 Reasons = Annotated[tuple[Reason, ...], Field(strict=False, exclude_if=lambda reasons: not reasons)]
-MAX_REFUSED = 0.05
 
 
 class TextConfig(Section):
@@ -86,7 +83,6 @@ def _checked_test_name(name: str) -> str:
 
 def _matching(pattern: str, valid: str) -> AfterValidator:
     """A validator that raises unless a text matches `pattern`; `valid` completes the error message."""
-
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:

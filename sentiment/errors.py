@@ -54,6 +54,10 @@ class FormatError(RunDirError):
     """A file has the format of another version of this program, or does not say which version wrote it."""
 
 
+class CopiedGridError(RunDirError):
+    """The folder of a grid holds the plan of a grid of another name, as a copy does."""
+
+
 class LockedError(RunDirError):
     """Another process holds the lock for this work.
 

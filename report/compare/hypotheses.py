@@ -152,7 +152,7 @@ def _compared(hypothesis: Hypothesis, is_late: bool, grid: Grid, study: Study, a
 
 
 def _corrected(family: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts with the intervals that decide, see `sentiment.statistics.paired.correct_for_multiple_tests`."""
+    """The verdicts with the intervals that decide, see `sentiment.statistics.families.correct_for_multiple_tests`."""
     tested: dict[str, float] = {}
     for verdict in family:
         evidence = verdict.difference.evidence if verdict.difference else None

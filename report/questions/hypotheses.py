@@ -9,7 +9,7 @@ from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict, replicated
 from report.questions.settings import card_title
 from report.render import wording
-from report.render.blocks import Block, Document, Row, Table, columns, with_bounds
+from report.render.blocks import Block, Document, ReportTable, Row, columns, with_bounds
 from report.render.page import anchor
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
@@ -32,7 +32,7 @@ def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
         if title in cards:
             row["card"] = Markup("[more](#{})").format(anchor(title))
     caption = sentence("hypotheses.caption", replicated=replicated(findings.study))
-    return [Table("hypotheses", caption, columns("hypotheses", rows), rows)]
+    return [ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)]
 
 
 def replication_table(findings: Findings) -> list[Document]:

@@ -34,7 +34,6 @@ from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.rungs import Rungs
 from sentiment.statistics.estimate import Estimate
-from sentiment.statistics.metrics import estimate_of
 
 # With fewer trials, importances (fANOVA) say more about chance than about the parameters.
 ENOUGH_TRIALS = 30
@@ -128,7 +127,8 @@ def _best_sentence(grid: Grid) -> Markup:
         run=best,
         settings=[wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)],
         validation_f1=_macro_f1(best),
-        score=estimate_of(best.test_metrics["network"], grid.metric),
+        score=best.score("test", grid.metric),
+        n_test=best.test_metrics["network"].n,
     )
 
 

@@ -19,7 +19,7 @@ from report.evaluated import only_label
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Block, Card, Question, Row, Table, Text, columns, with_bounds
+from report.render.blocks import Block, Card, Question, ReportTable, Row, Text, columns, with_bounds
 from report.render.charts import Colour, Figure, ValueAxis, interval_figure, sort_key
 from report.render.wording import emphasis, joined
 from report.sections.names import model_name
@@ -326,13 +326,13 @@ def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 
-def _table(grid: Grid, effects: list[Effect]) -> Table:
+def _table(grid: Grid, effects: list[Effect]) -> ReportTable:
     caption = sentence("settings.table", grid=grid)
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
     shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
     if not any(effect.context for effect in effects):
         shown = [column for column in shown if column.key != "model"]
-    return Table(f"effects-{grid.name}", caption, shown, rows)
+    return ReportTable(f"effects-{grid.name}", caption, shown, rows)
 
 
 def _row(effect: Effect, value: SettingValue, metric: Metric) -> Row:

@@ -118,7 +118,7 @@ def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Rows of plain values, all of which are written to CSV, and the columns that a reader sees.
 
     A row may lack values; they count as None.
@@ -221,7 +221,7 @@ class Explorer:
     blocks: "Sequence[Block]"
 
 
-Block = Table | Figure | Text | Bullets | Tiles | Command | Card | Fold | Explorer
+Block = ReportTable | Figure | Text | Bullets | Tiles | Command | Card | Fold | Explorer
 
 
 @dataclass(frozen=True)

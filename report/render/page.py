@@ -18,7 +18,7 @@ from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from report.render.blocks import Column, Document, Report, Row, Table
+from report.render.blocks import Column, Document, Report, ReportTable, Row
 from report.render.charts import Figure, themed
 from report.render.environment import environment
 from report.render.wording import code, count, escape, latex, percent, strong, without_folders
@@ -97,7 +97,7 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _download(table: Table) -> str:
+def _download(table: ReportTable) -> str:
     """The address with which the page itself holds a table's CSV file."""
     return f"data:text/csv;charset=utf-8;base64,{_base64(_utf8(table.csv))}"
 
@@ -217,7 +217,7 @@ def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:
             yield f"figures/{block.file}.svg", block.svg
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
             yield f"figures/{block.file}.vl.json", spec + "\n"
-        if isinstance(block, Table):
+        if isinstance(block, ReportTable):
             yield f"tables/{block.file}.csv", block.csv
     for document in report.documents:
         yield document.path, render_document(document)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from report.compare.findings import Findings
-from report.render.blocks import Block, Bullets, Table, Text, Tiles
+from report.render.blocks import Block, Bullets, ReportTable, Text, Tiles
 from report.render.wording import strong
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
 from report.sections.sentences import sentence, sentences, terms
 
 
-def answer(findings: Findings, ranking: Sequence[Table]) -> list[Block]:
+def answer(findings: Findings, ranking: Sequence[ReportTable]) -> list[Block]:
     """The recommendation with its uncertainty and training time, outcomes of hypotheses, caveats, and the ranking."""
     best = findings.recommended
     if not findings.study.runs:  # only gold tables

@@ -10,7 +10,7 @@ from report.compare.datasets import Configuration
 from report.compare.findings import ALL_WRONG, DISPUTED, OTHER, Findings
 from report.evaluated import EvaluatedRun
 from report.render import wording
-from report.render.blocks import Block, Fold, Row, Table, Text, column, columns
+from report.render.blocks import Block, Fold, ReportTable, Row, Text, column, columns
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.sentences import sentence
 from sentiment.console import unescaped
@@ -65,8 +65,8 @@ def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
     shown += [column(f"Predicted {name}", f"predicted_{name}", "count") for name in names]
     shown += columns("precision-recall", by_class)
     tables: list[Block] = [
-        Table("confusion", "", shown, by_class),
-        Table("calibration", "", columns("calibration", by_model), by_model),
+        ReportTable("confusion", "", shown, by_class),
+        ReportTable("calibration", "", columns("calibration", by_model), by_model),
     ]
     return Fold(caption, tables)
 
@@ -103,7 +103,7 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
             row |= {"predicted": labels[tweet["predicted"]]}
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
     caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
-    return [Text("Misclassified tweets", "heading"), Table("mistakes", caption, columns("mistakes", rows), rows)]
+    return [Text("Misclassified tweets", "heading"), ReportTable("mistakes", caption, columns("mistakes", rows), rows)]
 
 
 def _check_list(configuration: Configuration) -> list[Block]:
@@ -121,5 +121,5 @@ def _check_list(configuration: Configuration) -> list[Block]:
     rows.append({"capability": "all"} | totals)
     shown = columns("check-list", rows)
     shown += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
-    table = Table("check-list", sentence("models.check_list", number=len(scores)), shown, rows)
+    table = ReportTable("check-list", sentence("models.check_list", number=len(scores)), shown, rows)
     return [Text("Check list", "heading"), table]

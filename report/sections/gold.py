@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
-from report.render.blocks import Block, Fold, Row, Scale, Table, Text, columns, with_bounds
+from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from sentiment.runs.predictions import Comparison, GoldTable
@@ -38,7 +38,7 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
     return [*blocks, Fold("Where the predictions come from", origins)]
 
 
-def _score_table(gold: GoldTable) -> Table:
+def _score_table(gold: GoldTable) -> ReportTable:
     labels = gold.predictions.labels
     rows: list[Row] = []
     for predictor in gold.predictions.predictors:
@@ -59,7 +59,7 @@ def _score_table(gold: GoldTable) -> Table:
         if predictor.kind == "added":
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
-    table = Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
+    table = ReportTable(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
     majority = gold.predictions.of("majority").metrics(labels)
     return table.drawn("accuracy", Scale.of(rows, "accuracy", majority.accuracy))
 
@@ -78,7 +78,7 @@ def _about_tweets(gold: GoldTable) -> Markup:
     )
 
 
-def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Table:
+def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> ReportTable:
     rows: list[Row] = []
     for comparison in comparisons:
         first = comparison.first
@@ -90,4 +90,4 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Tab
         row["kappa"] = kappa(first.predicted[both], second.predicted[both])
         rows.append(row)
     caption = sentence("gold.comparisons", number=len(rows))
-    return Table(f"comparisons-{gold.directory.path.name}", caption, columns("gold-comparisons", rows), rows)
+    return ReportTable(f"comparisons-{gold.directory.path.name}", caption, columns("gold-comparisons", rows), rows)

@@ -13,7 +13,7 @@ from report.compare.hypotheses import replicated
 from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording
-from report.render.blocks import Block, Fold, Row, Scale, Table, Text, columns, with_bounds
+from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
@@ -27,12 +27,12 @@ _METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 
-def rankings(findings: Findings) -> list[Table]:
+def rankings(findings: Findings) -> list[ReportTable]:
     """The predictors of each data set."""
     return [_ranking(best, number) for number, best in enumerate(findings.recommendations, 1)]
 
 
-def _ranking(best: Recommended, number: int) -> Table:
+def _ranking(best: Recommended, number: int) -> ReportTable:
     """All predictors by their scores on validation tweets, in bold the one to use; those without a score come last.
 
     Args:
@@ -52,7 +52,7 @@ def _ranking(best: Recommended, number: int) -> Table:
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     caption = sentence("models.ranking", best=best, shown=len(rows) - len(hidden), number=len(rows))
     titles = {"metric_name": best.dataset.metric_name, "baseline": predictor_name(best.baseline)}
-    table = Table(name, caption, columns("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden)
+    table = ReportTable(name, caption, columns("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden)
     drawn = [row for row, ranked in zip(rows, best.ranking, strict=True) if _is_drawn(ranked)]
     return table.drawn("score", Scale.of(drawn, "score", best.test_score(best.baseline).value))
 
@@ -124,7 +124,7 @@ def published_results(findings: Findings) -> list[Block]:
     for name in (source, *(study.data for study in replicated(findings.study))):
         if name in texts:
             caption = sentence(f"models.published_on_{name}", is_same=source == name)
-            return [Table("published", caption, columns("published", texts[name]), texts[name])]
+            return [ReportTable("published", caption, columns("published", texts[name]), texts[name])]
     return []
 
 
@@ -172,7 +172,7 @@ def external_test_sets(findings: Findings) -> list[Block]:
     caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
     names = dict.fromkeys(result.candidate.configuration.config.data.label_names for result in results)
     classes = " or ".join(map(" / ".join, names))
-    table = Table("test-sets", caption, columns("test-sets", rows, classes=classes), rows, left_out=left_out)
+    table = ReportTable("test-sets", caption, columns("test-sets", rows, classes=classes), rows, left_out=left_out)
     return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
 
 

@@ -15,8 +15,8 @@ from report.render.blocks import (
     Bullets,
     Command,
     Fold,
+    ReportTable,
     Row,
-    Table,
     Text,
     Tiles,
     columns,
@@ -151,7 +151,7 @@ def _usage_table(study: Study) -> Fold:
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
         "attempts that run or whose process was killed are unknown, so that times are lower bounds where there are any."
     )
-    return Fold(caption, [Table("usage", "", shown, rows)])
+    return Fold(caption, [ReportTable("usage", "", shown, rows)])
 
 
 def _data_table(findings: Findings) -> list[Fold]:
@@ -173,4 +173,4 @@ def _data_table(findings: Findings) -> list[Fold]:
                 row[part if part in PARTS else f"test_set_{part}"] = counts.rows
         rows.append(row)
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
-    return [Fold(caption, [Table("data", "", columns("data", rows), rows)])]
+    return [Fold(caption, [ReportTable("data", "", columns("data", rows), rows)])]

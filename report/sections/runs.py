@@ -11,7 +11,7 @@ from report.compare.matching import differing
 from report.evaluated import settings_of
 from report.read import STOPPED, UNREACHABLE, Run, Study
 from report.render import charts, wording
-from report.render.blocks import Block, Bullets, Column, Explorer, Row, Table, Text, column, columns
+from report.render.blocks import Block, Bullets, Column, Explorer, ReportTable, Row, Text, column, columns
 from report.sections.names import (
     model_name,
     state_name,
@@ -44,7 +44,7 @@ def runs(findings: Findings) -> list[Block]:
     visible = [run for run in study_runs if run.run_dir not in hidden]
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
     caption = sentence("runs.table", shown=len(rows), number=len(study_runs), has_pruned=has_pruned)
-    explorer = Explorer(_explorer_data(visible, rows, findings), [Table("runs", caption, _columns(rows), rows)])
+    explorer = Explorer(_explorer_data(visible, rows, findings), [ReportTable("runs", caption, _columns(rows), rows)])
     return [*_stages(findings.study), *_advice(findings.study), explorer]
 
 

@@ -1,7 +1,7 @@
 """Tables without labels: which predictor is best, by the labels of tweets on which the predictors differ."""
 
 from report.compare.findings import Findings
-from report.render.blocks import Block, Row, Table, Text, columns, with_bounds
+from report.render.blocks import Block, ReportTable, Row, Text, columns, with_bounds
 from report.sections.sentences import sentence
 from sentiment.runs.recommendation import Choice
 from sentiment.statistics.estimate import Estimate
@@ -15,7 +15,7 @@ def unlabelled_tables(findings: Findings) -> list[Block]:
     return blocks
 
 
-def _table(name: str, choice: Choice) -> Table:
+def _table(name: str, choice: Choice) -> ReportTable:
     rows: list[Row] = []
     for predictor, score in choice.accuracy.items():
         row: Row = {"predictor": predictor, **with_bounds("accuracy", Estimate(*score, choice.tweets))}
@@ -27,4 +27,4 @@ def _table(name: str, choice: Choice) -> Table:
             row |= {"q": difference.p, "labels": choice.labels_to_show[predictor]}
         rows.append(row)
     caption = sentence("unlabelled.scores", choice=choice)
-    return Table(f"unlabelled-{name}", caption, columns("unlabelled", rows), rows)
+    return ReportTable(f"unlabelled-{name}", caption, columns("unlabelled", rows), rows)

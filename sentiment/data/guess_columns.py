@@ -28,7 +28,8 @@ from sentiment.data.labels import (
 )
 from sentiment.data.rows import RowCounter
 from sentiment.data.sources import columns_140, labels_140
-from sentiment.data.table import HEAD_ROWS, TEXT_NAMES, Column, Record, Table, abbreviated, open_table
+from sentiment.data.table import HEAD_ROWS, TEXT_NAMES, Column, RawRow, Table, abbreviated
+from sentiment.data.table_files import open_table
 from sentiment.errors import UsageError
 from sentiment.files import user_path
 
@@ -62,7 +63,7 @@ def _remarks_on_rows(table: Table) -> list[str]:
     """What is to be told about the first rows, which may be mistakes in the file."""
     counter = RowCounter()
     for record in table.head:
-        if isinstance(record, Record):
+        if isinstance(record, RawRow):
             counter.add_remarks(record)
     among = f"of the first {HEAD_ROWS:,} rows, " if len(table.head) == HEAD_ROWS else ""
     return [f"{among}{line}" for line in counter.lines()]
@@ -260,17 +261,20 @@ class Reading(NamedTuple):
         return words
 
 
-def open_texts(path: Path, trained: ColumnConfig, reading: Reading) -> tuple[Table, int, list[str]]:
+def open_texts(
+    path: Path, trained: ColumnConfig, reading: Reading, further: Sequence[Column] = ()
+) -> tuple[Table, int, list[str]]:
     """Open a table of tweets whose labels are not read; also returns what `find_texts` does.
 
     Args:
         trained: the columns of the training table.
+        further: other columns that are given.
 
     Raises:
         SentimentError: as `open_table` and `find_texts`.
     """
     column = reading.text_column
-    table = open_table(path, [trained.text if column is None else column], quotes=reading.quotes)
+    table = open_table(path, [trained.text if column is None else column, *further], quotes=reading.quotes)
     return table, *find_texts(table, column, trained)
 
 

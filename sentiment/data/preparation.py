@@ -278,7 +278,7 @@ class Preparation:
         label = tweet.row.label or 0
         seen = table.seen
         is_copy = key in seen
-        # Record the key even if the row is dropped: otherwise a copy by another author could enter another part.
+        # RawRow the key even if the row is dropped: otherwise a copy by another author could enter another part.
         first_label = seen.setdefault(key, label)
         if not tweet.tokens:
             return NO_TOKEN

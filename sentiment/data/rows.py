@@ -9,15 +9,18 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
 
-from sentiment.config import MAX_REFUSED, PARTS, REASONS, ColumnConfig
+from sentiment.config import PARTS, REASONS, ColumnConfig
 from sentiment.config_file import shortened
 from sentiment.console import plural
 from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
-from sentiment.data.table import Column, Record, Refusal, Table, as_text, format_of
+from sentiment.data.table import Column, RawRow, Refusal, Table, as_text, format_of
 from sentiment.errors import DataError
 from sentiment.files import LINE_LIMIT, is_gzipped, open_user_file, translated_errors
 from sentiment.runs.corpus_records import CountedRows
 from sentiment.runs.records import Part
+
+# A table is refused if a larger share of its rows cannot be used, but for those that are to be left out for a reason.
+MAX_REFUSED = 0.05
 
 
 class Row(NamedTuple):
@@ -27,9 +30,9 @@ class Row(NamedTuple):
     user: str | None
     label: int | None  # the index of its class; None: ignored, or the table is read without labels
     text: str
-    line: int  # as in Record
+    line: int  # as in RawRow
     part: Part | None = None  # one of PARTS; None: its source does not say
-    remarks: tuple[str, ...] = ()  # as in Record
+    remarks: tuple[str, ...] = ()  # as in RawRow
     further: tuple[str, ...] = ()  # the cells of further columns that are asked for
 
 
@@ -178,7 +181,7 @@ class RowCounter:
     def add(self, reason: str, line: int) -> None:
         self._lines[reason].append(line)
 
-    def add_remarks(self, row: Row | Record) -> None:
+    def add_remarks(self, row: Row | RawRow) -> None:
         for remark in row.remarks:
             self.add(remark, row.line)
 

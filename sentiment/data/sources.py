@@ -14,7 +14,8 @@ from sentiment.console import Progress, silent
 from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOICES, TWEETEVAL, VADER
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.rows import Row, RowCounter, RowIterator, by_part, estimated_rows, read_rows
-from sentiment.data.table import HEAD_ROWS, Column, Record, Refusal, Table, format_of, open_table
+from sentiment.data.table import HEAD_ROWS, Column, RawRow, Refusal, Table, format_of
+from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, MissingFileError, SentimentError
 from sentiment.files import fingerprint, sha256_of, state_of, translated_errors, user_path
 from sentiment.runs.run_dir import Results
@@ -147,7 +148,7 @@ def _main_table(config: DataConfig) -> LabelledTable:
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
     """Download the files of a source, unless they exist or the source has none."""
     if source in BUILT_IN:
-        from sentiment.data.download import download  # imports what speaks HTTP, which a table does not need
+        from sentiment.download import download  # imports what speaks HTTP, which a table does not need
 
         for file in BUILT_IN[source].files:
             download(file, results.downloads, progress)
@@ -241,7 +242,7 @@ _COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
 def columns_140(table: Table) -> ColumnConfig | None:
     """The columns of Sentiment140's format if a table without a header has it, judged by its first row."""
     first = next(table.read_all(), None)
-    if table.has_header or not isinstance(first, Record) or len(first.fields) != len(_NAMES_140):
+    if table.has_header or not isinstance(first, RawRow) or len(first.fields) != len(_NAMES_140):
         return None
     row = dict(zip(_NAMES_140, first.fields, strict=True))
     return _COLUMNS_140 if row["target"] in ("0", "2", "4") and row["date"].count(":") == 2 else None

@@ -1,32 +1,20 @@
-"""A user's table, opened once: its format, encoding, delimiter, quotes, header and columns are decided here.
-
-Every command passes the opened table on, so that all of its readers see the same rows and columns. Delimited files are
-read as pandas and spreadsheets read them, by Python's `csv`, which unlike pandas tells the lines of a record and its
-number of fields. Every line of a file belongs to a row, is refused with its number, or is blank.
-"""
+"""A user's table: its format by its name, its columns and its raw rows, which every reader of it sees alike."""
 
 import csv
 import json
-import math
-import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
-from itertools import chain, islice, repeat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from sentiment.config_file import dotted, shortened
-from sentiment.errors import ConfigError, DataError, MissingFileError, UsageError, in_one_line
-from sentiment.files import TOO_LONG, decoded, is_gzipped, open_user_file, read_lines, state_of, translated_errors
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+from sentiment.config_file import shortened
+from sentiment.errors import ConfigError, DataError, MissingFileError, UsageError
+from sentiment.files import is_gzipped
 
 
-class Record(NamedTuple):
+class RawRow(NamedTuple):
     """A raw row of a table."""
 
     line: int  # where it begins, counted from 1; in Parquet files and workbooks the number of the row
@@ -43,10 +31,9 @@ class Refusal(NamedTuple):
     fields: Sequence[Any] = ()  # of a row with too many
 
 
-Records = Iterator[Record | Refusal]
+RawRows = Iterator[RawRow | Refusal]
 Column = str | int  # a column's name, or its position, counted from 0
-ReadLines = Callable[[], Iterator[str]]  # returns a new iterator over the lines, as `read_lines`
-ReadColumns = Callable[[Collection[int]], Records]  # reads the data rows; cells of other columns may be None
+ReadColumns = Callable[[Collection[int]], RawRows]  # reads the data rows; cells of other columns may be None
 
 WRONG_WIDTH = "wrong number of fields"
 NOT_JSON = "not a JSON object"
@@ -102,12 +89,12 @@ class Table:
     sheets: Sequence[str] = ()
     delimiter: str = ","
 
-    def read_all(self) -> Records:
+    def read_all(self) -> RawRows:
         """All rows with all of their cells."""
         return self.read(range(len(self.names)))
 
     @cached_property
-    def head(self) -> list[Record | Refusal]:
+    def head(self) -> list[RawRow | Refusal]:
         """The first rows, from which columns and labels are guessed."""
         return [*islice(self.read_all(), HEAD_ROWS)]
 
@@ -119,7 +106,7 @@ class Table:
     @cached_property
     def columns(self) -> list[list[str]]:
         """The values of each column in the first rows."""
-        rows = [[as_text(field) for field in record.fields] for record in self.head if isinstance(record, Record)]
+        rows = [[as_text(field) for field in record.fields] for record in self.head if isinstance(record, RawRow)]
         return [[row[index] for row in rows] for index in range(len(self.names))]
 
     def values(self, column: Column) -> list[str] | None:
@@ -182,48 +169,6 @@ class Table:
         raise ConfigError(f"{origin}: {problem}; {names}")
 
 
-def open_table(
-    path: Path,
-    expected: Collection[object] = (),
-    header: bool | None = None,
-    quotes: bool | None = None,
-    member: str | None = None,
-) -> Table:
-    """Decide how a table is read.
-
-    Args:
-        path: its name determines the format.
-        expected: names that columns may have; a first record with one of them is a header.
-        header: whether the first record of a delimited file or a workbook names the columns; None: that is found out.
-        quotes: whether the quotes of a delimited file enclose fields; False: they are characters; None: they enclose
-            fields, but that is asked where a text in quotes seems to hold rows.
-        member: which CSV file of a zip archive to read.
-
-    Raises:
-        DataError: the file cannot be read, or, unless it is Parquet or a plain text, holds no rows.
-    """
-    format = "csv" if member else format_of(path)
-    lines = partial(read_lines, path, member)
-    if format == "parquet":
-        return _open_parquet(path)
-    if format == "jsonl":
-        names = _names_in_json(path, state_of(path))
-        return Table(path, format, names, lambda _: _json_records(lines, names))
-    if format == "txt":
-        return Table(path, format, ["text"], lambda _: _line_records(lines))
-    if format == "xlsx":
-        rows, sheets = _read_sheet(path, state_of(path))
-        return replace(_with_names(path, format, partial(_padded, rows), expected, header), sheets=sheets)
-    delimiter = "\t" if format == "tsv" else ","
-    if format == "csv" and not member:
-        delimiter = _delimiter_of(lines)
-        lines = partial(_without_hint, lines)
-    unchecked = _DelimitedFile(path, lines, delimiter, quotes, None)
-    contents = unchecked.contents_of_columns()
-    records = replace(unchecked, contents=contents).records
-    return replace(_with_names(path, format, records, expected, header), delimiter=delimiter)
-
-
 def abbreviated(texts: Sequence[str], separator: str = ", ") -> str:
     """Join texts for a message; of more than 20, the first ones and the number of the others."""
     more = len(texts) - _MAX_SHOWN
@@ -231,7 +176,7 @@ def abbreviated(texts: Sequence[str], separator: str = ", ") -> str:
 
 
 _MAX_SHOWN = 20
-_MAX_EXACT = 2**53  # larger floating-point numbers have lost digits
+MAX_EXACT = 2**53  # larger floating-point numbers have lost digits
 
 
 def as_text(value: Any) -> str:
@@ -242,414 +187,6 @@ def as_text(value: Any) -> str:
         return json.dumps(value)
     if value is None or value != value:  # only NaN differs from itself
         return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT:
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_EXACT:
         return str(int(value))
     return str(value)
-
-
-# --- header and rows ------------------------------------------------------------------------------------------------
-
-_HEADER_ROWS = 200  # read to find out whether the first one is a header
-_MAX_NAME_LENGTH = 40
-_MAX_NAME_WORDS = 3
-_MAX_CATEGORIES = 10
-_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-
-
-def _with_names(
-    path: Path, format: str, read: Callable[[], Records], expected: Collection[object], header: bool | None
-) -> Table:
-    """A table whose first record may name the columns."""
-    first = next((record for record in read() if not _is_blank(record)), None)
-    if first is None:
-        raise DataError(f"{path}: holds no rows")
-    if isinstance(first, Refusal):
-        raise DataError(f"{path}:{first.line}: the first row cannot be read: {first.reason}")
-    if header is None:
-        header = _names_columns(read, expected)
-    names = [as_text(field).strip() if header else str(index) for index, field in enumerate(first.fields)]
-    header_line = first.line if header else 0
-    rows = partial(_rows, read, header_line, len(names))
-    return Table(path, format, names, lambda _: rows(), header)
-
-
-def _is_blank(record: Record | Refusal) -> bool:
-    return isinstance(record, Record) and not any(as_text(field).strip() for field in record.fields)
-
-
-def _rows(read: Callable[[], Records], header_line: int, width: int) -> Records:
-    """The rows below the header; blank ones are skipped, but in a single column they are empty texts."""
-    for record in read():
-        if record.line <= header_line or isinstance(record, Refusal):
-            if record.line > header_line:
-                yield record
-            continue
-        fields = record.fields
-        if len(fields) == width and fields[0]:  # the usual row
-            yield record
-        elif width > 1 and _is_blank(record):
-            continue
-        elif len(fields) > width:
-            yield Refusal(record.line, WRONG_WIDTH, fields)
-        else:
-            yield record._replace(fields=[*fields, *repeat("", width - len(fields))])
-
-
-def _names_columns(read: Callable[[], Records], expected: Collection[object]) -> bool:
-    """Whether the first row is a header: it has an expected name, or does not look like data.
-
-    It looks like data if it contains a sentence, repeats a label, or has a number where all rows have one. A single
-    column is a list of tweets unless it has a usual name.
-    """
-    records = (record for record in read() if isinstance(record, Record) and not _is_blank(record))
-    first, *others = [[as_text(field).strip() for field in record.fields] for record in islice(records, _HEADER_ROWS)]
-    if {*first} & {*expected}:
-        return True
-    if len(first) == 1:
-        return first[0].lower() in TEXT_NAMES
-    complete = [row for row in others if len(row) == len(first)]
-    for index, name in enumerate(first):
-        values = [row[index] for row in complete]
-        if len(name) > _MAX_NAME_LENGTH or len(name.split()) > _MAX_NAME_WORDS:
-            return False
-        if name and name in values and len({*values}) <= _MAX_CATEGORIES:
-            return False
-        if all(map(_NUMBER.fullmatch, (name, *values))):
-            return False
-    return True
-
-
-# --- delimited files ------------------------------------------------------------------------------------------------
-
-_HEAD_LINES = 200
-_DELIMITERS = ",;\t|"
-_HINT = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*')  # a first line with which programs tell Excel the delimiter
-_MAX_LINES = 100  # of a tweet
-_END = "\0end of the file\0"  # a last line, which shows whether the quote before it has closed
-
-
-def _without_hint(lines: ReadLines) -> Iterator[str]:
-    """The lines of a CSV file; a first line that names the delimiter is blank."""
-    rest = lines()
-    first = next(rest)
-    yield "\n" if _HINT.fullmatch(first) else first
-    yield from rest
-
-
-def _delimiter_of(lines: ReadLines) -> str:
-    """The delimiter of a CSV file: that by which most of its first records have as many fields as the first one.
-
-    A comma if no delimiter gives the first record two fields. Spreadsheets write semicolons in many countries.
-    """
-    with closing(lines()) as opened:  # type: ignore[type-var]
-        head = list(islice(opened, _HEAD_LINES))
-    hint = _HINT.fullmatch(head[0])
-    if hint:
-        return hint[1]
-    shares = {delimiter: _regular_share(head, delimiter) for delimiter in _DELIMITERS}
-    return max(_DELIMITERS, key=lambda delimiter: shares[delimiter])
-
-
-def _regular_share(lines: Sequence[str], delimiter: str) -> float:
-    """The share of records with as many fields as the first one; 0 if that has one field."""
-    widths = [len(record.fields) for record in _raw_records(lines, delimiter, csv.QUOTE_MINIMAL) if record.fields]
-    first = next(iter(widths), 0)
-    return widths.count(first) / len(widths) if first > 1 else 0.0
-
-
-class _RawRecord(NamedTuple):
-    line: int
-    fields: list[str] | None  # None: one is longer than `csv` reads
-    lines: list[str]  # as they stand in the file
-
-
-def _raw_records(lines: Iterable[str], delimiter: str, quoting: Any) -> Iterator[_RawRecord]:
-    """The records of a delimited file. If its last quote does not close, the last line of the last one is _END."""
-    own_lines: list[str] = []
-
-    def remembered() -> Iterator[str]:
-        for line in chain(lines, [_END]):
-            own_lines.append(line)
-            yield line
-
-    reader = csv.reader(remembered(), delimiter=delimiter, quoting=quoting)
-    line = 1
-    fields: list[str] | None
-    while True:
-        try:
-            fields = next(reader)
-        except csv.Error:
-            fields = None
-        if own_lines == [_END]:
-            return
-        yield _RawRecord(line, fields, own_lines)
-        if own_lines[-1] is _END:
-            return
-        line += len(own_lines)
-        own_lines.clear()
-
-
-# What a column of other rows tells of its cells: the values that occur, or how they are written; None: nothing.
-_Content = Collection[str] | re.Pattern[str] | None
-
-
-def _content_of(values: Sequence[str]) -> _Content:
-    distinct = {*values}
-    if len(distinct) <= min(_MAX_CATEGORIES, len(values) / 2):
-        return distinct
-    return _NUMBER if all(map(_NUMBER.fullmatch, values)) else None
-
-
-def _fits(cell: str, content: _Content) -> bool:
-    if isinstance(content, re.Pattern):
-        return content.fullmatch(cell) is not None
-    return content is None or cell in content
-
-
-@dataclass(frozen=True)
-class _DelimitedFile:
-    """A delimited file.
-
-    Attributes:
-        quotes: as in `open_table`.
-        contents: of each column; None: no line is asked about.
-    """
-
-    path: Path
-    lines: ReadLines
-    delimiter: str
-    quotes: bool | None
-    contents: Sequence[_Content] | None
-
-    def records(self) -> Records:
-        """The records; a blank line yields one with no fields.
-
-        Raises:
-            UsageError: a text in quotes seems to hold rows.
-        """
-        quoting = csv.QUOTE_NONE if self.quotes is False else csv.QUOTE_MINIMAL
-        for record in _raw_records(self.lines(), self.delimiter, quoting):
-            remarks: tuple[str, ...] = ()
-            if len(record.lines) > 1:
-                remarks = (SEVERAL_LINES,)
-                if self.contents is not None:
-                    self._check_lines(record)
-            if record.fields is None:
-                yield Refusal(record.line, LONG_FIELD)
-            else:
-                yield _decoded_record(record.line, record.fields, remarks)
-
-    def contents_of_columns(self) -> list[_Content]:
-        """What the first rows tell of the cells of each column."""
-        complete: list[Sequence[str]] = []
-        width = 0
-        for record in islice(self.records(), HEAD_ROWS):
-            if isinstance(record, Record) and record.fields:
-                width = width or len(record.fields)
-                if len(record.fields) == width and not record.remarks:
-                    complete.append(record.fields)
-        return [_content_of([row[index] for row in complete]) for index in range(width)]
-
-    def _check_lines(self, record: _RawRecord) -> None:
-        """Ask whether quotes are characters if a record of several lines may be a mistake."""
-        problem = self._problem_with_lines(record)
-        if problem:
-            raise UsageError(
-                f"{self.path}:{record.line}: a quote opens here, and {problem}. If quotes are characters in this file: "
-                "--no-quotes. If they enclose texts, some of several lines: mend this one, or --quotes, by which it is "
-                f"read as it stands. It begins {shortened(record.lines[0].strip(), _SHOWN_WIDTH)!r}"
-            )
-
-    def _problem_with_lines(self, record: _RawRecord) -> str | None:
-        *_, last = record.lines
-        if last is _END:
-            return "does not close at the end of a text"
-        if self.quotes:
-            return None
-        if record.fields is None or len(record.lines) > _MAX_LINES:
-            return f"closes {len(record.lines):,} lines below"
-        try:
-            next(csv.reader(record.lines, delimiter=self.delimiter, strict=True))
-        except csv.Error:
-            return f"closes within line {record.line + len(record.lines) - 1}"
-        first, *others = map(self._is_row, record.lines)
-        if first and any(others):
-            return f"encloses line {record.line + 1 + others.index(True)}, which has the fields of a row"
-        return None
-
-    def _is_row(self, line: str) -> bool:
-        """Whether a line, with quotes as characters, has as many fields as other rows, and labels and numbers as they.
-
-        In a table of one column that tells nothing.
-        """
-        contents = self.contents or ()
-        cells = line.rstrip("\r\n").split(self.delimiter)
-        return len(cells) == len(contents) > 1 and all(map(_fits, cells, contents))
-
-
-_SHOWN_WIDTH = 60
-
-
-def _decoded_record(line: int, fields: list[str], remarks: tuple[str, ...] = ()) -> Record:
-    """A record with decoded fields."""
-    if all(map(str.isascii, fields)):
-        return Record(line, fields, None, remarks)
-    texts = [decoded(field) for field in fields]
-    if texts != fields:
-        remarks = (*remarks, WINDOWS_1252)
-    return Record(line, texts, None, remarks)
-
-
-# --- other text files -----------------------------------------------------------------------------------------------
-
-
-def _line_records(read: ReadLines) -> Records:
-    """A record with one field per line."""
-    for line, text in enumerate(read(), start=1):
-        if text == TOO_LONG:
-            yield Refusal(line, LONG_FIELD)
-        else:
-            yield _decoded_record(line, [text.rstrip("\r\n")])
-
-
-def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
-    """A record per JSON object, with the fields `names`; blank lines are skipped.
-
-    They are not read by pandas: there one malformed line spoils all others, and long ids become rounded numbers as soon
-    as a row lacks one.
-    """
-    for line, text in enumerate(read(), start=1):
-        if text == TOO_LONG:
-            yield Refusal(line, LONG_FIELD)
-        elif text.strip():
-            content = decoded(text)
-            value = _parsed(content)
-            if isinstance(value, dict):
-                remarks = () if content == text else (WINDOWS_1252,)
-                fields = _with_inner_fields(value)
-                yield Record(line, [*map(fields.get, names)], value, remarks)
-            else:
-                yield Refusal(line, NOT_JSON)
-
-
-def _parsed(content: str) -> object:
-    """The value of a JSON text; None if it is not valid."""
-    try:
-        value: object = json.loads(content, parse_constant=lambda _: None, parse_float=_finite)
-        if "\\u" in content:  # an escape can bring half a surrogate pair, which cannot be written to a file
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return value
-
-
-def _finite(text: str) -> float | None:
-    """Overflowing numbers such as 1e999 become None, like NaN and Infinity, which are not JSON."""
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _with_inner_fields(value: dict[str, Any]) -> Mapping[str, Any]:
-    """The fields of an object, and those within its objects by dotted names."""
-    if any(isinstance(field, dict) for field in value.values()):
-        return value | dotted(value)
-    return value
-
-
-@lru_cache  # a configuration opens the table again that its columns were guessed from
-def _names_in_json(path: Path, _state: tuple[int, ...]) -> list[str]:
-    """The fields of all objects, in the order in which they first occur; objects have their fields in their place."""
-    names: dict[str, None] = {}
-    refused: Refusal | None = None
-    for record in _json_records(partial(read_lines, path)):
-        if isinstance(record, Refusal):
-            refused = refused or record
-        else:
-            names.update(dict.fromkeys(dotted(record.json_object or {})))
-    if not names:
-        reason = f"; line {refused.line} is refused: {refused.reason}" if refused else ""
-        raise DataError(f"{path}: holds no rows{reason}")
-    return [*names]
-
-
-# --- Parquet files and workbooks ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def opened_parquet(path: Path) -> "Iterator[pq.ParquetFile]":
-    """Open a Parquet file. Raises a DataError, also while the context is active, if it cannot be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with translated_errors(path):
-        try:
-            with open_user_file(path) as opened, pq.ParquetFile(opened) as file:
-                yield file
-        # UnicodeDecodeError: a name or text is not UTF-8; OverflowError: a date out of range.
-        except (pa.ArrowException, UnicodeDecodeError, OverflowError) as error:
-            raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
-
-
-def _open_parquet(path: Path) -> Table:
-    with opened_parquet(path) as file:
-        names = list(file.schema_arrow.names)
-    for name, number in Counter(names).items():
-        if number > 1:
-            raise DataError(f"{path}: several columns are called {name!r}; rename all but one")
-
-    def read(columns: Collection[int]) -> Records:
-        requested = {names[index] for index in columns}
-        line = 1
-        with opened_parquet(path) as file:
-            for batch in file.iter_batches(batch_size=8192, columns=[*requested]):
-                cells = [batch.column(name).to_pylist() if name in requested else repeat(None) for name in names]
-                yield from map(Record, range(line, line + len(batch)), zip(*cells, strict=False))
-                line += len(batch)
-
-    return Table(path, "parquet", names, read)
-
-
-@lru_cache(maxsize=1)
-def _read_sheet(path: Path, _state: tuple[int, ...]) -> tuple[list[Record], list[str]]:
-    """The rows of the first visible sheet of a workbook, and the names of all visible sheets, this one first.
-
-    Trailing empty cells are trimmed, since one stray cell far to the right would pad every row.
-
-    Raises:
-        DataError: the file is not a workbook, or has no visible sheet.
-    """
-    import pandas as pd
-
-    with translated_errors(path), open_user_file(path) as file:
-        try:
-            book = pd.ExcelFile(file, engine="calamine").book
-            visible = [sheet.name for sheet in book.sheets_metadata if str(sheet.visible).endswith(".Visible")]
-            rows = book.get_sheet_by_name(visible[0]).iter_rows() if visible else []
-            records = [Record(line, _trimmed(cells)) for line, cells in enumerate(rows, start=1)]
-        except ImportError:
-            raise
-        except Exception as error:  # damaged workbooks raise many types
-            raise DataError(f"{path}: cannot be read as a workbook: {in_one_line(error)}") from None
-    if not visible:
-        raise DataError(f"{path}: has no visible sheet")
-    return records, visible
-
-
-def _padded(rows: Sequence[Record]) -> Records:
-    """Rows of equal length, apart from empty ones."""
-    width = max((len(row.fields) for row in rows), default=0)
-    for row in rows:
-        yield row._replace(fields=[*row.fields, *repeat("", width - len(row.fields))]) if row.fields else row
-
-
-def _trimmed(cells: Sequence[Any]) -> list[Any]:
-    """The cells of a row up to the last one that is not empty; whole numbers are integers."""
-    end = len(cells)
-    while end and cells[end - 1] == "":
-        end -= 1
-    return [_exact(cell) for cell in cells[:end]]
-
-
-def _exact(cell: Any) -> Any:
-    is_whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < _MAX_EXACT
-    return int(cell) if is_whole else cell

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from sentiment.config import EncoderConfig, RunConfig
 from sentiment.config_file import describe_mistakes
 from sentiment.console import Progress, silent
-from sentiment.data.download import candidate_urls, download
 from sentiment.data.sources import cached_sha256
+from sentiment.download import candidate_urls, download
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
     WEIGHTS_FILE,
@@ -132,7 +132,7 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
 
     Args:
         folder: where published models are stored.
-        mirrors: folders or addresses that are tried before the servers, see `sentiment.data.download`.
+        mirrors: folders or addresses that are tried before the servers, see `sentiment.download`.
 
     Raises:
         DownloadError: no server answers, or a file differs from the first download.

@@ -5,7 +5,7 @@ They are compared with each other, and with the models of runs on the same tweet
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -32,17 +32,8 @@ from sentiment.data.labels import (
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import cached_sha256
-from sentiment.data.table import (
-    ID_NAMES,
-    TEXT_NAMES,
-    Column,
-    Record,
-    Refusal,
-    Table,
-    abbreviated,
-    as_text,
-    open_table,
-)
+from sentiment.data.table import ID_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
+from sentiment.data.table_files import open_table
 from sentiment.data.text import key_as_text
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
@@ -66,10 +57,18 @@ AnswersByTweet = dict[int, int | None]
 
 
 class NamedColumns(NamedTuple):
-    """The columns that a user names, by name or index; None: they are recognised by their names."""
+    """The columns of a table of answers, by name or index, and how its rows are read.
+
+    Attributes:
+        text, label: None: the column is recognised by its name.
+        quotes: as in `open_table`.
+        leave_out: as in `usable_rows`.
+    """
 
     text: Column | None = None
     label: Column | None = None
+    quotes: bool | None = None
+    leave_out: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -319,15 +318,22 @@ def _read(
     """The answers by the index of their tweet, and the number of rows with an answer.
 
     Further the rows that are left out, and those whose answer is none of the classes.
+
+    Raises:
+        DataError: a row has no valid answer, or too many cannot be read.
     """
     answers: AnswersByTweet = {}
     contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
     answered = 0
     left_out = RowCounter()
     others = RowCounter()
+    refused = RowCounter()
+    rows = 0
     for row in _answer_rows(file, named):
+        rows += 1
         if isinstance(row, Refusal):
             left_out.add(row.reason, row.line)
+            refused.add(row.reason, row.line)
             continue
         if not row.label:
             left_out.add(_NO_ANSWER, row.line)
@@ -349,6 +355,7 @@ def _read(
             others.add(f"with the answer {shortened(row.label)!r}, which is none of the classes: wrong", row.line)
         elif not is_first_answer and not differing:
             left_out.add("duplicate tweet", row.line)
+    refused.check(str(file), rows, named.leave_out)
     for index, line in contradicted.items():  # it is unknown which answer counts
         left_out.add(_SEVERAL_ANSWERS, line)
         del answers[index]
@@ -370,7 +377,7 @@ def _answer_rows(file: Path, named: NamedColumns) -> Iterator[_AnswerRow | Refus
     Raises:
         SentimentError: the table or its columns cannot be found, or an answer cannot be read.
     """
-    table = open_table(file, header=True)
+    table = open_table(file, header=True, quotes=named.quotes)
     columns = _columns_of(table, named)
     for record in table.read_all():
         if isinstance(record, Refusal):
@@ -446,11 +453,11 @@ def _columns_of(table: Table, named: NamedColumns) -> _Columns:
     return _Columns(tweet_id, text, label)
 
 
-def _cell(record: Record, column: int | None) -> str:
+def _cell(record: RawRow, column: int | None) -> str:
     return "" if column is None else as_text(record.fields[column]).strip()
 
 
-def _label_of(record: Record, column: int) -> str:
+def _label_of(record: RawRow, column: int) -> str:
     """The label in a column; empty if there is none, or if the tweet was skipped.
 
     A list is what lm-evaluation-harness logs: a generated text, or the log-likelihood of each choice, of which the

@@ -38,7 +38,7 @@ from sentiment.runs.run_dir import name_of, read_added
 from sentiment.statistics.metrics import ClassIndices, other_answers_remark
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
-_WHY_CHOSEN = "it is the simplest not shown to be worse than the best on validation tweets"
+_WHY_CHOSEN = "it is the simplest that validation tweets do not show to be worse than another"
 
 
 def _caveats(run: TrainedRun) -> str:

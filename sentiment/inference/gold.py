@@ -19,7 +19,8 @@ from sentiment.data.guess_columns import can_hold, find_texts
 from sentiment.data.labels import IGNORED, LabelMapping
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
-from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table, opened_parquet
+from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table
+from sentiment.data.table_files import opened_parquet
 from sentiment.data.text import key_as_text, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, sha256_of, write_atomically
@@ -115,7 +116,7 @@ def open_unlabelled(
     columns_stored = {"tweet": tweets.keys, "text": tweets.texts}
     sha256 = _write_table(directory.path, directory.tweets_file, columns_stored, file)
     if earlier:
-        _add_classes(directory.added, [name for name, _ in earlier.labels], named.label_names)
+        add_classes(directory.added, [name for name, _ in earlier.labels], named.label_names)
     labels = [(name, list(values)) for name, values in classes.items()]
     record = Unlabelled(source=source, labels=labels, tweets_sha256=sha256)
     write_atomically(directory.record_file, sealed(record))
@@ -125,7 +126,7 @@ def open_unlabelled(
     return tweets, [*lines, *left_out.lines_left_out()]
 
 
-def _add_classes(folder: Path, former: Sequence[str], names: Sequence[str]) -> None:
+def add_classes(folder: Path, former: Sequence[str], names: Sequence[str]) -> None:
     """Rewrite earlier answers, by classes in their order, if there are more classes now; raises UsageError if fewer."""
     gone = [name for name in former if name not in names and name != IGNORED]
     if gone:
@@ -134,6 +135,8 @@ def _add_classes(folder: Path, former: Sequence[str], names: Sequence[str]) -> N
     if places == [*range(len(names))]:
         return
     for name, added in read_added(folder)[0].items():
+        if any(answer and len(answer) != len(places) for answer in added.predictions.values()):
+            continue  # by a command that was killed before it recorded the classes
         predictions: dict[int, list[float] | None] = {}
         for key, answer in added.predictions.items():
             by_place = dict(zip(places, answer or (), strict=bool(answer)))

@@ -18,6 +18,7 @@ from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import open_file, usable_rows
+from sentiment.data.table import ID_NAMES
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError
 from sentiment.files import write_user_file
@@ -104,12 +105,15 @@ def _overlap_by_author(corpus: Corpus) -> dict[int, Overlap]:
 def list_overlaps(run: TrainedRun, source: Path, reading: Reading, target: Path, progress: Progress) -> int:
     """Write the rows of a table that overlap with a run's tweets as CSV for spreadsheets; returns their number.
 
+    Each has its id, if the table has ids, else its line.
+
     Raises:
         DataError: the table cannot be read, or the run's tweets are not known.
         UsageError: the column is missing or ambiguous.
     """
     table, index, _ = open_texts(source, run.config.data.columns, reading)
-    file = open_file(table, ColumnConfig(text=index), None)
+    own_id = next(iter(table.usual_indices(ID_NAMES)), None)
+    file = open_file(table, ColumnConfig(text=index, id=own_id), None)
     rows = [*usable_rows(file, RowCounter(), progress, reading.leave_out)]
     found, unknown = overlaps_with(run, rows)
     if unknown:

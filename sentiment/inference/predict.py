@@ -28,7 +28,7 @@ from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, printable, say, visible
 from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.rows import RowCounter, estimated_rows, text_problem, without_garbage_collection
-from sentiment.data.table import DELIMITED, ENDINGS, Record, Refusal, Table, format_of
+from sentiment.data.table import DELIMITED, ENDINGS, RawRow, Refusal, Table, format_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import check_not_read, decoded, is_gzipped, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel, finite_logarithms
@@ -44,7 +44,7 @@ _MAX_THREADS = 4
 class TextRow(NamedTuple):
     """A row of a table with the text of a tweet."""
 
-    record: Record
+    record: RawRow
     text: str
     refused: str | None  # the reason why there can be no prediction
 
@@ -82,10 +82,9 @@ def predict_file(
     model: TextModel,
     source: Path,
     target: Path,
-    column: str | int | None,
+    reading: Reading,
     progress: Progress,
     all_classes: bool = False,
-    quotes: bool | None = None,
 ) -> tuple[int, list[str]]:
     """Write a file with every row of `source`, with the predicted label and its probability.
 
@@ -98,9 +97,8 @@ def predict_file(
     Args:
         target: the file to write; its extension sets the format (default CSV). From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
-        column: text column (name or position); None: that of the training table, else the one that can hold texts.
+        reading: how the source is read; no row of it is left out.
         all_classes: whether to write the probability of each class, in columns such as `probability_negative`.
-        quotes: as in `open_table`.
 
     Raises:
         DataError: the source cannot be read.
@@ -109,7 +107,7 @@ def predict_file(
     """
     check_not_read(target, source)
     format = _format_of_target(target)
-    table, text_index, findings = open_texts(source, model.config.data.columns, Reading(column, quotes))
+    table, text_index, findings = open_texts(source, model.config.data.columns, reading)
     header = table.names
     duplicates = [name for name, number in Counter(header).items() if number > 1]
     if duplicates and format not in DELIMITED:
@@ -144,11 +142,11 @@ def _texts(rows: list[TextRow]) -> list[str]:
     return [row.text for row in rows if not row.refused]
 
 
-def _row(record: Record | Refusal, table: Table, text_index: int) -> TextRow:
+def _row(record: RawRow | Refusal, table: Table, text_index: int) -> TextRow:
     if isinstance(record, Refusal):
         width = len(table.names)
         cells = [*record.fields[: width - 1], table.delimiter.join(map(_cell, record.fields[width - 1 :]))]
-        return TextRow(Record(record.line, cells if record.fields else [None] * width), "", record.reason)
+        return TextRow(RawRow(record.line, cells if record.fields else [None] * width), "", record.reason)
     text = record.fields[text_index]
     return TextRow(record, text, text_problem(text))
 
@@ -188,7 +186,7 @@ def _answer_values(answer: Answer | None, number: int) -> list[str | float | Non
 @contextmanager
 def _row_writer(
     target: Path, file: BinaryIO, header: Sequence[str], answer_columns: Sequence[str], parquet: Path | None
-) -> Iterator[Callable[[Record, Answer | None], object]]:
+) -> Iterator[Callable[[RawRow, Answer | None], object]]:
     """Yields a function that writes one row plus its prediction; the file is complete on exit.
 
     Args:
@@ -239,7 +237,7 @@ def _cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
 
 
-def _json_line(header: Sequence[str], answer_columns: Sequence[str], record: Record, answer: Answer | None) -> str:
+def _json_line(header: Sequence[str], answer_columns: Sequence[str], record: RawRow, answer: Answer | None) -> str:
     """A JSON object with the values of the record unchanged; NaN and infinity, which are not JSON, become null."""
     values = record.json_object
     if values is None:

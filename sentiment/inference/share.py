@@ -96,8 +96,8 @@ def share(
     """
     if (sheet and labelled) or ((labels or annotators) and not sheet):
         raise UsageError("share takes either --sheet or --labelled; --labels requires --sheet, and so does --for")
-    if (settle or settled) and not labelled:
-        raise UsageError("--settle and --settled require the annotators' sheets, --labelled")
+    if (settle or settled) and len(labelled or ()) < 2:
+        raise UsageError("--settle and --settled require the sheets of several annotators, each by --labelled")
     model, file = _model_and_file(model_and_file or ())
     from sentiment.data.guess_columns import Reading
     from sentiment.inference import share_files

@@ -101,7 +101,7 @@ def read_population(
     """
     columns = (answers, grouping.column if grouping else None)
     further = [further_column for further_column in columns if further_column is not None]
-    table, index, findings = open_texts(source, trained, reading)
+    table, index, findings = open_texts(source, trained, reading, further)
     file = open_file(table, ColumnConfig(text=index), None, further=further)
     left_out = RowCounter()
     remarks = RowCounter()
@@ -123,7 +123,7 @@ def read_population(
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
-_ISO = r"\d{4}(-\d\d.*|\d{4}.*)?"
+_ISO = r"\d{4}(-\d\d.*|\d{4}.*)"
 _OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
 _UNIX_TIME = r"\d{9,}(\.\d*)?"
 

@@ -44,6 +44,7 @@ from sentiment.statistics import MIN_LABELS
 if TYPE_CHECKING:
     from sentiment.data.guess_columns import Reading
     from sentiment.data.labels import LabelMapping
+    from sentiment.data.table import Table
     from sentiment.inference.added import NamedColumns, Tweets
     from sentiment.inference.evaluation import Evaluation
     from sentiment.labelling.annotators import LabelledSheets
@@ -112,7 +113,6 @@ def evaluate(
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
     from sentiment.data.guess_columns import Reading
-    from sentiment.inference.evaluation import list_mistakes, show
     from sentiment.labelling.annotators import LabelledSheets
     from sentiment.labelling.drawn import dealing
 
@@ -123,8 +123,8 @@ def evaluate(
         raise UsageError(f"{out}: --out and --mistakes name the same file")
     if (sheet_size or annotators) and not sheet:
         raise UsageError("--labels requires --sheet, and so does --for")
-    if (settle or settled) and not labelled:
-        raise UsageError("--settle and --settled require the annotators' sheets, --labelled")
+    if (settle or settled) and len(labelled or ()) < 2:
+        raise UsageError("--settle and --settled require the sheets of several annotators, each by --labelled")
     if sheet or labelled:
         if choice or classes or overrides or mistakes or label_column or threshold is not None:
             raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
@@ -148,12 +148,19 @@ def evaluate(
         parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes, quotes)
         parameters |= {"data.leave_out": leave_out} if leave_out else {}
         evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
-        show(evaluation, everything)
-        scores = evaluation.as_dict()
-        if mistakes:
-            list_mistakes(evaluation, mistakes)
+        scores = _show(evaluation, everything, mistakes)
     if out and scores:
         write_user_file(out, as_json(scores))
+
+
+def _show(evaluation: "Evaluation", everything: bool, mistakes: Path | None) -> dict[str, Any]:
+    """Print the scores, and write the misclassified tweets to a file if one is named; returns the scores."""
+    from sentiment.inference.evaluation import list_mistakes, show
+
+    show(evaluation, everything)
+    if mistakes:
+        list_mistakes(evaluation, mistakes)
+    return evaluation.as_dict()
 
 
 def _draw(
@@ -368,7 +375,7 @@ def add(
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.labelling.sheet import how_to_label, labelled_file
 
-    named = NamedColumns(parse_column(text_column), parse_column(label_column))
+    named = NamedColumns(parse_column(text_column), parse_column(label_column), quotes, leave_out or ())
     answers = (file, named) if file else None
     parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
     parameters |= {"data.leave_out": leave_out} if leave_out else {}
@@ -407,9 +414,7 @@ def _tweets_to_answer(
         answers: the table whose answers name the classes of a table without labels, if it is known, and its columns.
         parameters: how the table is read, by dotted name.
     """
-    from sentiment.config import ColumnConfig
     from sentiment.config_file import resolve
-    from sentiment.data.table import ID_NAMES, open_table
     from sentiment.files import user_path
     from sentiment.inference.added import Tweets, classes_of_answers, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold, open_unlabelled
@@ -418,7 +423,8 @@ def _tweets_to_answer(
     path = user_path(source)
     classes = parameters.get("data.labels")
     if source not in BUILT_IN and not is_table(source):
-        if unlabelled or parameters.keys() - {"data.source", "data.labels"}:
+        # How rows are read is said of the table of answers.
+        if unlabelled or parameters.keys() - {"data.source", "data.labels", "data.quotes", "data.leave_out"}:
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
 
@@ -434,11 +440,8 @@ def _tweets_to_answer(
     parameters = {name: value for name, value in parameters.items() if name != "data.labels"}
     if classes and not unlabelled:
         parameters["data.labels"] = with_own_names(classes)
-    table = None
-    if path.is_file():
-        columns = [value for name, value in parameters.items() if name.startswith("data.columns.")]
-        expected = [*ID_NAMES, *dict(ColumnConfig()).values(), *columns]
-        table = open_table(path, expected, quotes=parameters.get("data.quotes"))
+    table = _opened(path, parameters) if path.is_file() else None
+    if table:
         parameters = column_parameters(table) | parameters
     folder = results_of(results or RESULTS)
     with ProgressBar() as bar:
@@ -450,3 +453,14 @@ def _tweets_to_answer(
             tweets, lines = open_gold(guessed.data, opened, folder, bar.progress)
     say("\n".join(lines))
     return tweets
+
+
+def _opened(path: Path, parameters: dict[str, Any]) -> "Table":
+    """A table that is read with these parameters, by dotted name."""
+    from sentiment.config import ColumnConfig
+    from sentiment.data.table import ID_NAMES
+    from sentiment.data.table_files import open_table
+
+    columns = [value for name, value in parameters.items() if name.startswith("data.columns.")]
+    expected = [*ID_NAMES, *dict(ColumnConfig()).values(), *columns]
+    return open_table(path, expected, quotes=parameters.get("data.quotes"))

@@ -24,7 +24,8 @@ import pandas as pd
 
 from sentiment.config_file import shortened
 from sentiment.data.labels import Meanings
-from sentiment.data.table import Refusal, as_text, open_table
+from sentiment.data.table import Refusal, as_text
+from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, write_user_file
 from sentiment.labelling.label_page import label_page

@@ -1,6 +1,6 @@
 """Which predictor is recommended or chosen: the one rule of training, prediction, the model card and the report.
 
-`recommend` takes the simplest predictor that is not shown to be worse than the best one on validation tweets. The
+`recommend` takes the simplest predictor that validation tweets do not show to be worse than another one. The
 linear baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used.
 By the labels of a user's own tweets, the best model is chosen: `Choice`.
 """
@@ -36,7 +36,7 @@ C = TypeVar("C", bound=Eligible)
 
 
 def recommend(candidates: Sequence[C], are_better: Callable[[Sequence[tuple[C, C]]], Sequence[bool]]) -> C:
-    """The simplest candidate that is not shown to be worse than the best one, or than another, on validation tweets.
+    """The simplest candidate that validation tweets do not show to be worse than another one.
 
     The best candidate of a kind stands for all of this kind, so that what is shown does not depend on how many there
     are. Of candidates of one kind with equal scores, the first counts. That a candidate is worse than another one shows

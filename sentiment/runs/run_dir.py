@@ -16,15 +16,8 @@ from typing import BinaryIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sentiment.config import OPERATIONAL_FIELDS, RunConfig
-from sentiment.errors import FormatError, LockedError, RunDirError, TakenOverError, UsageError
-from sentiment.files import (
-    FolderEntry,
-    as_json,
-    read_user_file,
-    sha256_of,
-    user_path,
-    write_atomically,
-)
+from sentiment.errors import CopiedGridError, FormatError, LockedError, RunDirError, TakenOverError, UsageError
+from sentiment.files import FolderEntry, as_json, read_user_file, sha256_of, user_path, write_atomically
 from sentiment.runs.locks import read_owner
 from sentiment.runs.records import (
     Added,
@@ -249,10 +242,11 @@ class Results:
         return self.runs / grid / f"rung-{rung}.json"
 
     def read_grid(self, grid: str) -> GridPlan | None:
-        """The plan of a grid; None if there is none."""
+        """The plan of a grid; None if there is none. Raises what `read_record` raises, and CopiedGridError."""
         plan = read_record(self.grid_file(grid), GridPlan, f"`{self.command('submit', grid)}` plans it again")
         if plan is not None and plan.name != grid:  # files are written to the folder of the plan's name
-            raise RunDirError(f"{self.grid_file(grid)}: is the plan of grid {plan.name!r}, not of {grid!r}")
+            reason = f"holds grid {plan.name}; a folder that is not named as its grid is left out"
+            raise CopiedGridError(f"{self.runs / grid}: {reason}")
         return plan
 
     def write_grid(self, plan: GridPlan) -> None:
@@ -583,12 +577,19 @@ def _listed(run_ids: set[str]) -> str:
 
 
 def known_runs(results: Results) -> list[RunDir]:
-    """The runs in the plans of all grids; where there is no plan, or a damaged one, those that have a directory."""
+    """The runs in the plans of all grids; where there is no plan, or a damaged one, those that have a directory.
+
+    A folder that is not named as its grid, such as a copy, is passed over.
+    """
     runs = []
     for folder in sorted(results.runs.glob("*/")):
         plan = None
-        with contextlib.suppress(RunDirError):
+        try:
             plan = results.read_grid(folder.name)
+        except CopiedGridError:
+            continue
+        except RunDirError:
+            pass  # its runs may be whole
         run_ids = [run.run_id for run in plan.runs] if plan else sorted(path.name for path in folder.glob("[!.]*/"))
         runs += [results.run_dir(run_id, folder.name) for run_id in run_ids]
     return runs

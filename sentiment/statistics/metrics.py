@@ -83,10 +83,14 @@ class CalibrationBin(NamedTuple):
 
 
 def calibration_bins(right: npt.NDArray[np.bool_], confidences: npt.NDArray[np.float64]) -> list[CalibrationBin]:
-    """Bins of equal size, from the least probable predictions to the most probable ones; both arrays are (n,)."""
-    order = np.argsort(confidences, kind="stable")
-    bins = [rows for rows in np.array_split(order, CALIBRATION_BINS) if len(rows)]
-    return [CalibrationBin(float(confidences[rows].mean()), int(right[rows].sum()), len(rows)) for rows in bins]
+    """Bins of equal size, from the least probable predictions to the most probable ones; both arrays are (n,).
+
+    Equally probable predictions are in one bin, which may be larger, so that the order of tweets changes nothing.
+    """
+    ranks = np.searchsorted(np.sort(confidences), confidences)
+    numbers = ranks * CALIBRATION_BINS // max(len(ranks), 1)
+    bins = [numbers == number for number in np.unique(numbers)]
+    return [CalibrationBin(float(confidences[rows].mean()), int(right[rows].sum()), int(rows.sum())) for rows in bins]
 
 
 def calibration_error(bins: Sequence[CalibrationBin]) -> float:

@@ -20,7 +20,8 @@ from sentiment.config import ColumnConfig
 from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.data.rows import Row, read_rows
 from sentiment.data.sources import open_source
-from sentiment.data.table import Refusal, as_text, open_table
+from sentiment.data.table import Refusal, as_text
+from sentiment.data.table_files import open_table
 from sentiment.errors import SentimentError, UsageError
 from sentiment.runs.run_dir import Results
 

@@ -17,14 +17,13 @@ from sentiment.config import ColumnConfig, DataConfig, TextConfig
 from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
-from sentiment.data.table import Record, as_text
+from sentiment.data.table import RawRow, as_text
 from sentiment.data.text import Tokenizer
 from sentiment.inference.predict import read_available_lines
 from sentiment.runs.run_dir import Results
 from tests.data.test_text import PATCHWORK
 
 TOKENIZE = Tokenizer(TextConfig())
-MARK = "\ufeff"
 # Beside what tweets are made of: what programs write around them, and characters that tables treat in their own way.
 HOSTILE = st.text(
     st.sampled_from("ab01,;\t\"'|\\ \u00a0\u0085\u2028\u2029\u200b\u202e\x7f\u00e9\u2019\u201c\U0001f600<>&#@=+-"),
@@ -83,7 +82,7 @@ def _by_training(path: Path) -> list[list[str]]:
 
 def _by_file(path: Path) -> list[list[str]]:
     table, column, _ = open_texts(path, ColumnConfig(), Reading("text"))
-    return [TOKENIZE(as_text(record.fields[column])) for record in table.read_all() if isinstance(record, Record)]
+    return [TOKENIZE(as_text(record.fields[column])) for record in table.read_all() if isinstance(record, RawRow)]
 
 
 def _by_standard_input(texts: list[str], end: str, encoding: str) -> list[list[str]]:

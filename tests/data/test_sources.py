@@ -22,9 +22,9 @@ from unittest.mock import Mock
 import pytest
 
 from jobs.job_kinds import missing_for
+from sentiment import download as downloads
 from sentiment.config import PARTS, DataConfig, RunConfig
 from sentiment.console import silent
-from sentiment.data import download as downloads
 from sentiment.data import sources
 from sentiment.data.built_in import BUILT_IN
 from sentiment.data.corpus import prepare_corpus

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
-from sentiment.data.table import LONG_FIELD, SEVERAL_LINES, WINDOWS_1252, Record, Refusal, open_table
+from sentiment.data.table import LONG_FIELD, SEVERAL_LINES, WINDOWS_1252, RawRow, Refusal
+from sentiment.data.table_files import open_table
 from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.runs.run_dir import Results
 
@@ -112,11 +113,11 @@ def test_a_quote_that_encloses_rows_is_asked_about_and_its_answer_brings_them_ba
     header = {name: name for name in names}
     path.write_text("".join(",".join(row[name] for name in names) + "\n" for row in [header, *rows]))
     unquoted = open_table(path, header=True, quotes=False).read_all()
-    texts = [record.fields[names.index("text")] for record in unquoted if isinstance(record, Record)]
+    texts = [record.fields[names.index("text")] for record in unquoted if isinstance(record, RawRow)]
     assert texts == [row["text"] for row in rows]
     if len(names) == 1 and apart and apart < 100:  # it may be a tweet of many lines
         records = [*open_table(path, header=True).read_all()]
-        told = [record for record in records if isinstance(record, Record) and record.remarks]
+        told = [record for record in records if isinstance(record, RawRow) and record.remarks]
         assert [record.line for record in told] == [first + 2]
         assert len(records) == len(rows) - apart
         return
@@ -167,7 +168,7 @@ def test_each_line_belongs_to_one_row_or_refusal_or_is_blank(text: str) -> None:
         lines = text.splitlines()
         covered: list[int] = []
         for row in rows:
-            inner = "".join(row.fields).count("\n") if isinstance(row, Record) else 0
+            inner = "".join(row.fields).count("\n") if isinstance(row, RawRow) else 0
             covered += range(row.line, row.line + inner + 1)
         left = {*range(1, len(lines) + 1)} - {*covered}
         assert len(covered) == len({*covered}) or any(isinstance(row, Refusal) for row in rows)
@@ -236,7 +237,7 @@ def test_workbook_is_read_from_its_first_visible_sheet_and_names_the_others(tmp_
     book.save(path)
     table = open_table(path)
     assert table.names == ["text"]
-    assert [record.fields for record in table.read([0]) if isinstance(record, Record)] == [["so good"]]
+    assert [record.fields for record in table.read([0]) if isinstance(record, RawRow)] == [["so good"]]
     assert [*table.sheets] == ["tweets", "more"]
 
 
@@ -249,7 +250,7 @@ def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(t
     table = open_table(path, header=True)
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
-    rows = [record.fields for record in table.read([0, 1]) if isinstance(record, Record)]
+    rows = [record.fields for record in table.read([0, 1]) if isinstance(record, RawRow)]
     assert (len(rows), {len(row) for row in rows}) == (51, {2**14})
     assert [*rows[0][:2], rows[0][-1]] == [1, "so good", "a slip of the hand"]
 

@@ -341,6 +341,11 @@ def test_table_of_copies_alone_is_refused_and_they_are_listed(run: RunDir, tmp_p
     )
     succeed("evaluate", run.path, *places, "--copies", tmp_path / "copies.csv", "--text-column", "text")
     listed = pd.read_csv(tmp_path / "copies.csv")
+    assert listed["id"].tolist() == [*range(2, 152)]  # their lines, as the table has no ids
+    pd.read_csv(table).assign(tweet_id=[f"t{number}" for number in range(150)]).to_csv(table, index=False)
+    succeed("evaluate", run.path, *places, "--copies", tmp_path / "copies.csv", "--text-column", "text")
+    listed = pd.read_csv(tmp_path / "copies.csv")
+    assert listed["id"].tolist() == [f"t{number}" for number in range(150)]
     assert listed["line"].tolist() == [*range(2, 152)]
     assert listed["tweet_of_run"].tolist() == [text for _, text, _ in trained]
 

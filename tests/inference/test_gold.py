@@ -18,9 +18,9 @@ from report.build import build_report, compose
 from report.compare.findings import analyse
 from report.read import load_study
 from sentiment.config_file import resolve
-from sentiment.data.table import open_table
+from sentiment.data.table_files import open_table
 from sentiment.inference.added import NamedColumns, add_predictions
-from sentiment.inference.gold import column_parameters, open_gold
+from sentiment.inference.gold import add_classes, column_parameters, open_gold
 from sentiment.runs.predictions import read_gold
 from sentiment.runs.run_dir import GoldDir, Results
 from sentiment.statistics.metrics import counted_as_wrong
@@ -427,3 +427,13 @@ def test_page_of_gold_tables_alone_has_no_section_on_runs(tmp_path: Path) -> Non
 
 def _titles(results: Results, grids: Sequence[str] = ()) -> list[str]:
     return [section.title for section in compose(analyse(load_study(results, [*grids]))).sections]
+
+
+def test_a_class_is_added_once_though_a_command_is_killed_before_it_records_that(tmp_path: Path) -> None:
+    rows = _write_gold(tmp_path, 6)
+    _add(tmp_path, "bot", [(tweet, label) for tweet, _, label in rows])
+    folder = _directory(tmp_path) / "added"
+    for _ in range(2):
+        add_classes(folder, CLASSES[2], CLASSES[3])
+    predictions = json.loads((folder / "bot.json").read_text())["predictions"]
+    assert sorted(predictions.values()) == [[0.0, 0.0, 1.0]] * 3 + [[1.0, 0.0, 0.0]] * 3

@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke
-from tests.small_runs import invented_tweets
+from tests.small_runs import invented_tweets, write_tweets
 
 ROWS = 200
 COLUMN = "what they said there"  # looks like a tweet
@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[list[str], list[str], bool]] = {
         ["--sheet", "s.csv", "--set", f"data.columns.text={COLUMN}"],
         True,
     ),
+    "answers": (["add", "bot"], ["--of", "gold.csv", "--text-column", COLUMN, "--label-column", "mood"], True),
     "data": (["data"], ["--text-column", COLUMN, "--label-column", "mood"], True),
 }  # fmt: skip
 
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[list[str], list[str], bool]] = {
 @pytest.fixture
 def run(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     monkeypatch.chdir(tmp_path)
+    write_tweets(Path("gold.csv"), [(_moods(label), text) for label, text in _texts()], ("label", "text"))
 
     def run_command(command: str, table: str, *further: object) -> str:
         before, after, _ = COMMANDS[command]
@@ -74,7 +76,9 @@ def test_rows_that_vanish_between_quotes_are_asked_about(command: str, run: Call
     asked = run(command, "t.tsv")
     assert "t.tsv:2: a quote opens here" in asked
     assert "--no-quotes" in asked
-    assert re.search(r"\b200\b", run(command, "t.tsv", "--no-quotes"))
+    read = run(command, "t.tsv", "--no-quotes")
+    assert "a quote opens here" not in read
+    assert re.search(r"\b200\b", read)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -94,3 +98,13 @@ def test_who_estimates_refuses_a_remainder_unless_told_what_to_leave_out(command
         leave_out = ["--set", "data.leave_out=[wrong number of fields]"]
     assert refusal not in run(command, "t.csv", *leave_out)
     assert re.search(r"\b150\b", run(command, "t.csv", *leave_out)) or command.startswith("sheet")
+
+
+def test_a_column_that_any_option_names_makes_the_first_line_a_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [(_moods(label), text, index % 2) for index, (label, text) in enumerate(_texts())]
+    write_tweets(Path("survey.csv"), rows, ("mood", "What do you think of our service?", "place"))
+    output = invoke("share", "survey.csv", "--answers", "mood", "--by", "place").output
+    assert re.search(r"all tweets +200 ", output), output

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from sentiment.__main__ import app
 from sentiment.config import ColumnConfig
 from sentiment.console import silent
+from sentiment.data.guess_columns import Reading
 from sentiment.errors import ConfigError, DataError, SentimentError, UsageError
 from sentiment.inference.predict import predict_file, read_available_lines
 from sentiment.inference.stored import open_model
@@ -62,12 +63,12 @@ def write(tmp_path: Path) -> Write:
 
 def _to(network: TextModel, source: Path, name: str, column: str | int | None = None) -> tuple[Path, list[str]]:
     target = source.with_name(name)
-    return target, predict_file(network, source, target, column, silent)[1]
+    return target, predict_file(network, source, target, Reading(column), silent)[1]
 
 
 def _rows(network: TextModel, source: Path, column: str | int | None = None) -> list[list[str]]:
     target = source.with_name("out put.csv")
-    number, _ = predict_file(network, source, target, column, silent)
+    number, _ = predict_file(network, source, target, Reading(column), silent)
     with open(target, encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert number == len(rows) - 1

@@ -381,6 +381,7 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
         (["10:30", "22:45:10"], "'10:30' is not a date, such as 2015-02-24"),
         (["3:04 PM"], "'3:04 PM' is not a date"),
         (["today", "yesterday"], "'today' is not a date"),
+        (["2015", "2016"], "'2015' is not a date"),  # with --per month all tweets would be of January
         (["1424736000", "1424736001"], r"'1424736000' is a number, as Unix times are; .*unit='s'"),
         (["2015-02-24", "24 Feb 2015"], "'2015-02-24'|'24 Feb 2015' is not a date that is written as the first one"),
     ],

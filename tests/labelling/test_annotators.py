@@ -125,6 +125,14 @@ def test_two_annotators_come_to_shares_in_three_commands(truth: "pd.Series[str]"
     assert shares["labels_of_class"]["positive"] == expected
 
 
+@pytest.mark.parametrize("option", ["--settle", "--settled"])
+def test_one_annotator_has_nothing_to_settle(truth: "pd.Series[str]", option: str) -> None:
+    succeed("share", "tweets.csv", "--answers", "gpt", "--sheet", "mine-Ann.csv", "--labels", 60)
+    _label("Ann", truth, 11)
+    message = refused(2, "share", "--labelled", "mine-Ann.csv", option, "settle.csv")
+    assert "--settle and --settled require the sheets of several annotators" in message
+
+
 def test_annotators_keep_what_they_were_dealt(truth: "pd.Series[str]") -> None:
     words = ("share", "tweets.csv", "--answers", "gpt", "--labels", 100)
     succeed(*words, "--sheet", "mine.html", "--for", "Ann", "--for", "Carl")

@@ -80,6 +80,19 @@ def test_nothing_is_surer_with_fewer_labels_of_the_same_tweets(counts: list[int]
     assert differences[0][1] == by_pairs
 
 
+@given(counts=_COUNTS.filter(any), unlabelled=st.integers(1, 5))
+@example(counts=[0, 10, 25, 25, 0, 0, 0, 10], unlabelled=5)  # only the simple interval holds zero
+def test_difference_of_recalls_is_significant_exactly_where_its_interval_excludes_zero(
+    counts: list[int], unlabelled: int
+) -> None:
+    sizes = [0, 0]
+    for number, count in enumerate(counts):
+        sizes[number // 2 % 2] += unlabelled * count
+    sample, *compared = _sample(counts, 1, (sizes[0], sizes[1]))
+    difference = sample.recall_difference(*compared)
+    assert (difference.p < 0.05) == (difference.low > 0 or difference.high < 0)
+
+
 def _tweets(n: int, differing: int, seed: int = 0, one_wrong_in: int = 5) -> tuple[PredictedTweets, ClassIndices]:
     """Predictions that differ on the first tweets; the better predictor is wrong on one in so many of these."""
     rng = np.random.default_rng(seed)

@@ -20,8 +20,8 @@ _TEXTS = ("tweet", "card", "cost", "difference_in_words", "hypothesis", "label",
 _TEXTS += ("sides", "state_reason", "stated", "unit", "verdict")
 # An interval of a share or of a difference, in per cent or points, as pages, Markdown and LaTeX write it.
 _INTERVAL = re.compile(r"([+\u2212-]?\d+\.\d)(?:\u2013|--| to )([+\u2212-]?\d+\.\d)(?![\d.])")
-# Scripts, tags, and the macro recall of one trial of a search, which no table has.
-_NO_TEXT = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>|Best of [\d,]+ trials?\b[^\n<]*")
+# Scripts, tags, and the levels of intervals.
+_NO_TEXT = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>|[\d.]+ to [\d.]+\s% intervals")
 
 
 def judge(results: Path, report: Path) -> list[str]:

@@ -150,7 +150,7 @@ class Run:
             return "unreachable"
         if last["reason"] in ("signal", "deadline") and not (last["job"] or "local").startswith("local"):
             return "stopped"
-        states = {"failed": "failed", "completed": "failed", "signal": "cancelled", "deadline": "timed out"}
+        states = {"failed": "failed", "completed": "lost", "signal": "cancelled", "deadline": "timed out"}
         return states.get(last["reason"], "planned")
 
     @cached_property

@@ -78,19 +78,15 @@ def answer(probabilities: Array, threshold: float = 0.5) -> Array:
 
 
 def calibration(labels: Array, probabilities: Array) -> list[tuple[float, int, int]]:
-    """Ten bins of equal size: the mean probability of the answer, how many are right, and of how many tweets."""
-    highest = pd.DataFrame({"p": probabilities.max(axis=1), "right": answer(probabilities) == labels})
-    ranked = highest.sort_values("p", kind="stable").reset_index(drop=True)
-    size, larger = divmod(len(ranked), 10)
-    bins = []
-    start = 0
-    for number in range(10):
-        end = start + size + (number < larger)
-        rows = ranked.iloc[start:end]
-        if len(rows):
-            bins.append((float(rows["p"].mean()), int(rows["right"].sum()), len(rows)))
-        start = end
-    return bins
+    """Ten bins of equal size: the mean probability of the answer, how many are right, and of how many tweets.
+
+    A bin takes in what is as probable as its last tweet, and may leave nothing of the next.
+    """
+    table = pd.DataFrame({"p": probabilities.max(axis=1), "right": answer(probabilities) == labels})
+    table["less_probable"] = table["p"].rank(method="min") - 1
+    table["bin"] = np.floor(10 * table["less_probable"] / len(table))
+    bins = table.groupby("bin").agg(p=("p", "mean"), right=("right", "sum"), n=("right", "size"))
+    return [(float(row.p), int(row.right), int(row.n)) for row in bins.itertuples()]
 
 
 def score_of_shares(flags: Array, classes: Array | None) -> Score:

@@ -138,7 +138,7 @@ def write_random_study(folder: Path, seed: int) -> Results:
     if rng.random() < 0.93:
         _write_runs(author)
     if rng.random() < 0.25 or not author.finished:
-        _write_gold(author, f"gold{rng.randrange(9)}.csv")
+        write_gold(author, f"gold{rng.randrange(9)}.csv")
     return results
 
 
@@ -615,7 +615,7 @@ def add_to(author: Author, run_dir: RunDir) -> None:
     write_atomically(path, sealed(added_record(author, said)))
 
 
-def _write_gold(author: Author, source: str) -> None:
+def write_gold(author: Author, source: str) -> None:
     rng = author.rng
     tweets = draw_tweets(author, rng.choice([8, 40, 120]), author.shares)
     digest = fingerprint([source, len(tweets.keys)])

@@ -1,16 +1,20 @@
 """Little evidence decides nothing, nothing is passed over, and copies and strays change no claim of a report."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from sentiment.runs.run_dir import RunDir
+from jobs.status.grid_state import read_status
+from sentiment.runs.records import Result
+from sentiment.runs.run_dir import RunDir, find_runs
+from tests.commands import succeed
 from tests.oracle import recompute_designs
 from tests.oracle.recompute_files import MODELS, read_study
 from tests.relations.reports import Said, claims_of_models, differing, random_studies, report_without_charts
-from tests.relations.studies import write_run
+from tests.relations.studies import write_gold, write_run
 from tests.relations.worlds import add_answers, copied, edit_answers, new_author, write_cells, write_grid
 
 
@@ -142,3 +146,169 @@ def test_equal_answers_are_equal_everywhere(seed: int, tmp_path: Path) -> None:
     compared = {row["score"] for row in said.ranking if "frequent" not in row["model"]}
     assert len(compared) == 1
     assert "lexicon has a higher" not in said.markdown
+
+
+@random_studies
+def test_one_tweet_of_a_class_decides_nothing(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed, metric="macro_recall")
+    author.shares = [0.5, 0.5]
+    runs = write_cells(author, seeds=3)
+
+    def leave_one(table: pd.DataFrame) -> None:
+        """One positive test tweet, which the networks alone have right; elsewhere they answer as the baseline does."""
+        test = table.index[table["part"] == "test"]
+        table.loc[test, "label"] = 0
+        table.loc[test, "network_positive"] = table.loc[test, "baseline_positive"]
+        table.loc[test[0], ["label", "network_positive", "baseline_positive"]] = [1, 0.9, 0.1]
+
+    for number, run_dir in enumerate(runs):
+        edit_answers(run_dir, leave_one)
+        if number % 2:  # one of the seeds differs in a tweet of the large class
+            edit_answers(run_dir, lambda table: _turn_answer(table, 5))
+    for row in report_without_charts(author.results).ranking:
+        assert row["verdict"] not in ("better", "worse"), row
+
+
+def _turn_answer(table: pd.DataFrame, place: int) -> None:
+    row = table.index[table["part"] == "test"][place]
+    table.loc[row, "network_positive"] = 1 - table.loc[row, "network_positive"]
+
+
+def _copy_grid(run_dir: RunDir) -> Path:
+    copy = run_dir.path.parent.with_name("cells (copy)")
+    return Path(shutil.copytree(run_dir.path.parent, copy))
+
+
+@random_studies
+def test_a_copied_grid_is_named_and_changes_no_claim(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    runs = write_cells(author, seeds=1 + seed % 3)
+    before = report_without_charts(author.results)
+    more = copied(author.results, tmp_path / "more")
+    made = _copy_grid(more.run_dir(runs[0].path.name, "cells"))
+    after = report_without_charts(more)
+    assert not differing(before, after)
+    line = f"{made.name}: holds grid cells; a folder that is not named as its grid is left out"
+    assert line in after.markdown.replace("\\", "")
+    copy = next(view for view in read_status(more) if view.name == made.name)
+    assert line in copy.damage
+    assert not copy.rows
+    assert find_runs(runs[0].path.name, more) == [more.run_dir(runs[0].path.name, "cells")]
+
+
+@random_studies
+def test_a_copied_gold_table_is_named_and_changes_no_claim(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    write_gold(author, "judged.csv")
+    if seed % 2:
+        write_cells(author, seeds=1)
+    before = report_without_charts(author.results)
+    more = copied(author.results, tmp_path / "more")
+    (table,) = more.gold.iterdir()
+    copy = Path(shutil.copytree(table, table.with_name(f"{table.name} (copy)")))
+    after = report_without_charts(more)
+    assert not differing(before, after)
+    assert f"{copy.name}: is not named as its table" in after.markdown.replace("\\", "")
+
+
+_SIMPLEST_FIRST = ("linear baseline", "network", "mean of both")
+
+
+def _place(used: str) -> int:
+    """How complex a recommended predictor is; networks have the names of their architectures."""
+    return next((place for place, name in enumerate(_SIMPLEST_FIRST) if used.startswith(name)), 1)
+
+
+def _require_not_surer(less: Said, more: Said) -> None:
+    """Of studies with the same scores: what the one with less evidence shows, the one with more shows as well.
+
+    Degrees of freedom are estimated, which moves an interval by less than a hundredth of its width.
+    """
+    assert _place(less.used) <= _place(more.used)
+    known = {row["model"]: row for row in more.ranking}
+    assert known.keys() == {row["model"] for row in less.ranking}
+    for row in less.ranking:
+        other = known[row["model"]]
+        assert float(row["score"]) == pytest.approx(float(other["score"]))
+        if row["gain_over_baseline"]:
+            assert _width(row) >= 0.99 * _width(other), row["model"]
+        if row["verdict"] in ("better", "worse"):
+            assert float(other["gain_q"]) < 0.055, row["model"]
+
+
+def _width(row: dict[str, str]) -> float:
+    return float(row["gain_over_baseline_high"]) - float(row["gain_over_baseline_low"])
+
+
+@random_studies
+def test_half_the_tweets_with_the_same_scores_are_not_surer(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    runs = write_cells(author, seeds=1)
+
+    def repeat(table: pd.DataFrame) -> None:
+        for first, second in _halves(table):
+            for name in table.columns.drop(["part", "tweet"]):
+                table.loc[second, name] = table.loc[first, name].to_numpy()
+
+    for run_dir in runs:
+        edit_answers(run_dir, repeat)
+    more = report_without_charts(author.results)
+    half = copied(author.results, tmp_path / "half")
+    for run_dir in runs:
+        of_half = half.run_dir(run_dir.path.name, "cells")
+        edit_answers(of_half, lambda table: table.drop(index=[row for _, rows in _halves(table) for row in rows]))
+    _require_not_surer(report_without_charts(half), more)
+
+
+def _halves(table: pd.DataFrame) -> list[tuple[pd.Index, pd.Index]]:
+    """The rows of the first and of the second half of each part."""
+    parts = [table.index[table["part"] == part] for part in table["part"].unique()]
+    return [(rows[: len(rows) // 2], rows[len(rows) // 2 :]) for rows in parts]
+
+
+@random_studies
+def test_half_the_seeds_with_the_same_scores_are_not_surer(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    runs = write_cells(author, seeds=4)
+    names = [f"{kind}_positive" for kind in ("network", "both")]
+
+    def repeat(run_dir: RunDir, earlier: RunDir) -> None:
+        answers = pd.read_parquet(earlier.predictions_file)[names]
+        edit_answers(run_dir, lambda table: table.update(answers))
+        result = run_dir.read(Result)
+        first = earlier.read(Result)
+        assert result is not None
+        assert first is not None
+        run_dir.result_file.unlink()
+        run_dir.write_record(result.model_copy(update={"only_label": first.only_label}))
+
+    for later in (2, 3, 6, 7):
+        repeat(runs[later], runs[later - 2])
+    more = report_without_charts(author.results)
+    half = copied(author.results, tmp_path / "half")
+    for later in (2, 3, 6, 7):
+        shutil.rmtree(half.run_dir(runs[later].path.name, "cells").path)
+    _require_not_surer(report_without_charts(half), more)
+
+
+@random_studies
+def test_evaluate_and_the_page_say_one_thing_of_a_pair(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    skill = author.rng.choice([0.5, 1.0, 3.0])
+    (run_dir,) = write_grid(author, [{"seed": 1}], lambda _: skill)
+    said = report_without_charts(author.results)
+    lines = succeed("evaluate", run_dir.path, "--with", "baseline").splitlines()
+    rows = [row for row in said.ranking if row["gain_over_baseline"]]
+    assert len(rows) == 2
+    for row in rows:
+        name = "mean of both" if row["model"].startswith("mean of both") else "network"
+        line = next(line for line in lines if line.startswith("  linear baseline ") and name in line)
+        bounds = re.search(r"interval (\S+) to (\S+); p", line)
+        if bounds is None:
+            assert "classify the same tweets correctly" in line
+            assert row["verdict"] not in ("better", "worse")
+            continue
+        low, high = (float(bound.replace("\u2212", "-")) for bound in bounds.groups())
+        assert -100 * float(row["gain_over_baseline_high"]) == pytest.approx(low, abs=0.051)
+        assert -100 * float(row["gain_over_baseline_low"]) == pytest.approx(high, abs=0.051)
+        assert (row["verdict"] == "worse", row["verdict"] == "better") == (low > 0, high < 0), line

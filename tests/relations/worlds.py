@@ -52,10 +52,11 @@ def copied(results: Results, folder: Path) -> Results:
     return Results(folder)
 
 
-def edit_answers(run_dir: RunDir, edit: Callable[[pd.DataFrame], None]) -> None:
-    """Change a run's predictions, and its recorded scores with them."""
+def edit_answers(run_dir: RunDir, edit: Callable[[pd.DataFrame], pd.DataFrame | None]) -> None:
+    """Change a run's predictions in place, or for those that `edit` returns, and its recorded scores with them."""
     table = pq.read_table(run_dir.predictions_file).to_pandas()
-    edit(table)
+    edited = edit(table)
+    table = table if edited is None else edited
     run_dir.predictions_file.unlink()
     columns = {name: pa.array(table[name]) for name in table.columns}
     columns["part"] = pa.array(table["part"].astype(str)).dictionary_encode()

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from report.build import build_report
 from report.render import wording
-from report.render.blocks import Block, Report, ReportSection, Table, Text, column
+from report.render.blocks import Block, Report, ReportSection, ReportTable, Text, column
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
 from report.render.wording import code, escape
@@ -77,7 +77,8 @@ def test_escaped_text_and_code_are_shown_as_they_are_and_begin_no_block(anything
 @settings(max_examples=30)
 @given(st.lists(_SYNTAX, min_size=1, max_size=12))
 def test_cells_stay_in_their_row(values: list[str]) -> None:
-    table = Table("t", "caption", [column("A", "a"), column("B", "b")], [{"a": one, "b": "end"} for one in values])
+    rows = [{"a": one, "b": "end"} for one in values]
+    table = ReportTable("t", "caption", [column("A", "a"), column("B", "b")], rows)
     page = _Page(_GITHUB.render(render_markdown(_report(table))))
     assert page.tags.count("tr") == 1 + len(values)
     assert page.tags.count("td") == 2 * len(values)
@@ -102,7 +103,7 @@ def test_a_figure_is_shown_whatever_it_is_about(name: str) -> None:
 
 def test_files_of_different_names_are_different_files() -> None:
     names = ["best-x", "best-\u00e9", "best-\u00e8", "best-a b", "best-a-b", "best-a\nb", "b" * 300, "b" * 301]
-    files = [Table(name, "", [], []).file for name in names]
+    files = [ReportTable(name, "", [], []).file for name in names]
     assert (len(set(files)), files[0]) == (len(names), "best-x")
     assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,120}", file) for file in files)
 

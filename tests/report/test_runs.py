@@ -17,7 +17,7 @@ from report.build import compose, results_by_name
 from report.compare.findings import analyse
 from report.compare.matching import seeds_together
 from report.read import load_study
-from report.render.blocks import Block, Bullets, Command, Explorer, Table, Text
+from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
 from report.render.wording import read_texts
 from report.sections.answer import caveats
 from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
@@ -278,7 +278,7 @@ def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_al
     config = resolve({"data": {"source": "mine.csv"}}, {}, "a test")
     study.complete(config, dataset="tweeteval")
     (table,) = published_results(study.findings())
-    assert isinstance(table, Table)
+    assert isinstance(table, ReportTable)
     assert len(table.rows) == len(read_texts("published")["tweeteval"])
     assert {column.key for column in table.columns} == {"model", "macro_recall"}
     study.complete(config.model_copy(update={"seed": 2}), dataset="table")
@@ -287,7 +287,7 @@ def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_al
     (of_grid,) = study.write_grid("rnn", "Which?", [{"seed": 3}], replicates=replicates)
     study.complete(of_grid, "rnn")
     (table,) = published_results(study.findings())
-    assert isinstance(table, Table)
+    assert isinstance(table, ReportTable)
     assert "other tweets than those of these runs" in table.caption
     (of_another,) = study.write_grid("rnn", "Which?", [{"seed": 3}], replicates=replicates | {"data": "airline"})
     study.complete(of_another, "rnn")
@@ -317,7 +317,7 @@ def test_classes_of_all_data_sets_stand_over_their_shares_on_external_test_sets(
     other_configuration = replace(configuration, runs=[replace(run, config=config)])
     other = replace(result, candidate=replace(result.candidate, configuration=other_configuration))
     (table,) = external_test_sets(replace(findings, external_results=[result, other]))
-    assert isinstance(table, Table)
+    assert isinstance(table, ReportTable)
     assert "negative / positive or sad / mixed / glad, %" in [column.title for column in table.columns]
 
 
@@ -407,7 +407,7 @@ def test_run_that_two_grids_share_costs_once(study: Study) -> None:
         (config,) = study.write_grid(name, "Which?", [{"seed": 1}])
         study.complete(config, name)
     (usage,) = (
-        block for block in compose(study.findings()).blocks if isinstance(block, Table) and block.name == "usage"
+        block for block in compose(study.findings()).blocks if isinstance(block, ReportTable) and block.name == "usage"
     )
     assert [row["cpu_hours"] for row in usage.rows] == [90 / 3600] * 3
     assert [row["runs"] for row in usage.rows] == [1, 1, 2]
