@@ -11,7 +11,7 @@ from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Bullets, Card, Question
+from report.render.blocks import Bullets, Card, Question, ReportTable, Row, columns, with_bounds
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
@@ -62,14 +62,30 @@ class LabelCurve:
 def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets, and each data set of its runs."""
     cards = []
+    tables = []
     for grid in findings.study.grids:
         for number, (data, on_data) in enumerate(by_data(grid)):
             curves = label_curves(on_data, findings.answers)
             if curves:
-                figures = _figures(f"labels-{grid.name}{f'-{number}' if number else ''}", grid, curves)
+                name = f"labels-{grid.name}{f'-{number}' if number else ''}"
                 title = f"How many labelled tweets does a network need in {grid.name}?{data}"
-                cards.append(Card(title, [_bullets(curves), *figures]))
-    return Question(cards)
+                cards.append(Card(title, [_bullets(curves), *_figures(name, grid, curves)]))
+                tables.append(_table(name, f"Grid {grid.name}{data}", grid, curves))
+    return Question(cards, tables)
+
+
+def _table(name: str, of_what: str, grid: Grid, curves: Sequence[LabelCurve]) -> ReportTable:
+    """The numbers of all points, the fewest labelled tweets first."""
+    points = [(curve, point) for curve in curves for point in curve.points]
+    points.sort(key=lambda pair: (_train_rows(pair[1].configuration), pair[1].configuration.runs[0].run_id))
+    rows = []
+    for curve, point in points:
+        row: Row = {"configuration": curve.name, "train_rows": point.configuration.config.data.train_rows}
+        row |= with_bounds("score", point.network) | with_bounds("baseline", point.baseline)
+        row |= with_bounds("gain_over_baseline", point.difference) | {"adjusted_p": point.difference.q}
+        rows.append(row)
+    caption = sentence("labels.table", of_what=of_what)
+    return ReportTable(name, caption, columns("labels", rows, metric_name=grid.metric_name), rows)
 
 
 def _bullets(curves: Sequence[LabelCurve]) -> Bullets:

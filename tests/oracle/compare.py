@@ -16,8 +16,8 @@ from tests.oracle.recompute_tables import evaluated
 # Tables that are copied from files, those that need the tweets' texts, which may lie elsewhere, and columns of texts.
 _COPIED = ("published",)
 _NEED_TEXTS = ("mistakes",)
-_TEXTS = ("tweet", "card", "cost", "difference_in_words", "hypothesis", "label", "predicted", "published", "runs")
-_TEXTS += ("sides", "state_reason", "stated", "unit", "verdict")
+_TEXTS = ("tweet", "card", "configuration", "cost", "difference_in_words", "hypothesis", "label", "predicted")
+_TEXTS += ("published", "runs", "sides", "state_reason", "stated", "unit", "verdict")
 # An interval of a share or of a difference, in per cent or points, as pages, Markdown and LaTeX write it.
 _INTERVAL = re.compile(r"([+\u2212-]?\d+\.\d)(?:\u2013|--| to )([+\u2212-]?\d+\.\d)(?![\d.])")
 # Scripts, tags, and the levels of intervals.

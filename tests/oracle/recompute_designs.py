@@ -522,7 +522,7 @@ class Dataset:
         for each in found:
             answers = [int(answered(part).sum()) for part in (each.test, each.validation) if part]
             if each.validation and min(answers) >= ENOUGH:
-                each.score = float(added_metrics(each.validation)[self.metric])
+                each.score = mean_score([added_metrics(each.validation)[self.metric]])
         return found
 
 

@@ -16,6 +16,7 @@ from tests.oracle.recompute_designs import (
     gap,
     matched_gap,
     only_label,
+    score,
     spread_of,
     unused,
     varying,
@@ -38,6 +39,41 @@ def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
         for effect in _effects_of(tested, names, kind, metric):
             rows += _effect_rows(effect, metric)
     return rows
+
+
+def label_tables(grid: Grid, tested: list[Tested]) -> dict[str, list[Row]]:
+    """Each configuration against the baseline of as many labelled tweets; all of a data set are a family."""
+    metric = metric_of(tested)
+    tables = {}
+    for number, dataset in enumerate(datasets_in_order(tested)):
+        runs = dataset.tested
+        if "data.train_rows" not in varying(runs):
+            continue
+        configurations = sorted(by_seeds(runs), key=lambda group: (_train_rows(group), group[0].id))
+        spreads = {
+            rows: spread_of([group for group in configurations if _train_rows(group) == rows], "network", metric)
+            for rows in map(_train_rows, configurations)
+        }
+        gaps = {}
+        rows_by_number = {}
+        for position, group in enumerate(configurations):
+            readable = [one for one in group if one.test is not None]
+            spread = spreads[_train_rows(group)]
+            baseline = Group([readable[:1]], "baseline")
+            gaps[position] = gap(Group([group], "network"), baseline, spread, metric)
+            row: Row = {"train_rows": group[0].settings["data.train_rows"]}
+            row |= bounds("score", score(Group([readable], "network"), spread, metric))
+            rows_by_number[position] = row | bounds("baseline", score(baseline, None, metric))
+        rows = []
+        for position, found in corrected(gaps).items():
+            compared = bounds("gain_over_baseline", found) | {"adjusted_p": found.q}
+            rows.append(rows_by_number[position] | compared)
+        tables[f"labels-{grid.name}{f'-{number}' if number else ''}"] = rows
+    return tables
+
+
+def _train_rows(group: Sequence[Tested]) -> float:
+    return group[0].settings["data.train_rows"] or math.inf
 
 
 def metric_of(tested: Sequence[Tested]) -> str:

@@ -18,7 +18,7 @@ from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_hypotheses import hypotheses
 from tests.oracle.recompute_numbers import Gap, answer, kappa, mean_score
 from tests.oracle.recompute_page import check_list, errors, external_tests, mistakes
-from tests.oracle.recompute_questions import effects
+from tests.oracle.recompute_questions import effects, label_tables
 from tests.oracle.recompute_tables import Tables, data_table, gold_tables, runs_table, usage_table
 from tests.oracle.recompute_words import DASH, bounds, cost_of, predictor_name, usage_of
 
@@ -40,6 +40,7 @@ def recompute(folder: Path) -> Tables:
     for grid in study.grids:
         if grid.name != "single":
             tables[f"effects-{grid.name}"] = effects(grid, tested[grid.name])
+            tables |= label_tables(grid, tested[grid.name])
     tables |= {"hypotheses": hypotheses(study, tested)}
     for gold in sorted((folder / "gold").glob("*/gold.json")):
         tables |= gold_tables(gold.parent)
