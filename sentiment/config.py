@@ -477,7 +477,7 @@ class RunConfig(Section):
             name = ("bi" if model.bidirectional else "") + model.cell
         if model.kind != "linear":
             name += f"{depth}{model.hidden_size}"
-        reads = f"{PurePath(encoder.model).name}_{encoder.layers}-" if encoder else ""
+        reads = f"{'_'.join(PurePath(encoder.model).name.split())}_{encoder.layers}-" if encoder else ""
         pooling = "" if self.reads_tweet_vectors else f"-{model.pooling.replace('+', '_')}"
         return f"{'elmo_' if self.elmo else ''}{reads}{name}{pooling}-s{self.seed}"
 

@@ -141,6 +141,12 @@ def test_id_does_not_depend_on_the_machine_and_the_description() -> None:
         assert resolve({}, parameters, "file").run_id == RunConfig().run_id
 
 
+def test_run_id_has_no_white_space_whatever_the_folder_of_the_encoder_is_called() -> None:
+    run_id = _config(HUB | {"encoder.model": "./my models/tiny\tbert  2"}).run_id
+    assert run_id.startswith("tiny_bert_2_")
+    assert run_id.split() == [run_id]
+
+
 def test_id_is_stable_and_does_not_depend_on_how_a_value_is_written() -> None:
     """Directories of finished runs are named after it: if this fails, every run would be trained again."""
     assert RunConfig().run_id == "bilstm64-mean_max-s1-2806c111"
