@@ -88,7 +88,8 @@ def show_agreement(by_annotator: ByAnnotator, classes: Sequence[str]) -> None:
         if not both.any():
             table.add_row(name, "0")
             continue
-        a, b = of_first[both], of_second[both]
+        a = of_first[both]
+        b = of_second[both]
         cells = [f"{len(a):,}", f"{(a == b).mean():.1%}", f"{kappa(a, b):.2f}"]
         for label in range(len(classes)):
             given = int((a == label).sum() + (b == label).sum())
