@@ -124,6 +124,20 @@ class Stage:
     def submit(self, *arguments: str, expect: int | None = 0) -> str:
         return self.run("submit", f"{self.name}.yaml", "--cluster", "cluster.yaml", *arguments, expect=expect)
 
+    def cancel(self, *names: str) -> str:
+        """Repeated while a final job has the grid, as the command says."""
+        output = ""
+
+        def is_done() -> bool:
+            nonlocal output
+            output = self.run("cancel", *(names or [self.name]), expect=None)
+            return "repeat the command in a minute" not in output
+
+        self.wait(is_done, f"the turn to cancel {names or self.name}")
+        assert "cancelled" in output, output
+        assert "UNKNOWN" not in output, output
+        return output
+
     def rerun(self, *arguments: str) -> str:
         return self.run("rerun", *arguments, "--cluster", "cluster.yaml")
 

@@ -21,7 +21,7 @@ def test_run_that_is_killed_is_tried_again_by_itself_and_one_that_diverges_is_no
     killed.wait_for_step(90)
     killed.kill()
     stage.wait_completed([killed])
-    stage.run("cancel", stage.name)  # a report would keep others waiting
+    stage.cancel()  # a report would keep others waiting
     assert stage.states() == {killed.run_id: "COMPLETED", diverges.run_id: "FAILED"}
     assert [len(run.attempts) for run in stage.runs] == [2, 1]
     assert killed.attempts[1].first_step >= 80
@@ -37,7 +37,7 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
     stage.submit()
     stage.wait_completed(stage.runs)
     assert stage.runs[0].asked("%m") == "2G"
-    stage.run("cancel", stage.name)
+    stage.cancel()
 
 
 @pytest.mark.more
@@ -80,7 +80,7 @@ def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stag
     ours, by_hand, warned = stage.runs
     for run in stage.runs:
         run.wait_for_step(30)
-    assert "1 run cancelled" in stage.run("cancel", ours.run_id)
+    assert "1 run cancelled" in stage.cancel(ours.run_id)
     stage.cluster.run("scancel", by_hand.job)
     warned.task[0].mark_cancelled([warned.run_id])
     warned.send("USR2")
@@ -122,4 +122,4 @@ def test_task_on_a_full_disk_says_so_and_goes_on_where_there_is_room(stage: Stag
         (disk / "bytes").unlink()
         assert "1 of 1 runs submitted" in stage.rerun()
         run.wait_for_attempt(2)
-        stage.run("cancel", stage.name)
+        stage.cancel()

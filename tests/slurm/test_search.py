@@ -56,7 +56,7 @@ def _assert_undisturbed(stage: Stage) -> None:
     states = stage.states()
     assert states.pop(winner.run_id) == "COMPLETED"
     assert set(states.values()) == {"PRUNED"}
-    stage.run("cancel", stage.name)  # a report would keep others waiting
+    stage.cancel()  # a report would keep others waiting
 
 
 @pytest.mark.more
@@ -86,9 +86,9 @@ def test_search_that_is_cancelled_or_loses_its_final_job_goes_on_when_it_is_subm
     _begin(stage)
     first = stage.runs[0]
     first.wait_for_step(10)
-    stage.run("cancel", stage.name)
+    stage.cancel()
     stage.submit()  # while they are ending: nothing may be ranked without them
-    stage.run("cancel", stage.name)  # on a fast machine they had ended, and were submitted again
+    stage.cancel()  # on a fast machine they had ended, and were submitted again
     stage.wait(lambda: {*stage.states().values()} <= {"CANCELLED", "PAUSED"}, "the ends")
     assert _rungs(stage).current == 0
     stage.submit()

@@ -23,10 +23,10 @@ def _submit_both(stage: Stage) -> None:
 def test_final_job_submits_the_grid_that_waits(stage: Stage) -> None:
     _submit_both(stage)
     stage.wait(lambda: read_waiting(stage.results, "later") is None, "the end of the wait")
-    stage.run("cancel", "grid")  # a report would keep others waiting
+    stage.cancel("grid")  # a report would keep others waiting
     stage.wait_completed(stage.runs)
     assert all(run.matches_uninterrupted() for run in stage.runs)
-    stage.run("cancel", "later")
+    stage.cancel("later")
 
 
 @pytest.mark.more

@@ -25,7 +25,7 @@ def test_submitter_that_is_killed_or_whose_squeue_is_stale_neither_loses_nor_rep
     assert "0 of 2 runs submitted" in stage.submit()
     training, report = read_submissions(stage.results)  # that which never reached Slurm is withdrawn
     assert (training.submission.kind, report.submission.kind) == ("train", "report")
-    stage.run("cancel", stage.name)
+    stage.cancel()
     both = [stage.start("submit", "grid.yaml", "--cluster", "cluster.yaml") for _ in range(2)]
     said = [process.communicate(timeout=limit())[0] for process in both]
     assert sum("2 of 2 runs submitted" in output for output in said) == 1, said
@@ -38,7 +38,7 @@ def test_submitter_that_is_killed_or_whose_squeue_is_stale_neither_loses_nor_rep
         folder.receipt_file.unlink()
     stage.submit(expect=1)
     assert _jobs_in_queue(stage) == 3
-    stage.run("cancel", stage.name)
+    stage.cancel()
     stage.environ = {}
     stage.wait_for_states("CANCELLED")
 

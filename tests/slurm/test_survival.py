@@ -21,7 +21,7 @@ def test_run_goes_on_after_slurms_time_limit(stage: Stage) -> None:
     assert first.reason == "deadline" or first.detail == "SIGUSR2"
     assert second.first_step == first.last_step
     assert second.job == first.job  # requeued, not submitted again
-    stage.run("cancel", stage.name)
+    stage.cancel()
 
 
 @scenario
@@ -48,7 +48,7 @@ def test_tasks_that_are_cut_go_on_by_themselves_without_what_was_cancelled(stage
     for run in stage.runs:
         run.wait_for_step(30)
     assert [run.job for run in endless] == [first.job, last.job]
-    assert "2 runs cancelled" in stage.run("cancel", *(run.run_id for run in endless))
+    assert "2 runs cancelled" in stage.cancel(*(run.run_id for run in endless))
     stage.wait(lambda: all(run.attempts[-1].end for run in endless), "the ends")
     first.send("USR1")
     last.send("USR2")  # its task has the array's own id, by which a requeue would restart all tasks
@@ -102,7 +102,7 @@ def test_run_whose_preempted_job_is_cancelled_goes_on_in_another_job(stage: Stag
     assert (first.detail, second.first_step) == ("SIGTERM", first.last_step)
     assert second.job != preempted
     assert run.matches_uninterrupted()
-    stage.run("cancel", stage.name)
+    stage.cancel()
 
 
 @pytest.mark.more
