@@ -31,7 +31,7 @@ from jobs.grids.grid import (
     read_readable_plan,
     trained_on_old_inputs,
 )
-from jobs.launch.backends import Launched
+from jobs.launch.backends import Launched, launch
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.requested import (
@@ -180,7 +180,7 @@ def advance(
         grid = _with_code(grid, code)
     lacks_final_job = grid.jobs.lacks_final_job and not state.has_ended
     if submitted or asked is not None or lacks_final_job:
-        launched = grid.launch(state, submitted, configs if asked else None, retry=not asked)
+        launched = launch(grid, state, submitted, configs if asked else None, retry=not asked)
     return _step(grid, state, {row.run_id for row in submitted} - launched.refused_ids, launched, run_ids)
 
 
@@ -552,8 +552,7 @@ def _rerun(course: Course, plan: GridPlan, run_ids: set[str]) -> Step:
 
 def release_held(locked: LockedGrid) -> int:
     """Release all held jobs of the grid; say which were released, or why not all of them, and return the exit code."""
-    names = {folder.name for folder in locked.jobs.submissions}
-    held = [job.address for job in locked.jobs.queue if job.held and job.name in names]
+    held = [job.address for job in locked.jobs.held]
     try:
         slurm.release(held)
     except UnansweredError:

@@ -18,7 +18,7 @@ from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.advance import Course, _start, go_on, rerun_grid, submit_study
 from jobs.launch.cancelling import cancel_grid
 from jobs.launch.local_runner import LocalRunner
-from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
+from jobs.launch.plan import Launch, group_runs, plan_slurm_jobs
 from jobs.requested import find_request, waiting_grids, write_request
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
@@ -79,9 +79,8 @@ def test_pruned_trial_that_is_asked_for_is_trained_to_its_end(results: Results, 
     configs = {config.run_id: config for config in grid.configs}
     first, second, *_ = configs
     rows = [RunStatus("PRUNED", grid="some", run_id=first), RunStatus("PLANNED", grid="some", run_id=second)]
-    pruned, planned = request_runs(rows, configs, rungs_of(results, grid.plan), {second: "code"}, GridJobs(()))
-    assert [run.array[1:] for run in (pruned, planned)] == [(None, None, None), ("code", 0, 1)]
-    arrays = plan_slurm_jobs(Launch([pruned, planned]), "some", results, ClusterFile(), GridJobs(()))[1:-1]
+    launch = Launch(group_runs(rows, configs, rungs_of(results, grid.plan), {second: "code"}, GridJobs(())))
+    arrays = plan_slurm_jobs(launch, "some", results, ClusterFile(), GridJobs(()))[1:-1]
     assert [(array.tasks, array.epochs, array.code) for array in arrays] == [
         ([[first]], None, None),
         ([[second]], 1, "code"),
