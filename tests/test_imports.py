@@ -31,7 +31,7 @@ LAYERS = {
         "slurm",
         "grid_jobs requested",
         "launch.local_runner status",
-        "launch.plan launch.locked_grid",
+        "launch.plan launch.locked_grid bases",
         "launch.backends study launch.cancelling",
         "launch",
         "tasks dry_run doctor sync",

@@ -333,23 +333,23 @@ def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, results: Res
 
 
 def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, results: Results, like: Result) -> None:
-    request = GridRequest(read_grid_file(write_grid(base, {"seed": [1, 2]}, name="mine")), ["model.layers=2"])
+    request = GridRequest(read_grid_file(write_grid(base, {"seed": [1, 2]}, name="mine")), {"model.layers": 2})
     world = World(results, like, Random(0))
     with world.patched():
         submit_study(results, plan_study(results, [request]), world.options)
     (base.parent / "mine.yaml").unlink()
-    assert find_request(results, Path("mine"), [], world.lines.append) == request
+    assert find_request(results, Path("mine"), {}, world.lines.append) == request
     assert world.lines[-1] == f"grid mine: {request.file.path} --set model.layers=2, as it was submitted"
-    assert find_request(results, Path("mine"), ["seed=3"], world.lines.append).overrides == ["seed=3"]
-    shipped = find_request(results, Path("rnn"), [], world.lines.append)
-    assert (shipped.name, shipped.overrides) == ("rnn", [])
+    assert find_request(results, Path("mine"), {"seed": 3}, world.lines.append).overrides == {"seed": 3}
+    shipped = find_request(results, Path("rnn"), {}, world.lines.append)
+    assert (shipped.name, shipped.overrides) == ("rnn", {})
 
 
 def test_waiting_grid_is_replaced_by_another_of_its_name_and_that_is_told(
     base: Path, results: Results, like: Result
 ) -> None:
     first, second, *_ = _requests(base)
-    other = replace(second, overrides=["model.dropout=0.7"])
+    other = replace(second, overrides={"model.dropout": 0.7})
     world = World(results, like, Random(0), overfitting={2})
     with world.patched():
         for requests in ([first, second], [second], [other]):
@@ -387,7 +387,7 @@ def test_damaged_request_is_told_and_holds_up_no_other_grid(base: Path, results:
 
 def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs(base: Path, results: Results, like: Result) -> None:
     first, second, *_ = _requests(base)
-    more = replace(first, overrides=["training.learning_rate=[0.01,0.02,0.03,0.04]"])
+    more = replace(first, overrides={"training.learning_rate": [0.01, 0.02, 0.03, 0.04]})
     world = World(results, like, Random(0), overfitting={2})
     with world.patched():
         submit_study(results, plan_study(results, [first, second]), world.options)
