@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sentiment.data.built_in import BUILT_IN, whole_source
-from sentiment.data.labels import DEFAULT_LABELS, ClassLabels, LabelMapping, class_names, polar_labels, with_names
+from sentiment.data.classes import DEFAULT_CLASSES, Classes, ConfiguredClasses, polar_classes
 from sentiment.files import fingerprint, plain_path
 
 Values = dict[str, Any]  # of the fields of a section by name, or of all fields by dotted name
@@ -108,7 +108,7 @@ class LabelledTable(Section):
     path: str
     columns: ColumnConfig = ColumnConfig()
     quotes: Quotes = None
-    labels: ClassLabels | None = None  # of the data's classes; None: those of `data.labels`
+    labels: ConfiguredClasses | None = None  # of the data's classes; None: those of `data.labels`
 
 
 class ExtraTable(LabelledTable):
@@ -148,7 +148,7 @@ class DataConfig(Section):
     # Rated words, lexicon and check list are English, and left out for another language. Stored files omit `en`.
     language: Annotated[Language, Field(exclude_if=lambda code: code == "en")] = "en"
     # Of a built-in source, only the names and their number have an effect; `tweeteval` has three classes by default.
-    labels: ClassLabels = DEFAULT_LABELS
+    labels: ConfiguredClasses = DEFAULT_CLASSES
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()
@@ -164,7 +164,7 @@ class DataConfig(Section):
     @property
     def label_names(self) -> tuple[str, ...]:
         """The names of the classes, from the most negative to the most positive."""
-        return class_names(self.labels)
+        return self.labels.names
 
     @property
     def is_english(self) -> bool:
@@ -194,8 +194,8 @@ class DataConfig(Section):
         if self.source in BUILT_IN and "labels" not in self.model_fields_set:
             names = BUILT_IN[self.source].classes
 
-        def labels_of(path: str, labels: LabelMapping) -> LabelMapping:
-            return polar_labels(names) if is_source_name(path) else with_names(labels, names)
+        def labels_of(path: str, labels: Classes) -> Classes:
+            return polar_classes(names) if is_source_name(path) else labels.renamed(names)
 
         def relabelled(table: LabelledTable) -> LabelledTable:
             return table.model_copy(update={"labels": labels_of(table.path, table.labels or own)})

@@ -8,8 +8,8 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
+from sentiment.data.classes import MIN_CLASSES
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.data.labels import MIN_CLASSES
 from sentiment.data.preparation import Demands
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
 from sentiment.encoders.batches import TweetVectors
