@@ -63,7 +63,8 @@ class TextConfig(Section):
     urls: Treatment = "mask"  # `mask` replaces each link by the token `<url>`
     mentions: Treatment = "mask"  # `mask` replaces each @name by the token `<user>`
     hashtags: Literal["keep", "split", "remove"] = "keep"  # `split` removes the `#`: `#happy` and `happy` are the same
-    lowercase: bool = True  # except emoticons such as `:D`; turn it off for ELMo
+    # Except emoticons such as `:D`; turn it off for ELMo. With an `encoder` its own tokeniser decides.
+    lowercase: bool = True
     # `all` removes NLTK's English stop words including negations, which lowers accuracy.
     stop_words: Literal["none", "all", "keep_negations"] = "none"
 
@@ -367,6 +368,9 @@ class EarlyStoppingConfig(Section):
     patience: PositiveInt | None = 3  # epochs without improvement before training stops; None: never stop early
 
 
+ClassWeights = Literal["auto", "none", "balanced"]
+
+
 class TrainingConfig(Section):
     """Optimisation of the weights; the loss is cross-entropy on logits."""
 
@@ -376,8 +380,9 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 10
     clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
     l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay; decoupled with adamw
-    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. Stored files omit `none`.
-    class_weights: Annotated[Literal["none", "balanced"], Field(exclude_if=lambda weights: weights == "none")] = "none"
+    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. `auto`: they have where a
+    # class has less than half of an even share of the training tweets. Stored files omit `auto`.
+    class_weights: Annotated[ClassWeights, Field(exclude_if=lambda weights: weights == "auto")] = "auto"
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs only; predictions are in fp32.
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -524,6 +529,7 @@ class RunConfig(Section):
         ).model_dump()
         values = _with_defaults(values, defaults, plain.unused_fields())
         values["vectors"] = (values["vectors"] or {}) if values["embedding"]["pretrained"] == WORD2VEC else None
+        values["data"]["text"]["lowercase"] = self.data.text.lowercase and self.encoder is None
         values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.external_tests.items()}
         return type(self).model_validate(values)
 

@@ -77,7 +77,7 @@ def prepare_fit(config: RunConfig, results: Results, progress: Progress) -> Corp
 
 def _as_configured(corpus: Corpus, config: RunConfig) -> Corpus:
     corpus = replace(corpus, is_english=config.data.is_english)
-    return corpus.balanced() if config.training.class_weights == "balanced" else corpus
+    return corpus.weighted(config.training.class_weights)
 
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:

@@ -126,6 +126,13 @@ def test_a_quote_that_encloses_rows_is_asked_about_and_its_answer_brings_them_ba
         assert len([*open_table(path, header=True, quotes=True).read_all()]) == len(rows) - apart
 
 
+def test_the_delimiter_is_found_where_quotes_are_characters(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('"good;1\n"bad, sad;0\n' * 3)
+    rows = open_table(path, quotes=False).read_all()
+    assert [record.fields for record in rows] == [['"good', "1"], ['"bad, sad', "0"]] * 3
+
+
 def test_a_short_row_has_empty_cells_at_its_end() -> None:
     rows = _read("label,text,place\n1,so good\n0,so bad,here\n1\n")
     assert rows == [*GOOD, Refusal(4, "empty text")]
