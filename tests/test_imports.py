@@ -16,7 +16,7 @@ from sentiment.files import ROOT
 LAYERS = {
     "sentiment": [
         "errors console files processes tokens version",
-        "config config_file data.built_in data.labels download runs statistics",
+        "config config_file data.built_in data.classes download runs statistics",
         "command_line data",
         "encoders",
         "models",
