@@ -40,7 +40,7 @@ from sentiment.statistics.designs import (
     TwoModels,
     Values,
 )
-from sentiment.statistics.estimate import Difference, StudentEvidence
+from sentiment.statistics.estimate import Estimate, StudentEvidence
 from sentiment.statistics.families import correct_for_multiple_tests
 from sentiment.statistics.seeds import seed_spread
 
@@ -55,8 +55,9 @@ class Verdict:
     Attributes:
         is_late: whether a run of the grid had a result or a score when it was stated.
         outcome: by the interval of the difference.
-        difference: the first side minus the second, with the interval that would show the hypothesis and the adjusted
-            p-value of the nearer outcome; None if the sides cannot be compared.
+        evidence: of the first side minus the second; None if the sides cannot be compared.
+        difference: with the interval that would show the hypothesis and the adjusted
+            p-value of the nearer outcome.
         problem: why they cannot; else empty.
         n_runs: the numbers of runs on both sides.
         pairs: from how many pairs of configurations the two sides were selected.
@@ -66,7 +67,8 @@ class Verdict:
     hypothesis: Hypothesis
     is_late: bool
     outcome: Outcome = "open"
-    difference: Difference | None = None
+    evidence: StudentEvidence | None = None
+    difference: Estimate | None = None
     problem: str = ""
     n_runs: tuple[int, int] = (0, 0)
     pairs: int = 1
@@ -144,20 +146,19 @@ def _compared(hypothesis: Hypothesis, is_late: bool, grid: Grid, study: Study, a
     answers = answers.with_metric(grid.metric)
     try:
         sides = _sides(hypothesis, grid, study, answers)
-        difference = _difference(hypothesis, sides, answers, study.reader)
+        evidence = _evidence(hypothesis, sides, answers, study.reader)
     except NotComparableError as error:
         return replace(verdict, problem=str(error))
     n_runs = sum(map(len, sides.firsts)), sum(map(len, sides.seconds))
-    return replace(verdict, difference=difference, n_runs=n_runs, pairs=sides.pairs)
+    return replace(verdict, evidence=evidence, n_runs=n_runs, pairs=sides.pairs)
 
 
 def _corrected(family: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts with the intervals that decide, see `sentiment.statistics.families.correct_for_multiple_tests`."""
     tested: dict[str, float] = {}
     for verdict in family:
-        evidence = verdict.difference.evidence if verdict.difference else None
-        if isinstance(evidence, StudentEvidence) and evidence.test:
-            p = _p_of_nearer_outcome(evidence, verdict.hypothesis.region)
+        if verdict.evidence and verdict.evidence.test:
+            p = _p_of_nearer_outcome(verdict.evidence, verdict.hypothesis.region)
             tested[verdict.hypothesis.claim] = min(verdict.pairs * p, 1.0)
     adjusted, level = correct_for_multiple_tests([*tested.values()])
     q_values = dict(zip(tested, adjusted, strict=True))
@@ -166,24 +167,26 @@ def _corrected(family: Sequence[Verdict]) -> list[Verdict]:
 
 def decided(verdict: Verdict, alpha: float, q_values: Mapping[str, float]) -> Verdict:
     """The verdict by the interval that leaves out `alpha` at either end, divided by the number of pairs."""
-    if verdict.difference is None:
+    evidence = verdict.evidence
+    if evidence is None:
         return verdict
     region = verdict.hypothesis.region
     low, high = region
     end = alpha / verdict.pairs
     level = 1 - 2 * end
-    evidence = verdict.difference.evidence
-    difference = verdict.difference.with_interval(evidence.interval(level, ends=1), level)
+    inner = evidence.interval(level, ends=1)
     outer = evidence.interval(1 - 2 * end / _outsides(region), ends=_outsides(region))
     outcome: Outcome = "open"
-    if difference.low is not None and difference.high is not None and outer:
-        if low < difference.low and difference.high < high:
+    if inner and outer:
+        if low < inner[0] and inner[1] < high:
             outcome = "shown"
         elif outer[1] < low or outer[0] > high:
             outcome = "shown to be false"
     q = q_values.get(verdict.hypothesis.claim)
     problem = "" if q is not None else "nothing varies between these runs, so that no interval is known"
-    return replace(verdict, outcome=outcome, difference=replace(difference, q=q), problem=problem)
+    bounds = inner or (None, None)
+    difference = Estimate(evidence.value, bounds[0], bounds[1], evidence.n, level, evidence.p, q)
+    return replace(verdict, outcome=outcome, difference=difference, problem=problem)
 
 
 def _outsides(region: tuple[float, float]) -> int:
@@ -306,8 +309,8 @@ def _tried(grid: Grid, candidates: Sequence[Configuration]) -> int:
     return len(grid.runs) if grid.rungs else len(candidates)
 
 
-def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader: Reader) -> Difference:
-    """The uncorrected difference of the two sides in the measure of the hypothesis.
+def _evidence(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader: Reader) -> StudentEvidence:
+    """What is known of the difference of the two sides in the measure of the hypothesis.
 
     Raises:
         NotComparableError: they cannot be compared.
@@ -315,15 +318,15 @@ def _difference(hypothesis: Hypothesis, sides: _Sides, answers: Answers, reader:
     if hypothesis.measure == "score":
         first = Group(sides.firsts, "network")
         second = Group(sides.seconds, sides.second_kind)
-        difference = answers.difference(sides.design, first, second)
-        if difference is None:
+        evidence = answers.difference(sides.design, first, second)
+        if not isinstance(evidence, StudentEvidence):  # two trained models are refused before
             raise NotComparableError(_OTHER_TWEETS)
-        return difference
-    return _difference_of_values(hypothesis, sides, reader)
+        return evidence
+    return _evidence_of_values(hypothesis, sides, reader)
 
 
-def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader) -> Difference:
-    """The difference of a value that each run has once, or for each tweet.
+def _evidence_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader) -> StudentEvidence:
+    """What is known of the difference of a value that each run has once, or for each tweet.
 
     Raises:
         NotComparableError: the sides cannot be compared.
@@ -334,8 +337,10 @@ def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader)
     values = {run.run_id: np.array([run.best_epoch]) for run in runs}
     if hypothesis.measure == "overfitting":
         values = _overfitting_gaps(runs, reader)
-    design = sides.design
-    if not isinstance(design, Drawn | Matched):
+    design: Drawn | Matched | Seeds
+    if isinstance(sides.design, Drawn | Matched):
+        design = sides.design
+    else:
         spread = seed_spread([values[run.run_id].mean() for run in seeds] for seeds in seeds_together(runs))
         if spread is None:
             raise NotComparableError(NO_SEEDS)
@@ -344,7 +349,8 @@ def _difference_of_values(hypothesis: Hypothesis, sides: _Sides, reader: Reader)
     for configurations in (sides.firsts, sides.seconds):
         of_runs = [np.stack([values[run.run_id] for run in seeds]) for seeds in configurations]
         compared.append(Side(of_runs, are_shares=False))
-    return design.difference(*compared)
+    first, second = compared
+    return design.difference(first, second)
 
 
 def _overfitting_gaps(runs: Runs, reader: Reader) -> dict[str, Values]:

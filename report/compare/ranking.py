@@ -19,7 +19,7 @@ from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design
-from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.estimate import Estimate, Evidence
 from sentiment.statistics.metrics import Metric, estimate_of
 
 _WITH_SEEDS: tuple[PredictorKind, ...] = ("network", "both")
@@ -87,9 +87,9 @@ class Recommended:
     model: Candidate
     baseline: Candidate
     added_winner: AddedPredictor | None
-    above_baseline: dict[Ranked, Difference]
-    above_others: dict[Candidate, Difference]
-    above_added: dict[AddedPredictor, Difference]
+    above_baseline: dict[Ranked, Estimate]
+    above_others: dict[Candidate, Estimate]
+    above_added: dict[AddedPredictor, Estimate]
 
     @property
     def metric(self) -> Metric:
@@ -111,7 +111,7 @@ class Recommended:
         return next(each for each in self.candidates if each.competes and each.kind != "baseline")
 
     @property
-    def gain(self) -> Difference | None:
+    def gain(self) -> Estimate | None:
         """The test score of `alternative` minus that of the baseline; None without predictions."""
         return self.above_baseline.get(self.alternative)
 
@@ -197,7 +197,7 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
     baseline = max((each for each in competing_ones if each.kind == "baseline"), key=lambda each: each.score)
     above_baseline = _above_baseline(dataset, candidates, baseline)
     if model is baseline:  # a pair has one verdict
-        above_others: dict[Candidate, Difference] = {}
+        above_others: dict[Candidate, Estimate] = {}
         above_added = {added: above_baseline[added].reversed for added in dataset.added if added in above_baseline}
     else:
         above_others, above_added = _above_others(dataset, candidates, model)
@@ -264,13 +264,13 @@ def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: M
     return design_of([other.runs for other in pool], candidate.kind, metric, part)
 
 
-def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline: Candidate) -> dict[Ranked, Difference]:
+def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline: Candidate) -> dict[Ranked, Estimate]:
     """The differences from the baseline in three families: what competes, other models, and added predictors, so that
     none changes anything about another one."""
     answers = dataset.answers.including(dataset.added)
-    differences: dict[Ranked, Difference] = {}
+    differences: dict[Ranked, Estimate] = {}
     for competes in (True, False):
-        uncorrected: dict[Ranked, Difference | None] = {}
+        uncorrected: dict[Ranked, Evidence | None] = {}
         for model in candidates:
             if model.competes == competes and model.kind in MODEL_KINDS and model is not baseline:
                 design = _design_for(model, candidates, dataset.metric)
@@ -283,7 +283,7 @@ def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline:
 
 def _above_others(
     dataset: Dataset, candidates: Sequence[Candidate], model: Candidate
-) -> tuple[dict[Candidate, Difference], dict[AddedPredictor, Difference]]:
+) -> tuple[dict[Candidate, Estimate], dict[AddedPredictor, Estimate]]:
     """The differences of the model from others of its kind, in two families, and from added predictors, in a third.
 
     The first are those that compete. The best one was selected of them, so that each pair counts as a hypothesis. The
@@ -294,7 +294,7 @@ def _above_others(
     design = _design_for(model, candidates, dataset.metric)
     alike = [each for each in candidates if each.kind == model.kind]
     number = sum(each.competes for each in alike)
-    differences: dict[Candidate, Difference] = {}
+    differences: dict[Candidate, Estimate] = {}
     for competes in (True, False):
         family = [each for each in alike if each.competes == competes and each is not model]
         uncorrected = {each: answers.difference(design, model.group, each.group) for each in family}

@@ -13,7 +13,7 @@ from report.evaluated import EvaluatedRun, Reader
 from sentiment.config import PARTS
 from sentiment.runs.records import Part, PredictorKind
 from sentiment.statistics.designs import Design, Matched
-from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.estimate import Estimate, Evidence
 
 # What each predictor is compared with; others are compared with none.
 _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
@@ -45,7 +45,7 @@ class ExternalResult:
     design: Design
     score: Estimate
     macro_recall: float
-    differences: dict[PredictorKind, Difference] = field(default_factory=dict)
+    differences: dict[PredictorKind, Estimate] = field(default_factory=dict)
 
     @property
     def kind(self) -> PredictorKind:
@@ -60,8 +60,8 @@ class ExternalResult:
         """Whether it is the model that is recommended for the data set."""
         return self.candidate is self.best.model
 
-    def difference(self, reference: PredictorKind) -> Difference | None:
-        """The uncorrected difference from the linear baseline of the ranking or the lexicon; None if there is none."""
+    def difference(self, reference: PredictorKind) -> Evidence | None:
+        """What is known of the difference from the ranking's linear baseline or the lexicon; None if there is none."""
         others = [each for each in (self.best.baseline, *self.best.candidates) if each.kind == reference]
         if not others:
             return None
@@ -101,7 +101,7 @@ def _compared(results: Sequence[ExternalResult]) -> list[ExternalResult]:
         for number, result in enumerate(results)
         for reference in _COMPARED_WITH.get(result.kind, ())
     }
-    by_result: dict[int, dict[PredictorKind, Difference]] = defaultdict(dict)
+    by_result: dict[int, dict[PredictorKind, Estimate]] = defaultdict(dict)
     for (number, reference), difference in compared(uncorrected).items():
         by_result[number][reference] = difference
     return [replace(result, differences=by_result[number]) for number, result in enumerate(results)]

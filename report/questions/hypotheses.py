@@ -13,6 +13,7 @@ from report.render.blocks import Block, Document, ReportTable, Row, columns, wit
 from report.render.page import anchor
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
+from sentiment.statistics import words
 
 # The unit of the difference in words; the file has shares where these are points.
 _UNITS: dict[Measure, str] = {"score": "points", "epochs": "epochs", "overfitting": "points of overfitting"}
@@ -60,8 +61,8 @@ def _row(verdict: Verdict) -> Row:
     }
     difference = verdict.difference
     if difference:
-        interval = wording.interval(difference, lambda value: wording.signed(scale * value))
-        row["difference_in_words"] = f"{wording.signed(scale * difference.value)} {unit}{wording.bracketed(interval)}"
+        interval = words.interval(difference, lambda value: words.signed(scale * value))
+        row["difference_in_words"] = f"{words.signed(scale * difference.value)} {unit}{words.bracketed(interval)}"
         first, second = verdict.n_runs
         is_to_baseline = isinstance(verdict.hypothesis.other, BestOf) and verdict.hypothesis.other.model
         row["runs"] = f"{first} and the baseline" if is_to_baseline else f"{first} and {second}"
@@ -82,7 +83,7 @@ def _sides(hypothesis: Hypothesis) -> str:
         first = f"the best with {first}" if hypothesis.setting else first
         other = f"the best of {hypothesis.other.grid}" if hypothesis.other.grid else "its linear baseline"
     margin = "" if hypothesis.within is None else f" (margin {hypothesis.within:g})"
-    return f"{first} {wording.MINUS} {other}{margin}"
+    return f"{first} {words.MINUS} {other}{margin}"
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -97,4 +98,4 @@ def _verdict(verdict: Verdict) -> str:
         shown = f"{distance:.1f} {_UNITS[verdict.hypothesis.measure]}"
         has_margin = verdict.hypothesis.within is not None
         remarks.append(f"within {shown} it would be shown" if has_margin else f"{shown} would have shown it")
-    return f"{verdict.outcome}{wording.bracketed(*remarks)}"
+    return f"{verdict.outcome}{words.bracketed(*remarks)}"

@@ -10,12 +10,12 @@ from report.compare.datasets import Configuration, by_data, configurations_of, d
 from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
-from report.render import wording
 from report.render.blocks import Bullets, Card, Question, ReportTable, Row, columns, with_bounds
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
-from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics import words
+from sentiment.statistics.estimate import Estimate
 
 TRAIN_ROWS = "data.train_rows"
 
@@ -34,7 +34,7 @@ class LabelPoint:
     train_size: int | None
     network: Estimate
     baseline: Estimate
-    difference: Difference
+    difference: Estimate
 
     @property
     def beats_baseline(self) -> bool:
@@ -89,7 +89,7 @@ def _table(name: str, of_what: str, grid: Grid, curves: Sequence[LabelCurve]) ->
 
 
 def _bullets(curves: Sequence[LabelCurve]) -> Bullets:
-    remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
+    remarks = words.conditional_remarks(point.difference for curve in curves for point in curve.points)
     return Bullets([*(sentence("labels.curve", curve=curve) for curve in curves), *remarks])
 
 
@@ -169,4 +169,4 @@ def _baseline_points(curves: Sequence[LabelCurve]) -> list[Point]:
 
 
 def _plotted(name: str, size: int, score: Estimate) -> Point:
-    return share_point(name, size, score, f"{name}, {size:,} labelled tweets: {wording.share(score)}")
+    return share_point(name, size, score, f"{name}, {size:,} labelled tweets: {words.share(score)}")

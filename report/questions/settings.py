@@ -26,7 +26,8 @@ from report.sections.names import model_name
 from report.sections.sentences import sentence
 from sentiment.console import plural
 from sentiment.runs.records import ModelKind, mean_score
-from sentiment.statistics.estimate import Difference
+from sentiment.statistics import words
+from sentiment.statistics.estimate import Estimate, Evidence
 from sentiment.statistics.metrics import Metric
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
@@ -101,7 +102,7 @@ class Contrast:
     best: SettingValue
     other: SettingValue
     pairs: Sequence[tuple[Runs, Runs]]
-    difference: Difference | None = None
+    difference: Estimate | None = None
 
     @property
     def n_runs(self) -> tuple[int, int]:
@@ -150,7 +151,7 @@ class Effect:
         by_verdict = {verdict: [each for each in self.contrasts if each.verdict == verdict] for verdict in _VERDICTS}
         return {verdict: contrasts for verdict, contrasts in by_verdict.items() if contrasts}
 
-    def with_differences(self, differences: Mapping[Contrast, Difference]) -> "Effect":
+    def with_differences(self, differences: Mapping[Contrast, Estimate]) -> "Effect":
         contrasts = [replace(contrast, difference=differences.get(contrast)) for contrast in self.contrasts]
         return replace(self, contrasts=contrasts)
 
@@ -213,8 +214,8 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
 
 def _difference(
     contrast: Contrast, model: ModelKind, configurations: Sequence[Runs], answers: Answers
-) -> Difference | None:
-    """The uncorrected difference of a contrast over all of its matched configurations.
+) -> Evidence | None:
+    """What is known of the difference of a contrast over all of its matched configurations.
 
     Linear baselines of the same corpora, as those of networks of two sizes, are one.
     """
@@ -287,7 +288,7 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
         content.append(Text(joined([emphasis(f"{context}:"), sentence("settings.effect", effect=effect)])))
     lines = _lines(effects)
     significant = [difference for _, difference, _ in lines if difference.is_significant]
-    content += map(Text, wording.conditional_remarks(significant))
+    content += map(Text, words.conditional_remarks(significant))
     if lines:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
@@ -300,7 +301,7 @@ def card_title(parameter: str) -> str:
 
 
 # A row of the forest plot: label, difference, colour.
-_Line = tuple[str, Difference, Colour]
+_Line = tuple[str, Estimate, Colour]
 
 
 def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[_Line]:
@@ -308,11 +309,11 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[_Line]:
     several = len({grid.name for grid, effect in effects if effect.contrasts}) > 1
     lines: list[_Line] = []
     for grid, effect in effects:
-        context = wording.bracketed(", ".join(filter(None, [grid.name if several else "", effect.context])))
+        context = words.bracketed(", ".join(filter(None, [grid.name if several else "", effect.context])))
         colour: Colour = "orange" if effect.model == "baseline" else "blue"
         for contrast in effect.contrasts:
             if contrast.difference:
-                name = f"{effect.name_of(contrast.best)} {wording.MINUS} {effect.name_of(contrast.other)}"
+                name = f"{effect.name_of(contrast.best)} {words.MINUS} {effect.name_of(contrast.other)}"
                 lines.append((name + context, contrast.difference, colour))
     return lines
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from report.render import wording
 from report.render.charts import Figure
+from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
 # The values of a row, by the keys of columns; and other values by name.
@@ -64,11 +65,11 @@ class Column:
 
 _SHOWN: dict[str, Callable[[Any], Any]] = {
     "text": lambda value: value,
-    "percent": wording.percent,
-    "points": wording.points,
+    "percent": words.percent,
+    "points": words.points,
     "count": wording.count,
     "duration": wording.duration,
-    "p": wording.p_value,
+    "p": words.p_value,
 }
 
 
@@ -89,11 +90,11 @@ def column(title: str, key: str, kind: str = "text") -> Column:
     def show(row: Row) -> Any:
         value = row.get(key)
         if value is None:
-            return wording.DASH
+            return words.DASH
         if row.get(deviation) is not None:
             return f"{write(value)} \u00b1 {write(row[deviation])}"
-        bounds = wording.bounds(row.get(low), row.get(high), write)
-        return f"{write(value)}{wording.bracketed(bounds)}" if bounds else write(value)
+        bounds = words.bounds(row.get(low), row.get(high), write)
+        return f"{write(value)}{words.bracketed(bounds)}" if bounds else write(value)
 
     return Column(title, key, show, kind)
 

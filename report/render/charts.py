@@ -20,6 +20,7 @@ from report.render import wording
 from report.render.environment import environment
 from report.render.wording import Score, shortened
 from sentiment.console import visible
+from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
 Spec = dict[str, Any]
@@ -240,8 +241,8 @@ def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[IntervalR
 
 def _interval_row(position: int, line: IntervalRow, axis: ValueAxis) -> dict[str, Any]:
     name, estimate, colour = line
-    show = wording.points if axis.marks_zero else wording.percent
-    text = show(estimate.value) + wording.bracketed(wording.bounds(estimate.low, estimate.high, show))
+    show = words.points if axis.marks_zero else words.percent
+    text = show(estimate.value) + words.bracketed(words.bounds(estimate.low, estimate.high, show))
     row = {"position": position, "name": name, **_in_percent(estimate)}
     return row | {"colour": COLOURS[colour], "value_text": text, "tooltip": f"{name}: {text}"}
 

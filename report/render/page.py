@@ -21,9 +21,10 @@ from markupsafe import Markup
 from report.render.blocks import Column, Document, Report, ReportTable, Row
 from report.render.charts import Figure, themed
 from report.render.environment import environment
-from report.render.wording import code, count, escape, latex, percent, strong, without_folders
+from report.render.wording import code, count, escape, latex, strong, without_folders
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
+from sentiment.statistics.words import percent
 
 # Maximum enlargement of a figure that fills its row.
 _MAX_SCALE = 1.15

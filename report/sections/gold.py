@@ -85,7 +85,7 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Rep
         second = comparison.second
         row: Row = {"first": first.name, "second": second.name, **comparison.counts._asdict()}
         for key, result in (("accuracy", comparison.accuracy), ("recall", comparison.macro_recall)):
-            row |= {key: result.difference, f"{key}_low": result.low, f"{key}_high": result.high, f"{key}_q": result.p}
+            row |= with_bounds(key, result) | {f"{key}_q": result.q}
         both = first.answered & second.answered
         row["kappa"] = kappa(first.predicted[both], second.predicted[both])
         rows.append(row)

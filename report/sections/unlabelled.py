@@ -4,7 +4,6 @@ from report.compare.findings import Findings
 from report.render.blocks import Block, ReportTable, Row, Text, columns, with_bounds
 from report.sections.sentences import sentence
 from sentiment.runs.recommendation import Choice
-from sentiment.statistics.estimate import Estimate
 
 
 def unlabelled_tables(findings: Findings) -> list[Block]:
@@ -18,13 +17,13 @@ def unlabelled_tables(findings: Findings) -> list[Block]:
 def _table(name: str, choice: Choice) -> ReportTable:
     rows: list[Row] = []
     for predictor, score in choice.accuracy.items():
-        row: Row = {"predictor": predictor, **with_bounds("accuracy", Estimate(*score, choice.tweets))}
+        row: Row = {"predictor": predictor, **with_bounds("accuracy", score)}
         if choice.macro_recall:
             row["macro_recall"] = choice.macro_recall[predictor]
         if predictor != choice.best:
             difference = choice.differences[predictor]
-            row |= {"below": difference.difference, "below_low": difference.low, "below_high": difference.high}
-            row |= {"q": difference.p, "labels": choice.labels_to_show[predictor]}
+            row |= with_bounds("below", difference)
+            row |= {"q": difference.q, "labels": choice.labels_to_show[predictor]}
         rows.append(row)
     caption = sentence("unlabelled.scores", choice=choice)
     return ReportTable(f"unlabelled-{name}", caption, columns("unlabelled", rows), rows)

@@ -2,8 +2,26 @@
 
 from collections.abc import Sequence
 
-# The level below which an adjusted p-value is significant.
-ALPHA = 0.05
+from sentiment.statistics import ALPHA
+from sentiment.statistics.estimate import Estimate, Evidence, estimated
+
+
+def corrected(family: Sequence[Evidence], hypotheses: int = 0) -> list[Estimate]:
+    """The estimates of a family of differences, see `correct_for_multiple_tests`.
+
+    Args:
+        hypotheses: their number m, if it is larger than that of the differences that can be tested. If the first side
+            was selected as the best of k, each of the k * (k - 1) / 2 pairs could have been compared, and all of them
+            count: a side whose seeds were lucky when it was selected is lucky on test tweets too.
+    """
+    p_values = [evidence.p for evidence in family if evidence.p is not None]
+    adjusted, level = correct_for_multiple_tests(p_values, hypotheses)
+    remaining = iter(adjusted)
+    estimates = []
+    for evidence in family:
+        q = None if evidence.p is None else max(next(remaining), evidence.least_p)
+        estimates.append(estimated(evidence, level, q))
+    return estimates
 
 
 def correct_for_multiple_tests(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:

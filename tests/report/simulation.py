@@ -29,7 +29,7 @@ from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.statistics.estimate import Difference
+from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric
 from tests.report.made_up import BASE
 
@@ -251,7 +251,7 @@ def _dataset(layout: Layout, answers: Answers) -> Dataset:
     return Dataset("invented", layout.runs, configurations_of(layout.runs, answers.metric), answers, layout.added)
 
 
-def _shown(gaps: Iterable[Difference | None]) -> bool:
+def _shown(gaps: Iterable[Estimate | None]) -> bool:
     return any(gap is not None and gap.is_significant for gap in gaps)
 
 

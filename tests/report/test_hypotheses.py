@@ -14,7 +14,7 @@ from report.read import Grid
 from report.render.page import render_document
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
 from sentiment.statistics.designs import Drawn, NotComparableError, Side
-from sentiment.statistics.estimate import Difference, StandardError, StudentEvidence
+from sentiment.statistics.estimate import StandardError, StudentEvidence
 from tests.report.made_up import Study
 from tests.report.studies import combinations
 
@@ -143,8 +143,8 @@ def test_equality_which_has_two_outsides_is_false_by_half_the_error_on_each() ->
     outcomes = []
     for relation in ("as_good_as", "no_better_than"):
         margin = hypothesis(cell(within=1, **{relation: "lstm"}))
-        evidence = StudentEvidence(0.0287, StandardError(0.01, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
-        verdict = Verdict(Grid("cells", None, [], []), margin, False, difference=Difference.of(evidence, 100))
+        evidence = StudentEvidence(0.0287, 100, StandardError(0.01, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
+        verdict = Verdict(Grid("cells", None, [], []), margin, False, evidence=evidence)
         outcomes.append(decided(verdict, 0.05, {}).outcome)
     assert outcomes == ["open", "shown to be false"]
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from report.build import build_report
-from report.render import wording
 from report.render.blocks import Block, Report, ReportSection, ReportTable, Text, column
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
 from report.render.wording import code, escape
 from sentiment.console import visible
-from sentiment.statistics.estimate import Difference, Estimate, PairedEvidence
+from sentiment.statistics import words
+from sentiment.statistics.estimate import Estimate
 from tests.report.made_up import HOSTILE, Study
 from tests.report.studies import EXPECTED, scrubbed
 
@@ -32,13 +32,12 @@ _SYNTAX = st.text(
     ("level", "shown"), [(0.95, "95"), (0.989, "98.9"), (1 - 0.05 / 15, "99.67"), (1 - 0.05 / 105, "99.952")]
 )
 def test_interval_is_printed_with_its_own_level(level: float, shown: str) -> None:
-    evidence = PairedEvidence(())
-    difference = Difference(0.02, 0.01, 0.03, 100, p=0.001, q=0.002, level=level, evidence=evidence)
-    assert wording.claim(difference) == f"+2.0 points ({shown} % CI +1.0 to +3.0)"
-    assert wording.evidence(difference) == f" ({shown} % CI +1.0 to +3.0; adjusted p = 0.002)"
-    assert wording.levels([difference, Estimate(0.5, 0.4, 0.6, 9)]) == ("95" if shown == "95" else f"95 to {shown}")
-    assert wording.share(Estimate(0.5, 0.4, 0.6, 9)) == "50.0 % (95 % CI 40.0\u201360.0)"
-    assert wording.share(Estimate(0.5, None, None, 9)) == "50.0 %"
+    difference = Estimate(0.02, 0.01, 0.03, 100, level, p=0.001, q=0.002)
+    assert words.claim(difference) == f"+2.0 points ({shown} % CI +1.0 to +3.0)"
+    assert words.evidence(difference) == f" ({shown} % CI +1.0 to +3.0; adjusted p = 0.002)"
+    assert words.levels([difference, Estimate(0.5, 0.4, 0.6, 9)]) == ("95" if shown == "95" else f"95 to {shown}")
+    assert words.share(Estimate(0.5, 0.4, 0.6, 9)) == "50.0 % (95 % CI 40.0\u201360.0)"
+    assert words.share(Estimate(0.5, None, None, 9)) == "50.0 %"
 
 
 class _Page(HTMLParser):
