@@ -11,20 +11,18 @@ import numpy.typing as npt
 from report.compare.added import AddedPredictor
 from report.evaluated import EvaluatedRun, Reader
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
-from sentiment.runs.records import Part
+from sentiment.runs.records import Part, PredictorKind
 from sentiment.statistics.designs import Design, NotComparableError, Side
 from sentiment.statistics.estimate import Estimate, Evidence
-from sentiment.statistics.families import corrected
 from sentiment.statistics.metrics import ClassIndices, Flags, Metric
 
 Positions = npt.NDArray[np.int64]
 # The predictors whose results depend on a random seed.
-SEEDED: tuple[Kind, ...] = ("network", "both")
+SEEDED: tuple[PredictorKind, ...] = ("network", "both")
 
 
 Tested = EvaluatedRun | AddedPredictor
 P = TypeVar("P", bound=Tested)
-K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -190,12 +188,6 @@ class Group:
 
     configurations: Sequence[Sequence[Tested]]
     kind: Kind
-
-
-def compared(differences: Mapping[K, Evidence | None], hypotheses: int = 0) -> dict[K, Estimate]:
-    """Differences by key, corrected together, see `corrected`; without keys that have none."""
-    known = {key: difference for key, difference in differences.items() if difference}
-    return dict(zip(known, corrected([*known.values()], hypotheses), strict=True))
 
 
 # Of each fold of a run: the name of its tweets, and which of them each predictor has right.

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report.compare.answers import Answers, Group, compared
+from report.compare.answers import Answers, Group
+from report.compare.claims import Claim, decided
 from report.compare.datasets import Configuration, by_data, configurations_of, design_of
 from report.compare.findings import Findings
 from report.compare.matching import varying
@@ -107,21 +108,21 @@ def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:
     for configuration in configurations:
         by_rows[_train_rows(configuration)].append(configuration.runs)
     designs = {rows: design_of(groups, "network", grid.metric) for rows, groups in by_rows.items()}
-    uncorrected = {}
+    claims = {}
     for configuration in configurations:
-        network_side = Group([configuration.runs], "network")
-        baseline_side = Group([answers.readable(configuration.runs)[:1]], "baseline")
+        baseline = Group([answers.readable(configuration.runs)[:1]], "baseline")
         design = designs[_train_rows(configuration)]
-        uncorrected[configuration] = answers.difference(design, network_side, baseline_side)
+        claims[configuration] = Claim(Group([configuration.runs], "network"), baseline, design)
     curves: dict[str, LabelCurve] = {}
-    for configuration, difference in compared(uncorrected).items():
+    for configuration, difference in decided(claims, answers).items():
+        claim = claims[configuration]
         runs = answers.readable(configuration.runs)
-        network = answers.score(designs[_train_rows(configuration)], Group([runs], "network"))
-        baseline = answers.score(design_of([runs], "baseline", grid.metric), Group([runs[:1]], "baseline"))
-        if network and baseline:
+        network = answers.score(claim.design, claim.first)
+        baseline_score = answers.score(design_of([runs], "baseline", grid.metric), claim.second)
+        if network and baseline_score:
             size = runs[0].trained_on
             train_size = None if math.isinf(size) else int(size)
-            point = LabelPoint(configuration, train_size, network, baseline, difference)
+            point = LabelPoint(configuration, train_size, network, baseline_score, difference)
             key = configuration.config.without("seed", TRAIN_ROWS).fingerprint()
             curves.setdefault(key, LabelCurve(_name_without_size(configuration), [])).points.append(point)
     return list(curves.values())

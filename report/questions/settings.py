@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from report.compare.answers import Answers, Group, compared
-from report.compare.datasets import design_of_pairs, group_by_tweets
+from report.compare.answers import Answers
+from report.compare.claims import Claim, decided, matched_claim
+from report.compare.datasets import group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, match, seeds_together, unused, varying
 from report.evaluated import only_label
@@ -27,7 +28,7 @@ from report.sections.sentences import sentence
 from sentiment.console import plural
 from sentiment.runs.records import ModelKind, mean_score
 from sentiment.statistics import words
-from sentiment.statistics.estimate import Estimate, Evidence
+from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
@@ -202,31 +203,26 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
                 of_data = [effect for effect in of_data if effect.contrasts]
                 of_data.append(joint_effect)
         effects += [effect for effect in of_data if len(effect.values) <= _MAX_VALUES]
-    uncorrected = {
-        contrast: _difference(contrast, model, groups[effect.data], answers)
+    claims = {
+        contrast: _claim(contrast, model, groups[effect.data], answers.metric)
         for effect in effects
         for contrast in effect.contrasts
     }
     hypotheses = sum(math.comb(len(effect.values), 2) for effect in effects)
-    differences = compared(uncorrected, hypotheses)
+    differences = decided(claims, answers, hypotheses)
     return [effect.with_differences(differences) for effect in effects]
 
 
-def _difference(
-    contrast: Contrast, model: ModelKind, configurations: Sequence[Runs], answers: Answers
-) -> Evidence | None:
-    """What is known of the difference of a contrast over all of its matched configurations.
+def _claim(contrast: Contrast, model: ModelKind, configurations: Sequence[Runs], metric: Metric) -> Claim:
+    """The claim of a contrast over all of its matched configurations.
 
     Linear baselines of the same corpora, as those of networks of two sizes, are one.
     """
-    pairs = list(contrast.pairs)
+    pairs = contrast.pairs
     if model == "baseline":
         by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
         pairs = list(by_corpora.values())
-    design = design_of_pairs(configurations, model, answers.metric, len(pairs))
-    firsts = Group([runs for runs, _ in pairs], model)
-    seconds = Group([runs for _, runs in pairs], model)
-    return answers.difference(design, firsts, seconds)
+    return matched_claim(pairs, configurations, model, metric)
 
 
 def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, answers: Answers) -> Effect:

@@ -81,7 +81,7 @@ def _row_of_added(predictor: AddedPredictor) -> Row:
 
 def _below_used(best: Recommended, ranked: Ranked) -> Row:
     """The columns of the comparison with the model to use."""
-    difference = best.above_added.get(ranked) if isinstance(ranked, AddedPredictor) else best.above_others.get(ranked)
+    difference = best.above_rivals.get(ranked)
     if difference is None or best.model is best.baseline:
         return {}
     return with_bounds("difference_to_best", difference) | {"difference_to_best_q": difference.q}

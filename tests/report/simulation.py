@@ -259,9 +259,15 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
     trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
     yield "headline: what was added is better", best.added_winner is not None
-    yield "leaderboard: what was added is better or worse", _shown(best.above_added.values())
+    yield (
+        "leaderboard: what was added is better or worse",
+        _shown(found for one, found in best.above_rivals.items() if isinstance(one, AddedPredictor)),
+    )
     yield "headline: recommended against the baseline", _shown([best.gain])
-    yield "headline and leaderboard: others are worse", _shown(best.above_others.values())
+    yield (
+        "headline and leaderboard: others are worse",
+        _shown(found for one, found in best.above_rivals.items() if not isinstance(one, AddedPredictor)),
+    )
     yield "leaderboard: better or worse than the baseline", _shown(trained)
 
 
