@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from report.compare.findings import Findings, analyse
 from report.questions.attention import attention
-from report.questions.hypotheses import hypotheses, replication_table
+from report.questions.hypotheses import hypotheses, outcomes, replication_table
 from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
@@ -89,7 +89,8 @@ def compose(findings: Findings, title: str = TITLE) -> Report:
     questions = [question(findings) for question in QUESTIONS]
     cards = [card.title for question in questions for card in question.cards]
     tables = rankings(findings)
-    blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings, tables[:1])}
+    further = [outcomes(findings.verdicts)] if findings.verdicts else []
+    blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings, tables[:1], further)}
     if blocks["Recommendation"]:
         blocks["Details"] = [Text("What the answer above rests on, and all runs.")]
     blocks |= {"Hypotheses": hypotheses(findings, cards), "Ablations and searches": _questions(findings, questions)}

@@ -1,7 +1,8 @@
 """Tables of the stated hypotheses: what was expected before the runs, and what came out; on the page and in LaTeX."""
 
 import math
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from markupsafe import Markup
 
@@ -34,6 +35,14 @@ def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
             row["card"] = Markup("[more](#{})").format(anchor(title))
     caption = sentence("hypotheses.caption", replicated=replicated(findings.study))
     return [ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)]
+
+
+def outcomes(verdicts: Sequence[Verdict]) -> Markup:
+    """How many hypotheses are shown, shown to be false, and open, with a link to their table."""
+    numbers = sorted(Counter(verdict.outcome for verdict in verdicts).items())
+    counts = [f"{number:,} {'is' if number == 1 else 'are'} {outcome}" for outcome, number in numbers]
+    stated = "hypothesis" if len(verdicts) == 1 else "hypotheses"
+    return Markup("Of {:,} stated {}, {}: [table](#hypotheses).").format(len(verdicts), stated, wording.listing(counts))
 
 
 def replication_table(findings: Findings) -> list[Document]:

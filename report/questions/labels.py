@@ -15,6 +15,7 @@ from report.render.blocks import Bullets, Card, Question, ReportTable, Row, colu
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
+from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
@@ -40,6 +41,13 @@ class LabelPoint:
     @property
     def beats_baseline(self) -> bool:
         return self.configuration.only_label is None and self.difference.is_better
+
+    @property
+    def in_words(self) -> str:
+        """`100 labelled tweets (+1.9 points (95 % CI +1.2 to +2.5))`."""
+        number = plural(self.train_size, "labelled tweet") if self.train_size else "all labelled tweets"
+        only_label = self.configuration.only_label
+        return f"{number} ({f'always predicts {only_label}' if only_label else words.claim(self.difference)})"
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,18 @@ def _table(name: str, of_what: str, grid: Grid, curves: Sequence[LabelCurve]) ->
 
 def _bullets(curves: Sequence[LabelCurve]) -> Bullets:
     remarks = words.conditional_remarks(point.difference for curve in curves for point in curve.points)
-    return Bullets([*(sentence("labels.curve", curve=curve) for curve in curves), *remarks])
+    return Bullets([*map(curve_sentence, curves), *remarks])
+
+
+def curve_sentence(curve: LabelCurve) -> str:
+    """From how many labelled tweets on a network beats its linear baseline."""
+    first = curve.beats_baseline_from
+    if first is None:
+        largest = curve.points[-1]
+        verdict = "significantly worse" if largest.difference.is_worse else "not significantly better"
+        return f"{curve.name} is {verdict} than the linear baseline even with {largest.in_words}."
+    fewer = f"; it does not with {curve.points[first - 1].in_words}" if first else ""
+    return f"{curve.name} beats the linear baseline from {curve.points[first].in_words} on{fewer}."
 
 
 def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:

@@ -281,7 +281,7 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     content: list[Block] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name, effect.context]))
-        content.append(Text(joined([emphasis(f"{context}:"), sentence("settings.effect", effect=effect)])))
+        content.append(Text(joined([emphasis(f"{context}:"), effect_sentence(effect)])))
     lines = _lines(effects)
     significant = [difference for _, difference, _ in lines if difference.is_significant]
     content += map(Text, words.conditional_remarks(significant))
@@ -289,6 +289,37 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
     return Card(card_title(parameter), content)
+
+
+def effect_sentence(effect: Effect) -> str:
+    """What a setting changes: its best value on validation tweets against every other one."""
+    if not effect.contrasts:
+        setting = wording.capital(wording.parameter_name(effect.parameter))
+        return (
+            f"{setting}: no two runs differ only in this setting, so its effect cannot be separated from those of "
+            "other settings."
+        )
+    clauses = [_clause(effect, *of_verdict) for of_verdict in effect.contrasts_by_verdict().items()]
+    text = f"Best on validation tweets: {effect.name_of(effect.contrasts[0].best)}; {', and '.join(clauses)}."
+    if len(effect.parameters) == 1:
+        return text
+    names = wording.listing([wording.parameter_name(parameter) for parameter in effect.parameters])
+    return f"{text} These configurations differ in {names}, none of which varies alone."
+
+
+def _clause(effect: Effect, verdict: str, contrasts: Sequence[Contrast]) -> str:
+    """What is said of all values of which a verdict says the same."""
+    names = [effect.name_of(contrast.other) for contrast in contrasts]
+    differences = [contrast.difference for contrast in contrasts if contrast.difference]
+    if verdict == "not compared":
+        return f"there are no common predictions to compare it with {wording.listing(names)}"
+    if verdict == "not significant":
+        distance = words.bracketed(words.at_most(differences))
+        return f"it is not significantly different from {wording.listing(names, 'or')}{distance}"
+    gaps = zip(names, differences, strict=True)
+    others = wording.listing([f"{name} ({words.points(difference.value)} points)" for name, difference in gaps])
+    ending = " on test tweets" if verdict == "worse" else ""
+    return f"it is significantly {verdict} than {others}{ending}"
 
 
 def card_title(parameter: str) -> str:

@@ -204,12 +204,6 @@ def _files_of_page(page: Path) -> set[Path]:
     return {page.parent / f"{kind}s" / f"{name}{suffix}" for kind, name in named for suffix in _SUFFIXES[kind]}
 
 
-def figures_and_tables(folder: Path) -> list[Path]:
-    """The files of figures and tables in the folder of a report, by name."""
-    patterns = ("figures/*.svg", "figures/*.vl.json", "tables/*.csv", "tables/*.tex")
-    return sorted(path for pattern in patterns for path in folder.glob(pattern))
-
-
 def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:
     """The names and texts of all files but the page."""
     for number, block in enumerate(report.blocks):

@@ -1,17 +1,35 @@
 """Tables without labels: which predictor is best, by the labels of tweets on which the predictors differ."""
 
+from typing import Any
+
+from markupsafe import Markup
+
 from report.compare.findings import Findings
 from report.render.blocks import Block, ReportTable, Row, Text, columns, with_bounds
+from report.render.wording import joined, strong
 from report.sections.sentences import sentence
 from sentiment.runs.recommendation import Choice
+from sentiment.statistics import words
+from sentiment.statistics.metrics import METRIC_NAMES
 
 
 def unlabelled_tables(findings: Findings) -> list[Block]:
     """For each table: the best predictor, and all of them with their differences from it."""
     blocks: list[Block] = []
     for name, choice in findings.study.choices.items():
-        blocks += [Text(sentence("unlabelled.lead", choice=choice), "lead"), _table(name, choice)]
+        blocks += [Text(_lead(choice), "lead"), _table(name, choice)]
     return blocks
+
+
+def _lead(choice: Choice) -> Markup:
+    """The best predictor, and how much better it is than each other one."""
+    best = f"{choice.best} has the highest estimated {METRIC_NAMES[choice.metric]} on {choice.source}."
+    sentences: list[Any] = [strong(best)]
+    for other, difference in choice.differences.items():
+        shown = "shown" if difference.is_better else "not shown"
+        gap = f"{words.points(difference.value)} points above {other} ({words.interval(difference)}; {shown})"
+        sentences.append(f"It is {gap}.")
+    return joined(sentences)
 
 
 def _table(name: str, choice: Choice) -> ReportTable:

@@ -47,8 +47,6 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
     parts = [
         answer.locator(".lead"),
         answer.get_by_text("Recall by class"),
-        answer.get_by_text("Configurations not significantly worse"),
-        answer.get_by_text("Cheapest to train of these"),
         answer.get_by_text("Compute time of its network"),
         report.get_by_text("of 76 runs completed"),
     ]

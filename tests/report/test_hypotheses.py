@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from report.build import compose
-from report.compare.hypotheses import Verdict, decided
-from report.read import Grid
+from report.compare.hypotheses import Verdict
 from report.render.page import render_document
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
 from sentiment.statistics.designs import Drawn, NotComparableError, Side
 from sentiment.statistics.estimate import StandardError, StudentEvidence
+from sentiment.statistics.regions import RegionClaim
 from tests.report.made_up import Study
 from tests.report.studies import combinations
 
@@ -140,12 +140,9 @@ def test_hypothesis_is_shown_if_its_interval_lies_in_its_region_and_false_if_it_
 
 
 def test_equality_which_has_two_outsides_is_false_by_half_the_error_on_each() -> None:
-    outcomes = []
-    for relation in ("as_good_as", "no_better_than"):
-        margin = hypothesis(cell(within=1, **{relation: "lstm"}))
-        evidence = StudentEvidence(0.0287, 100, StandardError(0.01, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
-        verdict = Verdict(Grid("cells", None, [], []), margin, False, evidence=evidence)
-        outcomes.append(decided(verdict, 0.05, {}).outcome)
+    evidence = StudentEvidence(0.0287, 100, StandardError(0.01, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
+    regions = [hypothesis(cell(within=1, **{relation: "lstm"})).region for relation in ("as_good_as", "no_better_than")]
+    outcomes = [RegionClaim(evidence, *region).decided(0.05).outcome for region in regions]
     assert outcomes == ["open", "shown to be false"]
 
 

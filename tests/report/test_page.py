@@ -1,6 +1,7 @@
 """What is written: the expected report of the invented study, and whatever a tweet holds shown and never obeyed."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from report.build import build_report
+from report.render import page
 from report.render.blocks import Block, Report, ReportSection, ReportTable, Text, column
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
@@ -151,3 +153,51 @@ def test_report_is_as_expected_with_titles_of_figures_and_hostile_tweets_as_text
     assert not {"b", "img", "iframe", "object", "link", "base", "form"} & set(page.tags)
     assert not [hidden for hidden in ("o" * 300, "\u202e") if hidden in page.text]
     assert "Positive or negative <b>tweet</b>?" in page.text
+
+
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("report.render.charts.draw", lambda spec, title: "<svg><title></title></svg>")
+    monkeypatch.setattr("report.render.page._vega_bundle", str)
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_table_of_an_earlier_report_is_deleted_by_the_next_one_which_leaves_what_is_not_its_own(study: Study) -> None:
+    study.single({})
+    other = study.single({"data.test_fraction": 0.2})
+    folder = study.results.report
+    mine = [folder / "tables" / "mine.csv", folder / "figures" / "mine.svg"]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    study.report(folder)
+    old = folder / "tables" / "leaderboard-2.csv"
+    shutil.rmtree(other.path)
+    study.report(folder)
+    assert [path.exists() for path in (old, old.with_suffix(".tex"), *mine)] == [False, False, True, True]
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_report_that_was_killed_when_its_page_was_written_leaves_no_table_of_an_earlier_one(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.single({})
+    other = study.single({"data.test_fraction": 0.2})
+    folder = study.results.report
+    study.report(folder)
+    old = folder / "tables" / "leaderboard-2.csv"
+    assert old.exists()
+    shutil.rmtree(other.path)
+
+    def killed(path: Path, text: str) -> None:
+        write(path, text)
+        if path.name == "report.html":
+            raise KeyboardInterrupt
+
+    write = page._write
+    with monkeypatch.context() as patched:
+        patched.setattr(page, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            study.report(folder)
+    study.report(folder)
+    assert not old.exists()
