@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy
 
-from sentiment.statistics.estimate import Estimate, estimated
-from sentiment.statistics.families import corrected
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.families import corrected, estimated
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.words import comparison_sentence
 

@@ -13,7 +13,8 @@ from report.evaluated import EvaluatedRun, Reader
 from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
 from sentiment.runs.records import Part, PredictorKind
 from sentiment.statistics.designs import Design, NotComparableError, Side
-from sentiment.statistics.estimate import Estimate, Evidence
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.families import Evidence
 from sentiment.statistics.metrics import ClassIndices, Flags, Metric
 
 Positions = npt.NDArray[np.int64]

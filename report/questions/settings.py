@@ -53,8 +53,6 @@ CARD_TITLES = {
 }
 _AFFECTS_BASELINE = "data.text."
 _MAX_VALUES = 8
-# A forest plot with at most so many rows takes half of the page's width.
-_ROWS_OF_HALF_WIDTH = 2
 
 
 @dataclass(frozen=True)
@@ -285,7 +283,7 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     lines = _lines(effects)
     significant = [difference for _, difference, _ in lines if difference.is_significant]
     content += map(Text, words.conditional_remarks(significant))
-    if lines:
+    if len(lines) > 1:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
     return Card(card_title(parameter), content)
@@ -317,9 +315,13 @@ def _clause(effect: Effect, verdict: str, contrasts: Sequence[Contrast]) -> str:
         distance = words.bracketed(words.at_most(differences))
         return f"it is not significantly different from {wording.listing(names, 'or')}{distance}"
     gaps = zip(names, differences, strict=True)
-    others = wording.listing([f"{name} ({words.points(difference.value)} points)" for name, difference in gaps])
+    others = wording.listing([f"{name}{_gap(difference)}" for name, difference in gaps])
     ending = " on test tweets" if verdict == "worse" else ""
     return f"it is significantly {verdict} than {others}{ending}"
+
+
+def _gap(difference: Estimate) -> str:
+    return words.bracketed(f"{words.points(difference.value)} points", words.interval(difference))
 
 
 def card_title(parameter: str) -> str:
@@ -347,7 +349,7 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[_Line]:
 
 def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
     title = f"difference in test {metric} (points), first minus second"
-    axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
+    axis = ValueAxis(title, marks_zero=True)
     differences = [difference for _, difference, _ in lines]
     alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
     caption = sentence("settings.figure", numbers=[difference.n for difference in differences], differences=differences)

@@ -105,10 +105,16 @@ def columns(table: str, rows: Sequence[Row], **placeholders: str) -> list[Column
     for title, key, *kinds in wording.read_texts("tables")[table]:
         kind = kinds[0] if kinds else "text"
         name = key.format(**placeholders)
-        no_value = (None, "", 0) if kind in ("duration?", "count?") else (None, "")
-        if not kind.endswith("?") or any(row.get(name) not in no_value for row in rows):
-            shown.append(column(title.format(**placeholders), name, kind.removesuffix("?")))
+        if _is_shown(kind, [row.get(name) for row in rows]):
+            shown.append(column(title.format(**placeholders), name, kind.rstrip("?!")))
     return shown
+
+
+def _is_shown(kind: str, values: Sequence[Any]) -> bool:
+    """Whether a column whose kind is marked has a value (`?`), or different ones (`!`)."""
+    no_value = (None, "", 0) if kind in ("duration?", "count?") else (None, "")
+    known = {value for value in values if value not in no_value}
+    return len(known) > 1 if kind.endswith("!") else bool(known) or not kind.endswith("?")
 
 
 def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
@@ -196,14 +202,6 @@ class Card:
 
     title: Any
     blocks: "Sequence[Block]"
-
-    @property
-    def is_half(self) -> bool:
-        """Half width, if all its blocks are."""
-        return all(
-            block.is_half if isinstance(block, Figure) else isinstance(block, Text) and block.style == "plain"
-            for block in self.blocks
-        )
 
 
 @dataclass(frozen=True)

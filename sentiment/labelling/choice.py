@@ -17,8 +17,7 @@ from sentiment.errors import UsageError
 from sentiment.labelling.sheet import SKIPPED, Drawing
 from sentiment.runs.recommendation import Choice
 from sentiment.statistics import ALPHA, LEVEL, check_enough
-from sentiment.statistics.estimate import Evidence
-from sentiment.statistics.families import corrected
+from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.metrics import ClassIndices, Flags
 from sentiment.statistics.power import MAX_LABELS, POWER
 from sentiment.statistics.stratified import StratifiedSample

@@ -19,13 +19,12 @@ import numpy.typing as npt
 
 from sentiment.statistics.estimate import (
     Estimate,
-    Evidence,
     StandardError,
     StudentEvidence,
-    estimated,
     mean_of_shares,
     share_estimate,
 )
+from sentiment.statistics.families import Evidence, estimated
 from sentiment.statistics.metrics import ClassIndices, Flags
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.seeds import Component, SeedSpread

@@ -6,7 +6,7 @@ Shares are fractions of 1.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Self
 
 from sentiment.statistics import ALPHA, LEVEL
 from sentiment.statistics.wilson import wilson_bounds
@@ -60,37 +60,6 @@ class Estimate:
     def farthest(self) -> float | None:
         """How far apart the two sides may be at most, by the interval; None if it is unknown."""
         return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
-
-
-class Evidence(Protocol):
-    """What is known of a difference before it is corrected: its interval at any level."""
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def n(self) -> float: ...
-
-    @property
-    def p(self) -> float | None: ...
-
-    @property
-    def least_p(self) -> float:
-        """No correction makes the difference surer than this p-value."""
-        ...
-
-    @property
-    def is_conditional(self) -> bool: ...
-
-    def interval(self, level: float) -> tuple[float, float] | None:
-        """The interval that agrees with the p-value; None if the variance is unknown."""
-        ...
-
-
-def estimated(evidence: Evidence, level: float = LEVEL, q: float | None = None) -> Estimate:
-    """The estimate of a difference, with the interval at a level."""
-    low, high = evidence.interval(level) or (None, None)
-    return Estimate(evidence.value, low, high, evidence.n, level, evidence.p, q, evidence.is_conditional)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,20 @@
 
 from collections.abc import Sequence
 
-from sentiment.statistics import ALPHA
-from sentiment.statistics.estimate import Estimate, Evidence, estimated
+from sentiment.statistics import ALPHA, LEVEL
+from sentiment.statistics.estimate import Estimate, StudentEvidence
+from sentiment.statistics.paired import PairedEvidence
+from sentiment.statistics.stratified import RecallEvidence
+
+# What is known of a difference before it is corrected: its value, its p-value, and its interval at any level, None where
+# the variance is unknown. No correction makes the p-value smaller than `least_p`.
+Evidence = PairedEvidence | RecallEvidence | StudentEvidence
+
+
+def estimated(evidence: Evidence, level: float = LEVEL, q: float | None = None) -> Estimate:
+    """The estimate of a difference, with the interval at a level."""
+    low, high = evidence.interval(level) or (None, None)
+    return Estimate(evidence.value, low, high, evidence.n, level, evidence.p, q, evidence.is_conditional)
 
 
 def corrected(family: Sequence[Evidence], hypotheses: int = 0) -> list[Estimate]:

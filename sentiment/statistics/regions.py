@@ -18,7 +18,7 @@ Outcome = Literal["shown", "shown to be false", "open"]
 K = TypeVar("K")
 
 
-class Decision(NamedTuple):
+class Ruling(NamedTuple):
     """The outcome of a claim, and the difference with the interval that would show it."""
 
     outcome: Outcome
@@ -53,7 +53,7 @@ class RegionClaim:
         outside = min(self.evidence.p_beyond(-distance, self.outsides) for distance in distances)
         return min(self.pairs * min(inside, self.outsides * outside), 1.0)
 
-    def decided(self, alpha: float, q: float | None = None) -> Decision:
+    def decided(self, alpha: float, q: float | None = None) -> Ruling:
         """The outcome by the interval that leaves out `alpha` at either end, divided by the number of pairs.
 
         Args:
@@ -65,16 +65,16 @@ class RegionClaim:
         outer = self.evidence.interval(1 - 2 * end / self.outsides, ends=self.outsides)
         value = self.evidence.value
         if inner is None or outer is None:
-            return Decision("open", Estimate(value, None, None, self.evidence.n, level))
+            return Ruling("open", Estimate(value, None, None, self.evidence.n, level))
         outcome: Outcome = "open"
         if self.low < inner[0] and inner[1] < self.high:
             outcome = "shown"
         elif outer[1] < self.low or outer[0] > self.high:
             outcome = "shown to be false"
-        return Decision(outcome, Estimate(value, inner[0], inner[1], self.evidence.n, level, self.evidence.p, q))
+        return Ruling(outcome, Estimate(value, inner[0], inner[1], self.evidence.n, level, self.evidence.p, q))
 
 
-def decide(family: Mapping[K, RegionClaim]) -> dict[K, Decision]:
+def decide(family: Mapping[K, RegionClaim]) -> dict[K, Ruling]:
     """The outcomes of claims that were stated together; one between sides that do not vary is open."""
     tested = {key: claim.p for key, claim in family.items() if claim.evidence.test}
     adjusted, level = correct_for_multiple_tests([*tested.values()])

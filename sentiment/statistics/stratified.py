@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.errors import UsageError
-from sentiment.statistics.estimate import Estimate, Evidence, StandardError
+from sentiment.statistics.estimate import Estimate, StandardError
 from sentiment.statistics.metrics import ClassIndices, Flags
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.wilson import wilson_bounds
@@ -29,7 +29,7 @@ MIN_LABELS_OF_CLASS = 10
 
 
 @dataclass(frozen=True)
-class _RecallEvidence:
+class RecallEvidence:
     """A difference in macro recall by linearisation.
 
     It is never surer than that of a random sample, which is uncertain also where a model has all labelled tweets of a
@@ -112,7 +112,7 @@ class StratifiedSample:
         """
         return self._mean_of_class_ratios(right.astype(np.float64))[0]
 
-    def accuracy_difference(self, first: Flags, second: Flags) -> Evidence:
+    def accuracy_difference(self, first: Flags, second: Flags) -> PairedEvidence:
         """The accuracy of one model less that of another one, for tweets like the table's.
 
         Only tweets on which the models differ can make a difference. If n of the D differing ones among N tweets are
@@ -127,7 +127,7 @@ class StratifiedSample:
         n = sum(self.sizes) / self._weight_where_different
         return PairedEvidence((PairedCounts(only_first, only_second, n),))
 
-    def recall_difference(self, first: Flags, second: Flags) -> Evidence:
+    def recall_difference(self, first: Flags, second: Flags) -> PairedEvidence | RecallEvidence:
         """The macro recall of one model less that of another one, for tweets like the table's.
 
         The interval is by linearisation, since also the number of a class's tweets is estimated; it is never narrower
@@ -145,7 +145,7 @@ class StratifiedSample:
             return simple
         # Satterthwaite (1946).
         freedom = error**4 / sum(variance**2 / freedom for variance, freedom in variances)
-        return _RecallEvidence(value, StandardError(error, freedom), simple)
+        return RecallEvidence(value, StandardError(error, freedom), simple)
 
     @property
     def _weight_where_different(self) -> float:

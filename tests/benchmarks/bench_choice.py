@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.statistics.estimate import estimated
+from sentiment.statistics.families import estimated
 from sentiment.statistics.stratified import StratifiedSample
 
 TWEETS = (300, 3_000, 100_000)

@@ -32,7 +32,7 @@ def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_addre
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.context.set_offline(True)
     page.goto(report_address)
-    page.locator("#table-leaderboard").get_by_role("button", name="Validation accuracy, %").click()
+    page.locator("#table-leaderboard").get_by_role("button", name="Test accuracy, %").click()
     page.locator("#table-runs .open").first.click()
     expect(page.locator(".panel svg.marks").first).to_be_visible()
     page.mouse.wheel(0, 20_000)

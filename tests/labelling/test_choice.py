@@ -17,8 +17,7 @@ from sentiment.errors import UsageError
 from sentiment.labelling.choice import PredictedTweets, choose
 from sentiment.labelling.sheet import SKIPPED
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.statistics.estimate import estimated
-from sentiment.statistics.families import corrected
+from sentiment.statistics.families import corrected, estimated
 from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.stratified import StratifiedSample

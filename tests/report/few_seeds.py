@@ -14,8 +14,7 @@ from scipy.stats import norm
 
 from sentiment.statistics import ALPHA
 from sentiment.statistics.designs import Drawn, Matched, Seeds, Side
-from sentiment.statistics.estimate import Evidence
-from sentiment.statistics.families import corrected
+from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.seeds import seed_spread
 
 Floats = npt.NDArray[np.float32]

@@ -22,8 +22,8 @@ from sentiment.statistics.designs import (
     Side,
     TwoModels,
 )
-from sentiment.statistics.estimate import Evidence, StandardError, StudentEvidence
-from sentiment.statistics.families import corrected
+from sentiment.statistics.estimate import StandardError, StudentEvidence
+from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.seeds import Component, SeedSpread, seed_spread
 
 _SPREAD = SeedSpread(Component(0.01, 2), 3.0)
