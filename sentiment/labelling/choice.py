@@ -3,7 +3,7 @@
 Does not import torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
@@ -80,7 +80,7 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     right = {name: predicted[labelled] == labels[labelled] for name, predicted in tweets.predicted.items()}
     accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
     compared: Literal["accuracy", "macro_recall"] = "accuracy"
-    compare = sample.accuracy_difference
+    compare: Callable[[Flags, Flags], Evidence] = sample.accuracy_difference
     estimates = {name: score.value for name, score in accuracy.items()}
     macro_recall = None
     if metric == "macro_recall" or not sample.classes_with_few_labels():
@@ -93,7 +93,9 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
     others = [name for name in right if name != best]
     pairs = comb(len(right), 2)
     evidence = {other: compare(right[best], right[other]) for other in others}
+    differences = dict(zip(evidence, corrected([*evidence.values()], pairs), strict=True))
     level = 1 - ALPHA / pairs
+    labels_to_show = {other: _labels_to_show(known, sample, level) for other, known in evidence.items()}
     return Choice(
         source=source,
         tweets=len(labels),
@@ -105,8 +107,8 @@ def choose(source: str, tweets: PredictedTweets, labels: ClassIndices, metric: s
         accuracy=dict(accuracy),
         macro_recall=macro_recall,
         best=best,
-        differences=dict(zip(evidence, corrected([*evidence.values()], pairs), strict=True)),
-        labels_to_show={other: _labels_to_show(known, sample, level) for other, known in evidence.items()},
+        differences=differences,
+        labels_to_show=labels_to_show,
     )
 
 

@@ -7,8 +7,8 @@ from sentiment.statistics.estimate import Estimate, StudentEvidence
 from sentiment.statistics.paired import PairedEvidence
 from sentiment.statistics.stratified import RecallEvidence
 
-# What is known of a difference before it is corrected: its value, its p-value, and its interval at any level, None where
-# the variance is unknown. No correction makes the p-value smaller than `least_p`.
+# What is known of a difference before it is corrected: its value, its p-value, and its interval at any level, None
+# where the variance is unknown. No correction makes the p-value smaller than `least_p`.
 Evidence = PairedEvidence | RecallEvidence | StudentEvidence
 
 
