@@ -31,15 +31,15 @@ class Claim:
     pairs: int = 1
 
 
-def decided(claims: Mapping[K, Claim], answers: Answers, hypotheses: int = 0) -> dict[K, Estimate]:
+def decided(claims: Mapping[K, Claim], answers: Answers, number: int = 0) -> dict[K, Estimate]:
     """The differences of a family of claims, corrected together, without those whose sides cannot be compared.
 
     Args:
-        hypotheses: their number, if it is larger than that of the claims.
+        number: their number, if it is larger than that of the claims.
     """
     evidence = {key: answers.difference(claim.design, claim.first, claim.second) for key, claim in claims.items()}
     known = {key: of_claim for key, of_claim in evidence.items() if of_claim}
-    return dict(zip(known, corrected([*known.values()], hypotheses), strict=True))
+    return dict(zip(known, corrected([*known.values()], number), strict=True))
 
 
 def matched_claim(

@@ -269,7 +269,7 @@ def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline:
 def _above_rivals(dataset: Dataset, candidates: Sequence[Candidate], model: Candidate) -> dict[Ranked, Estimate]:
     """The differences of the model from others of its kind, in two families, and from added predictors, in a third.
 
-    The first are those that compete. The best one was selected of them, so that each pair counts as a hypothesis. The
+    The first are those that compete. The best one was selected of them, so that each pair counts as a claim. The
     others are corrected apart, so that they change nothing about what competes: each could be compared with each of
     these.
     """
@@ -284,9 +284,9 @@ def _above_rivals(dataset: Dataset, candidates: Sequence[Candidate], model: Cand
         (dataset.added, number * len(dataset.added)),
     ]
     differences: dict[Ranked, Estimate] = {}
-    for family, hypotheses in families:
+    for family, number_of_claims in families:
         claims = {each: _claim(model, each, candidates, dataset.metric) for each in family}
-        differences |= decided(claims, answers, hypotheses)
+        differences |= decided(claims, answers, number_of_claims)
     return differences
 
 

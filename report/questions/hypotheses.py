@@ -2,16 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from report.compare.findings import Findings
-from report.compare.hypotheses import Verdict, replicated
-from report.questions.settings import card_title
+from report.compare.hypotheses import Verdict, judge
+from report.compare.published import replicated
 from report.render import wording
-from report.render.blocks import Block, Document, ReportTable, Row, columns, with_bounds
-from report.render.page import anchor
+from report.render.blocks import Document, Question, ReportSection, ReportTable, Row, columns, with_bounds
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
 from sentiment.statistics import words
@@ -20,21 +19,18 @@ from sentiment.statistics import words
 _UNITS: dict[Measure, str] = {"score": "points", "epochs": "epochs", "overfitting": "points of overfitting"}
 
 
-def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
-    """A table of all stated hypotheses; empty without hypotheses.
-
-    Args:
-        cards: the titles of the cards on the page, to which rows are linked.
-    """
-    if not findings.verdicts:
-        return []
-    rows = [_row(verdict) for verdict in findings.verdicts]
-    for row, verdict in zip(rows, findings.verdicts, strict=True):
-        title = card_title(verdict.hypothesis.setting)
-        if title in cards:
-            row["card"] = Markup("[more](#{})").format(anchor(title))
-    caption = sentence("hypotheses.caption", replicated=replicated(findings.study))
-    return [ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)]
+def hypotheses(findings: Findings) -> Question:
+    """A table of all stated hypotheses, with their outcomes on the first screen."""
+    verdicts = judge(findings.study, findings.answers)
+    if not verdicts:
+        return Question()
+    rows = [_row(verdict) for verdict in verdicts]
+    studies = replicated(findings.study)
+    caption = sentence("hypotheses.caption", replicated=studies)
+    table = ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)
+    document = Document("tables/hypotheses.tex", "hypotheses.tex.j2", {"rows": rows, "replicated": studies})
+    section = ReportSection("Hypotheses", [table])
+    return Question(methods=["hypotheses"], answers=[outcomes(verdicts)], section=section, documents=[document])
 
 
 def outcomes(verdicts: Sequence[Verdict]) -> Markup:
@@ -43,13 +39,6 @@ def outcomes(verdicts: Sequence[Verdict]) -> Markup:
     counts = [f"{number:,} {'is' if number == 1 else 'are'} {outcome}" for outcome, number in numbers]
     stated = "hypothesis" if len(verdicts) == 1 else "hypotheses"
     return Markup("Of {:,} stated {}, {}: [table](#hypotheses).").format(len(verdicts), stated, wording.listing(counts))
-
-
-def replication_table(findings: Findings) -> list[Document]:
-    """The hypotheses in LaTeX."""
-    rows = [_row(verdict) for verdict in findings.verdicts]
-    values = {"rows": rows, "replicated": replicated(findings.study)}
-    return [Document("tables/hypotheses.tex", "hypotheses.tex.j2", values)] if rows else []
 
 
 def _row(verdict: Verdict) -> Row:

@@ -206,8 +206,8 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
         for effect in effects
         for contrast in effect.contrasts
     }
-    hypotheses = sum(math.comb(len(effect.values), 2) for effect in effects)
-    differences = decided(claims, answers, hypotheses)
+    number = sum(math.comb(len(effect.values), 2) for effect in effects)
+    differences = decided(claims, answers, number)
     return [effect.with_differences(differences) for effect in effects]
 
 

@@ -231,11 +231,17 @@ class Question:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
         methods: macros of `methods.md.j2`, further entries of *Methods*.
+        answers: sentences on the first screen.
+        section: the title of a section of its own, and its blocks.
+        documents: further files.
     """
 
-    cards: Sequence[Card]
+    cards: Sequence[Card] = ()
     numbers: Sequence[Block] = ()
     methods: Sequence[str] = ()
+    answers: Sequence[Any] = ()
+    section: "ReportSection | None" = None
+    documents: "Sequence[Document]" = ()
 
 
 @dataclass(frozen=True)

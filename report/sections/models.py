@@ -9,7 +9,7 @@ from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.findings import Findings
-from report.compare.hypotheses import replicated
+from report.compare.published import replicated
 from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording

@@ -20,7 +20,7 @@ class Estimate:
         low, high: the confidence bounds; None where the variance is unknown.
         n: the number of observations; a fraction if it is estimated itself.
         level: the confidence level.
-        p: the p-value of the hypothesis that a difference is 0; None where that cannot be tested, and of a score.
+        p: the p-value of a difference of 0; None where that cannot be tested, and of a score.
         q: the adjusted p-value. It is None before correction, and then the difference never counts as significant.
         is_conditional: whether it is conditional on the trained models: nothing is known of other seeds.
     """

@@ -4,6 +4,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from report import build
 from report.build import build_report
+from report.compare.claims import decided, matched_claim
+from report.compare.findings import Findings
 from report.render import page
-from report.render.blocks import Block, Report, ReportSection, ReportTable, Text, column
+from report.render.blocks import Block, Card, Question, Report, ReportSection, ReportTable, Text, column, with_bounds
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
 from report.render.wording import code, escape
@@ -201,3 +205,27 @@ def test_report_that_was_killed_when_its_page_was_written_leaves_no_table_of_an_
             study.report(folder)
     study.report(folder)
     assert not old.exists()
+
+
+def test_a_new_question_is_a_function_that_makes_claims_and_blocks_of_them(study: Study) -> None:
+    for seed in (1, 2):
+        study.single({"seed": seed, "model.hidden_size": 8}, skill=0.1)
+        study.single({"seed": seed, "model.hidden_size": 64}, skill=9.0)
+
+    def widest(findings: Findings) -> Question:
+        """Is the widest network better than the narrowest?"""
+        by_width = sorted(findings.datasets[0].configurations, key=lambda each: each.config.model.hidden_size)
+        pairs = [(by_width[-1].runs, by_width[0].runs)]
+        alike = [configuration.runs for configuration in by_width]
+        claim = matched_claim(pairs, alike, "network", findings.answers.metric)
+        (difference,) = decided({"width": claim}, findings.answers).values()
+        rows = [{"width": "64 or 8", **with_bounds("gain", difference)}]
+        table = ReportTable("widest", "", [column("Width", "width"), column("Gain", "gain", "points")], rows)
+        said = f"It is: {words.claim(difference)}." if difference.is_better else "It is not."
+        return Question([Card("Is the widest better?", [Text(said)])], [table], answers=[said])
+
+    with patch.object(build, "QUESTIONS", [widest]):
+        page = study.text()
+    assert page.count("It is: +") == 2
+    assert "### Is the widest better?" in page
+    assert "| Width | Gain |" in page

@@ -9,6 +9,7 @@ import pytest
 
 from report.build import build_report, compose
 from report.compare.findings import Findings
+from report.compare.hypotheses import judge
 from report.compare.ranking import Recommended
 from report.read import load_study
 from report.render.page import render_document
@@ -168,7 +169,7 @@ def test_missing_fold_takes_no_evidence_from_the_others(study: Study) -> None:
     assert "2 completed runs of cross-validations that lack a fold are compared with no other run." in str(
         caveats(findings)
     )
-    (verdict,) = findings.verdicts
+    (verdict,) = judge(findings.study, findings.answers)
     assert (verdict.problem, verdict.outcome) == ("", "shown")
 
 
