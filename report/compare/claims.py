@@ -22,13 +22,13 @@ class Claim:
 
     Attributes:
         design: how they are compared.
-        pairs: from how many pairs the two sides were selected, each of which could have been compared.
+        selected: from how many configurations each of the two sides was selected.
     """
 
     first: Group
     second: Group
     design: Design
-    pairs: int = 1
+    selected: tuple[int, int] = (1, 1)
 
 
 def decided(claims: Mapping[K, Claim], answers: Answers, number: int = 0) -> dict[K, Estimate]:

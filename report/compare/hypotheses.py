@@ -90,7 +90,7 @@ def _decided(family: Sequence[Verdict], study: Study, answers: Answers) -> list[
         except NotComparableError as error:
             compared.append(replace(verdict, problem=str(error)))
             continue
-        claims[hypothesis.claim] = RegionClaim(evidence, *hypothesis.region, claim.pairs)
+        claims[hypothesis.claim] = RegionClaim(evidence, *hypothesis.region, claim.selected)
         n_runs = sum(map(len, claim.first.configurations)), sum(map(len, claim.second.configurations))
         compared.append(replace(verdict, n_runs=n_runs))
     verdicts = []
@@ -172,7 +172,7 @@ def _of_best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, s
     first = Group([best], "network")
     if other.model:
         design = design_of((configuration.runs for configuration in ours), "network", answers.metric)
-        return Claim(first, Group([best[:1]], other.model), design, _tried(grid, ours))
+        return Claim(first, Group([best[:1]], other.model), design, (_tried(grid, ours), 1))
     grids = {known.name: known for known in study.grids}
     if other.grid not in grids:
         raise NotComparableError(f"grid {other.grid} is not in this report")
@@ -183,8 +183,10 @@ def _of_best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, s
     if len(group_by_tweets([*best, *others])) > 1:
         raise NotComparableError(_OTHER_TWEETS)
     design = design_of((configuration.runs for configuration in (*ours, *theirs)), "network", answers.metric)
-    pairs = _tried(grid, ours) * _tried(grids[other.grid], theirs)
-    return Claim(first, Group([others], "network"), design, pairs)
+    selected = _tried(grid, ours), _tried(grids[other.grid], theirs)
+    if hypothesis.measure != "score":  # the luck by which each was selected may change it in either direction
+        selected = math.prod(selected), math.prod(selected)
+    return Claim(first, Group([others], "network"), design, selected)
 
 
 def _candidates(grid: Grid, answers: Answers, hypothesis: Hypothesis | None = None) -> list[Configuration]:

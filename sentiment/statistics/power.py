@@ -310,6 +310,20 @@ def _likely(hypothesis: Hypothesis, comparison: PlannedComparison) -> str:
     return "open, with so few runs" if margin is None else f"open; it would take a margin of {100 * margin:.1f} points"
 
 
+def _selected(hypothesis: Hypothesis, firsts: int, seconds: int) -> int:
+    """From how many configurations the side was selected which by its luck would pass for better than it is.
+
+    Args:
+        firsts: from how many the first side is selected.
+        seconds: from how many the second side is: another grid is taken to be as large as this one.
+    """
+    if hypothesis.relation == "better_than":
+        return firsts
+    if hypothesis.relation == "as_good_as":
+        return max(firsts, seconds)
+    return seconds
+
+
 def _comparison_of(
     hypothesis: Hypothesis, plan: GridPlan, configs: Sequence[RunConfig], sizes: tuple[int, ...]
 ) -> PlannedComparison | str:
@@ -332,13 +346,13 @@ def _comparison_of(
         return "not known before the runs, as no seed is repeated"
     firsts = sum(is_among(value, hypothesis.values) for value in values.values()) if hypothesis.setting else len(seeds)
     sides = (1, 1)
-    pairs = 1
+    selected = 1
     if isinstance(hypothesis.other, BestOf):
         sides = (1, 0) if hypothesis.other.model else (1, 1)
-        pairs = firsts if hypothesis.other.model else firsts * len(seeds)  # the other grid is as large
+        selected = _selected(hypothesis, firsts, 1 if hypothesis.other.model else len(seeds))
     else:
         sides = firsts, sum(is_among(value, hypothesis.other) for value in values.values())
     if not all(sides) and not isinstance(hypothesis.other, BestOf):
         return "open, as a side has no runs in which the setting has an effect"
-    alpha = 2 * ALPHA / len(plan.hypotheses) / max(pairs, 1)
+    alpha = 2 * ALPHA / len(plan.hypotheses) / max(selected, 1)
     return PlannedComparison(sides, fewest, len(seeds), sizes, alpha, 2 * ALPHA)

@@ -2,8 +2,10 @@
 
 A claim is shown if the interval of the difference lies in the region, and shown to be false if it lies outside; each of
 the two is wrong in at most 5 % of the cases. The interval leaves out 5 % at either end (Schuirmann 1987: two one-sided
-tests), divided for the claims of its family, and by the number of pairs that its sides were selected from. Equality is
-shown to be false by the interval that leaves out half as much, since it has two outsides.
+tests), divided for the claims of its family. A side that was selected as the best of k has the luck of the best, also on
+test tweets: it can only be overrated. So the end of the interval that this luck can move past the truth is divided by k,
+and the other end is not. Equality is shown to be false by the interval that leaves out half as much, since it has two
+outsides.
 """
 
 import math
@@ -30,13 +32,13 @@ class RegionClaim:
     """That a difference lies between two bounds, one of which may be infinite.
 
     Attributes:
-        pairs: from how many pairs its sides were selected.
+        selected: from how many configurations each of its two sides was selected.
     """
 
     evidence: StudentEvidence
     low: float
     high: float
-    pairs: int = 1
+    selected: tuple[int, int] = (1, 1)
 
     @property
     def outsides(self) -> int:
@@ -45,24 +47,29 @@ class RegionClaim:
 
     @property
     def p(self) -> float:
-        """The p-value of the nearer one of the two outcomes, shown and shown to be false, for all pairs."""
-        beyond_low = self.evidence.value - self.low
-        beyond_high = self.high - self.evidence.value
-        distances = [distance for distance in (beyond_low, beyond_high) if math.isfinite(distance)]
-        inside = max(self.evidence.p_beyond(distance) for distance in distances)
-        outside = min(self.evidence.p_beyond(-distance, self.outsides) for distance in distances)
-        return min(self.pairs * min(inside, self.outsides * outside), 1.0)
+        """The p-value of the nearer one of the two outcomes, shown and shown to be false, for all selections."""
+        firsts, seconds = self.selected
+        inside = []
+        outside = []
+        if math.isfinite(self.low):
+            above = self.evidence.value - self.low
+            inside.append(firsts * self.evidence.p_beyond(above))
+            outside.append(seconds * self.evidence.p_beyond(-above, self.outsides))
+        if math.isfinite(self.high):
+            below = self.high - self.evidence.value
+            inside.append(seconds * self.evidence.p_beyond(below))
+            outside.append(firsts * self.evidence.p_beyond(-below, self.outsides))
+        return min(max(inside), self.outsides * min(outside), 1.0)
 
     def decided(self, alpha: float, q: float | None = None) -> Ruling:
-        """The outcome by the interval that leaves out `alpha` at either end, divided by the number of pairs.
+        """The outcome by the interval that leaves out `alpha` at either end, divided for selections.
 
         Args:
             q: the p-value that is adjusted for the family.
         """
-        end = alpha / self.pairs
-        level = 1 - 2 * end
-        inner = self.evidence.interval(level, ends=1)
-        outer = self.evidence.interval(1 - 2 * end / self.outsides, ends=self.outsides)
+        level = 1 - sum(alpha / selected for selected in self.selected)
+        inner = self._interval(alpha, ends=1)
+        outer = self._interval(alpha, ends=self.outsides)
         value = self.evidence.value
         if inner is None or outer is None:
             return Ruling("open", Estimate(value, None, None, self.evidence.n, level))
@@ -72,6 +79,17 @@ class RegionClaim:
         elif outer[1] < self.low or outer[0] > self.high:
             outcome = "shown to be false"
         return Ruling(outcome, Estimate(value, inner[0], inner[1], self.evidence.n, level, self.evidence.p, q))
+
+    def _interval(self, alpha: float, ends: int) -> tuple[float, float] | None:
+        """The interval of which each end, divided for its selection, leaves out a part of `alpha`.
+
+        Args:
+            ends: into how many parts it is divided, see `StudentEvidence.interval`.
+        """
+        bounds = [self.evidence.interval(1 - 2 * alpha / ends / selected, ends) for selected in self.selected]
+        if bounds[0] is None or bounds[1] is None:
+            return None
+        return bounds[0][0], bounds[1][1]
 
 
 def decide(family: Mapping[K, RegionClaim]) -> dict[K, Ruling]:

@@ -40,7 +40,7 @@ class _Judged:
     hypothesis: Row
     is_late: bool
     found: Gap | None = None
-    pairs: int = 1
+    selected: tuple[int, int] = (1, 1)
     runs: str = ""
     problem: str = ""
     outcome: str = "open"
@@ -74,7 +74,7 @@ def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
         runs = _readable(tested[judged.grid.name])
         ours = _configurations([one for one in runs if not setting or _has(one, setting, hypothesis["values"])])
         if other["model"]:
-            return _of(judged, [ours[0]], [ours[0][:1]], ours, metric, "baseline", pairs=len(ours))
+            return _of(judged, [ours[0]], [ours[0][:1]], ours, metric, "baseline", (len(ours), 1))
         if other["grid"] not in tested or other["grid"] == "single":
             raise _OpenError(f"grid {other['grid']} is not in this report")
         theirs = _configurations(_readable(tested[other["grid"]]))
@@ -82,7 +82,10 @@ def _compared(judged: _Judged, tested: dict[str, list[Tested]]) -> _Judged:
             raise _OpenError("both sides are the same runs")
         if not same_data(ours[0][0], theirs[0][0]):
             raise _OpenError(_OTHER_TWEETS)
-        return _of(judged, [ours[0]], [theirs[0]], [*ours, *theirs], metric, pairs=len(ours) * len(theirs))
+        selected = len(ours), len(theirs)
+        if hypothesis["measure"] != "score":
+            selected = (len(ours) * len(theirs),) * 2
+        return _of(judged, [ours[0]], [theirs[0]], [*ours, *theirs], metric, "network", selected)
     if judged.grid.plan and judged.grid.plan.get("halving"):
         raise _OpenError("the search gave up most trials early, and those that are left are no random sample")
     runs = _readable(tested[judged.grid.name])
@@ -148,7 +151,13 @@ def _of_pairs(judged: _Judged, pairs: Any, configurations: list[list[Tested]], m
 
 
 def _of(
-    judged: _Judged, firsts: Any, seconds: Any, pool: Any, metric: str, kind: str = "network", pairs: int = 1
+    judged: _Judged,
+    firsts: Any,
+    seconds: Any,
+    pool: Any,
+    metric: str,
+    kind: str = "network",
+    selected: tuple[int, int] = (1, 1),
 ) -> _Judged:
     """Over seeds, or folds."""
     runs = f"{sum(map(len, firsts))} and {sum(map(len, seconds)) if kind == 'network' else 'the baseline'}"
@@ -169,7 +178,7 @@ def _of(
         found = crossed(*sides, (True, True), None, spread, None)
     if found.is_conditional:
         raise _OpenError(_ONE_RUN)
-    return replace(judged, found=found, runs=runs, pairs=pairs)
+    return replace(judged, found=found, runs=runs, selected=selected)
 
 
 def _measured(judged: _Judged, runs: list[Tested]) -> Any:
@@ -199,12 +208,19 @@ def _of_search(judged: _Judged, firsts: Any, seconds: Any, metric: str) -> _Judg
 
 
 def _bounds(judged: _Judged, tail: float, ends: int = 1) -> tuple[float, float] | None:
-    """The interval that leaves out `tail` at either end: beyond a half, its bounds are on the other sides."""
+    """The interval that leaves out `tail` at either end, divided for the side whose selection can move that end.
+
+    Beyond a half, its bounds are on the other sides.
+    """
     assert judged.found
-    low, high = judged.found.interval(1 - 2 * min(tail, 1 - tail), ends)
-    if low is None or high is None:
-        return None
-    return (low, high) if tail < 0.5 else (high, low)
+    bounds = []
+    for end, number in enumerate(judged.selected):
+        own = tail / number
+        low, high = judged.found.interval(1 - 2 * min(own, 1 - own), ends)
+        if low is None or high is None:
+            return None
+        bounds.append((low, high)[end if own < 0.5 else 1 - end])
+    return bounds[0], bounds[1]
 
 
 def _region(hypothesis: Row) -> tuple[float, float]:
@@ -245,15 +261,15 @@ def _tail(judged: _Judged) -> float:
 
 def _decided(family: Sequence[_Judged]) -> list[_Judged]:
     known = [each for each in family if each.found and each.found.p is not None]
-    tails = [min(each.pairs * _tail(each), 1.0) for each in known]
+    tails = [_tail(each) for each in known]
     adjusted = multipletests(tails, ALPHA, method="fdr_bh")[1].tolist() if tails else []
     decisions = max(sum(q < ALPHA for q in adjusted), 1)
     for each, q in zip(known, adjusted, strict=True):
-        tail = decisions * ALPHA / len(known) / each.pairs
-        level = 1 - 2 * tail
+        tail = decisions * ALPHA / len(known)
+        level = 1 - sum(tail / number for number in each.selected)
         assert each.found
         each.outcome = _outcome(each, tail)
-        low, high = each.found.interval(level, 1)
+        low, high = _bounds(each, tail) or (None, None)
         each.found = replace(each.found, q=q, level=level, low=low, high=high)
     return [*family]
 

@@ -207,18 +207,22 @@ def test_grid_on_several_data_sets_decides_nothing(study: Study) -> None:
     assert [verdict.problem for verdict in judged(study)] == [problem] * 2
 
 
-def test_best_configuration_is_compared_with_that_of_another_grid_for_all_pairs_that_it_was_selected_from(
+def test_end_of_an_interval_is_divided_for_the_configurations_whose_best_one_can_move_it_past_the_truth(
     study: Study,
 ) -> None:
     for name, skill, hypotheses in (("rnn", 1.0, []), ("elmo", 9.0, stated({"better_than": {"grid": "rnn"}}))):
-        kind = {"model.pooling": ["last"]} if name == "elmo" else {}
+        kind = {"model.pooling": ["last"]} if name == "elmo" else {"model.cell": ["lstm", "gru"]}
         runs = combinations(kind | {"model.hidden_size": [16, 64], "seed": SEEDS})
         for config in study.write_grid(name, "Which?", runs, hypotheses=hypotheses):
             study.complete(config, name, skill=skill)
     (verdict,) = judged(study)
     assert verdict.outcome == "shown"
     assert verdict.difference is not None
-    assert verdict.difference.level == pytest.approx(1 - 2 * 0.05 / 4)
+    assert verdict.difference.level == pytest.approx(1 - 0.05 / 2 - 0.05 / 4)
+    assert verdict.difference.low is not None
+    assert verdict.difference.high is not None
+    value = verdict.difference.value
+    assert value - verdict.difference.low < verdict.difference.high - value
 
 
 @pytest.mark.parametrize("measure", ["score", "epochs"])
