@@ -16,6 +16,7 @@ from report.compare.cost import Seconds, cost_per_run
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
 from report.evaluated import EvaluatedRun, Reader, Settings
+from sentiment.console import plural
 from sentiment.runs.predictions import ENOUGH_ANSWERS
 from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
@@ -115,6 +116,12 @@ class Recommended:
         """The run of the model to use that has the best score on validation tweets."""
         runs = sorted(self.model.runs, key=lambda run: run.run_id)
         return max(runs, key=lambda run: run.score("validation", self.metric, self.model.kind))
+
+    @property
+    def trained_on(self) -> str:
+        """How many labelled tweets its model was trained on, in words."""
+        number = self.run.trained_on
+        return "all labelled tweets" if math.isinf(number) else plural(int(number), "labelled tweet")
 
     @property
     def recalls(self) -> list[tuple[str, float, int]]:

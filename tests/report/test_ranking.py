@@ -13,11 +13,10 @@ from report.compare.hypotheses import judge
 from report.compare.ranking import Recommended
 from report.read import load_study
 from report.render.page import render_document
-from report.sections.answer import answer, caveats
+from report.sections.answer import answer, caveats, headline
 from report.sections.models import rankings
 from report.sections.names import predictor_name
 from report.sections.paper import checklist
-from report.sections.sentences import sentence
 from tests.commands import invoke
 from tests.report.made_up import Study, attempt
 
@@ -42,7 +41,7 @@ def test_best_baseline_is_recommended_although_its_network_hardly_learns(study: 
     assert best.model is best.baseline is first
     (row, *_) = _rows(findings)
     assert (row["model"], row["score"]) == ("linear baseline (stop words kept)", pytest.approx(1.0))
-    assert str(sentence("answer.headline", best=best)).startswith("**Use the linear baseline.** Stop words kept. ")
+    assert headline(best).startswith("**Use the linear baseline.** Stop words kept. ")
 
 
 def test_all_that_was_trained_is_ranked_and_equal_baselines_are_one(study: Study) -> None:
@@ -246,7 +245,7 @@ def test_time_of_a_killed_attempt_is_a_lower_bound(study: Study) -> None:
     killed = attempt(reason=None, end=None, last_step=None, compute_time=None)
     study.single({}, attempts=[killed, attempt(first_step=20)])
     text = study.text()
-    assert "at least CPU 1.5 min per run" in text
+    assert "a lower bound where a process was killed" in text
     assert "| Attempts of unknown time |" in text
     assert "a lower bound, since the time of 1 of them" in render_document(checklist(study.findings())).replace(
         "\n", " "

@@ -18,13 +18,12 @@ from report.compare.matching import seeds_together
 from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
 from report.render.wording import read_texts
-from report.sections.answer import caveats
+from report.sections.answer import caveats, headline
 from report.sections.gold import lead
 from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
-from report.sections.sentences import sentence
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import ProcessLock
@@ -362,7 +361,7 @@ def test_baseline_that_is_better_on_validation_tweets_is_not_said_to_want_more_o
     replace(study, skills={"validation": 0.1}, parts=PARTS | {"validation": 400, "test": 400}).single({}, skill=3.0)
     best = study.findings().recommended
     assert best is not None
-    said = sentence("answer.headline", best=best)
+    said = headline(best)
     assert said.startswith("**Use the linear baseline.**")
     assert "above it on test tweets" in said
     assert said.endswith("Models are selected on validation tweets, which do not show this.")
