@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED, Group, read_answers
@@ -122,16 +121,6 @@ class Recommended:
         """How many labelled tweets its model was trained on, in words."""
         number = self.run.trained_on
         return "all labelled tweets" if math.isinf(number) else plural(int(number), "labelled tweet")
-
-    @property
-    def recalls(self) -> list[tuple[str, float, int]]:
-        """Of each class its name, the recall of the predictor to use, and the number of test tweets."""
-        measured = [run.test_metrics[self.model.kind] for run in self.model.runs]
-        if self.added_winner:
-            measured = [self.added_winner.metrics]
-        names = self.model.configuration.config.data.label_names
-        recalls = [fmean(of_class) for of_class in zip(*(metrics.recall for metrics in measured), strict=True)]
-        return [*zip(names, recalls, measured[0].sizes, strict=True)]
 
     @property
     def lexicon_above(self) -> float | None:

@@ -7,11 +7,11 @@ from markupsafe import Markup
 
 from report.compare.findings import Findings
 from report.compare.ranking import Candidate, Recommended
-from report.render.blocks import Block, Bullets, ReportTable, Text, Tiles
+from report.render.blocks import Block, Bullets, ReportTable, Text
 from report.render.wording import capital, joined, strong
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
-from report.sections.sentences import sentence, sentences, terms
+from report.sections.sentences import sentence, sentences
 from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -24,7 +24,7 @@ def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence
         return []
     content: list[Block] = [Text(strong(sentence("answer.no_recommendation")))]
     if best:
-        content = [Text(headline(best), "lead"), Tiles(terms("answer.facts", best=best))]
+        content = [Text(headline(best), "lead"), Text(f"Trained on {best.trained_on}.")]
         content += [Text(strong(text)) for text in worse_than_the_lexicon(findings)]
     content += map(Text, further)
     if limitations := caveats(findings):
