@@ -20,7 +20,7 @@ from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
 from report.compare.hypotheses import judge
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
-from report.questions.labels import label_curves
+from report.questions.labels import beats_baseline_from, label_points
 from report.questions.settings import effects_of
 from report.read import Grid
 from sentiment.config import PARTS
@@ -294,9 +294,9 @@ def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
 
 
 def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    (curve,) = label_curves(layout.grid, answers)
-    yield "labels: better or worse with some number", _shown(point.difference for point in curve.points)
-    yield "labels: pays from", curve.beats_baseline_from is not None
+    curve = label_points(layout.grid, answers)
+    yield "labels: better or worse with some number", _shown(point.difference for point in curve)
+    yield "labels: pays from", beats_baseline_from(curve) is not None
 
 
 def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
