@@ -46,6 +46,7 @@ def test_each_design_refuses_what_does_not_fit_it() -> None:
         (TwoModels(), Side([one], classes=np.arange(200) % 2), Side([two], classes=np.arange(200) % 3)),
         (Matched(), Side([one]), Side([two])),
         (Matched(), Side([one, two]), Side([one])),
+        (Drawn(), Side([one, two]), Side([one])),
         (Folds(), Side([one]), Side([two])),
         (Folds(), in_folds, Side([two], folds=np.arange(200) % 4)),
     ]
