@@ -19,14 +19,13 @@ from report.render.page import write_report
 from report.render.wording import joined
 from report.sections.answer import answer
 from report.sections.errors import errors
-from report.sections.gold import gold_tables
 from report.sections.models import added_predictors, external_test_sets, published_results, rankings
 from report.sections.names import METHODS
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from report.sections.sentences import sentence
-from report.sections.unlabelled import unlabelled_tables
+from report.sections.tables import gold_tables, unlabelled_tables
 from sentiment.console import Progress, plural, silent, visible
 from sentiment.runs.run_dir import Results
 

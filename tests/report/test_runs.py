@@ -19,11 +19,11 @@ from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
 from report.render.wording import read_texts
 from report.sections.answer import caveats, headline
-from report.sections.gold import lead
 from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
+from report.sections.tables import lead
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import ProcessLock

@@ -1,6 +1,7 @@
-"""Added predictors on gold tables, compared with each other where no run was tested on the tweets."""
+"""Predictors on tables that no run was tested on, with labels and without; where added answers come from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -13,8 +14,10 @@ from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from sentiment.console import plural
 from sentiment.runs.predictions import ENOUGH_ANSWERS, Comparison, GoldTable, PartPredictions
+from sentiment.runs.recommendation import Choice
+from sentiment.runs.records import Added
 from sentiment.statistics import words
-from sentiment.statistics.metrics import estimate_of, kappa
+from sentiment.statistics.metrics import METRIC_NAMES, estimate_of, kappa
 
 
 def gold_tables(findings: Findings) -> list[Block]:
@@ -33,12 +36,17 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
     blocks: list[Block] = [Text(lead(gold.predictions, comparisons), "lead"), _score_table(gold)]
     if comparisons:
         blocks.append(_comparison_table(gold, comparisons))
-    origins: list[Block] = []
-    for name, record in gold.added.items():
-        origins.append(Text(sentence("gold.origin", name=name, record=record)))
+    return [*blocks, origins(gold.added)]
+
+
+def origins(added: Mapping[str, Added]) -> Fold:
+    """Where the answers of added predictors come from, by name, and what they cost."""
+    blocks: list[Block] = []
+    for name, record in added.items():
+        blocks.append(Text(sentence("gold.origin", name=name, record=record)))
         if record.note:
-            origins.append(Text(record.note, "note"))
-    return [*blocks, Fold("Where the predictions come from", origins)]
+            blocks.append(Text(record.note, "note"))
+    return Fold("Where their answers come from", blocks)
 
 
 def lead(predictions: PartPredictions, comparisons: Sequence[Comparison]) -> Markup:
@@ -107,3 +115,37 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Rep
         rows.append(row)
     caption = sentence("gold.comparisons", number=len(rows))
     return ReportTable(f"comparisons-{gold.directory.path.name}", caption, columns("gold-comparisons", rows), rows)
+
+
+def unlabelled_tables(findings: Findings) -> list[Block]:
+    """For each table: the best predictor, and all of them with their differences from it."""
+    blocks: list[Block] = []
+    for name, choice in findings.study.choices.items():
+        blocks += [Text(_choice_lead(choice), "lead"), _choice_table(name, choice)]
+    return blocks
+
+
+def _choice_lead(choice: Choice) -> Markup:
+    """The best predictor, and how much better it is than each other one."""
+    best = f"{choice.best} has the highest estimated {METRIC_NAMES[choice.metric]} on {choice.source}."
+    sentences: list[Any] = [strong(best)]
+    for other, difference in choice.differences.items():
+        shown = "shown" if difference.is_better else "not shown"
+        gap = f"{words.points(difference.value)} points above {other} ({words.interval(difference)}; {shown})"
+        sentences.append(f"It is {gap}.")
+    return joined(sentences)
+
+
+def _choice_table(name: str, choice: Choice) -> ReportTable:
+    rows: list[Row] = []
+    for predictor, score in choice.accuracy.items():
+        row: Row = {"predictor": predictor, **with_bounds("accuracy", score)}
+        if choice.macro_recall:
+            row["macro_recall"] = choice.macro_recall[predictor]
+        if predictor != choice.best:
+            difference = choice.differences[predictor]
+            row |= with_bounds("below", difference)
+            row |= {"q": difference.q, "labels": choice.labels_to_show[predictor]}
+        rows.append(row)
+    caption = sentence("unlabelled.scores", choice=choice)
+    return ReportTable(f"unlabelled-{name}", caption, columns("unlabelled", rows), rows)
