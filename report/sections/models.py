@@ -90,10 +90,7 @@ def _against_baseline(difference: Estimate | None) -> Row:
     row: Row = with_bounds("gain_over_baseline", difference) | {"verdict": words.DASH}
     if difference is None:
         return row
-    row |= {"gain_q": difference.q, "verdict": "not significant"}
-    if difference.is_significant:
-        row["verdict"] = "better" if difference.is_better else "worse"
-    return row
+    return row | {"gain_q": difference.q, "verdict": words.verdict(difference)}
 
 
 def _added_name(predictor: AddedPredictor) -> str:

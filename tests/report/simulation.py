@@ -287,8 +287,8 @@ def _encoders(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
     def claims(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
         found = effects_of(layout.runs, answers, model)
-        assert all(effect.contrasts for effect in found)
-        yield kind, _shown(one.difference for effect in found for one in effect.contrasts)
+        assert all(effect.pairs for effect in found)
+        yield kind, _shown(found[0].differences.values())
 
     return claims
 
