@@ -175,6 +175,11 @@ def yaml_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def override_options(values: Mapping[str, Any]) -> list[str]:
+    """The values of fields, by dotted name, as options of `sentiment`."""
+    return [word for name, value in values.items() for word in ("--set", f"{name}={yaml_text(value)}")]
+
+
 def _available_configs(path: Path) -> str:
     folder = shipped_file(path.parent)
     names = sorted(other.stem for other in folder.glob("*.yaml")) if folder.is_dir() else []
