@@ -24,7 +24,8 @@ def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence
         return []
     content: list[Block] = [Text(strong(sentence("answer.no_recommendation")))]
     if best:
-        content = [Text(headline(best), "lead"), Text(f"Trained on {best.trained_on}.")]
+        content = [Text(headline(best), "lead")]
+        content += [] if best.added_winner else [Text(f"Trained on {best.trained_on}.")]
         content += [Text(strong(text)) for text in worse_than_the_lexicon(findings)]
     content += map(Text, further)
     if limitations := caveats(findings):
