@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED, Group, read_answers
 from report.compare.claims import Claim, decided
-from report.compare.cost import Seconds, cost_per_run
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
 from report.evaluated import EvaluatedRun, Reader, Settings
@@ -47,11 +46,6 @@ class Candidate:
     score: float
     settings: Settings = field(default_factory=dict)
     competes: bool = False
-
-    @property
-    def cost(self) -> Seconds:
-        """Compute time of one of its runs."""
-        return cost_per_run(self.configuration)
 
     def values(self, part: Part, name: str) -> list[float]:
         """A score of each run, by the name of a property of `Metrics`."""
