@@ -91,7 +91,7 @@ class Effect:
         pairs: of each other value, the readable runs with the best value and with it that differ in nothing else but
             their seeds; without values that have no such runs.
         differences: test score with the best value minus that with another one, on the tweets that all these runs have;
-            corrected as `effects_of` says. None without predictions, or without common tweets.
+            corrected as `effects_of` says; without those that have no common tweets with predictions.
     """
 
     parameters: tuple[str, ...]

@@ -1,7 +1,8 @@
-"""The first screen: which predictor to use, how certain that is, what it costs, and all predictors in one ranking."""
+"""The first screen: which predictor to use, how certain that is, what it was trained on, and all in one ranking."""
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -18,7 +19,7 @@ from sentiment.statistics.estimate import Estimate
 
 
 def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence[Markup] = ()) -> list[Block]:
-    """The recommendation with its uncertainty and training time, further answers, caveats, and the ranking."""
+    """The recommendation with its uncertainty and training size, further answers, caveats, and the ranking."""
     best = findings.recommended
     if not findings.study.runs:  # only gold tables
         return []
@@ -47,7 +48,9 @@ def headline(best: Recommended) -> Markup:
         use = strong(f"Use {winner.name} (added predictor).")
         return joined([use, f"{score}{gap}. It is shown to be better on validation tweets, which select it."])
     settings = ", ".join(names.settings_in_words(best.model.settings))
-    told = [strong(f"Use {_short_name(best.model)}."), *([f"{capital(settings)}."] if settings else [])]
+    told: list[Any] = [strong(f"Use {_short_name(best.model)}.")]
+    if settings:
+        told.append(f"{capital(settings)}.")
     if best.model.kind == "baseline":
         return joined([*told, f"{score}.", _alternative(best)])
     gap = ""
