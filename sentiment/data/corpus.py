@@ -48,7 +48,6 @@ class Corpus(TokenRows):
     beginnings: npt.NDArray[np.uint32]  # (rows,) as `beginning_of` gives them
     authors: Integers  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
     weights: Floats  # (rows,) sample weights: `extra_train.weight`, otherwise 1
-    withheld: Integers  # (n,) keys of the tweets dropped from training because their text or author is held out
 
     source_fingerprint: str = ""  # of what it was made from, see the function
     is_balanced: bool = False  # whether `weights` give all classes of the training part the same weight

@@ -49,6 +49,7 @@ class OpenedSource:
     main: TweetFile
     tests: Mapping[str, TweetFile] = dataclass_field(default_factory=dict)  # external test sets, by name
     extra_train: tuple[TweetFile, ...] = ()  # used only for training
+    unlabelled: tuple[TweetFile, ...] = ()  # used only to learn word vectors
 
     @property
     def to_test_on(self) -> TweetFile:

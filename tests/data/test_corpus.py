@@ -20,7 +20,7 @@ from sentiment.data import corpus as corpus_module
 from sentiment.data import preparation
 from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
 from sentiment.data.text import Tokenizer
-from sentiment.data.vocabulary import collect_training_text, unlabelled_files
+from sentiment.data.vocabulary import training_text
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.corpus_records import MANIFEST, PartCount
 from sentiment.runs.run_dir import Results
@@ -319,13 +319,14 @@ def test_no_copy_of_a_held_out_tweet_is_trained_on_in_the_spellings_of_those_who
 
 def test_word_vectors_are_learned_from_no_such_copy(results: Results, tmp_path: Path) -> None:
     originals = [(label, f"Number{n} {text}") for n, (label, text) in enumerate(tweets(400))]
-    corpus = prepare(write_tweets(tmp_path / "main.csv", originals), results)
+    main = write_tweets(tmp_path / "main.csv", originals)
+    corpus = prepare(main, results)
     held_out = [text for text, part in parts_of(corpus).items() if part != "train"]
     passed_on = [[_passed_on(n, text)] for n, text in enumerate(held_out)]
     copies = write_tweets(tmp_path / "copies.csv", passed_on, ["text"])
-    files = unlabelled_files(VectorsConfig(unlabelled=(TextFile(path=str(copies)),)))
-    with pytest.raises(DataError, match=f"{len(held_out)} in validation or test, or by their authors"):
-        collect_training_text(corpus, TextConfig(), files, silent)
+    settings = VectorsConfig(unlabelled=(TextFile(path=str(copies)),))
+    with pytest.raises(DataError, match=r"vectors\.unlabelled: .*copies\.csv has no usable row"):
+        training_text(DataConfig(source=str(main)), settings, results, tmp_path, silent)
 
 
 def test_texts_without_a_word_contradict_one_another_only_if_equal(results: Results, tmp_path: Path) -> None:
