@@ -153,9 +153,7 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     heading, beside = compare_with_chosen(models.labels, models.of("baseline"), [*models.predictors, lexicon])
     sentences = accuracy_sentences(beside)
     assert sentences[:2] == accuracy_sentences(alone)
-    assert sentences[2].startswith(
-        "  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % interval"
-    )
+    assert sentences[2].startswith("  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % CI")
     assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in heading
 
 
