@@ -31,7 +31,6 @@ _ROW = np.dtype(
     [("labels", "i1"), ("parts", "i1"), ("keys", "i8"), ("beginnings", "u4"), ("authors", "i8"), ("weights", "f4")]
 )
 ARRAYS = (*(_ROW.names or ()), "token_ids", "offsets")
-Arrays = dict[str, npt.NDArray[Any]]
 
 # The code of a row's part is an index into PARTS; external test sets follow, sorted by name.
 TRAIN, VALIDATION, TEST = range(len(PARTS))
@@ -136,6 +135,21 @@ class _Tweet(NamedTuple):
         return self.key, self.author, self.row.text, self.form
 
 
+class PreparedTweets(NamedTuple):
+    """What is known of the tweets of a corpus besides the file that holds their texts.
+
+    Attributes:
+        arrays: those of `Corpus`, by name.
+        types: in the order of their ids.
+        sha256_of_tweets: of the ids, lines and texts of all tweets, in order.
+    """
+
+    arrays: dict[str, npt.NDArray[Any]]
+    types: Sequence[str]
+    report: CorpusReport
+    sha256_of_tweets: str
+
+
 class Preparation:
     """Prepares the rows of a source.
 
@@ -169,17 +183,14 @@ class Preparation:
         self._tables = [*self._tests.values(), self._main, *self._extra_train, *self._unlabelled]
         self._tokens = TokenCollector()
         self._chunks = [np.empty(0, _ROW)]
+        self._digest = sha256()
         self._identities: list[npt.NDArray[Any]] = []  # what `table_sha256` is made of
         self._left_out: Counter[str] = Counter()
         self._remarks = RowCounter()
 
     @without_garbage_collection()
-    def run(self, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
-        """Read and tokenise all rows, and write those that are kept; no text stays in memory.
-
-        Returns:
-            The arrays of the corpus by name, the types in the order of their ids, and the row counts.
-        """
+    def run(self, tweets_file: Path) -> PreparedTweets:
+        """Read and tokenise all rows, and write those that are kept; no text stays in memory."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -193,7 +204,7 @@ class Preparation:
         arrays |= {"token_ids": tokens.token_ids, "offsets": tokens.offsets}
         report = self._report(arrays, len(tokens.types))
         self._check(report)
-        return arrays, list(tokens.types), report
+        return PreparedTweets(arrays, tokens.types, report, self._digest.hexdigest())
 
     def _read(self, table: _Table, writer: "pq.ParquetWriter") -> None:
         of_table = "" if table is self._main else f"{table.name}: "
@@ -240,6 +251,7 @@ class Preparation:
             label = UNLABELLED if row.label is None else row.label
             values.append((label, tweet.part, tweet.key, beginning_of(tweet.form), tweet.author, table.weight))
             written.append((row.id or str(row.line), self._part_names[tweet.part], label, row.text, row.line))
+            self._digest.update(f"{row.id}\0{row.line}\0{row.text}\0".encode())
             self._tokens.add(tweet.tokens)
         self._chunks.append(np.array(values, _ROW))
         if written:
@@ -287,7 +299,7 @@ class Preparation:
             return DUPLICATE if first_label == label or label is None else CONTRADICTION
         return SURPLUS if tweet.part == TRAIN and tweet.key in self._surplus else None
 
-    def _report(self, arrays: Arrays, types: int) -> CorpusReport:
+    def _report(self, arrays: dict[str, npt.NDArray[Any]], types: int) -> CorpusReport:
         names = self._config.label_names
         parts = {}
         for code, part in enumerate(self._part_names[:UNLABELLED]):

@@ -276,10 +276,11 @@ def training_text(
     data = without_train_rows(data)
     source = replace(open_source(data, results), unlabelled=tuple(unlabelled_files(settings)))
     file = folder / TWEETS_FILE
-    arrays, types, report = Preparation(data, source, set(), Demands(), progress).run(file)
+    prepared = Preparation(data, source, set(), Demands(), progress).run(file)
     file.unlink()
-    rows = TokenRows(types, arrays["token_ids"], arrays["offsets"])
-    return rows.take(np.flatnonzero(np.isin(arrays["parts"], (TRAIN, UNLABELLED)))), report
+    rows = TokenRows(prepared.types, prepared.arrays["token_ids"], prepared.arrays["offsets"])
+    is_read = np.isin(prepared.arrays["parts"], (TRAIN, UNLABELLED))
+    return rows.take(np.flatnonzero(is_read)), prepared.report
 
 
 def learn_vectors(text: TokenRows, size: int, config: VectorsConfig, progress: Progress) -> tuple[list[str], Floats]:
