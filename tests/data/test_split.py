@@ -128,6 +128,13 @@ def test_a_copy_is_the_same_tweet() -> None:
         assert FORMS.of(copy(tweet_text(7))) == FORMS.of(tweet_text(7)) != FORMS.of(tweet_text(8)), name
 
 
+@pytest.mark.parametrize(
+    "copy", ["tea & rain via @bob", "tea &amp;amp;amp; rain", "t\ufe0fea & rain", "tea & r\u200dain"]
+)
+def test_a_short_copy_is_the_same_tweet_also_if_one_more_word_counts(copy: str) -> None:
+    assert FORMS.of(copy) == FORMS.of("tea & rain")
+
+
 def test_what_may_mean_something_else_is_another_tweet() -> None:
     for one, other in (
         ("so good", "so bad"),
