@@ -256,7 +256,8 @@ def _learn_into(folder: Path, config: RunConfig, results: Results, progress: Pro
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
     names = [str(user_path(file.path)) for file in settings.unlabelled]
     counts = dict(zip(names, report.unlabelled, strict=True))
-    write_json(folder / RECORD, _identity(config, results) | {name: count.kept for name, count in counts.items()})
+    kept = {name: count.kept for name, count in counts.items()}
+    write_json(folder / RECORD, _identity(config, results) | {"texts": kept})
     write_vectors(folder / VECTORS, types, vectors)
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
