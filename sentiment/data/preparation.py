@@ -313,12 +313,16 @@ class Preparation:
             if column is not None:
                 unnamed_authors[table.file.field] = column
         identities = np.unique(np.concatenate(self._identities))
+        tests = {name: table.count for name, table in self._tests.items()}
+        extra_train = tuple(table.count for table in self._extra_train)
+        unlabelled = tuple(table.count for table in self._unlabelled)
+        read = sum(table.read for table in self._tables)
         return CorpusReport(
             classes=list(names),
-            tests={name: table.count for name, table in self._tests.items()},
-            extra_train=tuple(table.count for table in self._extra_train),
-            unlabelled=tuple(table.count for table in self._unlabelled),
-            read=sum(table.read for table in self._tables),
+            tests=tests,
+            extra_train=extra_train,
+            unlabelled=unlabelled,
+            read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
             refused=refused,

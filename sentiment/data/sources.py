@@ -132,7 +132,7 @@ def table_problems(config: DataConfig, results: Results) -> Iterator[str]:
                 rows = _open(table, results, name.rpartition(".")[0]).main.read()
                 list(islice(rows, HEAD_ROWS))
             except SentimentError as error:
-                problem = str(error)
+                problem = str(error).removeprefix(f"{user_path(table.path)}: ")
         if problem:
             yield f"{name} = {table.path!r}: {problem}"
 
