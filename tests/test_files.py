@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from unittest.mock import Mock
@@ -27,7 +28,7 @@ from sentiment.files import (
 )
 from sentiment.runs.records import Failure, StartCount, StepRow
 from sentiment.runs.run_dir import RunDir, read_record, read_records, sealed
-from tests.small_runs import limited_file_size
+from tests.small_runs import limited_file_size, run_in, small_config
 
 
 def _break_off(file: BinaryIO) -> None:
@@ -165,3 +166,36 @@ def test_record_without_a_seal_is_refused(tmp_path: Path, content: str) -> None:
     run_dir.start_file.write_text(content, encoding="utf-8")
     with pytest.raises(RunDirError, match=re.escape(str(run_dir.start_file)) + ".*is missing"):
         run_dir.read(StartCount)
+
+
+def test_content_is_synced_before_it_has_its_name_and_the_folder_after_it(
+    tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In all that a run writes: else a power cut leaves a name without its content, or loses what was reported."""
+    synced: set[Path] = set()
+    named: set[Path] = set()
+    unsynced: list[Path] = []
+
+    def sync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.add(path)
+        named.difference_update([one for one in named if one.parent == path])
+
+    def watched(give: Callable[..., None]) -> Callable[..., None]:
+        def give_name(source: Path, target: Path) -> None:
+            files = [path for path, _ in files_in(source)] if Path(source).is_dir() else [Path(source)]
+            unsynced.extend({*files, Path(source)} - synced)
+            named.add(Path(target))
+            give(source, target)
+            synced.update(Path(target, path.relative_to(source)) for path in files)
+
+        return give_name
+
+    monkeypatch.setattr(os, "fsync", sync)
+    for name in ("rename", "replace", "link"):
+        monkeypatch.setattr(os, name, watched(getattr(os, name)))
+    run = run_in(tmp_path, small_config(tweets_file, training__epochs=1))
+    run.complete()
+    write_once(tmp_path / "ranking", lambda file: file.write(b"first"))
+    assert len(synced) > 20
+    assert (unsynced, named) == ([], set())
