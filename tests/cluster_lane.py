@@ -15,6 +15,7 @@ from tests.processes import server
 _LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
 # Their tests share nothing and take long.
 _ONE_BY_ONE = ("tests/jobs/", "tests/relations/", "tests/oracle/")
+_ALL_SLOW = ("tests/relations/", "tests/oracle/")
 
 
 class _Scheduling(LoadScopeScheduling):
@@ -26,7 +27,11 @@ class _Scheduling(LoadScopeScheduling):
         return next((lane for lane in _LANES if nodeid.startswith(lane)), nodeid.partition("::")[0])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(_ALL_SLOW):
+            item.add_marker("slow")
     items.sort(key=_turn)
 
 

@@ -28,6 +28,8 @@ from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from tests.small_runs import load_config
 
+pytestmark = pytest.mark.slow
+
 _CELLS = st.text('ab01,\t"\n\r\x00é=\u202e ', max_size=20) | st.text(max_size=20)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),

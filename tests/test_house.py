@@ -5,7 +5,11 @@ from collections import Counter
 from functools import cache
 from importlib import import_module
 
+import pytest
+
 from sentiment.files import ROOT
+
+pytestmark = pytest.mark.slow
 
 FILES = sorted(path for package in ("sentiment", "jobs", "report") for path in (ROOT / package).rglob("*.py"))
 MOST_PARAMETERS = 6

@@ -19,6 +19,8 @@ from sentiment.runs.run_dir import RunDir
 from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("negative", "neutral", "positive")
 
 

@@ -12,6 +12,8 @@ from sentiment.console import silent
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import Study
 
+pytestmark = pytest.mark.slow
+
 _EMPTY = '<svg width="1" height="1" role="img"><title></title></svg>'
 
 

@@ -178,6 +178,7 @@ class _KilledError(BaseException):
     """As if the process had been killed: nothing catches it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_kill_about_the_result_leaves_no_attempt_open_for_ever(
     experiment: MakeExperiment, trained: RunDir, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -209,6 +210,7 @@ def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
 
 
+@pytest.mark.slow
 def test_other_hardware_is_told_once_and_marked(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     run = experiment()
     for capability in ("AVX512", "AVX512", "AVX2", "AVX2"):
@@ -238,6 +240,7 @@ def test_completed_run_needs_no_lock(experiment: MakeExperiment, monkeypatch: py
     assert "the run is already completed" in run.said
 
 
+@pytest.mark.slow
 def test_another_tokenizer_is_called_that(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     completed, begun = experiment(), _stopped(experiment(), 8)
     completed.complete()
@@ -272,6 +275,7 @@ ROOM = 20_000
 LARGE: dict[str, Any] = {"embedding__size": 64, "training__log_every": 50}
 
 
+@pytest.mark.slow
 def test_without_room_for_checkpoints_nothing_is_lost_and_nothing_claimed(experiment: MakeExperiment) -> None:
     expected = experiment(**LARGE).complete()
     run = _stopped(experiment(**LARGE), 20)
