@@ -1,8 +1,6 @@
 """Files that are wholly old or wholly new, records and rows as they are read back, and fingerprints."""
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -19,11 +17,8 @@ from sentiment.errors import RunDirError
 from sentiment.files import (
     delete_leftovers,
     files_in,
-    fingerprint,
     make_folder_once,
-    sha256_of,
     write_atomically,
-    write_json,
     write_once,
 )
 from sentiment.runs.records import Failure, StartCount, StepRow
@@ -99,23 +94,6 @@ def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monk
         write_once(path, lambda file, content=content: file.write(content))
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_json_is_sorted_and_refuses_what_is_no_json(tmp_path: Path) -> None:
-    path = tmp_path / "value.json"
-    write_json(path, {"b": "ä", "a": 1})
-    assert path.read_text(encoding="utf-8") == '{\n  "a": 1,\n  "b": "ä"\n}\n'
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(path, {"a": float("nan")})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1, "b": "ä"}
-
-
-def test_fingerprints_depend_on_the_value_or_the_bytes_alone(tmp_path: Path) -> None:
-    assert fingerprint({"a": 1, "b": [1.5, None]}) == fingerprint({"b": [1.5, None], "a": 1})
-    assert fingerprint({"a": 1}) != fingerprint({"a": 1.0})
-    assert fingerprint([]) == hashlib.sha256(b"[]").hexdigest()
-    (tmp_path / "file").write_bytes(b"some bytes")
-    assert sha256_of(tmp_path / "file") == hashlib.sha256(b"some bytes").hexdigest()
 
 
 def test_what_vanishes_while_a_folder_is_read_is_left_out(tmp_path: Path) -> None:
