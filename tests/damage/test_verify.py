@@ -1,25 +1,17 @@
 """`sentiment report --verify` finds edits of a study and its report, and nothing else."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from tests.commands import invoke
-from tests.damage.edits import EDITS, build_reported_study, plant
+from tests.damage.edits import EDITS, plant
 from tests.damage.study import Study
-from tests.damage.trials import quick_and_without_slurm
 
 pytestmark = pytest.mark.slow
 # Each of them is found by another check.
 _EVERY_TIME = {"digit in the page", "label swapped, with a new digest", "weights of another seed"}
 _EVERY_TIME |= {"configuration edited", "run removed"}
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    with quick_and_without_slurm():
-        yield build_reported_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.mark.parametrize(
