@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.processes import server
+from tests.processes import FORKING, server
 
 _LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
 # Their tests share nothing and take long.
@@ -42,8 +42,9 @@ def _turn(item: pytest.Item) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
-    """Start the server of processes before the workers, so that they have the same one."""
+    """Start the server of processes, from which the workers are forked as well: it imports torch once for all."""
     server()
+    os.environ["PYTHONPATH"] = os.pathsep.join([FORKING, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 
 
 @pytest.hookimpl(optionalhook=True)
