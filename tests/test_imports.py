@@ -16,7 +16,7 @@ from sentiment.files import ROOT
 LAYERS = {
     "sentiment": [
         "errors console files processes tokens version",
-        "config config_file data.built_in data.labels download runs statistics",
+        "config config_file data.built_in data.classes download runs statistics",
         "command_line data",
         "encoders",
         "models",
@@ -31,10 +31,8 @@ LAYERS = {
         "slurm",
         "grid_jobs requested",
         "launch.local_runner status",
-        "launch.plan",
-        "launch.backends",
-        "launch.locked_grid",
-        "study launch.cancelling",
+        "launch.plan launch.locked_grid bases",
+        "launch.backends study launch.cancelling",
         "launch",
         "tasks dry_run doctor sync",
         "__main__",

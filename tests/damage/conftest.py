@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.damage.edits import build_reported_study
-from tests.damage.study import Study
+from tests.damage.study import Study, build_study
 from tests.damage.trials import quick_and_without_slurm
 
 
 @pytest.fixture(scope="package")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     with quick_and_without_slurm():
-        yield build_reported_study(tmp_path_factory.mktemp("study"))
+        yield build_study(tmp_path_factory.mktemp("study"))

@@ -76,7 +76,7 @@ class Said:
     def validated(self) -> float:
         """Validation macro F1 of the row in bold, in per cent."""
         bold = next(line for line in self.markdown.splitlines() if line.startswith("| **"))
-        name = bold.replace("**", "").split(" | ")[1]
+        name = bold.removeprefix("| ").replace("**", "").split(" | ")[0]
         return 100 * next(float(row["validation_macro_f1"]) for row in self.ranking if row["model"] == name)
 
 
