@@ -15,7 +15,12 @@ from tests.processes import FORKING, server
 _LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
 # Their tests share nothing and take long.
 _ONE_BY_ONE = ("tests/jobs/", "tests/relations/", "tests/oracle/")
-_ALL_SLOW = ("tests/relations/", "tests/oracle/")
+# Whole studies, commands and reports, whose parts are tested in the fast lane.
+_ALL_SLOW = (
+    *("tests/relations/", "tests/oracle/"),
+    *("tests/jobs/test_commands.py", "tests/inference/test_evaluate.py"),
+    *("tests/report/test_ranking.py", "tests/report/test_runs.py"),
+)
 
 
 class _Scheduling(LoadScopeScheduling):

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from report.build import build_report
 from sentiment import load
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.runs.predictions import read_predictions
@@ -130,6 +131,17 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     (record,) = run.results.root.rglob("mixed.json")
     answered = [answer for answer in json.loads(record.read_text())["predictions"].values() if answer]
     assert np.sum(answered, axis=0).all()
+
+
+def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:
+    build_report(run.results, [], folder / "report")
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| network | neutral |" in text
+    assert "negative / neutral / positive, %" in text
+    assert "most frequent class" in text
+    assert "**Recall by class, on test tweets**: negative " in text
+    assert "The unweighted mean of the classes\u2019 recalls." in text
+    assert "| Test set | Tweets | negative / neutral / positive, % | Model | Macro recall, % |" in text
 
 
 @pytest.fixture
