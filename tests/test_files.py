@@ -19,6 +19,7 @@ from sentiment.files import (
     files_in,
     make_folder_once,
     write_atomically,
+    write_json,
     write_once,
 )
 from sentiment.runs.records import Failure, StartCount, StepRow
@@ -94,6 +95,11 @@ def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monk
         write_once(path, lambda file, content=content: file.write(content))
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_json_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "value.json", {"a": float("nan")})
 
 
 def test_what_vanishes_while_a_folder_is_read_is_left_out(tmp_path: Path) -> None:
