@@ -85,6 +85,7 @@ def _layer(module: str) -> int:
     return layers[0] if parts else 0
 
 
+@pytest.mark.slow
 def test_module_imports_from_its_own_layer_and_those_below() -> None:
     wrong = [
         f"{module} imports {imported}"
@@ -96,6 +97,7 @@ def test_module_imports_from_its_own_layer_and_those_below() -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_there_are_no_circles_and_packages_hold_a_dozen_modules_at_most() -> None:
     unfinished = {name: {one for one in _imports(name) if one in MODULES} for name in MODULES}
     while free := [name for name, others in unfinished.items() if not (others - {*LAYERS}) & unfinished.keys()]:
@@ -138,6 +140,7 @@ RULES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("who", "what", "but"), RULES, ids=[f"{who[:40]} not {what[:40]}" for who, what, _ in RULES])
 def test_what_has_no_business_with_something_does_not_import_it(who: str, what: str, but: str) -> None:
     modules = [one for one in MODULES if re.match(rf"({who})(\.|$)", one) and not (but and re.match(but, one))]

@@ -245,6 +245,7 @@ def test_workbook_is_read_from_its_first_visible_sheet_and_names_the_others(tmp_
     assert [*table.sheets] == ["tweets", "more"]
 
 
+@pytest.mark.slow
 def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(tmp_path: Path) -> None:
     path = tmp_path / "t.xlsx"
     book = _book(path, ("tweets", [["label", "text"], [1, "so good"], *[[0, "bad"]] * 50]))

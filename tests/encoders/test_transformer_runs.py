@@ -20,7 +20,7 @@ from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import needs_transformers
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
-pytestmark = needs_transformers
+pytestmark = [needs_transformers, pytest.mark.slow]
 
 TWEET: dict[str, Any] = {"encoder__use": "tweet", "model__kind": "linear", "training__epochs": 2}
 TOKENS: dict[str, Any] = {"encoder__use": "tokens", "training__epochs": 2}

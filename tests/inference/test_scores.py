@@ -134,6 +134,7 @@ def study(request: pytest.FixtureRequest, tmp_path: Path) -> Study:
     return Study(request.param, tmp_path)
 
 
+@pytest.mark.slow
 def test_each_score_of_a_model_is_that_of_what_predict_answers(study: Study) -> None:
     tweets = study.own_tweets()
     expected: dict[tuple[ModelKind, str], Scores] = {}

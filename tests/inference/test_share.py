@@ -33,6 +33,7 @@ SIZE = 600
 DAYS = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "world",
     [
@@ -54,6 +55,7 @@ def test_intervals_of_shares_hold_the_truth_and_are_no_wider_than_those_of_label
         assert quality.width.max() < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "shares", "each"),
     [

@@ -234,6 +234,7 @@ def test_damaged_record_of_a_cancelled_run_is_set_aside_too(slurm: FakeSlurm, ba
     assert [path.name for path in run_dir.path.iterdir()] == ["run.json.damaged"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["grid", "submission", "receipt", "cancelled", "owner"])
 def test_damaged_record_of_a_grid_is_told_with_what_to_do_and_that_helps(
     slurm: FakeSlurm, base: Path, results: Results, name: str

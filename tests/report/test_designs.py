@@ -93,6 +93,7 @@ def _answers(share: float, rng: np.random.Generator, *shape: int) -> npt.NDArray
     return rng.random(shape) < share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [1, 2, 3, 5, 10, 50])
 def test_few_tweets_of_a_class_decide_nothing(few: int) -> None:
     """Sides that differ by chance on a class of few tweets; both are equally good."""

@@ -135,6 +135,7 @@ def test_same_runs_give_equal_bytes_and_tell_progress(invented: Study, invented_
     assert files == again
 
 
+@pytest.mark.slow
 def test_report_is_as_expected_with_titles_of_figures_and_hostile_tweets_as_text(invented_report: Path) -> None:
     found = scrubbed((invented_report / "report.md").read_text(encoding="utf-8"))
     expected = EXPECTED.read_text(encoding="utf-8")

@@ -122,6 +122,7 @@ def test_stages_of_a_study_say_what_each_took_over_and_where_nothing_was(study: 
     assert taken.endswith(" and 2 more.")
 
 
+@pytest.mark.slow
 def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
     study.single({})
     for seed in range(1000, 1600):

@@ -94,6 +94,7 @@ def _losses(run: Experiment) -> list[float]:
     return [row.loss for row in run.run_dir.read_metrics() if isinstance(row, StepRow)]
 
 
+@pytest.mark.slow
 def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperiment) -> None:
     import pandas as pd
 
@@ -143,6 +144,7 @@ def _finished(folder: Path, name: str, tweets: list[tuple[int, str]]) -> tuple[E
     return run, run.complete()
 
 
+@pytest.mark.slow
 def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of networks, of the baseline, of the mean of both and the lexicon."""
     tweets = invented_tweets(TWEETS)
