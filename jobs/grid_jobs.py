@@ -210,7 +210,7 @@ class GridJobs:
             view,
             job=job.address if job else None,
             is_cancelled=run_id in self._cancelled[folder],
-            may_retry=folder.receipt is not None and self._may_retry(run_id, progress),
+            may_retry=view.phase == "ended" and view.reason != _SUBMITTING and self._may_retry(run_id, progress),
         )
         return replace(progress, locked=is_training, failure=failure), view
 
@@ -256,7 +256,7 @@ class GridJobs:
         job = self.job(task)
         if job and job.never_starts:
             return False
-        if any(map(_failed_by_itself, self._dependencies(task.folder))):
+        if any(map(self._failed_by_itself, self._dependencies(task.folder))):
             return False
         unstarted = 0
         for folder, _ in reversed(self._assignments[run_id]):
@@ -380,12 +380,17 @@ class GridJobs:
                 return f"its {dependency.submission.kind} job ended with {failure.state}: {failure.reason}"
         return ""
 
+    @cached_property
+    def _failed_by_itself(self) -> Callable[[SubmissionDir], bool]:
+        """`_has_failed_by_itself`, which reads records once: thousands of runs may depend on one job."""
+        return cache(_has_failed_by_itself)
+
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (folder.submission.after or "").split(":")
         return [earlier for earlier in self.submissions if earlier.receipt and earlier.job_id in ids]
 
 
-def _failed_by_itself(folder: SubmissionDir) -> bool:
+def _has_failed_by_itself(folder: SubmissionDir) -> bool:
     """Whether a preparation job recorded an error that a retry would meet again."""
     failures = [read_record(folder.failure_file(number), Failure) for number in range(len(folder.tasks))]
     return any(failure and not failure.retry and failure.error not in _LACKED for failure in failures)

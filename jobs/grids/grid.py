@@ -4,7 +4,6 @@ Completed runs of other grids are copied if their inputs (tweets, vectors, model
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
@@ -384,4 +383,4 @@ def copy_completed(results: Results, name: str, completed: Mapping[str, RunDir])
     """Copy the runs of `completed_elsewhere` into a grid, each atomically; the caller must hold its lock."""
     for run_id, source in completed.items():
         target = results.run_dir(run_id, name).path
-        make_folder_once(target, partial(copytree, source.path, dirs_exist_ok=True), nullcontext())
+        make_folder_once(target, partial(copytree, source.path, dirs_exist_ok=True))
