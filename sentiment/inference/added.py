@@ -6,7 +6,7 @@ They are compared with each other, and with the models of runs on the same tweet
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -17,18 +17,9 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import visible
+from sentiment.data.classes import DEFAULT_CLASSES, Classes, Meanings, is_number
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import (
-    DEFAULT_LABELS,
-    IGNORED,
-    LabelMapping,
-    Meanings,
-    is_number,
-    known_classes,
-    label_meanings,
-    with_names,
-)
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import cached_sha256
@@ -281,10 +272,10 @@ def label_meanings_of(data: DataConfig, classes: str | None = None) -> Meanings:
     names = data.label_names
     meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
     if len(names) == 2 and "neutral" not in names:
-        meanings |= label_meanings(DEFAULT_LABELS)
-    meanings |= label_meanings(data.labels)
+        meanings |= DEFAULT_CLASSES.meanings
+    meanings |= data.labels.meanings
     if classes is not None:
-        meanings |= label_meanings(with_names(_parsed(classes), names))
+        meanings |= _parsed(classes).renamed(names).meanings
     return meanings
 
 
@@ -298,16 +289,18 @@ def sheet_meanings(data: DataConfig) -> Meanings:
     return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
 
 
-def with_own_names(classes: str) -> LabelMapping:
+def with_own_names(classes: str) -> Classes:
     """The labels of each class in `--classes`, its own name among them.
 
     Raises:
         ConfigError: `classes` is malformed.
     """
-    return {name: tuple(sorted({*values, name} - {IGNORED})) for name, values in _parsed(classes).items()}
+    parsed = _parsed(classes)
+    labels = [tuple(sorted({*own, name})) for name, own in zip(parsed.names, parsed.labels, strict=True)]
+    return replace(parsed, labels=tuple(labels))
 
 
-def _parsed(classes: str) -> LabelMapping:
+def _parsed(classes: str) -> Classes:
     parameters = {"data.source": "answers.csv", "data.labels": classes}
     return resolve({}, parameters, "--classes").data.labels
 
@@ -390,11 +383,11 @@ def _answer_rows(file: Path, named: NamedColumns) -> Iterator[_AnswerRow | Refus
         yield _AnswerRow(record.line, _cell(record, columns.id), _cell(record, columns.text), label)
 
 
-def classes_of_answers(file: Path, named: NamedColumns, known: LabelMapping) -> LabelMapping:
+def classes_of_answers(file: Path, named: NamedColumns, known: Classes | None) -> Classes:
     """The classes of tweets without labels, each with its labels: those that a table of answers names.
 
     Args:
-        known: those of earlier answers, empty if there are none. They are kept if all answers are of them.
+        known: those of earlier answers, None if there are none. They are kept if all answers are of them.
 
     Raises:
         UsageError: it is not clear which classes the answers name.
@@ -403,16 +396,16 @@ def classes_of_answers(file: Path, named: NamedColumns, known: LabelMapping) -> 
     return classes_of_values(answers, known, str(file))
 
 
-def classes_of_values(answers: Set[str], known: LabelMapping, origin: str) -> LabelMapping:
+def classes_of_values(answers: Set[str], known: Classes | None, origin: str) -> Classes:
     """The classes that all lower-cased answers name, as `classes_of_answers`; `origin` begins the message."""
-    meanings = label_meanings(known)
+    meanings = known.meanings if known else {}
     if known and answers <= meanings.keys():
         return known
-    classes = known_classes([*answers, *meanings])
-    if classes is not None and {*known} <= {*classes}:
+    classes = Classes.understand([*answers, *meanings])
+    if classes and (known is None or {*known.names} <= {*classes.names}):
         return classes
     shown = abbreviated([repr(shortened(answer)) for answer in sorted(answers)])
-    earlier = f"; so far the classes are {', '.join(known)}" if known else ""
+    earlier = f"; so far the classes are {', '.join(known.names)}" if known else ""
     raise UsageError(
         f"{origin}: it is not clear which classes the answers name: {shown}{earlier}. Name all classes from the most "
         "negative to the most positive one, and their answers: --classes 'negative=neg,bad neutral positive'"

@@ -19,7 +19,7 @@ from sentiment.models.text_model import total_score
 from sentiment.runs.predictions import Comparison, PartPredictions, Predictor, compare_predictors
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, Part
 from sentiment.statistics.metrics import ClassIndices, calibration_error
-from sentiment.statistics.paired import recall_sentence
+from sentiment.statistics.words import recall_sentence
 
 if TYPE_CHECKING:
     import pandas as pd

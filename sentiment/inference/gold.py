@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.config_file import shortened
 from sentiment.console import Progress, plural, silent
+from sentiment.data.classes import IGNORED, Classes
 from sentiment.data.guess_columns import can_hold, find_texts
-from sentiment.data.labels import IGNORED, LabelMapping
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
 from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table
@@ -86,7 +86,7 @@ def open_gold(
 def open_unlabelled(
     data: DataConfig,
     table: Table,
-    classes_of: Callable[[LabelMapping], LabelMapping],
+    classes_of: Callable[[Classes | None], Classes],
     results: Results,
     progress: Progress = silent,
 ) -> tuple[Tweets, list[str]]:
@@ -96,7 +96,7 @@ def open_unlabelled(
         data: its source and its columns of texts and ids.
         table: the opened source.
         classes_of: gives the classes that predictors may answer, with their labels, from those of earlier answers,
-            which are empty if there are none.
+            which are None if there are none.
 
     Returns, Raises: as `open_gold`, or as `classes_of`.
     """
@@ -110,14 +110,14 @@ def open_unlabelled(
     digest = fingerprint([[*rows], [row.text for row in rows.values()]])
     directory = results.unlabelled_dir(source, digest)
     earlier = read_record(directory.record_file, Unlabelled)
-    classes = classes_of({name: tuple(values) for name, values in earlier.labels} if earlier else {})
+    classes = classes_of(Classes.parse(earlier.labels) if earlier else None)
     named = data.model_copy(update={"labels": classes})
     tweets = Tweets.of_table(named, rows, directory, "unlabelled")
     columns_stored = {"tweet": tweets.keys, "text": tweets.texts}
     sha256 = _write_table(directory.path, directory.tweets_file, columns_stored, file)
     if earlier:
         add_classes(directory.added, [name for name, _ in earlier.labels], named.label_names)
-    labels = [(name, list(values)) for name, values in classes.items()]
+    labels = [(name, list(values)) for name, values in classes.stored().items()]
     record = Unlabelled(source=source, labels=labels, tweets_sha256=sha256)
     write_atomically(directory.record_file, sealed(record))
     lines.append(

@@ -29,9 +29,9 @@ from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, Choice
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.runs.run_dir import name_of
-from sentiment.statistics.families import ALPHA
+from sentiment.statistics import ALPHA
 from sentiment.statistics.metrics import Probabilities
-from sentiment.statistics.paired import accuracy_difference
+from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.tokens import Flags
 
 _DIGITS = 6  # of a threshold
@@ -81,7 +81,7 @@ def decide(source: str, tweets: PartPredictions, metric: str, kind: ModelKind | 
     matching = replace(model, threshold=threshold)
     false_positives = int((model.predicted > labels).sum())
     false_negatives = int((model.predicted < labels).sum())
-    p = accuracy_difference(false_positives, false_negatives, len(labels)).p
+    p = PairedEvidence((PairedCounts(false_positives, false_negatives, len(labels)),)).p
     is_better = p < ALPHA and matching.right(labels).sum() >= model.right(labels).sum()
     return Decision(choice, matching if is_better else model, matching)
 

@@ -12,7 +12,7 @@ import numpy as np
 from sentiment.config import DataConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress, plural, say
-from sentiment.data.labels import Meanings
+from sentiment.data.classes import Meanings
 from sentiment.data.rows import Row
 from sentiment.data.table import Column
 from sentiment.inference.added import classes_of_values, label_meanings_of, sheet_meanings
@@ -97,7 +97,7 @@ def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], class
         ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
     """
     values = {row.further[0].lower() for row in rows} - {""}
-    labels = classes or classes_of_values(values, {}, f"{file}: column {answers!r}")
+    labels = classes or classes_of_values(values, None, f"{file}: column {answers!r}")
     data = resolve({}, {"data.source": str(file), "data.labels": labels}, "--classes").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class

@@ -13,7 +13,7 @@ import numpy as np
 from rich.markup import escape
 
 from sentiment.console import OUT, number_table, plural, say
-from sentiment.data.labels import Meanings
+from sentiment.data.classes import Meanings
 from sentiment.errors import UsageError
 from sentiment.labelling.drawn import SheetRecord
 from sentiment.labelling.sheet import Drawing, how_to_label, labelled_file, read_labels, write_drawn

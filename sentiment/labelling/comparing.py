@@ -42,8 +42,8 @@ from sentiment.files import as_json, check_not_read, read_user_file, write_atomi
 from sentiment.statistics import MIN_LABELS
 
 if TYPE_CHECKING:
+    from sentiment.data.classes import Classes as ClassesOfData
     from sentiment.data.guess_columns import Reading
-    from sentiment.data.labels import LabelMapping
     from sentiment.data.table import Table
     from sentiment.inference.added import NamedColumns, Tweets
     from sentiment.inference.evaluation import Evaluation
@@ -251,7 +251,6 @@ def _evaluation(
     parameters: dict[str, Any],
 ) -> "Evaluation":
     """Evaluate a gold table, a run on its own tweets, or a run on labelled data, whose columns may be guessed."""
-    from sentiment.data.labels import with_names
     from sentiment.data.sources import open_to_test
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
@@ -278,7 +277,7 @@ def _evaluation(
             raise
         draws = repeated("evaluate", name_of(run.run_dir), "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
-    labels = with_names(guessed.data.labels, run.config.data.label_names)
+    labels = guessed.data.labels.renamed(run.config.data.label_names)
     table = guessed.data.model_copy(update={"labels": labels})
     file = open_to_test(table, opened, run.results)
     with ProgressBar() as bar:
@@ -428,12 +427,12 @@ def _tweets_to_answer(
             raise UsageError(f"{source}: is a run, which says how its tweets are read; --unlabelled and --set do not")
         return Tweets.of_run(open_run(path, results))
 
-    def classes_of(known: "LabelMapping") -> "LabelMapping":
+    def classes_of(known: "ClassesOfData | None") -> "ClassesOfData":
         if classes:
             return with_own_names(classes)
         if answers:
             return classes_of_answers(*answers, known)
-        if not known:
+        if known is None:
             raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
         return known
 

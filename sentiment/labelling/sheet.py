@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from sentiment.config_file import shortened
-from sentiment.data.labels import Meanings
+from sentiment.data.classes import Meanings
 from sentiment.data.table import Refusal, as_text
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, UsageError

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from sentiment.errors import RunDirError
 from sentiment.runs.records import DEFAULT_THRESHOLD, PREDICTORS, Added, Gold, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.families import corrected
 from sentiment.statistics.metrics import (
     NO_CLASS,
     CalibrationBin,
@@ -27,13 +29,8 @@ from sentiment.statistics.metrics import (
     predicted_classes,
     with_first_class,
 )
-from sentiment.statistics.paired import (
-    PairedCounts,
-    PairedDifference,
-    compare_pairs,
-    comparison_sentence,
-    total_counts,
-)
+from sentiment.statistics.paired import PairedCounts, PairedEvidence, total_counts
+from sentiment.statistics.words import comparison_sentence
 
 # The kind of a predictor: one that every run measures, or one that was added.
 Kind = PredictorKind | Literal["added"]
@@ -137,8 +134,8 @@ class Comparison:
     first: Predictor
     second: Predictor
     classes: list[PairedCounts]
-    accuracy: PairedDifference
-    macro_recall: PairedDifference
+    accuracy: Estimate
+    macro_recall: Estimate
 
     @property
     def counts(self) -> PairedCounts:
@@ -154,8 +151,8 @@ def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Cla
     """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
     by_class = [paired_counts(first, second, labels) for first, second in common]
-    accuracies = compare_pairs([[total_counts(classes)] for classes in by_class])
-    recalls = compare_pairs(by_class)
+    accuracies = corrected([PairedEvidence((total_counts(classes),)) for classes in by_class])
+    recalls = corrected([PairedEvidence(tuple(classes)) for classes in by_class])
     comparisons = []
     for (first, second), classes, accuracy, recall in zip(common, by_class, accuracies, recalls, strict=True):
         comparisons.append(Comparison(first, second, classes, accuracy, recall))
