@@ -41,7 +41,7 @@ def show_plan(
     configs = {config.run_id: config for config in grid.configs}
     rows = [row for row in state.to_submit if row.run_id not in copied]
     code = running_code().id
-    launch = Launch(group_runs(rows, configs, state.rungs, dict.fromkeys(configs, code), jobs), code)
+    launch = Launch(group_runs(rows, configs, state.search, dict.fromkeys(configs, code), jobs), code)
     yield f"grid {plan.name}: {plan.description}"
     states = ", ".join(f"{number:,} {name}" for name, number in Counter(row.state for row in state.rows).most_common())
     line = f"{len(rows):,} of {len(state.rows):,} runs would be submitted ({states})"
@@ -57,8 +57,8 @@ def show_plan(
     if missing:
         yield "missing inputs, needed before `submit`:"
         yield from _truncate(missing, "missing inputs")
-    if state.rungs:
-        yield state.rungs.describe(max(config.training.epochs for config in grid.configs))
+    if state.search:
+        yield state.search.describe(max(config.training.epochs for config in grid.configs))
     if cluster is None:
         number = min(runs_at_once(launch.configs, at_once), len(rows))
         yield f"on this machine: {plural(len(rows), 'run')}, at most {number} at a time"

@@ -200,7 +200,7 @@ class GridJobs:
         failure = progress.failure
         if failure and not self._is_since(folder, failure.job):
             failure = None
-        # At the end of its rung a run leaves its task, which trains others: how that ended says nothing about the run.
+        # A run that has paused has left its task, which trains others: how that ended says nothing about the run.
         has_left = attempt is not None and attempt.reason == "paused" and self._is_since(folder, attempt.job)
         if view.phase == "ended" and folder.receipt and not (failure or has_left or folder.submission.local):
             end = self._how_it_ended(task, attempt)
@@ -227,11 +227,11 @@ class GridJobs:
             return TaskView("ended")
         if job.held:
             return TaskView("queued", HELD, job.why)
-        if job.waits_for_others:
+        if job.depends_on_others:
             ids = {dependency.job_id for dependency in self._dependencies(folder)}
             for held in self.held:
                 if held.job_id in ids:
-                    return TaskView("queued", HELD, f"waits for job {held.address}, which is held: {held.why}")
+                    return TaskView("queued", HELD, f"follows job {held.address}, which is held: {held.why}")
         return TaskView("queued", job.state, job.why)
 
     def _is_since(self, folder: SubmissionDir, job: str | None) -> bool:
@@ -269,7 +269,7 @@ class GridJobs:
         """Return how a task of Slurm ended; `attempt` is its run's newest one."""
         folder = task.folder
         job = self.job(task)
-        if job and job.waits_for_others:
+        if job and job.depends_on_others:
             failure = self._dependency_failure(folder)
             if failure or job.state != CANCELLED or job.never_satisfied:
                 return RunState(FAILED, failure or f"its dependency ({folder.submission.after}) did not succeed")

@@ -74,7 +74,7 @@ class GridRequest:
         return self.file.sweep.controller.base
 
     def hypotheses(self, now: str) -> list[StatedHypothesis]:
-        """What it stated while it waited, and its hypotheses about values that it has with these overrides, now."""
+        """What it has stated before, and its hypotheses about values that it has with these overrides, now."""
         listed = listed_values(self.space())
         stated = []
         for hypothesis in self.file.sweep.controller.hypotheses:
@@ -160,7 +160,7 @@ def read_readable_plan(results: Results, name: str) -> GridPlan | None:
 
 
 def most_runs(request: GridRequest, candidates: ExpandedGrid, results: Results | None) -> ExpandedGrid:
-    """The runs that a waiting grid may have, if it could start from each run of the grid that it waits for.
+    """The runs that a grid may have that starts from runs of another one: as if it started from each of them.
 
     Args:
         candidates: the runs of that grid.

@@ -62,7 +62,7 @@ from sentiment.errors import (
     SlurmError,
     UnansweredError,
     UnfinishedBaseError,
-    UnfinishedRungError,
+    UnrankedError,
     in_one_line,
 )
 from sentiment.files import write_atomically
@@ -219,7 +219,7 @@ def _step(grid: LockedGrid, state: GridRows, submitted: Set[str], launched: Laun
 
 def _rank(grid: LockedGrid, state: GridRows) -> bool:
     """Rank the current rung of a search; return whether there was one, all of whose trials have ended."""
-    rungs = state.rungs
+    rungs = state.search
     if rungs is None or rungs.current == rungs.last:
         return False
     cancelled = [row.run_id for row in state.rows if row.state == CANCELLED and not state.missed_ranking(row)]
@@ -228,7 +228,7 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
         return False
     try:
         grid.say(rungs.rank_current().rankings[-1].describe())
-    except UnfinishedRungError as error:
+    except UnrankedError as error:
         grid.say(str(error))
         return False
     return True

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from jobs.requested import waiting_names
+from jobs.requested import unstarted_names
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, find_runs
@@ -43,10 +43,10 @@ def has_runs(results: Results, grid: str) -> bool:
 
 
 def grid_names(results: Results) -> list[str]:
-    """The grids that have a plan or runs, or wait for another one, in the order of their names."""
+    """The grids that have a plan or runs, or may get them when another one has ended, in the order of their names."""
     folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
     named = [path.name for path in folders if (path / "grid.json").exists() or has_runs(results, path.name)]
-    return sorted({*named, *waiting_names(results)})
+    return sorted({*named, *unstarted_names(results)})
 
 
 def find_targets(names: Collection[str], results: Results) -> list[Target]:
