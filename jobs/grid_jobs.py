@@ -67,7 +67,8 @@ class GridTask(NamedTuple):
 
     @property
     def address(self) -> str:
-        return self.folder.task_address(self.number)
+        """Its id in Slurm; empty as long as that is not on record."""
+        return self.folder.task_address(self.number) if self.folder.receipt else ""
 
 
 @dataclass(frozen=True)
@@ -195,14 +196,15 @@ class GridJobs:
         folder = task.folder
         view = self._in_queue(task)
         is_training = progress.locked and (progress.owner_job is None or self._is_alive(progress.owner_job))
-        if view.state == RUNNING and attempt and not attempt.end and not progress.failure:
-            is_training = is_training or attempt.job == task.address
+        if view.state == RUNNING and attempt and attempt.job == task.address and not attempt.end:
+            is_training = is_training or not progress.failure
         failure = progress.failure
         if failure and not self._is_since(folder, failure.job):
             failure = None
         # A run that has paused has left its task, which trains others: how that ended says nothing about the run.
         has_left = attempt is not None and attempt.reason == "paused" and self._is_since(folder, attempt.job)
-        if view.phase == "ended" and folder.receipt and not (failure or has_left or folder.submission.local):
+        is_ended = view.phase == "ended" and view.state != PLANNED
+        if is_ended and not (failure or has_left or folder.submission.local):
             end = self._how_it_ended(task, attempt)
             view = TaskView("unknown" if end.state == UNKNOWN else "ended", end.state, end.reason)
         job = self.job(task)
@@ -210,7 +212,7 @@ class GridJobs:
             view,
             job=job.address if job else None,
             is_cancelled=run_id in self._cancelled[folder],
-            may_retry=view.phase == "ended" and view.reason != _SUBMITTING and self._may_retry(run_id, progress),
+            may_retry=is_ended and self._may_retry(run_id, progress),
         )
         return replace(progress, locked=is_training, failure=failure), view
 
@@ -280,9 +282,10 @@ class GridJobs:
                 f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
                 "file",
             )
-        remark = f"task {task.address} ended without recording how"
+        name = f"task {task.address}" if task.address else folder.name
+        remark = f"{name} ended without recording how"
         if attempt is None:
-            remark = f"task {task.address} did not start to train it"
+            remark = f"{name} did not start to train it"
         elif attempt.end:
             remark = f"saved at step {attempt.last_step} ({attempt.detail})"
         end = ended_state(job, folder.log_file(task.number), remark)

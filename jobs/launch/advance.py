@@ -251,9 +251,11 @@ def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: Lau
     requested = read_request(results, plan.name)
     if requested and requested.local and not options.local:
         rows = state_of(results, plan).rows_of(run_ids)
-        in_slurm = results.command("submit", plan.name)
-        options.say(f"grid {plan.name} was submitted for this machine; `{in_slurm}` submits it to Slurm")
-        for line in next_commands(results, plan.name, rows, ["--local"]):
+        hints = [*next_commands(results, plan.name, rows, ["--local"])]
+        if hints:
+            in_slurm = results.command("submit", plan.name)
+            hints.append(f"grid {plan.name} was submitted for this machine; `{in_slurm}` submits it to Slurm")
+        for line in hints or ["nothing to run"]:
             options.say(line)
         return max((policy.shortfall(row, is_queued=False) for row in rows), default=0)
     return _carry_out(Course(results, options), [Wish(plan.name, partial(_rerun, plan=plan, run_ids=run_ids), run_ids)])
