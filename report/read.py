@@ -14,6 +14,7 @@ from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.errors import CopiedGridError, RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
+from sentiment.runs.halving import HalvingSearch, read_search
 from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
 from sentiment.runs.reader import RecordedRun, read_runs
 from sentiment.runs.recommendation import Choice
@@ -31,7 +32,6 @@ from sentiment.runs.run_dir import (
     read_record,
     read_records,
 )
-from sentiment.runs.rungs import Rungs, read_rungs
 from sentiment.runs.state import RunProgress, RunState, judge_without_queue
 from sentiment.statistics.metrics import METRIC_NAMES, Metric
 
@@ -78,7 +78,7 @@ class Grid:
     runs: list[Run]
     completed: list[EvaluatedRun]
     single_folds: Sequence[CompletedRun] = ()
-    rungs: Rungs | None = None
+    rungs: HalvingSearch | None = None
 
     @property
     def display_name(self) -> str:
@@ -277,7 +277,7 @@ def _load_grid(reader: Reader, name: str) -> Grid:
         reader.problems.append(str(error).splitlines()[0])
         if isinstance(error, CopiedGridError):
             return Grid(name, None, [], [])
-    rungs = reader.read(partial(read_rungs, results, plan)) if plan else None
+    rungs = reader.read(partial(read_search, results, plan)) if plan else None
     recorded = read_runs(results, name, plan, rungs)
     reader.problems.extend(recorded.copies.values())
     return Grid(name, plan, [_load_run(run, plan, reader) for run in recorded.runs], [], rungs=rungs)

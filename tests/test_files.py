@@ -1,6 +1,5 @@
 """Files that are wholly old or wholly new, records and rows as they are read back, and fingerprints."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -56,13 +55,13 @@ def test_of_two_hosts_that_make_a_folder_at_once_the_first_one_wins_and_leftover
     (tmp_path / ".4567.made.tmp").symlink_to("nowhere")  # as a folder that is renamed just now
 
     def make_slowly(folder: Path) -> None:
-        make_folder_once(path, lambda other: (other / "tweets").write_text("first"), contextlib.nullcontext())
+        make_folder_once(path, lambda other: (other / "tweets").write_text("first"))
         (folder / "tweets").write_text("second")
 
-    make_folder_once(path, make_slowly, contextlib.nullcontext())
+    make_folder_once(path, make_slowly)
     assert (path / "tweets").read_text() == "first"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".4567.made.tmp", path.name]
-    make_folder_once(path, Mock(side_effect=AssertionError), contextlib.nullcontext())
+    make_folder_once(path, Mock(side_effect=AssertionError))
 
 
 def test_two_processes_of_one_number_on_two_hosts_write_a_file_at_once(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import codecs
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from importlib import metadata
 from itertools import islice
@@ -246,7 +245,7 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
 
     if not file.exists():
         with alone(file.parent.with_suffix(".lock"), file.parent, "learns the same vectors", progress):
-            make_folder_once(file.parent, learn, nullcontext())
+            make_folder_once(file.parent, learn)
     return [*messages, f"  in {file}"] if messages else []
 
 

@@ -352,7 +352,7 @@ class RunDir:
 
     @property
     def _absolute(self) -> Path:
-        """Its path without `..`; links are not followed, since `runs` may be one to another disk."""
+        """Its path without `..`. Links are not followed: `runs` may be one to another disk."""
         return Path(os.path.normpath(self.path.absolute()))
 
     @property
@@ -564,8 +564,7 @@ def find_runs(name: str, results: Results) -> list[RunDir]:
         return named
     if ids:
         raise UsageError(f"{name}: begins the ids of {len(ids)} runs: {_listed(ids)}")
-    files = [*directory.path.glob("*/config.json"), *(results.runs / name).glob("*/config.json")]
-    if files:
+    if files := [*directory.path.glob("*/config.json"), *(results.runs / name).glob("*/config.json")]:
         raise UsageError(
             f"{name}: holds several runs; name one of them: {_listed({file.parent.name for file in files})}"
         )

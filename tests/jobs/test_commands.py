@@ -136,7 +136,7 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
         *(Target("g", frozenset({"run-1"})), Target("other"), Target("single", frozenset({"run-1"})))
     ]
     assert find_targets([], results) == [Target("g"), Target("other")]
-    assert find_targets(["g", "g/run-1"], results) == [Target("g")]
+    assert find_targets(["g", "g/run-1"], results) == find_targets(["grids/g.yaml"], results) == [Target("g")]
     assert find_targets(["g/run-1"], results) == [Target("g", frozenset({"run-1"}))]
     for name in ("run-9", "other/run-1"):
         with pytest.raises(UsageError, match=f"{name}: neither a grid nor a run"):

@@ -18,6 +18,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, Manifest
+from sentiment.runs.halving import read_search
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
@@ -35,7 +36,6 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
-from sentiment.runs.rungs import read_rungs
 from sentiment.statistics.metrics import with_first_class
 from tests.oracle.recompute_numbers import metrics
 from tests.report.made_up import attempt, new_record
@@ -307,7 +307,7 @@ def _write_halved(author: Author) -> None:
         for run_dir in remaining:
             _pause(run_dir, whole[run_dir][run_dir.metrics_file], epochs)
         plan = author.results.read_grid("halving")
-        rungs = read_rungs(author.results, plan) if plan else None
+        rungs = read_search(author.results, plan) if plan else None
         assert rungs
         promoted = rungs.rank_current().rankings[-1].promoted_ids
         remaining = [run_dir for run_dir in remaining if run_dir.path.name in promoted]

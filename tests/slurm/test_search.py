@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sentiment.runs.rungs import Rungs
+from sentiment.runs.halving import HalvingSearch
 from tests.jobs.grid_files import halving
 from tests.jobs.submitted import rungs_of
 from tests.slurm.stage import Stage, StagedRun, scenario
@@ -25,7 +25,7 @@ def _begin(stage: Stage, **changes: Any) -> None:
     stage.submit()
 
 
-def _rungs(stage: Stage) -> Rungs:
+def _rungs(stage: Stage) -> HalvingSearch:
     return rungs_of(stage.results, stage.results.read_grid(stage.name))
 
 

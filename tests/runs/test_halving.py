@@ -1,4 +1,4 @@
-"""Rungs of a search: their sizes, who goes on, and that what was decided stays decided."""
+"""HalvingSearch of a search: their sizes, who goes on, and that what was decided stays decided."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sentiment.errors import RunDirError, UnfinishedRungError
+from sentiment.errors import RunDirError, UnrankedError
+from sentiment.runs.halving import HalvingSearch, TrialPlace, read_search
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Halving, StartCount
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import Rungs, TrialPlace, read_rungs
 from sentiment.runs.state import judge, read_progress
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
 
@@ -30,7 +30,7 @@ def _log(results: Results, run: int, *scores: Any) -> None:
     write_epochs(results.run_dir(f"run-{run}", "g"), *scores)
 
 
-def _order(rungs: Rungs) -> list[int]:
+def _order(rungs: HalvingSearch) -> list[int]:
     return [int(trial.run_id.removeprefix("run-")) for trial in rungs.rankings[-1].trials]
 
 
@@ -49,7 +49,7 @@ def _fail(results: Results, run: int, error: str = "DivergedError", retry: bool 
     return run_dir
 
 
-def _unfinished(rungs: Rungs) -> list[str]:
+def _unfinished(rungs: HalvingSearch) -> list[str]:
     run_ids = rungs.trials(rungs.current)
     return [run_id for run_id in run_ids if not rungs.measure(rungs.results.run_dir(run_id, "g"))]
 
@@ -129,7 +129,7 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
     _fail(results, 1)  # before it was begun again
     with (
         ProcessLock(results.run_dir("run-1", "g").lock_file),
-        pytest.raises(UnfinishedRungError, match="a process trains it"),
+        pytest.raises(UnrankedError, match="a process trains it"),
     ):
         rungs_of(results, plan).rank_current()
 
@@ -168,7 +168,7 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
     results.run_dir("run-6", "g").result_file.write_text("{}")
     rungs = rungs_of(results, plan)
     assert _unfinished(rungs) == ["run-1", "run-3", "run-4", "run-5"]
-    with pytest.raises(UnfinishedRungError, match=r"rung 0 cannot be ranked without .*run-1: it is unfinished"):
+    with pytest.raises(UnrankedError, match=r"rung 0 cannot be ranked without .*run-1: it is unfinished"):
         rungs.rank_current()
     for run in (1, 3, 4, 5):
         _log(results, run, [0.9])
@@ -187,9 +187,9 @@ def test_equal_trials_are_ordered_by_loss_then_plan(results: Results, losses: li
 def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
     for run in range(2):
         _fail(results, run)
-    with pytest.raises(UnfinishedRungError, match="none of its 2 trials reached the end of epoch 1"):
+    with pytest.raises(UnrankedError, match="none of its 2 trials reached the end of epoch 1"):
         rungs_of(results, _plan(2)).rank_current()
     assert not results.ranking_file("g", 0).exists()
     results.ranking_file("g", 0).write_text("{")
     with pytest.raises(RunDirError, match=r"rung-0.json: has changed since it was written"):
-        read_rungs(results, _plan(2))
+        read_search(results, _plan(2))

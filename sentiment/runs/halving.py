@@ -17,7 +17,7 @@ from functools import cached_property
 
 from pydantic import PositiveInt
 
-from sentiment.errors import RunDirError, UnfinishedRungError, in_one_line
+from sentiment.errors import RunDirError, UnrankedError, in_one_line
 from sentiment.files import write_once
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Count, EpochRow, GridPlan, Halving, Record, RunId
@@ -89,11 +89,11 @@ class TrialPlace:
     def describe(self) -> str:
         """Describe the trial's rank at the end of the rung."""
         after = f"after {self.epochs} epoch{'' if self.epochs == 1 else 's'} (rung {self.rung})"
-        return f"{self.rank} of {self.trials} {after}" if self.rank else f"waits for the ranking {after}"
+        return f"{self.rank} of {self.trials} {after}" if self.rank else f"is to be ranked {after}"
 
 
 @dataclass(frozen=True)
-class Rungs:
+class HalvingSearch:
     """The rungs of a planned search; `rankings` holds the rankings of the decided rungs, from the first."""
 
     results: Results
@@ -148,14 +148,14 @@ class Rungs:
     def is_decided(self, run_id: str) -> bool:
         return run_id in self.trials_by_id and self.trials_by_id[run_id].rank is not None
 
-    def rank_current(self) -> "Rungs":
+    def rank_current(self) -> "HalvingSearch":
         """Rank the trials of the current rung and write the ranking, unless another process has done so by now.
 
         Returns:
             The rungs with this ranking.
 
         Raises:
-            UnfinishedRungError: a trial has not ended, or none reached the end of the rung.
+            UnrankedError: a trial has not ended, or none reached the end of the rung.
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
@@ -174,11 +174,11 @@ class Rungs:
             if trial is None:
                 is_trained = live_owner(run_dir.lock_file) is not None
                 state = "a process trains it right now" if is_trained else "it is unfinished; `submit` resumes it"
-                raise UnfinishedRungError(f"rung {rung} cannot be ranked without {run_dir.path}: {state}")
+                raise UnrankedError(f"rung {rung} cannot be ranked without {run_dir.path}: {state}")
             trials.append(trial)
         number = sum(trial.value is not None for trial in trials)
         if number == 0:
-            raise UnfinishedRungError(
+            raise UnrankedError(
                 f"rung {rung} cannot be ranked: none of its {len(trials)} trials reached the end of epoch {epochs}"
             )
         sign = 1 if self.plan.goal == "minimize" else -1
@@ -214,7 +214,7 @@ class Rungs:
         return None
 
 
-def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
+def read_search(results: Results, plan: GridPlan) -> HalvingSearch | None:
     """The rungs of a grid; None if all of its runs are trained to their end."""
     if plan.halving is None:
         return None
@@ -228,7 +228,7 @@ def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
             raise RunDirError(f"{file}: the grid's plan has no such rung")
         if unplanned := {trial.run_id for trial in ranking.trials} - planned:
             raise RunDirError(f"{file}: ranks {min(unplanned)}, which is not in the grid's plan")
-    return Rungs(results, plan, plan.halving, rankings)
+    return HalvingSearch(results, plan, plan.halving, rankings)
 
 
 def _read_ranking(results: Results, grid: str, rung: int) -> RungRanking | None:
