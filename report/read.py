@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
+from sentiment.answers.recommendation import Choice
+from sentiment.answers.table import AnswersDir, StoredAnswers, TweetKeys, read_answers
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.errors import CopiedGridError, RunDirError, UsageError
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
-from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
-from sentiment.runs.recommendation import Choice
 from sentiment.runs.records import Count, EpochRow, GridPlan, PlannedRun, Record, Result, RunRecord, UnitFraction
 from sentiment.runs.run_dir import (
     KEYS_FILE,
@@ -25,7 +25,6 @@ from sentiment.runs.run_dir import (
     TWEETS_FILE,
     Results,
     RunDir,
-    UnlabelledDir,
     check_file,
     check_records,
     check_sha256,
@@ -129,7 +128,7 @@ class Study:
 
     reader: Reader
     folders: list[Grid]
-    golds: list[GoldTable]
+    golds: list[StoredAnswers]
     choices: dict[str, Choice]
     stages: list[GridPlan]
     counts: Mapping[str, CorpusReport]
@@ -181,8 +180,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
         if name not in available:
             raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
     reader = Reader(results)
-    golds = [] if names else _load_golds(reader)
-    choices = {} if names else _load_choices(reader)
+    golds, choices = ([], {}) if names else _load_answers(reader)
     folders = []
     names = [*dict.fromkeys(names or available)]
     for number, name in enumerate(names):
@@ -252,31 +250,39 @@ def _pooled(runs: Sequence[CompletedRun], reader: Reader) -> EvaluatedRun | None
     return reader.read(lambda: EvaluatedRun.of_folds(folds))
 
 
-def _load_golds(reader: Reader) -> list[GoldTable]:
-    golds = []
-    for directory in _folders(reader.results.gold):
-        gold = reader.read(partial(read_gold, directory))
-        if gold and gold.directory != reader.results.gold_dir(gold.record.source, gold.record.fingerprint):
-            reader.problems.append(f"{directory}: is not named as its table, as a copy is not; it is left out")
-        elif gold:
-            reader.problems.extend(gold.problems)
-            if gold.added_predictors:
-                golds.append(gold)
-    return golds
+def _load_answers(reader: Reader) -> tuple[list[StoredAnswers], dict[str, Choice]]:
+    """The tables to which predictors were added: those with labels, and of others the best predictor by folder."""
+    labelled = []
+    choices: dict[str, Choice] = {}
+    for folder in _folders(reader.results.answers):
+        stored = reader.read(partial(_read_table, folder, reader.results))
+        if stored is None:
+            continue
+        reader.problems.extend(stored.problems)
+        if not stored.table.has_labels:
+            choice = reader.read(partial(_read_choice, stored, reader.problems))
+            choices |= {folder.name: choice} if choice else {}
+        elif stored.added_predictors:
+            labelled.append(stored)
+    return labelled, choices
 
 
-def _load_choices(reader: Reader) -> dict[str, Choice]:
-    choices = {}
-    for folder in _folders(reader.results.unlabelled):
-        directory = UnlabelledDir(folder)
-        choice = reader.read(partial(read_record, directory.choice_file, Choice))
-        if choice:
-            choices[folder.name] = choice
-            later = sorted({file.stem for file in directory.added.glob("*.json")} - choice.accuracy.keys())
-            if later:
-                again = f"sentiment evaluate {shlex.quote(str(folder))} --labelled SHEET.csv"
-                reader.problems.append(f"{directory.choice_file}: is from before {', '.join(later)}; again: {again}")
-    return choices
+def _read_table(folder: Path, results: Results) -> StoredAnswers:
+    stored = read_answers(folder)
+    if stored.directory != AnswersDir.of(results, stored.record.source, stored.record.fingerprint):
+        raise RunDirError(f"{folder}: is not named as its table, as a copy is not; it is left out")
+    return stored
+
+
+def _read_choice(stored: StoredAnswers, problems: list[str]) -> Choice | None:
+    """The best predictor by labels; a problem if others were added since."""
+    directory = stored.directory
+    choice = read_record(directory.choice_file, Choice)
+    later = sorted(stored.added.keys() - choice.accuracy.keys()) if choice else []
+    if later:
+        again = f"sentiment evaluate {shlex.quote(str(directory.path))} --labelled SHEET.csv"
+        problems.append(f"{directory.choice_file}: is from before {', '.join(later)}; again: {again}")
+    return choice
 
 
 def _folders(folder: Path) -> list[Path]:

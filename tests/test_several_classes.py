@@ -11,9 +11,9 @@ import pytest
 
 from report.build import build_report
 from sentiment import load
+from sentiment.answers.table import read_predictions
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.models.text_model import total_score
-from sentiment.runs.predictions import read_predictions
 from sentiment.runs.records import MODEL_KINDS, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import refused, succeed

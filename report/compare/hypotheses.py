@@ -27,8 +27,8 @@ from report.compare.datasets import (
 from report.compare.matching import Runs, is_search, match, seeds_together, unused
 from report.evaluated import Reader
 from report.read import Grid, Study
+from sentiment.answers.table import Kind
 from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
-from sentiment.runs.predictions import Kind
 from sentiment.statistics.designs import (
     NO_SEEDS,
     Design,

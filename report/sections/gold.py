@@ -10,7 +10,7 @@ from report.compare.findings import Findings
 from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
-from sentiment.runs.predictions import Comparison, GoldTable
+from sentiment.answers.table import Comparison, StoredAnswers
 from sentiment.statistics.metrics import estimate_of, kappa
 
 
@@ -25,7 +25,7 @@ def gold_tables(findings: Findings) -> list[Block]:
     return content
 
 
-def _blocks_of(gold: GoldTable) -> list[Block]:
+def _blocks_of(gold: StoredAnswers) -> list[Block]:
     comparisons = gold.compare()
     blocks: list[Block] = [Text(sentence("gold.lead", gold=gold, comparisons=comparisons), "lead"), _score_table(gold)]
     if comparisons:
@@ -38,10 +38,10 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
     return [*blocks, Fold("Where the predictions come from", origins)]
 
 
-def _score_table(gold: GoldTable) -> ReportTable:
-    labels = gold.predictions.labels
+def _score_table(gold: StoredAnswers) -> ReportTable:
+    labels = gold.table.labels
     rows: list[Row] = []
-    for predictor in gold.predictions.predictors:
+    for predictor in gold.table.predictors:
         metrics = predictor.metrics(labels)
         answered = predictor.answered
         row: Row = {
@@ -60,25 +60,25 @@ def _score_table(gold: GoldTable) -> ReportTable:
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
     table = ReportTable(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
-    majority = gold.predictions.of("majority").metrics(labels)
+    majority = gold.table.of("majority").metrics(labels)
     return table.drawn("accuracy", Scale.of(rows, "accuracy", majority.accuracy))
 
 
-def _about_tweets(gold: GoldTable) -> Markup:
+def _about_tweets(gold: StoredAnswers) -> Markup:
     """How many tweets of which classes there are, and which rows were left out."""
-    labels = gold.predictions.labels
+    labels = gold.table.labels
     sizes = np.bincount(labels, minlength=len(gold.record.classes)).tolist()
     return sentence(
         "gold.tweets",
         record=gold.record,
         counts=[f"{size:,} {name}" for size, name in zip(sizes, gold.record.classes, strict=True)],
         number=len(labels),
-        majority=gold.predictions.of("majority").name,
+        majority=gold.table.of("majority").name,
         from_lexicon_authors=gold.record.source in LEXICON_AUTHORS,
     )
 
 
-def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> ReportTable:
+def _comparison_table(gold: StoredAnswers, comparisons: Sequence[Comparison]) -> ReportTable:
     rows: list[Row] = []
     for comparison in comparisons:
         first = comparison.first

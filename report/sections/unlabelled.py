@@ -3,7 +3,7 @@
 from report.compare.findings import Findings
 from report.render.blocks import Block, ReportTable, Row, Text, columns, with_bounds
 from report.sections.sentences import sentence
-from sentiment.runs.recommendation import Choice
+from sentiment.answers.recommendation import Choice
 from sentiment.statistics.estimate import Estimate
 
 

@@ -19,7 +19,7 @@ from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
 from sentiment.data.table import RawRow, as_text
 from sentiment.data.text import Tokenizer
-from sentiment.inference.predict import read_available_lines
+from sentiment.predicting.explain import read_available_lines
 from sentiment.runs.run_dir import Results
 from tests.data.test_text import PATCHWORK
 
