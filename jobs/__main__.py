@@ -96,24 +96,25 @@ def submit(
     if bool(grids) == bool(study):
         raise UsageError("submit needs the names of grids, or --study with the name of a study")
     parameters_of(data, overrides, text_column, label_column, classes)  # refuses what is given twice
+    changes = parameters_of(None, overrides)
     table = parameters_of(data, None, text_column, label_column, classes)
+    folder = results_of(results)
     say_once = cache(echo)  # several grids read the same table
     if study:
-        requests = read_study(config_path(study, "studies"), overrides or [], table, results_of(results), say_once)
+        requests = read_study(config_path(study, "studies"), changes, table, folder, say_once)
     else:
-        found = [find_request(results_of(results), grid, overrides or [], echo) for grid in grids or []]
+        found = [find_request(folder, grid, changes, echo) for grid in grids or []]
         requests = [with_table(request, table, say_once) for request in found]
     if table and all(request.base for request in requests):
         raise UsageError("--data: these grids start from runs of another grid, and read its tweets")
-    planned = plan_study(results_of(results), requests, check_inputs=not dry_run)
+    planned = plan_study(folder, requests, check_inputs=not dry_run)
     if not dry_run:
-        launch = _launch_options(cluster, local, at_once, new_code)
-        raise typer.Exit(submit_study(results_of(results), planned, launch))
-    for grid in planned.ready.values():
-        for line in show_plan(results_of(results), grid, None if local else cluster, at_once, verbose):
-            echo(line)
-    for request in planned.waiting.values():
-        for line in describe_waiting(request, planned.at_most[request.name]):
+        raise typer.Exit(submit_study(folder, planned, _launch_options(cluster, local, at_once, new_code)))
+    for each in planned.values():
+        lines = describe_waiting(each)
+        if each.grid:
+            lines = show_plan(folder, each.grid, None if local else cluster, at_once, verbose)
+        for line in lines:
             echo(line)
 
 
@@ -215,7 +216,7 @@ def cancel(
     Running ones save a checkpoint first; submit them again to resume.
     """
     from jobs.launch.cancelling import cancel_grid, remove_grid
-    from jobs.requested import end_waiting, may_wait
+    from jobs.requested import change_waiting, may_wait
     from jobs.status.names import find_targets, read_plan
     from sentiment.runs.run_dir import SINGLE
 
@@ -231,7 +232,7 @@ def cancel(
     def cancel_target(target: "Target") -> int:
         waits = may_wait(results_of(results), target.grid)
         if waits:
-            end_waiting(results_of(results), target.grid)
+            change_waiting(results_of(results), target.grid, stated=False, waits=False, problem="")
             echo(f"grid {target.grid}: waits no longer")
         if not waits or results_of(results).grid_file(target.grid).exists():
             cancel_grid(results_of(results), read_plan(results_of(results), target.grid), {*target.run_ids}, echo)

@@ -7,7 +7,7 @@ from pathlib import Path
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
 from jobs.job_kinds import class_counts, missing_for
-from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs, runs_at_once
+from jobs.launch.plan import Launch, group_runs, plan_slurm_jobs, runs_at_once
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
 from jobs.status.grid_state import RunStatus, describe_stuck, read_grid_state
@@ -17,7 +17,6 @@ from sentiment.console import plural
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import Rungs
 from sentiment.statistics.power import power_of_grid, power_of_hypotheses
 
 _MAX_LISTED = 8
@@ -38,42 +37,44 @@ def show_plan(
     plan = grid.plan
     (jobs,) = read_jobs(results, [plan.name])
     state = read_grid_state(results, plan, jobs)
-    rows = state.rows
-    completed_in_other_grids = completed_elsewhere(results, grid, running_code().training)
+    copied = completed_elsewhere(results, grid, running_code().training)
     configs = {config.run_id: config for config in grid.configs}
-    rows_to_submit = [row for row in state.to_submit if row.run_id not in completed_in_other_grids]
-    to_submit = request_runs(rows_to_submit, configs, state.rungs, dict.fromkeys(configs, running_code().id), jobs)
+    rows = [row for row in state.to_submit if row.run_id not in copied]
+    code = running_code().id
+    launch = Launch(group_runs(rows, configs, state.rungs, dict.fromkeys(configs, code), jobs), code)
     yield f"grid {plan.name}: {plan.description}"
-    states = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).most_common())
-    line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({states})"
-    if completed_in_other_grids:
-        line += f"; {len(completed_in_other_grids)} are completed in other grids and would be copied"
-    yield line
-    yield from describe_stuck(results, plan.name, rows)
+    states = ", ".join(f"{number:,} {name}" for name, number in Counter(row.state for row in state.rows).most_common())
+    line = f"{len(rows):,} of {len(state.rows):,} runs would be submitted ({states})"
+    yield f"{line}; {len(copied)} are completed in other grids and would be copied" if copied else line
+    yield from describe_stuck(results, plan.name, state.rows)
     yield from _data(grid, results)
     yield from _varied(plan)
     if verbose:
-        yield from _runs(plan, rows)
-    if not to_submit:
+        yield from _runs(plan, state.rows)
+    if not rows:
         return
     missing = missing_for(grid.configs, results)
     if missing:
         yield "missing inputs, needed before `submit`:"
         yield from _truncate(missing, "missing inputs")
     if state.rungs:
-        yield _describe_rungs(state.rungs, grid.configs)
+        yield state.rungs.describe(max(config.training.epochs for config in grid.configs))
     if cluster is None:
-        number = min(runs_at_once([request.config for request in to_submit], at_once), len(to_submit))
-        yield f"on this machine: {plural(len(to_submit), 'run')}, at most {number} at a time"
+        number = min(runs_at_once(launch.configs, at_once), len(rows))
+        yield f"on this machine: {plural(len(rows), 'run')}, at most {number} at a time"
         return
-    launch = Launch(to_submit, running_code().id)
     planned = plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs)
+    yield from _describe_jobs(planned, results, plan.name, verbose)
+
+
+def _describe_jobs(planned: Sequence[Submission], results: Results, grid: str, verbose: bool) -> Iterator[str]:
     minutes = sum(len(job.tasks) * job.resources.time_minutes for job in planned if job.job_kind.trains_runs)
     yield f"at most {minutes / 60:,.1f} hours of training until the time limits of all tasks"
     for job in planned:
-        yield _describe_job(job)
+        tasks = "1 task" if len(job.tasks) == 1 else f"{len(job.tasks):,} tasks"
+        yield f"{job.kind}: {tasks}{job.goal}, {job.resources.describe()}"
         if verbose:
-            for directive in directives(new_submission(results, plan.name, job, None)):
+            for directive in directives(new_submission(results, grid, job, None)):
                 yield f"  {directive}"
 
 
@@ -108,12 +109,6 @@ def _power(plan: GridPlan, configs: Sequence[RunConfig], results: Results) -> It
     yield from power_of_hypotheses(plan, configs, sizes)
 
 
-def _describe_job(job: Submission) -> str:
-    rung = "" if job.rung is None else f" of rung {job.rung}"
-    tasks = "1 task" if len(job.tasks) == 1 else f"{len(job.tasks):,} tasks"
-    return f"{job.kind}{rung}: {tasks}, {job.resources.describe()}"
-
-
 def _runs(plan: GridPlan, rows: Sequence[RunStatus]) -> Iterator[str]:
     for run, row in zip(plan.runs, rows, strict=True):
         yield f"  {row.run_id} {row.state} {' '.join(run.overrides()[1::2])}"
@@ -144,11 +139,3 @@ def _truncate(lines: Sequence[str], noun: str) -> Iterator[str]:
     yield from lines[:_MAX_LISTED]
     if len(lines) > _MAX_LISTED:
         yield f"  and {len(lines) - _MAX_LISTED:,} more {noun}"
-
-
-def _describe_rungs(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
-    max_epochs = max(config.training.epochs for config in configs)
-    parts = [
-        f"{rungs.size(rung):,} trials to epoch {rungs.epochs(rung) or max_epochs}" for rung in range(rungs.last + 1)
-    ]
-    return f"rungs (at most): {', '.join(parts)}; rungs ranked so far: {rungs.current}"

@@ -8,7 +8,7 @@ import pwd
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import NamedTuple, Self
 
@@ -38,14 +38,15 @@ from sentiment.runs.state import (
     FAILED,
     HELD,
     LOST,
+    NEVER_SUBMITTED,
     OUT_OF_MEMORY,
-    PENDING,
+    PLANNED,
     RUNNING,
     TIMEOUT,
     UNKNOWN,
-    Phase,
     RunProgress,
     RunState,
+    TaskView,
 )
 
 # If squeue does not list a job that was accepted less than this ago, the job is not taken for ended or lost.
@@ -53,9 +54,9 @@ _RECENT_SECONDS = 3600.0
 # The states of preparation jobs that failed for want of time or memory, by error: a retry gets more of it.
 _LACKED = {NoProgressError.__name__: TIMEOUT, MemoryError.__name__: OUT_OF_MEMORY}
 
-
 NOT_LISTED = "not in the queue any more"
 """The state of a job that has ended, and of which no failure is known."""
+_SUBMITTING = "is being submitted, or its submission was interrupted; repeat the command"
 
 
 class GridTask(NamedTuple):
@@ -63,6 +64,10 @@ class GridTask(NamedTuple):
 
     folder: SubmissionDir
     number: int
+
+    @property
+    def address(self) -> str:
+        return self.folder.task_address(self.number)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,16 @@ class GridJobs:
         """The task that each run, by its id, was assigned to in its newest submission."""
         return {run_id: tasks[-1] for run_id, tasks in self._assignments.items()}
 
+    @cached_property
+    def _assignments(self) -> dict[str, list[GridTask]]:
+        """For each run id the tasks that it was assigned to, of all its submissions, oldest first."""
+        assignments: dict[str, list[GridTask]] = defaultdict(list)
+        for folder in self.submissions:
+            for number, run_ids in enumerate(folder.tasks):
+                for run_id in run_ids:
+                    assignments[run_id].append(GridTask(folder, number))
+        return assignments
+
     def by_submission(self, run_ids: Iterable[str]) -> dict[SubmissionDir, list[str]]:
         """Group runs by their newest submission; those that were never submitted are left out."""
         groups: dict[SubmissionDir, list[str]] = defaultdict(list)
@@ -92,26 +107,48 @@ class GridJobs:
                 groups[self.tasks[run_id].folder].append(run_id)
         return groups
 
+    @cached_property
+    def _own(self) -> list[tuple[SubmissionDir, Job]]:
+        """The grid's jobs in the queue, each with its submission."""
+        folders = {folder.name: folder for folder in self.submissions}
+        return [(folders[job.name], job) for job in self.queue if job.name in folders]
+
+    @property
+    def held(self) -> list[Job]:
+        return [job for _, job in self._own if job.held]
+
+    @cached_property
+    def active(self) -> Set[SubmissionDir]:
+        """The submissions of which something is pending, running or completing."""
+        return {folder for folder, job in self._own if job.active}
+
+    @cached_property
+    def active_tasks(self) -> dict[GridTask, Job]:
+        """All queued or running tasks of the grid, of every submission, each with its job."""
+        active: dict[GridTask, Job] = {}
+        for folder, job in self._own:
+            if job.state not in ENDED:
+                numbers = range(len(folder.tasks)) if job.task is None else [job.task]
+                active |= {GridTask(folder, number): job for number in numbers}
+        return active
+
     @property
     def has_final_job(self) -> bool:
         """Whether a final job is in the queue that starts by itself: no job of the grid stands in its way for ever."""
-        names = {folder.name for folder in self.submissions if folder.submission.job_kind.final}
-        own = {folder.name for folder in self.submissions}
-        if any(job.name in own and job.never_starts for job in self.queue):
-            return False
-        return any(job.name in names and job.active and not job.held for job in self.queue)
+        final = [job for folder, job in self._own if folder.submission.job_kind.final and job.active and not job.held]
+        return bool(final) and not any(job.never_starts for _, job in self._own)
 
     @property
     def lacks_final_job(self) -> bool:
         """Whether there are training jobs without a final job after them, or whose final job failed."""
-        in_queue = [folder for folder in self.submissions if not folder.submission.local]
-        training = [folder for folder in in_queue if folder.submission.job_kind.trains_runs]
-        final = [folder for folder in in_queue if folder.submission.job_kind.final]
+        in_slurm = [folder for folder in self.submissions if not folder.submission.local]
+        training = [folder for folder in in_slurm if folder.submission.job_kind.trains_runs]
+        final = [folder for folder in in_slurm if folder.submission.job_kind.final]
         if not training:
             return False
         if not final or final[-1].number < training[-1].number:
             return True
-        is_training_alone = any(map(self._is_active, training)) and not any(map(self._is_active, final))
+        is_training_alone = not self.active.isdisjoint(training) and self.active.isdisjoint(final)
         return is_training_alone or "report" in self.failed_other_jobs
 
     def task_of(self, run_id: str, attempt: Attempt | None = None) -> GridTask | None:
@@ -124,47 +161,98 @@ class GridJobs:
             array, _, number = attempt.job.partition("_")
             if array == folder.job_id and number.isdecimal():
                 return GridTask(folder, int(number))
-        if task in self.active_tasks or not self._available_tasks[folder]:
+        if task in self.active_tasks:
             return task
-        return GridTask(folder, self._available_tasks[folder][0])
+        return self._available_tasks.get(folder, task)
+
+    @cached_property
+    def _available_tasks(self) -> dict[SubmissionDir, GridTask]:
+        """Of each submission with active tasks one that may take runs: if there is, one that is not held."""
+        available: dict[SubmissionDir, GridTask] = {}
+        for task, _ in sorted(self.active_tasks.items(), key=lambda item: item[1].held):
+            available.setdefault(task.folder, task)
+        return available
 
     def job(self, task: GridTask) -> Job | None:
         """Return a task's job, or its array's: squeue lists an array as one that was cancelled before it started."""
         name = task.folder.name
         return self._jobs.get((name, task.number)) or self._jobs.get((name, None))
 
-    def phase(self, task: GridTask) -> tuple[Phase, str, str]:
-        """Return how far a task is, and the state and reason that the queue gives."""
+    @cached_property
+    def _jobs(self) -> dict[tuple[str, int | None], Job]:
+        return {(job.name, job.task): job for job in self.queue}
+
+    def look(self, run_id: str, progress: RunProgress) -> tuple[RunProgress, TaskView]:
+        """What the queue tells of a run's task, and the run's progress as far as it is of its last submission.
+
+        The queue knows better than the run's lock whether a job's process is alive, and locks do not reach other hosts
+        on some file systems. A log is read only if nothing else says how the task ended.
+        """
+        attempt = progress.last_attempt
+        task = None if progress.completed else self.task_of(run_id, attempt)
+        if task is None:
+            return progress, NEVER_SUBMITTED
+        folder = task.folder
+        view = self._in_queue(task)
+        is_training = progress.locked and (progress.owner_job is None or self._is_alive(progress.owner_job))
+        if view.state == RUNNING and attempt and not attempt.end and not progress.failure:
+            is_training = is_training or attempt.job == task.address
+        failure = progress.failure
+        if failure and not self._is_since(folder, failure.job):
+            failure = None
+        # At the end of its rung a run leaves its task, which trains others: how that ended says nothing about the run.
+        has_left = attempt is not None and attempt.reason == "paused" and self._is_since(folder, attempt.job)
+        if view.phase == "ended" and folder.receipt and not (failure or has_left or folder.submission.local):
+            end = self._how_it_ended(task, attempt)
+            view = TaskView("unknown" if end.state == UNKNOWN else "ended", end.state, end.reason)
+        job = self.job(task)
+        view = replace(
+            view,
+            job=job.address if job else None,
+            is_cancelled=run_id in self._cancelled[folder],
+            may_retry=folder.receipt is not None and self._may_retry(run_id, progress),
+        )
+        return replace(progress, locked=is_training, failure=failure), view
+
+    def _in_queue(self, task: GridTask) -> TaskView:
         folder = task.folder
         job = self.job(task)
         if self.queue_error and not folder.submission.local:
-            return "unanswered", "", self.queue_error
+            return TaskView("unknown", reason=self.queue_error)
         if job is None:
-            return ("ended" if folder.receipt else "submitting"), "", ""
+            return TaskView("ended") if folder.receipt else TaskView("ended", PLANNED, _SUBMITTING)
         if job.state == UNKNOWN:
-            return "unanswered", "", _not_listed(folder)
+            return TaskView("unknown", reason=_not_listed(folder))
         if not job.active:
-            return "ended", "", ""
+            return TaskView("ended")
         if job.held:
-            return "held", job.state, job.why
-        if job.waits_for_others and (held := self._held_dependency(folder)):
-            return "held", job.state, f"waits for job {held.address}, which is held: {held.why}"
-        return ("waiting" if job.state == PENDING else "running"), job.state, job.why
+            return TaskView("queued", HELD, job.why)
+        if job.waits_for_others:
+            ids = {dependency.job_id for dependency in self._dependencies(folder)}
+            for held in self.held:
+                if held.job_id in ids:
+                    return TaskView("queued", HELD, f"waits for job {held.address}, which is held: {held.why}")
+        return TaskView("queued", job.state, job.why)
 
-    def is_since(self, folder: SubmissionDir, job: str | None) -> bool:
+    def _is_since(self, folder: SubmissionDir, job: str | None) -> bool:
         """Whether a job (None: a process outside a grid) belongs to this submission or to a later one."""
         array = (job or "").partition("_")[0]
         return self._submission_numbers.get(array, -1) >= folder.number
 
-    def has_begun(self, folder: SubmissionDir, progress: RunProgress) -> bool:
-        """Whether a task of this submission, or of a later one, has started a run."""
-        attempt = progress.last_attempt
-        start = progress.newest_start
-        return bool(attempt and self.is_since(folder, attempt.job)) or bool(start and self.is_since(folder, start.job))
+    @cached_property
+    def _submission_numbers(self) -> dict[str, int]:
+        return {folder.job_id: folder.number for folder in self.submissions if folder.receipt}
 
-    def may_start_again(self, run_id: str, progress: RunProgress) -> bool:
-        """Whether a run that no task has started may be retried: its job can start, and few retries went that way."""
+    def _has_begun(self, folder: SubmissionDir, progress: RunProgress) -> bool:
+        """Whether a task of this submission, or of a later one, has started a run."""
+        starts = (progress.last_attempt, progress.newest_start)
+        return any(start and self._is_since(folder, start.job) for start in starts)
+
+    def _may_retry(self, run_id: str, progress: RunProgress) -> bool:
+        """Whether its last submission has started a run; or a further one could, and few retries went without it."""
         task = self.tasks[run_id]
+        if self._has_begun(task.folder, progress):
+            return True
         job = self.job(task)
         if job and job.never_starts:
             return False
@@ -172,14 +260,14 @@ class GridJobs:
             return False
         unstarted = 0
         for folder, _ in reversed(self._assignments[run_id]):
-            if not folder.submission.retry or self.has_begun(folder, progress):
+            if not folder.submission.retry or self._has_begun(folder, progress):
                 break
             unstarted += 1
         return unstarted < task.folder.submission.resources.attempts_without_progress
 
-    def how_it_ended(self, task: GridTask, attempt: Attempt | None) -> RunState:
+    def _how_it_ended(self, task: GridTask, attempt: Attempt | None) -> RunState:
         """Return how a task of Slurm ended; `attempt` is its run's newest one."""
-        folder, number = task
+        folder = task.folder
         job = self.job(task)
         if job and job.waits_for_others:
             failure = self._dependency_failure(folder)
@@ -192,14 +280,12 @@ class GridJobs:
                 f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
                 "file",
             )
-        name = f"task {folder.task_address(number)}" if folder.receipt else folder.name
+        remark = f"task {task.address} ended without recording how"
         if attempt is None:
-            remark = f"{name} did not start to train it"
+            remark = f"task {task.address} did not start to train it"
         elif attempt.end:
             remark = f"saved at step {attempt.last_step} ({attempt.detail})"
-        else:
-            remark = f"{name} ended without recording how"
-        end = ended_state(job, folder.log_file(number), remark)
+        end = ended_state(job, folder.log_file(task.number), remark)
         if end.state == LOST and self._may_live_once_asked(folder):
             return RunState(UNKNOWN, _not_listed(folder))
         return end
@@ -224,16 +310,6 @@ class GridJobs:
         started = self.last_started(run_id)
         return lacked.after(state, started.submission.resources) if started else lacked
 
-    @cached_property
-    def _assignments(self) -> dict[str, list[GridTask]]:
-        """For each run id the tasks that it was assigned to, of all its submissions, oldest first."""
-        assignments: dict[str, list[GridTask]] = defaultdict(list)
-        for folder in self.submissions:
-            for number, run_ids in enumerate(folder.tasks):
-                for run_id in run_ids:
-                    assignments[run_id].append(GridTask(folder, number))
-        return assignments
-
     def limits(self, resources: Resources) -> Limits:
         """Return the limits of the partitions that jobs with these resources may run in; Slurm is asked once."""
         return limits_of(resources, self._partitions)
@@ -246,27 +322,6 @@ class GridJobs:
             return []  # then sbatch finds out whether a request is too large
 
     @cached_property
-    def active_tasks(self) -> dict[GridTask, Job]:
-        """All queued or running tasks of the grid, of every submission, each with its job."""
-        folders = {folder.name: folder for folder in self.submissions}
-        active: dict[GridTask, Job] = {}
-        for job in self.queue:
-            folder = folders.get(job.name)
-            if folder is not None and job.state not in ENDED:
-                numbers = range(len(folder.submission.tasks)) if job.task is None else [job.task]
-                for number in numbers:
-                    active[GridTask(folder, number)] = job
-        return active
-
-    @cached_property
-    def _available_tasks(self) -> dict[SubmissionDir, list[int]]:
-        """The tasks of each submission that may take runs, held ones last."""
-        available: dict[SubmissionDir, list[int]] = {folder: [] for folder in self.submissions}
-        for (folder, number), _ in sorted(self.active_tasks.items(), key=lambda item: item[1].held):
-            available[folder].append(number)
-        return available
-
-    @cached_property
     def other_jobs(self) -> dict[KindName, SubmissionDir]:
         """The newest job of each kind that trains no runs: preparation jobs and the final job."""
         folders = (folder for folder in self.submissions if not folder.submission.job_kind.trains_runs)
@@ -276,13 +331,11 @@ class GridJobs:
         """Return the state of each of the `other_jobs`."""
         states: dict[str, str] = {}
         for kind, folder in self.other_jobs.items():
+            in_queue = {HELD if job.held else job.state for owner, job in self._own if owner == folder}
             if kind in self.failed_other_jobs:
-                states[kind] = self.failed_other_jobs[kind].state
-                continue
-            jobs = [job for job in self.queue if job.name == folder.name]
-            in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
+                in_queue = {self.failed_other_jobs[kind].state}
             ended = CANCELLED if folder.is_cancelled else NOT_LISTED
-            states[kind] = in_queue or (UNKNOWN if self.queue_error else ended)
+            states[kind] = ", ".join(sorted(in_queue)) or (UNKNOWN if self.queue_error else ended)
         return states
 
     @cached_property
@@ -293,9 +346,9 @@ class GridJobs:
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """Return how a job that trains no runs failed; None if it is active or no failure is known."""
-        if self.queue_error or folder.cancelled or not folder.receipt or self._is_active(folder):
+        if self.queue_error or folder.cancelled or not folder.receipt or folder in self.active:
             return None
-        for number in range(len(folder.submission.tasks)):
+        for number in range(len(folder.tasks)):
             failure = read_record(folder.failure_file(number), Failure)
             if failure:
                 state = _LACKED.get(failure.error, FAILED)
@@ -304,17 +357,12 @@ class GridJobs:
             job = self.job(task)
             failed = job.state != COMPLETED if job else read_termination(folder.log_file(number)) is not None
             if failed:
-                end = self.how_it_ended(task, None)
+                end = self._how_it_ended(task, None)
                 return None if end.state == CANCELLED else end
         return None
 
-    @cached_property
-    def _jobs(self) -> dict[tuple[str, int | None], Job]:
-        return {(job.name, job.task): job for job in self.queue}
-
-    def is_alive(self, job: str) -> bool:
-        """Whether a job is in the queue."""
-        # The run's lock says whether a process outside the queue is alive.
+    def _is_alive(self, job: str) -> bool:
+        """Whether a job is in the queue; the run's lock says whether a process outside the queue is alive."""
         return bool(self.queue_error) or job.startswith(LOCAL_JOB_PREFIX) or job in self._active_addresses
 
     @cached_property
@@ -322,32 +370,15 @@ class GridJobs:
         return {job.address for job in self.queue if job.active}
 
     @cached_property
-    def _submission_numbers(self) -> dict[str, int]:
-        return {folder.job_id: folder.number for folder in self.submissions if folder.receipt}
-
-    @cached_property
-    def cancelled_runs(self) -> dict[SubmissionDir, set[str]]:
+    def _cancelled(self) -> dict[SubmissionDir, set[str]]:
         """The ids that `sentiment cancel` marked in each submission."""
         return {folder: folder.cancelled for folder in self.submissions}
 
-    def _is_active(self, folder: SubmissionDir) -> bool:
-        return folder.name in self.active_names
-
-    @cached_property
-    def active_names(self) -> Set[str]:
-        """The names of all jobs that are pending, running or completing."""
-        return {job.name for job in self.queue if job.active}
-
     def _dependency_failure(self, folder: SubmissionDir) -> str:
         for dependency in self._dependencies(folder):
-            failure = self._failure_of(dependency)
-            if failure:
+            if failure := self._failure_of(dependency):
                 return f"its {dependency.submission.kind} job ended with {failure.state}: {failure.reason}"
         return ""
-
-    def _held_dependency(self, folder: SubmissionDir) -> Job | None:
-        ids = {dependency.job_id for dependency in self._dependencies(folder)}
-        return next((job for job in self.queue if job.held and job.job_id in ids), None)
 
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (folder.submission.after or "").split(":")

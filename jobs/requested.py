@@ -1,21 +1,21 @@
 """Grids as commands asked for them, with the content of their files: later edits change nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import model_validator
 
 from jobs.grids.grid import GridRequest
-from jobs.grids.sweep_file import GridFile, read_grid_file
+from jobs.grids.sweep_file import read_grid_file
 from jobs.turns import Turn
 from sentiment.config import RunConfig
-from sentiment.config_file import resolve
+from sentiment.config_file import override_options, resolve
 from sentiment.console import Say
 from sentiment.errors import ConfigError, RunDirError
 from sentiment.files import config_path, write_atomically
-from sentiment.runs.hypotheses import StatedHypothesis
 from sentiment.runs.records import GridPlan, Record
 from sentiment.runs.run_dir import Results, read_record, sealed, set_damaged_aside
 
@@ -24,9 +24,6 @@ class RequestedGrid(Record):
     """`request.json` of a grid: what the newest `submit` asked for; written before anything is submitted.
 
     Attributes:
-        overrides: the changes of `--set`.
-        guesses: what was guessed of its table, as overrides.
-        stated: the hypotheses that it has stated, if it waits.
         waits: whether it waits for the grid that it starts from, so that nothing of it is submitted yet.
         code: the id of the code snapshot that will compute its runs if it waits.
         cluster: the content of the cluster file.
@@ -34,23 +31,20 @@ class RequestedGrid(Record):
         problem: why it could not be submitted when the other grid had ended; empty before.
     """
 
-    file: GridFile
-    overrides: list[str]
-    guesses: list[str] = Field(default_factory=list)
-    stated: list[StatedHypothesis] = Field(default_factory=list)
+    request: GridRequest
     waits: bool
     code: str | None
     cluster: dict[str, Any]
     local: bool
     problem: str = ""
 
-    @property
-    def request(self) -> GridRequest:
-        return GridRequest(self.file, self.overrides, self.guesses, self.stated)
-
-    def is_same(self, other: "RequestedGrid") -> bool:
-        """Whether the same grid is asked for."""
-        return (self.file, self.overrides, self.guesses) == (other.file, other.overrides, other.guesses)
+    @model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        try:
+            _ = self.request.sweep
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     @property
     def name(self) -> str:
@@ -71,12 +65,13 @@ def request_file(results: Results, grid: str) -> Path:
 
 
 def read_request(results: Results, grid: str) -> RequestedGrid | None:
-    """What was asked for last of a grid; None if it was never submitted.
+    """What was asked for last of a grid; None if it was never submitted, as of a folder that somebody copied.
 
     Raises:
-        RunDirError: the record is damaged.
+        RunDirError: the record is damaged, or holds no grid.
     """
-    return read_record(request_file(results, grid), RequestedGrid, "`submit` of the grid's file replaces it")
+    requested = read_record(request_file(results, grid), RequestedGrid, "`submit` of the grid's file replaces it")
+    return requested if requested and requested.name == grid else None
 
 
 def read_waiting(results: Results, grid: str) -> RequestedGrid | None:
@@ -85,19 +80,12 @@ def read_waiting(results: Results, grid: str) -> RequestedGrid | None:
     return requested if requested and requested.waits else None
 
 
-def waiting_grids(results: Results) -> list[RequestedGrid]:
-    """All grids that wait, by name, but for those whose record is damaged."""
-    waiting: list[RequestedGrid] = []
-    for name in waiting_names(results):
-        with suppress(RunDirError):
-            if requested := read_waiting(results, name):
-                waiting.append(requested)
-    return waiting
-
-
-def followers_of(results: Results, base: str, *, local: bool) -> list[RequestedGrid]:
-    """The grids that wait for a grid, on this machine (`local`) or in Slurm."""
-    return [grid for grid in waiting_grids(results) if grid.base == base and grid.local == local]
+def may_wait(results: Results, grid: str) -> bool:
+    """Whether a grid waits for another one, or its record is damaged, so that it may."""
+    try:
+        return read_waiting(results, grid) is not None
+    except RunDirError:
+        return True
 
 
 def waiting_names(results: Results) -> list[str]:
@@ -106,12 +94,15 @@ def waiting_names(results: Results) -> list[str]:
     return [name for name in names if may_wait(results, name)]
 
 
-def may_wait(results: Results, grid: str) -> bool:
-    """Whether a grid waits for another one, or its record is damaged, so that it may."""
-    try:
-        return read_waiting(results, grid) is not None
-    except RunDirError:
-        return True
+def waiting_grids(results: Results, *, local: bool | None = None) -> list[RequestedGrid]:
+    """The grids that wait, by name, but for those with a damaged record; only those on this machine, or in Slurm."""
+    waiting: list[RequestedGrid] = []
+    for name in waiting_names(results):
+        with suppress(RunDirError):
+            requested = read_waiting(results, name)
+            if requested and local in (None, requested.local):
+                waiting.append(requested)
+    return waiting
 
 
 def set_damaged_request_aside(results: Results, grid: str) -> None:
@@ -123,13 +114,11 @@ def write_request(results: Results, requested: RequestedGrid) -> None:
     write_atomically(request_file(results, requested.name), sealed(requested))
 
 
-def end_waiting(results: Results, grid: str) -> None:
-    """Record that a grid waits no longer, and states nothing, because it is cancelled."""
-    change_waiting(results, grid, waits=False, problem="", stated=[])
-
-
-def change_waiting(results: Results, grid: str, **changes: Any) -> None:
+def change_waiting(results: Results, grid: str, *, stated: bool = True, **changes: Any) -> None:
     """Change fields in the record of a grid, if it still waits; a damaged record is set aside.
+
+    Args:
+        stated: whether it keeps what it has stated.
 
     Raises:
         LockedError: another command has the grid, and perhaps submits it.
@@ -138,6 +127,8 @@ def change_waiting(results: Results, grid: str, **changes: Any) -> None:
         set_damaged_request_aside(results, grid)
         waiting = read_waiting(results, grid)
         if waiting:
+            if not stated:
+                changes["request"] = replace(waiting.request, stated=[])
             write_request(results, waiting.model_copy(update=changes))
 
 
@@ -151,7 +142,7 @@ def planned_configs(results: Results, plan: GridPlan, run_ids: Collection[str]) 
     requested = read_request(results, plan.name)
     if requested is None:
         raise RunDirError(f"{request_file(results, plan.name)}: no such file; submit the grid again")
-    values = requested.file.run_files.get(plan.base, {})
+    values = requested.request.file.run_files.get(plan.base, {})
     configs = {run.run_id: resolve(values, run.parameters, plan.base) for run in plan.runs if run.run_id in run_ids}
     for run_id, config in configs.items():
         if config.run_id != run_id:
@@ -160,7 +151,7 @@ def planned_configs(results: Results, plan: GridPlan, run_ids: Collection[str]) 
     return configs
 
 
-def find_request(results: Results, name: Path, overrides: Sequence[str], say: Say) -> GridRequest:
+def find_request(results: Results, name: Path, overrides: dict[str, Any], say: Say) -> GridRequest:
     """The grid of a file, or one that was submitted in this results folder, by its name.
 
     A submitted grid keeps its file, if that is not the one in `configs/grids`, and its overrides, unless there are
@@ -170,9 +161,9 @@ def find_request(results: Results, name: Path, overrides: Sequence[str], say: Sa
     requested = None if path == name else read_request(results, str(name))
     if requested is None:
         return GridRequest(read_grid_file(path), overrides)
-    is_elsewhere = requested.file.path != str(path)
-    file = requested.file if is_elsewhere else read_grid_file(path)
-    kept = [f"--set {override}" for override in requested.overrides if not overrides]
+    former = requested.request
+    is_elsewhere = former.file.path != str(path)
+    kept = [] if overrides else override_options(former.overrides)
     if kept or is_elsewhere:
-        say(f"grid {name}: {' '.join((file.path, *kept))}, as it was submitted")
-    return GridRequest(file, overrides or requested.overrides)
+        say(f"grid {name}: {' '.join((former.file.path, *kept))}, as it was submitted")
+    return GridRequest(former.file if is_elsewhere else read_grid_file(path), overrides or former.overrides)

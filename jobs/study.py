@@ -1,36 +1,28 @@
 """Several grids at once, such as a whole study: which are submitted now, and which wait for runs of another grid."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from jobs.bases import expand_when_ready, state_of
 from jobs.grid_jobs import read_jobs
-from jobs.grids.grid import (
-    ExpandedGrid,
-    GridRequest,
-    count_results,
-    expand_grid,
-    most_runs,
-    with_results,
-    with_table,
-)
+from jobs.grids.grid import ExpandedGrid, GridRequest, count_results, most_runs, with_results, with_table
 from jobs.grids.sweep_file import BaseRuns, read_grid_file
 from jobs.job_kinds import missing_for
 from jobs.requested import planned_configs, read_request, read_waiting
-from jobs.status.grid_state import GridRows, read_grid_state, read_grid_status
+from jobs.status.grid_state import read_grid_status
 from sentiment.config import Section
 from sentiment.config_file import describe_mistakes, read_yaml, yaml_text
 from sentiment.console import Say
 from sentiment.errors import ConfigError, RunDirError, UnfinishedBaseError, UsageError
 from sentiment.files import config_path, shipped_file
 from sentiment.runs.hypotheses import BestOf
-from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 
 
@@ -49,7 +41,7 @@ class StudyFile(Section):
 
 
 def read_study(
-    path: Path, overrides: Sequence[str], table: dict[str, Any], results: Results, say: Say
+    path: Path, overrides: dict[str, Any], table: dict[str, Any], results: Results, say: Say
 ) -> list[GridRequest]:
     """Read a study and the files of its grids, without optional ones whose inputs are missing.
 
@@ -63,9 +55,10 @@ def read_study(
         raise ConfigError(describe_mistakes(error, StudyFile, str(path))) from None
     requests = []
     for name, changes in study.grids.items():
-        own = [f"{name_of_field}={yaml_text(value)}" for name_of_field, value in changes.items()]
-        request = with_table(GridRequest(read_grid_file(_grid_path(name)), [*own, *overrides]), table, say)
-        missing = _missing_inputs(request, results) if name in study.optional else []
+        request = with_table(GridRequest(read_grid_file(_grid_path(name)), changes | overrides), table, say)
+        missing = []
+        if name in study.optional:
+            missing = missing_for(expand_when_ready(results, request, check_inputs=False).configs, results)
         if missing:
             say(f"grid {name} is left out: {'; '.join(missing)}")
         else:
@@ -73,48 +66,37 @@ def read_study(
     return requests
 
 
-def _missing_inputs(request: GridRequest, results: Results) -> list[str]:
-    return missing_for(expand_grid(request, results, check_inputs=False).configs, results)
-
-
-@dataclass
-class StudyPlan:
-    """What becomes of the grids that a command is asked for, bases before the grids that start from them.
+class PlannedGrid(NamedTuple):
+    """What becomes of a grid that a command is asked for.
 
     Attributes:
-        ready: those whose runs are known, by name.
-        waiting: those that start from runs of a grid that is not finished, by name.
-        at_most: each grid with all runs that it may have, by name: if it waits, as if it started from each run of the
-            other grid.
+        grid: its runs; None as long as it waits.
+        at_most: it with all runs that it may have: if it waits, as if it started from each run of the other grid.
     """
 
-    requests: Sequence[GridRequest]
-    ready: dict[str, ExpandedGrid] = field(default_factory=dict)
-    waiting: dict[str, GridRequest] = field(default_factory=dict)
-    at_most: dict[str, ExpandedGrid] = field(default_factory=dict)
+    request: GridRequest
+    grid: ExpandedGrid | None
+    at_most: ExpandedGrid
 
 
-def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: bool = True) -> StudyPlan:
-    """Plan grids; nothing is written.
+def plan_study(results: Results, requests: Sequence[GridRequest], check_inputs: bool = True) -> dict[str, PlannedGrid]:
+    """Plan grids, bases before the grids that start from them, by name; nothing is written.
 
     Raises:
         ConfigError: the message lists all errors of a grid, also of one that will wait.
         UsageError: a grid starts from runs of an unknown one, or has a hypothesis about one; two wait for each other;
             one is named twice.
     """
-    study = StudyPlan([_stating(results, request) for request in _bases_first(results, requests)])
+    study: dict[str, PlannedGrid] = {}
+    ordered = [_stating(results, request) for request in _bases_first(results, requests)]
     _check_compared_grids(results, requests)
-    for request in study.requests:
-        name = request.name
+    for request in ordered:
         grid = _expand_if_ready(results, request, study, check_inputs)
-        if grid:
-            study.ready[name] = grid
-            study.at_most[name] = grid
-        else:
-            candidates = _candidates(results, request, study)
-            most = most_runs(request, candidates, results if check_inputs else None)
-            study.at_most[name] = most
-            study.waiting[name] = _stated_now(results, request, most)
+        most = grid
+        if most is None:
+            most = most_runs(request, _candidates(results, request, study), results if check_inputs else None)
+            request = _stated_now(results, request, most)
+        study[request.name] = PlannedGrid(request, grid, most)
     return study
 
 
@@ -164,44 +146,22 @@ def _base_waited_for(results: Results, name: str) -> BaseRuns | None:
 
 
 def _expand_if_ready(
-    results: Results, request: GridRequest, study: StudyPlan, check_inputs: bool
+    results: Results, request: GridRequest, study: Mapping[str, PlannedGrid], check_inputs: bool
 ) -> ExpandedGrid | None:
     """The expanded grid; None if it waits.
 
     A base that the command submits too may still get results by that; of another one, runs that failed are left out.
     """
-    base = request.base and study.at_most.get(request.base.grid)
-    if request.base and request.base.grid in study.waiting:
+    base = study.get(request.base.grid) if request.base else None
+    if base and base.grid is None:
         return None
-    if base and (base.plan != results.read_grid(base.plan.name) or _rows_of(results, base.plan).to_submit):
+    plan = base.at_most.plan if base else None
+    if plan and (plan != results.read_grid(plan.name) or state_of(results, plan).to_submit):
         return None
     try:
-        return expand_when_ready(results, request, check_inputs=check_inputs, without_failed=base is None)
+        return expand_when_ready(results, request, check_inputs=check_inputs, without_failed=plan is None)
     except UnfinishedBaseError:
         return None
-
-
-def expand_when_ready(
-    results: Results, request: GridRequest, *, check_inputs: bool = True, without_failed: bool = False
-) -> ExpandedGrid:
-    """The expanded grid, if it waits for no other one.
-
-    Raises:
-        UnfinishedBaseError: it waits: the grid that it starts from waits itself, has something in the queue, or has
-            runs that may still get a result (`choose_bases`).
-    """
-    base = request.base.grid if request.base else ""
-    if base and read_waiting(results, base):
-        raise UnfinishedBaseError(f"grid {request.name!r} starts from runs of grid {base!r}, which waits itself")
-    plan = results.read_grid(base) if base else None
-    if plan and not _rows_of(results, plan).has_ended:
-        raise UnfinishedBaseError(f"grid {request.name!r} starts from runs of grid {base!r}, which is not finished")
-    return expand_grid(request, results, check_inputs=check_inputs, without_failed=without_failed)
-
-
-def _rows_of(results: Results, plan: GridPlan) -> GridRows:
-    (jobs,) = read_jobs(results, [plan.name])
-    return read_grid_state(results, plan, jobs)
 
 
 def goes_on(results: Results, name: str) -> bool:
@@ -220,7 +180,7 @@ def _stating(results: Results, request: GridRequest) -> GridRequest:
     """The request with what the grid has stated while it waited."""
     with suppress(RunDirError):
         if known := read_request(results, request.name):
-            return replace(request, stated=known.stated)
+            return replace(request, stated=known.request.stated)
     return request
 
 
@@ -233,26 +193,23 @@ def _stated_now(results: Results, request: GridRequest, most: ExpandedGrid) -> G
     return replace(request, stated=[with_results(each, number) for each in hypotheses])
 
 
-def _candidates(results: Results, request: GridRequest, study: StudyPlan) -> ExpandedGrid:
+def _candidates(results: Results, request: GridRequest, study: Mapping[str, PlannedGrid]) -> ExpandedGrid:
     """All runs of the grid that a waiting one starts from, as far as they are known."""
-    if request.base is None:
-        raise ValueError(f"grid {request.name} waits for no other")
-    name = request.base.grid
-    if name in study.at_most:
-        return study.at_most[name]
-    waiting = read_waiting(results, name)
-    if waiting:
-        return plan_study(results, [waiting.request], check_inputs=False).at_most[name]
+    name = request.base.grid if request.base else ""
+    if name in study:
+        return study[name].at_most
+    if waiting := read_waiting(results, name):
+        return plan_study(results, [waiting.request], check_inputs=False)[name].at_most
     plan = results.read_grid(name)
     if plan is None:
         raise UsageError(f"grid {request.name!r} starts from runs of grid {name!r}, which has no plan")
-    run_ids = [run.run_id for run in plan.runs]
-    configs = planned_configs(results, plan, run_ids)
-    return ExpandedGrid(plan, [configs[run_id] for run_id in run_ids])
+    configs = planned_configs(results, plan, [run.run_id for run in plan.runs])
+    return ExpandedGrid(plan, [*configs.values()])
 
 
-def describe_waiting(request: GridRequest, most: ExpandedGrid) -> Iterator[str]:
+def describe_waiting(planned: PlannedGrid) -> Iterator[str]:
     """The lines of a dry run about a grid that waits."""
+    request, _, most = planned
     base = request.base
     if base is None:
         return

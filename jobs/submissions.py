@@ -36,8 +36,7 @@ class Submission(Record):
         after: sbatch's `--dependency`, such as `afterok:12:13`; `new_submission` fills it in.
         code: the id of the code snapshot that the tasks import; None imports this checkout.
         cluster: for a final job, the content of the cluster file.
-        rung, epochs: for a search, the rung in which its runs train, and the epoch after which they pause; None trains
-            them to their end.
+        epochs: the epoch after which its runs pause, as at the end of a rung; None trains them to their end.
         retry: whether nobody asked for its runs: the final job, or a local command, goes on with them by itself.
         local: whether a command on this machine runs the job, instead of Slurm.
     """
@@ -50,7 +49,6 @@ class Submission(Record):
     after: str | None = None
     code: str | None = None
     cluster: dict[str, Any] = Field(default_factory=dict)
-    rung: int | None = None
     epochs: int | None = None
     retry: bool = False
     local: bool = False
@@ -58,6 +56,11 @@ class Submission(Record):
     @property
     def job_kind(self) -> JobKind:
         return JOB_KINDS[self.kind]
+
+    @property
+    def goal(self) -> str:
+        """How far its runs are trained, if not to their end, as a part of a line."""
+        return f", to epoch {self.epochs}" if self.epochs else ""
 
     @property
     def parallelism(self) -> int:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from jobs.status.names import find_targets
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
+from sentiment.runs.reader import pruned_rung
 from sentiment.runs.records import WandbRun
 from sentiment.runs.run_dir import Results, RunDir, read_record
-from sentiment.runs.state import pruned_rung
 
 
 def find_runs(names: Sequence[str], results: Results) -> list[RunDir]:

@@ -31,27 +31,25 @@ def report(
     title: Annotated[str | None, typer.Option("--title", help="The title of the page.")] = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Check the written report: records, digests, numbers."),
+        typer.Option("--verify", help="Write nothing; check the runs: digests, ids, scores."),
     ] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Write the report on all runs, completed or not.
 
-    report.md, report.html, figures and tables go to --out, or to RESULTS/report. --verify writes nothing: with the
-    arguments of the report, it computes the report again from the runs and prints what differs.
+    report.md, report.html, figures and tables go to --out, or to RESULTS/report. --verify writes nothing: it checks
+    the files of the runs against their digests, configurations against their ids, and scores against predictions.
     """
     from report.build import TITLE, build_report
     from sentiment.runs.run_dir import Results, find_run
 
     source = Results(results)
-    folder = out or source.report
     names = [name if (source.runs / name).is_dir() else find_run(name, source).grid for name in grids or []]
-    arguments = (source, names, folder, title or TITLE)
     if verify:
-        _verify(*arguments)
+        _verify(source, names)
         return
     with ProgressBar() as bar, _turn(source, bar.progress):
-        findings, page = build_report(*arguments, bar.progress)
+        findings, page = build_report(source, names, out or source.report, title or TITLE, bar.progress)
     _print_summary(findings)
     echo(f"{page}\n{page.with_suffix('.md')}")
 
@@ -81,18 +79,18 @@ def _print_summary(findings: "Findings") -> None:
         echo(f"{gold.record.source}: {plural(len(gold.added), 'added predictor')} compared")
 
 
-def _verify(results: "Results", grids: list[str], folder: Path, title: str) -> None:
-    from report.verify import verify_report
+def _verify(results: "Results", grids: list[str]) -> None:
+    from report.verify import verify_runs
 
     with ProgressBar() as bar:
-        findings, complaints = verify_report(results, grids, folder, title, bar.progress)
+        study, complaints = verify_runs(results, grids, bar.progress)
     for complaint in complaints:
         echo(f"not verified: {complaint}")
     if complaints:
-        echo(f"{folder}: {plural(len(complaints), 'problem')}", err=True)
+        echo(f"{results.root}: {plural(len(complaints), 'problem')}", err=True)
         raise typer.Exit(EXIT_FAILED)
-    completed = plural(len(findings.study.completed_runs), "completed run")
-    echo(f"{folder}: verified from the files and predictions of {completed}")
+    completed = plural(len(study.completed_runs), "completed run")
+    echo(f"{results.root}: verified from the files and predictions of {completed}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from report.compare.findings import Findings, analyse
 from report.questions.attention import attention
-from report.questions.hypotheses import hypotheses, replication_table
+from report.questions.hypotheses import hypotheses
 from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
@@ -33,6 +33,7 @@ from sentiment.runs.run_dir import Results
 TITLE = "Which model classifies tweet sentiment best?"
 # The questions, in the order of the page.
 QUESTIONS: Sequence[Callable[[Findings], Question]] = (
+    hypotheses,
     settings,
     labels,
     attention,
@@ -87,19 +88,18 @@ def results_by_name(results: Results) -> Iterator[Results]:
 def compose(findings: Findings, title: str = TITLE) -> Report:
     """Assemble the report from all sections that have content."""
     questions = [question(findings) for question in QUESTIONS]
-    cards = [card.title for question in questions for card in question.cards]
     tables = rankings(findings)
-    blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings, tables[:1])}
+    answers = [text for question in questions for text in question.answers]
+    blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings, tables[:1], answers)}
     if blocks["Recommendation"]:
         blocks["Details"] = [Text("What the answer above rests on, and all runs.")]
-    blocks |= {"Hypotheses": hypotheses(findings, cards), "Ablations and searches": _questions(findings, questions)}
+    blocks |= {question.section.title: question.section.blocks for question in questions if question.section}
+    blocks["Ablations and searches"] = _questions(findings, questions)
     blocks["Other data sets"] = tables[1:]
     blocks |= {section: build(findings) for section, build in SECTIONS.items()}
-    used = ["hypotheses"] if findings.verdicts else []
-    used += [method for question in questions for method in question.methods]
-    blocks["Methods"] = methods(findings, used)
+    blocks["Methods"] = methods(findings, [method for question in questions for method in question.methods])
     sections = [ReportSection(section, content) for section, content in blocks.items() if content]
-    documents = [*paper_tables(findings, tables), *replication_table(findings)]
+    documents = [*paper_tables(findings, tables), *(each for question in questions for each in question.documents)]
     if findings.study.runs:
         documents.append(checklist(findings))
     return Report(visible(title), _about(findings), sections, documents)

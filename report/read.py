@@ -1,7 +1,6 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
 import shlex
-import socket
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,8 @@ from sentiment.answers.table import AnswersDir, StoredAnswers, TweetKeys, read_a
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.errors import CopiedGridError, RunDirError, UsageError
-from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
+from sentiment.runs.reader import RecordedRun, read_runs
 from sentiment.runs.records import Count, EpochRow, GridPlan, PlannedRun, Record, Result, RunRecord, UnitFraction
 from sentiment.runs.run_dir import (
     KEYS_FILE,
@@ -31,25 +30,9 @@ from sentiment.runs.run_dir import (
     read_record,
     read_records,
 )
-from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import (
-    CANCELLED,
-    LOST,
-    RUNNING,
-    TIMEOUT,
-    RunFacts,
-    RunProgress,
-    RunState,
-    find_copies,
-    judge,
-    read_progress,
-)
+from sentiment.runs.rungs import Rungs, read_rungs
+from sentiment.runs.state import RunProgress, RunState, judge_without_queue
 from sentiment.statistics.metrics import METRIC_NAMES, Metric
-
-# The state of a run whose process is on another machine and cannot be checked from here.
-UNREACHABLE = "UNREACHABLE"
-# That of a run which saved and stopped in a job of Slurm, as before its time limit.
-STOPPED = "STOPPED"
 
 
 @dataclass(frozen=True)
@@ -293,7 +276,6 @@ def _folders(folder: Path) -> list[Path]:
 def _load_grid(reader: Reader, name: str) -> Grid:
     """The planned runs in the order of the plan, then unplanned run directories."""
     results = reader.results
-    folder = results.runs / name
     plan = None
     try:
         plan = None if name == SINGLE else results.read_grid(name)
@@ -302,27 +284,14 @@ def _load_grid(reader: Reader, name: str) -> Grid:
         if isinstance(error, CopiedGridError):
             return Grid(name, None, [], [])
     rungs = reader.read(partial(read_rungs, results, plan)) if plan else None
-    planned = {run.run_id: run for run in plan.runs} if plan else {}
-    trial_rungs = rungs.trial_rungs if rungs else {}
-    copies = find_copies(results, name, planned)
-    reader.problems.extend(copies.values())
-    directories = [path.name for path in _folders(folder) if any(path.glob("*.json"))]
-    runs = [
-        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id), reader)
-        for run_id in dict.fromkeys([*planned, *directories])
-        if run_id not in copies
-    ]
-    return Grid(name, plan, runs, [], rungs=rungs)
+    recorded = read_runs(results, name, plan, rungs)
+    reader.problems.extend(recorded.copies.values())
+    return Grid(name, plan, [_load_run(run, plan, reader) for run in recorded.runs], [], rungs=rungs)
 
 
-def _load_run(
-    run_dir: RunDir,
-    plan: GridPlan | None,
-    planned: PlannedRun | None,
-    trial_rung: TrialRung | None,
-    reader: Reader,
-) -> Run:
-    progress = read_progress(run_dir, plan)
+def _load_run(run: RecordedRun, plan: GridPlan | None, reader: Reader) -> Run:
+    run_dir = run.run_dir
+    progress = run.progress
     completed = None
     if run_dir.path.is_dir() and not progress.damage:
         try:
@@ -337,8 +306,7 @@ def _load_run(
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name
     grid = None if folder == SINGLE else folder
-    state = _with_progress(progress, judge(RunFacts.of_directory(progress, trial_rung)))
-    return Run(grid, run_dir, state, progress.record, completed, planned)
+    return Run(grid, run_dir, judge_without_queue(progress, run.trial), progress.record, completed, run.planned)
 
 
 def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) -> CompletedRun | None:
@@ -360,21 +328,6 @@ def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
     """The metric of the grid, or, where predictors cannot be compared by that, of early stopping; else accuracy."""
     names = [plan.metric.rpartition("/")[2] if plan else "", config.training.early_stopping.metric]
     return next((metric for name in names for metric in METRIC_NAMES if metric == name), "accuracy")
-
-
-def _with_progress(progress: RunProgress, state: RunState) -> RunState:
-    """Add the epoch to a running state. A run whose process is on another host is not called lost, since its lock may
-    not be visible here; nor is one called cancelled or timed out that Slurm may start again."""
-    attempt = progress.last_attempt
-    in_slurm = attempt is not None and attempt.job is not None and not attempt.job.startswith(LOCAL_JOB_PREFIX)
-    if state.state == RUNNING and progress.epoch:
-        score = "" if progress.score is None else f", best so far {progress.score:.3f}"
-        return replace(state, reason=f"after epoch {progress.epoch}{score}")
-    if state.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
-        return RunState(UNREACHABLE, f"its process on {attempt.host} cannot be checked from this machine")
-    if state.state in (CANCELLED, TIMEOUT) and in_slurm:
-        return RunState(STOPPED, f"{state.reason}; only Slurm knows whether its job starts again")
-    return state
 
 
 def read_curve(run: CompletedRun) -> list[EpochRow]:

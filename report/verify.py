@@ -1,57 +1,35 @@
-"""Check a written report: the files of its runs against their digests, and all numbers by computing them again."""
+"""Check the runs of a report: their files against their digests, and their scores against their predictions."""
 
 from collections.abc import Iterator
-from itertools import zip_longest
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from report.build import build_report, results_by_name
-from report.compare.findings import Findings
+from report.compare.findings import analyse
 from report.evaluated import CompletedRun
-from report.render.page import figures_and_tables
+from report.read import Study, load_study
 from sentiment.console import Progress
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import RunDirError
 from sentiment.runs.run_dir import Results, check_sha256
 
 # How much a score may differ from the recorded one: that of another machine's arithmetic.
 _ROUNDING = 1e-6
-# The number of characters that are shown before and after a difference.
-_CONTEXT = 25
 _REMEDY = "restore the file, or train the run again"
 
 
-def verify_report(
-    results: Results, grids: list[str], folder: Path, title: str, progress: Progress
-) -> tuple[Findings, list[str]]:
-    """Check the report in `folder`, with the arguments that `build_report` had; nothing is changed.
+def verify_runs(results: Results, grids: list[str], progress: Progress) -> tuple[Study, list[str]]:
+    """Check what a report of these grids rests on: digests, ids and scores; nothing is changed.
 
     Returns:
-        The findings, and a line with the file for each thing that does not hold.
+        The study, and a line with the file for each thing that does not hold.
 
     Raises:
-        UsageError: there is no report.
-        SentimentError: as `build_report`.
+        SentimentError: as `load_study`.
     """
-    if not (folder / "report.html").is_file():
-        raise UsageError(f"{folder}: holds no report.html; `sentiment report` writes it, and then --verify checks it")
-    complaints: list[str] = []
-    folder = folder.resolve()
-    with TemporaryDirectory() as temporary, results_by_name(results) as named:
-        again = Path(temporary)
-        findings, _ = build_report(named, grids, again, title, progress)
-        complaints += findings.problems
-        for run in findings.study.runs:
-            if run.completed:
-                complaints += [*_changed_files(run.completed), *_changed_scores(run.completed)]
-        files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
-        for file in files:
-            complaints += _difference(folder / file, again / file)
-    for path in figures_and_tables(folder):
-        if path.relative_to(folder) not in files:
-            complaints.append(f"{path}: is not of this report, which has no such figure or table")
-    return findings, list(dict.fromkeys(complaints))
+    study = load_study(results, grids, progress)
+    complaints = analyse(study).problems
+    for run in study.completed_runs:
+        complaints += [*_changed_files(run), *_changed_scores(run)]
+    return study, list(dict.fromkeys(complaints))
 
 
 def _changed_files(run: CompletedRun) -> Iterator[str]:
@@ -77,17 +55,3 @@ def _changed_scores(run: CompletedRun) -> Iterator[str]:
                 if not np.allclose(value, again, rtol=0, atol=_ROUNDING):
                     place = f"{run.run_dir.result_file}: scores.{kind}.{part}"
                     yield f"{place}: {name} is {value}, the predictions give {again}"
-
-
-def _difference(written: Path, again: Path) -> Iterator[str]:
-    """The first difference between a file of the report and the same file written again."""
-    if not written.is_file():
-        yield f"{written}: is missing"
-        return
-    text, expected = (path.read_bytes().decode(errors="backslashreplace") for path in (written, again))
-    if text != expected:
-        pairs = enumerate(zip_longest(text, expected))
-        start = next(index for index, (before, now) in pairs if before != now)
-        line = text.count("\n", 0, start) + 1
-        shown = slice(max(start - _CONTEXT, 0), start + _CONTEXT)
-        yield f"{written}, line {line}: has {text[shown]!r}, the runs give {expected[shown]!r}"

@@ -34,8 +34,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.console import Console, silent
+from sentiment.data.classes import IGNORED, MAX_CLASSES, MIN_CLASSES, Classes
 from sentiment.data.guess_columns import resolve_with_guesses
-from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_classes
 from sentiment.errors import UsageError
 from sentiment.files import config_path, fingerprint, user_path, write_once
 from sentiment.models.baseline import fit_baseline
@@ -564,8 +564,8 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list
         if not np.array_equal(np.sort(ordered), classes):
             raise ValueError(f"classes={order!r}: must be the labels of y in their order: {', '.join(names)}")
         classes = ordered
-    elif known := known_classes(names):
-        words = [word for words_of_class in known.values() for word in words_of_class]
+    elif known := Classes.understand(names):
+        words = [word for words_of_class in known.labels for word in words_of_class]
         if len(words) == len(names):
             classes = classes[np.argsort([words.index(name.lower()) for name in names])]
     return classes, [str(label) for label in labels.tolist()]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sentiment.data.built_in import BUILT_IN, whole_source
-from sentiment.data.labels import DEFAULT_LABELS, ClassLabels, LabelMapping, class_names, polar_labels, with_names
+from sentiment.data.classes import DEFAULT_CLASSES, Classes, ConfiguredClasses, polar_classes
 from sentiment.files import fingerprint, plain_path
 
 Values = dict[str, Any]  # of the fields of a section by name, or of all fields by dotted name
@@ -63,7 +63,8 @@ class TextConfig(Section):
     urls: Treatment = "mask"  # `mask` replaces each link by the token `<url>`
     mentions: Treatment = "mask"  # `mask` replaces each @name by the token `<user>`
     hashtags: Literal["keep", "split", "remove"] = "keep"  # `split` removes the `#`: `#happy` and `happy` are the same
-    lowercase: bool = True  # except emoticons such as `:D`; turn it off for ELMo
+    # Except emoticons such as `:D`; turn it off for ELMo. With an `encoder` its own tokeniser decides.
+    lowercase: bool = True
     # `all` removes NLTK's English stop words including negations, which lowers accuracy.
     stop_words: Literal["none", "all", "keep_negations"] = "none"
 
@@ -108,7 +109,7 @@ class LabelledTable(Section):
     path: str
     columns: ColumnConfig = ColumnConfig()
     quotes: Quotes = None
-    labels: ClassLabels | None = None  # of the data's classes; None: those of `data.labels`
+    labels: ConfiguredClasses | None = None  # of the data's classes; None: those of `data.labels`
 
 
 class ExtraTable(LabelledTable):
@@ -148,7 +149,7 @@ class DataConfig(Section):
     # Rated words, lexicon and check list are English, and left out for another language. Stored files omit `en`.
     language: Annotated[Language, Field(exclude_if=lambda code: code == "en")] = "en"
     # Of a built-in source, only the names and their number have an effect; `tweeteval` has three classes by default.
-    labels: ClassLabels = DEFAULT_LABELS
+    labels: ConfiguredClasses = DEFAULT_CLASSES
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()
@@ -164,7 +165,7 @@ class DataConfig(Section):
     @property
     def label_names(self) -> tuple[str, ...]:
         """The names of the classes, from the most negative to the most positive."""
-        return class_names(self.labels)
+        return self.labels.names
 
     @property
     def is_english(self) -> bool:
@@ -194,8 +195,8 @@ class DataConfig(Section):
         if self.source in BUILT_IN and "labels" not in self.model_fields_set:
             names = BUILT_IN[self.source].classes
 
-        def labels_of(path: str, labels: LabelMapping) -> LabelMapping:
-            return polar_labels(names) if is_source_name(path) else with_names(labels, names)
+        def labels_of(path: str, labels: Classes) -> Classes:
+            return polar_classes(names) if is_source_name(path) else labels.renamed(names)
 
         def relabelled(table: LabelledTable) -> LabelledTable:
             return table.model_copy(update={"labels": labels_of(table.path, table.labels or own)})
@@ -367,6 +368,9 @@ class EarlyStoppingConfig(Section):
     patience: PositiveInt | None = 3  # epochs without improvement before training stops; None: never stop early
 
 
+ClassWeights = Literal["auto", "none", "balanced"]
+
+
 class TrainingConfig(Section):
     """Optimisation of the weights; the loss is cross-entropy on logits."""
 
@@ -376,8 +380,9 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 10
     clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
     l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay; decoupled with adamw
-    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. Stored files omit `none`.
-    class_weights: Annotated[Literal["none", "balanced"], Field(exclude_if=lambda weights: weights == "none")] = "none"
+    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. `auto`: they have where a
+    # class has less than half of an even share of the training tweets. Stored files omit `auto`.
+    class_weights: Annotated[ClassWeights, Field(exclude_if=lambda weights: weights == "auto")] = "auto"
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs only; predictions are in fp32.
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -524,6 +529,7 @@ class RunConfig(Section):
         ).model_dump()
         values = _with_defaults(values, defaults, plain.unused_fields())
         values["vectors"] = (values["vectors"] or {}) if values["embedding"]["pretrained"] == WORD2VEC else None
+        values["data"]["text"]["lowercase"] = self.data.text.lowercase and self.encoder is None
         values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.external_tests.items()}
         return type(self).model_validate(values)
 

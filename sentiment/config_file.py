@@ -121,7 +121,7 @@ def parse_overrides(overrides: Sequence[str]) -> Values:
     return values
 
 
-def parse_yaml(text: str, origin: str, version: tuple[int, int] = (1, 2)) -> Any:
+def parse_yaml(text: str, origin: str) -> Any:
     """Parse a YAML document of bounded size.
 
     The limit applies after alias expansion, which protects against YAML bombs.
@@ -130,8 +130,6 @@ def parse_yaml(text: str, origin: str, version: tuple[int, int] = (1, 2)) -> Any
         ConfigError: names `origin` and what is wrong.
     """
     reader = YAML(typ="safe", pure=True)
-    if version != (1, 2):
-        reader.version = version
     try:
         root = reader.compose(text)
         if root is None:
@@ -175,6 +173,11 @@ def yaml_text(value: Any) -> str:
             if parse_yaml(value, "") == value:
                 return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def override_options(values: Mapping[str, Any]) -> list[str]:
+    """The values of fields, by dotted name, as options of `sentiment`."""
+    return [word for name, value in values.items() for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
 def _available_configs(path: Path) -> str:

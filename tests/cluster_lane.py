@@ -1,7 +1,7 @@
 """How xdist deals out the tests: what takes long first, so that all workers end together.
 
 All tests of a lane run in one process, which makes what they share once: the Slurm cluster, the page in the browser,
-the study whose files are damaged.
+the study whose files are damaged, what a file's fixtures make.
 """
 
 import os
@@ -13,17 +13,26 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.processes import server
 
 _LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
+# Their tests share nothing and take long.
+_ONE_BY_ONE = ("tests/jobs/", "tests/relations/", "tests/oracle/")
 
 
 class _Scheduling(LoadScopeScheduling):
-    """Every test by itself, but each lane as a whole; lanes come first, since they take longest."""
+    """Each lane and each file as a whole, some tests by themselves; what takes longest comes first."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((lane for lane in _LANES if nodeid.startswith(lane)), nodeid)
+        if nodeid.startswith(_ONE_BY_ONE):
+            return nodeid
+        return next((lane for lane in _LANES if nodeid.startswith(lane)), nodeid.partition("::")[0])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    lanes = [number for number, lane in enumerate(_LANES) if item.nodeid.startswith(lane)]
+    return lanes[0] if lanes else len(_LANES) + (item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -34,6 +43,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # by the number of tests
     return _Scheduling(config, log)
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, resolve, yaml_text
-from sentiment.data.labels import DEFAULT_LABELS, label_meanings
+from sentiment.data.classes import DEFAULT_CLASSES, Classes
 from sentiment.errors import ConfigError
 from sentiment.files import ROOT
 from tests.small_runs import load_config
@@ -143,18 +143,18 @@ def test_all_tables_get_the_names_and_the_order_of_the_classes() -> None:
     tests = {"other": {"path": "o.csv", "labels": {"sad": ["s"], "happy": ["h"]}}, "built": {"path": "sentiment140"}}
     values = {"source": "x.csv", "labels": ["negative", "positive"], "extra_train": [{"path": "e.csv"}]}
     data = RunConfig.model_validate({"data": values | {"tests": tests}}).data
-    assert data.tests["other"].labels == {"negative": ("s",), "positive": ("h",), "ignored": ()}
-    assert data.labels == {"negative": ("negative",), "positive": ("positive",), "ignored": ()}
+    assert data.tests["other"].labels == Classes(("negative", "positive"), (("s",), ("h",)))
+    assert data.labels == Classes(("negative", "positive"), (("negative",), ("positive",)))
     assert data.extra_train[0].labels == data.labels
-    assert data.tests["built"].labels == DEFAULT_LABELS
+    assert data.tests["built"].labels == DEFAULT_CLASSES
     values["labels"] = ["negative", "neutral", "positive"]
     with pytest.raises(ValidationError, match=r"the table's classes \(sad, happy\) are not negative, "):
         RunConfig.model_validate({"data": values | {"tests": tests}})
     tests["other"]["labels"] = ["negative", "positive"]
     data = RunConfig.model_validate({"data": values | {"tests": tests}}).data
-    labels = {"negative": ("negative",), "neutral": (), "positive": ("positive",), "ignored": ()}
-    assert data.tests["other"].labels == labels
-    assert label_meanings(data.tests["built"].labels)["neutral"] == 1
+    classes = Classes(("negative", "neutral", "positive"), (("negative",), (), ("positive",)))
+    assert data.tests["other"].labels == classes
+    assert data.tests["built"].labels.meanings["neutral"] == 1
 
 
 def test_every_run_that_comes_with_the_program_is_valid() -> None:

@@ -1,5 +1,6 @@
 """The interval and the test of two classifiers on the same tweets, against exact sums over all outcomes."""
 
+from collections.abc import Iterable
 from functools import cache
 from itertools import product
 
@@ -7,19 +8,25 @@ import numpy as np
 import pytest
 import scipy
 
-from sentiment.statistics.paired import (
-    PairedCounts,
-    PairedDifference,
-    accuracy_difference,
-    compare_pairs,
-    comparison_sentence,
-    macro_recall_difference,
-)
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.families import corrected, estimated
+from sentiment.statistics.paired import PairedCounts, PairedEvidence
+from sentiment.statistics.words import comparison_sentence
 
 LEVELS = (0.95, 0.99, 0.995, 0.999)
 # Tweets, the true difference, and the share of tweets that only the worse classifier has right.
 WORLDS = list(product((50, 105, 333, 1_000, 10_000), (0.0, 0.02, 0.08, 0.2), (0.0, 0.01, 0.1)))
-compare = cache(accuracy_difference)
+
+
+@cache
+def compare(only_first: int, only_second: int, n: int, level: float = 0.95) -> Estimate:
+    """The difference in accuracy of two classifiers."""
+    return estimated(PairedEvidence((PairedCounts(only_first, only_second, n),)), level)
+
+
+def compare_recall(classes: Iterable[tuple[int, int, int]], level: float = 0.95) -> Estimate:
+    """The difference in macro recall of two classifiers."""
+    return estimated(PairedEvidence(tuple(PairedCounts(*counts) for counts in classes)), level)
 
 
 def _first_from(bound: str, difference: float, discordant: int, n: int) -> int:
@@ -64,8 +71,8 @@ def test_interval_excludes_zero_exactly_where_the_test_is_significant(n: int) ->
     for only_first in range(min(n, 40) + 1):
         for only_second in range(min(n - only_first, 40) + 1):
             for level in LEVELS:
-                result = accuracy_difference(only_first, only_second, n, level)
-                assert -1 <= result.low <= result.difference <= result.high <= 1
+                result = compare(only_first, only_second, n, level)
+                assert -1 <= result.low <= result.value <= result.high <= 1
                 assert (result.low > 0 or result.high < 0) == (result.p < 1 - level)
 
 
@@ -96,22 +103,22 @@ def test_equally_accurate_classifiers_seldom_differ_significantly(n: int, one_wa
     ids=["no discordant tweet", "few", "all one-sided", "nothing else", "balanced", "Agresti's approval ratings"],
 )
 def test_interval_of_known_tables(only_first: int, only_second: int, n: int, low: float, high: float) -> None:
-    result = accuracy_difference(only_first, only_second, n)
+    result = compare(only_first, only_second, n)
     assert (result.low, result.high) == pytest.approx((low, high), abs=6e-4)
-    turned = accuracy_difference(only_second, only_first, n)
-    assert turned == PairedDifference(-result.difference, -result.high, -result.low, result.p)
+    turned = compare(only_second, only_first, n)
+    assert turned == result.reversed
 
 
 def test_several_pairs_are_corrected_together() -> None:
     pair = PairedCounts(12, 2, 100)
-    (alone,) = compare_pairs([[pair]])
-    assert alone == accuracy_difference(*pair)
-    first, second, third = compare_pairs([[pair], [PairedCounts(0, 0, 100)], [PairedCounts(3, 3, 100)]])
-    assert first.p == pytest.approx(3 * alone.p)
-    assert (second.p, third.p) == (1.0, 1.0)
+    pairs = [pair, PairedCounts(0, 0, 100), PairedCounts(3, 3, 100)]
+    first, second, third = corrected([PairedEvidence((one,)) for one in pairs])
+    alone = compare(*pair)
+    assert first.q == pytest.approx(3 * alone.p)
+    assert (second.q, third.q) == (1.0, 1.0)
     assert first.high - first.low > alone.high - alone.low
     assert first.level == pytest.approx(1 - 0.05 / 3)
-    assert "(98.3 % interval " in comparison_sentence("Anna", "Ben", pair, first)
+    assert "(98.3 % CI " in comparison_sentence("Anna", "Ben", pair, first)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +126,13 @@ def test_several_pairs_are_corrected_together() -> None:
     [
         (
             PairedCounts(19, 0, 105),
-            "Anna has 18.1 points more of these 105 tweets right than Ben (95 % interval +11.9 to +26.5; p .00001): "
-            "19 tweets only Anna has right, none only Ben",
+            "Anna has 18.1 points more of these 105 tweets right than Ben "
+            "(95 % CI +11.9 to +26.5; adjusted p < 0.001): 19 tweets only Anna has right, none only Ben",
         ),
         (
             PairedCounts(1, 4, 105),
-            "Anna has 2.9 points fewer of these 105 tweets right than Ben (95 % interval \u22128.6 to +1.9; p .22): "
-            "1 tweet only Anna has right, 4 only Ben",
+            "Anna has 2.9 points fewer of these 105 tweets right than Ben "
+            "(95 % CI \u22128.6 to +1.9; adjusted p = 0.22): 1 tweet only Anna has right, 4 only Ben",
         ),
         (
             PairedCounts(0, 0, 105),
@@ -136,7 +143,8 @@ def test_several_pairs_are_corrected_together() -> None:
     ids=["more", "fewer", "the same"],
 )
 def test_sentence_on_two_classifiers_says_how_many_tweets_differ(pair: PairedCounts, sentence: str) -> None:
-    assert comparison_sentence("Anna", "Ben", pair, accuracy_difference(*pair)) == sentence
+    (difference,) = corrected([PairedEvidence((pair,))])
+    assert comparison_sentence("Anna", "Ben", pair, difference) == sentence
 
 
 # The classes' tweets, and for each class the shares of tweets that only the first and only the second has right.
@@ -160,8 +168,8 @@ def test_interval_of_macro_recall_holds_the_truth(sizes: tuple[int, ...], shares
         of_classes.append(generator.multinomial(n, [first, second, 1 - first - second], draws))
     covered = 0
     for draw in range(draws):
-        counts = [PairedCounts(*cells[draw, :2].tolist(), n) for cells, n in zip(of_classes, sizes, strict=True)]
-        result = macro_recall_difference(counts)
+        counts = [(*cells[draw, :2].tolist(), n) for cells, n in zip(of_classes, sizes, strict=True)]
+        result = compare_recall(counts)
         covered += result.low <= true <= result.high
         assert (result.low > 0 or result.high < 0) == (result.p < 0.05)
     assert 0.935 < covered / draws < 0.985
@@ -171,6 +179,6 @@ def test_interval_of_macro_recall_holds_the_difference_and_excludes_zero_where_i
     cells = [(first, second, n) for n in (1, 2, 3) for first in range(n + 1) for second in range(n + 1 - first)]
     cells += [(0, 0, 90), (0, 81, 90), (9, 30, 90)]
     for classes, level in product(product(cells, repeat=2), LEVELS):
-        result = macro_recall_difference([PairedCounts(*counts) for counts in classes], level)
-        assert -1 <= result.low <= result.difference <= result.high <= 1
+        result = compare_recall(classes, level)
+        assert -1 <= result.low <= result.value <= result.high <= 1
         assert (result.p < 1 - level) == (result.low > 0 or result.high < 0)

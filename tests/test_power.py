@@ -6,6 +6,7 @@ import pytest
 
 from jobs.grids.grid import GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
+from sentiment.config_file import parse_overrides
 from sentiment.runs.run_dir import Results
 from sentiment.statistics.power import (
     POWER,
@@ -20,7 +21,7 @@ from tests.jobs.grid_files import GRIDS as GRID_FILES
 
 def _told(name: str, *overrides: str) -> list[str]:
     """What a dry run of a shipped grid tells of its hypotheses on 1,000 test tweets."""
-    request = GridRequest(read_grid_file(GRID_FILES / f"{name}.yaml"), overrides)
+    request = GridRequest(read_grid_file(GRID_FILES / f"{name}.yaml"), parse_overrides(overrides))
     grid = expand_grid(request, Results(Path("/nowhere")), check_inputs=False)
     return power_of_hypotheses(grid.plan, grid.configs, [500, 500])
 
@@ -41,7 +42,7 @@ def test_nothing_is_told_where_two_seeds_differ_too_much() -> None:
 
 
 def test_nothing_is_told_of_tweets_whose_number_is_not_known() -> None:
-    request = GridRequest(read_grid_file(GRID_FILES / "rnn.yaml"), ())
+    request = GridRequest(read_grid_file(GRID_FILES / "rnn.yaml"))
     grid = expand_grid(request, Results(Path("/nowhere")), check_inputs=False)
     told = power_of_grid(grid.configs, grid.plan.metric, None) or ""
     assert "once the tweets are prepared" in told

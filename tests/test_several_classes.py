@@ -163,23 +163,25 @@ def test_balanced_weights_give_all_classes_the_same_total_in_training(corpus: Co
     train = corpus.rows("train")
     labels = np.where(np.arange(len(corpus.labels)) % 5, corpus.labels, 2).astype(np.int8)
     weights = np.linspace(1, 3, len(labels)).astype(np.float32)
-    balanced = replace(corpus, labels=labels, weights=weights).balanced()
+    balanced = replace(corpus, labels=labels, weights=weights).weighted("balanced")
     totals = np.bincount(labels[train], balanced.weights[train])
     assert totals == pytest.approx(totals[0], rel=1e-5)
     assert totals.sum() == pytest.approx(weights[train].sum(), rel=1e-5)
     assert balanced.baselines_file != corpus.baselines_file
 
 
-def test_balanced_run_finds_more_of_a_rare_class(tmp_path: Path) -> None:
+def test_classes_have_the_same_weight_by_default_where_one_is_rare_and_training_says_so(tmp_path: Path) -> None:
     rare = [row for index, row in enumerate(three_classes(900, seed=2)) if row[0] != "negative" or index % 10 == 0]
     changes = {"data__labels": {name: [name] for name in NAMES}, "model__kind": "linear", "training__epochs": 1}
     table = write_tweets(tmp_path / "rare.csv", rare)
-    recalls = []
-    for class_weights in ("none", "balanced"):
+    recalls = {}
+    for class_weights in ("none", "balanced", "auto"):
         run = run_in(tmp_path, small_config(table, training__class_weights=class_weights, **changes))
         run.complete()
-        recalls.append(run.result.scores["baseline"]["train"].recall[0])
-    assert recalls[0] < recalls[1]
+        recalls[class_weights] = run.result.scores["baseline"]["train"].recall[0]
+        is_told = any("of the training tweets are negative: all classes have the same weight" in it for it in run.said)
+        assert is_told == (class_weights == "auto")
+    assert recalls["none"] < recalls["balanced"] == recalls["auto"]
 
 
 @pytest.mark.parametrize("choice", ["baseline", "network"])

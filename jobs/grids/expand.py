@@ -1,26 +1,18 @@
 """Expands the values of parameters into the runs of a grid, in a stable order."""
 
 import itertools
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.grids.sweep_file import MOST_RUNS, REPETITIONS, BaseRuns, Choices, GridFile, SweepFile, draw
+from jobs.grids.sweep_file import MOST_RUNS, Choices, GridFile, draw
 from sentiment.config import OPERATIONAL_FIELDS, EncoderConfig, RunConfig
 from sentiment.config_file import dotted, resolve
-from sentiment.errors import ConfigError, DivergedError, UnfinishedBaseError, UsageError
-from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result, StartsFrom, mean_score
+from sentiment.errors import ConfigError
+from sentiment.runs.records import StartsFrom
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import read_rungs
-
-# Errors that every retry of a run would hit. All others may disappear: with more memory or time, on another node, or
-# after a file was restored.
-_DETERMINISTIC_ERRORS = {DivergedError.__name__}
-
-Finished = tuple[PlannedRun, Result]
 
 
 @dataclass(frozen=True)
@@ -56,49 +48,6 @@ def file_bases(file: GridFile) -> list[Base]:
     return bases
 
 
-def choose_bases(file: GridFile, selection: BaseRuns, results: Results, *, without_failed: bool) -> StartsFrom:
-    """Choose the runs of another grid that a grid starts from: the one place that says whether it waits.
-
-    It waits while a run of the other grid may still get a result, by itself or by a person, such as one that was
-    cancelled. Runs that fail deterministically are left out. With `best` so are runs that differ from such a run in the
-    seed or fold alone, because a mean over the others would be biased. If no run fits, and some were left out, it waits
-    too: these may be repaired.
-
-    Args:
-        without_failed: leave out all runs that failed by an error of their own.
-
-    Raises:
-        UnfinishedBaseError: it waits.
-        UsageError: there is no such grid.
-    """
-    purpose = f"grid {file.sweep.name!r} starts from runs of grid {selection.grid!r}"
-    plan = results.read_grid(selection.grid)
-    if plan is None:
-        both = results.command("submit", selection.grid, file.sweep.name)
-        raise UsageError(
-            f"{purpose}, which has no plan in this results folder ({results.grid_file(selection.grid)} is missing); "
-            f"submit that one first, or both: `{both}`"
-        )
-    finished, failed, unfinished = _classify_runs(plan, results, without_failed)
-    status = results.command("status", plan.name)
-    if unfinished:
-        raise UnfinishedBaseError(
-            f"{purpose}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet, such as "
-            f"{unfinished[0].run_id}; see `{status}`"
-        )
-    left_out = [f"{run.run_id}, which failed: {failure.summary}" for run, failure in failed]
-    if selection.runs == "overfitting":
-        chosen = [run for run, result in finished if result.overfits]
-    else:
-        failing = {_configuration(run) for run, _ in failed}
-        complete = [(run, result) for run, result in finished if _configuration(run) not in failing]
-        chosen = _best(complete, file.sweep)[: selection.count]
-    if left_out and not chosen:
-        raise UnfinishedBaseError(f"{purpose}, of which no run fits, and {len(left_out)} failed; see `{status}`")
-    rule = selection.runs if selection.runs == "overfitting" else f"best {selection.count}"
-    return StartsFrom(grid=plan.name, rule=rule, run_ids=[run.run_id for run in chosen], left_out=left_out)
-
-
 def run_bases(file: GridFile, starts_from: StartsFrom, results: Results) -> list[Base]:
     """The configurations of the chosen runs of another grid."""
     plan = results.read_grid(starts_from.grid)
@@ -115,53 +64,6 @@ def planned_base(file: GridFile, origin: str, config: RunConfig, parameters: dic
     """A run of another grid as a base configuration."""
     values = config.model_dump(mode="json")
     return Base(origin, values, file.run_files[str(file.sweep.base_file)], parameters)
-
-
-def _classify_runs(
-    plan: GridPlan, results: Results, without_failed: bool
-) -> tuple[list[Finished], list[tuple[PlannedRun, Failure]], list[PlannedRun]]:
-    """Runs with a result, failed ones that are left out, and all others but trials that a search has pruned."""
-    finished: list[Finished] = []
-    failed = []
-    unfinished = []
-    rungs = read_rungs(results, plan)
-    for run in plan.runs:
-        run_dir = results.run_dir(run.run_id, plan.name)
-        if result := run_dir.read(Result):
-            finished.append((run, result))
-            continue
-        failure = run_dir.read(Failure)
-        if failure and (failure.error in _DETERMINISTIC_ERRORS or (without_failed and not failure.retry)):
-            failed.append((run, failure))
-        elif rungs is None or not rungs.is_decided(run.run_id):
-            unfinished.append(run)
-    return finished, failed, unfinished
-
-
-def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
-    """One run of each configuration that overfits with no seed and in no fold, the best first.
-
-    They are sorted by the mean score over seeds and folds; those that have learned nothing are left out.
-    """
-    repetitions: dict[str, list[Finished]] = defaultdict(list)
-    for run, result in finished:
-        repetitions[_configuration(run)].append((run, result))
-    candidates = []
-    for runs in repetitions.values():
-        has_learned = any(result.only_label is None for _, result in runs)
-        if has_learned and not any(result.overfits for _, result in runs):
-            candidates.append(runs)
-
-    def score(runs: list[Finished]) -> float:
-        return mean_score(sweep.metric.score_from(result.metrics["validation"]) for _, result in runs)
-
-    candidates.sort(key=score, reverse=True)
-    return [runs[0][0] for runs in candidates]
-
-
-def _configuration(run: PlannedRun) -> str:
-    """What a run has in common with those that differ from it in the seed or fold alone."""
-    return json.dumps({key: value for key, value in run.parameters.items() if key not in REPETITIONS}, sort_keys=True)
 
 
 # Give up after this many draws in a row that repeat earlier runs.

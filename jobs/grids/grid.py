@@ -5,17 +5,17 @@ Completed runs of other grids are copied if their inputs (tweets, vectors, model
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
 from shutil import copytree
 from typing import Any
 
-from jobs.grids.expand import Base, ExpandedRun, choose_bases, expand, file_bases, planned_base, run_bases
+from jobs.grids.expand import Base, ExpandedRun, expand, file_bases, planned_base, run_bases
 from jobs.grids.sweep_file import BaseRuns, Choices, GridFile, SweepFile, listed_values
 from jobs.job_kinds import missing_for
 from sentiment.config import RunConfig
-from sentiment.config_file import dotted, parse_override, yaml_text
+from sentiment.config_file import dotted
 from sentiment.console import Say
 from sentiment.errors import ConfigError, FormatError, RunDirError, SentimentError
 from sentiment.files import make_folder_once
@@ -42,27 +42,28 @@ _HALVING = "early_terminate"
 
 @dataclass(frozen=True)
 class GridRequest:
-    """A grid that a command is asked for, with the overrides of `--set`.
-
-    They replace a parameter's list of values, or `early_terminate`.
+    """A grid that a command is asked for, with the overrides of `--set`, which replace values of its file.
 
     Attributes:
-        guesses: what was guessed of its table, as overrides, which nobody gave.
-        stated: hypotheses that it has stated while it waited.
+        overrides: values of fields, or `early_terminate`, by dotted name.
+        guesses: what was guessed of its table, which nobody gave, likewise.
+        stated: hypotheses that it has stated while it was not planned.
     """
 
     file: GridFile
-    overrides: Sequence[str] = ()
-    guesses: Sequence[str] = ()
-    stated: Sequence[StatedHypothesis] = ()
+    overrides: dict[str, Any] = field(default_factory=dict)
+    guesses: dict[str, Any] = field(default_factory=dict)
+    stated: list[StatedHypothesis] = field(default_factory=list)
 
     @cached_property
     def sweep(self) -> SweepFile:
-        changes = dict(map(parse_override, self.overrides))
-        if _HALVING not in changes:
+        if _HALVING not in self.overrides:
             return self.file.sweep
-        values = {**self.file.values, _HALVING: changes[_HALVING]}
+        values = self.file.values | {_HALVING: self.overrides[_HALVING]}
         return GridFile(path=self.file.path, values=values, run_files=self.file.run_files).sweep
+
+    def asks_for_same(self, other: "GridRequest") -> bool:
+        return (self.file, self.overrides, self.guesses) == (other.file, other.overrides, other.guesses)
 
     @property
     def name(self) -> str:
@@ -84,7 +85,7 @@ class GridRequest:
 
     def space(self) -> dict[str, Choices]:
         space = self.file.sweep.space()
-        for name, value in map(parse_override, (*self.overrides, *self.guesses)):
+        for name, value in (self.overrides | self.guesses).items():
             if name == _HALVING:
                 continue
             values = value if isinstance(value, list) else [value]
@@ -123,35 +124,23 @@ def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridR
             for line in found.messages():
                 say(line)
             guesses = found.changes
-    kept = [override for override in request.overrides if parse_override(override)[0] not in options]
-    return GridRequest(request.file, [*kept, *_overrides(options)], _overrides(guesses))
-
-
-def _overrides(values: Mapping[str, Any]) -> list[str]:
-    return [f"{name}={yaml_text(value)}" for name, value in values.items()]
+    return GridRequest(request.file, request.overrides | options, guesses)
 
 
 def expand_grid(
-    request: GridRequest, results: Results, *, check_inputs: bool = True, without_failed: bool = False
+    request: GridRequest, results: Results, starts_from: StartsFrom | None = None, *, check_inputs: bool = True
 ) -> ExpandedGrid:
     """Expand a grid; nothing is written. Runs of a stored plan keep their index; new runs are appended.
 
     Args:
+        starts_from: the runs of another grid that it starts from; None if it starts from files.
         check_inputs: whether the inputs of all runs must exist.
-        without_failed: see `choose_bases`.
 
     Raises:
         ConfigError: the message lists all errors.
-        UnfinishedBaseError: it starts from runs of a grid that is not finished.
     """
-    starts_from = None
     planned = read_readable_plan(results, request.name)
-    if request.base:
-        starts_from = choose_bases(request.file, request.base, results, without_failed=without_failed)
-        starts_from = _kept_choice(planned, starts_from, results)
-        bases = run_bases(request.file, starts_from, results)
-    else:
-        bases = file_bases(request.file)
+    bases = run_bases(request.file, starts_from, results) if starts_from else file_bases(request.file)
     grid, errors = _expand(request, bases, starts_from)
     if planned and not errors:
         grid = _append_to_plan(planned, grid, request.file.path, results)
@@ -159,26 +148,6 @@ def expand_grid(
         grid = replace(grid, plan=_with_results(grid.plan, results))
     _check(request, grid.configs, errors, results if check_inputs else None)
     return grid
-
-
-def _kept_choice(planned: GridPlan | None, chosen: StartsFrom, results: Results) -> StartsFrom:
-    """The runs that a planned grid has started from, if the rule would choose others by now.
-
-    The rule chooses anew if one of them has no result any more, as after the other grid was removed and planned again.
-    """
-    former = planned.starts_from if planned else None
-    if former is None or (former.grid, former.rule) != (chosen.grid, chosen.rule):
-        return chosen
-    if {*former.run_ids} <= {*chosen.run_ids}:
-        return chosen
-    base = results.read_grid(former.grid)
-    known = {run.run_id for run in base.runs if results.run_dir(run.run_id, base.name).completed} if base else set()
-    if gone := [run_id for run_id in former.run_ids if run_id not in known]:
-        lines = [f"{run_id}, which was chosen before, but has no result there any more" for run_id in gone]
-        return chosen.model_copy(update={"left_out": [*chosen.left_out, *lines]})
-    others = [run_id for run_id in chosen.run_ids if run_id not in former.run_ids]
-    left_out = [f"{run_id}, which the rule would choose by now: what was chosen stays" for run_id in others]
-    return former.model_copy(update={"left_out": [*chosen.left_out, *left_out]})
 
 
 def read_readable_plan(results: Results, name: str) -> GridPlan | None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,12 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
 from sentiment.config import Section
-from sentiment.config_file import describe_mistakes, dotted, parse_yaml, read_yaml, shortened
+from sentiment.config_file import describe_mistakes, read_yaml, shortened
 from sentiment.errors import ConfigError
-from sentiment.files import shipped_file
 from sentiment.runs.hypotheses import Hypothesis, Replicated
 from sentiment.runs.records import SCORES, Halving, Metrics, Record
 from sentiment.runs.run_dir import SINGLE
@@ -332,7 +329,7 @@ def read_grid_file(path: Path) -> GridFile:
     """Read a grid file and the run files that it names.
 
     Raises:
-        ConfigError: lists all errors, including values that W&B would read otherwise.
+        ConfigError: lists all errors.
     """
     values = read_yaml(path)
     if not values.keys() & {"method", "parameters", "command"}:
@@ -342,26 +339,5 @@ def read_grid_file(path: Path) -> GridFile:
             f"{keys}. If it is the file of a run, use `train`"
         )
     sweep = GridFile(path=str(path), values=values, run_files={}).sweep
-    _check_yaml_1_1(path, values)
     run_files = {str(file): read_yaml(file) for file in (sweep.base_file, *map(Path, sweep.controller.files))}
     return GridFile(path=str(path), values=values, run_files=run_files)
-
-
-def _check_yaml_1_1(path: Path, values: dict[str, Any]) -> None:
-    """Reject values that W&B reads differently: it reads YAML 1.1, in which `1e-4` is text and `off` is false."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", MantissaNoDotYAML1_1Warning)
-        try:
-            wandb_values = parse_yaml(shipped_file(path).read_text(encoding="utf-8"), str(path), version=(1, 1))
-        except MantissaNoDotYAML1_1Warning as warning:
-            (number,) = re.findall(r'Correct your float: "(.*?)"', str(warning))
-            raise ConfigError(f"{path}: W&B reads {number} as text; write it as 0.0001 or 1.0e-4") from None
-    wandb_fields = dotted(wandb_values)
-    lines = [
-        f"{name}: is read as {value!r} here, and by W&B as {wandb_fields.get(name)!r} ({path}); quote text, and write "
-        "numbers in full"
-        for name, value in dotted(values).items()
-        if repr(value) != repr(wandb_fields.get(name))
-    ]
-    if lines:
-        raise ConfigError("\n".join(lines))

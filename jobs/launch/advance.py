@@ -22,22 +22,21 @@ from functools import partial
 from typing import IO, Literal, NamedTuple
 
 from jobs import policy, slurm
+from jobs.bases import expand_when_ready
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import (
     ExpandedGrid,
-    GridRequest,
     completed_elsewhere,
     copy_completed,
     read_readable_plan,
     trained_on_old_inputs,
 )
-from jobs.launch.backends import Launched
+from jobs.launch.backends import Launched, launch
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.requested import (
     RequestedGrid,
     change_waiting,
-    followers_of,
     read_request,
     read_waiting,
     request_file,
@@ -49,7 +48,7 @@ from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import GridRows, RunStatus, describe_stuck, read_grid_state
 from jobs.status.names import has_runs, read_plan
 from jobs.status.table import next_commands
-from jobs.study import StudyPlan, expand_when_ready, goes_on
+from jobs.study import PlannedGrid, goes_on
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.turns import Turn
 from sentiment.config import RunConfig
@@ -140,8 +139,8 @@ def carry_on(course: Course, wishes: Sequence[Wish]) -> dict[str, Step]:
         steps[wish.grid] = step
         if step.answer in ("ended", "stopped") and not course.is_stopped:
             asked_for = {wish.grid for wish in left}
-            waiting = followers_of(course.results, wish.grid, local=course.options.local)
-            left = [*(_start_of(grid) for grid in waiting if grid.name not in asked_for), *left]
+            followers = _followers(course.results, wish.grid, course.options)
+            left = [*(_start_of(grid) for grid in followers if grid.name not in asked_for), *left]
     return steps
 
 
@@ -180,7 +179,7 @@ def advance(
         grid = _with_code(grid, code)
     lacks_final_job = grid.jobs.lacks_final_job and not state.has_ended
     if submitted or asked is not None or lacks_final_job:
-        launched = grid.launch(state, submitted, configs if asked else None, retry=not asked)
+        launched = launch(grid, state, submitted, configs if asked else None, retry=not asked)
     return _step(grid, state, {row.run_id for row in submitted} - launched.refused_ids, launched, run_ids)
 
 
@@ -233,16 +232,16 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
     return True
 
 
-def submit_study(results: Results, study: StudyPlan, options: LaunchOptions) -> int:
+def submit_study(results: Results, study: Mapping[str, PlannedGrid], options: LaunchOptions) -> int:
     """Submit grids or train them here, record those that wait, and return the exit code."""
-    waiting = [_requested(results, request, options, waits=True) for request in study.waiting.values()]
+    requested = {name: _requested(results, planned, options) for name, planned in study.items()}
+    waiting = [each for each in requested.values() if each.waits]
     wishes = []
-    for request in study.requests:
-        first: Callable[[Course], Step] = partial(_start_recorded, name=request.name, waiting=waiting)
-        if grid := study.ready.get(request.name):
-            requested = _requested(results, request, options, waits=False)
-            first = partial(_submit, grid=grid, requested=requested, waiting=waiting)
-        wishes.append(Wish(request.name, first))
+    for name, planned in study.items():
+        first: Callable[[Course], Step] = partial(_start_recorded, name=name, waiting=waiting)
+        if planned.grid:
+            first = partial(_submit, grid=planned.grid, requested=requested[name], waiting=waiting)
+        wishes.append(Wish(name, first))
     return _carry_out(results, wishes, options)
 
 
@@ -295,7 +294,7 @@ def _carry_out(results: Results, wishes: Sequence[Wish], options: LaunchOptions)
 
 def _say_how_to_go_on(course: Course, wishes: Sequence[Wish], begun: Sequence[str]) -> None:
     names = [*begun, *(wish.grid for wish in wishes)]
-    names += [grid.name for grid in waiting_grids(course.results) if grid.local]
+    names += [grid.name for grid in waiting_grids(course.results, local=True)]
     again = ["submit", *dict.fromkeys(names)]
     for wish in wishes:
         if wish.run_ids:
@@ -329,27 +328,22 @@ def build_report(results: Results, stop_requested: Callable[[], object], output:
     return process.returncode == 0
 
 
-def _requested(results: Results, request: GridRequest, options: LaunchOptions, *, waits: bool) -> RequestedGrid:
+def _requested(results: Results, planned: PlannedGrid, options: LaunchOptions) -> RequestedGrid:
     """What is asked for; a grid that waits keeps the code of its plan, or of before, unless new code is asked for."""
-    requested = RequestedGrid(
-        file=request.file,
-        overrides=list(request.overrides),
-        guesses=list(request.guesses),
-        stated=list(request.stated),
-        waits=waits,
-        code=None,
-        cluster=options.cluster.as_given(),
-        local=options.local,
-    )
-    former = None
+    request = planned.request
+    waits = planned.grid is None
+    code = None
     with suppress(RunDirError):
         former = read_waiting(results, request.name)
-    if former and former.is_same(requested) and not options.new_code:
-        return requested.model_copy(update={"code": former.code})
-    if not waits:
-        return requested
-    planned = None if options.new_code else read_readable_plan(results, request.name)
-    return requested.model_copy(update={"code": (planned and planned.code) or freeze_code(results)})
+        if former and former.request.asks_for_same(request):
+            code = former.code
+    plan = read_readable_plan(results, request.name)
+    if options.new_code:
+        code = freeze_code(results) if waits else None
+    elif waits and code is None:
+        code = (plan and plan.code) or freeze_code(results)
+    cluster = options.cluster.as_given()
+    return RequestedGrid(request=request, waits=waits, code=code, cluster=cluster, local=options.local)
 
 
 def _record(course: Course, waiting: list[RequestedGrid]) -> None:
@@ -362,7 +356,7 @@ def _record(course: Course, waiting: list[RequestedGrid]) -> None:
             set_damaged_request_aside(course.results, requested.name)
             former = read_waiting(course.results, requested.name)
             write_request(course.results, requested)
-        if former and not former.is_same(requested):
+        if former and not former.request.asks_for_same(requested.request):
             course.say(f"grid {requested.name}: replaces the grid of this name that waited, which was another one")
         course.say(f"grid {requested.name}: {requested.describe()}")
 
@@ -379,6 +373,10 @@ def _look(course: Course, name: str) -> Step:
     if course.results.read_grid(name) is None:
         return Step("stopped", EXIT_UNFINISHED)
     return go_on(course, name)
+
+
+def _followers(results: Results, base: str, options: LaunchOptions) -> list[RequestedGrid]:
+    return [grid for grid in waiting_grids(results, local=options.local) if grid.base == base]
 
 
 def _start_of(waiting: RequestedGrid) -> Wish:
@@ -524,6 +522,8 @@ def _undone_if_refused(locked: LockedGrid) -> Iterator[None]:
     except LockedError:  # another command has taken the grid over, and the plan is its own
         raise
     except SentimentError:
+        if any(not folder.receipt for folder in read_submissions(results, name)):
+            raise  # a job without an answer may live, and needs its plan
         is_unknown = not read_submissions(results, name) and not has_runs(results, name)
         if plan:
             results.write_grid(plan)
@@ -552,8 +552,7 @@ def _rerun(course: Course, plan: GridPlan, run_ids: set[str]) -> Step:
 
 def release_held(locked: LockedGrid) -> int:
     """Release all held jobs of the grid; say which were released, or why not all of them, and return the exit code."""
-    names = {folder.name for folder in locked.jobs.submissions}
-    held = [job.address for job in locked.jobs.queue if job.held and job.name in names]
+    held = [job.address for job in locked.jobs.held]
     try:
         slurm.release(held)
     except UnansweredError:
@@ -568,7 +567,7 @@ def release_held(locked: LockedGrid) -> int:
 
 def _renew_code(results: Results, base: str, options: LaunchOptions) -> None:
     """Let the grids that wait for a grid, and those that wait for them, be computed by the current code too."""
-    for waiting in followers_of(results, base, local=options.local):
+    for waiting in _followers(results, base, options):
         change_waiting(results, waiting.name, code=freeze_code(results))
         options.say(f"grid {waiting.name}, which waits for {base}, will have the current code too")
         _renew_code(results, waiting.name, options)

@@ -1,19 +1,21 @@
-"""Where the runs of a grid are trained: in Slurm, or by the command itself on this machine."""
+"""Launches runs of a grid: in Slurm, or by the command itself on this machine."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from jobs import slurm
-from jobs.grid_jobs import GridJobs, settle
+from jobs.grid_jobs import settle
 from jobs.launch.local_runner import LocalRunner
-from jobs.launch.plan import Launch, plan_local_jobs, plan_slurm_jobs, runs_at_once
-from jobs.slurm.resources import ClusterFile
+from jobs.launch.locked_grid import LockedGrid
+from jobs.launch.plan import Launch, earlier_codes, group_runs, plan_local_jobs, plan_slurm_jobs, runs_at_once
+from jobs.requested import planned_configs
+from jobs.status.grid_state import GridRows, RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
-from sentiment.console import Say, plural
+from sentiment.config import RunConfig
+from sentiment.console import plural
 from sentiment.errors import QueueFullError, SlurmError, UnansweredError
-from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import Results
+from sentiment.runs.code_version import freeze_code, running_code
 
 
 @dataclass
@@ -44,88 +46,118 @@ class Launched:
             self.not_cancelled = error
 
 
-class Backend(Protocol):
-    """Trains runs of a grid; the caller holds the grid's lock."""
+def launch(
+    grid: LockedGrid,
+    state: GridRows,
+    rows: Sequence[RunStatus],
+    configs: Mapping[str, RunConfig] | None = None,
+    *,
+    retry: bool = False,
+) -> Launched:
+    """Record and submit jobs for runs, in Slurm or to the local runner.
 
-    def launch(self, launch: Launch, plan: GridPlan, jobs: GridJobs, /) -> Launched:
-        """Record and submit jobs for these runs.
-
-        Args:
-            jobs: the jobs that the grid has.
-        """
-
-
-@dataclass(frozen=True)
-class SlurmBackend:
-    """Submits job arrays, the jobs that prepare their inputs, and the final job.
-
-    Attributes:
-        check: raises LockedError if the grid is locked no longer; called before each job is submitted.
+    Args:
+        configs: by run id; None means those of before.
+        retry: see `Launch`.
     """
-
-    results: Results
-    cluster: ClusterFile
-    say: Say
-    check: Callable[[], None]
-
-    def launch(self, launch: Launch, plan: GridPlan, jobs: GridJobs, /) -> Launched:
-        if not launch.runs and not jobs.lacks_final_job:
-            self.say("nothing to submit")
-            return Launched()
-        planned = plan_slurm_jobs(launch, plan.name, self.results, self.cluster, jobs)
-        launched = _Chain(self, plan.name, jobs).submit(planned)
-        self.say(f"{len(launch.runs) - len(launched.refused_ids)} of {len(plan.runs)} runs submitted")
-        for line in self._describe(launched):
-            self.say(line)
-        return launched
-
-    def _describe(self, launched: Launched) -> Iterator[str]:
-        for folder in launched.accepted:
-            job = folder.submission
-            rung = "" if job.rung is None else f" of rung {job.rung}"
-            yield f"  {job.kind:6} job {folder.job_id}, {plural(len(job.tasks), 'task')}{rung}   {folder.path}"
-        for job, error in launched.refused:
-            if job.job_kind.final:
-                yield f"the final job, which decides what comes next, is missing: {error}"
-                yield f"`{self.results.command('report')}` builds the report on this machine"
-            else:
-                run_ids = " ".join(run_id for task in job.tasks for run_id in task)
-                yield f"not submitted, because Slurm refused {job.resources.describe()}: {run_ids}: {error}"
-        if launched.not_cancelled:
-            yield f"jobs that these replace were not cancelled, and may run as well: {launched.not_cancelled}"
+    for row in rows:
+        grid.results.run_dir(row.run_id, grid.plan.name).set_damaged_aside()
+    configs = load_configs(grid, [row.run_id for row in rows]) if configs is None else configs
+    if grid.options.new_code:
+        configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
+    codes = _choose_codes(grid, rows)
+    arrays = group_runs(rows, configs, state.rungs, codes, grid.jobs)
+    planned = Launch(arrays, _code_of_other_jobs(grid, codes), retry)
+    launched = _launch_here(grid, grid.runner, planned) if grid.runner else _launch_in_slurm(grid, planned)
+    submitted_ids = {row.run_id for row in rows} - launched.refused_ids
+    for folder, run_ids in grid.jobs.by_submission(submitted_ids).items():
+        folder.mark_cancelled(run_ids)  # the tasks of their last submission may still be running
+    return launched
 
 
-@dataclass(frozen=True)
-class LocalBackend:
-    """Gives jobs to the runner of this command."""
+def load_configs(grid: LockedGrid, run_ids: Collection[str]) -> dict[str, RunConfig]:
+    """Read the configurations of runs: from the last submission or, if a run was never submitted, from the plan."""
+    unsubmitted = {*run_ids} - grid.jobs.tasks.keys()
+    configs = planned_configs(grid.results, grid.plan, unsubmitted) if unsubmitted else {}
+    for folder, submitted_ids in grid.jobs.by_submission(run_ids).items():
+        configs.update(folder.read_configs(submitted_ids))
+    return configs
 
-    runner: LocalRunner
-    at_once: int | None
-    say: Say
 
-    def launch(self, launch: Launch, plan: GridPlan, _jobs: GridJobs, /) -> Launched:
-        if not launch.runs:
-            self.say("nothing to run")
-            return Launched()
-        self.say(f"running {len(launch.runs)} of {len(plan.runs)} runs")
-        at_once = runs_at_once([request.config for request in launch.runs], self.at_once)
-        return Launched(self.runner.accept(plan.name, plan_local_jobs(launch, at_once)))
+def _with_restart_allowed(config: RunConfig) -> RunConfig:
+    runtime = config.runtime.model_copy(update={"other_code": "restart"})
+    return config.model_copy(update={"runtime": runtime})
+
+
+def _choose_codes(grid: LockedGrid, rows: Sequence[RunStatus]) -> dict[str, str]:
+    """The id of each run's code snapshot, by run id: its earlier one, or a copy of the current code."""
+    codes = {} if grid.options.new_code else earlier_codes(grid.results, rows, grid.jobs, grid.plan)
+    others = {*codes.values()} - {running_code().id}
+    if others:
+        folders = ", ".join(str(grid.results.code / code) for code in sorted(others))
+        grid.say(f"runs keep their earlier code, {folders}; --new-code restarts them with the current code")
+    if len(codes) < len(rows):
+        current = freeze_code(grid.results)
+        codes = {row.run_id: codes.get(row.run_id, current) for row in rows}
+    return codes
+
+
+def _code_of_other_jobs(grid: LockedGrid, codes: Mapping[str, str]) -> str | None:
+    """The id of the code snapshot that prepares inputs and ends the grid: that of most runs, by their codes."""
+    if codes:
+        return Counter(codes.values()).most_common(1)[0][0]
+    return freeze_code(grid.results) if grid.jobs.lacks_final_job else None
+
+
+def _launch_here(grid: LockedGrid, runner: LocalRunner, planned: Launch) -> Launched:
+    if not planned.configs:
+        grid.say("nothing to run")
+        return Launched()
+    grid.say(f"running {len(planned.configs)} of {len(grid.plan.runs)} runs")
+    at_once = runs_at_once(planned.configs, grid.options.at_once)
+    return Launched(runner.accept(grid.plan.name, plan_local_jobs(planned, at_once)))
+
+
+def _launch_in_slurm(grid: LockedGrid, planned: Launch) -> Launched:
+    """Submit job arrays, the jobs that prepare their inputs, and the final job."""
+    if not planned.configs and not grid.jobs.lacks_final_job:
+        grid.say("nothing to submit")
+        return Launched()
+    jobs = plan_slurm_jobs(planned, grid.plan.name, grid.results, grid.options.cluster, grid.jobs)
+    launched = _Chain(grid).submit(jobs)
+    grid.say(f"{len(planned.configs) - len(launched.refused_ids)} of {len(grid.plan.runs)} runs submitted")
+    for line in _describe(grid, launched):
+        grid.say(line)
+    return launched
+
+
+def _describe(grid: LockedGrid, launched: Launched) -> Iterator[str]:
+    for folder in launched.accepted:
+        job = folder.submission
+        yield f"  {job.kind:6} job {folder.job_id}, {plural(len(job.tasks), 'task')}{job.goal}   {folder.path}"
+    for job, error in launched.refused:
+        if job.job_kind.final:
+            yield f"the final job, which decides what comes next, is missing: {error}"
+            yield f"`{grid.results.command('report')}` builds the report on this machine"
+        else:
+            run_ids = " ".join(run_id for task in job.tasks for run_id in task)
+            yield f"not submitted, because Slurm refused {job.resources.describe()}: {run_ids}: {error}"
+    if launched.not_cancelled:
+        yield f"jobs that these replace were not cancelled, and may run as well: {launched.not_cancelled}"
 
 
 @dataclass
 class _Chain:
     """Records and submits jobs of a grid in order, with their dependencies."""
 
-    backend: SlurmBackend
-    grid: str
-    existing: GridJobs
+    grid: LockedGrid
     launched: Launched = field(default_factory=Launched)
 
     @property
     def active(self) -> list[SubmissionDir]:
         """The jobs that were in the queue before."""
-        names = self.existing.active_names
-        return [folder for folder in self.existing.submissions if folder.name in names and not folder.submission.local]
+        jobs = self.grid.jobs
+        return [folder for folder in jobs.submissions if folder in jobs.active and not folder.submission.local]
 
     def submit(self, jobs: Sequence[Submission]) -> Launched:
         """Submit jobs, the last of which is the final job.
@@ -154,7 +186,7 @@ class _Chain:
         accepted_ids = {run_id for folder in launched.accepted for run_id in folder.run_ids}
         never_starting = [
             job.address
-            for (folder, task), job in self.existing.active_tasks.items()
+            for (folder, task), job in self.grid.jobs.active_tasks.items()
             if job.never_starts and accepted_ids.issuperset(folder.tasks[task])
         ]
         launched.cancel(never_starting)
@@ -179,9 +211,9 @@ class _Chain:
 
     def _submit(self, job: Submission) -> None:
         """Record a job, submit it with its dependencies, and record its id."""
-        self.backend.check()
+        self.grid.check()
         dependency = _dependency(job, [*self.active, *self.launched.accepted])
-        folder = record_submission(new_submission(self.backend.results, self.grid, job, dependency))
+        folder = record_submission(new_submission(self.grid.results, self.grid.plan.name, job, dependency))
         try:
             folder.write_receipt(slurm.submit(folder))
         except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost

@@ -18,7 +18,7 @@ from sentiment.config import RunConfig
 from sentiment.processes import available_cores
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import Rungs, TrialRung
+from sentiment.runs.rungs import Rungs, TrialPlace
 from sentiment.runs.start_copy import find_damage
 from sentiment.runs.state import PRUNED
 
@@ -29,21 +29,12 @@ class ArrayKey(NamedTuple):
     Attributes:
         lacked: what earlier attempts lacked.
         code: the id of the code snapshot that computes them; None is this checkout.
-        rung: of a search, the rung in which they train.
         epochs: the epoch after which they pause; None trains them to their end.
     """
 
     lacked: Lacked = Lacked()
     code: str | None = None
-    rung: int | None = None
     epochs: int | None = None
-
-
-class RunRequest(NamedTuple):
-    """A run that is to be executed, in an array of its kind."""
-
-    config: RunConfig
-    array: ArrayKey = ArrayKey()
 
 
 @dataclass(frozen=True)
@@ -51,44 +42,47 @@ class Launch:
     """The runs that are submitted to Slurm, or trained on this machine.
 
     Attributes:
+        arrays: their configurations, by what those in one array have in common.
         code: the id of the code snapshot that prepares their inputs and ends the grid; None is this checkout.
         retry: whether nobody asked for them: the final job, or a local command, goes on with them by itself.
     """
 
-    runs: Sequence[RunRequest] = ()
+    arrays: Mapping[ArrayKey, Sequence[RunConfig]]
     code: str | None = None
     retry: bool = False
 
+    @property
+    def configs(self) -> list[RunConfig]:
+        return [config for configs in self.arrays.values() for config in configs]
 
-def request_runs(
+
+def group_runs(
     rows: Iterable[RunStatus],
     configs: Mapping[str, RunConfig],
     rungs: Rungs | None,
     codes: Mapping[str, str],
     jobs: GridJobs,
-) -> list[RunRequest]:
-    """Request runs that pause at the end of their rungs; pruned ones that were asked for, now or before, do not.
+) -> dict[ArrayKey, list[RunConfig]]:
+    """Group runs by array. They pause at the end of their rungs, but for pruned ones that were asked for, ever.
 
     Args:
         configs: by run id.
         codes: the ids of code snapshots, by run id.
         jobs: those that the grid has.
     """
-    requests = []
+    arrays: dict[ArrayKey, list[RunConfig]] = defaultdict(list)
     for row in rows:
         run_id = row.run_id
-        array = ArrayKey(jobs.lacked(run_id, row.state), codes.get(run_id))
-        trial = rungs.trial_rungs.get(run_id) if rungs else None
-        if trial and not _is_continued(row, trial, jobs):
-            array = array._replace(rung=trial.rung, epochs=trial.epochs)
-        requests.append(RunRequest(configs[run_id], array))
-    return requests
+        trial = rungs.trials_by_id.get(run_id) if rungs else None
+        epochs = trial.epochs if trial and not _is_continued(row, trial, jobs) else None
+        arrays[ArrayKey(jobs.lacked(run_id, row.state), codes.get(run_id), epochs)].append(configs[run_id])
+    return arrays
 
 
-def _is_continued(row: RunStatus, trial: TrialRung, jobs: GridJobs) -> bool:
+def _is_continued(row: RunStatus, trial: TrialPlace, jobs: GridJobs) -> bool:
     """Whether a trial is, or was by its last submission, trained to its end though it was pruned."""
     task = jobs.tasks.get(row.run_id)
-    was_continued = task is not None and task.folder.submission.rung is None
+    was_continued = task is not None and task.folder.submission.epochs is None
     return row.state == PRUNED or (trial.rank is not None and was_continued)
 
 
@@ -113,7 +107,7 @@ def plan_slurm_jobs(
 ) -> list[Submission]:
     """The jobs for some runs of a grid, in the order in which they are submitted; the last one is the final job."""
     configured = cluster.resources(grid)
-    needed = preparations_needed([request.config for request in launch.runs], results)
+    needed = preparations_needed(launch.configs, results)
     planned: list[Submission] = []
     for kind in JOB_KINDS.values():
         if kind.trains_runs:
@@ -149,8 +143,8 @@ def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
     Without a GPU each run has one thread, whatever the number at a time, so that results do not depend on it.
     """
     threads = None if visible_gpus() else 1
-    runs = [RunRequest(_with_threads(run.config, threads), run.array) for run in launch.runs]
-    jobs = _training_arrays(replace(launch, runs=runs), Resources(tasks=1, at_once=at_once), GridJobs(()), 1)
+    arrays = {key: [_with_threads(config, threads) for config in configs] for key, configs in launch.arrays.items()}
+    jobs = _training_arrays(replace(launch, arrays=arrays), Resources(tasks=1, at_once=at_once), GridJobs(()), 1)
     return [job.model_copy(update={"local": True}) for job in jobs]
 
 
@@ -160,20 +154,14 @@ def _with_threads(config: RunConfig, threads: int | None) -> RunConfig:
 
 
 def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs, max_tasks: int) -> list[Submission]:
-    """One job array for runs of equal code and rung, that lacked as much of memory and time."""
-    groups: dict[ArrayKey, list[RunConfig]] = defaultdict(list)
-    for run in launch.runs:
-        groups[run.array].append(run.config)
     arrays = []
-    for key, configs in groups.items():
+    for key, configs in launch.arrays.items():
         resources = configured
         if key.lacked != Lacked():
             resources = sufficient(configured, key.lacked, jobs.limits(configured))
-        shares = split_among_tasks([config.run_id for config in configs], resources, max_tasks)
-        array = Submission(
-            kind="train", tasks=shares, configs=configs, resources=resources, retry=launch.retry, **key._asdict()
-        )
-        arrays.append(array)
+        tasks = split_among_tasks([config.run_id for config in configs], resources, max_tasks)
+        array = Submission(kind="train", tasks=tasks, configs=[*configs], resources=resources, **key._asdict())
+        arrays.append(array.model_copy(update={"retry": launch.retry}))
     return arrays
 
 

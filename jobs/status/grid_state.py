@@ -1,7 +1,7 @@
 """The state of each run of a grid: from its directory, its submissions and the queue."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,24 +10,14 @@ from jobs import policy
 from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.job_kinds import KindName
 from jobs.requested import RequestedGrid, read_request, read_waiting
-from jobs.status.facts import gather
-from jobs.status.names import Target, find_targets, read_plan, single_runs
+from jobs.status.names import Target, find_targets, read_plan
 from sentiment.console import plural
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, RunDirError, in_one_line
+from sentiment.runs.reader import RecordedRun, read_runs
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results
-from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import (
-    CANCELLED,
-    COMPLETED,
-    HELD,
-    PRUNED,
-    UNKNOWN,
-    RunState,
-    find_copies,
-    judge,
-    read_progress,
-)
+from sentiment.runs.rungs import Rungs, read_rungs
+from sentiment.runs.state import CANCELLED, COMPLETED, HELD, PRUNED, UNKNOWN, RunState, judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +80,12 @@ class GridRows:
 
     Attributes:
         rungs: of a search with early termination; else None.
+        copies: as in `RecordedGrid`.
     """
 
     rows: list[RunStatus]
     rungs: Rungs | None
+    copies: Mapping[str, str]
 
     def rows_of(self, run_ids: Collection[str]) -> list[RunStatus]:
         """The rows of the given runs; of all, if none is given."""
@@ -119,10 +111,6 @@ class GridRows:
         return self.rungs is not None and self.rungs.is_decided(row.run_id)
 
 
-# A plan that supplies the metric of runs outside of grids; it is never written.
-_NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", goal="maximize", runs=[])
-
-
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     """The state of the named grids and runs (default: all), followed by that of runs outside of grids (`single`)."""
     targets = {target.grid: target for target in find_targets(names, results)}
@@ -132,11 +120,10 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     except RunDirError:
         views = [_read_damaged(results, grid) for grid in grids]
     if not names or SINGLE in targets:
-        copies = find_copies(results, SINGLE)
-        run_ids = [run_dir.path.name for run_dir in single_runs(results) if run_dir.path.name not in copies]
-        rows = [_read_row(results, _NO_PLAN, GridJobs(()), run_id, None) for run_id in run_ids]
-        if rows or copies:
-            views.append(GridView(SINGLE, _NO_PLAN.metric, rows, note="; ".join(copies.values())))
+        recorded = read_runs(results, SINGLE, None)
+        rows = [_row(SINGLE, run, GridJobs(())) for run in recorded.runs]
+        if rows or recorded.copies:
+            views.append(GridView(SINGLE, "validation/macro_f1", rows, note="; ".join(recorded.copies.values())))
     shown = []
     for view in views:
         target = targets.get(view.name, Target(view.name))
@@ -165,29 +152,29 @@ def _read_damaged(results: Results, grid: str) -> GridView:
 
 
 def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridRows:
-    """The state of a grid's runs and the rungs of its search, each read once."""
+    """The state of a grid's planned runs and the rungs of its search, each read once."""
     rungs = read_rungs(results, plan)
-    trial_rungs = rungs.trial_rungs if rungs else {}
+    recorded = read_runs(results, plan.name, plan, rungs)
     varied = {name for name, values in plan.parameter_values.items() if len(values) > 1}
     rows = []
-    for run in plan.runs:
-        parameters = {name: value for name, value in run.parameters.items() if name in varied}
-        row = _read_row(results, plan, jobs, run.run_id, trial_rungs.get(run.run_id))
-        rows.append(replace(row, parameters=parameters))
-    return GridRows(rows, rungs)
+    for run in recorded.runs:
+        if run.planned:
+            parameters = {name: value for name, value in run.planned.parameters.items() if name in varied}
+            rows.append(replace(_row(plan.name, run, jobs), parameters=parameters))
+    return GridRows(rows, rungs, recorded.copies)
 
 
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridView:
     """The state of a grid's runs, on Slurm or on this machine."""
-    rows = read_grid_state(results, plan, jobs).rows
+    state = read_grid_state(results, plan, jobs)
     requested = read_request(results, plan.name)
-    notes = [*find_copies(results, plan.name, {row.run_id for row in rows}).values()]
+    notes = [*state.copies.values()]
     if plan.starts_from and not plan.runs:
         notes.append(f"no runs: {plan.starts_from.describe()}")
     view = GridView(
         plan.name,
         plan.metric,
-        rows,
+        state.rows,
         jobs.other_job_states(),
         failed_kinds=list(jobs.failed_other_jobs),
         is_local=requested is not None and requested.local,
@@ -208,17 +195,14 @@ def _waiting(view: GridView, waiting: RequestedGrid) -> GridView:
     )
 
 
-def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, trial_rung: TrialRung | None) -> RunStatus:
-    progress = read_progress(results.run_dir(run_id, plan.name), plan)
-    task = None if progress.completed else jobs.task_of(run_id, progress.last_attempt)
-    state = judge(gather(jobs, run_id, progress, trial_rung))
-    job = jobs.job(task) if task else None
+def _row(grid: str, run: RecordedRun, jobs: GridJobs) -> RunStatus:
+    progress, view = jobs.look(run.run_id, run.progress)
     seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds") if progress.seen else None
     return RunStatus(
-        **vars(state),
-        grid=plan.name,
-        run_id=run_id,
-        job=job.address if job else None,
+        **vars(judge(progress, run.trial, view)),
+        grid=grid,
+        run_id=run.run_id,
+        job=view.job,
         attempts=progress.attempts,
         epoch=progress.epoch,
         step=progress.step,

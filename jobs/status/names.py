@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jobs.requested import waiting_names
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import SINGLE, Results, RunDir, find_runs
+from sentiment.runs.run_dir import SINGLE, Results, find_runs
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,6 @@ def grid_names(results: Results) -> list[str]:
     folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
     named = [path.name for path in folders if (path / "grid.json").exists() or has_runs(results, path.name)]
     return sorted({*named, *waiting_names(results)})
-
-
-def single_runs(results: Results) -> list[RunDir]:
-    """The runs outside of grids, also those that have lost some of their records."""
-    records = (results.runs / SINGLE).glob("[!.]*/*.json")
-    return [RunDir(path) for path in sorted({record.parent for record in records})]
 
 
 def find_targets(names: Collection[str], results: Results) -> list[Target]:

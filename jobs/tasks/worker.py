@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -34,8 +34,8 @@ from sentiment.errors import CrashedError, KilledError, RunDirError, SlurmError
 from sentiment.processes import RUNS_ON_GPU, in_same_array, slurm_job, training_threads
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.rungs import TrialRung
-from sentiment.runs.state import PENDING, RUNNING, RunFacts, judge, read_progress
+from sentiment.runs.rungs import TrialPlace
+from sentiment.runs.state import PENDING, RUNNING, TaskView, judge, read_progress
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 1.0
@@ -199,20 +199,18 @@ class Worker:
         if run_dir.completed:  # of a grid of thousands most are, or have not started
             return False
         progress = read_progress(run_dir)
-        submission = self.folder.submission
         attempt = progress.last_attempt
         has_another_task = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
-        facts = RunFacts(
+        progress = replace(
             progress,
-            TrialRung(submission.rung or 0, submission.epochs),
-            is_training=progress.locked and (progress.owner_job is None or in_same_array(progress.owner_job)),
-            is_cancelled=run_id in self.folder.cancelled,
-            has_failed=progress.failure is not None and in_same_array(progress.failure.job),
-            # Seen from this task, a run of another one has ended: it is judged by how that one left it.
-            phase="ended" if has_another_task else "running",
-            task_state="" if has_another_task else RUNNING,
+            locked=progress.locked and (progress.owner_job is None or in_same_array(progress.owner_job)),
+            failure=progress.failure if progress.failure and in_same_array(progress.failure.job) else None,
         )
-        return policy.worker_action(judge(facts)) == "trains"
+        # Seen from this task, a run of another one has ended: it is judged by how that one left it.
+        view = TaskView("queued", RUNNING, is_cancelled=run_id in self.folder.cancelled)
+        if has_another_task:
+            view = replace(view, phase="ended", state="")
+        return policy.worker_action(judge(progress, TrialPlace(0, self.folder.submission.epochs), view)) == "trains"
 
     def _train_runs(self, free: Iterator[RunConfig], epochs: int | None) -> Outcome:
         """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""

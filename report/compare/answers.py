@@ -11,19 +11,19 @@ import numpy.typing as npt
 from report.compare.added import AddedPredictor
 from report.evaluated import EvaluatedRun, Reader
 from sentiment.answers.table import AnswerTable, Kind, TweetKeys
-from sentiment.runs.records import Part
+from sentiment.runs.records import Part, PredictorKind
 from sentiment.statistics.designs import Design, NotComparableError, Side
-from sentiment.statistics.estimate import Difference, Estimate, corrected
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.families import Evidence
 from sentiment.statistics.metrics import ClassIndices, Flags, Metric
 
 Positions = npt.NDArray[np.int64]
 # The predictors whose results depend on a random seed.
-SEEDED: tuple[Kind, ...] = ("network", "both")
+SEEDED: tuple[PredictorKind, ...] = ("network", "both")
 
 
 Tested = EvaluatedRun | AddedPredictor
 P = TypeVar("P", bound=Tested)
-K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -126,8 +126,8 @@ class Answers:
                 by_run[predictor.run_id] = Correctness({"added": right}, known.astype(np.int16))
         return replace(self, by_run=by_run)
 
-    def difference(self, design: Design, first: "Group", second: "Group") -> Difference | None:
-        """The uncorrected difference of two groups of predictors on the tweets that all of them have a prediction for.
+    def difference(self, design: Design, first: "Group", second: "Group") -> Evidence | None:
+        """What is known of the difference of two groups of predictors, on the tweets that all have a prediction for.
 
         Returns:
             None if a configuration has no readable run, if there are not two common tweets, or if the groups do not fit
@@ -189,12 +189,6 @@ class Group:
 
     configurations: Sequence[Sequence[Tested]]
     kind: Kind
-
-
-def compared(differences: Mapping[K, Difference | None], hypotheses: int = 0) -> dict[K, Difference]:
-    """Differences by key, corrected together, see `corrected`; without keys that have none."""
-    known = {key: difference for key, difference in differences.items() if difference}
-    return dict(zip(known, corrected([*known.values()], hypotheses), strict=True))
 
 
 # Of each fold of a run: the name of its tweets, and which of them each predictor has right.

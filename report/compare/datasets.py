@@ -14,7 +14,7 @@ from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_
 from report.read import Grid, metric_of
 from sentiment.config import RunConfig
 from sentiment.runs.records import Part, PredictorKind, mean_score
-from sentiment.statistics.designs import Design, Folds, Matched, Seeds, TwoModels
+from sentiment.statistics.designs import Design, Folds, Seeds, TwoModels
 from sentiment.statistics.metrics import METRIC_NAMES, Metric
 from sentiment.statistics.seeds import seed_spread
 
@@ -53,12 +53,6 @@ def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metr
     scores = [[run.score(part, metric, model) for run in runs] for runs in learned or groups]
     spread = seed_spread(scores) if model in SEEDED else None
     return Seeds(spread) if spread else TwoModels()
-
-
-def design_of_pairs(configurations: Iterable[Runs], model: PredictorKind, metric: Metric, pairs: int) -> Design:
-    """How matched configurations are compared: over the pairs where no configuration has several seeds."""
-    design = design_of(configurations, model, metric)
-    return Matched() if isinstance(design, TwoModels) and pairs > 1 else design
 
 
 # The settings that name an architecture.

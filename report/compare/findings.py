@@ -8,7 +8,6 @@ import pandas as pd
 
 from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
-from report.compare.hypotheses import Verdict, judge
 from report.compare.ranking import Recommended, recommend_for
 from report.compare.test_sets import ExternalResult, compare_on_external_tests
 from report.evaluated import CompletedRun, Reader
@@ -33,7 +32,6 @@ class Findings:
         recommendations: of each data set, that with the most test tweets first.
         answers: which test tweets each run and its baseline classify correctly.
         curves: `packed_curves` of all runs; each fold of a cross-validation has its own.
-        verdicts: on the hypotheses that the grids stated.
     """
 
     study: Study
@@ -42,7 +40,6 @@ class Findings:
     best: BestRun
     external_results: list[ExternalResult]
     curves: dict[str, dict[str, list[float]]]
-    verdicts: list[Verdict]
 
     @property
     def problems(self) -> list[str]:
@@ -77,7 +74,6 @@ def analyse(study: Study) -> Findings:
         best=_best_run(recommendations[0], reader) if recommendations else BestRun(),
         external_results=compare_on_external_tests(recommendations, reader),
         curves=packed_curves(study.completed_runs, reader),
-        verdicts=judge(study, answers),
     )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from report.compare.added import AddedPredictor
-from report.compare.answers import Group, compared, read_answers
+from report.compare.answers import SEEDED, Group, read_answers
+from report.compare.claims import Claim, decided
 from report.compare.cost import Seconds, cost_per_run
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
@@ -19,10 +20,9 @@ from sentiment.answers.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design
-from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric, estimate_of
 
-_WITH_SEEDS: tuple[PredictorKind, ...] = ("network", "both")
 # Untrained predictors, which are ranked and never recommended.
 _REFERENCES: tuple[PredictorKind, ...] = ("lexicon", "majority")
 # Of equal scores the simpler predictor comes first.
@@ -47,10 +47,6 @@ class Candidate:
     score: float
     settings: Settings = field(default_factory=dict)
     competes: bool = False
-
-    @property
-    def group(self) -> Group:
-        return Group([self.runs], self.kind)
 
     @property
     def cost(self) -> Seconds:
@@ -78,8 +74,8 @@ class Recommended:
         baseline: the linear baseline that others are compared with: the best one on validation tweets.
         added_winner: the added predictor to use instead; None if none is shown to be better on validation tweets.
         above_baseline: the test score of models and added predictors minus that of `baseline`.
-        above_others: the test score of `model` minus those of other models of its kind; empty for a baseline.
-        above_added: the test score of `model` minus those of added predictors.
+        above_rivals: the test score of `model` minus those of other models of its kind and of added predictors; of
+            these alone if it is the linear baseline.
     """
 
     dataset: Dataset
@@ -87,9 +83,8 @@ class Recommended:
     model: Candidate
     baseline: Candidate
     added_winner: AddedPredictor | None
-    above_baseline: dict[Ranked, Difference]
-    above_others: dict[Candidate, Difference]
-    above_added: dict[AddedPredictor, Difference]
+    above_baseline: dict[Ranked, Estimate]
+    above_rivals: dict[Ranked, Estimate]
 
     @property
     def metric(self) -> Metric:
@@ -111,7 +106,7 @@ class Recommended:
         return next(each for each in self.candidates if each.competes and each.kind != "baseline")
 
     @property
-    def gain(self) -> Difference | None:
+    def gain(self) -> Estimate | None:
         """The test score of `alternative` minus that of the baseline; None without predictions."""
         return self.above_baseline.get(self.alternative)
 
@@ -141,21 +136,6 @@ class Recommended:
         return next((score for score in lexicons if score > used), None)
 
     @property
-    def not_worse(self) -> list[Candidate]:
-        """The other models of its kind that are not significantly worse."""
-        return [other for other, difference in self.above_others.items() if not difference.is_better]
-
-    @property
-    def cheapest(self) -> dict[str, Candidate]:
-        """By device, `GPU` or `CPU`: the one with the least compute time of the recommended configuration and those not
-        significantly worse. Seconds of GPUs and of CPUs have no common measure.
-        """
-        by_device: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in [self.model, *self.not_worse]:
-            by_device["GPU" if candidate.cost.gpu else "CPU"].append(candidate)
-        return {device: min(group, key=lambda each: each.cost) for device, group in by_device.items()}
-
-    @property
     def is_conditional(self) -> bool:
         """Whether comparisons with the baseline hold for trained models alone, since nothing is known of seeds."""
         return any(difference.is_conditional for difference in self.above_baseline.values())
@@ -168,7 +148,9 @@ class Recommended:
         if isinstance(candidate, AddedPredictor):
             return candidate.test_score(self.metric)
         if candidate.kind in MODEL_KINDS:
-            score = self.dataset.answers.score(_design_for(candidate, self.candidates, self.metric), candidate.group)
+            score = self.dataset.answers.score(
+                _design_for(candidate, self.candidates, self.metric), _group_of(candidate)
+            )
             if score:
                 return score
         recorded = [estimate_of(run.test_metrics[candidate.kind], self.metric) for run in candidate.runs]
@@ -185,22 +167,16 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
     def are_better(pairs: Sequence[tuple[Candidate, Candidate]]) -> list[bool]:
         runs = {run.run_id: run for pair in pairs for candidate in pair for run in candidate.runs}
         validation = read_answers(runs.values(), reader, "validation").with_metric(dataset.metric)
-        uncorrected = {}
-        for first, second in pairs:
-            seeded = second if first.kind == "baseline" else first
-            design = _design_for(seeded, candidates, dataset.metric, "validation")
-            uncorrected[first, second] = validation.difference(design, first.group, second.group)
-        found = compared(uncorrected)
-        return [pair in found and found[pair].is_better for pair in pairs]
+        claims = {pair: _claim(*pair, candidates, dataset.metric, "validation") for pair in pairs}
+        differences = decided(claims, validation)
+        return [pair in differences and differences[pair].is_better for pair in pairs]
 
     model = recommend(competing_ones, are_better)
     baseline = max((each for each in competing_ones if each.kind == "baseline"), key=lambda each: each.score)
     above_baseline = _above_baseline(dataset, candidates, baseline)
+    above_rivals = _above_rivals(dataset, candidates, model)
     if model is baseline:  # a pair has one verdict
-        above_others: dict[Candidate, Difference] = {}
-        above_added = {added: above_baseline[added].reversed for added in dataset.added if added in above_baseline}
-    else:
-        above_others, above_added = _above_others(dataset, candidates, model)
+        above_rivals = {added: above_baseline[added].reversed for added in dataset.added if added in above_baseline}
     return Recommended(
         dataset=dataset,
         ranking=sorted([*candidates, *dataset.added], key=_place),
@@ -208,8 +184,7 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
         baseline=baseline,
         added_winner=_added_winner(dataset, candidates, model, reader),
         above_baseline=above_baseline,
-        above_others=above_others,
-        above_added=above_added,
+        above_rivals=above_rivals,
     )
 
 
@@ -224,7 +199,7 @@ def candidates_of(dataset: Dataset) -> list[Candidate]:
     may_compete = competing(dataset.configurations)
     candidates = []
     for configuration in dataset.configurations:
-        for kind in _WITH_SEEDS:
+        for kind in SEEDED:
             score = mean_score(run.score("validation", metric, kind) for run in configuration.runs)
             competes = configuration in may_compete
             settings = configuration.distinguishing
@@ -264,47 +239,59 @@ def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: M
     return design_of([other.runs for other in pool], candidate.kind, metric, part)
 
 
-def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline: Candidate) -> dict[Ranked, Difference]:
+def _claim(
+    first: Ranked, second: Ranked, candidates: Sequence[Candidate], metric: Metric, part: Part = "test"
+) -> Claim:
+    """The claim of two predictors, at least one of which was trained here."""
+    trained = [each for each in (first, second) if isinstance(each, Candidate)]
+    with_seeds = [each for each in trained if each.kind in SEEDED]
+    design = _design_for((with_seeds or trained)[0], candidates, metric, part)
+    return Claim(_group_of(first), _group_of(second), design)
+
+
+def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline: Candidate) -> dict[Ranked, Estimate]:
     """The differences from the baseline in three families: what competes, other models, and added predictors, so that
     none changes anything about another one."""
     answers = dataset.answers.including(dataset.added)
-    differences: dict[Ranked, Difference] = {}
-    for competes in (True, False):
-        uncorrected: dict[Ranked, Difference | None] = {}
-        for model in candidates:
-            if model.competes == competes and model.kind in MODEL_KINDS and model is not baseline:
-                design = _design_for(model, candidates, dataset.metric)
-                uncorrected[model] = answers.difference(design, model.group, baseline.group)
-        differences |= compared(uncorrected)
-    design = _design_for(baseline, candidates, dataset.metric)
-    of_added = {added: answers.difference(design, _group_of(added), baseline.group) for added in dataset.added}
-    return differences | compared(of_added)
+    models = [each for each in candidates if each.kind in MODEL_KINDS and each is not baseline]
+    families: list[Sequence[Ranked]] = [
+        [each for each in models if each.competes],
+        [each for each in models if not each.competes],
+        dataset.added,
+    ]
+    differences: dict[Ranked, Estimate] = {}
+    for family in families:
+        claims = {each: _claim(each, baseline, candidates, dataset.metric) for each in family}
+        differences |= decided(claims, answers)
+    return differences
 
 
-def _above_others(
-    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate
-) -> tuple[dict[Candidate, Difference], dict[AddedPredictor, Difference]]:
+def _above_rivals(dataset: Dataset, candidates: Sequence[Candidate], model: Candidate) -> dict[Ranked, Estimate]:
     """The differences of the model from others of its kind, in two families, and from added predictors, in a third.
 
-    The first are those that compete. The best one was selected of them, so that each pair counts as a hypothesis. The
+    The first are those that compete. The best one was selected of them, so that each pair counts as a claim. The
     others are corrected apart, so that they change nothing about what competes: each could be compared with each of
     these.
     """
     answers = dataset.answers.including(dataset.added)
-    design = _design_for(model, candidates, dataset.metric)
     alike = [each for each in candidates if each.kind == model.kind]
     number = sum(each.competes for each in alike)
-    differences: dict[Candidate, Difference] = {}
-    for competes in (True, False):
-        family = [each for each in alike if each.competes == competes and each is not model]
-        uncorrected = {each: answers.difference(design, model.group, each.group) for each in family}
-        differences |= compared(uncorrected, math.comb(number, 2) if competes else number * len(family))
-    of_added = {added: answers.difference(design, model.group, _group_of(added)) for added in dataset.added}
-    return differences, compared(of_added, number * len(of_added))
+    competing_ones = [each for each in alike if each.competes and each is not model]
+    others = [each for each in alike if not each.competes and each is not model]
+    families: list[tuple[Sequence[Ranked], int]] = [
+        (competing_ones, math.comb(number, 2)),
+        (others, number * len(others)),
+        (dataset.added, number * len(dataset.added)),
+    ]
+    differences: dict[Ranked, Estimate] = {}
+    for family, number_of_claims in families:
+        claims = {each: _claim(model, each, candidates, dataset.metric) for each in family}
+        differences |= decided(claims, answers, number_of_claims)
+    return differences
 
 
-def _group_of(added: AddedPredictor) -> Group:
-    return Group([[added]], "added")
+def _group_of(ranked: Ranked) -> Group:
+    return Group([[ranked]], "added") if isinstance(ranked, AddedPredictor) else Group([ranked.runs], ranked.kind)
 
 
 def _added_winner(
@@ -315,8 +302,8 @@ def _added_winner(
     eligible = [added for added in dataset.added if added.score is not None and not added.record.annotator]
     answers = read_answers(model.runs, reader, "validation").including(eligible, "validation")
     answers = answers.with_metric(dataset.metric)
-    design = _design_for(model, candidates, dataset.metric, "validation")
-    uncorrected = {added: answers.difference(design, model.group, _group_of(added)) for added in eligible}
-    below = compared(uncorrected)
+    below = decided(
+        {added: _claim(model, added, candidates, dataset.metric, "validation") for added in eligible}, answers
+    )
     better = [added for added, difference in below.items() if difference.is_worse and difference.n >= ENOUGH_ANSWERS]
     return max(better, key=lambda added: added.score or 0.0, default=None)

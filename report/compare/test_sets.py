@@ -1,19 +1,20 @@
 """Models on external test sets (`data.tests`), each compared with the linear baseline and with the lexicon."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from report.compare.answers import Answers, Group, compared, read_answers
+from report.compare.answers import Answers, Group, read_answers
+from report.compare.claims import Claim, decided
 from report.compare.datasets import LEXICON_AUTHORS, Dataset, design_of
 from report.compare.ranking import Candidate, Recommended
 from report.evaluated import EvaluatedRun, Reader
 from sentiment.config import PARTS
 from sentiment.runs.records import Part, PredictorKind
 from sentiment.statistics.designs import Design, Matched
-from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.statistics.estimate import Estimate
 
 # What each predictor is compared with; others are compared with none.
 _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
@@ -30,22 +31,19 @@ class ExternalResult:
     Attributes:
         test_set: its name.
         best: the recommendation for the data set that it was trained on.
-        candidate: the predictor.
-        answers: of all models of the data set on the test set.
-        design: how it is compared with others.
         score: its accuracy or macro recall, as the data set's models are compared.
         macro_recall: the mean recall of the classes of which there are tweets.
+        sizes: the number of tweets of each class, in order.
         differences: its score minus that of others, corrected for all models that were trained on the data set.
     """
 
     test_set: Part
     best: Recommended
     candidate: Candidate
-    answers: Answers = field(repr=False)
-    design: Design
     score: Estimate
     macro_recall: float
-    differences: dict[PredictorKind, Difference] = field(default_factory=dict)
+    sizes: list[int]
+    differences: dict[PredictorKind, Estimate] = field(default_factory=dict)
 
     @property
     def kind(self) -> PredictorKind:
@@ -59,22 +57,6 @@ class ExternalResult:
     def is_recommended(self) -> bool:
         """Whether it is the model that is recommended for the data set."""
         return self.candidate is self.best.model
-
-    def difference(self, reference: PredictorKind) -> Difference | None:
-        """The uncorrected difference from the linear baseline of the ranking or the lexicon; None if there is none."""
-        others = [each for each in (self.best.baseline, *self.best.candidates) if each.kind == reference]
-        if not others:
-            return None
-        groups = (_group(self.answers, candidate) for candidate in (self.candidate, others[0]))
-        return self.answers.difference(self.design, *groups)
-
-    @property
-    def sizes(self) -> list[int]:
-        """The number of tweets of each class, in order."""
-        names = self.candidate.configuration.config.data.label_names
-        tweets = self.answers.common(self.answers.readable(_single_runs(self.candidate)))
-        sizes: list[int] = np.bincount(self.answers.tweets.labels[tweets], minlength=len(names)).tolist()
-        return sizes
 
     @property
     def from_lexicon_authors(self) -> bool:
@@ -90,37 +72,42 @@ def compare_on_external_tests(recommendations: Sequence[Recommended], reader: Re
     evaluated: list[ExternalResult] = []
     for best in recommendations:
         for test_set in sorted({part for run in best.dataset.runs for part in run.parts[len(PARTS) :]}):
-            evaluated += _compared(list(_models(best, test_set, reader)))
+            runs = {run.run_id: run for candidate in best.candidates for run in _single_runs(candidate)}
+            answers = read_answers(runs.values(), reader, test_set).with_metric(best.metric)
+            evaluated += _evaluated(best, test_set, answers)
     evaluated.sort(key=lambda result: (result.test_set, result.dataset.name, not result.is_recommended))
     return evaluated
 
 
-def _compared(results: Sequence[ExternalResult]) -> list[ExternalResult]:
-    uncorrected = {
-        (number, reference): result.difference(reference)
-        for number, result in enumerate(results)
-        for reference in _COMPARED_WITH.get(result.kind, ())
-    }
-    by_result: dict[int, dict[PredictorKind, Difference]] = defaultdict(dict)
-    for (number, reference), difference in compared(uncorrected).items():
-        by_result[number][reference] = difference
-    return [replace(result, differences=by_result[number]) for number, result in enumerate(results)]
-
-
-def _models(best: Recommended, test_set: Part, reader: Reader) -> Iterator[ExternalResult]:
+def _evaluated(best: Recommended, test_set: Part, answers: Answers) -> list[ExternalResult]:
     """All networks, best first; then the linear baseline of the ranking, the references, and what is recommended."""
-    dataset = best.dataset
-    runs = {run.run_id: run for candidate in best.candidates for run in _single_runs(candidate)}
-    answers = read_answers(runs.values(), reader, test_set).with_metric(dataset.metric)
-    others = [each for each in best.candidates if each.kind in ("lexicon", "majority")]
+    untrained = [each for each in best.candidates if each.kind in ("lexicon", "majority")]
     networks = [each for each in best.candidates if each.kind == "network"]
-    for candidate in dict.fromkeys([*networks, best.alternative, best.baseline, *others, best.model]):
-        design = _design(dataset, test_set, networks, candidate.kind)
+    references = {each.kind: _group(answers, each) for each in reversed([best.baseline, *untrained])}
+    results = []
+    claims: dict[tuple[Candidate, PredictorKind], Claim] = {}
+    for candidate in dict.fromkeys([*networks, best.alternative, best.baseline, *untrained, best.model]):
+        design = _design(best.dataset, test_set, networks, candidate.kind)
         group = _group(answers, candidate)
         score = answers.score(design, group)
         recall = answers.with_metric("macro_recall").score(design, group)
         if score and recall:
-            yield ExternalResult(test_set, best, candidate, answers, design, score, recall.value)
+            sizes = _sizes(candidate, answers)
+            results.append(ExternalResult(test_set, best, candidate, score, recall.value, sizes))
+            for reference in _COMPARED_WITH.get(candidate.kind, ()):
+                if reference in references:
+                    claims[candidate, reference] = Claim(group, references[reference], design)
+    differences: dict[Candidate, dict[PredictorKind, Estimate]] = defaultdict(dict)
+    for (candidate, reference), difference in decided(claims, answers).items():
+        differences[candidate][reference] = difference
+    return [replace(result, differences=differences[result.candidate]) for result in results]
+
+
+def _sizes(candidate: Candidate, answers: Answers) -> list[int]:
+    names = candidate.configuration.config.data.label_names
+    tweets = answers.common(answers.readable(_single_runs(candidate)))
+    sizes: list[int] = np.bincount(answers.tweets.labels[tweets], minlength=len(names)).tolist()
+    return sizes
 
 
 def _single_runs(candidate: Candidate) -> list[EvaluatedRun]:

@@ -7,11 +7,11 @@ import numpy as np
 
 from report.compare.findings import Findings
 from report.read import AttentionSample, read_attention
-from report.render import wording
 from report.render.blocks import Card, Question
 from report.render.charts import AttentionRow, Figure, attention_figure
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
+from sentiment.statistics import words
 
 _EXAMPLES = 3
 
@@ -45,6 +45,6 @@ def _attention_examples(findings: Findings) -> Figure | None:
 
 def _attention_row(sample: AttentionSample, names: Sequence[str]) -> AttentionRow:
     verdict = "right" if sample.is_right else "wrong"
-    predicted = f"predicted {names[sample.predicted]} ({wording.percent(sample.probability)} %)"
+    predicted = f"predicted {names[sample.predicted]} ({words.percent(sample.probability)} %)"
     title = f"{verdict}: label {names[sample.label]}, {predicted}"
     return AttentionRow(title, sample.tokens, list(np.mean(sample.weights, axis=0)))

@@ -1,45 +1,44 @@
 """Tables of the stated hypotheses: what was expected before the runs, and what came out; on the page and in LaTeX."""
 
 import math
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from report.compare.findings import Findings
-from report.compare.hypotheses import Verdict, replicated
-from report.questions.settings import card_title
+from report.compare.hypotheses import Verdict, judge
+from report.compare.published import replicated
 from report.render import wording
-from report.render.blocks import Block, Document, ReportTable, Row, columns, with_bounds
-from report.render.page import anchor
+from report.render.blocks import Document, Question, ReportSection, ReportTable, Row, columns, with_bounds
 from report.sections.sentences import sentence
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
+from sentiment.statistics import words
 
 # The unit of the difference in words; the file has shares where these are points.
 _UNITS: dict[Measure, str] = {"score": "points", "epochs": "epochs", "overfitting": "points of overfitting"}
 
 
-def hypotheses(findings: Findings, cards: Collection[str]) -> list[Block]:
-    """A table of all stated hypotheses; empty without hypotheses.
-
-    Args:
-        cards: the titles of the cards on the page, to which rows are linked.
-    """
-    if not findings.verdicts:
-        return []
-    rows = [_row(verdict) for verdict in findings.verdicts]
-    for row, verdict in zip(rows, findings.verdicts, strict=True):
-        title = card_title(verdict.hypothesis.setting)
-        if title in cards:
-            row["card"] = Markup("[more](#{})").format(anchor(title))
-    caption = sentence("hypotheses.caption", replicated=replicated(findings.study))
-    return [ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)]
+def hypotheses(findings: Findings) -> Question:
+    """A table of all stated hypotheses, with their outcomes on the first screen."""
+    verdicts = judge(findings.study, findings.answers)
+    if not verdicts:
+        return Question()
+    rows = [_row(verdict) for verdict in verdicts]
+    studies = replicated(findings.study)
+    caption = sentence("hypotheses.caption", replicated=studies)
+    table = ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)
+    document = Document("tables/hypotheses.tex", "hypotheses.tex.j2", {"rows": rows, "replicated": studies})
+    section = ReportSection("Hypotheses", [table])
+    return Question(methods=["hypotheses"], answers=[outcomes(verdicts)], section=section, documents=[document])
 
 
-def replication_table(findings: Findings) -> list[Document]:
-    """The hypotheses in LaTeX."""
-    rows = [_row(verdict) for verdict in findings.verdicts]
-    values = {"rows": rows, "replicated": replicated(findings.study)}
-    return [Document("tables/hypotheses.tex", "hypotheses.tex.j2", values)] if rows else []
+def outcomes(verdicts: Sequence[Verdict]) -> Markup:
+    """How many hypotheses are shown, shown to be false, and open, with a link to their table."""
+    numbers = sorted(Counter(verdict.outcome for verdict in verdicts).items())
+    counts = [f"{number:,} {'is' if number == 1 else 'are'} {outcome}" for outcome, number in numbers]
+    stated = "hypothesis" if len(verdicts) == 1 else "hypotheses"
+    return Markup("Of {:,} stated {}, {}: [table](#hypotheses).").format(len(verdicts), stated, wording.listing(counts))
 
 
 def _row(verdict: Verdict) -> Row:
@@ -60,8 +59,8 @@ def _row(verdict: Verdict) -> Row:
     }
     difference = verdict.difference
     if difference:
-        interval = wording.interval(difference, lambda value: wording.signed(scale * value))
-        row["difference_in_words"] = f"{wording.signed(scale * difference.value)} {unit}{wording.bracketed(interval)}"
+        interval = words.interval(difference, lambda value: words.signed(scale * value))
+        row["difference_in_words"] = f"{words.signed(scale * difference.value)} {unit}{words.bracketed(interval)}"
         first, second = verdict.n_runs
         is_to_baseline = isinstance(verdict.hypothesis.other, BestOf) and verdict.hypothesis.other.model
         row["runs"] = f"{first} and the baseline" if is_to_baseline else f"{first} and {second}"
@@ -82,7 +81,7 @@ def _sides(hypothesis: Hypothesis) -> str:
         first = f"the best with {first}" if hypothesis.setting else first
         other = f"the best of {hypothesis.other.grid}" if hypothesis.other.grid else "its linear baseline"
     margin = "" if hypothesis.within is None else f" (margin {hypothesis.within:g})"
-    return f"{first} {wording.MINUS} {other}{margin}"
+    return f"{first} {words.MINUS} {other}{margin}"
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -97,4 +96,4 @@ def _verdict(verdict: Verdict) -> str:
         shown = f"{distance:.1f} {_UNITS[verdict.hypothesis.measure]}"
         has_margin = verdict.hypothesis.within is not None
         remarks.append(f"within {shown} it would be shown" if has_margin else f"{shown} would have shown it")
-    return f"{verdict.outcome}{wording.bracketed(*remarks)}"
+    return f"{verdict.outcome}{words.bracketed(*remarks)}"

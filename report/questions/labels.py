@@ -5,17 +5,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report.compare.answers import Answers, Group, compared
+from report.compare.answers import Answers, Group
+from report.compare.claims import Claim, decided
 from report.compare.datasets import Configuration, by_data, configurations_of, design_of
 from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
-from report.render import wording
 from report.render.blocks import Bullets, Card, Question, ReportTable, Row, columns, with_bounds
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
-from sentiment.statistics.estimate import Difference, Estimate
+from sentiment.console import plural
+from sentiment.statistics import words
+from sentiment.statistics.estimate import Estimate
 
 TRAIN_ROWS = "data.train_rows"
 
@@ -34,11 +36,18 @@ class LabelPoint:
     train_size: int | None
     network: Estimate
     baseline: Estimate
-    difference: Difference
+    difference: Estimate
 
     @property
     def beats_baseline(self) -> bool:
         return self.configuration.only_label is None and self.difference.is_better
+
+    @property
+    def in_words(self) -> str:
+        """`100 labelled tweets (+1.9 points (95 % CI +1.2 to +2.5))`."""
+        number = plural(self.train_size, "labelled tweet") if self.train_size else "all labelled tweets"
+        only_label = self.configuration.only_label
+        return f"{number} ({f'always predicts {only_label}' if only_label else words.claim(self.difference)})"
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,19 @@ def _table(name: str, of_what: str, grid: Grid, curves: Sequence[LabelCurve]) ->
 
 
 def _bullets(curves: Sequence[LabelCurve]) -> Bullets:
-    remarks = wording.conditional_remarks(point.difference for curve in curves for point in curve.points)
-    return Bullets([*(sentence("labels.curve", curve=curve) for curve in curves), *remarks])
+    remarks = words.conditional_remarks(point.difference for curve in curves for point in curve.points)
+    return Bullets([*map(curve_sentence, curves), *remarks])
+
+
+def curve_sentence(curve: LabelCurve) -> str:
+    """From how many labelled tweets on a network beats its linear baseline."""
+    first = curve.beats_baseline_from
+    if first is None:
+        largest = curve.points[-1]
+        verdict = "significantly worse" if largest.difference.is_worse else "not significantly better"
+        return f"{curve.name} is {verdict} than the linear baseline even with {largest.in_words}."
+    fewer = f"; it does not with {curve.points[first - 1].in_words}" if first else ""
+    return f"{curve.name} beats the linear baseline from {curve.points[first].in_words} on{fewer}."
 
 
 def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:
@@ -107,21 +127,21 @@ def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:
     for configuration in configurations:
         by_rows[_train_rows(configuration)].append(configuration.runs)
     designs = {rows: design_of(groups, "network", grid.metric) for rows, groups in by_rows.items()}
-    uncorrected = {}
+    claims = {}
     for configuration in configurations:
-        network_side = Group([configuration.runs], "network")
-        baseline_side = Group([answers.readable(configuration.runs)[:1]], "baseline")
+        baseline = Group([answers.readable(configuration.runs)[:1]], "baseline")
         design = designs[_train_rows(configuration)]
-        uncorrected[configuration] = answers.difference(design, network_side, baseline_side)
+        claims[configuration] = Claim(Group([configuration.runs], "network"), baseline, design)
     curves: dict[str, LabelCurve] = {}
-    for configuration, difference in compared(uncorrected).items():
+    for configuration, difference in decided(claims, answers).items():
+        claim = claims[configuration]
         runs = answers.readable(configuration.runs)
-        network = answers.score(designs[_train_rows(configuration)], Group([runs], "network"))
-        baseline = answers.score(design_of([runs], "baseline", grid.metric), Group([runs[:1]], "baseline"))
-        if network and baseline:
+        network = answers.score(claim.design, claim.first)
+        baseline_score = answers.score(design_of([runs], "baseline", grid.metric), claim.second)
+        if network and baseline_score:
             size = runs[0].trained_on
             train_size = None if math.isinf(size) else int(size)
-            point = LabelPoint(configuration, train_size, network, baseline, difference)
+            point = LabelPoint(configuration, train_size, network, baseline_score, difference)
             key = configuration.config.without("seed", TRAIN_ROWS).fingerprint()
             curves.setdefault(key, LabelCurve(_name_without_size(configuration), [])).points.append(point)
     return list(curves.values())
@@ -169,4 +189,4 @@ def _baseline_points(curves: Sequence[LabelCurve]) -> list[Point]:
 
 
 def _plotted(name: str, size: int, score: Estimate) -> Point:
-    return share_point(name, size, score, f"{name}, {size:,} labelled tweets: {wording.share(score)}")
+    return share_point(name, size, score, f"{name}, {size:,} labelled tweets: {words.share(score)}")

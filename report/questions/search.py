@@ -33,6 +33,7 @@ from report.sections.sentences import sentence, sentences
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.rungs import Rungs
+from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
 # With fewer trials, importances (fANOVA) say more about chance than about the parameters.
@@ -159,7 +160,7 @@ def rank_correlation(search: SearchTrials, name: str) -> str:
     if not are_numbers(values):
         return ""
     correlation = spearmanr(values, [trial.score for trial in search.trials]).statistic
-    return f" ({wording.signed(float(correlation), 2)})"
+    return f" ({words.signed(float(correlation), 2)})"
 
 
 def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float], trees: int) -> dict[str, float]:

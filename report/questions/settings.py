@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from report.compare.answers import Answers, Group, compared
-from report.compare.datasets import design_of_pairs, group_by_tweets
+from report.compare.answers import Answers
+from report.compare.claims import Claim, decided, matched_claim
+from report.compare.datasets import group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, match, seeds_together, unused, varying
 from report.evaluated import only_label
@@ -26,7 +27,8 @@ from report.sections.names import model_name
 from report.sections.sentences import sentence
 from sentiment.console import plural
 from sentiment.runs.records import ModelKind, mean_score
-from sentiment.statistics.estimate import Difference
+from sentiment.statistics import words
+from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
@@ -51,8 +53,6 @@ CARD_TITLES = {
 }
 _AFFECTS_BASELINE = "data.text."
 _MAX_VALUES = 8
-# A forest plot with at most so many rows takes half of the page's width.
-_ROWS_OF_HALF_WIDTH = 2
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Contrast:
     best: SettingValue
     other: SettingValue
     pairs: Sequence[tuple[Runs, Runs]]
-    difference: Difference | None = None
+    difference: Estimate | None = None
 
     @property
     def n_runs(self) -> tuple[int, int]:
@@ -150,7 +150,7 @@ class Effect:
         by_verdict = {verdict: [each for each in self.contrasts if each.verdict == verdict] for verdict in _VERDICTS}
         return {verdict: contrasts for verdict, contrasts in by_verdict.items() if contrasts}
 
-    def with_differences(self, differences: Mapping[Contrast, Difference]) -> "Effect":
+    def with_differences(self, differences: Mapping[Contrast, Estimate]) -> "Effect":
         contrasts = [replace(contrast, difference=differences.get(contrast)) for contrast in self.contrasts]
         return replace(self, contrasts=contrasts)
 
@@ -201,31 +201,26 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
                 of_data = [effect for effect in of_data if effect.contrasts]
                 of_data.append(joint_effect)
         effects += [effect for effect in of_data if len(effect.values) <= _MAX_VALUES]
-    uncorrected = {
-        contrast: _difference(contrast, model, groups[effect.data], answers)
+    claims = {
+        contrast: _claim(contrast, model, groups[effect.data], answers.metric)
         for effect in effects
         for contrast in effect.contrasts
     }
-    hypotheses = sum(math.comb(len(effect.values), 2) for effect in effects)
-    differences = compared(uncorrected, hypotheses)
+    number = sum(math.comb(len(effect.values), 2) for effect in effects)
+    differences = decided(claims, answers, number)
     return [effect.with_differences(differences) for effect in effects]
 
 
-def _difference(
-    contrast: Contrast, model: ModelKind, configurations: Sequence[Runs], answers: Answers
-) -> Difference | None:
-    """The uncorrected difference of a contrast over all of its matched configurations.
+def _claim(contrast: Contrast, model: ModelKind, configurations: Sequence[Runs], metric: Metric) -> Claim:
+    """The claim of a contrast over all of its matched configurations.
 
     Linear baselines of the same corpora, as those of networks of two sizes, are one.
     """
-    pairs = list(contrast.pairs)
+    pairs = contrast.pairs
     if model == "baseline":
         by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
         pairs = list(by_corpora.values())
-    design = design_of_pairs(configurations, model, answers.metric, len(pairs))
-    firsts = Group([runs for runs, _ in pairs], model)
-    seconds = Group([runs for _, runs in pairs], model)
-    return answers.difference(design, firsts, seconds)
+    return matched_claim(pairs, configurations, model, metric)
 
 
 def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, answers: Answers) -> Effect:
@@ -284,14 +279,49 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     content: list[Block] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name, effect.context]))
-        content.append(Text(joined([emphasis(f"{context}:"), sentence("settings.effect", effect=effect)])))
+        content.append(Text(joined([emphasis(f"{context}:"), effect_sentence(effect)])))
     lines = _lines(effects)
     significant = [difference for _, difference, _ in lines if difference.is_significant]
-    content += map(Text, wording.conditional_remarks(significant))
-    if lines:
+    content += map(Text, words.conditional_remarks(significant))
+    if len(lines) > 1:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
     return Card(card_title(parameter), content)
+
+
+def effect_sentence(effect: Effect) -> str:
+    """What a setting changes: its best value on validation tweets against every other one."""
+    if not effect.contrasts:
+        setting = wording.capital(wording.parameter_name(effect.parameter))
+        return (
+            f"{setting}: no two runs differ only in this setting, so its effect cannot be separated from those of "
+            "other settings."
+        )
+    clauses = [_clause(effect, *of_verdict) for of_verdict in effect.contrasts_by_verdict().items()]
+    text = f"Best on validation tweets: {effect.name_of(effect.contrasts[0].best)}; {', and '.join(clauses)}."
+    if len(effect.parameters) == 1:
+        return text
+    names = wording.listing([wording.parameter_name(parameter) for parameter in effect.parameters])
+    return f"{text} These configurations differ in {names}, none of which varies alone."
+
+
+def _clause(effect: Effect, verdict: str, contrasts: Sequence[Contrast]) -> str:
+    """What is said of all values of which a verdict says the same."""
+    names = [effect.name_of(contrast.other) for contrast in contrasts]
+    differences = [contrast.difference for contrast in contrasts if contrast.difference]
+    if verdict == "not compared":
+        return f"there are no common predictions to compare it with {wording.listing(names)}"
+    if verdict == "not significant":
+        distance = words.bracketed(words.at_most(differences))
+        return f"it is not significantly different from {wording.listing(names, 'or')}{distance}"
+    gaps = zip(names, differences, strict=True)
+    others = wording.listing([f"{name}{_gap(difference)}" for name, difference in gaps])
+    ending = " on test tweets" if verdict == "worse" else ""
+    return f"it is significantly {verdict} than {others}{ending}"
+
+
+def _gap(difference: Estimate) -> str:
+    return words.bracketed(f"{words.points(difference.value)} points", words.interval(difference))
 
 
 def card_title(parameter: str) -> str:
@@ -300,7 +330,7 @@ def card_title(parameter: str) -> str:
 
 
 # A row of the forest plot: label, difference, colour.
-_Line = tuple[str, Difference, Colour]
+_Line = tuple[str, Estimate, Colour]
 
 
 def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[_Line]:
@@ -308,18 +338,18 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[_Line]:
     several = len({grid.name for grid, effect in effects if effect.contrasts}) > 1
     lines: list[_Line] = []
     for grid, effect in effects:
-        context = wording.bracketed(", ".join(filter(None, [grid.name if several else "", effect.context])))
+        context = words.bracketed(", ".join(filter(None, [grid.name if several else "", effect.context])))
         colour: Colour = "orange" if effect.model == "baseline" else "blue"
         for contrast in effect.contrasts:
             if contrast.difference:
-                name = f"{effect.name_of(contrast.best)} {wording.MINUS} {effect.name_of(contrast.other)}"
+                name = f"{effect.name_of(contrast.best)} {words.MINUS} {effect.name_of(contrast.other)}"
                 lines.append((name + context, contrast.difference, colour))
     return lines
 
 
 def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
     title = f"difference in test {metric} (points), first minus second"
-    axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
+    axis = ValueAxis(title, marks_zero=True)
     differences = [difference for _, difference, _ in lines]
     alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
     caption = sentence("settings.figure", numbers=[difference.n for difference in differences], differences=differences)

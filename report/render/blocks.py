@@ -9,6 +9,7 @@ import pandas as pd
 
 from report.render import wording
 from report.render.charts import Figure
+from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
 # The values of a row, by the keys of columns; and other values by name.
@@ -64,11 +65,11 @@ class Column:
 
 _SHOWN: dict[str, Callable[[Any], Any]] = {
     "text": lambda value: value,
-    "percent": wording.percent,
-    "points": wording.points,
+    "percent": words.percent,
+    "points": words.points,
     "count": wording.count,
     "duration": wording.duration,
-    "p": wording.p_value,
+    "p": words.p_value,
 }
 
 
@@ -89,11 +90,11 @@ def column(title: str, key: str, kind: str = "text") -> Column:
     def show(row: Row) -> Any:
         value = row.get(key)
         if value is None:
-            return wording.DASH
+            return words.DASH
         if row.get(deviation) is not None:
             return f"{write(value)} \u00b1 {write(row[deviation])}"
-        bounds = wording.bounds(row.get(low), row.get(high), write)
-        return f"{write(value)}{wording.bracketed(bounds)}" if bounds else write(value)
+        bounds = words.bounds(row.get(low), row.get(high), write)
+        return f"{write(value)}{words.bracketed(bounds)}" if bounds else write(value)
 
     return Column(title, key, show, kind)
 
@@ -104,10 +105,16 @@ def columns(table: str, rows: Sequence[Row], **placeholders: str) -> list[Column
     for title, key, *kinds in wording.read_texts("tables")[table]:
         kind = kinds[0] if kinds else "text"
         name = key.format(**placeholders)
-        no_value = (None, "", 0) if kind in ("duration?", "count?") else (None, "")
-        if not kind.endswith("?") or any(row.get(name) not in no_value for row in rows):
-            shown.append(column(title.format(**placeholders), name, kind.removesuffix("?")))
+        if _is_shown(kind, [row.get(name) for row in rows]):
+            shown.append(column(title.format(**placeholders), name, kind.rstrip("?!")))
     return shown
+
+
+def _is_shown(kind: str, values: Sequence[Any]) -> bool:
+    """Whether a column whose kind is marked has a value (`?`), or different ones (`!`)."""
+    no_value = (None, "", 0) if kind in ("duration?", "count?") else (None, "")
+    known = {value for value in values if value not in no_value}
+    return len(known) > 1 if kind.endswith("!") else bool(known) or not kind.endswith("?")
 
 
 def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
@@ -196,14 +203,6 @@ class Card:
     title: Any
     blocks: "Sequence[Block]"
 
-    @property
-    def is_half(self) -> bool:
-        """Half width, if all its blocks are."""
-        return all(
-            block.is_half if isinstance(block, Figure) else isinstance(block, Text) and block.style == "plain"
-            for block in self.blocks
-        )
-
 
 @dataclass(frozen=True)
 class Fold:
@@ -232,11 +231,17 @@ class Question:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
         methods: macros of `methods.md.j2`, further entries of *Methods*.
+        answers: sentences on the first screen.
+        section: the title of a section of its own, and its blocks.
+        documents: further files.
     """
 
-    cards: Sequence[Card]
+    cards: Sequence[Card] = ()
     numbers: Sequence[Block] = ()
     methods: Sequence[str] = ()
+    answers: Sequence[Any] = ()
+    section: "ReportSection | None" = None
+    documents: "Sequence[Document]" = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from report.render import wording
 from report.render.environment import environment
 from report.render.wording import Score, shortened
 from sentiment.console import visible
+from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
 Spec = dict[str, Any]
@@ -27,9 +28,8 @@ Spec = dict[str, Any]
 _VERSION = "v6_4"
 _ROLES = re.compile(r' aria-(?:role)?description="[^"]*"| role="graphics-[a-z]+"')
 
-# Widths of figures in pixels: full width, half width, phone.
+# Widths of figures in pixels: full width, phone.
 WIDE = 900
-HALF = 440
 NARROW = 336
 
 # Colours by the names of the page's CSS variables. Those for marks are Okabe and Ito's, which colour-blind readers can
@@ -113,7 +113,6 @@ class Figure:
     alt: str
     caption: Any
     build_spec: Callable[[int], Spec] = field(repr=False)
-    is_half: bool = False
 
     @property
     def file(self) -> str:
@@ -121,7 +120,7 @@ class Figure:
 
     @cached_property
     def spec(self) -> Spec:
-        return self.build_spec(HALF if self.is_half else WIDE)
+        return self.build_spec(WIDE)
 
     @cached_property
     def svg(self) -> str:
@@ -224,31 +223,29 @@ class ValueAxis:
 
     Attributes:
         marks_zero: whether the values are differences, and a line stands at 0.
-        is_half: whether the figure has half the page's width.
     """
 
     title: str
     marks_zero: bool = False
-    is_half: bool = False
 
 
 def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[IntervalRow], axis: ValueAxis) -> Figure:
     """A forest plot with the values printed at the right, the first row on top."""
     rows = [_interval_row(position, line, axis) for position, line in enumerate(lines)]
-    return Figure(name, alt, caption, lambda width: _intervals_spec(width, rows, axis), is_half=axis.is_half)
+    return Figure(name, alt, caption, lambda width: _intervals_spec(width, rows, axis))
 
 
 def _interval_row(position: int, line: IntervalRow, axis: ValueAxis) -> dict[str, Any]:
     name, estimate, colour = line
-    show = wording.points if axis.marks_zero else wording.percent
-    text = show(estimate.value) + wording.bracketed(wording.bounds(estimate.low, estimate.high, show))
+    show = words.points if axis.marks_zero else words.percent
+    text = show(estimate.value) + words.bracketed(words.bounds(estimate.low, estimate.high, show))
     row = {"position": position, "name": name, **_in_percent(estimate)}
     return row | {"colour": COLOURS[colour], "value_text": text, "tooltip": f"{name}: {text}"}
 
 
 def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
     names = [visible(row["name"]) for row in rows]
-    has_names_above = width <= HALF or max(map(len, names)) > _LETTERS_BESIDE
+    has_names_above = width <= NARROW or max(map(len, names)) > _LETTERS_BESIDE
     lines_above = _lines_above_rows(rows, width) if has_names_above else []
     return _spec(
         "intervals",

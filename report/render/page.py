@@ -21,9 +21,10 @@ from markupsafe import Markup
 from report.render.blocks import Column, Document, Report, ReportTable, Row
 from report.render.charts import Figure, themed
 from report.render.environment import environment
-from report.render.wording import code, count, escape, latex, percent, strong, without_folders
+from report.render.wording import code, count, escape, latex, strong, without_folders
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
+from sentiment.statistics.words import percent
 
 # Maximum enlargement of a figure that fills its row.
 _MAX_SCALE = 1.15
@@ -201,12 +202,6 @@ def _files_of_page(page: Path) -> set[Path]:
     text = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""  # it may be anybody's
     named = _NAMED.findall(text)
     return {page.parent / f"{kind}s" / f"{name}{suffix}" for kind, name in named for suffix in _SUFFIXES[kind]}
-
-
-def figures_and_tables(folder: Path) -> list[Path]:
-    """The files of figures and tables in the folder of a report, by name."""
-    patterns = ("figures/*.svg", "figures/*.vl.json", "tables/*.csv", "tables/*.tex")
-    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:

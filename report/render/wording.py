@@ -1,7 +1,7 @@
 """Numbers and parameters in words: percentages, points, intervals, names; and escaping for Markdown and HTML."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -12,12 +12,7 @@ from markupsafe import Markup
 from ruamel.yaml import YAML
 
 from sentiment.console import as_code, as_markdown, visible
-from sentiment.statistics.estimate import Difference, Estimate
-from sentiment.statistics.paired import format_level
-
-MINUS = "\u2212"
-DASH = "\u2013"
-THESE_MODELS = "single runs without seed replication, so it holds for these trained models alone"
+from sentiment.statistics.words import DASH, MINUS, percent
 
 _MAX_VALUE_LENGTH = 40
 # Parameters whose name follows their number.
@@ -114,84 +109,6 @@ def setting_of_several(dotted: str, values: Sequence[Any]) -> str:
     named = -1 if dotted in _COUNTED else 0
     texts[named] = setting(dotted, values[named])
     return listing(texts, "or")
-
-
-def percent(share: float) -> str:
-    """`81.2`, without the % sign."""
-    return f"{100 * share:.1f}"
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, a typographic minus; zero has no sign."""
-    text = f"{abs(value):.{digits}f}"
-    if float(text) == 0:
-        return text
-    return f"+{text}" if value > 0 else f"{MINUS}{text}"
-
-
-def points(share: float) -> str:
-    """A difference of shares in percentage points, signed."""
-    return signed(100 * share)
-
-
-def bracketed(*parts: str) -> str:
-    """` (these; parts)`, without those that are empty; empty if all are."""
-    known = "; ".join(part for part in parts if part)
-    return f" ({known})" if known else ""
-
-
-def bounds(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
-    """`78.4-83.9`, or `+1.2 to +2.5` if the numbers are signed; empty if the interval is unknown."""
-    if low is None or high is None:
-        return ""
-    return f"{write(low)}{DASH if write is percent else ' to '}{write(high)}"
-
-
-def interval(estimate: Estimate, write: Callable[[float], str] = points) -> str:
-    """`98.9 % CI +1.2 to +2.5`, with its own level; empty if it is unknown."""
-    written = bounds(estimate.low, estimate.high, write)
-    return f"{levels([estimate])} % CI {written}" if written else ""
-
-
-def levels(estimates: Iterable[Estimate]) -> str:
-    """The confidence levels in per cent: `95`, or `98.9 to 99.67` if they differ."""
-    known = {estimate.level for estimate in estimates}
-    return " to ".join(map(format_level, dict.fromkeys([min(known), max(known)])))
-
-
-def claim(difference: Difference) -> str:
-    """`+1.9 points (95 % CI +1.2 to +2.5)`."""
-    return f"{points(difference.value)} points{bracketed(interval(difference))}"
-
-
-def evidence(difference: Difference, before: str = "") -> str:
-    """` (81.2 %; 95 % CI +2.6 to +25.7; adjusted p = 0.020)`, as far as these are known; of a comparison without seed
-    variance with its caveat."""
-    p = "" if difference.q is None else f"adjusted p = {p_value(difference.q)}".replace("= <", "<")
-    return bracketed(before, interval(difference), p, THESE_MODELS if difference.is_conditional else "")
-
-
-def at_most(differences: Iterable[Difference]) -> str:
-    """`at most 3.1 points apart`, by the farthest bound of several intervals; empty if none is known."""
-    farthest = max((difference.farthest or 0.0 for difference in differences), default=0.0)
-    return f"at most {percent(farthest)} points apart" if farthest else ""
-
-
-def conditional_remarks(differences: Iterable[Difference]) -> list[str]:
-    """One caveat sentence if any comparison lacks seed variance."""
-    return [f"{capital(THESE_MODELS)}."] if any(difference.is_conditional for difference in differences) else []
-
-
-def share(estimate: Estimate) -> str:
-    """`81.2 % (95 % CI 78.4-83.9)`."""
-    return f"{percent(estimate.value)} %{bracketed(interval(estimate, percent))}"
-
-
-def p_value(p: float) -> str:
-    """`0.012`, or `< 0.001`."""
-    if p < 0.001:
-        return "< 0.001"
-    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def duration(seconds: float) -> str:

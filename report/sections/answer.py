@@ -13,8 +13,8 @@ from report.sections.models import worse_than_the_lexicon
 from report.sections.sentences import sentence, sentences, terms
 
 
-def answer(findings: Findings, ranking: Sequence[ReportTable]) -> list[Block]:
-    """The recommendation with its uncertainty and training time, outcomes of hypotheses, caveats, and the ranking."""
+def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence[Markup] = ()) -> list[Block]:
+    """The recommendation with its uncertainty and training time, further answers, caveats, and the ranking."""
     best = findings.recommended
     if not findings.study.runs:  # only gold tables
         return []
@@ -22,8 +22,7 @@ def answer(findings: Findings, ranking: Sequence[ReportTable]) -> list[Block]:
     if best:
         content = [Text(sentence("answer.headline", best=best), "lead"), Tiles(terms("answer.facts", best=best))]
         content += [Text(strong(text)) for text in worse_than_the_lexicon(findings)]
-    if findings.verdicts:
-        content.append(Text(sentence("hypotheses.outcomes", verdicts=findings.verdicts)))
+    content += map(Text, further)
     if limitations := caveats(findings):
         content.append(Bullets(limitations))
     return [*content, *ranking]

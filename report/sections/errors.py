@@ -16,6 +16,7 @@ from report.sections.sentences import sentence
 from sentiment.answers.table import AnswerTable
 from sentiment.console import unescaped
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
+from sentiment.statistics import words
 from sentiment.statistics.estimate import share_estimate
 from sentiment.statistics.metrics import CALIBRATION_BINS, calibration_error
 
@@ -81,7 +82,7 @@ def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: Pred
         name = PREDICTORS[model]
         for mean, right, n in test.of(model).calibration(test.labels):
             share = share_estimate(right, n)
-            points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
+            points.append(share_point(name, 100 * mean, share, f"{name}: {words.share(share)}, n = {n:,}"))
     caption = sentence("errors.reliability", run=run, number=len(test.labels))
     axes = Axis("mean probability of the predicted class (%)"), Axis("right (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)

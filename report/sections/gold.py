@@ -8,9 +8,12 @@ from markupsafe import Markup
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
+from report.render.wording import joined, strong
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
-from sentiment.answers.table import Comparison, StoredAnswers
+from sentiment.answers.table import ENOUGH_ANSWERS, AnswerTable, Comparison, StoredAnswers
+from sentiment.console import plural
+from sentiment.statistics import words
 from sentiment.statistics.metrics import estimate_of, kappa
 
 
@@ -27,7 +30,7 @@ def gold_tables(findings: Findings) -> list[Block]:
 
 def _blocks_of(gold: StoredAnswers) -> list[Block]:
     comparisons = gold.compare()
-    blocks: list[Block] = [Text(sentence("gold.lead", gold=gold, comparisons=comparisons), "lead"), _score_table(gold)]
+    blocks: list[Block] = [Text(lead(gold.table, comparisons), "lead"), _score_table(gold)]
     if comparisons:
         blocks.append(_comparison_table(gold, comparisons))
     origins: list[Block] = []
@@ -36,6 +39,19 @@ def _blocks_of(gold: StoredAnswers) -> list[Block]:
         if record.note:
             origins.append(Text(record.note, "note"))
     return [*blocks, Fold("Where the predictions come from", origins)]
+
+
+def lead(predictions: AnswerTable, comparisons: Sequence[Comparison]) -> Markup:
+    """The most accurate predictor, and its comparison with the next one that has answered tweets of it."""
+    best = predictions.predictors[0]
+    if not best.has_enough_answers:
+        return strong(f"No predictor has answered {ENOUGH_ANSWERS} tweets, so none is called the best.")
+    metrics = best.metrics(predictions.labels)
+    tweets = plural(metrics.n, "tweet")
+    said = strong(f"{best.name} classifies {words.percent(metrics.accuracy)} % of {tweets} correctly.")
+    if comparisons and comparisons[0].first is best:
+        return joined([said, f"{comparisons[0].sentence}."])
+    return said
 
 
 def _score_table(gold: StoredAnswers) -> ReportTable:
@@ -85,7 +101,7 @@ def _comparison_table(gold: StoredAnswers, comparisons: Sequence[Comparison]) ->
         second = comparison.second
         row: Row = {"first": first.name, "second": second.name, **comparison.counts._asdict()}
         for key, result in (("accuracy", comparison.accuracy), ("recall", comparison.macro_recall)):
-            row |= {key: result.difference, f"{key}_low": result.low, f"{key}_high": result.high, f"{key}_q": result.p}
+            row |= with_bounds(key, result) | {f"{key}_q": result.q}
         both = first.answered & second.answered
         row["kappa"] = kappa(first.predicted[both], second.predicted[both])
         rows.append(row)

@@ -9,7 +9,7 @@ from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.findings import Findings
-from report.compare.hypotheses import replicated
+from report.compare.published import replicated
 from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording
@@ -17,7 +17,8 @@ from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, col
 from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
-from sentiment.statistics.estimate import Difference
+from sentiment.statistics import words
+from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import counted_as_wrong
 
 # Maximum number of models in the ranking, and of networks on each external test set.
@@ -80,15 +81,15 @@ def _row_of_added(predictor: AddedPredictor) -> Row:
 
 def _below_used(best: Recommended, ranked: Ranked) -> Row:
     """The columns of the comparison with the model to use."""
-    difference = best.above_added.get(ranked) if isinstance(ranked, AddedPredictor) else best.above_others.get(ranked)
+    difference = best.above_rivals.get(ranked)
     if difference is None or best.model is best.baseline:
         return {}
     return with_bounds("difference_to_best", difference) | {"difference_to_best_q": difference.q}
 
 
-def _against_baseline(difference: Difference | None) -> Row:
+def _against_baseline(difference: Estimate | None) -> Row:
     """The columns of a comparison with the linear baseline."""
-    row: Row = with_bounds("gain_over_baseline", difference) | {"verdict": wording.DASH}
+    row: Row = with_bounds("gain_over_baseline", difference) | {"verdict": words.DASH}
     if difference is None:
         return row
     row |= {"gain_q": difference.q, "verdict": "not significant"}

@@ -10,12 +10,13 @@ from report.compare.datasets import Configuration
 from report.compare.ranking import Candidate, Recommended
 from report.evaluated import Settings
 from report.read import Run
-from report.render.wording import bracketed, parameter_value, setting
+from report.render.wording import parameter_value, setting
 from sentiment.answers.table import Added
 from sentiment.config import RunConfig
 from sentiment.console import plural
 from sentiment.runs.records import PREDICTORS
 from sentiment.runs.state import PRUNED, TIMEOUT
+from sentiment.statistics.words import bracketed
 
 LEXICON_REMARK = (
     "This data set was created by the authors of VADER to build the lexicon, so the lexicon has an unfair advantage."

@@ -9,7 +9,7 @@ from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing
 from report.evaluated import settings_of
-from report.read import STOPPED, UNREACHABLE, Run, Study
+from report.read import Run, Study
 from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Column, Explorer, ReportTable, Row, Text, column, columns
 from report.sections.names import (
@@ -19,7 +19,7 @@ from report.sections.names import (
 )
 from report.sections.sentences import sentence
 from sentiment.runs.records import MACRO_SCORES
-from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
+from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING, STOPPED, UNREACHABLE
 
 # States of runs that need no action, or about which this machine knows too little.
 _IN_PROGRESS = (RUNNING, PLANNED, PAUSED, STOPPED, UNREACHABLE)

@@ -14,6 +14,7 @@ from report.render.charts import MOST_AXES
 from report.render.environment import environment
 from report.sections import names
 from sentiment.answers.table import ENOUGH_ANSWERS
+from sentiment.statistics import words
 
 _SPACES = re.compile(r"[ \n]+")
 # What `{{ end }}` writes after a paragraph; values cannot contain it.
@@ -45,14 +46,14 @@ def terms(name: str, /, **values: Any) -> list[tuple[Markup, Markup]]:
 @cache
 def _templates() -> Environment:
     templates = environment("templates/sentences", _escaped)
-    for module in (wording, names):
+    for module in (wording, words, names):
         functions = {name: value for name, value in vars(module).items() if name.islower() and callable(value)}
         templates.filters |= functions
         templates.globals |= functions
     templates.filters["usage_of"] = usage_of
     templates.filters["trained_on_most"] = trained_on_most
     templates.globals |= {"cost_per_run": cost_per_run}
-    templates.globals |= {"these_models": wording.THESE_MODELS, "end": _END}
+    templates.globals |= {"these_models": words.THESE_MODELS, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK, "star": names.STAR}
     templates.globals |= {"enough_answers": ENOUGH_ANSWERS, "most_axes": MOST_AXES}
     return templates

@@ -26,7 +26,7 @@ from sentiment.answers.sheet import (
     write_drawn,
 )
 from sentiment.console import OUT, number_table, plural, say
-from sentiment.data.labels import Meanings
+from sentiment.data.classes import Meanings
 from sentiment.errors import UsageError
 from sentiment.files import read_user_file, write_atomically
 from sentiment.runs.records import Record

@@ -4,7 +4,7 @@ Does not import torch before a model is loaded.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import comb
 from pathlib import Path
@@ -26,12 +26,13 @@ from sentiment.errors import DataError, UsageError
 from sentiment.predicting.new_tweets import predict_new, read_texts
 from sentiment.predicting.stored import TrainedRun, uses_of
 from sentiment.runs.run_dir import Results, lasting_name, name_of
-from sentiment.statistics import MIN_LABELS, check_enough
-from sentiment.statistics.families import ALPHA, correct_for_multiple_tests
+from sentiment.statistics import ALPHA, LEVEL, MIN_LABELS, check_enough
+from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.metrics import Flags
-from sentiment.statistics.paired import PairedDifference, interval_and_p, signed_points
 from sentiment.statistics.power import MAX_LABELS, POWER
 from sentiment.statistics.stratified import StratifiedSample
+from sentiment.statistics.words import evidence as evidence_in_words
+from sentiment.statistics.words import points
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def choose(source: str, table: AnswerTable, metric: str) -> Choice:
     right = {predictor.name: predictor.right(labels)[labelled] for predictor in table.predictors}
     accuracy = {name: sample.accuracy(flags) for name, flags in right.items()}
     compared: Literal["accuracy", "macro_recall"] = "accuracy"
-    compare = sample.accuracy_difference
+    compare: Callable[[Flags, Flags], Evidence] = sample.accuracy_difference
     estimates = {name: score.value for name, score in accuracy.items()}
     macro_recall = None
     if metric == "macro_recall" or not sample.classes_with_few_labels():
@@ -188,13 +189,10 @@ def choose(source: str, table: AnswerTable, metric: str) -> Choice:
     best = max(estimates, key=lambda name: estimates[name])  # the first of equal ones
     others = [name for name in right if name != best]
     pairs = comb(len(right), 2)
-    uncorrected = [compare(right[best], right[other]) for other in others]
-    adjusted, level = correct_for_multiple_tests([difference.p for difference in uncorrected], pairs)
-    differences = {}
-    labels_to_show = {}
-    for other, p, alone in zip(others, adjusted, uncorrected, strict=True):
-        differences[other] = replace(compare(right[best], right[other], level), p=p)
-        labels_to_show[other] = _labels_to_show(alone, sample, 1 - ALPHA / pairs)
+    evidence = {other: compare(right[best], right[other]) for other in others}
+    differences = dict(zip(evidence, corrected([*evidence.values()], pairs), strict=True))
+    level = 1 - ALPHA / pairs
+    labels_to_show = {other: _labels_to_show(known, sample, level) for other, known in evidence.items()}
     return Choice(
         source=source,
         tweets=len(labels),
@@ -228,17 +226,18 @@ def _sample(table: AnswerTable) -> StratifiedSample:
     return StratifiedSample(labels[labelled], strata[labelled], (sizes[0], sizes[1]))
 
 
-def _labels_to_show(difference: PairedDifference, sample: StratifiedSample, level: float) -> int | None:
+def _labels_to_show(evidence: Evidence, sample: StratifiedSample, level: float) -> int | None:
     """How many labels show a difference of this size with the power `POWER`, if as many are spent on differing tweets.
 
     The variance of an estimate is inversely proportional to the number of labels where the predictors differ.
     """
     from scipy.special import ndtri
 
-    if difference.difference == 0:
+    if evidence.value == 0:
         return None
-    error = (difference.high - difference.low) / 2 / ndtri((1 + difference.level) / 2)
-    needed_error = abs(difference.difference) / (ndtri((1 + level) / 2) + ndtri(POWER))
+    low, high = evidence.interval(LEVEL) or (-1.0, 1.0)
+    error = (high - low) / 2 / ndtri((1 + LEVEL) / 2)
+    needed_error = abs(evidence.value) / (ndtri((1 + level) / 2) + ndtri(POWER))
     return int(np.ceil(len(sample.labels) * (error / needed_error) ** 2))
 
 
@@ -249,9 +248,9 @@ def _show_choice(choice: Choice) -> None:
         labels += f"; {choice.skipped:,} tweets are of no class, and do not count"
     say(f"{_differ_on([*choice.accuracy], choice.differing, choice.tweets)}\n{labels}")
     table = number_table(f"tweets like these {choice.tweets:,}", ["accuracy (95 %)", "macro\nrecall"], no_wrap=True)
-    for name, (value, low, high) in choice.accuracy.items():
+    for name, score in choice.accuracy.items():
         recall = f"{choice.macro_recall[name]:.3f}" if choice.macro_recall else "-"
-        interval = f"{value:.3f} {low:.3f}-{high:.3f}"
+        interval = f"{score.value:.3f} {score.low:.3f}-{score.high:.3f}"
         table.add_row(f"  {escape(name)}", interval, recall, style="bold" if name == choice.best else "")
     OUT.print(table)
     say("\n".join(["", *verdict_lines(choice)]))
@@ -262,13 +261,13 @@ def verdict_lines(choice: Choice) -> list[str]:
     metric = choice.metric.replace("_", " ")
     lines = [f"best here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)"]
     for other, difference in choice.differences.items():
-        points = f"{signed_points(difference.difference)} points"
-        lines.append(f"             {points} above {other} {interval_and_p(difference)}: {_verdict(choice, other)}")
+        gap = f"{points(difference.value)} points above {other}{evidence_in_words(difference)}"
+        lines.append(f"             {gap}: {_verdict(choice, other)}")
     return lines
 
 
 def _verdict(choice: Choice, other: str) -> str:
-    if choice.is_shown(other):
+    if choice.differences[other].is_better:
         return "shown to be better"
     labels = choice.labels_to_show[other]
     if labels is None:

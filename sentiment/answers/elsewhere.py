@@ -32,12 +32,12 @@ from sentiment.answers.table import (
 from sentiment.config import PARTS, ColumnConfig, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import Progress, plural, visible
+from sentiment.data.classes import Classes
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES, can_hold, find_texts, resolve_with_guesses
-from sentiment.data.labels import LabelMapping, class_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.rows import Row, RowCounter
-from sentiment.data.sources import TweetFile, cached_sha256, columns_140, open_file, open_to_test, usable_rows
+from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
 from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table, abbreviated
 from sentiment.data.table_files import open_table
 from sentiment.data.text import key_as_text, key_of
@@ -145,7 +145,7 @@ def tweets_of_table(
     name = PurePath(data.source).name
     if not file.has_labels:
         earlier = read_record(_directory(whole, data, results).record_file, AnswersRecord)
-        known = earlier.labels if earlier else {}
+        known = earlier.labels if earlier else None
         data = data.model_copy(update={"labels": _classes_asked(source, classes, answers, known)})
         lines.append(f"{name}: no column has true labels; --set data.columns.label=NAME names one")
     directory = _write(whole, data, left_out, file, results)
@@ -182,7 +182,7 @@ def _has_labels(table: Table, parameters: dict[str, Any]) -> bool:
     """Whether a column is given as that of the labels, or is named so: other columns may hold anything."""
     if "data.columns.label" in parameters:
         return parameters["data.columns.label"] is not None
-    return bool(table.usual_indices(LABEL_NAMES)) or columns_140(table) is not None
+    return bool(table.usual_indices(LABEL_NAMES))
 
 
 def _open_without_labels(data: DataConfig, table: Table) -> tuple[TweetFile, list[str]]:
@@ -233,14 +233,17 @@ def _table_of(rows: dict[int, Row]) -> AnswerTable:
     return AnswerTable(np.array([*rows], np.int64), np.array(labels, np.int8), [], ids, texts)
 
 
-def _classes_asked(source: str, classes: str | None, answers: AnswersFile | None, known: LabelMapping) -> LabelMapping:
+def _classes_asked(source: str, classes: str | None, answers: AnswersFile | None, known: Classes | None) -> Classes:
     """The classes of tweets without labels: those that are given, or that the answers name; else the known ones."""
-    if classes is None and answers is None and not known:
-        raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
-    labels = with_own_names(classes) if classes else known
-    if not classes and answers:
+    if classes:
+        labels = with_own_names(classes)
+    elif answers:
         labels = classes_of_answers(answers, known)
-    gone = [name for name in class_names(known) if name not in labels]
+    elif known:
+        labels = known
+    else:
+        raise UsageError(f"{source}: has no labels or answers yet that name its classes; --classes names them")
+    gone = [name for name in known.names if name not in labels.names] if known else []
     if gone:
         raise UsageError(f"{source}: has answers of the class {gone[0]!r}; name it in --classes as well")
     return labels

@@ -36,9 +36,9 @@ from sentiment.predicting.new_tweets import OWN_TEST, NewTweets, predict_new
 from sentiment.predicting.stored import TrainedRun, uses_of
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, Part
 from sentiment.runs.run_dir import name_of
-from sentiment.statistics.families import ALPHA
+from sentiment.statistics import ALPHA
 from sentiment.statistics.metrics import ClassIndices, other_answers_remark
-from sentiment.statistics.paired import accuracy_difference
+from sentiment.statistics.paired import PairedCounts, PairedEvidence
 
 _DIGITS = 6  # of a threshold
 
@@ -193,7 +193,7 @@ def decide(source: str, tweets: AnswerTable, metric: str, kind: ModelKind | None
     matching = replace(model, threshold=threshold)
     false_positives = int((model.predicted > labels).sum())
     false_negatives = int((model.predicted < labels).sum())
-    p = accuracy_difference(false_positives, false_negatives, len(labels)).p
+    p = PairedEvidence((PairedCounts(false_positives, false_negatives, len(labels)),)).p
     is_better = p < ALPHA and matching.right(labels).sum() >= model.right(labels).sum()
     return Decision(choice, matching if is_better else model, matching)
 

@@ -28,7 +28,7 @@ from sentiment.predicting.stored import TrainedRun, uses_of
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, ModelKind, Part, Result
 from sentiment.runs.run_dir import TWEETS_FILE, name_of
 from sentiment.statistics.metrics import ClassIndices, calibration_error
-from sentiment.statistics.paired import recall_sentence
+from sentiment.statistics.words import recall_sentence
 
 _PLACE = ["part", "line", "id", "text"]
 # The scores of other predictors are not calibrated probabilities: they have no log loss.

@@ -6,6 +6,7 @@ Does not import torch.
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,17 +14,8 @@ from sentiment.answers.sheet import SKIPPED_WORD, whole_text
 from sentiment.answers.table import AnswerTable
 from sentiment.config import DataConfig
 from sentiment.config_file import resolve, shortened
+from sentiment.data.classes import DEFAULT_CLASSES, Classes, Meanings, is_number
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import (
-    DEFAULT_LABELS,
-    IGNORED,
-    LabelMapping,
-    Meanings,
-    is_number,
-    known_classes,
-    label_meanings,
-    with_names,
-)
 from sentiment.data.rows import RowCounter
 from sentiment.data.table import ID_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
 from sentiment.data.table_files import open_table
@@ -84,10 +76,10 @@ def label_meanings_of(data: DataConfig, classes: str | None = None) -> Meanings:
     names = data.label_names
     meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
     if len(names) == 2 and "neutral" not in names:
-        meanings |= label_meanings(DEFAULT_LABELS)
-    meanings |= label_meanings(data.labels)
+        meanings |= DEFAULT_CLASSES.meanings
+    meanings |= data.labels.meanings
     if classes is not None:
-        meanings |= label_meanings(with_names(_parsed(classes), names))
+        meanings |= _parsed(classes).renamed(names).meanings
     return meanings
 
 
@@ -101,25 +93,27 @@ def sheet_meanings(data: DataConfig) -> Meanings:
     return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
 
 
-def with_own_names(classes: str) -> LabelMapping:
+def with_own_names(classes: str) -> Classes:
     """The labels of each class in `--classes`, its own name among them.
 
     Raises:
         ConfigError: `classes` is malformed.
     """
-    return {name: tuple(sorted({*values, name} - {IGNORED})) for name, values in _parsed(classes).items()}
+    parsed = _parsed(classes)
+    labels = [tuple(sorted({*own, name})) for name, own in zip(parsed.names, parsed.labels, strict=True)]
+    return replace(parsed, labels=tuple(labels))
 
 
-def _parsed(classes: str) -> LabelMapping:
+def _parsed(classes: str) -> Classes:
     parameters = {"data.source": "answers.csv", "data.labels": classes}
     return resolve({}, parameters, "--classes").data.labels
 
 
-def classes_of_answers(file: AnswersFile, known: LabelMapping) -> LabelMapping:
+def classes_of_answers(file: AnswersFile, known: Classes | None) -> Classes:
     """The classes of tweets without labels, each with its labels: those that a table of answers names.
 
     Args:
-        known: those of earlier answers, empty if there are none. They are kept if all answers are of them.
+        known: those of earlier answers, None if there are none. They are kept if all answers are of them.
 
     Raises:
         UsageError: it is not clear which classes the answers name.
@@ -128,16 +122,16 @@ def classes_of_answers(file: AnswersFile, known: LabelMapping) -> LabelMapping:
     return classes_of_values(answers, known, str(file.path))
 
 
-def classes_of_values(answers: Set[str], known: LabelMapping, origin: str) -> LabelMapping:
+def classes_of_values(answers: Set[str], known: Classes | None, origin: str) -> Classes:
     """The classes that all lower-cased answers name, as `classes_of_answers`; `origin` begins the message."""
-    meanings = label_meanings(known)
+    meanings = known.meanings if known else {}
     if known and answers <= meanings.keys():
         return known
-    classes = known_classes([*answers, *meanings])
-    if classes is not None and {*known} <= {*classes}:
+    classes = Classes.understand([*answers, *meanings])
+    if classes and (known is None or {*known.names} <= {*classes.names}):
         return classes
     shown = abbreviated([repr(shortened(answer)) for answer in sorted(answers)])
-    earlier = f"; so far the classes are {', '.join(known)}" if known else ""
+    earlier = f"; so far the classes are {', '.join(known.names)}" if known else ""
     raise UsageError(
         f"{origin}: it is not clear which classes the answers name: {shown}{earlier}. Name all classes from the most "
         "negative to the most positive one, and their answers: --classes 'negative=neg,bad neutral positive'"

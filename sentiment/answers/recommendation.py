@@ -14,8 +14,7 @@ from pydantic import PositiveInt
 
 from sentiment.answers.table import AnswerTable, Predictor, compare_predictors
 from sentiment.runs.records import Count, ModelKind, Record
-from sentiment.statistics.families import ALPHA
-from sentiment.statistics.paired import PairedDifference
+from sentiment.statistics.estimate import Estimate
 
 SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 # With fewer labelled tweets, no model is chosen for a user's tweets.
@@ -88,14 +87,9 @@ def recommend_model(validation: AnswerTable, metric: str) -> ModelKind:
     def are_better(pairs: Sequence[tuple[_Model, _Model]]) -> list[bool]:
         predictors = [(first.predictor, second.predictor) for first, second in pairs]
         comparisons = compare_predictors(predictors, validation.labels)
-        return [is_shown(each.macro_recall if by_recall else each.accuracy) for each in comparisons]
+        return [(each.macro_recall if by_recall else each.accuracy).is_better for each in comparisons]
 
     return SIMPLEST_FIRST[models.index(recommend(models, are_better))]
-
-
-def is_shown(difference: PairedDifference) -> bool:
-    """Whether the first of two predictors is shown to be better."""
-    return difference.difference > 0 and difference.p < ALPHA
 
 
 class Choice(Record):
@@ -121,12 +115,8 @@ class Choice(Record):
     labels_where_different: Count
     skipped: Count
     metric: Literal["accuracy", "macro_recall"]
-    accuracy: dict[str, tuple[float, float, float]]
+    accuracy: dict[str, Estimate]
     macro_recall: dict[str, float] | None
     best: str
-    differences: dict[str, PairedDifference]
+    differences: dict[str, Estimate]
     labels_to_show: dict[str, int | None]
-
-    def is_shown(self, other: str) -> bool:
-        """Whether the best predictor is shown to be better than another one."""
-        return is_shown(self.differences[other])

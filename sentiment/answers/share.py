@@ -111,7 +111,7 @@ def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], class
         ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
     """
     values = {row.further[0].lower() for row in rows} - {""}
-    labels = classes or classes_of_values(values, {}, f"{file}: column {answers!r}")
+    labels = classes or classes_of_values(values, None, f"{file}: column {answers!r}")
     data = resolve({}, {"data.source": str(file), "data.labels": labels}, "--classes").data
     meanings = label_meanings_of(data)
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
@@ -255,6 +255,8 @@ def read_counted(
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
 _ISO = r"\d{4}(-\d\d.*|\d{4}.*)"
 _OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
+_SHORT_YEAR = re.compile(r"^\d{1,2}([/.-])\d{1,2}\1(?=\d\d(\D|$))")
+_HALF_OF_DAY = re.compile(r"\s?[AP]M$", re.IGNORECASE)
 _UNIX_TIME = r"\d{9,}(\.\d*)?"
 
 
@@ -287,9 +289,15 @@ def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.S
 
 def _guessed_format(date: str, day_first: bool) -> str:
     """The format of a date; that of Twitter if none with a day is known, as of a time alone."""
+    long = _SHORT_YEAR.sub(r"\g<0>20", date)  # pandas guesses no format of two digits, nor with AM or PM
+    clock = _HALF_OF_DAY.sub("", long)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas warns of a date that has another order than the given one
-        format = guess_datetime_format(date, dayfirst=day_first) or ""
+        format = guess_datetime_format(clock, dayfirst=day_first) or ""
+    if long != date:
+        format = format.replace("%Y", "%y")
+    if clock != long:
+        format = format.replace("%H", "%I") + long[len(clock) : -2] + "%p"
     return format if "%d" in format else _OF_TWITTER
 
 

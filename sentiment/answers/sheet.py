@@ -24,7 +24,7 @@ import pandas as pd
 
 from sentiment.answers.label_page import label_page
 from sentiment.config_file import shortened
-from sentiment.data.labels import Meanings
+from sentiment.data.classes import Meanings
 from sentiment.data.table import Refusal, as_text
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, UsageError

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import NonNegativeFloat
 
-from sentiment.data.labels import ClassLabels, class_names
+from sentiment.data.classes import ConfiguredClasses
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, sha256_of, write_atomically
 from sentiment.runs.records import (
@@ -30,6 +30,8 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import Results, RunDir, check_file, check_sha256, read_record, sealed
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.families import corrected
 from sentiment.statistics.metrics import (
     NO_CLASS,
     UNLABELLED,
@@ -42,13 +44,8 @@ from sentiment.statistics.metrics import (
     predicted_classes,
     with_first_class,
 )
-from sentiment.statistics.paired import (
-    PairedCounts,
-    PairedDifference,
-    compare_pairs,
-    comparison_sentence,
-    total_counts,
-)
+from sentiment.statistics.paired import PairedCounts, PairedEvidence, total_counts
+from sentiment.statistics.words import comparison_sentence
 
 # The kind of a predictor: one that every run measures, or one that was added.
 Kind = PredictorKind | Literal["added"]
@@ -163,8 +160,8 @@ class Comparison:
     first: Predictor
     second: Predictor
     classes: list[PairedCounts]
-    accuracy: PairedDifference
-    macro_recall: PairedDifference
+    accuracy: Estimate
+    macro_recall: Estimate
 
     @property
     def counts(self) -> PairedCounts:
@@ -180,8 +177,8 @@ def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Cla
     """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
     by_class = [paired_counts(first, second, labels) for first, second in common]
-    accuracies = compare_pairs([[total_counts(classes)] for classes in by_class])
-    recalls = compare_pairs(by_class)
+    accuracies = corrected([PairedEvidence((total_counts(classes),)) for classes in by_class])
+    recalls = corrected([PairedEvidence(tuple(classes)) for classes in by_class])
     comparisons = []
     for (first, second), classes, accuracy, recall in zip(common, by_class, accuracies, recalls, strict=True):
         comparisons.append(Comparison(first, second, classes, accuracy, recall))
@@ -373,14 +370,14 @@ class AnswersRecord(Record):
     source: str
     fingerprint: str
     read_from: str
-    labels: ClassLabels
+    labels: ConfiguredClasses
     kinds: list[PredictorKind]
     left_out: dict[str, Count]
     table_sha256: str
 
     @property
     def classes(self) -> Sequence[str]:
-        return class_names(self.labels)
+        return self.labels.names
 
 
 @dataclass(frozen=True)

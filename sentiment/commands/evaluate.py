@@ -213,7 +213,6 @@ def _evaluation(
     """Evaluate a table with answers, a run on its own tweets, or on labelled data, whose columns may be guessed."""
     from sentiment.answers.evaluate import evaluate_on_file, evaluate_on_own, evaluate_on_table
     from sentiment.answers.table import AnswersDir
-    from sentiment.data.labels import with_names
     from sentiment.data.sources import open_to_test
     from sentiment.predicting.stored import open_run
     from sentiment.runs.run_dir import name_of
@@ -236,7 +235,7 @@ def _evaluation(
             raise
         draws = repeated("evaluate", name_of(run.run_dir), "--data", data, "--sheet", "which.html")
         raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
-    labels = with_names(guessed.data.labels, run.config.data.label_names)
+    labels = guessed.data.labels.renamed(run.config.data.label_names)
     table = guessed.data.model_copy(update={"labels": labels})
     file = open_to_test(table, opened, run.results)
     with ProgressBar() as bar:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import PARTS, DataConfig, LabelledTable, Values
+from sentiment.config import PARTS, ClassWeights, DataConfig, LabelledTable, Values
 from sentiment.console import Progress, silent
 from sentiment.data.preparation import ARRAYS, Demands, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
@@ -60,13 +60,13 @@ class Corpus(TokenRows):
         variant = "-balanced" * self.is_balanced + "-unrated" * (not self.is_english)
         return self.path / f"baselines-{code}{variant}.npz"
 
-    def balanced(self) -> "Corpus":
-        """The corpus with weights that give all classes of the training part the same total weight."""
+    def weighted(self, class_weights: ClassWeights) -> "Corpus":
+        """The corpus with weights that, if so configured, give all classes of training the same total weight."""
         train = self.rows("train")
-        totals = np.bincount(self.labels[train], self.weights[train], self.class_count)
-        factors = totals.sum() / (self.class_count * np.where(totals > 0, totals, 1))  # no training tweet: any factor
-        weights = (self.weights * factors[self.labels]).astype(np.float32)
-        return replace(self, weights=weights, is_balanced=True)
+        factors = class_factors(self.labels[train], self.weights[train], self.class_count, class_weights)
+        if factors is None:
+            return self
+        return replace(self, weights=(self.weights * factors[self.labels]).astype(np.float32), is_balanced=True)
 
     def with_test_as_train(self) -> "Corpus":
         """The corpus with the tweets of the test part in the training part, for a model that is not tested.
@@ -95,6 +95,26 @@ class Corpus(TokenRows):
     def rows(self, part: Part) -> Rows:
         """The indices of the rows in a part, in ascending order."""
         return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)
+
+
+# A class is rare if it has less than this part of an even share of the training tweets.
+_RARE = 0.5
+
+
+def class_factors(
+    labels: npt.NDArray[np.int8], weights: Floats, class_count: int, class_weights: ClassWeights
+) -> npt.NDArray[np.float64] | None:
+    """The factor of each class, (classes,), by which the weights of training tweets are multiplied; None: they are not.
+
+    On tweets to airlines and on those of SemEval, of which the rarest class has 16 % of three, factors raise the macro
+    recall of the baseline by four points, and that of a network by two to four; accuracy falls by one.
+    """
+    counts = np.bincount(labels, minlength=class_count)
+    is_rare = counts.min() < _RARE * len(labels) / class_count
+    if class_weights == "none" or (class_weights == "auto" and not is_rare):
+        return None
+    totals = np.bincount(labels, weights, class_count)
+    return np.asarray(totals.sum() / (class_count * np.where(totals > 0, totals, 1)))  # no training tweet: any factor
 
 
 def prepare_corpus(

@@ -13,21 +13,8 @@ from typing import Any, NamedTuple, Self
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
 from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
-from sentiment.data.labels import (
-    IGNORED,
-    LabelMapping,
-    as_mapping,
-    as_string_list,
-    check_scale,
-    class_names,
-    classes_option,
-    is_ambiguous,
-    is_number,
-    known_classes,
-    label_meanings,
-)
+from sentiment.data.classes import IGNORED, Classes, as_labels, is_number
 from sentiment.data.rows import RowCounter
-from sentiment.data.sources import columns_140, labels_140
 from sentiment.data.table import HEAD_ROWS, TEXT_NAMES, Column, RawRow, Table, abbreviated
 from sentiment.data.table_files import open_table
 from sentiment.errors import UsageError
@@ -37,6 +24,7 @@ LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "a
 _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
 _MAX_CATEGORIES = 10
 _ROUNDED = re.compile(r"\d([.,]\d{1,9})?E\+\d+")  # a long number as spreadsheets show it, and save it as CSV
+_TIME = re.compile(r"\d:\d\d")
 _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
 
@@ -49,33 +37,26 @@ def find_column(table: Table, role: str, option: str) -> Column:
     """
     named = [table.keys[index] for index in table.usual_indices(_USUAL_NAMES[role])]
     pairs = [*zip(table.keys, table.columns, strict=True)]
-    found = named or [key for key, values in pairs if can_hold(role, values)]
-    if len(found) == 1:
-        return found[0]
+    candidates = named or [key for key, values in pairs if can_hold(role, values)]
+    if len(candidates) == 1:
+        return candidates[0]
     shown = [f"{key!r} (such as {_shortened(next(filter(None, values), ''))!r})" for key, values in pairs]
     raise UsageError(
-        f"{table.path}: {len(found)} columns can hold the {role}s; name the right one with {option}. "
+        f"{table.path}: {len(candidates)} columns can hold the {role}s; name the right one with {option}. "
         f"Columns: {abbreviated(shown, '; ')}"
     )
 
 
-def _remarks_on_rows(table: Table) -> list[str]:
-    """What is to be told about the first rows, which may be mistakes in the file."""
-    counter = RowCounter()
-    for record in table.head:
-        if isinstance(record, RawRow):
-            counter.add_remarks(record)
-    among = f"of the first {HEAD_ROWS:,} rows, " if len(table.head) == HEAD_ROWS else ""
-    return [f"{among}{line}" for line in counter.lines()]
-
-
 def can_hold(role: str, values: Iterable[str]) -> bool:
-    """Whether values can be those of the column of the texts (`text`) or of the labels (`label`)."""
+    """Whether values can be those of the column of the texts (`text`) or of the labels (`label`).
+
+    Texts are mostly different and of several words, and not all of them hold a time of day, as dates do.
+    """
     rows = [value.strip() for value in values]
     distinct = {*rows} - {""}
     holds_sentences = 2 * sum(" " in value for value in distinct) > len(distinct) > len(rows) / 2
     if role == "text":
-        return holds_sentences
+        return holds_sentences and not all(map(_TIME.search, distinct))
     return not holds_sentences and 1 < len(distinct) <= min(_MAX_CATEGORIES, len(rows) / 2)
 
 
@@ -106,13 +87,10 @@ class Guess:
         """The parsed first rows with the resolved configuration, and the YAML lines that say the same."""
         texts = self.table.values(data.columns.text) or []
         labels = self.table.values(data.columns.label) or []
-        meanings = label_meanings(data.labels)
-        names: dict[int | None, str] = {None: "left out"}
-        names.update(enumerate(data.label_names))
+        names: dict[object, str] = {None: "left out", "": "unknown"} | dict(enumerate(data.label_names))
         lines = [f"{self.table.path}: columns {abbreviated([*map(repr, self.table.keys)])}", *self.messages()]
         for label, text in zip(labels[:_SHOWN_ROWS], texts, strict=False):
-            word = label.strip().lower()
-            name = names[meanings[word]] if word in meanings else "unknown"
+            name = names[data.labels.meanings.get(label.strip().lower(), "")]
             lines.append(f"{name:<10}  {visible(label):<10}  {_shortened(text)}")
         counts = [f"{value!r} {count:,}" for value, count in Counter(labels).most_common()]
         settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
@@ -144,19 +122,15 @@ def resolve_with_guesses(
 
 def _with_ignored(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Parameters in which given classes keep the labels that are ignored besides, unless the classes name these."""
-    classes = parameters.get("data.labels")
-    if classes is None:
-        return parameters
-    labels = as_mapping(classes)
-    configured = values.get("data", {}).get("labels", {})
-    ignored = configured.get(IGNORED, ()) if isinstance(configured, Mapping) else ()
-    ignored = parameters.get(f"data.labels.{IGNORED}", ignored)
-    if not isinstance(labels, Mapping) or not ignored:
+    try:
+        classes = Classes.parse(parameters.get("data.labels"))
+        configured = values.get("data", {}).get("labels")
+        ignored = configured.get(IGNORED, ()) if isinstance(configured, Mapping) else ()
+        ignored = as_labels(parameters.get(f"data.labels.{IGNORED}", ignored))
+    except ValueError:  # `resolve` tells it
         return parameters
     others = {name: value for name, value in parameters.items() if name != f"data.labels.{IGNORED}"}
-    named = {str(word).lower() for words in labels.values() for word in as_string_list(words)}
-    kept = [word for word in as_string_list(ignored) if str(word).lower() not in named]
-    return {**others, "data.labels": {IGNORED: kept, **labels}}
+    return {**others, "data.labels": classes.ignoring(ignored).stored()}
 
 
 def guess(config: DataConfig, given: Collection[str], table: Table | None = None) -> Guess | None:
@@ -174,50 +148,119 @@ def guess(config: DataConfig, given: Collection[str], table: Table | None = None
         return None
     if table is None:
         table = open_table(path, [column for _, column in config.columns], quotes=config.quotes)
-    known = columns_140(table)
-    keys = dict(config.columns if known is None else known)
-    for role, key in config.columns:
-        if f"data.columns.{role}" in given:
-            keys[role] = key
-        elif known is None and key is not None and not table.has_own(key):
-            keys[role] = find_column(table, role, f"--set data.columns.{role}=NAME") if role in _USUAL_NAMES else None
-    if not table.columns[0] or any(key is not None and table.values(key) is None for key in keys.values()):
+    columns = _columns(table, config.columns, given)
+    if not table.columns[0] or any(key is not None and table.values(key) is None for key in columns.values()):
         return None
-    texts = table.values(keys["text"]) or []
-    values = [value.strip() for value in table.values(keys["label"]) or []]
-    if known and not _are_given("data.labels", given):
-        labels = labels_140(config.labels)
-    else:
-        labels = understood_labels(path, keys["label"], values, texts, config.labels, given)
+    labels = [value.strip() for value in table.values(columns["label"]) or []]
+    texts = table.values(columns["text"]) or []
+    classes = _classes(f"{path}: column {columns['label']!r}", labels, texts, config.labels, given)
     changes: Values = {}
-    for role, key in config.columns:
-        if keys[role] != key:
-            changes[f"data.columns.{role}"] = keys[role]
-    if labels != config.labels:
-        changes["data.labels"] = {name: [*words] for name, words in labels.items()}
-    remarks = [*_remarks_on_rows(table), *table.remarks(), *_remarks(config, given, values, labels)]
-    if keys["user"] is not None:
-        rounded = [*filter(_ROUNDED.fullmatch, table.values(keys["user"]) or [])]
-        if rounded:
-            remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
+    for role, column in config.columns:
+        if columns[role] != column:
+            changes[f"data.columns.{role}"] = columns[role]
+    if classes != config.labels:
+        changes["data.labels"] = classes.stored()
+    remarks = [*_remarks_on_rows(table), *table.remarks(), *_remarks_on_labels(config.labels, given, labels, classes)]
+    rounded = [*filter(_ROUNDED.fullmatch, table.values(columns["user"]) or [])]
+    if rounded:
+        remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
     return Guess(table, changes, remarks)
 
 
-def _remarks(config: DataConfig, given: Collection[str], values: Iterable[str], labels: LabelMapping) -> list[str]:
-    """What is to be told about the values of the label column."""
+def _columns(table: Table, configured: ColumnConfig, given: Collection[str]) -> dict[str, Column | None]:
+    """The column of each role: the configured one, unless it is not given for this table, and does not fit it."""
+    columns = dict(configured)
+    for role, column in configured:
+        if column is None or f"data.columns.{role}" in given or table.has_own(column):
+            continue
+        usual = role in _USUAL_NAMES
+        columns[role] = find_column(table, role, f"--set data.columns.{role}=NAME") if usual else None
+    return columns
+
+
+def _remarks_on_rows(table: Table) -> list[str]:
+    """What is to be told about the first rows, which may be mistakes in the file."""
+    counter = RowCounter()
+    for record in table.head:
+        if isinstance(record, RawRow):
+            counter.add_remarks(record)
+    among = f"of the first {HEAD_ROWS:,} rows, " if len(table.head) == HEAD_ROWS else ""
+    return [f"{among}{line}" for line in counter.lines()]
+
+
+def _remarks_on_labels(
+    configured: Classes, given: Collection[str], values: Iterable[str], classes: Classes
+) -> list[str]:
+    """What is to be told about the values of the label column, which are understood as those of `classes`."""
     remarks = []
-    counts = Counter(value for value in values if value)
-    meanings = label_meanings(labels)
-    if {*counts} == {"0", "1"} and not _are_given("data.labels", given):
-        zero, one = (class_names(labels)[meanings[value] or 0] for value in ("0", "1"))
-        option = classes_option({zero: "1", one: "0"})
-        remarks.append(f"label '1' is taken as {one} and '0' as {zero}; {option} swaps them")
+    counts = Counter(filter(None, values))
+    if {*counts} == {"0", "1"} and not _are_classes_given(given):
+        zero, one = (classes.names[classes.meanings[value] or 0] for value in ("0", "1"))
+        swapped = Classes((zero, one), (("1",), ("0",)))
+        remarks.append(f"label '1' is taken as {one} and '0' as {zero}; {swapped.option()} swaps them")
     # The words that got a meaning here; if the classes were guessed as well, that of a class.
-    left_out = {*meanings} - label_meanings(config.labels).keys()
+    left_out = classes.meanings.keys() - configured.meanings.keys()
     shown = [f"{value!r} ({count:,})" for value, count in counts.items() if value.lower() in left_out]
-    if shown and config.labels.keys() - {IGNORED} == labels.keys() - {IGNORED}:
+    if shown and configured.names == classes.names:
         remarks.append(f"labels that belong to no class: {', '.join(shown)}")
     return remarks
+
+
+def _are_classes_given(given: Collection[str]) -> bool:
+    return any(f"{name}.".startswith("data.labels.") for name in given)
+
+
+def _classes(
+    column: str, values: Sequence[str], texts: Sequence[str], configured: Classes, given: Collection[str]
+) -> Classes:
+    """The configured classes, or those that the values of a column mean.
+
+    If classes are given, all other values are ignored, which is told.
+
+    Args:
+        column: the file and the column, for messages.
+        texts: parallel to `values`.
+        given: dotted names of explicitly set fields.
+
+    Raises:
+        UsageError: the meaning of a value is unclear: an unknown word, a number other than 0 and 1 (or 0 and 4), or 0
+            and 1 in a column whose name does not say that they are sentiments.
+    """
+    counts = Counter(filter(None, values))
+    words = {value.lower() for value in counts}
+    if "data.labels" in given:
+        return configured.ignoring(words)
+    if _are_classes_given(given):
+        return configured
+    configured.check_scale(words, column)
+    is_named = not words <= {"0", "1"} or column.strip("'").strip().lower().endswith(LABEL_NAMES)
+    if is_named and words <= configured.meanings.keys() and not configured.is_ambiguous(words):
+        return configured
+    classes = Classes.understand(counts)
+    if is_named and classes:
+        return classes
+    lines = []
+    for value, count in counts.most_common():
+        examples = [_shortened(text) for own, text in zip(values, texts, strict=True) if own == value]
+        lines.append(f"  {value!r} ({count:,}): {' | '.join(examples[:3])}")
+    shown = abbreviated(lines, "\n")
+    raise UsageError(f"{column} has labels whose meaning is not known:\n{shown}\n{_how_to_name([*counts])}")
+
+
+def _how_to_name(values: Sequence[str]) -> str:
+    """How to name the classes of a label column with these values."""
+    values = values[:_MAX_CATEGORIES]
+    if not all(map(is_number, values)):
+        classes = Classes(tuple(values), tuple((value,) for value in values))
+        return (
+            "Put these in order, from the most negative class to the most positive one, and leave out what is no "
+            f"class: {classes.option()}"
+        )
+    scale = sorted(values, key=float)
+    half = len(scale) // 2
+    thirds = {"negative": scale[:half], "neutral": scale[half:-half], "positive": scale[-half:]}
+    classes = Classes(tuple(filter(thirds.get, thirds)), tuple(tuple(third) for third in thirds.values() if third))
+    return f"If it is a scale from negative to positive: {classes.option()}"
 
 
 class Reading(NamedTuple):
@@ -293,10 +336,7 @@ def find_texts(
     """
     remarks = table.remarks()
     if column is None:
-        known = columns_140(table)
-        if known is not None:
-            column = known.text
-        elif len(table.names) == 1:
+        if len(table.names) == 1:
             column = 0
         elif table.has_own(trained.text):
             column = trained.text
@@ -308,68 +348,3 @@ def find_texts(
 
 def _shortened(text: str) -> str:
     return visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
-
-
-# --- labels ---------------------------------------------------------------------------------------------------------
-
-
-def _are_given(section: str, given: Collection[str]) -> bool:
-    return any(name == section or name.startswith(f"{section}.") for name in given)
-
-
-def understood_labels(
-    path: Path,
-    column: object,
-    values: Collection[str],
-    texts: Iterable[str],
-    labels: LabelMapping,
-    given: Collection[str],
-) -> LabelMapping:
-    """The labels of each class: the configured ones, or what the values of a column mean.
-
-    If classes are given, all other values are ignored, which is told.
-
-    Args:
-        texts: parallel to `values`.
-        given: dotted names of explicitly set fields.
-
-    Raises:
-        UsageError: the meaning of a value is unclear: an unknown word, a number other than 0 and 1 (or 0 and 4), or 0
-            and 1 in a column whose name does not say that they are sentiments.
-    """
-    where = f"{path}: column {column!r}"
-    counts = Counter(value for value in values if value)
-    words = {value.lower() for value in counts}
-    unknown = words - label_meanings(labels).keys()
-    if "data.labels" in given:
-        return {**labels, IGNORED: tuple(sorted({*labels.get(IGNORED, ()), *unknown}))}
-    if _are_given("data.labels", given):
-        return labels
-    check_scale(labels, words, where)
-    is_named = not words <= {"0", "1"} or str(column).strip().lower().endswith(LABEL_NAMES)
-    if is_named and not unknown and not is_ambiguous(labels, words):
-        return labels
-    classes = known_classes(counts)
-    if is_named and classes:
-        return {**classes, IGNORED: ()}
-    lines = []
-    for value, count in counts.most_common():
-        examples = [_shortened(text) for own, text in zip(values, texts, strict=True) if own == value]
-        lines.append(f"  {value!r} ({count:,}): {' | '.join(examples[:3])}")
-    shown = abbreviated(lines, "\n")
-    raise UsageError(f"{where} has labels whose meaning is not known:\n{shown}\n{_how_to_name([*counts])}")
-
-
-def _how_to_name(values: Sequence[str]) -> str:
-    """How to name the classes of a label column with these values."""
-    values = values[:_MAX_CATEGORIES]
-    if not all(map(is_number, values)):
-        option = classes_option({value: [value] for value in values})
-        return (
-            "Put these in order, from the most negative class to the most positive one, and leave out what is no "
-            f"class: {option}"
-        )
-    scale = sorted(values, key=float)
-    half = len(scale) // 2
-    classes = {"negative": scale[:half], "neutral": scale[half:-half], "positive": scale[-half:]}
-    return f"If it is a scale from negative to positive: {classes_option(classes)}"

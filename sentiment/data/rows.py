@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sentiment.config import PARTS, REASONS, ColumnConfig
 from sentiment.config_file import shortened
 from sentiment.console import plural
-from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
+from sentiment.data.classes import IGNORED, Classes
 from sentiment.data.table import Column, RawRow, Refusal, Table, as_text, format_of
 from sentiment.errors import DataError
 from sentiment.files import LINE_LIMIT, is_gzipped, open_user_file, translated_errors
@@ -71,7 +71,7 @@ _MAX_SHOWN_LABEL = 60
 def read_rows(
     table: Table,
     columns: ColumnConfig,
-    labels: LabelMapping | None,
+    classes: Classes | None,
     name: str,
     field: str = "data",
     further: Sequence[Column] = (),
@@ -79,7 +79,7 @@ def read_rows(
     """The tweets of a table.
 
     Args:
-        labels: the labels of each class; None reads no labels.
+        classes: None reads no labels.
         name: the file's name, for messages.
         field: the configuration section of the columns and labels, for messages.
         further: columns whose cells are given as `Row.further`.
@@ -90,34 +90,37 @@ def read_rows(
     """
     indices = {}
     for role, column in columns:
-        if column is not None and (labels or role != "label"):
+        if column is not None and (classes or role != "label"):
             indices[role] = table.index(column, f"{name}: {field}.columns.{role}")
     further_indices = [table.index(column, name) for column in further]
-    read = {*indices.values(), *further_indices}
-    label_of = _label_reader(labels, name, field) if labels else None
-    for record in table.read(read):
+    label_of = _label_reader(classes, name, field) if classes else None
+    for record in table.read({*indices.values(), *further_indices}):
         if isinstance(record, Refusal):
             yield record
             continue
         line, fields, _, remarks = record
-        cells = {role: fields[index] for role, index in indices.items()}
+        cells = {role: as_text(fields[index]) for role, index in indices.items() if role != "text"}
         # A gold table without texts is read with its ids as texts; an id may be a number.
-        text = as_text(cells["text"]) if columns.text == columns.id else cells["text"]
-        if reason := text_problem(text):
-            yield Refusal(line, reason)
-        elif "\0" in text:
-            yield Refusal(line, "NUL character")
-        elif label_of and isinstance(cells["label"], dict | list):
-            yield Refusal(line, "label is not a single value")
-        elif label_of and not as_text(cells["label"]).strip():
-            yield Refusal(line, "empty label")
-        else:
-            label = label_of(cells["label"], line) if label_of else None
-            part = _part_of(as_text(cells["part"]), f"{name}:{line}") if "part" in cells else None
-            identifier = as_text(cells["id"]).strip() if "id" in cells else str(line)
-            user = as_text(cells.get("user")).strip() or None
-            further_cells = tuple([as_text(fields[index]).strip() for index in further_indices])
-            yield Row(identifier, user, label, text, line, part, remarks, further_cells)
+        text = cells["id"] if columns.text == columns.id else fields[indices["text"]]
+        problem = text_problem(text)
+        if label_of and not problem and not cells["label"].strip():
+            problem = "empty label"
+        if problem:
+            yield Refusal(line, problem)
+            continue
+        label = label_of(cells["label"], line) if label_of else None
+        part = _part_of(cells["part"], f"{name}:{line}") if "part" in cells else None
+        identifier = cells["id"].strip() if "id" in cells else str(line)
+        user = cells.get("user", "").strip() or None
+        further_cells = tuple([as_text(fields[index]).strip() for index in further_indices])
+        yield Row(identifier, user, label, text, line, part, remarks, further_cells)
+
+
+def text_problem(value: object) -> str | None:
+    """Why a cell cannot be the text of a tweet; None if it can."""
+    if isinstance(value, str):
+        return None if value.strip() else "empty text"
+    return "empty text" if value is None else "text is not a string"
 
 
 def _part_of(value: str, origin: str) -> Part:
@@ -125,6 +128,29 @@ def _part_of(value: str, origin: str) -> Part:
     if part is None:
         raise DataError(f"{origin}: {shortened(value)!r} is not a part; valid are {', '.join(_PARTS)}")
     return part
+
+
+def _label_reader(classes: Classes, name: str, field: str) -> Callable[[str, int], int | None]:
+    """A function from a label and its line to the index of a class, or None for an ignored label."""
+    meanings = classes.meanings
+    seen: set[str] = set()
+
+    def label_of(label: str, line: int) -> int | None:
+        word = label.strip().lower()
+        if word in seen:
+            return meanings[word]
+        seen.add(word)
+        if word not in meanings or classes.is_ambiguous(seen):
+            problem = "ambiguous" if word in meanings else "unknown"
+            raise DataError(
+                f"{name}:{line}: {problem} label {shortened(label, _MAX_SHOWN_LABEL)!r} "
+                f"(known are {', '.join(map(repr, meanings))}): name the classes, from the most negative to the most "
+                f"positive, and the labels of each in {field}.labels, and those to leave out in "
+                f"{field}.labels.{IGNORED}"
+            )
+        return meanings[word]
+
+    return label_of
 
 
 def by_part(read: Callable[[], RowIterator]) -> RowIterator:
@@ -137,36 +163,6 @@ def by_part(read: Callable[[], RowIterator]) -> RowIterator:
             row_part = "test" if isinstance(row, Refusal) else row.part
             if row_part == part:
                 yield row
-
-
-def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any, int], int | None]:
-    """A function from a cell and its line to the index of a class, or None for an ignored label."""
-    meanings = label_meanings(labels)
-    seen: set[str] = set()
-
-    def label_of(value: Any, line: int) -> int | None:
-        word = value if isinstance(value, str) and value in meanings else as_text(value).strip().lower()
-        if word in seen:
-            return meanings[word]
-        seen.add(word)
-        if word not in meanings or is_ambiguous(labels, seen):
-            problem = "ambiguous" if word in meanings else "unknown"
-            raise DataError(
-                f"{name}:{line}: {problem} label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} "
-                f"(known are {', '.join(map(repr, meanings))}): name the classes, from the most negative to the most "
-                f"positive, and the labels of each in {field}.labels, and those to leave out in "
-                f"{field}.labels.{IGNORED}"
-            )
-        return meanings[word]
-
-    return label_of
-
-
-def text_problem(value: object) -> str | None:
-    """Why a cell cannot be the text of a tweet; None if it can."""
-    if isinstance(value, str):
-        return None if value.strip() else "empty text"
-    return "empty text" if value is None else "text is not a string"
 
 
 _MAX_EXAMPLES = 5

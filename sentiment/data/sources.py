@@ -12,9 +12,9 @@ from typing import IO, cast
 from sentiment.config import ColumnConfig, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOICES, TWEETEVAL, VADER
-from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, polar_labels
+from sentiment.data.classes import DEFAULT_CLASSES, Classes, polar_classes
 from sentiment.data.rows import Row, RowCounter, RowIterator, by_part, estimated_rows, read_rows
-from sentiment.data.table import HEAD_ROWS, Column, RawRow, Refusal, Table, format_of
+from sentiment.data.table import HEAD_ROWS, Column, Refusal, Table, format_of
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, MissingFileError, SentimentError
 from sentiment.files import fingerprint, sha256_of, state_of, translated_errors, user_path
@@ -113,13 +113,8 @@ def usable_rows(
 
 
 def source_problem(source: str, results: Results) -> str | None:
-    """Message that says which file of a source is missing and how to fetch it; None if nothing is missing."""
-    if source not in BUILT_IN:
-        path = user_path(source)
-        if path.is_dir():
-            return "is a directory; name a file in it"
-        return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
-    if all((results.downloads / file.name).exists() for file in BUILT_IN[source].files):
+    """Which files of a built-in source are missing and how to fetch them; None if nothing is missing."""
+    if source not in BUILT_IN or all((results.downloads / file.name).exists() for file in BUILT_IN[source].files):
         return None
     return f"its tweets are not in {results.downloads}; fetch them with `{results.command('data', source)}`"
 
@@ -155,19 +150,19 @@ def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
 
 
 def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
-    labels = table.labels or DEFAULT_LABELS
+    classes = table.labels or DEFAULT_CLASSES
     if table.path in BUILT_IN:
-        return _open_built_in(table.path, results, labels)
-    return OpenedSource(TABLE, open_file(user_path(table.path), table.columns, labels, field, table.quotes))
+        return _open_built_in(table.path, results, classes)
+    return OpenedSource(TABLE, open_file(user_path(table.path), table.columns, classes, field, table.quotes))
 
 
 # --- built-in data sets ---------------------------------------------------------------------------------------------
 
-ReadBuiltIn = Callable[[Path, LabelMapping], RowIterator]  # from the folder for downloads
+ReadBuiltIn = Callable[[Path, Classes], RowIterator]  # from the folder for downloads
 _FETCHED_WHEN_READ = 10_000_000  # bytes; a larger data set is fetched by `sentiment data` alone, never by a run
 
 
-def _open_built_in(name: str, results: Results, labels: LabelMapping) -> OpenedSource:
+def _open_built_in(name: str, results: Results, classes: Classes) -> OpenedSource:
     files = BUILT_IN[name].files
     sha256 = fingerprint([file.sha256 for file in files])
 
@@ -175,7 +170,7 @@ def _open_built_in(name: str, results: Results, labels: LabelMapping) -> OpenedS
         if sum(file.size or 0 for file in files) > _FETCHED_WHEN_READ and source_problem(name, results):
             raise DataError(f"{name}: {source_problem(name, results)}")
         fetch_tweets(name, results, silent)  # checks the files that are there
-        yield from read_part(results.downloads, labels)
+        yield from read_part(results.downloads, classes)
 
     main = TweetFile(name, sha256, name, partial(read, READERS[name]))
     tests = {}
@@ -189,8 +184,8 @@ def _open_built_in(name: str, results: Results, labels: LabelMapping) -> OpenedS
 _SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 
 
-def _read_sample(_folder: Path, labels: LabelMapping) -> RowIterator:
-    return read_rows(open_table(_SAMPLE_FILE, header=True), ColumnConfig(), labels, SAMPLE)
+def _read_sample(_folder: Path, classes: Classes) -> RowIterator:
+    return read_rows(open_table(_SAMPLE_FILE, header=True), ColumnConfig(), classes, SAMPLE)
 
 
 # The 4,200 rated tweets of Hutto & Gilbert (2014) are in an archive inside of the archive.
@@ -199,9 +194,8 @@ _VADER_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 _NEUTRAL_BAND = 0.5  # ratings go from -4 to 4; tweets with a mean rating nearer to zero are neutral
 
 
-def _read_vader(folder: Path, labels: LabelMapping) -> RowIterator:
+def _read_vader(folder: Path, classes: Classes) -> RowIterator:
     """Yield VADER's tweets: negative, neutral or positive by their mean rating; unpacks nothing on disk."""
-    meanings = label_meanings(labels)
     with (
         tarfile.open(folder / BUILT_IN[VADER].files[0].name) as outer,
         tarfile.open(fileobj=outer.extractfile(_VADER_INNER_ARCHIVE)) as inner,
@@ -213,15 +207,14 @@ def _read_vader(folder: Path, labels: LabelMapping) -> RowIterator:
         label = "positive" if rating > 0 else "negative"
         if abs(rating) < _NEUTRAL_BAND:
             label = "neutral"
-        yield Row(number, None, meanings[label], text, line)
+        yield Row(number, None, classes.meanings[label], text, line)
 
 
 _TWEETEVAL_LABELS = {"0": "negative", "1": "neutral", "2": "positive"}
 
 
-def _read_tweeteval(folder: Path, labels: LabelMapping) -> RowIterator:
+def _read_tweeteval(folder: Path, classes: Classes) -> RowIterator:
     """Yield TweetEval's tweets; those of the training part come last, when all that are held out are known."""
-    meanings = label_meanings(labels)
 
     def lines(name: str) -> list[str]:
         return (folder / TWEETEVAL / name).read_bytes().decode().removesuffix("\n").split("\n")
@@ -229,36 +222,20 @@ def _read_tweeteval(folder: Path, labels: LabelMapping) -> RowIterator:
     for part, name in (("test", "test"), ("validation", "val"), ("train", "train")):
         pairs = zip(lines(f"{name}_text.txt"), lines(f"{name}_labels.txt"), strict=True)
         for line, (text, label) in enumerate(pairs, start=1):
-            yield Row(f"{name}-{line}", None, meanings[_TWEETEVAL_LABELS[label.strip()]], text, line, part)
+            label_index = classes.meanings[_TWEETEVAL_LABELS[label.strip()]]
+            yield Row(f"{name}-{line}", None, label_index, text, line, part)
 
 
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
 TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
-_NAMES_140 = ("target", "ids", "date", "flag", "user", "text")
 _COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
 
 
-def columns_140(table: Table) -> ColumnConfig | None:
-    """The columns of Sentiment140's format if a table without a header has it, judged by its first row."""
-    first = next(table.read_all(), None)
-    if table.has_header or not isinstance(first, RawRow) or len(first.fields) != len(_NAMES_140):
-        return None
-    row = dict(zip(_NAMES_140, first.fields, strict=True))
-    return _COLUMNS_140 if row["target"] in ("0", "2", "4") and row["date"].count(":") == 2 else None
-
-
-def labels_140(labels: LabelMapping) -> LabelMapping:
-    """The labels of Sentiment140's format for the classes of `labels`, unless these give 0 and 4 a meaning."""
-    known = label_meanings(labels).keys()
-    if {"0", "4"} <= known:
-        return {**labels, IGNORED: (*labels.get(IGNORED, ()), *({"2"} - known))}
-    return polar_labels(class_names(labels), ("0",), ("2",), ("4",))
-
-
-def _read_sentiment140(member: str, folder: Path, labels: LabelMapping) -> RowIterator:
+def _read_sentiment140(member: str, folder: Path, classes: Classes) -> RowIterator:
     table = open_table(folder / BUILT_IN[SENTIMENT140].files[0].name, header=False, quotes=True, member=member)
-    return read_rows(table, _COLUMNS_140, labels_140(labels), f"{SENTIMENT140}:{member}")
+    own = polar_classes(classes.names, ("0",), ("2",), ("4",))
+    return read_rows(table, _COLUMNS_140, own, f"{SENTIMENT140}:{member}")
 
 
 READERS: Mapping[str, ReadBuiltIn] = {
@@ -278,17 +255,15 @@ PUBLISHED_TESTS: Mapping[str, Mapping[str, ReadBuiltIn]] = {
 def open_file(
     source: Path | Table,
     columns: ColumnConfig,
-    labels: LabelMapping | None,
+    classes: Classes | None,
     field: str = "data",
     quotes: bool | None = None,
     further: Sequence[Column] = (),
 ) -> TweetFile:
     """Hash a table on disk, and open it once its rows are read, unless it is open.
 
-    With the default columns, those of a file in the format of Sentiment140 are its own.
-
     Args:
-        labels: the labels of each class; None reads no labels.
+        classes: None reads no labels.
         field: the configuration section of the columns and labels, for messages.
         quotes: as in `open_table`.
         further: as in `read_rows`.
@@ -306,9 +281,7 @@ def open_file(
         return open_table(path, [column for _, column in columns], quotes=quotes)
 
     def read() -> RowIterator:
-        known = columns_140(table()) if columns == ColumnConfig() else None
-        meanings = labels_140(labels) if known and labels else labels
-        rows = partial(read_rows, table(), known or columns, meanings, str(path), field, further)
+        rows = partial(read_rows, table(), columns, classes, str(path), field, further)
         yield from rows() if columns.part is None else by_part(rows)
         if state_of(path) != state:
             raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")
@@ -325,7 +298,7 @@ def open_file(
         read=read,
         total=estimated_rows(path),
         field=field,
-        has_labels=labels is not None,
+        has_labels=classes is not None,
         has_ids=columns.id is not None,
         unused_author_column=unused_author_column,
     )

@@ -109,7 +109,7 @@ class Table:
         rows = [[as_text(field) for field in record.fields] for record in self.head if isinstance(record, RawRow)]
         return [[row[index] for row in rows] for index in range(len(self.names))]
 
-    def values(self, column: Column) -> list[str] | None:
+    def values(self, column: Column | None) -> list[str] | None:
         """The values of a column in the first rows; None unless there is exactly one of this name or position."""
         indices = self.indices(column)
         return self.columns[indices[0]] if len(indices) == 1 else None
@@ -128,7 +128,7 @@ class Table:
             lines.append("the file has no header: the first line is a tweet; columns are numbered from 0")
         return lines
 
-    def indices(self, column: Column) -> list[int]:
+    def indices(self, column: Column | None) -> list[int]:
         """The indices of the columns of a name, or the index itself if it is in range."""
         if isinstance(column, int):
             return [column] if 0 <= column < len(self.names) else []

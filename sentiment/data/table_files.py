@@ -7,13 +7,12 @@ number of fields. Every line of a file belongs to a row, is refused with its num
 
 import csv
 import json
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ReadLines = Callable[[], Iterator[str]]  # returns a new iterator over the lines, as `read_lines`
+_MAX_CATEGORIES = 10
+_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 
 
 def open_table(
@@ -75,15 +76,14 @@ def open_table(
         return Table(path, format, ["text"], lambda _: _line_records(lines))
     if format == "xlsx":
         rows, sheets = _read_sheet(path, state_of(path))
-        return replace(_with_names(path, format, partial(_padded, rows), expected, header), sheets=sheets)
+        return replace(_with_names(path, format, lambda: iter(rows), expected, header), sheets=sheets)
+    quoting = csv.QUOTE_NONE if quotes is False else csv.QUOTE_MINIMAL
     delimiter = "\t" if format == "tsv" else ","
     if format == "csv" and not member:
-        delimiter = _delimiter_of(lines)
+        delimiter = _delimiter_of(lines, quoting)
         lines = partial(_without_hint, lines)
-    unchecked = _DelimitedFile(path, lines, delimiter, quotes, None)
-    contents = unchecked.contents_of_columns()
-    records = replace(unchecked, contents=contents).records
-    return replace(_with_names(path, format, records, expected, header), delimiter=delimiter)
+    file = _DelimitedFile(path, lines, delimiter, quoting, is_asked=quotes is None)
+    return replace(_with_names(path, format, file.records, expected, header), delimiter=delimiter)
 
 
 # --- header and rows ------------------------------------------------------------------------------------------------
@@ -91,8 +91,6 @@ def open_table(
 _HEADER_ROWS = 200  # read to find out whether the first one is a header
 _MAX_NAME_LENGTH = 40
 _MAX_NAME_WORDS = 3
-_MAX_CATEGORIES = 10
-_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 
 
 def _with_names(
@@ -107,24 +105,21 @@ def _with_names(
     if header is None:
         header = _names_columns(read, expected)
     names = [as_text(field).strip() if header else str(index) for index, field in enumerate(first.fields)]
-    header_line = first.line if header else 0
-    rows = partial(_rows, read, header_line, len(names))
-    return Table(path, format, names, lambda _: rows(), header)
+    first_line = first.line + 1 if header else 1
+    return Table(path, format, names, lambda _: _rows(read, first_line, len(names)), header)
 
 
 def _is_blank(record: RawRow | Refusal) -> bool:
-    return isinstance(record, RawRow) and not any(as_text(field).strip() for field in record.fields)
+    return not any(as_text(field).strip() for field in record.fields) and isinstance(record, RawRow)
 
 
-def _rows(read: Callable[[], RawRows], header_line: int, width: int) -> RawRows:
+def _rows(read: Callable[[], RawRows], first_line: int, width: int) -> RawRows:
     """The rows below the header; blank ones are skipped, but in a single column they are empty texts."""
     for record in read():
-        if record.line <= header_line or isinstance(record, Refusal):
-            if record.line > header_line:
-                yield record
-            continue
         fields = record.fields
-        if len(fields) == width and fields[0]:  # the usual row
+        if record.line < first_line:
+            continue
+        if isinstance(record, Refusal) or (len(fields) == width and fields[0]):  # the usual row
             yield record
         elif width > 1 and _is_blank(record):
             continue
@@ -135,10 +130,9 @@ def _rows(read: Callable[[], RawRows], header_line: int, width: int) -> RawRows:
 
 
 def _names_columns(read: Callable[[], RawRows], expected: Collection[object]) -> bool:
-    """Whether the first row is a header: it has an expected name, or does not look like data.
+    """Whether the first row is a header: it has an expected name, or all of its cells may be names.
 
-    It looks like data if it contains a sentence, repeats a label, or has a number where all rows have one. A single
-    column is a list of tweets unless it has a usual name.
+    A single column is a list of tweets unless it has a usual name.
     """
     records = (record for record in read() if isinstance(record, RawRow) and not _is_blank(record))
     first, *others = [[as_text(field).strip() for field in record.fields] for record in islice(records, _HEADER_ROWS)]
@@ -146,16 +140,17 @@ def _names_columns(read: Callable[[], RawRows], expected: Collection[object]) ->
         return True
     if len(first) == 1:
         return first[0].lower() in TEXT_NAMES
-    complete = [row for row in others if len(row) == len(first)]
-    for index, name in enumerate(first):
-        values = [row[index] for row in complete]
-        if len(name) > _MAX_NAME_LENGTH or len(name.split()) > _MAX_NAME_WORDS:
-            return False
-        if name and name in values and len({*values}) <= _MAX_CATEGORIES:
-            return False
-        if all(map(_NUMBER.fullmatch, (name, *values))):
-            return False
-    return True
+    columns = zip(first, *(row for row in others if len(row) == len(first)), strict=True)
+    return all(_may_be_name(name, values) for name, *values in columns)
+
+
+def _may_be_name(cell: str, below: Sequence[str]) -> bool:
+    """Whether a cell does not look like data: like a sentence, one of few labels, or a number above numbers."""
+    if len(cell) > _MAX_NAME_LENGTH or len(cell.split()) > _MAX_NAME_WORDS:
+        return False
+    if cell and cell in below and len({*below}) <= _MAX_CATEGORIES:
+        return False
+    return not all(map(_NUMBER.fullmatch, (cell, *below)))
 
 
 # --- delimited files ------------------------------------------------------------------------------------------------
@@ -164,6 +159,8 @@ _HEAD_LINES = 200
 _DELIMITERS = ",;\t|"
 _HINT = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*')  # a first line with which programs tell Excel the delimiter
 _MAX_LINES = 100  # of a tweet
+_SHOWN_WIDTH = 60
+_ANYTHING = re.compile(".*", re.DOTALL)
 _END = "\0end of the file\0"  # a last line, which shows whether the quote before it has closed
 
 
@@ -175,7 +172,7 @@ def _without_hint(lines: ReadLines) -> Iterator[str]:
     yield from rest
 
 
-def _delimiter_of(lines: ReadLines) -> str:
+def _delimiter_of(lines: ReadLines, quoting: int) -> str:
     """The delimiter of a CSV file: that by which most of its first records have as many fields as the first one.
 
     A comma if no delimiter gives the first record two fields. Spreadsheets write semicolons in many countries.
@@ -185,15 +182,13 @@ def _delimiter_of(lines: ReadLines) -> str:
     hint = _HINT.fullmatch(head[0])
     if hint:
         return hint[1]
-    shares = {delimiter: _regular_share(head, delimiter) for delimiter in _DELIMITERS}
-    return max(_DELIMITERS, key=lambda delimiter: shares[delimiter])
 
+    def regular_share(delimiter: str) -> float:
+        """The share of records with as many fields as the first one; 0 if that has one field."""
+        widths = [len(record.fields) for record in _raw_records(head, delimiter, quoting) if record.fields]
+        return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
 
-def _regular_share(lines: Sequence[str], delimiter: str) -> float:
-    """The share of records with as many fields as the first one; 0 if that has one field."""
-    widths = [len(record.fields) for record in _raw_records(lines, delimiter, csv.QUOTE_MINIMAL) if record.fields]
-    first = next(iter(widths), 0)
-    return widths.count(first) / len(widths) if first > 1 else 0.0
+    return max(_DELIMITERS, key=regular_share)
 
 
 class _RawRecord(NamedTuple):
@@ -228,37 +223,19 @@ def _raw_records(lines: Iterable[str], delimiter: str, quoting: Any) -> Iterator
         own_lines.clear()
 
 
-# What a column of other rows tells of its cells: the values that occur, or how they are written; None: nothing.
-_Content = Collection[str] | re.Pattern[str] | None
-
-
-def _content_of(values: Sequence[str]) -> _Content:
-    distinct = {*values}
-    if len(distinct) <= min(_MAX_CATEGORIES, len(values) / 2):
-        return distinct
-    return _NUMBER if all(map(_NUMBER.fullmatch, values)) else None
-
-
-def _fits(cell: str, content: _Content) -> bool:
-    if isinstance(content, re.Pattern):
-        return content.fullmatch(cell) is not None
-    return content is None or cell in content
-
-
 @dataclass(frozen=True)
 class _DelimitedFile:
     """A delimited file.
 
     Attributes:
-        quotes: as in `open_table`.
-        contents: of each column; None: no line is asked about.
+        is_asked: whether it is asked if quotes are characters where a text in quotes seems to hold rows.
     """
 
     path: Path
     lines: ReadLines
     delimiter: str
-    quotes: bool | None
-    contents: Sequence[_Content] | None
+    quoting: int
+    is_asked: bool
 
     def records(self) -> RawRows:
         """The records; a blank line yields one with no fields.
@@ -266,28 +243,23 @@ class _DelimitedFile:
         Raises:
             UsageError: a text in quotes seems to hold rows.
         """
-        quoting = csv.QUOTE_NONE if self.quotes is False else csv.QUOTE_MINIMAL
-        for record in _raw_records(self.lines(), self.delimiter, quoting):
+        for record in _raw_records(self.lines(), self.delimiter, self.quoting):
             remarks: tuple[str, ...] = ()
             if len(record.lines) > 1:
                 remarks = (SEVERAL_LINES,)
-                if self.contents is not None:
-                    self._check_lines(record)
+                self._check_lines(record)
             if record.fields is None:
                 yield Refusal(record.line, LONG_FIELD)
             else:
                 yield _decoded_record(record.line, record.fields, remarks)
 
-    def contents_of_columns(self) -> list[_Content]:
-        """What the first rows tell of the cells of each column."""
-        complete: list[Sequence[str]] = []
-        width = 0
-        for record in islice(self.records(), HEAD_ROWS):
-            if isinstance(record, RawRow) and record.fields:
-                width = width or len(record.fields)
-                if len(record.fields) == width and not record.remarks:
-                    complete.append(record.fields)
-        return [_content_of([row[index] for row in complete]) for index in range(width)]
+    @cached_property
+    def _contents(self) -> list[re.Pattern[str]]:
+        """What the cells of each column look like in the first rows of one line."""
+        records = islice(_raw_records(self.lines(), self.delimiter, self.quoting), HEAD_ROWS)
+        rows = [record.fields for record in records if record.fields and len(record.lines) == 1]
+        columns = zip(*(row for row in rows if len(row) == len(rows[0])), strict=True)
+        return [*map(_content_of, columns)]
 
     def _check_lines(self, record: _RawRecord) -> None:
         """Ask whether quotes are characters if a record of several lines may be a mistake."""
@@ -300,10 +272,9 @@ class _DelimitedFile:
             )
 
     def _problem_with_lines(self, record: _RawRecord) -> str | None:
-        *_, last = record.lines
-        if last is _END:
+        if record.lines[-1] is _END:
             return "does not close at the end of a text"
-        if self.quotes:
+        if not self.is_asked:
             return None
         if record.fields is None or len(record.lines) > _MAX_LINES:
             return f"closes {len(record.lines):,} lines below"
@@ -321,19 +292,25 @@ class _DelimitedFile:
 
         In a table of one column that tells nothing.
         """
-        contents = self.contents or ()
         cells = line.rstrip("\r\n").split(self.delimiter)
-        return len(cells) == len(contents) > 1 and all(map(_fits, cells, contents))
+        if len(cells) != len(self._contents) or len(cells) == 1:
+            return False
+        return all(content.fullmatch(cell) for content, cell in zip(self._contents, cells, strict=True))
 
 
-_SHOWN_WIDTH = 60
+def _content_of(values: Sequence[str]) -> re.Pattern[str]:
+    """What matches the values of a column: the few that occur, numbers, or anything."""
+    distinct = {*values}
+    if len(distinct) <= min(_MAX_CATEGORIES, len(values) / 2):
+        return re.compile("|".join(map(re.escape, distinct)))
+    return _NUMBER if all(map(_NUMBER.fullmatch, values)) else _ANYTHING
 
 
 def _decoded_record(line: int, fields: list[str], remarks: tuple[str, ...] = ()) -> RawRow:
     """A record with decoded fields."""
     if all(map(str.isascii, fields)):
         return RawRow(line, fields, None, remarks)
-    texts = [decoded(field) for field in fields]
+    texts = [*map(decoded, fields)]
     if texts != fields:
         remarks = (*remarks, WINDOWS_1252)
     return RawRow(line, texts, None, remarks)
@@ -352,7 +329,7 @@ def _line_records(read: ReadLines) -> RawRows:
 
 
 def _json_records(read: ReadLines, names: Sequence[str] = ()) -> RawRows:
-    """A record per JSON object, with the fields `names`; blank lines are skipped.
+    """A record per JSON object, with the fields `names`, those of inner objects by dotted names; blank lines skipped.
 
     They are not read by pandas: there one malformed line spoils all others, and long ids become rounded numbers as soon
     as a row lacks one.
@@ -360,54 +337,37 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> RawRows:
     for line, text in enumerate(read(), start=1):
         if text == TOO_LONG:
             yield Refusal(line, LONG_FIELD)
-        elif text.strip():
-            content = decoded(text)
-            value = _parsed(content)
-            if isinstance(value, dict):
-                remarks = () if content == text else (WINDOWS_1252,)
-                fields = _with_inner_fields(value)
-                yield RawRow(line, [*map(fields.get, names)], value, remarks)
-            else:
-                yield Refusal(line, NOT_JSON)
-
-
-def _parsed(content: str) -> object:
-    """The value of a JSON text; None if it is not valid."""
-    try:
-        value: object = json.loads(content, parse_constant=lambda _: None, parse_float=_finite)
-        if "\\u" in content:  # an escape can bring half a surrogate pair, which cannot be written to a file
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return value
-
-
-def _finite(text: str) -> float | None:
-    """Overflowing numbers such as 1e999 become None, like NaN and Infinity, which are not JSON."""
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _with_inner_fields(value: dict[str, Any]) -> Mapping[str, Any]:
-    """The fields of an object, and those within its objects by dotted names."""
-    if any(isinstance(field, dict) for field in value.values()):
-        return value | dotted(value)
-    return value
+            continue
+        content = decoded(text).strip()
+        if not content:
+            continue
+        try:
+            value = json.loads(content)
+            if "\\u" in content:  # an escape can bring half a surrogate pair, which cannot be written to a file
+                value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            has_inner = any(isinstance(field, dict) for field in value.values())
+            fields = dotted(value) | value if has_inner else value
+            remarks = () if text.isascii() or decoded(text) == text else (WINDOWS_1252,)
+            yield RawRow(line, [*map(fields.get, names)], value, remarks)
+        else:
+            yield Refusal(line, NOT_JSON)
 
 
 @lru_cache  # a configuration opens the table again that its columns were guessed from
 def _names_in_json(path: Path, _state: tuple[int, ...]) -> list[str]:
     """The fields of all objects, in the order in which they first occur; objects have their fields in their place."""
     names: dict[str, None] = {}
-    refused: Refusal | None = None
+    problem = ""
     for record in _json_records(partial(read_lines, path)):
         if isinstance(record, Refusal):
-            refused = refused or record
+            problem = problem or f"; line {record.line} is refused: {record.reason}"
         else:
-            names.update(dict.fromkeys(dotted(record.json_object or {})))
+            names |= dict.fromkeys(dotted(record.json_object or {}))
     if not names:
-        reason = f"; line {refused.line} is refused: {refused.reason}" if refused else ""
-        raise DataError(f"{path}: holds no rows{reason}")
+        raise DataError(f"{path}: holds no rows{problem}")
     return [*names]
 
 
@@ -437,12 +397,13 @@ def _open_parquet(path: Path) -> Table:
             raise DataError(f"{path}: several columns are called {name!r}; rename all but one")
 
     def read(columns: Collection[int]) -> RawRows:
-        requested = {names[index] for index in columns}
+        requested = [names[index] for index in {*columns}]
         line = 1
         with opened_parquet(path) as file:
-            for batch in file.iter_batches(batch_size=8192, columns=[*requested]):
-                cells = [batch.column(name).to_pylist() if name in requested else repeat(None) for name in names]
-                yield from map(RawRow, range(line, line + len(batch)), zip(*cells, strict=False))
+            for batch in file.iter_batches(batch_size=8192, columns=requested):
+                cells = batch.to_pydict()
+                rows = zip(*(cells.get(name, repeat(None)) for name in names), strict=False)
+                yield from map(RawRow, range(line, line + len(batch)), rows)
                 line += len(batch)
 
     return Table(path, "parquet", names, read)
@@ -452,7 +413,8 @@ def _open_parquet(path: Path) -> Table:
 def _read_sheet(path: Path, _state: tuple[int, ...]) -> tuple[list[RawRow], list[str]]:
     """The rows of the first visible sheet of a workbook, and the names of all visible sheets, this one first.
 
-    Trailing empty cells are trimmed, since one stray cell far to the right would pad every row.
+    Trailing empty cells are trimmed, since one stray cell far to the right would pad every row; the first row that is
+    not empty is as wide as the widest one.
 
     Raises:
         DataError: the file is not a workbook, or has no visible sheet.
@@ -463,22 +425,16 @@ def _read_sheet(path: Path, _state: tuple[int, ...]) -> tuple[list[RawRow], list
         try:
             book = pd.ExcelFile(file, engine="calamine").book
             visible = [sheet.name for sheet in book.sheets_metadata if str(sheet.visible).endswith(".Visible")]
-            rows = book.get_sheet_by_name(visible[0]).iter_rows() if visible else []
-            records = [RawRow(line, _trimmed(cells)) for line, cells in enumerate(rows, start=1)]
+            rows = [*map(_trimmed, book.get_sheet_by_name(visible[0]).iter_rows())] if visible else []
         except ImportError:
             raise
         except Exception as error:  # damaged workbooks raise many types
             raise DataError(f"{path}: cannot be read as a workbook: {in_one_line(error)}") from None
     if not visible:
         raise DataError(f"{path}: has no visible sheet")
-    return records, visible
-
-
-def _padded(rows: Sequence[RawRow]) -> RawRows:
-    """Rows of equal length, apart from empty ones."""
-    width = max((len(row.fields) for row in rows), default=0)
-    for row in rows:
-        yield row._replace(fields=[*row.fields, *repeat("", width - len(row.fields))]) if row.fields else row
+    first = next(filter(None, rows), [])
+    first += repeat("", max(map(len, rows), default=0) - len(first))
+    return [*map(RawRow, range(1, len(rows) + 1), rows)], visible
 
 
 def _trimmed(cells: Sequence[Any]) -> list[Any]:

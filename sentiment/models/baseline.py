@@ -17,7 +17,7 @@ import scipy  # imports its submodules on first use; networks need none of them
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
-from sentiment.data.corpus import Corpus
+from sentiment.data.corpus import Corpus, class_factors
 from sentiment.data.text import Tokenizer
 from sentiment.errors import RunDirError
 from sentiment.files import delete_leftovers, write_atomically
@@ -315,9 +315,9 @@ def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int])
     classes = np.array(labels, np.int8)
     class_count = len(config.data.label_names)
     weights = np.ones(len(classes), np.float32)
-    if config.training.class_weights == "balanced":
-        weight_of_class = len(classes) / (class_count * np.bincount(classes))
-        weights = weight_of_class[classes].astype(np.float32)
+    factors = class_factors(classes, weights, class_count, config.training.class_weights)
+    if factors is not None:
+        weights = factors[classes].astype(np.float32)
     in_memory = TextsInMemory(
         tokens.types, tokens.token_ids, tokens.offsets, classes, weights, class_count, config.data.is_english
     )

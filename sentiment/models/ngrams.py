@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # imports its submodules on first use; networks need none of them
 
+from sentiment.data.text import is_emoticon
 from sentiment.tokens import Flags, Floats, Rows, TokenRows
 
 Keys = npt.NDArray[np.uint64]
@@ -29,9 +30,10 @@ _CHARACTER_BIT = np.uint64(1 << 63)
 
 
 class NGramCounter:
-    """Counts n-grams in tweets whose token ids index one list of types."""
+    """Counts n-grams in tweets whose token ids index one list of types, ignoring the case of words."""
 
     def __init__(self, types: Sequence[str]) -> None:
+        types = [word if is_emoticon(word) else word.lower() for word in types]
         self._words = _word_keys(types)
         owners, grams = _character_keys(types)
         # Parallel arrays: the type _owners[i] contains the n-gram _grams[i].

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from sentiment.config import PARTS, PartName, Section
-from sentiment.config_file import yaml_text
+from sentiment.config_file import override_options
 from sentiment.runs.hypotheses import Replicated, StatedHypothesis
 
 
@@ -464,8 +464,8 @@ class PlannedRun(Record):
 
     def overrides(self, *sections: str) -> list[str]:
         """The parameters as options of `sentiment`; only those of `sections` (such as `data.`), if any is given."""
-        chosen = (pair for pair in self.parameters.items() if not sections or pair[0].startswith(sections))
-        return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
+        chosen = [pair for pair in self.parameters.items() if not sections or pair[0].startswith(sections)]
+        return override_options(dict(chosen))
 
 
 class StartsFrom(Record):

@@ -6,6 +6,7 @@ Every file is validated when it is read; RunDirError names a damaged one.
 import contextlib
 import hashlib
 import io
+import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -288,13 +289,18 @@ class RunDir:
     @property
     def results(self) -> Results:
         """The results folder that holds the run; for a copy elsewhere the default folder."""
-        parents = self.path.resolve().parents
-        in_results = len(parents) > 2 and parents[1].name == "runs" and parents[2] != Results().root.resolve()
+        parents = self._absolute.parents
+        in_results = len(parents) > 2 and parents[1].name == "runs" and parents[2] != Results().root.absolute()
         return Results(parents[2]) if in_results else Results()
 
     @property
+    def _absolute(self) -> Path:
+        """Its path without `..`; links are not followed, since `runs` may be one to another disk."""
+        return Path(os.path.normpath(self.path.absolute()))
+
+    @property
     def grid(self) -> str:
-        return self.path.resolve().parent.name
+        return self._absolute.parent.name
 
     @property
     def completed(self) -> bool:

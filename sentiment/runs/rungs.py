@@ -71,8 +71,8 @@ class RungRanking(Record):
 
 
 @dataclass(frozen=True)
-class TrialRung:
-    """The rung of a trial, and its rank in it.
+class TrialPlace:
+    """How far a run of a search is trained: its rung, and its rank in it.
 
     Attributes:
         rung: the latest rung of the trial.
@@ -130,18 +130,23 @@ class Rungs:
         return self.rankings[rung - 1].promoted_ids if rung else [run.run_id for run in self.plan.runs]
 
     @cached_property
-    def trial_rungs(self) -> dict[str, TrialRung]:
+    def trials_by_id(self) -> dict[str, TrialPlace]:
         """The latest rung of each trial by its run id; those of the current rung have no rank yet."""
-        trial_rungs: dict[str, TrialRung] = {}
+        trials_by_id: dict[str, TrialPlace] = {}
         for ranking in self.rankings:
             for rank, trial in enumerate(ranking.trials, 1):
-                trial_rungs[trial.run_id] = TrialRung(ranking.rung, ranking.epochs, rank, len(ranking.trials))
+                trials_by_id[trial.run_id] = TrialPlace(ranking.rung, ranking.epochs, rank, len(ranking.trials))
         current_trials = self.trials(self.current)
-        unranked = TrialRung(self.current, self.epochs(self.current), None, len(current_trials))
-        return trial_rungs | dict.fromkeys(current_trials, unranked)
+        unranked = TrialPlace(self.current, self.epochs(self.current), None, len(current_trials))
+        return trials_by_id | dict.fromkeys(current_trials, unranked)
+
+    def describe(self, epochs: int) -> str:
+        """The rungs in a line, of trials of up to so many epochs."""
+        sizes = [f"{self.size(rung):,} trials to epoch {self.epochs(rung) or epochs}" for rung in range(self.last + 1)]
+        return f"rungs (at most): {', '.join(sizes)}; rungs ranked so far: {self.current}"
 
     def is_decided(self, run_id: str) -> bool:
-        return run_id in self.trial_rungs and self.trial_rungs[run_id].rank is not None
+        return run_id in self.trials_by_id and self.trials_by_id[run_id].rank is not None
 
     def rank_current(self) -> "Rungs":
         """Rank the trials of the current rung and write the ranking, unless another process has done so by now.

@@ -1,15 +1,16 @@
-"""The state of a run: the facts of its directory, and the one function that decides. `jobs` adds the queue's facts."""
+"""The state of a run: what its directory shows, and the one function that decides. `jobs` adds what the queue tells."""
 
 import contextlib
-from collections.abc import Collection
+import socket
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from sentiment.errors import KilledError, RunDirError, in_one_line
+from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import INTERRUPTED, Attempt, Failure, GridPlan, Result, RunRecord, StartCount
-from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import TrialRung, read_rungs
+from sentiment.runs.run_dir import RunDir
+from sentiment.runs.rungs import TrialPlace
 
 PLANNED = "PLANNED"
 RUNNING = "RUNNING"
@@ -26,9 +27,9 @@ PAUSED = "PAUSED"  # at the end of a rung, whose ranking decides whether the tri
 PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` resumes it
 
 SUSPENDED = "SUSPENDED"  # by Slurm, for a job with priority; it goes on by itself
-
-Phase = Literal["none", "unanswered", "submitting", "waiting", "held", "running", "ended"]
-_IN_QUEUE: tuple[Phase, ...] = ("waiting", "held", "running")
+# Where no queue is asked:
+UNREACHABLE = "UNREACHABLE"  # its process is on another machine and cannot be checked from here
+STOPPED = "STOPPED"  # it saved and stopped in a job of Slurm, as before its time limit
 
 
 @dataclass(frozen=True)
@@ -87,45 +88,35 @@ class RunProgress:
         return is_newest and (self.epoch or 0) >= epochs
 
 
+Phase = Literal["none", "unknown", "queued", "ended"]
+
+
 @dataclass(frozen=True)
-class RunFacts:
-    """All that the state of a run is decided from; the defaults are for a run that was never submitted.
+class TaskView:
+    """What a queue tells of the task that has a run, or that could take it; the defaults: it was never submitted.
 
     Attributes:
-        progress: what its directory holds.
-        trial_rung: its rung in its grid's search; None without a search.
-        is_training: a process trains it; the queue knows better than a lock whether the process of a job is alive.
-        is_cancelled: `sentiment cancel` ended it.
-        has_failed: it failed since its last submission, and recorded why.
-        phase: how far the task is that has the run, or that could take it:
-            `none`: the run was never submitted;
-            `unanswered`: the queue does not answer;
-            `submitting`: the task is being submitted;
-            `waiting`, `held`, `running`: the task is in the queue;
-            `ended`: the task has ended, or the queue has forgotten it.
-        task_state, task_reason: of a task in the queue, as the queue names them; of an ended task, how it ended; or why
-            the queue does not answer. Empty if only the run's directory says how the task ended.
+        phase: `unknown` if the queue does not answer; `ended` too if the queue has forgotten the task.
+        state, reason: as the queue names them; of an ended task, how it ended: empty if only the run's directory says
+            that.
+        job: the task's id in the queue, if it is listed there.
+        is_cancelled: `sentiment cancel` ended the run.
         may_retry: a task has started the run since its last submission; or none has, but one of another submission
             could: its jobs can start, and not too many of them ended before they started it.
     """
 
-    progress: RunProgress
-    trial_rung: TrialRung | None = None
-    is_training: bool = False
-    is_cancelled: bool = False
-    has_failed: bool = False
     phase: Phase = "none"
-    task_state: str = ""
-    task_reason: str = ""
+    state: str = ""
+    reason: str = ""
+    job: str | None = None
+    is_cancelled: bool = False
     may_retry: bool = False
 
-    @classmethod
-    def of_directory(cls, progress: RunProgress, trial_rung: TrialRung | None = None) -> Self:
-        """The facts of a run without those of a queue."""
-        return cls(progress, trial_rung, is_training=progress.locked, has_failed=progress.failure is not None)
+
+NEVER_SUBMITTED = TaskView()
 
 
-def judge(facts: RunFacts) -> RunState:
+def judge(progress: RunProgress, trial: TrialPlace | None = None, task: TaskView = NEVER_SUBMITTED) -> RunState:
     """The state of a run. The first line that fits decides:
 
     line | what is known | state
@@ -137,64 +128,77 @@ def judge(facts: RunFacts) -> RunState:
     5 | it failed since its last submission | as it failed
     6 | it is at the end of its rung, which is not ranked | PAUSED
     7 | the queue does not answer | UNKNOWN
-    8 | its task, or a job that this depends on, is held | HELD
-    9 | its task runs, but does not train it (yet) | PENDING
-    10 | its task is in the queue | as the queue says
-    11 | a file is damaged | FAILED
-    12 | its submission was interrupted | PLANNED
-    13 | its task has ended | as it ended
-    14 | it was started by hand, on this machine or in an earlier rung | as it ended
-    15 | nothing has happened | PLANNED
+    8 | its task runs, but does not train it (yet) | PENDING
+    9 | its task is in the queue | as the queue says
+    10 | a file is damaged | FAILED
+    11 | its task has ended | as it ended
+    12 | it was started by hand, on this machine or in an earlier rung | as it ended
+    13 | nothing has happened | PLANNED
 
     *As it failed*: FAILED, or OUT_OF_MEMORY if its process was killed or main memory was full. *As it ended*: FAILED,
-    TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, CANCELLED by a user, LOST (nothing says how), PLANNED after an earlier rung.
+    TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, CANCELLED by a user, LOST (nothing says how), PLANNED after an earlier rung, or
+    if its submission was interrupted.
+
+    Args:
+        progress: what its directory holds, as far as it is of its last submission.
+        trial: its place in its grid's search; None without one.
     """
-    progress = facts.progress
-    trial_rung = facts.trial_rung
     if progress.completed:
         return RunState(COMPLETED)
-    if facts.is_training:
-        return RunState(SUSPENDED if facts.task_state == SUSPENDED else RUNNING, active=True)
-    is_ranked = trial_rung is not None and trial_rung.rank is not None
-    is_at_end = trial_rung is not None and progress.has_paused(trial_rung.epochs)
-    if trial_rung and is_ranked and (is_at_end or facts.is_cancelled) and facts.phase not in _IN_QUEUE:
-        return RunState(PRUNED, trial_rung.describe())
-    if facts.is_cancelled:
+    if progress.locked:
+        return RunState(SUSPENDED if task.state == SUSPENDED else RUNNING, active=True)
+    is_at_end = trial is not None and progress.has_paused(trial.epochs)
+    if trial and trial.rank and (is_at_end or task.is_cancelled) and task.phase != "queued":
+        return RunState(PRUNED, trial.describe())
+    if task.is_cancelled:
         return RunState(CANCELLED, "by `sentiment cancel`")
-    if facts.has_failed and progress.failure:
-        return _as_failed(progress.failure, facts)
-    if trial_rung and is_at_end and not is_ranked:
-        return RunState(PAUSED, trial_rung.describe())
-    if facts.phase == "unanswered":
-        return RunState(UNKNOWN, facts.task_reason)
-    if facts.phase == "held":
-        return RunState(HELD, facts.task_reason)
-    if facts.phase in ("waiting", "running"):
-        if facts.task_state == RUNNING:
-            return RunState(PENDING, "its task runs, and does not train it yet", active=True)
-        return RunState(facts.task_state, facts.task_reason, active=True)
+    if progress.failure:
+        return _as_failed(progress.failure, task)
+    if trial and is_at_end and not trial.rank:
+        return RunState(PAUSED, trial.describe())
+    if task.phase == "unknown":
+        return RunState(UNKNOWN, task.reason)
+    if task.phase == "queued" and task.state == RUNNING:
+        return RunState(PENDING, "its task runs, and does not train it yet", active=True)
+    if task.phase == "queued":
+        return RunState(task.state, task.reason, active=task.state != HELD)
     if progress.damage:
         return RunState(FAILED, progress.damage)
-    if facts.phase == "submitting":
-        return RunState(PLANNED, "is being submitted, or its submission was interrupted; repeat the command")
-    return _as_ended(facts)
+    return _as_ended(progress, task)
 
 
-def _as_failed(failure: Failure, facts: RunFacts) -> RunState:
+def _as_failed(failure: Failure, task: TaskView) -> RunState:
     lacked_memory = failure.error in (KilledError.__name__, MemoryError.__name__)
     state = OUT_OF_MEMORY if lacked_memory else FAILED
-    return RunState(state, failure.summary, interrupted=failure.retry and facts.phase != "none")
+    return RunState(state, failure.summary, interrupted=failure.retry and task.phase != "none")
 
 
-def _as_ended(facts: RunFacts) -> RunState:
-    if facts.task_state:
-        ended = RunState(facts.task_state, facts.task_reason)
-    elif facts.progress.last_attempt:
-        ended = _after(facts.progress.last_attempt)
-    else:
-        ended = RunState(PLANNED)
-    interrupted = facts.phase == "ended" and facts.may_retry and ended.state != CANCELLED
-    return replace(ended, interrupted=interrupted)
+def _as_ended(progress: RunProgress, task: TaskView) -> RunState:
+    ended = RunState(PLANNED)
+    if task.state:
+        ended = RunState(task.state, task.reason)
+    elif progress.last_attempt:
+        ended = _after(progress.last_attempt)
+    return replace(ended, interrupted=task.phase == "ended" and task.may_retry and ended.state != CANCELLED)
+
+
+def judge_without_queue(progress: RunProgress, trial: TrialPlace | None) -> RunState:
+    """The state of a run as far as its directory shows it, with the epoch of one that is being trained.
+
+    A run whose process is on another host is not called lost, since its lock may not be visible here; nor is one called
+    cancelled or timed out that Slurm may start again.
+    """
+    run = judge(progress, trial)
+    attempt = progress.last_attempt
+    if run.state == RUNNING and progress.epoch:
+        score = "" if progress.score is None else f", best so far {progress.score:.3f}"
+        return replace(run, reason=f"after epoch {progress.epoch}{score}")
+    if run.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
+        return RunState(UNREACHABLE, f"its process on {attempt.host} cannot be checked from this machine")
+    in_slurm = attempt is not None and attempt.job is not None and not attempt.job.startswith(LOCAL_JOB_PREFIX)
+    if run.state in (CANCELLED, TIMEOUT) and in_slurm:
+        return RunState(STOPPED, f"{run.reason}; only Slurm knows whether its job starts again")
+    return run
 
 
 def _after(attempt: Attempt) -> RunState:
@@ -242,39 +246,3 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         known["newest_start"] = run_dir.read(StartCount)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
     return RunProgress(**known, seen=max(seen, default=None))
-
-
-def pruned_rung(run_dir: RunDir) -> TrialRung | None:
-    """The rung and rank of a run that its grid's search has pruned; None for any other run."""
-    plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
-    rungs = read_rungs(run_dir.results, plan) if plan else None
-    trial_rung = rungs.trial_rungs.get(run_dir.path.name) if rungs else None
-    if trial_rung and judge(RunFacts.of_directory(read_progress(run_dir), trial_rung)).state == PRUNED:
-        return trial_rung
-    return None
-
-
-def find_copies(results: Results, grid: str, planned: Collection[str] = ()) -> dict[str, str]:
-    """The folders of a grid that are named otherwise than the run in them, such as copies: they are no runs.
-
-    Args:
-        planned: the folders that are not looked into.
-
-    Returns:
-        For each, by its name, a line on what it holds.
-    """
-    copies = {}
-    for path in sorted((results.runs / grid).glob("[!.]*/")):
-        if path.name not in planned:
-            run_id = _recorded_id(RunDir(path))
-            if run_id not in (None, path.name):
-                copies[path.name] = f"{path}: holds run {run_id}; a folder that is not named as its run is left out"
-    return copies
-
-
-def _recorded_id(run_dir: RunDir) -> str | None:
-    """The run that a folder holds; None if it holds none, or one that cannot be read."""
-    with contextlib.suppress(RunDirError):
-        record = run_dir.read(RunRecord)
-        return record.run_id if record else run_dir.read_config().run_id
-    return None

@@ -6,6 +6,7 @@ Scores and shares are fractions of 1; a level is that of a confidence interval, 
 from sentiment.errors import UsageError
 
 LEVEL = 0.95  # of confidence intervals, unless another one is asked for
+ALPHA = 0.05  # an adjusted p-value below it is significant
 MIN_LABELS = 30  # with fewer, no share is estimated and no predictor is chosen
 
 

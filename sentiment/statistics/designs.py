@@ -18,16 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.statistics.estimate import (
-    Difference,
     Estimate,
-    PairedEvidence,
     StandardError,
     StudentEvidence,
     mean_of_shares,
     share_estimate,
 )
+from sentiment.statistics.families import Evidence, estimated
 from sentiment.statistics.metrics import ClassIndices, Flags
-from sentiment.statistics.paired import PairedCounts
+from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.seeds import Component, SeedSpread
 
 # One number for each tweet, of shape (n,), or for each seed and tweet, of shape (seeds, n).
@@ -108,8 +107,8 @@ class Design(ABC):
     """How sides are compared."""
 
     @abstractmethod
-    def difference(self, first: Side, second: Side) -> Difference:
-        """The uncorrected difference first - second.
+    def difference(self, first: Side, second: Side) -> Evidence:
+        """What is known of the difference first - second.
 
         Raises:
             NotComparableError: the sides are not those of the design.
@@ -121,7 +120,7 @@ class Design(ABC):
         Raises:
             NotComparableError: the side is not one of the design.
         """
-        result = self.difference(side, side.nothing)
+        result = estimated(self.difference(side, side.nothing))
         if result.low is None or result.high is None:
             return result
         return replace(result, low=max(result.low, 0.0), high=min(result.high, 1.0))
@@ -131,13 +130,12 @@ class Design(ABC):
 class TwoModels(Design):
     """Two trained models, by the tweets that only one of them has right: nothing is said of other seeds."""
 
-    def difference(self, first: Side, second: Side) -> Difference:
+    def difference(self, first: Side, second: Side) -> PairedEvidence:
         first.require_one_model()
         second.require_one_model()
         gaps = first.gaps(second)
         counts = [PairedCounts(int((gap > 0).sum()), int((gap < 0).sum()), gap.size) for gap in gaps]
-        has_seeds = first.has_seeds or second.has_seeds
-        return Difference.of(PairedEvidence(tuple(counts)), sum(map(len, gaps)), is_conditional=has_seeds)
+        return PairedEvidence(tuple(counts), is_conditional=first.has_seeds or second.has_seeds)
 
     def score(self, side: Side) -> Estimate:
         side.require_one_model()
@@ -159,7 +157,7 @@ class Seeds(Design):
 
     spread: SeedSpread
 
-    def difference(self, first: Side, second: Side) -> Difference:
+    def difference(self, first: Side, second: Side) -> StudentEvidence:
         sides = [side for side in (first, second) if side.has_seeds]
         if not sides or any(side.folds is not None for side in sides):
             raise NotComparableError("neither side depends on seeds, or the folds of one side depend on training sets")
@@ -200,7 +198,7 @@ class Matched(Design):
 
     overlap: bool = False
 
-    def difference(self, first: Side, second: Side) -> Difference:
+    def difference(self, first: Side, second: Side) -> StudentEvidence:
         number = len(first.configurations)
         if number != len(second.configurations) or number < 2:
             raise NotComparableError(f"{number} and {len(second.configurations)} are not several matched pairs")
@@ -218,7 +216,7 @@ class Matched(Design):
 class Drawn(Design):
     """Configurations that were drawn at random on each side, and are not matched, such as the trials of a search."""
 
-    def difference(self, first: Side, second: Side) -> Difference:
+    def difference(self, first: Side, second: Side) -> StudentEvidence:
         components = []
         interactions = []
         for side in (first, second):
@@ -240,7 +238,7 @@ class Folds(Design):
     not sure of themselves. A fold's part in the score is by its tweets of each class.
     """
 
-    def difference(self, first: Side, second: Side) -> Difference:
+    def difference(self, first: Side, second: Side) -> StudentEvidence:
         known = [side.folds for side in (first, second) if side.folds is not None]
         if not known or not np.array_equal(known[0], known[-1]):
             raise NotComparableError("the tweets of the two sides were not tested in the same folds")
@@ -259,18 +257,19 @@ class Folds(Design):
         return _difference(first, second, _standard_error(tweets, [between], [contained], is_stretched=True))
 
 
-def _difference(first: Side, second: Side, test: StandardError | None, gate: StandardError | None = None) -> Difference:
+def _difference(
+    first: Side, second: Side, test: StandardError | None, gate: StandardError | None = None
+) -> StudentEvidence:
     by_tweet = first.gaps(second)
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))
-    evidence = StudentEvidence(value, test, gate, first.are_shares)
-    return Difference.of(evidence, sum(map(len, by_tweet)))
+    return StudentEvidence(value, sum(map(len, by_tweet)), test, gate, first.are_shares)
 
 
 def _over_tweets(first: Side, second: Side) -> Component:
     """The variance of a difference over tweets.
 
-    Half a tweet is added to each of the four cells of each class's table, as in `paired.macro_recall_difference`. There
-    the difference shrinks as well; here it does not, and the variance is as much larger. So a class of few tweets, on
+    Half a tweet is added to each of the four cells of each class's table, as in `paired.PairedEvidence`. There the
+    difference shrinks as well; here it does not, and the variance is as much larger. So a class of few tweets, on
     which the sides differ alike by chance, is not sure of itself.
     """
     by_tweet = first.gaps(second)

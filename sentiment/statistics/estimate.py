@@ -1,58 +1,65 @@
-"""Estimates with their confidence intervals, and the evidence that a difference rests on. Shares are fractions of 1."""
+"""Estimates with their confidence intervals, and the evidence that an estimated difference rests on.
+
+Shares are fractions of 1.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
-from sentiment.statistics import LEVEL
-from sentiment.statistics.families import ALPHA, correct_for_multiple_tests
-from sentiment.statistics.paired import PairedCounts, paired_difference
+from sentiment.statistics import ALPHA, LEVEL
 from sentiment.statistics.wilson import wilson_bounds
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A point estimate from `n` observations.
+    """A score, a share, or the difference of two, with its confidence interval.
 
     Attributes:
         low, high: the confidence bounds; None where the variance is unknown.
-        level: their confidence level.
+        n: the number of observations; a fraction if it is estimated itself.
+        level: the confidence level.
+        p: the p-value of a difference of 0; None where that cannot be tested, and of a score.
+        q: the adjusted p-value. It is None before correction, and then the difference never counts as significant.
+        is_conditional: whether it is conditional on the trained models: nothing is known of other seeds.
     """
 
     value: float
     low: float | None
     high: float | None
-    n: int
-    level: float = field(default=LEVEL, kw_only=True)
-
-
-@dataclass(frozen=True)
-class PairedEvidence:
-    """Two trained models, or predictors without seeds: on how many tweets only one is right, see `paired`.
-
-    Attributes:
-        classes: by class for macro recall; of all tweets for accuracy.
-    """
-
-    classes: tuple[PairedCounts, ...]
+    n: float
+    level: float = LEVEL
+    p: float | None = None
+    q: float | None = None
+    is_conditional: bool = False
 
     @property
-    def value(self) -> float:
-        return paired_difference(self.classes).difference
+    def is_significant(self) -> bool:
+        """Whether the difference is significant."""
+        return self.q is not None and self.q < ALPHA
 
     @property
-    def p(self) -> float:
-        return paired_difference(self.classes).p
+    def is_better(self) -> bool:
+        """Whether the first side is significantly better."""
+        return self.is_significant and self.value > 0
 
     @property
-    def least_p(self) -> float:
-        """No correction of this evidence is needed, and none makes it surer."""
-        return 0.0
+    def is_worse(self) -> bool:
+        """Whether the first side is significantly worse."""
+        return self.is_significant and self.value < 0
 
-    def interval(self, level: float, ends: int = 2) -> tuple[float, float]:  # noqa: ARG002 - as that of others
-        result = paired_difference(self.classes, level)
-        return result.low, result.high
+    @property
+    def reversed(self) -> Self:
+        """The second side minus the first."""
+        low = None if self.high is None else -self.high
+        high = None if self.low is None else -self.low
+        return replace(self, value=-self.value, low=low, high=high)
+
+    @property
+    def farthest(self) -> float | None:
+        """How far apart the two sides may be at most, by the interval; None if it is unknown."""
+        return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
 
 
 @dataclass(frozen=True)
@@ -84,15 +91,18 @@ class StudentEvidence:
     configurations alone, and is not corrected: a configuration that varies much more than the others is one.
 
     Attributes:
+        n: the number of tweets.
         test: None where nothing varies.
         gate: None if there is no such test besides.
         is_share: whether the difference is one of shares, at most 1; else it has no bound.
     """
 
     value: float
+    n: float
     test: StandardError | None
     gate: StandardError | None = None
     is_share: bool = True
+    is_conditional: bool = False
 
     @property
     def p(self) -> float | None:
@@ -138,87 +148,6 @@ class StudentEvidence:
         p = self.test.p(distance)
         of_gate = self.gate.p(distance) if self.gate else 0.0
         return p if of_gate < gate_alpha else max(p, of_gate)
-
-
-# What a design says about a difference before it is corrected, see `designs`: both classes have its value, its p-value,
-# and its interval at any level.
-Evidence = PairedEvidence | StudentEvidence
-
-
-@dataclass(frozen=True)
-class Difference(Estimate):
-    """A difference, with the p-value of the hypothesis that it is zero.
-
-    Attributes:
-        p: None where the hypothesis cannot be tested.
-        q: the adjusted p-value. It is None before correction, and then the difference never counts as significant.
-        is_conditional: whether it is conditional on the trained models: nothing is known of other seeds.
-    """
-
-    evidence: Evidence = field(kw_only=True)
-    p: float | None = None
-    q: float | None = None
-    is_conditional: bool = False
-
-    @classmethod
-    def of(cls, evidence: Evidence, n: int, is_conditional: bool = False) -> Self:
-        """An uncorrected difference on `n` tweets."""
-        unknown = cls(evidence.value, None, None, n, evidence.p, is_conditional=is_conditional, evidence=evidence)
-        return unknown.with_level(LEVEL)
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether the difference is significant."""
-        return self.q is not None and self.q < ALPHA
-
-    @property
-    def reversed(self) -> Self:
-        """The second side minus the first; its evidence is that of the first minus the second."""
-        low = None if self.high is None else -self.high
-        high = None if self.low is None else -self.low
-        return replace(self, value=-self.value, low=low, high=high)
-
-    @property
-    def is_better(self) -> bool:
-        """Whether the first side is significantly better."""
-        return self.is_significant and self.value > 0
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether the first side is significantly worse."""
-        return self.is_significant and self.value < 0
-
-    @property
-    def farthest(self) -> float | None:
-        """How far apart the two sides may be at most, by the interval; None if it is unknown."""
-        return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
-
-    def with_level(self, level: float) -> Self:
-        """A copy with the interval at another confidence level, without bounds if the variance is unknown."""
-        return self.with_interval(self.evidence.interval(level), level)
-
-    def with_interval(self, interval: tuple[float, float] | None, level: float) -> Self:
-        """A copy with another interval, which is None if the variance is unknown."""
-        low, high = interval or (None, None)
-        return replace(self, low=low, high=high, level=level)
-
-
-def corrected(differences: Sequence[Difference], hypotheses: int = 0) -> list[Difference]:
-    """Correct a family of differences, see `correct_for_multiple_tests`.
-
-    Args:
-        hypotheses: their number m, if it is larger than that of the differences that can be tested. If the first side
-            was selected as the best of k, each of the k * (k - 1) / 2 pairs could have been compared, and all of them
-            count: a side whose seeds were lucky when it was selected is lucky on test tweets too.
-    """
-    p_values = [difference.p for difference in differences if difference.p is not None]
-    adjusted, level = correct_for_multiple_tests(p_values, hypotheses)
-    remaining = iter(adjusted)
-    corrected_differences = []
-    for difference in differences:
-        q = None if difference.p is None else max(next(remaining), difference.evidence.least_p)
-        corrected_differences.append(replace(difference.with_level(level), q=q))
-    return corrected_differences
 
 
 def share_estimate(right: int, n: int) -> Estimate:

@@ -19,7 +19,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted
 from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
 from sentiment.runs.records import GridPlan
-from sentiment.statistics.families import ALPHA
+from sentiment.statistics import ALPHA
 
 Numbers = npt.NDArray[np.floating[Any]]
 

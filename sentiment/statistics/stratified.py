@@ -11,15 +11,15 @@ Does not import torch.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.errors import UsageError
-from sentiment.statistics import LEVEL
+from sentiment.statistics.estimate import Estimate, StandardError
 from sentiment.statistics.metrics import ClassIndices, Flags
-from sentiment.statistics.paired import PairedCounts, PairedDifference, accuracy_difference, macro_recall_difference
+from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.wilson import wilson_bounds
 
 Array = npt.NDArray[np.float64]
@@ -28,12 +28,35 @@ Array = npt.NDArray[np.float64]
 MIN_LABELS_OF_CLASS = 10
 
 
-class ScoreEstimate(NamedTuple):
-    """An estimated score with its 95 % confidence interval."""
+@dataclass(frozen=True)
+class RecallEvidence:
+    """A difference in macro recall by linearisation.
+
+    It is never surer than that of a random sample, which is uncertain also where a model has all labelled tweets of a
+    class right.
+
+    Attributes:
+        simple: that of a random sample.
+    """
 
     value: float
-    low: float
-    high: float
+    linearised: StandardError
+    simple: PairedEvidence
+    least_p: ClassVar[float] = 0.0
+    is_conditional: ClassVar[bool] = False
+
+    @property
+    def n(self) -> float:
+        return self.simple.n
+
+    @property
+    def p(self) -> float:
+        return max(self.linearised.p(self.value), self.simple.p)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        margin = self.linearised.margin(1 - level)
+        low, high = self.simple.interval(level)
+        return min(self.value - margin, low), max(self.value + margin, high)
 
 
 @dataclass(frozen=True)
@@ -62,7 +85,7 @@ class StratifiedSample:
         numbers = zip(classes.tolist(), counts.tolist(), strict=True)
         return {label: count for label, count in numbers if count < MIN_LABELS_OF_CLASS}
 
-    def accuracy(self, right: Flags) -> ScoreEstimate:
+    def accuracy(self, right: Flags) -> Estimate:
         """The share of tweets like the table's that a model has right, with an interval like Wilson's (1927).
 
         Args:
@@ -77,10 +100,9 @@ class StratifiedSample:
             variance += (size / total) ** 2 * (1 - len(values) / size) * shrunk * (1 - shrunk) / len(values)
         value = float(np.average(right, weights=self.weights))
         variance += shrunk_mean * (1 - shrunk_mean) / total  # the table's tweets are a sample as well
-        low, high = wilson_bounds(
-            value, shrunk_mean * (1 - shrunk_mean) / variance
-        )  # as if so many were drawn at random
-        return ScoreEstimate(value, float(low), float(high))
+        worth = shrunk_mean * (1 - shrunk_mean) / variance  # as if so many were drawn at random
+        low, high = wilson_bounds(value, worth)
+        return Estimate(value, float(low), float(high), worth)
 
     def macro_recall(self, right: Flags) -> float:
         """The mean over classes of the share of a class's tweets that a model has right.
@@ -90,7 +112,7 @@ class StratifiedSample:
         """
         return self._mean_of_class_ratios(right.astype(np.float64))[0]
 
-    def accuracy_difference(self, first: Flags, second: Flags, level: float = LEVEL) -> PairedDifference:
+    def accuracy_difference(self, first: Flags, second: Flags) -> PairedEvidence:
         """The accuracy of one model less that of another one, for tweets like the table's.
 
         Only tweets on which the models differ can make a difference. If n of the D differing ones among N tweets are
@@ -99,39 +121,31 @@ class StratifiedSample:
 
         Args:
             first, second: (n,), which of the labelled tweets each model has right.
-            level: the confidence level of the interval, between 0 and 1.
         """
         only_first = int((first & ~second).sum())
         only_second = int((second & ~first).sum())
         n = sum(self.sizes) / self._weight_where_different
-        return accuracy_difference(only_first, only_second, n, level)
+        return PairedEvidence((PairedCounts(only_first, only_second, n),))
 
-    def recall_difference(self, first: Flags, second: Flags, level: float = LEVEL) -> PairedDifference:
+    def recall_difference(self, first: Flags, second: Flags) -> PairedEvidence | RecallEvidence:
         """The macro recall of one model less that of another one, for tweets like the table's.
 
         The interval is by linearisation, since also the number of a class's tweets is estimated; it is never narrower
-        than that of the random sample that `accuracy_difference` describes, which is uncertain also where a model has
-        all labelled tweets of a class right.
+        than that of the random sample that `accuracy_difference` describes.
 
         Args: as in `accuracy_difference`.
 
         Raises:
             UsageError: a class has too few labels.
         """
-        from scipy.special import stdtr, stdtrit
-
         value, variances = self._mean_of_class_ratios(first.astype(np.float64) - second.astype(np.float64))
-        simple = self._recall_difference_of_random_sample(first, second, level)
+        simple = self._recall_difference_of_random_sample(first, second)
         error = math.sqrt(sum(variance for variance, _ in variances))
         if error == 0:
             return simple
         # Satterthwaite (1946).
         freedom = error**4 / sum(variance**2 / freedom for variance, freedom in variances)
-        margin = -float(stdtrit(freedom, (1 - level) / 2)) * error
-        p = 2 * float(stdtr(freedom, -abs(value) / error))
-        low = min(value - margin, simple.low)
-        high = max(value + margin, simple.high)
-        return PairedDifference(value, low, high, max(p, simple.p), level)
+        return RecallEvidence(value, StandardError(error, freedom), simple)
 
     @property
     def _weight_where_different(self) -> float:
@@ -139,7 +153,7 @@ class StratifiedSample:
         weights = self.weights[self.strata == 0]
         return float(weights[0]) if len(weights) else 1.0
 
-    def _recall_difference_of_random_sample(self, first: Flags, second: Flags, level: float) -> PairedDifference:
+    def _recall_difference_of_random_sample(self, first: Flags, second: Flags) -> PairedEvidence:
         """As `recall_difference`, but as if the number of each class's tweets in the table were known."""
         weights = self.weights / self._weight_where_different
         counts = []
@@ -148,7 +162,7 @@ class StratifiedSample:
             only_first = int((first & ~second & of_class).sum())
             only_second = int((second & ~first & of_class).sum())
             counts.append(PairedCounts(only_first, only_second, float(weights[of_class].sum())))
-        return macro_recall_difference(counts, level)
+        return PairedEvidence(tuple(counts))
 
     def _by_stratum(self, values: npt.NDArray[np.generic]) -> Iterator[tuple[int, Array]]:
         """The size of each stratum that has tweets, and the values of its labelled ones."""

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
+
 from sentiment.config import RunConfig
 from sentiment.console import Console
-from sentiment.data.corpus import prepare_corpus, source_fingerprint
+from sentiment.data.corpus import Corpus, prepare_corpus, source_fingerprint
 from sentiment.data.vocabulary import prepare_vectors, pretrained_file
 from sentiment.encoders.cache import VectorCache, layers_of
 from sentiment.encoders.inputs import current_inputs, differing, recorded_inputs
@@ -50,6 +52,7 @@ def run_experiment(run: RunContext) -> None:
             return
         run.on_begin(run.run_dir)
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
+        _tell_of_weights(run, corpus)
         prepared = prepare(run, corpus, files)
         with new_attempt(run, prepared) as (trainer, end):
             trainer.train()
@@ -87,6 +90,7 @@ def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
     files = find_model(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
     corpus = prepare_fit(run.config, run.results, run.progress)
+    _tell_of_weights(run, corpus)
     baseline = None
     if with_baseline:
         baseline, _ = fit_linear_model(corpus, run.progress)
@@ -96,6 +100,17 @@ def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
         trainer = new_trainer(run, prepared, available_threads(runtime), choose_device(runtime.device))
         trainer.train()
         return fitted_models(run, prepared, trainer, baseline)
+
+
+def _tell_of_weights(run: RunContext, corpus: Corpus) -> None:
+    """Say that tweets are weighted because a class is rare, which nobody has asked for."""
+    if corpus.is_balanced and run.config.training.class_weights == "auto":
+        counts = np.bincount(corpus.labels[corpus.rows("train")], minlength=corpus.class_count)
+        name = corpus.report.classes[counts.argmin()]
+        run.console.say(
+            f"{counts.min() / counts.sum():.0%} of the training tweets are {name}: all classes have the same weight, "
+            "and so have all tweets with training.class_weights=none"
+        )
 
 
 def _leave_completed(run: RunContext) -> None:

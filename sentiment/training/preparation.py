@@ -8,8 +8,8 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
+from sentiment.data.classes import MIN_CLASSES
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.data.labels import MIN_CLASSES
 from sentiment.data.preparation import Demands
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
 from sentiment.encoders.batches import TweetVectors
@@ -77,7 +77,7 @@ def prepare_fit(config: RunConfig, results: Results, progress: Progress) -> Corp
 
 def _as_configured(corpus: Corpus, config: RunConfig) -> Corpus:
     corpus = replace(corpus, is_english=config.data.is_english)
-    return corpus.balanced() if config.training.class_weights == "balanced" else corpus
+    return corpus.weighted(config.training.class_weights)
 
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:

@@ -32,9 +32,9 @@ from sentiment.files import fingerprint
 from sentiment.processes import in_slurm, wandb_is_installed, wandb_problem
 from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
+from sentiment.runs.reader import pruned_rung
 from sentiment.runs.records import EpochRow, Metrics, Part, Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.state import pruned_rung
 
 # How long training waits after its end for the last rows to be copied. After a warning by Slurm there is little time.
 SECONDS_AFTER_COMPLETION = 10.0

@@ -59,7 +59,7 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     choice = read_record(_directory() / "choice.json", Choice)
     assert choice is not None
     assert (choice.best, choice.labels, choice.labels_where_different) == ("good", 60, 45)
-    assert choice.is_shown("bad")
+    assert choice.differences["bad"].is_better
     assert "best here    good, by accuracy" in output
     assert json.loads(Path("out.json").read_text())["best"] == "good"
     answers = {name: pd.read_csv(f"{name}.csv")["label"].to_numpy() for name in ("good", "bad")}
@@ -69,8 +69,8 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     succeed("report")
     page = Path("results/report/report.md").read_text()
     assert "**good has the highest estimated accuracy on tweets.csv.**" in page
-    assert f"{100 * choice.differences['bad'].difference:+.1f} points above bad" in page
-    assert f"| {100 * choice.accuracy['good'][0]:.1f} " in page
+    assert f"{100 * choice.differences['bad'].value:+.1f} points above bad" in page
+    assert f"| {100 * choice.accuracy['good'].value:.1f} " in page
     assert load_study(Results(), []).reader.problems == []
     _add("late", "bad.csv")
     (problem,) = load_study(Results(), []).reader.problems

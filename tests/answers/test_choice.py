@@ -19,8 +19,9 @@ from sentiment.answers.sheet import SKIPPED
 from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.errors import UsageError
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.statistics.families import corrected, estimated
 from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags
-from sentiment.statistics.paired import accuracy_difference
+from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.stratified import StratifiedSample
 from tests.benchmarks.bench_choice import World, measured
 from tests.commands import invoke, succeed
@@ -67,19 +68,21 @@ def test_nothing_is_surer_with_fewer_labels_of_the_same_tweets(counts: list[int]
         sizes[number // 2 % 2] += unlabelled * count
     few, *compared = _sample(counts, 1, (sizes[0], sizes[1]))
     complete, *all_compared = _sample(counts, unlabelled, (sizes[0], sizes[1]))
-    differences = [
+    evidence = [
         (few.accuracy_difference(*compared), complete.accuracy_difference(*all_compared)),
         (few.recall_difference(*compared), complete.recall_difference(*all_compared)),
     ]
-    for fewer, more in differences:
-        assert fewer.difference == pytest.approx(more.difference)
+    for of_fewer, of_more in evidence:
+        fewer = estimated(of_fewer)
+        more = estimated(of_more)
+        assert fewer.value == pytest.approx(more.value)
         assert fewer.p >= more.p
         assert fewer.high - fewer.low >= more.high - more.low > 0
     fewer, more = few.accuracy(compared[0]), complete.accuracy(all_compared[0])
     assert fewer.high - fewer.low > more.high - more.low > 0
     first, second = all_compared
-    by_pairs = accuracy_difference(int((first & ~second).sum()), int((second & ~first).sum()), sum(sizes))
-    assert differences[0][1] == by_pairs
+    counts = PairedCounts(int((first & ~second).sum()), int((second & ~first).sum()), sum(sizes))
+    assert evidence[0][1] == PairedEvidence((counts,))
 
 
 @given(counts=_COUNTS.filter(any), unlabelled=st.integers(1, 5))
@@ -91,7 +94,7 @@ def test_difference_of_recalls_is_significant_exactly_where_its_interval_exclude
     for number, count in enumerate(counts):
         sizes[number // 2 % 2] += unlabelled * count
     sample, *compared = _sample(counts, 1, (sizes[0], sizes[1]))
-    difference = sample.recall_difference(*compared)
+    difference = estimated(sample.recall_difference(*compared))
     assert (difference.p < 0.05) == (difference.low > 0 or difference.high < 0)
 
 
@@ -134,13 +137,13 @@ def test_choice_spends_three_of_four_labels_where_predictors_differ_and_weighs_t
     choice = choose("t.csv", _labelled(tweets, truth, 80), "accuracy")
     assert (choice.labels, choice.labels_where_different) == (80, 60)
     assert choice.best == "better"
-    assert choice.is_shown("simple")
+    assert choice.differences["simple"].is_better
     difference = choice.differences["simple"]
     assert difference.low < (80 - 20) / 2_000 < difference.high
     assert difference.high - difference.low < 0.03  # 80 random labels would give .1 or more
     predicted = {predictor.name: predictor for predictor in tweets.predictors}
-    for name, (_, low, high) in choice.accuracy.items():
-        assert low < predicted[name].right(truth).mean() < high
+    for name, score in choice.accuracy.items():
+        assert score.low < predicted[name].right(truth).mean() < score.high
 
 
 def test_table_whose_differing_tweets_are_all_labelled_is_as_sure_as_one_with_all_labels() -> None:
@@ -149,7 +152,7 @@ def test_table_whose_differing_tweets_are_all_labelled_is_as_sure_as_one_with_al
     for count in (100, 400):
         choice = choose("t.csv", _labelled(tweets, truth, count), "accuracy")
         differences.append(choice.differences["simple"])
-    assert differences[0] == differences[1] == accuracy_difference(20, 10, 400)
+    assert [differences[0]] == [differences[1]] == corrected([PairedEvidence((PairedCounts(20, 10, 400),))])
     assert differences[0].p > 0.05
 
 
@@ -169,7 +172,7 @@ def test_number_of_labels_that_is_told_shows_the_difference_in_four_of_five_draw
         known = choose("t.csv", _labelled(tweets, truth, 1_200), "accuracy").labels_to_show["simple"]
         assert known is not None
         again = choose("t.csv", _labelled(tweets, truth, known), "accuracy")
-        shown.append(again.best == "better" and again.is_shown("simple"))
+        shown.append(again.best == "better" and again.differences["simple"].is_better)
     assert 0.65 < np.mean(shown) < 0.92
 
 
@@ -187,7 +190,7 @@ def test_tweets_of_no_class_are_left_out_of_the_scores() -> None:
     weights = np.where(differing, 400, 1_600) / np.where(differing, 150, 50)
     for predictor in tweets.predictors:
         expected = np.average(predictor.right(labels)[of_class], weights=weights[of_class])
-        assert choice.accuracy[predictor.name][0] == pytest.approx(expected, abs=0.002)
+        assert choice.accuracy[predictor.name].value == pytest.approx(expected, abs=0.002)
 
 
 def test_choice_refuses_what_its_labels_cannot_carry() -> None:

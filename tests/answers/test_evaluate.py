@@ -26,8 +26,8 @@ from sentiment.answers.recommendation import recommend_model
 from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.config import PARTS, ColumnConfig, RunConfig
 from sentiment.config_file import resolve
+from sentiment.data.classes import DEFAULT_CLASSES
 from sentiment.data.corpus import Corpus, open_corpus
-from sentiment.data.labels import DEFAULT_LABELS
 from sentiment.data.sources import OpenedSource, open_file
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
@@ -152,9 +152,7 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     heading, beside = compare_with_chosen(models.labels, models.of("baseline"), [*models.predictors, lexicon])
     sentences = accuracy_sentences(beside)
     assert sentences[:2] == accuracy_sentences(alone)
-    assert sentences[2].startswith(
-        "  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % interval"
-    )
+    assert sentences[2].startswith("  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % CI")
     assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in heading
 
 
@@ -511,7 +509,9 @@ def test_no_file_that_is_read_is_overwritten(trained: RunDir, tmp_path: Path, op
 def test_a_source_with_a_published_test_set_is_scored_on_it(
     trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published = open_file(write_tweets(tmp_path / "t.csv", invented_tweets(30, seed=5)), ColumnConfig(), DEFAULT_LABELS)
+    published = open_file(
+        write_tweets(tmp_path / "t.csv", invented_tweets(30, seed=5)), ColumnConfig(), DEFAULT_CLASSES
+    )
     opened = OpenedSource("sentiment140", replace(published, read=lambda: iter(())), {"manual": published})
     monkeypatch.setattr("sentiment.data.sources.open_source", lambda *_: opened)
     succeed("evaluate", trained.path, "--data", "sentiment140", "--out", tmp_path / "s.json")

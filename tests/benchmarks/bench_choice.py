@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.statistics.families import estimated
 from sentiment.statistics.stratified import StratifiedSample
 
 TWEETS = (300, 3_000, 100_000)
@@ -70,11 +71,13 @@ def measured(world: World, draws: int, seed: int = 1) -> dict[str, float]:
         sample = StratifiedSample(truth[rows], strata[rows], (len(first), len(second)))
         estimates = {
             "accuracy": sample.accuracy(right[0, rows]),
-            "difference of accuracies": sample.accuracy_difference(right[0, rows], right[1, rows]),
+            "difference of accuracies": estimated(sample.accuracy_difference(right[0, rows], right[1, rows])),
         }
         has_all_classes = len(np.unique(truth[rows])) == len(world.shares)
         if has_all_classes and not sample.classes_with_few_labels():
-            estimates["difference of macro recalls"] = sample.recall_difference(right[0, rows], right[1, rows])
+            estimates["difference of macro recalls"] = estimated(
+                sample.recall_difference(right[0, rows], right[1, rows])
+            )
         for name, estimate in estimates.items():
             covered[name].append(estimate.low <= true_values[name] <= estimate.high)
     return {name: float(np.mean(holds)) for name, holds in covered.items() if len(holds) > draws / 2}

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.statistics import ALPHA
 from sentiment.statistics.designs import Seeds, Side
 from sentiment.statistics.estimate import corrected
-from sentiment.statistics.families import ALPHA
 from sentiment.statistics.power import PlannedComparison, best_and_another
 from sentiment.statistics.seeds import seed_spread
 

@@ -97,7 +97,7 @@ def in_rungs(results: Results, plan: GridPlan, kind: str) -> Chosen:
 
 
 def _epochs_spent(rungs: Rungs) -> int:
-    return sum(trial_rung.epochs or EPOCHS for trial_rung in rungs.trial_rungs.values())
+    return sum(trial.epochs or EPOCHS for trial in rungs.trials_by_id.values())
 
 
 def _best(results: Results, plan: GridPlan, run_ids: Sequence[str]) -> RunDir:

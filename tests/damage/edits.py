@@ -1,4 +1,4 @@
-"""Edits of a study and its report that change what is reported: `python -m tests.damage.edits 200 [SEED]`.
+"""Edits of a study that change what is reported: `python -m tests.damage.edits 200 [SEED]`.
 
 `sentiment report --verify` must find each of them, and nothing in the untouched study.
 """
@@ -6,7 +6,6 @@
 import json
 import random
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,14 +23,6 @@ from tests.damage.damages import replace
 from tests.damage.study import Study, build_study, renew_digest
 from tests.damage.trials import quick_and_without_slurm
 from tests.small_runs import stored
-
-
-def build_reported_study(folder: Path) -> Study:
-    """The small study with its report."""
-    study = build_study(folder)
-    assert invoke("report", "--results", study.results.root).exit_code == 0
-    shutil.copytree(study.results.report, study.pristine / "report")
-    return study
 
 
 def _completed(study: Study, rng: random.Random) -> RunDir:
@@ -114,19 +105,6 @@ def _weights_of_another_seed(study: Study, rng: random.Random) -> Path:
     return run_dir.best_weights
 
 
-def _removed_run(study: Study, rng: random.Random) -> Path:
-    run_dir = _completed(study, rng)
-    shutil.rmtree(run_dir.path)
-    return study.results.report
-
-
-def _removed_file(study: Study, rng: random.Random) -> Path:
-    files = sorted(path for path in study.results.report.rglob("*") if path.is_file() and path.name != "report.html")
-    path = rng.choice(files)
-    path.unlink()
-    return path
-
-
 def _text_of_a_tweet(study: Study, rng: random.Random) -> Path:
     fingerprint = stored(_completed(study, rng), RunRecord).data_fingerprint
     path = study.results.corpus_dir(fingerprint) / "tweets.parquet"
@@ -135,11 +113,6 @@ def _text_of_a_tweet(study: Study, rng: random.Random) -> Path:
 
 # Each edit changes the study, and returns the file or folder that the answer must name.
 EDITS: dict[str, Callable[[Study, random.Random], Path]] = {
-    "digit in the page": _in_a_file(_digit, "report/report.html"),
-    "digit in the Markdown": _in_a_file(_digit, "report/report.md"),
-    "digit in a table": _in_a_file(_digit, "report/tables/*"),
-    "digit in a figure": _in_a_file(_digit, "report/figures/*.json"),
-    "file of the report removed": _removed_file,
     "label swapped": _predictions("label"),
     "probability changed": _predictions("network_positive"),
     "probability of the baseline changed": _predictions("baseline_positive"),
@@ -153,7 +126,6 @@ EDITS: dict[str, Callable[[Study, random.Random], Path]] = {
     "metric log edited": lambda study, rng: _digit(_completed(study, rng).metrics_file, rng),
     "added predictor edited": _in_a_file(_number, "added/*/*.json"),
     "tweet edited": _text_of_a_tweet,
-    "run removed": _removed_run,
 }
 
 
@@ -174,7 +146,7 @@ def main() -> int:
     rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     missed = 0
     with tempfile.TemporaryDirectory() as folder, quick_and_without_slurm():
-        study = build_reported_study(Path(folder))
+        study = build_study(Path(folder))
         for name in islice(cycle(EDITS), number):
             if verdict := plant(study, name, rng):
                 missed += 1

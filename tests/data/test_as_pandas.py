@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from sentiment.config import ColumnConfig
+from sentiment.data.classes import Classes
 from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.data.rows import Row, read_rows
 from sentiment.data.sources import open_source
@@ -45,11 +46,10 @@ LABELS = ["positive", "negative"]
 def _ours(path: Path, quotes: bool | None = True) -> tuple[Rows, list[Refusal]]:
     """The texts, labels and numbers of the rows, and the refused ones."""
     columns = ColumnConfig(text="text", label="label", user="n")
-    labels = {"negative": ("negative",), "positive": ("positive",), "ignored": ()}
+    classes = Classes.parse("negative positive")
     table = open_table(path, ["text", "label", "n"], quotes=quotes)
-    found = [*read_rows(table, columns, labels, path.name)]
-    names = ("negative", "positive")
-    rows = [[row.text, names[row.label or 0], row.user or ""] for row in found if isinstance(row, Row)]
+    found = [*read_rows(table, columns, classes, path.name)]
+    rows = [[row.text, classes.names[row.label or 0], row.user or ""] for row in found if isinstance(row, Row)]
     return rows, [row for row in found if isinstance(row, Refusal)]
 
 

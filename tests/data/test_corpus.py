@@ -274,7 +274,9 @@ def test_tweets_of_a_weighted_table_count_by_their_weight(table: Path, results: 
     assert {*weights.values()} == {1, 4}
     without = prepare(table, results, extra_train=[*alike, {"path": rated[0]["path"]}])
     assert {*without.weights.tolist()} == {1}
-    light = replace(corpus, weights=np.where(corpus.labels, 1e-4, corpus.weights).astype(np.float32)).balanced()
+    light = replace(corpus, weights=np.where(corpus.labels, 1e-4, corpus.weights).astype(np.float32)).weighted(
+        "balanced"
+    )
     train = light.rows("train")
     assert np.ptp(np.bincount(light.labels[train], light.weights[train])) < 0.01
     assert without.fingerprint != corpus.fingerprint

@@ -12,8 +12,8 @@ import pytest
 
 from sentiment.config import PARTS, ColumnConfig, DataConfig, RunConfig
 from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
+from sentiment.data.classes import Classes
 from sentiment.data.guess_columns import Guess, guess, resolve_with_guesses
-from sentiment.data.labels import with_names
 from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
 from sentiment.data.table import HEAD_ROWS, Refusal
@@ -79,7 +79,7 @@ def _read(data: DataConfig) -> list[Row | Refusal]:
 def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: str) -> None:
     rows = [(n, text, MOODS[label]) for n, (label, text) in enumerate(TWEETS)]
     found = _understood(_table(tmp_path / "a.csv", ["", "Tweet", "how"], rows, delimiter))
-    labels = {"sad": ["sad"], "happy": ["happy"], "ignored": []}
+    labels = {"sad": ("sad",), "happy": ("happy",), "ignored": ()}
     assert found.changes == {"data.columns.text": "Tweet", "data.columns.label": "how", "data.labels": labels}
     assert found.messages()[:2] == [
         "a.csv: guessed data.columns.text: Tweet (--text-column says otherwise)",
@@ -190,7 +190,7 @@ def test_rows_of_labels_that_no_named_class_has_are_left_out_and_counted(tmp_pat
     path, _ = _labelled(tmp_path, "012")
     parameters = {"data.source": str(path), "data.labels": "bad=0 good=2"}
     config, guess = resolve_with_guesses({}, (), parameters, "a test")
-    assert config.data.labels == {"bad": ("0",), "good": ("2",), "ignored": ("1",)}
+    assert config.data.labels == Classes(("bad", "good"), (("0",), ("2",)), ("1",))
     assert "'1' (13)" in " ".join(guess.messages())
     assert [row.label for row in _read(config.data)] == [[0, None, 1][n % 3] for n in range(len(TWEETS))]
 
@@ -207,7 +207,7 @@ def test_classes_keep_what_is_ignored_besides_as_the_error_about_a_late_label_ad
     in_file = {"data": {"labels": {"sad": ["no"], "happy": ["ja"], "ignored": ["maybe", "yes"]}}}
     for values, changes in (({}, in_option), (in_file, parameters)):
         data = resolve_with_guesses(values, dotted(values), changes, "a test")[0].data
-        assert data.labels == {"bad": ("no",), "good": ("yes",), "ignored": ("maybe",)}
+        assert data.labels == Classes(("bad", "good"), (("no",), ("yes",)), ("maybe",))
         assert isinstance(_read(data)[-1], Row)
 
 
@@ -220,14 +220,14 @@ def test_zero_and_one_are_sentiments_only_if_the_column_says_so(tmp_path: Path, 
     assert _understood(path, *given).changes.get("data.labels") is None
 
 
-def _classes(text: object) -> dict[str, tuple[str, ...]]:
+def _classes(text: object) -> Classes:
     return resolve({}, {"data.source": "a.csv", "data.labels": text}, "--classes").data.labels
 
 
 def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
-    stars = {"negative": ("1", "2"), "neutral": ("3",), "positive": ("4", "5"), "ignored": ()}
+    stars = Classes(("negative", "neutral", "positive"), (("1", "2"), ("3",), ("4", "5")))
     assert _classes("negative=1,2 neutral=3 positive=4,5 ") == stars
-    assert _classes("sad happy=happy,yay") == {"sad": ("sad",), "happy": ("happy", "yay"), "ignored": ()}
+    assert _classes("sad happy=happy,yay") == Classes(("sad", "happy"), (("sad",), ("happy", "yay")))
     too_many = " ".join(f"c{n}" for n in range(21))
     for text in (
         "",
@@ -247,28 +247,26 @@ def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
 def test_classes_that_have_other_places_by_their_order_than_by_their_names_are_asked_for(own: str) -> None:
     names = ("negative", "neutral", "positive")
     with pytest.raises(UsageError, match="neither by their names nor by their order"):
-        with_names({name: (name,) for name in own.split()}, names)
-    by_order = with_names({name: (name,) for name in ("bad", "neutral", "good")}, names)
-    assert [by_order[name] for name in names] == [("bad",), ("neutral",), ("good",)]
-    turned = with_names({name: (name,) for name in names[::-1]}, names)
-    assert [turned[name] for name in names] == [(name,) for name in names]
+        _named(*own.split()).renamed(names)
+    by_order = _named("bad", "neutral", "good").renamed(names)
+    assert by_order == Classes(names, (("bad",), ("neutral",), ("good",)))
+    assert _named(*names[::-1]).renamed(names) == _named(*names)
 
 
-def test_file_in_the_format_of_sentiment140_is_shown_as_it_is_read(tmp_path: Path) -> None:
+def _named(*names: str) -> Classes:
+    return Classes(names, tuple((name,) for name in names))
+
+
+def test_columns_of_a_file_without_names_are_found_beside_dates_and_given_ones_win(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("".join(sentiment140_lines(30)))
     config, found = resolve_with_guesses({}, (), {"data.source": str(path)}, "a test")
     assert found
     lines = [line.split() for line in found.preview(config.data)]
-    assert config.data.columns == ColumnConfig(label=0, id=1, user=4, text=5)
+    assert config.data.columns == ColumnConfig(label=0, text=5)
     assert sum(line[:2] in (["positive", "4"], ["negative", "0"]) for line in lines) == 5
-
-
-def test_explicit_columns_and_labels_win_over_the_format_of_sentiment140(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("".join(sentiment140_lines(30)))
     data = _resolved(path, **{"data.columns.text": 4, "data.labels": "negative=4 positive=0"}).data
-    assert data.columns == ColumnConfig(label=0, id=1, user=4, text=4)
+    assert data.columns == ColumnConfig(label=0, text=4)
     first = _read(data)[0]
     assert isinstance(first, Row)
     assert (first.text, first.label) == ("user0", 0)

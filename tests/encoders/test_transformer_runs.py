@@ -11,8 +11,10 @@ import pytest
 from jobs.job_kinds import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.api import SentimentClassifier
-from sentiment.data.corpus import open_corpus
+from sentiment.console import silent
+from sentiment.data.corpus import open_corpus, prepare_corpus
 from sentiment.errors import EncoderError, RunDirError
+from sentiment.models.baseline import fit_linear_model
 from sentiment.predicting.stored import exported_files, model_card, open_run, open_stored, write_archive
 from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import needs_transformers
@@ -70,6 +72,17 @@ def test_a_grid_encodes_in_one_job_and_the_report_names_the_encoder(tweets: Path
     assert model_name(tweet) == "bert (tweet vectors) + linear classifier"
     assert model_name(tokens) == "bert (token vectors) + BiLSTM 6"
     assert missing_for([tweet, tokens], results) == []
+
+
+def test_an_encoder_reads_words_in_their_case_which_the_baseline_ignores(bert: Path, tmp_path: Path) -> None:
+    rows = [(label, text.title()) for label, text in invented_tweets(300)]
+    tweets, results = write_tweets(tmp_path / "title.csv", rows), Results(tmp_path / "results")
+    probabilities = []
+    for config in (_run(tweets, bert, results, **TWEET).config, small_config(tweets)):
+        corpus = prepare_corpus(config.data, results)
+        assert any(word.istitle() for word in corpus.types) == (config.encoder is not None)
+        probabilities.append(fit_linear_model(corpus, silent)[0].classify(corpus).probabilities)
+    assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
 
 
 def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, results: Results, tmp_path: Path) -> None:

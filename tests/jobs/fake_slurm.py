@@ -114,7 +114,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
         (folder / name).write_text(content, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("jobs.slurm.commands._RESTART_SECONDS", 0.0)
-    monkeypatch.setattr("jobs.launch.locked_grid.freeze_code", lambda _results: "a snapshot")  # no task starts
+    monkeypatch.setattr("jobs.launch.backends.freeze_code", lambda _results: "a snapshot")  # no task starts
     return FakeSlurm(folder)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
+from jobs.bases import expand_when_ready
+from jobs.grids.grid import ExpandedGrid, GridRequest
 from jobs.grids.sweep_file import read_grid_file
 from jobs.requested import RequestedGrid
-from jobs.study import StudyPlan
+from jobs.study import PlannedGrid
+from sentiment.config_file import parse_overrides
 from sentiment.errors import ConfigError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results
@@ -45,18 +47,19 @@ def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check_inputs: bool = True) -> ExpandedGrid:
     """Read and expand a grid file."""
-    return expand_grid(GridRequest(read_grid_file(path), overrides), results, check_inputs=check_inputs)
+    request = GridRequest(read_grid_file(path), parse_overrides(overrides))
+    return expand_when_ready(results, request, check_inputs=check_inputs)
 
 
-def study_of(grid: ExpandedGrid, path: Path) -> StudyPlan:
+def study_of(grid: ExpandedGrid, path: Path) -> dict[str, PlannedGrid]:
     """The study of one grid that was expanded from a file."""
-    return StudyPlan([GridRequest(read_grid_file(path))], {grid.plan.name: grid})
+    return {grid.plan.name: PlannedGrid(GridRequest(read_grid_file(path)), grid, grid)}
 
 
 def a_request(path: Path, **changes: Any) -> RequestedGrid:
     """What a command asks for that submits a grid file as it is now."""
-    values: dict[str, Any] = {"overrides": [], "waits": False, "code": None, "cluster": {}, "local": False}
-    return RequestedGrid(file=read_grid_file(path), **(values | changes))
+    values: dict[str, Any] = {"waits": False, "code": None, "cluster": {}, "local": False}
+    return RequestedGrid(request=GridRequest(read_grid_file(path)), **(values | changes))
 
 
 def refusal(read: Callable[..., object], *arguments: object) -> str:

@@ -9,7 +9,6 @@ import pytest
 
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import KindName
-from jobs.launch.backends import SlurmBackend
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
@@ -66,8 +65,7 @@ def a_session(
     results: Results, jobs: GridJobs, plan: GridPlan = PLAN, say: Callable[[str], None] = print
 ) -> LockedGrid:
     """A session whose grid nobody has locked."""
-    backend = SlurmBackend(results, ClusterFile(), say, lambda: None)
-    return LockedGrid(results, plan, jobs, LaunchOptions(ClusterFile(), say=say), backend)
+    return LockedGrid(results, plan, jobs, LaunchOptions(ClusterFile(), say=say), lambda: None)
 
 
 def write_job(

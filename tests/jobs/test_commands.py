@@ -15,6 +15,7 @@ from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs, QueueOwner
 from jobs.grids.grid import ExpandedGrid
 from jobs.launch.advance import release_held, rerun_grid, submit_study
+from jobs.launch.backends import launch, load_configs
 from jobs.launch.cancelling import cancel_active, cancel_grid, remove_grid
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions
@@ -337,7 +338,7 @@ def test_run_without_a_submission_is_not_retried_by_itself_and_its_grid_can_be_c
 def test_final_job_that_is_submitted_alone_runs_a_snapshot_of_the_code(results: Results) -> None:
     training = submitted(results, "train", "7", ["run-0"])
     session = a_session(results, GridJobs([training], []))
-    session.launch(session.read_state(), [], {})
+    launch(session, session.read_state(), [], {})
     final = read_submissions(results)[-1].submission
     assert (final.kind, final.code) == ("report", "a snapshot")
 
@@ -367,11 +368,11 @@ def test_configurations_are_those_last_submitted_else_planned(base: Path, result
     session = a_session(results, GridJobs([write_submission(results, [[as_submitted]])], []), grid.plan)
     write_request(results, a_request(file))
     write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
-    configs = session.load_configs([given.run_id, planned.run_id])
+    configs = load_configs(session, [given.run_id, planned.run_id])
     assert configs == {given.run_id: as_submitted, planned.run_id: planned}
     write_request(results, a_request(file))
     with pytest.raises(ConfigError, match=f"not {planned.run_id}; "):
-        session.load_configs([planned.run_id])
+        load_configs(session, [planned.run_id])
 
 
 @pytest.mark.usefixtures("no_slurm")

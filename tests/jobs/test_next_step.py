@@ -18,7 +18,7 @@ from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.advance import Course, _start, go_on, rerun_grid, submit_study
 from jobs.launch.cancelling import cancel_grid
 from jobs.launch.local_runner import LocalRunner
-from jobs.launch.plan import Launch, plan_slurm_jobs, request_runs
+from jobs.launch.plan import Launch, group_runs, plan_slurm_jobs
 from jobs.requested import find_request, waiting_grids, write_request
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
@@ -79,9 +79,8 @@ def test_pruned_trial_that_is_asked_for_is_trained_to_its_end(results: Results, 
     configs = {config.run_id: config for config in grid.configs}
     first, second, *_ = configs
     rows = [RunStatus("PRUNED", grid="some", run_id=first), RunStatus("PLANNED", grid="some", run_id=second)]
-    pruned, planned = request_runs(rows, configs, rungs_of(results, grid.plan), {second: "code"}, GridJobs(()))
-    assert [run.array[1:] for run in (pruned, planned)] == [(None, None, None), ("code", 0, 1)]
-    arrays = plan_slurm_jobs(Launch([pruned, planned]), "some", results, ClusterFile(), GridJobs(()))[1:-1]
+    launch = Launch(group_runs(rows, configs, rungs_of(results, grid.plan), {second: "code"}, GridJobs(())))
+    arrays = plan_slurm_jobs(launch, "some", results, ClusterFile(), GridJobs(()))[1:-1]
     assert [(array.tasks, array.epochs, array.code) for array in arrays] == [
         ([[first]], None, None),
         ([[second]], 1, "code"),
@@ -334,23 +333,23 @@ def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, results: Res
 
 
 def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, results: Results, like: Result) -> None:
-    request = GridRequest(read_grid_file(write_grid(base, {"seed": [1, 2]}, name="mine")), ["model.layers=2"])
+    request = GridRequest(read_grid_file(write_grid(base, {"seed": [1, 2]}, name="mine")), {"model.layers": 2})
     world = World(results, like, Random(0))
     with world.patched():
         submit_study(results, plan_study(results, [request]), world.options)
     (base.parent / "mine.yaml").unlink()
-    assert find_request(results, Path("mine"), [], world.lines.append) == request
+    assert find_request(results, Path("mine"), {}, world.lines.append) == request
     assert world.lines[-1] == f"grid mine: {request.file.path} --set model.layers=2, as it was submitted"
-    assert find_request(results, Path("mine"), ["seed=3"], world.lines.append).overrides == ["seed=3"]
-    shipped = find_request(results, Path("rnn"), [], world.lines.append)
-    assert (shipped.name, shipped.overrides) == ("rnn", [])
+    assert find_request(results, Path("mine"), {"seed": 3}, world.lines.append).overrides == {"seed": 3}
+    shipped = find_request(results, Path("rnn"), {}, world.lines.append)
+    assert (shipped.name, shipped.overrides) == ("rnn", {})
 
 
 def test_waiting_grid_is_replaced_by_another_of_its_name_and_that_is_told(
     base: Path, results: Results, like: Result
 ) -> None:
     first, second, *_ = _requests(base)
-    other = replace(second, overrides=["model.dropout=0.7"])
+    other = replace(second, overrides={"model.dropout": 0.7})
     world = World(results, like, Random(0), overfitting={2})
     with world.patched():
         for requests in ([first, second], [second], [other]):
@@ -388,7 +387,7 @@ def test_damaged_request_is_told_and_holds_up_no_other_grid(base: Path, results:
 
 def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs(base: Path, results: Results, like: Result) -> None:
     first, second, *_ = _requests(base)
-    more = replace(first, overrides=["training.learning_rate=[0.01,0.02,0.03,0.04]"])
+    more = replace(first, overrides={"training.learning_rate": [0.01, 0.02, 0.03, 0.04]})
     world = World(results, like, Random(0), overfitting={2})
     with world.patched():
         submit_study(results, plan_study(results, [first, second]), world.options)

@@ -16,12 +16,12 @@ from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName, unprepared
 from jobs.launch.plan import (
+    ArrayKey,
     Launch,
-    RunRequest,
     earlier_codes,
+    group_runs,
     plan_local_jobs,
     plan_slurm_jobs,
-    request_runs,
     runs_at_once,
     split_among_tasks,
 )
@@ -64,8 +64,8 @@ def _planned(
     rows = [
         a_row(state, run_id=config.run_id) for config, state in zip(configs, states or repeat("PLANNED"), strict=False)
     ]
-    runs = request_runs(rows, {config.run_id: config for config in configs}, None, {}, jobs)
-    return plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate(file), jobs)
+    arrays = group_runs(rows, {config.run_id: config for config in configs}, None, {}, jobs)
+    return plan_slurm_jobs(Launch(arrays), PLAN.name, results, ClusterFile.model_validate(file), jobs)
 
 
 def _training(results: Results, tweets: Path, runs: int = 1, **resources: object) -> Submission:
@@ -262,7 +262,7 @@ def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
     def planned(gpus: Sequence[str], asked_for: int | None, threads: int | None = None) -> tuple[int, list[int | None]]:
         monkeypatch.setattr("jobs.launch.plan.visible_gpus", lambda: gpus)
         configs = [small_config(tweets_file, seed=seed, runtime__threads=threads) for seed in (1, 2)]
-        launch = Launch([*map(RunRequest, configs)])
+        launch = Launch({ArrayKey(): configs})
         (job,) = plan_local_jobs(launch, runs_at_once(configs, asked_for))
         return job.resources.at_once, [config.runtime.threads for config in job.configs]
 

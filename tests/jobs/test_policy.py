@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import pytest
 
 from jobs import policy
 from jobs.status.grid_state import GridView, exit_code
-from sentiment.runs.rungs import TrialRung
-from sentiment.runs.state import Phase, RunFacts, RunProgress, RunState, judge
+from sentiment.runs.rungs import TrialPlace
+from sentiment.runs.state import NEVER_SUBMITTED, Phase, RunProgress, RunState, TaskView, judge
 from tests.jobs.submitted import a_failure, a_row, attempt_of
 
 _ENDINGS = {
@@ -24,62 +24,63 @@ _ENDINGS = {
 ENDED_ATTEMPTS = [attempt_of("7_3", end="2026-03-04T11:30:00+00:00", **ending) for ending in _ENDINGS.values()]
 ATTEMPTS = [None, attempt_of("7_3"), *ENDED_ATTEMPTS]
 FAILURES = [None, a_failure("7_3"), a_failure("7_3", "KilledError", retry=True), a_failure("7_3", "MemoryError")]
-STANDINGS = [None, TrialRung(0, 1, None, 6), TrialRung(0, 1, 4, 6), TrialRung(1, 3, None, 2)]
+TRIALS = [None, TrialPlace(0, 1, None, 6), TrialPlace(0, 1, 4, 6), TrialPlace(1, 3, None, 2)]
 _ENDED = ["", "FAILED", "OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "LOST", "CANCELLED"]
 TASK_STATES = {
     "none": [""],
-    "unanswered": [""],
-    "submitting": [""],
-    "waiting": ["PENDING"],
-    "held": ["PENDING"],
-    "running": ["RUNNING", "COMPLETING", "SUSPENDED"],
+    "unknown": [""],
+    "queued": ["PENDING", "HELD", "RUNNING", "COMPLETING", "SUSPENDED"],
     "ended": _ENDED,
 }
 
 
-def _facts() -> Iterator[RunFacts]:
-    yield RunFacts(RunProgress(completed=True))
-    yield RunFacts(RunProgress(completed=True, damage="x"), is_training=True, is_cancelled=True)
+class Case(NamedTuple):
+    """All that a state is decided from."""
+
+    progress: RunProgress
+    trial: TrialPlace | None = None
+    task: TaskView = NEVER_SUBMITTED
+
+
+def _cases() -> Iterator[Case]:
+    yield Case(RunProgress(completed=True))
+    yield Case(RunProgress(completed=True, damage="x", locked=True), None, TaskView(is_cancelled=True))
     yes_no = (False, True)
     phases = [(phase, state) for phase in get_args(Phase) for state in TASK_STATES[phase]]
-    for damage, failure, attempt in product((None, "run.json: is damaged"), FAILURES, ATTEMPTS):
-        progress = RunProgress(last_attempt=attempt, failure=failure, epoch=None if damage else 1, damage=damage)
-        for trial_rung, training, cancelled, retry in product(STANDINGS, yes_no, yes_no, yes_no):
-            for (phase, state), failed in product(phases, {False, failure is not None}):
-                told = {"phase": phase, "task_state": state, "task_reason": "why", "may_retry": retry}
-                flags = {"is_training": training, "is_cancelled": cancelled, "has_failed": failed}
-                yield RunFacts(progress, trial_rung, **flags, **told)  # type: ignore[arg-type]
+    for damage, failure, attempt, locked in product((None, "run.json: is damaged"), FAILURES, ATTEMPTS, yes_no):
+        epoch = None if damage else 1
+        progress = RunProgress(last_attempt=attempt, failure=failure, epoch=epoch, damage=damage, locked=locked)
+        for trial, (phase, state), cancelled, retry in product(TRIALS, phases, yes_no, yes_no):
+            yield Case(progress, trial, TaskView(phase, state, "why", is_cancelled=cancelled, may_retry=retry))
 
 
-def _paused(facts: RunFacts) -> bool:
-    return facts.trial_rung is not None and facts.progress.has_paused(facts.trial_rung.epochs)
+def _paused(case: Case) -> bool:
+    return case.trial is not None and case.progress.has_paused(case.trial.epochs)
 
 
-def _ranked(facts: RunFacts) -> bool:
-    return facts.trial_rung is not None and facts.trial_rung.rank is not None
+def _ranked(case: Case) -> bool:
+    return case.trial is not None and case.trial.rank is not None
 
 
-def _in_queue(facts: RunFacts) -> bool:
-    return facts.phase in ("waiting", "held", "running")
+def _in_queue(case: Case) -> bool:
+    return case.task.phase == "queued"
 
 
 # The lines of the table of states, in its order.
-LINES: list[Callable[[RunFacts], bool]] = [
-    lambda facts: facts.progress.completed,
-    lambda facts: facts.is_training,
-    lambda facts: (_paused(facts) or facts.is_cancelled) and _ranked(facts) and not _in_queue(facts),
-    lambda facts: facts.is_cancelled,
-    lambda facts: facts.has_failed,
-    lambda facts: _paused(facts) and not _ranked(facts),
-    lambda facts: facts.phase == "unanswered",
-    lambda facts: facts.phase == "held",
-    lambda facts: _in_queue(facts) and facts.task_state == "RUNNING",
+LINES: list[Callable[[Case], bool]] = [
+    lambda case: case.progress.completed,
+    lambda case: case.progress.locked,
+    lambda case: (_paused(case) or case.task.is_cancelled) and _ranked(case) and not _in_queue(case),
+    lambda case: case.task.is_cancelled,
+    lambda case: case.progress.failure is not None,
+    lambda case: _paused(case) and not _ranked(case),
+    lambda case: case.task.phase == "unknown",
+    lambda case: _in_queue(case) and case.task.state == "RUNNING",
     _in_queue,
-    lambda facts: facts.progress.damage is not None,
-    lambda facts: facts.phase == "submitting",
-    lambda facts: facts.task_state != "",
-    lambda facts: facts.progress.last_attempt is not None,
-    lambda _facts: True,
+    lambda case: case.progress.damage is not None,
+    lambda case: case.task.state != "",
+    lambda case: case.progress.last_attempt is not None,
+    lambda _case: True,
 ]
 
 
@@ -96,41 +97,41 @@ STATES = _table(judge.__doc__, 3)
 ACTIONS = _table(policy.__doc__, 6)
 
 
-def _allowed(cell: str, facts: RunFacts) -> set[str]:
+def _allowed(cell: str, case: Case) -> set[str]:
     """The states that a cell of the table allows."""
     if cell == "as the queue says":
-        return {facts.task_state}
+        return {case.task.state}
     if cell == "as it failed":
-        lacked_memory = facts.progress.failure and facts.progress.failure.error in ("KilledError", "MemoryError")
+        lacked_memory = case.progress.failure and case.progress.failure.error in ("KilledError", "MemoryError")
         return {"OUT_OF_MEMORY" if lacked_memory else "FAILED"}
     if cell == "as it ended":
-        return {facts.task_state} if facts.task_state else {"FAILED", "TIMEOUT", "CANCELLED", "LOST", "PLANNED"}
+        return {case.task.state} if case.task.state else {"FAILED", "TIMEOUT", "CANCELLED", "LOST", "PLANNED"}
     if cell == "RUNNING or SUSPENDED":
-        return {"SUSPENDED" if facts.task_state == "SUSPENDED" else "RUNNING"}
+        return {"SUSPENDED" if case.task.state == "SUSPENDED" else "RUNNING"}
     return {cell}
 
 
 @pytest.fixture(scope="module")
-def judged() -> list[tuple[RunFacts, RunState]]:
-    return [(facts, judge(facts)) for facts in _facts()]
+def judged() -> list[tuple[Case, RunState]]:
+    return [(case, judge(*case)) for case in _cases()]
 
 
-def test_table_names_the_state_of_every_case(judged: list[tuple[RunFacts, RunState]]) -> None:
+def test_table_names_the_state_of_every_case(judged: list[tuple[Case, RunState]]) -> None:
     assert [line[0] for line in STATES] == [str(number) for number in range(1, len(LINES) + 1)]
     used = set()
-    for facts, state in judged:
-        number = next(number for number, fits in enumerate(LINES) if fits(facts))
-        assert state.state in _allowed(STATES[number][2], facts), (STATES[number], state, facts)
+    for case, state in judged:
+        number = next(number for number, fits in enumerate(LINES) if fits(case))
+        assert state.state in _allowed(STATES[number][2], case), (STATES[number], state, case)
         used.add(number)
     assert used == {*range(len(LINES))}
 
 
 def test_run_outside_a_queue_is_as_its_newest_attempt_left_it() -> None:
-    states = [judge(RunFacts(RunProgress(last_attempt=attempt))).state for attempt in ATTEMPTS]
+    states = [judge(RunProgress(last_attempt=attempt)).state for attempt in ATTEMPTS]
     assert states == ["PLANNED", "LOST", *_ENDINGS]
 
 
-def test_table_names_what_is_done_with_a_run_in_every_state(judged: list[tuple[RunFacts, RunState]]) -> None:
+def test_table_names_what_is_done_with_a_run_in_every_state(judged: list[tuple[Case, RunState]]) -> None:
     lines = {name.strip(): cells for names, *cells in ACTIONS for name in names.removesuffix(" ...").split(",")}
     for state in {state for _, state in judged}:
         other = ["", "", "cancels", "", ""] if state.active else lines["FAILED"]
@@ -148,48 +149,52 @@ def _submits(state: RunState) -> bool:
     return "submits" in asked
 
 
-def _may_be_trained(facts: RunFacts) -> bool:
+def _may_be_trained(case: Case) -> bool:
     """Whether any process trains the run, or may begin to by itself."""
-    if facts.is_training:
+    if case.progress.locked:
         return True
     # A task takes none that was cancelled, that failed in its array, or that is at the end of its rung.
-    is_left = facts.is_cancelled or facts.has_failed or (_paused(facts) and not (_ranked(facts) and _in_queue(facts)))
-    return not is_left and (_in_queue(facts) or facts.phase == "unanswered")
+    is_left = (
+        case.task.is_cancelled
+        or case.progress.failure is not None
+        or (_paused(case) and not (_ranked(case) and _in_queue(case)))
+    )
+    return not is_left and (_in_queue(case) or case.task.phase == "unknown")
 
 
 def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(
-    judged: list[tuple[RunFacts, RunState]],
+    judged: list[tuple[Case, RunState]],
 ) -> None:
-    for facts, state in judged:
-        if facts.progress.completed:
-            assert (state.state, _submits(state), policy.cancel(state)) == ("COMPLETED", False, ""), facts
-        elif _may_be_trained(facts):
-            assert not _submits(state), (state, facts)
+    for case, state in judged:
+        if case.progress.completed:
+            assert (state.state, _submits(state), policy.cancel(state)) == ("COMPLETED", False, ""), case
+        elif _may_be_trained(case):
+            assert not _submits(state), (state, case)
 
 
-def test_final_job_retries_only_what_was_submitted_and_interrupted(judged: list[tuple[RunFacts, RunState]]) -> None:
-    for facts, state in judged:
+def test_final_job_retries_only_what_was_submitted_and_interrupted(judged: list[tuple[Case, RunState]]) -> None:
+    for case, state in judged:
         if policy.final_job_action(state):
-            failure = facts.progress.failure if facts.has_failed else None
-            assert failure.retry if failure else facts.may_retry and facts.phase == "ended", (state, facts)
+            failure = case.progress.failure
+            assert failure.retry if failure else case.task.may_retry and case.task.phase == "ended", (state, case)
             assert policy.submit(state) == "submits"
-            assert facts.phase != "none"
-            assert not facts.is_cancelled
-            assert not _may_be_trained(facts)
+            assert case.task.phase != "none"
+            assert not case.task.is_cancelled
+            assert not _may_be_trained(case)
     retried = {state.state for _, state in judged if policy.final_job_action(state)}
     assert retried == {*_ENDED, "PLANNED"} - {"", "CANCELLED"}
 
 
-def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tuple[RunFacts, RunState]]) -> None:
-    for facts, state in judged:
+def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tuple[Case, RunState]]) -> None:
+    for case, state in judged:
         if state.active or state.state in ("COMPLETED", "PRUNED"):
             assert policy.resume_command(state) == ""
         elif state.state == "UNKNOWN":
-            assert state.reason, facts
+            assert state.reason, case
         else:
-            assert state.reason or state.state == "PLANNED", (state, facts)
+            assert state.reason or state.state == "PLANNED", (state, case)
             command = policy.resume_command(state)
-            assert {"submit": policy.submit, "rerun": policy.rerun}[command](state), (state, facts)
+            assert {"submit": policy.submit, "rerun": policy.rerun}[command](state), (state, case)
 
 
 def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:

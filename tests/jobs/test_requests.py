@@ -184,6 +184,19 @@ def test_grid_is_not_recorded_where_no_batch_file_can_be_written(
     assert (results.read_grid("some"), read_submissions(results)) == (None, [])
 
 
+def test_plan_stays_while_it_is_not_known_whether_slurm_has_its_job(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    grid = str(write_grid(base, {"seed": [1, 2]}))
+    slurm.fail("sbatch", "alter='echo the answer is lost #'")
+    slurm.fail("scontrol", "case $* in *'show job'*) exit 1;; esac")
+    code, output = call(results, base, "submit", grid)
+    assert (code, "it is not known whether the job was accepted" in output) == (1, True)
+    slurm.heal()
+    assert call(results, base, "submit", "some")[0] == 0
+    assert slurm.tasks(results) == dict.fromkeys(_run_ids(results), 1)
+
+
 def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:

@@ -136,7 +136,7 @@ def test_hypothesis_of_a_grid_that_waits_is_stated_when_it_is_submitted(base: Pa
     after = write_grid(base, {"model.dropout": [0.0, 0.1]}, name="after", controller=controller)
     with world.patched():
         assert _submit(world, _grid(base, [0.01, 0.02]), after) == 0
-        assert [stated.results for stated in read_request(world.results, "after").stated] == [0]  # type: ignore[union-attr]
+        assert [stated.results for stated in read_request(world.results, "after").request.stated] == [0]  # type: ignore[union-attr]
         world.settle()
     (stated,) = read_plan(world.results, "after").hypotheses
     runs = [run.run_id for run in read_plan(world.results, "after").runs]
@@ -232,7 +232,7 @@ def test_table_of_a_command_replaces_that_of_the_last_one(base: Path, world: Wor
             found = find_request(world.results, name, [], print)
             asked = with_table(found, {"data.source": str(tweets_file)}, print)
             assert submit_study(world.results, plan_study(world.results, [asked]), world.options) == 0
-    assert asked.overrides == [f"data.source={tweets_file}"]
+    assert asked.overrides == {"data.source": str(tweets_file)}
 
 
 def test_grids_that_separate_commands_let_wait_for_each_other_are_refused(base: Path, world: World) -> None:
@@ -250,7 +250,7 @@ def test_refused_submission_leaves_no_wish_and_guesses_are_no_wishes(
 ) -> None:
     file = _grid(base, [0.01])
     after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
-    asked = GridRequest(read_grid_file(file), ["seed=2"], ["data.columns.text=text"])
+    asked = GridRequest(read_grid_file(file), {"seed": 2}, {"data.columns.text": "text"})
     results = world.results
 
     def refuse(_folder: object) -> str:
@@ -264,8 +264,8 @@ def test_refused_submission_leaves_no_wish_and_guesses_are_no_wishes(
                 submit_study(results, study, world.options)
         assert (read_request(results, "some"), results.read_grid("some"), waiting_grids(results)) == (None, None, [])
         assert submit_study(results, study, world.options) == 0
-        again = find_request(results, Path("some"), [], print)
-    assert (list(again.overrides), list(again.guesses)) == (["seed=2"], [])
+        again = find_request(results, Path("some"), {}, print)
+    assert (again.overrides, again.guesses) == ({"seed": 2}, {})
 
 
 def test_base_that_failed_and_is_repaired_has_followers_then(base: Path, world: World) -> None:

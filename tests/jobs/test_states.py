@@ -13,7 +13,6 @@ from jobs.grid_jobs import GridJobs
 from jobs.requested import write_request
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
-from jobs.status.facts import gather
 from jobs.status.grid_state import GridView, exit_code, read_grid_status
 from jobs.status.table import render
 from sentiment.files import write_atomically
@@ -21,7 +20,7 @@ from sentiment.runs.code_version import START
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
-from sentiment.runs.state import RunProgress, judge, read_progress
+from sentiment.runs.state import RunProgress, RunState, judge, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import a_request, load_grid, write_grid
@@ -37,8 +36,14 @@ from tests.jobs.submitted import (
 )
 from tests.small_runs import stored
 
+NOT_BEGUN = RunProgress()
 BEGUN = attempt_of("7_3")
 SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
+
+
+def _state(jobs: GridJobs, run_id: str, progress: RunProgress = NOT_BEGUN) -> RunState:
+    seen, task = jobs.look(run_id, progress)
+    return judge(seen, None, task)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,7 @@ def test_queue_says_why(
 ) -> None:
     folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
     jobs = GridJobs([folder], [Job(folder.name, "7", 3, *in_queue)] if in_queue else [])
-    verdict = judge(gather(jobs, "run-3", RunProgress(last_attempt=attempt), None))
+    verdict = _state(jobs, "run-3", RunProgress(last_attempt=attempt))
     assert (verdict.state, verdict.reason.startswith(reason)) == (state, True), verdict.reason
 
 
@@ -70,7 +75,7 @@ def test_queue_knows_better_than_a_lock_whether_a_process_lives(results: Results
     folder = submitted(results, "train", "7", ["run-0"])
     jobs = GridJobs([folder], [Job(folder.name, "7", 0, "RUNNING")] if in_queue else [])
     progress = RunProgress(locked=True, owner_job="7_0", last_attempt=attempt_of("7_0"))
-    assert judge(gather(jobs, "run-0", progress, None)).state == state
+    assert _state(jobs, "run-0", progress).state == state
 
 
 def test_run_that_its_tasks_never_started_is_retried_only_a_few_times(results: Results) -> None:
@@ -79,13 +84,13 @@ def test_run_that_its_tasks_never_started_is_retried_only_a_few_times(results: R
     may_retry = []
     for array in ("8", "9", "10", "11"):
         ended = [Job(folder.name, folder.job_id, 0, "NODE_FAIL") for folder in folders]
-        may_retry.append(judge(gather(GridJobs(folders, ended), "run-0", RunProgress(), None)).interrupted)
+        may_retry.append(_state(GridJobs(folders, ended), "run-0").interrupted)
         folders.append(submitted(results, "train", array, ["run-0"], retry=True))
     assert may_retry == [True, True, True, False]
     begun = RunProgress(newest_start=StartCount(step=0, number=1, job="10_0"))
-    assert judge(gather(GridJobs(folders, []), "run-0", begun, None)).interrupted
+    assert _state(GridJobs(folders, []), "run-0", begun).interrupted
     too_large = [queued(folders[-1], 0, "PartitionTimeLimit")]
-    assert not judge(gather(GridJobs(folders, too_large), "run-0", RunProgress(), None)).interrupted
+    assert not _state(GridJobs(folders, too_large), "run-0").interrupted
 
 
 DISK_FULL = f"Exited with exit code {DISK_FULL_EXIT_CODE}"

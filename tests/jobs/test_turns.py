@@ -83,7 +83,7 @@ def test_grid_that_another_host_trains_is_active_until_that_host_is_known_to_be_
 
     def active(is_locked: bool) -> list[str]:
         (jobs,) = read_jobs(results, [GRID], is_locked=is_locked)
-        return [*jobs.active_names]
+        return [folder.name for folder in jobs.active]
 
     with patch.object(turns.socket, "gethostname", lambda: "a"):
         turn = Turn(folder.path).__enter__()

@@ -88,7 +88,7 @@ class World:
             "jobs.grid_jobs.find_job": self._find,
             "jobs.slurm.read_queue": lambda: [*self.queue.values()],
             "jobs.launch.plan.preparations_needed": lambda _configs, _results: {},
-            "jobs.launch.locked_grid.freeze_code": lambda _results: self.code,
+            "jobs.launch.backends.freeze_code": lambda _results: self.code,
             "jobs.launch.advance.freeze_code": lambda _results: self.code,
             "jobs.launch.advance.training_of": lambda _results, code: code,
             "jobs.launch.plan.find_damage": lambda _folder: None,

@@ -21,7 +21,7 @@ Rows = list[dict[str, str]]
 
 _FRESH = int(os.environ.get("FUZZ", 0))
 _FIRST = int(os.environ.get("FUZZ_SEED", 0))
-random_studies = pytest.mark.parametrize("seed", range(_FIRST, _FIRST + _FRESH // 10) if _FRESH else range(4))
+random_studies = pytest.mark.parametrize("seed", range(_FIRST, _FIRST + _FRESH // 10) if _FRESH else range(2))
 """Four studies for each of the relations in the suite, the same each time; `make fuzz` those that nobody has seen."""
 
 
@@ -76,7 +76,7 @@ class Said:
     def validated(self) -> float:
         """Validation macro F1 of the row in bold, in per cent."""
         bold = next(line for line in self.markdown.splitlines() if line.startswith("| **"))
-        name = bold.replace("**", "").split(" | ")[1]
+        name = bold.removeprefix("| ").replace("**", "").split(" | ")[0]
         return 100 * next(float(row["validation_macro_f1"]) for row in self.ranking if row["model"] == name)
 
 

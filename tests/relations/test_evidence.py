@@ -303,7 +303,7 @@ def test_evaluate_and_the_page_say_one_thing_of_a_pair(seed: int, tmp_path: Path
     for row in rows:
         name = "mean of both" if row["model"].startswith("mean of both") else "network"
         line = next(line for line in lines if line.startswith("  linear baseline ") and name in line)
-        bounds = re.search(r"interval (\S+) to (\S+); p", line)
+        bounds = re.search(r"CI (\S+) to (\S+); adjusted p", line)
         if bounds is None:
             assert "classify the same tweets correctly" in line
             assert row["verdict"] not in ("better", "worse")

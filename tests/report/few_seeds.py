@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from sentiment.statistics import ALPHA
 from sentiment.statistics.designs import Drawn, Matched, Seeds, Side
-from sentiment.statistics.estimate import Difference, StudentEvidence, corrected
-from sentiment.statistics.families import ALPHA
+from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.seeds import seed_spread
 
 Floats = npt.NDArray[np.float32]
@@ -99,7 +99,7 @@ def claims(family: Family, rng: np.random.Generator) -> Iterator[tuple[str, bool
     design = Seeds(spread)
     against = corrected([design.difference(side, baseline) for side in sides])
     yield "baseline", any(one.is_significant for one in against)
-    yield "first alone", (against[0].evidence.p or 1) < ALPHA
+    yield "first alone", (against[0].p or 1) < ALPHA
     if len(sides) < 2:
         return
     best = sides[int(np.argmax([np.mean(of_seeds) for of_seeds in scores]))]  # by luck that lasts on test tweets
@@ -113,10 +113,8 @@ def claims(family: Family, rng: np.random.Generator) -> Iterator[tuple[str, bool
 
 def _stated(name: str, design: Seeds, firsts: list[Side], seconds: list[Side]) -> Iterator[tuple[str, bool]]:
     """Whether either of two one-sided claims is made, alone, and in a family of four."""
-    difference = design.difference(_group(firsts), _group(seconds))
-    evidence = difference.evidence
-    assert isinstance(evidence, StudentEvidence)
-    p = [evidence.p_beyond(sign * difference.value) for sign in (1, -1)]
+    evidence = design.difference(_group(firsts), _group(seconds))
+    p = [evidence.p_beyond(sign * evidence.value) for sign in (1, -1)]
     yield f"{name}, alone", min(p) < ALPHA
     yield f"{name}, of four", min(p) < ALPHA / _STATED
 
@@ -134,7 +132,7 @@ def drawn_claims(family: Family, rng: np.random.Generator) -> Iterator[tuple[str
     yield "matched", _is_wrong(Matched().difference(firsts, seconds))
 
 
-def _is_wrong(difference: Difference) -> bool:
+def _is_wrong(difference: Evidence) -> bool:
     return difference.p is not None and difference.p < ALPHA
 
 

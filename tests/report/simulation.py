@@ -29,7 +29,7 @@ from sentiment.config_file import resolve
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis
 from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.statistics.estimate import Difference
+from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric
 from tests.report.made_up import BASE
 
@@ -251,7 +251,7 @@ def _dataset(layout: Layout, answers: Answers) -> Dataset:
     return Dataset("invented", layout.runs, configurations_of(layout.runs, answers.metric), answers, layout.added)
 
 
-def _shown(gaps: Iterable[Difference | None]) -> bool:
+def _shown(gaps: Iterable[Estimate | None]) -> bool:
     return any(gap is not None and gap.is_significant for gap in gaps)
 
 
@@ -259,9 +259,15 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
     trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
     yield "headline: what was added is better", best.added_winner is not None
-    yield "leaderboard: what was added is better or worse", _shown(best.above_added.values())
+    yield (
+        "leaderboard: what was added is better or worse",
+        _shown(found for one, found in best.above_rivals.items() if isinstance(one, AddedPredictor)),
+    )
     yield "headline: recommended against the baseline", _shown([best.gain])
-    yield "headline and leaderboard: others are worse", _shown(best.above_others.values())
+    yield (
+        "headline and leaderboard: others are worse",
+        _shown(found for one, found in best.above_rivals.items() if not isinstance(one, AddedPredictor)),
+    )
     yield "leaderboard: better or worse than the baseline", _shown(trained)
 
 

@@ -21,7 +21,6 @@ from report.questions import search
 from report.render import wording
 from report.render.blocks import Card
 from report.render.charts import (
-    HALF,
     MOST_AXES,
     NARROW,
     WIDE,
@@ -213,7 +212,7 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, F
         if figure.name == "attention":
             continue  # lines break where they have to
         values = []
-        for width in (WIDE, HALF, NARROW):
+        for width in (WIDE, NARROW):
             spec = json.loads(json.dumps(figure.build_spec(width)).replace("|", " "))  # titles break where they have to
             drawn = [node["data"] for node in nodes(spec) if "data" in node]
             values.append([data for data in drawn if "text" not in data["values"][0]])  # lines of names break

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sentiment.statistics import ALPHA
 from sentiment.statistics.designs import (
     Design,
     Drawn,
@@ -21,8 +22,8 @@ from sentiment.statistics.designs import (
     Side,
     TwoModels,
 )
-from sentiment.statistics.estimate import Difference, StandardError, StudentEvidence, corrected
-from sentiment.statistics.families import ALPHA
+from sentiment.statistics.estimate import StandardError, StudentEvidence
+from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.seeds import Component, SeedSpread, seed_spread
 
 _SPREAD = SeedSpread(Component(0.01, 2), 3.0)
@@ -60,10 +61,10 @@ def test_comparison_of_single_runs_tells_nothing_of_other_seeds(first: bool, sec
     assert difference.is_conditional == (first or second)
 
 
-def _difference(of: tuple[str, float, int]) -> Difference:
+def _difference(of: tuple[str, float, int]) -> Evidence:
     kind, value, n = of
     if kind == "student":
-        return Difference.of(StudentEvidence(value, StandardError(0.1, 3 * n), StandardError(0.12, n)), n)
+        return StudentEvidence(value, n, StandardError(0.1, 3 * n), StandardError(0.12, n))
     first = np.arange(100) < 50 + round(20 * value)
     return TwoModels().difference(*(Side([flags[None]]) for flags in (first, np.arange(100) >= 50 - n)))
 
@@ -83,8 +84,8 @@ def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the
 def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
     right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
     side = Side([right])
-    difference = Seeds(_SPREAD).difference(side, side.nothing)
-    assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
+    interval = Seeds(_SPREAD).difference(side, side.nothing).interval(0.95)
+    assert interval is None or (interval[0] >= -1 and interval[1] <= 1)
 
 
 def _answers(share: float, rng: np.random.Generator, *shape: int) -> npt.NDArray[np.bool_]:
@@ -130,7 +131,7 @@ def test_interval_excludes_a_value_just_where_the_test_rejects_it(
         return
     errors = [variance_of(scores[0]) for variance_of in (spread.moderated, spread.own)]
     test, gate = (StandardError(max(part.variance, 1e-6) ** 0.5, part.freedom) for part in errors)
-    evidence = StudentEvidence(value, test, gate, is_share=False)
+    evidence = StudentEvidence(value, 100, test, gate, is_share=False)
     interval = evidence.interval(level, ends)
     assert interval is not None
     p = 2 * evidence.p_beyond(abs(value), ends)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from report.build import compose
-from report.compare.hypotheses import Verdict, decided
-from report.read import Grid
+from report.compare.hypotheses import Verdict, judge
 from report.render.page import render_document
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
 from sentiment.statistics.designs import Drawn, NotComparableError, Side
-from sentiment.statistics.estimate import Difference, StandardError, StudentEvidence
+from sentiment.statistics.estimate import StandardError, StudentEvidence
+from sentiment.statistics.regions import RegionClaim
 from tests.report.made_up import Study
 from tests.report.studies import combinations
 
@@ -42,12 +42,17 @@ def stated(*hypotheses: dict[str, Any], results: int = 0) -> list[StatedHypothes
     ]
 
 
+def judged(study: Study) -> list[Verdict]:
+    findings = study.findings()
+    return judge(findings.study, findings.answers)
+
+
 def verdicts(study: Study, stated: list[StatedHypothesis], gru: float, seeds: list[int] = SEEDS) -> list[Verdict]:
     """The verdicts on a grid of two cells; a GRU has the skill `gru`, an LSTM 1."""
     runs = combinations({"model.cell": ["lstm", "gru"], "seed": seeds})
     for config in study.write_grid("cells", "Which?", runs, hypotheses=stated):
         study.complete(config, "cells", skill=gru if config.model.cell == "gru" else 1.0)
-    return study.findings().verdicts
+    return judged(study)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +145,9 @@ def test_hypothesis_is_shown_if_its_interval_lies_in_its_region_and_false_if_it_
 
 
 def test_equality_which_has_two_outsides_is_false_by_half_the_error_on_each() -> None:
-    outcomes = []
-    for relation in ("as_good_as", "no_better_than"):
-        margin = hypothesis(cell(within=1, **{relation: "lstm"}))
-        evidence = StudentEvidence(0.0287, StandardError(0.01, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
-        verdict = Verdict(Grid("cells", None, [], []), margin, False, difference=Difference.of(evidence, 100))
-        outcomes.append(decided(verdict, 0.05, {}).outcome)
+    evidence = StudentEvidence(0.0287, 100, StandardError(0.01, 1e6))  # 90 % from .0123 on, 95 % from .0091 on
+    regions = [hypothesis(cell(within=1, **{relation: "lstm"})).region for relation in ("as_good_as", "no_better_than")]
+    outcomes = [RegionClaim(evidence, *region).decided(0.05).outcome for region in regions]
     assert outcomes == ["open", "shown to be false"]
 
 
@@ -185,13 +187,13 @@ def test_groups_of_values_are_compared_where_all_their_values_are_there(study: S
     for config in configs:
         if (config.model.cell, config.model.hidden_size) != ("gru", 32):
             study.complete(config, "widths", skill=1.0 if config.model.hidden_size == 128 else 3.0)
-    (verdict,) = study.findings().verdicts
+    (verdict,) = judged(study)
     assert verdict.n_runs == (6, 3)  # no GRU of 32 units, so that no GRU counts
     assert verdict.outcome == "shown"
     for config in configs:
         if config.model.hidden_size == 32 and config.model.cell == "lstm":
             (study.run_dir(config, "widths").result_file).unlink()
-    (verdict,) = study.findings().verdicts
+    (verdict,) = judged(study)
     assert verdict.problem == "no runs with all of these values differ in this setting alone"
 
 
@@ -202,7 +204,7 @@ def test_grid_on_several_data_sets_decides_nothing(study: Study) -> None:
     ):
         study.complete(config, "cells")
     problem = "the runs of a grid were tested on several data sets"
-    assert [verdict.problem for verdict in study.findings().verdicts] == [problem] * 2
+    assert [verdict.problem for verdict in judged(study)] == [problem] * 2
 
 
 def test_best_configuration_is_compared_with_that_of_another_grid_for_all_pairs_that_it_was_selected_from(
@@ -213,7 +215,7 @@ def test_best_configuration_is_compared_with_that_of_another_grid_for_all_pairs_
         runs = combinations(kind | {"model.hidden_size": [16, 64], "seed": SEEDS})
         for config in study.write_grid(name, "Which?", runs, hypotheses=hypotheses):
             study.complete(config, name, skill=skill)
-    (verdict,) = study.findings().verdicts
+    (verdict,) = judged(study)
     assert verdict.outcome == "shown"
     assert verdict.difference is not None
     assert verdict.difference.level == pytest.approx(1 - 2 * 0.05 / 4)
@@ -236,7 +238,7 @@ def test_best_configurations_of_grids_on_different_data_decide_nothing(
         study.complete(config, "rnn")
     for config in study.write_grid("mine", "Which?", combinations(parameters | {"seed": SEEDS}), hypotheses=about):
         study.complete(config, "mine", skill=9.0, **record)
-    (verdict,) = study.findings().verdicts
+    (verdict,) = judged(study)
     assert (verdict.outcome, verdict.problem) == ("open", "the two sides were not tested on the same tweets")
 
 
@@ -245,7 +247,7 @@ def test_configuration_that_is_the_best_of_both_grids_is_not_compared_with_itsel
     for name, hypotheses in (("rnn", []), ("mine", about)):
         for config in study.write_grid(name, "Which?", combinations({"seed": SEEDS}), hypotheses=hypotheses):
             study.complete(config, name)  # as `submit` copies a run that another grid has
-    (verdict,) = study.findings().verdicts
+    (verdict,) = judged(study)
     assert (verdict.outcome, verdict.problem) == ("open", "both sides are the same runs")
 
 
@@ -272,7 +274,6 @@ def test_hypotheses_are_linked_from_the_first_screen_and_say_that_the_tweets_are
     assert "[table](#hypotheses)" in text.partition("## Details")[0]
     assert any(section.title == "Hypotheses" for section in report.sections)
     assert ("These runs are on other tweets: " in text) == (data == "sentiment140")
-    assert "[more](#gru-or-lstm)" in text
     table = next(block for block in report.blocks if getattr(block, "name", "") == "hypotheses")
     row, not_compared = csv.DictReader(io.StringIO(table.csv))
     assert not_compared["verdict"] == "open (grid elsewhere is not in this report)"

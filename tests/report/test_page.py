@@ -1,8 +1,10 @@
 """What is written: the expected report of the invented study, and whatever a tweet holds shown and never obeyed."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
@@ -10,14 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from report import build
 from report.build import build_report
-from report.render import wording
-from report.render.blocks import Block, Report, ReportSection, ReportTable, Text, column
+from report.compare.claims import decided, matched_claim
+from report.compare.findings import Findings
+from report.render import page
+from report.render.blocks import Block, Card, Question, Report, ReportSection, ReportTable, Text, column, with_bounds
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
 from report.render.wording import code, escape
 from sentiment.console import visible
-from sentiment.statistics.estimate import Difference, Estimate, PairedEvidence
+from sentiment.statistics import words
+from sentiment.statistics.estimate import Estimate
 from tests.report.made_up import HOSTILE, Study
 from tests.report.studies import EXPECTED, scrubbed
 
@@ -32,13 +38,12 @@ _SYNTAX = st.text(
     ("level", "shown"), [(0.95, "95"), (0.989, "98.9"), (1 - 0.05 / 15, "99.67"), (1 - 0.05 / 105, "99.952")]
 )
 def test_interval_is_printed_with_its_own_level(level: float, shown: str) -> None:
-    evidence = PairedEvidence(())
-    difference = Difference(0.02, 0.01, 0.03, 100, p=0.001, q=0.002, level=level, evidence=evidence)
-    assert wording.claim(difference) == f"+2.0 points ({shown} % CI +1.0 to +3.0)"
-    assert wording.evidence(difference) == f" ({shown} % CI +1.0 to +3.0; adjusted p = 0.002)"
-    assert wording.levels([difference, Estimate(0.5, 0.4, 0.6, 9)]) == ("95" if shown == "95" else f"95 to {shown}")
-    assert wording.share(Estimate(0.5, 0.4, 0.6, 9)) == "50.0 % (95 % CI 40.0\u201360.0)"
-    assert wording.share(Estimate(0.5, None, None, 9)) == "50.0 %"
+    difference = Estimate(0.02, 0.01, 0.03, 100, level, p=0.001, q=0.002)
+    assert words.claim(difference) == f"+2.0 points ({shown} % CI +1.0 to +3.0)"
+    assert words.evidence(difference) == f" ({shown} % CI +1.0 to +3.0; adjusted p = 0.002)"
+    assert words.levels([difference, Estimate(0.5, 0.4, 0.6, 9)]) == ("95" if shown == "95" else f"95 to {shown}")
+    assert words.share(Estimate(0.5, 0.4, 0.6, 9)) == "50.0 % (95 % CI 40.0\u201360.0)"
+    assert words.share(Estimate(0.5, None, None, 9)) == "50.0 %"
 
 
 class _Page(HTMLParser):
@@ -135,7 +140,7 @@ def test_report_is_as_expected_with_titles_of_figures_and_hostile_tweets_as_text
     expected = EXPECTED.read_text(encoding="utf-8")
     assert found.splitlines() == expected.splitlines(), "if it is wanted: python -m tests.report.studies"
     references = re.findall(r"\]\((figures/[^)]+)\)\n\*(.*)\*\n", found)
-    assert len(references) > 7
+    assert len(references) > 4
     for name, caption in references:
         assert re.search(r"n = \d", caption), caption
         title = ElementTree.parse(invented_report / name).getroot().find(".//{*}title")
@@ -152,3 +157,75 @@ def test_report_is_as_expected_with_titles_of_figures_and_hostile_tweets_as_text
     assert not {"b", "img", "iframe", "object", "link", "base", "form"} & set(page.tags)
     assert not [hidden for hidden in ("o" * 300, "\u202e") if hidden in page.text]
     assert "Positive or negative <b>tweet</b>?" in page.text
+
+
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("report.render.charts.draw", lambda spec, title: "<svg><title></title></svg>")
+    monkeypatch.setattr("report.render.page._vega_bundle", str)
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_table_of_an_earlier_report_is_deleted_by_the_next_one_which_leaves_what_is_not_its_own(study: Study) -> None:
+    study.single({})
+    other = study.single({"data.test_fraction": 0.2})
+    folder = study.results.report
+    mine = [folder / "tables" / "mine.csv", folder / "figures" / "mine.svg"]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    study.report(folder)
+    old = folder / "tables" / "leaderboard-2.csv"
+    shutil.rmtree(other.path)
+    study.report(folder)
+    assert [path.exists() for path in (old, old.with_suffix(".tex"), *mine)] == [False, False, True, True]
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_report_that_was_killed_when_its_page_was_written_leaves_no_table_of_an_earlier_one(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.single({})
+    other = study.single({"data.test_fraction": 0.2})
+    folder = study.results.report
+    study.report(folder)
+    old = folder / "tables" / "leaderboard-2.csv"
+    assert old.exists()
+    shutil.rmtree(other.path)
+
+    def killed(path: Path, text: str) -> None:
+        write(path, text)
+        if path.name == "report.html":
+            raise KeyboardInterrupt
+
+    write = page._write
+    with monkeypatch.context() as patched:
+        patched.setattr(page, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            study.report(folder)
+    study.report(folder)
+    assert not old.exists()
+
+
+def test_a_new_question_is_a_function_that_makes_claims_and_blocks_of_them(study: Study) -> None:
+    for seed in (1, 2):
+        study.single({"seed": seed, "model.hidden_size": 8}, skill=0.1)
+        study.single({"seed": seed, "model.hidden_size": 64}, skill=9.0)
+
+    def widest(findings: Findings) -> Question:
+        """Is the widest network better than the narrowest?"""
+        by_width = sorted(findings.datasets[0].configurations, key=lambda each: each.config.model.hidden_size)
+        pairs = [(by_width[-1].runs, by_width[0].runs)]
+        alike = [configuration.runs for configuration in by_width]
+        claim = matched_claim(pairs, alike, "network", findings.answers.metric)
+        (difference,) = decided({"width": claim}, findings.answers).values()
+        rows = [{"width": "64 or 8", **with_bounds("gain", difference)}]
+        table = ReportTable("widest", "", [column("Width", "width"), column("Gain", "gain", "points")], rows)
+        said = f"It is: {words.claim(difference)}." if difference.is_better else "It is not."
+        return Question([Card("Is the widest better?", [Text(said)])], [table], answers=[said])
+
+    with patch.object(build, "QUESTIONS", [widest]):
+        page = study.text()
+    assert page.count("It is: +") == 2
+    assert "### Is the widest better?" in page
+    assert "| Width | Gain |" in page

@@ -9,6 +9,7 @@ import pytest
 
 from report.build import build_report, compose
 from report.compare.findings import Findings
+from report.compare.hypotheses import judge
 from report.compare.ranking import Recommended
 from report.read import load_study
 from report.render.page import render_document
@@ -74,8 +75,8 @@ def test_one_pair_of_predictors_has_one_verdict(study: Study) -> None:
     best = _best(study)
     assert best.model is best.baseline
     (added,) = best.added
-    assert best.above_added[added] == best.above_baseline[added].reversed
-    assert best.above_others == {}
+    assert best.above_rivals[added] == best.above_baseline[added].reversed
+    assert [*best.above_rivals] == [added]
 
 
 def test_less_certain_best_one_does_not_hide_that_another_is_better_than_the_baseline(invented: Study) -> None:
@@ -168,7 +169,7 @@ def test_missing_fold_takes_no_evidence_from_the_others(study: Study) -> None:
     assert "2 completed runs of cross-validations that lack a fold are compared with no other run." in str(
         caveats(findings)
     )
-    (verdict,) = findings.verdicts
+    (verdict,) = judge(findings.study, findings.answers)
     assert (verdict.problem, verdict.outcome) == ("", "shown")
 
 

@@ -7,7 +7,6 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
 from report.render.wording import read_texts
 from report.sections.answer import caveats
+from report.sections.gold import lead
 from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
 from report.sections.names import model_name
 from report.sections.provenance import provenance
@@ -384,7 +384,7 @@ def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study:
         study.add(run_dir, name, {row: float(row % 2 != (row in wrong)) for row in rows})
     best = study.findings().recommended
     assert best is not None
-    assert [best.above_added[added].is_worse for added in best.added] == [True, True]
+    assert [best.above_rivals[added].is_worse for added in best.added] == [True, True]
     assert best.added_winner is not None
     assert best.added_winner.name == "best before"
 
@@ -398,8 +398,7 @@ def test_gold_table_is_led_by_no_comparison_of_two_others() -> None:
     predictions = AnswerTable(np.arange(80), np.ones(80, np.int64), [best, second, third])
     comparisons = compare_predictors([(best, second), (second, third)], predictions.labels)
     assert [one.first.name for one in comparisons] == ["b"]
-    said = sentence("gold.lead", gold=SimpleNamespace(table=predictions), comparisons=comparisons)
-    assert said == "**a classifies 100.0 % of 40 tweets correctly.**"
+    assert lead(predictions, comparisons) == "**a classifies 100.0 % of 40 tweets correctly.**"
 
 
 def test_run_that_two_grids_share_costs_once(study: Study) -> None:

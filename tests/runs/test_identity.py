@@ -252,9 +252,6 @@ def test_a_column_of_parts_has_no_effect_on_a_built_in_source() -> None:
             assert _config(plain | {"data.columns.part": "split"}) == _config(plain)
 
 
-SHORT: dict[str, Any] = {"data.source": "sample", "training.epochs": 1, "training.batch_size": 256}
-
-
 # Instead of the folder of a model.
 ELMO = "a model"
 
@@ -268,7 +265,7 @@ def _as_spelled(parameters: dict[str, Any]) -> RunConfig:
 @pytest.mark.parametrize(
     ("settings", "fields"),
     [
-        ({}, "model.attention.d_a model.attention.r model.attention.penalty data.columns.text"),
+        ({}, "model.attention.d_a model.attention.r model.attention.penalty"),
         (FEED_FORWARD, "model.cell model.bidirectional"),
         (
             ALONE | {"elmo.model": ELMO, "elmo.layers": "top"},
@@ -280,13 +277,14 @@ def _as_spelled(parameters: dict[str, Any]) -> RunConfig:
     ids=str,
 )
 def test_unused_fields_change_no_bit_of_a_run(
-    settings: dict[str, Any], fields: str, shared_results: Results, tmp_path: Path
+    settings: dict[str, Any], fields: str, tweets_file: Path, shared_results: Results, tmp_path: Path
 ) -> None:
+    short = {"data.source": str(tweets_file), "training.epochs": 1, "training.batch_size": 256}
     if settings.get("elmo.model") == ELMO:
         write_random_model(tmp_path)
         settings = settings | {"elmo.model": str(tmp_path)}
-    plain = _as_spelled(SHORT | settings)
-    changed = _as_spelled(SHORT | settings | {field: IN_SOME_RUNS[field][0] for field in fields.split()})
+    plain = _as_spelled(short | settings)
+    changed = _as_spelled(short | settings | {field: IN_SOME_RUNS[field][0] for field in fields.split()})
     assert changed != plain
     assert changed.canonical() == plain.canonical()
     first, second = (

@@ -47,6 +47,15 @@ def copied(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return run_dir
 
 
+def test_runs_behind_a_link_are_of_the_folder_that_has_the_link(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    results.root.mkdir()
+    (tmp_path / "scratch" / "runs").mkdir(parents=True)
+    results.runs.symlink_to(tmp_path / "scratch" / "runs")
+    run_dir = results.run_dir("run-0", "some")
+    assert (run_dir.results, run_dir.grid) == (results, "some")
+
+
 def test_every_name_of_a_run_is_taken_by_every_command(copied: RunDir) -> None:
     run_id = copied.path.name
     assert name_of(copied) == short_id(run_id)

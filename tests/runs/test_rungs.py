@@ -10,8 +10,8 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Halving, StartCount
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import Rungs, TrialRung, read_rungs
-from sentiment.runs.state import RunFacts, judge, read_progress
+from sentiment.runs.rungs import Rungs, TrialPlace, read_rungs
+from sentiment.runs.state import judge, read_progress
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
 
 
@@ -70,8 +70,8 @@ def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
     ]
     assert "; run-4 has no value (DivergedError: the loss is nan); run-5 has no value" in ranking.describe()
     assert rungs.trials(1) == ["run-1", "run-2"]
-    assert rungs.trial_rungs["run-2"] == TrialRung(1, 3, None, 2)
-    assert rungs.trial_rungs["run-3"] == TrialRung(0, 1, 3, 6)
+    assert rungs.trials_by_id["run-2"] == TrialPlace(1, 3, None, 2)
+    assert rungs.trials_by_id["run-3"] == TrialPlace(0, 1, 3, 6)
 
 
 def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(results: Results) -> None:
@@ -148,7 +148,7 @@ def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monke
     monkeypatch.setattr(RunDir, "read_epochs", ends)
     _log(results, 0, [0.6])
     lock.__enter__()
-    assert judge(RunFacts.of_directory(read_progress(run_dir))).state == "RUNNING"
+    assert judge(read_progress(run_dir)).state == "RUNNING"
     run_dir.result_file.unlink()
     lock.__enter__()
     assert _unfinished(rungs_of(results, _plan(1, epochs=[3]))) == ["run-0"]

@@ -79,6 +79,7 @@ def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage)
     _assert_undisturbed(stage)
 
 
+@pytest.mark.more
 @scenario
 def test_search_that_is_cancelled_or_loses_its_final_job_goes_on_when_it_is_submitted(stage: Stage) -> None:
     stage.reports = True

@@ -23,7 +23,7 @@ from sentiment.errors import (
 )
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import RunFacts, RunState, judge, read_progress
+from sentiment.runs.state import RunState, judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.device import hardware_kind
 from sentiment.training.experiment import fit_models, run_single
@@ -87,9 +87,7 @@ def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run.attempt()
     assert (run.record.attempts[-1].reason, run.record.attempts[-1].detail) == ("signal", "SIGINT, at once")
-    assert judge(RunFacts.of_directory(read_progress(run.run_dir))) == RunState(
-        "CANCELLED", "interrupted: SIGINT, at once"
-    )
+    assert judge(read_progress(run.run_dir)) == RunState("CANCELLED", "interrupted: SIGINT, at once")
 
 
 def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment) -> None:
@@ -198,7 +196,7 @@ def test_a_kill_about_the_result_leaves_no_attempt_open_for_ever(
             run.attempt()
     assert run.run_dir.completed == (moment == "after")
     assert run.record.attempts[-1].compute_time is not None
-    state = judge(RunFacts.of_directory(read_progress(run.run_dir))).state
+    state = judge(read_progress(run.run_dir)).state
     assert state == {"before": "LOST", "after": "COMPLETED"}[moment]
     run.attempt()
     assert [attempt.reason for attempt in run.record.attempts] == ["completed"] * (1 + (moment == "before"))

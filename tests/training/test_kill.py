@@ -5,21 +5,68 @@ same ones; a short random spin after each spreads them over the instructions tha
 """
 
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from sentiment.console import silent
 from sentiment.files import files_in
 from sentiment.runs.records import Result, RunRecord
-from sentiment.runs.run_dir import RunDir
-from tests.small_runs import stored
-from tests.training.processes import RunFile, digest, start, wait_until
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.preparation import prepare_data
+from tests.jobs.grid_files import write_yaml
+from tests.processes import Forked, start_python
+from tests.small_runs import SMALL_RUN, Digest, digest_of, load_config, stored
+from tests.training.processes import wait_until
 
 pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Life:
+    """A run's file, and a results folder in which its tweets are prepared."""
+
+    file: Path
+    results: Results
+
+    @property
+    def run_dir(self) -> RunDir:
+        return self.results.run_dir(load_config(self.file).run_id)
+
+    def start(self) -> Forked:
+        return start_python("-m", "sentiment", "train", self.file, "--results", self.results.root)
+
+    def end(self, code: int = 0) -> str:
+        process = self.start()
+        output, _ = process.communicate()
+        assert process.returncode == code, output
+        return output
+
+
+@pytest.fixture(scope="module")
+def prepared(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """A run long enough to be hit in its middle: some epochs of some 45 steps, a checkpoint at every fourth."""
+    training = {"batch_size": 16, "learning_rate": 0.01, "epochs": 6, "log_every": 2}
+    values = SMALL_RUN | {
+        "data": {"source": str(tweets_file)},
+        "training": training | {"early_stopping": {"patience": 2}},
+        "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 4}},
+    }
+    file = write_yaml(tmp_path_factory.mktemp("configs") / "longer run.yaml", values)
+    prepare_data(load_config(file), shared_results, silent)
+    return Life(file, shared_results)
+
+
+def _begin(prepared: Life, folder: Path) -> Life:
+    shutil.copytree(prepared.results.root / "data", folder / "data")
+    return Life(prepared.file, Results(folder))
+
 
 # Given a run's directory and random numbers: whether the moment of its death has come.
 Moment = Callable[[RunDir, random.Random], Callable[[], bool]]
@@ -71,12 +118,12 @@ FEW: list[list[Moment]] = [[mid_epoch, mid_save, writing_outcome]]
 MANY = [[*_BEGIN, *_GO_ON, *_END], [*_GO_ON, *_BEGIN, *_END]]
 
 
-def _live(run_file: RunFile, results: Path, moments: list[Moment], seed: int) -> tuple[int, str]:
+def _live(life: Life, moments: list[Moment], seed: int) -> tuple[int, Digest]:
     """Start the run again and again, kill it at these moments, then let it end: how many kills hit, and the digest."""
-    rng, run_dir, kills = random.Random(seed), run_file.run_dir(results), 0
+    rng, kills = random.Random(seed), 0
     for moment in moments:
-        process = start(run_file.path, results)
-        if wait_until(moment(run_dir, rng), process):
+        process = life.start()
+        if wait_until(moment(life.run_dir, rng), process):
             end = time.perf_counter() + rng.uniform(0, 0.004)
             while time.perf_counter() < end:
                 pass
@@ -85,67 +132,56 @@ def _live(run_file: RunFile, results: Path, moments: list[Moment], seed: int) ->
         kills += process.returncode == -signal.SIGKILL
         assert process.returncode in (0, -signal.SIGKILL), output
         assert "Traceback" not in output
-    _end(run_file, results)
-    return kills, digest(run_dir)
-
-
-def _end(run_file: RunFile, results: Path, code: int = 0) -> str:
-    process = start(run_file.path, results)
-    output, _ = process.communicate()
-    assert process.returncode == code, output
-    return output
+    life.end()
+    return kills, digest_of(life.run_dir)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -> str:
-    results = tmp_path_factory.mktemp("uninterrupted")
-    run_file.share_corpus_with(results)
-    _end(run_file, results)
-    result = stored(run_file.run_dir(results), Result)
-    assert result.steps >= 150
-    return digest(run_file.run_dir(results))
+def uninterrupted(prepared: Life, tmp_path_factory: pytest.TempPathFactory) -> Digest:
+    life = _begin(prepared, tmp_path_factory.mktemp("uninterrupted"))
+    life.end()
+    assert stored(life.run_dir, Result).steps >= 150
+    return digest_of(life.run_dir)
 
 
 @pytest.mark.parametrize("lives", [FEW, pytest.param(MANY, marks=pytest.mark.more)], ids=["few", "many"])
 def test_run_killed_at_random_moments_matches_an_uninterrupted_one(
-    run_file: RunFile, uninterrupted: str, tmp_path: Path, lives: list[list[Moment]]
+    prepared: Life, uninterrupted: Digest, tmp_path: Path, lives: list[list[Moment]]
 ) -> None:
     kills, wanted = 0, sum(map(len, lives)) - (lives is MANY) * 2
     for attempt in range(3):  # where a moment was missed the run ended earlier, and another one has to make up for it
-        folders = [tmp_path / f"{attempt}-{number}" for number in range(len(lives))]
+        runs = [Life(prepared.file, Results(tmp_path / f"{attempt}-{number}")) for number in range(len(lives))]
         seeds = [attempt * len(lives) + number for number in range(len(lives))]
         with ThreadPoolExecutor(len(lives)) as pool:
-            for hits, digest_of_life in pool.map(_live, [run_file] * len(lives), folders, lives, seeds):
-                assert digest_of_life == uninterrupted
+            for hits, digest in pool.map(_live, runs, lives, seeds):
+                assert digest == uninterrupted
                 kills += hits
         if kills >= wanted:
             return
     raise AssertionError(f"only {kills} kills hit a living process")
 
 
-def test_signal_mid_epoch_saves_and_ends_with_3_twice(run_file: RunFile, uninterrupted: str, tmp_path: Path) -> None:
-    run_file.share_corpus_with(tmp_path)
-    run_dir, rng = run_file.run_dir(tmp_path), random.Random(0)
+def test_signal_mid_epoch_saves_and_ends_with_3_twice(prepared: Life, uninterrupted: Digest, tmp_path: Path) -> None:
+    life = _begin(prepared, tmp_path)
     for _ in range(2):
-        process = start(run_file.path, tmp_path)
-        assert wait_until(mid_epoch(run_dir, rng), process)
+        process = life.start()
+        assert wait_until(mid_epoch(life.run_dir, random.Random(0)), process)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate()
         assert process.returncode == 3, output
         assert "stopped (SIGTERM); everything finished is saved" in output
-    assert "resuming after step" in _end(run_file, tmp_path)
-    assert digest(run_dir) == uninterrupted
-    record = stored(run_dir, RunRecord)
+    assert "resuming after step" in life.end()
+    assert digest_of(life.run_dir) == uninterrupted
+    record = stored(life.run_dir, RunRecord)
     assert [attempt.reason for attempt in record.attempts] == ["signal", "signal", "completed"]
     assert record.attempts[1].last_step == record.attempts[2].first_step
 
 
-def test_signal_while_the_program_starts_stops_it_as_well(run_file: RunFile, tmp_path: Path) -> None:
+def test_signal_while_the_program_starts_stops_it_as_well(prepared: Life, tmp_path: Path) -> None:
     """Torch's import takes seconds; a signal then must not be lost, nor kill without a word."""
-    run_file.share_corpus_with(tmp_path)
-    run_dir = run_file.run_dir(tmp_path)
-    process = start(run_file.path, tmp_path)
-    assert wait_until(run_dir.config_file.exists, process)
+    life = _begin(prepared, tmp_path)
+    process = life.start()
+    assert wait_until(life.run_dir.config_file.exists, process)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate()
     assert process.returncode == 3, output

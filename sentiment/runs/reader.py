@@ -1,0 +1,92 @@
+"""The one reader of the runs of grids, for `status` and for the report: what their plans and directories hold."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sentiment.errors import RunDirError
+from sentiment.runs.records import GridPlan, PlannedRun, RunRecord
+from sentiment.runs.run_dir import SINGLE, Results, RunDir
+from sentiment.runs.rungs import Rungs, TrialPlace, read_rungs
+from sentiment.runs.state import PRUNED, RunProgress, judge, read_progress
+
+# Supplies the metric of runs that no plan names; it is never written.
+_NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", goal="maximize", runs=[])
+
+
+class RecordedRun(NamedTuple):
+    """A run: its row in its grid's plan (None: no plan names it), what its directory holds, its place in a search."""
+
+    planned: PlannedRun | None
+    run_dir: RunDir
+    progress: RunProgress
+    trial: TrialPlace | None
+
+    @property
+    def run_id(self) -> str:
+        return self.run_dir.path.name
+
+
+@dataclass(frozen=True)
+class RecordedGrid:
+    """A grid, or the runs outside of grids.
+
+    Attributes:
+        runs: those of the plan in its order, then those that no plan names.
+        copies: the folders that are named otherwise than the run in them, by name, each with a line that says so: they
+            are no runs.
+    """
+
+    runs: Sequence[RecordedRun]
+    copies: dict[str, str]
+
+
+def read_runs(results: Results, grid: str, plan: GridPlan | None, rungs: Rungs | None = None) -> RecordedGrid:
+    """Read the runs of a grid.
+
+    Args:
+        plan: None for a grid without a readable one, and for the runs outside of grids.
+        rungs: of a search by successive halving.
+    """
+    planned = {run.run_id: run for run in plan.runs} if plan else {}
+    trials = rungs.trials_by_id if rungs else {}
+    copies = {}
+    run_ids = [*planned]
+    for name in _other_folders(results, grid, {*planned}):
+        path = results.runs / grid / name
+        held = _recorded_id(RunDir(path))
+        if held not in (None, name):
+            copies[name] = f"{path}: holds run {held}; a folder that is not named as its run is left out"
+        elif any(path.glob("*.json")):
+            run_ids.append(name)
+    runs = []
+    for run_id in run_ids:
+        run_dir = results.run_dir(run_id, grid)
+        progress = read_progress(run_dir, plan or _NO_PLAN)
+        runs.append(RecordedRun(planned.get(run_id), run_dir, progress, trials.get(run_id)))
+    return RecordedGrid(runs, copies)
+
+
+def _other_folders(results: Results, grid: str, planned: set[str]) -> list[str]:
+    """The names of a grid's folders that its plan does not name, without hidden ones such as those of Jupyter."""
+    names: set[str] = set()
+    with contextlib.suppress(FileNotFoundError):
+        names = {path.name for path in (results.runs / grid).iterdir()} - planned
+    return sorted(name for name in names if name[0] != "." and (results.runs / grid / name).is_dir())
+
+
+def _recorded_id(run_dir: RunDir) -> str | None:
+    """The run that a folder holds; None if it holds none, or one that cannot be read."""
+    with contextlib.suppress(RunDirError):
+        record = run_dir.read(RunRecord)
+        return record.run_id if record else run_dir.read_config().run_id
+    return None
+
+
+def pruned_rung(run_dir: RunDir) -> TrialPlace | None:
+    """The rung and rank of a run that its grid's search has pruned; None for any other run."""
+    plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
+    rungs = read_rungs(run_dir.results, plan) if plan else None
+    trial = rungs.trials_by_id.get(run_dir.path.name) if rungs else None
+    return trial if judge(read_progress(run_dir), trial).state == PRUNED else None

@@ -1,0 +1,82 @@
+"""Claims that a difference lies in a region: above 0, below 0, or within a margin.
+
+A claim is shown if the interval of the difference lies in the region, and shown to be false if it lies outside; each of
+the two is wrong in at most 5 % of the cases. The interval leaves out 5 % at either end (Schuirmann 1987: two one-sided
+tests), divided for the claims of its family, and by the number of pairs that its sides were selected from. Equality is
+shown to be false by the interval that leaves out half as much, since it has two outsides.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
+
+from sentiment.statistics.estimate import Estimate, StudentEvidence
+from sentiment.statistics.families import correct_for_multiple_tests
+
+Outcome = Literal["shown", "shown to be false", "open"]
+K = TypeVar("K")
+
+
+class Ruling(NamedTuple):
+    """The outcome of a claim, and the difference with the interval that would show it."""
+
+    outcome: Outcome
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class RegionClaim:
+    """That a difference lies between two bounds, one of which may be infinite.
+
+    Attributes:
+        pairs: from how many pairs its sides were selected.
+    """
+
+    evidence: StudentEvidence
+    low: float
+    high: float
+    pairs: int = 1
+
+    @property
+    def outsides(self) -> int:
+        """How many of the region's two ends are bounds beyond which the claim is false."""
+        return sum(map(math.isfinite, (self.low, self.high)))
+
+    @property
+    def p(self) -> float:
+        """The p-value of the nearer one of the two outcomes, shown and shown to be false, for all pairs."""
+        beyond_low = self.evidence.value - self.low
+        beyond_high = self.high - self.evidence.value
+        distances = [distance for distance in (beyond_low, beyond_high) if math.isfinite(distance)]
+        inside = max(self.evidence.p_beyond(distance) for distance in distances)
+        outside = min(self.evidence.p_beyond(-distance, self.outsides) for distance in distances)
+        return min(self.pairs * min(inside, self.outsides * outside), 1.0)
+
+    def decided(self, alpha: float, q: float | None = None) -> Ruling:
+        """The outcome by the interval that leaves out `alpha` at either end, divided by the number of pairs.
+
+        Args:
+            q: the p-value that is adjusted for the family.
+        """
+        end = alpha / self.pairs
+        level = 1 - 2 * end
+        inner = self.evidence.interval(level, ends=1)
+        outer = self.evidence.interval(1 - 2 * end / self.outsides, ends=self.outsides)
+        value = self.evidence.value
+        if inner is None or outer is None:
+            return Ruling("open", Estimate(value, None, None, self.evidence.n, level))
+        outcome: Outcome = "open"
+        if self.low < inner[0] and inner[1] < self.high:
+            outcome = "shown"
+        elif outer[1] < self.low or outer[0] > self.high:
+            outcome = "shown to be false"
+        return Ruling(outcome, Estimate(value, inner[0], inner[1], self.evidence.n, level, self.evidence.p, q))
+
+
+def decide(family: Mapping[K, RegionClaim]) -> dict[K, Ruling]:
+    """The outcomes of claims that were stated together; one between sides that do not vary is open."""
+    tested = {key: claim.p for key, claim in family.items() if claim.evidence.test}
+    adjusted, level = correct_for_multiple_tests([*tested.values()])
+    q_values = dict(zip(tested, adjusted, strict=True))
+    return {key: claim.decided(1 - level, q_values.get(key)) for key, claim in family.items()}

@@ -1,0 +1,118 @@
+"""Numbers and estimates in words, the same on the page, in the terminal and in a paper."""
+
+import math
+from collections.abc import Callable, Iterable
+
+from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.paired import PairedCounts
+
+MINUS = "\u2212"
+DASH = "\u2013"
+THESE_MODELS = "single runs without seed replication, so it holds for these trained models alone"
+
+
+def percent(share: float) -> str:
+    """`81.2`, without the % sign."""
+    return f"{100 * share:.1f}"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign, a typographic minus; zero has no sign."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return f"+{text}" if value > 0 else f"{MINUS}{text}"
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, signed."""
+    return signed(100 * share)
+
+
+def bracketed(*parts: str) -> str:
+    """` (these; parts)`, without those that are empty; empty if all are."""
+    known = "; ".join(part for part in parts if part)
+    return f" ({known})" if known else ""
+
+
+def bounds(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """`78.4-83.9`, or `+1.2 to +2.5` if the numbers are signed; empty if the interval is unknown."""
+    if low is None or high is None:
+        return ""
+    return f"{write(low)}{DASH if write is percent else ' to '}{write(high)}"
+
+
+def interval(estimate: Estimate, write: Callable[[float], str] = points) -> str:
+    """`98.9 % CI +1.2 to +2.5`, with its own level; empty if it is unknown."""
+    written = bounds(estimate.low, estimate.high, write)
+    return f"{levels([estimate])} % CI {written}" if written else ""
+
+
+def levels(estimates: Iterable[Estimate]) -> str:
+    """The confidence levels in per cent: `95`, or `98.9 to 99.67` if they differ."""
+    known = {estimate.level for estimate in estimates}
+    return " to ".join(map(_level_in_words, dict.fromkeys([min(known), max(known)])))
+
+
+def claim(difference: Estimate) -> str:
+    """`+1.9 points (95 % CI +1.2 to +2.5)`."""
+    return f"{points(difference.value)} points{bracketed(interval(difference))}"
+
+
+def evidence(difference: Estimate, before: str = "") -> str:
+    """` (81.2 %; 95 % CI +2.6 to +25.7; adjusted p = 0.020)`, as far as these are known; of a comparison without seed
+    variance with its caveat."""
+    p = "" if difference.q is None else f"adjusted p = {p_value(difference.q)}".replace("= <", "<")
+    return bracketed(before, interval(difference), p, THESE_MODELS if difference.is_conditional else "")
+
+
+def at_most(differences: Iterable[Estimate]) -> str:
+    """`at most 3.1 points apart`, by the farthest bound of several intervals; empty if none is known."""
+    farthest = max((difference.farthest or 0.0 for difference in differences), default=0.0)
+    return f"at most {percent(farthest)} points apart" if farthest else ""
+
+
+def conditional_remarks(differences: Iterable[Estimate]) -> list[str]:
+    """One caveat sentence if any comparison lacks seed variance."""
+    return [f"{THESE_MODELS.capitalize()}."] if any(difference.is_conditional for difference in differences) else []
+
+
+def share(estimate: Estimate) -> str:
+    """`81.2 % (95 % CI 78.4-83.9)`."""
+    return f"{percent(estimate.value)} %{bracketed(interval(estimate, percent))}"
+
+
+def p_value(p: float) -> str:
+    """`0.012`, or `< 0.001`."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def _level_in_words(level: float) -> str:
+    """A confidence level in per cent, with two digits of what it leaves out: `95`, `98.9` or `99.952`."""
+    left_out = 100 * (1 - level)
+    decimals = max(1 - math.floor(math.log10(left_out)), 1)
+    return f"{100 - left_out:.{decimals}f}".rstrip("0").rstrip(".")
+
+
+def comparison_sentence(first: str, second: str, pair: PairedCounts, difference: Estimate) -> str:
+    """One sentence, without a full stop, on the accuracies of two classifiers, given by name."""
+    if pair.only_first == pair.only_second == 0:
+        bound = f"a difference of up to {percent(difference.farthest or 0.0)} points either way cannot be excluded"
+        return f"{first} and {second} classify the same tweets correctly; {bound}"
+    verdict = f"has as many of these {pair.n:,} tweets right as {second}"
+    if pair.only_first != pair.only_second:
+        comparative = "more" if pair.only_first > pair.only_second else "fewer"
+        gap = f"{percent(abs(difference.value))} points {comparative}"
+        verdict = f"has {gap} of these {pair.n:,} tweets right than {second}"
+    tweets = "tweet" if pair.only_first == 1 else "tweets"
+    only_first = f"{pair.only_first:,} {tweets} only {first} has right"
+    only_second = f"{pair.only_second:,} only {second}" if pair.only_second else f"none only {second}"
+    return f"{first} {verdict}{evidence(difference)}: {only_first}, {only_second}"
+
+
+def recall_sentence(first: str, second: str, difference: Estimate) -> str:
+    """The difference in macro recall of two classifiers, given by name: one sentence, without a full stop."""
+    gap = f"{points(difference.value)} points{evidence(difference)}"
+    return f"the macro recall of {first} less that of {second}: {gap}"
