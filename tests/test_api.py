@@ -479,5 +479,5 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
         return StoredModels(path="fitted", config=config, result=result, results=results, files={})
 
     monkeypatch.setattr(library, "_fit", fit)
-    monkeypatch.setattr(library, "model_of", lambda stored, _choice: _Counting(stored.config))
+    monkeypatch.setattr(StoredModels, "model", lambda stored, _choice: _Counting(stored.config))
     check_estimator(_OfNumbers(choice="network"), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)

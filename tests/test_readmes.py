@@ -14,10 +14,9 @@ import pytest
 import typer
 
 from sentiment.__main__ import app
-from sentiment.answers.evaluate import EXAMPLE
 from sentiment.api import load
 from sentiment.files import ROOT
-from sentiment.predicting.stored import open_stored
+from sentiment.predicting.stored import EXAMPLE, open_stored
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
