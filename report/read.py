@@ -99,11 +99,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Study:
-    """All grids, single runs and gold tables of a results folder.
+    """All grids, single runs and tables with answers of a results folder.
 
     Attributes:
         folders: the grids in the order in which they were planned, those without a plan, and the runs outside of grids.
-        golds: the gold tables with added predictors; none if only some grids are reported.
+        labelled: the labelled tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
         stages: the plans of those grids that start from runs of another one, also of empty ones, in the same order.
         counts: `read_counts` by the fingerprint of a corpus.
@@ -111,7 +111,7 @@ class Study:
 
     reader: Reader
     folders: list[Grid]
-    golds: list[StoredAnswers]
+    labelled: list[StoredAnswers]
     choices: dict[str, Choice]
     stages: list[GridPlan]
     counts: Mapping[str, CorpusReport]
@@ -163,17 +163,17 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
         if name not in available:
             raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
     reader = Reader(results)
-    golds, choices = ([], {}) if names else _load_answers(reader)
+    labelled, choices = ([], {}) if names else _load_answers(reader)
     folders = []
     names = [*dict.fromkeys(names or available)]
     for number, name in enumerate(names):
         progress("reading grids", number, len(names))
         folders.append(_load_grid(reader, name))
-    if not golds and not choices and not any(grid.runs for grid in folders):
+    if not labelled and not choices and not any(grid.runs for grid in folders):
         lines = "".join(f"\n{problem}" for problem in reader.problems)
         raise RunDirError(
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
-            f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
+            f"`sentiment add NAME FILE --of TABLE` adds predictors that are compared with each other{lines}"
         )
     folders.sort(key=lambda grid: (grid.name == SINGLE, not grid.plan, grid.planned_at, grid.name))
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
@@ -184,7 +184,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     # If a table was edited between two grids, both may have a run of one id on other tweets.
     versions = Counter(run_id for run_id, _ in {(run.run_id, run.record.data_fingerprint) for run in completed})
     compared = [_compared(grid, versions, counts, reader) for grid in folders if grid.runs]
-    return Study(reader, compared, golds, choices, stages, counts)
+    return Study(reader, compared, labelled, choices, stages, counts)
 
 
 def _compared(grid: Grid, versions: Counter[str], counts: Mapping[str, CorpusReport], reader: Reader) -> Grid:

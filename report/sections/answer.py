@@ -16,7 +16,7 @@ from report.sections.sentences import sentence, sentences, terms
 def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence[Markup] = ()) -> list[Block]:
     """The recommendation with its uncertainty and training time, further answers, caveats, and the ranking."""
     best = findings.recommended
-    if not findings.study.runs:  # only gold tables
+    if not findings.study.runs:  # only tables with answers
         return []
     content: list[Block] = [Text(strong(sentence("answer.no_recommendation")))]
     if best:

@@ -125,8 +125,7 @@ def tweets_of_table(
     """
     path = user_path(source)
     table = _opened(path, parameters) if path.is_file() else None
-    if table:
-        parameters = _id_columns(table) | parameters
+    parameters = (_id_columns(table) if table else {}) | parameters
     classes = parameters.pop("data.labels", None)
     if table is None or _has_labels(table, parameters):
         if classes:
@@ -152,7 +151,7 @@ def tweets_of_table(
     without = "" if file.has_labels else " without labels"
     lines.append(f"{name}: {plural(len(rows), 'tweet')}{without}; the classes are {', '.join(data.label_names)}")
     noun = f"{'labelled ' if file.has_labels else ''}tweet of {name}"
-    parts = ["labelled" if file.has_labels else "unlabelled"] * len(rows)
+    parts = ["labelled" if file.has_labels else "given"] * len(rows)
     asked = Asked(noun, directory.path, directory.added, data, whole, parts)
     return asked, [*lines, *left_out.lines_left_out()]
 

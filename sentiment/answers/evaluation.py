@@ -48,7 +48,7 @@ class Compared(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of predictors on a run's own parts, on a labelled file, or on a gold table.
+    """Scores of predictors on a run's own parts, on a labelled file, or on a table with answers.
 
     Attributes:
         part: the part or the file whose tweets are compared.

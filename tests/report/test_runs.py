@@ -19,12 +19,12 @@ from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
 from report.render.wording import read_texts
 from report.sections.answer import caveats
-from report.sections.gold import lead
 from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
 from report.sections.sentences import sentence
+from report.sections.tables import lead
 from sentiment.answers.table import AnswerTable, Predictor, compare_predictors
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError

@@ -410,17 +410,17 @@ def test_gold_table_that_is_damaged_is_named_and_others_are_reported(tmp_path: P
     findings, _ = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
     named = str(damaged.table_file.relative_to(tmp_path))
     assert [named in problem for problem in findings.problems] == [True]
-    assert [len(gold.table.texts) for gold in findings.study.golds] == [31]
+    assert [len(gold.table.texts) for gold in findings.study.labelled] == [31]
 
 
 def test_page_of_gold_tables_alone_has_no_section_on_runs(tmp_path: Path) -> None:
     _add(tmp_path, "Ben", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 30)])
     results = Results(tmp_path / "results")
-    assert _titles(results) == ["Predictors on gold tables", "Methods"]
+    assert _titles(results) == ["Predictors on labelled tables", "Methods"]
     Study(results).single({})
     both = _titles(results)
-    assert {"Recommendation", "Details", "Predictors on gold tables", "The runs"} <= {*both}
-    assert _titles(results, ["single"]) == [title for title in both if title != "Predictors on gold tables"]
+    assert {"Recommendation", "Details", "Predictors on labelled tables", "The runs"} <= {*both}
+    assert _titles(results, ["single"]) == [title for title in both if title != "Predictors on labelled tables"]
 
 
 def _titles(results: Results, grids: Sequence[str] = ()) -> list[str]:
