@@ -26,9 +26,9 @@ from sentiment.console import Progress
 from sentiment.data.corpus import Corpus
 from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.files import ROOT
-from sentiment.inference.stored import FittedModels
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
+from sentiment.predicting.stored import StoredModels
 from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
@@ -482,9 +482,9 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(library, "_iter_texts", rows)
     result = FitResult(recommended="network", temperatures={"network": 1}, texts=0)
 
-    def fit(config: RunConfig, results: Results, *_: Any) -> FittedModels:
-        return FittedModels(config=config, result=result, results=results, files={})
+    def fit(config: RunConfig, results: Results, *_: Any) -> StoredModels:
+        return StoredModels(path="fitted", config=config, result=result, results=results, files={})
 
     monkeypatch.setattr(library, "_fit", fit)
-    monkeypatch.setattr(library, "model_of", lambda stored, _choice: _Counting(stored.config))
+    monkeypatch.setattr(StoredModels, "model", lambda stored, _choice: _Counting(stored.config))
     check_estimator(_OfNumbers(choice="network"), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)

@@ -16,12 +16,14 @@ from sentiment.files import ROOT
 LAYERS = {
     "sentiment": [
         "errors console files processes tokens version",
-        "config config_file data.built_in data.classes download runs statistics",
+        "config config_file data.built_in data.classes download runs statistics answers.table answers.recommendation",
         "command_line data",
         "encoders",
         "models",
         "training",
-        "inference labelling api",
+        "predicting",
+        "answers api",
+        "commands",
         "__main__",
     ],
     "jobs": [
@@ -110,7 +112,11 @@ def test_there_are_no_circles_and_packages_hold_a_dozen_modules_at_most() -> Non
 
 _BELOW_DATA = {module for module in MODULES if module.startswith("sentiment") and _layer(module) <= 1}
 _BELOW_DATA.add("sentiment.command_line")  # which looks at data only if an option names some
-_ABOVE = "|".join(map(re.escape, sorted({one for one in MODULES if one.startswith("sentiment")} - _BELOW_DATA)))
+_ABOVE = "|".join(
+    map(
+        re.escape, sorted({one for one in MODULES if one.startswith("sentiment")} - _BELOW_DATA - {"sentiment.answers"})
+    )
+)
 # Which modules import nothing of what, but for others of them; patterns of whole names, with all that is below them.
 RULES = [
     (r"sentiment", r"jobs|report|submitit", "sentiment.__main__"),
@@ -118,7 +124,7 @@ RULES = [
     (
         "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
         "|".join(sorted(HEAVY)),
-        r"sentiment\.(statistics|tokens|runs\.predictions)",
+        r"sentiment\.(statistics|tokens|answers\.table)",
     ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.training\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
@@ -131,12 +137,12 @@ RULES = [
     (r"jobs", _ABOVE, r"jobs\.(tasks|launch\.local_runner|sync|job_kinds|grids\.grid)"),
     (
         r"jobs\.(tasks|launch\.local_runner)",
-        r"sentiment\.(data|encoders|models|training\.tracking|inference|model)",
+        r"sentiment\.(data|encoders|models|training\.tracking|predicting|answers|model)",
         "",
     ),
-    (r"jobs\.sync", r"sentiment\.(data|encoders|models|training(?!\.tracking)|inference|model)", ""),
-    (r"jobs\.job_kinds", r"sentiment\.(training\.tracking|inference|model)", ""),
-    (r"jobs\.grids\.grid", r"sentiment\.(models|training|inference|model)", ""),
+    (r"jobs\.sync", r"sentiment\.(data|encoders|models|training(?!\.tracking)|predicting|answers|model)", ""),
+    (r"jobs\.job_kinds", r"sentiment\.(training\.tracking|predicting|answers|model)", ""),
+    (r"jobs\.grids\.grid", r"sentiment\.(models|training|predicting|answers|model)", ""),
 ]
 
 
@@ -170,7 +176,7 @@ _LOADS = {
         (_COMMAND.format("jobs", ["status", "--results", "nowhere"]), HEAVY),
         ("import sentiment.training.tracking", {*HEAVY, "wandb"}),
         ("import sentiment.encoders.pretrained", {"torch"}),
-        ("import sentiment.inference.stored", {"torch", "scipy.sparse", "scipy.special", *_SECOND_HAND}),
+        ("import sentiment.predicting.stored", {"torch", "scipy.sparse", "scipy.special", *_SECOND_HAND}),
         (_COMMAND.format("sentiment", ["predict", "nowhere", "x"]), _SECOND_HAND),
         ("import sentiment.training.experiment", {"wandb", "h5py", *_SECOND_HAND}),
     ],

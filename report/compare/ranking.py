@@ -14,9 +14,9 @@ from report.compare.claims import Claim, decided
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
 from report.evaluated import EvaluatedRun, Reader, Settings
+from sentiment.answers.recommendation import SIMPLEST_FIRST, recommend
+from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.console import plural
-from sentiment.runs.predictions import ENOUGH_ANSWERS
-from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design
 from sentiment.statistics.estimate import Estimate
@@ -64,7 +64,7 @@ class Recommended:
 
     Attributes:
         ranking: all predictors, the best on validation tweets first; those without a score there come last.
-        model: the trained model to use, see `sentiment.runs.recommendation`.
+        model: the trained model to use, see `sentiment.answers.recommendation`.
         baseline: the linear baseline that others are compared with: the best one on validation tweets.
         added_winner: the added predictor to use instead; None if none is shown to be better on validation tweets.
         above_baseline: the test score of models and added predictors minus that of `baseline`.

@@ -21,7 +21,7 @@ from sentiment.statistics.estimate import Estimate
 def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence[Markup] = ()) -> list[Block]:
     """The recommendation with its uncertainty and training size, further answers, caveats, and the ranking."""
     best = findings.recommended
-    if not findings.study.runs:  # only gold tables
+    if not findings.study.runs:  # only tables with answers
         return []
     content: list[Block] = [Text(strong(sentence("answer.no_recommendation")))]
     if best:

@@ -16,7 +16,7 @@ from report.render import wording
 from report.render.charts import MOST_AXES
 from report.render.environment import environment
 from report.sections import names
-from sentiment.runs.predictions import ENOUGH_ANSWERS
+from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.statistics import words
 
 _SPACES = re.compile(r"[ \n]+")

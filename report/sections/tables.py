@@ -1,4 +1,4 @@
-"""Predictors on tables that no run was tested on, with labels and without; where added answers come from."""
+"""Tables to which predictors were added: with labels all are compared, without labels the best one was chosen."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,44 +12,43 @@ from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, col
 from report.render.wording import joined, strong
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
+from sentiment.answers.recommendation import Choice
+from sentiment.answers.table import ENOUGH_ANSWERS, Added, AnswerTable, Comparison, StoredAnswers
 from sentiment.console import plural
-from sentiment.runs.predictions import ENOUGH_ANSWERS, Comparison, GoldTable, PartPredictions
-from sentiment.runs.recommendation import Choice
-from sentiment.runs.records import Added
 from sentiment.statistics import words
 from sentiment.statistics.metrics import METRIC_NAMES, estimate_of, kappa
 
 
-def gold_tables(findings: Findings) -> list[Block]:
-    """For each gold table: scores, all comparisons, and where the answers come from."""
-    golds = findings.study.golds
+def labelled_tables(findings: Findings) -> list[Block]:
+    """For each labelled table: scores, all comparisons, and where the answers come from."""
+    tables = findings.study.labelled
     content: list[Block] = []
-    for gold in golds:
-        if len(golds) > 1:
-            content.append(Text(f"On {gold.record.source}", "heading"))
-        content += _blocks_of(gold)
+    for stored in tables:
+        if len(tables) > 1:
+            content.append(Text(f"On {stored.record.source}", "heading"))
+        content += _blocks_of(stored)
     return content
 
 
-def _blocks_of(gold: GoldTable) -> list[Block]:
-    comparisons = gold.compare()
-    blocks: list[Block] = [Text(lead(gold.predictions, comparisons), "lead"), _score_table(gold)]
+def _blocks_of(stored: StoredAnswers) -> list[Block]:
+    comparisons = stored.compare()
+    blocks: list[Block] = [Text(lead(stored.table, comparisons), "lead"), _score_table(stored)]
     if comparisons:
-        blocks.append(_comparison_table(gold, comparisons))
-    return [*blocks, origins(gold.added)]
+        blocks.append(_comparison_table(stored, comparisons))
+    return [*blocks, origins(stored.added)]
 
 
 def origins(added: Mapping[str, Added]) -> Fold:
     """Where the answers of added predictors come from, by name, and what they cost."""
     blocks: list[Block] = []
     for name, record in added.items():
-        blocks.append(Text(sentence("gold.origin", name=name, record=record)))
+        blocks.append(Text(sentence("tables.origin", name=name, record=record)))
         if record.note:
             blocks.append(Text(record.note, "note"))
     return Fold("Where their answers come from", blocks)
 
 
-def lead(predictions: PartPredictions, comparisons: Sequence[Comparison]) -> Markup:
+def lead(predictions: AnswerTable, comparisons: Sequence[Comparison]) -> Markup:
     """The most accurate predictor, and its comparison with the next one that has answered tweets of it."""
     best = predictions.predictors[0]
     if not best.has_enough_answers:
@@ -62,10 +61,10 @@ def lead(predictions: PartPredictions, comparisons: Sequence[Comparison]) -> Mar
     return said
 
 
-def _score_table(gold: GoldTable) -> ReportTable:
-    labels = gold.predictions.labels
+def _score_table(stored: StoredAnswers) -> ReportTable:
+    labels = stored.table.labels
     rows: list[Row] = []
-    for predictor in gold.predictions.predictors:
+    for predictor in stored.table.predictors:
         metrics = predictor.metrics(labels)
         answered = predictor.answered
         row: Row = {
@@ -81,28 +80,30 @@ def _score_table(gold: GoldTable) -> ReportTable:
         if predictor.other_answers:
             row["accuracy_of_classes"] = metrics.right / (metrics.n - predictor.other_answers)
         if predictor.kind == "added":
-            row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
+            row["cost"] = cost_per_thousand(stored.added[predictor.name]) or None
         rows.append(row)
-    table = ReportTable(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns("gold-scores", rows), rows)
-    majority = gold.predictions.of("majority").metrics(labels)
+    table = ReportTable(
+        f"scores-{stored.directory.path.name}", _about_tweets(stored), columns("table-scores", rows), rows
+    )
+    majority = stored.table.of("majority").metrics(labels)
     return table.drawn("accuracy", Scale.of(rows, "accuracy", majority.accuracy))
 
 
-def _about_tweets(gold: GoldTable) -> Markup:
+def _about_tweets(stored: StoredAnswers) -> Markup:
     """How many tweets of which classes there are, and which rows were left out."""
-    labels = gold.predictions.labels
-    sizes = np.bincount(labels, minlength=len(gold.record.classes)).tolist()
+    labels = stored.table.labels
+    sizes = np.bincount(labels, minlength=len(stored.record.classes)).tolist()
     return sentence(
-        "gold.tweets",
-        record=gold.record,
-        counts=[f"{size:,} {name}" for size, name in zip(sizes, gold.record.classes, strict=True)],
+        "tables.tweets",
+        record=stored.record,
+        counts=[f"{size:,} {name}" for size, name in zip(sizes, stored.record.classes, strict=True)],
         number=len(labels),
-        majority=gold.predictions.of("majority").name,
-        from_lexicon_authors=gold.record.source in LEXICON_AUTHORS,
+        majority=stored.table.of("majority").name,
+        from_lexicon_authors=stored.record.source in LEXICON_AUTHORS,
     )
 
 
-def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> ReportTable:
+def _comparison_table(stored: StoredAnswers, comparisons: Sequence[Comparison]) -> ReportTable:
     rows: list[Row] = []
     for comparison in comparisons:
         first = comparison.first
@@ -113,11 +114,11 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Rep
         both = first.answered & second.answered
         row["kappa"] = kappa(first.predicted[both], second.predicted[both])
         rows.append(row)
-    caption = sentence("gold.comparisons", number=len(rows))
-    return ReportTable(f"comparisons-{gold.directory.path.name}", caption, columns("gold-comparisons", rows), rows)
+    caption = sentence("tables.comparisons", number=len(rows))
+    return ReportTable(f"comparisons-{stored.directory.path.name}", caption, columns("table-comparisons", rows), rows)
 
 
-def unlabelled_tables(findings: Findings) -> list[Block]:
+def tables_without_labels(findings: Findings) -> list[Block]:
     """For each table: the best predictor, and all of them with their differences from it."""
     blocks: list[Block] = []
     for name, choice in findings.study.choices.items():
@@ -147,5 +148,5 @@ def _choice_table(name: str, choice: Choice) -> ReportTable:
             row |= with_bounds("below", difference)
             row |= {"q": difference.q, "labels": choice.labels_to_show[predictor]}
         rows.append(row)
-    caption = sentence("unlabelled.scores", choice=choice)
-    return ReportTable(f"unlabelled-{name}", caption, columns("unlabelled", rows), rows)
+    caption = sentence("tables.choice", choice=choice)
+    return ReportTable(f"choice-{name}", caption, columns("choice", rows), rows)

@@ -23,10 +23,10 @@ from report.evaluated import CompletedRun, EvaluatedRun, Reader
 from report.questions.labels import beats_baseline_from, label_points
 from report.questions.settings import effects_of
 from report.read import Grid
+from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.config import PARTS
 from sentiment.config_file import resolve
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis
-from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.statistics.estimate import Estimate
@@ -63,8 +63,8 @@ class World:
 class _DrawnRun(CompletedRun):
     """A run whose predictions are drawn anew for each world."""
 
-    def predictions(self, part: str) -> PartPredictions:
-        drawn: PartPredictions = getattr(self.result, part)
+    def predictions(self, part: str) -> AnswerTable:
+        drawn: AnswerTable = getattr(self.result, part)
         return drawn
 
 
@@ -226,17 +226,17 @@ def draw_right(luck: Any, world: World, rng: np.random.Generator) -> tuple[Any, 
     return tweet + own + chance + luck[:, :, None] / _DENSITY > _THRESHOLD, baseline, others
 
 
-def _predictions(name: str, labels: Any, **right: Any) -> PartPredictions:
+def _predictions(name: str, labels: Any, **right: Any) -> AnswerTable:
     """By the kind of the predictor: the label where it is right, else the next class."""
     predictors = []
     classes = max(labels.max() + 1, 2)
     for kind, flags in right.items():
         predicted = np.where(flags, labels, (labels + 1) % classes)
         predictors.append(Predictor(f"{name} ({kind})", kind, np.eye(classes)[predicted]))  # type: ignore[arg-type]
-    return PartPredictions(np.arange(len(labels)), labels, predictors)
+    return AnswerTable(np.arange(len(labels)), labels, predictors)
 
 
-def _of_run(labels: Any, network: Any, baseline: Any, **right: Any) -> PartPredictions:
+def _of_run(labels: Any, network: Any, baseline: Any, **right: Any) -> AnswerTable:
     return _predictions("run", labels, network=network, both=network, baseline=baseline, **right)
 
 

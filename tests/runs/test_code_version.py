@@ -136,7 +136,7 @@ def test_each_module_that_training_imports_changes_its_hash_and_no_other_one(pro
         edited = imported_files(["sentiment.training.experiment"], contents | {path: content + b"\n# edited\n"})
         assert (edited != trained) is (path in trained), path
     others = contents.keys() - trained.keys()
-    assert {"sentiment/inference/predict.py", "sentiment/api.py", "report/build.py", "jobs/study.py"} <= others
+    assert {"sentiment/predicting/files.py", "sentiment/api.py", "report/build.py", "jobs/study.py"} <= others
 
 
 def _edits_that_change(program: Path, *modules: str) -> set[str]:
