@@ -111,7 +111,7 @@ doctor: .venv/installed ## check this site: Slurm, GPUs and cores
 test: .venv/installed-dev #: run all tests but the long ones (some minutes)
 	@set -f; $(BIN)/python -m pytest -n auto -m "not more" $$PYTEST
 
-test-fast: .venv/installed-dev #: run only the fast tests
+test-fast: .venv/installed-dev #: run only the fast tests (a minute)
 	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not slow and not more" $$PYTEST
 
 test-more: .venv/installed-dev #: run the long tests: packaging, crash recovery
@@ -120,6 +120,7 @@ test-more: .venv/installed-dev #: run the long tests: packaging, crash recovery
 fuzz: .venv/installed-dev #: judge 1,000 random studies, damage one, compare tables
 	@export FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; echo "new studies; FUZZ_SEED=$$FUZZ_SEED make fuzz repeats them"; \
 		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations
+	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/jobs/test_studies.py
 	@FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@$(BIN)/python -m tests.damage.edits 200

@@ -2,7 +2,7 @@
 
 - `grids`: expands a grid file into runs.
 - `job_kinds`: the kinds of jobs, and which inputs runs need prepared.
-- `requested`, `study`: what was asked for of each grid, which may wait for another one; several grids at once.
+- `requested`, `study`: what was asked for of each grid; several grids at once.
 - `submissions`: the files of each submission. `grid_jobs`: joins them with Slurm's queue.
 - `policy`: derives a run's state, and the action that each command takes.
 - `launch`: turns runs into jobs, and decides what comes next in a grid. `session`: the commands. `status`, `dry_run`,

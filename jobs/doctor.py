@@ -66,7 +66,7 @@ def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | Non
     """Return why a job with these resources would be refused or never start."""
     limit = limits_of(resources, partitions).minutes
     if resources.time_minutes > limit:
-        return f"its partition allows at most {limit} min, so that its jobs would wait for ever"
+        return f"its partition allows at most {limit} min, so that its jobs would never start"
     refusal = slurm.find_refusal(resources)
     return f"Slurm says {refusal}" if refusal else None
 

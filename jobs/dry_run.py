@@ -2,7 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
@@ -14,9 +16,10 @@ from jobs.status.grid_state import RunStatus, describe_stuck, read_grid_state
 from jobs.submissions import Submission, new_submission
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import plural
+from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import Results
+from sentiment.runs.records import GridPlan, Result
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.statistics.power import power_of_grid, power_of_hypotheses
 
 _MAX_LISTED = 8
@@ -41,7 +44,7 @@ def show_plan(
     configs = {config.run_id: config for config in grid.configs}
     rows = [row for row in state.to_submit if row.run_id not in copied]
     code = running_code().id
-    launch = Launch(group_runs(rows, configs, state.rungs, dict.fromkeys(configs, code), jobs), code)
+    launch = Launch(group_runs(rows, configs, state.search, dict.fromkeys(configs, code), jobs), code)
     yield f"grid {plan.name}: {plan.description}"
     states = ", ".join(f"{number:,} {name}" for name, number in Counter(row.state for row in state.rows).most_common())
     line = f"{len(rows):,} of {len(state.rows):,} runs would be submitted ({states})"
@@ -57,14 +60,31 @@ def show_plan(
     if missing:
         yield "missing inputs, needed before `submit`:"
         yield from _truncate(missing, "missing inputs")
-    if state.rungs:
-        yield state.rungs.describe(max(config.training.epochs for config in grid.configs))
+    if state.search:
+        yield state.search.describe(max(config.training.epochs for config in grid.configs))
     if cluster is None:
         number = min(runs_at_once(launch.configs, at_once), len(rows))
-        yield f"on this machine: {plural(len(rows), 'run')}, at most {number} at a time"
+        hours = _hours(launch.configs, number, results)
+        yield f"on this machine: {plural(len(rows), 'run')}, at most {number} at a time{hours}"
         return
     planned = plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs)
     yield from _describe_jobs(planned, results, plan.name, verbose)
+
+
+def _hours(configs: Sequence[RunConfig], at_once: int, results: Results) -> str:
+    """The longest that runs take, by completed ones on the same tweets, as a part of a line; empty if it is unknown."""
+    seconds: dict[str, list[float]] = defaultdict(list)  # an epoch, by the source of its tweets
+    for file in results.runs.glob("*/*/result.json"):
+        with suppress(RunDirError):
+            result = RunDir(file.parent).read(Result)
+            if result:
+                source = RunDir(file.parent).read_config().data.source
+                seconds[source].append(result.seconds_trained / result.epochs)
+    if not all(config.data.source in seconds for config in configs):
+        return ""
+    total = sum(config.training.epochs * fmean(seconds[config.data.source]) for config in configs)
+    hours = total / at_once / 3600
+    return f", {hours:,.1f} hours if each epoch takes as long as those of completed runs on these tweets"
 
 
 def _describe_jobs(planned: Sequence[Submission], results: Results, grid: str, verbose: bool) -> Iterator[str]:
@@ -115,23 +135,20 @@ def _runs(plan: GridPlan, rows: Sequence[RunStatus]) -> Iterator[str]:
 
 
 def _varied(plan: GridPlan) -> Iterator[str]:
-    """Yield a line for each parameter that varies, one for what only some runs set, and one for what all share."""
+    """Yield a line for each parameter that varies or that only some runs set, and one for what all share."""
     lines = []
     shared = [plan.base]
-    set_by_some = []
     for name, values in plan.parameter_values.items():
         listed = ", ".join(values[:_MAX_LISTED])
         if len(values) == 1 and all(name in run.parameters for run in plan.runs):
             shared.append(f"{name}={listed}")
         elif len(values) == 1:
-            set_by_some.append(f"{name}={listed}")
+            lines.append(f"  {name}: {listed} in some runs")
         elif len(values) <= _MAX_LISTED:
             lines.append(f"  {name}: {listed}")
         else:
             lines.append(f"  {name}: {listed} and {len(values) - _MAX_LISTED:,} more")
     yield from _truncate(lines, "parameters")
-    if set_by_some:
-        yield f"  some runs: {', '.join(set_by_some)}"
     yield f"  all runs: {', '.join(shared)}"
 
 

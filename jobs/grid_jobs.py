@@ -67,7 +67,8 @@ class GridTask(NamedTuple):
 
     @property
     def address(self) -> str:
-        return self.folder.task_address(self.number)
+        """Its id in Slurm; empty as long as that is not on record."""
+        return self.folder.task_address(self.number) if self.folder.receipt else ""
 
 
 @dataclass(frozen=True)
@@ -195,14 +196,15 @@ class GridJobs:
         folder = task.folder
         view = self._in_queue(task)
         is_training = progress.locked and (progress.owner_job is None or self._is_alive(progress.owner_job))
-        if view.state == RUNNING and attempt and not attempt.end and not progress.failure:
-            is_training = is_training or attempt.job == task.address
+        if view.state == RUNNING and attempt and attempt.job == task.address and not attempt.end:
+            is_training = is_training or not progress.failure
         failure = progress.failure
         if failure and not self._is_since(folder, failure.job):
             failure = None
-        # At the end of its rung a run leaves its task, which trains others: how that ended says nothing about the run.
+        # A run that has paused has left its task, which trains others: how that ended says nothing about the run.
         has_left = attempt is not None and attempt.reason == "paused" and self._is_since(folder, attempt.job)
-        if view.phase == "ended" and folder.receipt and not (failure or has_left or folder.submission.local):
+        is_ended = view.phase == "ended" and view.state != PLANNED
+        if is_ended and not (failure or has_left or folder.submission.local):
             end = self._how_it_ended(task, attempt)
             view = TaskView("unknown" if end.state == UNKNOWN else "ended", end.state, end.reason)
         job = self.job(task)
@@ -210,7 +212,7 @@ class GridJobs:
             view,
             job=job.address if job else None,
             is_cancelled=run_id in self._cancelled[folder],
-            may_retry=folder.receipt is not None and self._may_retry(run_id, progress),
+            may_retry=is_ended and self._may_retry(run_id, progress),
         )
         return replace(progress, locked=is_training, failure=failure), view
 
@@ -227,11 +229,11 @@ class GridJobs:
             return TaskView("ended")
         if job.held:
             return TaskView("queued", HELD, job.why)
-        if job.waits_for_others:
+        if job.depends_on_others:
             ids = {dependency.job_id for dependency in self._dependencies(folder)}
             for held in self.held:
                 if held.job_id in ids:
-                    return TaskView("queued", HELD, f"waits for job {held.address}, which is held: {held.why}")
+                    return TaskView("queued", HELD, f"follows job {held.address}, which is held: {held.why}")
         return TaskView("queued", job.state, job.why)
 
     def _is_since(self, folder: SubmissionDir, job: str | None) -> bool:
@@ -256,7 +258,7 @@ class GridJobs:
         job = self.job(task)
         if job and job.never_starts:
             return False
-        if any(map(_failed_by_itself, self._dependencies(task.folder))):
+        if any(map(self._failed_by_itself, self._dependencies(task.folder))):
             return False
         unstarted = 0
         for folder, _ in reversed(self._assignments[run_id]):
@@ -269,7 +271,7 @@ class GridJobs:
         """Return how a task of Slurm ended; `attempt` is its run's newest one."""
         folder = task.folder
         job = self.job(task)
-        if job and job.waits_for_others:
+        if job and job.depends_on_others:
             failure = self._dependency_failure(folder)
             if failure or job.state != CANCELLED or job.never_satisfied:
                 return RunState(FAILED, failure or f"its dependency ({folder.submission.after}) did not succeed")
@@ -280,9 +282,10 @@ class GridJobs:
                 f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
                 "file",
             )
-        remark = f"task {task.address} ended without recording how"
+        name = f"task {task.address}" if task.address else folder.name
+        remark = f"{name} ended without recording how"
         if attempt is None:
-            remark = f"task {task.address} did not start to train it"
+            remark = f"{name} did not start to train it"
         elif attempt.end:
             remark = f"saved at step {attempt.last_step} ({attempt.detail})"
         end = ended_state(job, folder.log_file(task.number), remark)
@@ -380,12 +383,17 @@ class GridJobs:
                 return f"its {dependency.submission.kind} job ended with {failure.state}: {failure.reason}"
         return ""
 
+    @cached_property
+    def _failed_by_itself(self) -> Callable[[SubmissionDir], bool]:
+        """`_has_failed_by_itself`, which reads records once: thousands of runs may depend on one job."""
+        return cache(_has_failed_by_itself)
+
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (folder.submission.after or "").split(":")
         return [earlier for earlier in self.submissions if earlier.receipt and earlier.job_id in ids]
 
 
-def _failed_by_itself(folder: SubmissionDir) -> bool:
+def _has_failed_by_itself(folder: SubmissionDir) -> bool:
     """Whether a preparation job recorded an error that a retry would meet again."""
     failures = [read_record(folder.failure_file(number), Failure) for number in range(len(folder.tasks))]
     return any(failure and not failure.retry and failure.error not in _LACKED for failure in failures)

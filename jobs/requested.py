@@ -88,7 +88,7 @@ def may_wait(results: Results, grid: str) -> bool:
         return True
 
 
-def waiting_names(results: Results) -> list[str]:
+def unstarted_names(results: Results) -> list[str]:
     """The names of the grids that may wait."""
     names = [file.parent.name for file in sorted(results.slurm.glob("*/request.json"))]
     return [name for name in names if may_wait(results, name)]
@@ -97,7 +97,7 @@ def waiting_names(results: Results) -> list[str]:
 def waiting_grids(results: Results, *, local: bool | None = None) -> list[RequestedGrid]:
     """The grids that wait, by name, but for those with a damaged record; only those on this machine, or in Slurm."""
     waiting: list[RequestedGrid] = []
-    for name in waiting_names(results):
+    for name in unstarted_names(results):
         with suppress(RunDirError):
             requested = read_waiting(results, name)
             if requested and local in (None, requested.local):

@@ -36,7 +36,7 @@ class Submission(Record):
         after: sbatch's `--dependency`, such as `afterok:12:13`; `new_submission` fills it in.
         code: the id of the code snapshot that the tasks import; None imports this checkout.
         cluster: for a final job, the content of the cluster file.
-        epochs: the epoch after which its runs pause, as at the end of a rung; None trains them to their end.
+        epochs: the epoch after which its runs pause, as trials of a search; None trains them to their end.
         retry: whether nobody asked for its runs: the final job, or a local command, goes on with them by itself.
         local: whether a command on this machine runs the job, instead of Slurm.
     """

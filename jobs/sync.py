@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from jobs.status.names import find_targets
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
-from sentiment.runs.reader import pruned_rung
+from sentiment.runs.reader import pruned_place
 from sentiment.runs.records import WandbRun
 from sentiment.runs.run_dir import Results, RunDir, read_record
 
@@ -50,7 +50,7 @@ def _upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
         return "no metrics logged yet", False
     remedy = "delete it, and the run is found again by its name at W&B, unless a sweep's agent gave it one"
     wandb_run = read_record(run_dir.wandb_file, WandbRun, remedy)
-    ended = completed or pruned_rung(run_dir) is not None
+    ended = completed or pruned_place(run_dir) is not None
     if wandb_run and wandb_run.confirmed_rows >= len(rows) and wandb_run.ended == ended:
         return f"nothing new, {wandb_run.confirmed_rows} rows at W&B", False
     return _run_upload(run_dir, timeout)

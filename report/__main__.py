@@ -75,8 +75,8 @@ def _print_summary(findings: "Findings") -> None:
     completed = len(findings.study.completed_runs)
     if runs:
         echo(f"{completed:,} of {len(runs):,} runs are completed")
-    for gold in findings.study.golds:
-        echo(f"{gold.record.source}: {plural(len(gold.added), 'added predictor')} compared")
+    for table in findings.study.labelled:
+        echo(f"{table.record.source}: {plural(len(table.added), 'added predictor')} compared")
 
 
 def _verify(results: "Results", grids: list[str]) -> None:

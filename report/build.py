@@ -19,14 +19,13 @@ from report.render.page import write_report
 from report.render.wording import joined
 from report.sections.answer import answer
 from report.sections.errors import errors
-from report.sections.gold import gold_tables
 from report.sections.models import added_predictors, external_test_sets, published_results, rankings
 from report.sections.names import METHODS
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from report.sections.sentences import sentence
-from report.sections.unlabelled import unlabelled_tables
+from report.sections.tables import labelled_tables, tables_without_labels
 from sentiment.console import Progress, plural, silent, visible
 from sentiment.runs.run_dir import Results
 
@@ -45,8 +44,8 @@ SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
     "Published results": published_results,
     "Added predictors": added_predictors,
     "External test sets": external_test_sets,
-    "Predictors on gold tables": gold_tables,
-    "Predictors on tables without labels": unlabelled_tables,
+    "Predictors on labelled tables": labelled_tables,
+    "Predictors on tables without labels": tables_without_labels,
     "The runs": runs,
     "Errors and calibration": errors,
     "Provenance": provenance,
@@ -129,8 +128,8 @@ def _about(findings: Findings) -> list[Any]:
     completed = len(findings.study.completed_runs)
     if study_runs:
         about.append(f"{completed:,} of {plural(len(study_runs), 'run')} completed")
-    for gold in findings.study.golds:
-        about.append(f"{plural(len(gold.added), 'added predictor')} on {gold.record.source}")
+    for table in findings.study.labelled:
+        about.append(f"{plural(len(table.added), 'added predictor')} on {table.record.source}")
     dates = [attempt.end or attempt.start for run in study_runs if run.record for attempt in run.record.attempts]
     if dates:
         about.append(max(dates)[:10])

@@ -2,17 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from statistics import fmean
 from typing import Any, Self, TypeVar
 
-import numpy as np
-
+from sentiment.answers.table import AnswerTable, read_predictions
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError
-from sentiment.runs.predictions import PartPredictions, read_predictions
 from sentiment.runs.records import Metrics, Part, PredictorKind, Result, RunRecord, mean_score
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.statistics.metrics import Metric
@@ -45,7 +43,7 @@ class CompletedRun:
         name = self.run_dir.path.name
         return f"{name}, version {self.version}" if self.version else name
 
-    def predictions(self, part: Part) -> PartPredictions:
+    def predictions(self, part: Part) -> AnswerTable:
         """Its predictions for a part that it has.
 
         Raises:
@@ -82,7 +80,7 @@ class EvaluatedRun:
             RunDirError: the predictions of a fold are missing or have changed.
         """
         config = folds[0].config.without("data.fold")
-        test = together([fold.predictions("test") for fold in folds])
+        test = AnswerTable.joined([fold.predictions("test") for fold in folds])
         metrics = {kind: test.of(kind).metrics(test.labels) for kind in folds[0].result.scores}
         return cls(folds, config, metrics)
 
@@ -171,13 +169,13 @@ class EvaluatedRun:
             return float(getattr(self.test_metrics[kind], name))
         return mean_score(getattr(run.result.scores[kind][part], name) for run in self.fold_runs)
 
-    def test_predictions(self) -> PartPredictions:
+    def test_predictions(self) -> AnswerTable:
         """Its predictions for test tweets; of a cross-validated run those of all folds.
 
         Raises:
             RunDirError: a file is missing or has changed.
         """
-        return together([fold.predictions("test") for fold in self.fold_runs])
+        return AnswerTable.joined([fold.predictions("test") for fold in self.fold_runs])
 
 
 def only_label(runs: Sequence[EvaluatedRun]) -> str | None:
@@ -198,17 +196,6 @@ def settings_of(config: RunConfig) -> Settings:
 def as_setting(value: Any) -> Any:
     """A value of a configuration that can be compared and sorted: lists and mappings as YAML."""
     return yaml_text(value) if isinstance(value, list | dict) else value
-
-
-def together(parts: Sequence[PartPredictions]) -> PartPredictions:
-    """The predictions of all folds, one after the other."""
-    predictors = []
-    for predictor in parts[0].predictors:
-        probabilities = [part.of(predictor.kind).probabilities for part in parts]
-        predictors.append(replace(predictor, probabilities=np.concatenate(probabilities)))
-    tweets = np.concatenate([part.tweets for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    return PartPredictions(tweets, labels, predictors)
 
 
 R = TypeVar("R", CompletedRun, EvaluatedRun)

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
+from sentiment.answers.recommendation import Choice
+from sentiment.answers.table import AnswersDir, StoredAnswers, TweetKeys, read_answers
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.errors import CopiedGridError, RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
-from sentiment.runs.predictions import GoldTable, TweetKeys, read_gold
+from sentiment.runs.halving import HalvingSearch, read_search
 from sentiment.runs.reader import RecordedRun, read_runs
-from sentiment.runs.recommendation import Choice
 from sentiment.runs.records import Count, EpochRow, GridPlan, PlannedRun, Record, Result, RunRecord, UnitFraction
 from sentiment.runs.run_dir import (
     KEYS_FILE,
@@ -24,14 +25,12 @@ from sentiment.runs.run_dir import (
     TWEETS_FILE,
     Results,
     RunDir,
-    UnlabelledDir,
     check_file,
     check_records,
     check_sha256,
     read_record,
     read_records,
 )
-from sentiment.runs.rungs import Rungs, read_rungs
 from sentiment.runs.state import RunProgress, RunState, judge_without_queue
 from sentiment.statistics.metrics import METRIC_NAMES, Metric
 
@@ -78,7 +77,7 @@ class Grid:
     runs: list[Run]
     completed: list[EvaluatedRun]
     single_folds: Sequence[CompletedRun] = ()
-    rungs: Rungs | None = None
+    rungs: HalvingSearch | None = None
 
     @property
     def display_name(self) -> str:
@@ -100,11 +99,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Study:
-    """All grids, single runs and gold tables of a results folder.
+    """All grids, single runs and tables with answers of a results folder.
 
     Attributes:
         folders: the grids in the order in which they were planned, those without a plan, and the runs outside of grids.
-        golds: the gold tables with added predictors; none if only some grids are reported.
+        labelled: the labelled tables with added predictors; none if only some grids are reported.
         choices: likewise, by folder, the best predictors on tables without labels.
         stages: the plans of those grids that start from runs of another one, also of empty ones, in the same order.
         counts: `read_counts` by the fingerprint of a corpus.
@@ -112,7 +111,7 @@ class Study:
 
     reader: Reader
     folders: list[Grid]
-    golds: list[GoldTable]
+    labelled: list[StoredAnswers]
     choices: dict[str, Choice]
     stages: list[GridPlan]
     counts: Mapping[str, CorpusReport]
@@ -164,18 +163,17 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
         if name not in available:
             raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
     reader = Reader(results)
-    golds = [] if names else _load_golds(reader)
-    choices = {} if names else _load_choices(reader)
+    labelled, choices = ([], {}) if names else _load_answers(reader)
     folders = []
     names = [*dict.fromkeys(names or available)]
     for number, name in enumerate(names):
         progress("reading grids", number, len(names))
         folders.append(_load_grid(reader, name))
-    if not golds and not choices and not any(grid.runs for grid in folders):
+    if not labelled and not choices and not any(grid.runs for grid in folders):
         lines = "".join(f"\n{problem}" for problem in reader.problems)
         raise RunDirError(
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
-            f"`sentiment add NAME FILE --of GOLD` adds predictors that are compared with each other{lines}"
+            f"`sentiment add NAME FILE --of TABLE` adds predictors that are compared with each other{lines}"
         )
     folders.sort(key=lambda grid: (grid.name == SINGLE, not grid.plan, grid.planned_at, grid.name))
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
@@ -186,7 +184,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     # If a table was edited between two grids, both may have a run of one id on other tweets.
     versions = Counter(run_id for run_id, _ in {(run.run_id, run.record.data_fingerprint) for run in completed})
     compared = [_compared(grid, versions, counts, reader) for grid in folders if grid.runs]
-    return Study(reader, compared, golds, choices, stages, counts)
+    return Study(reader, compared, labelled, choices, stages, counts)
 
 
 def _compared(grid: Grid, versions: Counter[str], counts: Mapping[str, CorpusReport], reader: Reader) -> Grid:
@@ -235,31 +233,39 @@ def _pooled(runs: Sequence[CompletedRun], reader: Reader) -> EvaluatedRun | None
     return reader.read(lambda: EvaluatedRun.of_folds(folds))
 
 
-def _load_golds(reader: Reader) -> list[GoldTable]:
-    golds = []
-    for directory in _folders(reader.results.gold):
-        gold = reader.read(partial(read_gold, directory))
-        if gold and gold.directory != reader.results.gold_dir(gold.record.source, gold.record.fingerprint):
-            reader.problems.append(f"{directory}: is not named as its table, as a copy is not; it is left out")
-        elif gold:
-            reader.problems.extend(gold.problems)
-            if gold.added_predictors:
-                golds.append(gold)
-    return golds
+def _load_answers(reader: Reader) -> tuple[list[StoredAnswers], dict[str, Choice]]:
+    """The tables to which predictors were added: those with labels, and of others the best predictor by folder."""
+    labelled = []
+    choices: dict[str, Choice] = {}
+    for folder in _folders(reader.results.answers):
+        stored = reader.read(partial(_read_table, folder, reader.results))
+        if stored is None:
+            continue
+        reader.problems.extend(stored.problems)
+        if not stored.table.has_labels:
+            choice = reader.read(partial(_read_choice, stored, reader.problems))
+            choices |= {folder.name: choice} if choice else {}
+        elif stored.added_predictors:
+            labelled.append(stored)
+    return labelled, choices
 
 
-def _load_choices(reader: Reader) -> dict[str, Choice]:
-    choices = {}
-    for folder in _folders(reader.results.unlabelled):
-        directory = UnlabelledDir(folder)
-        choice = reader.read(partial(read_record, directory.choice_file, Choice))
-        if choice:
-            choices[folder.name] = choice
-            later = sorted({file.stem for file in directory.added.glob("*.json")} - choice.accuracy.keys())
-            if later:
-                again = f"sentiment evaluate {shlex.quote(str(folder))} --labelled SHEET.csv"
-                reader.problems.append(f"{directory.choice_file}: is from before {', '.join(later)}; again: {again}")
-    return choices
+def _read_table(folder: Path, results: Results) -> StoredAnswers:
+    stored = read_answers(folder)
+    if stored.directory != AnswersDir.of(results, stored.record.source, stored.record.fingerprint):
+        raise RunDirError(f"{folder}: is not named as its table, as a copy is not; it is left out")
+    return stored
+
+
+def _read_choice(stored: StoredAnswers, problems: list[str]) -> Choice | None:
+    """The best predictor by labels; a problem if others were added since."""
+    directory = stored.directory
+    choice = read_record(directory.choice_file, Choice)
+    later = sorted(stored.added.keys() - choice.accuracy.keys()) if choice else []
+    if later:
+        again = f"sentiment evaluate {shlex.quote(str(directory.path))} --labelled SHEET.csv"
+        problems.append(f"{directory.choice_file}: is from before {', '.join(later)}; again: {again}")
+    return choice
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -277,7 +283,7 @@ def _load_grid(reader: Reader, name: str) -> Grid:
         reader.problems.append(str(error).splitlines()[0])
         if isinstance(error, CopiedGridError):
             return Grid(name, None, [], [])
-    rungs = reader.read(partial(read_rungs, results, plan)) if plan else None
+    rungs = reader.read(partial(read_search, results, plan)) if plan else None
     recorded = read_runs(results, name, plan, rungs)
     reader.problems.extend(recorded.copies.values())
     return Grid(name, plan, [_load_run(run, plan, reader) for run in recorded.runs], [], rungs=rungs)

@@ -12,7 +12,8 @@
     -> steps and checkpoints    training/trainer.py, training/checkpoint.py
     -> a run's directory        training/experiment.py, runs/run_dir.py
     -> a probability            models/text_model.py (baselines: models/baseline.py, models/lexicon.py)
-    -> a label                  inference/stored.py, inference/predict.py
+    -> a label                  predicting/stored.py, predicting/files.py
+    -> answers to compare       answers/table.py, answers/evaluate.py
 """
 
 import importlib

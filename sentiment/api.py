@@ -38,24 +38,23 @@ from sentiment.data.classes import IGNORED, MAX_CLASSES, MIN_CLASSES, Classes
 from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import UsageError
 from sentiment.files import config_path, fingerprint, user_path, write_once
-from sentiment.inference.predict import CHUNK, Explanation, explain, in_parallel
-from sentiment.inference.stored import (
+from sentiment.models.baseline import fit_baseline
+from sentiment.models.text_model import Predictions, checked_threshold
+from sentiment.predicting.explain import Explanation, explain
+from sentiment.predicting.files import CHUNK, in_parallel
+from sentiment.predicting.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
     VOCABULARY_FILE,
-    FittedModels,
     StoredModels,
     TrainedRun,
     export_warnings,
     exported_files,
-    model_of,
     open_run,
     open_stored,
     weights_as_bytes,
     write_archive,
 )
-from sentiment.models.baseline import fit_baseline
-from sentiment.models.text_model import Predictions, checked_threshold
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, SCORES, FitResult, Metrics, ModelKind
 from sentiment.runs.run_dir import Results
 from sentiment.statistics.metrics import UNLABELLED, ClassIndices, measure, predicted_classes
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
 _ONE_FIT_AT_A_TIME = Lock()
 # With fewer texts, a tenth of them is too small to tell whether a network has learned anything.
 _MIN_NETWORK_TEXTS = 200
+_FITTED = "the fitted classifier"  # in place of a path
 
 LabelArray = npt.NDArray[Any]
 
@@ -168,7 +168,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             only: dict[ModelKind, float] = {"baseline": 1.0}
             result = FitResult(recommended="baseline", temperatures=only, texts=len(texts), labels=classes.tolist())
             files = {BASELINE_FILE: linear.to_bytes()}
-            fitted = FittedModels(config=config, result=result, results=Results(), files=files)
+            fitted = StoredModels(path=_FITTED, config=config, result=result, results=Results(), files=files)
             return self._set_trained(fitted, None)
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
@@ -180,7 +180,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if encoder and self.results is None and not user_path(encoder.model).is_dir():
                 raise UsageError(f"{encoder.model!r} is stored in a results folder; pass it, e.g. results='results'")
             if self.results is None:
-                stored: StoredModels = _fit(config, results, choice, classes, self.verbose)
+                stored = _fit(config, results, choice, classes, self.verbose)
             else:
                 stored = _train(config, results, self.verbose)
             return self._set_trained(stored, choice, classes)
@@ -191,7 +191,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             classes: its labels, from negative to positive; None: those that it stores.
         """
-        trained = model_of(stored, choice)
+        trained = stored.model(choice)
         self._trained = trained
         self._stored = stored
         self._classes = _stored_labels(stored) if classes is None else classes
@@ -463,7 +463,7 @@ def _train(config: RunConfig, results: Results, verbose: int) -> TrainedRun:
 
 def _fit(
     config: RunConfig, results: Results, choice: ModelKind | None, classes: LabelArray, verbose: int
-) -> FittedModels:
+) -> StoredModels:
     """Fit models in a temporary results folder, from which nothing is read afterwards."""
     from sentiment.training.experiment import fit_models
     from sentiment.training.stop import Stop
@@ -478,7 +478,7 @@ def _fit(
     if models.baseline is not None:
         files[BASELINE_FILE] = models.baseline.to_bytes()
     result = models.result.model_copy(update={"labels": classes.tolist()})
-    return FittedModels(config=config, result=result, results=results, files=files, choice=choice)
+    return StoredModels(path=_FITTED, config=config, result=result, results=results, files=files, choice=choice)
 
 
 @contextmanager

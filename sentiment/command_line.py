@@ -109,27 +109,6 @@ LeaveOut = Annotated[
         help="Leave out any number of rows for it: 'empty text', 'empty label' or 'wrong number of fields'.",
     ),
 ]
-NewSheet = Annotated[
-    Path | None, typer.Option("--sheet", help="Write tweets for a person to label: a new .csv or .html file.")
-]
-SheetsWithLabels = Annotated[
-    list[Path] | None, typer.Option("--labelled", help="A sheet with labels; repeatable, if several people label.")
-]
-Annotators = Annotated[
-    list[str] | None,
-    typer.Option("--for", metavar="NAME", help="With --sheet: an annotator with a sheet of their own; repeatable."),
-]
-SharedTweets = Annotated[
-    int | None,
-    typer.Option("--shared", min=0, help="With --for: how many tweets are on each sheet; default: a quarter."),
-]
-Guidelines = Annotated[
-    Path | None, typer.Option("--guidelines", help="With --sheet: a text that pages show, on what each class means.")
-]
-Settle = Annotated[
-    Path | None, typer.Option("--settle", help="Write the tweets to which annotators gave different labels, to settle.")
-]
-Settled = Annotated[Path | None, typer.Option("--settled", help="The labels of those tweets.")]
 A_RUN = "`last`, the beginning of a run's id or its directory"
 RunName = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="RUN", help=f"{A_RUN}, or a file that `sentiment export` wrote.")]
@@ -414,3 +393,17 @@ def with_guesses(
     if lines:
         say("\n".join(lines))
     return run, found.table
+
+
+def load_run(config: Path | None, parameters: dict[str, Any], results: Path, preview: bool = False) -> "RunConfig":
+    """Load the run configuration from a file (None: defaults) and command options; print guessed columns."""
+    from sentiment.config_file import dotted, read_yaml
+    from sentiment.files import config_path
+
+    file = config_path(config, "runs") if config else None
+    values = read_yaml(file) if file else {}
+    if values.keys() >= {"method", "parameters"}:
+        command = results_of(results).command("submit", str(file), "--local")
+        raise UsageError(f"{file}: is the file of a grid, not of a run; `{command}` runs it here")
+    run, _ = with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
+    return run

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sentiment.data.built_in import BUILT_IN, whole_source
-from sentiment.data.classes import DEFAULT_CLASSES, Classes, ConfiguredClasses, polar_classes
+from sentiment.data.classes import DEFAULT_CLASSES, Classes, ClassWeights, ConfiguredClasses, polar_classes
 from sentiment.files import fingerprint, plain_path
 
 Values = dict[str, Any]  # of the fields of a section by name, or of all fields by dotted name
@@ -63,8 +63,7 @@ class TextConfig(Section):
     urls: Treatment = "mask"  # `mask` replaces each link by the token `<url>`
     mentions: Treatment = "mask"  # `mask` replaces each @name by the token `<user>`
     hashtags: Literal["keep", "split", "remove"] = "keep"  # `split` removes the `#`: `#happy` and `happy` are the same
-    # Except emoticons such as `:D`; turn it off for ELMo. With an `encoder` its own tokeniser decides.
-    lowercase: bool = True
+    lowercase: bool = True  # except emoticons; turn it off for ELMo; with an `encoder`, its own tokeniser decides
     # `all` removes NLTK's English stop words including negations, which lowers accuracy.
     stop_words: Literal["none", "all", "keep_negations"] = "none"
 
@@ -191,9 +190,8 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _all_tables_have_the_same_classes(self) -> Self:
         """Give the labels of all tables the names and the order of the data's classes."""
-        names = self.label_names
-        if self.source in BUILT_IN and "labels" not in self.model_fields_set:
-            names = BUILT_IN[self.source].classes
+        is_default = self.source in BUILT_IN and "labels" not in self.model_fields_set
+        names = BUILT_IN[self.source].classes if is_default else self.label_names
 
         def labels_of(path: str, labels: Classes) -> Classes:
             return polar_classes(names) if is_source_name(path) else labels.renamed(names)
@@ -202,9 +200,8 @@ class DataConfig(Section):
             return table.model_copy(update={"labels": labels_of(table.path, table.labels or own)})
 
         own = labels_of(self.source, self.labels)
-        tests = {name: relabelled(table) for name, table in self.tests.items()}
-        extra_train = tuple(map(relabelled, self.extra_train))
-        self.__dict__.update(labels=own, tests=tests, extra_train=extra_train)
+        self.__dict__["tests"] = {name: relabelled(table) for name, table in self.tests.items()}
+        self.__dict__.update(labels=own, extra_train=tuple(map(relabelled, self.extra_train)))
         return self
 
     @model_validator(mode="after")
@@ -368,9 +365,6 @@ class EarlyStoppingConfig(Section):
     patience: PositiveInt | None = 3  # epochs without improvement before training stops; None: never stop early
 
 
-ClassWeights = Literal["auto", "none", "balanced"]
-
-
 class TrainingConfig(Section):
     """Optimisation of the weights; the loss is cross-entropy on logits."""
 
@@ -380,8 +374,8 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 10
     clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
     l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay; decoupled with adamw
-    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. `auto`: they have where a
-    # class has less than half of an even share of the training tweets. Stored files omit `auto`.
+    # `balanced`: all classes weigh the same in the loss, and for the baseline. `auto`: they do where one has less than
+    # half of an even share of the training tweets. Stored files omit `auto`.
     class_weights: Annotated[ClassWeights, Field(exclude_if=lambda weights: weights == "auto")] = "auto"
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs only; predictions are in fp32.

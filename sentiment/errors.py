@@ -98,8 +98,8 @@ class CrashedError(SentimentError):
     """A run's process was ended by a signal other than SIGKILL."""
 
 
-class UnfinishedRungError(SentimentError):
-    """The trials of a rung cannot be ranked: one is unfinished, or none reached the end of the rung."""
+class UnrankedError(SentimentError):
+    """The trials of a search cannot be ranked: one is unfinished, or none has a score."""
 
 
 class SlurmError(SentimentError):

@@ -77,25 +77,20 @@ def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
 _STALE_SECONDS = 24 * 3600
 
 
-def make_folder_once(
-    path: Path, make: Callable[[Path], object], lock: contextlib.AbstractContextManager[object]
-) -> None:
-    """Make a folder unless it exists; while one process holds the `lock` and makes it, the others wait.
+def make_folder_once(path: Path, make: Callable[[Path], object]) -> None:
+    """Make a folder unless it exists.
 
-    `make` fills a temporary folder beside `path`, which is renamed when it is complete, and deleted on failure. If a
-    host that does not see the lock completes the folder first, that one stays. Temporary folders that killed processes
-    left behind are deleted after a day.
+    `make` fills a temporary folder beside `path`, which is renamed when it is complete, and deleted on failure. If
+    another process completes the folder first, that one stays. Temporary folders that killed processes left behind are
+    deleted after a day.
     """
 
     def make_it(temporary: Path) -> Path:
         make(temporary)
         return path
 
-    if path.exists():
-        return
-    with lock:
-        if not path.exists():  # otherwise another process has made it in the meantime
-            make_folder(path.parent, make_it)
+    if not path.exists():
+        make_folder(path.parent, make_it)
 
 
 def make_folder(parent: Path, make: Callable[[Path], Path]) -> Path:

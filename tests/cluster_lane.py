@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.processes import server
+from tests.processes import FORKING, server
 
 _LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
 # Their tests share nothing and take long.
 _ONE_BY_ONE = ("tests/jobs/", "tests/relations/", "tests/oracle/")
+# Whole studies, commands and reports, whose parts are tested in the fast lane.
+_ALL_SLOW = (
+    *("tests/relations/", "tests/oracle/"),
+    *("tests/jobs/test_commands.py", "tests/inference/test_evaluate.py"),
+    *("tests/report/test_ranking.py", "tests/report/test_runs.py"),
+)
 
 
 class _Scheduling(LoadScopeScheduling):
@@ -26,7 +32,11 @@ class _Scheduling(LoadScopeScheduling):
         return next((lane for lane in _LANES if nodeid.startswith(lane)), nodeid.partition("::")[0])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(_ALL_SLOW):
+            item.add_marker("slow")
     items.sort(key=_turn)
 
 
@@ -37,8 +47,9 @@ def _turn(item: pytest.Item) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
-    """Start the server of processes before the workers, so that they have the same one."""
+    """Start the server of processes, from which the workers are forked as well: it imports torch once for all."""
     server()
+    os.environ["PYTHONPATH"] = os.pathsep.join([FORKING, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 
 
 @pytest.hookimpl(optionalhook=True)

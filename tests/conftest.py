@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from ruamel.yaml import YAML
 
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results, RunDir
@@ -17,9 +16,10 @@ from tests.cluster_lane import pytest_collection_modifyitems as pytest_collectio
 from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.cluster_lane import pytest_xdist_setupnodes as pytest_xdist_setupnodes
+from tests.jobs.grid_files import write_base
 from tests.no_skips import pytest_addoption as pytest_addoption
 from tests.no_skips import pytest_sessionfinish as pytest_sessionfinish
-from tests.small_runs import SMALL_RUN, TWEETS, Experiment, invented_tweets, small_config, write_tweets
+from tests.small_runs import TWEETS, Experiment, invented_tweets, small_config, write_tweets
 
 # How long an example takes depends on what else the machine does. The same examples each time, so that a test judges a
 # change by what it changes; `FUZZ=2000 pytest tests/test_fuzz.py` looks for others.
@@ -58,10 +58,7 @@ def tweets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run_file(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("configs") / "small.yaml"
-    with open(path, "w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(SMALL_RUN | {"data": {"source": str(tweets_file)}}, file)
-    return path
+    return write_base(tmp_path_factory.mktemp("configs"), tweets_file)
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,8 @@ from tests.limits import limit
 
 ADDRESS = "TEST_FORK_SERVER"
 """The variable that names the server's socket, once there is one."""
+FORKING = str(Path(__file__).with_name("forking"))
+"""An interpreter that begins with this folder on its path is forked from the server, as `stand_in` says."""
 _OURS = ("sentiment", "jobs", "report", "tests")
 _THEIRS = (
     *("pandas", "pyarrow.parquet", "scipy.stats", "submitit", "torch"),
@@ -164,21 +166,27 @@ def stand_in() -> None:
 
 def _serve(listener: socket.socket) -> None:
     """Answer until the process that started this one is gone; returns in the processes that were asked for."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while 0 not in (ready := select.select([0, listener], [], [])[0]):
-        assert ready
+    while 0 not in select.select([0, listener], [], [])[0]:
+        _count_ended()
         line, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
             return _keep(line)
         line.close()
+    _count_ended()
     os._exit(0)
+
+
+def _count_ended() -> None:
+    """Take the processor time of ended processes for the server's own, so that `time make test` counts it."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _keep(line: socket.socket) -> None:
     """Be the parent of one process, and kill it when nobody waits for it any more; returns in that process."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     head, streams, *_ = socket.recv_fds(line, 8, 3)
     with line.makefile("rb") as file:
         request = pickle.loads(file.read(int.from_bytes(head)))

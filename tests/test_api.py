@@ -26,9 +26,9 @@ from sentiment.console import Progress
 from sentiment.data.corpus import Corpus
 from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.files import ROOT
-from sentiment.inference.stored import FittedModels
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
+from sentiment.predicting.stored import StoredModels
 from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
@@ -213,6 +213,7 @@ def test_run_is_saved_as_export_writes_it(trained: RunDir, tmp_path: Path) -> No
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "saved.zip").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "given", "order"),
     [
@@ -233,6 +234,7 @@ def test_labels_of_any_kind_are_answered_in_the_order_of_scikit_learn(
     assert (tiny.classes_[tiny.predict_proba(X).argmax(1)] == tiny.predict(X)).all()
 
 
+@pytest.mark.slow
 def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentClassifier) -> None:
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import Pipeline
@@ -247,6 +249,7 @@ def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentCla
     assert best.config.model.hidden_size == found.best_params_["classifier__model__hidden_size"]
 
 
+@pytest.mark.slow
 def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once(
     tiny: SentimentClassifier, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +295,7 @@ def test_fit_refuses_in_a_line(
         tiny.set_params(**changes).fit(texts, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [[9, 10], [True, False], [1.0, 2.0], ["9", "10"], ["yawn", "zest"]])
 @pytest.mark.parametrize("choice", ["baseline", "network"])
 def test_saved_labels_are_those_that_were_fitted(
@@ -305,6 +309,7 @@ def test_saved_labels_are_those_that_were_fitted(
     assert loaded.predict(TEXTS).tolist() == fitted.predict(TEXTS).tolist()
 
 
+@pytest.mark.slow
 def test_rare_classes_are_learned_and_texts_without_words_left_out(tiny: SentimentClassifier) -> None:
     texts = [*X, *(f"meh meh {number}" for number in range(5)), *[""] * 40]
     labels = [*("happy" if label else "sad" for label in Y), *["so so"] * 5, *["sad"] * 40]
@@ -319,6 +324,7 @@ def test_networks_are_fitted_in_threads(tiny: SentimentClassifier) -> None:
     assert fitted[0].predict_proba(X).tolist() == fitted[1].predict_proba(X).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3, 4])
 def test_few_texts_give_the_baseline_without_one_set_aside(classes: int) -> None:
     labels = [["sad", "happy", "so so", "odd"][number % classes] for number in range(30)]
@@ -330,6 +336,7 @@ def test_few_texts_give_the_baseline_without_one_set_aside(classes: int) -> None
     assert model.explain("sad tea").tokens == ["sad", "tea"]
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_texts_that_were_set_aside_or_are_given(
     tiny: SentimentClassifier, trained: RunDir
 ) -> None:
@@ -475,9 +482,9 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(library, "_iter_texts", rows)
     result = FitResult(recommended="network", temperatures={"network": 1}, texts=0)
 
-    def fit(config: RunConfig, results: Results, *_: Any) -> FittedModels:
-        return FittedModels(config=config, result=result, results=results, files={})
+    def fit(config: RunConfig, results: Results, *_: Any) -> StoredModels:
+        return StoredModels(path="fitted", config=config, result=result, results=results, files={})
 
     monkeypatch.setattr(library, "_fit", fit)
-    monkeypatch.setattr(library, "model_of", lambda stored, _choice: _Counting(stored.config))
+    monkeypatch.setattr(StoredModels, "model", lambda stored, _choice: _Counting(stored.config))
     check_estimator(_OfNumbers(choice="network"), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)

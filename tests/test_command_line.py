@@ -8,8 +8,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from sentiment.inference.stored import load_all_models, open_model, open_run
 from sentiment.models.text_model import answer_checks, checks, total_score
+from sentiment.predicting.stored import open_run, open_stored
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused, succeed
@@ -61,7 +61,7 @@ def test_training_prints_and_is_done_once(
     results = _with_corpora(tmp_path / "it's results", shared_results)
     first = succeed("train", small_run_file, "--results", results)
     run_dir = _only_run(results)
-    right = total_score(answer_checks(open_model(run_dir.path))).right
+    right = total_score(answer_checks(open_stored(run_dir.path).model())).right
     for expected in (
         "linear baseline",
         "mean of both",
@@ -74,7 +74,7 @@ def test_training_prints_and_is_done_once(
         assert expected in first
     before = run_dir.metrics_file.stat().st_mtime_ns
     monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=AssertionError("trains again")))
-    monkeypatch.setattr("sentiment.inference.evaluate.MIN_TWEETS_TO_CHOOSE", 1)  # then nothing needs a warning
+    monkeypatch.setattr("sentiment.answers.evaluation.MIN_TWEETS_TO_CHOOSE", 1)  # then nothing needs a warning
     second = succeed("train", small_run_file, "--results", results)
     assert "is already completed" in second
     assert "\n\n\n" not in first + second
@@ -108,7 +108,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert {part: scores[part] for part in network} == chosen
     assert f"{result.metrics['test'].accuracy:.3f}" in output
     assert f"used by predict: {scores['chosen']}" in output
-    models = load_all_models(open_run(trained.path))
+    models = open_run(trained.path).models()
     assert scores["check_list"] == {
         model.name: {name: list(tally) for name, tally in answer_checks(model).items()} for model in models
     }

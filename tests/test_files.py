@@ -1,12 +1,10 @@
 """Files that are wholly old or wholly new, records and rows as they are read back, and fingerprints."""
 
-import contextlib
-import hashlib
-import json
 import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from unittest.mock import Mock
@@ -18,16 +16,14 @@ from sentiment.errors import RunDirError
 from sentiment.files import (
     delete_leftovers,
     files_in,
-    fingerprint,
     make_folder_once,
-    sha256_of,
     write_atomically,
     write_json,
     write_once,
 )
 from sentiment.runs.records import Failure, StartCount, StepRow
 from sentiment.runs.run_dir import RunDir, read_record, read_records, sealed
-from tests.small_runs import limited_file_size
+from tests.small_runs import limited_file_size, run_in, small_config
 
 
 def _break_off(file: BinaryIO) -> None:
@@ -59,13 +55,13 @@ def test_of_two_hosts_that_make_a_folder_at_once_the_first_one_wins_and_leftover
     (tmp_path / ".4567.made.tmp").symlink_to("nowhere")  # as a folder that is renamed just now
 
     def make_slowly(folder: Path) -> None:
-        make_folder_once(path, lambda other: (other / "tweets").write_text("first"), contextlib.nullcontext())
+        make_folder_once(path, lambda other: (other / "tweets").write_text("first"))
         (folder / "tweets").write_text("second")
 
-    make_folder_once(path, make_slowly, contextlib.nullcontext())
+    make_folder_once(path, make_slowly)
     assert (path / "tweets").read_text() == "first"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".4567.made.tmp", path.name]
-    make_folder_once(path, Mock(side_effect=AssertionError), contextlib.nullcontext())
+    make_folder_once(path, Mock(side_effect=AssertionError))
 
 
 def test_two_processes_of_one_number_on_two_hosts_write_a_file_at_once(tmp_path: Path) -> None:
@@ -100,21 +96,9 @@ def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_json_is_sorted_and_refuses_what_is_no_json(tmp_path: Path) -> None:
-    path = tmp_path / "value.json"
-    write_json(path, {"b": "ä", "a": 1})
-    assert path.read_text(encoding="utf-8") == '{\n  "a": 1,\n  "b": "ä"\n}\n'
+def test_what_is_no_json_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(path, {"a": float("nan")})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1, "b": "ä"}
-
-
-def test_fingerprints_depend_on_the_value_or_the_bytes_alone(tmp_path: Path) -> None:
-    assert fingerprint({"a": 1, "b": [1.5, None]}) == fingerprint({"b": [1.5, None], "a": 1})
-    assert fingerprint({"a": 1}) != fingerprint({"a": 1.0})
-    assert fingerprint([]) == hashlib.sha256(b"[]").hexdigest()
-    (tmp_path / "file").write_bytes(b"some bytes")
-    assert sha256_of(tmp_path / "file") == hashlib.sha256(b"some bytes").hexdigest()
+        write_json(tmp_path / "value.json", {"a": float("nan")})
 
 
 def test_what_vanishes_while_a_folder_is_read_is_left_out(tmp_path: Path) -> None:
@@ -165,3 +149,36 @@ def test_record_without_a_seal_is_refused(tmp_path: Path, content: str) -> None:
     run_dir.start_file.write_text(content, encoding="utf-8")
     with pytest.raises(RunDirError, match=re.escape(str(run_dir.start_file)) + ".*is missing"):
         run_dir.read(StartCount)
+
+
+def test_content_is_synced_before_it_has_its_name_and_the_folder_after_it(
+    tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In all that a run writes: else a power cut leaves a name without its content, or loses what was reported."""
+    synced: set[Path] = set()
+    named: set[Path] = set()
+    unsynced: list[Path] = []
+
+    def sync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.add(path)
+        named.difference_update([one for one in named if one.parent == path])
+
+    def watched(give: Callable[..., None]) -> Callable[..., None]:
+        def give_name(source: Path, target: Path) -> None:
+            files = [path for path, _ in files_in(source)] if Path(source).is_dir() else [Path(source)]
+            unsynced.extend({*files, Path(source)} - synced)
+            named.add(Path(target))
+            give(source, target)
+            synced.update(Path(target, path.relative_to(source)) for path in files)
+
+        return give_name
+
+    monkeypatch.setattr(os, "fsync", sync)
+    for name in ("rename", "replace", "link"):
+        monkeypatch.setattr(os, name, watched(getattr(os, name)))
+    run = run_in(tmp_path, small_config(tweets_file, training__epochs=1))
+    run.complete()
+    write_once(tmp_path / "ranking", lambda file: file.write(b"first"))
+    assert len(synced) > 20
+    assert (unsynced, named) == ([], set())

@@ -3,8 +3,13 @@
 import ast
 from collections import Counter
 from functools import cache
+from importlib import import_module
+
+import pytest
 
 from sentiment.files import ROOT
+
+pytestmark = pytest.mark.slow
 
 FILES = sorted(path for package in ("sentiment", "jobs", "report") for path in (ROOT / package).rglob("*.py"))
 MOST_PARAMETERS = 6
@@ -74,3 +79,20 @@ def test_every_public_thing_says_what_it_is() -> None:
         if not (_is_short(node) or ast.get_docstring(node))
     ]
     assert silent == []
+
+
+# What tests make smaller, as users have it.
+CONSTANTS = {
+    "jobs.turns": {"_BEAT_SECONDS": 5, "_DEAD_SECONDS": 60, "_POLL_SECONDS": 0.5},
+    "jobs.grid_jobs": {"_RECENT_SECONDS": 3600},
+    "jobs.slurm.commands": {"_POLL_SECONDS": 0.5, "_RESTART_SECONDS": 15},
+    "sentiment.data.vocabulary": {"_MIN_COUNT": 3, "_WINDOW": 5},
+    "sentiment.encoders.shards": {"_MIN_TOKENS": 16_384, "_TYPES_PER_SHARD": 65_536},
+    "sentiment.files": {"_STALE_SECONDS": 86_400},
+    "sentiment.training.tracking": {"SECONDS_AFTER_COMPLETION": 10, "SECONDS_AFTER_STOP": 2},
+}
+
+
+def test_constants_that_tests_patch_are_as_they_were_chosen() -> None:
+    found = {name: {one: getattr(import_module(name), one) for one in chosen} for name, chosen in CONSTANTS.items()}
+    assert found == CONSTANTS

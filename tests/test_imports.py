@@ -16,12 +16,14 @@ from sentiment.files import ROOT
 LAYERS = {
     "sentiment": [
         "errors console files processes tokens version",
-        "config config_file data.built_in data.classes download runs statistics",
+        "config config_file data.built_in data.classes download runs statistics answers.table answers.recommendation",
         "command_line data",
         "encoders",
         "models",
         "training",
-        "inference labelling api",
+        "predicting",
+        "answers api",
+        "commands",
         "__main__",
     ],
     "jobs": [
@@ -85,6 +87,7 @@ def _layer(module: str) -> int:
     return layers[0] if parts else 0
 
 
+@pytest.mark.slow
 def test_module_imports_from_its_own_layer_and_those_below() -> None:
     wrong = [
         f"{module} imports {imported}"
@@ -96,6 +99,7 @@ def test_module_imports_from_its_own_layer_and_those_below() -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_there_are_no_circles_and_packages_hold_a_dozen_modules_at_most() -> None:
     unfinished = {name: {one for one in _imports(name) if one in MODULES} for name in MODULES}
     while free := [name for name, others in unfinished.items() if not (others - {*LAYERS}) & unfinished.keys()]:
@@ -108,7 +112,11 @@ def test_there_are_no_circles_and_packages_hold_a_dozen_modules_at_most() -> Non
 
 _BELOW_DATA = {module for module in MODULES if module.startswith("sentiment") and _layer(module) <= 1}
 _BELOW_DATA.add("sentiment.command_line")  # which looks at data only if an option names some
-_ABOVE = "|".join(map(re.escape, sorted({one for one in MODULES if one.startswith("sentiment")} - _BELOW_DATA)))
+_ABOVE = "|".join(
+    map(
+        re.escape, sorted({one for one in MODULES if one.startswith("sentiment")} - _BELOW_DATA - {"sentiment.answers"})
+    )
+)
 # Which modules import nothing of what, but for others of them; patterns of whole names, with all that is below them.
 RULES = [
     (r"sentiment", r"jobs|report|submitit", "sentiment.__main__"),
@@ -116,7 +124,7 @@ RULES = [
     (
         "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
         "|".join(sorted(HEAVY)),
-        r"sentiment\.(statistics|tokens|runs\.predictions)",
+        r"sentiment\.(statistics|tokens|answers\.table)",
     ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.training\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
@@ -129,15 +137,16 @@ RULES = [
     (r"jobs", _ABOVE, r"jobs\.(tasks|launch\.local_runner|sync|job_kinds|grids\.grid)"),
     (
         r"jobs\.(tasks|launch\.local_runner)",
-        r"sentiment\.(data|encoders|models|training\.tracking|inference|model)",
+        r"sentiment\.(data|encoders|models|training\.tracking|predicting|answers|model)",
         "",
     ),
-    (r"jobs\.sync", r"sentiment\.(data|encoders|models|training(?!\.tracking)|inference|model)", ""),
-    (r"jobs\.job_kinds", r"sentiment\.(training\.tracking|inference|model)", ""),
-    (r"jobs\.grids\.grid", r"sentiment\.(models|training|inference|model)", ""),
+    (r"jobs\.sync", r"sentiment\.(data|encoders|models|training(?!\.tracking)|predicting|answers|model)", ""),
+    (r"jobs\.job_kinds", r"sentiment\.(training\.tracking|predicting|answers|model)", ""),
+    (r"jobs\.grids\.grid", r"sentiment\.(models|training|predicting|answers|model)", ""),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("who", "what", "but"), RULES, ids=[f"{who[:40]} not {what[:40]}" for who, what, _ in RULES])
 def test_what_has_no_business_with_something_does_not_import_it(who: str, what: str, but: str) -> None:
     modules = [one for one in MODULES if re.match(rf"({who})(\.|$)", one) and not (but and re.match(but, one))]
@@ -167,7 +176,7 @@ _LOADS = {
         (_COMMAND.format("jobs", ["status", "--results", "nowhere"]), HEAVY),
         ("import sentiment.training.tracking", {*HEAVY, "wandb"}),
         ("import sentiment.encoders.pretrained", {"torch"}),
-        ("import sentiment.inference.stored", {"torch", "scipy.sparse", "scipy.special", *_SECOND_HAND}),
+        ("import sentiment.predicting.stored", {"torch", "scipy.sparse", "scipy.special", *_SECOND_HAND}),
         (_COMMAND.format("sentiment", ["predict", "nowhere", "x"]), _SECOND_HAND),
         ("import sentiment.training.experiment", {"wandb", "h5py", *_SECOND_HAND}),
     ],

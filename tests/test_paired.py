@@ -57,6 +57,7 @@ def coverage(n: int, difference: float, other_way: float) -> float:
     return float(covered)
 
 
+@pytest.mark.slow
 def test_coverage_is_near_95_percent_wherever_discordant_tweets_are_expected() -> None:
     coverages = {world: coverage(*world) for world in WORLDS}
     assert {world: share for world, share in coverages.items() if share < 0.93} == {}
@@ -66,6 +67,7 @@ def test_coverage_is_near_95_percent_wherever_discordant_tweets_are_expected() -
     assert np.mean(enough) == pytest.approx(0.952, abs=0.004)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 7, 60, 333])
 def test_interval_excludes_zero_exactly_where_the_test_is_significant(n: int) -> None:
     for only_first in range(min(n, 40) + 1):

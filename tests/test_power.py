@@ -55,6 +55,7 @@ def test_nothing_is_told_of_tweets_whose_number_is_not_known() -> None:
 SIMULATED = [PAIRS[0], PAIRS[5], PAIRS[6], FAMILIES[1], RARE_CLASSES[0], OTHERS[-1], STATED[1], STATED[4], STATED[6]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", SIMULATED, ids=str)
 def test_difference_told_before_a_grid_is_shown_by_the_report_as_often_as_told(grid: PlannedComparison) -> None:
     told = grid.smallest_difference()
@@ -62,6 +63,7 @@ def test_difference_told_before_a_grid_is_shown_by_the_report_as_often_as_told(g
     assert shown(grid, told, 600 // grid.configurations + 100) == pytest.approx(POWER, abs=0.07)
 
 
+@pytest.mark.slow
 def test_more_seeds_show_less_and_more_hypotheses_and_rare_classes_need_more() -> None:
     told = {grid: grid.smallest_difference() or 1.0 for grid in GRIDS}
     assert told[PAIRS[1]] > told[PAIRS[4]] > told[PAIRS[7]]

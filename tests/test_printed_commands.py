@@ -19,6 +19,8 @@ from tests.jobs.grid_files import a_request, load_grid, write_base, write_grid
 from tests.jobs.submitted import a_failure, submitted
 from tests.small_runs import invented_tweets, write_tweets
 
+pytestmark = pytest.mark.slow
+
 COMMAND = re.compile(r"`(sentiment [^`]+)`|(?:^|  |: )(sentiment [a-z]+ [^`\n]+)$", re.MULTILINE)
 # What takes long, or is for the user to fill in, is resolved by the parser alone, and so are its files.
 _ONLY_PARSED = {"train", "submit", "rerun", "data", "prepare", "report"}

@@ -16,8 +16,7 @@ import typer
 from sentiment.__main__ import app
 from sentiment.api import load
 from sentiment.files import ROOT
-from sentiment.inference.evaluate import EXAMPLE
-from sentiment.inference.stored import open_model
+from sentiment.predicting.stored import EXAMPLE, open_stored
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -133,12 +132,6 @@ def test_grid_of_the_readme_is_a_grid(tmp_path: Path, monkeypatch: pytest.Monkey
     done = invoke("submit", tmp_path / "mine.yaml", "--dry-run", "--results", tmp_path / "results")
     assert (done.exit_code, grid.count("\n"), "12 runs" in done.output) == (0, 12, True), done.output
     assert "hypotheses: what the runs are likely to show of them is told once the tweets are prepared" in done.output
-
-
-def test_versions_are_one() -> None:
-    release = invoke("--version").output.split()[-1].partition(".dev")[0]
-    assert f"version: {release}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert f"## {release}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -286,7 +279,7 @@ def test_examples_are_right_by_what_make_run_recommends(tmp_path: Path) -> None:
     if fetched.returncode:
         pytest.skip(f"the tweets cannot be fetched: {fetched.stderr.strip()}")
     run_experiment(RunContext(config, results, run_dir))
-    model = open_model(run_dir.path)
+    model = open_stored(run_dir.path).model()
     tweets = [tweet for _, tweet in SHOWN]
     said = dict(zip(tweets, (model.classify_texts(tweets).probabilities[:, 1] >= 0.5).tolist(), strict=True))
     assert said == {tweet: label == "positive" for label, tweet in SHOWN}

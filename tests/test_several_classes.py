@@ -11,13 +11,14 @@ import pytest
 
 from report.build import build_report
 from sentiment import load
+from sentiment.answers.table import read_predictions
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.models.text_model import total_score
-from sentiment.runs.predictions import read_predictions
 from sentiment.runs.records import MODEL_KINDS, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("negative", "neutral", "positive")
 
@@ -56,17 +57,6 @@ def test_recorded_scores_are_exactly_those_of_the_stored_predictions(run: RunDir
         predictions = read_predictions(run, result, part, NAMES)
         for kind, by_part in result.scores.items():
             assert predictions.of(kind).metrics(predictions.labels) == by_part[part]
-
-
-def test_run_of_three_classes_measures_each_and_beats_the_most_frequent_one(run: RunDir) -> None:
-    result = stored(run, Result)
-    for kind in MODEL_KINDS:
-        metrics = result.scores[kind]["test"]
-        assert len(metrics.recall) == 3
-        assert sum(metrics.sizes) == metrics.n
-    assert result.scores["baseline"]["test"].macro_recall > 0.7
-    assert result.scores["majority"]["test"].macro_recall == pytest.approx(1 / 3)
-    assert total_score(result.check_list["baseline"]).n > 100
 
 
 def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir) -> None:
@@ -139,8 +129,7 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     assert "'mixed', which is none of the classes: wrong" in output
     assert "all predictions are right" not in output
     (record,) = run.results.root.rglob("mixed.json")
-    answered = [answer for answer in json.loads(record.read_text())["predictions"].values() if answer]
-    assert np.sum(answered, axis=0).all()
+    assert {*json.loads(record.read_text())["predictions"].values()} == {None, *NAMES}
 
 
 def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:
@@ -149,7 +138,7 @@ def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:
     assert "| network | neutral |" in text
     assert "negative / neutral / positive, %" in text
     assert "most frequent class" in text
-    assert "**Recall by class, on test tweets**: negative " in text
+    assert "24 negative, 24 neutral and 17 positive" in text
     assert "The unweighted mean of the classes\u2019 recalls." in text
     assert "| Test set | Tweets | negative / neutral / positive, % | Model | Macro recall, % |" in text
 

@@ -18,6 +18,7 @@ from tests.processes import run_python, start_python
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_mutants_have_names_of_their_own_change_one_place_and_their_tests_are_there() -> None:
     mutants = read_mutants()
     assert len({mutant.bug for mutant in mutants}) == len(mutants)

@@ -4,7 +4,6 @@ Completed runs of other grids are copied if their inputs (tweets, vectors, model
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
@@ -75,7 +74,7 @@ class GridRequest:
         return self.file.sweep.controller.base
 
     def hypotheses(self, now: str) -> list[StatedHypothesis]:
-        """What it stated while it waited, and its hypotheses about values that it has with these overrides, now."""
+        """What it has stated before, and its hypotheses about values that it has with these overrides, now."""
         listed = listed_values(self.space())
         stated = []
         for hypothesis in self.file.sweep.controller.hypotheses:
@@ -161,7 +160,7 @@ def read_readable_plan(results: Results, name: str) -> GridPlan | None:
 
 
 def most_runs(request: GridRequest, candidates: ExpandedGrid, results: Results | None) -> ExpandedGrid:
-    """The runs that a waiting grid may have, if it could start from each run of the grid that it waits for.
+    """The runs that a grid may have that starts from runs of another one: as if it started from each of them.
 
     Args:
         candidates: the runs of that grid.
@@ -384,4 +383,4 @@ def copy_completed(results: Results, name: str, completed: Mapping[str, RunDir])
     """Copy the runs of `completed_elsewhere` into a grid, each atomically; the caller must hold its lock."""
     for run_id, source in completed.items():
         target = results.run_dir(run_id, name).path
-        make_folder_once(target, partial(copytree, source.path, dirs_exist_ok=True), nullcontext())
+        make_folder_once(target, partial(copytree, source.path, dirs_exist_ok=True))

@@ -17,13 +17,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import IO, Literal, NamedTuple
+from typing import IO, BinaryIO, Literal, NamedTuple
 
 from jobs import policy, slurm
-from jobs.bases import expand_when_ready
-from jobs.grid_jobs import read_jobs
+from jobs.bases import expand_when_ready, state_of
 from jobs.grids.grid import (
     ExpandedGrid,
     completed_elsewhere,
@@ -45,7 +44,7 @@ from jobs.requested import (
     write_request,
 )
 from jobs.slurm.resources import ClusterFile
-from jobs.status.grid_state import GridRows, RunStatus, describe_stuck, read_grid_state
+from jobs.status.grid_state import GridRows, RunStatus, describe_stuck
 from jobs.status.names import has_runs, read_plan
 from jobs.status.table import next_commands
 from jobs.study import PlannedGrid, goes_on
@@ -63,9 +62,10 @@ from sentiment.errors import (
     SlurmError,
     UnansweredError,
     UnfinishedBaseError,
-    UnfinishedRungError,
+    UnrankedError,
     in_one_line,
 )
+from sentiment.files import write_atomically
 from sentiment.runs.code_version import freeze_code, start_command, training_of
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, set_damaged_aside, short_id
@@ -97,12 +97,14 @@ class Course:
     Attributes:
         runner: trains runs on this machine; None submits them to Slurm.
         ending: the final job that takes the steps: it is none that is still to come.
+        to_record: grids that are recorded as waiting as soon as something of the command is accepted.
     """
 
     results: Results
     options: LaunchOptions
     runner: LocalRunner | None = None
     ending: SubmissionDir | None = None
+    to_record: list[RequestedGrid] = field(default_factory=list)
 
     @property
     def say(self) -> Say:
@@ -139,8 +141,8 @@ def carry_on(course: Course, wishes: Sequence[Wish]) -> dict[str, Step]:
         steps[wish.grid] = step
         if step.answer in ("ended", "stopped") and not course.is_stopped:
             asked_for = {wish.grid for wish in left}
-            followers = _followers(course.results, wish.grid, course.options)
-            left = [*(_start_of(grid) for grid in followers if grid.name not in asked_for), *left]
+            followers = [name for name in _followers(course, wish.grid) if name not in asked_for]
+            left = [*(Wish(name, partial(_start, name=name)) for name in followers), *left]
     return steps
 
 
@@ -217,7 +219,7 @@ def _step(grid: LockedGrid, state: GridRows, submitted: Set[str], launched: Laun
 
 def _rank(grid: LockedGrid, state: GridRows) -> bool:
     """Rank the current rung of a search; return whether there was one, all of whose trials have ended."""
-    rungs = state.rungs
+    rungs = state.search
     if rungs is None or rungs.current == rungs.last:
         return False
     cancelled = [row.run_id for row in state.rows if row.state == CANCELLED and not state.missed_ranking(row)]
@@ -226,7 +228,7 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
         return False
     try:
         grid.say(rungs.rank_current().rankings[-1].describe())
-    except UnfinishedRungError as error:
+    except UnrankedError as error:
         grid.say(str(error))
         return False
     return True
@@ -235,60 +237,53 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
 def submit_study(results: Results, study: Mapping[str, PlannedGrid], options: LaunchOptions) -> int:
     """Submit grids or train them here, record those that wait, and return the exit code."""
     requested = {name: _requested(results, planned, options) for name, planned in study.items()}
-    waiting = [each for each in requested.values() if each.waits]
     wishes = []
     for name, planned in study.items():
-        first: Callable[[Course], Step] = partial(_start_recorded, name=name, waiting=waiting)
+        first: Callable[[Course], Step] = partial(_start, name=name)
         if planned.grid:
-            first = partial(_submit, grid=planned.grid, requested=requested[name], waiting=waiting)
+            first = partial(_submit, grid=planned.grid, requested=requested[name])
         wishes.append(Wish(name, first))
-    return _carry_out(results, wishes, options)
+    return _carry_out(Course(results, options, to_record=[each for each in requested.values() if each.waits]), wishes)
 
 
 def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: LaunchOptions) -> int:
     """Resubmit runs that ended without a result, and return the exit code."""
     requested = read_request(results, plan.name)
     if requested and requested.local and not options.local:
-        return _refuse_elsewhere(results, plan, run_ids, options.say)
-    return _carry_out(results, [Wish(plan.name, partial(_rerun, plan=plan, run_ids=run_ids), run_ids)], options)
+        rows = state_of(results, plan).rows_of(run_ids)
+        hints = [*next_commands(results, plan.name, rows, ["--local"])]
+        if hints:
+            in_slurm = results.command("submit", plan.name)
+            hints.append(f"grid {plan.name} was submitted for this machine; `{in_slurm}` submits it to Slurm")
+        for line in hints or ["nothing to run"]:
+            options.say(line)
+        return max((policy.shortfall(row, is_queued=False) for row in rows), default=0)
+    return _carry_out(Course(results, options), [Wish(plan.name, partial(_rerun, plan=plan, run_ids=run_ids), run_ids)])
 
 
-def _refuse_elsewhere(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> int:
-    """Say how a grid of this machine goes on, and return the exit code."""
-    rows = read_grid_state(results, plan, *read_jobs(results, [plan.name])).rows_of(run_ids)
-    may_rerun = any(policy.rerun(row, bool(run_ids)) for row in rows)
-    if may_rerun or any(map(policy.resume_command, rows)):
-        here = results.command("rerun" if may_rerun else "submit", plan.name, "--local")
-        in_slurm = results.command("submit", plan.name)
-        say(f"grid {plan.name} was submitted for this machine: `{here}` goes on here, `{in_slurm}` in Slurm")
-    else:
-        say("nothing to run")
-    return max((policy.shortfall(row, is_queued=False) for row in rows), default=0)
-
-
-def _carry_out(results: Results, wishes: Sequence[Wish], options: LaunchOptions) -> int:
+def _carry_out(course: Course, wishes: Sequence[Wish]) -> int:
     """Carry out a command; return its exit code.
 
     Raises:
         SystemExit: it was stopped on this machine, as by Ctrl+C, which ends the program.
     """
-    if not options.local:
-        steps = carry_on(Course(results, options), wishes)
-    else:
-        with LocalRunner(results, options.say) as runner:
-            course = Course(results, options, runner)
+    if course.options.local:
+        with LocalRunner(course.results, course.say) as runner:
+            course = replace(course, runner=runner)
             steps = carry_on(course, wishes)
             if course.is_stopped:
                 _say_how_to_go_on(course, wishes, [*steps])
                 raise SystemExit(EXIT_UNFINISHED)
             if runner.has_results and not _report(course, [*steps][-1]):
                 return EXIT_FAILED
+    else:
+        steps = carry_on(course, wishes)
     for step in steps.values():
         for line in step.hints:
-            options.say(line)
-    if options.new_code:
+            course.say(line)
+    if course.options.new_code:
         for name in steps:
-            _renew_code(results, name, options)
+            _renew_code(course, name)
     return max((step.exit_code for step in steps.values()), default=0)
 
 
@@ -346,10 +341,10 @@ def _requested(results: Results, planned: PlannedGrid, options: LaunchOptions) -
     return RequestedGrid(request=request, waits=waits, code=code, cluster=cluster, local=options.local)
 
 
-def _record(course: Course, waiting: list[RequestedGrid]) -> None:
+def _record(course: Course) -> None:
     """Record the grids of a command that wait, once something of it is accepted: what is refused leaves no wish."""
-    while waiting:
-        requested = waiting.pop(0)
+    while course.to_record:
+        requested = course.to_record.pop(0)
         folder = course.results.slurm / requested.name
         folder.mkdir(parents=True, exist_ok=True)
         with Turn(folder):
@@ -361,13 +356,6 @@ def _record(course: Course, waiting: list[RequestedGrid]) -> None:
         course.say(f"grid {requested.name}: {requested.describe()}")
 
 
-def _start_recorded(course: Course, name: str, waiting: list[RequestedGrid]) -> Step:
-    """Record the grids that wait, and start one of them if it can be by now."""
-    _record(course, waiting)
-    recorded = read_waiting(course.results, name)
-    return _start(course, recorded) if recorded else _look(course, name)
-
-
 def _look(course: Course, name: str) -> Step:
     """How a grid stands that waited until another process submitted or cancelled it."""
     if course.results.read_grid(name) is None:
@@ -375,26 +363,27 @@ def _look(course: Course, name: str) -> Step:
     return go_on(course, name)
 
 
-def _followers(results: Results, base: str, options: LaunchOptions) -> list[RequestedGrid]:
-    return [grid for grid in waiting_grids(results, local=options.local) if grid.base == base]
+def _followers(course: Course, base: str) -> list[str]:
+    """The grids that wait for a grid."""
+    waiting = waiting_grids(course.results, local=course.options.local)
+    return [grid.name for grid in waiting if grid.base == base]
 
 
-def _start_of(waiting: RequestedGrid) -> Wish:
-    return Wish(waiting.name, partial(_start, waiting=waiting))
-
-
-def _start(course: Course, waiting: RequestedGrid) -> Step:
+def _start(course: Course, name: str) -> Step:
     """Submit a grid that waits as it was asked for, if it waits no longer; else record and tell why.
 
     Raises:
         UnansweredError, QueueFullError, LockedError: it was not submitted, which may be repeated.
     """
     results = course.results
+    _record(course)
+    waiting = read_waiting(results, name)
+    if waiting is None:
+        return _look(course, name)
     in_slurm = course.runner is None
-    base_ended = course.ending is not None
     if in_slurm:
         cluster = ClusterFile.model_validate(waiting.cluster)
-        course = Course(results, replace(course.options, cluster=cluster))
+        course = replace(course, options=replace(course.options, cluster=cluster))
     exit_code = EXIT_FAILED
     try:
         grid = expand_when_ready(results, waiting.request)
@@ -402,31 +391,23 @@ def _start(course: Course, waiting: RequestedGrid) -> Step:
     except (UnansweredError, QueueFullError, LockedError):
         raise
     except UnfinishedBaseError as error:
-        if in_slurm and not base_ended and goes_on(results, waiting.base):
+        if in_slurm and course.ending is None and goes_on(results, waiting.base):
             return Step("waits", 0)
         exit_code = EXIT_UNFINISHED
         problem: SentimentError = error
     except SentimentError as error:
         problem = error
-    if read_waiting(results, waiting.name) is None:
-        return _look(course, waiting.name)
-    change_waiting(results, waiting.name, problem=in_one_line(problem))
-    course.say(f"grid {waiting.name} is still WAITING: {problem}")
+    if read_waiting(results, name) is None:
+        return _look(course, name)
+    change_waiting(results, name, problem=in_one_line(problem))
+    course.say(f"grid {name} is still WAITING: {problem}")
     return Step("waits", exit_code)
 
 
-def _submit(
-    course: Course,
-    grid: ExpandedGrid,
-    requested: RequestedGrid,
-    waiting: list[RequestedGrid] | None = None,
-    *,
-    if_waiting: bool = False,
-) -> Step:
+def _submit(course: Course, grid: ExpandedGrid, requested: RequestedGrid, *, if_waiting: bool = False) -> Step:
     """Submit the runs that `policy.submit` names, and copy results that another grid has.
 
     Args:
-        waiting: grids that are recorded as waiting when this one is accepted.
         if_waiting: only if the grid waits, and nobody has submitted or cancelled it meanwhile.
     """
     with course.locked(grid.plan) as locked:
@@ -435,7 +416,7 @@ def _submit(
             step = _submit_locked(locked, grid, requested)
     if is_late:
         return _look(course, grid.plan.name)
-    _record(course, waiting or [])
+    _record(course)
     return step
 
 
@@ -515,25 +496,27 @@ def _undone_if_refused(locked: LockedGrid) -> Iterator[None]:
     """Leave the plan and the request as they were if Slurm accepts nothing."""
     results = locked.results
     name = locked.plan.name
-    plan = results.read_grid(name)
-    request = read_request(results, name)
+    files = (results.grid_file(name), request_file(results, name))
+    former = {file: file.read_bytes() for file in files if file.exists()}
     try:
         yield
     except LockedError:  # another command has taken the grid over, and the plan is its own
         raise
     except SentimentError:
-        if any(not folder.receipt for folder in read_submissions(results, name)):
+        submissions = read_submissions(results, name)
+        if any(not folder.receipt for folder in submissions):
             raise  # a job without an answer may live, and needs its plan
-        is_unknown = not read_submissions(results, name) and not has_runs(results, name)
-        if plan:
-            results.write_grid(plan)
-        elif is_unknown:
-            results.grid_file(name).unlink(missing_ok=True)
-        if request:
-            write_request(results, request)
-        elif is_unknown:
-            request_file(results, name).unlink(missing_ok=True)
+        is_unknown = not submissions and not has_runs(results, name)
+        for file in files:
+            if file in former:
+                write_atomically(file, partial(_write, former[file]))
+            elif is_unknown:
+                file.unlink(missing_ok=True)
         raise
+
+
+def _write(content: bytes, file: BinaryIO) -> object:
+    return file.write(content)
 
 
 def _rerun(course: Course, plan: GridPlan, run_ids: set[str]) -> Step:
@@ -565,9 +548,9 @@ def release_held(locked: LockedGrid) -> int:
     return 0
 
 
-def _renew_code(results: Results, base: str, options: LaunchOptions) -> None:
+def _renew_code(course: Course, base: str) -> None:
     """Let the grids that wait for a grid, and those that wait for them, be computed by the current code too."""
-    for waiting in _followers(results, base, options):
-        change_waiting(results, waiting.name, code=freeze_code(results))
-        options.say(f"grid {waiting.name}, which waits for {base}, will have the current code too")
-        _renew_code(results, waiting.name, options)
+    for name in _followers(course, base):
+        change_waiting(course.results, name, code=freeze_code(course.results))
+        course.say(f"grid {name}, which waits for {base}, will have the current code too")
+        _renew_code(course, name)

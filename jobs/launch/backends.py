@@ -66,7 +66,7 @@ def launch(
     if grid.options.new_code:
         configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
     codes = _choose_codes(grid, rows)
-    arrays = group_runs(rows, configs, state.rungs, codes, grid.jobs)
+    arrays = group_runs(rows, configs, state.search, codes, grid.jobs)
     planned = Launch(arrays, _code_of_other_jobs(grid, codes), retry)
     launched = _launch_here(grid, grid.runner, planned) if grid.runner else _launch_in_slurm(grid, planned)
     submitted_ids = {row.run_id for row in rows} - launched.refused_ids

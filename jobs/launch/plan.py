@@ -16,9 +16,9 @@ from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission
 from sentiment.config import RunConfig
 from sentiment.processes import available_cores
+from sentiment.runs.halving import HalvingSearch, TrialPlace
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import Rungs, TrialPlace
 from sentiment.runs.start_copy import find_damage
 from sentiment.runs.state import PRUNED
 
@@ -59,11 +59,11 @@ class Launch:
 def group_runs(
     rows: Iterable[RunStatus],
     configs: Mapping[str, RunConfig],
-    rungs: Rungs | None,
+    search: HalvingSearch | None,
     codes: Mapping[str, str],
     jobs: GridJobs,
 ) -> dict[ArrayKey, list[RunConfig]]:
-    """Group runs by array. They pause at the end of their rungs, but for pruned ones that were asked for, ever.
+    """Group runs by array. Trials pause where their search ranks them, but for pruned ones that were asked for, ever.
 
     Args:
         configs: by run id.
@@ -73,7 +73,7 @@ def group_runs(
     arrays: dict[ArrayKey, list[RunConfig]] = defaultdict(list)
     for row in rows:
         run_id = row.run_id
-        trial = rungs.trials_by_id.get(run_id) if rungs else None
+        trial = search.trials_by_id.get(run_id) if search else None
         epochs = trial.epochs if trial and not _is_continued(row, trial, jobs) else None
         arrays[ArrayKey(jobs.lacked(run_id, row.state), codes.get(run_id), epochs)].append(configs[run_id])
     return arrays

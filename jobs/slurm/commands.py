@@ -102,7 +102,7 @@ class Job:
         return self.state in _PENDING_STATES and self.reason in _HELD
 
     @property
-    def waits_for_others(self) -> bool:
+    def depends_on_others(self) -> bool:
         """Whether the job is, or was when it ended, pending because of a dependency, which may have failed."""
         return "Dependency" in self.reason
 

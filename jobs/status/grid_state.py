@@ -13,10 +13,10 @@ from jobs.requested import RequestedGrid, read_request, read_waiting
 from jobs.status.names import Target, find_targets, read_plan
 from sentiment.console import plural
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, RunDirError, in_one_line
+from sentiment.runs.halving import HalvingSearch, read_search
 from sentiment.runs.reader import RecordedRun, read_runs
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results
-from sentiment.runs.rungs import Rungs, read_rungs
 from sentiment.runs.state import CANCELLED, COMPLETED, HELD, PRUNED, UNKNOWN, RunState, judge
 
 
@@ -79,12 +79,12 @@ class GridRows:
     """The state of a grid's planned runs at one moment: all that a command's choice of runs depends on.
 
     Attributes:
-        rungs: of a search with early termination; else None.
+        search: by successive halving, if it is one.
         copies: as in `RecordedGrid`.
     """
 
     rows: list[RunStatus]
-    rungs: Rungs | None
+    search: HalvingSearch | None
     copies: Mapping[str, str]
 
     def rows_of(self, run_ids: Collection[str]) -> list[RunStatus]:
@@ -107,8 +107,8 @@ class GridRows:
         return [row for row in self.rows if policy.submit(row) == "submits" and not self.missed_ranking(row)]
 
     def missed_ranking(self, row: RunStatus) -> bool:
-        """Whether the run is a trial whose rung was ranked without it."""
-        return self.rungs is not None and self.rungs.is_decided(row.run_id)
+        """Whether the run is a trial of a search that was ranked without it."""
+        return self.search is not None and self.search.is_decided(row.run_id)
 
 
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
@@ -152,16 +152,16 @@ def _read_damaged(results: Results, grid: str) -> GridView:
 
 
 def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridRows:
-    """The state of a grid's planned runs and the rungs of its search, each read once."""
-    rungs = read_rungs(results, plan)
-    recorded = read_runs(results, plan.name, plan, rungs)
+    """The state of a grid's planned runs, and its search, each read once."""
+    search = read_search(results, plan)
+    recorded = read_runs(results, plan.name, plan, search)
     varied = {name for name, values in plan.parameter_values.items() if len(values) > 1}
     rows = []
     for run in recorded.runs:
         if run.planned:
             parameters = {name: value for name, value in run.planned.parameters.items() if name in varied}
             rows.append(replace(_row(plan.name, run, jobs), parameters=parameters))
-    return GridRows(rows, rungs, recorded.copies)
+    return GridRows(rows, search, recorded.copies)
 
 
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridView:

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
-from jobs.requested import waiting_names
+from jobs.requested import unstarted_names
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, find_runs
@@ -43,14 +44,19 @@ def has_runs(results: Results, grid: str) -> bool:
 
 
 def grid_names(results: Results) -> list[str]:
-    """The grids that have a plan or runs, or wait for another one, in the order of their names."""
+    """The grids that have a plan or runs, or may get them when another one has ended, in the order of their names."""
     folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
     named = [path.name for path in folders if (path / "grid.json").exists() or has_runs(results, path.name)]
-    return sorted({*named, *waiting_names(results)})
+    return sorted({*named, *unstarted_names(results)})
+
+
+def _grid_of_file(name: str) -> str:
+    """The grid of a file, which is named like it; any other name stays."""
+    return Path(name).stem if name.endswith(".yaml") else name
 
 
 def find_targets(names: Collection[str], results: Results) -> list[Target]:
-    """Resolve the names of grids, and of runs as `find_runs` does; without names all grids.
+    """Resolve the names of grids, or their files, and of runs as `find_runs` does; without names all grids.
 
     Raises:
         UsageError: a name is of no grid and of no run in this results folder.
@@ -58,9 +64,10 @@ def find_targets(names: Collection[str], results: Results) -> list[Target]:
     grids = grid_names(results)
     if not names:
         return [Target(grid) for grid in grids]
-    named = {*names}.intersection([*grids, SINGLE])
+    asked = {_grid_of_file(name) for name in names}
+    named = asked.intersection([*grids, SINGLE])
     runs: dict[str, set[str]] = defaultdict(set)
-    for name in {*names} - named:
+    for name in asked - named:
         for run_dir in find_runs(name, results):
             if run_dir.results.root.resolve() != results.root.resolve():
                 raise UsageError(f"{name}: is not in {results.root}; --results names its folder")

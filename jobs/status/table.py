@@ -93,7 +93,7 @@ def next_commands(results: Results, grid: str, rows: Sequence[RunStatus], where:
     """The commands that resume inactive runs of a grid, with the options that say where."""
     for command, number in Counter(map(resume_command, rows)).items():
         if command:
-            verb = "goes on with" if command == "submit" else "resumes"  # of a rung that it ranks, with some
+            verb = "goes on with" if command == "submit" else "resumes"  # of a search, with some
             yield f"`{results.command(command, grid, *where)}` {verb} {plural(number, 'run')}"
 
 

@@ -116,7 +116,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, submissio
     """
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
     if run_dir.completed or read_progress(run_dir).has_paused(stop.pause_after):
-        print(f"{config.run_id} is completed, or at the end of its rung")
+        print(f"{config.run_id} is completed, or has paused")
         return Outcome.COMPLETED
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
     begin = cache(partial(_begin, run_dir, submission))  # once, whether before torch is imported or with the lock

@@ -24,7 +24,7 @@ def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
 
 
 def take_next_step(ending: SubmissionDir, say: Say) -> Outcome | None:
-    """Take the next step of a grid; if it has none, start the grids that wait for it.
+    """Take the next step of a grid; if it has none, start those that follow it.
 
     If Slurm refuses that, or a record is damaged, say why; the grid then counts as ended.
 

@@ -196,4 +196,4 @@ if __name__ == "__main__":
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code)  # at once: Slurm waits for a requeued task, and an interpreter with torch is slow to shut down
+    os._exit(code)  # at once: a requeued task starts when this has ended, and with torch it would end slowly

@@ -32,9 +32,9 @@ from jobs.tasks.memory import MeasuredMemory
 from sentiment.config import RunConfig
 from sentiment.errors import CrashedError, KilledError, RunDirError, SlurmError
 from sentiment.processes import RUNS_ON_GPU, in_same_array, slurm_job, training_threads
+from sentiment.runs.halving import TrialPlace
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.rungs import TrialPlace
 from sentiment.runs.state import PENDING, RUNNING, TaskView, judge, read_progress
 from sentiment.training.stop import StopRequest
 

@@ -1,5 +1,6 @@
 """Predictors that were added with `sentiment add`, on the tweets of a data set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -7,9 +8,8 @@ from typing import ClassVar
 
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
-from sentiment.runs.predictions import ENOUGH_ANSWERS, Kind, PartPredictions, Predictor, added_predictor
-from sentiment.runs.records import Added, Metrics, mean_score
-from sentiment.runs.run_dir import read_added
+from sentiment.answers.table import ENOUGH_ANSWERS, Added, AnswerTable, Kind, Predictor, read_added
+from sentiment.runs.records import Metrics, mean_score
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric, estimate_of, kappa
 
@@ -28,8 +28,8 @@ class AddedPredictor:
 
     name: str
     record: Added
-    test: PartPredictions
-    validation: PartPredictions | None
+    test: AnswerTable
+    validation: AnswerTable | None
     score: float | None = None
     kind: ClassVar[Kind] = "added"
 
@@ -94,17 +94,17 @@ def _scored(added: AddedPredictor, metric: Metric) -> AddedPredictor:
 
 def _added(name: str, record: Added, run: EvaluatedRun) -> AddedPredictor | None:
     """An added predictor with the tweets of a run; None if it has no prediction for its test tweets."""
-    test = _predicted(name, record, run.test_predictions())
+    classes = run.config.data.label_names
+    test = _predicted(name, record, run.test_predictions(), classes)
     if test is None:
         return None
     validation = None
     if not run.is_cross_validated:  # each fold has validation tweets of its own
-        validation = _predicted(name, record, run.fold_runs[0].predictions("validation"))
+        validation = _predicted(name, record, run.fold_runs[0].predictions("validation"), classes)
     return AddedPredictor(name, record, test, validation)
 
 
-def _predicted(name: str, record: Added, tweets: PartPredictions) -> PartPredictions | None:
+def _predicted(name: str, record: Added, tweets: AnswerTable, classes: Sequence[str]) -> AnswerTable | None:
     """The tweets with the predictions of an added predictor; None if it has none for them."""
-    classes = tweets.predictors[0].probabilities.shape[1]
-    predictor = added_predictor(f"{name} (added)", record, tweets.tweets, classes)
+    predictor = record.predictor(f"{name} (added)", tweets.tweets, classes)
     return replace(tweets, predictors=[predictor]) if predictor else None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from report.compare.added import AddedPredictor
 from report.evaluated import EvaluatedRun, Reader
-from sentiment.runs.predictions import Kind, PartPredictions, TweetKeys
+from sentiment.answers.table import AnswerTable, Kind, TweetKeys
 from sentiment.runs.records import Part, PredictorKind
 from sentiment.statistics.designs import Design, NotComparableError, Side
 from sentiment.statistics.estimate import Estimate
@@ -43,17 +43,17 @@ class TweetIndex:
     labels: ClassIndices
 
     @classmethod
-    def of(cls, parts: Sequence[PartPredictions]) -> "TweetIndex":
+    def of(cls, parts: Sequence[AnswerTable]) -> "TweetIndex":
         tweets = np.concatenate([np.zeros(0, np.int64), *(part.tweets for part in parts)])
         labels = np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)])
         ids, first = np.unique(_labelled(tweets, labels), return_index=True)
         return cls(ids, labels[first])
 
-    def positions(self, part: PartPredictions) -> Positions:
+    def positions(self, part: AnswerTable) -> Positions:
         """The positions of the tweets of a part, all of which are here."""
         return np.searchsorted(self.ids, _labelled(part.tweets, part.labels))
 
-    def holds(self, part: PartPredictions, flags: Flags) -> Flags:
+    def holds(self, part: AnswerTable, flags: Flags) -> Flags:
         """Which of all tweets are among those of a part that are flagged."""
         return np.isin(self.ids, _labelled(part.tweets[flags], part.labels[flags]))
 
@@ -197,7 +197,7 @@ _Folds = list[tuple[str, dict[Kind, Flags]]]
 
 def read_answers(runs: Iterable[EvaluatedRun], reader: Reader, part: Part = "test") -> Answers:
     """Read the predictions of all runs that have this part."""
-    parts: dict[str, PartPredictions] = {}
+    parts: dict[str, AnswerTable] = {}
     read = reader.read_each((run for run in runs if part in run.parts), lambda run: _read(run, part, parts))
     tweets = TweetIndex.of([*parts.values()])
     positions = {name: tweets.positions(part) for name, part in parts.items()}
@@ -214,7 +214,7 @@ def read_answers(runs: Iterable[EvaluatedRun], reader: Reader, part: Part = "tes
     return Answers(tweets, by_run)
 
 
-def _read(run: EvaluatedRun, part: Part, parts: dict[str, PartPredictions]) -> _Folds:
+def _read(run: EvaluatedRun, part: Part, parts: dict[str, AnswerTable]) -> _Folds:
     """Read a run; the tweets of its folds are put into `parts`, once for all runs on the same ones."""
     folds = []
     for fold in run.fold_runs:

@@ -12,7 +12,7 @@ from report.compare.ranking import Recommended, recommend_for
 from report.compare.test_sets import ExternalResult, compare_on_external_tests
 from report.evaluated import CompletedRun, Reader
 from report.read import Study, read_curve, read_texts
-from sentiment.runs.predictions import PartPredictions
+from sentiment.answers.table import AnswerTable
 from sentiment.runs.run_dir import Results
 
 
@@ -20,7 +20,7 @@ from sentiment.runs.run_dir import Results
 class BestRun:
     """Test predictions and `tweet_table` of the recommended run, each None where it cannot be read."""
 
-    test: PartPredictions | None = None
+    test: AnswerTable | None = None
     tweets: pd.DataFrame | None = None
 
 
@@ -93,7 +93,7 @@ DISPUTED = "disputed between runs"
 OTHER = "other"
 
 
-def tweet_table(best: Recommended, test: PartPredictions, results: Results) -> pd.DataFrame | None:
+def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.DataFrame | None:
     """One row per test tweet of the recommended run, the most confident predictions of its predictor first.
 
     Returns:

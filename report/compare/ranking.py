@@ -7,17 +7,16 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED, Group, read_answers
 from report.compare.claims import Claim, decided
-from report.compare.cost import Seconds, cost_per_run
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
 from report.evaluated import EvaluatedRun, Reader, Settings
-from sentiment.runs.predictions import ENOUGH_ANSWERS
-from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend
+from sentiment.answers.recommendation import SIMPLEST_FIRST, recommend
+from sentiment.answers.table import ENOUGH_ANSWERS
+from sentiment.console import plural
 from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design
 from sentiment.statistics.estimate import Estimate
@@ -48,11 +47,6 @@ class Candidate:
     settings: Settings = field(default_factory=dict)
     competes: bool = False
 
-    @property
-    def cost(self) -> Seconds:
-        """Compute time of one of its runs."""
-        return cost_per_run(self.configuration)
-
     def values(self, part: Part, name: str) -> list[float]:
         """A score of each run, by the name of a property of `Metrics`."""
         return [run.score(part, name, self.kind) for run in self.runs]
@@ -70,7 +64,7 @@ class Recommended:
 
     Attributes:
         ranking: all predictors, the best on validation tweets first; those without a score there come last.
-        model: the trained model to use, see `sentiment.runs.recommendation`.
+        model: the trained model to use, see `sentiment.answers.recommendation`.
         baseline: the linear baseline that others are compared with: the best one on validation tweets.
         added_winner: the added predictor to use instead; None if none is shown to be better on validation tweets.
         above_baseline: the test score of models and added predictors minus that of `baseline`.
@@ -117,14 +111,10 @@ class Recommended:
         return max(runs, key=lambda run: run.score("validation", self.metric, self.model.kind))
 
     @property
-    def recalls(self) -> list[tuple[str, float, int]]:
-        """Of each class its name, the recall of the predictor to use, and the number of test tweets."""
-        measured = [run.test_metrics[self.model.kind] for run in self.model.runs]
-        if self.added_winner:
-            measured = [self.added_winner.metrics]
-        names = self.model.configuration.config.data.label_names
-        recalls = [fmean(of_class) for of_class in zip(*(metrics.recall for metrics in measured), strict=True)]
-        return [*zip(names, recalls, measured[0].sizes, strict=True)]
+    def trained_on(self) -> str:
+        """How many labelled tweets its model was trained on, in words."""
+        number = self.run.trained_on
+        return "all labelled tweets" if math.isinf(number) else plural(int(number), "labelled tweet")
 
     @property
     def lexicon_above(self) -> float | None:

@@ -1,50 +1,57 @@
 """What does self-attention look at?"""
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from markupsafe import Markup
 
 from report.compare.findings import Findings
 from report.read import AttentionSample, read_attention
-from report.render.blocks import Card, Question
-from report.render.charts import AttentionRow, Figure, attention_figure
+from report.render import wording
+from report.render.blocks import Block, Bullets, Card, Question, Text
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
 from sentiment.statistics import words
 
 _EXAMPLES = 3
+_MAX_TOKENS = 40
+_MAX_TOKEN_LENGTH = 24
+# Tokens with at least so many times the uniform weight are bold.
+MUCH = 1.5
 
 
 def attention(findings: Findings) -> Question:
-    """Attention weights on example tweets."""
+    """Example tweets, with the tokens that have most of the attention."""
     examples = _attention_examples(findings)
-    return Question([Card("What does self-attention look at?", [examples])] if examples else [])
+    return Question([Card("What does self-attention look at?", examples)] if examples else [])
 
 
-def _attention_examples(findings: Findings) -> Figure | None:
+def _attention_examples(findings: Findings) -> list[Block]:
     main = findings.main
-    if main is None:
-        return None
-    with_attention = [each for each in main.configurations if each.config.model.pooling == "attention"]
-    if not with_attention:
-        return None
+    with_attention = [each for each in main.configurations if each.config.model.pooling == "attention"] if main else []
+    if main is None or not with_attention:
+        return []
     best = with_attention[0]
     run = max(best.runs, key=lambda run: run.score("validation", main.metric)).fold_runs[0]
-    read = findings.study.reader.read(partial(read_attention, run))
-    if not read:
-        return None
-    samples = sorted(read, key=lambda sample: -sample.probability)
-    correct = [sample for sample in samples if sample.is_right]
+    samples = findings.study.reader.read(partial(read_attention, run))
+    if not samples:
+        return []
+    samples = sorted(samples, key=lambda sample: -sample.probability)
+    right = [sample for sample in samples if sample.is_right]
     wrong = [sample for sample in samples if not sample.is_right]
     names = best.config.data.label_names
-    tweets = [_attention_row(sample, names) for sample in (*correct[:_EXAMPLES], *wrong[:_EXAMPLES])]
-    caption = sentence("attention.examples", name=configuration_name(best), run=run, number=len(samples))
-    return attention_figure("attention", "Attention on test tweets", caption, tweets)
+    tweets = [attended(sample, names) for sample in (*right[:_EXAMPLES], *wrong[:_EXAMPLES])]
+    caption = sentence("attention.examples", name=configuration_name(best), run=run, number=len(samples), much=MUCH)
+    return [Text(caption), Bullets(tweets)]
 
 
-def _attention_row(sample: AttentionSample, names: Sequence[str]) -> AttentionRow:
+def attended(sample: AttentionSample, names: tuple[str, ...]) -> Markup:
+    """A tweet after its classes, with the tokens of much attention in bold and what multiple of uniform they have."""
     verdict = "right" if sample.is_right else "wrong"
     predicted = f"predicted {names[sample.predicted]} ({words.percent(sample.probability)} %)"
-    title = f"{verdict}: label {names[sample.label]}, {predicted}"
-    return AttentionRow(title, sample.tokens, list(np.mean(sample.weights, axis=0)))
+    parts: list[Markup | str] = [f"{verdict}: label {names[sample.label]}, {predicted}:"]
+    multiples = np.mean(sample.weights, axis=0) * len(sample.tokens)
+    for token, multiple in zip(sample.tokens[:_MAX_TOKENS], multiples, strict=False):
+        text = wording.shortened(token, _MAX_TOKEN_LENGTH)
+        parts.append(wording.strong(f"{text} ({multiple:.1f})") if multiple >= MUCH else text)
+    return wording.joined(parts)

@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from report.compare.answers import Answers, Group
 from report.compare.claims import Claim, decided
@@ -11,8 +12,8 @@ from report.compare.datasets import Configuration, by_data, configurations_of, d
 from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
-from report.render.blocks import Bullets, Card, Question, ReportTable, Row, columns, with_bounds
-from report.render.charts import Axis, Figure, Point, line_figure, share_point
+from report.render.blocks import Block, Bullets, Card, Question, ReportTable, Row, columns, with_bounds
+from report.render.charts import Axis, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
 from sentiment.console import plural
@@ -27,16 +28,26 @@ class LabelPoint:
     """A configuration at one number of labelled training tweets.
 
     Attributes:
-        train_size: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
         difference: test score of the network minus that of the baseline, corrected for all points of the grid on these
             tweets.
     """
 
     configuration: Configuration
-    train_size: int | None
     network: Estimate
     baseline: Estimate
     difference: Estimate
+
+    @property
+    def name(self) -> str:
+        """That of the configuration, the same at each number."""
+        settings = {name: value for name, value in self.configuration.distinguishing.items() if name != TRAIN_ROWS}
+        return ", ".join([model_name(self.configuration.config), *settings_in_words(settings)])
+
+    @property
+    def train_size(self) -> int | None:
+        """The number of training tweets; None if it is all of them, and their corpus is not on this machine."""
+        size = self.configuration.runs[0].trained_on
+        return None if math.isinf(size) else int(size)
 
     @property
     def beats_baseline(self) -> bool:
@@ -50,22 +61,8 @@ class LabelPoint:
         return f"{number} ({f'always predicts {only_label}' if only_label else words.claim(self.difference)})"
 
 
-@dataclass(frozen=True)
-class LabelCurve:
-    """A configuration at all numbers of labelled tweets, the smallest first."""
-
-    name: str
-    points: list[LabelPoint]
-
-    @property
-    def beats_baseline_from(self) -> int | None:
-        """The index of the first point from which on the network is significantly better at every point, or None."""
-        first = None
-        for index in reversed(range(len(self.points))):
-            if not self.points[index].beats_baseline:
-                break
-            first = index
-        return first
+# The points of each configuration by its name, the fewest labelled tweets first.
+_Curves = Mapping[str, Sequence[LabelPoint]]
 
 
 def labels(findings: Findings) -> Question:
@@ -74,22 +71,50 @@ def labels(findings: Findings) -> Question:
     tables = []
     for grid in findings.study.grids:
         for number, (data, on_data) in enumerate(by_data(grid)):
-            curves = label_curves(on_data, findings.answers)
-            if curves:
+            points = label_points(on_data, findings.answers)
+            if points:
                 name = f"labels-{grid.name}{f'-{number}' if number else ''}"
                 title = f"How many labelled tweets does a network need in {grid.name}?{data}"
-                cards.append(Card(title, [_bullets(curves), *_figures(name, grid, curves)]))
-                tables.append(_table(name, f"Grid {grid.name}{data}", grid, curves))
+                cards.append(Card(title, _blocks(name, grid, points)))
+                tables.append(_table(name, f"Grid {grid.name}{data}", grid, points))
     return Question(cards, tables)
 
 
-def _table(name: str, of_what: str, grid: Grid, curves: Sequence[LabelCurve]) -> ReportTable:
-    """The numbers of all points, the fewest labelled tweets first."""
-    points = [(curve, point) for curve in curves for point in curve.points]
-    points.sort(key=lambda pair: (_train_rows(pair[1].configuration), pair[1].configuration.runs[0].run_id))
+def label_points(grid: Grid, answers: Answers) -> list[LabelPoint]:
+    """All configurations of a grid on one data set, those with the fewest labelled tweets first, without those whose
+    predictions cannot be read.
+
+    The variance between seeds is pooled for each number of labelled tweets by itself: it shrinks as the number grows.
+    """
+    if TRAIN_ROWS not in varying(grid.completed):
+        return []
+    answers = answers.with_metric(grid.metric)
+    configurations = sorted(configurations_of(grid.completed, grid.metric), key=_rows_and_id)
+    claims = {}
+    for _, of_rows in groupby(configurations, lambda configuration: configuration.config.data.train_rows):
+        alike = [*of_rows]
+        design = design_of((configuration.runs for configuration in alike), "network", grid.metric)
+        for configuration in alike:
+            baseline = Group([answers.readable(configuration.runs)[:1]], "baseline")
+            claims[configuration] = Claim(Group([configuration.runs], "network"), baseline, design)
+    points = []
+    for configuration, difference in decided(claims, answers).items():
+        claim = claims[configuration]
+        network = answers.score(claim.design, claim.first)
+        baseline_score = answers.score(design_of([configuration.runs], "baseline", grid.metric), claim.second)
+        if network and baseline_score:
+            points.append(LabelPoint(configuration, network, baseline_score, difference))
+    return points
+
+
+def _rows_and_id(configuration: Configuration) -> tuple[float, str]:
+    return configuration.config.data.train_rows or math.inf, configuration.runs[0].run_id
+
+
+def _table(name: str, of_what: str, grid: Grid, points: Sequence[LabelPoint]) -> ReportTable:
     rows = []
-    for curve, point in points:
-        row: Row = {"configuration": curve.name, "train_rows": point.configuration.config.data.train_rows}
+    for point in points:
+        row: Row = {"configuration": point.name, "train_rows": point.configuration.config.data.train_rows}
         row |= with_bounds("score", point.network) | with_bounds("baseline", point.baseline)
         row |= with_bounds("gain_over_baseline", point.difference) | {"adjusted_p": point.difference.q}
         rows.append(row)
@@ -97,96 +122,58 @@ def _table(name: str, of_what: str, grid: Grid, curves: Sequence[LabelCurve]) ->
     return ReportTable(name, caption, columns("labels", rows, metric_name=grid.metric_name), rows)
 
 
-def _bullets(curves: Sequence[LabelCurve]) -> Bullets:
-    remarks = words.conditional_remarks(point.difference for curve in curves for point in curve.points)
-    return Bullets([*map(curve_sentence, curves), *remarks])
+def _blocks(name: str, grid: Grid, points: Sequence[LabelPoint]) -> list[Block]:
+    """A sentence for each curve, and a figure; none if no number of labelled tweets is known on this machine."""
+    curves = defaultdict(list)
+    for point in points:
+        curves[point.name].append(point)
+    remarks = words.conditional_remarks(point.difference for point in points)
+    blocks: list[Block] = [Bullets([*(curve_sentence(curve) for curve in curves.values()), *remarks])]
+    scores = {(name, point.train_size): point.network for name, curve in curves.items() for point in curve}
+    scores = _baselines(curves) | scores
+    drawn = []
+    for (line, size), score in scores.items():
+        if size:
+            drawn.append(share_point(line, size, score, f"{line}, {size:,} labelled tweets: {words.share(score)}"))
+    if drawn:
+        sizes = sorted({point.x for point in drawn})
+        axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
+        title = f"Test {grid.metric_name} by number of labelled training tweets"
+        caption = sentence("labels.figure", numbers=[point.difference.n for point in points])
+        blocks.append(line_figure(name, title, caption, drawn, axes))
+    return blocks
 
 
-def curve_sentence(curve: LabelCurve) -> str:
+def _baselines(curves: _Curves) -> dict[tuple[str, int | None], Estimate]:
+    """The linear baseline by its name and number of labelled tweets; with a curve's name, if curves differ in it."""
+    scores: dict[int | None, set[Estimate]] = defaultdict(set)
+    for curve in curves.values():
+        for point in curve:
+            scores[point.train_size].add(point.baseline)
+    several = any(len(of_size) > 1 for of_size in scores.values())
+    baselines: dict[tuple[str, int | None], Estimate] = {}
+    for name, curve in curves.items():
+        line = f"linear baseline of {name}" if several else "linear baseline"
+        baselines |= {(line, point.train_size): point.baseline for point in curve}
+    return baselines
+
+
+def curve_sentence(curve: Sequence[LabelPoint]) -> str:
     """From how many labelled tweets on a network beats its linear baseline."""
-    first = curve.beats_baseline_from
+    first = beats_baseline_from(curve)
+    name = curve[0].name
     if first is None:
-        largest = curve.points[-1]
-        verdict = "significantly worse" if largest.difference.is_worse else "not significantly better"
-        return f"{curve.name} is {verdict} than the linear baseline even with {largest.in_words}."
-    fewer = f"; it does not with {curve.points[first - 1].in_words}" if first else ""
-    return f"{curve.name} beats the linear baseline from {curve.points[first].in_words} on{fewer}."
+        verdict = "significantly worse" if curve[-1].difference.is_worse else "not significantly better"
+        return f"{name} is {verdict} than the linear baseline even with {curve[-1].in_words}."
+    fewer = f"; it does not with {curve[first - 1].in_words}" if first else ""
+    return f"{name} beats the linear baseline from {curve[first].in_words} on{fewer}."
 
 
-def label_curves(grid: Grid, answers: Answers) -> list[LabelCurve]:
-    """A curve for each configuration of a grid on one data set, without the points whose predictions cannot be read.
-
-    The variance between seeds is pooled for each number of labelled tweets by itself: it shrinks as the number grows.
-    """
-    if TRAIN_ROWS not in varying(grid.completed):
-        return []
-    answers = answers.with_metric(grid.metric)
-    configurations = configurations_of(grid.completed, grid.metric)
-    configurations.sort(key=_train_rows)
-    by_rows = defaultdict(list)
-    for configuration in configurations:
-        by_rows[_train_rows(configuration)].append(configuration.runs)
-    designs = {rows: design_of(groups, "network", grid.metric) for rows, groups in by_rows.items()}
-    claims = {}
-    for configuration in configurations:
-        baseline = Group([answers.readable(configuration.runs)[:1]], "baseline")
-        design = designs[_train_rows(configuration)]
-        claims[configuration] = Claim(Group([configuration.runs], "network"), baseline, design)
-    curves: dict[str, LabelCurve] = {}
-    for configuration, difference in decided(claims, answers).items():
-        claim = claims[configuration]
-        runs = answers.readable(configuration.runs)
-        network = answers.score(claim.design, claim.first)
-        baseline_score = answers.score(design_of([runs], "baseline", grid.metric), claim.second)
-        if network and baseline_score:
-            size = runs[0].trained_on
-            train_size = None if math.isinf(size) else int(size)
-            point = LabelPoint(configuration, train_size, network, baseline_score, difference)
-            key = configuration.config.without("seed", TRAIN_ROWS).fingerprint()
-            curves.setdefault(key, LabelCurve(_name_without_size(configuration), [])).points.append(point)
-    return list(curves.values())
-
-
-def _train_rows(configuration: Configuration) -> float:
-    return configuration.config.data.train_rows or math.inf
-
-
-def _name_without_size(configuration: Configuration) -> str:
-    settings = {name: value for name, value in configuration.distinguishing.items() if name != TRAIN_ROWS}
-    return ", ".join([model_name(configuration.config), *settings_in_words(settings)])
-
-
-def _figures(name: str, grid: Grid, curves: list[LabelCurve]) -> list[Figure]:
-    """A figure of the curves; none if no number of labelled tweets is known on this machine."""
-    points = _baseline_points(curves)
-    for curve in curves:
-        points += [_plotted(curve.name, point.train_size, point.network) for point in curve.points if point.train_size]
-    if not points:
-        return []
-    numbers = [point.difference.n for curve in curves for point in curve.points]
-    caption = sentence("labels.figure", numbers=numbers)
-    sizes = sorted({point.x for point in points})
-    axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
-    title = f"Test {grid.metric_name} by number of labelled training tweets"
-    return [line_figure(name, title, caption, points, axes)]
-
-
-def _baseline_points(curves: Sequence[LabelCurve]) -> list[Point]:
-    """The linear baseline at each number of labelled tweets; with a curve's name, if curves have different ones."""
-    curve_names = {
-        (point.train_size, point.baseline): curve.name
-        for curve in reversed(curves)
-        for point in curve.points
-        if point.train_size
-    }
-    sizes = [size for size, _ in curve_names]
-    several = len(sizes) > len({*sizes})
-    points = []
-    for (size, baseline), curve_name in curve_names.items():
-        name = f"linear baseline of {curve_name}" if several else "linear baseline"
-        points.append(_plotted(name, size, baseline))
-    return points
-
-
-def _plotted(name: str, size: int, score: Estimate) -> Point:
-    return share_point(name, size, score, f"{name}, {size:,} labelled tweets: {words.share(score)}")
+def beats_baseline_from(curve: Sequence[LabelPoint]) -> int | None:
+    """The index of the first point from which on the network is significantly better at every point, or None."""
+    first = None
+    for index in reversed(range(len(curve))):
+        if not curve[index].beats_baseline:
+            break
+        first = index
+    return first

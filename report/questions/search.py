@@ -31,8 +31,8 @@ from report.render.charts import (
 from report.render.wording import Score
 from report.sections.sentences import sentence, sentences
 from sentiment.errors import RunDirError
+from sentiment.runs.halving import HalvingSearch
 from sentiment.runs.records import GridPlan
-from sentiment.runs.rungs import Rungs
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
@@ -94,7 +94,7 @@ def _macro_f1(run: EvaluatedRun) -> float:
     return run.score("validation", "macro_f1")
 
 
-def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
+def _trials_of_first_rung(rungs: HalvingSearch) -> list[Trial]:
     """Those that have a score, with the settings in which these differ."""
     planned = {run.run_id: run for run in rungs.plan.runs}
     scores = {ranked.run_id: ranked.value for ranked in rungs.rankings[0].trials if ranked.value is not None}
@@ -237,7 +237,9 @@ def _max_epochs(run: Run) -> int | None:
         return None
 
 
-def _saved_and_promoted(rungs: Rungs, planned: list[Run], history: MetricHistory, max_epochs: int) -> list[Markup]:
+def _saved_and_promoted(
+    rungs: HalvingSearch, planned: list[Run], history: MetricHistory, max_epochs: int
+) -> list[Markup]:
     epochs = sum(map(len, history.values()))
     usage = usage_of(planned)
     all_epochs = max_epochs * len(planned)
@@ -253,7 +255,7 @@ def _saved_and_promoted(rungs: Rungs, planned: list[Run], history: MetricHistory
     return [saved, *sentences("search.promotions", rungs=rungs, score=Score(rungs.plan.metric))]
 
 
-def _rung_figure(rungs: Rungs, planned: list[Run], history: MetricHistory) -> Figure:
+def _rung_figure(rungs: HalvingSearch, planned: list[Run], history: MetricHistory) -> Figure:
     score = Score(rungs.plan.metric)
     last_epochs = rungs.halving.epochs
     scored = [run for run in planned if history[run.run_id]]
@@ -261,7 +263,7 @@ def _rung_figure(rungs: Rungs, planned: list[Run], history: MetricHistory) -> Fi
     caption = sentence("search.rungs", number=len(scored), score=score, last_epochs=last_epochs)
     points = [point for run in scored for point in trial_points(run, history[run.run_id], score)]
     axes = Axis("epoch", is_whole=True, vertical_rules=last_epochs), Axis(score.title)
-    return line_figure(f"rungs-{rungs.plan.name}", f"Rungs of grid {rungs.plan.name}", caption, points, axes)
+    return line_figure(f"rungs-{rungs.plan.name}", f"HalvingSearch of grid {rungs.plan.name}", caption, points, axes)
 
 
 def trial_points(run: Run, scores: list[float], score: Score) -> list[Point]:

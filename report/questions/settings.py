@@ -7,7 +7,7 @@ Each setting that a grid varies has a card and rows in the grid's table: cells a
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -55,67 +55,29 @@ _AFFECTS_BASELINE = "data.text."
 _MAX_VALUES = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SettingValue:
-    """One value of a setting, with means over its runs.
+    """One value of a setting, or of several that are compared together, with means over its runs.
 
     Attributes:
-        values: of each setting, if several are compared together; else the one value.
+        name: for display, which no other value of the setting has, with a mark for networks that predict one class.
         validated, score: the mean accuracy or macro recall on validation tweets, and on test tweets.
         seconds: the mean wall time of an epoch.
         only_label: the class that all its networks predict for every validation tweet; None if they predict several.
     """
 
-    values: tuple[Any, ...]
+    name: str
     runs: Runs
     validated: float
     score: float
     seconds: float
     only_label: str | None
 
-    def name(self, parameters: Sequence[str]) -> str:
-        """The display name, with a mark for networks that predict one class."""
-        if len(parameters) == 1:
-            name = wording.setting(parameters[0], self.values[0])
-        else:
-            name = model_name(self.runs[0].config)
-        if self.only_label:
-            name += f" [always predicts {self.only_label}]"
-        return name
 
-
-# What a contrast says about the best value on validation tweets, in the order of the sentence.
+# Of each setting that is compared, its value.
+_Values = tuple[Any, ...]
+# What is said of the best value on validation tweets and another one, in the order of the sentence.
 _VERDICTS = ("better", "worse", "not significant", "not compared")
-
-
-@dataclass(frozen=True, eq=False)
-class Contrast:
-    """The best value against another, over runs that differ in nothing else but their seeds.
-
-    Attributes:
-        pairs: the readable runs with the best value and with the other that are equal in all else.
-        difference: test score with the best value minus that with the other, on the tweets that all these runs have;
-            corrected as `effects_of` says. None without predictions, or without common tweets.
-    """
-
-    best: SettingValue
-    other: SettingValue
-    pairs: Sequence[tuple[Runs, Runs]]
-    difference: Estimate | None = None
-
-    @property
-    def n_runs(self) -> tuple[int, int]:
-        """The number of runs with the best value, and with the other."""
-        return sum(len(firsts) for firsts, _ in self.pairs), sum(len(seconds) for _, seconds in self.pairs)
-
-    @property
-    def verdict(self) -> str:
-        """One of `_VERDICTS`."""
-        if self.difference is None:
-            return "not compared"
-        if self.difference.is_worse:
-            return "worse"
-        return "better" if self.difference.is_better and not self.best.only_label else "not significant"
 
 
 @dataclass(frozen=True)
@@ -125,39 +87,38 @@ class Effect:
     Attributes:
         parameters: its name; several names of settings that never vary alone, and are compared together.
         data: on which runs, where the grid has several: the data set, or the number of labelled training tweets.
+        best: the value that is best on validation tweets; None if no run has a value.
+        pairs: of each other value, the readable runs with the best value and with it that differ in nothing else but
+            their seeds; without values that have no such runs.
+        differences: test score with the best value minus that with another one, on the tweets that all these runs have;
+            corrected as `effects_of` says; without those that have no common tweets with predictions.
     """
 
     parameters: tuple[str, ...]
     model: ModelKind
     data: str
     values: list[SettingValue]
-    contrasts: list[Contrast]
+    best: SettingValue | None
+    pairs: Mapping[SettingValue, Sequence[tuple[Runs, Runs]]]
+    differences: Mapping[SettingValue, Estimate] = field(default_factory=dict)
 
     @property
     def parameter(self) -> str:
         return self.parameters[0] if len(self.parameters) == 1 else _TOGETHER
 
-    def name_of(self, value: SettingValue) -> str:
-        """The display name of one of its values, which no other value has."""
-        name = value.name(self.parameters)
-        alike = [other for other in self.values if other.name(self.parameters) == name]
-        for index, parameter in enumerate(self.parameters):
-            if len({other.values[index] for other in alike}) > 1:
-                name += f", {wording.setting(parameter, value.values[index])}"
-        return name
-
-    def contrasts_by_verdict(self) -> dict[str, list[Contrast]]:
-        by_verdict = {verdict: [each for each in self.contrasts if each.verdict == verdict] for verdict in _VERDICTS}
-        return {verdict: contrasts for verdict, contrasts in by_verdict.items() if contrasts}
-
-    def with_differences(self, differences: Mapping[Contrast, Estimate]) -> "Effect":
-        contrasts = [replace(contrast, difference=differences.get(contrast)) for contrast in self.contrasts]
-        return replace(self, contrasts=contrasts)
-
     @property
     def context(self) -> str:
         """`the linear baseline, at most 100 labelled tweets`; usually empty."""
         return ", ".join(filter(None, ["the linear baseline" if self.model == "baseline" else "", self.data]))
+
+    def verdict(self, other: SettingValue) -> str:
+        """One of `_VERDICTS`."""
+        difference = self.differences.get(other)
+        if difference is None or self.best is None:
+            return "not compared"
+        if difference.is_better and self.best.only_label:
+            return "not significant"
+        return words.verdict(difference)
 
 
 def settings(findings: Findings) -> Question:
@@ -169,7 +130,7 @@ def settings(findings: Findings) -> Question:
             of_networks = effects_of(grid.completed, answers)
             by_grid.append((grid, of_networks + effects_of(grid.completed, answers, "baseline")))
     effects = [effect for _, of_grid in by_grid for effect in of_grid]
-    compared_settings = dict.fromkeys(effect.parameter for effect in effects if effect.contrasts)
+    compared_settings = dict.fromkeys(effect.parameter for effect in effects if effect.pairs)
     varied = {effect.parameter for effect in effects}
     known = [name for name in CARD_TITLES if name in varied]
     others = [name for name in compared_settings if name not in CARD_TITLES]
@@ -189,34 +150,37 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
     if model == "baseline":
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
-    groups: dict[str, list[Runs]] = {}
+    claims: dict[SettingValue, Claim] = {}
     for data, group in _by_data(runs).items():
-        groups[data] = seeds_together(group)
-        single = [_effect([name], model, data, group, answers) for name in names]
-        of_data = [effect for effect in single if len(effect.values) > 1]
-        confounded = [effect.parameter for effect in of_data if not effect.contrasts]
-        if model == "network" and len(confounded) > 1:
-            joint_effect = _effect(confounded, model, data, group, answers)
-            if joint_effect.contrasts:
-                of_data = [effect for effect in of_data if effect.contrasts]
-                of_data.append(joint_effect)
-        effects += [effect for effect in of_data if len(effect.values) <= _MAX_VALUES]
-    claims = {
-        contrast: _claim(contrast, model, groups[effect.data], answers.metric)
-        for effect in effects
-        for contrast in effect.contrasts
-    }
+        alike = seeds_together(group)
+        for effect in _effects_on(data, names, model, group, answers):
+            effects.append(effect)
+            for value, pairs in effect.pairs.items():
+                claims[value] = _claim(pairs, model, alike, answers.metric)
     number = sum(math.comb(len(effect.values), 2) for effect in effects)
     differences = decided(claims, answers, number)
-    return [effect.with_differences(differences) for effect in effects]
+    return [replace(effect, differences=differences) for effect in effects]
 
 
-def _claim(contrast: Contrast, model: ModelKind, configurations: Sequence[Runs], metric: Metric) -> Claim:
-    """The claim of a contrast over all of its matched configurations.
+def _effects_on(data: str, names: Sequence[str], model: ModelKind, runs: Runs, answers: Answers) -> list[Effect]:
+    """The effects on the runs of one data set, not decided yet."""
+    single = [_effect([name], model, data, runs, answers) for name in names]
+    effects = [effect for effect in single if len(effect.values) > 1]
+    confounded = [effect.parameter for effect in effects if not effect.pairs]
+    if model == "network" and len(confounded) > 1:
+        joint_effect = _effect(confounded, model, data, runs, answers)
+        if joint_effect.pairs:
+            effects = [*(effect for effect in effects if effect.pairs), joint_effect]
+    return [effect for effect in effects if len(effect.values) <= _MAX_VALUES]
+
+
+def _claim(
+    pairs: Sequence[tuple[Runs, Runs]], model: ModelKind, configurations: Sequence[Runs], metric: Metric
+) -> Claim:
+    """The claim over all matched configurations.
 
     Linear baselines of the same corpora, as those of networks of two sizes, are one.
     """
-    pairs = contrast.pairs
     if model == "baseline":
         by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
         pairs = list(by_corpora.values())
@@ -224,21 +188,16 @@ def _claim(contrast: Contrast, model: ModelKind, configurations: Sequence[Runs],
 
 
 def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, answers: Answers) -> Effect:
-    """The effect of settings among some runs: contrasts, not tested yet, of the best value with every other one.
-
-    Values without matched runs have no contrast.
-    """
+    """The effect of settings among some runs, not decided yet."""
     values = _values(runs, parameters, model, answers)
-    contrasts = []
-    if values:
-        best = max(values, key=lambda value: (value.only_label is None, value.validated))
-        for other in values:
-            groups = [] if other is best else match(best.runs, other.runs, parameters)
-            if groups:
-                readable = [(answers.readable(firsts), answers.readable(seconds)) for firsts, seconds in groups]
-                both = [(firsts, seconds) for firsts, seconds in readable if firsts and seconds]
-                contrasts.append(Contrast(best, other, both))
-    return Effect(tuple(parameters), model, data, values, contrasts)
+    best = max(values, key=lambda value: (value.only_label is None, value.validated), default=None)
+    pairs = {}
+    for other in values:
+        groups = match(best.runs, other.runs, parameters) if best and other is not best else []
+        if groups:
+            readable = [(answers.readable(firsts), answers.readable(seconds)) for firsts, seconds in groups]
+            pairs[other] = [(firsts, seconds) for firsts, seconds in readable if firsts and seconds]
+    return Effect(tuple(parameters), model, data, values, best, pairs)
 
 
 def _by_data(runs: Runs) -> dict[str, Runs]:
@@ -257,21 +216,41 @@ def _by_data(runs: Runs) -> dict[str, Runs]:
 def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: Answers) -> list[SettingValue]:
     """The values of one setting, or the combinations of several; runs in which a single setting has no effect count for
     none."""
-    groups: dict[tuple[Any, ...], Runs] = defaultdict(list)
+    groups: dict[_Values, Runs] = defaultdict(list)
     for run in runs:
         prefixes = unused(run)
         combination = tuple(None if name.startswith(prefixes) else run.settings.get(name) for name in parameters)
         if len(parameters) > 1 or not parameters[0].startswith(prefixes):
             groups[combination].append(run)
+    labels = {values: only_label(group) if model == "network" else None for values, group in groups.items()}
+    names = _names(parameters, groups, labels)
     values = []
     for combination in sorted(groups, key=lambda combination: [sort_key(value) for value in combination]):
         group = groups[combination]
         validated = mean_score(run.score("validation", answers.metric, model) for run in group)
         score = mean_score(run.score("test", answers.metric, model) for run in group)
         seconds = fmean(run.seconds_per_epoch for run in group)
-        label = only_label(group) if model == "network" else None
-        values.append(SettingValue(combination, group, validated, score, seconds, label))
+        values.append(SettingValue(names[combination], group, validated, score, seconds, labels[combination]))
     return values
+
+
+def _names(
+    parameters: Sequence[str], groups: Mapping[_Values, Runs], labels: Mapping[_Values, str | None]
+) -> dict[_Values, str]:
+    """The display names of values, with what tells apart those of one architecture."""
+    plain = {}
+    for values, group in groups.items():
+        name = wording.setting(parameters[0], values[0]) if len(parameters) == 1 else model_name(group[0].config)
+        plain[values] = f"{name} [always predicts {labels[values]}]" if labels[values] else name
+    names = {}
+    for values, name in plain.items():
+        alike = [other for other, other_name in plain.items() if other_name == name]
+        told = [name]
+        for parameter, value, others in zip(parameters, values, zip(*alike, strict=True), strict=True):
+            if len({*others}) > 1:
+                told.append(wording.setting(parameter, value))
+        names[values] = ", ".join(told)
+    return names
 
 
 def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
@@ -284,31 +263,34 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     significant = [difference for _, difference, _ in lines if difference.is_significant]
     content += map(Text, words.conditional_remarks(significant))
     if len(lines) > 1:
-        metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
+        metrics = sorted({grid.metric_name for grid, effect in effects if effect.pairs})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
     return Card(card_title(parameter), content)
 
 
 def effect_sentence(effect: Effect) -> str:
     """What a setting changes: its best value on validation tweets against every other one."""
-    if not effect.contrasts:
+    if effect.best is None or not effect.pairs:
         setting = wording.capital(wording.parameter_name(effect.parameter))
         return (
             f"{setting}: no two runs differ only in this setting, so its effect cannot be separated from those of "
             "other settings."
         )
-    clauses = [_clause(effect, *of_verdict) for of_verdict in effect.contrasts_by_verdict().items()]
-    text = f"Best on validation tweets: {effect.name_of(effect.contrasts[0].best)}; {', and '.join(clauses)}."
+    clauses = []
+    for verdict in _VERDICTS:
+        others = [value for value in effect.pairs if effect.verdict(value) == verdict]
+        clauses += [_clause(effect, verdict, others)] if others else []
+    text = f"Best on validation tweets: {effect.best.name}; {', and '.join(clauses)}."
     if len(effect.parameters) == 1:
         return text
     names = wording.listing([wording.parameter_name(parameter) for parameter in effect.parameters])
     return f"{text} These configurations differ in {names}, none of which varies alone."
 
 
-def _clause(effect: Effect, verdict: str, contrasts: Sequence[Contrast]) -> str:
+def _clause(effect: Effect, verdict: str, values: Sequence[SettingValue]) -> str:
     """What is said of all values of which a verdict says the same."""
-    names = [effect.name_of(contrast.other) for contrast in contrasts]
-    differences = [contrast.difference for contrast in contrasts if contrast.difference]
+    names = [value.name for value in values]
+    differences = [effect.differences[value] for value in values if value in effect.differences]
     if verdict == "not compared":
         return f"there are no common predictions to compare it with {wording.listing(names)}"
     if verdict == "not significant":
@@ -334,16 +316,16 @@ _Line = tuple[str, Estimate, Colour]
 
 
 def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[_Line]:
-    """A row of the forest plot for each contrast; it names its grid where several are compared."""
-    several = len({grid.name for grid, effect in effects if effect.contrasts}) > 1
+    """A row of the forest plot for each comparison; it names its grid where several are compared."""
+    several = len({grid.name for grid, effect in effects if effect.pairs}) > 1
     lines: list[_Line] = []
     for grid, effect in effects:
         context = words.bracketed(", ".join(filter(None, [grid.name if several else "", effect.context])))
         colour: Colour = "orange" if effect.model == "baseline" else "blue"
-        for contrast in effect.contrasts:
-            if contrast.difference:
-                name = f"{effect.name_of(contrast.best)} {words.MINUS} {effect.name_of(contrast.other)}"
-                lines.append((name + context, contrast.difference, colour))
+        for other in effect.pairs:
+            if effect.best and other in effect.differences:
+                name = f"{effect.best.name} {words.MINUS} {other.name}{context}"
+                lines.append((name, effect.differences[other], colour))
     return lines
 
 
@@ -360,8 +342,6 @@ def _table(grid: Grid, effects: list[Effect]) -> ReportTable:
     caption = sentence("settings.table", grid=grid)
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
     shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
-    if not any(effect.context for effect in effects):
-        shown = [column for column in shown if column.key != "model"]
     return ReportTable(f"effects-{grid.name}", caption, shown, rows)
 
 
@@ -369,16 +349,18 @@ def _row(effect: Effect, value: SettingValue, metric: Metric) -> Row:
     row: Row = {
         "parameter": wording.parameter_name(effect.parameter),
         "model": effect.context or "networks",
-        "value": effect.name_of(value),
+        "value": value.name,
         "runs": len(value.runs),
         metric: value.score,
         "seconds": value.seconds,
     }
-    for contrast in effect.contrasts:
-        if contrast.other is value:
-            row["runs_compared"] = " and ".join(map(str, contrast.n_runs))
-            row |= with_bounds("difference_to_best", contrast.difference)
-            if contrast.difference:
-                row |= {"tweets": contrast.difference.n, "p": contrast.difference.p}
-                row["adjusted_p"] = contrast.difference.q
+    pairs = effect.pairs.get(value)
+    if pairs is not None:
+        firsts = sum(len(runs) for runs, _ in pairs)
+        seconds = sum(len(runs) for _, runs in pairs)
+        row["runs_compared"] = f"{firsts} and {seconds}"
+    difference = effect.differences.get(value)
+    if difference:
+        row |= with_bounds("difference_to_best", difference)
+        row |= {"tweets": difference.n, "p": difference.p, "adjusted_p": difference.q}
     return row

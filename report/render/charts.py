@@ -1,13 +1,12 @@
 """Figures as Vega-Lite specifications, from templates in `templates/charts`, rendered deterministically to SVG: lines,
-forest plots, learning curves, parallel coordinates, attention."""
+forest plots, learning curves, parallel coordinates."""
 
 import json
 import math
 import re
 import textwrap
-import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
@@ -18,7 +17,7 @@ from markupsafe import Markup
 
 from report.render import wording
 from report.render.environment import environment
-from report.render.wording import Score, shortened
+from report.render.wording import Score
 from sentiment.console import visible
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -58,7 +57,6 @@ def themed(text: str) -> str:
 
 
 _FONT = "DejaVu Sans, Verdana, sans-serif"
-_MONOSPACED = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 
 
 def _spec(template: str, width: int, **values: Any) -> Spec:
@@ -80,7 +78,11 @@ def _visible(value: Any) -> Any:
 @cache
 def _templates() -> Environment:
     templates = environment("templates/charts", _as_json)
-    templates.globals |= {"colours": COLOURS, "categories": _CATEGORIES, "font": _FONT, "monospaced": _MONOSPACED}
+    templates.globals |= {
+        "colours": COLOURS,
+        "categories": _CATEGORIES,
+        "font": _FONT,
+    }
     templates.globals["parts"] = ["training", "validation"]
     return templates
 
@@ -384,72 +386,6 @@ def _trial_axis(parameter: str, trials: Sequence[Trial]) -> _TrialAxis:
 def _jitter(index: int, axis: int) -> float:
     """A small shift that depends on the trial and the axis, so that trials with equal settings stay visible."""
     return _JITTER * (2 * math.modf((index + 1) * (axis + 1) * 0.618033988749895)[0] - 1)
-
-
-# The multiple of the uniform weight at which the shading of a token saturates.
-SATURATION = 4
-
-_FONT_SIZE = 12
-_PAD = 3
-_SPACE = 3
-_ROW_HEIGHT = 22
-_MAX_TOKEN_LENGTH = 24
-_MAX_TOKENS = 40
-# The width of a monospaced character, by its height.
-_CHARACTER = 0.602
-
-
-class AttentionRow(NamedTuple):
-    """A row of an attention figure: a tweet, and the weight of each of its tokens, of shape (tokens,)."""
-
-    heading: str
-    tokens: Sequence[str]
-    weights: Sequence[float]
-
-
-def attention_figure(name: str, alt: str, caption: Any, tweets: Sequence[AttentionRow]) -> Figure:
-    """A row for each tweet, and a scale; shading saturates at `SATURATION` times the uniform weight."""
-    return Figure(name, alt, caption, lambda width: _attention_spec(width, tweets))
-
-
-def _attention_spec(width: int, tweets: Sequence[AttentionRow]) -> Spec:
-    headings = []
-    boxes: list[dict[str, Any]] = []
-    y = 0
-    for tweet in tweets:
-        headings.append({"y": y, "text": visible(tweet.heading)})
-        boxes += [box | {"y": y + box["y"]} for box in _token_boxes(tweet, width)]
-        y = boxes[-1]["y"] + _ROW_HEIGHT + 14
-    return _spec(
-        "attention",
-        width,
-        headings=headings,
-        boxes=boxes,
-        height=y,
-        line_height=_ROW_HEIGHT,
-        padding=_PAD,
-        full=SATURATION,
-    )
-
-
-def _token_boxes(tweet: AttentionRow, width: int) -> Iterator[dict[str, Any]]:
-    x = 0.0
-    y = _ROW_HEIGHT
-    for token, weight in zip(tweet.tokens[:_MAX_TOKENS], tweet.weights, strict=False):
-        text = shortened(visible(token), _MAX_TOKEN_LENGTH)
-        times = weight * len(tweet.tokens)
-        box_width = round(_display_width(text) * _FONT_SIZE * _CHARACTER + 2 * _PAD, 1)
-        if x and x + box_width > width:
-            x = 0.0
-            y += _ROW_HEIGHT
-        tooltip = f"{text}: {times:.1f} \u00d7 uniform weight"
-        yield {"x": x, "x2": round(x + box_width, 1), "y": y, "token": text, "times": times, "tooltip": tooltip}
-        x = round(x + box_width + _SPACE, 1)
-
-
-def _display_width(token: str) -> int:
-    """The width in columns; wide characters, such as emoji, take two."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in token) or 1
 
 
 def are_numbers(values: Iterable[Any]) -> bool:

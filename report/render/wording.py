@@ -122,12 +122,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def compute_time(gpu_seconds: float, cpu_seconds: float) -> str:
-    """`GPU 60 s, CPU 12 s`; without a GPU, `CPU 12 s`."""
-    cpu_time = f"CPU {duration(cpu_seconds)}"
-    return f"GPU {duration(gpu_seconds)}, {cpu_time}" if gpu_seconds else cpu_time
-
-
 def count(number: float) -> str:
     """`1,234`, or `2.5` with one decimal if the number is not an integer."""
     return f"{number:,.{0 if float(number).is_integer() else 1}f}"

@@ -13,8 +13,8 @@ from report.render import wording
 from report.render.blocks import Block, Fold, ReportTable, Row, Text, column, columns
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.sentences import sentence
+from sentiment.answers.table import AnswerTable
 from sentiment.console import unescaped
-from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.statistics import words
 from sentiment.statistics.estimate import share_estimate
@@ -43,7 +43,7 @@ def errors(findings: Findings) -> list[Block]:
     return [*content, *_check_list(recommended.model.configuration)]
 
 
-def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
+def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Fold:
     names = run.config.data.label_names
     by_class: list[Row] = []
     by_model: list[Row] = []
@@ -72,7 +72,7 @@ def _confusion_table(run: EvaluatedRun, test: PartPredictions) -> Fold:
     return Fold(caption, tables)
 
 
-def _reliability_diagram(run: EvaluatedRun, test: PartPredictions, recommended: PredictorKind) -> Figure:
+def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: PredictorKind) -> Figure:
     chance = 100 / len(run.config.data.label_names)
     points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (chance, 100)]
     models: list[ModelKind] = ["network", "baseline"]

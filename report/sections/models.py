@@ -13,9 +13,10 @@ from report.compare.published import replicated
 from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording
-from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
+from report.render.blocks import Block, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
+from report.sections.tables import origins
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -66,12 +67,9 @@ def _is_drawn(ranked: Ranked) -> bool:
 
 
 def added_predictors(findings: Findings) -> list[Block]:
-    """Origin, cost and score of each added predictor."""
-    blocks: list[Block] = []
-    for best in findings.recommendations:
-        for predictor in sorted(best.added, key=lambda predictor: predictor.name):
-            blocks += _added_details(predictor, best)
-    return [Fold("Where their answers come from", blocks)] if blocks else []
+    """Where the answers of added predictors come from, and what they cost."""
+    added = {predictor.name: predictor.record for best in findings.recommendations for predictor in best.added}
+    return [origins(added)] if added else []
 
 
 def _row_of_added(predictor: AddedPredictor) -> Row:
@@ -92,10 +90,7 @@ def _against_baseline(difference: Estimate | None) -> Row:
     row: Row = with_bounds("gain_over_baseline", difference) | {"verdict": words.DASH}
     if difference is None:
         return row
-    row |= {"gain_q": difference.q, "verdict": "not significant"}
-    if difference.is_significant:
-        row["verdict"] = "better" if difference.is_better else "worse"
-    return row
+    return row | {"gain_q": difference.q, "verdict": words.verdict(difference)}
 
 
 def _added_name(predictor: AddedPredictor) -> str:
@@ -108,14 +103,6 @@ def _added_name(predictor: AddedPredictor) -> str:
     if others:
         kind += f"; {counted_as_wrong(others)}"
     return f"{predictor.name} ({kind})"
-
-
-def _added_details(predictor: AddedPredictor, best: Recommended) -> list[Block]:
-    """Origin, cost and score of an added predictor."""
-    details = sentence("models.added", predictor=predictor, best=best)
-    record = predictor.record
-    note = [Text(record.note, "note")] if record.note else []
-    return [Text(_added_name(predictor), "heading"), Text(details), *note]
 
 
 def published_results(findings: Findings) -> list[Block]:

@@ -11,9 +11,10 @@ from report.compare.ranking import Candidate, Recommended
 from report.evaluated import Settings
 from report.read import Run
 from report.render.wording import parameter_value, setting
+from sentiment.answers.table import Added
 from sentiment.config import RunConfig
 from sentiment.console import plural
-from sentiment.runs.records import PREDICTORS, Added
+from sentiment.runs.records import PREDICTORS
 from sentiment.runs.state import PRUNED, TIMEOUT
 from sentiment.statistics.words import bracketed
 

@@ -23,7 +23,7 @@ def checklist(findings: Findings) -> Document:
     study = findings.study
     best = findings.recommended
     annotators = {added.name for dataset in findings.datasets for added in dataset.added if added.record.annotator}
-    annotators |= {name for gold in study.golds for name, added in gold.added.items() if added.annotator}
+    annotators |= {name for table in study.labelled for name, added in table.added.items() if added.annotator}
     values = {
         "findings": findings,
         "best": best,

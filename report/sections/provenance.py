@@ -32,8 +32,8 @@ from sentiment.runs.records import Attempt, RunRecord
 def methods(findings: Findings, of_questions: Iterable[str]) -> list[Fold]:
     """The methods used in this report, with those of the questions; empty before any run has completed."""
     used = _methods_of_runs(findings) if findings.main else []
-    if findings.study.golds:
-        used += terms("methods.gold")
+    if findings.study.labelled:
+        used += terms("methods.tables")
     for name in dict.fromkeys(of_questions):
         used += terms(f"methods.{name}")
     return [Fold("How numbers, intervals and tests are computed", [Tiles(used)])] if used else []

@@ -1,4 +1,7 @@
-"""The page's sentences, from templates in `templates/sentences`, in which all values are escaped."""
+"""The page's fixed texts, from templates in `templates/sentences`, in which all values are escaped.
+
+What is said of a claim is decided by a function beside the claim.
+"""
 
 import re
 from functools import cache
@@ -7,13 +10,13 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from report.compare.cost import cost_per_run, usage_of
+from report.compare.cost import usage_of
 from report.compare.datasets import trained_on_most
 from report.render import wording
 from report.render.charts import MOST_AXES
 from report.render.environment import environment
 from report.sections import names
-from sentiment.runs.predictions import ENOUGH_ANSWERS
+from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.statistics import words
 
 _SPACES = re.compile(r"[ \n]+")
@@ -52,7 +55,6 @@ def _templates() -> Environment:
         templates.globals |= functions
     templates.filters["usage_of"] = usage_of
     templates.filters["trained_on_most"] = trained_on_most
-    templates.globals |= {"cost_per_run": cost_per_run}
     templates.globals |= {"these_models": words.THESE_MODELS, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK, "star": names.STAR}
     templates.globals |= {"enough_answers": ENOUGH_ANSWERS, "most_axes": MOST_AXES}

@@ -1,7 +1,7 @@
 """From raw tweets to batches of token ids.
 
-- `built_in`, `sources`, `download`: built-in data sets and tables; `tables`, `formats`: read files row by row
-- `labels`: classes, and the label values of each; `guess_columns`: guesses columns and labels
+- `built_in`, `sources`: built-in data sets and tables; `table`, `table_files`, `rows`: read files row by row
+- `classes`: classes, and the labels of each; `guess_columns`: guesses columns and labels
 - `text`: tokenises a tweet
 - `preparation`, `corpus`: tweets cleaned, tokenised, deduplicated, split and stored on disk
 - `copies`: recognises copies of tweets, which are not trained on if held out, and not scored if learned

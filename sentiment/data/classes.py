@@ -6,11 +6,10 @@ Of other packages, only pydantic is imported.
 import json
 import re
 import shlex
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import PlainSerializer, PlainValidator, SerializationInfo
 
@@ -24,6 +23,9 @@ IGNORED = "ignored"  # in a configuration, the name that stands for the labels o
 MIN_CLASSES = 2
 MAX_CLASSES = 20
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+_FORM = "must name classes, as in {negative: [neg], positive: [pos]}"
 
 
 class OtherClassesError(UsageError, ValueError):
@@ -77,24 +79,27 @@ class Classes:
         # Numbers may have any order: only the user knows which one is the most negative.
         if order and order != [name.lower() for name in self.names] and not order[0].isdecimal():
             raise ValueError(f"classes go from the most negative to the most positive one: {', '.join(order)}")
-        counts: Counter[str] = Counter()
-        for labels in (*self.labels, self.ignored):
-            counts.update({label.strip().lower() for label in labels})
-        ambiguous = sorted(label for label, count in counts.items() if count > 1)
+        words = [word for labels in (*self.labels, self.ignored) for word in {*map(_word, labels)}]
+        ambiguous = sorted({word for word in words if words.count(word) > 1})
         if ambiguous:
             raise ValueError(f"each label must have one meaning, but {ambiguous} have several")
 
+    @property
+    def by_name(self) -> dict[str, Labels]:
+        """The labels of each class."""
+        return dict(zip(self.names, self.labels, strict=True))
+
     def stored(self) -> dict[str, Labels]:
         """A mapping that `parse` reads."""
-        return dict(zip(self.names, self.labels, strict=True)) | {IGNORED: self.ignored}
+        return self.by_name | {IGNORED: self.ignored}
 
     @cached_property
     def meanings(self) -> dict[str, int | None]:
         """The index of the class that each lower-cased label means; None: ignored."""
         meanings: dict[str, int | None] = {}
         for index, labels in enumerate(self.labels):
-            meanings |= {label.strip().lower(): index for label in labels}
-        return meanings | {label.strip().lower(): None for label in self.ignored}
+            meanings |= dict.fromkeys(map(_word, labels), index)
+        return meanings | dict.fromkeys(map(_word, self.ignored))
 
     @classmethod
     def understand(cls, values: Iterable[str]) -> Self | None:
@@ -130,25 +135,24 @@ class Classes:
                 f"the table's classes ({', '.join(self.names)}) are not {', '.join(names)}, neither by their names nor "
                 f"by their order; name them so in labels or by --classes, and the labels of any other class {IGNORED}"
             )
-        labels = dict(zip(self.names, self.labels, strict=True))
+        labels = self.by_name
         own = tuple(labels.pop(origins[name]) if name in origins else () for name in names)
         others = [label for of_class in labels.values() for label in of_class]
         return type(self)(tuple(names), own, tuple(sorted([*self.ignored, *others])))
 
     def ignoring(self, labels: Iterable[str]) -> Self:
         """These classes, with labels ignored that mean none of them."""
-        new = {label for label in labels if label.strip().lower() not in self.meanings}
+        new = {label for label in labels if _word(label) not in self.meanings}
         return replace(self, ignored=tuple(sorted({*self.ignored, *new})))
 
     def option(self) -> str:
         """The option that names these classes and their labels, quoted for a shell."""
         words = []
-        for name, labels in zip(self.names, self.labels, strict=True):
+        for name, labels in self.by_name.items():
             words.append(name if labels == (name,) else f"{name}={','.join(labels)}")
         if all(re.fullmatch(r"[\w.+-]+(=[\w.+,-]+)?", word) for word in words):
             return f"--classes {shlex.quote(' '.join(words))}"
-        mapping = dict(zip(self.names, self.labels, strict=True))
-        return f"--set {shlex.quote(f'data.labels={json.dumps(mapping, ensure_ascii=False)}')}"
+        return f"--set {shlex.quote(f'data.labels={json.dumps(self.by_name, ensure_ascii=False)}')}"
 
     def is_ambiguous(self, values: Collection[str]) -> bool:
         """Whether, if these are the default classes, the meaning of a column's lower-cased values is ambiguous.
@@ -182,6 +186,10 @@ class Classes:
         )
 
 
+def _word(label: str) -> str:
+    return label.strip().lower()
+
+
 def _pairs(value: object) -> Iterator[tuple[object, object]]:
     """The names and the labels that `Classes.parse` reads."""
     if isinstance(value, Mapping):
@@ -192,12 +200,15 @@ def _pairs(value: object) -> Iterator[tuple[object, object]]:
             yield name, labels.split(",") if equals else name
     elif isinstance(value, list | tuple):
         for item in value:
-            pair = (item, item) if isinstance(item, str) else item
-            if not isinstance(pair, list | tuple) or len(pair) != 2:
-                raise ValueError("must name classes, as in {negative: [neg], positive: [pos]}")
-            yield pair[0], pair[1]
+            match item:
+                case str():
+                    yield item, item
+                case [name, labels]:
+                    yield name, labels
+                case _:
+                    raise ValueError(_FORM)
     else:
-        raise ValueError("must name classes, as in {negative: [neg], positive: [pos]}")
+        raise ValueError(_FORM)
 
 
 def as_labels(value: object) -> Labels:
@@ -268,5 +279,7 @@ def _in_file(classes: Classes, info: SerializationInfo) -> object:
     return [*labels.items()]
 
 
+# Whether all classes weigh the same in training; `auto`: where one is rare.
+ClassWeights = Literal["auto", "none", "balanced"]
 # As a field of a configuration.
 ConfiguredClasses = Annotated[Classes, PlainValidator(Classes.parse), PlainSerializer(_in_file)]

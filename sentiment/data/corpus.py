@@ -5,9 +5,8 @@ Which corpus the source and the configuration give is on record, by the code tha
 and mostly the same one, so that nothing is lost that belongs to it.
 """
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import PARTS, ClassWeights, DataConfig, LabelledTable, Values
+from sentiment.config import PARTS, DataConfig, LabelledTable, Values
 from sentiment.console import Progress, silent
-from sentiment.data.preparation import ARRAYS, Demands, Preparation
+from sentiment.data.classes import ClassWeights
+from sentiment.data.preparation import ARRAYS, Demands, Preparation, PreparedTweets
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
 from sentiment.data.text import tokenizer_fingerprint, uniform_of
 from sentiment.errors import DataError, RunDirError
@@ -48,7 +48,6 @@ class Corpus(TokenRows):
     beginnings: npt.NDArray[np.uint32]  # (rows,) as `beginning_of` gives them
     authors: Integers  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
     weights: Floats  # (rows,) sample weights: `extra_train.weight`, otherwise 1
-    withheld: Integers  # (n,) keys of the tweets dropped from training because their text or author is held out
 
     source_fingerprint: str = ""  # of what it was made from, see the function
     is_balanced: bool = False  # whether `weights` give all classes of the training part the same weight
@@ -142,7 +141,7 @@ def prepare_corpus(
                 prepare_corpus(without_train_rows(config), results, progress, demands), config.train_rows
             )
         preparation = Preparation(config, source, surplus, demands or Demands(), progress)
-        return results.corpus_dir(write_corpus(folder, *preparation.run(folder / TWEETS_FILE)))
+        return results.corpus_dir(write_corpus(folder, preparation.run(folder / TWEETS_FILE)))
 
     path = _made(record, results)
     if path is None:
@@ -244,34 +243,24 @@ def open_corpus(path: Path, dataset: str = "table") -> Corpus:
     )
 
 
-def write_corpus(folder: Path, arrays: dict[str, npt.NDArray[Any]], types: Sequence[str], report: CorpusReport) -> str:
-    """Write and fsync all files except the tweets'; the manifest is written last.
+def write_corpus(folder: Path, content: PreparedTweets) -> str:
+    """Write and fsync all files except the tweets', which are there; the manifest is written last.
 
     Returns:
         The fingerprint of the corpus.
     """
-    for name, array in arrays.items():
+    for name, array in content.arrays.items():
         np.save(folder / f"{name}.npy", array)
-    (folder / TYPES).write_bytes("".join(f"{token}\n" for token in types).encode())
+    (folder / TYPES).write_bytes("".join(f"{token}\n" for token in content.types).encode())
     for name in FILES:
         with open(folder / name, "rb") as file:
             os.fsync(file.fileno())
     digests = {name: sha256_of(folder / name) for name in FILES}
     # Not the bytes of the tweets' file, which another version of pyarrow may write otherwise, nor the report's words.
-    content = digests | {TWEETS_FILE: _digest_of_tweets(folder / TWEETS_FILE)}
-    counts = report.model_dump(mode="json", include={"classes", "tests", "extra_train", "read", "kept", "table_sha256"})
-    digest = fingerprint([content, counts])
-    write_atomically(folder / MANIFEST, sealed(Manifest(fingerprint=digest, report=report, sha256=digests)))
+    hashed = digests | {TWEETS_FILE: content.sha256_of_tweets}
+    counts = content.report.model_dump(
+        mode="json", include={"classes", "tests", "extra_train", "read", "kept", "table_sha256"}
+    )
+    digest = fingerprint([hashed, counts])
+    write_atomically(folder / MANIFEST, sealed(Manifest(fingerprint=digest, report=content.report, sha256=digests)))
     return digest
-
-
-def _digest_of_tweets(file: Path) -> str:
-    """SHA-256 of the ids, lines and texts of all tweets, in order."""
-    import pyarrow.parquet as pq
-
-    digest = hashlib.sha256()
-    with pq.ParquetFile(file) as tweets:
-        for batch in tweets.iter_batches(columns=["id", "line", "text"]):
-            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            digest.update("".join(f"{name}\0{line}\0{text}\0" for name, line, text in rows).encode())
-    return digest.hexdigest()

@@ -30,11 +30,11 @@ _IDENTITY = np.dtype([("key", "i8"), ("author", "i8"), ("label", "i1"), ("part",
 _ROW = np.dtype(
     [("labels", "i1"), ("parts", "i1"), ("keys", "i8"), ("beginnings", "u4"), ("authors", "i8"), ("weights", "f4")]
 )
-ARRAYS = (*(_ROW.names or ()), "token_ids", "offsets", "withheld")
-Arrays = dict[str, npt.NDArray[Any]]
+ARRAYS = (*(_ROW.names or ()), "token_ids", "offsets")
 
 # The code of a row's part is an index into PARTS; external test sets follow, sorted by name.
 TRAIN, VALIDATION, TEST = range(len(PARTS))
+UNLABELLED = -1  # as part, after all others, and as label: a text that only word vectors are learned from
 
 
 def part_code(author: str, form: str, config: DataConfig) -> int:
@@ -104,11 +104,15 @@ class _Table:
     file: TweetFile
     name: str
     part: int | None
-    seen: dict[int, int]
+    seen: dict[int, int | None]
     weight: float = 1.0
     read: int = 0
     kept: int = 0
     refused: RowCounter = field(default_factory=RowCounter)
+
+    @property
+    def is_test(self) -> bool:
+        return self.part is not None and self.part > TEST
 
     @property
     def count(self) -> TableCount:
@@ -116,7 +120,7 @@ class _Table:
 
 
 class _Tweet(NamedTuple):
-    """A labelled row."""
+    """A row that is not malformed."""
 
     row: Row
     tokens: list[str]
@@ -129,6 +133,21 @@ class _Tweet(NamedTuple):
     def compared(self) -> tuple[int, int, str, str]:
         """What `KnownTweets` compares."""
         return self.key, self.author, self.row.text, self.form
+
+
+class PreparedTweets(NamedTuple):
+    """What is known of the tweets of a corpus besides the file that holds their texts.
+
+    Attributes:
+        arrays: those of `Corpus`, by name.
+        types: in the order of their ids.
+        sha256_of_tweets: of the ids, lines and texts of all tweets, in order.
+    """
+
+    arrays: dict[str, npt.NDArray[Any]]
+    types: Sequence[str]
+    report: CorpusReport
+    sha256_of_tweets: str
 
 
 class Preparation:
@@ -147,52 +166,45 @@ class Preparation:
         self._progress = progress
         self._tokenizer = Tokenizer(config.text)
         self._forms = TweetForms(run_tokenizer=self._tokenizer)
-        self._part_names = (*PARTS, *source.tests)
+        self._part_names = (*PARTS, *source.tests, "unlabelled")
         self._tested = KnownTweets()  # external test sets, of which no tweet validates
-        # Validation and test, if extra training tables are read or the parts are given. Within one table, the split by
-        # hash keeps an author's tweets and equal normalised texts together. It may part a tweet and a cut copy of less
-        # than twelve words: five of the 49,142 tweets of a sample of Sentiment140 are such, or only begin alike.
+        # Validation and test, if other tables are read for training or the parts are given. Within one table, the split
+        # by hash keeps an author's tweets and equal normalised texts together. It may part a tweet and a cut copy of
+        # less than twelve words: five of the 49,142 tweets of a sample of Sentiment140 are such, or only begin alike.
         self._held_out = KnownTweets()
-        self._withheld: set[int] = set()
-        seen: dict[int, int] = {}
-        self._tests = {}
-        for part, (name, file) in enumerate(source.tests.items(), start=len(PARTS)):
-            self._tests[name] = _Table(file, name, part, {})
+        tests = enumerate(source.tests.items(), start=len(PARTS))
+        self._tests = {name: _Table(file, name, part, {}) for part, (name, file) in tests}
+        seen: dict[int, int | None] = {}
         self._main = _Table(source.main, source.main.name, None, seen)
-        self._extra_train = []
-        for file, section in zip(source.extra_train, config.extra_train, strict=True):
-            self._extra_train.append(_Table(file, file.name, TRAIN, seen, section.weight))
+        extra = zip(source.extra_train, config.extra_train, strict=True)
+        self._extra_train = [_Table(file, file.name, TRAIN, seen, section.weight) for file, section in extra]
+        self._unlabelled = [_Table(file, file.name, UNLABELLED, seen) for file in source.unlabelled]
         # Test sets are read first and extra training tables last, when all held-out tweets are known.
-        self._tables = [*self._tests.values(), self._main, *self._extra_train]
+        self._tables = [*self._tests.values(), self._main, *self._extra_train, *self._unlabelled]
         self._tokens = TokenCollector()
-        self._chunks: list[npt.NDArray[Any]] = []
+        self._chunks = [np.empty(0, _ROW)]
+        self._digest = sha256()
         self._identities: list[npt.NDArray[Any]] = []  # what `table_sha256` is made of
         self._left_out: Counter[str] = Counter()
         self._remarks = RowCounter()
 
     @without_garbage_collection()
-    def run(self, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
-        """Read and tokenise all rows, and write those that are kept; no text stays in memory.
-
-        Returns:
-            The arrays of the corpus by name, the types in the order of their ids, and the row counts.
-        """
+    def run(self, tweets_file: Path) -> PreparedTweets:
+        """Read and tokenise all rows, and write those that are kept; no text stays in memory."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         columns = {"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string(), "line": pa.int64()}
-        schema = pa.schema(columns)
-        with pq.ParquetWriter(tweets_file, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(tweets_file, pa.schema(columns), compression="zstd") as writer:
             for table in self._tables:
                 self._read(table, writer)
         tokens = self._tokens.rows()
         rows = np.concatenate(self._chunks)
         arrays = {name: rows[name] for name in rows.dtype.names or ()}
         arrays |= {"token_ids": tokens.token_ids, "offsets": tokens.offsets}
-        arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
         report = self._report(arrays, len(tokens.types))
         self._check(report)
-        return arrays, list(tokens.types), report
+        return PreparedTweets(arrays, tokens.types, report, self._digest.hexdigest())
 
     def _read(self, table: _Table, writer: "pq.ParquetWriter") -> None:
         of_table = "" if table is self._main else f"{table.name}: "
@@ -206,7 +218,7 @@ class Preparation:
                 continue
             for remark in row.remarks:
                 self._remarks.add(remark if table is self._main else f"of {table.name} {remark}", row.line)
-            if row.label is None:
+            if row.label is None and table.file.has_labels:
                 self._left_out[IGNORED_LABEL] += 1
             elif table is not self._main and row.part not in (None, own_part):
                 self._left_out[OTHER_PART] += 1
@@ -217,13 +229,10 @@ class Preparation:
                 rows = []
                 self._progress(progress, table.read, table.file.total)
         self._write_kept_rows(rows, table, writer)
-        self._check_malformed(table)
+        if table.part != UNLABELLED:
+            tolerated = max(_ALWAYS_TOLERATED, int(self._demands.refused_share * table.read))
+            table.refused.check(table.file.name, table.read, self._config.leave_out, tolerated)
         self._progress(progress, table.read, table.read)
-
-    def _check_malformed(self, table: _Table) -> None:
-        """Raises DataError if too many rows of a table are malformed."""
-        tolerated = max(_ALWAYS_TOLERATED, int(self._demands.refused_share * table.read))
-        table.refused.check(table.file.name, table.read, self._config.leave_out, tolerated)
 
     def _write_kept_rows(self, rows: list[Row], table: _Table, writer: "pq.ParquetWriter") -> None:
         """Assign token ids to the rows that are kept, and write them."""
@@ -233,19 +242,21 @@ class Preparation:
         if table is self._main:
             identities = [(tweet.key, tweet.author, tweet.row.label, tweet.row.part or "") for tweet in tweets]
             self._identities.append(np.unique(np.array(identities, _IDENTITY)))
-        kept = [tweet for tweet in tweets if self._keep(table, tweet)]
         values = []
-        for tweet in kept:
-            beginning = beginning_of(tweet.form)
-            values.append((tweet.row.label, tweet.part, tweet.key, beginning, tweet.author, table.weight))
+        written = []
+        for tweet in tweets:
+            if not self._keep(table, tweet):
+                continue
+            row = tweet.row
+            label = UNLABELLED if row.label is None else row.label
+            values.append((label, tweet.part, tweet.key, beginning_of(tweet.form), tweet.author, table.weight))
+            written.append((row.id or str(row.line), self._part_names[tweet.part], label, row.text, row.line))
+            self._digest.update(f"{row.id}\0{row.line}\0{row.text}\0".encode())
             self._tokens.add(tweet.tokens)
         self._chunks.append(np.array(values, _ROW))
-        ids = [tweet.row.id or str(tweet.row.line) for tweet in kept]
-        parts = [self._part_names[tweet.part] for tweet in kept]
-        labels = [tweet.row.label for tweet in kept]
-        texts = [tweet.row.text for tweet in kept]
-        lines = [tweet.row.line for tweet in kept]
-        writer.write_table(pa.table([ids, parts, labels, texts, lines], schema=writer.schema))
+        if written:
+            columns = [*map(list, zip(*written, strict=True))]
+            writer.write_table(pa.table(columns, schema=writer.schema))
 
     def _tokenized(self, row: Row, table: _Table) -> _Tweet:
         """A row with its tokens and its part."""
@@ -267,35 +278,31 @@ class Preparation:
             self._left_out[reason] += 1
             return False
         table.kept += 1
-        if table.part not in (None, TRAIN):
+        if table.is_test:
             self._tested.add(*tweet.compared)
-        elif tweet.part != TRAIN and (self._extra_train or tweet.row.part):
+        elif tweet.part in (VALIDATION, TEST) and (self._extra_train or self._unlabelled or tweet.row.part):
             self._held_out.add(*tweet.compared)
         return True
 
     def _reason_to_drop(self, table: _Table, tweet: _Tweet) -> str | None:
-        key = tweet.key
-        label = tweet.row.label or 0
-        seen = table.seen
-        is_copy = key in seen
-        # RawRow the key even if the row is dropped: otherwise a copy by another author could enter another part.
-        first_label = seen.setdefault(key, label)
+        label = tweet.row.label
+        is_copy = tweet.key in table.seen
+        # Add the key even if the row is dropped: otherwise a copy by another author could enter another part.
+        first_label = table.seen.setdefault(tweet.key, label)
         if not tweet.tokens:
             return NO_TOKEN
-        if tweet.part in (TRAIN, VALIDATION) and self._tested.has(*tweet.compared):
-            self._withheld.add(key)
-            return HELD_OUT if tweet.part == TRAIN else TESTED
-        if tweet.part == TRAIN and self._held_out.has(*tweet.compared):
-            self._withheld.add(key)
+        if not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
+            return TESTED if tweet.part == VALIDATION else HELD_OUT
+        if tweet.part in (TRAIN, UNLABELLED) and self._held_out.has(*tweet.compared):
             return HELD_OUT
         if is_copy:
-            return DUPLICATE if first_label == label else CONTRADICTION
-        return SURPLUS if tweet.part == TRAIN and key in self._surplus else None
+            return DUPLICATE if first_label == label or label is None else CONTRADICTION
+        return SURPLUS if tweet.part == TRAIN and tweet.key in self._surplus else None
 
-    def _report(self, arrays: Arrays, types: int) -> CorpusReport:
+    def _report(self, arrays: dict[str, npt.NDArray[Any]], types: int) -> CorpusReport:
         names = self._config.label_names
         parts = {}
-        for code, part in enumerate(self._part_names):
+        for code, part in enumerate(self._part_names[:UNLABELLED]):
             labels = arrays["labels"][arrays["parts"] == code]
             parts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=len(names)).tolist())
         refused: dict[str, CountedRows] = {}
@@ -308,11 +315,13 @@ class Preparation:
         identities = np.unique(np.concatenate(self._identities))
         tests = {name: table.count for name, table in self._tests.items()}
         extra_train = tuple(table.count for table in self._extra_train)
+        unlabelled = tuple(table.count for table in self._unlabelled)
         read = sum(table.read for table in self._tables)
         return CorpusReport(
             classes=list(names),
             tests=tests,
             extra_train=extra_train,
+            unlabelled=unlabelled,
             read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
@@ -326,13 +335,13 @@ class Preparation:
         )
 
     def _check(self, report: CorpusReport) -> None:
-        """Raises DataError if the source or a test set is empty, or a part lacks a class."""
+        """Raises DataError if the source or another file is empty, or a part lacks a class."""
         main = self._main
         if not main.read:
             raise DataError(f"{main.name}: holds no rows")
-        for name, table in self._tests.items():
+        for table in (*self._tests.values(), *self._unlabelled):
             if not table.kept:
-                raise DataError(f"data.tests.{name}: {table.file.name} has no usable row")
+                raise DataError(f"{table.file.field}: {table.file.name} has no usable row")
         for part in self._demands.complete_parts:
             counts = zip(report.classes, report.parts[part].classes, strict=True)
             missing = ", ".join(repr(name) for name, count in counts if not count)

@@ -100,7 +100,7 @@ def read_rows(
             continue
         line, fields, _, remarks = record
         cells = {role: as_text(fields[index]) for role, index in indices.items() if role != "text"}
-        # A gold table without texts is read with its ids as texts; an id may be a number.
+        # A table of ids without texts is read with its ids as texts; an id may be a number.
         text = cells["id"] if columns.text == columns.id else fields[indices["text"]]
         problem = text_problem(text)
         if label_of and not problem and not cells["label"].strip():

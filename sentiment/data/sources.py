@@ -49,6 +49,7 @@ class OpenedSource:
     main: TweetFile
     tests: Mapping[str, TweetFile] = dataclass_field(default_factory=dict)  # external test sets, by name
     extra_train: tuple[TweetFile, ...] = ()  # used only for training
+    unlabelled: tuple[TweetFile, ...] = ()  # used only to learn word vectors
 
     @property
     def to_test_on(self) -> TweetFile:
@@ -131,7 +132,7 @@ def table_problems(config: DataConfig, results: Results) -> Iterator[str]:
                 rows = _open(table, results, name.rpartition(".")[0]).main.read()
                 list(islice(rows, HEAD_ROWS))
             except SentimentError as error:
-                problem = str(error)
+                problem = str(error).removeprefix(f"{user_path(table.path)}: ")
         if problem:
             yield f"{name} = {table.path!r}: {problem}"
 

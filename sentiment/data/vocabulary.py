@@ -2,9 +2,8 @@
 
 import codecs
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from dataclasses import replace
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -15,19 +14,16 @@ import numpy as np
 from sentiment.config import (
     WORD2VEC,
     ColumnConfig,
+    DataConfig,
     RunConfig,
-    TextConfig,
     VectorsConfig,
     VocabularyConfig,
 )
 from sentiment.console import Progress, silent
-from sentiment.data.copies import KnownTweets
-from sentiment.data.corpus import Corpus, alone, prepare_corpus, source_fingerprint, without_train_rows
-from sentiment.data.preparation import TRAIN
-from sentiment.data.rows import Row
-from sentiment.data.sources import TweetFile, open_file
+from sentiment.data.corpus import Corpus, alone, source_fingerprint, without_train_rows
+from sentiment.data.preparation import TRAIN, UNLABELLED, Demands, Preparation
+from sentiment.data.sources import TweetFile, open_file, open_source
 from sentiment.data.table import format_of
-from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError
 from sentiment.files import (
     WriteFile,
@@ -39,8 +35,9 @@ from sentiment.files import (
     write_json,
 )
 from sentiment.runs.code_version import code_of
-from sentiment.runs.run_dir import Results
-from sentiment.tokens import Floats, Integers, TokenCollector, TokenRows
+from sentiment.runs.corpus_records import CorpusReport
+from sentiment.runs.run_dir import TWEETS_FILE, Results
+from sentiment.tokens import Floats, Integers, TokenRows
 
 PADDING = 0  # the index at positions after the end of a short tweet in a batch
 UNKNOWN = 1  # the index of all types that are not in the vocabulary
@@ -197,68 +194,6 @@ def write_vectors(path: Path, types: Sequence[str], vectors: Floats) -> None:
     write_atomically(path, lambda file: file.writelines(line.encode() for line in lines))
 
 
-# --- text for word2vec ---------------------------------------------------------------------------------------------
-
-_PROGRESS_INTERVAL = 10_000
-
-
-def _outcomes(counts: Counter[str]) -> str:
-    """The numbers of used and skipped tweets of an unlabelled file, for messages."""
-    return ", ".join(f"{number:,} {outcome}" for outcome, number in counts.most_common())
-
-
-def collect_training_text(
-    corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress
-) -> tuple[TokenRows, dict[str, Counter[str]]]:
-    """The training tweets of a corpus, and the tweets of the files that are not held out, each text once.
-
-    Returns:
-        The tweets in the order in which they are read, and the counts of used and skipped tweets of each file, by path.
-    """
-    trained = corpus.parts == TRAIN
-    tokenizer = Tokenizer(config)
-    forms = TweetForms(run_tokenizer=tokenizer)
-    held_out = _held_out(corpus, forms)
-    withheld = {*corpus.withheld.tolist()}
-    seen = set(corpus.keys[trained].tolist())
-    collector = TokenCollector(corpus.types)
-    for tokens in corpus.take(np.flatnonzero(trained)):
-        collector.add(tokens)
-    counts: dict[str, Counter[str]] = {}
-    for file in files:
-        count = counts[file.name] = Counter()
-        for number, row in enumerate(file.read(), start=1):
-            if number % _PROGRESS_INTERVAL == 0:
-                progress(f"reading {Path(file.name).name}", number, file.total)
-            outcome = "empty or malformed"
-            if isinstance(row, Row):
-                tokens = tokenizer(row.text)
-                form = forms.of(row.text, tokens)
-                key = key_of(form)
-                author = author_key(author_form(row.user))
-                if key in withheld or held_out.has(key, author, row.text, form):
-                    outcome = "in validation or test, or by their authors"
-                elif key in seen:
-                    outcome = "repeated"
-                elif tokens:
-                    outcome = "used"
-                    seen.add(key)
-                    collector.add(tokens)
-            count[outcome] += 1
-        if not count["used"]:
-            raise DataError(f"{file.name}: no text of it can be used: {_outcomes(count)}")
-    return collector.rows(), counts
-
-
-def _held_out(corpus: Corpus, forms: TweetForms) -> KnownTweets:
-    """The tweets of a corpus that are not trained on, and their authors."""
-    held_out = KnownTweets()
-    texts = corpus.texts().to_pylist()
-    for row in np.flatnonzero(corpus.parts != TRAIN).tolist():
-        held_out.add(int(corpus.keys[row]), int(corpus.authors[row]), texts[row], forms.of(texts[row]))
-    return held_out
-
-
 # --- learned vectors ----------------------------------------------------------------------------------
 
 _WINDOW = 5  # largest distance between two tokens of which one predicts the other
@@ -310,22 +245,42 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
 
     if not file.exists():
         with alone(file.parent.with_suffix(".lock"), file.parent, "learns the same vectors", progress):
-            make_folder_once(file.parent, learn, nullcontext())
+            make_folder_once(file.parent, learn)
     return [*messages, f"  in {file}"] if messages else []
 
 
 def _learn_into(folder: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
-    corpus = prepare_corpus(without_train_rows(config.data), results, progress)
     settings = config.vectors or VectorsConfig()
-    text, counts = collect_training_text(corpus, config.data.text, unlabelled_files(settings), progress)
+    text, report = training_text(config.data, settings, results, folder, progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
-    write_json(folder / RECORD, _identity(config, results) | {"text": counts})
+    names = [str(user_path(file.path)) for file in settings.unlabelled]
+    counts = dict(zip(names, report.unlabelled, strict=True))
+    kept = {name: count.kept for name, count in counts.items()}
+    write_json(folder / RECORD, _identity(config, results) | {"texts": kept})
     write_vectors(folder / VECTORS, types, vectors)
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
-        f"  {len(corpus.rows('train')):,} training tweets, without labels",
-        *(f"  {name}: {_outcomes(count)}" for name, count in counts.items()),
+        f"  {report.parts['train'].rows:,} training tweets, without labels",
+        *(f"  {name}: {count.kept:,} of {count.read:,} texts" for name, count in counts.items()),
     ]
+
+
+def training_text(
+    data: DataConfig, settings: VectorsConfig, results: Results, folder: Path, progress: Progress
+) -> tuple[TokenRows, CorpusReport]:
+    """The training tweets, and those of the unlabelled files that are not held out, each text once; and row counts.
+
+    Args:
+        folder: where the texts are stored while they are read.
+    """
+    data = without_train_rows(data)
+    source = replace(open_source(data, results), unlabelled=tuple(unlabelled_files(settings)))
+    file = folder / TWEETS_FILE
+    prepared = Preparation(data, source, set(), Demands(), progress).run(file)
+    file.unlink()
+    rows = TokenRows(prepared.types, prepared.arrays["token_ids"], prepared.arrays["offsets"])
+    is_read = np.isin(prepared.arrays["parts"], (TRAIN, UNLABELLED))
+    return rows.take(np.flatnonzero(is_read)), prepared.report
 
 
 def learn_vectors(text: TokenRows, size: int, config: VectorsConfig, progress: Progress) -> tuple[list[str], Floats]:

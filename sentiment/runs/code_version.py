@@ -1,6 +1,6 @@
 """The program's own code: which version of it runs, and copies of it that later edits don't reach.
 
-A job that waits in a queue for a day, or is requeued, must compute with the code that it was submitted with, and a run
+A job that is in a queue for a day, or is requeued, must compute with the code that it was submitted with, and a run
 must not silently mix two versions. Submitting therefore copies the packages to `results/code/<id>`, from which tasks
 import them, and every checkpoint holds the hash of the code that made it: of all that training imports. Caches are
 named by the hash of what computes them (`code_of`).

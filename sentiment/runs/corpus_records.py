@@ -44,6 +44,7 @@ class CorpusReport(Record):
     classes: list[str]  # their names, from the most negative to the most positive
     tests: dict[str, TableCount]
     extra_train: tuple[TableCount, ...]
+    unlabelled: tuple[TableCount, ...] = ()  # of the texts from which only word vectors are learned
     read: int  # of the source and of all additional tables
     kept: int
     left_out: dict[str, int]  # by the reason, such as DUPLICATE

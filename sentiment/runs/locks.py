@@ -60,15 +60,15 @@ class ProcessLock:
     """Holds the lock `path` as long as the context lasts; the kernel releases it when the process dies.
 
     A lock that an earlier execution of the same, requeued Slurm job holds is ignored, since Slurm has given that up.
-    Without `waiting`, entering raises LockedError if another process holds the lock; the message names the owner and
-    its `activity`. With `waiting`, entering waits for the lock and calls `waiting` twice a second with the owner; an
-    exception that it raises ends the wait.
+    Without `while_locked`, entering raises LockedError if another process holds the lock; the message names the owner
+    and its `activity`. With it, entering lasts until the lock is free and calls `while_locked` twice a second with the
+    owner; an exception that it raises ends that.
     """
 
-    def __init__(self, path: Path, activity: str = "trains this run", waiting: Progress | None = None) -> None:
+    def __init__(self, path: Path, activity: str = "trains this run", while_locked: Progress | None = None) -> None:
         self._path = path
         self._activity = activity
-        self._waiting = waiting
+        self._while_locked = while_locked
         self._descriptor = -1
 
     def __enter__(self) -> Self:
@@ -78,10 +78,10 @@ class ProcessLock:
                 continue
             owner = read_owner(self._path)
             held = f"{self._path.parent}: {owner or 'another process'} already {self._activity}"
-            if self._waiting is None:
+            if self._while_locked is None:
                 message = f"{held}; if that process no longer exists, delete {self._path}"
                 raise LockedError(message, owner.job if owner else None)
-            self._waiting(held, 0, None)
+            self._while_locked(held, 0, None)
             time.sleep(_POLL_SECONDS)
         return self
 

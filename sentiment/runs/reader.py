@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sentiment.errors import RunDirError
+from sentiment.runs.halving import HalvingSearch, TrialPlace, read_search
 from sentiment.runs.records import GridPlan, PlannedRun, RunRecord
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
-from sentiment.runs.rungs import Rungs, TrialPlace, read_rungs
 from sentiment.runs.state import PRUNED, RunProgress, judge, read_progress
 
 # Supplies the metric of runs that no plan names; it is never written.
@@ -42,15 +42,15 @@ class RecordedGrid:
     copies: dict[str, str]
 
 
-def read_runs(results: Results, grid: str, plan: GridPlan | None, rungs: Rungs | None = None) -> RecordedGrid:
+def read_runs(results: Results, grid: str, plan: GridPlan | None, search: HalvingSearch | None = None) -> RecordedGrid:
     """Read the runs of a grid.
 
     Args:
         plan: None for a grid without a readable one, and for the runs outside of grids.
-        rungs: of a search by successive halving.
+        search: by successive halving, if it is one.
     """
     planned = {run.run_id: run for run in plan.runs} if plan else {}
-    trials = rungs.trials_by_id if rungs else {}
+    trials = search.trials_by_id if search else {}
     copies = {}
     run_ids = [*planned]
     for name in _other_folders(results, grid, {*planned}):
@@ -84,9 +84,9 @@ def _recorded_id(run_dir: RunDir) -> str | None:
     return None
 
 
-def pruned_rung(run_dir: RunDir) -> TrialPlace | None:
-    """The rung and rank of a run that its grid's search has pruned; None for any other run."""
+def pruned_place(run_dir: RunDir) -> TrialPlace | None:
+    """The place of a run that its grid's search has pruned; None for any other run."""
     plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
-    rungs = read_rungs(run_dir.results, plan) if plan else None
-    trial = rungs.trials_by_id.get(run_dir.path.name) if rungs else None
+    search = read_search(run_dir.results, plan) if plan else None
+    trial = search.trials_by_id.get(run_dir.path.name) if search else None
     return trial if judge(read_progress(run_dir), trial).state == PRUNED else None

@@ -379,7 +379,7 @@ class Result(Record):
             tweets that are not English.
         class_shares: the share of each class among the training tweets; the most frequent one is always predicted by
             the predictor `majority`, whose probabilities they are.
-        recommended: the model that predicts, see `sentiment.runs.recommendation`.
+        recommended: the model that predicts, see `sentiment.answers.recommendation`.
         temperatures: the divisor of the logarithms of each model's probabilities, fitted on the validation part; all
             metrics are of these calibrated probabilities.
         only_label: the index of the class, if the network predicts the same one for every validation tweet: it has
@@ -453,48 +453,6 @@ class FitResult(Record):
     texts: Count
     labels: list[bool | int | float | str] = []
     validation: dict[str, Metrics] = {}
-
-
-class Gold(Record):
-    """`gold/NAME/gold.json`: a table of labelled tweets, on which added predictors are compared without a run.
-
-    Attributes:
-        source: the name of the table's file, or of a built-in source.
-        fingerprint: SHA-256 of the classes, the tweets and their labels, whatever the order of the rows.
-        classes: their names, from the most negative to the most positive.
-        kinds: the predictors in `predictions.parquet`, in table order; the lexicon only for English texts.
-        left_out: number of rows that are not used, by the reason.
-    """
-
-    source: str
-    fingerprint: str
-    classes: list[str]
-    kinds: list[PredictorKind]
-    left_out: dict[str, Count]
-    predictions_sha256: str
-
-
-class Added(Record):
-    """`NAME.json`: predictions of an added predictor for tweets of a corpus, of a gold table or of one without labels.
-
-    Attributes:
-        note: where the predictions come from, such as a language model's prompt.
-        annotator: whether the predictor is a person.
-        tweets: number of predictions in the file; `cost` and `seconds` are those of all of them together.
-        unanswered: number of rows in the file without an answer.
-        predictions: the probabilities of the classes by the tweet's key, 0 and 1 where the file has labels; None where
-            the answer is none of the classes.
-    """
-
-    file: str
-    file_sha256: str
-    note: str
-    annotator: bool
-    tweets: Count
-    unanswered: Count = 0
-    cost: NonNegativeFloat | None
-    seconds: NonNegativeFloat | None
-    predictions: dict[int, list[UnitFraction] | None]
 
 
 class PlannedRun(Record):

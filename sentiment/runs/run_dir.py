@@ -21,7 +21,6 @@ from sentiment.errors import CopiedGridError, FormatError, LockedError, RunDirEr
 from sentiment.files import FolderEntry, as_json, read_user_file, sha256_of, user_path, write_atomically
 from sentiment.runs.locks import read_owner
 from sentiment.runs.records import (
-    Added,
     EpochRow,
     Failure,
     GridPlan,
@@ -175,8 +174,7 @@ class Results:
         tables: texts and labels that were passed to `SentimentClassifier.fit`.
         encoder_caches: one folder of vectors for each pair of corpus and encoder.
         added: one folder for each corpus, with the added predictions for its tweets.
-        gold: one folder for each gold table.
-        unlabelled: one folder for each table without labels for which predictors were added.
+        answers: one folder for each table of tweets for which predictors were added.
         sheets: what each sheet to label was drawn for.
         slurm: the submissions to Slurm, and the output of its jobs.
         code: one folder for each copy of the program's code that jobs run.
@@ -194,8 +192,7 @@ class Results:
     encoder_caches = FolderEntry("data", "encoder-vectors")
     runs = FolderEntry("runs")
     added = FolderEntry("added")
-    gold = FolderEntry("gold")
-    unlabelled = FolderEntry("unlabelled")
+    answers = FolderEntry("answers")
     sheets = FolderEntry("sheets")
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")
@@ -227,12 +224,6 @@ class Results:
         """The folder of the added predictions for a corpus."""
         return self.added / fingerprint[:16]
 
-    def unlabelled_dir(self, source: str, fingerprint: str) -> "UnlabelledDir":
-        return UnlabelledDir(self.unlabelled / f"{source.partition('.')[0]}-{fingerprint[:8]}")
-
-    def gold_dir(self, source: str, fingerprint: str) -> "GoldDir":
-        return GoldDir(self.gold / f"{source.partition('.')[0]}-{fingerprint[:8]}")
-
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
         return RunDir(self.runs / grid / run_id)
 
@@ -253,54 +244,6 @@ class Results:
     def write_grid(self, plan: GridPlan) -> None:
         self.grid_file(plan.name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.grid_file(plan.name), sealed(plan))
-
-
-@dataclass(frozen=True)
-class GoldDir:
-    """The directory of a gold table, which takes the place of a run where only added predictors are compared.
-
-    Attributes:
-        predictions_file: as that of a run; also the columns id and text.
-    """
-
-    path: Path
-
-    record_file = FolderEntry("gold.json")
-    predictions_file = FolderEntry("predictions.parquet")
-    added = FolderEntry("added")
-
-
-@dataclass(frozen=True)
-class UnlabelledDir:
-    """The directory of a table without labels for which predictors were added.
-
-    Attributes:
-        tweets_file: the key and the text of each tweet.
-        added: the added predictions.
-        choice_file: which of them is best, by the labels of a sheet.
-    """
-
-    path: Path
-
-    record_file = FolderEntry("table.json")
-    tweets_file = FolderEntry("tweets.parquet")
-    added = FolderEntry("added")
-    choice_file = FolderEntry("choice.json")
-
-
-def read_added(folder: Path) -> tuple[dict[str, Added], list[str]]:
-    """The added predictions in a folder by the predictor's name, and a line for each file that cannot be read."""
-    predictors: dict[str, Added] = {}
-    problems = []
-    for file in sorted(folder.glob("*.json")):
-        try:
-            added = read_record(file, Added)
-        except RunDirError as error:
-            problems.append(str(error))
-            continue
-        if added is not None:
-            predictors[file.stem] = added
-    return predictors, problems
 
 
 @dataclass(frozen=True)
@@ -352,7 +295,7 @@ class RunDir:
 
     @property
     def _absolute(self) -> Path:
-        """Its path without `..`; links are not followed, since `runs` may be one to another disk."""
+        """Its path without `..`. Links are not followed: `runs` may be one to another disk."""
         return Path(os.path.normpath(self.path.absolute()))
 
     @property
@@ -534,6 +477,13 @@ def name_of(run_dir: RunDir) -> str:
     return short_id(run_dir.path.name) if is_here else str(run_dir.path)
 
 
+def lasting_name(run_dir: RunDir, results: Results) -> str:
+    """The name by which `find_run` finds a run for good: `GRID/ID` in its results folder, else its absolute path."""
+    if run_dir.path.resolve().parents[1] == results.runs.resolve():
+        return f"{run_dir.grid}/{run_dir.path.name}"
+    return str(run_dir.path.resolve())
+
+
 def find_run(name: str, results: Results) -> RunDir:
     """The directory of the run that a user named; of several copies a completed one. Raises as `find_runs`."""
     return max(find_runs(name, results), key=lambda run_dir: run_dir.completed)
@@ -564,8 +514,7 @@ def find_runs(name: str, results: Results) -> list[RunDir]:
         return named
     if ids:
         raise UsageError(f"{name}: begins the ids of {len(ids)} runs: {_listed(ids)}")
-    files = [*directory.path.glob("*/config.json"), *(results.runs / name).glob("*/config.json")]
-    if files:
+    if files := [*directory.path.glob("*/config.json"), *(results.runs / name).glob("*/config.json")]:
         raise UsageError(
             f"{name}: holds several runs; name one of them: {_listed({file.parent.name for file in files})}"
         )

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from sentiment.errors import KilledError, RunDirError, in_one_line
 from sentiment.processes import LOCAL_JOB_PREFIX
+from sentiment.runs.halving import TrialPlace
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import INTERRUPTED, Attempt, Failure, GridPlan, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.rungs import TrialPlace
 
 PLANNED = "PLANNED"
 RUNNING = "RUNNING"

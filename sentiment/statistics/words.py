@@ -66,6 +66,13 @@ def evidence(difference: Estimate, before: str = "") -> str:
     return bracketed(before, interval(difference), p, THESE_MODELS if difference.is_conditional else "")
 
 
+def verdict(difference: Estimate) -> str:
+    """What the first side is: `better`, `worse`, or `not significant`."""
+    if not difference.is_significant:
+        return "not significant"
+    return "better" if difference.is_better else "worse"
+
+
 def at_most(differences: Iterable[Estimate]) -> str:
     """`at most 3.1 points apart`, by the farthest bound of several intervals; empty if none is known."""
     farthest = max((difference.farthest or 0.0 for difference in differences), default=0.0)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from sentiment.answers.recommendation import recommend_model
+from sentiment.answers.table import AnswerTable, Predictor, columns_of
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
@@ -23,8 +25,6 @@ from sentiment.models.text_model import (
     fit_temperature,
     fit_temperatures,
 )
-from sentiment.runs.predictions import PartPredictions, Predictor, columns_of
-from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
     PREDICTORS,
     CheckScore,
@@ -56,7 +56,7 @@ class _Predictions:
         class_shares: the share of each class among the training tweets.
     """
 
-    parts: dict[Part, PartPredictions]
+    parts: dict[Part, AnswerTable]
     kinds: list[PredictorKind]
     temperatures: Temperatures
     class_shares: list[float]
@@ -148,7 +148,7 @@ def _predict(run: RunContext, task: ClassifierTask, baselines: Baselines) -> _Pr
     training_labels = task.corpus.labels[task.rows["train"]]
     counts = np.bincount(training_labels, minlength=len(data.label_names))
     class_shares = (counts / len(training_labels)).tolist()
-    parts: dict[Part, PartPredictions] = {}
+    parts: dict[Part, AnswerTable] = {}
     for part, rows in measured:
         probabilities = calibrate_all(network[part], linear[rows], temperatures)
         if data.is_english:
@@ -158,13 +158,13 @@ def _predict(run: RunContext, task: ClassifierTask, baselines: Baselines) -> _Pr
     return _Predictions(parts, [*probabilities], temperatures, class_shares)
 
 
-def _part_predictions(task: ClassifierTask, rows: Rows, probabilities: ByPredictor) -> PartPredictions:
+def _part_predictions(task: ClassifierTask, rows: Rows, probabilities: ByPredictor) -> AnswerTable:
     """The predictions of some rows, rounded as they are stored: so their scores are those of the stored ones."""
     predictors = []
     for kind, predicted in probabilities.items():
         stored = with_first_class(predicted[:, 1:].astype(np.float32))
         predictors.append(Predictor(PREDICTORS[kind], kind, stored))
-    return PartPredictions(task.corpus.keys[rows], task.corpus.labels[rows], predictors)
+    return AnswerTable(task.corpus.keys[rows], task.corpus.labels[rows], predictors)
 
 
 def _result(
@@ -210,7 +210,7 @@ def _result(
     )
 
 
-def _scores(parts: dict[Part, PartPredictions], kind: PredictorKind) -> dict[Part, Metrics]:
+def _scores(parts: dict[Part, AnswerTable], kind: PredictorKind) -> dict[Part, Metrics]:
     return {name: part.of(kind).metrics(part.labels) for name, part in parts.items()}
 
 
@@ -245,17 +245,11 @@ def _write_predictions(run_dir: RunDir, predictions: _Predictions, classes: Sequ
 
     parts = {name: part for name, part in predictions.parts.items() if name != "train"}
     names = np.repeat([*parts], [len(part.labels) for part in parts.values()])
-    columns = {"part": pa.array(names).dictionary_encode()}
-    columns["tweet"] = np.concatenate([part.tweets for part in parts.values()])
-    columns["label"] = np.concatenate([part.labels for part in parts.values()])
-    for kind in predictions.kinds:
-        probabilities = np.concatenate([part.of(kind).probabilities for part in parts.values()])
-        for index, column in enumerate(columns_of(kind, classes), start=1):
-            columns[column] = probabilities[:, index].astype(np.float32)
+    columns = {"part": pa.array(names).dictionary_encode()} | columns_of(AnswerTable.joined([*parts.values()]), classes)
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
 
 
-def _write_attention(run_dir: RunDir, task: ClassifierTask, test: PartPredictions) -> None:
+def _write_attention(run_dir: RunDir, task: ClassifierTask, test: AnswerTable) -> None:
     """Write the attention weights of 40 random test tweets; nothing for a model without attention."""
     rows = task.rows["test"]
     network = test.of("network")

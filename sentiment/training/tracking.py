@@ -32,7 +32,7 @@ from sentiment.files import fingerprint
 from sentiment.processes import in_slurm, wandb_is_installed, wandb_problem
 from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.reader import pruned_rung
+from sentiment.runs.reader import pruned_place
 from sentiment.runs.records import EpochRow, Metrics, Part, Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
 
@@ -249,7 +249,7 @@ def _close(run: Any, run_dir: RunDir, completed: bool, classes: Sequence[str]) -
     """
     result = run_dir.read(Result)
     record = run_dir.read(RunRecord)
-    pruned = pruned_rung(run_dir)
+    pruned = pruned_place(run_dir)
     if completed and result:
         run.summary.update(dotted(_named(result.metrics, classes), "/") | {"best_epoch": result.best_epoch})
     elif pruned:

@@ -38,16 +38,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sentiment.answers.choose import choice_drawing, choose
+from sentiment.answers.recommendation import SIMPLEST_FIRST, recommend_model
+from sentiment.answers.table import AnswerTable, read_predictions
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
-from sentiment.labelling.choice import PredictedTweets, choose
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES, rating_features
-from sentiment.runs.predictions import PartPredictions, read_predictions
-from sentiment.runs.recommendation import SIMPLEST_FIRST, recommend_model
-from sentiment.runs.records import MODEL_KINDS, ModelKind, PredictorKind, Result
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.statistics.metrics import UNLABELLED
 from sentiment.training.experiment import run_experiment
@@ -310,19 +310,18 @@ def show_choices(runs: Runs, results: Results) -> None:
         )
 
 
-def best_by_sheet(predictions: PartPredictions, metric: str, number: int) -> ModelKind:
+def best_by_sheet(predictions: AnswerTable, metric: str, number: int) -> ModelKind:
     """The model that is chosen by the labels of a sheet; each number gives another random order."""
     texts = [f"{number} {tweet}" for tweet in predictions.tweets.tolist()]
-    predicted = {kind: predictions.of(kind).predicted for kind in SIMPLEST_FIRST}
-    tweets = PredictedTweets(texts, predicted)
-    rows = tweets.drawing.order[:LABELS]
+    models = [predictions.of(kind) for kind in SIMPLEST_FIRST]
+    rows = choice_drawing(replace(predictions, predictors=models, texts=texts)).order[:LABELS]
     labels = np.full(len(texts), UNLABELLED)
     labels[rows] = predictions.labels[rows]
-    chosen = choose("tweets.csv", tweets, labels, metric)
-    return next(kind for kind in SIMPLEST_FIRST if kind == chosen.best)
+    chosen = choose("tweets.csv", replace(predictions, predictors=models, labels=labels), metric)
+    return next(kind for kind in SIMPLEST_FIRST if PREDICTORS[kind] == chosen.best)
 
 
-def score(predictions: PartPredictions, kind: ModelKind, metric: str) -> float:
+def score(predictions: AnswerTable, kind: ModelKind, metric: str) -> float:
     """Macro recall if that is the metric of early stopping, else accuracy."""
     metrics = predictions.of(kind).metrics(predictions.labels)
     return metrics.macro_recall if metric == "macro_recall" else metrics.accuracy

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sentiment.statistics import ALPHA
 from sentiment.statistics.designs import Seeds, Side
-from sentiment.statistics.estimate import corrected
+from sentiment.statistics.families import corrected
 from sentiment.statistics.power import PlannedComparison, best_and_another
 from sentiment.statistics.seeds import seed_spread
 
@@ -108,7 +108,7 @@ def shown(grid: PlannedComparison, difference: float, worlds: int, seed: int = 1
         design = Seeds(spread)
         if is_stated:
             first, second = (Side(part, **strata) for part in (answers[: grid.sides[0]], answers[grid.sides[0] :]))
-            interval = design.difference(first, second).evidence.interval(1 - grid.alpha, ends=1)
+            interval = design.difference(first, second).interval(1 - grid.alpha, ends=1)
             claims.append(interval is not None and interval[0] > 0)
             continue
         rivals = sides[1:] or [Side([right[None]], has_seeds=False, **strata)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from sentiment.config_file import read_yaml, resolve
-from sentiment.inference.stored import open_model
+from sentiment.predicting.stored import open_stored
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
@@ -46,7 +46,7 @@ def run(*command: str) -> None:
 def predict_plainly(run: Path, source: Path, choice: str) -> None:
     """What one would write by hand: one process with one thread."""
     torch.set_num_threads(1)
-    model = open_model(run, next(one for one in MODEL_KINDS if one == choice))
+    model = open_stored(run).model(next(one for one in MODEL_KINDS if one == choice))
     with open(source, encoding="utf-8", newline="") as file, open(source.with_name("plain.csv"), "w") as target:
         rows = list(csv.reader(file))[1:]
         writer = csv.writer(target)

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from sentiment.config_file import read_yaml
+from sentiment.runs.halving import HalvingSearch, read_search
 from sentiment.runs.records import DEFAULT_THRESHOLD, GridPlan, Halving, Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import Rungs, read_rungs
 from tests.benchmarks.bench_models import REAL_TWEETS, ROOT, combine, difference
 
 GRIDS = ROOT / "configs" / "grids"
@@ -89,14 +89,14 @@ def in_rungs(results: Results, plan: GridPlan, kind: str) -> Chosen:
         link = results.run_dir(run.run_id, name).path
         if not link.exists():
             link.symlink_to(results.run_dir(run.run_id, plan.name).path.resolve())
-    rungs = read_rungs(results, searched)
+    rungs = read_search(results, searched)
     while rungs and rungs.current < rungs.last:
         rungs = rungs.rank_current()
     assert rungs is not None
     return Chosen(kind, _epochs_spent(rungs), _best(results, plan, rungs.trials(rungs.last)))
 
 
-def _epochs_spent(rungs: Rungs) -> int:
+def _epochs_spent(rungs: HalvingSearch) -> int:
     return sum(trial.epochs or EPOCHS for trial in rungs.trials_by_id.values())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from sentiment.labelling.sheet import Drawing, read_labels, write_drawn, write_sheet
+from sentiment.answers.sheet import Drawing, read_labels, write_drawn, write_sheet
 from sentiment.statistics.metrics import UNLABELLED
 
 pytestmark = pytest.mark.browser

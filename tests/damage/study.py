@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from sentiment.answers.table import Added
 from sentiment.files import sha256_of, write_atomically
-from sentiment.runs.records import Added, GridPlan, Halving, Result, RunRecord, StartCount
+from sentiment.runs.records import GridPlan, Halving, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed
 from tests.encoders.random_elmo import write_random_model
 from tests.jobs.grid_files import write_base
@@ -111,7 +112,7 @@ def _write_grid(results: Results, tweets: Path, base: Path) -> tuple[RunDir, Run
 def _write_added(results: Results, run_dir: RunDir) -> None:
     corpus = stored(run_dir, RunRecord).data_fingerprint
     table = pq.read_table(run_dir.predictions_file, columns=["tweet", "label"]).to_pylist()
-    said = {row["tweet"]: [1.0 - row["label"], float(row["label"])] for row in table}
+    said = {row["tweet"]: ("negative", "positive")[row["label"]] for row in table}
     origin: dict[str, Any] = {"file": "t.csv", "file_sha256": "0" * 64, "note": "", "annotator": False}
     added = Added(**origin, tweets=len(said), cost=1.5, seconds=None, predictions=said)
     file = results.added_dir(corpus) / "teacher.json"

@@ -46,7 +46,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "negative attempts": ("stopped/start.json", lambda start: start.update(number=-1)),
     "another submission": ("slurm/mine/*/submission.json", lambda submission: submission.update(id="00007-train-0")),
     "a number that was cancelled": ("slurm/mine/*/cancelled.json", lambda cancelled: cancelled.update(ids=[1])),
-    "a probability above 1": ("added/*/teacher.json", lambda added: added["predictions"].update({"0": 2.0})),
+    "a number for a class": ("added/*/teacher.json", lambda added: added["predictions"].update({"0": 1})),
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.errors import FormatError
-from sentiment.inference.stored import CONFIG, write_archive
+from sentiment.predicting.stored import CONFIG, write_archive
 from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import RunDir, parse_sealed, sealed_bytes
 from sentiment.version import FORMAT, STAMP, check_stamp
@@ -17,7 +17,7 @@ from tests.commands import invoke
 from tests.damage.damages import replace
 from tests.damage.study import Study
 from tests.damage.trials import resume
-from tests.inference.test_stored import read_archive
+from tests.predicting.test_stored import read_archive
 
 pytestmark = pytest.mark.slow
 _OTHER = "sentiment-grids 2.3.4, format 2"

@@ -1,24 +1,16 @@
 """`sentiment report --verify` finds edits of a study, and nothing else."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from tests.commands import invoke
 from tests.damage.edits import EDITS, plant
-from tests.damage.study import Study, build_study
-from tests.damage.trials import quick_and_without_slurm
+from tests.damage.study import Study
 
 pytestmark = pytest.mark.slow
 # Each of them is found by another check.
 _EVERY_TIME = {"better score, with a new seal", "weights of another seed", "configuration edited", "tweet edited"}
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    with quick_and_without_slurm():
-        yield build_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.mark.parametrize(

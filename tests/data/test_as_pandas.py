@@ -84,7 +84,26 @@ class Dialect(NamedTuple):
 
 def _random_text(rng: random.Random) -> str:
     words = rng.choices(
-        ["good", "it's", '"', 'a"b', ",", ";", "\t", "|", "\n", "\r\n", "\u00e9 ", "\u20ac ", "", " "], k=6
+        [
+            "good",
+            "it's",
+            '"',
+            'a"b',
+            ",",
+            ";",
+            "\t",
+            "|",
+            "\n",
+            "\r\n",
+            "\u00e9 ",
+            "\u20ac ",
+            "\u2028",
+            "\u200b",
+            "=1",
+            "",
+            " ",
+        ],
+        k=6,
     )
     return rng.choice(TWEETS) if rng.random() < 0.5 else rng.choice(["", " "]).join(words)
 

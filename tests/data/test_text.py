@@ -1,5 +1,6 @@
 """Tokens: those of NLTK where nothing is cleaned, and each option of cleaning."""
 
+import io
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentiment.inference.predict import read_available_lines
 
 from sentiment.config import TextConfig
 from sentiment.data.text import Tokenizer, is_emoticon, stop_words, tweet_patterns
@@ -133,3 +135,19 @@ def test_the_patterns_are_those_of_nltk_of_which_nothing_is_imported() -> None:
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said == f"{[(one.pattern, one.flags) for one in (tokens, hanging)]}\nset()\n"
+
+
+def _by_standard_input(texts: list[str], encoding: str) -> list[list[str]]:
+    stream = io.BufferedReader(io.BytesIO("".join(f"{text}\n" for text in texts).encode(encoding)))  # type: ignore[arg-type]
+    return [TOKENIZERS[1](line) for lines in read_available_lines(stream) for line in lines]
+
+
+@settings(max_examples=100)
+@given(texts=st.lists(PATCHWORK, min_size=2, max_size=6), encoding=st.sampled_from(["utf-8", "utf-8-sig"]))
+def test_a_line_of_the_standard_input_has_the_tokens_of_its_text(texts: list[str], encoding: str) -> None:
+    assert _by_standard_input(texts, encoding) == [TOKENIZERS[1](text) for text in texts]
+
+
+@pytest.mark.parametrize("text", ["I don\u2019t like it", "\u201cnot\u201d good \u2026 caf\u00e9", "\u20ac5"])
+def test_a_line_of_windows_has_the_tokens_of_its_text(text: str) -> None:
+    assert _by_standard_input([text, "plain"], "cp1252") == [TOKENIZERS[1](text), ["plain"]]

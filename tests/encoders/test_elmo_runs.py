@@ -56,6 +56,7 @@ def _in_validation() -> Callable[[int], bool]:
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
 
 
+@pytest.mark.slow
 def test_run_is_the_same_from_memory_and_from_disk(elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     from_disk = elmo_run(training__learning_rate=0.05)
     expected = from_disk.complete()

@@ -15,7 +15,7 @@ from sentiment.tokens import TokenRows
 from sentiment.training.task import warm_up_and_decay
 from tests.encoders.tiny import needs_transformers
 
-pytestmark = needs_transformers
+pytestmark = [needs_transformers, pytest.mark.slow]
 
 TWEETS = [["good", "morning", "!"], ["so", "bad"], [], ["not", "good", "at", "all", ":("]]
 

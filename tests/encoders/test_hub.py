@@ -12,7 +12,7 @@ from sentiment.encoders.pretrained import fetch_encoder, find_encoder
 from sentiment.errors import DownloadError, EncoderError
 from tests.encoders.tiny import needs_transformers
 
-pytestmark = needs_transformers
+pytestmark = [needs_transformers, pytest.mark.slow]
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "some/model"

@@ -19,7 +19,7 @@ from sentiment.errors import EncoderError
 from sentiment.files import ROOT
 from tests.encoders.tiny import needs_transformers
 
-pytestmark = needs_transformers
+pytestmark = [needs_transformers, pytest.mark.slow]
 
 TWEETS = [
     ["good", "morning", "!"],

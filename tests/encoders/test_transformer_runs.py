@@ -14,13 +14,13 @@ from sentiment.api import SentimentClassifier
 from sentiment.console import silent
 from sentiment.data.corpus import open_corpus, prepare_corpus
 from sentiment.errors import EncoderError, RunDirError
-from sentiment.inference.stored import exported_files, model_card, open_model, open_run, write_archive
 from sentiment.models.baseline import fit_linear_model
+from sentiment.predicting.stored import exported_files, model_card, open_run, open_stored, write_archive
 from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import needs_transformers
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
-pytestmark = needs_transformers
+pytestmark = [needs_transformers, pytest.mark.slow]
 
 TWEET: dict[str, Any] = {"encoder__use": "tweet", "model__kind": "linear", "training__epochs": 2}
 TOKENS: dict[str, Any] = {"encoder__use": "tokens", "training__epochs": 2}
@@ -53,16 +53,16 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     corpus = open_corpus(results.corpus_dir(run.record.data_fingerprint))
     table = pd.read_parquet(corpus.path / "tweets.parquet").set_index(corpus.keys)
     texts = table["text"].loc[stored["tweet"]].tolist()
-    said = open_model(run.run_dir.path, "network").classify_texts(texts).probabilities
+    said = open_stored(run.run_dir.path).model("network").classify_texts(texts).probabilities
     # Vectors of frozen ones came from the cache, in half the digits. What is tuned has learned little, but something.
     tolerance = 1e-6 if run.config.finetunes else 2e-3
     assert abs(said[:, 1] - stored["network_positive"]).max() < tolerance
     assert not run.config.finetunes or said.max() - said.min() > 10 * tolerance
     write_archive(exported_files(open_run(run.run_dir.path)), tmp_path / "model.zip")
     with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no whole model"):
-        open_model(tmp_path / "model.zip", "network", tmp_path)
+        open_stored(tmp_path / "model.zip", tmp_path).model("network")
     monkeypatch.chdir(bert.parent)
-    assert (open_model(tmp_path / "model.zip", "network").classify_texts(texts).probabilities == said).all()
+    assert (open_stored(tmp_path / "model.zip").model("network").classify_texts(texts).probabilities == said).all()
     assert "`./bert`, which is not in the file; licence: not known" in model_card(open_run(run.run_dir.path))
 
 
@@ -99,7 +99,7 @@ def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, result
     with pytest.raises(RunDirError, match="before its encoder changed"):
         run.attempt()
     with pytest.raises(RunDirError, match="was trained with other weights than"):
-        open_model(run.run_dir.path, "network")
+        open_stored(run.run_dir.path).model("network")
     shutil.rmtree(copy)
     run.complete()
     assert run.said[-1] == "the run is already completed"

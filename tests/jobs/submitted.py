@@ -15,6 +15,7 @@ from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
+from sentiment.runs.halving import HalvingSearch, read_search
 from sentiment.runs.records import (
     Attempt,
     EpochRow,
@@ -28,7 +29,6 @@ from sentiment.runs.records import (
     timestamp,
 )
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import Rungs, read_rungs
 
 GRID = "g"
 PLANNED_AT = "2026-01-01T00:00:00+00:00"
@@ -49,9 +49,9 @@ def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
 PLAN = a_plan(f"run-{seed}" for seed in range(3))
 
 
-def rungs_of(results: Results, plan: GridPlan | None) -> Rungs:
+def rungs_of(results: Results, plan: GridPlan | None) -> HalvingSearch:
     """The rungs of a search that must have a plan."""
-    rungs = plan and read_rungs(results, plan)
+    rungs = plan and read_search(results, plan)
     assert rungs
     return rungs
 

@@ -136,7 +136,7 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
         *(Target("g", frozenset({"run-1"})), Target("other"), Target("single", frozenset({"run-1"})))
     ]
     assert find_targets([], results) == [Target("g"), Target("other")]
-    assert find_targets(["g", "g/run-1"], results) == [Target("g")]
+    assert find_targets(["g", "g/run-1"], results) == find_targets(["grids/g.yaml"], results) == [Target("g")]
     assert find_targets(["g/run-1"], results) == [Target("g", frozenset({"run-1"}))]
     for name in ("run-9", "other/run-1"):
         with pytest.raises(UsageError, match=f"{name}: neither a grid nor a run"):
@@ -234,6 +234,7 @@ def test_damaged_record_of_a_cancelled_run_is_set_aside_too(slurm: FakeSlurm, ba
     assert [path.name for path in run_dir.path.iterdir()] == ["run.json.damaged"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["grid", "submission", "receipt", "cancelled", "owner"])
 def test_damaged_record_of_a_grid_is_told_with_what_to_do_and_that_helps(
     slurm: FakeSlurm, base: Path, results: Results, name: str

@@ -369,7 +369,7 @@ def test_waiting_grid_that_is_cancelled_is_not_submitted_even_by_who_has_seen_it
         removed = succeed("cancel", "second", "--remove", "--results", results.root)
         assert ("waits no longer" in removed, "its name is free" in removed) == (True, True)
         world.settle()
-        assert _start(Course(results, world.options), waiting).exit_code == EXIT_UNFINISHED
+        assert _start(Course(results, world.options), waiting.name).exit_code == EXIT_UNFINISHED
     assert (world.has_ended("first"), results.read_grid("second")) == (True, None)
 
 
@@ -483,23 +483,23 @@ def test_study_may_change_the_rungs_of_its_grids(base: Path, results: Results) -
     write_grid(base, TRIALS, **HALVING)
     grids = {str(base.with_name("some.yaml")): halving(min_iter=2, eta=4.0)}
     study = write_yaml(base.with_name("study.yaml"), {"description": "Smaller.", "grids": grids})
-    (request,) = read_study(study, [], {}, results, print)
+    (request,) = read_study(study, {}, {}, results, print)
     assert expand_grid(request, results).plan.halving == Halving(epochs=[2], eta=4)
 
 
 def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: Results) -> None:
     said: list[str] = []
     whole, small = (
-        read_study(GRIDS.with_name("studies") / f"{name}.yaml", [], {}, results, said.append)
+        read_study(GRIDS.with_name("studies") / f"{name}.yaml", {}, {}, results, said.append)
         for name in ("sentiment140", "vader")
     )
     assert [request.name for request in whole] == [*(request.name for request in small), "elmo"]
     assert said == [line for line in said if line.startswith("grid elmo is left out: ")] != []
     assert all("fetch them with" in line and "sentiment prepare elmo" in line for line in said)
     study = plan_study(results, small, check_inputs=False)
-    assert {name: len(grid.configs) for name, grid in study.ready.items()} == {"rnn": 36, "attention": 12}
-    assert [*study.waiting] == ["regularisation", "random_sweep_of_best"]
-    assert len({config.data for grid in study.at_most.values() for config in grid.configs}) == 1
+    assert {name: len(each.grid.configs) for name, each in study.items() if each.grid} == {"rnn": 36, "attention": 12}
+    assert [name for name, each in study.items() if each.grid is None] == ["regularisation", "random_sweep_of_best"]
+    assert len({config.data for each in study.values() for config in each.at_most.configs}) == 1
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import DataError
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import CodeVersion
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, sealed
 from sentiment.training.stop import StopRequest
 from tests.commands import invoke, refused, succeed
@@ -303,10 +304,19 @@ def test_runs_whose_results_other_grids_have_would_be_copied(base: Path, results
     assert "at most 20.0 hours of training until the time limits of all tasks" in more
 
 
-def test_plan_for_this_machine_names_no_job_of_slurm(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
-    *_, told = show_plan(results, grid, None, at_once=2)
-    assert told == "on this machine: 3 runs, at most 2 at a time"
+def test_plan_for_this_machine_names_no_job_of_slurm_and_hours_by_what_runs_took(
+    base: Path, results: Results, trained: RunDir
+) -> None:
+    grid = load_grid(write_grid(base, {"seed": [11, 12, 13]}), results)
+    expected = "on this machine: 3 runs, at most 2 at a time"
+    assert [*show_plan(results, grid, None, at_once=2)][-1] == expected
+    copy = results.run_dir(trained.path.name)
+    shutil.copytree(trained.path, copy.path)
+    result = copy.read(Result)
+    assert result
+    copy.write_record(result.model_copy(update={"seconds_trained": 7200.0 * result.epochs}))
+    hours = f"{3 * grid.configs[0].training.epochs:.1f} hours"
+    assert [*show_plan(results, grid, None, at_once=2)][-1].startswith(f"{expected}, {hours} if each epoch")
 
 
 def test_grid_reads_a_users_table_as_training_does(base: Path, results: Results, tmp_path: Path) -> None:

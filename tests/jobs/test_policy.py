@@ -10,7 +10,7 @@ import pytest
 
 from jobs import policy
 from jobs.status.grid_state import GridView, exit_code
-from sentiment.runs.rungs import TrialPlace
+from sentiment.runs.halving import TrialPlace
 from sentiment.runs.state import NEVER_SUBMITTED, Phase, RunProgress, RunState, TaskView, judge
 from tests.jobs.submitted import a_failure, a_row, attempt_of
 

@@ -229,7 +229,7 @@ def test_table_of_a_command_replaces_that_of_the_last_one(base: Path, world: Wor
     file = _grid(base, [0.01])
     with world.patched():
         for name in (file, Path("some")):
-            found = find_request(world.results, name, [], print)
+            found = find_request(world.results, name, {}, print)
             asked = with_table(found, {"data.source": str(tweets_file)}, print)
             assert submit_study(world.results, plan_study(world.results, [asked]), world.options) == 0
     assert asked.overrides == {"data.source": str(tweets_file)}

@@ -14,6 +14,7 @@ from jobs.turns import Turn
 from sentiment.errors import LockedError
 from sentiment.runs.run_dir import Results
 from tests.jobs.submitted import GRID, submitted
+from tests.limits import limit
 
 HOLD = "import sys; from pathlib import Path; from jobs.turns import Turn\n" + (
     "with Turn(Path(sys.argv[1])):\n    print('taken', flush=True); sys.stdin.read()"
@@ -23,7 +24,7 @@ HOLD = "import sys; from pathlib import Path; from jobs.turns import Turn\n" + (
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if other processes were on another host whose locks do not pass, and died after a moment without a beat."""
-    monkeypatch.setattr(turns, "_DEAD_SECONDS", 0.6)
+    monkeypatch.setattr(turns, "_DEAD_SECONDS", limit(2.0))
     monkeypatch.setattr(turns, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(turns, "_BEAT_SECONDS", 0.1)
     with patch.object(turns, "live_owner", lambda _file: None), patch.object(turns.socket, "gethostname", lambda: "b"):

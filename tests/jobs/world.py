@@ -96,7 +96,7 @@ class World:
             "jobs.requested.write_atomically": self._dying(write_atomically),
             "jobs.submissions.write_atomically": self._dying(write_atomically),
             "sentiment.runs.run_dir.write_atomically": self._dying(write_atomically),
-            "sentiment.runs.rungs.write_once": self._dying(write_once),
+            "sentiment.runs.halving.write_once": self._dying(write_once),
             "jobs.tasks.grid_end.build_report": self._report,
             "jobs.launch.advance.build_report": self._report,
             "jobs.launch.local_runner.LocalRunner._run_job": lambda _runner, folder: self._run_here(folder),

@@ -113,6 +113,7 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_fit_of_three_classes_is_one_regression_of_each_against_the_others(corpus: Corpus) -> None:
     """The features are scaled by the mean over the classes of the squared log-ratio."""
     from sklearn.linear_model import LogisticRegression
@@ -139,6 +140,7 @@ def test_fit_of_three_classes_is_one_regression_of_each_against_the_others(corpu
     np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_classes_and_folds_are_fitted_side_by_side_with_the_same_bits(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def test_calibration_of_several_classes_keeps_their_order_and_sums_to_one() -> N
     assert after.sum(axis=1) == pytest.approx(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", LOGARITHMS)
 def test_mean_of_two_models_is_calibrated_after_them(count: int) -> None:
     network = softmax(3 * LOGARITHMS[count], axis=1)

@@ -1,6 +1,7 @@
 """A results folder as it lies on disk, read by json and pandas alone."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -86,11 +87,8 @@ class Run:
 
     @cached_property
     def classes(self) -> list[str]:
-        """From the most negative to the most positive; pairs in a configuration whose order is not that of names."""
         assert self.config
-        labels = self.config["data"]["labels"]
-        names = labels if isinstance(labels, dict) else [name for name, _ in labels]
-        return [name for name in names if name != "ignored"]
+        return class_names(self.config["data"]["labels"])
 
     @cached_property
     def settings(self) -> Row:
@@ -216,14 +214,22 @@ class Study:
     def added(self, run: Run) -> dict[str, Row]:
         """The added predictors of a run's corpus, by name; predictions by tweet."""
         assert run.record
-        return read_added(self.folder / "added" / str(run.record["data_fingerprint"])[:16])
+        return read_added(self.folder / "added" / str(run.record["data_fingerprint"])[:16], run.classes)
 
 
-def read_added(folder: Path) -> dict[str, Row]:
+def class_names(labels: Any) -> list[str]:
+    """From the most negative to the most positive; pairs where the order is not that of names."""
+    names = labels if isinstance(labels, dict) else [name for name, _ in labels]
+    return [name for name in names if name != "ignored"]
+
+
+def read_added(folder: Path, classes: Sequence[str]) -> dict[str, Row]:
     records = {file.stem: read_json(file) for file in sorted(folder.glob("*.json"))}
     added = {name: record for name, record in records.items() if record}
     for record in added.values():
-        record["predictions"] = {int(tweet): answers for tweet, answers in record["predictions"].items()}
+        said = {int(tweet): answer for tweet, answer in record["predictions"].items()}
+        one_hot = {name: [float(name == other) for other in classes] for name in classes}
+        record["predictions"] = {tweet: one_hot[answer] if answer else None for tweet, answer in said.items()}
     return added
 
 

@@ -42,7 +42,7 @@ def recompute(folder: Path) -> Tables:
             tables[f"effects-{grid.name}"] = effects(grid, tested[grid.name])
             tables |= label_tables(grid, tested[grid.name])
     tables |= {"hypotheses": hypotheses(study, tested)}
-    for gold in sorted((folder / "gold").glob("*/gold.json")):
+    for gold in sorted((folder / "answers").glob("*/table.json")):
         tables |= gold_tables(gold.parent)
     tables |= {"runs": runs_table(study, datasets), "usage": usage_table(study), "data": data_table(study)}
     return {name: rows for name, rows in tables.items() if rows}

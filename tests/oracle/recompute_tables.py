@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tests.oracle.recompute_designs import ENOUGH, Added, Dataset, share_of_metrics
-from tests.oracle.recompute_files import Predictions, Row, Run, Study, read_added, read_json, with_first
+from tests.oracle.recompute_files import Predictions, Row, Run, Study, class_names, read_added, read_json, with_first
 from tests.oracle.recompute_numbers import answer, counts_of, family, kappa, metrics, of_counts, two_models
 from tests.oracle.recompute_words import PREDICTORS, bounds, model_name, setting_text, usage_of
 
@@ -20,15 +20,16 @@ _METRICS = ("macro_precision", "macro_recall", "macro_f1")
 
 def gold_tables(folder: Path) -> Tables:
     """The scores of predictors on a gold table, and the comparison of each pair."""
-    record = read_json(folder / "gold.json")
-    added = read_added(folder / "added")
+    record = read_json(folder / "table.json")
     if record is None:
         return {}
-    table = pd.read_parquet(folder / "predictions.parquet")
+    classes = class_names(record["labels"])
+    added = read_added(folder / "added", classes)
+    table = pd.read_parquet(folder / "table.parquet")
     labels = table["label"].to_numpy(int)
     tweets = table["tweet"].to_numpy()
     predictors: list[tuple[str, str, Any]] = []
-    k = len(record["classes"])
+    k = len(classes)
     for name, of_file in added.items():
         found = Added.on(Predictions(tweets, labels, {"added": np.zeros((len(labels), k))}), of_file)
         if found:
@@ -42,7 +43,7 @@ def gold_tables(folder: Path) -> Tables:
 
     predictors.sort(key=lambda one: (measured(one[2])["n"] < ENOUGH, -measured(one[2])["accuracy"]))
     for kind in record["kinds"]:
-        later = table[[f"{kind}_{name}" for name in record["classes"][1:]]].to_numpy(float)
+        later = table[[f"{kind}_{name}" for name in classes[1:]]].to_numpy(float)
         predictors.append((PREDICTORS[kind], kind, with_first(later)))
     rows = []
     for name, _, probabilities in predictors:

@@ -14,18 +14,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sentiment.answers.recommendation import recommend_model
+from sentiment.answers.table import Added, AnswersDir, AnswersRecord, AnswerTable, Predictor
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, Manifest
-from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import recommend_model
+from sentiment.runs.halving import read_search
 from sentiment.runs.records import (
     PREDICTORS,
-    Added,
     CheckScore,
     Failure,
-    Gold,
     GridPlan,
     Metrics,
     Overfit,
@@ -35,7 +34,6 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
-from sentiment.runs.rungs import read_rungs
 from sentiment.statistics.metrics import with_first_class
 from tests.oracle.recompute_numbers import metrics
 from tests.report.made_up import attempt, new_record
@@ -307,7 +305,7 @@ def _write_halved(author: Author) -> None:
         for run_dir in remaining:
             _pause(run_dir, whole[run_dir][run_dir.metrics_file], epochs)
         plan = author.results.read_grid("halving")
-        rungs = read_rungs(author.results, plan) if plan else None
+        rungs = read_search(author.results, plan) if plan else None
         assert rungs
         promoted = rungs.rank_current().rankings[-1].promoted_ids
         remaining = [run_dir for run_dir in remaining if run_dir.path.name in promoted]
@@ -444,7 +442,7 @@ def write_run(author: Author, config: RunConfig, grid: str, skill: float, edit: 
     record = new_record(config, data_fingerprint=data, table_sha256=table, attempts=attempts, encoder=encoder)
     run_dir.write_record(record)
     network = scores["network"]
-    validation = PartPredictions(
+    validation = AnswerTable(
         parts["validation"].keys,
         parts["validation"].labels,
         [Predictor(PREDICTORS[kind], kind, values) for kind, values in scored["validation"].items()],
@@ -581,15 +579,12 @@ def _answers(author: Author, keys: npt.NDArray[np.int64], labels: npt.NDArray[np
     skill = rng.uniform(0.2, 1.0)
     other = rng.choice([0, 0, 0.05, 0.4]) if gaps else 0
     missing = rng.choice([0, 0, 0.1, 0.6]) if gaps else 0
-    soft = rng.random() < 0.3
     said: dict[int, Any] = {}
     for key, label in zip(keys.tolist(), labels.tolist(), strict=True):
         if rng.random() < missing:
             continue
         answer = label if rng.random() < skill else rng.randrange(k)
-        said[key] = [float(index == answer) for index in range(k)]
-        if soft:
-            said[key] = [0.9 * value + 0.1 / k for value in said[key]]
+        said[key] = author.classes[answer]
         if rng.random() < other:
             said[key] = None
     return said
@@ -619,24 +614,21 @@ def write_gold(author: Author, source: str) -> None:
     rng = author.rng
     tweets = draw_tweets(author, rng.choice([8, 40, 120]), author.shares)
     digest = fingerprint([source, len(tweets.keys)])
-    directory = author.results.gold_dir(source, digest)
-    directory.added.mkdir(parents=True)
+    directory = AnswersDir.of(author.results, source, digest)
     kinds: list[PredictorKind] = ["lexicon", "majority"] if rng.random() < 0.7 else ["majority"]
-    columns: dict[str, Any] = {"part": pa.array(["gold"] * len(tweets.keys)).dictionary_encode()}
-    columns |= {"tweet": tweets.keys, "label": tweets.labels.astype(np.int8)}
+    predictors = []
     k = len(author.classes)
     for kind in kinds:
         values = _probabilities(author, tweets, 0.5, rng.choice(["usual", "ties"]), author.draws)
         if kind == "majority":
             values = np.tile(np.bincount(tweets.labels, minlength=k) / len(tweets.labels), (len(tweets.keys), 1))
-        for index, name in enumerate(author.classes[1:], 1):
-            columns[f"{kind}_{name}"] = values[:, index].astype(np.float32)
-    columns["id"] = pa.array([str(key) for key in tweets.keys.tolist()])
-    columns["text"] = pa.array([text_of(key) for key in tweets.keys.tolist()])
-    pq.write_table(pa.table(columns), directory.predictions_file)
-    record = {"source": source, "fingerprint": digest, "classes": [*author.classes], "kinds": kinds}
-    record |= {"left_out": {"no label": 3}, "predictions_sha256": sha256_of(directory.predictions_file)}
-    write_atomically(directory.record_file, sealed(Gold.model_validate(record)))
+        predictors.append(Predictor(kind, kind, values))
+    keys = tweets.keys.tolist()
+    table = AnswerTable(tweets.keys, tweets.labels, predictors, [*map(str, keys)], [*map(text_of, keys)])
+    record: dict[str, Any] = {"source": source, "fingerprint": digest, "labels": " ".join(author.classes)}
+    record |= {"kinds": kinds, "left_out": {"no label": 3}, "read_from": "0" * 64, "table_sha256": ""}
+    directory.write(table, AnswersRecord.model_validate(record))
+    directory.added.mkdir()
     for name in rng.sample(["llm", "Anna", "Ben", "api 2"], rng.choice([1, 2, 3])):
         said = _answers(author, tweets.keys, tweets.labels, rng.random() < 0.5)
         write_atomically(directory.added / f"{name}.json", sealed(added_record(author, said)))

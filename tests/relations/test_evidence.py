@@ -204,7 +204,7 @@ def test_a_copied_gold_table_is_named_and_changes_no_claim(seed: int, tmp_path: 
         write_cells(author, seeds=1)
     before = report_without_charts(author.results)
     more = copied(author.results, tmp_path / "more")
-    (table,) = more.gold.iterdir()
+    (table,) = more.answers.iterdir()
     copy = Path(shutil.copytree(table, table.with_name(f"{table.name} (copy)")))
     after = report_without_charts(more)
     assert not differing(before, after)

@@ -78,7 +78,7 @@ def add_answers(author: Author, run_dir: RunDir, name: str, answered: dict[str, 
     for part, number in answered.items():
         for tweet, label in table[table["part"] == part][["tweet", "label"]].to_numpy()[:number].tolist():
             answer = label if author.rng.random() < skill else 1 - label
-            said[tweet] = [float(answer == 0), float(answer == 1)]
+            said[tweet] = author.classes[answer]
     record = added_record(author, said).model_copy(update={"annotator": False})
     path = author.results.added_dir(run_dir.read(RunRecord).data_fingerprint) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,18 +17,17 @@ from report.compare.findings import Findings, analyse
 from report.read import load_study
 from report.render.blocks import Block, ReportTable
 from report.render.page import render_markdown
+from sentiment.answers.recommendation import recommend_model
+from sentiment.answers.table import Added, read_predictions
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus
 from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.models.text_model import calibrated
 from sentiment.runs.corpus_records import MANIFEST, Manifest
-from sentiment.runs.predictions import read_predictions
-from sentiment.runs.recommendation import recommend_model
 from sentiment.runs.records import (
     MODEL_KINDS,
     PREDICTORS,
-    Added,
     Attempt,
     CacheRecord,
     CheckScore,
@@ -160,8 +159,9 @@ class Study:
         return run_dir
 
     def add(self, run_dir: RunDir, name: str, said: dict[int, float | None], **fields: Any) -> Path:
-        """Write what `sentiment add` would, for these probabilities of positive."""
-        predictions = {tweet: None if value is None else [1 - value, value] for tweet, value in said.items()}
+        """Write what `sentiment add` would: the second class from .5 on, else the first."""
+        names = run_dir.read_config().data.label_names
+        predictions = {tweet: None if value is None else names[value >= 0.5] for tweet, value in said.items()}
         path = self.results.added_dir(run_dir.read(RunRecord).data_fingerprint) / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}

@@ -20,13 +20,13 @@ from report.compare.answers import Answers, Correctness, TweetIndex
 from report.compare.datasets import Dataset, configurations_of
 from report.compare.hypotheses import judge
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
-from report.questions.labels import label_curves
+from report.questions.labels import beats_baseline_from, label_points
 from report.questions.settings import effects_of
 from report.read import Grid
+from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.config import PARTS
 from sentiment.config_file import resolve
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis
-from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelKind
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.statistics.estimate import Estimate
@@ -63,8 +63,8 @@ class World:
 class _DrawnRun(CompletedRun):
     """A run whose predictions are drawn anew for each world."""
 
-    def predictions(self, part: str) -> PartPredictions:
-        drawn: PartPredictions = getattr(self.result, part)
+    def predictions(self, part: str) -> AnswerTable:
+        drawn: AnswerTable = getattr(self.result, part)
         return drawn
 
 
@@ -226,17 +226,17 @@ def draw_right(luck: Any, world: World, rng: np.random.Generator) -> tuple[Any, 
     return tweet + own + chance + luck[:, :, None] / _DENSITY > _THRESHOLD, baseline, others
 
 
-def _predictions(name: str, labels: Any, **right: Any) -> PartPredictions:
+def _predictions(name: str, labels: Any, **right: Any) -> AnswerTable:
     """By the kind of the predictor: the label where it is right, else the next class."""
     predictors = []
     classes = max(labels.max() + 1, 2)
     for kind, flags in right.items():
         predicted = np.where(flags, labels, (labels + 1) % classes)
         predictors.append(Predictor(f"{name} ({kind})", kind, np.eye(classes)[predicted]))  # type: ignore[arg-type]
-    return PartPredictions(np.arange(len(labels)), labels, predictors)
+    return AnswerTable(np.arange(len(labels)), labels, predictors)
 
 
-def _of_run(labels: Any, network: Any, baseline: Any, **right: Any) -> PartPredictions:
+def _of_run(labels: Any, network: Any, baseline: Any, **right: Any) -> AnswerTable:
     return _predictions("run", labels, network=network, both=network, baseline=baseline, **right)
 
 
@@ -287,16 +287,16 @@ def _encoders(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
     def claims(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
         found = effects_of(layout.runs, answers, model)
-        assert all(effect.contrasts for effect in found)
-        yield kind, _shown(one.difference for effect in found for one in effect.contrasts)
+        assert all(effect.pairs for effect in found)
+        yield kind, _shown(found[0].differences.values())
 
     return claims
 
 
 def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    (curve,) = label_curves(layout.grid, answers)
-    yield "labels: better or worse with some number", _shown(point.difference for point in curve.points)
-    yield "labels: pays from", curve.beats_baseline_from is not None
+    curve = label_points(layout.grid, answers)
+    yield "labels: better or worse with some number", _shown(point.difference for point in curve)
+    yield "labels: pays from", beats_baseline_from(curve) is not None
 
 
 def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.config import RunConfig
+from sentiment.runs.halving import read_search
 from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import read_rungs
 from tests.report.made_up import PARTS, Study, attempt, new_record
 
 EXPECTED = Path(__file__).with_name("report.md")
@@ -144,7 +144,7 @@ def write_halved(study: Study) -> None:
     for config in configs:
         _pause(study, config, 1)
     for epochs in (2, None):
-        rungs = read_rungs(study.results, study.results.read_grid("halving")).rank_current()  # type: ignore
+        rungs = read_search(study.results, study.results.read_grid("halving")).rank_current()  # type: ignore
         for config in configs:
             if config.run_id in rungs.trials(rungs.current):
                 _pause(study, config, epochs)

@@ -18,6 +18,8 @@ from report.build import compose
 from report.compare.findings import Findings
 from report.evaluated import CompletedRun, as_setting
 from report.questions import search
+from report.questions.attention import attended
+from report.read import AttentionSample
 from report.render import wording
 from report.render.blocks import Card
 from report.render.charts import (
@@ -91,18 +93,6 @@ def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
         _near([row[key] for row in rows if row["group"] == "calibrated"], [50, 100])
 
 
-def _check_attention(_: str, spec: Spec, findings: Findings) -> None:
-    """The weights of each tweet's tokens, in even shares: the mean over hops of those of the file."""
-    runs = [one.completed.run_dir for one in findings.study.runs if one.completed]
-    file = next(one.attention_file for one in runs if one.attention_file.exists())
-    means = [np.mean(json.loads(line)["weights"], axis=0) for line in file.read_text().splitlines()]
-    lines: dict[float, list[Any]] = defaultdict(list)
-    for row in rows_with(spec, "token", "times", "x", "y"):
-        lines[row["y"]].append((row["x"], round(row["times"], 4)))
-    drawn = {(times, place) for line in lines.values() for place, (_, times) in enumerate(sorted(line))}
-    assert drawn == {(round(float(w) * len(mean), 4), place) for mean in means for place, w in enumerate(mean)}
-
-
 def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
     """Each trial's line passes its settings in their order, and ends at its validation F1."""
     trials = _grid(findings, name).completed
@@ -166,7 +156,6 @@ def _check_rungs(name: str, spec: Spec, findings: Findings) -> None:
 CHECKS: dict[str, Callable[[str, Spec, Findings], None]] = {
     "question-": _check_question,
     "reliability": _check_reliability,
-    "attention": _check_attention,
     "parallel-": _check_parallel,
     "importance-": _check_importance,
     "labels-": _check_labels,
@@ -209,8 +198,6 @@ def test_every_chart_draws_what_the_run_directories_hold(charted: list[tuple[Fig
 @pytest.mark.slow
 def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, Findings]]) -> None:
     for figure, _ in charted:
-        if figure.name == "attention":
-            continue  # lines break where they have to
         values = []
         for width in (WIDE, NARROW):
             spec = json.loads(json.dumps(figure.build_spec(width)).replace("|", " "))  # titles break where they have to
@@ -227,6 +214,13 @@ def test_no_epoch_is_written_twice_and_none_between_two(last: int) -> None:
     lines = line_figure("rungs", "", "", points, (Axis("epoch", is_whole=True), Axis("score (%)"))).svg
     expected = [str(epoch) for epoch in range(1, last + 1)]
     assert [one for one in re.findall(r">([\d.]+)</text>", lines) if 1 <= float(one) <= last] == expected
+
+
+def test_tokens_with_much_attention_are_bold_by_the_mean_over_hops() -> None:
+    hops = [[0.7, 0.2, 0.1], [0.5, 0.2, 0.3]]
+    values = {"tweet": 1, "label": 1, "predicted": 0, "probability": 0.9, "tokens": ["so", "*sad*", "<b>"]}
+    said = attended(AttentionSample.model_validate(values | {"weights": hops}), ("negative", "positive"))
+    assert said == "wrong: label positive, predicted negative (90.0 %): **so (1.8)** \\*sad\\* &lt;b&gt;"
 
 
 def test_each_run_is_explored_by_its_own_curves(study: Study) -> None:

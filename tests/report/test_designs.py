@@ -46,6 +46,7 @@ def test_each_design_refuses_what_does_not_fit_it() -> None:
         (TwoModels(), Side([one], classes=np.arange(200) % 2), Side([two], classes=np.arange(200) % 3)),
         (Matched(), Side([one]), Side([two])),
         (Matched(), Side([one, two]), Side([one])),
+        (Drawn(), Side([one, two]), Side([one])),
         (Folds(), Side([one]), Side([two])),
         (Folds(), in_folds, Side([two], folds=np.arange(200) % 4)),
     ]
@@ -92,6 +93,7 @@ def _answers(share: float, rng: np.random.Generator, *shape: int) -> npt.NDArray
     return rng.random(shape) < share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [1, 2, 3, 5, 10, 50])
 def test_few_tweets_of_a_class_decide_nothing(few: int) -> None:
     """Sides that differ by chance on a class of few tweets; both are equally good."""

@@ -12,7 +12,6 @@ from report.build import compose
 from report.compare.hypotheses import Verdict, judge
 from report.render.page import render_document
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
-from sentiment.statistics.designs import Drawn, NotComparableError, Side
 from sentiment.statistics.estimate import StandardError, StudentEvidence
 from sentiment.statistics.regions import RegionClaim
 from tests.report.made_up import Study
@@ -253,14 +252,6 @@ def test_configuration_that_is_the_best_of_both_grids_is_not_compared_with_itsel
             study.complete(config, name)  # as `submit` copies a run that another grid has
     (verdict,) = judged(study)
     assert (verdict.outcome, verdict.problem) == ("open", "both sides are the same runs")
-
-
-def test_search_compares_all_its_trials_and_one_that_gave_up_trials_none() -> None:
-    rng = np.random.default_rng(0)
-    sides = [Side([(rng.random((1, 400)) < share) for share in shares]) for shares in ((0.8, 0.85, 0.9), (0.5, 0.55))]
-    assert Drawn().difference(*sides).n == 400
-    with pytest.raises(NotComparableError, match="not several"):
-        Drawn().difference(sides[0], Side(sides[1].configurations[:1]))
 
 
 @pytest.mark.parametrize("data", ["sentiment140", "invented.csv"])

@@ -64,7 +64,7 @@ def test_persons_who_labelled_a_gold_table_are_named_in_the_checklist(study: Stu
     study.single({})
     findings = study.findings()
     gold: Any = SimpleNamespace(added={"Ben": SimpleNamespace(annotator=True), "llm": SimpleNamespace(annotator=False)})
-    with_gold = replace(findings, study=replace(findings.study, golds=[gold]))
+    with_gold = replace(findings, study=replace(findings.study, labelled=[gold]))
     text = render_document(checklist(with_gold))
     assert "- Ben labelled tweets for this report." in text
     assert "- llm labelled" not in text

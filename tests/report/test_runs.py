@@ -18,17 +18,16 @@ from report.compare.matching import seeds_together
 from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
 from report.render.wording import read_texts
-from report.sections.answer import caveats
-from report.sections.gold import lead
+from report.sections.answer import caveats, headline
 from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
-from report.sections.sentences import sentence
+from report.sections.tables import lead
+from sentiment.answers.table import AnswerTable, Predictor, compare_predictors
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.predictions import PartPredictions, Predictor, compare_predictors
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
@@ -98,8 +97,8 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     run_dir = study.complete(config, "rnn")
     study.results.grid_file("rnn").write_text("{")
     (study.results.runs / "rnn" / ".ipynb_checkpoints").mkdir()
-    study.results.unlabelled.mkdir()
-    (study.results.unlabelled / ".DS_Store").touch()
+    study.results.answers.mkdir()
+    (study.results.answers / ".DS_Store").touch()
     (study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint) / "tweets.parquet").unlink()
     text = study.text()
     assert "grid.json" in text.split("Unreadable files (2)")[1]
@@ -123,6 +122,7 @@ def test_stages_of_a_study_say_what_each_took_over_and_where_nothing_was(study: 
     assert taken.endswith(" and 2 more.")
 
 
+@pytest.mark.slow
 def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
     study.single({})
     for seed in range(1000, 1600):
@@ -362,7 +362,7 @@ def test_baseline_that_is_better_on_validation_tweets_is_not_said_to_want_more_o
     replace(study, skills={"validation": 0.1}, parts=PARTS | {"validation": 400, "test": 400}).single({}, skill=3.0)
     best = study.findings().recommended
     assert best is not None
-    said = sentence("answer.headline", best=best)
+    said = headline(best)
     assert said.startswith("**Use the linear baseline.**")
     assert "above it on test tweets" in said
     assert said.endswith("Models are selected on validation tweets, which do not show this.")
@@ -395,7 +395,7 @@ def test_gold_table_is_led_by_no_comparison_of_two_others() -> None:
         Predictor(name, "added", part * [0.0, 1.0])
         for name, part in (("a", of_best), ("b", of_others), ("c", of_others))
     )
-    predictions = PartPredictions(np.arange(80), np.ones(80, np.int64), [best, second, third])
+    predictions = AnswerTable(np.arange(80), np.ones(80, np.int64), [best, second, third])
     comparisons = compare_predictors([(best, second), (second, third)], predictions.labels)
     assert [one.first.name for one in comparisons] == ["b"]
     assert lead(predictions, comparisons) == "**a classifies 100.0 % of 40 tweets correctly.**"

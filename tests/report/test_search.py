@@ -19,8 +19,8 @@ from report.questions.search import (
 from report.render.blocks import Text
 from report.render.charts import Figure, Trial, parallel_figure
 from report.render.wording import Score
+from sentiment.runs.halving import RankedTrial, RungRanking
 from sentiment.runs.records import PlannedRun
-from sentiment.runs.rungs import RankedTrial, RungRanking
 from tests.report.made_up import Study, rows_with
 from tests.report.studies import combinations
 

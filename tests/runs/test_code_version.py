@@ -86,6 +86,7 @@ def test_copy_holds_all_files_of_the_packages_and_is_made_once(program: Path, tm
     assert (results.code / code / TRAINER).stat().st_ino == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MATTERS)
 def test_any_edit_makes_a_copy_but_only_some_make_other_training_code(program: Path, tmp_path: Path, name: str) -> None:
     results = Results(tmp_path / "results")
@@ -126,6 +127,7 @@ def test_all_that_a_training_process_has_imported_is_in_the_hash_of_its_code(tmp
     assert used <= known, used - known
 
 
+@pytest.mark.slow
 def test_each_module_that_training_imports_changes_its_hash_and_no_other_one(program: Path) -> None:
     contents = {path: (program / path).read_bytes() for path in running_code().files}
     trained = imported_files(["sentiment.training.experiment"], contents)
@@ -134,7 +136,7 @@ def test_each_module_that_training_imports_changes_its_hash_and_no_other_one(pro
         edited = imported_files(["sentiment.training.experiment"], contents | {path: content + b"\n# edited\n"})
         assert (edited != trained) is (path in trained), path
     others = contents.keys() - trained.keys()
-    assert {"sentiment/inference/predict.py", "sentiment/api.py", "report/build.py", "jobs/study.py"} <= others
+    assert {"sentiment/predicting/files.py", "sentiment/api.py", "report/build.py", "jobs/study.py"} <= others
 
 
 def _edits_that_change(program: Path, *modules: str) -> set[str]:
@@ -156,6 +158,7 @@ def test_vectors_of_elmo_which_take_hours_are_lost_by_edits_of_what_computes_the
     assert _edits_that_change(program, *ELMO) == modules | {"sentiment/__init__.py", "sentiment/tokens.py"}
 
 
+@pytest.mark.slow
 def test_code_of_corpora_and_baselines_includes_what_tokenises(program: Path) -> None:
     of_corpora, of_baselines = (_edits_that_change(program, module) for module in (CORPUS, BASELINE))
     names = ("text", "preparation", "table", "table_files", "rows", "sources", "copies")

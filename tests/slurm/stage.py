@@ -24,7 +24,7 @@ from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext, StopRequest
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.limits import limit
-from tests.processes import Forked, start_python
+from tests.processes import FORKING, Forked, start_python
 from tests.slurm.cluster import Cluster, build_local_locks, processes
 from tests.small_runs import Digest, digest_of
 
@@ -42,7 +42,7 @@ ENDLESS = {"training__epochs": [100_000]}
 SHORT = {"training__epochs": [2]}
 DIVERGES = 10**38  # as a learning rate
 
-_FORKING = f"export PYTHONPATH={Path(__file__).parents[1] / 'forking'}:$PYTHONPATH"
+_FORKING = f"export PYTHONPATH={FORKING}:$PYTHONPATH"
 _RESOURCES = {"partition": "main", "time_minutes": 10, "memory_gb": 1.5, "gpus": 1, "cpus": 1}
 
 

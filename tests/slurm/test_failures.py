@@ -70,7 +70,7 @@ def test_held_run_needs_somebody_and_goes_on_when_it_is_rerun(stage: Stage) -> N
     before = run.job
     assert f"held jobs released: {before}" in stage.rerun()
     stage.wait_completed([run])
-    first, second = run.attempts
+    first, second = run.attempts[:2]  # on a busy machine there may be more
     assert (second.first_step, second.job) == (first.last_step, before)
     assert run.matches_uninterrupted()
 

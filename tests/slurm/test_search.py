@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.submissions import read_submissions
-from sentiment.runs.rungs import Rungs
+from sentiment.runs.halving import HalvingSearch
 from tests.jobs.grid_files import halving
 from tests.jobs.submitted import rungs_of
 from tests.slurm.stage import Stage, StagedRun, scenario
@@ -26,7 +25,7 @@ def _begin(stage: Stage, **changes: Any) -> None:
     stage.submit()
 
 
-def _rungs(stage: Stage) -> Rungs:
+def _rungs(stage: Stage) -> HalvingSearch:
     return rungs_of(stage.results, stage.results.read_grid(stage.name))
 
 
@@ -76,30 +75,6 @@ def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage)
     winner.wait_for_step(winner.attempts[-1].first_step + 10)
     winner.kill(signal.SIGUSR2)
     winner.wait_for_attempt(number + 1)
-    _assert_undisturbed(stage)
-
-
-@pytest.mark.more
-@scenario
-def test_search_that_is_cancelled_or_loses_its_final_job_goes_on_when_it_is_submitted(stage: Stage) -> None:
-    stage.reports = True
-    stage.write_cluster(parallelism=1)  # so that the rung outlasts the commands
-    _begin(stage)
-    first = stage.runs[0]
-    first.wait_for_step(10)
-    stage.cancel()
-    stage.submit()  # while they are ending: nothing may be ranked without them
-    stage.cancel()  # on a fast machine they had ended, and were submitted again
-    stage.wait(lambda: {*stage.states().values()} <= {"CANCELLED", "PAUSED"}, "the ends")
-    assert _rungs(stage).current == 0
-    stage.submit()
-    # As if the command had been killed before it submitted the final job: nobody ranks rung 0.
-    *_, final = read_submissions(stage.results, stage.name)
-    stage.cluster.run("scancel", final.job_id)
-    stage.wait(lambda: set(stage.states().values()) == {"PAUSED"}, "the end of rung 0")
-    output = stage.submit()
-    assert "rung 0: of 3 trials 1 continue" in output
-    assert "of rung 1" in output
     _assert_undisturbed(stage)
 
 

@@ -1,14 +1,12 @@
-"""Grids that wait for another one: its final job submits them, and without it the next command."""
-
-import pytest
+"""Grids that wait for another one: its final job submits them."""
 
 from jobs.requested import read_waiting
-from jobs.submissions import read_submissions
 from tests.jobs.grid_files import starts_from
 from tests.slurm.stage import SHORT, Stage, scenario
 
 
-def _submit_both(stage: Stage) -> None:
+@scenario
+def test_final_job_submits_the_grid_that_waits(stage: Stage) -> None:
     stage.reports = True
     stage.write_cluster()
     stage.write_grid(training__learning_rate=[0.002, 0.004], **SHORT)
@@ -17,28 +15,8 @@ def _submit_both(stage: Stage) -> None:
     stage.write_grid(model__dropout=[0.2])
     output = stage.run("submit", "grid.yaml", "later.yaml", "--cluster", "cluster.yaml")
     assert "grid later: WAITING for grid" in output
-
-
-@scenario
-def test_final_job_submits_the_grid_that_waits(stage: Stage) -> None:
-    _submit_both(stage)
     stage.wait(lambda: read_waiting(stage.results, "later") is None, "the end of the wait")
     stage.cancel("grid")  # a report would keep others waiting
     stage.wait_completed(stage.runs)
     assert all(run.matches_uninterrupted() for run in stage.runs)
     stage.cancel("later")
-
-
-@pytest.mark.more
-@scenario
-def test_grid_whose_other_grid_lost_its_final_job_goes_on_by_the_next_command(stage: Stage) -> None:
-    _submit_both(stage)
-    *_, final = read_submissions(stage.results, "grid")
-    stage.cluster.run("scancel", final.job_id)
-    stage.name = "grid"
-    stage.wait_completed(stage.runs)
-    assert "WAITING for grid" in stage.run("status", expect=None)
-    stage.run("rerun", "grid", "--cluster", "cluster.yaml")
-    stage.name = "later"
-    stage.wait(lambda: read_waiting(stage.results, "later") is None, "the end of the wait")
-    stage.wait_completed(stage.runs)

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from sentiment.runs.halving import read_search
 from sentiment.runs.records import Halving
-from sentiment.runs.rungs import read_rungs
 from sentiment.training.tracking import mirror_to_wandb, wandb_run_of
 from tests.jobs.submitted import a_plan, write_epochs
 from tests.limits import wait_for
@@ -104,7 +104,7 @@ def test_run_pruned_after_its_upload_is_finished_at_wandb_once(waiting: TrackedR
     better = run_dir.results.run_dir("o", GRID)
     better.path.mkdir()
     write_epochs(better, halving.epochs[0] * [1.0], "macro_f1")
-    read_rungs(run_dir.results, run_dir.results.read_grid(GRID)).rank_current()
+    read_search(run_dir.results, run_dir.results.read_grid(GRID)).rank_current()
     assert waiting.sync(run_dir.path.name)[0] == 0
     (stored,) = server.runs.values()
     assert (stored.exit_code, stored.rows) == (0, waiting.rows)

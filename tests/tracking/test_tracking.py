@@ -20,7 +20,7 @@ from tests.limits import wait_for
 from tests.small_runs import digest_of
 from tests.tracking.conftest import MakeReplayed, MakeRun
 from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import GRID, wandb_service
+from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, wandb_service
 
 
 def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +186,23 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     assert unlucky.complete() == digest_of(trained)
     assert len(unlucky.told) == 1
     assert "sentiment sync" in unlucky.told[0]
+
+
+def test_a_completed_run_waits_longer_for_its_copy_than_one_that_must_stop(
+    begin: MakeReplayed, trained: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(tracking, "SECONDS_AFTER_COMPLETION", 600.0)
+    monkeypatch.setattr(tracking, "start_command", lambda _module: ["true"])
+    monkeypatch.setattr(
+        tracking, "_wait_for", lambda process, seconds: waited.append(seconds) or process.communicate()[0]
+    )
+    replayed = begin()
+    with replayed.mirror_to_wandb():
+        pass
+    with replayed.mirror_to_wandb():
+        replayed.complete_like(trained)
+    assert waited == [PATIENCE_SECONDS, 600.0]
 
 
 def test_wandb_that_cannot_be_started_stops_no_training(begin: MakeReplayed, monkeypatch: pytest.MonkeyPatch) -> None:

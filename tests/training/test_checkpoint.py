@@ -92,6 +92,7 @@ def _stopped(run: Experiment, question: int = 20) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", [1, 2])
 def test_run_goes_on_before_damaged_checkpoints(experiment: MakeExperiment, trained: RunDir, damaged: int) -> None:
     run = experiment()

@@ -1,9 +1,13 @@
 """A run that was stopped anywhere, any number of times, ends like one that never was: bit for bit."""
 
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
 
+from sentiment.processes import Stopwatch
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import MODELS, Experiment, StopWhen, complete_with_stops, digest_of
@@ -42,12 +46,14 @@ def test_every_single_place_to_stop_is_a_good_one(experiment: MakeExperiment) ->
 
 
 def test_attempts_are_written_down_and_keep_the_threads_of_the_first(experiment: MakeExperiment) -> None:
-    run = experiment(runtime__threads=1)
+    begun = time.monotonic()
+    run = experiment(runtime__threads=1, runtime__checkpoint__every_steps=1)
     run.attempt(StopWhen(lambda question: question == 8))
     run.attempt(StopRequest(end=0))
     runtime = run.config.runtime.model_copy(update={"threads": 2})
     Experiment(run.config.model_copy(update={"runtime": runtime}), run.results, run.run_dir, run.said).complete()
     record, result = run.record, run.result
+    assert 0 < result.seconds_trained < time.monotonic() - begun
     assert [attempt.threads for attempt in record.attempts] == [1, 1, 1]
     assert [attempt.reason for attempt in record.attempts] == ["signal", "deadline", "completed"]
     assert [attempt.first_step for attempt in record.attempts] == [0, 7, 7]
@@ -56,3 +62,9 @@ def test_attempts_are_written_down_and_keep_the_threads_of_the_first(experiment:
     assert [attempt.compute_time.gpu_seconds for attempt in record.attempts] == [0, 0, 0]
     assert all(attempt.compute_time.cpu_seconds > 0 for attempt in record.attempts)
     assert "resuming after step 7 in epoch 1" in run.said
+
+
+def test_compute_time_is_that_of_a_process_and_of_its_ended_children() -> None:
+    stopwatch = Stopwatch(on_gpu=False)
+    subprocess.run([sys.executable, "-IS", "-c", "import time\nwhile time.process_time() < 0.2: pass"], check=True)
+    assert stopwatch.read()["cpu_seconds"] > 0.15  # in hundredths

@@ -102,16 +102,8 @@ def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment) ->
     assert run.record.attempts[-1].last_step == 6
 
 
-def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=torch.OutOfMemoryError))
-    run = experiment()
-    with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size .* \(`gpu_type` in"):
-        run.attempt()
-    assert run.record.attempts[-1].reason == "failed"
-
-
-@pytest.mark.parametrize("step", ["attempt.new_trainer", "trainer.Trainer.load_state"])
-def test_full_gpu_before_the_first_step_discards_no_checkpoint(
+@pytest.mark.parametrize("step", ["attempt.new_trainer", "trainer.Trainer.load_state", "trainer.Trainer.train"])
+def test_full_gpu_is_told_and_discards_no_checkpoint(
     experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     run = experiment()
@@ -120,23 +112,21 @@ def test_full_gpu_before_the_first_step_discards_no_checkpoint(
     run.attempt(stop)
     with monkeypatch.context() as patched:
         patched.setattr(f"sentiment.training.{step}", Mock(side_effect=torch.OutOfMemoryError))
-        with pytest.raises(MemoryExhaustedError, match="the GPU's memory is full"):
+        with pytest.raises(MemoryExhaustedError, match=r"memory is full.* training\.batch_size .* \(`gpu_type` in"):
             run.attempt()
+    assert run.record.attempts[-1].reason == ("failed" if step.endswith("train") else "paused")
     run.attempt()
     assert run.record.attempts[-1].first_step == run.record.attempts[0].last_step
 
 
-def test_too_large_a_model_is_refused(experiment: MakeExperiment) -> None:
-    with pytest.raises(MemoryExhaustedError, match=r"memory of this machine is full .* a smaller model\.hidden"):
-        experiment(model__hidden_size=1_000_000).attempt()
-    with pytest.raises(ConfigError, match="less than or equal to 1000000"):
-        experiment(model__hidden_size=1_000_001)
-
-
 def test_too_large_a_model_is_refused_by_a_fit_as_well(experiment: MakeExperiment, tmp_path: Path) -> None:
     run = experiment(model__hidden_size=1_000_000)
-    with pytest.raises(MemoryExhaustedError, match="memory of this machine is full"):
-        fit_models(RunContext(run.config, Results(tmp_path), RunDir(tmp_path / "run")), with_baseline=False)
+    fit = RunContext(run.config, Results(tmp_path), RunDir(tmp_path / "run"))
+    for train in (run.attempt, lambda: fit_models(fit, with_baseline=False)):
+        with pytest.raises(MemoryExhaustedError, match=r"memory of this machine is full .* a smaller model\.hidden"):
+            train()
+    with pytest.raises(ConfigError, match="less than or equal to 1000000"):
+        experiment(model__hidden_size=1_000_001)
 
 
 @pytest.mark.parametrize("is_made", [False, True], ids=["no directory", "made by another process"])
@@ -176,6 +166,7 @@ class _KilledError(BaseException):
     """As if the process had been killed: nothing catches it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_kill_about_the_result_leaves_no_attempt_open_for_ever(
     experiment: MakeExperiment, trained: RunDir, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -207,6 +198,7 @@ def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
 
 
+@pytest.mark.slow
 def test_other_hardware_is_told_once_and_marked(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     run = experiment()
     for capability in ("AVX512", "AVX512", "AVX2", "AVX2"):
@@ -236,6 +228,7 @@ def test_completed_run_needs_no_lock(experiment: MakeExperiment, monkeypatch: py
     assert "the run is already completed" in run.said
 
 
+@pytest.mark.slow
 def test_another_tokenizer_is_called_that(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     completed, begun = experiment(), _stopped(experiment(), 8)
     completed.complete()
@@ -270,6 +263,7 @@ ROOM = 20_000
 LARGE: dict[str, Any] = {"embedding__size": 64, "training__log_every": 50}
 
 
+@pytest.mark.slow
 def test_without_room_for_checkpoints_nothing_is_lost_and_nothing_claimed(experiment: MakeExperiment) -> None:
     expected = experiment(**LARGE).complete()
     run = _stopped(experiment(**LARGE), 20)

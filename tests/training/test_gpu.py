@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sentiment.inference.stored import load_model, open_model, open_run
+from sentiment.predicting.stored import open_run, open_stored
 from sentiment.runs.records import StepRow
 from tests.conftest import MakeExperiment
 from tests.small_runs import MODELS, complete_with_stops, invented_tweets
@@ -37,11 +37,12 @@ def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:
     run.complete()
     texts = [text for _, text in invented_tweets(300, seed=5)]
     gpu, cpu = (
-        load_model(open_run(run.run_dir.path), "network", torch.device(name)).classify(texts).probabilities
+        open_run(run.run_dir.path).model("network", device=torch.device(name)).classify(texts).probabilities
         for name in ("cuda", "cpu")
     )
     assert gpu == pytest.approx(cpu, abs=1e-4)
-    assert open_model(run.run_dir.path, "network").classify_texts(texts).probabilities == pytest.approx(gpu, abs=1e-6)
+    said = open_stored(run.run_dir.path).model("network").classify_texts(texts).probabilities
+    assert said == pytest.approx(gpu, abs=1e-6)
 
 
 def test_gpu_and_cpu_learn_alike(experiment: MakeExperiment) -> None:

@@ -73,11 +73,6 @@ def test_class_without_tweets_counts_in_no_mean() -> None:
     assert metrics.macro_recall == 0.75
 
 
-def test_interval_is_wilsons() -> None:
-    metrics = measure(np.array([1] * 8 + [0] * 2), np.tile([0.1, 0.9], (10, 1)))
-    assert (metrics.accuracy_low, metrics.accuracy_high) == pytest.approx((0.49016, 0.94332), abs=1e-5)
-
-
 def test_overfit_is_a_gap_larger_than_allowed() -> None:
     verdict = judge_overfit(0.90, 0.80)
     assert (verdict.overfits, verdict.gap) == (True, pytest.approx(0.1))

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from sentiment.answers.recommendation import recommend_model
+from sentiment.answers.table import AnswerTable
 from sentiment.console import silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.errors import ConfigError, DivergedError, UsageError
-from sentiment.inference.stored import open_model
 from sentiment.models.text_model import calibrated
-from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.recommendation import recommend_model
+from sentiment.predicting.stored import open_stored
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, StepRow
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from sentiment.statistics.metrics import with_first_class
@@ -94,6 +94,7 @@ def _losses(run: Experiment) -> list[float]:
     return [row.loss for row in run.run_dir.read_metrics() if isinstance(row, StepRow)]
 
 
+@pytest.mark.slow
 def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperiment) -> None:
     import pandas as pd
 
@@ -143,10 +144,11 @@ def _finished(folder: Path, name: str, tweets: list[tuple[int, str]]) -> tuple[E
     return run, run.complete()
 
 
+@pytest.mark.slow
 def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of networks, of the baseline, of the mean of both and the lexicon."""
     tweets = invented_tweets(TWEETS)
-    judged: list[PartPredictions] = []
+    judged: list[AnswerTable] = []
     recommend = recommend_model
     monkeypatch.setattr(
         publishing, "recommend_model", lambda part, metric: judged.append(part) or recommend(part, metric)
@@ -163,4 +165,4 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
     assert judged[0].has_tweets_of(judged[1])
     for chosen in ("best_epoch", "overfit", "temperatures", "baseline_settings", "recommended"):
         assert getattr(first.result, chosen) == getattr(turned.result, chosen)
-    assert open_model(first.run_dir.path).name == open_model(turned.run_dir.path).name
+    assert open_stored(first.run_dir.path).model().name == open_stored(turned.run_dir.path).model().name

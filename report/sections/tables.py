@@ -1,0 +1,152 @@
+"""Tables to which predictors were added: with labels all are compared, without labels the best one was chosen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from report.compare.datasets import LEXICON_AUTHORS
+from report.compare.findings import Findings
+from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
+from report.render.wording import joined, strong
+from report.sections.names import cost_per_thousand
+from report.sections.sentences import sentence
+from sentiment.answers.recommendation import Choice
+from sentiment.answers.table import ENOUGH_ANSWERS, Added, AnswerTable, Comparison, StoredAnswers
+from sentiment.console import plural
+from sentiment.statistics import words
+from sentiment.statistics.metrics import METRIC_NAMES, estimate_of, kappa
+
+
+def labelled_tables(findings: Findings) -> list[Block]:
+    """For each labelled table: scores, all comparisons, and where the answers come from."""
+    tables = findings.study.labelled
+    content: list[Block] = []
+    for stored in tables:
+        if len(tables) > 1:
+            content.append(Text(f"On {stored.record.source}", "heading"))
+        content += _blocks_of(stored)
+    return content
+
+
+def _blocks_of(stored: StoredAnswers) -> list[Block]:
+    comparisons = stored.compare()
+    blocks: list[Block] = [Text(lead(stored.table, comparisons), "lead"), _score_table(stored)]
+    if comparisons:
+        blocks.append(_comparison_table(stored, comparisons))
+    return [*blocks, origins(stored.added)]
+
+
+def origins(added: Mapping[str, Added]) -> Fold:
+    """Where the answers of added predictors come from, by name, and what they cost."""
+    blocks: list[Block] = []
+    for name, record in added.items():
+        blocks.append(Text(sentence("tables.origin", name=name, record=record)))
+        if record.note:
+            blocks.append(Text(record.note, "note"))
+    return Fold("Where their answers come from", blocks)
+
+
+def lead(predictions: AnswerTable, comparisons: Sequence[Comparison]) -> Markup:
+    """The most accurate predictor, and its comparison with the next one that has answered tweets of it."""
+    best = predictions.predictors[0]
+    if not best.has_enough_answers:
+        return strong(f"No predictor has answered {ENOUGH_ANSWERS} tweets, so none is called the best.")
+    metrics = best.metrics(predictions.labels)
+    tweets = plural(metrics.n, "tweet")
+    said = strong(f"{best.name} classifies {words.percent(metrics.accuracy)} % of {tweets} correctly.")
+    if comparisons and comparisons[0].first is best:
+        return joined([said, f"{comparisons[0].sentence}."])
+    return said
+
+
+def _score_table(stored: StoredAnswers) -> ReportTable:
+    labels = stored.table.labels
+    rows: list[Row] = []
+    for predictor in stored.table.predictors:
+        metrics = predictor.metrics(labels)
+        answered = predictor.answered
+        row: Row = {
+            "predictor": predictor.name,
+            "n": metrics.n,
+            "missing": predictor.missing,
+            "other_answers": predictor.other_answers,
+            **with_bounds("accuracy", estimate_of(metrics)),
+            "macro_recall": metrics.macro_recall,
+            "macro_f1": metrics.macro_f1,
+            "kappa": kappa(predictor.predicted[answered], labels[answered]),
+        }
+        if predictor.other_answers:
+            row["accuracy_of_classes"] = metrics.right / (metrics.n - predictor.other_answers)
+        if predictor.kind == "added":
+            row["cost"] = cost_per_thousand(stored.added[predictor.name]) or None
+        rows.append(row)
+    table = ReportTable(
+        f"scores-{stored.directory.path.name}", _about_tweets(stored), columns("table-scores", rows), rows
+    )
+    majority = stored.table.of("majority").metrics(labels)
+    return table.drawn("accuracy", Scale.of(rows, "accuracy", majority.accuracy))
+
+
+def _about_tweets(stored: StoredAnswers) -> Markup:
+    """How many tweets of which classes there are, and which rows were left out."""
+    labels = stored.table.labels
+    sizes = np.bincount(labels, minlength=len(stored.record.classes)).tolist()
+    return sentence(
+        "tables.tweets",
+        record=stored.record,
+        counts=[f"{size:,} {name}" for size, name in zip(sizes, stored.record.classes, strict=True)],
+        number=len(labels),
+        majority=stored.table.of("majority").name,
+        from_lexicon_authors=stored.record.source in LEXICON_AUTHORS,
+    )
+
+
+def _comparison_table(stored: StoredAnswers, comparisons: Sequence[Comparison]) -> ReportTable:
+    rows: list[Row] = []
+    for comparison in comparisons:
+        first = comparison.first
+        second = comparison.second
+        row: Row = {"first": first.name, "second": second.name, **comparison.counts._asdict()}
+        for key, result in (("accuracy", comparison.accuracy), ("recall", comparison.macro_recall)):
+            row |= with_bounds(key, result) | {f"{key}_q": result.q}
+        both = first.answered & second.answered
+        row["kappa"] = kappa(first.predicted[both], second.predicted[both])
+        rows.append(row)
+    caption = sentence("tables.comparisons", number=len(rows))
+    return ReportTable(f"comparisons-{stored.directory.path.name}", caption, columns("table-comparisons", rows), rows)
+
+
+def tables_without_labels(findings: Findings) -> list[Block]:
+    """For each table: the best predictor, and all of them with their differences from it."""
+    blocks: list[Block] = []
+    for name, choice in findings.study.choices.items():
+        blocks += [Text(_choice_lead(choice), "lead"), _choice_table(name, choice)]
+    return blocks
+
+
+def _choice_lead(choice: Choice) -> Markup:
+    """The best predictor, and how much better it is than each other one."""
+    best = f"{choice.best} has the highest estimated {METRIC_NAMES[choice.metric]} on {choice.source}."
+    sentences: list[Any] = [strong(best)]
+    for other, difference in choice.differences.items():
+        shown = "shown" if difference.is_better else "not shown"
+        gap = f"{words.points(difference.value)} points above {other} ({words.interval(difference)}; {shown})"
+        sentences.append(f"It is {gap}.")
+    return joined(sentences)
+
+
+def _choice_table(name: str, choice: Choice) -> ReportTable:
+    rows: list[Row] = []
+    for predictor, score in choice.accuracy.items():
+        row: Row = {"predictor": predictor, **with_bounds("accuracy", score)}
+        if choice.macro_recall:
+            row["macro_recall"] = choice.macro_recall[predictor]
+        if predictor != choice.best:
+            difference = choice.differences[predictor]
+            row |= with_bounds("below", difference)
+            row |= {"q": difference.q, "labels": choice.labels_to_show[predictor]}
+        rows.append(row)
+    caption = sentence("tables.choice", choice=choice)
+    return ReportTable(f"choice-{name}", caption, columns("choice", rows), rows)

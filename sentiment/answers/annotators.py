@@ -1,0 +1,282 @@
+"""The people who label sheets: what is dealt to each, how far they agree, what is to be settled, and all labels.
+
+A results folder remembers what each sheet was drawn for, so that its labels are read with its own run and table,
+whatever was trained since. Does not import torch.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
+from rich.markup import escape
+
+from sentiment.answers.sheet import (
+    Drawing,
+    check_new,
+    how_to_label,
+    labelled_file,
+    read_labels,
+    sample_of,
+    write_drawn,
+)
+from sentiment.console import OUT, number_table, plural, say
+from sentiment.data.classes import Meanings
+from sentiment.errors import UsageError
+from sentiment.files import read_user_file, write_atomically
+from sentiment.runs.records import Record
+from sentiment.runs.run_dir import Results, read_record, sealed
+from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags, kappa
+
+Options = dict[str, str]
+_MAX_BYTES = 100_000  # of guidelines
+_USUAL_SHARE = 4  # one of so many tweets is on the sheets of all annotators
+
+
+class Dealing(Record):
+    """Which tweets are on whose sheet.
+
+    Attributes:
+        size: the number of tweets of all sheets together.
+        annotators: those who have a sheet of their own; none if there is one sheet.
+        shared: how many of the first tweets are on each of their sheets; the others are dealt to them in turn.
+        guidelines: for annotators, shown on their pages.
+    """
+
+    size: PositiveInt
+    annotators: list[str]
+    shared: NonNegativeInt
+    guidelines: str
+
+    @classmethod
+    def of(cls, size: int, annotators: Sequence[str], shared: int | None, guidelines: Path | None) -> "Dealing":
+        """A dealing as the user asks for it.
+
+        Args:
+            shared: None: a quarter of all tweets.
+            guidelines: the file of a text.
+
+        Raises:
+            UsageError: the names cannot be those of files, there is one alone, or `shared` is given without any.
+        """
+        if shared is not None and not annotators:
+            raise UsageError("--shared requires --for, which names the annotators")
+        if len({*annotators}) != len(annotators) or len(annotators) == 1:
+            raise UsageError(
+                "--for names an annotator with a sheet of their own; give it twice or more, each with a name"
+            )
+        for name in annotators:
+            if not re.fullmatch(r"[\w-]+", name):
+                raise UsageError(
+                    f"--for {name!r}: is part of the sheet's file name; write it with letters, digits, _ and -"
+                )
+        usual = size // _USUAL_SHARE if shared is None else min(shared, size)
+        text = read_user_file(guidelines, _MAX_BYTES).decode("utf-8", "replace").strip() if guidelines else ""
+        return cls(size=size, annotators=[*annotators], shared=usual if annotators else 0, guidelines=text)
+
+    def dealt(self, order: Sequence[int]) -> list[list[int]]:
+        """The tweets of each sheet, in its order; every one is a random sample, however far it is labelled."""
+        drawn = [*order[: self.size]]
+        number = len(self.annotators) or 1
+        return [drawn[: self.shared] + drawn[self.shared + at :: number] for at in range(number)]
+
+
+class SheetRecord(Record):
+    """`sheets/SAMPLE.json`: how the sheets of a sample were drawn.
+
+    Attributes:
+        command: the one that drew them, and reads their labels.
+        options: those of its arguments that were given, by their names; a run is named by its grid and id, a table by
+            its absolute path.
+    """
+
+    command: Literal["share", "evaluate"]
+    options: Options
+    dealing: Dealing
+
+
+def sheet_files(target: Path, annotators: Sequence[str]) -> list[Path]:
+    """The file of each sheet: of the annotator Ann `mine-Ann.html` for the target `mine.html`."""
+    return [target.with_stem(f"{target.stem}-{name}") for name in annotators] or [target]
+
+
+def draw_sheets(
+    target: Path, drawing: Drawing, drawn: SheetRecord, classes: Sequence[str], enough: int, results: Results
+) -> None:
+    """Write the sheets of a drawing, remember what they are for, and say how to go on.
+
+    Raises:
+        UsageError: as `write_drawn`, or the tweets were dealt to annotators in another way before.
+    """
+    record = results.sheets / f"{drawing.sample}.json"
+    dealing = drawn.dealing
+    earlier = read_record(record, SheetRecord)
+    if earlier and earlier.dealing.annotators:
+        before = earlier.dealing
+        if (before.annotators, before.shared) != (dealing.annotators, dealing.shared):
+            same = " ".join(f"--for {shlex.quote(name)}" for name in before.annotators)
+            raise UsageError(
+                f"{target}: these tweets were dealt with {same} --shared {before.shared}; give the same, so that their "
+                "labels still count, and more --labels for more tweets"
+            )
+    sheets = sheet_files(target, dealing.annotators)
+    for sheet in sheets:
+        check_new(sheet)
+    for sheet, indices in zip(sheets, dealing.dealt(drawing.order), strict=True):
+        write_drawn(sheet, drawing, indices, classes, enough, dealing.guidelines)
+        shared = f", {dealing.shared:,} of them on each sheet" if dealing.annotators else ""
+        say(f"{sheet}: {plural(len(indices), 'tweet')} in random order{shared}")
+    record.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(record, sealed(drawn))
+    say(how_to_label(sheets[0], classes))
+    say(shlex.join(["sentiment", drawn.command, *_labelled_words(map(labelled_file, sheets)), *results.options]))
+
+
+def _labelled_words(sheets: Iterable[Path]) -> list[str]:
+    return [word for sheet in sheets for word in ("--labelled", str(sheet))]
+
+
+def drawn_for(sheets: Sequence[Path], results: Results) -> SheetRecord | None:
+    """How the first of some sheets was drawn; None if that is not known in a results folder.
+
+    Raises:
+        DataError, UsageError: the sheet cannot be read.
+    """
+    sample = sample_of(sheets[0])
+    return read_record(results.sheets / f"{sample}.json", SheetRecord) if sample else None
+
+
+@dataclass(frozen=True)
+class LabelledSheets:
+    """The sheets that a user gives back.
+
+    Attributes:
+        sheets: of one person or of several, with labels.
+        drawn: how they were drawn, if that is known.
+        settled: a sheet of tweets on whose labels the annotators settled.
+        settle: the new sheet for those that are to be settled.
+    """
+
+    sheets: Sequence[Path]
+    drawn: SheetRecord | None = None
+    settled: Path | None = None
+    settle: Path | None = None
+
+    def read(self, drawing: Drawing, meanings: Meanings, classes: Sequence[str]) -> ClassIndices | None:
+        """The labels of all sheets together, (n,), as `read_labels`; None if a sheet was written to settle others.
+
+        Of several annotators it is printed first how far they agree.
+
+        Raises:
+            DataError, UsageError: as `read_labels` and `settled_labels`.
+        """
+        dealt = [*self.drawn.dealing.dealt(drawing.order), drawing.order] if self.drawn else None
+        names = annotator_names(self.sheets)
+        labels = [read_labels(sheet, drawing, meanings, dealt) for sheet in self.sheets]
+        if len(labels) == 1:
+            return labels[0]
+        by_annotator = dict(zip(names, labels, strict=True))
+        show_agreement(by_annotator, classes)
+        settled = read_labels(self.settled, drawing, meanings, ()) if self.settled else None
+        labels_of_all = settled_labels(by_annotator, drawing, settled, self.settle, classes)
+        if labels_of_all is None and self.drawn and self.settle:
+            settled_file = str(labelled_file(self.settle))
+            words = [*_labelled_words(self.sheets), "--settled", settled_file]
+            say(shlex.join(["sentiment", self.drawn.command, *words]))
+        return labels_of_all
+
+
+ByAnnotator = Mapping[str, ClassIndices]  # (n,) each, as `read_labels` gives them
+
+
+def annotator_names(sheets: Sequence[Path]) -> list[str]:
+    """What tables call those who labelled some sheets: their files' names.
+
+    Raises:
+        UsageError: two sheets have the same name.
+    """
+    names = [sheet.stem for sheet in sheets]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{name}: two sheets are called so; each annotator has a sheet with a name of its own")
+    return names
+
+
+def show_agreement(by_annotator: ByAnnotator, classes: Sequence[str]) -> None:
+    """Print for each pair of annotators how far they agree on the tweets that both labelled, and for each class.
+
+    The agreement on a class is the share of its labels, by either, that both gave (positive agreement, Cicchetti and
+    Feinstein 1990).
+    """
+    table = number_table("agreement", ["both\nlabelled", "alike", "kappa", *classes], no_wrap=True)
+    for (first, of_first), (second, of_second) in combinations(by_annotator.items(), 2):
+        both = (of_first != UNLABELLED) & (of_second != UNLABELLED)
+        name = f"  {escape(first)}, {escape(second)}"
+        if not both.any():
+            table.add_row(name, "0")
+            continue
+        a = of_first[both]
+        b = of_second[both]
+        cells = [f"{len(a):,}", f"{(a == b).mean():.1%}", f"{kappa(a, b):.2f}"]
+        for label in range(len(classes)):
+            given = int((a == label).sum() + (b == label).sum())
+            alike = 2 * int(((a == label) & (b == label)).sum())
+            cells.append(f"{alike / given:.1%}" if given else "-")
+        table.add_row(name, *cells)
+    OUT.print(table)
+
+
+def labels_together(by_annotator: ByAnnotator) -> tuple[ClassIndices, Flags]:
+    """The label that most annotators gave each tweet, (n,), and which tweets have none that most gave, (n,).
+
+    Those who gave none are not counted.
+    """
+    given = np.stack([*by_annotator.values()])
+    n_given = (given != UNLABELLED).sum(axis=0)
+    together = np.full(given.shape[1], UNLABELLED)
+    for label in np.setdiff1d(given, UNLABELLED):
+        has_majority = 2 * (given == label).sum(axis=0) > n_given
+        together[has_majority] = label
+    return together, (n_given > 0) & (together == UNLABELLED)
+
+
+def settled_labels(
+    by_annotator: ByAnnotator,
+    drawing: Drawing,
+    settled: ClassIndices | None,
+    settle: Path | None,
+    classes: Sequence[str],
+) -> ClassIndices | None:
+    """The labels of all annotators together, each tweet with one label; None if a sheet was written to settle others.
+
+    Args:
+        settled: the labels of tweets that they settled, which count in place of theirs.
+        settle: the new sheet of the tweets to settle.
+
+    Raises:
+        UsageError: tweets are left to settle, but there is no file to write them to.
+    """
+    together, is_open = labels_together(by_annotator)
+    if settled is not None:
+        together = np.where(settled == UNLABELLED, together, settled)
+        is_open &= settled == UNLABELLED
+    number = int(is_open.sum())
+    if settle:
+        if not number:
+            raise UsageError(f"--settle {settle}: there is nothing to settle; leave it out")
+        indices = [index for index in drawing.order if is_open[index]]
+        write_drawn(settle, drawing, indices, classes, 0)
+        say(f"{settle}: {plural(number, 'tweet')} to which the annotators gave different labels")
+        say(how_to_label(settle, classes))
+        return None
+    if number:
+        raise UsageError(
+            f"{plural(number, 'tweet')} have different labels by different annotators; --settle settle.html writes "
+            "them, and --settled settle.csv reads the labels on which they settle"
+        )
+    return together

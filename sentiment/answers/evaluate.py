@@ -1,0 +1,303 @@
+"""What `evaluate` compares: a run's predictors on its own tweets, or on a labelled table, where the model and the
+threshold to use are chosen; and the predictors that were added for a table.
+
+Imports torch only when a model is loaded.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePath
+from shlex import quote
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sentiment.answers.choose import choose, verdict_lines
+from sentiment.answers.evaluation import (
+    Compared,
+    Evaluation,
+    caveats_of,
+    compare_with_chosen,
+    mistakes_of,
+    own_mistakes,
+    places_of,
+    run_scores,
+    scores_on_file,
+)
+from sentiment.answers.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, WHY_RECOMMENDED, Choice
+from sentiment.answers.table import Added, AnswerTable, Predictor, read_added, read_answers, read_predictions
+from sentiment.console import ERR, Progress, plural, say
+from sentiment.data.rows import RowCounter
+from sentiment.data.sources import TweetFile, usable_rows
+from sentiment.errors import UsageError
+from sentiment.models.text_model import checked_threshold
+from sentiment.predicting.new_tweets import OWN_TEST, NewTweets, predict_new
+from sentiment.predicting.stored import TrainedRun, uses_of
+from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, Part
+from sentiment.runs.run_dir import name_of
+from sentiment.statistics import ALPHA
+from sentiment.statistics.metrics import ClassIndices, other_answers_remark
+from sentiment.statistics.paired import PairedCounts, PairedEvidence
+
+_DIGITS = 6  # of a threshold
+
+
+def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
+    """The scores of a completed run, and by how much its chosen model differs from the others on test tweets.
+
+    The details are `check_list`: correct sentences by predictor and capability; `other_answers`: by part and added
+    predictor the number of answers that are none of the classes.
+
+    Args:
+        choice: the chosen model; None: the recommended one.
+
+    Raises:
+        RunDirError: its predictions are missing or damaged.
+    """
+    scores = run_scores(run.result)
+    kind = choice or run.result.recommended
+    added, problems = read_added(run.run_dir.results.added_dir(run.record.data_fingerprint))
+    for problem in problems:
+        say(f"left out: {problem}", ERR)
+    validation = _part_with_added(run, "validation", added)
+    test = _part_with_added(run, "test", added)
+    remarks = []
+    other_answers: dict[Part, dict[str, int]] = {}
+    parts: dict[Part, AnswerTable] = {"validation": validation, "test": test}
+    for part, tweets in parts.items():
+        of_part = [predictor for predictor in tweets.predictors if predictor.kind == "added"]
+        for predictor in of_part:
+            scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
+        remarks += _remarks_on_answers(of_part, tweets.labels, f", {part}")
+        other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_part}
+    check_list = {PREDICTORS[of_kind]: tally for of_kind, tally in run.result.check_list.items()}
+    compared = compare_with_chosen(test.labels, test.of(kind), test.predictors)
+    used = f"used by predict: {PREDICTORS[run.result.recommended]}; {WHY_RECOMMENDED}"
+    return Evaluation(
+        part="test",
+        classes=run.config.data.label_names,
+        chosen=PREDICTORS[kind],
+        scores=scores,
+        tweets=test,
+        remarks=remarks,
+        compared=compared,
+        closing=[caveats_of(run), used],
+        details={"check_list": check_list, "other_answers": other_answers},
+        mistakes=partial(own_mistakes, run, kind),
+    )
+
+
+def _remarks_on_answers(added: Sequence[Predictor], labels: ClassIndices, part: str = "") -> list[str]:
+    """A line for each added predictor with answers that are none of the classes."""
+    remarks = []
+    for predictor in added:
+        number = predictor.other_answers
+        if number:
+            remarks.append(f"{predictor.name}{part}: {other_answers_remark(predictor.metrics(labels), number)}")
+    return remarks
+
+
+def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> AnswerTable:
+    """Predictions of a completed run and of added predictors for the tweets of a part."""
+    classes = run.config.data.label_names
+    predictions = read_predictions(run.run_dir, run.result, part, classes)
+    for name, record in added.items():
+        predictor = record.predictor(f"{name} (added)", predictions.tweets, classes)
+        if predictor:
+            predictions.predictors.append(predictor)
+    return predictions
+
+
+def evaluate_on_table(path: Path) -> Evaluation:
+    """The scores of the predictors that were added for a labelled table, and how each pair of them differs.
+
+    The most accurate added predictor is the chosen one, with few answers only if all have few. The details are
+    `other_answers`: by added predictor the number of answers that are none of the classes; `missing`: likewise of
+    tweets without an answer.
+
+    Raises:
+        RunDirError: a file of the table is missing or damaged.
+        UsageError: its tweets have no labels.
+    """
+    stored = read_answers(path)
+    table = stored.table
+    if not table.has_labels:
+        raise UsageError(f"{path}: has no labels; --sheet writes tweets to label, and --labelled compares by them")
+    for problem in stored.problems:
+        say(f"left out: {problem}", ERR)
+    source = stored.record.source
+    lines = [f"{count:,} rows of {source} left out: {why}" for why, count in stored.record.left_out.items()]
+    added = stored.added_predictors
+    lines += _remarks_on_answers(added, table.labels)
+    for predictor in added:
+        if predictor.missing:
+            lines.append(f"{predictor.name}: {predictor.missing:,} tweets without an answer are left out")
+    comparisons = stored.compare()
+    number = plural(len(comparisons), "comparison")
+    heading = f"each pair on the tweets that both answer (intervals and p-values are corrected for {number}):"
+    other_answers = {predictor.name: predictor.other_answers for predictor in added}
+    missing = {predictor.name: predictor.missing for predictor in added}
+    return Evaluation(
+        part=source,
+        classes=stored.record.classes,
+        chosen=table.predictors[0].name,
+        scores=scores_on_file(source, table),
+        tweets=table,
+        remarks=lines,
+        compared=Compared(heading if comparisons else "", comparisons),
+        details={"other_answers": other_answers, "missing": missing},
+    )
+
+
+class Decision(NamedTuple):
+    """Which model and threshold to use for tweets like these.
+
+    Attributes:
+        choice: how the models compare.
+        used: the predictions of the model to use, with the threshold to use.
+        matching: the same model with the threshold by which the second class is predicted as often as it is labelled,
+            or more often where probabilities are equal; None unless there are labels of just two classes.
+    """
+
+    choice: Choice
+    used: Predictor
+    matching: Predictor | None
+
+
+def decide(source: str, tweets: AnswerTable, metric: str, kind: ModelKind | None = None) -> Decision:
+    """Choose the model and the threshold by a user's labelled tweets.
+
+    The matching threshold is used if the predicted and the labelled share of the second class differ significantly, and
+    if at least as many tweets are right with it. The predicted share exceeds the labelled one by the false positives
+    less the false negatives, so the paired test of two classifiers tests this difference as well.
+
+    Args:
+        source, metric: as in `choose`.
+        kind: the model to use; None: the best one.
+
+    Raises:
+        UsageError: there are too few tweets, for macro recall too few of a class.
+    """
+    labels = tweets.labels
+    if len(labels) < MIN_TWEETS_TO_CHOOSE:
+        raise UsageError(f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough")
+    choice = choose(source, replace(tweets, predictors=[tweets.of(model) for model in SIMPLEST_FIRST]), metric)
+    best = next(model for model in tweets.predictors if model.name == choice.best)
+    model = tweets.of(kind) if kind else best
+    if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:
+        return Decision(choice, model, None)
+    positive = int(labels.sum())
+    descending = np.sort(model.probabilities[:, 1])[::-1]
+    threshold = round(float(descending[positive - 1 : positive + 1].mean()), _DIGITS)
+    matching = replace(model, threshold=threshold)
+    false_positives = int((model.predicted > labels).sum())
+    false_negatives = int((model.predicted < labels).sum())
+    p = PairedEvidence((PairedCounts(false_positives, false_negatives, len(labels)),)).p
+    is_better = p < ALPHA and matching.right(labels).sum() >= model.right(labels).sum()
+    return Decision(choice, matching if is_better else model, matching)
+
+
+def evaluate_on_file(
+    run: TrainedRun,
+    choice: ModelKind | None,
+    table: TweetFile,
+    progress: Progress,
+    threshold: float | None,
+    leave_out: Collection[str] = (),
+) -> Evaluation:
+    """The scores of a run's predictors on a labelled file, and which model and threshold to use there.
+
+    Tweets are left out as by `predict_new`. Test tweets of the run are scored, but not used to choose the model.
+
+    The details are `threshold`; `left_out`: the number of rows that are not scored, by reason; `overlap`: the number of
+    rows that are scored although they overlap with the run's tweets, by its kind; `knows_training`: whether overlap is
+    known. With enough tweets to choose by, also `use`: the options of `predict`, and `best`: the best model on these
+    tweets.
+
+    Args:
+        choice: the model to use; None: the best one on the file's tweets; with too few of these, the one that the run
+            recommends.
+        table: the file, whose labels are mapped to the run's classes.
+        threshold: decision threshold of the models; None: 0.5.
+        leave_out: as in `usable_rows`.
+
+    Raises:
+        SentimentError: the file cannot be used, or the threshold as in `checked_threshold`.
+    """
+    classes = run.config.data.label_names
+    threshold = DEFAULT_THRESHOLD if threshold is None else checked_threshold(threshold, classes)
+    counter = RowCounter()
+    rows = [*usable_rows(table, counter, progress, leave_out)]
+    new = predict_new(run, rows, counter, progress, has_own_test=True)
+    tweets = _scored(run, new, threshold)
+    file = PurePath(table.name).name
+    try:
+        metric = run.config.training.early_stopping.metric
+        decision = decide(file, tweets.of_rows(~new.is_own_test), metric, choice)
+        closing = decision_lines(decision, quote(name_of(run.run_dir)))
+    except UsageError as error:  # too few labels
+        decision = None
+        closing = [str(error)]
+    details = _details(new, counter, threshold)
+    compared = tweets.predictors
+    chosen = tweets.of(choice or run.result.recommended)
+    shown = tweets
+    if decision:
+        used = decision.used
+        details |= {"best": decision.choice.best, "use": {"with": used.kind, "threshold": used.threshold}}
+        compared = [other for other in compared if other.kind not in MODEL_KINDS]  # `closing` compares the models
+        chosen = tweets.of(used.kind)
+        if decision.matching:
+            value = decision.matching.threshold
+            proposed = replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value)
+            shown = replace(tweets, predictors=[*tweets.predictors, proposed])
+    return Evaluation(
+        part=file,
+        classes=classes,
+        chosen=chosen.name,
+        scores=scores_on_file(file, shown),
+        tweets=shown,
+        remarks=[*new.warnings(), *counter.lines_left_out((OWN_TEST,))],
+        compared=compare_with_chosen(tweets.labels, chosen, compared),
+        closing=closing,
+        has_shares=True,
+        details=details,
+        mistakes=partial(mistakes_of, shown, chosen, places_of(new.rows), classes),
+    )
+
+
+def _details(new: NewTweets, counter: RowCounter, threshold: float) -> dict[str, Any]:
+    """The details of an evaluation that chooses nothing."""
+    details: dict[str, Any] = {"threshold": threshold, "knows_training": not new.unknown_overlap}
+    details |= {"left_out": {}, "overlap": {}}
+    for reason, rows in counter.counted().items():
+        details["overlap" if reason == OWN_TEST else "left_out"][reason] = rows.count
+    return details
+
+
+def _scored(run: TrainedRun, new: NewTweets, threshold: float) -> AnswerTable:
+    """The labelled tweets with all predictors; `threshold` is for models of the run, the others keep the default."""
+    predictors = []
+    for predictor in new.table.predictors:
+        is_model = predictor.kind in MODEL_KINDS
+        predictors.append(replace(predictor, threshold=threshold) if is_model else predictor)
+    most_frequent = np.tile(run.result.class_shares, (len(new.rows), 1))
+    predictors.append(Predictor(PREDICTORS["majority"], "majority", most_frequent))
+    return replace(new.table, predictors=predictors)
+
+
+def decision_lines(decision: Decision, name: str) -> list[str]:
+    """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
+    used = decision.used
+    lines = ["", *verdict_lines(decision.choice)]
+    if decision.matching:
+        value = decision.matching.threshold
+        remark = ""
+        if used.threshold != value:
+            remark = "; not used: the predicted shares do not differ significantly, or fewer tweets are right with it"
+        lines.append(f"threshold    {value:g} predicts about the shares of the labels{remark}")
+    options = f"--with {used.kind}"
+    if used.threshold != DEFAULT_THRESHOLD:
+        options += f" --threshold {used.threshold:g}"
+    return lines + uses_of(name, options)

@@ -1,0 +1,314 @@
+"""Tables with the answers of a predictor from elsewhere: their classes, and the tweets that they are answers to.
+
+Does not import torch.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from sentiment.answers.sheet import SKIPPED_WORD, whole_text
+from sentiment.answers.table import AnswerTable
+from sentiment.config import DataConfig
+from sentiment.config_file import resolve, shortened
+from sentiment.data.classes import DEFAULT_CLASSES, Classes, Meanings, is_number
+from sentiment.data.guess_columns import LABEL_NAMES
+from sentiment.data.rows import RowCounter
+from sentiment.data.table import ID_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
+from sentiment.data.table_files import open_table
+from sentiment.errors import DataError, UsageError
+
+# Names of columns with answers, the clearest first. Beside one of them, a column `label` is taken as the true label.
+# lm-evaluation-harness logs the answer to each sample as `filtered_resps`, and the tweet's columns as `doc.NAME`.
+_PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
+NO_ANSWER = "no answer"
+_SEVERAL_ANSWERS = "tweet with several answers"
+# Columns that lm-evaluation-harness writes; in its logs only `filtered_resps` is an answer.
+_LOGGED = ("doc", "doc_id", "resps", "filtered_resps")
+
+
+class AnswersFile(NamedTuple):
+    """A table of answers, and how it is read.
+
+    Attributes:
+        text, label: columns; None: the column is recognised by its name.
+        quotes: as in `open_table`.
+        leave_out: as in `usable_rows`.
+    """
+
+    path: Path
+    text: Column | None = None
+    label: Column | None = None
+    quotes: bool | None = None
+    leave_out: Collection[str] = ()
+
+
+class MatchedAnswers(NamedTuple):
+    """The answers of a table to some tweets.
+
+    Attributes:
+        classes: by the tweet's index the index of a class, or None for an answer that is none of the classes.
+        answered: the number of rows with an answer.
+        others: rows whose answer is none of the classes.
+    """
+
+    classes: dict[int, int | None]
+    answered: int
+    left_out: RowCounter
+    others: RowCounter
+
+
+# --- what labels mean -------------------------------------------------------------------------------------------------
+
+
+def label_meanings_of(data: DataConfig, classes: str | None = None) -> Meanings:
+    """The index of the class that each lower-cased label means; None for labels that the data leaves out.
+
+    Known labels are the names of the classes, usual words for two classes of which none is neutral, and the labels that
+    the run or `classes` maps to a class.
+
+    Raises:
+        ConfigError, UsageError: `classes` is malformed, or names none of the run's classes.
+    """
+    names = data.label_names
+    meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
+    if len(names) == 2 and "neutral" not in names:
+        meanings |= DEFAULT_CLASSES.meanings
+    meanings |= data.labels.meanings
+    if classes is not None:
+        meanings |= _parsed(classes).renamed(names).meanings
+    return meanings
+
+
+def sheet_meanings(data: DataConfig) -> Meanings:
+    """What each lower-cased label on a sheet means, as `label_meanings_of`.
+
+    Numbers mean nothing, unless a class is called so: they may be the keys of the page, or of another scale.
+    """
+    names = [name.lower() for name in data.label_names]
+    meanings = label_meanings_of(data).items()
+    return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
+
+
+def with_own_names(classes: str) -> Classes:
+    """The labels of each class in `--classes`, its own name among them.
+
+    Raises:
+        ConfigError: `classes` is malformed.
+    """
+    parsed = _parsed(classes)
+    labels = [tuple(sorted({*own, name})) for name, own in zip(parsed.names, parsed.labels, strict=True)]
+    return replace(parsed, labels=tuple(labels))
+
+
+def _parsed(classes: str) -> Classes:
+    parameters = {"data.source": "answers.csv", "data.labels": classes}
+    return resolve({}, parameters, "--classes").data.labels
+
+
+def classes_of_answers(file: AnswersFile, known: Classes | None) -> Classes:
+    """The classes of tweets without labels, each with its labels: those that a table of answers names.
+
+    Args:
+        known: those of earlier answers, None if there are none. They are kept if all answers are of them.
+
+    Raises:
+        UsageError: it is not clear which classes the answers name.
+    """
+    answers = {row.label.lower() for row in _rows(file) if not isinstance(row, Refusal)} - {""}
+    return classes_of_values(answers, known, str(file.path))
+
+
+def classes_of_values(answers: Set[str], known: Classes | None, origin: str) -> Classes:
+    """The classes that all lower-cased answers name, as `classes_of_answers`; `origin` begins the message."""
+    meanings = known.meanings if known else {}
+    if known and answers <= meanings.keys():
+        return known
+    classes = Classes.understand([*answers, *meanings])
+    if classes and (known is None or {*known.names} <= {*classes.names}):
+        return classes
+    shown = abbreviated([repr(shortened(answer)) for answer in sorted(answers)])
+    earlier = f"; so far the classes are {', '.join(known.names)}" if known else ""
+    raise UsageError(
+        f"{origin}: it is not clear which classes the answers name: {shown}{earlier}. Name all classes from the most "
+        "negative to the most positive one, and their answers: --classes 'negative=neg,bad neutral positive'"
+    )
+
+
+# --- which tweets are answered ----------------------------------------------------------------------------------------
+
+
+def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) -> MatchedAnswers:
+    """The answers of a file to the tweets of a table, by their ids, else by their whole texts.
+
+    Args:
+        noun: what messages call a tweet of the table.
+
+    Raises:
+        SentimentError: the file or its columns cannot be found, a row has no valid answer, the text of an id has been
+            changed, or too many rows cannot be read.
+    """
+    finder = _Finder(table)
+    found = MatchedAnswers({}, 0, RowCounter(), RowCounter())
+    classes = found.classes
+    left_out = found.left_out
+    contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
+    answered = 0
+    refused = RowCounter()
+    rows = 0
+    for row in _rows(file):
+        rows += 1
+        if isinstance(row, Refusal):
+            left_out.add(row.reason, row.line)
+            refused.add(row.reason, row.line)
+            continue
+        if not row.label:
+            left_out.add(NO_ANSWER, row.line)
+            continue
+        try:
+            answer = _class_of(row.label, meanings)
+            indices = finder.find(row.id, row.text)
+        except ValueError as error:
+            raise DataError(f"{file.path}:{row.line}: {error}") from None
+        answered += 1
+        if not indices:
+            left_out.add(f"not a {noun}", row.line)
+            continue
+        # A text may stand for several tweets, of which some may have been answered by an earlier row.
+        is_first_answer = any(index not in classes for index in indices)
+        differing = [index for index in indices if classes.setdefault(index, answer) != answer]
+        contradicted |= dict.fromkeys(differing, row.line)
+        if is_first_answer and answer is None:
+            found.others.add(f"with the answer {shortened(row.label)!r}, which is none of the classes: wrong", row.line)
+        elif not is_first_answer and not differing:
+            left_out.add("duplicate tweet", row.line)
+    refused.check(str(file.path), rows, file.leave_out)
+    for index, line in contradicted.items():  # it is unknown which answer counts
+        left_out.add(_SEVERAL_ANSWERS, line)
+        del classes[index]
+    return found._replace(answered=answered)
+
+
+class _Finder:
+    """Finds the tweets of a table."""
+
+    def __init__(self, table: AnswerTable) -> None:
+        self._texts = table.texts if table.has_texts else ()
+        self._index_by_id = {tweet_id: index for index, tweet_id in enumerate(table.ids)}
+        self._indices_by_text = defaultdict(list)
+        for index, text in enumerate(self._texts):
+            self._indices_by_text[whole_text(text)].append(index)
+
+    def find(self, tweet_id: str, text: str) -> list[int]:
+        """The index of the tweet with an id, else the indices of those with the same whole text; none if it is unknown.
+
+        Raises:
+            ValueError: the text of this id has been changed.
+        """
+        index = self._index_by_id.get(tweet_id)
+        if index is None:
+            return self._indices_by_text.get(whole_text(text), []) if text else []
+        if text and self._texts and whole_text(text) != whole_text(self._texts[index]):
+            raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
+        return [index]
+
+
+class _AnswerRow(NamedTuple):
+    """A row of a table of answers; empty where it has no id, no text or no answer."""
+
+    line: int
+    id: str
+    text: str
+    label: str
+
+
+def _rows(file: AnswersFile) -> Iterator[_AnswerRow | Refusal]:
+    table = open_table(file.path, header=True, quotes=file.quotes)
+    columns = _columns_of(table, file)
+    for record in table.read_all():
+        if isinstance(record, Refusal):
+            yield record
+            continue
+        try:
+            label = _label_of(record, columns.label)
+        except ValueError as error:
+            raise DataError(f"{file.path}:{record.line}: {error}") from None
+        yield _AnswerRow(record.line, _cell(record, columns.id), _cell(record, columns.text), label)
+
+
+class _Columns(NamedTuple):
+    """The indices of the columns of a table; None for one that it lacks."""
+
+    id: int | None
+    text: int | None
+    label: int
+
+
+def _columns_of(table: Table, file: AnswersFile) -> _Columns:
+    """Find the columns of a table of answers; of several that may hold labels, the name that is the clearest counts.
+
+    Raises:
+        ConfigError, UsageError: a named column is missing, or no column looks like tweets or like answers.
+    """
+
+    def first(column: Column | None, usual: Sequence[str]) -> int | None:
+        found = table.usual_indices(usual) if column is None else [table.index(column, str(table.path))]
+        return next(iter(found), None)
+
+    text = first(file.text, TEXT_NAMES)
+    # doc_id is only the number of a row, so it is used only if there is no text.
+    tweet_id = first(None, ID_NAMES if text is not None else (*ID_NAMES, "doc_id"))
+    is_log = any(name in _LOGGED or name.startswith("doc.") for name in table.names)
+    label = first(file.label, _PREDICTED if is_log else (*_PREDICTED, *LABEL_NAMES))
+    shown = ", ".join(map(repr, table.names))
+    if tweet_id is None and text is None:
+        raise UsageError(
+            f"{table.path}: no column name looks like an id or a text; name it with --text-column: {shown}"
+        )
+    if label is None:
+        raise UsageError(f"{table.path}: no column name looks like a label; name it with --label-column: {shown}")
+    return _Columns(tweet_id, text, label)
+
+
+def _cell(record: RawRow, column: int | None) -> str:
+    return "" if column is None else as_text(record.fields[column]).strip()
+
+
+def _label_of(record: RawRow, column: int) -> str:
+    """The label in a column; empty if there is none, or if the tweet was skipped.
+
+    A list is what lm-evaluation-harness logs: a generated text, or the log-likelihood of each choice, of which the
+    highest one counts.
+
+    Raises:
+        ValueError: the list is not of that form.
+    """
+    logged = answer = record.fields[column]
+    try:
+        if isinstance(answer, list) and len(answer) > 1:
+            likelihoods = [float(choice[0]) for choice in answer]
+            if any(map(math.isnan, likelihoods)):
+                raise ValueError("a likelihood is not a number")
+            best = likelihoods.index(max(likelihoods))
+            answer = (record.json_object or {})["arguments"][f"gen_args_{best}"]["arg_1"]
+        while isinstance(answer, list):
+            answer = answer[0]
+    except (TypeError, ValueError, LookupError):
+        raise ValueError(f"{shortened(str(logged))} is not an answer as lm-evaluation-harness logs it") from None
+    label = as_text(answer).strip()
+    return "" if label.lower() == SKIPPED_WORD else label
+
+
+def _class_of(label: str, meanings: Meanings) -> int | None:
+    """The index of the class that a label means; None for a word that is none of the classes.
+
+    Raises:
+        ValueError: the label is an unknown number, such as a probability.
+    """
+    if label.lower() not in meanings and is_number(label):
+        known = ", ".join(map(repr, meanings))
+        raise ValueError(f"{shortened(label)!r} is not a label ({known}; --classes names others)")
+    return meanings.get(label.lower())

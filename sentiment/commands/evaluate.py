@@ -1,0 +1,273 @@
+"""The command `evaluate`: models and added predictors are compared, or chosen by the labels of some tweets."""
+
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sentiment.command_line import (
+    A_RUN,
+    RESULTS,
+    Classes,
+    LabelColumn,
+    LeaveOut,
+    ModelOption,
+    ModelResults,
+    Out,
+    QuotesOption,
+    TableChanges,
+    TextColumn,
+    Threshold,
+    is_table,
+    parameters_of,
+    parse_column,
+    repeated,
+    results_of,
+    with_guesses,
+)
+from sentiment.commands.sheets import SheetOptions, with_sheets
+from sentiment.console import ProgressBar, plural, say
+from sentiment.errors import UsageError
+from sentiment.files import as_json, check_not_read, write_atomically, write_user_file
+
+if TYPE_CHECKING:
+    from sentiment.answers.choose import Rivals
+    from sentiment.answers.evaluation import Evaluation
+    from sentiment.data.guess_columns import Reading
+    from sentiment.runs.records import ModelKind
+
+_USUAL_LABELS = 200
+
+app = typer.Typer()
+
+
+@app.command()
+@with_sheets
+def evaluate(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN|TABLE",
+            help=f"{A_RUN}, or a table with answers of `sentiment add`: its file, or the directory in results. "
+            "Sheets with labels know theirs.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="A table; tweets that the run was trained or validated on are excluded, and copies."
+        ),
+    ] = None,
+    copies: Annotated[
+        Path | None,
+        typer.Option("--copies", help="Only list the rows that copy tweets of the run, each with its tweet, as CSV."),
+    ] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    classes: Classes = None,
+    quotes: QuotesOption = None,
+    leave_out: LeaveOut = None,
+    overrides: TableChanges = None,
+    out: Out = None,
+    mistakes: Annotated[
+        Path | None,
+        typer.Option("--mistakes", help="Write all tweets that the model has wrong, as .csv or .xlsx."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also print other parts, shares, the check list and macro recall of pairs.")
+    ] = False,
+    choice: ModelOption = None,
+    threshold: Threshold = None,
+    results: ModelResults = None,
+    *,
+    sheets: SheetOptions,
+) -> None:
+    """Compare a model with its baselines, or added predictors.
+
+    Evaluates on the run's own test set, or on any labelled table (--data): with 100 labelled tweets of yours or more,
+    it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
+    tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
+    """
+    from sentiment.answers.evaluation import list_mistakes, show
+    from sentiment.data.guess_columns import Reading
+
+    for target in (out, mistakes, sheets.settle, copies):
+        if target:
+            check_not_read(target, run, data, *(sheets.labelled or ()), sheets.settled)
+    if out and out == mistakes:
+        raise UsageError(f"{out}: --out and --mistakes name the same file")
+    is_choice = sheets.sheet or sheets.labelled
+    if is_choice and (choice or classes or overrides or mistakes or label_column or threshold is not None):
+        raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
+    sheets.check(out)
+    reading = Reading(parse_column(text_column), quotes, leave_out or ())
+    if copies:
+        _list_copies(run, data, reading, results, copies)
+        return
+    if sheets.sheet:
+        _draw(run, data, reading, results, sheets)
+        return
+    if sheets.labelled:
+        scores = _choose(run, data, reading, results, sheets)
+    else:
+        if run is None:
+            raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
+        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes, quotes)
+        parameters |= {"data.leave_out": leave_out} if leave_out else {}
+        evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
+        show(evaluation, everything)
+        if mistakes:
+            list_mistakes(evaluation, mistakes)
+        scores = evaluation.as_dict()
+    if out and scores:
+        write_user_file(out, as_json(scores))
+
+
+def _draw(run: Path | None, data: Path | None, reading: "Reading", results: Path | None, sheets: SheetOptions) -> None:
+    """Write sheets of the tweets whose labels tell predictors apart."""
+    from sentiment.answers.annotators import sheet_files
+    from sentiment.answers.sheet import check_new
+
+    if run is None or sheets.sheet is None:
+        raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
+    dealing = sheets.dealing(_USUAL_LABELS)
+    for file in sheet_files(sheets.sheet, dealing.annotators):
+        check_new(file)
+    _rivals(_directory(run, results), data, reading, results).draw(sheets.sheet, dealing)
+
+
+def _choose(
+    run: Path | None, data: Path | None, reading: "Reading", results: Path | None, sheets: SheetOptions
+) -> dict[str, Any]:
+    """Choose the best predictor by labels, for the run and the table for which their sheet was drawn, if that is known.
+
+    Returns:
+        What `--out` writes; nothing if labels are to be settled first.
+    """
+    from sentiment.answers.table import AnswersDir
+    from sentiment.runs.run_dir import sealed
+
+    labelled = sheets.with_labels(results_of(results or RESULTS))
+    drawn = labelled.drawn
+    if drawn and drawn.command == "evaluate":
+        run = Path(drawn.options["run"])
+        table = drawn.options.get("data")
+        data = data or (Path(table) if table else None)
+        reading = type(reading).of_options(drawn.options | reading.as_options())
+        say(f"drawn for {run}" + (f" and {data}" if data else ""))
+    if run is None:
+        raise UsageError(
+            f"{labelled.sheets[0]}: it is not known for which run or table it was drawn; name it, and perhaps --results"
+        )
+    run = _directory(run, results)
+    chosen = _rivals(run, data, reading, results).choose(labelled)
+    if chosen is None:
+        return {}
+    if AnswersDir(run).record_file.exists():
+        write_atomically(AnswersDir(run).choice_file, sealed(chosen))
+    return chosen.model_dump(mode="json")
+
+
+def _directory(name: Path, results: Path | None) -> Path:
+    """The directory in which `add` stored the answers to a table, if a table is named; else the name of a run.
+
+    Raises:
+        UsageError: there are answers to several tables of this name, or to none; of a file that exists, to none that
+            is as the file is now.
+    """
+    from sentiment.answers.table import AnswersDir, AnswersRecord
+    from sentiment.data.sources import cached_sha256
+    from sentiment.runs.run_dir import read_record
+
+    if name.is_dir() or not is_table(str(name)):
+        return name
+    stem = name.name.partition(".")[0]
+    tables = sorted(results_of(results or RESULTS).answers.glob("*-????????"))
+    named = [path for path in tables if path.name.rpartition("-")[0] == stem]
+    found = named
+    if name.is_file():
+        records = {path: read_record(AnswersDir(path).record_file, AnswersRecord) for path in named}
+        found = [path for path, record in records.items() if record and record.read_from == cached_sha256(name)]
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(map(str, found or named))
+    if found:
+        raise UsageError(f"{name}: there are answers to several such tables; name one: {shown}")
+    others = f"; those in {shown} are to another table, or to this one before it changed" if named else ""
+    table = quote(str(name))
+    raise UsageError(
+        f"{name}: has no answers{others}. `sentiment evaluate last --data {table}` scores a model on its tweets; "
+        f"`sentiment add NAME FILE --of {table}` adds answers from elsewhere"
+    )
+
+
+def _evaluation(
+    path: Path,
+    data: Path | None,
+    choice: "ModelKind | None",
+    threshold: float | None,
+    results: Path | None,
+    parameters: dict[str, Any],
+) -> "Evaluation":
+    """Evaluate a table with answers, a run on its own tweets, or on labelled data, whose columns may be guessed."""
+    from sentiment.answers.evaluate import evaluate_on_file, evaluate_on_own, evaluate_on_table
+    from sentiment.answers.table import AnswersDir
+    from sentiment.data.sources import open_to_test
+    from sentiment.predicting.stored import open_run
+    from sentiment.runs.run_dir import name_of
+
+    if AnswersDir(path).record_file.exists():
+        if parameters or choice or threshold is not None:
+            raise UsageError(f"{path}: is a table; --data, --with and --threshold require a run, which has models")
+        return evaluate_on_table(path)
+    run = open_run(path, results)
+    if data is None:
+        if threshold is not None or parameters:
+            raise UsageError("--threshold, --set, --classes, --text-column and --label-column require --data")
+        return evaluate_on_own(run, choice)
+    columns = run.config.data.columns.model_dump(exclude={"part"})  # another table may lack parts
+    trained_on = {"data": {"columns": columns, "labels": run.config.data.labels}}
+    try:
+        guessed, opened = with_guesses(trained_on, (), parameters, str(run.run_dir.config_file))
+    except UsageError as error:
+        if "data.columns.label" in parameters:
+            raise
+        draws = repeated("evaluate", name_of(run.run_dir), "--data", data, "--sheet", "which.html")
+        raise UsageError(f"{error}\nIf the table has no labels, this draws tweets to label: {draws}") from None
+    labels = guessed.data.labels.renamed(run.config.data.label_names)
+    table = guessed.data.model_copy(update={"labels": labels})
+    file = open_to_test(table, opened, run.results)
+    with ProgressBar() as bar:
+        return evaluate_on_file(run, choice, file, bar.progress, threshold, table.leave_out)
+
+
+def _rivals(run: Path, data: Path | None, reading: "Reading", results: Path | None) -> "Rivals":
+    """The models of a run with their predictions for a table, or the predictors that were added for a table."""
+    from sentiment.answers.choose import rivals_from_elsewhere, rivals_of_run
+    from sentiment.answers.table import AnswersDir
+    from sentiment.predicting.stored import open_run
+
+    if AnswersDir(run).record_file.exists():
+        if data:
+            raise UsageError(f"{run}: holds the tweets of its predictors; --data requires a run")
+        return rivals_from_elsewhere(run)
+    if data is None:
+        raise UsageError(f"{run}: is a run; --sheet and --labelled require --data, a table without labels")
+    trained = open_run(run, results)
+    with ProgressBar() as bar:
+        rivals, lines = rivals_of_run(trained, data, reading, bar.progress)
+    if lines:
+        say("\n".join(lines))
+    return rivals
+
+
+def _list_copies(run: Path | None, data: Path | None, reading: "Reading", results: Path | None, target: Path) -> None:
+    from sentiment.predicting.new_tweets import list_overlaps
+    from sentiment.predicting.stored import open_run
+
+    if run is None or data is None:
+        raise UsageError("--copies requires a run, and --data, the table whose rows are compared with its tweets")
+    with ProgressBar() as bar:
+        number = list_overlaps(open_run(run, results), data, reading, target, bar.progress)
+    say(f"{target}: {plural(number, 'row')} of {data} that overlap with the run's tweets")

@@ -1,0 +1,93 @@
+"""The options of sheets to label, which `evaluate` and `share` have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from sentiment.errors import UsageError
+from sentiment.statistics import MIN_LABELS
+
+if TYPE_CHECKING:
+    from sentiment.answers.annotators import Dealing, LabelledSheets
+    from sentiment.runs.run_dir import Results
+
+NewSheet = Annotated[
+    Path | None, typer.Option("--sheet", help="Write tweets for a person to label: a new .csv or .html file.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetOptions:
+    """The values of the options."""
+
+    sheet: NewSheet = None
+    size: Annotated[
+        int | None,
+        typer.Option("--labels", min=MIN_LABELS, help="The size of the sheet; default: 200, or 30 of each group."),
+    ] = None
+    annotators: Annotated[
+        list[str] | None,
+        typer.Option("--for", metavar="NAME", help="With --sheet: an annotator with a sheet of their own; repeatable."),
+    ] = None
+    shared: Annotated[
+        int | None,
+        typer.Option("--shared", min=0, help="With --for: how many tweets are on each sheet; default: a quarter."),
+    ] = None
+    guidelines: Annotated[
+        Path | None,
+        typer.Option("--guidelines", help="With --sheet: a text that pages show, on what each class means."),
+    ] = None
+    labelled: Annotated[
+        list[Path] | None,
+        typer.Option("--labelled", help="A sheet with labels; repeatable, if several people label."),
+    ] = None
+    settle: Annotated[
+        Path | None,
+        typer.Option("--settle", help="Write the tweets to which annotators gave different labels, to settle."),
+    ] = None
+    settled: Annotated[Path | None, typer.Option("--settled", help="The labels of those tweets.")] = None
+
+    def check(self, out: Path | None = None) -> None:
+        """Raise UsageError for options that do not fit each other, or a file of results (`out`)."""
+        if (self.size or self.annotators) and not self.sheet:
+            raise UsageError("--labels requires --sheet, and so does --for")
+        if self.sheet and (self.labelled or out):
+            raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
+        if (self.settle or self.settled) and len(self.labelled or ()) < 2:
+            raise UsageError("--settle and --settled require the sheets of several annotators, each by --labelled")
+
+    def dealing(self, usual: int) -> "Dealing":
+        """How the tweets are dealt to annotators, as many as are asked for, else a usual number."""
+        from sentiment.answers.annotators import Dealing
+
+        return Dealing.of(self.size or usual, self.annotators or (), self.shared, self.guidelines)
+
+    def with_labels(self, results: "Results") -> "LabelledSheets":
+        """The sheets that are given back, if any, and how they were drawn, if a results folder knows that."""
+        from sentiment.answers.annotators import LabelledSheets, drawn_for
+
+        labelled = self.labelled or ()
+        drawn = drawn_for(labelled, results) if labelled else None
+        return LabelledSheets(labelled, drawn, self.settled, self.settle)
+
+
+def with_sheets(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of sheets in place of its parameter `sheets`."""
+    hints = get_type_hints(SheetOptions, include_extras=True)
+    names = [option.name for option in fields(SheetOptions)]
+    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=hints[name]) for name in names]
+    own = signature(command)
+    others = [parameter for parameter in own.parameters.values() if parameter.name != "sheets"]
+
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        given = {name: values.pop(name) for name in names}
+        command(**values, sheets=SheetOptions(**given))
+
+    with_options.__signature__ = own.replace(parameters=[*others, *options])  # type: ignore[attr-defined]
+    return with_options

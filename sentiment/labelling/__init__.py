@@ -1,1 +1,0 @@
-"""Sheets of tweets to label, and what their labels say of predictors."""
