@@ -2,10 +2,9 @@
 
 A claim is shown if the interval of the difference lies in the region, and shown to be false if it lies outside; each of
 the two is wrong in at most 5 % of the cases. The interval leaves out 5 % at either end (Schuirmann 1987: two one-sided
-tests), divided for the claims of its family. A side that was selected as the best of k has the luck of the best, on test
-tweets too: it can only be overrated. So the end of the interval that this luck can move past the truth is divided by
-k, and the other end is not. Equality is shown to be false by the interval that leaves out half as much, since it has
-two outsides.
+tests), divided for the claims of its family. A side that was selected as the best of k has the luck of the best, also
+on test tweets: it can only be overrated. So the end that this luck can move past the truth is divided by k, and the
+other end is not. Equality is shown to be false by the interval that leaves out half as much, since it has two outsides.
 """
 
 import math
