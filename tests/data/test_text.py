@@ -8,10 +8,10 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentiment.inference.predict import read_available_lines
 
 from sentiment.config import TextConfig
 from sentiment.data.text import Tokenizer, is_emoticon, stop_words, tweet_patterns
+from sentiment.predicting.explain import read_available_lines
 
 PLAIN = TextConfig(urls="keep", mentions="keep", lowercase=False)
 CONFIGS = [
