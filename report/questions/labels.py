@@ -4,7 +4,6 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from report.compare.answers import Answers, Group
 from report.compare.claims import Claim, decided
@@ -84,19 +83,18 @@ def label_points(grid: Grid, answers: Answers) -> list[LabelPoint]:
     """All configurations of a grid on one data set, those with the fewest labelled tweets first, without those whose
     predictions cannot be read.
 
-    The variance between seeds is pooled for each number of labelled tweets by itself: it shrinks as the number grows.
+    The variance between seeds shrinks as the number grows, so that each point's own seeds tell it; those of the other
+    points moderate it.
     """
     if TRAIN_ROWS not in varying(grid.completed):
         return []
     answers = answers.with_metric(grid.metric)
     configurations = sorted(configurations_of(grid.completed, grid.metric), key=_rows_and_id)
+    design = design_of((configuration.runs for configuration in configurations), "network", grid.metric)
     claims = {}
-    for _, of_rows in groupby(configurations, lambda configuration: configuration.config.data.train_rows):
-        alike = [*of_rows]
-        design = design_of((configuration.runs for configuration in alike), "network", grid.metric)
-        for configuration in alike:
-            baseline = Group([answers.readable(configuration.runs)[:1]], "baseline")
-            claims[configuration] = Claim(Group([configuration.runs], "network"), baseline, design)
+    for configuration in configurations:
+        baseline = Group([answers.readable(configuration.runs)[:1]], "baseline")
+        claims[configuration] = Claim(Group([configuration.runs], "network"), baseline, design)
     points = []
     for configuration, difference in decided(claims, answers).items():
         claim = claims[configuration]

@@ -50,15 +50,11 @@ def label_tables(grid: Grid, tested: list[Tested]) -> dict[str, list[Row]]:
         if "data.train_rows" not in varying(runs):
             continue
         configurations = sorted(by_seeds(runs), key=lambda group: (_train_rows(group), group[0].id))
-        spreads = {
-            rows: spread_of([group for group in configurations if _train_rows(group) == rows], "network", metric)
-            for rows in map(_train_rows, configurations)
-        }
+        spread = spread_of(configurations, "network", metric)
         gaps = {}
         rows_by_number = {}
         for position, group in enumerate(configurations):
             readable = [one for one in group if one.test is not None]
-            spread = spreads[_train_rows(group)]
             baseline = Group([readable[:1]], "baseline")
             gaps[position] = gap(Group([group], "network"), baseline, spread, metric)
             row: Row = {"train_rows": group[0].settings["data.train_rows"]}
