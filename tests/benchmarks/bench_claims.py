@@ -29,6 +29,7 @@ def print_seeds(worlds: int) -> None:
         Family(6, (2, 4)),
         Family(6, (2, 4), spreads="wild"),
         Family(6, (1, 3)),
+        Family(6, (1, 3), spreads="wild"),
         Family(6, (3,), spreads="none"),
     ]
     families += [Family(configurations, (3,), spreads="two wild") for configurations in (6, 12)]
