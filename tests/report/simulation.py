@@ -367,11 +367,27 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
         (_encoders, Layout([{"encoder.model": "small"}, {"encoder.model": "none"}], seeds)),
         (_effects("a setting: beats, loses to"), Layout(widths, seeds)),
         (_effects("a setting, one seed of each configuration"), Layout(crossed, 1)),
-        (_labels, Layout([{"data.train_rows": 100 * 2**one} for one in many], seeds)),
+        (_labels, _growing(world)),
         (_effects("ELMo: gain"), Layout(elmo, seeds)),
         (_cleaning, Layout(words, 1)),
         (_hypotheses, Layout(crossed, seeds)),
     ]
+
+
+def _growing(world: World) -> Layout:
+    """Each configuration with twice as many labelled tweets as the one before."""
+    return Layout([{"data.train_rows": 100 * 2**one} for one in range(world.configurations)], world.seeds)
+
+
+def label_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
+    """In which share of so many worlds a claim about a number of labelled tweets is made."""
+    rng = np.random.default_rng(seed)
+    layout = _growing(world)
+    made = defaultdict(list)
+    for _ in range(worlds):
+        for kind, shown in _labels(layout, layout.draw(world, rng)):
+            made[kind].append(shown)
+    return {kind: fmean(shown) for kind, shown in made.items()}
 
 
 def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:

@@ -4,7 +4,7 @@ from statistics import fmean
 
 import pytest
 
-from tests.report.simulation import World, edge_rates, fold_rates, rates
+from tests.report.simulation import World, edge_rates, fold_rates, label_rates, rates
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,12 @@ def test_margin_that_is_the_true_difference_is_decided_no_more_often_than_the_le
     most = 0.05 + 3.1 * (0.05 * 0.95 / 150) ** 0.5
     assert {kind: share for kind, share in found.items() if share > most} == {}
     assert len(found) == 4
+
+
+def test_many_numbers_of_labelled_tweets_with_two_seeds_each_make_no_more_claims_than_the_level_allows() -> None:
+    found = label_rates(World(10, 2, 4000, 0.02), 60)
+    assert max(found.values()) <= 0.05 + 2 * (0.05 * 0.95 / 60) ** 0.5
+    assert len(found) == 2
 
 
 # Cross-validated runs whose training sets differ by as much as a point or two, with one seed and several.
