@@ -198,9 +198,9 @@ def group_by_tweets(runs: Iterable[EvaluatedRun]) -> list[tuple[str, Runs]]:
     named = []
     for name, datasets in alike.items():
         facts = [_table_and_split(of_dataset[0]) for of_dataset in datasets]
-        told = differing(facts)
+        differences = differing(facts)
         for of_dataset, values in zip(datasets, facts, strict=True):
-            known = {fact: values[fact] for fact in told if values.get(fact) is not None}
+            known = {fact: values[fact] for fact in differences if values.get(fact) is not None}
             parts = [f"{fact.removeprefix('data.').replace('_', ' ')} {value}" for fact, value in known.items()]
             named.append((", ".join([name, *parts]), of_dataset))
     return named
@@ -256,11 +256,11 @@ def distinguish(runs: Sequence[EvaluatedRun], names: Sequence[str]) -> list[Sett
     for run in runs:
         prefixes = unused(run)
         settings.append({name: run.settings.get(name) for name in names if not name.startswith(prefixes)})
-    told = []
+    distinguishing = []
     for run, of_run in zip(runs, settings, strict=True):
         version = {"data": f"version {run.corpora[0][:8]}"} if settings.count(of_run) > 1 else {}
-        told.append(of_run | version)
-    return told
+        distinguishing.append(of_run | version)
+    return distinguishing
 
 
 def _dataset(name: str, runs: Runs, answers: Answers, reader: Reader) -> Dataset:

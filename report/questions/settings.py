@@ -245,11 +245,11 @@ def _names(
     names = {}
     for values, name in plain.items():
         alike = [other for other, other_name in plain.items() if other_name == name]
-        told = [name]
+        parts = [name]
         for parameter, value, others in zip(parameters, values, zip(*alike, strict=True), strict=True):
             if len({*others}) > 1:
-                told.append(wording.setting(parameter, value))
-        names[values] = ", ".join(told)
+                parts.append(wording.setting(parameter, value))
+        names[values] = ", ".join(parts)
     return names
 
 

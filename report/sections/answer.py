@@ -48,17 +48,17 @@ def headline(best: Recommended) -> Markup:
         use = strong(f"Use {winner.name} (added predictor).")
         return joined([use, f"{score}{gap}. It is shown to be better on validation tweets, which select it."])
     settings = ", ".join(names.settings_in_words(best.model.settings))
-    told: list[Any] = [strong(f"Use {_short_name(best.model)}.")]
+    statements: list[Any] = [strong(f"Use {_short_name(best.model)}.")]
     if settings:
-        told.append(f"{capital(settings)}.")
+        statements.append(f"{capital(settings)}.")
     if best.model.kind == "baseline":
-        return joined([*told, f"{score}.", _alternative(best)])
+        return joined([*statements, f"{score}.", _alternative(best)])
     gap = ""
     if best.gain:
         of_baseline = f"{words.percent(best.test_score(best.baseline).value)}\u00a0%"
         gap = f", {_above(best.gain, f'the {names.predictor_name(best.baseline)}')}"
         gap += words.evidence(best.gain, of_baseline)
-    return joined([*told, f"{score}{gap}."])
+    return joined([*statements, f"{score}{gap}."])
 
 
 def _alternative(best: Recommended) -> str:

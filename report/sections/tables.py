@@ -55,10 +55,10 @@ def lead(predictions: AnswerTable, comparisons: Sequence[Comparison]) -> Markup:
         return strong(f"No predictor has answered {ENOUGH_ANSWERS} tweets, so none is called the best.")
     metrics = best.metrics(predictions.labels)
     tweets = plural(metrics.n, "tweet")
-    said = strong(f"{best.name} classifies {words.percent(metrics.accuracy)} % of {tweets} correctly.")
+    score = strong(f"{best.name} classifies {words.percent(metrics.accuracy)} % of {tweets} correctly.")
     if comparisons and comparisons[0].first is best:
-        return joined([said, f"{comparisons[0].sentence}."])
-    return said
+        return joined([score, f"{comparisons[0].sentence}."])
+    return score
 
 
 def _score_table(stored: StoredAnswers) -> ReportTable:

@@ -292,8 +292,8 @@ def power_of_hypotheses(plan: GridPlan, configs: Sequence[RunConfig], test_sizes
     lines = [f"hypotheses, with probability {POWER:g} on {sum(sizes):,} test tweets:"]
     for stated in plan.hypotheses:
         comparison = _comparison_of(stated.hypothesis, plan, configs, sizes)
-        told = comparison if isinstance(comparison, str) else _likely(stated.hypothesis, comparison)
-        lines.append(f"  {stated.hypothesis.claim.removesuffix('.')}: {told}")
+        power = comparison if isinstance(comparison, str) else _likely(stated.hypothesis, comparison)
+        lines.append(f"  {stated.hypothesis.claim.removesuffix('.')}: {power}")
     return lines
 
 
