@@ -12,13 +12,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import FORKING, server
 
-_LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
+LANES = ("tests/slurm/", "tests/browser/", "tests/damage/")
 # Their tests share nothing and take long.
-_ONE_BY_ONE = ("tests/jobs/", "tests/relations/", "tests/oracle/")
+ONE_BY_ONE = ("tests/jobs/", "tests/relations/", "tests/oracle/")
 # Whole studies, commands and reports, whose parts are tested in the fast lane.
-_ALL_SLOW = (
+ALL_SLOW = (
     *("tests/relations/", "tests/oracle/"),
-    *("tests/jobs/test_commands.py", "tests/inference/test_evaluate.py"),
+    *("tests/jobs/test_commands.py", "tests/answers/test_evaluate.py"),
     *("tests/report/test_ranking.py", "tests/report/test_runs.py"),
 )
 
@@ -27,22 +27,22 @@ class _Scheduling(LoadScopeScheduling):
     """Each lane and each file as a whole, some tests by themselves; what takes longest comes first."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(_ONE_BY_ONE):
+        if nodeid.startswith(ONE_BY_ONE):
             return nodeid
-        return next((lane for lane in _LANES if nodeid.startswith(lane)), nodeid.partition("::")[0])
+        return next((lane for lane in LANES if nodeid.startswith(lane)), nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.nodeid.startswith(_ALL_SLOW):
+        if item.nodeid.startswith(ALL_SLOW):
             item.add_marker("slow")
     items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
-    lanes = [number for number, lane in enumerate(_LANES) if item.nodeid.startswith(lane)]
-    return lanes[0] if lanes else len(_LANES) + (item.get_closest_marker("slow") is None)
+    lanes = [number for number, lane in enumerate(LANES) if item.nodeid.startswith(lane)]
+    return lanes[0] if lanes else len(LANES) + (item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sentiment.training.device import hardware_kind
+from tests.cluster_lane import ALL_SLOW, LANES, ONE_BY_ONE
 from tests.limits import wait_for
 from tests.mutants import read_mutants
 from tests.processes import run_python, start_python
@@ -98,3 +99,7 @@ def test_skipped_tests_fail_the_whole_with_the_option_unless_their_needs_may_be_
     assert (done.returncode, "1 passed, 3 skipped" in done.stdout) == (1, True)
     said = {line.split()[-1] for line in done.stdout.splitlines() if "which --no-skips forbids" in line}
     assert said == {"test_module.py", "test_some.py::test_skipped"}
+
+
+def test_files_that_are_dealt_out_in_their_own_way_exist() -> None:
+    assert [path for path in (*LANES, *ONE_BY_ONE, *ALL_SLOW) if not (ROOT / path).exists()] == []
