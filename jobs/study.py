@@ -31,7 +31,7 @@ class StudyFile(Section):
 
     Attributes:
         grids: by the name of a grid, its changes: a field's value, or a list of values, by dotted name; or
-            `early_terminate`.
+            `early_terminate`, or `within`, the margin of its hypotheses.
         optional: the grids that are left out if their inputs are missing.
     """
 

@@ -37,6 +37,7 @@ class ExpandedGrid:
 
 
 _HALVING = "early_terminate"
+_MARGIN = "within"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class GridRequest:
     """A grid that a command is asked for, with the overrides of `--set`, which replace values of its file.
 
     Attributes:
-        overrides: values of fields, or `early_terminate`, by dotted name.
+        overrides: values of fields by dotted name; `early_terminate`; or `within`, the margin of all hypotheses that
+            have one in points.
         guesses: what was guessed of its table, which nobody gave, likewise.
         stated: hypotheses that it has stated while it was not planned.
     """
@@ -56,9 +58,11 @@ class GridRequest:
 
     @cached_property
     def sweep(self) -> SweepFile:
-        if _HALVING not in self.overrides:
-            return self.file.sweep
-        values = self.file.values | {_HALVING: self.overrides[_HALVING]}
+        values = dict(self.file.values)
+        if _HALVING in self.overrides:
+            values[_HALVING] = self.overrides[_HALVING]
+        if _MARGIN in self.overrides:
+            values["controller"] = _with_margin(values.get("controller", {}), self.overrides[_MARGIN])
         return GridFile(path=self.file.path, values=values, run_files=self.file.run_files).sweep
 
     def asks_for_same(self, other: "GridRequest") -> bool:
@@ -77,7 +81,7 @@ class GridRequest:
         """What it has stated before, and its hypotheses about values that it has with these overrides, now."""
         listed = listed_values(self.space())
         stated = []
-        for hypothesis in self.file.sweep.controller.hypotheses:
+        for hypothesis in self.sweep.controller.hypotheses:
             if restricted := hypothesis.restricted(listed):
                 stated.append(StatedHypothesis(hypothesis=restricted, stated_at=now))
         return kept_hypotheses(self.stated, stated, self.file.path)
@@ -85,13 +89,22 @@ class GridRequest:
     def space(self) -> dict[str, Choices]:
         space = self.file.sweep.space()
         for name, value in (self.overrides | self.guesses).items():
-            if name == _HALVING:
+            if name in (_HALVING, _MARGIN):
                 continue
             values = value if isinstance(value, list) else [value]
             if not values:
                 raise ConfigError(f"{name}=[]: without a value the grid has no runs; give one value or a list of them")
             space[name] = Choices(values)
         return space
+
+
+def _with_margin(controller: dict[str, Any], margin: Any) -> dict[str, Any]:
+    """The section `controller` of a grid's file with another margin of the hypotheses that have one in points."""
+    hypotheses = []
+    for hypothesis in controller.get("hypotheses", []):
+        has_points = "within" in hypothesis and hypothesis.get("measure") != "epochs"
+        hypotheses.append(hypothesis | {"within": margin} if has_points else hypothesis)
+    return controller | {"hypotheses": hypotheses}
 
 
 _OF_A_TABLE = ("data.source", "data.columns.", "data.labels", "data.language")

@@ -487,6 +487,22 @@ def test_study_may_change_the_rungs_of_its_grids(base: Path, results: Results) -
     assert expand_grid(request, results).plan.halving == Halving(epochs=[2], eta=4)
 
 
+def test_study_may_change_the_margins_of_its_grids_in_points(base: Path, results: Results) -> None:
+    equal = {"claim": "As good.", "setting": "seed", "values": 1, "as_good_as": 2, "within": 1}
+    sooner = equal | {"claim": "As soon.", "measure": "epochs"}
+    better = {"claim": "Better.", "setting": "seed", "values": 1, "better_than": 2}
+    write_grid(base, {"seed": [1, 2]}, controller={"type": "cloud", "hypotheses": [equal, sooner, better]})
+
+    def request(within: float) -> GridRequest:
+        grids = {str(base.with_name("some.yaml")): {"within": within}}
+        study = write_yaml(base.with_name("study.yaml"), {"description": "Smaller.", "grids": grids})
+        (read,) = read_study(study, {}, {}, results, print)
+        return read
+
+    assert [each.hypothesis.within for each in request(2.5).hypotheses("now")] == [2.5, 1, None]
+    assert "within = -1" in refusal(expand_grid, request(-1), results)
+
+
 def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: Results) -> None:
     said: list[str] = []
     whole, small = (
@@ -497,7 +513,7 @@ def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: 
     assert said == [line for line in said if line.startswith("grid elmo is left out: ")] != []
     assert all("fetch them with" in line and "sentiment prepare elmo" in line for line in said)
     study = plan_study(results, small, check_inputs=False)
-    assert {name: len(each.grid.configs) for name, each in study.items() if each.grid} == {"rnn": 36, "attention": 12}
+    assert {name: len(each.grid.configs) for name, each in study.items() if each.grid} == {"rnn": 72, "attention": 24}
     assert [name for name, each in study.items() if each.grid is None] == ["regularisation", "random_sweep_of_best"]
     assert len({config.data for each in study.values() for config in each.at_most.configs}) == 1
 
