@@ -9,17 +9,16 @@ import typer
 from sentiment.command_line import (
     RESULTS,
     Classes,
-    LeaveOut,
     ModelOption,
     ModelResults,
-    QuotesOption,
-    TextColumn,
+    ReadingOptions,
     column_of,
     parse_column,
     repeated,
     results_of,
+    with_options,
 )
-from sentiment.commands.sheets import SheetOptions, with_sheets
+from sentiment.commands.sheets import SheetOptions
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
 
@@ -33,7 +32,7 @@ app = typer.Typer()
 
 
 @app.command()
-@with_sheets
+@with_options
 def share(
     model_and_file: Annotated[
         list[Path] | None,
@@ -57,13 +56,11 @@ def share(
         typer.Option("--answers", metavar="NAME", help="The column with another predictor's labels, such as GPT's."),
     ] = None,
     classes: Classes = None,
-    quotes: QuotesOption = None,
-    leave_out: LeaveOut = None,
+    *,
+    table: ReadingOptions,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
-    text_column: TextColumn = None,
     choice: ModelOption = None,
     results: ModelResults = None,
-    *,
     sheets: SheetOptions,
 ) -> None:
     """Estimate how many tweets of a file belong to each class.
@@ -75,12 +72,11 @@ def share(
     """
     from sentiment.answers import share as shares
     from sentiment.answers.annotators import SheetRecord
-    from sentiment.data.guess_columns import Reading
 
     sheets.check()
     model, file = _model_and_file(model_and_file or ())
     given: dict[str, Any] = {"model": model, "file": file, "by": by, "per": per, "answers": answers, "classes": classes}
-    given |= {"with": choice, **Reading(parse_column(text_column), quotes, leave_out or ()).as_options()}
+    given |= {"with": choice, **table.reading.as_options()}
     if day_first is not None:
         given["order"] = "day" if day_first else "month"
     options = {name: str(value) for name, value in given.items() if value is not None}

@@ -1,11 +1,8 @@
 """The options of sheets to label, which `evaluate` and `share` have in common."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import wraps
-from inspect import Parameter, signature
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -74,20 +71,3 @@ class SheetOptions:
         labelled = self.labelled or ()
         drawn = drawn_for(labelled, results) if labelled else None
         return LabelledSheets(labelled, drawn, self.settled, self.settle)
-
-
-def with_sheets(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of sheets in place of its parameter `sheets`."""
-    hints = get_type_hints(SheetOptions, include_extras=True)
-    names = [option.name for option in fields(SheetOptions)]
-    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=hints[name]) for name in names]
-    own = signature(command)
-    others = [parameter for parameter in own.parameters.values() if parameter.name != "sheets"]
-
-    @wraps(command)
-    def with_options(**values: Any) -> None:
-        given = {name: values.pop(name) for name in names}
-        command(**values, sheets=SheetOptions(**given))
-
-    with_options.__signature__ = own.replace(parameters=[*others, *options])  # type: ignore[attr-defined]
-    return with_options
