@@ -23,7 +23,7 @@ from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
 
 if TYPE_CHECKING:
-    from sentiment.answers.share import Counted, SharePredictor
+    from sentiment.answers.share import Population, SharePredictor
     from sentiment.runs.run_dir import Results
 
 _USAGE = "share takes a MODEL and a FILE, a FILE alone if --answers names the column of predictions, or --labelled"
@@ -119,9 +119,9 @@ def _repeated(options: dict[str, str], results: "Results") -> str:
     return repeated("share", *words, *results.options, **given)
 
 
-def _read(options: dict[str, str], results: Path | None) -> "tuple[Counted, SharePredictor]":
+def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, SharePredictor]":
     """The tweets and the predictions that the arguments name, of which the model gets the name that it keeps."""
-    from sentiment.answers.share import Grouping, predictor_of_answers, predictor_of_model, read_counted
+    from sentiment.answers.share import Grouping, predictor_of_answers, predictor_of_model, read_population
     from sentiment.config import ColumnConfig
     from sentiment.data.guess_columns import Reading
     from sentiment.runs.records import MODEL_KINDS
@@ -143,7 +143,7 @@ def _read(options: dict[str, str], results: Path | None) -> "tuple[Counted, Shar
         grouping = Grouping(column_of(options["by"]), options.get("per"), day_first)
     answers = parse_column(options.get("answers"))
     with ProgressBar() as bar:
-        tweets = read_counted(file, trained, Reading.of_options(options), answers, grouping, bar.progress)
+        tweets = read_population(file, trained, Reading.of_options(options), answers, grouping, bar.progress)
     if answers is not None:
         predictor = predictor_of_answers(file, answers, tweets.rows, options.get("classes"))
     return tweets, predictor

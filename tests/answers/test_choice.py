@@ -248,6 +248,7 @@ def test_sheet_works_with_its_run_and_table_whatever_was_trained_since(
     for command, words in (("evaluate", ("--data", "sub/mine.csv")), ("share", ("sub/mine.csv",))):
         output = succeed(command, "last", *words, "--sheet", f"{command}.csv", "--text-column", "text")
         assert " last" not in output
+        assert "0 labelled tweets: at least 30" in invoke(command, "--labelled", f"{command}.csv").output
         sheet = pd.read_csv(f"{command}.csv", encoding="utf-8-sig").assign(label="positive")
         sheet.loc[::2, "label"] = "negative"
         sheet.to_csv(f"{command}.csv", index=False)
