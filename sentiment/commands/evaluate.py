@@ -122,10 +122,11 @@ def _draw(run: Path | None, data: Path | None, reading: "Reading", results: Path
 
     if run is None or sheets.sheet is None:
         raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
-    dealing = sheets.dealing(_USUAL_LABELS)
-    for file in sheet_files(sheets.sheet, dealing.annotators):
+    for file in sheet_files(sheets.sheet, sheets.annotators or ()):
         check_new(file)
-    _rivals(_directory(run, results), data, reading, results).draw(sheets.sheet, dealing)
+    rivals = _rivals(_directory(run, results), data, reading, results)
+    size = min(sheets.size or _USUAL_LABELS, len(rivals.table.tweets))
+    rivals.draw(sheets.sheet, sheets.dealing(size))
 
 
 def _choose(
