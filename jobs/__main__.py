@@ -8,22 +8,20 @@ import typer
 
 from sentiment.command_line import (
     RESULTS,
-    Classes,
     ClusterPath,
     Data,
-    LabelColumn,
     Local,
     NamedTargets,
     NewCode,
     Overrides,
     ParallelRuns,
     ResultsRoot,
+    TableOptions,
     Targets,
-    TextColumn,
     command_line,
     echo,
-    parameters_of,
     results_of,
+    with_options,
 )
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedError, RunDirError, UsageError
 from sentiment.files import CONFIGS, config_path
@@ -54,15 +52,15 @@ app = command_line("Run grids on Slurm or on this machine, with checkpoints and 
 
 
 @app.command()
+@with_options
 def submit(
     grids: Annotated[
         list[Path] | None,
         typer.Argument(metavar="GRID...", help="Files of grids, or names: of submitted ones or in configs/grids."),
     ] = None,
     data: Data = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    classes: Classes = None,
+    *,
+    options: TableOptions,
     study: Annotated[
         Path | None, typer.Option("--study", help="A study's file, or its name in configs/studies, instead of grids.")
     ] = None,
@@ -92,12 +90,13 @@ def submit(
     from jobs.launch.advance import submit_study
     from jobs.requested import find_request
     from jobs.study import describe_waiting, plan_study, read_study
+    from sentiment.config_file import parse_overrides
 
     if bool(grids) == bool(study):
         raise UsageError("submit needs the names of grids, or --study with the name of a study")
-    parameters_of(data, overrides, text_column, label_column, classes)  # refuses what is given twice
-    changes = parameters_of(None, overrides)
-    table = parameters_of(data, None, text_column, label_column, classes)
+    options.parameters(data, overrides)  # refuses what is given twice
+    changes = parse_overrides(overrides or [])
+    table = options.parameters(data, None)
     folder = results_of(results)
     say_once = cache(echo)  # several grids read the same table
     if study:

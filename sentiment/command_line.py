@@ -5,8 +5,11 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +23,7 @@ from sentiment.version import __version__
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
+    from sentiment.data.guess_columns import Reading
     from sentiment.data.table import Table
     from sentiment.runs.run_dir import Results
 
@@ -81,10 +85,6 @@ TextColumn = Annotated[
     str | None,
     typer.Option("--text-column", metavar="NAME", help="The column with the tweets; a number counts from 0."),
 ]
-LabelColumn = Annotated[
-    str | None,
-    typer.Option("--label-column", metavar="NAME", help="The column with the labels; a number counts from 0."),
-]
 Classes = Annotated[
     str | None,
     typer.Option(
@@ -98,15 +98,6 @@ QuotesOption = Annotated[
     typer.Option(
         "--quotes/--no-quotes",
         help="Whether the quotes of a CSV or TSV file enclose fields, or are characters; by default asked if unclear.",
-    ),
-]
-LeaveOut = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--leave-out",
-        metavar="REASON",
-        callback=_reasons,
-        help="Leave out any number of rows for it: 'empty text', 'empty label' or 'wrong number of fields'.",
     ),
 ]
 A_RUN = "`last`, the beginning of a run's id or its directory"
@@ -333,39 +324,92 @@ def is_table(word: str) -> bool:
     return True
 
 
-def parameters_of(
-    data: str | None,
-    overrides: list[str] | None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    classes: str | None = None,
-    quotes: bool | None = None,
-) -> dict[str, Any]:
-    """The fields that options and overrides give, by dotted name.
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """The options on how the texts of a table are read."""
 
-    Raises:
-        UsageError: a table has no name, or an option and an override give the same field.
-        ConfigError: as `parse_overrides`.
-    """
-    from sentiment.config_file import parse_overrides
+    text_column: TextColumn = None
+    quotes: QuotesOption = None
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out",
+            metavar="REASON",
+            callback=_reasons,
+            help="Leave out any number of rows for it: 'empty text', 'empty label' or 'wrong number of fields'.",
+        ),
+    ] = None
 
-    if data == "":
-        raise UsageError(f"--data: names no table; give {SOURCE_CHOICES}")
-    parameters = parse_overrides(overrides or [])
-    options: dict[str, tuple[str, Any]] = {
-        "data.columns.text": ("--text-column", parse_column(text_column)),
-        "data.columns.label": ("--label-column", parse_column(label_column)),
-        "data.source": ("--data", data),
-        "data.labels": ("--classes", classes),
-        "data.quotes": ("--quotes", quotes),
-    }
-    for name, (option, value) in options.items():
-        if value is None:
+    @property
+    def reading(self) -> "Reading":
+        from sentiment.data.guess_columns import Reading  # imports pydantic, which --help does not need
+
+        return Reading(parse_column(self.text_column), self.quotes, self.leave_out or ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(ReadingOptions):
+    """The options on how a table with labels is read."""
+
+    label_column: Annotated[
+        str | None,
+        typer.Option("--label-column", metavar="NAME", help="The column with the labels; a number counts from 0."),
+    ] = None
+    classes: Classes = None
+
+    def parameters(self, data: str | None, overrides: list[str] | None) -> dict[str, Any]:
+        """The fields that options and overrides give, by dotted name.
+
+        Args:
+            data: the table.
+
+        Raises:
+            UsageError: a table has no name, or an option and an override give the same field.
+            ConfigError: as `parse_overrides`.
+        """
+        from sentiment.config_file import parse_overrides
+
+        if data == "":
+            raise UsageError(f"--data: names no table; give {SOURCE_CHOICES}")
+        parameters = parse_overrides(overrides or [])
+        options: dict[str, tuple[str, Any]] = {
+            "data.columns.text": ("--text-column", parse_column(self.text_column)),
+            "data.columns.label": ("--label-column", parse_column(self.label_column)),
+            "data.source": ("--data", data),
+            "data.labels": ("--classes", self.classes),
+            "data.quotes": ("--quotes", self.quotes),
+            "data.leave_out": ("--leave-out", self.leave_out or None),
+        }
+        for name, (option, value) in options.items():
+            if value is None:
+                continue
+            if name in parameters:
+                raise UsageError(f"{option} and {name}={parameters[name]} give the same field; leave one of them out")
+            parameters[name] = value
+        return parameters
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for each field of the dataclasses that it takes, in place of these parameters."""
+    own = signature(command)
+    groups: dict[str, Any] = {}
+    parameters = []
+    for name, parameter in own.parameters.items():
+        if not is_dataclass(parameter.annotation):
+            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
             continue
-        if name in parameters:
-            raise UsageError(f"{option} and {name}={parameters[name]} give the same field; leave one of them out")
-        parameters[name] = value
-    return parameters
+        groups[name] = parameter.annotation
+        for option in fields(parameter.annotation):
+            parameters.append(Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=option.type))
+
+    @wraps(command)
+    def with_groups(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{option.name: values.pop(option.name) for option in fields(group)})
+        command(**values)
+
+    with_groups.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return with_groups
 
 
 def with_guesses(

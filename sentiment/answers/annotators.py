@@ -4,7 +4,6 @@ A results folder remembers what each sheet was drawn for, so that its labels are
 whatever was trained since. Does not import torch.
 """
 
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,23 +57,10 @@ class Dealing(Record):
         """A dealing as the user asks for it.
 
         Args:
-            shared: None: a quarter of all tweets.
+            size: not more than there are tweets.
+            shared: None: a quarter of these.
             guidelines: the file of a text.
-
-        Raises:
-            UsageError: the names cannot be those of files, there is one alone, or `shared` is given without any.
         """
-        if shared is not None and not annotators:
-            raise UsageError("--shared requires --for, which names the annotators")
-        if len({*annotators}) != len(annotators) or len(annotators) == 1:
-            raise UsageError(
-                "--for names an annotator with a sheet of their own; give it twice or more, each with a name"
-            )
-        for name in annotators:
-            if not re.fullmatch(r"[\w-]+", name):
-                raise UsageError(
-                    f"--for {name!r}: is part of the sheet's file name; write it with letters, digits, _ and -"
-                )
         usual = size // _USUAL_SHARE if shared is None else min(shared, size)
         text = read_user_file(guidelines, _MAX_BYTES).decode("utf-8", "replace").strip() if guidelines else ""
         return cls(size=size, annotators=[*annotators], shared=usual if annotators else 0, guidelines=text)

@@ -5,7 +5,7 @@ Does not import torch.
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from sentiment.answers.table import AnswerTable
 from sentiment.config import DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.data.classes import DEFAULT_CLASSES, Classes, Meanings, is_number
-from sentiment.data.guess_columns import LABEL_NAMES
+from sentiment.data.guess_columns import LABEL_NAMES, Reading
 from sentiment.data.rows import RowCounter
 from sentiment.data.table import ID_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
 from sentiment.data.table_files import open_table
@@ -34,16 +34,13 @@ class AnswersFile(NamedTuple):
     """A table of answers, and how it is read.
 
     Attributes:
-        text, label: columns; None: the column is recognised by its name.
-        quotes: as in `open_table`.
-        leave_out: as in `usable_rows`.
+        reading: its column of texts is recognised by its name if none is given.
+        label: the column of answers; None: likewise.
     """
 
     path: Path
-    text: Column | None = None
+    reading: Reading = Reading()
     label: Column | None = None
-    quotes: bool | None = None
-    leave_out: Collection[str] = ()
 
 
 class MatchedAnswers(NamedTuple):
@@ -185,7 +182,7 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
             found.others.add(f"with the answer {shortened(row.label)!r}, which is none of the classes: wrong", row.line)
         elif not is_first_answer and not differing:
             left_out.add("duplicate tweet", row.line)
-    refused.check(str(file.path), rows, file.leave_out)
+    refused.check(str(file.path), rows, file.reading.leave_out)
     for index, line in contradicted.items():  # it is unknown which answer counts
         left_out.add(_SEVERAL_ANSWERS, line)
         del classes[index]
@@ -226,7 +223,7 @@ class _AnswerRow(NamedTuple):
 
 
 def _rows(file: AnswersFile) -> Iterator[_AnswerRow | Refusal]:
-    table = open_table(file.path, header=True, quotes=file.quotes)
+    table = open_table(file.path, header=True, quotes=file.reading.quotes)
     columns = _columns_of(table, file)
     for record in table.read_all():
         if isinstance(record, Refusal):
@@ -258,7 +255,7 @@ def _columns_of(table: Table, file: AnswersFile) -> _Columns:
         found = table.usual_indices(usual) if column is None else [table.index(column, str(table.path))]
         return next(iter(found), None)
 
-    text = first(file.text, TEXT_NAMES)
+    text = first(file.reading.text_column, TEXT_NAMES)
     # doc_id is only the number of a row, so it is used only if there is no text.
     tweet_id = first(None, ID_NAMES if text is not None else (*ID_NAMES, "doc_id"))
     is_log = any(name in _LOGGED or name.startswith("doc.") for name in table.names)

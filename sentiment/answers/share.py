@@ -161,8 +161,8 @@ class Grouping(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Counted:
-    """The tweets whose shares are estimated, all rows of a table with a readable text, and who predicts their classes.
+class Population:
+    """The tweets whose shares are estimated: all rows of a table with a readable text.
 
     Attributes:
         groups: parallel to `rows`; None: there are none.
@@ -221,14 +221,14 @@ class Counted:
 
 
 @without_garbage_collection()
-def read_counted(
+def read_population(
     source: Path,
     trained: ColumnConfig,
     reading: Reading,
     answers: Column | None,
     grouping: Grouping | None,
     progress: Progress,
-) -> Counted:
+) -> Population:
     """Read all tweets of a table.
 
     Args:
@@ -249,7 +249,7 @@ def read_counted(
     if not rows:
         raise DataError(f"{source}: has no tweets; left out: {left_out.summary() or 'none'}")
     groups = grouping.groups_of([row.further[-1] for row in rows], source) if grouping else None
-    return Counted(source, rows, groups, left_out, [*findings, *remarks.lines()])
+    return Population(source, rows, groups, left_out, [*findings, *remarks.lines()])
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
@@ -324,7 +324,7 @@ _EXAMPLE_OF_TWITTER = "Tue Feb 24 11:35:52 +0000 2015"
 # --- shares -----------------------------------------------------------------------------------------------------------
 
 
-def draw(tweets: Counted, predictor: SharePredictor, sheet: Path, drawn: SheetRecord) -> None:
+def draw(tweets: Population, predictor: SharePredictor, sheet: Path, drawn: SheetRecord) -> None:
     """Write the sheets to label, and say what their labels will tell and how to go on.
 
     Raises:
@@ -338,14 +338,14 @@ def draw(tweets: Counted, predictor: SharePredictor, sheet: Path, drawn: SheetRe
     draw_sheets(sheet, drawing, drawn, predictor.classes, enough, predictor.results)
 
 
-def count(tweets: Counted, predictor: SharePredictor) -> None:
+def count(tweets: Population, predictor: SharePredictor) -> None:
     """Print how many tweets, and how many of each group, are predicted to be of each class."""
     predicted = predicted_classes(_predictions(tweets, predictor), predictor.threshold)
     say(f"counts of the labels by the {predictor.name}; they are biased, by an unknown amount:")
     show_counts(predicted, tweets.groups, predictor.classes)
 
 
-def estimate(tweets: Counted, predictor: SharePredictor, sheets: LabelledSheets, out: Path) -> None:
+def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledSheets, out: Path) -> None:
     """Print the shares by the labels of sheets, and write them to the folder `out`.
 
     Raises:
@@ -371,7 +371,7 @@ def estimate(tweets: Counted, predictor: SharePredictor, sheets: LabelledSheets,
     say(f"written: {', '.join(map(str, written))}")
 
 
-def _not_learned(tweets: Counted, predictor: SharePredictor) -> Flags:
+def _not_learned(tweets: Population, predictor: SharePredictor) -> Flags:
     """Which tweets the model did not learn: on the others it errs less, so that their labels would correct too little.
 
     Raises:
@@ -402,6 +402,6 @@ def _check_same(folder: Path, about: Mapping[str, str | None]) -> None:
     raise UsageError(f"{folder}: holds the shares of another file or model; give --out another folder")
 
 
-def _predictions(tweets: Counted, predictor: SharePredictor) -> Probabilities:
+def _predictions(tweets: Population, predictor: SharePredictor) -> Probabilities:
     with ProgressBar() as bar:
         return predictor.predict(tweets.rows, bar.progress)

@@ -13,7 +13,7 @@ labels of other tweets, changed texts and gaps are noticed.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -232,7 +232,9 @@ def read_labels(
         UsageError: a column is missing.
     """
     labels = np.full(len(drawing.texts), UNLABELLED)
-    for row in _labelled_rows(sheet):
+    for row in _rows(sheet):
+        if not row.label:
+            continue
         index = drawing.index_of(row.id)
         if index is None:
             raise DataError(f"{row.location}: {_unknown_id(row.id, drawing)}")
@@ -252,26 +254,26 @@ def read_labels(
     return labels
 
 
-def sample_of(sheet: Path) -> str | None:
-    """What the id of the first label on a sheet begins with, as `Drawing.sample`; None without a label."""
-    first = next(iter(_labelled_rows(sheet)), None)
-    return first.id.rpartition("-")[0] if first else None
+def sample_of(sheet: Path) -> str:
+    """What the first id on a sheet begins with, as `Drawing.sample`; empty if it has none."""
+    first = next(_rows(sheet), None)
+    return first.id.rpartition("-")[0] if first else ""
 
 
 def drawing_of(sheet: Path, drawings: Sequence[Drawing]) -> Drawing:
-    """The drawing of which a sheet is, as the id of its first label says; of none of them, the last one."""
-    first = next(iter(_labelled_rows(sheet)), None)
-    return next((drawing for drawing in drawings if first and drawing.index_of(first.id) is not None), drawings[-1])
+    """The drawing of which a sheet is, as its first id says; of none of them, the last one."""
+    sample = sample_of(sheet)
+    return next((drawing for drawing in drawings if drawing.sample == sample), drawings[-1])
 
 
-class _LabelledRow(NamedTuple):
+class _SheetRow(NamedTuple):
     location: str
     id: str
     text: str
     label: str
 
 
-def _label_of(row: _LabelledRow, may_skip: bool, meanings: Meanings) -> int:
+def _label_of(row: _SheetRow, may_skip: bool, meanings: Meanings) -> int:
     """The index of the class of a row, or SKIPPED."""
     word = row.label.lower()
     if word != SKIPPED_WORD and word not in meanings:
@@ -287,8 +289,8 @@ def _label_of(row: _LabelledRow, may_skip: bool, meanings: Meanings) -> int:
     return SKIPPED
 
 
-def _labelled_rows(sheet: Path) -> Iterable[_LabelledRow]:
-    """The rows of a sheet that have a label."""
+def _rows(sheet: Path) -> Iterator[_SheetRow]:
+    """The rows of a sheet, with labels or without."""
     if _is_page(sheet):
         raise UsageError(f"{sheet}: is the page; give the table that it downloads, {labelled_file(sheet).name}")
     table = open_table(sheet, header=True, quotes=True)
@@ -303,8 +305,7 @@ def _labelled_rows(sheet: Path) -> Iterable[_LabelledRow]:
         if isinstance(record, Refusal):
             raise DataError(f"{location}: {record.reason}")
         tweet_id, text, label = (as_text(record.fields[index]).strip() for index in indices)
-        if label:
-            yield _LabelledRow(location, tweet_id, text, label)
+        yield _SheetRow(location, tweet_id, text, label)
 
 
 def _unknown_id(tweet_id: str, drawing: Drawing) -> str:

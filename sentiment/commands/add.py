@@ -1,6 +1,7 @@
 """The command `add`: answers from elsewhere to the tweets of a run or of a table."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,18 +10,14 @@ import typer
 
 from sentiment.command_line import (
     RESULTS,
-    Classes,
-    LabelColumn,
-    LeaveOut,
     ModelResults,
-    QuotesOption,
     TableChanges,
-    TextColumn,
+    TableOptions,
     is_table,
-    parameters_of,
     parse_column,
     repeated,
     results_of,
+    with_options,
 )
 from sentiment.commands.sheets import NewSheet
 from sentiment.console import ProgressBar, say
@@ -44,6 +41,7 @@ def _finite(value: float | None) -> float | None:
 
 
 @app.command()
+@with_options
 def add(
     of: Annotated[
         str,
@@ -59,11 +57,8 @@ def add(
         typer.Argument(metavar="FILE", help="A table with tweet ids or texts, and predicted labels."),
     ] = None,
     sheet: NewSheet = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    classes: Classes = None,
-    quotes: QuotesOption = None,
-    leave_out: LeaveOut = None,
+    *,
+    options: TableOptions,
     annotator: Annotated[
         bool,
         typer.Option("--annotator", help="The predictor is a person, who is never recommended."),
@@ -94,27 +89,26 @@ def add(
     from sentiment.answers.elsewhere import add_predictor, write_tweets
     from sentiment.answers.match import AnswersFile
     from sentiment.answers.sheet import how_to_label, labelled_file
-    from sentiment.data.guess_columns import Reading
 
-    column = parse_column(label_column)
-    answers = AnswersFile(file, parse_column(text_column), column, quotes, leave_out or ()) if file else None
-    parameters = parameters_of(of, overrides, classes=classes, quotes=quotes)
-    parameters |= {"data.leave_out": leave_out} if leave_out else {}
-    asked = _asked(of, answers, parameters, results)
+    # The columns that are named are those of FILE.
+    parameters = replace(options, text_column=None, label_column=None).parameters(of, overrides)
     if sheet and not name:
+        asked = _asked(of, None, parameters, results)
         write_tweets(asked, sheet)
         order = ", test set first" if len({*asked.parts}) > 1 else ""
         say(f"{sheet}: {len(asked.parts):,} tweets{order}; {how_to_label(sheet, asked.data.label_names)}")
-        flags = ["--annotator", *Reading(None, quotes, leave_out or ()).words()]
+        flags = ["--annotator", *options.reading._replace(text_column=None).words()]
         flags += [word for change in overrides or [] for word in ("--set", change)]
-        options = {"--of": of, "--classes": classes, "--results": results}
-        say(repeated("add", "NAME", labelled_file(sheet), *flags, **options))
+        given = {"--of": of, "--classes": options.classes, "--results": results}
+        say(repeated("add", "NAME", labelled_file(sheet), *flags, **given))
         return
-    if sheet or not name or not answers:
+    if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
+    answers = AnswersFile(file, options.reading, parse_column(options.label_column))
+    asked = _asked(of, answers, parameters, results)
     text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    say("\n".join(add_predictor(asked, name, answers, classes, metadata)))
+    say("\n".join(add_predictor(asked, name, answers, options.classes, metadata)))
     compared = quote(of if results is None and is_table(of) else str(asked.directory))
     if asked.table.has_labels:
         say(f"compare it  sentiment evaluate {compared}")

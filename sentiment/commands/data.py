@@ -7,15 +7,12 @@ import typer
 
 from sentiment.command_line import (
     RESULTS,
-    Classes,
-    LabelColumn,
     Overrides,
-    QuotesOption,
     ResultsRoot,
-    TextColumn,
+    TableOptions,
     load_run,
-    parameters_of,
     results_of,
+    with_options,
 )
 from sentiment.console import ProgressBar, say
 from sentiment.data.built_in import SOURCE_CHOICES
@@ -25,16 +22,15 @@ prepare_app = typer.Typer(no_args_is_help=True, help="Fetch ELMo models and enco
 
 
 @app.command()
+@with_options
 def data(
     source: Annotated[str | None, typer.Argument(metavar="SOURCE", help=f"{SOURCE_CHOICES}.")] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", metavar="RUN", help="Preprocess the tweets with this run's configuration."),
     ] = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    classes: Classes = None,
-    quotes: QuotesOption = None,
+    *,
+    options: TableOptions,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -46,8 +42,7 @@ def data(
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
 
-    parameters = parameters_of(source, overrides, text_column, label_column, classes, quotes)
-    run = load_run(config, parameters, results, preview=True)
+    run = load_run(config, options.parameters(source, overrides), results, preview=True)
     folder = results_of(results)
     with ProgressBar() as bar:
         fetch_tweets(run.data.source, folder, bar.progress)

@@ -9,24 +9,19 @@ import typer
 from sentiment.command_line import (
     A_RUN,
     RESULTS,
-    Classes,
-    LabelColumn,
-    LeaveOut,
     ModelOption,
     ModelResults,
     Out,
-    QuotesOption,
     TableChanges,
-    TextColumn,
+    TableOptions,
     Threshold,
     is_table,
-    parameters_of,
-    parse_column,
     repeated,
     results_of,
     with_guesses,
+    with_options,
 )
-from sentiment.commands.sheets import SheetOptions, with_sheets
+from sentiment.commands.sheets import SheetOptions
 from sentiment.console import ProgressBar, plural, say
 from sentiment.errors import UsageError
 from sentiment.files import as_json, check_not_read, write_atomically, write_user_file
@@ -43,7 +38,7 @@ app = typer.Typer()
 
 
 @app.command()
-@with_sheets
+@with_options
 def evaluate(
     run: Annotated[
         Path | None,
@@ -63,11 +58,8 @@ def evaluate(
         Path | None,
         typer.Option("--copies", help="Only list the rows that copy tweets of the run, each with its tweet, as CSV."),
     ] = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    classes: Classes = None,
-    quotes: QuotesOption = None,
-    leave_out: LeaveOut = None,
+    *,
+    options: TableOptions,
     overrides: TableChanges = None,
     out: Out = None,
     mistakes: Annotated[
@@ -80,7 +72,6 @@ def evaluate(
     choice: ModelOption = None,
     threshold: Threshold = None,
     results: ModelResults = None,
-    *,
     sheets: SheetOptions,
 ) -> None:
     """Compare a model with its baselines, or added predictors.
@@ -90,7 +81,6 @@ def evaluate(
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
     from sentiment.answers.evaluation import list_mistakes, show
-    from sentiment.data.guess_columns import Reading
 
     for target in (out, mistakes, sheets.settle, copies):
         if target:
@@ -98,10 +88,12 @@ def evaluate(
     if out and out == mistakes:
         raise UsageError(f"{out}: --out and --mistakes name the same file")
     is_choice = sheets.sheet or sheets.labelled
-    if is_choice and (choice or classes or overrides or mistakes or label_column or threshold is not None):
+    if is_choice and (
+        choice or options.classes or overrides or mistakes or options.label_column or threshold is not None
+    ):
         raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
     sheets.check(out)
-    reading = Reading(parse_column(text_column), quotes, leave_out or ())
+    reading = options.reading
     if copies:
         _list_copies(run, data, reading, results, copies)
         return
@@ -113,8 +105,7 @@ def evaluate(
     else:
         if run is None:
             raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
-        parameters = parameters_of(str(data) if data else None, overrides, text_column, label_column, classes, quotes)
-        parameters |= {"data.leave_out": leave_out} if leave_out else {}
+        parameters = options.parameters(str(data) if data else None, overrides)
         evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
         show(evaluation, everything)
         if mistakes:
@@ -131,10 +122,11 @@ def _draw(run: Path | None, data: Path | None, reading: "Reading", results: Path
 
     if run is None or sheets.sheet is None:
         raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
-    dealing = sheets.dealing(_USUAL_LABELS)
-    for file in sheet_files(sheets.sheet, dealing.annotators):
+    for file in sheet_files(sheets.sheet, sheets.annotators or ()):
         check_new(file)
-    _rivals(_directory(run, results), data, reading, results).draw(sheets.sheet, dealing)
+    rivals = _rivals(_directory(run, results), data, reading, results)
+    size = min(sheets.size or _USUAL_LABELS, len(rivals.table.tweets))
+    rivals.draw(sheets.sheet, sheets.dealing(size))
 
 
 def _choose(

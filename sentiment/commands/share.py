@@ -9,22 +9,21 @@ import typer
 from sentiment.command_line import (
     RESULTS,
     Classes,
-    LeaveOut,
     ModelOption,
     ModelResults,
-    QuotesOption,
-    TextColumn,
+    ReadingOptions,
     column_of,
     parse_column,
     repeated,
     results_of,
+    with_options,
 )
-from sentiment.commands.sheets import SheetOptions, with_sheets
+from sentiment.commands.sheets import SheetOptions
 from sentiment.console import ProgressBar, say
 from sentiment.errors import UsageError
 
 if TYPE_CHECKING:
-    from sentiment.answers.share import Counted, SharePredictor
+    from sentiment.answers.share import Population, SharePredictor
     from sentiment.runs.run_dir import Results
 
 _USAGE = "share takes a MODEL and a FILE, a FILE alone if --answers names the column of predictions, or --labelled"
@@ -33,7 +32,7 @@ app = typer.Typer()
 
 
 @app.command()
-@with_sheets
+@with_options
 def share(
     model_and_file: Annotated[
         list[Path] | None,
@@ -57,13 +56,11 @@ def share(
         typer.Option("--answers", metavar="NAME", help="The column with another predictor's labels, such as GPT's."),
     ] = None,
     classes: Classes = None,
-    quotes: QuotesOption = None,
-    leave_out: LeaveOut = None,
+    *,
+    table: ReadingOptions,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
-    text_column: TextColumn = None,
     choice: ModelOption = None,
     results: ModelResults = None,
-    *,
     sheets: SheetOptions,
 ) -> None:
     """Estimate how many tweets of a file belong to each class.
@@ -75,12 +72,11 @@ def share(
     """
     from sentiment.answers import share as shares
     from sentiment.answers.annotators import SheetRecord
-    from sentiment.data.guess_columns import Reading
 
     sheets.check()
     model, file = _model_and_file(model_and_file or ())
     given: dict[str, Any] = {"model": model, "file": file, "by": by, "per": per, "answers": answers, "classes": classes}
-    given |= {"with": choice, **Reading(parse_column(text_column), quotes, leave_out or ()).as_options()}
+    given |= {"with": choice, **table.reading.as_options()}
     if day_first is not None:
         given["order"] = "day" if day_first else "month"
     options = {name: str(value) for name, value in given.items() if value is not None}
@@ -123,9 +119,9 @@ def _repeated(options: dict[str, str], results: "Results") -> str:
     return repeated("share", *words, *results.options, **given)
 
 
-def _read(options: dict[str, str], results: Path | None) -> "tuple[Counted, SharePredictor]":
+def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, SharePredictor]":
     """The tweets and the predictions that the arguments name, of which the model gets the name that it keeps."""
-    from sentiment.answers.share import Grouping, predictor_of_answers, predictor_of_model, read_counted
+    from sentiment.answers.share import Grouping, predictor_of_answers, predictor_of_model, read_population
     from sentiment.config import ColumnConfig
     from sentiment.data.guess_columns import Reading
     from sentiment.runs.records import MODEL_KINDS
@@ -147,7 +143,7 @@ def _read(options: dict[str, str], results: Path | None) -> "tuple[Counted, Shar
         grouping = Grouping(column_of(options["by"]), options.get("per"), day_first)
     answers = parse_column(options.get("answers"))
     with ProgressBar() as bar:
-        tweets = read_counted(file, trained, Reading.of_options(options), answers, grouping, bar.progress)
+        tweets = read_population(file, trained, Reading.of_options(options), answers, grouping, bar.progress)
     if answers is not None:
         predictor = predictor_of_answers(file, answers, tweets.rows, options.get("classes"))
     return tweets, predictor

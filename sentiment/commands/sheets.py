@@ -1,11 +1,9 @@
 """The options of sheets to label, which `evaluate` and `share` have in common."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import wraps
-from inspect import Parameter, signature
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -58,14 +56,26 @@ class SheetOptions:
             raise UsageError("--labels requires --sheet, and so does --for")
         if self.sheet and (self.labelled or out):
             raise UsageError("a new --sheet has no labels yet, so it takes neither --labelled nor --out")
+        if self.shared is not None and not self.annotators:
+            raise UsageError("--shared requires --for, which names the annotators")
+        names = self.annotators or ()
+        if len({*names}) != len(names) or len(names) == 1:
+            raise UsageError(
+                "--for names an annotator with a sheet of their own; give it twice or more, each with a name"
+            )
+        for name in names:
+            if not re.fullmatch(r"[\w-]+", name):
+                raise UsageError(
+                    f"--for {name!r}: is part of the sheet's file name; write it with letters, digits, _ and -"
+                )
         if (self.settle or self.settled) and len(self.labelled or ()) < 2:
             raise UsageError("--settle and --settled require the sheets of several annotators, each by --labelled")
 
-    def dealing(self, usual: int) -> "Dealing":
-        """How the tweets are dealt to annotators, as many as are asked for, else a usual number."""
+    def dealing(self, size: int) -> "Dealing":
+        """How so many tweets are dealt to annotators."""
         from sentiment.answers.annotators import Dealing
 
-        return Dealing.of(self.size or usual, self.annotators or (), self.shared, self.guidelines)
+        return Dealing.of(size, self.annotators or (), self.shared, self.guidelines)
 
     def with_labels(self, results: "Results") -> "LabelledSheets":
         """The sheets that are given back, if any, and how they were drawn, if a results folder knows that."""
@@ -74,20 +84,3 @@ class SheetOptions:
         labelled = self.labelled or ()
         drawn = drawn_for(labelled, results) if labelled else None
         return LabelledSheets(labelled, drawn, self.settled, self.settle)
-
-
-def with_sheets(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of sheets in place of its parameter `sheets`."""
-    hints = get_type_hints(SheetOptions, include_extras=True)
-    names = [option.name for option in fields(SheetOptions)]
-    options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=hints[name]) for name in names]
-    own = signature(command)
-    others = [parameter for parameter in own.parameters.values() if parameter.name != "sheets"]
-
-    @wraps(command)
-    def with_options(**values: Any) -> None:
-        given = {name: values.pop(name) for name in names}
-        command(**values, sheets=SheetOptions(**given))
-
-    with_options.__signature__ = own.replace(parameters=[*others, *options])  # type: ignore[attr-defined]
-    return with_options

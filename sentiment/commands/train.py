@@ -7,17 +7,14 @@ import typer
 
 from sentiment.command_line import (
     RESULTS,
-    Classes,
     Data,
-    LabelColumn,
     Overrides,
-    QuotesOption,
     ResultsRoot,
-    TextColumn,
+    TableOptions,
     load_run,
-    parameters_of,
     read_words,
     results_of,
+    with_options,
 )
 from sentiment.console import Console, ProgressBar, say
 from sentiment.errors import EXIT_UNFINISHED, UsageError
@@ -34,6 +31,7 @@ app = typer.Typer()
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
+@with_options
 def train(
     words: Annotated[
         list[str] | None,
@@ -44,10 +42,8 @@ def train(
         ),
     ] = None,
     data: Data = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    classes: Classes = None,
-    quotes: QuotesOption = None,
+    *,
+    options: TableOptions,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -59,7 +55,7 @@ def train(
     if table and data is not None:
         raise UsageError(f"--data {data}: the table {table} is named already")
     changes += overrides or []
-    parameters = parameters_of(table if data is None else data, changes, text_column, label_column, classes, quotes)
+    parameters = options.parameters(table if data is None else data, changes)
     from sentiment.training.stop import StopRequest, process_deadline
 
     leave_compiler_out()

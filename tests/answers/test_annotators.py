@@ -132,6 +132,12 @@ def test_one_annotator_has_nothing_to_settle(truth: "pd.Series[str]", option: st
     assert "--settle and --settled require the sheets of several annotators" in message
 
 
+def test_a_quarter_of_a_table_with_fewer_tweets_than_are_asked_for_is_shared(truth: "pd.Series[str]") -> None:
+    people = ("--for", "Ann", "--for", "Carl", "--labels", 5_000)
+    output = succeed("share", "tweets.csv", "--answers", "gpt", "--sheet", "mine.csv", *people)
+    assert "mine-Ann.csv: 250 tweets in random order, 100 of them on each sheet" in output
+
+
 def test_annotators_keep_what_they_were_dealt(truth: "pd.Series[str]") -> None:
     words = ("share", "tweets.csv", "--answers", "gpt", "--labels", 100)
     succeed(*words, "--sheet", "mine.html", "--for", "Ann", "--for", "Carl")

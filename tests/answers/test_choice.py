@@ -1,6 +1,7 @@
 """The choice of a model by labels of tweets on which models differ: its estimates, and the commands."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -248,6 +249,7 @@ def test_sheet_works_with_its_run_and_table_whatever_was_trained_since(
     for command, words in (("evaluate", ("--data", "sub/mine.csv")), ("share", ("sub/mine.csv",))):
         output = succeed(command, "last", *words, "--sheet", f"{command}.csv", "--text-column", "text")
         assert " last" not in output
+        assert "0 labelled tweets: at least 30" in invoke(command, "--labelled", f"{command}.csv").output
         sheet = pd.read_csv(f"{command}.csv", encoding="utf-8-sig").assign(label="positive")
         sheet.loc[::2, "label"] = "negative"
         sheet.to_csv(f"{command}.csv", index=False)
@@ -259,6 +261,12 @@ def test_sheet_works_with_its_run_and_table_whatever_was_trained_since(
     assert f"drawn for {run}" in succeed("evaluate", "last", "--labelled", "evaluate.csv")
     output = succeed("share", "last", "sub/mine.csv", "--labelled", "share.csv")
     assert f"drawn for {run} and sub/mine.csv" in output
+
+
+def test_a_quarter_of_a_table_with_fewer_tweets_than_are_asked_for_is_shared(evaluate: Evaluate) -> None:
+    done = evaluate("--sheet", "mine.csv", "--for", "Ann", "--for", "Carl", "--labels", 5_000)
+    tweets = int(re.search(r"of the (\d+) that are to be labelled", done.output)[1])  # type: ignore[index]
+    assert f"in random order, {tweets // 4} of them on each sheet" in done.output
 
 
 @pytest.mark.parametrize(
