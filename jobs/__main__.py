@@ -102,8 +102,8 @@ def submit(
     if study:
         requests = read_study(config_path(study, "studies"), changes, table, folder, say_once)
     else:
-        found = [find_request(folder, grid, changes, echo) for grid in grids or []]
-        requests = [with_table(request, table, say_once) for request in found]
+        named = [find_request(folder, grid, changes, echo) for grid in grids or []]
+        requests = [with_table(request, table, say_once) for request in named]
     if table and all(request.base for request in requests):
         raise UsageError("--data: these grids start from runs of another grid, and read its tweets")
     planned = plan_study(folder, requests, check_inputs=not dry_run)

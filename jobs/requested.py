@@ -94,13 +94,12 @@ def unstarted_names(results: Results) -> list[str]:
     return [name for name in names if may_wait(results, name)]
 
 
-def waiting_grids(results: Results, *, local: bool | None = None) -> list[RequestedGrid]:
-    """The grids that wait, by name, but for those with a damaged record; only those on this machine, or in Slurm."""
+def waiting_grids(results: Results) -> list[RequestedGrid]:
+    """The grids that wait, by name, but for those with a damaged record."""
     waiting: list[RequestedGrid] = []
-    for name in unstarted_names(results):
+    for file in sorted(results.slurm.glob("*/request.json")):
         with suppress(RunDirError):
-            requested = read_waiting(results, name)
-            if requested and local in (None, requested.local):
+            if requested := read_waiting(results, file.parent.name):
                 waiting.append(requested)
     return waiting
 

@@ -98,9 +98,9 @@ class SubmissionDir:
     def grid(self) -> str:
         return self.path.parent.name
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The job's name in Slurm."""
+        """The job's name in Slurm; kept, since thousands of runs look for the job of one submission."""
         return f"{self.grid}-{self.path.name}"
 
     @property

@@ -30,7 +30,9 @@ def find_runs(names: Sequence[str], results: Results) -> list[RunDir]:
     if not names:
         return [run_dir for run_dir in run_dirs if run_dir.wandb_file.exists()]
     targets = {target.grid: target for target in find_targets(names, results)}
-    return [one for one in run_dirs if one.grid in targets and targets[one.grid].includes(one.path.name)]
+    return [
+        run_dir for run_dir in run_dirs if run_dir.grid in targets and targets[run_dir.grid].includes(run_dir.path.name)
+    ]
 
 
 def upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:

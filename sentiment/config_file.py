@@ -113,10 +113,12 @@ def parse_overrides(overrides: Sequence[str]) -> Values:
         ConfigError: an override is malformed, or a field is given twice.
     """
     values: Values = {}
+    given: dict[str, str] = {}
     for override in overrides:
         name, value = parse_override(override)
-        if name in values:
-            raise ConfigError(f"{name}: is given twice, by {name}={yaml_text(values[name])} and {override}; give one")
+        if name in given:
+            raise ConfigError(f"{name}: is given twice, by {given[name]} and {override}; give one")
+        given[name] = override
         values[name] = value
     return values
 

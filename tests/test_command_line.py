@@ -41,7 +41,7 @@ GIVEN_TWICE = {
     ("submit", "smoke", "--set", "seed=1", "--set", "seed=[2, 3]"): "seed: is given twice, by seed=1 and seed=[2, 3]",
     ("submit", "smoke", "--data", "vader", "--set", "data.source=x"): "--data and data.source=x give the same field",
     ("submit", "smoke", "--data", ""): "--data: names no table",
-    ("submit", "--study", "vader", "--set", "seed=1", "--set", "seed=2"): "seed: is given twice",
+    ("submit", "--study", "vader", "--set", "seed=2026-01-01", "--set", "seed=2"): "by seed=2026-01-01 and seed=2",
     ("submit", "smoke", "--set", "seed=[]"): "seed=[]: without a value the grid has no runs; give one value or a list",
     ("submit", "random_sweep", "--set", "training.clip=[]"): "training.clip=[]: without a value the grid has no runs",
 }

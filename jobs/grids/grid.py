@@ -131,11 +131,11 @@ def with_table(request: GridRequest, options: dict[str, Any], say: Say) -> GridR
     guesses: dict[str, Any] = {}
     reads_one_table = "data.source" in fixed or "data.source" not in fields  # else the grid varies it
     if reads_one_table:
-        _, found = resolve_with_guesses(values, dotted(values), fixed, base)
-        if found and (options or found.changes):
-            for line in found.messages():
+        _, guessed = resolve_with_guesses(values, dotted(values), fixed, base)
+        if guessed and (options or guessed.changes):
+            for line in guessed.messages():
                 say(line)
-            guesses = found.changes
+            guesses = guessed.changes
     return GridRequest(request.file, request.overrides | options, guesses)
 
 

@@ -289,7 +289,7 @@ def _carry_out(course: Course, wishes: Sequence[Wish]) -> int:
 
 def _say_how_to_go_on(course: Course, wishes: Sequence[Wish], begun: Sequence[str]) -> None:
     names = [*begun, *(wish.grid for wish in wishes)]
-    names += [grid.name for grid in waiting_grids(course.results, local=True)]
+    names += [grid.name for grid in waiting_grids(course.results) if grid.local]
     again = ["submit", *dict.fromkeys(names)]
     for wish in wishes:
         if wish.run_ids:
@@ -365,8 +365,8 @@ def _look(course: Course, name: str) -> Step:
 
 def _followers(course: Course, base: str) -> list[str]:
     """The grids that wait for a grid."""
-    waiting = waiting_grids(course.results, local=course.options.local)
-    return [grid.name for grid in waiting if grid.base == base]
+    where = course.options.local
+    return [grid.name for grid in waiting_grids(course.results) if (grid.base, grid.local) == (base, where)]
 
 
 def _start(course: Course, name: str) -> Step:

@@ -61,5 +61,5 @@ def _read(file: Path) -> str:
 
 def _bytes(text: str, field: str) -> int:
     """A field of a file in /proc that is in kB; 0 if the file lacks it, as that of a process that has ended does."""
-    found = re.search(rf"^{field}:\s*(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    line = re.search(rf"^{field}:\s*(\d+) kB$", text, re.MULTILINE)
+    return int(line[1]) * 1024 if line else 0

@@ -84,21 +84,21 @@ def imported_files(modules: Iterable[str], contents: Mapping[str, bytes]) -> dic
         modules: full names.
         contents: of the program's files, by path.
     """
-    found: dict[str, bytes] = {}
+    imported: dict[str, bytes] = {}
     unread = [path for module in modules for path in _files_of(module)]
     while unread:
         path = unread.pop()
-        if path in found or path not in contents:
+        if path in imported or path not in contents:
             continue
-        found[path] = contents[path]
+        imported[path] = contents[path]
         for module in _imported_names(contents[path]):
             unread += _files_of(module)
-    packages = {PurePosixPath(path).parent for path in found}
+    packages = {PurePosixPath(path).parent for path in imported}
     for path, content in contents.items():
         is_data = not path.endswith(_SOURCE_ENDINGS)
         if is_data and _package_of(path, contents) in packages:
-            found[path] = content
-    return dict(sorted(found.items()))
+            imported[path] = content
+    return dict(sorted(imported.items()))
 
 
 def _files_of(module: str) -> Iterator[str]:
@@ -118,9 +118,9 @@ def _package_of(path: str, contents: Mapping[str, bytes]) -> PurePosixPath:
 @cache
 def _imported_names(source: bytes) -> list[str]:
     """The full names of what a module imports, also within functions: of modules, or of what is in them."""
-    found = _Imports()
-    found.visit(ast.parse(source))
-    return [name for own_name, name in found.imported if own_name in found.used]
+    imports = _Imports()
+    imports.visit(ast.parse(source))
+    return [name for own_name, name in imports.imported if own_name in imports.used]
 
 
 class _Imports(ast.NodeVisitor):
