@@ -354,51 +354,42 @@ def edge_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
 _Claims = Callable[[Layout, Answers], Iterator[tuple[str, bool]]]
 
 
-def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
-    """What is asked of each grid; some have two or three configurations in every world."""
+def _layouts(world: World) -> dict[str, tuple[_Claims, Layout]]:
+    """What is asked of each grid, by name; some have two or three configurations in every world."""
     many, seeds = range(world.configurations), world.seeds
     elmo: list[dict[str, Any]] = [{"elmo.model": "small"}, {"elmo.model": "none"}]
+    encoders: list[dict[str, Any]] = [{"encoder.model": "small"}, {"encoder.model": "none"}]
     words: list[dict[str, Any]] = [{"data.text.stop_words": one} for one in ("none", "keep_negations", "all")]
     widths = [{"model.hidden_size": 8 * (one + 1)} for one in many]
     crossed = [{"model.cell": cell} | one for cell in ("lstm", "gru") for one in widths]
-    return [
-        (_models, Layout(widths, seeds)),
-        (_on_test_sets, Layout(widths, seeds)),
-        (_encoders, Layout([{"encoder.model": "small"}, {"encoder.model": "none"}], seeds)),
-        (_effects("a setting: beats, loses to"), Layout(widths, seeds)),
-        (_effects("a setting, one seed of each configuration"), Layout(crossed, 1)),
-        (_labels, _growing(world)),
-        (_effects("ELMo: gain"), Layout(elmo, seeds)),
-        (_cleaning, Layout(words, 1)),
-        (_hypotheses, Layout(crossed, seeds)),
-    ]
+    growing = [{"data.train_rows": 100 * 2**one} for one in many]
+    return {
+        "models": (_models, Layout(widths, seeds)),
+        "test sets": (_on_test_sets, Layout(widths, seeds)),
+        "encoders": (_encoders, Layout(encoders, seeds)),
+        "settings": (_effects("a setting: beats, loses to"), Layout(widths, seeds)),
+        "settings, one seed": (_effects("a setting, one seed of each configuration"), Layout(crossed, 1)),
+        "labels": (_labels, Layout(growing, seeds)),
+        "elmo": (_effects("ELMo: gain"), Layout(elmo, seeds)),
+        "cleaning": (_cleaning, Layout(words, 1)),
+        "hypotheses": (_hypotheses, Layout(crossed, seeds)),
+    }
 
 
-def _growing(world: World) -> Layout:
-    """Each configuration with twice as many labelled tweets as the one before."""
-    return Layout([{"data.train_rows": 100 * 2**one} for one in range(world.configurations)], world.seeds)
+QUESTIONS = tuple(_layouts(World(1, 1, 1, 0.0)))
 
 
-def label_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
-    """In which share of so many worlds a claim about a number of labelled tweets is made."""
-    rng = np.random.default_rng(seed)
-    layout = _growing(world)
-    made = defaultdict(list)
-    for _ in range(worlds):
-        for kind, shown in _labels(layout, layout.draw(world, rng)):
-            made[kind].append(shown)
-    return {kind: fmean(shown) for kind, shown in made.items()}
-
-
-def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
-    """In which share of so many worlds a claim of each kind is made."""
+def rates(world: World, worlds: int, questions: Iterable[str] = QUESTIONS, seed: int = 1) -> dict[str, float]:
+    """In which share of so many worlds a claim of each kind is made, of all questions or some."""
     rng = np.random.default_rng(seed)
     made = defaultdict(list)
-    for claims, layout in _layouts(world):
+    layouts = _layouts(world)
+    for question in questions:
+        claims, layout = layouts[question]
         of_kind = world
-        if claims is _cleaning:  # a baseline has no seeds
+        if question == "cleaning":  # a baseline has no seeds
             of_kind = replace(world, deviation=0.0)
-        if claims is _encoders:
+        if question == "encoders":
             of_kind = replace(world, of_tweet=0.3, of_configuration=0.6)
         for _ in range(worlds):
             for kind, shown in claims(layout, layout.draw(of_kind, rng)):

@@ -4,7 +4,7 @@ from statistics import fmean
 
 import pytest
 
-from tests.report.simulation import World, edge_rates, fold_rates, label_rates, rates
+from tests.report.simulation import World, edge_rates, fold_rates, rates
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def test_margin_that_is_the_true_difference_is_decided_no_more_often_than_the_le
 
 
 def test_many_numbers_of_labelled_tweets_with_two_seeds_each_make_no_more_claims_than_the_level_allows() -> None:
-    found = label_rates(World(10, 2, 4000, 0.02), 60)
+    found = rates(World(10, 2, 4000, 0.02), 60, ["labels"])
     assert max(found.values()) <= 0.05 + 2 * (0.05 * 0.95 / 60) ** 0.5
     assert len(found) == 2
 
