@@ -695,11 +695,16 @@ def _facts(one: Tested) -> Row:
     return {"version": one.table[:8]} | {name: one.settings[name] for name in names}
 
 
-def matched_gap(pairs: Sequence[tuple[list[Tested], list[Tested]]], kind: str, metric: str) -> Gap | None:
+def matched_gap(
+    pairs: Sequence[tuple[list[Tested], list[Tested]]],
+    kind: str,
+    metric: str,
+    between: tuple[float, int] | None = None,
+) -> Gap | None:
     """Matched configurations as the random factor."""
     sides = _sides((Group([ours for ours, _ in pairs], kind), Group([theirs for _, theirs in pairs], kind)), metric)
     if sides is None:
         return None
     (ours, theirs), classes, folds = sides
     assert folds is None
-    return matched([*zip(ours, theirs, strict=True)], classes)
+    return matched([*zip(ours, theirs, strict=True)], classes, between=between)

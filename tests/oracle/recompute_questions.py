@@ -3,8 +3,11 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from tests.oracle.recompute_designs import (
     Dataset,
@@ -131,10 +134,13 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
     if ordered:
         best = max(ordered, key=lambda value: (constant[value] is None, validated[value]))
         effect["best"] = best
-        for value in ordered:
-            pairs = matched_pairs(values[best], values[value], *names) if value != best else []
-            if pairs:
-                effect["contrasts"][value] = {"gap": _contrast(pairs, kind, metric, spread)}
+        pairs = {value: matched_pairs(values[best], values[value], *names) for value in ordered if value != best}
+        readable = {value: _readable(of_value, kind) for value, of_value in pairs.items()}
+        between = _between_pairs([*readable.values()], kind, metric)
+        for value, of_value in pairs.items():
+            if of_value:
+                found = _contrast(readable[value], kind, metric, spread, between)
+                effect["contrasts"][value] = {"gap": found}
     return effect
 
 
@@ -162,20 +168,54 @@ def matched_pairs(firsts: list[Tested], seconds: list[Tested], *names: str) -> l
     return [(group, theirs[which]) for which, group in ours.items() if which in theirs]
 
 
-def _contrast(pairs: list[tuple[list[Tested], list[Tested]]], kind: str, metric: str, spread: Any) -> Gap | None:
+def _readable(pairs: list[tuple[list[Tested], list[Tested]]], kind: str) -> list[tuple[list[Tested], list[Tested]]]:
     readable = [([one for one in ours if one.test], [one for one in theirs if one.test]) for ours, theirs in pairs]
     readable = [(ours, theirs) for ours, theirs in readable if ours and theirs]
-    if not readable:
-        return None
     if kind == "baseline":
         distinct: dict[Any, Any] = {}
         for ours, theirs in readable:
             answers = tuple(one.test.right("baseline").tobytes() for one in (ours[0], theirs[0]) if one.test)
             distinct.setdefault(answers, (ours[:1], theirs[:1]))
         readable = [*distinct.values()]
+    return readable
+
+
+def _between_pairs(
+    contrasts: list[list[tuple[list[Tested], list[Tested]]]], kind: str, metric: str
+) -> tuple[float, int] | None:
+    """The mean over any two values of the variance of their differences, and its degrees of freedom."""
+    by_value = [
+        {ours[0].id: mean_score(one.score("test", metric, kind) for one in theirs) for ours, theirs in pairs}
+        for pairs in contrasts
+        if pairs
+    ]
+    if len(by_value) < 2:
+        return None
+    shared = set.intersection(*({*scores} for scores in by_value))
+    if len(shared) < 2:
+        return None
+    best = {
+        ours[0].id: mean_score(one.score("test", metric, kind) for one in ours)
+        for pairs in contrasts
+        for ours, _ in pairs
+    }
+    scores = [[of_value[which] for which in sorted(shared)] for of_value in (best, *by_value)]
+    variances = [float(np.var(np.subtract(first, second), ddof=1)) for first, second in combinations(scores, 2)]
+    return fmean(variances), (len(shared) - 1) * len(by_value)
+
+
+def _contrast(
+    readable: list[tuple[list[Tested], list[Tested]]],
+    kind: str,
+    metric: str,
+    spread: Any,
+    between: tuple[float, int] | None,
+) -> Gap | None:
+    if not readable:
+        return None
     is_folded = readable[0][0][0].is_cross_validated
     if not is_folded and spread is None and len(readable) > 1:
-        return matched_gap(readable, kind, metric)
+        return matched_gap(readable, kind, metric, between)
     firsts, seconds = ([pair[side] for pair in readable] for side in (0, 1))
     return gap(Group(firsts, kind), Group(seconds, kind), spread, metric)
 
