@@ -147,6 +147,13 @@ class Gap:
         return replace(self, value=-self.value, low=low, high=None if self.low is None else -self.low)
 
 
+def bounds(key: str, found: Gap | Score | None) -> dict[str, float | None]:
+    """A value and its interval as columns of a table."""
+    if found is None:
+        return {key: None, f"{key}_low": None, f"{key}_high": None}
+    return {key: found.value, f"{key}_low": found.low, f"{key}_high": found.high}
+
+
 def family(gaps: Sequence[Gap], hypotheses: int = 0) -> list[Gap]:
     """Adjust p by Benjamini and Hochberg, intervals by Benjamini and Yekutieli, for m hypotheses."""
     tested = [gap.p for gap in gaps if gap.p is not None]

@@ -25,8 +25,7 @@ from tests.oracle.recompute_designs import (
     varying,
 )
 from tests.oracle.recompute_files import Grid, Row
-from tests.oracle.recompute_numbers import Gap, mean_score
-from tests.oracle.recompute_words import bounds, model_name, parameter_name, setting_text
+from tests.oracle.recompute_numbers import Gap, bounds, mean_score
 
 
 def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
@@ -81,9 +80,8 @@ def metric_of(tested: Sequence[Tested]) -> str:
 
 def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) -> list[Row]:
     effects = []
-    for data, group in _by_data(runs).items():
+    for group in _by_data(runs):
         spread = spread_of(by_seeds(group), "network", metric) if kind == "network" else None
-        context = ", ".join(filter(None, ["the linear baseline" if kind == "baseline" else "", data]))
         found = [_effect(group, [name], kind, metric, spread) for name in names]
         found = [effect for effect in found if len(effect["values"]) > 1]
         never_alone = [effect["names"][0] for effect in found if not effect["contrasts"]]
@@ -91,7 +89,7 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
             together = _effect(group, never_alone, kind, metric, spread)
             if together["contrasts"]:
                 found = [effect for effect in found if effect["contrasts"]] + [together]
-        effects += [effect | {"context": context} for effect in found]
+        effects += found
     hypotheses = sum(math.comb(len(effect["values"]), 2) for effect in effects)
     keys = {
         (number, value): pair["gap"]
@@ -103,16 +101,14 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
     return effects
 
 
-def _by_data(runs: list[Tested]) -> dict[str, list[Tested]]:
-    """Runs by data set and by number of labelled tweets, in words, as far as these vary."""
-    datasets = datasets_in_order(runs)
-    sizes = {one.settings["data.train_rows"] for one in runs}
-    groups: dict[str, list[Tested]] = defaultdict(list)
-    for dataset in datasets:
-        for one in sorted(dataset.tested, key=lambda one: one.settings["data.train_rows"] or math.inf):
-            rows = one.settings["data.train_rows"] if len(sizes) > 1 else None
-            size = f"at most {rows:,} labelled tweet{'s' if rows > 1 else ''}" if rows else ""
-            groups[", ".join(filter(None, [dataset.name if len(datasets) > 1 else "", size]))].append(one)
+def _by_data(runs: list[Tested]) -> list[list[Tested]]:
+    """Runs by data set and by number of labelled tweets."""
+    groups = []
+    for dataset in datasets_in_order(runs):
+        by_rows: dict[float, list[Tested]] = defaultdict(list)
+        for one in dataset.tested:
+            by_rows[_train_rows([one])].append(one)
+        groups += [by_rows[rows] for rows in sorted(by_rows)]
     return groups
 
 
@@ -134,21 +130,7 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
     constant = {value: only_label(values[value]) if kind == "network" else None for value in ordered}
     validated = {value: mean_score(one.score("validation", metric, kind) for one in values[value]) for value in ordered}
 
-    def text_of(value: Any) -> str:
-        name = setting_text(names[0], value[0]) if len(names) == 1 else model_name(values[value][0].settings)
-        label = constant[value]
-        return name + (f" [always predicts {label}]" if label else "")
-
-    def name_of(value: Any) -> str:
-        alike = [other for other in ordered if text_of(other) == text_of(value)]
-        parts = [text_of(value)]
-        for index, name in enumerate(names):
-            if len({other[index] for other in alike}) > 1:
-                parts.append(setting_text(name, value[index]))
-        return ", ".join(parts)
-
-    effect: Row = {"names": names, "kind": kind, "values": values, "order": ordered, "name_of": name_of}
-    effect |= {"name": names[0] if len(names) == 1 else "configuration", "contrasts": {}}
+    effect: Row = {"names": names, "kind": kind, "values": values, "order": ordered, "contrasts": {}}
     if ordered:
         best = max(ordered, key=lambda value: (constant[value] is None, validated[value]))
         effect["best"] = best
@@ -158,7 +140,7 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
         for value, of_value in pairs.items():
             if of_value:
                 found = _contrast(readable[value], kind, metric, spread, between)
-                effect["contrasts"][value] = {"pairs": of_value, "gap": found}
+                effect["contrasts"][value] = {"gap": found}
     return effect
 
 
@@ -242,8 +224,7 @@ def _effect_rows(effect: Row, metric: str) -> list[Row]:
     rows = []
     for value in effect["order"]:
         runs = effect["values"][value]
-        row: Row = {"parameter": parameter_name(effect["name"]), "model": effect["context"] or "networks"}
-        row |= {"value": effect["name_of"](value), "runs": len(runs)}
+        row: Row = {"runs": len(runs)}
         row[metric] = fmean(one.score("test", metric, effect["kind"]) for one in runs)
         row["seconds"] = fmean(
             sum(result["seconds_trained"] for result in one.results) / sum(result["epochs"] for result in one.results)
@@ -251,9 +232,6 @@ def _effect_rows(effect: Row, metric: str) -> list[Row]:
         )
         contrast = effect["contrasts"].get(value)
         if contrast:
-            pairs = [[[one for one in group if one.test] for group in pair] for pair in contrast["pairs"]]
-            used = [pair for pair in pairs if all(pair)]
-            row["runs_compared"] = " and ".join(str(sum(len(pair[side]) for pair in used)) for side in (0, 1))
             found = contrast["gap"]
             if found:
                 row |= bounds("difference_to_best", found) | {"tweets": found.n, "p": found.p, "adjusted_p": found.q}
