@@ -284,10 +284,6 @@ class Report:
     def blocks(self) -> list[Block]:
         return _flatten(block for section in self.sections for block in section.blocks)
 
-    @property
-    def has_explorer(self) -> bool:
-        return any(isinstance(block, Explorer) for block in self.blocks)
-
 
 def _flatten(blocks: Iterable[Block]) -> list[Block]:
     """The blocks, each followed by the blocks within it."""

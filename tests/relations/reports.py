@@ -12,7 +12,7 @@ import pytest
 
 from report.build import build_report
 from report.questions import search
-from report.render import charts, page
+from report.render import charts
 from sentiment.runs.run_dir import Results
 from tests.oracle.compare import read_tables
 
@@ -29,7 +29,6 @@ def report_without_charts(results: Results) -> "Said":
     """Write the report of all runs into its usual folder."""
     with (
         patch.object(charts, "draw", lambda spec, title: _EMPTY),
-        patch.object(page, "_vega_bundle", str),
         patch.object(search, "importances", lambda *_: {}),
     ):
         build_report(results, [], results.report)
