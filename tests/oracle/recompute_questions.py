@@ -33,7 +33,7 @@ def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
     metric = metric_of(tested)
     rows: list[Row] = []
     for kind in ("network", "baseline"):
-        names = [name for name in varying(tested) if name != "data.train_rows"]
+        names = varying(tested)
         if kind == "baseline":
             names = [name for name in names if name.startswith("data.text.")]
         for effect in _effects_of(tested, names, kind, metric):
@@ -101,16 +101,9 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
 
 
 def _by_data(runs: list[Tested]) -> dict[str, list[Tested]]:
-    """Runs by data set and by number of labelled tweets, in words, as far as these vary."""
+    """Runs by data set, with its name if there are several."""
     datasets = datasets_in_order(runs)
-    sizes = {one.settings["data.train_rows"] for one in runs}
-    groups: dict[str, list[Tested]] = defaultdict(list)
-    for dataset in datasets:
-        for one in sorted(dataset.tested, key=lambda one: one.settings["data.train_rows"] or math.inf):
-            rows = one.settings["data.train_rows"] if len(sizes) > 1 else None
-            size = f"at most {rows:,} labelled tweet{'s' if rows > 1 else ''}" if rows else ""
-            groups[", ".join(filter(None, [dataset.name if len(datasets) > 1 else "", size]))].append(one)
-    return groups
+    return {dataset.name if len(datasets) > 1 else "": dataset.tested for dataset in datasets}
 
 
 def datasets_in_order(runs: list[Tested]) -> list[Dataset]:

@@ -81,7 +81,7 @@ class Said:
 
 def claims_of_models(said: Said) -> list[dict[str, str]]:
     """The rows of what was trained, by their scores, whatever their names and ranks."""
-    names = ("score", "score_low", "score_high", "gain_over_baseline", "gain_q", "verdict", "validation_macro_f1")
+    names = ("score", "score_low", "score_high", "difference", "difference_q", "verdict", "validation_macro_f1")
     rows = [{name: row[name] for name in names} for row in said.ranking if "added" not in row["model"]]
     return sorted(rows, key=lambda row: [*row.values()])
 
