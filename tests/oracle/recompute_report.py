@@ -105,7 +105,7 @@ def _added_row(dataset: Dataset, one: Added) -> Row:
     measured = added_metrics(one.test)
     n = len(one.test.tweets)
     others = int((answered(one.test) & (answer(one.test.probabilities["added"]) < 0)).sum())
-    kind = "human annotator" if one.record["annotator"] else "added"
+    kind = "added"
     kind += f", {measured['n']:,} of {n:,} tweets" if measured["n"] < n else ""
     if others:
         plural = "answers count" if others > 1 else "answer counts"

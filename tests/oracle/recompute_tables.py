@@ -32,7 +32,7 @@ def gold_tables(folder: Path) -> Tables:
     k = len(classes)
     for name, of_file in added.items():
         found = Added.on(Predictions(tweets, labels, {"added": np.zeros((len(labels), k))}), of_file)
-        if found:
+        if found and not of_file["annotator"]:
             predictors.append((name, "added", found.probabilities["added"]))
     if not predictors:
         return {}
