@@ -67,13 +67,15 @@ def _is_drawn(ranked: Ranked) -> bool:
 
 
 def added_predictors(findings: Findings) -> list[Block]:
-    """Where the answers of added predictors come from, and what they cost."""
-    added = {predictor.name: predictor.record for best in findings.recommendations for predictor in best.added}
-    return [origins(added)] if added else []
+    """How far annotators agree with the labels; where the answers of added predictors come from, and what they cost."""
+    people = [annotator for best in findings.recommendations for annotator in best.dataset.annotators]
+    blocks: list[Block] = [Text(annotator.agreement.sentence(annotator.name)) for annotator in people]
+    added = [*(predictor for best in findings.recommendations for predictor in best.added), *people]
+    return [*blocks, origins({each.name: each.record for each in added})] if added else []
 
 
 def _row_of_added(predictor: AddedPredictor) -> Row:
-    row: Row = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": predictor.metrics.n}
+    row: Row = {"model": _added_name(predictor), "kappa": predictor.agreement.kappa, "n": predictor.metrics.n}
     return row | {f"test_{name}": getattr(predictor.metrics, name) for name in _METRICS}
 
 
@@ -87,7 +89,7 @@ def _compared(best: Recommended, ranked: Ranked) -> Row:
 
 
 def _added_name(predictor: AddedPredictor) -> str:
-    kind = "human annotator" if predictor.record.annotator else "added"
+    kind = "added"
     n = predictor.metrics.n
     of = len(predictor.test.tweets)
     others = predictor.predictor.other_answers

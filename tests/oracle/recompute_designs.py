@@ -514,7 +514,7 @@ class Dataset:
             assert one.test
             test = Added.on(one.test, record)
             validation = None if one.is_cross_validated else one.part("validation")
-            if test:
+            if test and not record["annotator"]:  # no predictor is compared with a person
                 found.append(Added(name, record, test, Added.on(validation, record) if validation else None))
         for each in found:
             answers = [int(answered(part).sum()) for part in (each.test, each.validation) if part]
