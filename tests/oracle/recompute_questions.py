@@ -35,7 +35,7 @@ def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
     metric = metric_of(tested)
     rows: list[Row] = []
     for kind in ("network", "baseline"):
-        names = [name for name in varying(tested) if name != "data.train_rows"]
+        names = varying(tested)
         if kind == "baseline":
             names = [name for name in names if name.startswith("data.text.")]
         for effect in _effects_of(tested, names, kind, metric):
@@ -102,14 +102,8 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
 
 
 def _by_data(runs: list[Tested]) -> list[list[Tested]]:
-    """Runs by data set and by number of labelled tweets."""
-    groups = []
-    for dataset in datasets_in_order(runs):
-        by_rows: dict[float, list[Tested]] = defaultdict(list)
-        for one in dataset.tested:
-            by_rows[_train_rows([one])].append(one)
-        groups += [by_rows[rows] for rows in sorted(by_rows)]
-    return groups
+    """Runs by data set."""
+    return [dataset.tested for dataset in datasets_in_order(runs)]
 
 
 def datasets_in_order(runs: list[Tested]) -> list[Dataset]:

@@ -56,11 +56,12 @@ def _means(candidate: Candidate) -> Row:
     return row
 
 
-def _compared(found: Gap | None) -> Row:
-    """The columns of the comparison with the baseline."""
-    row: Row = bounds("gain_over_baseline", found) | {"gain_q": found.q if found else None, "verdict": "\u2013"}
+def _compared(found: Gap | None, is_model: bool) -> Row:
+    """The columns of the comparison with the recommended model."""
     if found is None:
-        return row
+        row = bounds("difference", None) | {"difference_q": None, "verdict": "\u2013"}
+        return row | {"difference": 0.0} if is_model else row
+    row = bounds("difference", found) | {"difference_q": found.q}
     verdict = "better" if found.is_better else "worse"
     return row | {"verdict": verdict if found.is_significant else "not significant"}
 
@@ -73,9 +74,7 @@ def _leaderboard(dataset: Dataset) -> list[Row]:
         row["rank"] = None
         if ranked.score is not None:
             row["rank"] = 1 + sum(one.score is not None and one.score > ranked.score for one in dataset.ranking)
-        row |= _compared(dataset.above_baseline.get(ranked))
-        below = dataset.above_others.get(ranked)
-        row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
+        row |= _compared(dataset.differences.get(ranked), ranked is dataset.model)
         rows.append(row)
     return rows
 

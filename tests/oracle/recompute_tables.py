@@ -39,7 +39,7 @@ def gold_tables(folder: Path) -> Tables:
     k = len(classes)
     for of_file in added.values():
         found = Added.on(Predictions(tweets, labels, {"added": np.zeros((len(labels), k))}), of_file)
-        if found:
+        if found and not of_file["annotator"]:
             predictors.append(("added", found.probabilities["added"]))
     if not predictors:
         return {}

@@ -70,8 +70,8 @@ def test_clear_differences_are_found_with_several_seeds() -> None:
     found = rates(World(4, 5, 2000, 0.005, gain=0.08), 8)
     of_the_first = {
         "headline: recommended against the baseline",
-        "headline and leaderboard: others are worse",
-        "leaderboard: better or worse than the baseline",
+        "headline and leaderboard: others of the kind are better or worse",
+        "leaderboard: a kind is better or worse",
         "a setting: beats, loses to",
         "ELMo: gain",
     }

@@ -385,7 +385,7 @@ def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study:
         study.add(run_dir, name, {row: float(row % 2 != (row in wrong)) for row in rows})
     best = study.findings().recommended
     assert best is not None
-    assert [best.above_rivals[added].is_worse for added in best.added] == [True, True]
+    assert [best.differences[added].is_better for added in best.added] == [True, True]
     assert best.added_winner is not None
     assert best.added_winner.name == "best before"
 
