@@ -50,6 +50,17 @@ def test_less_certain_best_one_does_not_hide_that_another_is_better_than_the_bas
     assert best.model.kind == "network"
 
 
+def test_added_predictor_is_recommended_by_thirty_validation_answers_and_not_by_29(study: Study) -> None:
+    run_dir = study.single({}, skill=0.6, linear=0.3)
+    validation = study.parts["validation"]
+    tested = range(validation, validation + study.parts["test"])
+    for answers in (29, 30):
+        study.add(run_dir, "llm", {row: float(row % 2) for row in (*range(answers), *tested)})
+        best = study.findings().recommended
+        assert best is not None
+        assert (best.added_winner is not None) is (answers == 30)
+
+
 def test_added_predictor_with_few_test_answers_is_neither_ranked_nor_recommended_nor_drawn(study: Study) -> None:
     run_dir = study.single({}, skill=0.6, linear=0.3)
     validation = study.parts["validation"]
