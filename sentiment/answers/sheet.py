@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sentiment.answers.label_page import label_page
+from sentiment.answers.label_page import Labelling, label_page
 from sentiment.config_file import shortened
 from sentiment.data.classes import Meanings
 from sentiment.data.table import Refusal, as_text
@@ -145,32 +145,22 @@ def _is_page(sheet: Path) -> bool:
     return sheet.suffix.lower() == ".html"
 
 
-def write_sheet(
-    target: Path,
-    rows: Sequence[tuple[str, str]],
-    classes: Sequence[str],
-    enough: int,
-    may_skip: bool,
-    guidelines: str = "",
-) -> None:
+def write_sheet(target: Path, labelling: Labelling) -> None:
     """Write a new sheet with empty labels.
 
     Args:
         target: a .csv file, or an .html file: a page with buttons and keys.
-        rows: the id and the text of each tweet.
-        enough: the number of labels from which on the sheet can be used.
-        may_skip: whether tweets may be skipped.
-        guidelines: for annotators, shown on a page.
 
     Raises:
         UsageError: as `check_new`.
     """
     check_new(target)
     if _is_page(target):
-        page = label_page(target.stem, rows, classes, enough, may_skip, guidelines)
+        page = label_page(target.stem, labelling)
         write_user_file(target, lambda file: file.write(page))
     else:
-        table = pd.DataFrame([(tweet_id, for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
+        rows = [(tweet_id, for_spreadsheet(text), "") for tweet_id, text in labelling.rows]
+        table = pd.DataFrame(rows, columns=[*_COLUMNS])
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
 
@@ -196,7 +186,7 @@ def write_drawn(
     if len(drawing.texts) < enough:
         raise UsageError(f"{len(drawing.texts):,} tweets are too few: at least {enough} labels are needed")
     rows = [(drawing.ids[index], drawing.texts[index]) for index in indices]
-    write_sheet(target, rows, classes, enough, drawing.may_skip, guidelines)
+    write_sheet(target, Labelling(rows, classes, enough, drawing.may_skip, guidelines))
 
 
 def labelled_file(sheet: Path) -> Path:

@@ -279,15 +279,14 @@ def test_name_of_a_predictor_is_no_markup(tmp_path: Path) -> None:
     assert _evaluate(tmp_path)[1].count(" gpt[mini] ") > 2
 
 
-@pytest.mark.parametrize("options", [(), WITHOUT_LABELS[:2]])
 def test_command_that_follows_a_sheet_reads_the_table_as_the_one_that_wrote_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [(tweet, text, {"negative": "down", "positive": "up"}[label]) for tweet, text, label in _gold(40)]
     write_tweets(tmp_path / "gold.csv", rows, ("id", "body", "label"))
     words = ("--set", "data.columns.text=body", "--set", "data.language=de", "--classes", "negative=down positive=up")
-    output = succeed("add", "--of", "gold.csv", *words, "--sheet", "mine.csv", *options)
+    output = succeed("add", "--of", "gold.csv", *words, "--sheet", "mine.csv")
     assert "test set first" not in output
     sheet = pd.read_csv("mine.csv", encoding="utf-8-sig").assign(label="positive")
     sheet.to_csv("mine.csv", index=False)

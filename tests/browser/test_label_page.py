@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from sentiment.answers.label_page import Labelling
 from sentiment.answers.sheet import Drawing, read_labels, write_drawn, write_sheet
 from sentiment.statistics.metrics import UNLABELLED
 
@@ -130,7 +131,8 @@ def test_tweet_may_be_marked_as_unsure_and_labelled_again(label: Page, drawing: 
 
 def test_page_shows_the_author_s_guidelines_as_text(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "guided.html"
-    write_sheet(path, [("1", "a day")], CLASSES, 1, may_skip=True, guidelines="<b>negative</b>: a loss\nneutral: news")
+    guidelines = "<b>negative</b>: a loss\nneutral: news"
+    write_sheet(path, Labelling([("1", "a day")], CLASSES, 1, may_skip=True, guidelines=guidelines))
     page.goto(path.as_uri())
     assert page.locator("#guidelines").inner_text() == "<b>negative</b>: a loss\nneutral: news"
 
@@ -175,7 +177,8 @@ def test_button_that_is_held_down_labels_one_tweet(label: Page) -> None:
 
 def test_tweet_may_be_skipped_where_that_is_allowed(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "answers.html"
-    write_sheet(path, [(str(number), text) for number, text in enumerate(TEXTS)], CLASSES, 1, may_skip=True)
+    rows = [(str(number), text) for number, text in enumerate(TEXTS)]
+    write_sheet(path, Labelling(rows, CLASSES, 1, may_skip=True))
     page.goto(path.as_uri())
     page.get_by_role("button", name="skip").click()
     page.keyboard.press("2")
