@@ -129,7 +129,7 @@ def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.Da
     return table.iloc[np.argsort(-table["probability"], kind="stable")]
 
 
-_MAX_EPOCHS = 40
+_MAX_EPOCHS = 20
 
 
 def packed_curves(runs: Sequence[CompletedRun], reader: Reader) -> dict[str, dict[str, list[float]]]:

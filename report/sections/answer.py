@@ -41,8 +41,8 @@ def headline(best: Recommended) -> Markup:
     score = f"Test {best.dataset.metric_name} {words.share(estimate)} on {plural(int(estimate.n), 'tweet')}"
     if winner:
         gap = ""
-        if winner in best.above_rivals:
-            gain = best.above_rivals[winner].reversed
+        if winner in best.differences:
+            gain = best.differences[winner]
             other = f"the best model trained here, {_short_name(best.model)}"
             gap = f", {_above(gain, other)}{words.evidence(gain)}"
         use = strong(f"Use {winner.name} (added predictor).")

@@ -13,7 +13,7 @@ def paper_tables(findings: Findings, tables: Sequence[ReportTable]) -> list[Docu
     """The ranking of each data set's predictors."""
     documents = []
     for best, table in zip(findings.recommendations, tables, strict=True):
-        values = {"table": table, "best": best, "dataset": best.dataset, "baseline": predictor_name(best.baseline)}
+        values = {"table": table, "best": best, "dataset": best.dataset}
         documents.append(Document(f"tables/{table.name}.tex", "leaderboard.tex.j2", values))
     return documents
 

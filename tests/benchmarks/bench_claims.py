@@ -1,18 +1,20 @@
 """How often the report claims a difference, in invented worlds with one and without.
 
 `python -m tests.benchmarks.bench_claims [--worlds N]` prints in how many percent of the worlds each kind of claim is
-made; with `--seeds`, of claims about configurations with few seeds, of which none is better; with `--folds`, about
-cross-validated runs without a difference; with `--hypotheses`, of verdicts on hypotheses whose margin is exactly the
-true difference.
+made, or with `--only QUESTION` each kind of that question of the report; with `--seeds`, of claims about configurations
+with few seeds, of which none is better; with `--folds`, about cross-validated runs without a difference; with
+`--hypotheses`, of verdicts on hypotheses whose margin is exactly the true difference.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
-from tests.report import few_seeds
-from tests.report.few_seeds import Family, Spreads
-from tests.report.simulation import World, edge_rates, fold_rates, rates
+from tests.benchmarks import few_seeds
+from tests.benchmarks.few_seeds import Family, Spreads
+from tests.report.simulation import QUESTIONS, World, edge_rates, fold_rates, rates
 
 # Configurations and seeds.
 SHAPES = ((2, (3,)), (6, (2,)), (6, (3,)), (6, (5,)), (12, (2,)), (12, (3,)), (48, (3,)))
@@ -52,7 +54,7 @@ def print_seeds(worlds: int) -> None:
         print(drawn, *(f"{100 * rate:9.1f} %  {kind}" for kind, rate in shares.items()), sep="\n", flush=True)
 
 
-def print_rates(worlds: int) -> None:
+def print_rates(worlds: int, questions: Sequence[str] = QUESTIONS) -> None:
     """The rates of each kind of claim, in worlds without a difference and then in some with one."""
     sizes = (400, 4000)
     shapes = ((2, 2), (10, 2), (6, 3), (3, 5))
@@ -61,7 +63,12 @@ def print_rates(worlds: int) -> None:
     sorts += [replace(three_classes, tweets=tweets) for tweets in sizes]
     sorts += [World(4, seeds, tweets, 0.01, 0.06) for tweets in sizes for seeds in (2, 3, 5)]
     for world in sorts:
-        print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in rates(world, worlds).items()), sep="\n")
+        print(
+            world,
+            *(f"{100 * share:9.1f} %  {kind}" for kind, share in rates(world, worlds, questions).items()),
+            sep="\n",
+            flush=True,
+        )
 
 
 def print_folds(worlds: int) -> None:
@@ -88,9 +95,12 @@ def main() -> None:
         ("--folds", print_folds),
         ("--hypotheses", print_hypotheses),
     ):
-        kinds.add_argument(kind, dest="print", action="store_const", const=print_kind, default=print_rates)
+        kinds.add_argument(kind, dest="print", action="store_const", const=print_kind)
+    kinds.add_argument("--only", choices=QUESTIONS, help="a single question of the report")
     options = parser.parse_args()
-    options.print(options.worlds)
+    questions = [options.only] if options.only else QUESTIONS
+    show = options.print or partial(print_rates, questions=questions)
+    show(options.worlds)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ class Layout:
             result.best_epoch = int(rng.integers(1, 9))
             result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[of_seed])
             result.validation = _of_run(labels, validation[0][of_seed], validation[1], lexicon=validation[2][0])
-            right = dict.fromkeys(("network", "both"), test[0][of_seed]) | {"baseline": test[1]}
+            right = dict.fromkeys(("network", "both"), test[0][of_seed]) | {"baseline": test[1], "lexicon": test[2][0]}
             by_run[run.run_id] = Correctness(right, tested)
         return Answers(tweets, by_run, metric)
 
@@ -161,7 +161,8 @@ class FoldedLayout:
         by_run = {}
         for number, run in enumerate(self.runs):
             of_seed = divmod(number, world.seeds)
-            of_run = dict.fromkeys(("network", "both"), right[of_seed]) | {"baseline": right[-1, 0]}
+            references = dict.fromkeys(("baseline", "lexicon"), right[-1, 0])
+            of_run = dict.fromkeys(("network", "both"), right[of_seed]) | references
             by_run[run.run_id] = Correctness(of_run, tested)
             for fold, part in enumerate(run.fold_runs):
                 answers = _of_run(labels, manual[fold][of_seed], manual[fold][-1, 0], lexicon=lexicon)
@@ -201,7 +202,7 @@ def fold_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
     for _ in range(worlds):
         dataset = layout.draw(world, rng)
         best = ranking.recommend_for(dataset, Reader(_NOWHERE))
-        made["folds: better or worse than the baseline"].append(_shown(best.above_baseline.values()))
+        made["folds: better or worse than the recommended"].append(_shown(best.differences.values()))
         evaluated = test_sets.compare_on_external_tests([best], Reader(_NOWHERE))
         gaps = [gap for one in evaluated for gap in one.differences.values()]
         made["folds on a test set: against baseline and lexicon"].append(_shown(gaps))
@@ -257,18 +258,23 @@ def _shown(gaps: Iterable[Estimate | None]) -> bool:
 
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
-    trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
+    by_family: dict[str, list[Estimate]] = defaultdict(list)
+    for one, difference in best.differences.items():
+        by_family[one.kind].append(difference)
+    added = by_family.pop("added", [])
+    alike = by_family.pop(best.model.kind, [])
     yield "headline: what was added is better", best.added_winner is not None
     yield (
         "leaderboard: what was added is better or worse",
-        _shown(found for one, found in best.above_rivals.items() if isinstance(one, AddedPredictor)),
+        _shown(added),
     )
     yield "headline: recommended against the baseline", _shown([best.gain])
     yield (
-        "headline and leaderboard: others are worse",
-        _shown(found for one, found in best.above_rivals.items() if not isinstance(one, AddedPredictor)),
+        "headline and leaderboard: others of the kind are better or worse",
+        _shown(alike),
     )
-    yield "leaderboard: better or worse than the baseline", _shown(trained)
+    others = max(by_family.values(), key=len)
+    yield "leaderboard: a kind is better or worse", _shown(others)
 
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
@@ -280,8 +286,9 @@ def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]
 def _encoders(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     """The first configuration has few tweets wrong that the baseline has wrong, whatever the seed."""
     best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
-    trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
-    yield "encoder: better or worse than the baseline", _shown(trained)
+    kinds = ("network", "baseline")
+    trained = [difference for one, difference in best.differences.items() if one.kind in kinds]
+    yield "encoder: better or worse than the recommended", _shown(trained)
 
 
 def _effects(kind: str, model: ModelKind = "network") -> "_Claims":
@@ -354,51 +361,42 @@ def edge_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
 _Claims = Callable[[Layout, Answers], Iterator[tuple[str, bool]]]
 
 
-def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
-    """What is asked of each grid; some have two or three configurations in every world."""
+def _layouts(world: World) -> dict[str, tuple[_Claims, Layout]]:
+    """What is asked of each grid, by name; some have two or three configurations in every world."""
     many, seeds = range(world.configurations), world.seeds
     elmo: list[dict[str, Any]] = [{"elmo.model": "small"}, {"elmo.model": "none"}]
+    encoders: list[dict[str, Any]] = [{"encoder.model": "small"}, {"encoder.model": "none"}]
     words: list[dict[str, Any]] = [{"data.text.stop_words": one} for one in ("none", "keep_negations", "all")]
     widths = [{"model.hidden_size": 8 * (one + 1)} for one in many]
     crossed = [{"model.cell": cell} | one for cell in ("lstm", "gru") for one in widths]
-    return [
-        (_models, Layout(widths, seeds)),
-        (_on_test_sets, Layout(widths, seeds)),
-        (_encoders, Layout([{"encoder.model": "small"}, {"encoder.model": "none"}], seeds)),
-        (_effects("a setting: beats, loses to"), Layout(widths, seeds)),
-        (_effects("a setting, one seed of each configuration"), Layout(crossed, 1)),
-        (_labels, _growing(world)),
-        (_effects("ELMo: gain"), Layout(elmo, seeds)),
-        (_cleaning, Layout(words, 1)),
-        (_hypotheses, Layout(crossed, seeds)),
-    ]
+    growing = [{"data.train_rows": 100 * 2**one} for one in many]
+    return {
+        "models": (_models, Layout(widths, seeds)),
+        "test sets": (_on_test_sets, Layout(widths, seeds)),
+        "encoders": (_encoders, Layout(encoders, seeds)),
+        "settings": (_effects("a setting: beats, loses to"), Layout(widths, seeds)),
+        "settings, one seed": (_effects("a setting, one seed of each configuration"), Layout(crossed, 1)),
+        "labels": (_labels, Layout(growing, seeds)),
+        "elmo": (_effects("ELMo: gain"), Layout(elmo, seeds)),
+        "cleaning": (_cleaning, Layout(words, 1)),
+        "hypotheses": (_hypotheses, Layout(crossed, seeds)),
+    }
 
 
-def _growing(world: World) -> Layout:
-    """Each configuration with twice as many labelled tweets as the one before."""
-    return Layout([{"data.train_rows": 100 * 2**one} for one in range(world.configurations)], world.seeds)
+QUESTIONS = tuple(_layouts(World(1, 1, 1, 0.0)))
 
 
-def label_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
-    """In which share of so many worlds a claim about a number of labelled tweets is made."""
-    rng = np.random.default_rng(seed)
-    layout = _growing(world)
-    made = defaultdict(list)
-    for _ in range(worlds):
-        for kind, shown in _labels(layout, layout.draw(world, rng)):
-            made[kind].append(shown)
-    return {kind: fmean(shown) for kind, shown in made.items()}
-
-
-def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
-    """In which share of so many worlds a claim of each kind is made."""
+def rates(world: World, worlds: int, questions: Iterable[str] = QUESTIONS, seed: int = 1) -> dict[str, float]:
+    """In which share of so many worlds a claim of each kind is made, of all questions or some."""
     rng = np.random.default_rng(seed)
     made = defaultdict(list)
-    for claims, layout in _layouts(world):
+    layouts = _layouts(world)
+    for question in questions:
+        claims, layout = layouts[question]
         of_kind = world
-        if claims is _cleaning:  # a baseline has no seeds
+        if question == "cleaning":  # a baseline has no seeds
             of_kind = replace(world, deviation=0.0)
-        if claims is _encoders:
+        if question == "encoders":
             of_kind = replace(world, of_tweet=0.3, of_configuration=0.6)
         for _ in range(worlds):
             for kind, shown in claims(layout, layout.draw(of_kind, rng)):

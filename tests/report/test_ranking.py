@@ -15,7 +15,8 @@ from report.sections.answer import caveats, headline
 from report.sections.models import rankings
 from report.sections.paper import checklist
 from tests.commands import invoke
-from tests.report.made_up import Study, attempt
+from tests.invented import attempt
+from tests.report.made_up import Study
 
 
 def _best(study: Study) -> Recommended:
@@ -47,8 +48,9 @@ def test_one_pair_of_predictors_has_one_verdict(study: Study) -> None:
     best = _best(study)
     assert best.model is best.baseline
     (added,) = best.added
-    assert best.above_rivals[added] == best.above_baseline[added].reversed
-    assert [*best.above_rivals] == [added]
+    assert best.gain == best.differences[best.alternative]
+    assert added in best.differences
+    assert best.model not in best.differences
 
 
 def test_less_certain_best_one_does_not_hide_that_another_is_better_than_the_baseline(invented: Study) -> None:

@@ -31,8 +31,9 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
+from tests.invented import attempt, new_record
 from tests.jobs.grid_files import write_yaml
-from tests.report.made_up import BASE, PARTS, Study, attempt, new_record, tables_of
+from tests.report.made_up import BASE, PARTS, Study, tables_of
 from tests.small_runs import load_config, stored
 
 
@@ -217,7 +218,7 @@ def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_
     study.complete(config, "rnn")
     run_dir = study.run_dir(stopped, "rnn")
     run_dir.create(stopped)
-    run_dir.write_record(new_record(stopped, attempts=[attempt(reason="signal", detail="SIGTERM")]))
+    run_dir.write_record(new_record(stopped.run_id, attempts=[attempt(reason="signal", detail="SIGTERM")]))
     (study.results.runs / "rnn" / "broken").mkdir()
     (study.results.runs / "rnn" / "broken" / "config.json").write_text("{")
     study.report(tmp_path / "out")
@@ -384,7 +385,7 @@ def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study:
         study.add(run_dir, name, {row: float(row % 2 != (row in wrong)) for row in rows})
     best = study.findings().recommended
     assert best is not None
-    assert [best.above_rivals[added].is_worse for added in best.added] == [True, True]
+    assert [best.differences[added].is_better for added in best.added] == [True, True]
     assert best.added_winner is not None
     assert best.added_winner.name == "best before"
 
