@@ -152,7 +152,7 @@ def _differ_on(names: Sequence[str], differing: int, tweets: int) -> str:
 
 def choice_drawing(table: AnswerTable) -> Drawing:
     """The order of labelling: three of four tweets are such that the predictors differ on them."""
-    return Drawing("choice", table.texts, _strata(table))
+    return Drawing("choice", table.texts, _strata(table), table.ids)
 
 
 def _strata(table: AnswerTable) -> npt.NDArray[np.int64]:

@@ -22,6 +22,7 @@ class Labelling(NamedTuple):
         enough: the number of labels from which on they can be used.
         may_skip: whether a tweet may be skipped.
         guidelines: a text that says what each class means, shown on a page; empty: none are shown.
+        own_ids: what the user's table calls the tweets, parallel to `rows`; empty: as the ids say.
     """
 
     rows: Sequence[tuple[str, str]]
@@ -29,6 +30,7 @@ class Labelling(NamedTuple):
     enough: int
     may_skip: bool
     guidelines: str = ""
+    own_ids: Sequence[str] = ()
 
 
 def label_page(name: str, labelling: Labelling) -> bytes:
@@ -46,7 +48,7 @@ def label_page(name: str, labelling: Labelling) -> bytes:
     classes = [*labelling.classes]
     key = fingerprint([classes, [tweet_id for tweet_id, _ in labelling.rows]])[:16]
     data: dict[str, Any] = {"name": name, "rows": tweets, "classes": classes, "key": key}
-    data |= {"enough": labelling.enough, "maySkip": labelling.may_skip}
+    data |= {"enough": labelling.enough, "maySkip": labelling.may_skip, "ownIds": [*labelling.own_ids]}
     templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
     page = templates.get_template("label_page.html.j2").render(
         name=visible(name),

@@ -54,6 +54,8 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     output = succeed("evaluate", _directory(), "--sheet", "which.csv", "--labels", 60)
     assert "bad and good differ on" in output
     sheet = pd.read_csv("which.csv", encoding="utf-8-sig")
+    own = pd.read_csv("tweets.csv").set_index("text")["id"]
+    assert sheet["own_id"].str.removeprefix("'").tolist() == own[sheet["text"]].tolist()
     sheet["label"] = truth[sheet["text"].str.strip()].to_numpy()
     sheet.to_csv("which.csv", index=False)
     output = succeed("evaluate", _directory(), "--labelled", "which.csv", "--out", "out.json")

@@ -23,11 +23,12 @@ TEXTS = [
     "w" * 300,
     "plain",
 ]
+OWN_IDS = [str(570_000_000_000_000_000 + number) for number in range(len(TEXTS))]
 
 
 @pytest.fixture
 def drawing() -> Drawing:
-    return Drawing.of_one_stratum(TEXTS)
+    return Drawing("share", TEXTS, np.zeros(len(TEXTS), np.int64), OWN_IDS)
 
 
 @pytest.fixture
@@ -73,7 +74,8 @@ def test_labels_survive_a_reload_and_are_read_from_the_downloaded_table(
     assert table.name == "mine.csv"
     np.testing.assert_array_equal(read_labels(table, drawing, MEANINGS), labels)
     with open(table, encoding="utf-8-sig", newline="") as file:  # for programs: texts are as they were
-        assert sorted(row["text"] for row in csv.DictReader(file)) == sorted(TEXTS)
+        rows = sorted((row["text"], row["own_id"]) for row in csv.DictReader(file))
+    assert rows == sorted(zip(TEXTS, OWN_IDS, strict=True))
     label.keyboard.press("1")
     expect(tweet).to_have_text("All tweets are done. Download the table.")
     expect(label.get_by_role("button", name="negative")).to_be_disabled()
