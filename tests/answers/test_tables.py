@@ -233,6 +233,8 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
 def test_a_gold_table_is_named_by_its_file_as_it_is_now(tmp_path: Path) -> None:
     results = ("--results", tmp_path / "results")
     gold = tmp_path / "gold.csv"
+    assert f"{gold}: no such file" in refused(2, "evaluate", gold, *results)
+    gold.write_text("text\na day\n")
     assert "has no answers" in refused(2, "evaluate", gold, *results)
     rows = _write_gold(tmp_path, 40)
     answers = [(tweet, label) for tweet, _, label in rows]
