@@ -16,7 +16,6 @@ from report.render import wording
 from report.render.blocks import Block, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
-from report.sections.tables import origins
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.metrics import counted_as_wrong
@@ -64,12 +63,6 @@ def _is_drawn(ranked: Ranked) -> bool:
     if isinstance(ranked, AddedPredictor):
         return ranked.predictor.has_enough_answers
     return ranked.kind != "majority"
-
-
-def added_predictors(findings: Findings) -> list[Block]:
-    """Where the answers of added predictors come from, and what they cost."""
-    added = {predictor.name: predictor.record for best in findings.recommendations for predictor in best.added}
-    return [origins(added)] if added else []
 
 
 def _row_of_added(predictor: AddedPredictor) -> Row:
