@@ -19,7 +19,7 @@ from report.render.page import write_report
 from report.render.wording import joined, listing
 from report.sections.answer import answer
 from report.sections.errors import errors
-from report.sections.models import external_test_sets, published_results, rankings
+from report.sections.models import added_predictors, external_test_sets, published_results, rankings
 from report.sections.names import METHODS
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
@@ -42,6 +42,7 @@ QUESTIONS: Sequence[Callable[[Findings], Question]] = (
 # The sections that follow the recommendation and the questions, by title, in the order of the page.
 SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
     "Published results": published_results,
+    "Added predictors": added_predictors,
     "External test sets": external_test_sets,
     "Predictors on labelled tables": labelled_tables,
     "Predictors on tables without labels": tables_without_labels,

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
-from sentiment.answers.table import ENOUGH_ANSWERS, Added, AnswerTable, Kind, Predictor, read_added
+from sentiment.answers.table import ENOUGH_ANSWERS, Added, Agreement, AnswerTable, Kind, Predictor, read_added
 from sentiment.runs.records import Metrics, mean_score
 from sentiment.statistics.estimate import Estimate
-from sentiment.statistics.metrics import Metric, estimate_of, kappa
+from sentiment.statistics.metrics import Metric, estimate_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class AddedPredictor:
 
     @property
     def predictor(self) -> Predictor:
-        return self.test.of("added")
+        return self.test.predictors[0]
 
     @property
     def run_id(self) -> str:
@@ -50,15 +50,13 @@ class AddedPredictor:
         return estimate_of(self.metrics, metric)
 
     @property
-    def kappa(self) -> float:
-        """Cohen's kappa with the labels (Cohen 1960)."""
-        answered = self.predictor.answered
-        return kappa(self.predictor.predicted[answered], self.test.labels[answered])
+    def agreement(self) -> Agreement:
+        return Agreement.of(self.predictor, self.test.labels)
 
     @property
     def validation_answers(self) -> int:
         """How many validation tweets it has answered."""
-        return 0 if self.validation is None else int(self.validation.of("added").answered.sum())
+        return 0 if self.validation is None else int(self.validation.predictors[0].answered.sum())
 
 
 def added_for(runs: Runs, metric: Metric, reader: Reader) -> list[AddedPredictor]:
@@ -88,7 +86,7 @@ def _scored(added: AddedPredictor, metric: Metric) -> AddedPredictor:
     """The predictor with its score on validation tweets, if it has answered enough."""
     if added.validation is None or min(added.validation_answers, added.metrics.n) < ENOUGH_ANSWERS:
         return added
-    metrics = added.validation.of("added").metrics(added.validation.labels)
+    metrics = added.validation.predictors[0].metrics(added.validation.labels)
     return replace(added, score=mean_score([getattr(metrics, metric)]))
 
 

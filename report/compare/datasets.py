@@ -103,6 +103,7 @@ class Dataset:
         name: see `group_by_tweets`.
         runs: each once, even if several grids have it.
         configurations: see `configurations_of`.
+        annotators: people who were added, with whom no predictor is compared.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Dataset:
     configurations: list[Configuration]
     answers: Answers
     added: list[AddedPredictor]
+    annotators: Sequence[AddedPredictor] = ()
 
     @property
     def folds(self) -> int | None:
@@ -267,4 +269,6 @@ def _dataset(name: str, runs: Runs, answers: Answers, reader: Reader) -> Dataset
     metric = metric_of(runs)
     run_answers = answers.of_runs(runs).with_metric(metric)
     added = added_for(run_answers.readable(runs), metric, reader)
-    return Dataset(name, runs, configurations_of(runs, metric), run_answers, added)
+    annotators = [each for each in added if each.record.annotator]
+    predictors = [each for each in added if not each.record.annotator]
+    return Dataset(name, runs, configurations_of(runs, metric), run_answers, predictors, annotators)

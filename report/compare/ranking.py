@@ -277,8 +277,8 @@ def _added_winner(
     dataset: Dataset, candidates: Sequence[Candidate], model: Candidate, reader: Reader
 ) -> AddedPredictor | None:
     """The best of the added predictors to which the model is shown to be worse on at least ENOUGH_ANSWERS validation
-    tweets that both have; a person is none of them."""
-    eligible = [added for added in dataset.added if added.score is not None and not added.record.annotator]
+    tweets that both have."""
+    eligible = [added for added in dataset.added if added.score is not None]
     answers = read_answers(model.runs, reader, "validation").including(eligible, "validation")
     answers = answers.with_metric(dataset.metric)
     below = decided(

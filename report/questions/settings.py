@@ -28,6 +28,7 @@ from sentiment.runs.records import ModelKind, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric
+from sentiment.statistics.seeds import SeedSpread, spread_of_gaps
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
 _TOGETHER = "configuration"
@@ -155,8 +156,10 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
         alike = seeds_together(group)
         for effect in _effects_on(data, names, model, group, answers):
             effects.append(effect)
-            for value, pairs in effect.pairs.items():
-                claims[value] = _claim(pairs, model, alike, answers.metric)
+            matched = {value: _distinct(pairs, model) for value, pairs in effect.pairs.items()}
+            spread = _spread(matched, model, answers.metric)
+            for value, pairs in matched.items():
+                claims[value] = matched_claim(pairs, alike, model, answers.metric, spread)
     number = sum(math.comb(len(effect.values), 2) for effect in effects)
     differences = decided(claims, answers, number)
     return [replace(effect, differences=differences) for effect in effects]
@@ -174,17 +177,28 @@ def _effects_on(data: str, names: Sequence[str], model: ModelKind, runs: Runs, a
     return [effect for effect in effects if len(effect.values) <= _MAX_VALUES]
 
 
-def _claim(
-    pairs: Sequence[tuple[Runs, Runs]], model: ModelKind, configurations: Sequence[Runs], metric: Metric
-) -> Claim:
-    """The claim over all matched configurations.
+def _distinct(pairs: Sequence[tuple[Runs, Runs]], model: ModelKind) -> Sequence[tuple[Runs, Runs]]:
+    """The pairs of which none repeats another: linear baselines of the same corpora, as of two networks, are one."""
+    if model != "baseline":
+        return pairs
+    by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
+    return list(by_corpora.values())
 
-    Linear baselines of the same corpora, as those of networks of two sizes, are one.
-    """
-    if model == "baseline":
-        by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
-        pairs = list(by_corpora.values())
-    return matched_claim(pairs, configurations, model, metric)
+
+def _spread(
+    matched: Mapping[SettingValue, Sequence[tuple[Runs, Runs]]], model: ModelKind, metric: Metric
+) -> SeedSpread | None:
+    """How the differences to the best value vary between the configurations that have all values."""
+    import pandas as pd
+
+    def score(runs: Runs) -> float:
+        return mean_score(run.score("test", metric, model) for run in runs)
+
+    gaps = {
+        value: {firsts[0].run_id: score(firsts) - score(seconds) for firsts, seconds in pairs}
+        for value, pairs in matched.items()
+    }
+    return spread_of_gaps(pd.DataFrame(gaps).dropna().to_numpy(float))
 
 
 def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, answers: Answers) -> Effect:

@@ -137,7 +137,7 @@ def _of_added(best: Recommended) -> list[str]:
     limitations = []
     for added in best.added:
         difference = best.differences.get(added)
-        if difference and difference.is_better and not added.record.annotator:
+        if difference and difference.is_better:
             higher = f"{added.name} (added predictor) has a significantly higher test {best.dataset.metric_name}"
             reason = f"because {_why_not(best, added)}, and test tweets alone select no model"
             limitations.append(f"{higher} than the recommended model. It is not recommended {reason}.")

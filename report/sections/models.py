@@ -16,6 +16,7 @@ from report.render import wording
 from report.render.blocks import Block, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
+from report.sections.tables import origins
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.metrics import counted_as_wrong
@@ -65,8 +66,16 @@ def _is_drawn(ranked: Ranked) -> bool:
     return ranked.kind != "majority"
 
 
+def added_predictors(findings: Findings) -> list[Block]:
+    """How far annotators agree with the labels; where the answers of added predictors come from, and what they cost."""
+    people = [annotator for best in findings.recommendations for annotator in best.dataset.annotators]
+    blocks: list[Block] = [Text(annotator.agreement.sentence(annotator.name)) for annotator in people]
+    added = [*(predictor for best in findings.recommendations for predictor in best.added), *people]
+    return [*blocks, origins({each.name: each.record for each in added})] if added else []
+
+
 def _row_of_added(predictor: AddedPredictor) -> Row:
-    row: Row = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": predictor.metrics.n}
+    row: Row = {"model": _added_name(predictor), "kappa": predictor.agreement.kappa, "n": predictor.metrics.n}
     return row | {f"test_{name}": getattr(predictor.metrics, name) for name in _METRICS}
 
 
@@ -80,7 +89,7 @@ def _compared(best: Recommended, ranked: Ranked) -> Row:
 
 
 def _added_name(predictor: AddedPredictor) -> str:
-    kind = "human annotator" if predictor.record.annotator else "added"
+    kind = "added"
     n = predictor.metrics.n
     of = len(predictor.test.tweets)
     others = predictor.predictor.other_answers

@@ -22,7 +22,7 @@ def checklist(findings: Findings) -> Document:
     """The questions of reporting checklists, with the answers that the records give."""
     study = findings.study
     best = findings.recommended
-    annotators = {added.name for dataset in findings.datasets for added in dataset.added if added.record.annotator}
+    annotators = {annotator.name for dataset in findings.datasets for annotator in dataset.annotators}
     annotators |= {name for table in study.labelled for name, added in table.added.items() if added.annotator}
     values = {
         "findings": findings,

@@ -23,7 +23,6 @@ from report.render.blocks import (
 )
 from report.sections.names import command_for
 from report.sections.sentences import sentence, sentences
-from report.sections.tables import origins
 from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.config import PARTS
 from sentiment.processes import LOCAL_JOB_PREFIX
@@ -78,9 +77,6 @@ def provenance(findings: Findings) -> list[Block]:
             )
             content.append(Command("Export it, with a model card", command_for(best, "export", "model.zip")))
         content += [_usage_table(study), *_data_table(findings)]
-    added = {predictor.name: predictor.record for best in findings.recommendations for predictor in best.added}
-    if added:
-        content.append(origins(added))
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
     return content

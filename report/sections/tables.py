@@ -13,7 +13,7 @@ from report.render.wording import joined, strong
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from sentiment.answers.recommendation import Choice
-from sentiment.answers.table import ENOUGH_ANSWERS, Added, AnswerTable, Comparison, StoredAnswers
+from sentiment.answers.table import ENOUGH_ANSWERS, Added, Agreement, AnswerTable, Comparison, StoredAnswers
 from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.metrics import METRIC_NAMES, estimate_of, kappa
@@ -32,7 +32,12 @@ def labelled_tables(findings: Findings) -> list[Block]:
 
 def _blocks_of(stored: StoredAnswers) -> list[Block]:
     comparisons = stored.compare()
-    blocks: list[Block] = [Text(lead(stored.table, comparisons), "lead"), _score_table(stored)]
+    blocks: list[Block] = []
+    if stored.added_predictors:
+        blocks.append(Text(lead(stored.table, comparisons), "lead"))
+    for annotator in stored.annotators:
+        blocks.append(Text(Agreement.of(annotator, stored.table.labels).sentence(annotator.name)))
+    blocks.append(_score_table(stored))
     if comparisons:
         blocks.append(_comparison_table(stored, comparisons))
     return [*blocks, origins(stored.added)]

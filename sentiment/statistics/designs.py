@@ -188,14 +188,17 @@ def _over_seeds(side: Side, variance_of: Callable[[Sequence[float]], Component])
 class Matched(Design):
     """Configurations, or models on the same training sets, that are matched by position and tested on the same tweets.
 
-    Seeds within them are averaged: the variance between configurations or training sets contains theirs.
+    Seeds within them are averaged: the variance between configurations or training sets contains theirs. That of a few
+    pairs is moderated by that of pairs like them, as that of a few seeds is in `Seeds`.
 
     Attributes:
+        spread: how the differences of pairs vary; None if nothing is known of others.
         overlap: whether each is trained on all folds but one. Training sets that overlap differ too little, and the
             group jackknife corrects that: by (folds - 1)² times their variance (Shao & Tu 1995, The Jackknife and
             Bootstrap).
     """
 
+    spread: SeedSpread | None = None
     overlap: bool = False
 
     def difference(self, first: Side, second: Side) -> StudentEvidence:
@@ -204,12 +207,18 @@ class Matched(Design):
             raise NotComparableError(f"{number} and {len(second.configurations)} are not several matched pairs")
         pairs = zip(first.configurations, second.configurations, strict=True)
         gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in pairs])
+        matched = replace(first, configurations=[gaps])
         between = _between_rows(first, gaps)
         if self.overlap:
             between = Component(between.variance * (number - 1) ** 2, between.freedom)
-        interaction = _interactions(replace(first, configurations=[gaps]))
+        interactions = _interactions(matched)
         tweets = _over_tweets(first, second)
-        return _difference(first, second, _standard_error(tweets, [between], interaction, is_stretched=True))
+        gate = _standard_error(tweets, [between], interactions, is_stretched=True)
+        if self.spread is None:
+            return _difference(first, second, gate)
+        moderated = _over_seeds(matched, self.spread.moderated)
+        test = _standard_error(tweets, moderated, interactions, self.spread.pooled.freedom)
+        return _difference(first, second, test, gate)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from sentiment.files import write_atomically
 from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from tests.commands import invoke, refused
+from tests.invented import rungs_of
 from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
 from tests.jobs.grid_files import a_request, halving, load_grid, study_of, write_grid, write_yaml
 from tests.jobs.submitted import (
@@ -41,7 +42,6 @@ from tests.jobs.submitted import (
     a_session,
     attempt_of,
     queued,
-    rungs_of,
     submitted,
     write_attempts,
     write_epochs,

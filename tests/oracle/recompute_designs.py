@@ -514,7 +514,7 @@ class Dataset:
             assert one.test
             test = Added.on(one.test, record)
             validation = None if one.is_cross_validated else one.part("validation")
-            if test:
+            if test and not record["annotator"]:  # no predictor is compared with a person
                 found.append(Added(name, record, test, Added.on(validation, record) if validation else None))
         for each in found:
             answers = [int(answered(part).sum()) for part in (each.test, each.validation) if part]
@@ -692,11 +692,16 @@ def _facts(one: Tested) -> Row:
     return {"version": one.table[:8]} | {name: one.settings[name] for name in names}
 
 
-def matched_gap(pairs: Sequence[tuple[list[Tested], list[Tested]]], kind: str, metric: str) -> Gap | None:
+def matched_gap(
+    pairs: Sequence[tuple[list[Tested], list[Tested]]],
+    kind: str,
+    metric: str,
+    between: tuple[float, int] | None = None,
+) -> Gap | None:
     """Matched configurations as the random factor."""
     sides = _sides((Group([ours for ours, _ in pairs], kind), Group([theirs for _, theirs in pairs], kind)), metric)
     if sides is None:
         return None
     (ours, theirs), classes, folds = sides
     assert folds is None
-    return matched([*zip(ours, theirs, strict=True)], classes)
+    return matched([*zip(ours, theirs, strict=True)], classes, between=between)

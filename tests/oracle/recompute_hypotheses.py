@@ -276,7 +276,7 @@ def _decided(family: Sequence[_Judged]) -> list[_Judged]:
 
 def _row(judged: _Judged) -> Row:
     found = judged.found
-    row: Row = {"grid": judged.grid.name, "outcome": judged.outcome}
+    row: Row = {"outcome": judged.outcome}
     if found:
         row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
         row |= {"level": None if found.low is None else found.level, "adjusted_p": found.q}

@@ -16,11 +16,10 @@ from tests.oracle.recompute_designs import (
 )
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_hypotheses import hypotheses
-from tests.oracle.recompute_numbers import Gap, answer, kappa, mean_score
+from tests.oracle.recompute_numbers import Gap, answer, bounds, kappa, mean_score
 from tests.oracle.recompute_page import check_list, errors, external_tests, mistakes
 from tests.oracle.recompute_questions import effects, label_tables
-from tests.oracle.recompute_tables import Tables, data_table, gold_tables, runs_table, usage_table
-from tests.oracle.recompute_words import DASH, bounds, cost_of, predictor_name, usage_of
+from tests.oracle.recompute_tables import Tables, cost_of, data_table, gold_tables, runs_table, usage_of, usage_table
 
 _METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 
@@ -44,7 +43,7 @@ def recompute(folder: Path) -> Tables:
     tables |= {"hypotheses": hypotheses(study, tested)}
     for gold in sorted((folder / "answers").glob("*/table.json")):
         tables |= gold_tables(gold.parent)
-    tables |= {"runs": runs_table(study, datasets), "usage": usage_table(study), "data": data_table(study)}
+    tables |= {"runs": runs_table(study), "usage": usage_table(study), "data": data_table(study)}
     return {name: rows for name, rows in tables.items() if rows}
 
 
@@ -60,7 +59,7 @@ def _means(candidate: Candidate) -> Row:
 def _compared(found: Gap | None, is_model: bool) -> Row:
     """The columns of the comparison with the recommended model."""
     if found is None:
-        row = bounds("difference", None) | {"difference_q": None, "verdict": DASH}
+        row = bounds("difference", None) | {"difference_q": None, "verdict": "\u2013"}
         return row | {"difference": 0.0} if is_model else row
     row = bounds("difference", found) | {"difference_q": found.q}
     verdict = "better" if found.is_better else "worse"
@@ -84,7 +83,7 @@ def _row(dataset: Dataset, candidate: Candidate) -> Row:
     one = candidate.one
     n = len(one.tested)
     found = dataset.score(candidate)
-    row: Row = {"model": predictor_name(candidate), "n": found.n, **_means(candidate), **bounds("score", found)}
+    row: Row = {"n": found.n, **_means(candidate), **bounds("score", found)}
     if candidate.kind not in ("network", "both"):
         return row
     gpu, cpu = cost_of(one)
@@ -102,15 +101,8 @@ def _row(dataset: Dataset, candidate: Candidate) -> Row:
 
 def _added_row(dataset: Dataset, one: Added) -> Row:
     measured = added_metrics(one.test)
-    n = len(one.test.tweets)
-    others = int((answered(one.test) & (answer(one.test.probabilities["added"]) < 0)).sum())
-    kind = "human annotator" if one.record["annotator"] else "added"
-    kind += f", {measured['n']:,} of {n:,} tweets" if measured["n"] < n else ""
-    if others:
-        plural = "answers count" if others > 1 else "answer counts"
-        kind += f"; its {others:,} other {plural} as wrong"
     rows = answered(one.test)
-    row: Row = {"model": f"{one.name} ({kind})", "n": measured["n"]}
+    row: Row = {"n": measured["n"]}
     row["kappa"] = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
     row |= {f"test_{name}": measured[name] for name in _METRICS}
     return row | bounds("score", share_of_metrics(measured, dataset.metric))

@@ -48,7 +48,7 @@ def test_another_digit_is_found(tmp_path: Path) -> None:
     report_without_charts(results)
     path = results.report / "tables" / "leaderboard.csv"
     content = path.read_text()
-    score = re.search(r"0\.\d(\d)", content)
+    score = re.search(r",0\.\d(\d)", content)
     assert score is not None
     other = (int(score[1]) + 5) % 10
     path.write_text(f"{content[: score.start(1)]}{other}{content[score.end(1) :]}")

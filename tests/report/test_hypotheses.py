@@ -14,8 +14,8 @@ from report.render.page import render_document
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
 from sentiment.statistics.estimate import StandardError, StudentEvidence
 from sentiment.statistics.regions import RegionClaim
+from tests.invented import combinations
 from tests.report.made_up import Study
-from tests.report.studies import combinations
 
 EARLY = "2000-12-31T00:00:00+00:00"
 SEEDS = [1, 2, 3]

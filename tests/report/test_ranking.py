@@ -15,7 +15,8 @@ from report.sections.answer import caveats, headline
 from report.sections.models import rankings
 from report.sections.paper import checklist
 from tests.commands import invoke
-from tests.report.made_up import Study, attempt
+from tests.invented import attempt
+from tests.report.made_up import Study
 
 
 def _best(study: Study) -> Recommended:

@@ -31,8 +31,9 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
+from tests.invented import attempt, new_record
 from tests.jobs.grid_files import write_yaml
-from tests.report.made_up import BASE, PARTS, Study, attempt, new_record, tables_of
+from tests.report.made_up import BASE, PARTS, Study, tables_of
 from tests.small_runs import load_config, stored
 
 
@@ -215,7 +216,7 @@ def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_
     study.complete(config, "rnn")
     run_dir = study.run_dir(stopped, "rnn")
     run_dir.create(stopped)
-    run_dir.write_record(new_record(stopped, attempts=[attempt(reason="signal", detail="SIGTERM")]))
+    run_dir.write_record(new_record(stopped.run_id, attempts=[attempt(reason="signal", detail="SIGTERM")]))
     (study.results.runs / "rnn" / "broken").mkdir()
     (study.results.runs / "rnn" / "broken" / "config.json").write_text("{")
     study.report(tmp_path / "out")
