@@ -36,7 +36,7 @@ _COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable(
 _SCRIPTS = ("tables.js", "runs.js", "panels.js")
 
 
-# Threads that wait for files to be safe on the disk, and one for Vega's scripts.
+# Threads that see files safe on the disk, and one for Vega's scripts.
 _THREADS = 4
 # A program that writes Vega's scripts.
 _BUNDLING = """
