@@ -34,11 +34,11 @@ from sentiment.config_file import resolve, shortened
 from sentiment.console import Progress, plural, visible
 from sentiment.data.classes import Classes
 from sentiment.data.corpus import open_corpus
-from sentiment.data.guess_columns import LABEL_NAMES, can_hold, find_texts, resolve_with_guesses
+from sentiment.data.guess_columns import can_hold, find_texts, resolve_with_guesses
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
-from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table, abbreviated
+from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Table, abbreviated
 from sentiment.data.table_files import open_table
 from sentiment.data.text import key_as_text, key_of
 from sentiment.errors import DataError, UsageError

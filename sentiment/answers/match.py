@@ -13,9 +13,9 @@ from sentiment.answers.sheet import SKIPPED_WORD, whole_text
 from sentiment.answers.table import AnswerTable
 from sentiment.config_file import shortened
 from sentiment.data.classes import Classes, Meanings, is_number
-from sentiment.data.guess_columns import LABEL_NAMES, Reading
+from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import RowCounter
-from sentiment.data.table import ID_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
+from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, UsageError
 
