@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sentiment.answers.label_page import Labelling
 from sentiment.answers.match import (
     NO_ANSWER,
     AnswersFile,
@@ -300,7 +301,7 @@ def write_tweets(asked: Asked, sheet: Path) -> None:
         UsageError: as `write_sheet`.
     """
     rows = [*zip(asked.table.ids, asked.table.texts, strict=True)]
-    write_sheet(sheet, rows, asked.data.label_names, ENOUGH_ANSWERS, may_skip=True)
+    write_sheet(sheet, Labelling(rows, asked.data.label_names, ENOUGH_ANSWERS, may_skip=True))
 
 
 def add_predictor(

@@ -64,7 +64,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
     parts: dict[Part, AnswerTable] = {"validation": validation, "test": test}
     for part, tweets in parts.items():
         people = [predictor for predictor in tweets.predictors if predictor.kind == "annotator"]
-        annotators[part], lines = _agreements(people, tweets.labels, f", {part}")
+        annotators[part], lines = _agreements(people, tweets.labels, f"{part} ")
         of_part = [predictor for predictor in tweets.predictors if predictor.kind == "added"]
         for predictor in of_part:
             scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
@@ -104,7 +104,7 @@ def _agreements(
     for annotator in annotators:
         agreement = Agreement.of(annotator, labels)
         values[annotator.name] = agreement._asdict()
-        lines.append(agreement.sentence(f"{annotator.name}{part}"))
+        lines.append(agreement.sentence(annotator.name, part))
     return values, lines
 
 

@@ -36,11 +36,13 @@ class AnswersFile(NamedTuple):
     Attributes:
         reading: its column of texts is recognised by its name if none is given.
         label: the column of answers; None: likewise.
+        predictor: the name of the predictor, which a column of answers may have.
     """
 
     path: Path
     reading: Reading = Reading()
     label: Column | None = None
+    predictor: str = ""
 
 
 class MatchedAnswers(NamedTuple):
@@ -259,7 +261,7 @@ def _columns_of(table: Table, file: AnswersFile) -> _Columns:
     # doc_id is only the number of a row, so it is used only if there is no text.
     tweet_id = first(None, ID_NAMES if text is not None else (*ID_NAMES, "doc_id"))
     is_log = any(name in _LOGGED or name.startswith("doc.") for name in table.names)
-    label = first(file.label, _PREDICTED if is_log else (*_PREDICTED, *LABEL_NAMES))
+    label = first(file.label, _PREDICTED if is_log else (*_PREDICTED, file.predictor.lower(), *LABEL_NAMES))
     shown = ", ".join(map(repr, table.names))
     if tweet_id is None and text is None:
         raise UsageError(

@@ -185,7 +185,7 @@ class Population:
     def drawing(self) -> Drawing:
         """The random order in which the tweets are labelled, in turn one of each group."""
         strata = np.zeros(len(self.rows), np.int64) if self.groups is None else strata_of(self.groups)
-        return Drawing("share", [row.text for row in self.rows], strata)
+        return Drawing("share", [row.text for row in self.rows], strata, [row.id for row in self.rows])
 
     @property
     def labels_needed(self) -> int:

@@ -357,8 +357,8 @@ class Agreement(NamedTuple):
         alike = annotator.right(labels)[answered].mean()
         return cls(len(answers), float(alike), kappa(answers, labels[answered]))
 
-    def sentence(self, annotator: str) -> str:
-        of_tweets = f"with the labels of {self.n:,} tweets, {self.alike:.1%} alike"
+    def sentence(self, annotator: str, part: str = "") -> str:
+        of_tweets = f"with the labels of {self.n:,} {part}tweets, {self.alike:.1%} alike"
         return f"{annotator} (annotator): kappa {self.kappa:.2f} {of_tweets}"
 
 

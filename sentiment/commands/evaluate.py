@@ -176,6 +176,8 @@ def _directory(name: Path, results: Path | None) -> Path:
     shown = ", ".join(map(str, found or named))
     if found:
         raise UsageError(f"{name}: there are answers to several such tables; name one: {shown}")
+    if not named and not name.is_file():
+        raise UsageError(f"{name}: no such file, and no answers to a table of this name in the results folder")
     others = f"; those in {shown} are to another table, or to this one before it changed" if named else ""
     table = quote(str(name))
     raise UsageError(

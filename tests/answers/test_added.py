@@ -220,7 +220,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         (2, ("VADER's lexicon", table), "a predictor of this name is compared anyway"),
         (2, ("x", table, "--label-column", "mood"), "no column 'mood'; the file has 'text', 'x'"),
         (2, ("x", table, "--cost", "inf"), "inf is not a finite number"),
-        (2, ("x", table), "no column name looks like a label; name it with --label-column"),
+        (2, ("y", table), "no column name looks like a label; name it with --label-column"),
         (1, ("x", others), "has no prediction for a test or validation tweet of the run"),
     ):
         assert why in refused(code, "add", *words, "--of", run.path)

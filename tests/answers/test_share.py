@@ -213,6 +213,9 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     assert done.exit_code == 0, done.output
     assert "for \u00b1 10" in done.output
     assert "1 smaller group" in done.output
+    needed = [int(words) for words in re.findall(r"all tweets +600 +300 +(\d+) +(\d+) +(\d+)", done.output)[0]]
+    assert needed == sorted(needed)
+    assert needed[1] > labels_needed(600, 0.1)  # more than at random, since the days are not equally large
     _labelled(tweets, 280)
     days = [f"2026-03-0{number}" for number in range(1, DAYS + 2)]
     done = share(*by_day, "--labelled", "labelled.csv", "--out", "out")

@@ -233,6 +233,8 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
 def test_a_gold_table_is_named_by_its_file_as_it_is_now(tmp_path: Path) -> None:
     results = ("--results", tmp_path / "results")
     gold = tmp_path / "gold.csv"
+    assert f"{gold}: no such file" in refused(2, "evaluate", gold, *results)
+    gold.write_text("text\na day\n")
     assert "has no answers" in refused(2, "evaluate", gold, *results)
     rows = _write_gold(tmp_path, 40)
     answers = [(tweet, label) for tweet, _, label in rows]
@@ -279,15 +281,14 @@ def test_name_of_a_predictor_is_no_markup(tmp_path: Path) -> None:
     assert _evaluate(tmp_path)[1].count(" gpt[mini] ") > 2
 
 
-@pytest.mark.parametrize("options", [(), WITHOUT_LABELS[:2]])
 def test_command_that_follows_a_sheet_reads_the_table_as_the_one_that_wrote_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [(tweet, text, {"negative": "down", "positive": "up"}[label]) for tweet, text, label in _gold(40)]
     write_tweets(tmp_path / "gold.csv", rows, ("id", "body", "label"))
     words = ("--set", "data.columns.text=body", "--set", "data.language=de", "--classes", "negative=down positive=up")
-    output = succeed("add", "--of", "gold.csv", *words, "--sheet", "mine.csv", *options)
+    output = succeed("add", "--of", "gold.csv", *words, "--sheet", "mine.csv")
     assert "test set first" not in output
     sheet = pd.read_csv("mine.csv", encoding="utf-8-sig").assign(label="positive")
     sheet.to_csv("mine.csv", index=False)
@@ -442,7 +443,7 @@ def test_page_of_gold_tables_alone_has_no_section_on_runs(tmp_path: Path) -> Non
     assert _titles(results) == ["Predictors on labelled tables", "Methods"]
     Study(results).single({})
     both = _titles(results)
-    assert {"Recommendation", "Details", "Predictors on labelled tables", "The runs"} <= {*both}
+    assert {"Recommendation", "Predictors on labelled tables", "The runs"} <= {*both}
     assert _titles(results, ["single"]) == [title for title in both if title != "Predictors on labelled tables"]
 
 

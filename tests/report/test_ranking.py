@@ -42,17 +42,6 @@ def test_best_baseline_is_recommended_although_its_network_hardly_learns(study: 
     assert headline(best).startswith("**Use the linear baseline.** Stop words kept. ")
 
 
-def test_one_pair_of_predictors_has_one_verdict(study: Study) -> None:
-    run_dir = study.single({}, skill=0.2, linear=2.0)
-    study.add(run_dir, "llm", {row: float(row % 2 if row % 7 else 0.4) for row in range(220)})
-    best = _best(study)
-    assert best.model is best.baseline
-    (added,) = best.added
-    assert best.gain == best.differences[best.alternative]
-    assert added in best.differences
-    assert best.model not in best.differences
-
-
 def test_less_certain_best_one_does_not_hide_that_another_is_better_than_the_baseline(invented: Study) -> None:
     """The mean of both is best there, and its two seeds differ much."""
     best = invented.findings().recommended
