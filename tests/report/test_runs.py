@@ -417,3 +417,9 @@ def test_grids_stand_in_the_order_in_which_they_were_planned(study: Study) -> No
         (config,) = study.write_grid(name, "Which?", [{"seed": 1}], planned_at=planned_at)
         study.complete(config, name)
     assert [grid.name for grid in load_study(study.results, []).grids] == ["rnn", "attention", "elmo"]
+
+
+def test_models_are_named_by_cell_directions_and_layers() -> None:
+    one_way = {"model.bidirectional": False, "model.cell": "gru", "model.layers": 2}
+    for changes, name in (({}, "BiLSTM 64"), (one_way, "GRU 2\u00d764")):
+        assert model_name(resolve({}, changes, "a test")) == name
