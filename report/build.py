@@ -131,7 +131,7 @@ def _about(findings: Findings) -> list[Any]:
     if study_runs:
         about.append(f"{completed:,} of {plural(len(study_runs), 'run')} completed")
     for table in findings.study.labelled:
-        about.append(f"{plural(len(table.added), 'added predictor')} on {table.record.source}")
+        about.append(f"{plural(len(table.added_predictors), 'added predictor')} on {table.record.source}")
     dates = [attempt.end or attempt.start for run in study_runs if run.record for attempt in run.record.attempts]
     if dates:
         about.append(max(dates)[:10])

@@ -211,7 +211,7 @@ def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], s
     assert task.run() is Outcome.COMPLETED
     assert slurm.orders == []
     _complete([requeued], like)
-    with ProcessLock(failed.lock_file):  # somebody tries it once more
+    with Lock(failed.lock_file, "trains this run"):  # somebody tries it once more
         assert task.run() is Outcome.COMPLETED
         assert slurm.orders == []
     assert task.run() is Outcome.COMPLETED
