@@ -60,6 +60,7 @@ class Lock:
     that it raises ends that.
 
     Args:
+        after: a number than which that of the lock is larger.
         newest_wins: whether an owner on a host whose locks are not seen here counts as dead at once, whether or not it
             gives signs of life: of runs, since the queue tells who may train one, and an older attempt writes nothing.
 
@@ -68,11 +69,18 @@ class Lock:
     """
 
     def __init__(
-        self, path: Path, activity: str, while_locked: Progress | None = None, *, newest_wins: bool = False
+        self,
+        path: Path,
+        activity: str,
+        while_locked: Progress | None = None,
+        *,
+        after: int = 0,
+        newest_wins: bool = False,
     ) -> None:
         self._path = path
         self._activity = activity
         self._while_locked = while_locked
+        self._after = after
         self._newest_wins = newest_wins
         self.number = 0
         self._descriptor = -1
@@ -115,7 +123,7 @@ class Lock:
                 file = _file(self._path, newest)
                 if newest and self._is_held(file):
                     return _owner(file)
-                if self._make(newest + 1):
+                if self._make(max(newest, self._after) + 1):
                     return None
         except OSError as error:
             raise RunDirError(f"{self._path}: cannot be written: {error}") from None

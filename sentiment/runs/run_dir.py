@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from sentiment.config import OPERATIONAL_FIELDS, RunConfig
 from sentiment.errors import CopiedGridError, FormatError, RunDirError, TakenOverError, UsageError
 from sentiment.files import FolderEntry, as_json, read_user_file, sha256_of, user_path, write_atomically
-from sentiment.runs.locks import last_owner
+from sentiment.runs.locks import Lock, last_owner
 from sentiment.runs.records import (
     EpochRow,
     Failure,
@@ -329,6 +329,12 @@ class RunDir:
             raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
         return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_FIELDS})
 
+    def lock(self) -> Lock:
+        """The lock of the process that trains the run, whose number is that of a new attempt."""
+        newest = max(self.path.glob(f"{_ATTEMPT_PREFIX}*[0-9]"), default=None)
+        after = int(newest.name.removeprefix(_ATTEMPT_PREFIX)) if newest else 0  # somebody may have deleted the lock
+        return Lock(self.lock_file, "trains this run", after=after, newest_wins=True)
+
     def begin_attempt(self, number: int) -> "RunDir":
         """Begin an attempt: return this directory with a new folder, in which the attempt makes its files.
 
@@ -343,7 +349,7 @@ class RunDir:
         """
         folder = self.path / f"{_ATTEMPT_PREFIX}{number:06}"
         folder.mkdir(exist_ok=True)
-        attempts = sorted(self.path.glob(f"{_ATTEMPT_PREFIX}*[0-9]"))
+        attempts = sorted(self.path.glob(f"{_ATTEMPT_PREFIX}*"))
         if attempts[-1] != folder:
             raise self._superseded()
         for path in attempts[:-1]:

@@ -15,7 +15,6 @@ from sentiment.encoders.inputs import current_inputs, differing, recorded_inputs
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError, SentimentError
 from sentiment.models.baseline import fit_linear_model
-from sentiment.runs.locks import Lock
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training.attempt import new_attempt, new_trainer
@@ -45,8 +44,7 @@ def run_experiment(run: RunContext) -> None:
     if run.run_dir.completed:  # without the lock, whose file cannot be written in a folder of somebody else
         _leave_completed(run)
         return
-    lock = Lock(run.run_dir.lock_file, "trains this run", newest_wins=True)
-    with lock, explained_memory_errors():
+    with run.run_dir.lock() as lock, explained_memory_errors():
         run = replace(run, run_dir=run.run_dir.begin_attempt(lock.number))
         if run.run_dir.completed:
             _leave_completed(run)

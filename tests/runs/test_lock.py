@@ -224,6 +224,18 @@ def test_attempt_with_a_successor_writes_no_file(tmp_path: Path) -> None:
     assert file.read_bytes() == b"second"
 
 
+def test_run_whose_lock_somebody_has_deleted_is_trained_on(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    for _ in range(2):
+        with run_dir.lock() as lock:
+            run_dir.begin_attempt(lock.number)
+    last_file = tmp_path / f"lock-{lock.number:06}"
+    last_file.unlink()
+    with run_dir.lock() as lock:
+        run_dir.begin_attempt(lock.number)
+    assert lock.number == 3
+
+
 def test_write_that_is_suspended_while_a_successor_begins_fails_in_the_file_system(tmp_path: Path) -> None:
     def suspended_while_writing(new: BinaryIO) -> None:
         new.write(b"late")
