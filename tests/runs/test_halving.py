@@ -137,20 +137,23 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
 def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither as lost nor, in a ranking, by its epochs without the last."""
     run_dir, read = results.run_dir("run-0", "g"), RunDir.read_epochs
-    lock = Lock(run_dir.lock_file, "trains this run")
+    held: list[Lock] = []
+
+    def begin() -> None:
+        held.append(Lock(run_dir.lock_file, "trains this run").__enter__())
 
     def ends(one: RunDir) -> Any:
         found = read(one)
         run_dir.result_file.write_text("{}")
-        lock.__exit__()
+        held.pop().__exit__()
         return found
 
     monkeypatch.setattr(RunDir, "read_epochs", ends)
     _log(results, 0, [0.6])
-    lock.__enter__()
+    begin()
     assert judge(read_progress(run_dir)).state == "RUNNING"
     run_dir.result_file.unlink()
-    lock.__enter__()
+    begin()
     assert _unfinished(rungs_of(results, _plan(1, epochs=[3]))) == ["run-0"]
 
 
