@@ -76,7 +76,7 @@ def _print_summary(findings: "Findings") -> None:
     if runs:
         echo(f"{completed:,} of {len(runs):,} runs are completed")
     for table in findings.study.labelled:
-        echo(f"{table.record.source}: {plural(len(table.added), 'added predictor')} compared")
+        echo(f"{table.record.source}: {plural(len(table.added_predictors), 'added predictor')} compared")
 
 
 def _verify(results: "Results", grids: list[str]) -> None:

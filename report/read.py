@@ -245,7 +245,7 @@ def _load_answers(reader: Reader) -> tuple[list[StoredAnswers], dict[str, Choice
         if not stored.table.has_labels:
             choice = reader.read(partial(_read_choice, stored, reader.problems))
             choices |= {folder.name: choice} if choice else {}
-        elif stored.added_predictors:
+        elif stored.added_predictors or stored.annotators:
             labelled.append(stored)
     return labelled, choices
 
@@ -261,7 +261,8 @@ def _read_choice(stored: StoredAnswers, problems: list[str]) -> Choice | None:
     """The best predictor by labels; a problem if others were added since."""
     directory = stored.directory
     choice = read_record(directory.choice_file, Choice)
-    later = sorted(stored.added.keys() - choice.accuracy.keys()) if choice else []
+    names = {predictor.name for predictor in stored.added_predictors}
+    later = sorted(names - choice.accuracy.keys()) if choice else []
     if later:
         again = f"sentiment evaluate {shlex.quote(str(directory.path))} --labelled SHEET.csv"
         problems.append(f"{directory.choice_file}: is from before {', '.join(later)}; again: {again}")

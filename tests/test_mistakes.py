@@ -87,7 +87,6 @@ MISTAKES = [
     (("evaluate",), 2, "evaluate takes a RUN or a TABLE"),
     (("evaluate", "--sheet", "new.csv"), 2, "--sheet requires a RUN and --data"),
     (("share",), 2, "share takes a MODEL and a FILE"),
-    (("evaluate", "RUN", "--out", "a.csv", "--mistakes", "a.csv"), 2, "--out and --mistakes name the same file"),
     (("predict", "RUN", "nice", "--with", "both", "--with=network"), 2, "--with is given twice"),
     # On grids and the report
     (("submit", "good.csv"), 2, "good.csv: is no file of settings (.yaml); a table of tweets is given by --data"),

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
-from sentiment.answers.table import ENOUGH_ANSWERS, Added, AnswerTable, Kind, Predictor, read_added
+from sentiment.answers.table import ENOUGH_ANSWERS, Added, Agreement, AnswerTable, Kind, Predictor, read_added
 from sentiment.runs.records import Metrics, mean_score
 from sentiment.statistics.estimate import Estimate
-from sentiment.statistics.metrics import Metric, estimate_of, kappa
+from sentiment.statistics.metrics import Metric, estimate_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class AddedPredictor:
     Attributes:
         test: the test tweets with its predictions.
         validation: the same of validation tweets; None if it answers none with a class, and for cross-validated runs,
-            whose validation tweets are test tweets of other folds.
+            whose validation tweets are test tweets elsewhere.
         score: its accuracy or macro recall on validation tweets; None if it has answered fewer than ENOUGH_ANSWERS
             validation or test tweets: then it is listed, and neither ranked nor recommended.
     """
@@ -35,7 +35,7 @@ class AddedPredictor:
 
     @property
     def predictor(self) -> Predictor:
-        return self.test.of("added")
+        return self.test.predictors[0]
 
     @property
     def run_id(self) -> str:
@@ -50,15 +50,13 @@ class AddedPredictor:
         return estimate_of(self.metrics, metric)
 
     @property
-    def kappa(self) -> float:
-        """Cohen's kappa with the labels (Cohen 1960)."""
-        answered = self.predictor.answered
-        return kappa(self.predictor.predicted[answered], self.test.labels[answered])
+    def agreement(self) -> Agreement:
+        return Agreement.of(self.predictor, self.test.labels)
 
     @property
     def validation_answers(self) -> int:
         """How many validation tweets it has answered."""
-        return 0 if self.validation is None else int(self.validation.of("added").answered.sum())
+        return 0 if self.validation is None else int(self.validation.predictors[0].answered.sum())
 
 
 def added_for(runs: Runs, metric: Metric, reader: Reader) -> list[AddedPredictor]:
@@ -88,7 +86,7 @@ def _scored(added: AddedPredictor, metric: Metric) -> AddedPredictor:
     """The predictor with its score on validation tweets, if it has answered enough."""
     if added.validation is None or min(added.validation_answers, added.metrics.n) < ENOUGH_ANSWERS:
         return added
-    metrics = added.validation.of("added").metrics(added.validation.labels)
+    metrics = added.validation.predictors[0].metrics(added.validation.labels)
     return replace(added, score=mean_score([getattr(metrics, metric)]))
 
 
@@ -99,8 +97,8 @@ def _added(name: str, record: Added, run: EvaluatedRun) -> AddedPredictor | None
     if test is None:
         return None
     validation = None
-    if not run.is_cross_validated:  # each fold has validation tweets of its own
-        validation = _predicted(name, record, run.fold_runs[0].predictions("validation"), classes)
+    if not run.is_cross_validated:  # else validation tweets are test tweets elsewhere
+        validation = _predicted(name, record, run.trained[0].predictions("validation"), classes)
     return AddedPredictor(name, record, test, validation)
 
 

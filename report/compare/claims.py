@@ -12,6 +12,7 @@ from sentiment.statistics.designs import Design, Matched, TwoModels
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.families import corrected
 from sentiment.statistics.metrics import Metric
+from sentiment.statistics.seeds import SeedSpread
 
 K = TypeVar("K")
 
@@ -43,7 +44,11 @@ def decided(claims: Mapping[K, Claim], answers: Answers, number: int = 0) -> dic
 
 
 def matched_claim(
-    pairs: Sequence[tuple[Runs, Runs]], alike: Iterable[Runs], kind: PredictorKind, metric: Metric
+    pairs: Sequence[tuple[Runs, Runs]],
+    alike: Iterable[Runs],
+    kind: PredictorKind,
+    metric: Metric,
+    spread: SeedSpread | None = None,
 ) -> Claim:
     """The claim of matched runs: over seeds, or over the pairs where no configuration has several seeds.
 
@@ -51,12 +56,13 @@ def matched_claim(
         pairs: the runs of both sides that are equal in all else; of each side all seeds of one configuration or of
             several.
         alike: the configurations that tell the variance between seeds.
+        spread: how the differences of pairs vary, where other pairs tell it.
     """
     design = design_of(alike, kind, metric)
     firsts = [runs for runs, _ in pairs]
     seconds = [runs for _, runs in pairs]
     if isinstance(design, TwoModels) and len(pairs) > 1:
-        design = Matched()
+        design = Matched(spread)
     else:
         firsts = [seeds for runs in firsts for seeds in seeds_together(runs)]
         seconds = [seeds for runs in seconds for seeds in seeds_together(runs)]

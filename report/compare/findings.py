@@ -31,7 +31,7 @@ class Findings:
     Attributes:
         recommendations: of each data set, that with the most test tweets first.
         answers: which test tweets each run and its baseline classify correctly.
-        curves: `packed_curves` of all runs; each fold of a cross-validation has its own.
+        curves: `packed_curves` of all completed runs, by run id.
     """
 
     study: Study
@@ -129,7 +129,7 @@ def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.Da
     return table.iloc[np.argsort(-table["probability"], kind="stable")]
 
 
-_MAX_EPOCHS = 40
+_MAX_EPOCHS = 20
 
 
 def packed_curves(runs: Sequence[CompletedRun], reader: Reader) -> dict[str, dict[str, list[float]]]:

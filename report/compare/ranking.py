@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED, Group, read_answers
@@ -65,11 +66,9 @@ class Recommended:
     Attributes:
         ranking: all predictors, the best on validation tweets first; those without a score there come last.
         model: the trained model to use, see `sentiment.answers.recommendation`.
-        baseline: the linear baseline that others are compared with: the best one on validation tweets.
+        baseline: the best linear baseline on validation tweets.
         added_winner: the added predictor to use instead; None if none is shown to be better on validation tweets.
-        above_baseline: the test score of models and added predictors minus that of `baseline`.
-        above_rivals: the test score of `model` minus those of other models of its kind and of added predictors; of
-            these alone if it is the linear baseline.
+        differences: the test score of each other predictor minus that of `model`, where they can be compared.
     """
 
     dataset: Dataset
@@ -77,8 +76,7 @@ class Recommended:
     model: Candidate
     baseline: Candidate
     added_winner: AddedPredictor | None
-    above_baseline: dict[Ranked, Estimate]
-    above_rivals: dict[Ranked, Estimate]
+    differences: dict[Ranked, Estimate]
 
     @property
     def metric(self) -> Metric:
@@ -102,7 +100,10 @@ class Recommended:
     @property
     def gain(self) -> Estimate | None:
         """The test score of `alternative` minus that of the baseline; None without predictions."""
-        return self.above_baseline.get(self.alternative)
+        if self.model is self.baseline:
+            return self.differences.get(self.alternative)
+        below = self.differences.get(self.baseline)
+        return below.reversed if below else None
 
     @property
     def run(self) -> EvaluatedRun:
@@ -127,8 +128,8 @@ class Recommended:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether comparisons with the baseline hold for trained models alone, since nothing is known of seeds."""
-        return any(difference.is_conditional for difference in self.above_baseline.values())
+        """Whether comparisons hold for trained models alone, since nothing is known of seeds."""
+        return any(difference.is_conditional for difference in self.differences.values())
 
     def test_score(self, candidate: Ranked) -> Estimate:
         """The test score of a predictor with its confidence interval.
@@ -150,7 +151,7 @@ class Recommended:
 
 
 def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
-    """Rank all predictors of a data set, recommend one, and compare the others with it and with the linear baseline."""
+    """Rank all predictors of a data set, recommend one, and compare the others with it."""
     candidates = candidates_of(dataset)
     competing_ones = [candidate for candidate in candidates if candidate.competes]
 
@@ -163,18 +164,13 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
 
     model = recommend(competing_ones, are_better)
     baseline = max((each for each in competing_ones if each.kind == "baseline"), key=lambda each: each.score)
-    above_baseline = _above_baseline(dataset, candidates, baseline)
-    above_rivals = _above_rivals(dataset, candidates, model)
-    if model is baseline:  # a pair has one verdict
-        above_rivals = {added: above_baseline[added].reversed for added in dataset.added if added in above_baseline}
     return Recommended(
         dataset=dataset,
         ranking=sorted([*candidates, *dataset.added], key=_place),
         model=model,
         baseline=baseline,
         added_winner=_added_winner(dataset, candidates, model, reader),
-        above_baseline=above_baseline,
-        above_rivals=above_rivals,
+        differences=_differences(dataset, candidates, model),
     )
 
 
@@ -226,7 +222,13 @@ def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: M
     """The design for a model; the variance between seeds is that of what competes, if it does so itself."""
     alike = [other for other in candidates if other.kind == candidate.kind]
     pool = [other for other in alike if other.competes] if candidate.competes else alike
-    return design_of([other.runs for other in pool], candidate.kind, metric, part)
+    return _design_of(tuple(pool), candidate.kind, metric, part)
+
+
+@lru_cache(maxsize=16)
+def _design_of(pool: tuple[Candidate, ...], kind: PredictorKind, metric: Metric, part: Part) -> Design:
+    """The same for all that have a pool in common, since it takes the scores of all runs."""
+    return design_of([other.runs for other in pool], kind, metric, part)
 
 
 def _claim(
@@ -239,44 +241,26 @@ def _claim(
     return Claim(_group_of(first), _group_of(second), design)
 
 
-def _above_baseline(dataset: Dataset, candidates: Sequence[Candidate], baseline: Candidate) -> dict[Ranked, Estimate]:
-    """The differences from the baseline in three families: what competes, other models, and added predictors, so that
-    none changes anything about another one."""
-    answers = dataset.answers.including(dataset.added)
-    models = [each for each in candidates if each.kind in MODEL_KINDS and each is not baseline]
-    families: list[Sequence[Ranked]] = [
-        [each for each in models if each.competes],
-        [each for each in models if not each.competes],
-        dataset.added,
-    ]
-    differences: dict[Ranked, Estimate] = {}
-    for family in families:
-        claims = {each: _claim(each, baseline, candidates, dataset.metric) for each in family}
-        differences |= decided(claims, answers)
-    return differences
+def _differences(dataset: Dataset, candidates: Sequence[Candidate], model: Candidate) -> dict[Ranked, Estimate]:
+    """The differences of other predictors from the model, in five families, none of which changes another one.
 
-
-def _above_rivals(dataset: Dataset, candidates: Sequence[Candidate], model: Candidate) -> dict[Ranked, Estimate]:
-    """The differences of the model from others of its kind, in two families, and from added predictors, in a third.
-
-    The first are those that compete. The best one was selected of them, so that each pair counts as a claim. The
-    others are corrected apart, so that they change nothing about what competes: each could be compared with each of
-    these.
+    They are: models of its kind that compete, of which it was selected, so that each pair of them counts as a claim;
+    those of other kinds that compete, which count as often as there are others that might be recommended; other models,
+    the lexicon, and added predictors, each of which could be compared with each of its kind.
     """
+    alike = [each for each in candidates if each.competes and each.kind == model.kind]
+    others = [each for each in candidates if each.competes and each.kind != model.kind]
+    single = [each for each in candidates if not each.competes and each.kind in MODEL_KINDS]
+    lexicon = [each for each in candidates if each.kind == "lexicon"]
+    n = len(alike)
+    families: list[tuple[Sequence[Ranked], int]] = [(alike, math.comb(n, 2)), (others, n + len(others) - 1)]
+    families += [(family, n * len(family)) for family in (single, lexicon, dataset.added)]
     answers = dataset.answers.including(dataset.added)
-    alike = [each for each in candidates if each.kind == model.kind]
-    number = sum(each.competes for each in alike)
-    competing_ones = [each for each in alike if each.competes and each is not model]
-    others = [each for each in alike if not each.competes and each is not model]
-    families: list[tuple[Sequence[Ranked], int]] = [
-        (competing_ones, math.comb(number, 2)),
-        (others, number * len(others)),
-        (dataset.added, number * len(dataset.added)),
-    ]
     differences: dict[Ranked, Estimate] = {}
-    for family, number_of_claims in families:
-        claims = {each: _claim(model, each, candidates, dataset.metric) for each in family}
-        differences |= decided(claims, answers, number_of_claims)
+    for family, number in families:
+        claims = {each: _claim(model, each, candidates, dataset.metric) for each in family if each is not model}
+        found = decided(claims, answers, number)
+        differences |= {each: difference.reversed for each, difference in found.items()}
     return differences
 
 
@@ -288,8 +272,8 @@ def _added_winner(
     dataset: Dataset, candidates: Sequence[Candidate], model: Candidate, reader: Reader
 ) -> AddedPredictor | None:
     """The best of the added predictors to which the model is shown to be worse on at least ENOUGH_ANSWERS validation
-    tweets that both have; a person is none of them."""
-    eligible = [added for added in dataset.added if added.score is not None and not added.record.annotator]
+    tweets that both have."""
+    eligible = [added for added in dataset.added if added.score is not None]
     answers = read_answers(model.runs, reader, "validation").including(eligible, "validation")
     answers = answers.with_metric(dataset.metric)
     below = decided(

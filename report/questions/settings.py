@@ -17,7 +17,6 @@ from report.compare.datasets import group_by_tweets
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, match, seeds_together, unused, varying
 from report.evaluated import only_label
-from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
 from report.render.blocks import Block, Card, Question, ReportTable, Row, Text, columns, with_bounds
@@ -25,11 +24,11 @@ from report.render.charts import Colour, Figure, ValueAxis, interval_figure, sor
 from report.render.wording import emphasis, joined
 from report.sections.names import model_name
 from report.sections.sentences import sentence
-from sentiment.console import plural
 from sentiment.runs.records import ModelKind, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric
+from sentiment.statistics.seeds import SeedSpread, spread_of_gaps
 
 # The name of settings that never vary alone in a grid, as those of several base files, and are compared together.
 _TOGETHER = "configuration"
@@ -50,6 +49,7 @@ CARD_TITLES = {
     "encoder.use": "Token vectors, tweet vectors, or a fine-tuned encoder?",
     "elmo.layers": "Which of ELMo\u2019s layers?",
     "data.text.stop_words": "Do stop words matter?",
+    "data.train_rows": "Do more labelled tweets help?",
 }
 _AFFECTS_BASELINE = "data.text."
 _MAX_VALUES = 8
@@ -86,7 +86,7 @@ class Effect:
 
     Attributes:
         parameters: its name; several names of settings that never vary alone, and are compared together.
-        data: on which runs, where the grid has several: the data set, or the number of labelled training tweets.
+        data: the data set, where the grid has several.
         best: the value that is best on validation tweets; None if no run has a value.
         pairs: of each other value, the readable runs with the best value and with it that differ in nothing else but
             their seeds; without values that have no such runs.
@@ -108,7 +108,7 @@ class Effect:
 
     @property
     def context(self) -> str:
-        """`the linear baseline, at most 100 labelled tweets`; usually empty."""
+        """`the linear baseline, vader`; usually empty."""
         return ", ".join(filter(None, ["the linear baseline" if self.model == "baseline" else "", self.data]))
 
     def verdict(self, other: SettingValue) -> str:
@@ -144,19 +144,22 @@ def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> li
 
     Everything is estimated from these runs alone, and corrected for these alone: for all pairs of values of all
     settings. Settings that never vary alone, as those of several base files, are compared together, as one setting.
-    The number of labelled tweets is treated in `report.questions.labels`.
     """
-    names = [name for name in varying(runs) if name != TRAIN_ROWS]
+    names = varying(runs)
     if model == "baseline":
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
     claims: dict[SettingValue, Claim] = {}
-    for data, group in _by_data(runs).items():
+    datasets = group_by_tweets(runs)
+    for name, group in datasets:
+        data = name if len(datasets) > 1 else ""
         alike = seeds_together(group)
         for effect in _effects_on(data, names, model, group, answers):
             effects.append(effect)
-            for value, pairs in effect.pairs.items():
-                claims[value] = _claim(pairs, model, alike, answers.metric)
+            matched = {value: _distinct(pairs, model) for value, pairs in effect.pairs.items()}
+            spread = _spread(matched, model, answers.metric)
+            for value, pairs in matched.items():
+                claims[value] = matched_claim(pairs, alike, model, answers.metric, spread)
     number = sum(math.comb(len(effect.values), 2) for effect in effects)
     differences = decided(claims, answers, number)
     return [replace(effect, differences=differences) for effect in effects]
@@ -174,17 +177,28 @@ def _effects_on(data: str, names: Sequence[str], model: ModelKind, runs: Runs, a
     return [effect for effect in effects if len(effect.values) <= _MAX_VALUES]
 
 
-def _claim(
-    pairs: Sequence[tuple[Runs, Runs]], model: ModelKind, configurations: Sequence[Runs], metric: Metric
-) -> Claim:
-    """The claim over all matched configurations.
+def _distinct(pairs: Sequence[tuple[Runs, Runs]], model: ModelKind) -> Sequence[tuple[Runs, Runs]]:
+    """The pairs of which none repeats another: linear baselines of the same corpora, as of two networks, are one."""
+    if model != "baseline":
+        return pairs
+    by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
+    return list(by_corpora.values())
 
-    Linear baselines of the same corpora, as those of networks of two sizes, are one.
-    """
-    if model == "baseline":
-        by_corpora = {(*firsts[0].corpora, *seconds[0].corpora): (firsts[:1], seconds[:1]) for firsts, seconds in pairs}
-        pairs = list(by_corpora.values())
-    return matched_claim(pairs, configurations, model, metric)
+
+def _spread(
+    matched: Mapping[SettingValue, Sequence[tuple[Runs, Runs]]], model: ModelKind, metric: Metric
+) -> SeedSpread | None:
+    """How the differences to the best value vary between the configurations that have all values."""
+    import pandas as pd
+
+    def score(runs: Runs) -> float:
+        return mean_score(run.score("test", metric, model) for run in runs)
+
+    gaps = {
+        value: {firsts[0].run_id: score(firsts) - score(seconds) for firsts, seconds in pairs}
+        for value, pairs in matched.items()
+    }
+    return spread_of_gaps(pd.DataFrame(gaps).dropna().to_numpy(float))
 
 
 def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, answers: Answers) -> Effect:
@@ -198,19 +212,6 @@ def _effect(parameters: Sequence[str], model: ModelKind, data: str, runs: Runs, 
             readable = [(answers.readable(firsts), answers.readable(seconds)) for firsts, seconds in groups]
             pairs[other] = [(firsts, seconds) for firsts, seconds in readable if firsts and seconds]
     return Effect(tuple(parameters), model, data, values, best, pairs)
-
-
-def _by_data(runs: Runs) -> dict[str, Runs]:
-    """Runs by data set and number of labelled tweets, the smallest first, as far as these vary; in words."""
-    datasets = group_by_tweets(runs)
-    sizes = {run.config.data.train_rows for run in runs}
-    groups: dict[str, Runs] = defaultdict(list)
-    for name, of_dataset in datasets:
-        for run in sorted(of_dataset, key=lambda run: run.config.data.train_rows or math.inf):
-            rows = run.config.data.train_rows if len(sizes) > 1 else None
-            size = f"at most {plural(rows, 'labelled tweet')}" if rows else ""
-            groups[", ".join(filter(None, [name if len(datasets) > 1 else "", size]))].append(run)
-    return groups
 
 
 def _values(runs: Runs, parameters: Sequence[str], model: ModelKind, answers: Answers) -> list[SettingValue]:

@@ -73,7 +73,7 @@ _SHOWN: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def column(title: str, key: str, kind: str = "text") -> Column:
+def column(title: str, key: str, kind: str = "text", missing: str = words.DASH) -> Column:
     """A column for the row value `key`.
 
     Its interval is shown if the rows have `<key>_low` and `<key>_high`, its standard deviation if they have `<key>_sd`.
@@ -81,6 +81,7 @@ def column(title: str, key: str, kind: str = "text") -> Column:
     Args:
         kind: `text`, `percent` (of a share), `points` (a difference of shares), `count`, `duration` (seconds), `p`, or
             a format specification, such as `.3f`.
+        missing: is shown where there is no value.
     """
     write = _SHOWN.get(kind) or (lambda value: format(value, kind))
     low = f"{key}_low"
@@ -90,7 +91,7 @@ def column(title: str, key: str, kind: str = "text") -> Column:
     def show(row: Row) -> Any:
         value = row.get(key)
         if value is None:
-            return words.DASH
+            return missing
         if row.get(deviation) is not None:
             return f"{write(value)} \u00b1 {write(row[deviation])}"
         bounds = words.bounds(row.get(low), row.get(high), write)
@@ -102,11 +103,11 @@ def column(title: str, key: str, kind: str = "text") -> Column:
 def columns(table: str, rows: Sequence[Row], **placeholders: str) -> list[Column]:
     """The columns of `tables.yaml` for some rows; `placeholders` are filled into titles and keys."""
     shown = []
-    for title, key, *kinds in wording.read_texts("tables")[table]:
-        kind = kinds[0] if kinds else "text"
+    for title, key, *rest in wording.read_texts("tables")[table]:
+        kind, *missing = rest or ["text"]
         name = key.format(**placeholders)
         if _is_shown(kind, [row.get(name) for row in rows]):
-            shown.append(column(title.format(**placeholders), name, kind.rstrip("?!")))
+            shown.append(column(title.format(**placeholders), name, kind.rstrip("?!"), *missing))
     return shown
 
 
@@ -131,7 +132,7 @@ class ReportTable:
     A row may lack values; they count as None.
 
     Attributes:
-        caption: empty in a fold, whose title is the caption.
+        caption: empty within `Details`, whose title is the caption.
         best: the row to show in bold.
         left_out: the rows that the CSV file alone has, by their positions.
     """
@@ -205,7 +206,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Fold:
+class Details:
     """A collapsible part of the page, closed at first."""
 
     title: str
@@ -220,7 +221,7 @@ class Explorer:
     blocks: "Sequence[Block]"
 
 
-Block = ReportTable | Figure | Text | Bullets | Tiles | Command | Card | Fold | Explorer
+Block = ReportTable | Figure | Text | Bullets | Tiles | Command | Card | Details | Explorer
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ class Question:
     Attributes:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
-        methods: macros of `methods.md.j2`, further entries of *Methods*.
+        methods: names of `methods.yaml`, further entries of *Methods*.
         answers: sentences on the first screen.
         section: the title of a section of its own, and its blocks.
         documents: further files.
@@ -284,16 +285,12 @@ class Report:
     def blocks(self) -> list[Block]:
         return _flatten(block for section in self.sections for block in section.blocks)
 
-    @property
-    def has_explorer(self) -> bool:
-        return any(isinstance(block, Explorer) for block in self.blocks)
-
 
 def _flatten(blocks: Iterable[Block]) -> list[Block]:
     """The blocks, each followed by the blocks within it."""
     flat: list[Block] = []
     for block in blocks:
         flat.append(block)
-        if isinstance(block, Card | Fold | Explorer):
+        if isinstance(block, Card | Details | Explorer):
             flat += _flatten(block.blocks)
     return flat

@@ -1,5 +1,5 @@
 """Figures as Vega-Lite specifications, from templates in `templates/charts`, rendered deterministically to SVG: lines,
-forest plots, learning curves, parallel coordinates."""
+forest plots, parallel coordinates."""
 
 import json
 import math
@@ -50,7 +50,7 @@ _CATEGORIES = [COLOURS[name] for name in ("blue", "orange", "green", "purple", "
 
 
 def themed(text: str) -> str:
-    """SVG or JSON with colours replaced by the page's CSS variables."""
+    """SVG with colours replaced by the page's CSS variables."""
     for name, colour in COLOURS.items():
         text = text.replace(f'"{colour}"', f'"var(--{name})"')
     return text
@@ -78,12 +78,7 @@ def _visible(value: Any) -> Any:
 @cache
 def _templates() -> Environment:
     templates = environment("templates/charts", _as_json)
-    templates.globals |= {
-        "colours": COLOURS,
-        "categories": _CATEGORIES,
-        "font": _FONT,
-    }
-    templates.globals["parts"] = ["training", "validation"]
+    templates.globals |= {"colours": COLOURS, "categories": _CATEGORIES, "font": _FONT}
     return templates
 
 
@@ -276,19 +271,6 @@ def _lines_above_rows(rows: list[dict[str, Any]], width: int) -> list[list[dict[
 def wrapped(text: str, width: int) -> list[str]:
     """The lines of a text that fit into a width in pixels."""
     return textwrap.wrap(text, width // _LETTER)
-
-
-# Pixels between the panels of learning curves, and beside each for its labels.
-_GAP = 24
-_OUTSIDE = 36
-
-
-def overlay_spec(width: int) -> Spec:
-    """Learning curves for the run explorer, without data: rows need panel, epoch, value, part and run."""
-    panels = ["loss (nats)", "accuracy (%)"]
-    columns = 1 if width <= NARROW else len(panels)
-    inner = (width - _GAP * (columns - 1)) // columns - _OUTSIDE
-    return _spec("curves", width, panels=panels, columns=columns, inner=inner, gap=_GAP)
 
 
 # The most settings that parallel coordinates have axes for.

@@ -4,11 +4,8 @@ import base64
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from html import escape as escape_html
 from importlib import resources
 from pathlib import Path
@@ -21,7 +18,7 @@ from markupsafe import Markup
 from report.render.blocks import Column, Document, Report, ReportTable, Row
 from report.render.charts import Figure, themed
 from report.render.environment import environment
-from report.render.wording import code, count, escape, latex, strong, without_folders
+from report.render.wording import code, count, escape, latex, strong, with_bare_names
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 from sentiment.statistics.words import percent
@@ -32,45 +29,25 @@ _MAX_SCALE = 1.15
 _PLAIN = re.compile(r"[\w %.,:;()/\u2013\u2212\u00b1\u00d7\u00a0\u2265+-]*", re.ASCII)
 _SPACE_BEFORE_PERCENT = re.compile(r"(?<=\d) %")
 _COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-# Scripts of the interactive explorer.
+# The page's script, in parts: tables, the explorer, and what it shows of a run.
 _SCRIPTS = ("tables.js", "runs.js", "panels.js")
-
-
-# Threads that see files safe on the disk, and one for Vega's scripts.
+# Threads that wait for files to be safe on the disk.
 _THREADS = 4
-# A program that writes Vega's scripts.
-_BUNDLING = """
-import sys, vl_convert
-sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())
-"""
 
 
-@cache
-def _vega_bundle() -> str:
-    """Vega's scripts, made by another process: vl-convert would stop all other threads of this one for a second."""
-    done = subprocess.run([sys.executable, "-c", _BUNDLING], stdout=subprocess.PIPE, check=True)  # noqa: S603 - fixed
-    return done.stdout.decode().replace("</script", "<\\/script").replace("<!--", "<\\!--")
-
-
-def render_page(report: Report, vega_bundle: Callable[[], str] = _vega_bundle) -> str:
-    """The page; everything from data is escaped, and only this package's scripts may run.
-
-    Args:
-        vega_bundle: gives Vega's scripts.
-    """
-    scripts = [vega_bundle()] if report.has_explorer else []
-    scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
+def render_page(report: Report) -> str:
+    """The page; everything from data is escaped, and only this package's script may run."""
+    script = "\n".join(_resource(name) for name in _SCRIPTS)
     templates = _templates()
     templates.filters |= {"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute}
-    templates.filters |= {"json": _json, "visible": visible, "download": _download}
-    templates.filters["anchor"] = anchor
-    templates.filters["hash"] = lambda script: _base64(hashlib.sha256(script.encode()).digest())
+    templates.filters |= {"json": _json, "visible": visible, "anchor": anchor}
     templates.filters["note"] = lambda text: Markup(_COMMONMARK.render(printable(text)))  # noqa: S704 - it escapes
     templates.filters["compact"] = lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text))  # noqa: S704 - escaped
     return templates.get_template("page.html.j2").render(
         report=report,
         style=Markup(_resource("page.css")),  # noqa: S704 - a file of this package
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - files of packages
+        script=Markup(script),  # noqa: S704 - files of this package
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
@@ -92,15 +69,6 @@ def _inline(text: Any) -> Markup:
         html = _COMMONMARK.renderInline(str(escape(text)))
     # No line ends between a number and its unit.
     return Markup(_SPACE_BEFORE_PERCENT.sub("\u00a0%", html))  # noqa: S704 - plain, or escaped by markdown-it
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
-
-
-def _download(table: ReportTable) -> str:
-    """The address with which the page itself holds a table's CSV file."""
-    return f"data:text/csv;charset=utf-8;base64,{_base64(_utf8(table.csv))}"
 
 
 def _json(value: Any) -> Markup:
@@ -169,7 +137,7 @@ def render_document(document: Document) -> str:
     is_latex = document.template.endswith(".tex.j2")
     templates = _templates(latex, **_LATEX_MARKS) if is_latex else _templates(escape)
     templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
-    templates.filters |= {"plural": plural, "without_folders": without_folders}
+    templates.filters |= {"plural": plural, "with_bare_names": with_bare_names}
     return _without_gaps(templates.get_template(document.template).render(document.values))
 
 
@@ -182,9 +150,8 @@ def write_report(report: Report, folder: Path, progress: Progress = silent) -> P
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_THREADS) as pool:
-        bundle = pool.submit(_vega_bundle if report.has_explorer else str)
         written = {folder / name: pool.submit(_write, folder / name, text) for name, text in _parts(report, progress)}
-        page = render_page(report, bundle.result)
+        page = render_page(report)
         for file in written.values():
             file.result()
     for path in earlier - written.keys():  # before the page that names them is replaced, in case it ends here

@@ -19,7 +19,6 @@ from report.sections.sentences import sentence
 from report.sections.tables import origins
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
 from sentiment.statistics import words
-from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import counted_as_wrong
 
 # Maximum number of models in the ranking, and of networks on each external test set.
@@ -46,16 +45,17 @@ def _ranking(best: Recommended, number: int) -> ReportTable:
         better = sum(other.score > ranked.score for other in best.ranking if other.score and ranked.score)
         row: Row = {"rank": None if ranked.score is None else better + 1, "validation_score": ranked.score}
         row |= _row_of_added(ranked) if isinstance(ranked, AddedPredictor) else _row_of_candidate(ranked, best)
-        row |= with_bounds("score", best.test_score(ranked)) | _against_baseline(best.above_baseline.get(ranked))
-        rows.append(row | _below_used(best, ranked))
+        row |= with_bounds("score", best.test_score(ranked))
+        rows.append(row | _compared(best, ranked))
     models = [place for place, ranked in enumerate(best.ranking) if ranked.kind in MODEL_KINDS]
     always = (used, best.model, best.baseline)
     hidden = {place for place in models[_MAX_MODELS:] if best.ranking[place] not in always}
+    drawn = [rows[place] for place, ranked in enumerate(best.ranking) if place not in hidden and _is_drawn(ranked)]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     caption = sentence("models.ranking", best=best, shown=len(rows) - len(hidden), number=len(rows))
-    titles = {"metric_name": best.dataset.metric_name, "baseline": predictor_name(best.baseline)}
+    model = "the best model trained here" if best.added_winner else "recommended"
+    titles = {"metric_name": best.dataset.metric_name, "model": model}
     table = ReportTable(name, caption, columns("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden)
-    drawn = [row for row, ranked in zip(rows, best.ranking, strict=True) if _is_drawn(ranked)]
     return table.drawn("score", Scale.of(drawn, "score", best.test_score(best.baseline).value))
 
 
@@ -67,34 +67,29 @@ def _is_drawn(ranked: Ranked) -> bool:
 
 
 def added_predictors(findings: Findings) -> list[Block]:
-    """Where the answers of added predictors come from, and what they cost."""
-    added = {predictor.name: predictor.record for best in findings.recommendations for predictor in best.added}
-    return [origins(added)] if added else []
+    """How far annotators agree with the labels; where the answers of added predictors come from, and what they cost."""
+    people = [annotator for best in findings.recommendations for annotator in best.dataset.annotators]
+    blocks: list[Block] = [Text(annotator.agreement.sentence(annotator.name)) for annotator in people]
+    added = [*(predictor for best in findings.recommendations for predictor in best.added), *people]
+    return [*blocks, origins({each.name: each.record for each in added})] if added else []
 
 
 def _row_of_added(predictor: AddedPredictor) -> Row:
-    row: Row = {"model": _added_name(predictor), "kappa": predictor.kappa, "n": predictor.metrics.n}
+    row: Row = {"model": _added_name(predictor), "kappa": predictor.agreement.kappa, "n": predictor.metrics.n}
     return row | {f"test_{name}": getattr(predictor.metrics, name) for name in _METRICS}
 
 
-def _below_used(best: Recommended, ranked: Ranked) -> Row:
-    """The columns of the comparison with the model to use."""
-    difference = best.above_rivals.get(ranked)
-    if difference is None or best.model is best.baseline:
-        return {}
-    return with_bounds("difference_to_best", difference) | {"difference_to_best_q": difference.q}
-
-
-def _against_baseline(difference: Estimate | None) -> Row:
-    """The columns of a comparison with the linear baseline."""
-    row: Row = with_bounds("gain_over_baseline", difference) | {"verdict": words.DASH}
+def _compared(best: Recommended, ranked: Ranked) -> Row:
+    """The columns of the comparison with the model to use, which differs from itself by nothing."""
+    difference = best.differences.get(ranked)
     if difference is None:
-        return row
-    return row | {"gain_q": difference.q, "verdict": words.verdict(difference)}
+        return {"difference": 0.0 if ranked is best.model else None, "verdict": words.DASH}
+    verdict = words.verdict(difference)
+    return with_bounds("difference", difference) | {"difference_q": difference.q, "verdict": verdict}
 
 
 def _added_name(predictor: AddedPredictor) -> str:
-    kind = "human annotator" if predictor.record.annotator else "added"
+    kind = "added"
     n = predictor.metrics.n
     of = len(predictor.test.tweets)
     others = predictor.predictor.other_answers

@@ -13,7 +13,7 @@ def paper_tables(findings: Findings, tables: Sequence[ReportTable]) -> list[Docu
     """The ranking of each data set's predictors."""
     documents = []
     for best, table in zip(findings.recommendations, tables, strict=True):
-        values = {"table": table, "best": best, "dataset": best.dataset, "baseline": predictor_name(best.baseline)}
+        values = {"table": table, "best": best, "dataset": best.dataset}
         documents.append(Document(f"tables/{table.name}.tex", "leaderboard.tex.j2", values))
     return documents
 
@@ -22,7 +22,7 @@ def checklist(findings: Findings) -> Document:
     """The questions of reporting checklists, with the answers that the records give."""
     study = findings.study
     best = findings.recommended
-    annotators = {added.name for dataset in findings.datasets for added in dataset.added if added.record.annotator}
+    annotators = {annotator.name for dataset in findings.datasets for annotator in dataset.annotators}
     annotators |= {name for table in study.labelled for name, added in table.added.items() if added.annotator}
     values = {
         "findings": findings,

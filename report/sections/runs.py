@@ -1,6 +1,5 @@
 """Table of all runs, and the data for the interactive explorer."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from report.compare.findings import Findings
 from report.compare.matching import differing
 from report.evaluated import settings_of
 from report.read import Run, Study
-from report.render import charts, wording
+from report.render import wording
 from report.render.blocks import Block, Bullets, Column, Explorer, ReportTable, Row, Text, column, columns
 from report.sections.names import (
     model_name,
@@ -37,7 +36,7 @@ def runs(findings: Findings) -> list[Block]:
     if not study_runs:
         return []
     dataset_names = {
-        fold.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs for fold in run.fold_runs
+        each.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs for each in run.trained
     }
     has_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
@@ -118,8 +117,6 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
     data["options"] = shlex.join(findings.study.results.options)
     data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
-    overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
-    data["overlay"] = json.loads(charts.themed(json.dumps(overlays)))
     return data
 
 
@@ -132,7 +129,7 @@ def _by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 def _shown(value: Any) -> Any:
     """The value of a setting, without folders of this machine."""
-    return wording.without_folders(value) if isinstance(value, str) else value
+    return wording.with_bare_names(value) if isinstance(value, str) else value
 
 
 def _rounded(value: Any) -> Any:

@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
-from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
+from report.render.blocks import Block, Details, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.render.wording import joined, strong
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
 from sentiment.answers.recommendation import Choice
-from sentiment.answers.table import ENOUGH_ANSWERS, Added, AnswerTable, Comparison, StoredAnswers
+from sentiment.answers.table import ENOUGH_ANSWERS, Added, Agreement, AnswerTable, Comparison, StoredAnswers
 from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.metrics import METRIC_NAMES, estimate_of, kappa
@@ -32,20 +32,25 @@ def labelled_tables(findings: Findings) -> list[Block]:
 
 def _blocks_of(stored: StoredAnswers) -> list[Block]:
     comparisons = stored.compare()
-    blocks: list[Block] = [Text(lead(stored.table, comparisons), "lead"), _score_table(stored)]
+    blocks: list[Block] = []
+    if stored.added_predictors:
+        blocks.append(Text(lead(stored.table, comparisons), "lead"))
+    for annotator in stored.annotators:
+        blocks.append(Text(Agreement.of(annotator, stored.table.labels).sentence(annotator.name)))
+    blocks.append(_score_table(stored))
     if comparisons:
         blocks.append(_comparison_table(stored, comparisons))
     return [*blocks, origins(stored.added)]
 
 
-def origins(added: Mapping[str, Added]) -> Fold:
+def origins(added: Mapping[str, Added]) -> Details:
     """Where the answers of added predictors come from, by name, and what they cost."""
     blocks: list[Block] = []
     for name, record in added.items():
         blocks.append(Text(sentence("tables.origin", name=name, record=record)))
         if record.note:
             blocks.append(Text(record.note, "note"))
-    return Fold("Where their answers come from", blocks)
+    return Details("Where their answers come from", blocks)
 
 
 def lead(predictions: AnswerTable, comparisons: Sequence[Comparison]) -> Markup:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from rich.markup import escape
 
 from sentiment.answers.annotators import Dealing, LabelledSheets, Options, SheetRecord, draw_sheets
-from sentiment.answers.match import sheet_meanings
 from sentiment.answers.recommendation import SIMPLEST_FIRST, Choice
 from sentiment.answers.sheet import SKIPPED, Drawing
 from sentiment.answers.table import AnswerTable, read_answers
@@ -84,7 +83,7 @@ class Rivals:
         Raises:
             DataError, UsageError: as `LabelledSheets.read` and `choose`.
         """
-        labels = sheets.read(choice_drawing(self.table), sheet_meanings(self.data), self.data.label_names)
+        labels = sheets.read(choice_drawing(self.table), self.data.labels.sheet_meanings(), self.data.label_names)
         if labels is None:
             return None
         choice = choose(self.source, replace(self.table, labels=labels), self.metric)
@@ -128,7 +127,11 @@ def rivals_from_elsewhere(path: Path) -> Rivals:
     predictors = stored.added_predictors
     names = ", ".join(predictor.name for predictor in predictors)
     if len(predictors) < 2:
-        raise UsageError(f"{path}: a comparison needs two added predictors; it has {names or 'none'}")
+        source = shlex.quote(stored.record.source)
+        raise UsageError(
+            f"{path}: a comparison needs two added predictors; it has {names or 'none'}. To add a model: "
+            f"`sentiment predict last {source} --out mine.csv` and `sentiment add mine mine.csv --of {source}`"
+        )
     common: Flags = np.all([predictor.answered for predictor in predictors], axis=0)
     if not common.any():
         raise UsageError(f"{path}: there is no tweet that {names} have all answered")
@@ -148,7 +151,7 @@ def _differ_on(names: Sequence[str], differing: int, tweets: int) -> str:
 
 def choice_drawing(table: AnswerTable) -> Drawing:
     """The order of labelling: three of four tweets are such that the predictors differ on them."""
-    return Drawing("choice", table.texts, _strata(table))
+    return Drawing("choice", table.texts, _strata(table), table.ids)
 
 
 def _strata(table: AnswerTable) -> npt.NDArray[np.int64]:

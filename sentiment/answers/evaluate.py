@@ -6,7 +6,6 @@ Imports torch only when a model is loaded.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path, PurePath
 from shlex import quote
 from typing import Any, NamedTuple
@@ -19,14 +18,11 @@ from sentiment.answers.evaluation import (
     Evaluation,
     caveats_of,
     compare_with_chosen,
-    mistakes_of,
-    own_mistakes,
-    places_of,
     run_scores,
     scores_on_file,
 )
 from sentiment.answers.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, WHY_RECOMMENDED, Choice
-from sentiment.answers.table import Added, AnswerTable, Predictor, read_added, read_answers, read_predictions
+from sentiment.answers.table import Added, Agreement, AnswerTable, Predictor, read_added, read_answers, read_predictions
 from sentiment.console import ERR, Progress, plural, say
 from sentiment.data.rows import RowCounter
 from sentiment.data.sources import TweetFile, usable_rows
@@ -47,7 +43,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
     """The scores of a completed run, and by how much its chosen model differs from the others on test tweets.
 
     The details are `check_list`: correct sentences by predictor and capability; `other_answers`: by part and added
-    predictor the number of answers that are none of the classes.
+    predictor the number of answers that are none of the classes; `annotators`: by part and name how far they agree.
 
     Args:
         choice: the chosen model; None: the recommended one.
@@ -64,12 +60,15 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
     test = _part_with_added(run, "test", added)
     remarks = []
     other_answers: dict[Part, dict[str, int]] = {}
+    annotators: dict[Part, dict[str, Any]] = {}
     parts: dict[Part, AnswerTable] = {"validation": validation, "test": test}
     for part, tweets in parts.items():
+        people = [predictor for predictor in tweets.predictors if predictor.kind == "annotator"]
+        annotators[part], lines = _agreements(people, tweets.labels, f"{part} ")
         of_part = [predictor for predictor in tweets.predictors if predictor.kind == "added"]
         for predictor in of_part:
             scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
-        remarks += _remarks_on_answers(of_part, tweets.labels, f", {part}")
+        remarks += [*lines, *_remarks_on_answers(of_part, tweets.labels, f", {part}")]
         other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_part}
     check_list = {PREDICTORS[of_kind]: tally for of_kind, tally in run.result.check_list.items()}
     compared = compare_with_chosen(test.labels, test.of(kind), test.predictors)
@@ -79,12 +78,10 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         classes=run.config.data.label_names,
         chosen=PREDICTORS[kind],
         scores=scores,
-        tweets=test,
         remarks=remarks,
         compared=compared,
         closing=[caveats_of(run), used],
-        details={"check_list": check_list, "other_answers": other_answers},
-        mistakes=partial(own_mistakes, run, kind),
+        details={"check_list": check_list, "other_answers": other_answers, "annotators": annotators},
     )
 
 
@@ -98,12 +95,26 @@ def _remarks_on_answers(added: Sequence[Predictor], labels: ClassIndices, part: 
     return remarks
 
 
+def _agreements(
+    annotators: Sequence[Predictor], labels: ClassIndices, part: str = ""
+) -> tuple[dict[str, Any], list[str]]:
+    """How far annotators agree with the labels, by name, and a line for each of them."""
+    values = {}
+    lines = []
+    for annotator in annotators:
+        agreement = Agreement.of(annotator, labels)
+        values[annotator.name] = agreement._asdict()
+        lines.append(agreement.sentence(annotator.name, part))
+    return values, lines
+
+
 def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> AnswerTable:
     """Predictions of a completed run and of added predictors for the tweets of a part."""
     classes = run.config.data.label_names
     predictions = read_predictions(run.run_dir, run.result, part, classes)
     for name, record in added.items():
-        predictor = record.predictor(f"{name} (added)", predictions.tweets, classes)
+        shown = name if record.annotator else f"{name} (added)"
+        predictor = record.predictor(shown, predictions.tweets, classes)
         if predictor:
             predictions.predictors.append(predictor)
     return predictions
@@ -114,7 +125,7 @@ def evaluate_on_table(path: Path) -> Evaluation:
 
     The most accurate added predictor is the chosen one, with few answers only if all have few. The details are
     `other_answers`: by added predictor the number of answers that are none of the classes; `missing`: likewise of
-    tweets without an answer.
+    tweets without an answer; `annotators`: by name how far they agree with the labels.
 
     Raises:
         RunDirError: a file of the table is missing or damaged.
@@ -127,7 +138,8 @@ def evaluate_on_table(path: Path) -> Evaluation:
     for problem in stored.problems:
         say(f"left out: {problem}", ERR)
     source = stored.record.source
-    lines = [f"{count:,} rows of {source} left out: {why}" for why, count in stored.record.left_out.items()]
+    annotators, lines = _agreements(stored.annotators, table.labels)
+    lines += [f"{count:,} rows of {source} left out: {why}" for why, count in stored.record.left_out.items()]
     added = stored.added_predictors
     lines += _remarks_on_answers(added, table.labels)
     for predictor in added:
@@ -143,10 +155,9 @@ def evaluate_on_table(path: Path) -> Evaluation:
         classes=stored.record.classes,
         chosen=table.predictors[0].name,
         scores=scores_on_file(source, table),
-        tweets=table,
         remarks=lines,
         compared=Compared(heading if comparisons else "", comparisons),
-        details={"other_answers": other_answers, "missing": missing},
+        details={"other_answers": other_answers, "missing": missing, "annotators": annotators},
     )
 
 
@@ -257,13 +268,10 @@ def evaluate_on_file(
         classes=classes,
         chosen=chosen.name,
         scores=scores_on_file(file, shown),
-        tweets=shown,
         remarks=[*new.warnings(), *counter.lines_left_out((OWN_TEST,))],
         compared=compare_with_chosen(tweets.labels, chosen, compared),
         closing=closing,
-        has_shares=True,
         details=details,
-        mistakes=partial(mistakes_of, shown, chosen, places_of(new.rows), classes),
     )
 
 

@@ -1,36 +1,23 @@
 """Scores of predictors on some tweets, and how they compare, as `evaluate` and `train` print and write them."""
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Table
 
 from sentiment.answers.recommendation import MIN_TWEETS_TO_CHOOSE, WHY_RECOMMENDED
-from sentiment.answers.table import AnswerTable, Comparison, Predictor, compare_predictors, read_predictions
-from sentiment.config import PARTS
+from sentiment.answers.table import AnswerTable, Comparison, Predictor, compare_predictors
 from sentiment.console import OUT, number_table, plural, say, visible
-from sentiment.data.corpus import open_corpus
-from sentiment.data.rows import Row
-from sentiment.errors import UsageError
-from sentiment.files import write_user_file
 from sentiment.models.text_model import total_score
-from sentiment.predicting.files import write_workbook
 from sentiment.predicting.stored import TrainedRun, uses_of
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, ModelKind, Part, Result
-from sentiment.runs.run_dir import TWEETS_FILE, name_of
-from sentiment.statistics.metrics import ClassIndices, calibration_error
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, Part, Result
+from sentiment.runs.run_dir import name_of
+from sentiment.statistics.metrics import ClassIndices
 from sentiment.statistics.words import recall_sentence
 
-_PLACE = ["part", "line", "id", "text"]
 # The scores of other predictors are not calibrated probabilities: they have no log loss.
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_KINDS]
 # Metrics by the name of a predictor, then by part or file.
@@ -53,68 +40,37 @@ class Evaluation:
     Attributes:
         part: the part or the file whose tweets are compared.
         chosen: the name of the predictor whose scores are shown by class.
-        tweets: those of `part`, with the predictors' answers.
         remarks: lines on the rows and on the predictors.
         compared: the pairs of predictors that are compared.
         closing: lines on what follows from the scores.
         details: values that are written besides the scores; `check_list` is shown as well.
-        has_shares: whether shares of classes are told.
-        mistakes: all tweets that the chosen model of a run has wrong, as `mistakes_of` gives them, in any order.
     """
 
     part: Part
     classes: Sequence[str]
     chosen: str
     scores: Scores
-    tweets: AnswerTable
     remarks: Sequence[str]
     compared: Compared
     closing: Sequence[str] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
-    has_shares: bool = False
-    mistakes: Callable[[], pd.DataFrame] | None = None
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether the scores are of several parts, and are written by part."""
-        return len(self.scores[self.chosen]) > 1
-
-    @cached_property
-    def shares(self) -> dict[str, dict[str, float]]:
-        """The share of each class by the labels, and as each predictor predicts it, by the predictor's name."""
-        shares = {}
-        answers = {predictor.name: predictor.predicted for predictor in self.tweets.predictors}
-        for name, classes in ({"labels": self.tweets.labels} | answers).items():
-            of_class = np.bincount(classes, minlength=len(self.classes)) / len(classes)
-            shares[name] = dict(zip(self.classes, of_class.tolist(), strict=True))
-        return shares
-
-    @cached_property
-    def calibration_errors(self) -> dict[str, float]:
-        """The calibration error of each model of the run, by its name."""
-        labels = self.tweets.labels
-        models = [predictor for predictor in self.tweets.predictors if predictor.kind in MODEL_KINDS]
-        return {model.name: calibration_error(model.calibration(labels)) for model in models}
 
     def as_dict(self) -> dict[str, Any]:
-        """What `--out` writes: the scores of all models and of the chosen one, and the details."""
+        """What `--out` writes: the scores of the chosen model and of all, by part if there are several, and details."""
+        has_parts = len(self.scores[self.chosen]) > 1
         models: dict[str, dict[str, Any]] = {}
         for name, by_part in self.scores.items():
             named = {part: metrics.named(self.classes) for part, metrics in by_part.items()}
-            models[name] = named if self.has_parts else named[self.part]
-            if self.has_shares:
-                models[name]["shares"] = self.shares[name]
-                models[name]["calibration_error"] = self.calibration_errors.get(name)
-        labels = {"labels": self.shares["labels"]} if self.has_shares else {}
-        return models[self.chosen] | {"chosen": self.chosen, "models": models} | labels | dict(self.details)
+            models[name] = named if has_parts else named[self.part]
+        return models[self.chosen] | {"chosen": self.chosen, "models": models} | dict(self.details)
 
 
 def show(evaluation: Evaluation, everything: bool) -> None:
     """Print an evaluation.
 
     Args:
-        everything: also the other parts, the most frequent class, macro recall of each pair with several classes, the
-            shares of classes and the check list.
+        everything: also the other parts, the most frequent class, macro recall of each pair with several classes, and
+            the check list.
     """
     chosen = evaluation.chosen
     part = evaluation.part
@@ -122,7 +78,7 @@ def show(evaluation: Evaluation, everything: bool) -> None:
     if not everything:
         scores = {}
         for name, by_part in evaluation.scores.items():
-            if part in by_part and name != PREDICTORS["majority"]:
+            if part in by_part and (name != PREDICTORS["majority"] or name == chosen):
                 scores[name] = {part: by_part[part]}
     OUT.print(score_table(scores, chosen))
     compared = evaluation.compared
@@ -131,76 +87,10 @@ def show(evaluation: Evaluation, everything: bool) -> None:
         lines += recall_sentences(compared.pairs)
     say("\n".join(filter(None, lines)))
     OUT.print(_class_table(evaluation.scores[chosen][part], evaluation.classes, chosen))
-    if everything and evaluation.has_shares:
-        OUT.print(_share_table(evaluation))
     check_list = evaluation.details.get("check_list")
     if everything and check_list:
         OUT.print(_check_table(check_list, chosen))
     say("\n".join(evaluation.closing))
-
-
-def list_mistakes(evaluation: Evaluation, target: Path) -> None:
-    """Write all tweets that the chosen model has wrong, as CSV with their texts as they are, or as .xlsx.
-
-    Those whose label is the least probable, and perhaps wrong itself, come first.
-
-    Raises:
-        UsageError: no model of a run is evaluated.
-    """
-    if evaluation.mistakes is None:
-        raise UsageError(f"{evaluation.part}: is a table with answers; --mistakes requires a run, which has models")
-    mistakes = evaluation.mistakes().sort_values("probability_of_label", kind="stable")
-    if target.suffix.lower() == ".xlsx":
-        book = importlib.import_module("openpyxl").Workbook()
-        rows = mistakes.to_numpy(object).tolist()
-        write_user_file(target, lambda file: write_workbook(target, book, file, [*mistakes.columns], rows))
-    else:
-        content = mistakes.to_csv(index=False).encode("utf-8", "replace")
-        write_user_file(target, lambda file: file.write(content))
-    say(f"{target}: the {len(mistakes):,} tweets that {evaluation.chosen} has wrong, the least probable labels first")
-    if target.suffix.lower() != ".xlsx":
-        say("texts are as in the table, also those that a spreadsheet would take for formulas: for one, name it .xlsx")
-
-
-def mistakes_of(
-    tweets: AnswerTable, predictor: Predictor, places: pd.DataFrame, classes: Sequence[str]
-) -> pd.DataFrame:
-    """The tweets that a predictor has wrong.
-
-    Args:
-        places: the part, the line in its table, the id and the text of each tweet, parallel to `tweets`.
-    """
-    names = np.array([*classes], object)
-    table = places[_PLACE].reset_index(drop=True)
-    table["label"] = names[tweets.labels]
-    table["predicted"] = names[predictor.predicted]
-    table["probability_of_label"] = predictor.probabilities[np.arange(len(table)), tweets.labels].round(6)
-    return table[~predictor.right(tweets.labels)]
-
-
-def own_mistakes(run: TrainedRun, kind: ModelKind) -> pd.DataFrame:
-    """The validation and test tweets that a model of a run has wrong; lines are those of the table of each test set.
-
-    Raises:
-        DataError, RunDirError: the run's corpus or its predictions are missing or damaged.
-    """
-    corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
-    stored = pq.read_table(corpus.path / TWEETS_FILE, columns=_PLACE).to_pandas()
-    classes = run.config.data.label_names
-    parts: list[Part] = [part for part in run.result.parts if part != PARTS[0]]
-    tables = []
-    for part in parts:
-        tweets = read_predictions(run.run_dir, run.result, part, classes)
-        rows = corpus.rows(part)
-        places = stored.iloc[rows].set_index(corpus.keys[rows]).loc[tweets.tweets]
-        tables.append(mistakes_of(tweets, tweets.of(kind), places, classes))
-    return pd.concat(tables)
-
-
-def places_of(rows: Sequence[Row]) -> pd.DataFrame:
-    """The places of the rows of one table, which has no parts."""
-    places = pd.DataFrame(rows, columns=Row._fields)
-    return places.assign(part="")
 
 
 def caveats_of(run: TrainedRun) -> str:
@@ -237,7 +127,7 @@ def compare_with_chosen(labels: ClassIndices, chosen: Predictor, others: Sequenc
     The comparisons with models of the run are one family, as are those by which a model is recommended. The comparisons
     with the lexicon and added predictors are another one.
     """
-    compared = [other for other in others if other.name != chosen.name and other.kind != "majority"]
+    compared = [other for other in others if other.name != chosen.name and other.kind not in ("majority", "annotator")]
     if not compared:
         return Compared("", [])
     models = [(chosen, other) for other in compared if other.kind in MODEL_KINDS]
@@ -309,16 +199,6 @@ def _check_table(check_list: CheckList, chosen: str) -> Table:
     return table
 
 
-def _share_table(evaluation: Evaluation) -> Table:
-    """The share of each class by the labels, and as predicted by each predictor that reads texts."""
-    table = number_table("share", [*evaluation.classes, "calibration error"])
-    for name, shares in evaluation.shares.items():
-        if name != PREDICTORS["majority"]:
-            error = evaluation.calibration_errors.get(name)
-            table.add_row(f"  {name}", *map("{:.1%}".format, shares.values()), "-" if error is None else f"{error:.1%}")
-    return table
-
-
 # --- after training ---------------------------------------------------------------------------------------------------
 
 
@@ -327,7 +207,7 @@ def show_result(run: TrainedRun) -> None:
     result = run.result
     chosen = PREDICTORS[result.recommended]
     OUT.print()
-    OUT.print(score_table(run_scores(result), chosen))
+    OUT.print(score_table(_held_out_scores(result), chosen))
     if caveats := caveats_of(run):
         say(caveats)
     lines = [""]
@@ -354,6 +234,15 @@ def show_result(run: TrainedRun) -> None:
     lines += uses_of(name, "")
     lines.append(f"look closer  sentiment evaluate {name}")
     say("\n".join(lines))
+
+
+def _held_out_scores(result: Result) -> Scores:
+    """The scores on the parts that are not trained on; the most frequent class stands beside those on test tweets."""
+    scores: Scores = {}
+    for name, by_part in run_scores(result).items():
+        left_out = ("train", "validation") if name == PREDICTORS["majority"] else ("train",)
+        scores[name] = {part: metrics for part, metrics in by_part.items() if part not in left_out}
+    return scores
 
 
 def _uncertainty_lines(test: Metrics, has_own_parts: bool) -> list[str]:

@@ -101,10 +101,10 @@ function goTo(number) {
 const cell = text => `"${text.replaceAll('"', '""')}"`;
 
 function download() {
-  const lines = ["id,text,label,remark"];
+  const lines = ["id,text,label,remark,own_id"];
   sheet.rows.forEach((row, index) => {
     const remark = unsure.has(index) && index < labels.length ? "unsure" : "";
-    lines.push([row.id, row.text, labels[index] ?? "", remark].map(cell).join(","));
+    lines.push([row.id, row.text, labels[index] ?? "", remark, sheet.ownIds[index] ?? ""].map(cell).join(","));
   });
   const table = new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], {type: "text/csv;charset=utf-8"});
   const link = document.createElement("a");

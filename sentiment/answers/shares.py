@@ -21,7 +21,10 @@ _DAY = r"\d{4}-\d\d-\d\d"
 
 
 def show_plan(names: Sequence[str], drawn: Sequence[int], has_groups: bool) -> None:
-    """Print how many labels of each group are on a sheet, and how many make its shares so precise, whatever they are.
+    """Print how many labels of each group and of all are on a sheet, and how many make shares so precise, whatever
+    they are.
+
+    Labels of all tweets are drawn by group as on the sheet: those of groups of unequal sizes are worth less.
 
     Args:
         names: the group of each tweet, (n,).
@@ -33,6 +36,13 @@ def show_plan(names: Sequence[str], drawn: Sequence[int], has_groups: bool) -> N
     tweets.loc[[*drawn], "on_sheet"] = 1
     sizes = tweets.groupby("group").sum()
     is_small = (sizes["size"] < MIN_LABELS) & has_groups
+    if has_groups:
+        number = len(names)
+        drawn_by_group = sizes.groupby(np.where(is_small, "", sizes.index)).sum()
+        # How many times the variance of as many labels of all tweets at random (the design effect: Kish 1965).
+        effect = ((drawn_by_group["size"] / number) ** 2 / drawn_by_group["on_sheet"]).sum() * len(drawn)
+        of_all = [min(number, int(np.ceil(effect * labels_needed(number, width)))) for width in _HALF_WIDTHS]
+        table.add_row("  all tweets", f"{number:,}", f"{len(drawn):,}", *map("{:,}".format, of_all))
     for group, (size, on_sheet) in sizes[~is_small].iterrows():
         needed = [f"{labels_needed(size, width):,}" for width in _HALF_WIDTHS]
         table.add_row(f"  {escape(_shown(group))}", f"{size:,}", f"{on_sheet:,}", *needed)

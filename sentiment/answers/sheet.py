@@ -2,12 +2,12 @@
 
 Does not import torch.
 
-A sheet has the columns `id`, `text` and `label`. That of `add` has all tweets of a run or a table, and is read as any
-table of answers. The tweets of the others are drawn at random within strata, and the labelled ones of each stratum have
-to be the first ones in the drawn order: then they are a random sample, however many they are. An id says what its sheet
-is for, from which tweets and strata it was drawn, and which tweet it names. Neither depends on the order of the rows,
-in the sheet or in the table that it was drawn from. So a sheet may be sorted, cut at its end and saved by spreadsheets;
-labels of other tweets, changed texts and gaps are noticed.
+A sheet has the columns `id`, `text` and `label`, and `own_id` for the user. That of `add` has all tweets of a run or a
+table, and is read as any table of answers. The tweets of the others are drawn at random within strata, and the labelled
+ones of each stratum have to be the first ones in the drawn order: then they are a random sample, however many they are.
+An id says what its sheet is for, from which tweets and strata it was drawn, and which tweet it names. Neither depends
+on the order of the rows, in the sheet or in the table that it was drawn from. So a sheet may be sorted, cut at its end
+and saved by spreadsheets; labels of other tweets, changed texts and gaps are noticed.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sentiment.answers.label_page import label_page
+from sentiment.answers.label_page import Labelling, label_page
 from sentiment.config_file import shortened
 from sentiment.data.classes import Meanings
 from sentiment.data.table import Refusal, as_text
@@ -55,11 +55,13 @@ class Drawing:
         strata: (n,), the stratum of each tweet, counted from 0. For shares, these are groups, of which equally many
             tweets are drawn as long as there are any. For a choice, 0 is for tweets on which predictors differ, which
             are three of four drawn ones, and 1 for the others.
+        own_ids: what the user's table calls the tweets: their ids, or their lines if it has none.
     """
 
     purpose: Purpose
     texts: Sequence[str]
     strata: ClassIndices
+    own_ids: Sequence[str] = ()
 
     @classmethod
     def of_one_stratum(cls, texts: Sequence[str]) -> "Drawing":
@@ -145,32 +147,24 @@ def _is_page(sheet: Path) -> bool:
     return sheet.suffix.lower() == ".html"
 
 
-def write_sheet(
-    target: Path,
-    rows: Sequence[tuple[str, str]],
-    classes: Sequence[str],
-    enough: int,
-    may_skip: bool,
-    guidelines: str = "",
-) -> None:
+def write_sheet(target: Path, labelling: Labelling) -> None:
     """Write a new sheet with empty labels.
 
     Args:
         target: a .csv file, or an .html file: a page with buttons and keys.
-        rows: the id and the text of each tweet.
-        enough: the number of labels from which on the sheet can be used.
-        may_skip: whether tweets may be skipped.
-        guidelines: for annotators, shown on a page.
 
     Raises:
         UsageError: as `check_new`.
     """
     check_new(target)
     if _is_page(target):
-        page = label_page(target.stem, rows, classes, enough, may_skip, guidelines)
+        page = label_page(target.stem, labelling)
         write_user_file(target, lambda file: file.write(page))
     else:
-        table = pd.DataFrame([(tweet_id, for_spreadsheet(text), "") for tweet_id, text in rows], columns=[*_COLUMNS])
+        rows = [(tweet_id, for_spreadsheet(text), "") for tweet_id, text in labelling.rows]
+        table = pd.DataFrame(rows, columns=[*_COLUMNS])
+        if labelling.own_ids:
+            table["own_id"] = [*map(for_spreadsheet, labelling.own_ids)]
         # The mark at the beginning tells Excel that the file is in UTF-8.
         write_user_file(target, lambda file: table.to_csv(file, index=False, encoding="utf-8-sig"))
 
@@ -196,7 +190,8 @@ def write_drawn(
     if len(drawing.texts) < enough:
         raise UsageError(f"{len(drawing.texts):,} tweets are too few: at least {enough} labels are needed")
     rows = [(drawing.ids[index], drawing.texts[index]) for index in indices]
-    write_sheet(target, rows, classes, enough, drawing.may_skip, guidelines)
+    own_ids = [drawing.own_ids[index] for index in indices] if drawing.own_ids else ()
+    write_sheet(target, Labelling(rows, classes, enough, drawing.may_skip, guidelines, own_ids))
 
 
 def labelled_file(sheet: Path) -> Path:
@@ -221,8 +216,8 @@ def read_labels(
 
     Args:
         sheet: what `write_drawn` or its page wrote, with labels; its rows may have any order.
-        meanings: what each lower-cased label means, as `sheet_meanings` gives it: the index of its class, or None for
-            a label that the data leaves out.
+        meanings: what each lower-cased label means, as `Classes.sheet_meanings`: the index of its class, or None for a
+            label that the data leaves out.
         dealt: the tweets of each sheet in its order, if the drawing has several; None: its own order; empty: any tweets
             may have labels.
 

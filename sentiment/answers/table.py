@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ from sentiment.statistics.metrics import (
     Flags,
     Probabilities,
     calibration_bins,
+    kappa,
     measure,
     predicted_classes,
     with_first_class,
@@ -47,8 +48,9 @@ from sentiment.statistics.metrics import (
 from sentiment.statistics.paired import PairedCounts, PairedEvidence, total_counts
 from sentiment.statistics.words import comparison_sentence
 
-# The kind of a predictor: one that every run measures, or one that was added.
-Kind = PredictorKind | Literal["added"]
+# The kind of a predictor: one that every run measures, or one that was added; a person is an annotator, with whom no
+# predictor is compared.
+Kind = PredictorKind | Literal["added", "annotator"]
 
 TweetKeys = npt.NDArray[np.int64]
 # An added predictor with fewer answers is not drawn, and neither recommended nor called the best.
@@ -335,9 +337,29 @@ class Added(Record):
         answers = np.array([indices.get(self.predictions.get(key) or "", NO_CLASS) for key in keys], np.int64)
         if (answers == NO_CLASS).all():
             return None
-        predictor = Predictor.of_classes(name, "added", answers, len(classes))
+        predictor = Predictor.of_classes(name, "annotator" if self.annotator else "added", answers, len(classes))
         predictor.probabilities[[key not in self.predictions for key in keys]] = np.nan
         return predictor
+
+
+class Agreement(NamedTuple):
+    """How far an annotator agrees with the labels of n tweets; `kappa` is Cohen's (1960)."""
+
+    n: int
+    alike: float
+    kappa: float
+
+    @classmethod
+    def of(cls, annotator: Predictor, labels: ClassIndices) -> "Agreement":
+        """That on the tweets that the annotator has answered."""
+        answered = annotator.answered
+        answers = annotator.predicted[answered]
+        alike = annotator.right(labels)[answered].mean()
+        return cls(len(answers), float(alike), kappa(answers, labels[answered]))
+
+    def sentence(self, annotator: str, part: str = "") -> str:
+        of_tweets = f"with the labels of {self.n:,} {part}tweets, {self.alike:.1%} alike"
+        return f"{annotator} (annotator): kappa {self.kappa:.2f} {of_tweets}"
 
 
 def read_added(folder: Path) -> tuple[dict[str, Added], list[str]]:
@@ -420,13 +442,15 @@ class StoredAnswers:
     Attributes:
         table: the predictors that were added come first: of labelled tweets the most accurate one, but those with fewer
             than ENOUGH_ANSWERS after all others.
-        added: their records by name.
+        annotators: the people who were added.
+        added: the records of both by name.
         problems: a line for each of them that cannot be read.
     """
 
     directory: AnswersDir
     record: AnswersRecord
     table: AnswerTable
+    annotators: list[Predictor]
     added: dict[str, Added]
     problems: list[str]
 
@@ -454,9 +478,10 @@ def read_answers(path: Path) -> StoredAnswers:
     table = _read_file(directory.table_file, record.kinds, record.classes)
     added, problems = read_added(directory.added)
     predictors = [each.predictor(name, table.tweets, record.classes) for name, each in added.items()]
-    found = [predictor for predictor in predictors if predictor]
+    found = [predictor for predictor in predictors if predictor and predictor.kind == "added"]
+    annotators = [predictor for predictor in predictors if predictor and predictor.kind == "annotator"]
     if table.has_labels:
         found.sort(key=lambda predictor: -predictor.metrics(table.labels).accuracy)
         found.sort(key=lambda predictor: not predictor.has_enough_answers)
     whole = replace(table, predictors=[*found, *table.predictors])
-    return StoredAnswers(directory, record, whole, added, problems)
+    return StoredAnswers(directory, record, whole, annotators, added, problems)

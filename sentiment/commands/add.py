@@ -61,7 +61,7 @@ def add(
     options: TableOptions,
     annotator: Annotated[
         bool,
-        typer.Option("--annotator", help="The predictor is a person, who is never recommended."),
+        typer.Option("--annotator", help="A person, of whom is told how far they agree with the labels."),
     ] = False,
     note: Annotated[
         Path | None,
@@ -94,6 +94,7 @@ def add(
     parameters = replace(options, text_column=None, label_column=None).parameters(of, overrides)
     if sheet and not name:
         asked = _asked(of, None, parameters, results)
+        _check_labels(asked)
         write_tweets(asked, sheet)
         order = ", test set first" if len({*asked.parts}) > 1 else ""
         say(f"{sheet}: {len(asked.parts):,} tweets{order}; {how_to_label(sheet, asked.data.label_names)}")
@@ -104,8 +105,10 @@ def add(
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
-    answers = AnswersFile(file, options.reading, parse_column(options.label_column))
+    answers = AnswersFile(file, options.reading, parse_column(options.label_column), name)
     asked = _asked(of, answers, parameters, results)
+    if annotator:
+        _check_labels(asked)
     text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
     say("\n".join(add_predictor(asked, name, answers, options.classes, metadata)))
@@ -114,6 +117,16 @@ def add(
         say(f"compare it  sentiment evaluate {compared}")
     else:
         say(f"compare two  sentiment evaluate {compared} --sheet which.html --labels 100")
+
+
+def _check_labels(asked: "Asked") -> None:
+    """Raise UsageError for tweets without labels, of which a person is asked for answers."""
+    if not asked.table.has_labels:
+        table = quote(str(asked.directory))
+        raise UsageError(
+            f"{table}: has no labels that a person could agree with; tweets for people to label are written by "
+            f"`sentiment evaluate {table} --sheet` to choose a predictor, and by `sentiment share --sheet` to count"
+        )
 
 
 def _asked(source: str, answers: "AnswersFile | None", parameters: dict[str, Any], results: Path | None) -> "Asked":

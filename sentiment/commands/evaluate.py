@@ -62,12 +62,8 @@ def evaluate(
     options: TableOptions,
     overrides: TableChanges = None,
     out: Out = None,
-    mistakes: Annotated[
-        Path | None,
-        typer.Option("--mistakes", help="Write all tweets that the model has wrong, as .csv or .xlsx."),
-    ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also print other parts, shares, the check list and macro recall of pairs.")
+        bool, typer.Option("--all", help="Also print other parts, the check list and macro recall of pairs.")
     ] = False,
     choice: ModelOption = None,
     threshold: Threshold = None,
@@ -80,17 +76,13 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
-    from sentiment.answers.evaluation import list_mistakes, show
+    from sentiment.answers.evaluation import show
 
-    for target in (out, mistakes, sheets.settle, copies):
+    for target in (out, sheets.settle, copies):
         if target:
             check_not_read(target, run, data, *(sheets.labelled or ()), sheets.settled)
-    if out and out == mistakes:
-        raise UsageError(f"{out}: --out and --mistakes name the same file")
     is_choice = sheets.sheet or sheets.labelled
-    if is_choice and (
-        choice or options.classes or overrides or mistakes or options.label_column or threshold is not None
-    ):
+    if is_choice and (choice or options.classes or overrides or options.label_column or threshold is not None):
         raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
     sheets.check(out)
     reading = options.reading
@@ -108,8 +100,6 @@ def evaluate(
         parameters = options.parameters(str(data) if data else None, overrides)
         evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
         show(evaluation, everything)
-        if mistakes:
-            list_mistakes(evaluation, mistakes)
         scores = evaluation.as_dict()
     if out and scores:
         write_user_file(out, as_json(scores))
@@ -186,6 +176,8 @@ def _directory(name: Path, results: Path | None) -> Path:
     shown = ", ".join(map(str, found or named))
     if found:
         raise UsageError(f"{name}: there are answers to several such tables; name one: {shown}")
+    if not named and not name.is_file():
+        raise UsageError(f"{name}: no such file, and no answers to a table of this name in the results folder")
     others = f"; those in {shown} are to another table, or to this one before it changed" if named else ""
     table = quote(str(name))
     raise UsageError(

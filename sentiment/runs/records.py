@@ -357,9 +357,9 @@ class Overfit(Record):
 
     @property
     def verdict(self) -> str:
-        """`overfits` or `does not overfit`, with the gap between training and validation accuracy, and the rule."""
+        """`overfits` or `does not overfit`, with the gap between training and validation accuracy."""
         does = "overfits" if self.overfits else "does not overfit"
-        return f"{does}: training accuracy less validation accuracy is {self.gap:.3f}; a run overfits if {self.rule}"
+        return f"{does}: training accuracy less validation accuracy is {self.gap:.3f}"
 
 
 T = TypeVar("T")

@@ -169,9 +169,16 @@ class Seeds(Design):
         gate = _standard_error(tweets, own, interactions, is_stretched=True)
         if self.spread.prior is None:
             return _difference(first, second, gate)
-        moderated = [part for side in sides for part in _over_seeds(side, self.spread.moderated)]
-        test = _standard_error(tweets, moderated, interactions, self.spread.pooled.freedom)
+        test = _moderated_error(sides, self.spread, tweets, interactions)
         return _difference(first, second, test, gate)
+
+
+def _moderated_error(
+    sides: Sequence[Side], spread: SeedSpread, tweets: Component, interactions: Sequence[float]
+) -> StandardError | None:
+    """The standard error by what other configurations, or pairs, tell of the variance."""
+    moderated = [part for side in sides for part in _over_seeds(side, spread.moderated)]
+    return _standard_error(tweets, moderated, interactions, spread.pooled.freedom)
 
 
 def _over_seeds(side: Side, variance_of: Callable[[Sequence[float]], Component]) -> list[Component]:
@@ -188,14 +195,17 @@ def _over_seeds(side: Side, variance_of: Callable[[Sequence[float]], Component])
 class Matched(Design):
     """Configurations, or models on the same training sets, that are matched by position and tested on the same tweets.
 
-    Seeds within them are averaged: the variance between configurations or training sets contains theirs.
+    Seeds within them are averaged: the variance between configurations or training sets contains theirs. That of a few
+    pairs is moderated by that of pairs like them, as that of a few seeds is in `Seeds`.
 
     Attributes:
+        spread: how the differences of pairs vary; None if nothing is known of others.
         overlap: whether each is trained on all folds but one. Training sets that overlap differ too little, and the
             group jackknife corrects that: by (folds - 1)² times their variance (Shao & Tu 1995, The Jackknife and
             Bootstrap).
     """
 
+    spread: SeedSpread | None = None
     overlap: bool = False
 
     def difference(self, first: Side, second: Side) -> StudentEvidence:
@@ -204,12 +214,16 @@ class Matched(Design):
             raise NotComparableError(f"{number} and {len(second.configurations)} are not several matched pairs")
         pairs = zip(first.configurations, second.configurations, strict=True)
         gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in pairs])
+        matched = replace(first, configurations=[gaps])
         between = _between_rows(first, gaps)
         if self.overlap:
             between = Component(between.variance * (number - 1) ** 2, between.freedom)
-        interaction = _interactions(replace(first, configurations=[gaps]))
+        interactions = _interactions(matched)
         tweets = _over_tweets(first, second)
-        return _difference(first, second, _standard_error(tweets, [between], interaction, is_stretched=True))
+        own = _standard_error(tweets, [between], interactions, is_stretched=True)
+        if self.spread is None:
+            return _difference(first, second, own)
+        return _difference(first, second, _moderated_error([matched], self.spread, tweets, interactions), own)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 # A smaller variance counts as this part of the pooled one: that of equal scores is 0, which has no logarithm.
 _SMALLEST = 1e-5
@@ -71,6 +72,28 @@ def seed_spread(configurations: Iterable[Sequence[float]]) -> SeedSpread | None:
     if len(replicated) < 2:
         return SeedSpread(pooled)
     return SeedSpread(pooled, _prior_freedom(variances, freedoms, pooled.variance))
+
+
+def spread_of_gaps(gaps: npt.NDArray[np.float64]) -> SeedSpread | None:
+    """How the differences vary between matched pairs, given those of one value of a setting with each other value.
+
+    The residual mean square of a two-way layout of values and configurations: all differences have the one value in
+    common.
+
+    Args:
+        gaps: of shape (configurations, other values).
+
+    Returns:
+        None if there are fewer than two configurations or other values, so that nothing is known besides a
+        difference's own pairs.
+    """
+    pairs, others = gaps.shape
+    if pairs < 2 or others < 2:
+        return None
+    of_values = np.column_stack([np.zeros(pairs), gaps])
+    residuals = of_values - of_values.mean(axis=0) - of_values.mean(axis=1, keepdims=True) + of_values.mean()
+    freedom = (pairs - 1) * others
+    return SeedSpread(Component(2 * float(np.square(residuals).sum()) / freedom, freedom), math.inf)
 
 
 def _prior_freedom(variances: np.ndarray, freedoms: np.ndarray, pooled: float) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.answers.match import label_meanings_of
 from sentiment.answers.table import Added, read_added
 from sentiment.config import DataConfig
 from sentiment.files import ROOT, files_in, sha256_of
@@ -220,7 +219,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         (2, ("VADER's lexicon", table), "a predictor of this name is compared anyway"),
         (2, ("x", table, "--label-column", "mood"), "no column 'mood'; the file has 'text', 'x'"),
         (2, ("x", table, "--cost", "inf"), "inf is not a finite number"),
-        (2, ("x", table), "no column name looks like a label; name it with --label-column"),
+        (2, ("y", table), "no column name looks like a label; name it with --label-column"),
         (1, ("x", others), "has no prediction for a test or validation tweet of the run"),
     ):
         assert why in refused(code, "add", *words, "--of", run.path)
@@ -249,4 +248,4 @@ def test_first_commands_of_the_readme_add_a_row_with_its_prompt(
 
 def test_words_for_negative_are_not_those_of_a_neutral_class() -> None:
     data = DataConfig.model_validate({"source": "x.csv", "labels": {"neutral": ["a"], "positive": ["b"]}})
-    assert label_meanings_of(data) == {"neutral": 0, "positive": 1, "a": 0, "b": 1}
+    assert data.labels.answer_meanings() == {"neutral": 0, "positive": 1, "a": 0, "b": 1}

@@ -11,6 +11,7 @@ import pytest
 
 from report.read import load_study
 from sentiment.answers.recommendation import Choice
+from sentiment.answers.table import read_answers
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from tests.commands import invoke, refused, succeed
 from tests.small_runs import invented_tweets
@@ -53,6 +54,8 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     output = succeed("evaluate", _directory(), "--sheet", "which.csv", "--labels", 60)
     assert "bad and good differ on" in output
     sheet = pd.read_csv("which.csv", encoding="utf-8-sig")
+    own = pd.read_csv("tweets.csv").set_index("text")["id"]
+    assert sheet["own_id"].str.removeprefix("'").tolist() == own[sheet["text"]].tolist()
     sheet["label"] = truth[sheet["text"].str.strip()].to_numpy()
     sheet.to_csv("which.csv", index=False)
     output = succeed("evaluate", _directory(), "--labelled", "which.csv", "--out", "out.json")
@@ -82,6 +85,7 @@ def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]"
     done = invoke("evaluate", _directory(), "--sheet", "which.html")
     assert done.exit_code == 2
     assert "a comparison needs two added predictors; it has good" in done.output
+    assert "`sentiment predict last tweets.csv --out mine.csv` and `sentiment add mine mine.csv --of" in done.output
     assert "has no labels; --sheet writes tweets to label" in refused(2, "evaluate", _directory())
     pd.read_csv("bad.csv").head(200).replace({"neutral": "no idea"}).to_csv("bad.csv", index=False)
     _add("bad", "bad.csv")
@@ -103,6 +107,21 @@ def test_annotators_answer_on_the_page_and_a_skipped_tweet_is_no_answer(truth: "
     output = succeed("add", "Ann", "ann.csv", *of_gold, "--annotator")
     assert "100 of 300" in output
     assert "200 left out: no answer" in output
+
+
+@pytest.mark.parametrize("words", [("--sheet", "ann.csv"), ("Ann", "good.csv", "--annotator")])
+def test_people_agree_with_labels_that_a_table_must_have(truth: "pd.Series[str]", words: tuple[str, ...]) -> None:
+    said = refused(2, "add", "--of", "tweets.csv", "--classes", " ".join(CLASSES), *words)
+    assert "has no labels that a person could agree with" in said
+
+
+def test_answers_stand_in_the_column_of_the_predictors_name(truth: "pd.Series[str]") -> None:
+    table = pd.read_csv("tweets.csv").assign(gpt=pd.read_csv("good.csv")["label"], label=CLASSES[0])
+    table.to_csv("answered.csv", index=False)
+    _add("GPT", "answered.csv")
+    stored = read_answers(_directory())
+    (predictor,) = stored.added_predictors
+    assert len({*predictor.predicted.tolist()}) == len(CLASSES)
 
 
 def test_the_classes_of_a_table_without_labels_are_those_that_the_answers_name(truth: "pd.Series[str]") -> None:

@@ -166,7 +166,7 @@ def _check_own_scores(study: Study, expected: dict[tuple[ModelKind, str], Scores
         agree([metrics.accuracy, metrics.macro_recall, metrics.macro_f1], scores, 9)
         of_file = written[PREDICTORS[kind]][part]
         agree([of_file["accuracy"], of_file["macro_recall"], of_file["macro_f1"]], scores, 9)
-        for printed in (trained, evaluated):
+        for printed in (trained, evaluated)[part == "train" :]:
             agree(rows_of_table(printed, part, metrics.n)[PREDICTORS[kind]], scores, 3)
         row = re.search(rf"^\| {part}, {metrics.n:,} \| \**{PREDICTORS[kind]}\** \| (.*) \|$", card, re.MULTILINE)
         assert row
@@ -232,7 +232,6 @@ def _check_scores_on_a_file(study: Study) -> None:
         agree(printed[PREDICTORS[kind]], scores, 3)
         of_file = written["models"][PREDICTORS[kind]]
         agree([of_file["accuracy"], of_file["macro_recall"], of_file["macro_f1"]], scores, 9)
-        assert of_file["shares"] == pytest.approx({name: predicted.count(name) / len(scored) for name in study.names})
     for name, told in printed.items():
         if found := re.fullmatch(r"(.*) at ([\d.e-]+)", name):
             (kind,) = (kind for kind in MODEL_KINDS if PREDICTORS[kind] == found[1])

@@ -78,7 +78,7 @@ def test_intervals_of_groups_and_of_all_hold_the_truth_though_each_group_has_as_
     true = pd.Series(truth).groupby(groups).mean()
     true.loc["all"] = truth.mean()
     of_all, of_groups = [], []
-    for _ in range(200):
+    for _ in range(100):
         labels = np.full(len(truth), UNLABELLED)
         for stratum in range(strata.max() + 1):
             rows = rng.permutation(np.flatnonzero(strata == stratum))[:each]
@@ -113,6 +113,18 @@ def test_labels_are_worth_as_many_as_would_alone_give_the_same_interval(tweets: 
     alone = labelled_shares(half, np.zeros(2), np.zeros(2), tweets)
     width = helped.high[0] - helped.low[0]
     assert alone.high[0] - alone.low[0] == pytest.approx(width, rel=0.03, abs=0.0003)
+
+
+def test_labels_are_worth_what_the_adjusted_r_squared_of_the_predictions_says() -> None:
+    rng, n, tweets = np.random.default_rng(1), 30, 3000
+    positive = np.arange(n) % 3 == 0
+    outcomes = np.stack([~positive, positive], axis=1).astype(float)
+    predicted = np.clip(0.2 + 0.6 * outcomes + 0.1 * rng.normal(size=(n, 2)), 0, 1)
+    r_squared = 1 - np.var(outcomes - predicted, axis=0) / np.var(outcomes, axis=0)
+    adjusted = 1 - (1 - r_squared) * (n - 1) / (n - 2)
+    expected = (tweets - n) / (tweets - 1) * (1 - adjusted * 10 / 12) / n
+    unit = labelled_shares(outcomes, predicted, predicted.mean(axis=0), tweets).unit
+    assert unit == pytest.approx(expected)
 
 
 def test_answers_that_are_no_class_are_counted_for_none() -> None:
@@ -201,6 +213,9 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     assert done.exit_code == 0, done.output
     assert "for \u00b1 10" in done.output
     assert "1 smaller group" in done.output
+    needed = [int(words) for words in re.findall(r"all tweets +600 +300 +(\d+) +(\d+) +(\d+)", done.output)[0]]
+    assert needed == sorted(needed)
+    assert needed[1] > labels_needed(600, 0.1)  # more than at random, since the days are not equally large
     _labelled(tweets, 280)
     days = [f"2026-03-0{number}" for number in range(1, DAYS + 2)]
     done = share(*by_day, "--labelled", "labelled.csv", "--out", "out")
@@ -358,6 +373,7 @@ def test_share_of_the_library_names_a_label_that_is_no_class(trained: RunDir, tw
         (["2015-04-03", "2015-04-25T23:00:00-02:00"], ["2015-04-03", "2015-04-26"]),
         (["Fri Apr 03 22:19:45 +0000 2015", "Sat Apr 25 00:00:00 +0000 2015"], ["2015-04-03", "2015-04-25"]),
         (["Fri Apr 03 22:19:45 PDT 2015"], ["2015-04-04"]),
+        (["Fri Apr 03 16:19:45 PST 2015"], ["2015-04-04"]),
         (["04/04/2015"], ["2015-04-04"]),
         (["4/3/2015 11:30 PM", "4/25/2015 2:05 am"], ["2015-04-03", "2015-04-25"]),
         (["4/3/15 2:30:59PM", "4/25/15 12:00:00AM"], ["2015-04-03", "2015-04-25"]),

@@ -1,6 +1,7 @@
 """Predictors on a gold table: compared with each other without a run, joined by id or text, whatever the order."""
 
 import json
+import re
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -97,12 +98,12 @@ def test_oracle_is_right_on_every_tweet_of_a_gold_table_in_any_order(seed: int, 
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_two_annotators_are_compared_by_the_paired_interval_on_page_and_screen(tmp_path: Path, classes: int) -> None:
+def test_two_predictors_are_compared_by_the_paired_interval_on_page_and_screen(tmp_path: Path, classes: int) -> None:
     """The counts and the interval of two classifiers of 105 tweets, of which one alone has 19 right."""
     rows = _write_gold(tmp_path, 105, classes)
     for name, right in (("Anna", 100), ("Ben", 81)):
         answers = [(tweet, label if n < right else _wrong(label)) for n, (tweet, _, label) in enumerate(rows)]
-        _add(tmp_path, name, answers, "--annotator", "--set", "data.language=de")
+        _add(tmp_path, name, answers, "--set", "data.language=de")
     sentence = (
         "Anna has 18.1 points more of these 105 tweets right than Ben (95 % CI +11.9 to +26.5; adjusted p < 0.001): "
         "19 tweets only Anna has right, none only Ben"
@@ -121,6 +122,28 @@ def test_two_annotators_are_compared_by_the_paired_interval_on_page_and_screen(t
     assert (round(row["accuracy_low"], 3), round(row["accuracy_high"], 3)) == (0.119, 0.265)
     predictors = read_table(tmp_path / "report", f"scores-{_directory(tmp_path).name}")
     assert [row["predictor"] for row in predictors] == ["Anna", "Ben", "most frequent class"]
+
+
+def test_annotators_are_no_predictors_but_agree_with_the_labels_so_far(tmp_path: Path) -> None:
+    rows = [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 60)]
+    for name, right in (("Anna", 60), ("Ben", 45)):
+        answers = [(tweet, label if n < right else _wrong(label)) for n, (tweet, label) in enumerate(rows)]
+        _add(tmp_path, name, answers, "--annotator")
+    scores, shown = _evaluate(tmp_path)
+    assert {*scores["models"]} == {"VADER's lexicon", "most frequent class"}
+    assert scores["annotators"]["Ben"] == {"n": 60, "alike": 0.75, "kappa": pytest.approx(0.5, abs=0.01)}
+    sentences = (
+        "Anna (annotator): kappa 1.00 with the labels of 60 tweets, 100.0% alike",
+        "Ben (annotator): kappa 0.50 with the labels of 60 tweets, 75.0% alike",
+    )
+    _, page = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
+    text = page.with_suffix(".md").read_text(encoding="utf-8")
+    for sentence in sentences:
+        assert sentence in shown
+        assert sentence in text
+    for told in (shown, text):
+        assert "points more" not in told
+        assert not re.search("(Anna|Ben|lexicon) classifies", told)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +233,8 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
 def test_a_gold_table_is_named_by_its_file_as_it_is_now(tmp_path: Path) -> None:
     results = ("--results", tmp_path / "results")
     gold = tmp_path / "gold.csv"
+    assert f"{gold}: no such file" in refused(2, "evaluate", gold, *results)
+    gold.write_text("text\na day\n")
     assert "has no answers" in refused(2, "evaluate", gold, *results)
     rows = _write_gold(tmp_path, 40)
     answers = [(tweet, label) for tweet, _, label in rows]
@@ -256,15 +281,14 @@ def test_name_of_a_predictor_is_no_markup(tmp_path: Path) -> None:
     assert _evaluate(tmp_path)[1].count(" gpt[mini] ") > 2
 
 
-@pytest.mark.parametrize("options", [(), WITHOUT_LABELS[:2]])
 def test_command_that_follows_a_sheet_reads_the_table_as_the_one_that_wrote_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [(tweet, text, {"negative": "down", "positive": "up"}[label]) for tweet, text, label in _gold(40)]
     write_tweets(tmp_path / "gold.csv", rows, ("id", "body", "label"))
     words = ("--set", "data.columns.text=body", "--set", "data.language=de", "--classes", "negative=down positive=up")
-    output = succeed("add", "--of", "gold.csv", *words, "--sheet", "mine.csv", *options)
+    output = succeed("add", "--of", "gold.csv", *words, "--sheet", "mine.csv")
     assert "test set first" not in output
     sheet = pd.read_csv("mine.csv", encoding="utf-8-sig").assign(label="positive")
     sheet.to_csv("mine.csv", index=False)
@@ -419,7 +443,7 @@ def test_page_of_gold_tables_alone_has_no_section_on_runs(tmp_path: Path) -> Non
     assert _titles(results) == ["Predictors on labelled tables", "Methods"]
     Study(results).single({})
     both = _titles(results)
-    assert {"Recommendation", "Details", "Predictors on labelled tables", "The runs"} <= {*both}
+    assert {"Recommendation", "Predictors on labelled tables", "The runs"} <= {*both}
     assert _titles(results, ["single"]) == [title for title in both if title != "Predictors on labelled tables"]
 
 

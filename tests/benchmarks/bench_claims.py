@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 
-from tests.report import few_seeds
-from tests.report.few_seeds import Family, Spreads
+from tests.benchmarks import few_seeds
+from tests.benchmarks.few_seeds import Family, Spreads
 from tests.report.simulation import QUESTIONS, World, edge_rates, fold_rates, rates
 
 # Configurations and seeds.

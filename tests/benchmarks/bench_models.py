@@ -216,7 +216,11 @@ def tests_of(options: argparse.Namespace, *names: str) -> Changes:
         "airline_three": "airline_three.csv.gz",
     }
     paths = {name: options.tweets / files[name] for name in names}
-    return {f"data.tests.{name}.path": str(path) for name, path in paths.items() if path.exists()}
+    tests: Changes = {f"data.tests.{name}.path": str(path) for name, path in paths.items() if path.exists()}
+    if "data.tests.manual.path" in tests:  # a file without a header, in the publishers' format
+        tests["data.tests.manual.columns"] = {"label": 0, "id": 1, "user": 4, "text": 5}
+        tests["data.tests.manual.labels"] = {"negative": ["0"], "positive": ["4"], "ignored": ["2"]}
+    return tests
 
 
 def given_encoder(options: argparse.Namespace) -> dict[str, Changes]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from sentiment.answers.label_page import Labelling
 from sentiment.answers.sheet import Drawing, read_labels, write_drawn, write_sheet
 from sentiment.statistics.metrics import UNLABELLED
 
@@ -22,11 +23,12 @@ TEXTS = [
     "w" * 300,
     "plain",
 ]
+OWN_IDS = [str(570_000_000_000_000_000 + number) for number in range(len(TEXTS))]
 
 
 @pytest.fixture
 def drawing() -> Drawing:
-    return Drawing.of_one_stratum(TEXTS)
+    return Drawing("share", TEXTS, np.zeros(len(TEXTS), np.int64), OWN_IDS)
 
 
 @pytest.fixture
@@ -72,7 +74,8 @@ def test_labels_survive_a_reload_and_are_read_from_the_downloaded_table(
     assert table.name == "mine.csv"
     np.testing.assert_array_equal(read_labels(table, drawing, MEANINGS), labels)
     with open(table, encoding="utf-8-sig", newline="") as file:  # for programs: texts are as they were
-        assert sorted(row["text"] for row in csv.DictReader(file)) == sorted(TEXTS)
+        rows = sorted((row["text"], row["own_id"]) for row in csv.DictReader(file))
+    assert rows == sorted(zip(TEXTS, OWN_IDS, strict=True))
     label.keyboard.press("1")
     expect(tweet).to_have_text("All tweets are done. Download the table.")
     expect(label.get_by_role("button", name="negative")).to_be_disabled()
@@ -130,7 +133,8 @@ def test_tweet_may_be_marked_as_unsure_and_labelled_again(label: Page, drawing: 
 
 def test_page_shows_the_author_s_guidelines_as_text(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "guided.html"
-    write_sheet(path, [("1", "a day")], CLASSES, 1, may_skip=True, guidelines="<b>negative</b>: a loss\nneutral: news")
+    guidelines = "<b>negative</b>: a loss\nneutral: news"
+    write_sheet(path, Labelling([("1", "a day")], CLASSES, 1, may_skip=True, guidelines=guidelines))
     page.goto(path.as_uri())
     assert page.locator("#guidelines").inner_text() == "<b>negative</b>: a loss\nneutral: news"
 
@@ -175,7 +179,8 @@ def test_button_that_is_held_down_labels_one_tweet(label: Page) -> None:
 
 def test_tweet_may_be_skipped_where_that_is_allowed(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "answers.html"
-    write_sheet(path, [(str(number), text) for number, text in enumerate(TEXTS)], CLASSES, 1, may_skip=True)
+    rows = [(str(number), text) for number, text in enumerate(TEXTS)]
+    write_sheet(path, Labelling(rows, CLASSES, 1, may_skip=True))
     page.goto(path.as_uri())
     page.get_by_role("button", name="skip").click()
     page.keyboard.press("2")

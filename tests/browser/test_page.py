@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, expect
-
-from sentiment.runs.run_dir import Results
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +33,7 @@ def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_addre
     page.goto(report_address)
     page.locator("#table-leaderboard").get_by_role("button", name="Test accuracy, %").click()
     page.locator("#table-runs .open").first.click()
-    expect(page.locator(".panel svg.marks").first).to_be_visible()
+    expect(page.locator(".panel svg").first).to_be_visible()
     page.mouse.wheel(0, 20_000)
     assert complaints == []
     assert [url for url in requests if url != report_address and not url.startswith("data:")] == []
@@ -53,7 +52,7 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
         parts.append(answer.get_by_text("Of 2 stated hypotheses"))
     for part in parts:
         expect(part).to_be_in_viewport()
-    height = report.locator("#details").evaluate("heading => heading.getBoundingClientRect().top + scrollY")
+    height = report.locator("#hypotheses").evaluate("heading => heading.getBoundingClientRect().top + scrollY")
     assert size[0] < size[1] or height <= 2500
 
 
@@ -89,6 +88,7 @@ def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
     lines = report.locator("svg.screen path[aria-label^='trial ']")
     assert lines.count() == 48
     chosen, other = lines.nth(47), lines.nth(0)
+    report.locator(".card", has=chosen).locator("summary").click()
     chosen.scroll_into_view_if_needed()
     middle = chosen.evaluate(
         "path => { const at = path.getPointAtLength(path.getTotalLength() - 60);"
@@ -126,12 +126,15 @@ def test_a_tweet_takes_a_few_lines_on_a_phone(report: Page) -> None:
     assert max(tweets.evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")) <= 390
 
 
-def test_tables_are_downloaded_from_the_page_itself(report: Page, report_results: Results) -> None:
+def test_tables_are_downloaded_from_the_page_itself_as_they_are_shown(report: Page) -> None:
     """The page is alone and offline, as after it was mailed."""
+    report.locator("select[name=grid]").select_option("attention")
     with report.expect_download() as download:
-        report.get_by_role("link", name="leaderboard.csv").click()
-    table = report_results.root.parent / "report" / "tables" / download.value.suggested_filename
-    assert Path(download.value.path()).read_bytes() == table.read_bytes()
+        report.get_by_role("link", name="runs.csv").click()
+    table = pd.read_csv(download.value.path())
+    assert (download.value.suggested_filename, {*table["Grid"]}, len(table)) == ("runs.csv", {"attention"}, 4)
+    scores = _values(report.locator("#table-runs"), "Test accuracy, %")
+    assert {*table["Test accuracy, %"]} <= {*scores}
 
 
 def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:

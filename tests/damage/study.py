@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sentiment.answers.table import Added
-from sentiment.files import sha256_of, write_atomically
+from sentiment.files import sha256_of
 from sentiment.runs.records import GridPlan, Halving, Result, RunRecord, StartCount
-from sentiment.runs.run_dir import Results, RunDir, sealed
+from sentiment.runs.run_dir import Results, RunDir
 from tests.encoders.random_elmo import write_random_model
+from tests.invented import rungs_of, write_added
 from tests.jobs.grid_files import write_base
-from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_job
+from tests.jobs.submitted import a_failure, a_plan, write_job
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, stored, write_tweets
 
 _BRIEF: dict[str, Any] = {"training__epochs": 2}
@@ -113,11 +113,7 @@ def _write_added(results: Results, run_dir: RunDir) -> None:
     corpus = stored(run_dir, RunRecord).data_fingerprint
     table = pq.read_table(run_dir.predictions_file, columns=["tweet", "label"]).to_pylist()
     said = {row["tweet"]: ("negative", "positive")[row["label"]] for row in table}
-    origin: dict[str, Any] = {"file": "t.csv", "file_sha256": "0" * 64, "note": "", "annotator": False}
-    added = Added(**origin, tweets=len(said), cost=1.5, seconds=None, predictions=said)
-    file = results.added_dir(corpus) / "teacher.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, sealed(added))
+    write_added(results.added_dir(corpus), "teacher", said, cost=1.5)
 
 
 def _write_search(results: Results, tweets: Path, base: Path) -> None:

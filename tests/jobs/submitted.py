@@ -15,7 +15,6 @@ from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
-from sentiment.runs.halving import HalvingSearch, read_search
 from sentiment.runs.records import (
     Attempt,
     EpochRow,
@@ -23,15 +22,13 @@ from sentiment.runs.records import (
     GridPlan,
     MetricRow,
     Metrics,
-    PlannedRun,
-    RunRecord,
     StepRow,
     timestamp,
 )
 from sentiment.runs.run_dir import Results, RunDir
+from tests.invented import attempt, new_plan, new_record
 
 GRID = "g"
-PLANNED_AT = "2026-01-01T00:00:00+00:00"
 LAUNCH_FAILED = "launch failed requeued held"
 """The reason of a job that waits until somebody releases it."""
 
@@ -41,19 +38,11 @@ class DiedError(BaseException):
 
 
 def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
-    runs = [PlannedRun(index=seed, run_id=run_id, parameters={"seed": seed}) for seed, run_id in enumerate(run_ids)]
-    of_all: Any = {"name": GRID, "planned_at": PLANNED_AT, "description": "?", "method": "grid", "base": "b.yaml"}
-    return GridPlan(**of_all, metric="validation/macro_f1", goal="maximize", runs=runs).model_copy(update=changes)
+    names = [*run_ids]
+    return new_plan(GRID, names, [{"seed": seed} for seed in range(len(names))]).model_copy(update=changes)
 
 
 PLAN = a_plan(f"run-{seed}" for seed in range(3))
-
-
-def rungs_of(results: Results, plan: GridPlan | None) -> HalvingSearch:
-    """The rungs of a search that must have a plan."""
-    rungs = plan and read_search(results, plan)
-    assert rungs
-    return rungs
 
 
 def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
@@ -104,9 +93,9 @@ def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "P
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:
-    machine: Any = {"host": "h", "pid": 1, "device": "cpu", "threads": 1, "versions": {}}
-    begun = Attempt(**machine, job=job, code="c", first_step=0, start="2026-03-04T11:00:00+00:00")
-    return begun.model_copy(update=changes)
+    """One that has begun at eleven o'clock, and has not ended but for the changes."""
+    begun = {"job": job, "start": "2026-03-04T11:00:00+00:00", "last_step": None, "end": None, "reason": None}
+    return attempt(**begun | {"compute_time": None} | changes)
 
 
 def in_task(monkeypatch: pytest.MonkeyPatch, array: str = "7") -> None:
@@ -117,8 +106,7 @@ def in_task(monkeypatch: pytest.MonkeyPatch, array: str = "7") -> None:
 
 def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    nothing: Any = {"data_fingerprint": "", "table_sha256": "", "command": []}
-    run_dir.write_record(RunRecord(run_id=run_dir.path.name, dataset="table", attempts=list(attempts), **nothing))
+    run_dir.write_record(new_record(run_dir.path.name, attempts=list(attempts)))
 
 
 UNKNOWN_METRICS = Metrics(

@@ -31,6 +31,7 @@ from sentiment.errors import EXIT_UNFINISHED, SentimentError
 from sentiment.runs.records import Halving, Result
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, succeed
+from tests.invented import rungs_of
 from tests.jobs.grid_files import (
     GRIDS,
     a_request,
@@ -42,7 +43,7 @@ from tests.jobs.grid_files import (
     write_grid,
     write_yaml,
 )
-from tests.jobs.submitted import LAUNCH_FAILED, DiedError, a_plan, attempt_of, rungs_of, write_attempts, write_epochs
+from tests.jobs.submitted import LAUNCH_FAILED, DiedError, a_plan, attempt_of, write_attempts, write_epochs
 from tests.jobs.world import World
 
 HALVING = halving(min_iter=1, eta=2)

@@ -27,7 +27,8 @@ from sentiment.processes import slurm_job
 from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest
-from tests.jobs.submitted import DiedError, attempt_of, rungs_of, write_attempts, write_epochs
+from tests.invented import rungs_of
+from tests.jobs.submitted import DiedError, attempt_of, write_attempts, write_epochs
 
 _MOST_JOBS = 300
 

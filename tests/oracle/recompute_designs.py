@@ -485,30 +485,27 @@ class Dataset:
         return Score(mean_score(candidate.values("test", self.metric)), None, None, n)
 
     @cached_property
-    def above_baseline(self) -> dict[Any, Gap]:
+    def differences(self) -> dict[Any, Gap]:
+        """Every other predictor less the model: what competes of its kind and of others, and all else, by families."""
+        ours = self.model.kind
+        competing = [one for one in self.models if one.competes]
+        number = sum(one.kind == ours for one in competing)
+        single: list[Any] = [one for one in self.models if not one.competes]
+        lexicon: list[Any] = [one for one in self.ranking if one.kind == "lexicon"]
         found: dict[Any, Gap] = {}
-        for competes in (True, False):
-            members = [one for one in self.models if one.competes == competes and one is not self.baseline]
-            found |= corrected({one: self.gap(one.group, self.baseline.group, self.spread_for(one)) for one in members})
-        of_added = {one: self.gap(Group([[one]], "added"), self.baseline.group, None) for one in self.added}
-        return found | corrected(of_added)
+        for members, hypotheses in (
+            ([one for one in competing if one.kind == ours and one is not self.model], math.comb(number, 2)),
+            ([one for one in competing if one.kind != ours], len(competing) - 1),
+            *((members, number * len(members)) for members in (single, lexicon, self.added)),
+        ):
+            of_members = corrected({one: self._above(one) for one in members}, hypotheses)
+            found |= {one: above.reversed for one, above in of_members.items()}
+        return found
 
-    @cached_property
-    def above_others(self) -> dict[Any, Gap]:
-        """The model less others of its kind in two families, and less added predictors; none for a baseline."""
-        if self.model is self.baseline:
-            return {}
-        alike = [one for one in self.models if one.kind == self.model.kind and one is not self.model]
-        ours = [one for one in alike if one.competes]
-        others = [one for one in alike if not one.competes]
-        number = len(ours) + 1
-        spread = self.spread_for(self.model)
-        found: dict[Any, Gap] = {}
-        for members, hypotheses in ((ours, math.comb(number, 2)), (others, number * len(others))):
-            gaps = {one: self.gap(self.model.group, one.group, spread) for one in members}
-            found |= corrected(gaps, hypotheses)
-        of_added = {one: self.gap(self.model.group, Group([[one]], "added"), spread) for one in self.added}
-        return found | corrected(of_added, number * len(self.added))
+    def _above(self, other: Candidate | Added) -> Gap | None:
+        group = Group([[other]], "added") if isinstance(other, Added) else other.group
+        seeded = self.model if self.model.kind in SEEDED or isinstance(other, Added) else other
+        return self.gap(self.model.group, group, self.spread_for(seeded))
 
     @cached_property
     def added(self) -> list[Added]:
@@ -517,7 +514,7 @@ class Dataset:
             assert one.test
             test = Added.on(one.test, record)
             validation = None if one.is_cross_validated else one.part("validation")
-            if test:
+            if test and not record["annotator"]:  # no predictor is compared with a person
                 found.append(Added(name, record, test, Added.on(validation, record) if validation else None))
         for each in found:
             answers = [int(answered(part).sum()) for part in (each.test, each.validation) if part]
@@ -695,11 +692,16 @@ def _facts(one: Tested) -> Row:
     return {"version": one.table[:8]} | {name: one.settings[name] for name in names}
 
 
-def matched_gap(pairs: Sequence[tuple[list[Tested], list[Tested]]], kind: str, metric: str) -> Gap | None:
+def matched_gap(
+    pairs: Sequence[tuple[list[Tested], list[Tested]]],
+    kind: str,
+    metric: str,
+    between: tuple[float, int] | None = None,
+) -> Gap | None:
     """Matched configurations as the random factor."""
     sides = _sides((Group([ours for ours, _ in pairs], kind), Group([theirs for _, theirs in pairs], kind)), metric)
     if sides is None:
         return None
     (ours, theirs), classes, folds = sides
     assert folds is None
-    return matched([*zip(ours, theirs, strict=True)], classes)
+    return matched([*zip(ours, theirs, strict=True)], classes, between=between)

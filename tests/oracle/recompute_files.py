@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,6 @@ class Run:
     grid: str
     planned: Row | None
     version: str = ""
-    is_pruned: bool = False
 
     @property
     def id(self) -> str:
@@ -132,35 +130,6 @@ class Run:
             self._measured[part, kind] = recorded
         return self._measured[part, kind]
 
-    @property
-    def state(self) -> str:
-        """How it ended, as a reader sees it."""
-        if self.result:
-            return "completed"
-        if self.is_pruned:
-            return "pruned"
-        if (self.path / "result.json").exists() or (self.record is None and (self.path / "run.json").exists()):
-            return "failed"
-        if self.record is None:
-            return "planned"
-        last = self.record["attempts"][-1]
-        if last["reason"] is None:
-            return "unreachable"
-        if last["reason"] in ("signal", "deadline") and not (last["job"] or "local").startswith("local"):
-            return "stopped"
-        states = {"failed": "failed", "completed": "lost", "signal": "cancelled", "deadline": "timed out"}
-        return states.get(last["reason"], "planned")
-
-    @cached_property
-    def epochs(self) -> list[Row]:
-        """The rows of the metric log after each epoch; none if it cannot be read."""
-        try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
-            rows = [json.loads(line) for line in lines]
-        except (OSError, ValueError):
-            return []
-        return [row for row in rows if row["kind"] == "epoch"] if lines and lines[-1].endswith("\n") else []
-
 
 def with_macro(recorded: Row) -> Row:
     """Recorded metrics with their means over the classes that occur."""
@@ -179,7 +148,6 @@ class Grid:
     name: str
     plan: Row | None
     runs: list[Run]
-    rankings: list[Row]
 
 
 @dataclass
@@ -196,20 +164,6 @@ class Study:
     @property
     def completed(self) -> list[Run]:
         return [run for run in self.runs if run.result]
-
-    def corpus(self, run: Run) -> Path:
-        assert run.record
-        return self.folder / "data" / "corpora" / str(run.record["data_fingerprint"])[:16]
-
-    def manifest(self, run: Run) -> Row | None:
-        """The manifest of a run's corpus; None if a file of the corpus is missing or has changed."""
-        folder = self.corpus(run)
-        manifest = read_json(folder / "manifest.json")
-        for name, digest in manifest["sha256"].items() if manifest else ():
-            file = folder / name
-            if not file.exists() or sha256(file.read_bytes()).hexdigest() != digest:
-                return None
-        return manifest
 
     def added(self, run: Run) -> dict[str, Row]:
         """The added predictors of a run's corpus, by name; predictions by tweet."""
@@ -240,15 +194,8 @@ def read_study(folder: Path) -> Study:
         planned = {run["run_id"]: run for run in plan["runs"]} if plan else {}
         names = dict.fromkeys([*planned, *sorted(inner.name for inner in path.iterdir() if inner.is_dir())])
         runs = [Run(path / name, path.name, planned.get(name)) for name in names]
-        rankings = [ranking for file in sorted(path.glob("rung-*.json")) if (ranking := read_json(file))]
-        if not plan or not plan["halving"]:
-            rankings = []
-        for ranking in rankings:
-            pruned = {trial["run_id"] for trial in ranking["trials"][ranking["promoted"] :]}
-            for run in runs:
-                run.is_pruned |= run.path.name in pruned
         if runs:
-            study.grids.append(Grid(path.name, plan, runs, rankings))
+            study.grids.append(Grid(path.name, plan, runs))
     planned_at = {grid.name: grid.plan["planned_at"] for grid in study.grids if grid.plan}
     study.grids.sort(key=lambda grid: (grid.name == "single", not grid.plan, planned_at.get(grid.name, ""), grid.name))
     corpora = {(run.path.name, run.record["data_fingerprint"]) for run in study.completed if run.record}

@@ -183,7 +183,7 @@ def _of(
 
 def _measured(judged: _Judged, runs: list[Tested]) -> Any:
     if any(one.is_cross_validated for one in runs):
-        raise _OpenError("epochs and overfitting are not compared over folds")
+        raise _OpenError("epochs and overfitting of cross-validated runs are not compared")
     if judged.hypothesis["measure"] == "epochs":
         return {one: np.array([fmean(result["best_epoch"] for result in one.results)]) for one in runs}
     if not all(one.part("validation") for one in runs) or not same_validation(runs):
@@ -276,7 +276,7 @@ def _decided(family: Sequence[_Judged]) -> list[_Judged]:
 
 def _row(judged: _Judged) -> Row:
     found = judged.found
-    row: Row = {"grid": judged.grid.name, "outcome": judged.outcome}
+    row: Row = {"outcome": judged.outcome}
     if found:
         row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
         row |= {"level": None if found.low is None else found.level, "adjusted_p": found.q}

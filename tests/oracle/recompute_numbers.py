@@ -147,6 +147,13 @@ class Gap:
         return replace(self, value=-self.value, low=low, high=None if self.low is None else -self.low)
 
 
+def bounds(key: str, found: Gap | Score | None) -> dict[str, float | None]:
+    """A value and its interval as columns of a table."""
+    if found is None:
+        return {key: None, f"{key}_low": None, f"{key}_high": None}
+    return {key: found.value, f"{key}_low": found.low, f"{key}_high": found.high}
+
+
 def family(gaps: Sequence[Gap], hypotheses: int = 0) -> list[Gap]:
     """Adjust p by Benjamini and Hochberg, intervals by Benjamini and Yekutieli, for m hypotheses."""
     tested = [gap.p for gap in gaps if gap.p is not None]
@@ -303,14 +310,27 @@ def crossed(
 
 
 def matched(
-    pairs: Sequence[tuple[Array, Array]], classes: Array | None, limit: float | None = 1.0, overlap: bool = False
+    pairs: Sequence[tuple[Array, Array]],
+    classes: Array | None,
+    limit: float | None = 1.0,
+    overlap: bool = False,
+    between: tuple[float, int] | None = None,
 ) -> Gap:
-    """Matched configurations, or training sets that overlap, which are the random factor."""
+    """Matched configurations, or training sets that overlap, which are the random factor.
+
+    `between`: the variance of the differences of pairs like these, with its degrees of freedom.
+    """
     gaps = np.array([np.mean(first, axis=0) - np.mean(second, axis=0) for first, second in pairs])
     k = len(gaps)
-    variance = float(np.var(seed_scores(gaps, classes), ddof=1)) / k * ((k - 1) ** 2 if overlap else 1)
+    variance = float(np.var(seed_scores(gaps, classes), ddof=1)) / k
     tested = Layout(gaps.mean(axis=0), classes, [_interaction(gaps, classes)], limit)
-    return tested.gap(tested.error([(variance, k - 1.0)], stretched=True))
+    if overlap:
+        variance *= (k - 1) ** 2
+    stretched = tested.error([(variance, k - 1.0)], stretched=True)
+    if between is None:
+        return tested.gap(stretched)
+    moderated = (max(variance, between[0] / k), np.inf)
+    return tested.gap(tested.error([moderated], at_most=between[1]), stretched)
 
 
 def drawn(first: Array, second: Array, classes: Array | None, limit: float | None = 1.0) -> Gap:

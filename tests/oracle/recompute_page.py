@@ -1,18 +1,18 @@
-"""The second opinion on the errors of the recommended run, on its check list, and on external test sets."""
+"""The second opinion on the errors of the recommended run, and on external test sets."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from tests.oracle.recompute_designs import SEEDED, Candidate, Configuration, Dataset, spread_of
+from tests.oracle.recompute_designs import SEEDED, Candidate, Dataset, spread_of
 from tests.oracle.recompute_files import MODELS, Row
 from tests.oracle.recompute_numbers import (
     Gap,
     Score,
     answer,
+    bounds,
     by_class,
     calibration,
     crossed,
@@ -22,23 +22,10 @@ from tests.oracle.recompute_numbers import (
     two_models,
 )
 from tests.oracle.recompute_tables import Tables
-from tests.oracle.recompute_words import PREDICTORS, bounds, predictor_name
-
-
-def check_list(best: Configuration) -> Tables:
-    lists = [result["check_list"] for one in best.tested for result in one.results]
-    if not lists[0]:
-        return {}
-    rows: list[Row] = []
-    for capability, (_, n) in lists[0]["network"].items():
-        means = {kind: fmean(one[kind][capability][0] for one in lists) for kind in lists[0]}
-        rows.append({"capability": capability, "sentences": n, **means})
-    rows.append({"capability": "all"} | {key: sum(row[key] for row in rows) for key in rows[0] if key != "capability"})
-    return {"check-list": rows}
 
 
 def errors(dataset: Dataset) -> Tables:
-    """Confusion, calibration and mistakes of the run with the best validation score."""
+    """Confusion and calibration of the run with the best validation score."""
     one = dataset.run
     test = one.test
     if test is None:
@@ -49,8 +36,8 @@ def errors(dataset: Dataset) -> Tables:
     for kind in MODELS:
         answers = answer(test.probabilities[kind])
         measured = one.on_test(kind)
-        for label, name in enumerate(classes):
-            row: Row = {"model": PREDICTORS[kind], "class": name}
+        for label in range(len(classes)):
+            row: Row = {}
             for other, predicted in enumerate(classes):
                 row[f"predicted_{predicted}"] = int(((test.labels == label) & (answers == other)).sum())
             row |= {"precision": measured["precision"][label], "recall": None}
@@ -59,32 +46,8 @@ def errors(dataset: Dataset) -> Tables:
             by_class_rows.append(row)
         bins = calibration(test.labels, test.probabilities[kind])
         error = sum(abs(p * n - right) for p, right, n in bins) / len(test.labels)
-        by_model.append({"model": PREDICTORS[kind], "ece": error, "loss": measured["loss"]})
+        by_model.append({"ece": error, "loss": measured["loss"]})
     return {"confusion": by_class_rows, "calibration": by_model}
-
-
-def mistakes(dataset: Dataset) -> list[Row]:
-    """The most confident wrong answers of the recommended model, and the share of networks that have it right."""
-    test = dataset.run.test
-    kind = dataset.model.kind
-    if test is None:
-        return []
-    right: dict[Any, list[bool]] = defaultdict(list)
-    for other in dataset.tested:
-        if other.test:
-            keys = zip(other.test.tweets.tolist(), other.test.labels.tolist(), strict=True)
-            for key, is_right in zip(keys, other.test.right("network").tolist(), strict=True):
-                right[key].append(is_right)
-    highest = test.probabilities[kind].max(axis=1)
-    groups: dict[str, list[Row]] = {"wrong in all runs": [], "disputed between runs": [], "other": []}
-    for row in sorted(np.flatnonzero(~test.right(kind)).tolist(), key=lambda row: -highest[row]):
-        of_tweet = right[int(test.tweets[row]), int(test.labels[row])]
-        share = fmean(of_tweet)
-        group = "disputed between runs" if 0.35 <= share <= 0.65 else "other"
-        if share == 0 and len(of_tweet) >= 4:
-            group = "wrong in all runs"
-        groups[group].append({"group": group, "probability": float(highest[row]), "share_right": share})
-    return [row for rows in groups.values() for row in rows[:5]]
 
 
 def external_tests(datasets: Sequence[Dataset]) -> list[Row]:
@@ -98,8 +61,6 @@ def external_tests(datasets: Sequence[Dataset]) -> list[Row]:
         for name in names:
             rows += _external(dataset, name)
     rows.sort(key=lambda pair: pair[0])
-    for _, row in rows if len(datasets) == 1 else ():
-        row["data"] = None
     return [row for _, row in rows]
 
 
@@ -138,10 +99,7 @@ def _external(dataset: Dataset, name: str) -> list[tuple[Any, Row]]:
                 gap = _gap(flags(one), flags(references[reference]), classes, spread, dataset.folds)
                 gaps.append(((one, reference), gap))
         is_best = one is dataset.model
-        title = f"\u2605 {predictor_name(one)}" if is_best else predictor_name(one)
-        sizes = np.bincount(labels, minlength=len(one.tested[0].first.classes))
-        row: Row = {"tests": name, "n": len(labels), "data": dataset.name, "model": title}
-        row["classes"] = " / ".join(f"{size / len(labels):.0%}".removesuffix("%") for size in sizes)
+        row: Row = {"n": len(labels)}
         means = np.mean([one_set.mean(axis=0) for one_set in flags(one)], axis=0)
         row["macro_recall"] = float(np.mean([part.mean() for part in by_class(means, labels)]))
         row |= bounds(dataset.metric, _score(flags(one), classes, spread, dataset.folds))

@@ -3,8 +3,11 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from tests.oracle.recompute_designs import (
     Dataset,
@@ -22,8 +25,7 @@ from tests.oracle.recompute_designs import (
     varying,
 )
 from tests.oracle.recompute_files import Grid, Row
-from tests.oracle.recompute_numbers import Gap, mean_score
-from tests.oracle.recompute_words import bounds, model_name, parameter_name, setting_text
+from tests.oracle.recompute_numbers import Gap, bounds, mean_score
 
 
 def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
@@ -33,7 +35,7 @@ def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
     metric = metric_of(tested)
     rows: list[Row] = []
     for kind in ("network", "baseline"):
-        names = [name for name in varying(tested) if name != "data.train_rows"]
+        names = varying(tested)
         if kind == "baseline":
             names = [name for name in names if name.startswith("data.text.")]
         for effect in _effects_of(tested, names, kind, metric):
@@ -78,9 +80,8 @@ def metric_of(tested: Sequence[Tested]) -> str:
 
 def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) -> list[Row]:
     effects = []
-    for data, group in _by_data(runs).items():
+    for group in _by_data(runs):
         spread = spread_of(by_seeds(group), "network", metric) if kind == "network" else None
-        context = ", ".join(filter(None, ["the linear baseline" if kind == "baseline" else "", data]))
         found = [_effect(group, [name], kind, metric, spread) for name in names]
         found = [effect for effect in found if len(effect["values"]) > 1]
         never_alone = [effect["names"][0] for effect in found if not effect["contrasts"]]
@@ -88,7 +89,7 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
             together = _effect(group, never_alone, kind, metric, spread)
             if together["contrasts"]:
                 found = [effect for effect in found if effect["contrasts"]] + [together]
-        effects += [effect | {"context": context} for effect in found]
+        effects += found
     hypotheses = sum(math.comb(len(effect["values"]), 2) for effect in effects)
     keys = {
         (number, value): pair["gap"]
@@ -100,17 +101,9 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
     return effects
 
 
-def _by_data(runs: list[Tested]) -> dict[str, list[Tested]]:
-    """Runs by data set and by number of labelled tweets, in words, as far as these vary."""
-    datasets = datasets_in_order(runs)
-    sizes = {one.settings["data.train_rows"] for one in runs}
-    groups: dict[str, list[Tested]] = defaultdict(list)
-    for dataset in datasets:
-        for one in sorted(dataset.tested, key=lambda one: one.settings["data.train_rows"] or math.inf):
-            rows = one.settings["data.train_rows"] if len(sizes) > 1 else None
-            size = f"at most {rows:,} labelled tweet{'s' if rows > 1 else ''}" if rows else ""
-            groups[", ".join(filter(None, [dataset.name if len(datasets) > 1 else "", size]))].append(one)
-    return groups
+def _by_data(runs: list[Tested]) -> list[list[Tested]]:
+    """Runs by data set."""
+    return [dataset.tested for dataset in datasets_in_order(runs)]
 
 
 def datasets_in_order(runs: list[Tested]) -> list[Dataset]:
@@ -131,28 +124,17 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
     constant = {value: only_label(values[value]) if kind == "network" else None for value in ordered}
     validated = {value: mean_score(one.score("validation", metric, kind) for one in values[value]) for value in ordered}
 
-    def text_of(value: Any) -> str:
-        name = setting_text(names[0], value[0]) if len(names) == 1 else model_name(values[value][0].settings)
-        label = constant[value]
-        return name + (f" [always predicts {label}]" if label else "")
-
-    def name_of(value: Any) -> str:
-        alike = [other for other in ordered if text_of(other) == text_of(value)]
-        parts = [text_of(value)]
-        for index, name in enumerate(names):
-            if len({other[index] for other in alike}) > 1:
-                parts.append(setting_text(name, value[index]))
-        return ", ".join(parts)
-
-    effect: Row = {"names": names, "kind": kind, "values": values, "order": ordered, "name_of": name_of}
-    effect |= {"name": names[0] if len(names) == 1 else "configuration", "contrasts": {}}
+    effect: Row = {"names": names, "kind": kind, "values": values, "order": ordered, "contrasts": {}}
     if ordered:
         best = max(ordered, key=lambda value: (constant[value] is None, validated[value]))
         effect["best"] = best
-        for value in ordered:
-            pairs = matched_pairs(values[best], values[value], *names) if value != best else []
-            if pairs:
-                effect["contrasts"][value] = {"pairs": pairs, "gap": _contrast(pairs, kind, metric, spread)}
+        pairs = {value: matched_pairs(values[best], values[value], *names) for value in ordered if value != best}
+        readable = {value: _readable(of_value, kind) for value, of_value in pairs.items()}
+        between = _between_pairs([*readable.values()], kind, metric)
+        for value, of_value in pairs.items():
+            if of_value:
+                found = _contrast(readable[value], kind, metric, spread, between)
+                effect["contrasts"][value] = {"gap": found}
     return effect
 
 
@@ -180,20 +162,54 @@ def matched_pairs(firsts: list[Tested], seconds: list[Tested], *names: str) -> l
     return [(group, theirs[which]) for which, group in ours.items() if which in theirs]
 
 
-def _contrast(pairs: list[tuple[list[Tested], list[Tested]]], kind: str, metric: str, spread: Any) -> Gap | None:
+def _readable(pairs: list[tuple[list[Tested], list[Tested]]], kind: str) -> list[tuple[list[Tested], list[Tested]]]:
     readable = [([one for one in ours if one.test], [one for one in theirs if one.test]) for ours, theirs in pairs]
     readable = [(ours, theirs) for ours, theirs in readable if ours and theirs]
-    if not readable:
-        return None
     if kind == "baseline":
         distinct: dict[Any, Any] = {}
         for ours, theirs in readable:
             answers = tuple(one.test.right("baseline").tobytes() for one in (ours[0], theirs[0]) if one.test)
             distinct.setdefault(answers, (ours[:1], theirs[:1]))
         readable = [*distinct.values()]
+    return readable
+
+
+def _between_pairs(
+    contrasts: list[list[tuple[list[Tested], list[Tested]]]], kind: str, metric: str
+) -> tuple[float, int] | None:
+    """The mean over any two values of the variance of their differences, and its degrees of freedom."""
+    by_value = [
+        {ours[0].id: mean_score(one.score("test", metric, kind) for one in theirs) for ours, theirs in pairs}
+        for pairs in contrasts
+        if pairs
+    ]
+    if len(by_value) < 2:
+        return None
+    shared = set.intersection(*({*scores} for scores in by_value))
+    if len(shared) < 2:
+        return None
+    best = {
+        ours[0].id: mean_score(one.score("test", metric, kind) for one in ours)
+        for pairs in contrasts
+        for ours, _ in pairs
+    }
+    scores = [[of_value[which] for which in sorted(shared)] for of_value in (best, *by_value)]
+    variances = [float(np.var(np.subtract(first, second), ddof=1)) for first, second in combinations(scores, 2)]
+    return fmean(variances), (len(shared) - 1) * len(by_value)
+
+
+def _contrast(
+    readable: list[tuple[list[Tested], list[Tested]]],
+    kind: str,
+    metric: str,
+    spread: Any,
+    between: tuple[float, int] | None,
+) -> Gap | None:
+    if not readable:
+        return None
     is_folded = readable[0][0][0].is_cross_validated
     if not is_folded and spread is None and len(readable) > 1:
-        return matched_gap(readable, kind, metric)
+        return matched_gap(readable, kind, metric, between)
     firsts, seconds = ([pair[side] for pair in readable] for side in (0, 1))
     return gap(Group(firsts, kind), Group(seconds, kind), spread, metric)
 
@@ -202,8 +218,7 @@ def _effect_rows(effect: Row, metric: str) -> list[Row]:
     rows = []
     for value in effect["order"]:
         runs = effect["values"][value]
-        row: Row = {"parameter": parameter_name(effect["name"]), "model": effect["context"] or "networks"}
-        row |= {"value": effect["name_of"](value), "runs": len(runs)}
+        row: Row = {"runs": len(runs)}
         row[metric] = fmean(one.score("test", metric, effect["kind"]) for one in runs)
         row["seconds"] = fmean(
             sum(result["seconds_trained"] for result in one.results) / sum(result["epochs"] for result in one.results)
@@ -211,9 +226,6 @@ def _effect_rows(effect: Row, metric: str) -> list[Row]:
         )
         contrast = effect["contrasts"].get(value)
         if contrast:
-            pairs = [[[one for one in group if one.test] for group in pair] for pair in contrast["pairs"]]
-            used = [pair for pair in pairs if all(pair)]
-            row["runs_compared"] = " and ".join(str(sum(len(pair[side]) for pair in used)) for side in (0, 1))
             found = contrast["gap"]
             if found:
                 row |= bounds("difference_to_best", found) | {"tweets": found.n, "p": found.p, "adjusted_p": found.q}

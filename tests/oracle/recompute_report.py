@@ -16,11 +16,10 @@ from tests.oracle.recompute_designs import (
 )
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_hypotheses import hypotheses
-from tests.oracle.recompute_numbers import Gap, answer, kappa, mean_score
-from tests.oracle.recompute_page import check_list, errors, external_tests, mistakes
+from tests.oracle.recompute_numbers import Gap, answer, bounds, kappa, mean_score
+from tests.oracle.recompute_page import errors, external_tests
 from tests.oracle.recompute_questions import effects, label_tables
-from tests.oracle.recompute_tables import Tables, data_table, gold_tables, runs_table, usage_table
-from tests.oracle.recompute_words import DASH, bounds, cost_of, predictor_name, usage_of
+from tests.oracle.recompute_tables import Tables, cost_of, gold_tables, runs_table, usage_of, usage_table
 
 _METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 
@@ -34,8 +33,7 @@ def recompute(folder: Path) -> Tables:
     for number, dataset in enumerate(datasets, 1):
         tables["leaderboard" if number == 1 else f"leaderboard-{number}"] = _leaderboard(dataset)
     if datasets:
-        tables |= check_list(datasets[0].best) | errors(datasets[0])
-        tables["mistakes"] = mistakes(datasets[0])
+        tables |= errors(datasets[0])
     tables |= {"test-sets": external_tests(datasets)}
     for grid in study.grids:
         if grid.name != "single":
@@ -44,7 +42,7 @@ def recompute(folder: Path) -> Tables:
     tables |= {"hypotheses": hypotheses(study, tested)}
     for gold in sorted((folder / "answers").glob("*/table.json")):
         tables |= gold_tables(gold.parent)
-    tables |= {"runs": runs_table(study, datasets), "usage": usage_table(study), "data": data_table(study)}
+    tables |= {"runs": runs_table(study), "usage": usage_table(study)}
     return {name: rows for name, rows in tables.items() if rows}
 
 
@@ -57,11 +55,12 @@ def _means(candidate: Candidate) -> Row:
     return row
 
 
-def _compared(found: Gap | None) -> Row:
-    """The columns of the comparison with the baseline."""
-    row: Row = bounds("gain_over_baseline", found) | {"gain_q": found.q if found else None, "verdict": DASH}
+def _compared(found: Gap | None, is_model: bool) -> Row:
+    """The columns of the comparison with the recommended model."""
     if found is None:
-        return row
+        row = bounds("difference", None) | {"difference_q": None, "verdict": "\u2013"}
+        return row | {"difference": 0.0} if is_model else row
+    row = bounds("difference", found) | {"difference_q": found.q}
     verdict = "better" if found.is_better else "worse"
     return row | {"verdict": verdict if found.is_significant else "not significant"}
 
@@ -74,9 +73,7 @@ def _leaderboard(dataset: Dataset) -> list[Row]:
         row["rank"] = None
         if ranked.score is not None:
             row["rank"] = 1 + sum(one.score is not None and one.score > ranked.score for one in dataset.ranking)
-        row |= _compared(dataset.above_baseline.get(ranked))
-        below = dataset.above_others.get(ranked)
-        row |= bounds("difference_to_best", below) | {"difference_to_best_q": below.q if below else None}
+        row |= _compared(dataset.differences.get(ranked), ranked is dataset.model)
         rows.append(row)
     return rows
 
@@ -85,7 +82,7 @@ def _row(dataset: Dataset, candidate: Candidate) -> Row:
     one = candidate.one
     n = len(one.tested)
     found = dataset.score(candidate)
-    row: Row = {"model": predictor_name(candidate), "n": found.n, **_means(candidate), **bounds("score", found)}
+    row: Row = {"n": found.n, **_means(candidate), **bounds("score", found)}
     if candidate.kind not in ("network", "both"):
         return row
     gpu, cpu = cost_of(one)
@@ -103,15 +100,8 @@ def _row(dataset: Dataset, candidate: Candidate) -> Row:
 
 def _added_row(dataset: Dataset, one: Added) -> Row:
     measured = added_metrics(one.test)
-    n = len(one.test.tweets)
-    others = int((answered(one.test) & (answer(one.test.probabilities["added"]) < 0)).sum())
-    kind = "human annotator" if one.record["annotator"] else "added"
-    kind += f", {measured['n']:,} of {n:,} tweets" if measured["n"] < n else ""
-    if others:
-        plural = "answers count" if others > 1 else "answer counts"
-        kind += f"; its {others:,} other {plural} as wrong"
     rows = answered(one.test)
-    row: Row = {"model": f"{one.name} ({kind})", "n": measured["n"]}
+    row: Row = {"n": measured["n"]}
     row["kappa"] = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
     row |= {f"test_{name}": measured[name] for name in _METRICS}
     return row | bounds("score", share_of_metrics(measured, dataset.metric))

@@ -1,7 +1,7 @@
 """The second opinion on gold tables, and on what is counted: runs, compute time, data, commands."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.oracle.recompute_designs import ENOUGH, Added, Dataset, share_of_metrics
+from tests.oracle.recompute_designs import ENOUGH, Added, Configuration, share_of_metrics
 from tests.oracle.recompute_files import Predictions, Row, Run, Study, class_names, read_added, read_json, with_first
-from tests.oracle.recompute_numbers import answer, counts_of, family, kappa, metrics, of_counts, two_models
-from tests.oracle.recompute_words import PREDICTORS, bounds, model_name, setting_text, usage_of
+from tests.oracle.recompute_numbers import answer, bounds, counts_of, family, kappa, metrics, of_counts, two_models
 
 Tables = dict[str, list[Row]]
 _METRICS = ("macro_precision", "macro_recall", "macro_f1")
@@ -28,72 +27,72 @@ def gold_tables(folder: Path) -> Tables:
     table = pd.read_parquet(folder / "table.parquet")
     labels = table["label"].to_numpy(int)
     tweets = table["tweet"].to_numpy()
-    predictors: list[tuple[str, str, Any]] = []
+    predictors: list[tuple[str, Any]] = []
     k = len(classes)
-    for name, of_file in added.items():
+    is_answered_by_somebody = False
+    for of_file in added.values():
         found = Added.on(Predictions(tweets, labels, {"added": np.zeros((len(labels), k))}), of_file)
-        if found:
-            predictors.append((name, "added", found.probabilities["added"]))
-    if not predictors:
+        is_answered_by_somebody |= found is not None
+        if found and not of_file["annotator"]:
+            predictors.append(("added", found.probabilities["added"]))
+    if not is_answered_by_somebody:
         return {}
 
     def measured(probabilities: Any) -> Row:
         rows = ~np.isnan(probabilities[:, 0])
         return metrics(labels[rows], probabilities[rows])
 
-    predictors.sort(key=lambda one: (measured(one[2])["n"] < ENOUGH, -measured(one[2])["accuracy"]))
+    predictors.sort(key=lambda one: (measured(one[1])["n"] < ENOUGH, -measured(one[1])["accuracy"]))
     for kind in record["kinds"]:
         later = table[[f"{kind}_{name}" for name in classes[1:]]].to_numpy(float)
-        predictors.append((PREDICTORS[kind], kind, with_first(later)))
+        predictors.append((kind, with_first(later)))
     rows = []
-    for name, _, probabilities in predictors:
+    for _, probabilities in predictors:
         numbers = measured(probabilities)
         is_answered = ~np.isnan(probabilities[:, 0])
         others = int((is_answered & (answer(probabilities) < 0)).sum())
-        row: Row = {"predictor": name, "n": numbers["n"], "missing": int((~is_answered).sum()), "other_answers": others}
+        row: Row = {"n": numbers["n"], "missing": int((~is_answered).sum()), "other_answers": others}
         row |= bounds("accuracy", share_of_metrics(numbers, "accuracy"))
         if others:
             row["accuracy_of_classes"] = round(numbers["accuracy"] * numbers["n"]) / (numbers["n"] - others)
         row |= {"macro_recall": numbers["macro_recall"], "macro_f1": numbers["macro_f1"]}
         row["kappa"] = kappa(answer(probabilities)[is_answered], labels[is_answered])
         rows.append(row)
-    compared = _gold_comparisons([one for one in predictors if one[1] != "majority"], labels)
+    compared = _gold_comparisons([one for kind, one in predictors if kind != "majority"], labels)
     return {f"scores-{folder.name}": rows, f"comparisons-{folder.name}": compared}
 
 
-def _gold_comparisons(predictors: Sequence[tuple[str, str, Any]], labels: Any) -> list[Row]:
+def _gold_comparisons(predictors: Sequence[Any], labels: Any) -> list[Row]:
     pairs, accuracies, recalls = [], [], []
     for first, second in combinations(predictors, 2):
-        both = ~np.isnan(first[2][:, 0]) & ~np.isnan(second[2][:, 0])
+        both = ~np.isnan(first[:, 0]) & ~np.isnan(second[:, 0])
         if not both.any():
             continue
-        ours, theirs = (answer(one[2])[both] for one in (first, second))
+        ours, theirs = (answer(one)[both] for one in (first, second))
         truth = labels[both]
-        pairs.append((first, second, kappa(ours, theirs), int(both.sum())))
+        pairs.append((kappa(ours, theirs), int(both.sum())))
         accuracies.append(two_models(ours == truth, theirs == truth))
         recalls.append(of_counts(counts_of(ours == truth, theirs == truth, truth)))
     rows = []
     for pair, accuracy, recall in zip(pairs, family(accuracies), family(recalls), strict=True):
-        first, second, agreement, n = pair
+        agreement, n = pair
         b, c, _ = accuracy.counts[0]
-        row: Row = {"first": first[0], "second": second[0], "only_first": b, "only_second": c, "n": n}
+        row: Row = {"only_first": b, "only_second": c, "n": n}
         for key, found in (("accuracy", accuracy), ("recall", recall)):
             row |= bounds(key, found) | {f"{key}_q": found.q}
         rows.append(row | {"kappa": agreement})
     return rows
 
 
-def runs_table(study: Study, datasets: Sequence[Dataset]) -> list[Row]:
-    names = {run.id: dataset.name for dataset in datasets for one in dataset.tested for run in one.folds}
+def runs_table(study: Study) -> list[Row]:
     rows = []
     for number, run in enumerate(study.runs):
         usage = usage_of([run])
-        row: Row = {"row": number, "grid": None if run.grid == "single" else run.grid, "run": run.id}
-        row |= {"attempts": usage.attempts, "state": run.state}
+        row: Row = {"row": number, "attempts": usage.attempts}
         if run.record:
             row |= {"gpu_seconds": usage.gpu, "cpu_seconds": usage.cpu}
         if run.result:
-            row |= _completed_row(run) | {"data": names.get(run.id)}
+            row |= _completed_row(run)
         rows.append(row)
     return rows
 
@@ -107,23 +106,22 @@ def _completed_row(run: Run) -> Row:
         row |= {f"{part}_{name}": measured[name] for name in names}
     result = run.result
     row |= {"parameters": result["parameters"], "epochs": result["epochs"], "best_epoch": result["best_epoch"]}
-    row |= {"model": model_name(run.settings), "seed": run.settings["seed"], "seconds": result["seconds_trained"]}
+    row |= {"seed": run.settings["seed"], "seconds": result["seconds_trained"]}
     row["both_accuracy"] = run.measured("test", "both")["accuracy"]
     row["gain_over_baseline"] = run.measured("test")["accuracy"] - run.measured("test", "baseline")["accuracy"]
     row["overfit_gap"] = run.measured("train")["accuracy"] - run.measured("validation")["accuracy"]
-    row["overfits"] = "yes" if row["overfit_gap"] > 0.05 else "no"
     return row
 
 
 def usage_table(study: Study) -> list[Row]:
-    groups = [(grid.name if grid.name != "single" else "single runs", grid.runs) for grid in study.grids]
+    groups = [grid.runs for grid in study.grids]
     if len(groups) > 1:
-        groups.append(("all", study.runs))
+        groups.append(study.runs)
     rows = []
-    for name, runs in groups:
+    for runs in groups:
         usage = usage_of(runs)
         completed = sum(bool(run.result) for run in runs)
-        row = {"grid": name, "runs": len(runs), "completed": completed, "attempts": usage.attempts}
+        row = {"runs": len(runs), "completed": completed, "attempts": usage.attempts}
         row |= {
             "gpu_hours": (usage.gpu + usage.encoder_gpu) / 3600,
             "cpu_hours": (usage.cpu + usage.encoder_cpu) / 3600,
@@ -135,52 +133,39 @@ def usage_table(study: Study) -> list[Row]:
     return rows
 
 
-def data_table(study: Study) -> list[Row]:
-    """Row counts of each corpus."""
-    by_corpus: dict[str, Run] = {}
-    numbers: Counter[str] = Counter()
-    for run in study.completed:
-        assert run.record
-        by_corpus[run.record["data_fingerprint"]] = run
-        numbers[run.record["data_fingerprint"]] += 1
-    rows = []
-    for run in study.completed:
-        assert run.record
-        fingerprint = run.record["data_fingerprint"]
-        if fingerprint not in by_corpus:
-            continue
-        run = by_corpus.pop(fingerprint)
-        words = setting_text("data.text.stop_words", run.settings["data.text.stop_words"])
-        row: Row = {"source": run.settings["data.source"], "fingerprint": fingerprint[:12], "stop_words": words}
-        row["runs"] = numbers[fingerprint]
-        manifest = study.manifest(run)
-        if manifest:
-            report = manifest["report"]
-            row |= {"read": report["read"], "kept": report["kept"]}
-            row["duplicates"] = sum(n for why, n in report["left_out"].items() if why.startswith("duplicates"))
-            own = ("train", "validation", "test")
-            for part, counts in report["parts"].items():
-                row[part if part in own else f"test_set_{part}"] = counts["rows"]
-        rows.append(row)
-    return rows
+@dataclass(frozen=True)
+class Usage:
+    """Compute time in seconds: of attempts, and of encoder vectors, once for all runs that read them."""
+
+    attempts: int
+    gpu: float
+    cpu: float
+    encoder_gpu: float
+    encoder_cpu: float
 
 
-def evaluated(run: Run) -> Row:
-    """What `evaluate RUN --out` says of the run's own predictors: their metrics by name and part."""
-    assert run.result
-    models: Row = {}
-    for kind in run.result["scores"]:
-        models[PREDICTORS[kind]] = {
-            part: named(run.measured(part, kind), run.classes) for part in run.result["scores"][kind]
-        }
-    return models
+def usage_of(runs: Iterable[Run]) -> Usage:
+    attempts, times, caches = 0, [(0.0, 0.0)], {}
+    once = {(run.record["run_id"], run.record["attempts"][0]["start"]): run for run in runs if run.record}
+    for run in once.values():
+        assert run.record is not None
+        attempts += len(run.record["attempts"])
+        known = [one["compute_time"] for one in run.record["attempts"] if one["compute_time"]]
+        times += [(time["gpu_seconds"], time["cpu_seconds"]) for time in known]
+        if not known and run.result:
+            seconds = run.result["seconds_trained"]
+            times.append((0.0 if run.record["attempts"][-1]["device"] == "cpu" else seconds, seconds))
+        cache = (run.record["encoder"] or {}).get("cache")
+        if cache:
+            best = caches.get(cache["folder"], (0.0, 0.0))
+            caches[cache["folder"]] = max(best, (cache["gpu_seconds"], cache["cpu_seconds"]), key=lambda pair: pair[1])
+    gpu, cpu = (sum(column) for column in zip(*times, strict=True))
+    encoder_gpu, encoder_cpu = (sum(column) for column in zip(*[*caches.values(), (0.0, 0.0)], strict=True))
+    return Usage(attempts, gpu, cpu, encoder_gpu, encoder_cpu)
 
 
-def named(measured: Row, classes: Sequence[str]) -> Row:
-    """Metrics by name, those of each class by its name."""
-    shown = {name: value for name, value in measured.items() if name not in ("sizes", "precision", "recall")}
-    for name in ("precision", "recall"):
-        shown[name] = dict(zip(classes, measured[name], strict=True))
-    pairs = zip(measured["precision"], measured["recall"], strict=True)
-    shown["f1"] = dict(zip(classes, (2 * p * r / (p + r) if p + r else 0.0 for p, r in pairs), strict=True))
-    return shown
+def cost_of(one: Configuration) -> tuple[float, float]:
+    """GPU and CPU seconds of one seed, with all vectors of the encoder, which are computed once."""
+    usage = usage_of(one.runs)
+    n = len(one.tested)
+    return usage.gpu / n + usage.encoder_gpu, usage.cpu / n + usage.encoder_cpu

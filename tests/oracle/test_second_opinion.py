@@ -1,25 +1,22 @@
 """The numbers in the CSV tables of random studies' reports equal those of a second implementation.
 
-The suite judges ten studies, the same each time; `make fuzz` judges many that nobody has seen.
+The suite judges eleven studies, the same each time; `make fuzz` judges many that nobody has seen.
 """
 
-import json
 import os
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.commands import invoke
-from tests.oracle.compare import judge, judge_evaluation, printed_elsewhere
-from tests.oracle.recompute_files import read_study
+from tests.oracle.compare import judge, printed_elsewhere
 from tests.relations.reports import report_without_charts
 from tests.relations.studies import write_random_study
 
 # Of a longer search: an interval of a rounding error's width (427); a ranked trial whose log is damaged (467); means
 # and scores that differ in their last bit (5018); a gold table of which two predictors have answered one tweet (5039).
-# A grid of numbers of labelled tweets (784).
-_SUITE = (427, 467, 784, 5018, 5039, 0, 6, 7, 11, 38)
+# A grid of numbers of labelled tweets (784); a gold table that people alone have answered (9028).
+_SUITE = (427, 467, 784, 5018, 5039, 9028, 0, 6, 7, 11, 38)
 _FRESH = int(os.environ.get("FUZZ", 0))
 _FIRST = int(os.environ.get("FUZZ_SEED", 0))
 _STUDIES = range(_FIRST, _FIRST + _FRESH) if _FRESH else _SUITE
@@ -33,22 +30,12 @@ def test_every_number_in_the_tables_of_a_random_study_agrees_with_a_second_opini
     assert not differences, f"study {seed}:\n" + "\n".join(differences)
 
 
-@pytest.mark.parametrize("seed", _STUDIES[:3])
-def test_every_number_of_evaluate_agrees_with_a_second_opinion(seed: int, tmp_path: Path) -> None:
-    results = write_random_study(tmp_path / "results", seed)
-    for run in read_study(results.root).completed[:1]:
-        if run.predictions:
-            out = tmp_path / "scores.json"
-            assert invoke("evaluate", run.path, "--out", out).exit_code == 0
-            assert judge_evaluation(run, json.loads(out.read_text())) == []
-
-
 def test_another_digit_is_found(tmp_path: Path) -> None:
     results = write_random_study(tmp_path / "results", 3)
     report_without_charts(results)
     path = results.report / "tables" / "leaderboard.csv"
     content = path.read_text()
-    score = re.search(r"0\.\d(\d)", content)
+    score = re.search(r",0\.\d(\d)", content)
     assert score is not None
     other = (int(score[1]) + 5) % 10
     path.write_text(f"{content[: score.start(1)]}{other}{content[score.end(1) :]}")

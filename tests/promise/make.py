@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pandas as pd
 import typer
 
 import sentiment
@@ -65,13 +66,9 @@ def write_study() -> None:
     new = invented_tweets(60, seed=1)
     write_tweets(Path("new.csv"), new)
     succeed("share", run, "new.csv", "--sheet", "sheet.csv")
-    label_of = {text: label for label, text in new}
-    lines = Path("sheet.csv").read_text(encoding="utf-8-sig").splitlines()
-    labelled = [lines[0]]
-    for line in lines[1:]:
-        text = line.split(",", 1)[1].rsplit(",", 1)[0].strip('" ')
-        labelled.append(line + ("negative", "positive")[label_of[text]])
-    Path("sheet.csv").write_text("\n".join(labelled) + "\n")
+    label_of = {text: ("negative", "positive")[label] for label, text in new}
+    sheet = pd.read_csv("sheet.csv", encoding="utf-8-sig")
+    sheet.assign(label=sheet["text"].map(label_of)).to_csv("sheet.csv", index=False)
 
 
 def probabilities() -> dict[str, list[list[float]]]:

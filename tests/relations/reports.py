@@ -12,7 +12,7 @@ import pytest
 
 from report.build import build_report
 from report.questions import search
-from report.render import charts, page
+from report.render import charts
 from sentiment.runs.run_dir import Results
 from tests.oracle.compare import read_tables
 
@@ -29,7 +29,6 @@ def report_without_charts(results: Results) -> "Said":
     """Write the report of all runs into its usual folder."""
     with (
         patch.object(charts, "draw", lambda spec, title: _EMPTY),
-        patch.object(page, "_vega_bundle", str),
         patch.object(search, "importances", lambda *_: {}),
     ):
         build_report(results, [], results.report)
@@ -82,7 +81,7 @@ class Said:
 
 def claims_of_models(said: Said) -> list[dict[str, str]]:
     """The rows of what was trained, by their scores, whatever their names and ranks."""
-    names = ("score", "score_low", "score_high", "gain_over_baseline", "gain_q", "verdict", "validation_macro_f1")
+    names = ("score", "score_low", "score_high", "difference", "difference_q", "verdict", "validation_macro_f1")
     rows = [{name: row[name] for name in names} for row in said.ranking if "added" not in row["model"]]
     return sorted(rows, key=lambda row: [*row.values()])
 

@@ -1,45 +1,45 @@
 """Random studies, written in an instant with the product's own records, that cross what a study can hold."""
 
-import json
 import random
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.answers.recommendation import recommend_model
-from sentiment.answers.table import Added, AnswersDir, AnswersRecord, AnswerTable, Predictor
+from sentiment.answers.table import AnswersDir, AnswersRecord, AnswerTable, Predictor
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.files import fingerprint, sha256_of, write_atomically
-from sentiment.runs.corpus_records import MANIFEST, Manifest
-from sentiment.runs.halving import read_search
-from sentiment.runs.records import (
-    PREDICTORS,
-    CheckScore,
-    Failure,
-    GridPlan,
-    Metrics,
-    Overfit,
-    Part,
-    PlannedRun,
-    PredictorKind,
-    Result,
-)
-from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
+from sentiment.files import fingerprint
+from sentiment.runs.corpus_records import MANIFEST
+from sentiment.runs.records import CheckScore, Metrics, Part, PredictorKind, RunRecord
+from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from sentiment.statistics.metrics import with_first_class
-from tests.oracle.recompute_numbers import metrics
-from tests.report.made_up import attempt, new_record
+from tests.invented import (
+    UNFINISHED,
+    Parameters,
+    Tested,
+    added_dir,
+    attempt,
+    combinations,
+    elmo_of,
+    halve,
+    new_record,
+    scores_of,
+    write_added,
+    write_attention,
+    write_completed,
+    write_corpus,
+    write_epochs,
+    write_plan,
+    write_unfinished,
+)
 
 Values = npt.NDArray[np.float64]
-Parameters = dict[str, Any]
 CLASS_NAMES = ("awful", "negative", "neutral", "positive", "great")
 _EPOCHS = 4
 _TRAINING_TWEETS = 400
@@ -157,10 +157,6 @@ def _draw_tests(author: Author) -> None:
         author.tests[name] = tweets
 
 
-def _combinations(values: dict[str, Sequence[Any]]) -> list[Parameters]:
-    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
-
-
 def _write_runs(author: Author) -> None:
     rng = author.rng
     kinds: dict[str, Callable[[random.Random], tuple[dict[str, Sequence[Any]], str]]] = {
@@ -201,7 +197,7 @@ def _write_runs(author: Author) -> None:
     if rng.random() < 0.15:
         _write_halved(author)
     if rng.random() < 0.4 or not author.finished:
-        runs = _combinations({"seed": range(1, rng.choice([1, 2, 3]) + 1)})
+        runs = combinations({"seed": range(1, rng.choice([1, 2, 3]) + 1)})
         folds = rng.choice([None, None, 2, 3])
         for parameters in _with_folds(runs, folds):
             write_run(author, author.config(parameters, "single"), "single", rng.uniform(0.3, 2.0))
@@ -221,7 +217,7 @@ def _with_folds(runs: Iterable[Parameters], folds: int | None) -> list[Parameter
 
 def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], method: str) -> None:
     rng = author.rng
-    settings = _combinations(values)
+    settings = combinations(values)
     is_search = method != "grid"
     if is_search:
         settings = rng.sample(settings, rng.choice([3, 5, 8]))
@@ -235,7 +231,7 @@ def _write_grid(author: Author, name: str, values: dict[str, Sequence[Any]], met
         number = max(1, seeds - (rng.random() < 0.5)) if uneven else seeds
         runs += [setting | ({} if is_search else {"seed": seed}) for seed in range(1, number + 1)]
     stated = _hypotheses(author, values) if rng.random() < 0.6 else []
-    configs = write_plan(author, name, _with_folds(runs, folds), method=method, hypotheses=stated)
+    configs = plan_grid(author, name, _with_folds(runs, folds), method=method, hypotheses=stated)
     if rng.random() < 0.05:
         author.results.grid_file(name).unlink()
     edited_from = rng.choice([None, None, None, 2]) if folds is None else None
@@ -282,79 +278,35 @@ def _hypotheses(author: Author, values: dict[str, Sequence[Any]]) -> list[dict[s
 def _write_trials(author: Author) -> None:
     """A search of so many trials that more is said of it."""
     rates = [0.0001 * 2**number for number in range(6)]
-    settings = _combinations({"training.learning_rate": rates, "model.dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]})
+    settings = combinations({"training.learning_rate": rates, "model.dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]})
     chosen = author.rng.sample(settings, author.rng.choice([30, 35]))
-    for config in write_plan(author, "trials", chosen):
+    for config in plan_grid(author, "trials", chosen):
         write_run(author, config, "trials", author.rng.uniform(0.3, 2.0))
 
 
 def _write_halved(author: Author) -> None:
     """A search in rungs that end after epochs 1 and 2: trials that were not promoted are pruned."""
-    settings = _combinations({"model.hidden_size": [24, 48], "model.dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]})
+    settings = combinations({"model.hidden_size": [24, 48], "model.dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]})
     halving = {"epochs": [1, 2], "eta": author.rng.choice([2.0, 3.0])}
     chosen = author.rng.sample(settings, author.rng.choice([9, 12]))
-    whole: dict[RunDir, dict[Path, bytes]] = {}
     already = len(author.finished)
-    for config in write_plan(author, "halving", chosen, halving=halving):
+    for config in plan_grid(author, "halving", chosen, halving=halving):
         write_run(author, config, "halving", author.rng.choice([0.5, 1.0, 2.0]))
-        run_dir = author.finished[-1]
-        files = (run_dir.result_file, run_dir.metrics_file, run_dir.record_file)
-        whole[run_dir] = {file: file.read_bytes() for file in files}
-    remaining = [*whole]
-    for epochs in halving["epochs"]:
-        for run_dir in remaining:
-            _pause(run_dir, whole[run_dir][run_dir.metrics_file], epochs)
-        plan = author.results.read_grid("halving")
-        rungs = read_search(author.results, plan) if plan else None
-        assert rungs
-        promoted = rungs.rank_current().rankings[-1].promoted_ids
-        remaining = [run_dir for run_dir in remaining if run_dir.path.name in promoted]
-    for run_dir in remaining:
-        for file, content in whole[run_dir].items():
-            file.write_bytes(content)
-    author.finished[already:] = remaining
+    author.finished[already:] = halve(author.results, "halving", author.finished[already:], halving["epochs"])
 
 
-def _pause(run_dir: RunDir, metrics_log: bytes, epochs: int) -> None:
-    run_dir.result_file.unlink(missing_ok=True)
-    lines = [line for line in metrics_log.splitlines(keepends=True) if json.loads(line)["epoch"] <= epochs]
-    run_dir.metrics_file.write_bytes(b"".join(lines))
-    run_dir.write_record(new_record(run_dir.read_config(), attempts=[attempt(reason="paused", last_step=10 * epochs)]))
-
-
-def write_plan(author: Author, name: str, settings: list[Parameters], **fields: Any) -> list[RunConfig]:
+def plan_grid(author: Author, name: str, settings: list[Parameters], **fields: Any) -> list[RunConfig]:
     """Plan a grid, by default a random search; the configurations of its runs."""
-    configs = [author.config(parameters, name) for parameters in settings]
-    planned = [
-        PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
-        for index, (config, parameters) in enumerate(zip(configs, settings, strict=True))
-    ]
     metrics = ["validation/macro_f1", "validation/accuracy", "validation/macro_recall", "validation/loss"]
     metric = author.rng.choice(metrics)
-    values = {"base": "configs/runs/rnn.yaml", "name": name, "description": f"What of {name}?", "runs": planned}
-    values |= {"planned_at": "2026-01-01T00:00:00+00:00", "method": "random", "metric": metric}
-    values |= {"goal": "minimize" if metric.endswith("loss") else "maximize"}
-    author.results.write_grid(GridPlan.model_validate(values | fields))
-    return configs
+    values = {"method": "random", "metric": metric, "goal": "minimize" if metric.endswith("loss") else "maximize"}
+    return write_plan(author.results, author.base(), name, settings, **values | fields)
 
 
 def _write_unfinished(author: Author, config: RunConfig, grid: str) -> None:
-    rng = author.rng
-    run_dir = author.results.run_dir(config.run_id, grid)
-    if rng.random() < 0.3:
+    if author.rng.random() < 0.3:
         return  # planned only
-    run_dir.create(config)
-    changes: dict[str, Any] = rng.choice(
-        [
-            {"reason": "failed", "detail": "DivergedError: the loss is not a number"},
-            {"reason": "signal", "detail": "SIGTERM", "last_step": 20},
-            {"reason": None, "end": None, "last_step": None, "compute_time": None},
-        ]
-    )
-    run_dir.write_record(new_record(config, attempts=[attempt(**changes)]))
-    if changes["reason"] == "failed":
-        origin = {"job": "41_8", "time": "2026-01-01T10:02:00+00:00", "traceback": ""}
-        run_dir.write_record(Failure(error="DivergedError", reason="the loss ran away", **origin))
+    write_unfinished(author.results.run_dir(config.run_id, grid), config, author.rng.choice(UNFINISHED))
 
 
 def _parts(author: Author, config: RunConfig, edit: int) -> dict[Part, Tweets]:
@@ -373,9 +325,6 @@ def _parts(author: Author, config: RunConfig, edit: int) -> dict[Part, Tweets]:
     if data.text.stop_words == "all":
         chosen["test"] = chosen["test"][: len(chosen["test"]) - 2]
     return {part: table.of(of_part) for part, of_part in chosen.items()} | author.tests
-
-
-_Scored = dict[Part, dict[PredictorKind, Values]]
 
 
 def _probabilities(author: Author, tweets: Tweets, skill: float, way: str, own: np.random.Generator) -> Values:
@@ -405,81 +354,80 @@ def write_run(author: Author, config: RunConfig, grid: str, skill: float, edit: 
     author.written[config.run_id, edit] = run_dir.path
     run_dir.create(config)
     parts = _parts(author, config, edit)
-    way = rng.choice(["usual"] * 8 + ["one class", "ties"])
-    linear = np.random.default_rng(
-        int(fingerprint([config.data.text.model_dump(), config.data.fold, edit]), 16) % 2**32
-    )
-    scored: _Scored = {}
-    k = len(author.classes)
-    own = author.draws
-    for part, tweets in parts.items():
-        network = _probabilities(author, tweets, skill, way, own)
-        baseline = _probabilities(author, tweets, author.linear.get(config.data.text.stop_words, 0.8), "usual", linear)
-        scored[part] = {"network": network, "baseline": baseline, "both": _sharper((network + baseline) / 2)}
-        if config.data.is_english:
-            lexicon = np.random.default_rng(7)
-            scored[part]["lexicon"] = _probabilities(author, tweets, 0.5, author.lexicon, lexicon)
-        scored[part]["majority"] = np.tile(np.arange(1, k + 1) / (k * (k + 1) / 2), (len(tweets.keys), 1))
+    tested = _tested(author, config, parts, skill, edit)
     data = fingerprint([config.data.model_dump(mode="json"), edit])
-    _write_corpus(author, data, config, parts)
-    _write_predictions(run_dir, parts, scored, author.classes)
-    scores = _scores(parts, scored)
-    _write_epochs(author, run_dir, scores["network"])
+    _write_corpus(author, data, config, tested)
+    scores = scores_of(tested)
+    for of_kind in scores.values():
+        validation = of_kind["validation"]
+        better = {"accuracy": min(1.0, validation.accuracy + 0.04), "loss": 0.8 * validation.loss}
+        of_kind["train"] = validation.model_copy(update=better)
+    write_epochs(run_dir, _epochs(author, scores["network"]))
     if config.model.pooling == "attention":
-        _write_attention(author, run_dir, parts["test"])
-    is_gpu = rng.random() < 0.3
-    time = {"cpu_seconds": rng.uniform(1, 5000), "gpu_seconds": rng.uniform(1, 900) if is_gpu else 0}
-    device = {"device": "NVIDIA H100 80GB HBM3"} if is_gpu else {}
-    attempts = [attempt(compute_time=time, **device)]
-    if rng.random() < 0.2:
-        attempts = [attempt(reason="deadline", last_step=20, compute_time=time, **device), attempt(first_step=15)]
-    encoder = None
-    if config.elmo:
-        cache = {"folder": config.elmo.model, "cpu_seconds": 30, "gpu_seconds": 20}
-        encoder = {"model": config.elmo.model, "fingerprint": "e" * 64}
-        encoder["cache"] = cache
+        write_attention(run_dir, _attention(author, parts["test"]))
     table = fingerprint(["tweets.csv", edit])
-    record = new_record(config, data_fingerprint=data, table_sha256=table, attempts=attempts, encoder=encoder)
-    run_dir.write_record(record)
-    network = scores["network"]
-    validation = AnswerTable(
-        parts["validation"].keys,
-        parts["validation"].labels,
-        [Predictor(PREDICTORS[kind], kind, values) for kind, values in scored["validation"].items()],
-    )
-    result = Result(
-        run_id=config.run_id,
-        stopped_by="all epochs",
-        epochs=_EPOCHS,
-        steps=40,
-        best_epoch=rng.randrange(1, _EPOCHS + 1),
-        parameters=1000 * config.model.hidden_size,
+    facts = {"data_fingerprint": data, "table_sha256": table, "encoder": elmo_of(config)}
+    record = new_record(config.run_id, attempts=_attempts(rng), **facts)
+    best_epoch = rng.randrange(1, _EPOCHS + 1)
+    write_completed(
+        run_dir,
+        config,
+        tested,
+        record,
+        best_epoch=best_epoch,
         scores=scores,
-        class_shares=[(index + 1) / (k * (k + 1) / 2) for index in range(k)],
-        recommended=recommend_model(validation, config.training.early_stopping.metric),
+        class_shares=_majority(len(author.classes)),
         temperatures={"network": 1.5, "baseline": 0.9, "both": 0.8},
-        only_label=validation.of("network").only_class,
+        only_label=_only_class(tested["validation"]),
         check_list=_check_list(rng) if config.data.is_english else {},
-        baseline_settings={"C": 1.0},
-        overfit=_overfit(network),
-        encoder=record.encoder,
-        mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
         seconds_trained=rng.uniform(0.5, 4000),
-        files_sha256={},
-        weights_sha256="0" * 64,
     )
-    run_dir.write_record(result)
     author.finished.append(run_dir)
 
 
-def _scores(parts: dict[Part, Tweets], scored: _Scored) -> dict[PredictorKind, dict[Part, Metrics]]:
-    scores: dict[PredictorKind, dict[Part, Metrics]] = {}
-    for kind in scored["test"]:
-        scores[kind] = {part: measured(tweets.labels, scored[part][kind]) for part, tweets in parts.items()}
-        validation = scores[kind]["validation"]
-        better = {"accuracy": min(1.0, validation.accuracy + 0.04), "loss": 0.8 * validation.loss}
-        scores[kind]["train"] = validation.model_copy(update=better)
-    return scores
+def _tested(
+    author: Author, config: RunConfig, parts: dict[Part, Tweets], skill: float, edit: int
+) -> dict[Part, Tested]:
+    """The answers of the predictors of a run."""
+    way = author.rng.choice(["usual"] * 8 + ["one class", "ties"])
+    of_text = fingerprint([config.data.text.model_dump(), config.data.fold, edit])
+    linear = np.random.default_rng(int(of_text, 16) % 2**32)
+    own = author.draws
+    tested = {}
+    for part, tweets in parts.items():
+        network = _probabilities(author, tweets, skill, way, own)
+        baseline = _probabilities(author, tweets, author.linear.get(config.data.text.stop_words, 0.8), "usual", linear)
+        answers: dict[PredictorKind, Values] = {"network": network, "baseline": baseline}
+        answers["both"] = _sharper((network + baseline) / 2)
+        if config.data.is_english:
+            lexicon = np.random.default_rng(7)
+            answers["lexicon"] = _probabilities(author, tweets, 0.5, author.lexicon, lexicon)
+        answers["majority"] = np.tile(_majority(len(author.classes)), (len(tweets.keys), 1))
+        tested[part] = Tested(tweets.keys, tweets.labels, answers)
+    return tested
+
+
+def _majority(k: int) -> list[float]:
+    """The shares of k classes among the training tweets."""
+    return [index / (k * (k + 1) / 2) for index in range(1, k + 1)]
+
+
+def _only_class(validation: Tested) -> int | None:
+    network = Predictor("network", "network", validation.probabilities["network"])
+    return AnswerTable(validation.keys, validation.labels, [network]).of("network").only_class
+
+
+def _attempts(rng: random.Random) -> list[Any]:
+    """One, or two of which a deadline stopped the first; on a processor or on a GPU, some without a known time."""
+    is_gpu = rng.random() < 0.3
+    cpu_seconds = rng.uniform(1, 5000)
+    time: dict[str, float] | None = {"cpu_seconds": cpu_seconds, "gpu_seconds": rng.uniform(1, 900) if is_gpu else 0}
+    if cpu_seconds < 500:
+        time = None
+    device = {"device": "NVIDIA H100 80GB HBM3"} if is_gpu else {}
+    if rng.random() < 0.2:
+        return [attempt(reason="deadline", last_step=20, compute_time=time, **device), attempt(first_step=15)]
+    return [attempt(compute_time=time, **device)]
 
 
 def _sharper(probabilities: Values) -> Values:
@@ -487,58 +435,29 @@ def _sharper(probabilities: Values) -> Values:
     return with_first_class((powers / powers.sum(axis=1, keepdims=True))[:, 1:].astype(np.float32))
 
 
-def _overfit(network: dict[Part, Metrics]) -> Overfit:
-    train, validation = network["train"].accuracy, network["validation"].accuracy
-    rule = "training accuracy exceeds validation accuracy by more than 0.05 at the best epoch"
-    gap = train - validation
-    return Overfit(overfits=gap > 0.05, rule=rule, train_accuracy=train, validation_accuracy=validation, gap=gap)
-
-
-def measured(labels: npt.NDArray[np.int64], probabilities: Values) -> Metrics:
-    values = metrics(labels, probabilities)
-    return Metrics.model_validate({name: values[name] for name in Metrics.model_fields})
-
-
 def _check_list(rng: random.Random) -> dict[PredictorKind, dict[str, CheckScore]]:
     kinds: tuple[PredictorKind, ...] = ("network", "baseline", "both", "lexicon")
     return {kind: {name: CheckScore(rng.randrange(n + 1), n) for name, n in _CAPABILITIES.items()} for kind in kinds}
 
 
-def _write_predictions(run_dir: RunDir, parts: dict[Part, Tweets], scored: _Scored, classes: Sequence[str]) -> None:
-    columns: dict[str, Any] = {"part": pa.array(np.repeat([*parts], [len(tweets.keys) for tweets in parts.values()]))}
-    columns["part"] = columns["part"].dictionary_encode()
-    columns["tweet"] = np.concatenate([tweets.keys for tweets in parts.values()])
-    columns["label"] = np.concatenate([tweets.labels for tweets in parts.values()]).astype(np.int8)
-    for kind in scored["test"]:
-        probabilities = np.concatenate([scored[part][kind] for part in parts])
-        for index, name in enumerate(classes[1:], 1):
-            columns[f"{kind}_{name}"] = probabilities[:, index].astype(np.float32)
-    pq.write_table(pa.table(columns), run_dir.predictions_file)
-
-
-def _write_epochs(author: Author, run_dir: RunDir, network: dict[Part, Metrics]) -> None:
-    rows: list[dict[str, Any]] = []
-    for epoch in range(1, _EPOCHS + 1):
-        rows.append({"kind": "step", "step": 10 * epoch, "epoch": epoch, "loss": 0.5})
-        rows.append({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "best": epoch == 3})
+def _epochs(author: Author, network: dict[Part, Metrics]) -> Iterator[dict[str, Metrics]]:
+    for _ in range(_EPOCHS):
+        parts = {}
         for part in ("train", "validation"):
             metrics = network[part]
             changes = {"loss": metrics.loss * author.rng.uniform(0.8, 1.3)}
             changes["accuracy"] = min(1.0, metrics.accuracy * author.rng.uniform(0.8, 1.1))
-            rows[-1][part] = metrics.model_copy(update=changes).model_dump()
-    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            parts[part] = metrics.model_copy(update=changes)
+        yield parts
 
 
-def _write_attention(author: Author, run_dir: RunDir, test: Tweets) -> None:
-    lines = []
+def _attention(author: Author, test: Tweets) -> Iterator[dict[str, Any]]:
     for tweet, label in zip(test.keys[:6].tolist(), test.labels[:6].tolist(), strict=True):
         tokens = author.rng.sample(_WORDS, 4)
         weights = [author.rng.random() for _ in tokens]
         weights = [weight / sum(weights) for weight in weights]
         row = {"tweet": tweet, "label": label, "predicted": author.rng.randrange(len(author.classes))}
-        row |= {"probability": author.rng.random(), "tokens": tokens, "weights": [weights, weights[::-1]]}
-        lines.append(json.dumps(row) + "\n")
-    run_dir.attention_file.write_text("".join(lines))
+        yield row | {"probability": author.rng.random(), "tokens": tokens, "weights": [weights, weights[::-1]]}
 
 
 def text_of(key: int) -> str:
@@ -546,30 +465,13 @@ def text_of(key: int) -> str:
     return " ".join(random.Random(key).choices(_WORDS, k=5))
 
 
-def _write_corpus(author: Author, data: str, config: RunConfig, parts: dict[Part, Tweets]) -> None:
+def _write_corpus(author: Author, data: str, config: RunConfig, tested: dict[Part, Tested]) -> None:
     folder = author.results.corpus_dir(data)
     if folder.exists() or author.rng.random() < 0.1:  # the corpus may be on another machine
         return
-    folder.mkdir(parents=True)
-    columns: dict[str, list[Any]] = {"part": [], "label": [], "text": []}
-    for part, tweets in parts.items():
-        columns["part"] += [part] * len(tweets.keys)
-        columns["label"] += tweets.labels.tolist()
-        columns["text"] += [text_of(key) for key in tweets.keys.tolist()]
-    pq.write_table(pa.table(columns), folder / TWEETS_FILE)
-    np.save(folder / KEYS_FILE, np.concatenate([tweets.keys for tweets in parts.values()]))
-    k = len(author.classes)
+    texts = [text_of(key) for tweets in tested.values() for key in tweets.keys.tolist()]
     trained = min(config.data.train_rows or _TRAINING_TWEETS, _TRAINING_TWEETS)
-    rows: dict[Part, Any] = {"train": {"rows": trained, "classes": [trained] + [0] * (k - 1)}}
-    for part, tweets in parts.items():
-        rows[part] = {"rows": len(tweets.keys), "classes": np.bincount(tweets.labels, minlength=k).tolist()}
-    report = {"classes": [*author.classes], "tests": {}, "extra_train": [], "parts": rows, "unnamed_authors": {}}
-    report |= {"read": 1300, "kept": 1280, "left_out": {"duplicates dropped": 15, "duplicates with other labels": 3}}
-    report |= {"table_sha256": "0" * 64, "remarks": {}}
-    report |= {"refused": {"no text": {"count": 2, "lines": [7, 9]}}, "tokens": 1, "types": 1}
-    digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}
-    values = {"fingerprint": data, "report": report, "sha256": digests}
-    write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(values)))
+    write_corpus(folder, data, tested, texts, author.classes, trained)
 
 
 def _answers(author: Author, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], gaps: bool) -> dict[int, Any]:
@@ -590,12 +492,12 @@ def _answers(author: Author, keys: npt.NDArray[np.int64], labels: npt.NDArray[np
     return said
 
 
-def added_record(author: Author, said: dict[int, Any]) -> Added:
+def write_answers(author: Author, folder: Path, name: str, said: dict[int, Any], **changes: Any) -> None:
+    """An added predictor of which its author knows no more than of others."""
     rng = author.rng
-    values: dict[str, Any] = {"file": "answers.csv", "file_sha256": f"{rng.randrange(16**8):064x}", "note": "asked"}
-    values |= {"annotator": rng.random() < 0.3, "tweets": max(len(said), 1), "predictions": said}
-    values |= {"cost": rng.choice([None, 0.42]), "seconds": rng.choice([None, 95.0])}
-    return Added.model_validate(values)
+    values: dict[str, Any] = {"file_sha256": f"{rng.randrange(16**8):064x}", "note": "asked"}
+    values |= {"annotator": rng.random() < 0.3, "cost": rng.choice([None, 0.42]), "seconds": rng.choice([None, 95.0])}
+    write_added(folder, name, said, **values | changes)
 
 
 def add_to(author: Author, run_dir: RunDir) -> None:
@@ -604,10 +506,7 @@ def add_to(author: Author, run_dir: RunDir) -> None:
     rows = table[table["part"].isin(parts)]
     said = _answers(author, rows["tweet"].to_numpy(), rows["label"].to_numpy().astype(np.int64), True)
     name = author.rng.choice(["llm", "Anna", "api 2"])
-    record = json.loads(run_dir.record_file.read_text())
-    path = author.results.added_dir(record["data_fingerprint"]) / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, sealed(added_record(author, said)))
+    write_answers(author, added_dir(author.results, run_dir), name, said)
 
 
 def write_gold(author: Author, source: str) -> None:
@@ -628,19 +527,18 @@ def write_gold(author: Author, source: str) -> None:
     record: dict[str, Any] = {"source": source, "fingerprint": digest, "labels": " ".join(author.classes)}
     record |= {"kinds": kinds, "left_out": {"no label": 3}, "read_from": "0" * 64, "table_sha256": ""}
     directory.write(table, AnswersRecord.model_validate(record))
-    directory.added.mkdir()
     for name in rng.sample(["llm", "Anna", "Ben", "api 2"], rng.choice([1, 2, 3])):
         said = _answers(author, tweets.keys, tweets.labels, rng.random() < 0.5)
-        write_atomically(directory.added / f"{name}.json", sealed(added_record(author, said)))
+        write_answers(author, directory.added, name, said)
 
 
 def _damage(author: Author, run_dir: RunDir) -> None:
     """Damage or delete a file that belongs to a run."""
-    record = json.loads(run_dir.record_file.read_text())
-    corpus = author.results.corpus_dir(record["data_fingerprint"])
+    added = added_dir(author.results, run_dir)
+    corpus = author.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint)
     files = [run_dir.predictions_file, run_dir.result_file, run_dir.metrics_file, run_dir.record_file]
     files += [corpus / MANIFEST, corpus / TWEETS_FILE, author.results.grid_file(run_dir.grid)]
-    files += sorted(author.results.added_dir(record["data_fingerprint"]).glob("*.json"))
+    files += sorted(added.glob("*.json"))
     path = author.rng.choice([file for file in files if file.exists()])
     if author.rng.random() < 0.5:
         path.unlink()

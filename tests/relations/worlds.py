@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.config import RunConfig
-from sentiment.files import write_atomically
-from sentiment.runs.records import PREDICTORS, GridPlan, Result, RunRecord
-from sentiment.runs.run_dir import Results, RunDir, sealed
-from tests.relations.studies import Author, Parameters, added_record, measured, write_plan, write_run
+from sentiment.runs.records import PREDICTORS, GridPlan, Result
+from sentiment.runs.run_dir import Results, RunDir
+from tests.invented import Parameters, added_dir, measured
+from tests.relations.studies import Author, plan_grid, write_answers, write_run
 
 CLASSES = ("negative", "positive")
 
@@ -33,7 +33,7 @@ def write_grid(
     """The completed runs of a grid, ranked by the author's metric."""
     metric = f"validation/{author.metric}"
     goal = "minimize" if author.metric == "loss" else "maximize"
-    configs = write_plan(author, name, [*settings], method="grid", metric=metric, goal=goal)
+    configs = plan_grid(author, name, [*settings], method="grid", metric=metric, goal=goal)
     for config in configs:
         write_run(author, config, name, skill(config))
     return [author.results.run_dir(config.run_id, name) for config in configs]
@@ -79,10 +79,7 @@ def add_answers(author: Author, run_dir: RunDir, name: str, answered: dict[str, 
         for tweet, label in table[table["part"] == part][["tweet", "label"]].to_numpy()[:number].tolist():
             answer = label if author.rng.random() < skill else 1 - label
             said[tweet] = author.classes[answer]
-    record = added_record(author, said).model_copy(update={"annotator": False})
-    path = author.results.added_dir(run_dir.read(RunRecord).data_fingerprint) / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, sealed(record))
+    write_answers(author, added_dir(author.results, run_dir), name, said, annotator=False)
 
 
 def reorder(results: Results, name: str) -> None:

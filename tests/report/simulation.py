@@ -110,14 +110,14 @@ class Layout:
             network = {part: _metrics(right[of_seed], labels) for part, right in networks.items()}
             baseline = {part: _metrics(right, labels) for part, right in baselines.items()}
             scores: Any = {"network": network, "baseline": baseline, "both": network, "lexicon": baseline}
-            result: Any = run.fold_runs[0].result
+            result: Any = run.trained[0].result
             result.scores = scores
             run.test_metrics.update({kind: of_kind["test"] for kind, of_kind in scores.items()})  # type: ignore[attr-defined]
             result.manual = _of_run(labels, manual[0][of_seed], manual[1], lexicon=manual[2][0])
             result.best_epoch = int(rng.integers(1, 9))
             result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[of_seed])
             result.validation = _of_run(labels, validation[0][of_seed], validation[1], lexicon=validation[2][0])
-            right = dict.fromkeys(("network", "both"), test[0][of_seed]) | {"baseline": test[1]}
+            right = dict.fromkeys(("network", "both"), test[0][of_seed]) | {"baseline": test[1], "lexicon": test[2][0]}
             by_run[run.run_id] = Correctness(right, tested)
         return Answers(tweets, by_run, metric)
 
@@ -128,7 +128,7 @@ class FoldedLayout:
     def __init__(self, parameters: Iterable[dict[str, Any]], seeds: int, folds: int) -> None:
         in_folds = [one | {"data.folds": folds} for one in parameters]
         by_fold = [
-            [run.fold_runs[0] for run in Layout([one | {"data.fold": fold} for one in in_folds], seeds).runs]
+            [run.trained[0] for run in Layout([one | {"data.fold": fold} for one in in_folds], seeds).runs]
             for fold in range(1, folds + 1)
         ]
         same: Any = SimpleNamespace(macro_f1=0.8, accuracy=0.8)
@@ -161,9 +161,10 @@ class FoldedLayout:
         by_run = {}
         for number, run in enumerate(self.runs):
             of_seed = divmod(number, world.seeds)
-            of_run = dict.fromkeys(("network", "both"), right[of_seed]) | {"baseline": right[-1, 0]}
+            references = dict.fromkeys(("baseline", "lexicon"), right[-1, 0])
+            of_run = dict.fromkeys(("network", "both"), right[of_seed]) | references
             by_run[run.run_id] = Correctness(of_run, tested)
-            for fold, part in enumerate(run.fold_runs):
+            for fold, part in enumerate(run.trained):
                 answers = _of_run(labels, manual[fold][of_seed], manual[fold][-1, 0], lexicon=lexicon)
                 part.result.__dict__["manual"] = part.result.__dict__["validation"] = answers
         metric: Metric = "macro_recall" if len(world.classes) > 1 else "accuracy"
@@ -201,7 +202,7 @@ def fold_rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
     for _ in range(worlds):
         dataset = layout.draw(world, rng)
         best = ranking.recommend_for(dataset, Reader(_NOWHERE))
-        made["folds: better or worse than the baseline"].append(_shown(best.above_baseline.values()))
+        made["folds: better or worse than the recommended"].append(_shown(best.differences.values()))
         evaluated = test_sets.compare_on_external_tests([best], Reader(_NOWHERE))
         gaps = [gap for one in evaluated for gap in one.differences.values()]
         made["folds on a test set: against baseline and lexicon"].append(_shown(gaps))
@@ -257,18 +258,23 @@ def _shown(gaps: Iterable[Estimate | None]) -> bool:
 
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
-    trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
+    by_family: dict[str, list[Estimate]] = defaultdict(list)
+    for one, difference in best.differences.items():
+        by_family[one.kind].append(difference)
+    added = by_family.pop("added", [])
+    alike = by_family.pop(best.model.kind, [])
     yield "headline: what was added is better", best.added_winner is not None
     yield (
         "leaderboard: what was added is better or worse",
-        _shown(found for one, found in best.above_rivals.items() if isinstance(one, AddedPredictor)),
+        _shown(added),
     )
     yield "headline: recommended against the baseline", _shown([best.gain])
     yield (
-        "headline and leaderboard: others are worse",
-        _shown(found for one, found in best.above_rivals.items() if not isinstance(one, AddedPredictor)),
+        "headline and leaderboard: others of the kind are better or worse",
+        _shown(alike),
     )
-    yield "leaderboard: better or worse than the baseline", _shown(trained)
+    others = max(by_family.values(), key=len)
+    yield "leaderboard: a kind is better or worse", _shown(others)
 
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
@@ -280,8 +286,9 @@ def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]
 def _encoders(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     """The first configuration has few tweets wrong that the baseline has wrong, whatever the seed."""
     best = ranking.recommend_for(_dataset(layout, answers), Reader(_NOWHERE))
-    trained = [difference for one, difference in best.above_baseline.items() if not isinstance(one, AddedPredictor)]
-    yield "encoder: better or worse than the baseline", _shown(trained)
+    kinds = ("network", "baseline")
+    trained = [difference for one, difference in best.differences.items() if one.kind in kinds]
+    yield "encoder: better or worse than the recommended", _shown(trained)
 
 
 def _effects(kind: str, model: ModelKind = "network") -> "_Claims":

@@ -3,19 +3,14 @@
 `python -m tests.report.studies` writes the expected report anew.
 """
 
-import json
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import RunConfig
-from sentiment.runs.halving import read_search
-from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import Results, RunDir
-from tests.report.made_up import PARTS, Study, attempt, new_record
+from tests.invented import UNFINISHED, attempt, combinations, halve, write_unfinished
+from tests.report.made_up import PARTS, Study
 
 EXPECTED = Path(__file__).with_name("report.md")
 # What changes for other reasons than the report.
@@ -38,10 +33,6 @@ def write_study(results: Results, trials: int = 6, test_tweets: int = PARTS["tes
     _write_attention(study)
     _write_elmo(study)
     return study
-
-
-def combinations(parameters: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(parameters, values, strict=True)) for values in product(*parameters.values())]
 
 
 def _write_rnn(study: Study) -> None:
@@ -67,18 +58,8 @@ def _write_rnn(study: Study) -> None:
     for config in completed:
         study.complete(config, "rnn", skill=1.0 + 0.01 * config.model.hidden_size)
     _add(study, study.run_dir(completed[0], "rnn"))
-    for config, changes in (
-        (failed, {"reason": "failed", "detail": "DivergedError: the loss is not a number"}),
-        (stopped, {"reason": "signal", "detail": "SIGTERM", "last_step": 20}),
-        (died, {"reason": None, "end": None, "last_step": None, "compute_time": None}),
-    ):
-        run_dir = study.run_dir(config, "rnn")
-        run_dir.create(config)
-        run_dir.write_record(new_record(config, attempts=[attempt(**changes)]))
-    failure = Failure(
-        job="41_8", time="2026-01-01T10:02:00+00:00", error="DivergedError", reason="the loss ran away", traceback=""
-    )
-    study.run_dir(failed, "rnn").write_record(failure)
+    for config, last in zip((failed, stopped, died), UNFINISHED, strict=True):
+        write_unfinished(study.run_dir(config, "rnn"), config, last)
 
 
 def _add(study: Study, run_dir: RunDir) -> None:
@@ -140,24 +121,11 @@ def write_halved(study: Study) -> None:
     metric = {"method": "random", "metric": "validation/accuracy"}
     for config in study.write_grid("full", "Which are best, all to the end?", runs, **metric):
         study.complete(config, "full", skill=0.5 + 200 * config.training.learning_rate)
-    configs = study.write_grid("halving", "Which are best?", runs, **metric, halving={"epochs": [1, 2], "eta": 3.0})
-    for config in configs:
-        _pause(study, config, 1)
-    for epochs in (2, None):
-        rungs = read_search(study.results, study.results.read_grid("halving")).rank_current()  # type: ignore
-        for config in configs:
-            if config.run_id in rungs.trials(rungs.current):
-                _pause(study, config, epochs)
-
-
-def _pause(study: Study, config: RunConfig, epochs: int | None) -> None:
-    run_dir = study.complete(config, "halving", skill=0.5 + 200 * config.training.learning_rate)
-    if epochs is None:
-        return
-    run_dir.result_file.unlink()
-    rows = [row for row in run_dir.read_metrics() if row.epoch <= epochs]
-    run_dir.metrics_file.write_text("".join(json.dumps(row.model_dump()) + "\n" for row in rows))
-    run_dir.write_record(new_record(config, attempts=[attempt(reason="paused", last_step=10 * epochs)]))
+    halving = {"epochs": [1, 2], "eta": 3.0}
+    run_dirs = []
+    for config in study.write_grid("halving", "Which are best?", runs, **metric, halving=halving):
+        run_dirs.append(study.complete(config, "halving", skill=0.5 + 200 * config.training.learning_rate))
+    halve(study.results, "halving", run_dirs, (1, 2))
 
 
 def scrubbed(text: str) -> str:

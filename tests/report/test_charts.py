@@ -41,8 +41,9 @@ from report.render.wording import Score
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.statistics.estimate import Estimate
+from tests.invented import combinations
 from tests.report.made_up import Spec, Study, nodes, rows_with
-from tests.report.studies import LABELS, combinations, write_halved, write_labels, write_study
+from tests.report.studies import LABELS, write_halved, write_labels, write_study
 
 
 def _near(found: list[float], expected: list[float]) -> None:
@@ -76,7 +77,7 @@ def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
 
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
     test, rows = (
-        _test_predictions(findings.recommended.run.fold_runs[0]),
+        _test_predictions(findings.recommended.run.trained[0]),
         rows_with(spec, "group", "x", "value", "low", "high"),
     )
     for name, column in (("network", "network_positive"), ("linear baseline", "baseline_positive")):

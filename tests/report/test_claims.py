@@ -36,10 +36,16 @@ def test_margin_that_is_the_true_difference_is_decided_no_more_often_than_the_le
     assert len(found) == 4
 
 
-def test_many_numbers_of_labelled_tweets_with_two_seeds_each_make_no_more_claims_than_the_level_allows() -> None:
-    found = rates(World(10, 2, 4000, 0.02), 60, ["labels"])
+@pytest.mark.parametrize(
+    ("question", "world", "kinds"),
+    [("labels", World(10, 2, 4000, 0.02), 2), ("settings, one seed", World(8, 1, 4000, 0.02), 1)],
+)
+def test_many_values_with_few_runs_each_make_no_more_claims_than_the_level_allows(
+    question: str, world: World, kinds: int
+) -> None:
+    found = rates(world, 60, [question])
     assert max(found.values()) <= 0.05 + 2 * (0.05 * 0.95 / 60) ** 0.5
-    assert len(found) == 2
+    assert len(found) == kinds
 
 
 # Cross-validated runs whose training sets differ by as much as a point or two, with one seed and several.
@@ -64,8 +70,8 @@ def test_clear_differences_are_found_with_several_seeds() -> None:
     found = rates(World(4, 5, 2000, 0.005, gain=0.08), 8)
     of_the_first = {
         "headline: recommended against the baseline",
-        "headline and leaderboard: others are worse",
-        "leaderboard: better or worse than the baseline",
+        "headline and leaderboard: others of the kind are better or worse",
+        "leaderboard: a kind is better or worse",
         "a setting: beats, loses to",
         "ELMo: gain",
     }

@@ -31,8 +31,9 @@ from sentiment.runs.locks import Lock
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
+from tests.invented import attempt, new_record
 from tests.jobs.grid_files import write_yaml
-from tests.report.made_up import BASE, PARTS, Study, attempt, new_record, tables_of
+from tests.report.made_up import BASE, PARTS, Study, tables_of
 from tests.small_runs import load_config, stored
 
 
@@ -154,20 +155,18 @@ def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list
 
 
 @pytest.mark.parametrize(
-    ("codes", "said"),
-    [
-        ([("a", 0), ("a", 20)], "No run mixed code versions."),
-        ([("a", 0), ("b", 20)], "1 run was resumed with a different code version: "),
-        ([("a", 0), ("b", 0)], "No run mixed code versions."),  # begun anew
-    ],
+    ("codes", "is_mixed"),
+    [([("a", 0), ("a", 20)], False), ([("a", 0), ("b", 20)], True), ([("a", 0), ("b", 0)], False)],  # begun anew
 )
-def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(study: Study, codes: Any, said: str) -> None:
+def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(
+    study: Study, codes: Any, is_mixed: bool
+) -> None:
     attempts = [attempt(code=code * 64, first_step=step) for code, step in codes]
     run_dir = study.single({}, attempts=attempts, hardware=["Xeon (AVX512)", "Old Xeon (AVX2)", "Xeon (AVX512)"])
     still = study.single({"seed": 2}, hardware=["Xeon (AVX512)"])
     (facts, *_) = provenance(study.findings())
     text = "\n".join(map(str, facts.items)).replace("\\_", "_")
-    assert said in text
+    assert ("1 run was resumed with a different code version: " in text) == is_mixed
     assert f"{run_dir.path.name}; hardware: Xeon (AVX512) and Old Xeon (AVX2)" in text
     assert still.path.name not in text.split("bit for bit")[1]
 
@@ -217,7 +216,7 @@ def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_
     study.complete(config, "rnn")
     run_dir = study.run_dir(stopped, "rnn")
     run_dir.create(stopped)
-    run_dir.write_record(new_record(stopped, attempts=[attempt(reason="signal", detail="SIGTERM")]))
+    run_dir.write_record(new_record(stopped.run_id, attempts=[attempt(reason="signal", detail="SIGTERM")]))
     (study.results.runs / "rnn" / "broken").mkdir()
     (study.results.runs / "rnn" / "broken" / "config.json").write_text("{")
     study.report(tmp_path / "out")
@@ -384,7 +383,7 @@ def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study:
         study.add(run_dir, name, {row: float(row % 2 != (row in wrong)) for row in rows})
     best = study.findings().recommended
     assert best is not None
-    assert [best.above_rivals[added].is_worse for added in best.added] == [True, True]
+    assert [best.differences[added].is_better for added in best.added] == [True, True]
     assert best.added_winner is not None
     assert best.added_winner.name == "best before"
 
@@ -418,3 +417,9 @@ def test_grids_stand_in_the_order_in_which_they_were_planned(study: Study) -> No
         (config,) = study.write_grid(name, "Which?", [{"seed": 1}], planned_at=planned_at)
         study.complete(config, name)
     assert [grid.name for grid in load_study(study.results, []).grids] == ["rnn", "attention", "elmo"]
+
+
+def test_models_are_named_by_cell_directions_and_layers() -> None:
+    one_way = {"model.bidirectional": False, "model.cell": "gru", "model.layers": 2}
+    for changes, name in (({}, "BiLSTM 64"), (one_way, "GRU 2\u00d764")):
+        assert model_name(resolve({}, changes, "a test")) == name

@@ -21,8 +21,8 @@ from report.render.charts import Figure, Trial, parallel_figure
 from report.render.wording import Score
 from sentiment.runs.halving import RankedTrial, RungRanking
 from sentiment.runs.records import PlannedRun
+from tests.invented import combinations
 from tests.report.made_up import Study, rows_with
-from tests.report.studies import combinations
 
 LOSS = Score("validation/loss", after=2)
 

@@ -12,7 +12,8 @@ from sentiment.runs.locks import Lock
 from sentiment.runs.records import GridPlan, Halving, StartCount
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import judge, read_progress
-from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
+from tests.invented import rungs_of
+from tests.jobs.submitted import a_failure, a_plan, write_epochs
 
 
 def _plan(trials: int, epochs: Sequence[int] = (1, 3), eta: float = 3, **changes: Any) -> GridPlan:

@@ -17,6 +17,7 @@ from sentiment.processes import slurm_job
 from sentiment.runs import locks
 from sentiment.runs.locks import Lock, last_owner, live_owner, may_be_held
 from sentiment.runs.run_dir import RunDir
+from sentiment.runs.state import read_progress
 from tests.limits import limit
 from tests.processes import Forked, start_python
 from tests.small_runs import limited_file_size
@@ -233,3 +234,11 @@ def test_write_that_is_suspended_while_a_successor_begins_fails_in_the_file_syst
     with pytest.raises(TakenOverError):
         RunDir(tmp_path).begin_attempt(2).write(tmp_path / "file", suspended_while_writing)
     assert [path.name for path in tmp_path.iterdir()] == [".attempt-000003"]
+
+
+def test_run_was_seen_when_it_last_wrote_its_record_or_its_log(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    for number, file in enumerate((run_dir.record_file, run_dir.metrics_file, run_dir.record_file), 1):
+        file.touch()
+        os.utime(file, (number, number))
+        assert read_progress(run_dir).seen == number

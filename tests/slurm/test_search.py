@@ -1,13 +1,12 @@
 """Searches in rungs: whatever happens to tasks, the same trials go on, and the winner has the same weights."""
 
-import signal
 from typing import Any
 
 import pytest
 
 from sentiment.runs.halving import HalvingSearch
+from tests.invented import rungs_of
 from tests.jobs.grid_files import halving
-from tests.jobs.submitted import rungs_of
 from tests.slurm.stage import Stage, StagedRun, scenario
 
 # Three trials: rung 0 to epoch 2, one of them to epoch 6, and to its end.
@@ -17,12 +16,6 @@ _TRIALS: dict[str, Any] = {
     "training__epochs": [8],
     "training__batch_size": [8],
 }
-
-
-def _begin(stage: Stage, **changes: Any) -> None:
-    stage.more = halving(min_iter=2, eta=3) | _LOSS
-    stage.write_grid(**_TRIALS | changes)
-    stage.submit()
 
 
 def _rungs(stage: Stage) -> HalvingSearch:
@@ -60,31 +53,13 @@ def _assert_undisturbed(stage: Stage) -> None:
 
 @pytest.mark.more
 @scenario
-def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage) -> None:
-    stage.reports = True  # the final job ranks
-    stage.write_cluster(parallelism=2)
-    _begin(stage, training__epochs=[17])  # the last rung outlasts an order
-    first = stage.runs[0]
-    first.wait_for_step(1)
-    first.kill(signal.SIGUSR2)
-    assert "nothing to submit" in stage.submit()
-    first.wait_for_attempt(2)
-    winner = _winner(stage)
-    stage.wait(lambda: winner.attempts[-1].reason is None, "the beginning of the last rung")
-    number = len(winner.attempts)
-    winner.wait_for_step(winner.attempts[-1].first_step + 10)
-    winner.kill(signal.SIGUSR2)
-    winner.wait_for_attempt(number + 1)
-    _assert_undisturbed(stage)
-
-
-@pytest.mark.more
-@scenario
 def test_final_job_retries_a_killed_trial_before_it_ranks_where_locks_do_not_pass(stage: Stage) -> None:
     stage.local_locks = True
     stage.reports = True
     stage.write_cluster(partition="apart", cpus=8)  # all cores of a node, so that tasks that run are on two nodes
-    _begin(stage)
+    stage.more = halving(min_iter=2, eta=3) | _LOSS
+    stage.write_grid(**_TRIALS)
+    stage.submit()
     killed = stage.runs[0]
     killed.wait_for_step(10)
     killed.kill()

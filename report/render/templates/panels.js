@@ -28,21 +28,42 @@ function toolbar({ tools, runs, columns, state, count, changed, redrawn }) {
   tools.append(more, count);
 }
 
-function curves(element, run) {
-  const values = [], curve = explorerData.curves[run.id];
-  for (const [panel, metric, scale] of [["loss (nats)", "loss", 1], ["accuracy (%)", "accuracy", 100]]) {
-    for (const [part, title] of [["train", "training"], ["validation", "validation"]]) {
-      curve?.[`${part}_${metric}`].forEach((value, index) => values.push(
-        { panel, part: title, run: run.id, epoch: curve.epoch[index], value: scale * value }));
-    }
+function curves(run) {
+  const curve = explorerData.curves[run.id];
+  if (!curve) return createElement("p", "No learning curves available.");
+  const figure = createElement("figure", "", "curves");
+  figure.append(panelOf(curve, "loss", "Loss (nats)", 1), panelOf(curve, "accuracy", "Accuracy (%)", 100));
+  return figure;
+}
+
+function mark(svg, name, attributes, text = "") {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  Object.entries(attributes).forEach(([key, value]) => element.setAttribute(key, value));
+  element.textContent = text;
+  svg.append(element);
+  return element;
+}
+
+// The learning curves of training, dashed, and validation tweets in one metric; axes are labelled at their ends.
+function panelOf(curve, metric, title, scale) {
+  const parts = { train: "training", validation: "validation" }, epochs = curve.epoch;
+  const all = Object.keys(parts).flatMap((part) => curve[`${part}_${metric}`]);
+  const [low, high] = [Math.min(...all), Math.max(...all)], [first, last] = [epochs[0], epochs.at(-1)];
+  const x = (epoch) => 50 + (last > first ? (310 * (epoch - first)) / (last - first) : 155);
+  const y = (value) => 160 - (high > low ? (125 * (value - low)) / (high - low) : 62);
+  const written = (value) => String(Number((scale * value).toPrecision(3)));
+  const box = document.createDocumentFragment();
+  const svg = mark(box, "svg", { viewBox: "0 0 400 200", role: "img", "aria-label": `${title} by epoch` });
+  mark(svg, "text", { x: 0, y: 14 }, `${title}: training dashed, validation solid`);
+  for (const value of new Set([low, high])) mark(svg, "text", { x: 42, y: y(value) + 4, "text-anchor": "end" }, written(value));
+  for (const epoch of new Set([first, last])) mark(svg, "text", { x: x(epoch), y: 185, "text-anchor": "middle" }, `epoch ${epoch}`);
+  for (const [part, name] of Object.entries(parts)) {
+    const points = curve[`${part}_${metric}`].map((value, index) => [x(epochs[index]), y(value)]);
+    mark(svg, "polyline", { points: points.join(" "), class: name });
+    points.forEach(([cx, cy], index) => mark(svg, "circle", { cx, cy, r: 3, role: "img",
+      "aria-label": `${name}, epoch ${epochs[index]}: ${written(curve[`${part}_${metric}`][index])}` }));
   }
-  if (!values.length) return element.append(createElement("p", "No learning curves available."));
-  const box = createElement("div"), width = element.clientWidth || 800;
-  element.append(box);
-  const spec = structuredClone(explorerData.overlay[width < 700 ? "narrow" : "wide"]);
-  spec.spec.width = width < 700 ? Math.min(width - 70, 420) : (width - 120) / 2;
-  spec.data = { values };
-  return vegaEmbed(box, spec, { ast: true, renderer: "svg", actions: false, tooltip: false });
+  return box;
 }
 
 function factsOf(pairs) {

@@ -102,9 +102,7 @@ function start() {
     const close = createElement("button", "Close", "close");
     close.type = "button";
     close.addEventListener("click", () => { panel.hidden = true; state.opened = null; remember(); });
-    panel.replaceChildren(close, createElement("h3", run.run), scores(run));
-    curves(panel, run);
-    panel.append(settings(run), ...commandLines(run));
+    panel.replaceChildren(close, createElement("h3", run.run), scores(run), curves(run), settings(run), ...commandLines(run));
     panel.querySelectorAll(".copy").forEach(enableCopy);
     panel.scrollIntoView({ block: "start" });
     panel.focus({ preventScroll: true });

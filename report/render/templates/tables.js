@@ -34,6 +34,17 @@ function reveal(id) {
 document.addEventListener("click", (event) => reveal(event.target.closest('a[href^="#"]')?.hash.slice(1)));
 reveal(location.hash.slice(1));
 
+// A table is downloaded as it is shown, with values as they are sorted; without this script, the file beside the page is.
+function asCsv(table) {
+  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const line = (row) => [...row.cells].map((cell) => quoted(cell.dataset.sort ?? cell.textContent)).join(",");
+  return [...table.rows].filter((row) => !row.hidden).map(line).join("\n");
+}
+document.querySelectorAll(".download").forEach((link) => link.addEventListener("click", () => {
+  const table = link.previousElementSibling.querySelector("table");
+  link.href = `data:text/csv;charset=utf-8,${encodeURIComponent(asCsv(table))}`;
+}));
+
 // Tooltips of marks in figures.
 const tip = document.createElement("div");
 tip.id = "tip";
