@@ -395,7 +395,7 @@ def test_of_two_downloads_of_one_file_at_once_the_second_waits(server: Server, t
 def test_of_two_hosts_whose_locks_do_not_pass_each_fetches_its_own(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "ProcessLock", lambda *_: nullcontext())
+    monkeypatch.setattr(downloads, "Lock", lambda *_: nullcontext())
     monkeypatch.setattr("socket.gethostname", lambda: threading.current_thread().name)
     paths: list[Path] = []
     threads = [
