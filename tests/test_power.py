@@ -6,7 +6,7 @@ import pytest
 
 from jobs.grids.grid import GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
-from sentiment.config_file import parse_overrides
+from sentiment.config_file import parse_overrides, resolve
 from sentiment.runs.run_dir import Results
 from sentiment.statistics.power import (
     POWER,
@@ -35,6 +35,12 @@ def test_a_grid_is_told_which_of_its_hypotheses_it_can_decide() -> None:
     assert "Two directions are better than one: shown if it is true by" in directions
     assert all("not known before the runs" in line for line in _told("rnn", "seed=1")[1:])
     assert all("not known before the runs" in line for line in _told("rnn", "data.folds=5", "data.fold=[1,2]")[1:])
+
+
+def test_the_configuration_with_the_fewest_seeds_says_what_a_grid_shows() -> None:
+    sizes_and_seeds = [(8, 1), (8, 2), (8, 3), (16, 1), (16, 2)]
+    configs = [resolve({}, {"model.hidden_size": size, "seed": seed}, "a test") for size, seed in sizes_and_seeds]
+    assert (power_of_grid(configs, "validation/accuracy", [500, 500]) or "").startswith("2 seeds show")
 
 
 def test_nothing_is_told_where_two_seeds_differ_too_much() -> None:

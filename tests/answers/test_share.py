@@ -78,7 +78,7 @@ def test_intervals_of_groups_and_of_all_hold_the_truth_though_each_group_has_as_
     true = pd.Series(truth).groupby(groups).mean()
     true.loc["all"] = truth.mean()
     of_all, of_groups = [], []
-    for _ in range(200):
+    for _ in range(100):
         labels = np.full(len(truth), UNLABELLED)
         for stratum in range(strata.max() + 1):
             rows = rng.permutation(np.flatnonzero(strata == stratum))[:each]

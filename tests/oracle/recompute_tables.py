@@ -29,11 +29,13 @@ def gold_tables(folder: Path) -> Tables:
     tweets = table["tweet"].to_numpy()
     predictors: list[tuple[str, Any]] = []
     k = len(classes)
+    is_answered_by_somebody = False
     for of_file in added.values():
         found = Added.on(Predictions(tweets, labels, {"added": np.zeros((len(labels), k))}), of_file)
+        is_answered_by_somebody |= found is not None
         if found and not of_file["annotator"]:
             predictors.append(("added", found.probabilities["added"]))
-    if not predictors:
+    if not is_answered_by_somebody:
         return {}
 
     def measured(probabilities: Any) -> Row:

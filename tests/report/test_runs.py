@@ -27,7 +27,7 @@ from report.sections.tables import lead
 from sentiment.answers.table import AnswerTable, Predictor, compare_predictors
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
@@ -85,7 +85,7 @@ def test_second_report_waits_until_the_first_is_written(study: Study, monkeypatc
     study.single({})
 
     def while_it_is_built(results: Results, *_: object) -> None:
-        with ProcessLock(results.runs / ".report.lock", "writes the report"):
+        with Lock(results.runs / ".report.lock", "writes the report"):
             pass
 
     monkeypatch.setattr("report.build.build_report", while_it_is_built)
@@ -417,3 +417,9 @@ def test_grids_stand_in_the_order_in_which_they_were_planned(study: Study) -> No
         (config,) = study.write_grid(name, "Which?", [{"seed": 1}], planned_at=planned_at)
         study.complete(config, name)
     assert [grid.name for grid in load_study(study.results, []).grids] == ["rnn", "attention", "elmo"]
+
+
+def test_models_are_named_by_cell_directions_and_layers() -> None:
+    one_way = {"model.bidirectional": False, "model.cell": "gru", "model.layers": 2}
+    for changes, name in (({}, "BiLSTM 64"), (one_way, "GRU 2\u00d764")):
+        assert model_name(resolve({}, changes, "a test")) == name
