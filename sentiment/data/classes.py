@@ -158,7 +158,7 @@ class Classes:
         return replace(self, labels=tuple(labels))
 
     def extended_by(self, values: Collection[str]) -> Self | None:
-        """The classes of further lower-cased values: these, if they have all of them, or known ones with their names.
+        """These classes if they have all of the lower-cased values, else those of known words that include them.
 
         None if it is unclear what the values mean.
         """
@@ -180,7 +180,9 @@ class Classes:
         if len(self.names) == MIN_CLASSES and "neutral" not in self.names:
             meanings |= DEFAULT_CLASSES.meanings
         meanings |= self.meanings
-        return meanings | further.renamed(self.names).meanings if further else meanings
+        if further is not None:
+            meanings |= further.renamed(self.names).meanings
+        return meanings
 
     def sheet_meanings(self) -> dict[str, int | None]:
         """What each lower-cased label on a sheet means, as `answer_meanings`.
