@@ -13,7 +13,7 @@ from tests.oracle.recompute_files import Row
 from tests.oracle.recompute_report import recompute
 
 # Tables without a computation of their own: what files hold, and the tweets that a run has wrong.
-_COPIED = ("published", "data", "check-list", "mistakes")
+_COPIED = ("published", "data", "mistakes")
 # An interval of a share or of a difference, in per cent or points, as pages, Markdown and LaTeX write it.
 _INTERVAL = re.compile(r"([+\u2212-]?\d+\.\d)(?:\u2013|--| to )([+\u2212-]?\d+\.\d)(?![\d.])")
 # Scripts, tags, and the levels of intervals.

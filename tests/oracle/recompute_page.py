@@ -1,12 +1,13 @@
-"""The second opinion on the errors of the recommended run, and on external test sets."""
+"""The second opinion on the errors of the recommended run, on its check list, and on external test sets."""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from tests.oracle.recompute_designs import SEEDED, Candidate, Dataset, spread_of
+from tests.oracle.recompute_designs import SEEDED, Candidate, Configuration, Dataset, spread_of
 from tests.oracle.recompute_files import MODELS, Row
 from tests.oracle.recompute_numbers import (
     Gap,
@@ -22,6 +23,18 @@ from tests.oracle.recompute_numbers import (
     two_models,
 )
 from tests.oracle.recompute_tables import Tables
+
+
+def check_list(best: Configuration) -> Tables:
+    lists = [result["check_list"] for one in best.tested for result in one.results]
+    if not lists[0]:
+        return {}
+    rows: list[Row] = []
+    for capability, (_, n) in lists[0]["network"].items():
+        means = {kind: fmean(one[kind][capability][0] for one in lists) for kind in lists[0]}
+        rows.append({"sentences": n, **means})
+    rows.append({key: sum(row[key] for row in rows) for key in rows[0]})
+    return {"check-list": rows}
 
 
 def errors(dataset: Dataset) -> Tables:

@@ -17,7 +17,7 @@ from tests.oracle.recompute_designs import (
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_hypotheses import hypotheses
 from tests.oracle.recompute_numbers import Gap, answer, bounds, kappa, mean_score
-from tests.oracle.recompute_page import errors, external_tests
+from tests.oracle.recompute_page import check_list, errors, external_tests
 from tests.oracle.recompute_questions import effects, label_tables
 from tests.oracle.recompute_tables import Tables, cost_of, gold_tables, runs_table, usage_of, usage_table
 
@@ -33,7 +33,7 @@ def recompute(folder: Path) -> Tables:
     for number, dataset in enumerate(datasets, 1):
         tables["leaderboard" if number == 1 else f"leaderboard-{number}"] = _leaderboard(dataset)
     if datasets:
-        tables |= errors(datasets[0])
+        tables |= check_list(datasets[0].best) | errors(datasets[0])
     tables |= {"test-sets": external_tests(datasets)}
     for grid in study.grids:
         if grid.name != "single":
