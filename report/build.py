@@ -16,7 +16,7 @@ from report.questions.settings import settings
 from report.read import Grid, load_study
 from report.render.blocks import Block, Bullets, Fold, Question, Report, ReportSection, Text
 from report.render.page import write_report
-from report.render.wording import joined
+from report.render.wording import joined, listing
 from report.sections.answer import answer
 from report.sections.errors import errors
 from report.sections.models import added_predictors, external_test_sets, published_results, rankings
@@ -90,8 +90,6 @@ def compose(findings: Findings, title: str = TITLE) -> Report:
     tables = rankings(findings)
     answers = [text for question in questions for text in question.answers]
     blocks: dict[str, Sequence[Block]] = {"Recommendation": answer(findings, tables[:1], answers)}
-    if blocks["Recommendation"]:
-        blocks["Details"] = [Text("What the answer above rests on, and all runs.")]
     blocks |= {question.section.title: question.section.blocks for question in questions if question.section}
     blocks["Ablations and searches"] = _questions(findings, questions)
     blocks["Other data sets"] = tables[1:]
@@ -124,7 +122,11 @@ def _grid_summary(grid: Grid) -> Markup:
 def _about(findings: Findings) -> list[Any]:
     """Data set with its classes, runs, and the date of the last attempt, so that rebuilding gives identical output."""
     study_runs = findings.study.runs
-    about: list[Any] = [sentence("answer.test_tweets", dataset=findings.main)] if findings.main else []
+    about: list[Any] = []
+    if findings.main:
+        classes = [f"{number:,} {name}" for name, number in findings.main.test_classes.items()]
+        tweets = plural(findings.main.test_tweets, "test tweet")
+        about.append(f"{findings.main.name}: {tweets}, {listing(classes)}")
     completed = len(findings.study.completed_runs)
     if study_runs:
         about.append(f"{completed:,} of {plural(len(study_runs), 'run')} completed")

@@ -81,7 +81,7 @@ def test_every_public_thing_says_what_it_is() -> None:
     assert silent == []
 
 
-# What tests make smaller, as users have it.
+# What tests make smaller or cannot wait for, as users have it.
 CONSTANTS = {
     "jobs.turns": {"_BEAT_SECONDS": 5, "_DEAD_SECONDS": 60, "_POLL_SECONDS": 0.5},
     "jobs.grid_jobs": {"_RECENT_SECONDS": 3600},
@@ -89,7 +89,8 @@ CONSTANTS = {
     "sentiment.data.vocabulary": {"_MIN_COUNT": 3, "_WINDOW": 5},
     "sentiment.encoders.shards": {"_MIN_TOKENS": 16_384, "_TYPES_PER_SHARD": 65_536},
     "sentiment.files": {"_STALE_SECONDS": 86_400},
-    "sentiment.training.tracking": {"SECONDS_AFTER_COMPLETION": 10, "SECONDS_AFTER_STOP": 2},
+    "sentiment.training.tracking": {"SECONDS_AFTER_COMPLETION": 10, "SECONDS_AFTER_STOP": 2, "_POLL_SECONDS": 2}
+    | {"_CONFIRM_SECONDS": 5, "_EXIT_TIMEOUT_SECONDS": 90},
 }
 
 

@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from report.compare.added import AddedPredictor
 from report.compare.answers import SEEDED, Group, read_answers
@@ -221,7 +222,13 @@ def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: M
     """The design for a model; the variance between seeds is that of what competes, if it does so itself."""
     alike = [other for other in candidates if other.kind == candidate.kind]
     pool = [other for other in alike if other.competes] if candidate.competes else alike
-    return design_of([other.runs for other in pool], candidate.kind, metric, part)
+    return _design_of(tuple(pool), candidate.kind, metric, part)
+
+
+@lru_cache(maxsize=16)
+def _design_of(pool: tuple[Candidate, ...], kind: PredictorKind, metric: Metric, part: Part) -> Design:
+    """The same for all that have a pool in common, since it takes the scores of all runs."""
+    return design_of([other.runs for other in pool], kind, metric, part)
 
 
 def _claim(

@@ -231,7 +231,7 @@ class Question:
     Attributes:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
-        methods: macros of `methods.md.j2`, further entries of *Methods*.
+        methods: names of `methods.yaml`, further entries of *Methods*.
         answers: sentences on the first screen.
         section: the title of a section of its own, and its blocks.
         documents: further files.

@@ -6,16 +6,21 @@ from typing import Any
 
 from markupsafe import Markup
 
+from report.compare.added import AddedPredictor
+from report.compare.datasets import Configuration, trained_on_most
 from report.compare.findings import Findings
 from report.compare.ranking import Candidate, Recommended
+from report.read import Study
 from report.render.blocks import Block, Bullets, ReportTable, Text
-from report.render.wording import capital, joined, strong
+from report.render.wording import capital, joined, listing, strong
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
-from report.sections.sentences import sentence, sentences
+from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
+
+_NOTHING_YET = "There is no recommendation yet: no run is completed, or none of a whole cross-validation."
 
 
 def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence[Markup] = ()) -> list[Block]:
@@ -23,7 +28,7 @@ def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence
     best = findings.recommended
     if not findings.study.runs:  # only tables with answers
         return []
-    content: list[Block] = [Text(strong(sentence("answer.no_recommendation")))]
+    content: list[Block] = [Text(strong(_NOTHING_YET))]
     if best:
         content = [Text(headline(best), "lead")]
         content += [] if best.added_winner else [Text(f"Trained on {best.trained_on}.")]
@@ -86,8 +91,103 @@ def _short_name(candidate: Candidate) -> str:
     return short.get(candidate.kind, name)
 
 
-def caveats(findings: Findings) -> list[Markup]:
+def caveats(findings: Findings) -> list[str]:
     """One sentence per limitation of the recommendation."""
-    states = Counter(run.state.state for run in names.unfinished(findings.study.runs))
-    counts = [f"{number:,} {names.state_name(state)}" for state, number in states.most_common()]
-    return sentences("answer.caveats", findings=findings, unfinished=counts)
+    limitations = _of_runs(findings.study)
+    best = findings.recommended
+    if best is None:
+        return limitations
+    limitations += [*_of_added(best), *_of_lexicon(best), *_of_configurations(best.dataset.configurations)]
+    if len(findings.datasets) > 1:
+        several = f"The runs use {len(findings.datasets)} different test sets, which cannot be compared"
+        versions = "A version is that of a table that was edited between runs, as a digest of its tweets and labels."
+        has_versions = any(dataset.is_version for dataset in findings.datasets)
+        lead = f"{several}; this recommendation is for {best.dataset.name}, which has the most test tweets."
+        limitations.append(f"{lead} {versions}" if has_versions else lead)
+    return limitations
+
+
+def _of_runs(study: Study) -> list[str]:
+    """Which runs are compared with none, and which have no result."""
+    limitations = []
+    folds = len(study.single_folds)
+    if folds:
+        number = f"{plural(folds, 'completed run')} of cross-validations that lack a fold"
+        limitations.append(f"{number} {_are(folds)} compared with no other run.")
+    states = Counter(run.state.state for run in names.unfinished(study.runs))
+    if states:
+        counts = [f"{number:,} {names.state_name(state)}" for state, number in states.most_common()]
+        limitations.append(f"{names.unfinished_sentence(study.runs)}: {listing(counts)}.")
+    return limitations
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _of_added(best: Recommended) -> list[str]:
+    """What is not known of an added predictor that is recommended; or why one that seems better is not."""
+    if best.added_winner:
+        record = best.added_winner.record
+        file = f"{record.file} (SHA-256 {record.file_sha256[:12]})"
+        return [
+            f"An added predictor cannot be rerun from this project: its predictions are those of {file}. "
+            "It may have seen the test tweets during its own training."
+        ]
+    limitations = []
+    for added in best.added:
+        difference = best.differences.get(added)
+        if difference and difference.is_better:
+            higher = f"{added.name} (added predictor) has a significantly higher test {best.dataset.metric_name}"
+            reason = f"because {_why_not(best, added)}, and test tweets alone select no model"
+            limitations.append(f"{higher} than the recommended model. It is not recommended {reason}.")
+    return limitations
+
+
+def _why_not(best: Recommended, added: AddedPredictor) -> str:
+    if best.dataset.folds:
+        return "the validation tweets of each fold are test tweets of another one"
+    number = added.validation_answers
+    if number < ENOUGH_ANSWERS:
+        few = f"{number:,} of the validation tweets, fewer than {ENOUGH_ANSWERS}"
+        return f"it has answered {few if number else 'none of the validation tweets'}"
+    if added.score is None:
+        return f"it has answered {added.metrics.n:,} of the test tweets, fewer than {ENOUGH_ANSWERS}"
+    return "it is not shown to be better on validation tweets"
+
+
+def _of_lexicon(best: Recommended) -> list[str]:
+    if best.lexicon_above is None:
+        return []
+    higher = f"VADER's lexicon has a higher test {best.dataset.metric_name} ({words.percent(best.lexicon_above)} %)"
+    why = "" if best.dataset.from_lexicon_authors else ", since it was not fitted to these tweets"
+    return [f"{higher} than the recommended model, but it is only a reference{why}."]
+
+
+def _of_configurations(configurations: Sequence[Configuration]) -> list[str]:
+    """Which configurations may not be recommended: by their seeds, their predictions, and their training tweets."""
+    limitations = []
+    eligible = [each for each in trained_on_most(configurations) if each.only_label is None]
+    single = sum(len(each.runs) == 1 for each in eligible)
+    if single and single == len(eligible):
+        each = "Each" if single > 1 else "The"
+        limitations.append(
+            f"{each} configuration was trained with a single seed; results may change with another seed."
+        )
+    elif single:
+        have = "has" if single == 1 else "have"
+        of_all = f"{single:,} of {len(eligible):,} configurations {have} a single seed"
+        limitations.append(f"{of_all} and cannot be recommended, because a high score may be luck.")
+    constant = [each for each in configurations if each.only_label]
+    if constant:
+        remark = " (not eligible)" if eligible else ""
+        first = names.configuration_name(constant[0])
+        others = f" and {plural(len(constant) - 1, 'other')}" if constant[1:] else ""
+        limitations.append(f"Networks that predict the same class for every validation tweet{remark}: {first}{others}.")
+    fewer = sum(each.only_label is None and each not in eligible for each in configurations)
+    if fewer:
+        were = "was" if fewer == 1 else "were"
+        limitations.append(
+            f"{plural(fewer, 'configuration')} {were} trained on fewer labelled tweets and {_are(fewer)} not eligible."
+        )
+    return limitations

@@ -22,7 +22,8 @@ from report.render.blocks import (
     columns,
 )
 from report.sections.names import command_for
-from report.sections.sentences import sentence, sentences, terms
+from report.sections.sentences import sentence, sentences
+from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.config import PARTS
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import PUBLISHED_DATA
@@ -31,27 +32,31 @@ from sentiment.runs.records import Attempt, RunRecord
 
 def methods(findings: Findings, of_questions: Iterable[str]) -> list[Fold]:
     """The methods used in this report, with those of the questions; empty before any run has completed."""
-    used = _methods_of_runs(findings) if findings.main else []
-    if findings.study.labelled:
-        used += terms("methods.tables")
-    for name in dict.fromkeys(of_questions):
-        used += terms(f"methods.{name}")
-    return [Fold("How numbers, intervals and tests are computed", [Tiles(used)])] if used else []
+    names = _methods_of_runs(findings) if findings.main else []
+    names += ["tables"] if findings.study.labelled else []
+    values = {"metric": findings.main.metric_name if findings.main else "", "enough": ENOUGH_ANSWERS}
+    texts = wording.read_texts("methods")
+    used = [(texts[name][0].format(**values), texts[name][1].format(**values)) for name in (*names, *of_questions)]
+    return [Fold("How numbers, intervals and tests are computed", [Tiles([*dict.fromkeys(used)])])] if used else []
 
 
-def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
+def _methods_of_runs(findings: Findings) -> list[str]:
+    """The names of the methods that these runs call for."""
     datasets = findings.datasets
     configurations = [configuration for dataset in datasets for configuration in dataset.configurations]
-    has_folds = any(dataset.folds for dataset in datasets)
-    return terms(
-        "methods.runs",
-        metric=datasets[0].metric_name,
-        has_single_seeds=any(len(configuration.runs) == 1 for configuration in configurations),
-        has_folds=has_folds,
-        has_several_configurations=len(datasets[0].configurations) > 1,
-        has_macro_recall=any(dataset.metric == "macro_recall" for dataset in datasets),
-        has_calibration=findings.best.test is not None,
-    )
+    is_used = {
+        "selection": True,
+        "significance": True,
+        "single_seeds": any(len(configuration.runs) == 1 for configuration in configurations),
+        "folds": any(dataset.folds for dataset in datasets),
+        "families": len(datasets[0].configurations) > 1,
+        "score": True,
+        "macro_recall": any(dataset.metric == "macro_recall" for dataset in datasets),
+        "baseline": True,
+        "overfitting": True,
+        "calibration": findings.best.test is not None,
+    }
+    return [name for name, used in is_used.items() if used]
 
 
 _HASH = 12
@@ -103,7 +108,6 @@ def _environment(study: Study) -> list[Markup]:
         devices=devices,
         hosts=sorted(hosts),
         jobs=len(jobs),
-        has_code=any(codes.values()),
         mixed=[name for name, hashes in codes.items() if len(hashes) > 1],
         moved=moved,
         kinds=Counter(moved.values()),

@@ -11,12 +11,10 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from report.compare.cost import usage_of
-from report.compare.datasets import trained_on_most
 from report.render import wording
 from report.render.charts import MOST_AXES
 from report.render.environment import environment
 from report.sections import names
-from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.statistics import words
 
 _SPACES = re.compile(r"[ \n]+")
@@ -25,7 +23,7 @@ _END = Markup("\x1e")
 
 
 def sentences(name: str, /, **values: Any) -> list[Markup]:
-    """The paragraphs that a macro makes of values, in Markdown: of `answer.caveats`, the macro in `answer.md.j2`.
+    """The paragraphs that a macro makes of values, in Markdown: of `runs.grid`, the macro in `runs.md.j2`.
 
     In the template `{{ end }}` ends each of several paragraphs.
     """
@@ -40,12 +38,6 @@ def sentence(name: str, /, **values: Any) -> Markup:
     return Markup(" ").join(sentences(name, **values))
 
 
-def terms(name: str, /, **values: Any) -> list[tuple[Markup, Markup]]:
-    """The paragraphs of a macro as terms with their explanations, which `::` separates."""
-    parts = [paragraph.partition(" :: ") for paragraph in sentences(name, **values)]
-    return [(term, explanation) for term, _, explanation in parts]
-
-
 @cache
 def _templates() -> Environment:
     templates = environment("templates/sentences", _escaped)
@@ -54,10 +46,9 @@ def _templates() -> Environment:
         templates.filters |= functions
         templates.globals |= functions
     templates.filters["usage_of"] = usage_of
-    templates.filters["trained_on_most"] = trained_on_most
     templates.globals |= {"these_models": words.THESE_MODELS, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK, "star": names.STAR}
-    templates.globals |= {"enough_answers": ENOUGH_ANSWERS, "most_axes": MOST_AXES}
+    templates.globals["most_axes"] = MOST_AXES
     return templates
 
 

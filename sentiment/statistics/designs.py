@@ -169,9 +169,16 @@ class Seeds(Design):
         gate = _standard_error(tweets, own, interactions, is_stretched=True)
         if self.spread.prior is None:
             return _difference(first, second, gate)
-        moderated = [part for side in sides for part in _over_seeds(side, self.spread.moderated)]
-        test = _standard_error(tweets, moderated, interactions, self.spread.pooled.freedom)
+        test = _moderated_error(sides, self.spread, tweets, interactions)
         return _difference(first, second, test, gate)
+
+
+def _moderated_error(
+    sides: Sequence[Side], spread: SeedSpread, tweets: Component, interactions: Sequence[float]
+) -> StandardError | None:
+    """The standard error by what other configurations, or pairs, tell of the variance."""
+    moderated = [part for side in sides for part in _over_seeds(side, spread.moderated)]
+    return _standard_error(tweets, moderated, interactions, spread.pooled.freedom)
 
 
 def _over_seeds(side: Side, variance_of: Callable[[Sequence[float]], Component]) -> list[Component]:
@@ -213,12 +220,10 @@ class Matched(Design):
             between = Component(between.variance * (number - 1) ** 2, between.freedom)
         interactions = _interactions(matched)
         tweets = _over_tweets(first, second)
-        gate = _standard_error(tweets, [between], interactions, is_stretched=True)
+        own = _standard_error(tweets, [between], interactions, is_stretched=True)
         if self.spread is None:
-            return _difference(first, second, gate)
-        moderated = _over_seeds(matched, self.spread.moderated)
-        test = _standard_error(tweets, moderated, interactions, self.spread.pooled.freedom)
-        return _difference(first, second, test, gate)
+            return _difference(first, second, own)
+        return _difference(first, second, _moderated_error([matched], self.spread, tweets, interactions), own)
 
 
 @dataclass(frozen=True)

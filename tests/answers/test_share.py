@@ -115,6 +115,18 @@ def test_labels_are_worth_as_many_as_would_alone_give_the_same_interval(tweets: 
     assert alone.high[0] - alone.low[0] == pytest.approx(width, rel=0.03, abs=0.0003)
 
 
+def test_labels_are_worth_what_the_adjusted_r_squared_of_the_predictions_says() -> None:
+    rng, n, tweets = np.random.default_rng(1), 30, 3000
+    positive = np.arange(n) % 3 == 0
+    outcomes = np.stack([~positive, positive], axis=1).astype(float)
+    predicted = np.clip(0.2 + 0.6 * outcomes + 0.1 * rng.normal(size=(n, 2)), 0, 1)
+    r_squared = 1 - np.var(outcomes - predicted, axis=0) / np.var(outcomes, axis=0)
+    adjusted = 1 - (1 - r_squared) * (n - 1) / (n - 2)
+    expected = (tweets - n) / (tweets - 1) * (1 - adjusted * 10 / 12) / n
+    unit = labelled_shares(outcomes, predicted, predicted.mean(axis=0), tweets).unit
+    assert unit == pytest.approx(expected)
+
+
 def test_answers_that_are_no_class_are_counted_for_none() -> None:
     labels = np.where(np.arange(200) < 60, np.arange(200) % 3, UNLABELLED)
     probabilities = np.eye(3)[np.arange(200) % 3]
@@ -361,6 +373,7 @@ def test_share_of_the_library_names_a_label_that_is_no_class(trained: RunDir, tw
         (["2015-04-03", "2015-04-25T23:00:00-02:00"], ["2015-04-03", "2015-04-26"]),
         (["Fri Apr 03 22:19:45 +0000 2015", "Sat Apr 25 00:00:00 +0000 2015"], ["2015-04-03", "2015-04-25"]),
         (["Fri Apr 03 22:19:45 PDT 2015"], ["2015-04-04"]),
+        (["Fri Apr 03 16:19:45 PST 2015"], ["2015-04-04"]),
         (["04/04/2015"], ["2015-04-04"]),
         (["4/3/2015 11:30 PM", "4/25/2015 2:05 am"], ["2015-04-03", "2015-04-25"]),
         (["4/3/15 2:30:59PM", "4/25/15 12:00:00AM"], ["2015-04-03", "2015-04-25"]),

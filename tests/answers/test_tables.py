@@ -443,7 +443,7 @@ def test_page_of_gold_tables_alone_has_no_section_on_runs(tmp_path: Path) -> Non
     assert _titles(results) == ["Predictors on labelled tables", "Methods"]
     Study(results).single({})
     both = _titles(results)
-    assert {"Recommendation", "Details", "Predictors on labelled tables", "The runs"} <= {*both}
+    assert {"Recommendation", "Predictors on labelled tables", "The runs"} <= {*both}
     assert _titles(results, ["single"]) == [title for title in both if title != "Predictors on labelled tables"]
 
 

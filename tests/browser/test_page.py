@@ -52,7 +52,7 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
         parts.append(answer.get_by_text("Of 2 stated hypotheses"))
     for part in parts:
         expect(part).to_be_in_viewport()
-    height = report.locator("#details").evaluate("heading => heading.getBoundingClientRect().top + scrollY")
+    height = report.locator("#hypotheses").evaluate("heading => heading.getBoundingClientRect().top + scrollY")
     assert size[0] < size[1] or height <= 2500
 
 
@@ -88,6 +88,7 @@ def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
     lines = report.locator("svg.screen path[aria-label^='trial ']")
     assert lines.count() == 48
     chosen, other = lines.nth(47), lines.nth(0)
+    report.locator(".card", has=chosen).locator("summary").click()
     chosen.scroll_into_view_if_needed()
     middle = chosen.evaluate(
         "path => { const at = path.getPointAtLength(path.getTotalLength() - 60);"

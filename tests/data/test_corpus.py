@@ -15,8 +15,9 @@ from report.read import read_counts
 from sentiment.config import PARTS, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
 from sentiment.data import preparation
+from sentiment.data.copies import is_cut
 from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
-from sentiment.data.text import Tokenizer
+from sentiment.data.text import Tokenizer, TweetForms
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.corpus_records import MANIFEST, PartCount
 from sentiment.runs.run_dir import Results
@@ -298,6 +299,11 @@ def test_no_cut_copy_of_a_held_out_tweet_is_trained_on(
         elif plain[text] != "train":
             assert copy not in trained
     assert {text for _, text in unrelated if plain[text] == "train"} <= trained
+
+
+def test_a_copy_that_is_cut_has_four_words_or_more() -> None:
+    for text, expected in (("one two three fo…", True), ("one two thr…", False), ("one two three four", False)):
+        assert is_cut(text, TweetForms().of(text)) is expected
 
 
 def test_texts_without_a_word_contradict_one_another_only_if_equal(results: Results, tmp_path: Path) -> None:

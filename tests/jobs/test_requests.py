@@ -68,6 +68,12 @@ def test_no_later_ending_takes_back_what_a_run_was_given_after_an_earlier_one(st
     assert sufficient(configured, Lacked(), _SITE) == configured
 
 
+def test_what_a_run_lacked_once_is_kept_though_its_grid_asks_for_less_since() -> None:
+    lacked = Lacked(minutes=120, memory_gb=8)
+    less = Resources(time_minutes=60, memory_gb=4)
+    assert lacked.after("TIMEOUT", less).after("OUT_OF_MEMORY", less) == lacked
+
+
 def test_memory_is_compared_for_one_run() -> None:
     lacked = Lacked().after("OUT_OF_MEMORY", Resources(memory_gb=16, at_once=4))
     assert sufficient(Resources(memory_gb=16, at_once=4), lacked, _SITE).memory_gb == 16

@@ -25,7 +25,7 @@ from tests.jobs.grid_files import halving, starts_from, write_base, write_grid, 
 from tests.jobs.world import World
 from tests.small_runs import invented_tweets, write_tweets
 
-STUDIES = int(os.environ.get("FUZZ", 120)) // 10
+STUDIES = int(os.environ.get("FUZZ", 60)) // 10
 VARIANTS = 4
 NAMES = ("one", "two", "three")
 EVENTS = ("kill", "kill all", "interrupt", "cancel", "second", "edit")

@@ -21,7 +21,7 @@ from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
-from jobs.tasks.memory import MeasuredMemory
+from jobs.tasks.memory import MeasuredMemory, available_bytes
 from jobs.tasks.task import check_progress, perform
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
@@ -211,6 +211,9 @@ def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], s
     assert task.run() is Outcome.COMPLETED
     assert slurm.orders == []
     _complete([requeued], like)
+    with ProcessLock(failed.lock_file):  # somebody tries it once more
+        assert task.run() is Outcome.COMPLETED
+        assert slurm.orders == []
     assert task.run() is Outcome.COMPLETED
     assert slurm.orders[-1] == "scancel 7_1"
 
@@ -332,6 +335,18 @@ def test_memory_that_processes_took_decides_whether_another_fits(monkeypatch: py
     assert fits == [False, True]
     monkeypatch.setattr("jobs.tasks.memory.available_bytes", lambda: 1.4 * took)
     assert not memory.fits_one_more([process.pid])  # what an ended one took is remembered
+
+
+def test_memory_is_what_the_machine_and_each_control_group_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/proc/meminfo": "MemAvailable: 8000 kB\n", "/proc/self/cgroup": "0::/job\n"}
+    group = {"memory.max": "5000000\n", "memory.current": "3000000\n", "memory.stat": "inactive_file 500000\n"}
+    monkeypatch.setattr("jobs.tasks.memory._CGROUPS", tmp_path)
+    monkeypatch.setattr("jobs.tasks.memory._read", lambda file: files.get(str(file), ""))
+    assert available_bytes() == 8000 * 1024
+    files |= {f"{tmp_path}/job/{name}": content for name, content in group.items()}
+    assert available_bytes() == 5_000_000 - (3_000_000 - 500_000)
 
 
 def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

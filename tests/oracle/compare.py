@@ -9,13 +9,11 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
-from tests.oracle.recompute_files import Row, Run
+from tests.oracle.recompute_files import Row
 from tests.oracle.recompute_report import recompute
-from tests.oracle.recompute_tables import evaluated
 
-# Tables that are copied from files, and those that need the tweets' texts, which may lie elsewhere.
-_COPIED = ("published",)
-_NEED_TEXTS = ("mistakes",)
+# Tables without a computation of their own: what files hold, and the tweets that a run has wrong.
+_COPIED = ("published", "data", "check-list", "mistakes")
 # An interval of a share or of a difference, in per cent or points, as pages, Markdown and LaTeX write it.
 _INTERVAL = re.compile(r"([+\u2212-]?\d+\.\d)(?:\u2013|--| to )([+\u2212-]?\d+\.\d)(?![\d.])")
 # Scripts, tags, and the levels of intervals.
@@ -26,7 +24,7 @@ def judge(results: Path, report: Path) -> list[str]:
     """The differences between the CSV tables of a report and the second opinion on them."""
     expected = recompute(results)
     written = read_tables(report)
-    missing = expected.keys() - written.keys() - {*_NEED_TEXTS}
+    missing = expected.keys() - written.keys()
     lines = [f"{name}: a table is missing" for name in missing]
     for name in written.keys() - {*_COPIED}:
         if name not in expected:
@@ -98,19 +96,3 @@ def _is_equal(written: str, expected: Any) -> bool:
         return math.isclose(float(written), float(expected), rel_tol=1e-7, abs_tol=1e-9)
     except ValueError:
         return False
-
-
-def judge_evaluation(run: Run, written: Row) -> list[str]:
-    """The differences of what `evaluate RUN --out` writes of the run's own predictors."""
-    lines = []
-    for name, parts in evaluated(run).items():
-        for part, expected in parts.items():
-            shown = written["models"][name][part]
-            lines += [f"{name}, {part}, {key}" for key, value in expected.items() if not _is_close(shown[key], value)]
-    return lines
-
-
-def _is_close(written: Any, expected: Any) -> bool:
-    if isinstance(expected, dict):
-        return written.keys() == expected.keys() and all(_is_close(written[key], expected[key]) for key in expected)
-    return math.isclose(written, expected, rel_tol=1e-7, abs_tol=1e-9)

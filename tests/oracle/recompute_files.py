@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -165,20 +164,6 @@ class Study:
     @property
     def completed(self) -> list[Run]:
         return [run for run in self.runs if run.result]
-
-    def corpus(self, run: Run) -> Path:
-        assert run.record
-        return self.folder / "data" / "corpora" / str(run.record["data_fingerprint"])[:16]
-
-    def manifest(self, run: Run) -> Row | None:
-        """The manifest of a run's corpus; None if a file of the corpus is missing or has changed."""
-        folder = self.corpus(run)
-        manifest = read_json(folder / "manifest.json")
-        for name, digest in manifest["sha256"].items() if manifest else ():
-            file = folder / name
-            if not file.exists() or sha256(file.read_bytes()).hexdigest() != digest:
-                return None
-        return manifest
 
     def added(self, run: Run) -> dict[str, Row]:
         """The added predictors of a run's corpus, by name; predictions by tweet."""

@@ -1,13 +1,12 @@
-"""The second opinion on the errors of the recommended run, on its check list, and on external test sets."""
+"""The second opinion on the errors of the recommended run, and on external test sets."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from tests.oracle.recompute_designs import SEEDED, Candidate, Configuration, Dataset, spread_of
+from tests.oracle.recompute_designs import SEEDED, Candidate, Dataset, spread_of
 from tests.oracle.recompute_files import MODELS, Row
 from tests.oracle.recompute_numbers import (
     Gap,
@@ -25,20 +24,8 @@ from tests.oracle.recompute_numbers import (
 from tests.oracle.recompute_tables import Tables
 
 
-def check_list(best: Configuration) -> Tables:
-    lists = [result["check_list"] for one in best.tested for result in one.results]
-    if not lists[0]:
-        return {}
-    rows: list[Row] = []
-    for capability, (_, n) in lists[0]["network"].items():
-        means = {kind: fmean(one[kind][capability][0] for one in lists) for kind in lists[0]}
-        rows.append({"sentences": n, **means})
-    rows.append({key: sum(row[key] for row in rows) for key in rows[0]})
-    return {"check-list": rows}
-
-
 def errors(dataset: Dataset) -> Tables:
-    """Confusion, calibration and mistakes of the run with the best validation score."""
+    """Confusion and calibration of the run with the best validation score."""
     one = dataset.run
     test = one.test
     if test is None:
@@ -61,30 +48,6 @@ def errors(dataset: Dataset) -> Tables:
         error = sum(abs(p * n - right) for p, right, n in bins) / len(test.labels)
         by_model.append({"ece": error, "loss": measured["loss"]})
     return {"confusion": by_class_rows, "calibration": by_model}
-
-
-def mistakes(dataset: Dataset) -> list[Row]:
-    """The most confident wrong answers of the recommended model, and the share of networks that have it right."""
-    test = dataset.run.test
-    kind = dataset.model.kind
-    if test is None:
-        return []
-    right: dict[Any, list[bool]] = defaultdict(list)
-    for other in dataset.tested:
-        if other.test:
-            keys = zip(other.test.tweets.tolist(), other.test.labels.tolist(), strict=True)
-            for key, is_right in zip(keys, other.test.right("network").tolist(), strict=True):
-                right[key].append(is_right)
-    highest = test.probabilities[kind].max(axis=1)
-    groups: dict[str, list[Row]] = {"wrong in all runs": [], "disputed between runs": [], "other": []}
-    for row in sorted(np.flatnonzero(~test.right(kind)).tolist(), key=lambda row: -highest[row]):
-        of_tweet = right[int(test.tweets[row]), int(test.labels[row])]
-        share = fmean(of_tweet)
-        group = "disputed between runs" if 0.35 <= share <= 0.65 else "other"
-        if share == 0 and len(of_tweet) >= 4:
-            group = "wrong in all runs"
-        groups[group].append({"probability": float(highest[row]), "share_right": share})
-    return [row for rows in groups.values() for row in rows[:5]]
 
 
 def external_tests(datasets: Sequence[Dataset]) -> list[Row]:

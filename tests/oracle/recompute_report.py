@@ -17,9 +17,9 @@ from tests.oracle.recompute_designs import (
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_hypotheses import hypotheses
 from tests.oracle.recompute_numbers import Gap, answer, bounds, kappa, mean_score
-from tests.oracle.recompute_page import check_list, errors, external_tests, mistakes
+from tests.oracle.recompute_page import errors, external_tests
 from tests.oracle.recompute_questions import effects, label_tables
-from tests.oracle.recompute_tables import Tables, cost_of, data_table, gold_tables, runs_table, usage_of, usage_table
+from tests.oracle.recompute_tables import Tables, cost_of, gold_tables, runs_table, usage_of, usage_table
 
 _METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 
@@ -33,8 +33,7 @@ def recompute(folder: Path) -> Tables:
     for number, dataset in enumerate(datasets, 1):
         tables["leaderboard" if number == 1 else f"leaderboard-{number}"] = _leaderboard(dataset)
     if datasets:
-        tables |= check_list(datasets[0].best) | errors(datasets[0])
-        tables["mistakes"] = mistakes(datasets[0])
+        tables |= errors(datasets[0])
     tables |= {"test-sets": external_tests(datasets)}
     for grid in study.grids:
         if grid.name != "single":
@@ -43,7 +42,7 @@ def recompute(folder: Path) -> Tables:
     tables |= {"hypotheses": hypotheses(study, tested)}
     for gold in sorted((folder / "answers").glob("*/table.json")):
         tables |= gold_tables(gold.parent)
-    tables |= {"runs": runs_table(study), "usage": usage_table(study), "data": data_table(study)}
+    tables |= {"runs": runs_table(study), "usage": usage_table(study)}
     return {name: rows for name, rows in tables.items() if rows}
 
 

@@ -1,6 +1,5 @@
 """The second opinion on gold tables, and on what is counted: runs, compute time, data, commands."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,13 +15,6 @@ from tests.oracle.recompute_numbers import answer, bounds, counts_of, family, ka
 
 Tables = dict[str, list[Row]]
 _METRICS = ("macro_precision", "macro_recall", "macro_f1")
-EVALUATED = {
-    "network": "network",
-    "baseline": "linear baseline",
-    "both": "mean of both",
-    "lexicon": "VADER's lexicon",
-    "majority": "most frequent class",
-}
 
 
 def gold_tables(folder: Path) -> Tables:
@@ -137,55 +129,6 @@ def usage_table(study: Study) -> list[Row]:
         row |= {"encoder_gpu_hours": usage.encoder_gpu / 3600, "encoder_cpu_hours": usage.encoder_cpu / 3600}
         rows.append(row)
     return rows
-
-
-def data_table(study: Study) -> list[Row]:
-    """Row counts of each corpus."""
-    by_corpus: dict[str, Run] = {}
-    numbers: Counter[str] = Counter()
-    for run in study.completed:
-        assert run.record
-        by_corpus[run.record["data_fingerprint"]] = run
-        numbers[run.record["data_fingerprint"]] += 1
-    rows = []
-    for run in study.completed:
-        assert run.record
-        fingerprint = run.record["data_fingerprint"]
-        if fingerprint not in by_corpus:
-            continue
-        run = by_corpus.pop(fingerprint)
-        row: Row = {"runs": numbers[fingerprint]}
-        manifest = study.manifest(run)
-        if manifest:
-            report = manifest["report"]
-            row |= {"read": report["read"], "kept": report["kept"]}
-            row["duplicates"] = sum(n for why, n in report["left_out"].items() if why.startswith("duplicates"))
-            own = ("train", "validation", "test")
-            for part, counts in report["parts"].items():
-                row[part if part in own else f"test_set_{part}"] = counts["rows"]
-        rows.append(row)
-    return rows
-
-
-def evaluated(run: Run) -> Row:
-    """What `evaluate RUN --out` says of the run's own predictors: their metrics by name and part."""
-    assert run.result
-    models: Row = {}
-    for kind in run.result["scores"]:
-        models[EVALUATED[kind]] = {
-            part: named(run.measured(part, kind), run.classes) for part in run.result["scores"][kind]
-        }
-    return models
-
-
-def named(measured: Row, classes: Sequence[str]) -> Row:
-    """Metrics by name, those of each class by its name."""
-    shown = {name: value for name, value in measured.items() if name not in ("sizes", "precision", "recall")}
-    for name in ("precision", "recall"):
-        shown[name] = dict(zip(classes, measured[name], strict=True))
-    pairs = zip(measured["precision"], measured["recall"], strict=True)
-    shown["f1"] = dict(zip(classes, (2 * p * r / (p + r) if p + r else 0.0 for p, r in pairs), strict=True))
-    return shown
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ def test_hypotheses_are_linked_from_the_first_screen_and_say_that_the_tweets_are
     findings = study.findings()
     report = compose(findings)
     text = study.text()
-    assert "[table](#hypotheses)" in text.partition("## Details")[0]
+    assert "[table](#hypotheses)" in text.partition("## Hypotheses")[0]
     assert any(section.title == "Hypotheses" for section in report.sections)
     assert ("These runs are on other tweets: " in text) == (data == "sentiment140")
     table = next(block for block in report.blocks if getattr(block, "name", "") == "hypotheses")

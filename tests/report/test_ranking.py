@@ -42,23 +42,23 @@ def test_best_baseline_is_recommended_although_its_network_hardly_learns(study: 
     assert headline(best).startswith("**Use the linear baseline.** Stop words kept. ")
 
 
-def test_one_pair_of_predictors_has_one_verdict(study: Study) -> None:
-    run_dir = study.single({}, skill=0.2, linear=2.0)
-    study.add(run_dir, "llm", {row: float(row % 2 if row % 7 else 0.4) for row in range(220)})
-    best = _best(study)
-    assert best.model is best.baseline
-    (added,) = best.added
-    assert best.gain == best.differences[best.alternative]
-    assert added in best.differences
-    assert best.model not in best.differences
-
-
 def test_less_certain_best_one_does_not_hide_that_another_is_better_than_the_baseline(invented: Study) -> None:
     """The mean of both is best there, and its two seeds differ much."""
     best = invented.findings().recommended
     assert best is not None
     assert best.ranking[0].kind == "both"
     assert best.model.kind == "network"
+
+
+def test_added_predictor_is_recommended_by_thirty_validation_answers_and_not_by_29(study: Study) -> None:
+    run_dir = study.single({}, skill=0.6, linear=0.3)
+    validation = study.parts["validation"]
+    tested = range(validation, validation + study.parts["test"])
+    for answers in (29, 30):
+        study.add(run_dir, "llm", {row: float(row % 2) for row in (*range(answers), *tested)})
+        best = study.findings().recommended
+        assert best is not None
+        assert (best.added_winner is not None) is (answers == 30)
 
 
 def test_added_predictor_with_few_test_answers_is_neither_ranked_nor_recommended_nor_drawn(study: Study) -> None:

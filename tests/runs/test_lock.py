@@ -16,6 +16,7 @@ from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job
 from sentiment.runs.locks import ProcessLock, live_owner
 from sentiment.runs.run_dir import RunDir
+from sentiment.runs.state import read_progress
 from tests.processes import Forked, start_python
 from tests.small_runs import limited_file_size
 
@@ -160,3 +161,11 @@ def test_of_two_attempts_that_begin_at_once_one_is_refused(tmp_path: Path, monke
     monkeypatch.setattr(Path, "mkdir", faster)
     with pytest.raises(LockedError, match="another process is beginning"):
         RunDir(tmp_path).begin_attempt()
+
+
+def test_run_was_seen_when_it_last_wrote_its_lock_or_its_log(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    for number, file in enumerate((run_dir.lock_file, run_dir.metrics_file, run_dir.lock_file), 1):
+        file.touch()
+        os.utime(file, (number, number))
+        assert read_progress(run_dir).seen == number

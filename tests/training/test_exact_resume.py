@@ -33,7 +33,7 @@ def test_run_stopped_every_few_steps_equals_a_whole_one(experiment: MakeExperime
 @pytest.mark.slow
 def test_every_single_place_to_stop_is_a_good_one(experiment: MakeExperiment) -> None:
     """One run per question asked in it: before each step, after the last one, and within each evaluation."""
-    changes = {"training__epochs": 2, "training__batch_size": 300, "training__log_every": 2}
+    changes = {"training__epochs": 2, "training__batch_size": 400, "training__log_every": 2}
     counting = StopWhen(lambda question: False)
     uninterrupted = experiment(**changes)
     assert uninterrupted.attempt(counting) is None

@@ -49,7 +49,7 @@ function panelOf(curve, metric, title, scale) {
   const parts = { train: "training", validation: "validation" }, epochs = curve.epoch;
   const all = Object.keys(parts).flatMap((part) => curve[`${part}_${metric}`]);
   const [low, high] = [Math.min(...all), Math.max(...all)], [first, last] = [epochs[0], epochs.at(-1)];
-  const x = (epoch) => 50 + (last > first ? (330 * (epoch - first)) / (last - first) : 165);
+  const x = (epoch) => 50 + (last > first ? (310 * (epoch - first)) / (last - first) : 155);
   const y = (value) => 160 - (high > low ? (125 * (value - low)) / (high - low) : 62);
   const written = (value) => String(Number((scale * value).toPrecision(3)));
   const box = document.createDocumentFragment();
