@@ -17,7 +17,7 @@ from jobs.submissions import Submission, new_submission
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import plural
 from sentiment.errors import RunDirError
-from sentiment.runs.code_version import running_code
+from sentiment.runs.code_version import running_code, running_id
 from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.statistics.power import power_of_grid, power_of_hypotheses
@@ -43,7 +43,7 @@ def show_plan(
     copied = completed_elsewhere(results, grid, running_code().training)
     configs = {config.run_id: config for config in grid.configs}
     rows = [row for row in state.to_submit if row.run_id not in copied]
-    code = running_code().id
+    code = running_id()
     launch = Launch(group_runs(rows, configs, state.search, dict.fromkeys(configs, code), jobs), code)
     yield f"grid {plan.name}: {plan.description}"
     states = ", ".join(f"{number:,} {name}" for name, number in Counter(row.state for row in state.rows).most_common())

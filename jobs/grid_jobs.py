@@ -1,6 +1,6 @@
 """A grid's submissions, joined with the jobs in Slurm's queue and with how its tasks ended.
 
-Jobs that run on this machine count as queue entries too: such a job runs while a command has a turn in its folder.
+Jobs that run on this machine count as queue entries too: such a job runs while a command has the lock of its folder.
 """
 
 import os
@@ -26,11 +26,11 @@ from jobs.slurm import (
 )
 from jobs.slurm.resources import Lacked, Limits, Partition, Resources, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
-from jobs.turns import has_owner
 from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError, in_one_line
 from sentiment.files import write_atomically
 from sentiment.processes import LOCAL_JOB_PREFIX
-from sentiment.runs.records import Attempt, Failure, Record
+from sentiment.runs.locks import may_be_held
+from sentiment.runs.records import Attempt, Record
 from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.runs.state import (
     CANCELLED,
@@ -258,7 +258,7 @@ class GridJobs:
         job = self.job(task)
         if job and job.never_starts:
             return False
-        if any(map(self._failed_by_itself, self._dependencies(task.folder))):
+        if any(map(_has_failed_by_itself, self._dependencies(task.folder))):
             return False
         unstarted = 0
         for folder, _ in reversed(self._assignments[run_id]):
@@ -298,20 +298,15 @@ class GridJobs:
         """`_may_live`, which asks Slurm once for each submission: thousands of runs may belong to one."""
         return cache(_may_live)
 
-    def last_started(self, run_id: str) -> SubmissionDir | None:
-        """Return the newest submission in which a run, or its assigned task, started."""
-        for folder, number in reversed(self._assignments.get(run_id, [])):
-            if folder.run_log(run_id).exists() or folder.log_file(number):
-                return folder
-        return None
-
     def lacked(self, run_id: str, state: str) -> Lacked:
-        """Return what attempts of a run lacked; the newest ended in `state`."""
+        """Return what attempts of a run lacked; the newest, of the last submission that began it, ended in `state`."""
         if run_id not in self.tasks:
             return Lacked()
         lacked = self.tasks[run_id].folder.submission.lacked
-        started = self.last_started(run_id)
-        return lacked.after(state, started.submission.resources) if started else lacked
+        for folder, number in reversed(self._assignments[run_id]):
+            if folder.run_log(run_id).exists() or folder.log_file(number):
+                return lacked.after(state, folder.submission.resources)
+        return lacked
 
     def limits(self, resources: Resources) -> Limits:
         """Return the limits of the partitions that jobs with these resources may run in; Slurm is asked once."""
@@ -351,11 +346,9 @@ class GridJobs:
         """Return how a job that trains no runs failed; None if it is active or no failure is known."""
         if self.queue_error or folder.cancelled or not folder.receipt or folder in self.active:
             return None
+        for failure in folder.failures:
+            return RunState(_LACKED.get(failure.error, FAILED), failure.summary)
         for number in range(len(folder.tasks)):
-            failure = read_record(folder.failure_file(number), Failure)
-            if failure:
-                state = _LACKED.get(failure.error, FAILED)
-                return RunState(state, failure.summary)
             task = GridTask(folder, number)
             job = self.job(task)
             failed = job.state != COMPLETED if job else read_termination(folder.log_file(number)) is not None
@@ -383,11 +376,6 @@ class GridJobs:
                 return f"its {dependency.submission.kind} job ended with {failure.state}: {failure.reason}"
         return ""
 
-    @cached_property
-    def _failed_by_itself(self) -> Callable[[SubmissionDir], bool]:
-        """`_has_failed_by_itself`, which reads records once: thousands of runs may depend on one job."""
-        return cache(_has_failed_by_itself)
-
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (folder.submission.after or "").split(":")
         return [earlier for earlier in self.submissions if earlier.receipt and earlier.job_id in ids]
@@ -395,8 +383,7 @@ class GridJobs:
 
 def _has_failed_by_itself(folder: SubmissionDir) -> bool:
     """Whether a preparation job recorded an error that a retry would meet again."""
-    failures = [read_record(folder.failure_file(number), Failure) for number in range(len(folder.tasks))]
-    return any(failure and not failure.retry and failure.error not in _LACKED for failure in failures)
+    return any(not failure.retry and failure.error not in _LACKED for failure in folder.failures)
 
 
 class QueueOwner(Record):
@@ -482,7 +469,7 @@ def _join(
         if name in listed or not folder.receipt:
             continue
         if folder.submission.local:
-            if has_owner(folder.path, watch=is_locked):
+            if may_be_held(folder.lock_file, watch=is_locked):
                 others.append(Job(name, folder.job_id, None, RUNNING))
             continue
         is_recent = time.time() - folder.receipt_file.stat().st_mtime < _RECENT_SECONDS

@@ -4,18 +4,16 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import model_validator
+from typing import Any
 
 from jobs.grids.grid import GridRequest
 from jobs.grids.sweep_file import read_grid_file
-from jobs.turns import Turn
 from sentiment.config import RunConfig
 from sentiment.config_file import override_options, resolve
 from sentiment.console import Say
 from sentiment.errors import ConfigError, RunDirError
 from sentiment.files import config_path, write_atomically
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import GridPlan, Record
 from sentiment.runs.run_dir import Results, read_record, sealed, set_damaged_aside
 
@@ -38,14 +36,6 @@ class RequestedGrid(Record):
     local: bool
     problem: str = ""
 
-    @model_validator(mode="after")
-    def _check_grid(self) -> Self:
-        try:
-            _ = self.request.sweep
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-        return self
-
     @property
     def name(self) -> str:
         return self.request.name
@@ -58,6 +48,13 @@ class RequestedGrid(Record):
 
     def describe(self) -> str:
         return f"WAITING for {self.base}" + (f"; when it was last tried: {self.problem}" if self.problem else "")
+
+
+def grid_lock(results: Results, grid: str) -> Lock:
+    """The lock of whoever changes what a grid has planned, requested or submitted."""
+    folder = results.slurm / grid
+    folder.mkdir(parents=True, exist_ok=True)
+    return Lock(folder / "lock", "submits or cancels")
 
 
 def request_file(results: Results, grid: str) -> Path:
@@ -88,18 +85,17 @@ def may_wait(results: Results, grid: str) -> bool:
         return True
 
 
-def unstarted_names(results: Results) -> list[str]:
-    """The names of the grids that may wait."""
-    names = [file.parent.name for file in sorted(results.slurm.glob("*/request.json"))]
-    return [name for name in names if may_wait(results, name)]
+def requested_names(results: Results) -> list[str]:
+    """The names of all grids that were asked for, in their order."""
+    return sorted(file.parent.name for file in results.slurm.glob("*/request.json"))
 
 
 def waiting_grids(results: Results) -> list[RequestedGrid]:
     """The grids that wait, by name, but for those with a damaged record."""
     waiting: list[RequestedGrid] = []
-    for file in sorted(results.slurm.glob("*/request.json")):
+    for name in requested_names(results):
         with suppress(RunDirError):
-            if requested := read_waiting(results, file.parent.name):
+            if requested := read_waiting(results, name):
                 waiting.append(requested)
     return waiting
 
@@ -122,7 +118,7 @@ def change_waiting(results: Results, grid: str, *, stated: bool = True, **change
     Raises:
         LockedError: another command has the grid, and perhaps submits it.
     """
-    with Turn(results.slurm / grid):
+    with grid_lock(results, grid):
         set_damaged_request_aside(results, grid)
         waiting = read_waiting(results, grid)
         if waiting:

@@ -21,7 +21,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import Record
+from sentiment.runs.records import Failure, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 
 
@@ -91,6 +91,8 @@ class SubmissionDir:
     configs_file = FolderEntry("configs.jsonl")
     cancelled_file = FolderEntry("cancelled.json")
     logs = FolderEntry("logs")
+    lock_file = FolderEntry("lock")
+    """A command that runs the job on this machine has this lock."""
     start_file = FolderEntry("start.py")
     """The script that starts the tasks; it stands outside the code snapshot, so that it can report a missing one."""
 
@@ -162,6 +164,12 @@ class SubmissionDir:
         """The ids that `sentiment cancel` cancelled: of runs and, for a whole job, the submission's own."""
         cancelled = read_record(self.cancelled_file, Cancelled, "delete it, and `cancel` again what was cancelled")
         return set(cancelled.ids) if cancelled else set()
+
+    @cached_property
+    def failures(self) -> list[Failure]:
+        """The errors that its tasks recorded, of a job that trains no runs."""
+        failures = [read_record(self.failure_file(number), Failure) for number in range(len(self.tasks))]
+        return [failure for failure in failures if failure]
 
     @property
     def is_cancelled(self) -> bool:

@@ -57,13 +57,13 @@ def report(
 def _turn(results: "Results", progress: Progress) -> AbstractContextManager[object]:
     """Reports of the same results are written one after another: one that begins earlier, and knows less, ends earlier.
 
-    Where there are no runs, or the folder is somebody else's, there is nothing to wait for.
+    Where there are no runs, or the folder is somebody else's, no lock is needed.
     """
-    from sentiment.runs.locks import ProcessLock
+    from sentiment.runs.locks import Lock
 
     if not os.access(results.runs, os.W_OK):
         return nullcontext()
-    return ProcessLock(results.runs / ".report.lock", "writes the report", progress)
+    return Lock(results.runs / ".report.lock", "writes the report", progress)
 
 
 def _print_summary(findings: "Findings") -> None:
@@ -76,7 +76,7 @@ def _print_summary(findings: "Findings") -> None:
     if runs:
         echo(f"{completed:,} of {len(runs):,} runs are completed")
     for table in findings.study.labelled:
-        echo(f"{table.record.source}: {plural(len(table.added), 'added predictor')} compared")
+        echo(f"{table.record.source}: {plural(len(table.added_predictors), 'added predictor')} compared")
 
 
 def _verify(results: "Results", grids: list[str]) -> None:

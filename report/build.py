@@ -14,7 +14,7 @@ from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
 from report.read import Grid, load_study
-from report.render.blocks import Block, Bullets, Fold, Question, Report, ReportSection, Text
+from report.render.blocks import Block, Bullets, Details, Question, Report, ReportSection, Text
 from report.render.page import write_report
 from report.render.wording import joined, listing
 from report.sections.answer import answer
@@ -110,7 +110,7 @@ def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Bl
     if not cards:
         return tables
     rule = "The best value is selected on the validation set and evaluated on the test set."
-    details = [Fold("All comparisons as tables", tables)] if tables else []
+    details = [Details("All comparisons as tables", tables)] if tables else []
     return [Text(joined([rule, METHODS])), *cards, *details]
 
 
@@ -131,7 +131,7 @@ def _about(findings: Findings) -> list[Any]:
     if study_runs:
         about.append(f"{completed:,} of {plural(len(study_runs), 'run')} completed")
     for table in findings.study.labelled:
-        about.append(f"{plural(len(table.added), 'added predictor')} on {table.record.source}")
+        about.append(f"{plural(len(table.added_predictors), 'added predictor')} on {table.record.source}")
     dates = [attempt.end or attempt.start for run in study_runs if run.record for attempt in run.record.attempts]
     if dates:
         about.append(max(dates)[:10])

@@ -57,12 +57,12 @@ class EvaluatedRun:
     """One configuration with one seed: a completed run, or the runs of all folds of a cross-validation.
 
     Attributes:
-        fold_runs: the runs of its folds, in order; of a run that is not cross-validated, the run alone.
+        trained: the run alone; of a cross-validated run, those of its folds, in order.
         config: of a cross-validated run, without the fold.
         test_metrics: the metrics of each of its predictors on all of its test tweets.
     """
 
-    fold_runs: Sequence[CompletedRun]
+    trained: Sequence[CompletedRun]
     config: RunConfig
     test_metrics: Mapping[PredictorKind, Metrics]
 
@@ -87,21 +87,21 @@ class EvaluatedRun:
     @property
     def run_id(self) -> str:
         """The run's id; that of a cross-validated run is no folder's name."""
-        name = self.fold_runs[0].run_id
-        return f"{name}, {len(self.fold_runs)} folds" if self.is_cross_validated else name
+        name = self.trained[0].run_id
+        return f"{name}, {len(self.trained)} folds" if self.is_cross_validated else name
 
     @property
     def metric(self) -> Metric:
-        return self.fold_runs[0].metric
+        return self.trained[0].metric
 
     @property
     def started_at(self) -> str:
         """When it was first trained, in ISO 8601."""
-        return min(run.record.attempts[0].start for run in self.fold_runs)
+        return min(run.record.attempts[0].start for run in self.trained)
 
     @property
     def is_cross_validated(self) -> bool:
-        return len(self.fold_runs) > 1
+        return len(self.trained) > 1
 
     @property
     def kinds(self) -> list[PredictorKind]:
@@ -111,17 +111,17 @@ class EvaluatedRun:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts of its own tweets, then its external test sets by name."""
-        return self.fold_runs[0].result.parts
+        return self.trained[0].result.parts
 
     @property
     def corpora(self) -> list[str]:
         """The fingerprints of the corpora that it was tested on: one, or one for each fold."""
-        return [run.record.data_fingerprint for run in self.fold_runs]
+        return [run.record.data_fingerprint for run in self.trained]
 
     @property
     def table(self) -> str:
         """The digest of its main table, which an edit changes; see `CorpusReport.table_sha256`."""
-        return self.fold_runs[0].record.table_sha256
+        return self.trained[0].record.table_sha256
 
     @cached_property
     def settings(self) -> Settings:
@@ -131,7 +131,7 @@ class EvaluatedRun:
     @property
     def trained_on(self) -> float:
         """The number of its training tweets; if that is not known here, `data.train_rows`, or infinite without it."""
-        return self.fold_runs[0].trained_on or self.config.data.train_rows or math.inf
+        return self.trained[0].trained_on or self.config.data.train_rows or math.inf
 
     @property
     def is_cut(self) -> bool:
@@ -142,23 +142,23 @@ class EvaluatedRun:
     @property
     def overfits(self) -> bool:
         """Whether it overfits; of a cross-validated run, whether most folds do."""
-        return sum(run.result.overfits for run in self.fold_runs) * 2 > len(self.fold_runs)
+        return sum(run.result.overfits for run in self.trained) * 2 > len(self.trained)
 
     @property
     def best_epoch(self) -> float:
         """The best epoch, counted from 1; of a cross-validated run the mean over folds."""
-        return fmean(run.result.best_epoch for run in self.fold_runs)
+        return fmean(run.result.best_epoch for run in self.trained)
 
     @property
     def trainable_weights(self) -> int:
         """The number of trainable weights; of a cross-validated run the mean over folds, whose vocabularies differ."""
-        return round(fmean(run.result.parameters for run in self.fold_runs))
+        return round(fmean(run.result.parameters for run in self.trained))
 
     @property
     def seconds_per_epoch(self) -> float:
         """The mean wall time of an epoch."""
-        seconds = sum(run.result.seconds_trained for run in self.fold_runs)
-        return seconds / sum(run.result.epochs for run in self.fold_runs)
+        seconds = sum(run.result.seconds_trained for run in self.trained)
+        return seconds / sum(run.result.epochs for run in self.trained)
 
     def score(self, part: Part, name: str, kind: PredictorKind = "network") -> float:
         """A score of one of its predictors by the name of a property of `Metrics`.
@@ -167,7 +167,7 @@ class EvaluatedRun:
         """
         if part == "test":
             return float(getattr(self.test_metrics[kind], name))
-        return mean_score(getattr(run.result.scores[kind][part], name) for run in self.fold_runs)
+        return mean_score(getattr(run.result.scores[kind][part], name) for run in self.trained)
 
     def test_predictions(self) -> AnswerTable:
         """Its predictions for test tweets; of a cross-validated run those of all folds.
@@ -175,7 +175,7 @@ class EvaluatedRun:
         Raises:
             RunDirError: a file is missing or has changed.
         """
-        return AnswerTable.joined([fold.predictions("test") for fold in self.fold_runs])
+        return AnswerTable.joined([fold.predictions("test") for fold in self.trained])
 
 
 def only_label(runs: Sequence[EvaluatedRun]) -> str | None:
@@ -183,7 +183,7 @@ def only_label(runs: Sequence[EvaluatedRun]) -> str | None:
 
     They have learned nothing.
     """
-    labels = {fold.result.only_label for run in runs for fold in run.fold_runs}
+    labels = {fold.result.only_label for run in runs for fold in run.trained}
     label = labels.pop()
     return None if labels or label is None else runs[0].config.data.label_names[label]
 

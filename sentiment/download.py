@@ -12,7 +12,7 @@ from pathlib import Path
 from sentiment.console import Progress
 from sentiment.errors import DownloadError
 from sentiment.files import Remote, delete_leftovers, user_path
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 
 _TIMEOUT_SECONDS = 30
 _ATTEMPTS = 3
@@ -21,10 +21,9 @@ _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionE
 
 
 def download(remote: Remote, folder: Path, progress: Progress) -> Path:
-    """Download a file unless it exists; of several processes on a host one does, and the others wait.
+    """Download a file unless it exists; of several processes one does, and the others find it then.
 
-    A partial download stays in `<name>.<host>.part`, and the next call on this host resumes it. Where locks do not pass
-    between hosts, each host so fetches its own, and puts the same file in place.
+    A partial download stays in `<name>.<host>.part`, and the next call on this host resumes it.
 
     Raises:
         DownloadError: lists the attempts.
@@ -33,7 +32,7 @@ def download(remote: Remote, folder: Path, progress: Progress) -> Path:
     if not _is_complete(target, remote):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with ProcessLock(target.with_name(f".{target.name}.lock"), f"downloads {target.name}", progress):
+            with Lock(target.with_name(f".{target.name}.lock"), f"downloads {target.name}", progress):
                 if not _is_complete(target, remote):
                     _download(remote, target, progress)
         except OSError as error:

@@ -83,7 +83,7 @@ def test_every_public_thing_says_what_it_is() -> None:
 
 # What tests make smaller or cannot wait for, as users have it.
 CONSTANTS = {
-    "jobs.turns": {"_BEAT_SECONDS": 5, "_DEAD_SECONDS": 60, "_POLL_SECONDS": 0.5},
+    "sentiment.runs.locks": {"_BEAT_SECONDS": 5, "_DEAD_SECONDS": 60, "_POLL_SECONDS": 0.5},
     "jobs.grid_jobs": {"_RECENT_SECONDS": 3600},
     "jobs.slurm.commands": {"_POLL_SECONDS": 0.5, "_RESTART_SECONDS": 15},
     "sentiment.data.vocabulary": {"_MIN_COUNT": 3, "_WINDOW": 5},

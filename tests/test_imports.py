@@ -29,7 +29,7 @@ LAYERS = {
     "jobs": [
         "policy job_kinds",
         "grids slurm.resources slurm.commands slurm.endings",
-        "submissions turns",
+        "submissions",
         "slurm",
         "grid_jobs requested",
         "launch.local_runner status",

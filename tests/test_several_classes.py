@@ -105,10 +105,10 @@ def test_numbers_of_a_part_of_the_scale_are_asked_for(
     assert f"--classes '{SCALE}'" in said
     other = f"negative={values[0]} positive={values[1]}"
     assert f"--classes '{other}'" in said
-    for classes in (SCALE, other):
+    for classes, labels in ((SCALE, [NAMES[int(value)] for value in values]), (other, ["negative", "positive"])):
         succeed(*command, "--classes", classes, "--out", tmp_path / "scores.json")
-        shares = json.loads((tmp_path / "scores.json").read_text())["labels"]
-        assert shares["positive"] == (0.5 if "2" in values or classes == other else 0)
+        scores = json.loads((tmp_path / "scores.json").read_text())
+        assert scores["accuracy"] == pytest.approx(sum(scores["recall"][name] for name in labels) / 2)  # half of each
 
 
 def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:

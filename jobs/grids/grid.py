@@ -70,7 +70,7 @@ class GridRequest:
 
     @property
     def name(self) -> str:
-        return self.file.sweep.name
+        return self.file.name
 
     @property
     def base(self) -> BaseRuns | None:

@@ -312,6 +312,11 @@ class GridFile(Record):
     values: dict[str, Any]
     run_files: dict[str, dict[str, Any]]
 
+    @property
+    def name(self) -> str:
+        """The grid's name, which is that of the file."""
+        return Path(self.path).stem
+
     @cached_property
     def sweep(self) -> SweepFile:
         """The validated grid. Raises ConfigError that lists all errors."""
@@ -319,8 +324,8 @@ class GridFile(Record):
             sweep = SweepFile.model_validate(self.values)
         except ValidationError as error:
             raise ConfigError(describe_mistakes(error, SweepFile, self.path)) from None
-        if sweep.name != Path(self.path).stem:
-            named = f"has the name {sweep.name!r}; a grid is named like its file, {Path(self.path).stem!r}"
+        if sweep.name != self.name:
+            named = f"has the name {sweep.name!r}; a grid is named like its file, {self.name!r}"
             raise ConfigError(f"{self.path}: {named}")
         return sweep
 

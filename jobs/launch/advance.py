@@ -36,6 +36,7 @@ from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
 from jobs.requested import (
     RequestedGrid,
     change_waiting,
+    grid_lock,
     read_request,
     read_waiting,
     request_file,
@@ -49,7 +50,6 @@ from jobs.status.names import has_runs, read_plan
 from jobs.status.table import next_commands
 from jobs.study import PlannedGrid, goes_on
 from jobs.submissions import SubmissionDir, read_submissions
-from jobs.turns import Turn
 from sentiment.config import RunConfig
 from sentiment.console import Say, plural
 from sentiment.errors import (
@@ -345,9 +345,7 @@ def _record(course: Course) -> None:
     """Record the grids of a command that wait, once something of it is accepted: what is refused leaves no wish."""
     while course.to_record:
         requested = course.to_record.pop(0)
-        folder = course.results.slurm / requested.name
-        folder.mkdir(parents=True, exist_ok=True)
-        with Turn(folder):
+        with grid_lock(course.results, requested.name):
             set_damaged_request_aside(course.results, requested.name)
             former = read_waiting(course.results, requested.name)
             write_request(course.results, requested)

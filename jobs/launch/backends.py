@@ -15,7 +15,7 @@ from jobs.submissions import Submission, SubmissionDir, new_submission, record_s
 from sentiment.config import RunConfig
 from sentiment.console import plural
 from sentiment.errors import QueueFullError, SlurmError, UnansweredError
-from sentiment.runs.code_version import freeze_code, running_code
+from sentiment.runs.code_version import freeze_code, running_id
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _with_restart_allowed(config: RunConfig) -> RunConfig:
 def _choose_codes(grid: LockedGrid, rows: Sequence[RunStatus]) -> dict[str, str]:
     """The id of each run's code snapshot, by run id: its earlier one, or a copy of the current code."""
     codes = {} if grid.options.new_code else earlier_codes(grid.results, rows, grid.jobs, grid.plan)
-    others = {*codes.values()} - {running_code().id}
+    others = {*codes.values()} - {running_id()}
     if others:
         folders = ", ".join(str(grid.results.code / code) for code in sorted(others))
         grid.say(f"runs keep their earlier code, {folders}; --new-code restarts them with the current code")

@@ -5,9 +5,9 @@ from collections import defaultdict
 from jobs import policy, slurm
 from jobs.grid_jobs import read_jobs
 from jobs.launch.locked_grid import LaunchOptions, LockedGrid, lock_grid
+from jobs.requested import grid_lock
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import SubmissionDir, read_submissions
-from jobs.turns import Turn
 from sentiment.console import Say, plural
 from sentiment.errors import EXIT_UNFINISHED
 from sentiment.processes import LOCAL_JOB_PREFIX
@@ -31,8 +31,7 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
 
 def remove_grid(results: Results, name: str, say: Say) -> int:
     """Move a grid that has ended to the folder of removed ones, and return the exit code."""
-    (results.slurm / name).mkdir(parents=True, exist_ok=True)
-    with Turn(results.slurm / name):
+    with grid_lock(results, name):
         plan = results.read_grid(name)
         if plan and read_grid_status(results, plan, *read_jobs(results, [name])).may_go_on:
             command = results.command("cancel", name, "--remove")

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Self
 
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
-from jobs.turns import Turn
 from sentiment.console import OUT, ProgressBar, Say
 from sentiment.processes import LOCAL_JOB_PREFIX
-from sentiment.runs.locks import live_owner
+from sentiment.runs.locks import Lock, live_owner
 from sentiment.runs.run_dir import Results, RunDir, short_id
 from sentiment.training.stop import StopRequest, process_deadline
 
@@ -54,7 +53,7 @@ class LocalRunner:
         accepted = []
         for job in jobs:
             folder = record_submission(new_submission(self.results, grid, job, None))
-            self._locks.enter_context(Turn(folder.path, "runs it on this machine"))
+            self._locks.enter_context(Lock(folder.lock_file, "runs it on this machine"))
             folder.write_receipt(f"{LOCAL_JOB_PREFIX}-{folder.path.name.rpartition('-')[2]}")  # unlike any before
             accepted.append(folder)
             for run_id, config in folder.read_configs(folder.run_ids).items():

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
 from jobs.launch.local_runner import LocalRunner
+from jobs.requested import grid_lock
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import GridRows, read_grid_state
-from jobs.turns import Turn
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError
 from sentiment.runs.records import GridPlan
@@ -72,13 +72,11 @@ def lock_grid(
         LockedError: another command submits or cancels something of this grid.
         NoSlurmError: there is no Slurm here, and the grid is not to run on this machine.
     """
-    folder = results.slurm / plan.name
-    folder.mkdir(parents=True, exist_ok=True)
-    with Turn(folder) as turn:
+    with grid_lock(results, plan.name) as lock:
         try:
             jobs = _local_jobs(results, plan.name) if options.local else settle_jobs(results, plan.name)
         except NoSlurmError as error:
             raise NoSlurmError(
                 f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"
             ) from None
-        yield LockedGrid(results, plan, jobs, options, turn.check, runner)
+        yield LockedGrid(results, plan, jobs, options, lock.check, runner)

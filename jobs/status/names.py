@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.requested import unstarted_names
+from jobs.requested import may_wait, requested_names
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, find_runs
@@ -46,8 +46,9 @@ def has_runs(results: Results, grid: str) -> bool:
 def grid_names(results: Results) -> list[str]:
     """The grids that have a plan or runs, or may get them when another one has ended, in the order of their names."""
     folders = [path for path in results.runs.glob("*/") if path.name != SINGLE]
-    named = [path.name for path in folders if (path / "grid.json").exists() or has_runs(results, path.name)]
-    return sorted({*named, *unstarted_names(results)})
+    named = {path.name for path in folders if (path / "grid.json").exists() or has_runs(results, path.name)}
+    others = [name for name in requested_names(results) if name not in named and may_wait(results, name)]
+    return sorted([*named, *others])
 
 
 def _grid_of_file(name: str) -> str:

@@ -21,7 +21,7 @@ class AddedPredictor:
     Attributes:
         test: the test tweets with its predictions.
         validation: the same of validation tweets; None if it answers none with a class, and for cross-validated runs,
-            whose validation tweets are test tweets of other folds.
+            whose validation tweets are test tweets elsewhere.
         score: its accuracy or macro recall on validation tweets; None if it has answered fewer than ENOUGH_ANSWERS
             validation or test tweets: then it is listed, and neither ranked nor recommended.
     """
@@ -97,8 +97,8 @@ def _added(name: str, record: Added, run: EvaluatedRun) -> AddedPredictor | None
     if test is None:
         return None
     validation = None
-    if not run.is_cross_validated:  # each fold has validation tweets of its own
-        validation = _predicted(name, record, run.fold_runs[0].predictions("validation"), classes)
+    if not run.is_cross_validated:  # else validation tweets are test tweets elsewhere
+        validation = _predicted(name, record, run.trained[0].predictions("validation"), classes)
     return AddedPredictor(name, record, test, validation)
 
 

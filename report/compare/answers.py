@@ -217,7 +217,7 @@ def read_answers(runs: Iterable[EvaluatedRun], reader: Reader, part: Part = "tes
 def _read(run: EvaluatedRun, part: Part, parts: dict[str, AnswerTable]) -> _Folds:
     """Read a run; the tweets of its folds are put into `parts`, once for all runs on the same ones."""
     folds = []
-    for fold in run.fold_runs:
+    for fold in run.trained:
         read = fold.predictions(part)
         name = sha256(read.tweets.tobytes() + read.labels.tobytes()).hexdigest()
         parts.setdefault(name, replace(read, predictors=[]))

@@ -71,7 +71,7 @@ def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
 
 
 def cost_per_run(configuration: Configuration) -> Seconds:
-    """Compute time of one run of a configuration, the mean over its seeds, with all folds and encoder vectors."""
+    """Compute time of one run of a configuration, the mean over its seeds, with encoder vectors."""
     return usage_of(configuration.completed).with_training(1 / len(configuration.runs))
 
 

@@ -92,7 +92,7 @@ class Configuration:
     @property
     def completed(self) -> list[CompletedRun]:
         """The completed runs of all seeds and folds."""
-        return [fold for run in self.runs for fold in run.fold_runs]
+        return [fold for run in self.runs for fold in run.trained]
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ class Dataset:
     @property
     def folds(self) -> int | None:
         """The number of folds of cross-validated runs; None for one test part."""
-        return len(self.runs[0].fold_runs) if self.runs[0].is_cross_validated else None
+        return len(self.runs[0].trained) if self.runs[0].is_cross_validated else None
 
     @property
     def source(self) -> str | None:
         """The built-in source of all runs, such as `tweeteval`; `table` for tables; None if they have several."""
-        sources = {fold.record.dataset for run in self.runs for fold in run.fold_runs}
+        sources = {fold.record.dataset for run in self.runs for fold in run.trained}
         return sources.pop() if len(sources) == 1 else None
 
     @property
@@ -225,7 +225,7 @@ def _table_and_split(run: EvaluatedRun) -> dict[str, Any]:
 
 def _source_and_folds(run: EvaluatedRun) -> str:
     source = PurePath(run.config.data.source).name
-    return f"{source} in {len(run.fold_runs)} folds" if run.is_cross_validated else source
+    return f"{source} in {len(run.trained)} folds" if run.is_cross_validated else source
 
 
 def configurations_of(runs: Sequence[EvaluatedRun], metric: Metric) -> list[Configuration]:

@@ -31,7 +31,7 @@ class Findings:
     Attributes:
         recommendations: of each data set, that with the most test tweets first.
         answers: which test tweets each run and its baseline classify correctly.
-        curves: `packed_curves` of all runs; each fold of a cross-validation has its own.
+        curves: `packed_curves` of all completed runs, by run id.
     """
 
     study: Study

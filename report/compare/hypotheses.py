@@ -230,7 +230,7 @@ def _evidence_of_values(hypothesis: Hypothesis, claim: Claim, reader: Reader) ->
     groups = (claim.first, claim.second)
     runs = [run for group in groups for seeds in group.configurations for run in seeds if isinstance(run, EvaluatedRun)]
     if any(run.is_cross_validated for run in runs):
-        raise NotComparableError("epochs and overfitting are not compared over folds")
+        raise NotComparableError("epochs and overfitting of cross-validated runs are not compared")
     values = {run.run_id: np.array([run.best_epoch]) for run in runs}
     if hypothesis.measure == "overfitting":
         values = _overfitting_gaps(runs, reader)
@@ -255,12 +255,12 @@ def _overfitting_gaps(runs: Runs, reader: Reader) -> dict[str, Values]:
     Raises:
         NotComparableError: the runs were not validated on the same tweets, or predictions cannot be read.
     """
-    validation = reader.read_each(runs, lambda run: run.fold_runs[0].predictions("validation"))
+    validation = reader.read_each(runs, lambda run: run.trained[0].predictions("validation"))
     gaps = {}
     for run in runs:
         part = validation.get(run.run_id)
         if part is None or not part.has_tweets_of(validation[runs[0].run_id]):
             raise NotComparableError("the two sides were not validated on the same tweets")
-        gap = run.fold_runs[0].result.overfit.train_accuracy - part.right("network")
+        gap = run.trained[0].result.overfit.train_accuracy - part.right("network")
         gaps[run.run_id] = np.asarray(gap, np.float64)
     return gaps

@@ -248,24 +248,19 @@ def _differences(dataset: Dataset, candidates: Sequence[Candidate], model: Candi
     those of other kinds that compete, which count as often as there are others that might be recommended; other models,
     the lexicon, and added predictors, each of which could be compared with each of its kind.
     """
-    alike: list[Ranked] = [each for each in candidates if each.competes and each.kind == model.kind]
-    others: list[Ranked] = [each for each in candidates if each.competes and each.kind != model.kind]
-    single: list[Ranked] = [each for each in candidates if not each.competes and each.kind in MODEL_KINDS]
-    lexicon: list[Ranked] = [each for each in candidates if each.kind == "lexicon"]
+    alike = [each for each in candidates if each.competes and each.kind == model.kind]
+    others = [each for each in candidates if each.competes and each.kind != model.kind]
+    single = [each for each in candidates if not each.competes and each.kind in MODEL_KINDS]
+    lexicon = [each for each in candidates if each.kind == "lexicon"]
     n = len(alike)
-    families: list[tuple[Sequence[Ranked], int]] = [
-        (alike, math.comb(n, 2)),
-        (others, n + len(others) - 1),
-        (single, n * len(single)),
-        (lexicon, n * len(lexicon)),
-        (dataset.added, n * len(dataset.added)),
-    ]
+    families: list[tuple[Sequence[Ranked], int]] = [(alike, math.comb(n, 2)), (others, n + len(others) - 1)]
+    families += [(family, n * len(family)) for family in (single, lexicon, dataset.added)]
     answers = dataset.answers.including(dataset.added)
     differences: dict[Ranked, Estimate] = {}
     for family, number in families:
         claims = {each: _claim(model, each, candidates, dataset.metric) for each in family if each is not model}
-        for each, difference in decided(claims, answers, number).items():
-            differences[each] = difference.reversed
+        found = decided(claims, answers, number)
+        differences |= {each: difference.reversed for each, difference in found.items()}
     return differences
 
 

@@ -112,7 +112,7 @@ def _sizes(candidate: Candidate, answers: Answers) -> list[int]:
 
 def _single_runs(candidate: Candidate) -> list[EvaluatedRun]:
     """The runs of a predictor, each fold of a cross-validation by itself."""
-    return [EvaluatedRun.of(fold) for run in candidate.runs for fold in run.fold_runs]
+    return [EvaluatedRun.of(fold) for run in candidate.runs for fold in run.trained]
 
 
 def _group(answers: Answers, candidate: Candidate) -> Group:

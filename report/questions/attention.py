@@ -32,7 +32,7 @@ def _attention_examples(findings: Findings) -> list[Block]:
     if main is None or not with_attention:
         return []
     best = with_attention[0]
-    run = max(best.runs, key=lambda run: run.score("validation", main.metric)).fold_runs[0]
+    run = max(best.runs, key=lambda run: run.score("validation", main.metric)).trained[0]
     samples = findings.study.reader.read(partial(read_attention, run))
     if not samples:
         return []

@@ -132,7 +132,7 @@ class ReportTable:
     A row may lack values; they count as None.
 
     Attributes:
-        caption: empty in a fold, whose title is the caption.
+        caption: empty within `Details`, whose title is the caption.
         best: the row to show in bold.
         left_out: the rows that the CSV file alone has, by their positions.
     """
@@ -206,7 +206,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Fold:
+class Details:
     """A collapsible part of the page, closed at first."""
 
     title: str
@@ -221,7 +221,7 @@ class Explorer:
     blocks: "Sequence[Block]"
 
 
-Block = ReportTable | Figure | Text | Bullets | Tiles | Command | Card | Fold | Explorer
+Block = ReportTable | Figure | Text | Bullets | Tiles | Command | Card | Details | Explorer
 
 
 @dataclass(frozen=True)
@@ -291,6 +291,6 @@ def _flatten(blocks: Iterable[Block]) -> list[Block]:
     flat: list[Block] = []
     for block in blocks:
         flat.append(block)
-        if isinstance(block, Card | Fold | Explorer):
+        if isinstance(block, Card | Details | Explorer):
             flat += _flatten(block.blocks)
     return flat

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from report.render.blocks import Column, Document, Report, ReportTable, Row
 from report.render.charts import Figure, themed
 from report.render.environment import environment
-from report.render.wording import code, count, escape, latex, strong, without_folders
+from report.render.wording import code, count, escape, latex, strong, with_bare_names
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 from sentiment.statistics.words import percent
@@ -137,7 +137,7 @@ def render_document(document: Document) -> str:
     is_latex = document.template.endswith(".tex.j2")
     templates = _templates(latex, **_LATEX_MARKS) if is_latex else _templates(escape)
     templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
-    templates.filters |= {"plural": plural, "without_folders": without_folders}
+    templates.filters |= {"plural": plural, "with_bare_names": with_bare_names}
     return _without_gaps(templates.get_template(document.template).render(document.values))
 
 

@@ -76,14 +76,14 @@ def parameter_value(dotted: str, value: Any) -> str:
         return text
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else shortened(without_folders(str(value)), _MAX_VALUE_LENGTH)
+    return f"{value:g}" if isinstance(value, float) else shortened(with_bare_names(str(value)), _MAX_VALUE_LENGTH)
 
 
 # The folders of an absolute path within a text; the address of a page has none.
 _FOLDERS = re.compile(r"(?<![\w.:/~-])/(?:[^/\s\"',]+/)*")
 
 
-def without_folders(text: str) -> str:
+def with_bare_names(text: str) -> str:
     """A text in which files have their names alone: the page is not for this machine only."""
     return _FOLDERS.sub("", text)
 

@@ -10,7 +10,7 @@ from report.compare.datasets import Configuration
 from report.compare.findings import ALL_WRONG, DISPUTED, OTHER, Findings
 from report.evaluated import EvaluatedRun
 from report.render import wording
-from report.render.blocks import Block, Fold, ReportTable, Row, Text, column, columns
+from report.render.blocks import Block, Details, ReportTable, Row, Text, column, columns
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.sentences import sentence
 from sentiment.answers.table import AnswerTable
@@ -43,7 +43,7 @@ def errors(findings: Findings) -> list[Block]:
     return [*content, *_check_list(recommended.model.configuration)]
 
 
-def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Fold:
+def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Details:
     names = run.config.data.label_names
     by_class: list[Row] = []
     by_model: list[Row] = []
@@ -69,7 +69,7 @@ def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Fold:
         ReportTable("confusion", "", shown, by_class),
         ReportTable("calibration", "", columns("calibration", by_model), by_model),
     ]
-    return Fold(caption, tables)
+    return Details(caption, tables)
 
 
 def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: PredictorKind) -> Figure:

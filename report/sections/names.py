@@ -84,11 +84,11 @@ def predictor_name(candidate: Candidate) -> str:
 
 
 def command_for(best: Recommended, command: str, *arguments: str) -> str:
-    """A shell command on the run of the recommended model; of a cross-validated one, on its first fold.
+    """A shell command on the run of the recommended model; of a cross-validated one, on its first part.
 
     It works in the directory that holds the folder of results.
     """
-    first = best.run.fold_runs[0]
+    first = best.run.trained[0]
     choice = [] if first.result.recommended == best.model.kind else ["--with", best.model.kind]
     return shlex.join(["sentiment", command, str(first.run_dir.path), *arguments, *choice])
 

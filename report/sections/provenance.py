@@ -14,7 +14,7 @@ from report.render.blocks import (
     Block,
     Bullets,
     Command,
-    Fold,
+    Details,
     ReportTable,
     Row,
     Text,
@@ -30,33 +30,27 @@ from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import Attempt, RunRecord
 
 
-def methods(findings: Findings, of_questions: Iterable[str]) -> list[Fold]:
+def methods(findings: Findings, of_questions: Iterable[str]) -> list[Details]:
     """The methods used in this report, with those of the questions; empty before any run has completed."""
     names = _methods_of_runs(findings) if findings.main else []
     names += ["tables"] if findings.study.labelled else []
     values = {"metric": findings.main.metric_name if findings.main else "", "enough": ENOUGH_ANSWERS}
     texts = wording.read_texts("methods")
     used = [(texts[name][0].format(**values), texts[name][1].format(**values)) for name in (*names, *of_questions)]
-    return [Fold("How numbers, intervals and tests are computed", [Tiles([*dict.fromkeys(used)])])] if used else []
+    return [Details("How numbers, intervals and tests are computed", [Tiles([*dict.fromkeys(used)])])] if used else []
 
 
 def _methods_of_runs(findings: Findings) -> list[str]:
-    """The names of the methods that these runs call for."""
+    """The names of the methods that these runs call for, in the order of the file."""
     datasets = findings.datasets
     configurations = [configuration for dataset in datasets for configuration in dataset.configurations]
-    is_used = {
-        "selection": True,
-        "significance": True,
-        "single_seeds": any(len(configuration.runs) == 1 for configuration in configurations),
-        "folds": any(dataset.folds for dataset in datasets),
-        "families": len(datasets[0].configurations) > 1,
-        "score": True,
-        "macro_recall": any(dataset.metric == "macro_recall" for dataset in datasets),
-        "baseline": True,
-        "overfitting": True,
-        "calibration": findings.best.test is not None,
-    }
-    return [name for name, used in is_used.items() if used]
+    is_used = dict.fromkeys(("selection", "significance", "score", "baseline", "overfitting"), True)
+    is_used["single_seeds"] = any(len(configuration.runs) == 1 for configuration in configurations)
+    is_used["cross_validation"] = any(run.is_cross_validated for dataset in datasets for run in dataset.runs)
+    is_used["families"] = len(datasets[0].configurations) > 1
+    is_used["macro_recall"] = any(dataset.metric == "macro_recall" for dataset in datasets)
+    is_used["calibration"] = findings.best.test is not None
+    return [name for name in wording.read_texts("methods") if is_used.get(name)]
 
 
 _HASH = 12
@@ -136,7 +130,7 @@ def _commits(records: Iterable[RunRecord]) -> Counter[Markup]:
     return commits
 
 
-def _usage_table(study: Study) -> Fold:
+def _usage_table(study: Study) -> Details:
     grids = [(grid.display_name, grid.runs) for grid in study.folders]
     if len(grids) > 1:
         grids.append(("all", study.runs))
@@ -155,10 +149,10 @@ def _usage_table(study: Study) -> Fold:
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
         "attempts that run or whose process was killed are unknown, so that times are lower bounds where there are any."
     )
-    return Fold(caption, [ReportTable("usage", "", shown, rows)])
+    return Details(caption, [ReportTable("usage", "", shown, rows)])
 
 
-def _data_table(findings: Findings) -> list[Fold]:
+def _data_table(findings: Findings) -> list[Details]:
     completed = findings.study.completed_runs
     by_corpus = {run.record.data_fingerprint: run for run in completed}
     if not by_corpus:
@@ -177,4 +171,4 @@ def _data_table(findings: Findings) -> list[Fold]:
                 row[part if part in PARTS else f"test_set_{part}"] = counts.rows
         rows.append(row)
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
-    return [Fold(caption, [ReportTable("data", "", columns("data", rows), rows)])]
+    return [Details(caption, [ReportTable("data", "", columns("data", rows), rows)])]

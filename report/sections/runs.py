@@ -36,7 +36,7 @@ def runs(findings: Findings) -> list[Block]:
     if not study_runs:
         return []
     dataset_names = {
-        fold.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs for fold in run.fold_runs
+        each.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs for each in run.trained
     }
     has_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
@@ -129,7 +129,7 @@ def _by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 def _shown(value: Any) -> Any:
     """The value of a setting, without folders of this machine."""
-    return wording.without_folders(value) if isinstance(value, str) else value
+    return wording.with_bare_names(value) if isinstance(value, str) else value
 
 
 def _rounded(value: Any) -> Any:

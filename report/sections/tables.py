@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
-from report.render.blocks import Block, Fold, ReportTable, Row, Scale, Text, columns, with_bounds
+from report.render.blocks import Block, Details, ReportTable, Row, Scale, Text, columns, with_bounds
 from report.render.wording import joined, strong
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
@@ -43,14 +43,14 @@ def _blocks_of(stored: StoredAnswers) -> list[Block]:
     return [*blocks, origins(stored.added)]
 
 
-def origins(added: Mapping[str, Added]) -> Fold:
+def origins(added: Mapping[str, Added]) -> Details:
     """Where the answers of added predictors come from, by name, and what they cost."""
     blocks: list[Block] = []
     for name, record in added.items():
         blocks.append(Text(sentence("tables.origin", name=name, record=record)))
         if record.note:
             blocks.append(Text(record.note, "note"))
-    return Fold("Where their answers come from", blocks)
+    return Details("Where their answers come from", blocks)
 
 
 def lead(predictions: AnswerTable, comparisons: Sequence[Comparison]) -> Markup:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from rich.markup import escape
 
 from sentiment.answers.annotators import Dealing, LabelledSheets, Options, SheetRecord, draw_sheets
-from sentiment.answers.match import sheet_meanings
 from sentiment.answers.recommendation import SIMPLEST_FIRST, Choice
 from sentiment.answers.sheet import SKIPPED, Drawing
 from sentiment.answers.table import AnswerTable, read_answers
@@ -84,7 +83,7 @@ class Rivals:
         Raises:
             DataError, UsageError: as `LabelledSheets.read` and `choose`.
         """
-        labels = sheets.read(choice_drawing(self.table), sheet_meanings(self.data), self.data.label_names)
+        labels = sheets.read(choice_drawing(self.table), self.data.labels.sheet_meanings(), self.data.label_names)
         if labels is None:
             return None
         choice = choose(self.source, replace(self.table, labels=labels), self.metric)

@@ -17,9 +17,8 @@ from sentiment.answers.match import (
     NO_ANSWER,
     AnswersFile,
     classes_of_answers,
-    label_meanings_of,
     match,
-    with_own_names,
+    values_of_answers,
 )
 from sentiment.answers.sheet import whole_text, write_sheet
 from sentiment.answers.table import (
@@ -35,11 +34,11 @@ from sentiment.config_file import resolve, shortened
 from sentiment.console import Progress, plural, visible
 from sentiment.data.classes import Classes
 from sentiment.data.corpus import open_corpus
-from sentiment.data.guess_columns import LABEL_NAMES, can_hold, find_texts, resolve_with_guesses
+from sentiment.data.guess_columns import can_hold, find_texts, resolve_with_guesses
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
-from sentiment.data.table import ID_NAMES, TEXT_NAMES, Table, abbreviated
+from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Table, abbreviated
 from sentiment.data.table_files import open_table
 from sentiment.data.text import key_as_text, key_of
 from sentiment.errors import DataError, UsageError
@@ -130,7 +129,7 @@ def tweets_of_table(
     classes = parameters.pop("data.labels", None)
     if table is None or _has_labels(table, parameters):
         if classes:
-            parameters["data.labels"] = with_own_names(classes)
+            parameters["data.labels"] = Classes.of_option(classes).with_names()
         run, found = resolve_with_guesses({}, (), parameters, "--of", table)
         data = run.data
         lines = found.messages() if found else []
@@ -236,9 +235,9 @@ def _table_of(rows: dict[int, Row]) -> AnswerTable:
 def _classes_asked(source: str, classes: str | None, answers: AnswersFile | None, known: Classes | None) -> Classes:
     """The classes of tweets without labels: those that are given, or that the answers name; else the known ones."""
     if classes:
-        labels = with_own_names(classes)
+        labels = Classes.of_option(classes).with_names()
     elif answers:
-        labels = classes_of_answers(answers, known)
+        labels = classes_of_answers(values_of_answers(answers), known, str(answers.path))
     elif known:
         labels = known
     else:
@@ -325,7 +324,8 @@ def add_predictor(
         raise UsageError(f"{name!r}: a predictor of this name is compared anyway; give this one another name")
     target = asked.added / f"{name}.json"
     names = asked.data.label_names
-    found = match(file, asked.table, asked.noun, label_meanings_of(asked.data, classes))
+    further = Classes.of_option(classes) if classes else None
+    found = match(file, asked.table, asked.noun, asked.data.labels.answer_meanings(further))
     with_class = [index for index, answer in found.classes.items() if answer is not None]
     if not with_class:
         reasons = "; ".join(filter(None, (found.left_out.summary(), found.others.summary())))

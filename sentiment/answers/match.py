@@ -6,18 +6,16 @@ Does not import torch.
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from sentiment.answers.sheet import SKIPPED_WORD, whole_text
 from sentiment.answers.table import AnswerTable
-from sentiment.config import DataConfig
-from sentiment.config_file import resolve, shortened
-from sentiment.data.classes import DEFAULT_CLASSES, Classes, Meanings, is_number
-from sentiment.data.guess_columns import LABEL_NAMES, Reading
+from sentiment.config_file import shortened
+from sentiment.data.classes import Classes, Meanings, is_number
+from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import RowCounter
-from sentiment.data.table import ID_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
+from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, UsageError
 
@@ -60,74 +58,26 @@ class MatchedAnswers(NamedTuple):
     others: RowCounter
 
 
-# --- what labels mean -------------------------------------------------------------------------------------------------
+# --- what answers mean ------------------------------------------------------------------------------------------------
 
 
-def label_meanings_of(data: DataConfig, classes: str | None = None) -> Meanings:
-    """The index of the class that each lower-cased label means; None for labels that the data leaves out.
-
-    Known labels are the names of the classes, usual words for two classes of which none is neutral, and the labels that
-    the run or `classes` maps to a class.
-
-    Raises:
-        ConfigError, UsageError: `classes` is malformed, or names none of the run's classes.
-    """
-    names = data.label_names
-    meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
-    if len(names) == 2 and "neutral" not in names:
-        meanings |= DEFAULT_CLASSES.meanings
-    meanings |= data.labels.meanings
-    if classes is not None:
-        meanings |= _parsed(classes).renamed(names).meanings
-    return meanings
+def values_of_answers(file: AnswersFile) -> set[str]:
+    """The different answers of a table, lower-cased."""
+    return {row.label.lower() for row in _rows(file) if not isinstance(row, Refusal)} - {""}
 
 
-def sheet_meanings(data: DataConfig) -> Meanings:
-    """What each lower-cased label on a sheet means, as `label_meanings_of`.
-
-    Numbers mean nothing, unless a class is called so: they may be the keys of the page, or of another scale.
-    """
-    names = [name.lower() for name in data.label_names]
-    meanings = label_meanings_of(data).items()
-    return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
-
-
-def with_own_names(classes: str) -> Classes:
-    """The labels of each class in `--classes`, its own name among them.
-
-    Raises:
-        ConfigError: `classes` is malformed.
-    """
-    parsed = _parsed(classes)
-    labels = [tuple(sorted({*own, name})) for name, own in zip(parsed.names, parsed.labels, strict=True)]
-    return replace(parsed, labels=tuple(labels))
-
-
-def _parsed(classes: str) -> Classes:
-    parameters = {"data.source": "answers.csv", "data.labels": classes}
-    return resolve({}, parameters, "--classes").data.labels
-
-
-def classes_of_answers(file: AnswersFile, known: Classes | None) -> Classes:
-    """The classes of tweets without labels, each with its labels: those that a table of answers names.
+def classes_of_answers(answers: Set[str], known: Classes | None, origin: str) -> Classes:
+    """The classes of tweets without labels, each with its labels: those that all lower-cased answers name.
 
     Args:
         known: those of earlier answers, None if there are none. They are kept if all answers are of them.
+        origin: where the answers stand; begins the message.
 
     Raises:
         UsageError: it is not clear which classes the answers name.
     """
-    answers = {row.label.lower() for row in _rows(file) if not isinstance(row, Refusal)} - {""}
-    return classes_of_values(answers, known, str(file.path))
-
-
-def classes_of_values(answers: Set[str], known: Classes | None, origin: str) -> Classes:
-    """The classes that all lower-cased answers name, as `classes_of_answers`; `origin` begins the message."""
-    meanings = known.meanings if known else {}
-    if known and answers <= meanings.keys():
-        return known
-    classes = Classes.understand([*answers, *meanings])
-    if classes and (known is None or {*known.names} <= {*classes.names}):
+    classes = known.extended_by(answers) if known else Classes.understand(answers)
+    if classes:
         return classes
     shown = abbreviated([repr(shortened(answer)) for answer in sorted(answers)])
     earlier = f"; so far the classes are {', '.join(known.names)}" if known else ""

@@ -18,7 +18,7 @@ import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
 from sentiment.answers.annotators import LabelledSheets, SheetRecord, draw_sheets
-from sentiment.answers.match import classes_of_values, label_meanings_of, sheet_meanings
+from sentiment.answers.match import classes_of_answers
 from sentiment.answers.shares import show_counts, show_plan, show_shares, write_shares
 from sentiment.answers.sheet import Drawing, drawing_of
 from sentiment.config import ColumnConfig, DataConfig
@@ -111,9 +111,9 @@ def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], class
         ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
     """
     values = {row.further[0].lower() for row in rows} - {""}
-    labels = classes or classes_of_values(values, None, f"{file}: column {answers!r}")
+    labels = classes or classes_of_answers(values, None, f"{file}: column {answers!r}")
     data = resolve({}, {"data.source": str(file), "data.labels": labels}, "--classes").data
-    meanings = label_meanings_of(data)
+    meanings = data.labels.answer_meanings()
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
 
     def predict(rows: Sequence[Row], _progress: Progress) -> Probabilities:
@@ -357,7 +357,7 @@ def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledShee
     # Groups may be asked for by the labels of tweets that were drawn from all.
     by_group = tweets.drawing
     drawing = drawing_of(sheets.sheets[0], (Drawing.of_one_stratum(by_group.texts), by_group))
-    labels = sheets.read(drawing, sheet_meanings(predictor.data), predictor.classes)
+    labels = sheets.read(drawing, predictor.data.labels.sheet_meanings(), predictor.classes)
     if labels is None:
         return
     new = _not_learned(tweets, predictor)

@@ -39,8 +39,9 @@ def show_plan(names: Sequence[str], drawn: Sequence[int], has_groups: bool) -> N
     if has_groups:
         number = len(names)
         drawn_by_group = sizes.groupby(np.where(is_small, "", sizes.index)).sum()
-        worth = ((drawn_by_group["size"] / number) ** 2 / drawn_by_group["on_sheet"]).sum() * len(drawn)
-        of_all = [min(number, int(np.ceil(worth * labels_needed(number, width)))) for width in _HALF_WIDTHS]
+        # How many times the variance of as many labels of all tweets at random (the design effect: Kish 1965).
+        effect = ((drawn_by_group["size"] / number) ** 2 / drawn_by_group["on_sheet"]).sum() * len(drawn)
+        of_all = [min(number, int(np.ceil(effect * labels_needed(number, width)))) for width in _HALF_WIDTHS]
         table.add_row("  all tweets", f"{number:,}", f"{len(drawn):,}", *map("{:,}".format, of_all))
     for group, (size, on_sheet) in sizes[~is_small].iterrows():
         needed = [f"{labels_needed(size, width):,}" for width in _HALF_WIDTHS]

@@ -216,8 +216,8 @@ def read_labels(
 
     Args:
         sheet: what `write_drawn` or its page wrote, with labels; its rows may have any order.
-        meanings: what each lower-cased label means, as `sheet_meanings` gives it: the index of its class, or None for
-            a label that the data leaves out.
+        meanings: what each lower-cased label means, as `Classes.sheet_meanings`: the index of its class, or None for a
+            label that the data leaves out.
         dealt: the tweets of each sheet in its order, if the drawing has several; None: its own order; empty: any tweets
             may have labels.
 

@@ -61,7 +61,7 @@ def add(
     options: TableOptions,
     annotator: Annotated[
         bool,
-        typer.Option("--annotator", help="The predictor is a person, who is never recommended."),
+        typer.Option("--annotator", help="A person, of whom is told how far they agree with the labels."),
     ] = False,
     note: Annotated[
         Path | None,

@@ -140,6 +140,59 @@ class Classes:
         others = [label for of_class in labels.values() for label in of_class]
         return type(self)(tuple(names), own, tuple(sorted([*self.ignored, *others])))
 
+    @classmethod
+    def of_option(cls, text: str) -> Self:
+        """The classes that `--classes` names.
+
+        Raises:
+            UsageError: as `parse`.
+        """
+        try:
+            return cls.parse(text)
+        except ValueError as error:
+            raise UsageError(f"--classes {shlex.quote(text)}: {error}") from None
+
+    def with_names(self) -> Self:
+        """These classes, of which each has its own name among its labels."""
+        labels = [tuple(sorted({*own, name})) for name, own in self.by_name.items()]
+        return replace(self, labels=tuple(labels))
+
+    def extended_by(self, values: Collection[str]) -> Self | None:
+        """These classes if they have all of the lower-cased values, else those of known words that include them.
+
+        None if it is unclear what the values mean.
+        """
+        if {*values} <= self.meanings.keys():
+            return self
+        classes = self.understand([*values, *self.meanings])
+        return classes if classes and {*self.names} <= {*classes.names} else None
+
+    def answer_meanings(self, further: Self | None = None) -> dict[str, int | None]:
+        """What each lower-cased answer of a predictor or a person means, as `meanings`.
+
+        Known are the names of the classes, usual words for two classes of which none is neutral, and the labels of
+        these classes and of `further`, which are classes of the same names or in the same order.
+
+        Raises:
+            OtherClassesError: `further` has none of these classes.
+        """
+        meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(self.names)}
+        if len(self.names) == MIN_CLASSES and "neutral" not in self.names:
+            meanings |= DEFAULT_CLASSES.meanings
+        meanings |= self.meanings
+        if further is not None:
+            meanings |= further.renamed(self.names).meanings
+        return meanings
+
+    def sheet_meanings(self) -> dict[str, int | None]:
+        """What each lower-cased label on a sheet means, as `answer_meanings`.
+
+        Numbers mean nothing, unless a class is called so: they may be the keys of the page, or of another scale.
+        """
+        names = [name.lower() for name in self.names]
+        meanings = self.answer_meanings().items()
+        return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
+
     def ignoring(self, labels: Iterable[str]) -> Self:
         """These classes, with labels ignored that mean none of them."""
         new = {label for label in labels if _word(label) not in self.meanings}

@@ -25,7 +25,7 @@ from sentiment.errors import DataError, RunDirError
 from sentiment.files import fingerprint, make_folder, sha256_of, write_atomically
 from sentiment.runs.code_version import code_of
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, MadeCorpus, Manifest
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import Part
 from sentiment.runs.run_dir import TWEETS_FILE, Results, read_record, sealed
 from sentiment.tokens import Floats, Integers, Rows, TokenRows
@@ -122,7 +122,7 @@ def prepare_corpus(
     """The corpus of a configuration: from the cache if it exists, otherwise prepared now.
 
     It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or
-    absent, and the first complete one stays. On one host one process prepares it and the others wait.
+    absent, and the first complete one stays. One process prepares it, and the others read it then.
 
     Args:
         demands: what its rows must be like; None: what a run demands.
@@ -156,14 +156,14 @@ def prepare_corpus(
 
 @contextmanager
 def alone(lock_file: Path, folder: Path, activity: str, progress: Progress) -> Iterator[None]:
-    """Do something that writes to a folder while other processes on this host wait to do it.
+    """Do something that writes to a folder while no other process does it.
 
     Raises:
         DataError: the folder cannot be written.
     """
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with ProcessLock(lock_file, activity, progress):
+        with Lock(lock_file, activity, progress):
             yield
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error}") from error

@@ -15,14 +15,22 @@ from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.classes import IGNORED, Classes, as_labels, is_number
 from sentiment.data.rows import RowCounter
-from sentiment.data.table import HEAD_ROWS, TEXT_NAMES, Column, RawRow, Table, abbreviated
+from sentiment.data.table import (
+    HEAD_ROWS,
+    LABEL_NAMES,
+    MAX_CATEGORIES,
+    TEXT_NAMES,
+    Column,
+    RawRow,
+    Table,
+    abbreviated,
+    are_few,
+)
 from sentiment.data.table_files import open_table
 from sentiment.errors import UsageError
 from sentiment.files import user_path
 
-LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
-_MAX_CATEGORIES = 10
 _ROUNDED = re.compile(r"\d([.,]\d{1,9})?E\+\d+")  # a long number as spreadsheets show it, and save it as CSV
 _TIME = re.compile(r"\d:\d\d")
 _SHOWN_ROWS = 5
@@ -57,7 +65,7 @@ def can_hold(role: str, values: Iterable[str]) -> bool:
     holds_sentences = 2 * sum(" " in value for value in distinct) > len(distinct) > len(rows) / 2
     if role == "text":
         return holds_sentences and not all(map(_TIME.search, distinct))
-    return not holds_sentences and 1 < len(distinct) <= min(_MAX_CATEGORIES, len(rows) / 2)
+    return not holds_sentences and len(distinct) > 1 and are_few(distinct, len(rows))
 
 
 # The options that take the place of guesses, in all commands that read a table.
@@ -249,7 +257,7 @@ def _classes(
 
 def _how_to_name(values: Sequence[str]) -> str:
     """How to name the classes of a label column with these values."""
-    values = values[:_MAX_CATEGORIES]
+    values = values[:MAX_CATEGORIES]
     if not all(map(is_number, values)):
         classes = Classes(tuple(values), tuple((value,) for value in values))
         return (

@@ -14,15 +14,13 @@ from sentiment.console import Progress, silent
 from sentiment.data.built_in import BUILT_IN, SAMPLE, SENTIMENT140, SOURCE_CHOICES, TWEETEVAL, VADER
 from sentiment.data.classes import DEFAULT_CLASSES, Classes, polar_classes
 from sentiment.data.rows import Row, RowCounter, RowIterator, by_part, estimated_rows, read_rows
-from sentiment.data.table import HEAD_ROWS, Column, Refusal, Table, format_of
+from sentiment.data.table import AUTHOR_NAMES, HEAD_ROWS, Column, Refusal, Table, format_of
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, MissingFileError, SentimentError
 from sentiment.files import fingerprint, sha256_of, state_of, translated_errors, user_path
 from sentiment.runs.run_dir import Results
 
 TABLE = "table"  # name of the data set that is a user's own table
-_AUTHOR_NAMES = ("user", "name", "author", "user_id", "author_id", "username", "user_name", "screen_name",
-                 "user.id", "user.name", "user.screen_name")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -289,7 +287,7 @@ def open_file(
 
     def unused_author_column() -> str | None:
         used = {column for _, column in columns}
-        names = [name for name in table().names if name.strip().lower() in _AUTHOR_NAMES and name not in used]
+        names = [name for name in table().names if name.strip().lower() in AUTHOR_NAMES and name not in used]
         return None if columns.user is not None else next(iter(names), None)
 
     return TweetFile(

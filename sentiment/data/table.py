@@ -42,8 +42,13 @@ LONG_FIELD = f"a field longer than {csv.field_size_limit():,} characters"
 SEVERAL_LINES = "of several lines"
 WINDOWS_1252 = "read as Windows-1252, since it is not valid UTF-8"
 
+# Usual names of columns, in lower case.
 ID_NAMES = ("id", "tweet_id", "tweetid", "id_str", "status_id")
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
+LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
+AUTHOR_NAMES = ("user", "name", "author", "user_id", "author_id", "username", "user_name", "screen_name",
+                "user.id", "user.name", "user.screen_name")  # fmt: skip
+MAX_CATEGORIES = 10  # different values of a column of labels
 HEAD_ROWS = 2_000  # from which columns and labels are guessed
 DELIMITED = ("csv", "tsv")
 ENDINGS = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx"
@@ -173,6 +178,11 @@ def abbreviated(texts: Sequence[str], separator: str = ", ") -> str:
     """Join texts for a message; of more than 20, the first ones and the number of the others."""
     more = len(texts) - _MAX_SHOWN
     return separator.join([*texts[:_MAX_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def are_few(distinct: Collection[str], rows: int) -> bool:
+    """Whether the different values of a column are so few that they may be labels."""
+    return len(distinct) <= min(MAX_CATEGORIES, rows / 2)
 
 
 _MAX_SHOWN = 20

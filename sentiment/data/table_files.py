@@ -21,6 +21,7 @@ from sentiment.config_file import dotted, shortened
 from sentiment.data.table import (
     HEAD_ROWS,
     LONG_FIELD,
+    MAX_CATEGORIES,
     MAX_EXACT,
     NOT_JSON,
     SEVERAL_LINES,
@@ -31,6 +32,7 @@ from sentiment.data.table import (
     RawRows,
     Refusal,
     Table,
+    are_few,
     as_text,
     format_of,
 )
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ReadLines = Callable[[], Iterator[str]]  # returns a new iterator over the lines, as `read_lines`
-_MAX_CATEGORIES = 10
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 
 
@@ -148,7 +149,7 @@ def _may_be_name(cell: str, below: Sequence[str]) -> bool:
     """Whether a cell does not look like data: like a sentence, one of few labels, or a number above numbers."""
     if len(cell) > _MAX_NAME_LENGTH or len(cell.split()) > _MAX_NAME_WORDS:
         return False
-    if cell and cell in below and len({*below}) <= _MAX_CATEGORIES:
+    if cell and cell in below and len({*below}) <= MAX_CATEGORIES:
         return False
     return not all(map(_NUMBER.fullmatch, (cell, *below)))
 
@@ -301,7 +302,7 @@ class _DelimitedFile:
 def _content_of(values: Sequence[str]) -> re.Pattern[str]:
     """What matches the values of a column: the few that occur, numbers, or anything."""
     distinct = {*values}
-    if len(distinct) <= min(_MAX_CATEGORIES, len(values) / 2):
+    if are_few(distinct, len(values)):
         return re.compile("|".join(map(re.escape, distinct)))
     return _NUMBER if all(map(_NUMBER.fullmatch, values)) else _ANYTHING
 

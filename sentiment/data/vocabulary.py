@@ -233,7 +233,7 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
 
     The file appears when it is complete, with a record of what the vectors were learned from; after an interruption
     the next call starts again and gets the same bits. If several processes on one host need the same vectors, one
-    learns them and the others wait.
+    learns them, and the others read them then.
     """
     file = pretrained_file(config, results)
     if config.embedding.pretrained != WORD2VEC or file is None:

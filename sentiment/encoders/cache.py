@@ -121,7 +121,7 @@ class VectorCache(Shards):
 class DiskRows:
     """Reads a layer from disk by one pread per tweet, after posix_fadvise prefetch hints for the whole batch.
 
-    The system then reads many blocks at once. A memory map, as in `shards`, would wait for one page after another.
+    The system then reads many blocks at once. A memory map, as in `shards`, would read one page after another.
     """
 
     def __init__(self, shards: Sequence["np.memmap[Any, Any]"]) -> None:

@@ -25,7 +25,7 @@ from sentiment.models.lexicon import FEATURES, rate_rows, rating_features
 from sentiment.models.ngrams import Keys, NGramCounter, tfidf
 from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.processes import available_cores
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import Part
 from sentiment.statistics.metrics import Probabilities, with_first_class
 from sentiment.tokens import Floats, Rows, TokenRows
@@ -343,7 +343,7 @@ def load_or_fit_baselines(corpus: Corpus, measured_rows: Rows, progress: Progres
     """
     baselines = _cached(corpus)
     if baselines is None:
-        with ProcessLock(corpus.baselines_file.with_suffix(".lock"), "fits the linear baseline", progress):
+        with Lock(corpus.baselines_file.with_suffix(".lock"), "fits the linear baseline", progress):
             baselines = _cached(corpus) or _fit_and_store(corpus, measured_rows, progress)
     return baselines
 

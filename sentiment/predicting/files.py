@@ -51,15 +51,15 @@ def in_parallel(
 ) -> Iterator[tuple[T, Predictions]]:
     """Each chunk with the predictions for its texts, in order; the next chunks are read while some are classified."""
     threads = 1 if model.uses_all_cores else min(_MAX_THREADS, available_cores())
-    waiting: deque[tuple[T, Future[Predictions]]] = deque()
+    begun: deque[tuple[T, Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else use_one_core)
     try:
         for chunk in chunks:
-            waiting.append((chunk, pool.submit(model.classify_texts, texts_of(chunk))))
-            if len(waiting) > threads:
-                first, predictions = waiting.popleft()
+            begun.append((chunk, pool.submit(model.classify_texts, texts_of(chunk))))
+            if len(begun) > threads:
+                first, predictions = begun.popleft()
                 yield first, predictions.result()
-        for rest, predictions in waiting:
+        for rest, predictions in begun:
             yield rest, predictions.result()
     finally:
         pool.shutdown(cancel_futures=True)

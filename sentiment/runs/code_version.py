@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from sentiment.console import silent
 from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import WEB_ADDRESS, Record
 from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.runs.start_copy import find_damage
@@ -56,12 +56,18 @@ class CodeVersion(Record):
 
     @property
     def id(self) -> str:
-        return fingerprint(self.files)[:16]
+        return _id_of(self.files)
 
     @property
     def training(self) -> str:
         """SHA-256 of the files that can change what a run computes."""
         return fingerprint(self.training_files)
+
+
+@cache
+def running_id() -> str:
+    """The id of `running_code`, without its training files, which take long to find."""
+    return _id_of(_digests(_contents(*_PACKAGES)))
 
 
 @cache
@@ -150,18 +156,18 @@ class _Imports(ast.NodeVisitor):
 def freeze_code(results: Results) -> str:
     """Copy the current code to `results/code`, or repair a damaged copy; return its id, which is the folder's name."""
     contents = _contents(*_PACKAGES)
-    version = _version_of(contents)
-    folder = results.code / version.id
+    code = _id_of(_digests(contents))
+    folder = results.code / code
     results.code.mkdir(parents=True, exist_ok=True)
-    with ProcessLock(results.code / "lock", "copies the program's code", silent):
+    with Lock(results.code / "lock", "copies the program's code", silent):
         if find_damage(folder):
             for name, content in contents.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 # Atomically, since tasks may run from a copy while it is repaired.
                 write_atomically(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
             sync_folder(folder)
-            write_atomically(folder / _RECORD, sealed(version))
-    return version.id
+            write_atomically(folder / _RECORD, sealed(_version_of(contents)))
+    return code
 
 
 def training_of(results: Results, code: str) -> str:
@@ -191,6 +197,10 @@ def _version_of(contents: dict[str, bytes]) -> CodeVersion:
     commit, _, dirty = state.partition("-")
     remote = web_address(_git("remote", "get-url", "origin"))
     return version.model_copy(update={"git_commit": commit, "git_dirty": dirty != "", "git_remote": remote})
+
+
+def _id_of(files: Mapping[str, str]) -> str:
+    return fingerprint(files)[:16]
 
 
 def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:

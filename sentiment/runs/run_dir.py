@@ -17,9 +17,9 @@ from typing import BinaryIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sentiment.config import OPERATIONAL_FIELDS, RunConfig
-from sentiment.errors import CopiedGridError, FormatError, LockedError, RunDirError, TakenOverError, UsageError
+from sentiment.errors import CopiedGridError, FormatError, RunDirError, TakenOverError, UsageError
 from sentiment.files import FolderEntry, as_json, read_user_file, sha256_of, user_path, write_atomically
-from sentiment.runs.locks import read_owner
+from sentiment.runs.locks import Lock, last_owner
 from sentiment.runs.records import (
     EpochRow,
     Failure,
@@ -263,7 +263,7 @@ class RunDir:
         attention_file: sample tweets with the weight of each token in each hop; only for attention models.
         result_file: written last: the run is completed if and only if it exists.
         wandb_dir: files that wandb writes; training does not depend on them.
-        lock_file: held by the process that trains the run.
+        lock_file: the process that trains the run has this lock.
     """
 
     path: Path
@@ -329,21 +329,30 @@ class RunDir:
             raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
         return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_FIELDS})
 
-    def begin_attempt(self) -> "RunDir":
+    def lock(self) -> Lock:
+        """The lock of the process that trains the run, whose number is that of a new attempt."""
+        newest = max(self.path.glob(f"{_ATTEMPT_PREFIX}*[0-9]"), default=None)
+        after = int(newest.name.removeprefix(_ATTEMPT_PREFIX)) if newest else 0  # somebody may have deleted the lock
+        return Lock(self.lock_file, "trains this run", after=after, newest_wins=True)
+
+    def begin_attempt(self, number: int) -> "RunDir":
         """Begin an attempt: return this directory with a new folder, in which the attempt makes its files.
 
-        The caller holds the lock, which may not reach other hosts. So the folders of earlier attempts are deleted: an
-        attempt that is still alive can then no longer replace a file of the run. The new folder stays when the attempt
-        has ended, so that the numbers of attempts are unique.
+        The folders of earlier attempts are deleted: one that is still alive, on a host whose locks are not seen here,
+        can then no longer replace a file of the run.
+
+        Args:
+            number: that of the lock.
+
+        Raises:
+            TakenOverError: a later attempt has begun.
         """
-        former = list(self.path.glob(f"{_ATTEMPT_PREFIX}*"))
-        numbers = [int(number) for path in former if (number := path.name.removeprefix(_ATTEMPT_PREFIX)).isdecimal()]
-        folder = self.path / f"{_ATTEMPT_PREFIX}{max(numbers, default=0) + 1}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            raise LockedError(f"{self.path}: another process is beginning to train this run") from None
-        for path in former:
+        folder = self.path / f"{_ATTEMPT_PREFIX}{number:06}"
+        folder.mkdir(exist_ok=True)
+        attempts = sorted(self.path.glob(f"{_ATTEMPT_PREFIX}*"))
+        if attempts[-1] != folder:
+            raise self._superseded()
+        for path in attempts[:-1]:
             aside = path.with_suffix(".old")  # renamed first, so that nothing can be written to it in the meantime
             with contextlib.suppress(OSError):
                 path.rename(aside)
@@ -362,8 +371,11 @@ class RunDir:
         except OSError:
             if self.attempt is None or self.attempt.exists():
                 raise
-            successor = read_owner(self.lock_file) or "another process"
-            raise TakenOverError(f"{self.path}: superseded by {successor}; nothing more is written here") from None
+            raise self._superseded() from None
+
+    def _superseded(self) -> TakenOverError:
+        successor = last_owner(self.lock_file) or "another process"
+        return TakenOverError(f"{self.path}: superseded by {successor}; nothing more is written here")
 
     def write_record(self, record: Record) -> None:
         self.write(self.path / _FILES[type(record)], sealed(record))

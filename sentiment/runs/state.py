@@ -244,5 +244,5 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         known["damage"] = in_one_line(error)
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
         known["newest_start"] = run_dir.read(StartCount)
-    seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
+    seen = [path.stat().st_mtime for path in (run_dir.record_file, run_dir.metrics_file) if path.exists()]
     return RunProgress(**known, seen=max(seen, default=None))

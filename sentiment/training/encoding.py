@@ -51,7 +51,7 @@ def fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[str], pro
     """Compute the vectors that a cache lacks; return the encoder, or None if there was nothing to compute."""
     if cache.is_complete(layers):
         return None
-    torch.set_num_threads(training_threads())  # all cores: other runs wait for this cache
+    torch.set_num_threads(training_threads())  # all cores: other runs cannot start without this cache
     return cache.fill(layers, choose_device(config.runtime.device), progress)
 
 

@@ -15,7 +15,6 @@ from sentiment.encoders.inputs import current_inputs, differing, recorded_inputs
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError, SentimentError
 from sentiment.models.baseline import fit_linear_model
-from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training.attempt import new_attempt, new_trainer
@@ -45,8 +44,8 @@ def run_experiment(run: RunContext) -> None:
     if run.run_dir.completed:  # without the lock, whose file cannot be written in a folder of somebody else
         _leave_completed(run)
         return
-    with ProcessLock(run.run_dir.lock_file), explained_memory_errors():
-        run = replace(run, run_dir=run.run_dir.begin_attempt())
+    with run.run_dir.lock() as lock, explained_memory_errors():
+        run = replace(run, run_dir=run.run_dir.begin_attempt(lock.number))
         if run.run_dir.completed:
             _leave_completed(run)
             return
@@ -117,7 +116,7 @@ def _leave_completed(run: RunContext) -> None:
     _check_inputs_unchanged(run)
     delete_checkpoints(run.run_dir)  # a kill just after the result was written leaves them
     run.console.say("the run is already completed")
-    if in_sweep():  # W&B's sweep agent, which has started this process, waits for a new run
+    if in_sweep():  # W&B's sweep agent, which has started this process, expects a new run
         with mirror_to_wandb(run.run_dir, run.config.tracking, run.console.say):
             pass
 

@@ -31,12 +31,12 @@ from sentiment.errors import LockedError, RunDirError, SentimentError, in_one_li
 from sentiment.files import fingerprint
 from sentiment.processes import in_slurm, wandb_is_installed, wandb_problem
 from sentiment.runs.code_version import start_command
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.reader import pruned_place
 from sentiment.runs.records import EpochRow, Metrics, Part, Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
 
-# How long training waits after its end for the last rows to be copied. After a warning by Slurm there is little time.
+# How long after its end training stays for the last rows to be copied. After a warning by Slurm there is little time.
 SECONDS_AFTER_COMPLETION = 10.0
 SECONDS_AFTER_STOP = 2.0
 _POLL_SECONDS = 2.0
@@ -158,7 +158,7 @@ def main(action: str, folder: str) -> int:
         os.environ.update(_ENVIRONMENT)
         os.environ.update({name: str(run_dir.wandb_dir / folder) for name, folder in _CACHES.items()})
         # An offline copy needs no lock, since each attempt writes to a folder of its own.
-        lock = nullcontext() if action == "offline" else ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B")
+        lock = nullcontext() if action == "offline" else Lock(run_dir.wandb_dir / "lock", "copies to W&B")
         with lock:
             summary = copy_to_wandb(run_dir, wandb_run_of(run_dir), action)
         if action == "upload":

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.answers.match import label_meanings_of
 from sentiment.answers.table import Added, read_added
 from sentiment.config import DataConfig
 from sentiment.files import ROOT, files_in, sha256_of
@@ -249,4 +248,4 @@ def test_first_commands_of_the_readme_add_a_row_with_its_prompt(
 
 def test_words_for_negative_are_not_those_of_a_neutral_class() -> None:
     data = DataConfig.model_validate({"source": "x.csv", "labels": {"neutral": ["a"], "positive": ["b"]}})
-    assert label_meanings_of(data) == {"neutral": 0, "positive": 1, "a": 0, "b": 1}
+    assert data.labels.answer_meanings() == {"neutral": 0, "positive": 1, "a": 0, "b": 1}

@@ -12,7 +12,6 @@ from dateutil.parser import parse as parse_date
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sentiment.answers.match import sheet_meanings
 from sentiment.answers.sheet import SKIPPED, Drawing, labelled_file, read_labels, write_drawn
 from sentiment.config_file import resolve
 from sentiment.errors import DataError, SentimentError, UsageError
@@ -266,6 +265,6 @@ def test_each_beginning_of_a_sheet_for_shares_has_equally_many_tweets_of_each_gr
 
 def test_numbers_on_a_sheet_are_no_classes_unless_these_are_called_so() -> None:
     scale = resolve({}, {"data.source": "t.csv", "data.labels": "negative=0 neutral=1 positive=2"}, "test").data
-    assert [*sheet_meanings(scale)] == ["negative", "neutral", "positive"]
+    assert [*scale.labels.sheet_meanings()] == ["negative", "neutral", "positive"]
     stars = resolve({}, {"data.source": "t.csv", "data.labels": "1 2 3"}, "test").data
-    assert [*sheet_meanings(stars)] == ["1", "2", "3"]
+    assert [*stars.labels.sheet_meanings()] == ["1", "2", "3"]

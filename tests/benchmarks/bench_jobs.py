@@ -113,7 +113,7 @@ def _write_runs(stage: Stage, completed: int, killed: int) -> None:
     for run in plan.runs:
         copy = stage.results.run_dir(run.run_id, plan.name).path
         copy.mkdir(parents=True)
-        for name in ("config.json", "run.json", "metrics.jsonl", "result.json" if run.index < completed else "lock"):
+        for name in ("config.json", "run.json", "metrics.jsonl", *(["result.json"] if run.index < completed else [])):
             shutil.copyfile(original.with_name(name), copy / name)
     stage.results.write_grid(plan)
 

@@ -18,7 +18,7 @@ from tests.small_runs import Experiment
 
 RESUME = "resume"
 # Records that a user may delete, or that are deleted when they are out of date: without them nothing is damaged.
-_MAY_BE_DELETED = ("teacher.json", "cancelled.json", "failure.json", "start.json", "lock")
+_MAY_BE_DELETED = ("teacher.json", "cancelled.json", "failure.json", "start.json")
 # What names a file: the file itself, its folder, and the folder above, such as a run and its grid.
 _LEVELS = 3
 _TIMES = re.compile(r"\d+ (s|min|h|d)\b")
@@ -103,7 +103,7 @@ def damage_once(study: Study, number: int) -> tuple[str, Path]:
     kind = rng.choice(sorted({_kind(file) for file in files}))
     file = rng.choice([file for file in files if _kind(file) == kind])
     name, damage = choose_damage(file, rng)
-    if name == "deleted" and (file.name in _MAY_BE_DELETED or file.suffix == ".lock"):
+    if name == "deleted" and (file.name in _MAY_BE_DELETED or "lock-" in file.name):
         name, damage = "truncated", truncate
     damage(study.results.root / file, rng)
     return name, file

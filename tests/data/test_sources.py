@@ -296,7 +296,7 @@ def test_a_file_arrives_and_is_not_fetched_twice(server: Server, tmp_path: Path)
     assert seen[-1] == ("fetching file.zip", len(CONTENT), len(CONTENT))
     assert downloads.download(server.remote(), tmp_path / "new", silent) == path
     assert server.asked == [None]
-    assert [file.name for file in path.parent.iterdir()] == [".file.zip.lock", "file.zip"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [".file.zip.lock-000001", "file.zip"]
 
 
 def test_an_interrupted_file_is_continued_where_it_ended_by_a_later_call_too(server: Server, tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_another_file_is_refused_and_not_kept(server: Server, tmp_path: Path, co
     server.content = content
     with pytest.raises(DownloadError, match=rf"{server.url}: .*not the expected file"):
         downloads.download(server.remote(), tmp_path, silent)
-    assert [file.name for file in tmp_path.iterdir()] == [".file.zip.lock"]
+    assert [file.name for file in tmp_path.iterdir()] == [".file.zip.lock-000001"]
 
 
 def test_the_next_mirror_is_tried_and_all_are_named(server: Server, tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_of_two_downloads_of_one_file_at_once_the_second_waits(server: Server, t
 def test_of_two_hosts_whose_locks_do_not_pass_each_fetches_its_own(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "ProcessLock", lambda *_: nullcontext())
+    monkeypatch.setattr(downloads, "Lock", lambda *_: nullcontext())
     monkeypatch.setattr("socket.gethostname", lambda: threading.current_thread().name)
     paths: list[Path] = []
     threads = [

@@ -19,16 +19,16 @@ from jobs.launch.backends import launch, load_configs
 from jobs.launch.cancelling import cancel_active, cancel_grid, remove_grid
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions
-from jobs.requested import write_request
+from jobs.requested import grid_lock, write_request
 from jobs.status.grid_state import read_status
 from jobs.status.names import Target, find_targets, read_plan
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
-from jobs.turns import Turn
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, LockedError, UsageError
 from sentiment.files import write_atomically
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from tests.commands import invoke, refused
@@ -83,7 +83,7 @@ def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm, base:
     for seed, name in enumerate(("some", "third")):
         submit_grid(results, base, {"seed": [seed]}, name=name)
     (slurm.folder / "jobs").write_text("")
-    with Turn(results.slurm / "some"):
+    with grid_lock(results, "some"):
         code, output = call(results, base, "rerun")
     assert (code, "grid some: " in output, "already submits or cancels" in output) == (1, True, True)
     assert sum(slurm.tasks(results).values()) == 1
@@ -217,8 +217,7 @@ def test_damaged_request_keeps_no_job_from_being_cancelled_and_is_replaced(
 
 def test_grid_that_another_command_has_locked_is_not_removed(results: Results) -> None:
     results.write_grid(PLAN)
-    (results.slurm / "g").mkdir(parents=True)
-    with Turn(results.slurm / "g"), pytest.raises(LockedError):
+    with grid_lock(results, "g"), pytest.raises(LockedError):
         remove_grid(results, "g", print)
 
 
@@ -303,11 +302,11 @@ def test_plan_of_a_command_that_took_over_stays(
 ) -> None:
     plans = [load_grid(write_grid(base, {"seed": [seed]}), results).plan for seed in (1, 2)]
 
-    def is_taken_over(_turn: Turn) -> None:
+    def is_taken_over(_lock: Lock) -> None:
         results.write_grid(plans[0])
-        raise LockedError("has taken this grid over")
+        raise LockedError("has taken this over")
 
-    monkeypatch.setattr(Turn, "check", is_taken_over)
+    monkeypatch.setattr(Lock, "check", is_taken_over)
     assert call(results, base, "submit", str(base.with_name("some.yaml")))[0] == 1
     assert results.read_grid("some") == plans[0]
 

@@ -28,7 +28,7 @@ from jobs.launch.plan import (
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status.grid_state import read_grid_status
-from jobs.submissions import Submission, new_submission
+from jobs.submissions import Submission, SubmissionDir, new_submission
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
@@ -217,7 +217,7 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
     assert (running.other_job_states(), running.failed_other_jobs) == ({"data": "RUNNING"}, {})
     for error, lacked in (("MemoryError", (20, 6)), ("NoProgressError", (80, 2))):
         write_atomically(folder.failure_file(0), sealed(a_failure("6_0", error)))
-        given = _next(results, tweets_file, GridJobs([folder], []), "data")
+        given = _next(results, tweets_file, GridJobs([SubmissionDir(folder.path)], []), "data")
         assert (given.time_minutes, given.memory_gb) == lacked
 
 

@@ -11,12 +11,11 @@ from jobs.grids.grid import GridRequest, count_results, with_table
 from jobs.grids.sweep_file import read_grid_file
 from jobs.launch.advance import rerun_grid, submit_study
 from jobs.launch.cancelling import remove_grid
-from jobs.requested import find_request, read_request, read_waiting, waiting_grids
+from jobs.requested import find_request, grid_lock, read_request, read_waiting, waiting_grids
 from jobs.status.names import read_plan
 from jobs.study import plan_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import record_failure
-from jobs.turns import Turn
 from sentiment.errors import (
     EXIT_FAILED,
     EXIT_UNFINISHED,
@@ -416,7 +415,7 @@ def test_grid_that_waits_is_cancelled_only_if_nobody_submits_it_at_that_moment(b
     after = write_grid(base, {"model.layers": [1, 2]}, name="after", **starts_from("some", "best"))
     with world.patched():
         assert _submit(world, _grid(base, [0.01]), after) == 0
-        with Turn(world.results.slurm / "after"):
+        with grid_lock(world.results, "after"):
             told = invoke("cancel", "after", "--results", world.results.root)
         assert (told.exit_code, "already submits or cancels" in told.output) == (LockedError.exit_code, True)
     assert read_waiting(world.results, "after")

@@ -15,9 +15,10 @@ from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status.grid_state import GridView, exit_code, read_grid_status
 from jobs.status.table import render
+from jobs.submissions import SubmissionDir
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import START
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from sentiment.runs.state import RunProgress, RunState, judge, read_progress
@@ -159,7 +160,7 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     jobs = [queued(waiting, 0, "DependencyNeverSatisfied")]
 
     def reason() -> str:
-        return read_grid_status(results, PLAN, GridJobs([data, waiting], jobs)).rows[-1].reason
+        return read_grid_status(results, PLAN, GridJobs([SubmissionDir(data.path), waiting], jobs)).rows[-1].reason
 
     assert reason() == "its dependency (afterok:6) did not succeed"
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
@@ -324,7 +325,7 @@ def test_single_run_that_is_trained_in_a_job_of_slurm_is_running(
     single.result_file.unlink()
     write_attempts(single, attempt_of("55"))
     monkeypatch.setenv("SLURM_JOB_ID", "55")
-    with ProcessLock(single.lock_file):
+    with Lock(single.lock_file, "trains this run"):
         done = invoke("status", "--results", tmp_path)
     assert (done.exit_code, "grid single: 1 RUNNING" in done.output) == (3, True), done.output
 

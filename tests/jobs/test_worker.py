@@ -27,7 +27,7 @@ from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.processes import available_cores, training_threads
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.runs.state import RunProgress
@@ -160,7 +160,7 @@ def test_run_is_free_unless_done_or_taken(pool: Pool, run_dirs: list[RunDir], mo
     write_attempts(other_job, attempt_of("6_1"))
     record_failure(failed, KilledError("no memory"), retry=True)
     locked.path.mkdir(parents=True)
-    with ProcessLock(locked.lock_file):
+    with Lock(locked.lock_file, "trains this run"):
         assert [config.run_id for config in task.free_runs()] == [own.path.name, other_job.path.name]
         monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")  # as when it is submitted again: the lock's process is gone
         assert len(list(task.free_runs())) == 6
@@ -211,7 +211,7 @@ def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], s
     assert task.run() is Outcome.COMPLETED
     assert slurm.orders == []
     _complete([requeued], like)
-    with ProcessLock(failed.lock_file):  # somebody tries it once more
+    with Lock(failed.lock_file, "trains this run"):  # somebody tries it once more
         assert task.run() is Outcome.COMPLETED
         assert slurm.orders == []
     assert task.run() is Outcome.COMPLETED
@@ -236,7 +236,7 @@ def test_state_of_a_run_is_that_of_its_task(results: Results, shares: Shares, ru
     write_attempts(died, attempt_of("7_1"))  # which is of the share of task 0
     name, plan = folder.name, a_plan(one.path.name for one in (running, died, waits))
     queue = [Job(name, "7", 0, "RUNNING"), Job(name, "7", 1, "FAILED", reason="NonZeroExitCode")]
-    with ProcessLock(running.lock_file):
+    with Lock(running.lock_file, "trains this run"):
         rows = read_grid_status(results, plan, GridJobs([folder], queue)).rows[:3]
     assert [(row.state, row.active) for row in rows] == [("RUNNING", True), ("FAILED", False), ("PENDING", True)]
     # What nobody has begun is its own task's if that is in the queue, else one's that may take it.
@@ -514,7 +514,7 @@ def test_attempts_are_counted_anew_when_a_person_submits_the_run(
 def test_run_of_another_process_keeps_count_and_failure(run_dir: RunDir, config: RunConfig) -> None:
     run_dir.create(config)
     run_dir.write_record(a_failure(None))
-    with ProcessLock(run_dir.lock_file):
+    with Lock(run_dir.lock_file, "trains this run"):
         assert attempt_run(config, run_dir, StopRequest(), _submission()) is Outcome.COMPLETED
     assert not run_dir.start_file.exists()
     assert run_dir.read(Failure) == a_failure(None)

@@ -183,7 +183,7 @@ def _of(
 
 def _measured(judged: _Judged, runs: list[Tested]) -> Any:
     if any(one.is_cross_validated for one in runs):
-        raise _OpenError("epochs and overfitting are not compared over folds")
+        raise _OpenError("epochs and overfitting of cross-validated runs are not compared")
     if judged.hypothesis["measure"] == "epochs":
         return {one: np.array([fmean(result["best_epoch"] for result in one.results)]) for one in runs}
     if not all(one.part("validation") for one in runs) or not same_validation(runs):

@@ -66,10 +66,9 @@ def write_study() -> None:
     new = invented_tweets(60, seed=1)
     write_tweets(Path("new.csv"), new)
     succeed("share", run, "new.csv", "--sheet", "sheet.csv")
-    label_of = {text: label for label, text in new}
-    sheet = pd.read_csv("sheet.csv", dtype=str, encoding="utf-8-sig")
-    sheet["label"] = [("negative", "positive")[label_of[text.strip()]] for text in sheet["text"]]
-    sheet.to_csv("sheet.csv", index=False, encoding="utf-8-sig")
+    label_of = {text: ("negative", "positive")[label] for label, text in new}
+    sheet = pd.read_csv("sheet.csv", encoding="utf-8-sig")
+    sheet.assign(label=sheet["text"].map(label_of)).to_csv("sheet.csv", index=False)
 
 
 def probabilities() -> dict[str, list[list[float]]]:

@@ -70,7 +70,7 @@ def test_what_is_public_names_all_files_of_a_run() -> None:
     with zipfile.ZipFile(ARCHIVE) as archive:
         files = [Path(name) for name in archive.namelist() if name.startswith("results/runs/")]
     names = {file.name for file in files if not file.name.startswith(".")}
-    assert [name for name in names if name != "lock" and not name.startswith("step-") and name not in page] == []
+    assert [name for name in names if not name.startswith(("lock", "step-")) and name not in page] == []
 
 
 def test_citation_changes_and_format_have_the_number_of_the_version() -> None:

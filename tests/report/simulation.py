@@ -110,7 +110,7 @@ class Layout:
             network = {part: _metrics(right[of_seed], labels) for part, right in networks.items()}
             baseline = {part: _metrics(right, labels) for part, right in baselines.items()}
             scores: Any = {"network": network, "baseline": baseline, "both": network, "lexicon": baseline}
-            result: Any = run.fold_runs[0].result
+            result: Any = run.trained[0].result
             result.scores = scores
             run.test_metrics.update({kind: of_kind["test"] for kind, of_kind in scores.items()})  # type: ignore[attr-defined]
             result.manual = _of_run(labels, manual[0][of_seed], manual[1], lexicon=manual[2][0])
@@ -128,7 +128,7 @@ class FoldedLayout:
     def __init__(self, parameters: Iterable[dict[str, Any]], seeds: int, folds: int) -> None:
         in_folds = [one | {"data.folds": folds} for one in parameters]
         by_fold = [
-            [run.fold_runs[0] for run in Layout([one | {"data.fold": fold} for one in in_folds], seeds).runs]
+            [run.trained[0] for run in Layout([one | {"data.fold": fold} for one in in_folds], seeds).runs]
             for fold in range(1, folds + 1)
         ]
         same: Any = SimpleNamespace(macro_f1=0.8, accuracy=0.8)
@@ -164,7 +164,7 @@ class FoldedLayout:
             references = dict.fromkeys(("baseline", "lexicon"), right[-1, 0])
             of_run = dict.fromkeys(("network", "both"), right[of_seed]) | references
             by_run[run.run_id] = Correctness(of_run, tested)
-            for fold, part in enumerate(run.fold_runs):
+            for fold, part in enumerate(run.trained):
                 answers = _of_run(labels, manual[fold][of_seed], manual[fold][-1, 0], lexicon=lexicon)
                 part.result.__dict__["manual"] = part.result.__dict__["validation"] = answers
         metric: Metric = "macro_recall" if len(world.classes) > 1 else "accuracy"

@@ -77,7 +77,7 @@ def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
 
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
     test, rows = (
-        _test_predictions(findings.recommended.run.fold_runs[0]),
+        _test_predictions(findings.recommended.run.trained[0]),
         rows_with(spec, "group", "x", "value", "low", "high"),
     )
     for name, column in (("network", "network_positive"), ("linear baseline", "baseline_positive")):

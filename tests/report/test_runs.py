@@ -27,7 +27,7 @@ from report.sections.tables import lead
 from sentiment.answers.table import AnswerTable, Predictor, compare_predictors
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
@@ -85,7 +85,7 @@ def test_second_report_waits_until_the_first_is_written(study: Study, monkeypatc
     study.single({})
 
     def while_it_is_built(results: Results, *_: object) -> None:
-        with ProcessLock(results.runs / ".report.lock", "writes the report"):
+        with Lock(results.runs / ".report.lock", "writes the report"):
             pass
 
     monkeypatch.setattr("report.build.build_report", while_it_is_built)

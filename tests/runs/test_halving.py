@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.errors import RunDirError, UnrankedError
 from sentiment.runs.halving import HalvingSearch, TrialPlace, read_search
-from sentiment.runs.locks import ProcessLock
+from sentiment.runs.locks import Lock
 from sentiment.runs.records import GridPlan, Halving, StartCount
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import judge, read_progress
@@ -129,7 +129,7 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
     _log(results, 0, [0.6])
     _fail(results, 1)  # before it was begun again
     with (
-        ProcessLock(results.run_dir("run-1", "g").lock_file),
+        Lock(results.run_dir("run-1", "g").lock_file, "trains this run"),
         pytest.raises(UnrankedError, match="a process trains it"),
     ):
         rungs_of(results, plan).rank_current()
@@ -138,20 +138,23 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
 def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither as lost nor, in a ranking, by its epochs without the last."""
     run_dir, read = results.run_dir("run-0", "g"), RunDir.read_epochs
-    lock = ProcessLock(run_dir.lock_file)
+    held: list[Lock] = []
+
+    def begin() -> None:
+        held.append(Lock(run_dir.lock_file, "trains this run").__enter__())
 
     def ends(one: RunDir) -> Any:
         found = read(one)
         run_dir.result_file.write_text("{}")
-        lock.__exit__()
+        held.pop().__exit__()
         return found
 
     monkeypatch.setattr(RunDir, "read_epochs", ends)
     _log(results, 0, [0.6])
-    lock.__enter__()
+    begin()
     assert judge(read_progress(run_dir)).state == "RUNNING"
     run_dir.result_file.unlink()
-    lock.__enter__()
+    begin()
     assert _unfinished(rungs_of(results, _plan(1, epochs=[3]))) == ["run-0"]
 
 

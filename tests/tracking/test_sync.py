@@ -50,7 +50,7 @@ def test_run_that_uploads_itself_is_left_alone(waiting: TrackedRun, completed: M
     online = completed(tracking__wandb="online", seed=2)
     waiting.run_dir.result_file.unlink()
     with mirror_to_wandb(online.run_dir, online.config.tracking, online.said.append):
-        wait_for((online.run_dir.wandb_dir / "lock").exists, "W&B")
+        wait_for((online.run_dir.wandb_dir / "lock-000001").exists, "W&B")
         code, output = online.sync(GRID)
     assert code == 0, output
     assert "already copies to W&B" in output

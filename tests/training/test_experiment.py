@@ -223,7 +223,7 @@ def test_completed_run_needs_no_lock(experiment: MakeExperiment, monkeypatch: py
     """In somebody else's results its file cannot be written."""
     run = experiment()
     run.complete()
-    monkeypatch.setattr("sentiment.training.experiment.ProcessLock", lambda *_: pytest.fail("takes the lock"))
+    monkeypatch.setattr("sentiment.runs.run_dir.Lock", lambda *_: pytest.fail("takes the lock"))
     run.complete()
     assert "the run is already completed" in run.said
 
