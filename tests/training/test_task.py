@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from sentiment.config_file import resolve
@@ -36,7 +37,8 @@ def test_scores_of_a_small_example_are_those_worked_out_by_hand() -> None:
     assert metrics.loss == pytest.approx(-sum(map(math.log, right)) / 10)
     wrong = measure(np.array([1, 0, 1]), np.eye(2)[[0, 1, 0]])  # and sure of it
     assert (wrong.accuracy, wrong.macro_precision, wrong.macro_recall, wrong.macro_f1) == (0, 0, 0, 0)
-    assert wrong.accuracy_low == 0
+    wilson = binomtest(0, wrong.n).proportion_ci(method="wilson")
+    assert (wrong.accuracy_low, wrong.accuracy_high) == pytest.approx((wilson.low, wilson.high))
     assert math.isfinite(wrong.loss)
 
 
