@@ -15,6 +15,7 @@ import pytest
 from report.build import compose, results_by_name
 from report.compare.findings import analyse
 from report.compare.matching import seeds_together
+from report.questions.settings import effects_of
 from report.read import load_study
 from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
 from report.render.wording import read_texts
@@ -31,7 +32,7 @@ from sentiment.runs.locks import Lock
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
-from tests.invented import attempt, new_record
+from tests.invented import attempt, combinations, new_record
 from tests.jobs.grid_files import write_yaml
 from tests.report.made_up import BASE, PARTS, Study, tables_of
 from tests.small_runs import load_config, stored
@@ -423,3 +424,22 @@ def test_models_are_named_by_cell_directions_and_layers() -> None:
     one_way = {"model.bidirectional": False, "model.cell": "gru", "model.layers": 2}
     for changes, name in (({}, "BiLSTM 64"), (one_way, "GRU 2\u00d764")):
         assert model_name(resolve({}, changes, "a test")) == name
+
+
+def test_a_setting_of_baselines_is_judged_over_all_corpora_that_differ_in_nothing_else(study: Study) -> None:
+    skills = {("none", True): 1.2, ("all", True): 0.9, ("none", False): 1.0, ("all", False): 0.4}
+    runs = combinations({"data.text.stop_words": ["none", "all"], "data.text.lowercase": [True, False]})
+    for config in study.write_grid("cleaning", "What does cleaning change?", runs):
+        text = config.data.text
+        study.complete(config, "cleaning", linear=skills[text.stop_words, text.lowercase])
+    (grid,) = study.findings().study.grids
+    answers = study.findings().answers.with_metric(grid.metric)
+    scores = {
+        (run.config.data.text.stop_words, run.config.data.text.lowercase): run.score("test", grid.metric, "baseline")
+        for run in grid.completed
+    }
+    (effect,) = [one for one in effects_of(grid.completed, answers, "baseline") if one.parameter.endswith("stop_words")]
+    (difference,) = [effect.differences[value] for value in effect.pairs]
+    gaps = [scores["none", lowercase] - scores["all", lowercase] for lowercase in (True, False)]
+    assert difference.value == pytest.approx(sum(gaps) / 2)
+    assert gaps[0] != pytest.approx(gaps[1])
