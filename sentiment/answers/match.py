@@ -73,10 +73,12 @@ def label_meanings_of(data: DataConfig, classes: str | None = None) -> Meanings:
         ConfigError, UsageError: `classes` is malformed, or names none of the run's classes.
     """
     names = data.label_names
-    meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
+    named = {name.lower(): index for index, name in enumerate(names)}
+    meanings: dict[str, int | None] = {**named}
     if len(names) == 2 and "neutral" not in names:
         meanings |= DEFAULT_CLASSES.meanings
     meanings |= data.labels.meanings
+    meanings |= named
     if classes is not None:
         meanings |= _parsed(classes).renamed(names).meanings
     return meanings

@@ -31,7 +31,7 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import refused
-from tests.invented import attempt, new_record
+from tests.invented import attempt, combinations, new_record
 from tests.jobs.grid_files import write_yaml
 from tests.report.made_up import BASE, PARTS, Study, tables_of
 from tests.small_runs import load_config, stored
@@ -253,6 +253,14 @@ def test_test_sets_called_as_columns_are_leave_these_as_they_are(study: Study) -
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
     study.single({}, attempts=[attempt(job="local1_0")])
     assert "no Slurm job" in str(provenance(study.findings())[0])
+
+
+def test_each_value_of_a_setting_has_a_name_of_its_own(study: Study) -> None:
+    runs = combinations({"training.class_weights": ["auto", "none", "balanced"], "seed": [1, 2]})
+    for config in study.write_grid("weights", "Which?", runs):
+        study.complete(config, "weights")
+    rows = tables_of(compose(study.findings()).blocks)["effects-weights"].rows
+    assert [row["value"] for row in rows] == ["class weights by need", "balanced class weights", "no class weights"]
 
 
 def test_kind_of_network_that_is_added_goes_by_its_own_name() -> None:
