@@ -266,7 +266,7 @@ class EmbeddingConfig(Section):
     @field_validator("pretrained", mode="before")
     @classmethod
     def _none_may_be_a_word(cls, value: object) -> object:
-        """W&B's agent passes None as the string `none`; a file of this name is written `./none`."""
+        """Files of grids may write `none`, as of an encoder; a file of this name is written `./none`."""
         return None if value == "none" else value
 
 

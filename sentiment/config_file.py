@@ -103,6 +103,8 @@ def parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{override!r}: must look like section.field=value, for example model.hidden_size=32")
+    if text == "None":  # so W&B's agent writes null
+        return key.strip(), None
     return key.strip(), parse_yaml(text, repr(shortened(override)))
 
 

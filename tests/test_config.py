@@ -84,6 +84,7 @@ def test_override_wins_over_the_file_and_the_file_over_the_default(tmp_path: Pat
 
 def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_back() -> None:
     values = {"1": 1, "": None, "[1, 2]": [1, 2], "1e-3": 0.001, "no": "no", "'7'": "7", "true": True, "x=y": "x=y"}
+    values |= {"None": None, "True": True, "1e-05": 1e-05}  # as W&B's agent writes Python's values
     assert {text: parse_override(f" a.b ={text}") for text in values} == {
         text: ("a.b", value) for text, value in values.items()
     }
@@ -98,6 +99,9 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
         ({"model.kind": "feed_forward", "model.pooling": "last"}, "pooling 'last' needs model.kind 'rnn'"),
         ({"data.validation_fraction": 0.5, "data.test_fraction": 0.5}, "no row is left to train on"),
         ({"data.labels": {"negative": ["1", "x"], "positive": [" X"]}}, "have several"),
+        ({"data.labels": {"sad": ["happy"], "happy": ["sad"]}}, "['happy', 'sad'] have several"),
+        ({"data.labels": {"Sad": ["1"], "sad": ["2"]}}, "['sad'] have several"),
+        ({"data.labels": {"sad": ["1"], "happy": ["2"], "ignored": ["Sad"]}}, "['sad'] have several"),
         ({"runtime.device": "gpu"}, "runtime.device: 'gpu' is not a device"),
         ({"runtime.device": "cuda:01"}, "runtime.device: 'cuda:01' is not a device"),
         ({"runtime.device": "cuda:1000"}, "runtime.device: 'cuda:1000' is not a device"),

@@ -113,6 +113,9 @@ def _claim(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -
     Raises:
         NotComparableError: there are no such runs, or the runs cannot tell.
     """
+    affected = [run for run in grid.completed if not hypothesis.setting.startswith(unused(run))]
+    if hypothesis.setting and affected:
+        hypothesis = hypothesis.as_configured(affected[0].config)
     if isinstance(hypothesis.other, BestOf):
         claim = _of_best_configurations(hypothesis, hypothesis.other, grid, study, answers)
     else:

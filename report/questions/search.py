@@ -10,7 +10,7 @@ from markupsafe import Markup
 from report.compare.cost import usage_of
 from report.compare.datasets import by_data
 from report.compare.findings import Findings
-from report.compare.matching import differing, is_search, varying
+from report.compare.matching import differing, is_search, unused, varying
 from report.evaluated import EvaluatedRun, as_setting
 from report.read import Grid, Run
 from report.render import wording
@@ -85,7 +85,8 @@ def trials_for_importance(grid: Grid) -> SearchTrials:
     names = varying(grid.completed)
     trials = []
     for position, run in enumerate(grid.completed):
-        settings = {name: run.settings.get(name) for name in names}
+        prefixes = unused(run)
+        settings = {name: None if name.startswith(prefixes) else run.settings.get(name) for name in names}
         trials.append(Trial(index.get(run.run_id, position), settings, _macro_f1(run)))
     return SearchTrials(trials, Score("validation/macro_f1"))
 
@@ -122,11 +123,14 @@ def _card_content(grid: Grid, search: SearchTrials, name: str) -> list[Block]:
 
 def _best_sentence(grid: Grid) -> Markup:
     best = max(grid.completed, key=_macro_f1)
+    names = varying(grid.completed)
     return sentence(
         "search.best",
         grid=grid,
         run=best,
-        settings=[wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)],
+        settings=[
+            wording.setting(name, best.settings.get(name)) for name in names if not name.startswith(unused(best))
+        ],
         validation_f1=_macro_f1(best),
         score=best.score("test", grid.metric),
         n_test=best.test_metrics["network"].n,

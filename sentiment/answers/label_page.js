@@ -115,13 +115,18 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
+// A digit that is the name of a class is its key, and no key of another one.
+const isDigit = name => /^[0-9]$/.test(name);
+const placeKeys = sheet.classes.map((_, index) => (index < 9 ? String(index + 1) : ""));
+const keys = sheet.classes.some(isDigit) ? sheet.classes.map(name => (isDigit(name) ? name : "")) : placeKeys;
+
 sheet.classes.forEach((name, index) => {
   const button = document.createElement("button");
   button.type = "button";
   button.dataset.label = name;
-  if (index < 9) {
+  if (keys[index]) {
     const key = document.createElement("kbd");
-    key.textContent = index + 1;
+    key.textContent = keys[index];
     button.append(key, " ");
   }
   button.append(name);
@@ -142,7 +147,7 @@ document.addEventListener("keydown", event => {
     if (event.key === "Enter") event.preventDefault();
     return;
   }
-  const label = /^[1-9]$/.test(event.key) ? sheet.classes[event.key - 1] : undefined;
+  const label = sheet.classes[keys.indexOf(event.key)];
   if (label !== undefined) give(label);
   else if (event.key === "u" || event.key === "U" || event.key === "Backspace") takeBack();
   else if (event.key === "?") mark();

@@ -18,7 +18,8 @@ class Labelling(NamedTuple):
 
     Attributes:
         rows: the id and the text of each tweet, in the order of labelling.
-        classes: from the most negative to the most positive one; on a page, the keys 1 to 9 give the first nine.
+        classes: from the most negative to the most positive one; on a page, the keys 1 to 9 give the first nine, or
+            digits the classes that are called so.
         enough: the number of labels from which on they can be used.
         may_skip: whether a tweet may be skipped.
         guidelines: a text that says what each class means, shown on a page; empty: none are shown.

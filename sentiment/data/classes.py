@@ -79,7 +79,9 @@ class Classes:
         # Numbers may have any order: only the user knows which one is the most negative.
         if order and order != [name.lower() for name in self.names] and not order[0].isdecimal():
             raise ValueError(f"classes go from the most negative to the most positive one: {', '.join(order)}")
-        words = [word for labels in (*self.labels, self.ignored) for word in {*map(_word, labels)}]
+        # A name is the label that a person writes for its class, whatever labels the table has.
+        own = [(name, *labels) for name, labels in self.by_name.items()]
+        words = [word for labels in (*own, self.ignored) for word in {*map(_word, labels)}]
         ambiguous = sorted({word for word in words if words.count(word) > 1})
         if ambiguous:
             raise ValueError(f"each label must have one meaning, but {ambiguous} have several")
@@ -176,10 +178,12 @@ class Classes:
         Raises:
             OtherClassesError: `further` has none of these classes.
         """
-        meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(self.names)}
+        named = {name.lower(): index for index, name in enumerate(self.names)}
+        meanings: dict[str, int | None] = {**named}
         if len(self.names) == MIN_CLASSES and "neutral" not in self.names:
             meanings |= DEFAULT_CLASSES.meanings
         meanings |= self.meanings
+        meanings |= named
         if further is not None:
             meanings |= further.renamed(self.names).meanings
         return meanings

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple, Self
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
 from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
-from sentiment.data.classes import IGNORED, Classes, as_labels, is_number
+from sentiment.data.classes import IGNORED, MAX_CLASSES, Classes, as_labels, is_number
 from sentiment.data.rows import RowCounter
 from sentiment.data.table import (
     HEAD_ROWS,
     LABEL_NAMES,
-    MAX_CATEGORIES,
     TEXT_NAMES,
     Column,
     RawRow,
@@ -257,7 +256,7 @@ def _classes(
 
 def _how_to_name(values: Sequence[str]) -> str:
     """How to name the classes of a label column with these values."""
-    values = values[:MAX_CATEGORIES]
+    values = values[:MAX_CLASSES]
     if not all(map(is_number, values)):
         classes = Classes(tuple(values), tuple((value,) for value in values))
         return (

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, NonNegativeInt, Tag, model_validator
 
-from sentiment.config import Section
+from sentiment.config import RunConfig, Section
+from sentiment.config_file import dotted, resolve
+from sentiment.errors import ConfigError
 
 # What is compared: the score by which the grid's models are compared on test tweets; the best epoch; training accuracy
 # less validation accuracy.
@@ -177,6 +179,27 @@ class Hypothesis(Section):
         if not isinstance(self.other, BestOf):
             changes[self.relation] = tuple(value for value in self.other if is_among(value, known))
         return self.model_copy(update=changes) if all(changes.values()) else None
+
+    def as_configured(self, config: RunConfig) -> "Hypothesis":
+        """The hypothesis with its values as configurations have them: null for `none`, a plain path.
+
+        Args:
+            config: of a run in which the setting has an effect.
+        """
+        base = config.model_dump()
+
+        def configured(value: Value) -> Value:
+            try:
+                own = resolve(base, {self.setting: value}, "a hypothesis")
+            except ConfigError:  # it does not go together with another setting of this run
+                return value
+            found: Value = dotted(own.identity()).get(self.setting)
+            return found
+
+        changes: dict[str, Any] = {"values": tuple(map(configured, self.values))}
+        if not isinstance(self.other, BestOf):
+            changes[self.relation] = tuple(map(configured, self.other))
+        return self.model_copy(update=changes)
 
 
 def mistakes_of(grid: str, hypotheses: Sequence[Hypothesis], listed: Mapping[str, Sequence[Any]]) -> list[str]:

@@ -334,6 +334,9 @@ def _comparison_of(
         return "not known before the runs, as the trials of a search differ in all settings"
     if any(config.data.folds for config in configs):
         return _OF_FOLDS
+    affected = [config for config in configs if not hypothesis.setting.startswith(config.unused_fields())]
+    if hypothesis.setting and affected:
+        hypothesis = hypothesis.as_configured(affected[0])
     seeds: dict[str, set[int]] = defaultdict(set)
     values: dict[str, Any] = {}
     for config in configs:

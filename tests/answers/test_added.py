@@ -249,3 +249,10 @@ def test_first_commands_of_the_readme_add_a_row_with_its_prompt(
 def test_words_for_negative_are_not_those_of_a_neutral_class() -> None:
     data = DataConfig.model_validate({"source": "x.csv", "labels": {"neutral": ["a"], "positive": ["b"]}})
     assert data.labels.answer_meanings() == {"neutral": 0, "positive": 1, "a": 0, "b": 1}
+
+
+def test_name_of_a_class_means_that_class_whatever_the_word_usually_means() -> None:
+    for names in (["positive", "very positive"], ["not hateful", "negative"], ["0 stars", "neg"]):
+        labels = {name: [f"label {name}"] for name in names}
+        meanings = DataConfig.model_validate({"source": "x.csv", "labels": labels}).labels.answer_meanings()
+        assert [meanings[name] for name in names] == [0, 1]

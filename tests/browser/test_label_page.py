@@ -200,3 +200,17 @@ def test_page_is_readable_by_everyone(label: Page, axe: Path, scheme: str, width
         assert found == []
         assert label.evaluate("document.documentElement.scrollWidth") <= width
         label.keyboard.press("1")
+
+
+@pytest.mark.parametrize("classes", [("5", "4", "3", "2", "1"), ("0", "1", "2"), ("0", "1", "unclear")])
+def test_digit_that_names_a_class_is_its_key(
+    page: Page, drawing: Drawing, tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    path = tmp_path / "stars.html"
+    write_drawn(path, drawing, drawing.order, classes, 3)
+    page.goto(path.as_uri())
+    for key in ("1", "0", "2", "1"):
+        page.keyboard.press(key)
+    with open(_downloaded(page, tmp_path), encoding="utf-8-sig", newline="") as file:
+        given = [row["label"] for row in csv.DictReader(file)]
+    assert [label for label in given if label] == [key for key in ("1", "0", "2", "1") if key in classes]

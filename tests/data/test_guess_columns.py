@@ -373,3 +373,12 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     assert guessed_again.changes == {}
     texts = [row.text for row in _read(again.data) if isinstance(row, Row)]
     assert sorted(texts) == sorted(text for _, text in TWEETS)
+
+
+def test_classes_that_are_to_be_put_in_order_are_all_named(tmp_path: Path) -> None:
+    names = [f"class{number:02}" for number in range(20)]
+    rows = [(text, names[number % 20]) for number, (_, text) in enumerate(TWEETS)]
+    path = _table(tmp_path / "many.csv", ["text", "label"], rows)
+    with pytest.raises(UsageError) as told:
+        _understood(path)
+    assert str(told.value).endswith(f"--classes '{' '.join(names)}'")

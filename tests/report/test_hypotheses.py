@@ -13,6 +13,7 @@ from report.compare.hypotheses import Verdict, judge
 from report.render.page import render_document
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
 from sentiment.statistics.estimate import StandardError, StudentEvidence
+from sentiment.statistics.power import power_of_hypotheses
 from sentiment.statistics.regions import RegionClaim
 from tests.invented import combinations
 from tests.report.made_up import Study
@@ -171,6 +172,32 @@ def test_hypotheses_of_a_grid_are_a_family_and_those_added_later_another(study: 
     assert [verdict.difference for verdict in with_late[:2]] == [verdict.difference for verdict in in_time]
     assert [verdict.is_late for verdict in with_late] == [False, False, True]
     assert "open (added later; " in study.text()
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("embedding.pretrained", ["none", "word2vec"]),
+        ("elmo.model", ["none", "small"]),
+        ("training.class_weights", ["auto", "balanced"]),
+        ("embedding.pretrained", ["./glove.txt", "word2vec"]),
+        ("training.clip", [1, 10]),
+        ("model.attention.r", [3, 5]),
+    ],
+)
+def test_value_is_stated_as_the_file_of_the_grid_writes_it(study: Study, setting: str, values: list[Any]) -> None:
+    claims = stated({"setting": setting, "values": values[1], "better_than": values[0]})
+    runs = combinations({"model.pooling": ["mean", "attention"], setting: values, "seed": SEEDS})
+    for config in study.write_grid("some", "Which?", runs, hypotheses=claims):
+        if not study.run_dir(config, "some").completed:
+            study.complete(config, "some")
+    plan = study.results.read_grid("some")
+    assert plan
+    (verdict,) = judged(study)
+    assert (verdict.problem, verdict.difference is None) == ("", False)
+    configs = [run.config for run in study.findings().study.completed]
+    (_, told) = power_of_hypotheses(plan, configs, [50, 50])
+    assert "a side has no runs" not in told
 
 
 def test_one_run_on_each_side_decides_nothing(study: Study) -> None:

@@ -256,6 +256,14 @@ def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
     assert "no Slurm job" in str(provenance(study.findings())[0])
 
 
+def test_each_value_of_a_setting_has_a_name_of_its_own(study: Study) -> None:
+    runs = combinations({"training.class_weights": ["auto", "none", "balanced"], "seed": [1, 2]})
+    for config in study.write_grid("weights", "Which?", runs):
+        study.complete(config, "weights")
+    rows = tables_of(compose(study.findings()).blocks)["effects-weights"].rows
+    assert [row["value"] for row in rows] == ["class weights by need", "balanced class weights", "no class weights"]
+
+
 def test_kind_of_network_that_is_added_goes_by_its_own_name() -> None:
     config = resolve(BASE, {"model.layers": 2}, "base")
     names = {}

@@ -100,3 +100,18 @@ def test_importance_finds_the_shares_of_a_known_variance() -> None:
     assert shares["a"].value == pytest.approx(0.9, abs=0.07)
     assert shares["c"].value < 0.02
     assert all((share.low or 0) <= (share.high or 0) for share in shares.values())
+
+
+def test_trial_has_no_value_of_a_setting_that_has_no_effect_in_it(study: Study) -> None:
+    runs = [{"model.pooling": "mean"}, *combinations({"model.pooling": ["attention"], "model.attention.r": [3, 7]})]
+    for config in study.write_grid("sweep", "Which?", runs, method="random"):
+        study.complete(config, "sweep", skill=2.0 if config.model.pooling == "mean" else 0.5)
+    (grid,) = study.findings().study.grids
+    settings = [trial.settings for trial in trials_for_importance(grid).trials]
+    hops = {(of_trial["model.pooling"], of_trial["model.attention.r"]) for of_trial in settings}
+    assert hops == {("mean", None), ("attention", 3), ("attention", 7)}
+    (card,) = search_module.search(study.findings()).cards
+    said = card.blocks[0]
+    assert isinstance(said, Text)
+    assert "pooling mean" in said.text
+    assert "attention" not in said.text
