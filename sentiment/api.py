@@ -488,8 +488,9 @@ def _run_context(config: RunConfig, results: Results, verbose: int) -> Iterator[
     from sentiment.training.stop import RunContext, StopRequest, process_deadline
 
     console = Console(say=print if verbose else lambda _line: None, progress=silent)
-    deadline = process_deadline(config.runtime.time_limit_seconds, time.time())
-    with _ONE_FIT_AT_A_TIME, unchanged_modes(), StopRequest(deadline) as stop:
+    with _ONE_FIT_AT_A_TIME, unchanged_modes(), StopRequest() as stop:
+        # Its time begins now: it may have waited for the fit of another thread.
+        stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
         yield RunContext(config, results, results.run_dir(config.run_id), stop, console)
 
 

@@ -32,7 +32,7 @@ from sentiment.predicting.stored import StoredModels
 from sentiment.runs.records import MODEL_KINDS, FitResult, ModelKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
-from tests.small_runs import invented_tweets, write_tweets
+from tests.small_runs import invented_tweets, small_config, write_tweets
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", "so sweet"]
 
@@ -322,6 +322,24 @@ def test_networks_are_fitted_in_threads(tiny: SentimentClassifier) -> None:
     with ThreadPoolExecutor(2) as pool:
         fitted = list(pool.map(lambda seed: clone(tiny).set_params(choice="network", seed=seed).fit(X, Y), [1, 1]))
     assert fitted[0].predict_proba(X).tolist() == fitted[1].predict_proba(X).tolist()
+
+
+def test_waiting_for_another_thread_takes_no_time_of_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waiting:
+        """The lock, for which a fit waits for a hundred seconds."""
+
+        def __enter__(self) -> None:
+            monkeypatch.setattr(library.time, "time", lambda: 1100.0)
+
+        def __exit__(self, *_error: object) -> None:
+            pass
+
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    monkeypatch.setattr(library.time, "time", lambda: 1000.0)
+    monkeypatch.setattr(library, "_ONE_FIT_AT_A_TIME", Waiting())
+    config = small_config(tmp_path / "tweets.csv", **{"runtime.time_limit_seconds": 60.0})
+    with library._run_context(config, Results(tmp_path), 0) as run:
+        assert run.stop.end == 1160.0
 
 
 @pytest.mark.slow

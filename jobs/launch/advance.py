@@ -299,11 +299,18 @@ def _say_how_to_go_on(course: Course, wishes: Sequence[Wish], begun: Sequence[st
 
 
 def _report(course: Course, grid: str) -> bool:
-    """Build the report on this machine; return whether it was built."""
+    """Build the report on this machine; return whether it was built.
+
+    Raises:
+        SystemExit: it was stopped, as by Ctrl+C.
+    """
     results = course.results
     log = results.slurm / grid / "report.log"
     with open(log, "wb") as output:
         is_built = build_report(results, lambda: course.is_stopped, output)
+    if course.is_stopped and not is_built:
+        course.say(f"stopped; to go on: `{results.command('report')}`")
+        raise SystemExit(EXIT_UNFINISHED)
     course.say(f"report: {results.report / 'report.html'}" if is_built else f"report: FAILED; see {log}")
     return is_built
 

@@ -25,7 +25,7 @@ _MAX_SHOWN = 2  # runs with their epochs
 
 
 class LocalRunner:
-    """Runs the jobs that it is given one after another; as a context manager it handles SIGINT and SIGTERM."""
+    """Runs the jobs that it is given one after another; as a context manager it handles signals as `StopRequest`."""
 
     def __init__(self, results: Results, say: Say) -> None:
         self.stop = StopRequest(process_deadline(None, time.time()))
@@ -62,7 +62,7 @@ class LocalRunner:
         return accepted
 
     def run_all(self) -> bool:
-        """Run the accepted jobs until all are done or there is a reason to stop; no child process lives on return.
+        """Run the accepted jobs until all are done or there is a reason to stop; then none of their tasks lives on.
 
         Returns:
             Whether a job was run.

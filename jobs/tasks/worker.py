@@ -225,7 +225,7 @@ class Worker:
                 if self._start_times:
                     for name in _LIBRARIES:  # the threads that these imports start are idle and survive a fork
                         importlib.import_module(name)
-                self._start_times[config.run_id] = time.time()
+                self._start_times[config.run_id] = time.monotonic()
                 pool.start(config.run_id, partial(self._attempt, config), config.runtime.device)
             if not pool.running:
                 return next((outcome for outcome in _PRECEDENCE if outcome in outcomes), Outcome.COMPLETED)
@@ -251,7 +251,7 @@ class Worker:
     def _collect(self, pool: ProcessPool) -> Iterable[Outcome]:
         """The outcomes of runs that have ended, without those of cancelled runs, which do not count for the task."""
         for run_id, code in pool.collect().items():
-            seconds = time.time() - self._start_times[run_id]
+            seconds = time.monotonic() - self._start_times[run_id]
             if code == -signal.SIGKILL:
                 error = KilledError("its process was killed (SIGKILL), probably because memory ran out")
                 record_failure(self._run_dir(run_id), error, retry=True)

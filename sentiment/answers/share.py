@@ -253,7 +253,7 @@ def read_population(
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
-_ISO = r"\d{4}(-\d\d.*|\d{4}.*)"
+_ISO = r"\d{4}(-\d\d-\d\d.*|\d{4}.*)"
 _OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
 _SHORT_YEAR = re.compile(r"^\d{1,2}([/.-])\d{1,2}\1(?=\d\d(\D|$))")
 _HALF_OF_DAY = re.compile(r"\s?[AP]M$", re.IGNORECASE)
@@ -273,6 +273,8 @@ def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.S
         readings = [_read_dates(dates, "ISO8601")]
     else:
         formats = [_guessed_format(written.iloc[0], order) for order in (False, True) if day_first in (None, order)]
+        if day_first is not None:
+            formats = [_in_order(formats[0], day_first)]
         readings = [_read_dates(dates, format) for format in formats]
     complete = [times for times in readings if times.notna().equals(dates.notna())]
     if not complete:
@@ -299,6 +301,14 @@ def _guessed_format(date: str, day_first: bool) -> str:
     if clock != long:
         format = format.replace("%H", "%I") + long[len(clock) : -2] + "%p"
     return format if "%d" in format else _OF_TWITTER
+
+
+def _in_order(format: str, day_first: bool) -> str:
+    """A format with day and month in the stated order, even if the date that it was guessed from contradicts that."""
+    day, month = format.find("%d"), format.find("%m")
+    if format.startswith("%Y") or month < 0 or (day < month) == day_first:
+        return format
+    return format.replace("%d", "%M_").replace("%m", "%d").replace("%M_", "%m")
 
 
 def _read_dates(dates: pd.Series, format: str) -> pd.Series:

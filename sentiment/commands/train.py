@@ -59,7 +59,7 @@ def train(
     from sentiment.training.stop import StopRequest, process_deadline
 
     leave_compiler_out()
-    with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
+    with StopRequest(on_hangup=True) as stop:  # before torch is imported, since signals may come during these seconds
         run = load_run(config, parameters, results)
         stop.end = process_deadline(run.runtime.time_limit_seconds, _START)
         with ProgressBar() as bar:

@@ -218,7 +218,7 @@ class Attempt(Record):
     """One execution of a run; `end` and `reason` remain None if its process was killed.
 
     Attributes:
-        job: Slurm's `<array>_<task>` or job id; None outside Slurm.
+        job: as `processes.slurm_job` names it; None outside Slurm and grids.
         code: SHA-256 of the code that can change what a run computes.
         git_remote: the address of the code's repository in a browser.
         versions: of Python and of the packages that can change a run's numbers.

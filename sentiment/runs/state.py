@@ -55,7 +55,7 @@ class RunProgress:
         record, result: None if the run has not begun, or is not completed.
         epoch: epochs completed.
         score: by the grid's metric: of the best epoch once the run is completed, else the best so far.
-        seen: time of the last write, in seconds since 1970.
+        seen: time of the last write, in seconds since 1970; None of a completed run.
         locked: whether a live process holds the run's lock.
         owner_job: the Slurm job of that process; the queue knows better whether it is alive.
         damage: the file that cannot be read and why, in a line.
@@ -211,8 +211,8 @@ def _after(attempt: Attempt) -> RunState:
         return RunState(PLANNED, attempt.detail or "")
     if attempt.reason == "completed":
         return RunState(LOST, "was trained to its end, but its result.json is missing")
-    if attempt.detail == "SIGHUP":  # sent by `jobs.tasks.task` when a local grid's process dies: no user cancelled it
-        return RunState(LOST, f"saved at step {attempt.last_step}, when the process of its grid had died")
+    if attempt.detail == "SIGHUP":  # its terminal was closed, or a local grid's process died: no user cancelled it
+        return RunState(LOST, f"saved at step {attempt.last_step}, when the process that started it had died")
     ending = "interrupted" if attempt.detail == INTERRUPTED else "saved and stopped"
     return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{ending}: {attempt.detail}")
 

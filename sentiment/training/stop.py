@@ -58,6 +58,9 @@ class StopRequest:
     pressed twice) interrupts at once. Python handles signals only in the main thread; in any other thread, as in a
     program that trains in the background, this handles none.
 
+    Args:
+        on_hangup: also handle HUP, which a closed terminal sends, unless it is ignored, as under `nohup`.
+
     Attributes:
         end: when the process will be ended by its time limit, in seconds since 1970, as measured by `clock`.
         pause_after: the number of epochs after which the run pauses, since its rung ends; None trains it to its end.
@@ -65,8 +68,13 @@ class StopRequest:
         saves: seconds of the recent saves.
     """
 
-    def __init__(self, end: float | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, end: float | None = None, clock: Callable[[], float] = time.time, *, on_hangup: bool = False
+    ) -> None:
         self.end = end
+        self._signals: tuple[signal.Signals, ...] = SIGNALS
+        if on_hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            self._signals = (*SIGNALS, signal.SIGHUP)
         self._clock = clock
         self.pause_after: int | None = None
         self.steps: deque[float] = deque(maxlen=_RECENT)
@@ -76,7 +84,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._remember) for number in SIGNALS}
+            self._previous = {number: signal.signal(number, self._remember) for number in self._signals}
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -396,6 +396,14 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
         times_of(["25/04/2015", "04/25/2015"], None, "a column")
 
 
+@pytest.mark.parametrize("dates", [["25/04/2015", "03/04/2015"], ["3.4.15", "25.4.15"], ["25-4-2015 1:30 PM"]])
+def test_dates_that_contradict_the_stated_order_are_refused_in_any_order_of_rows(dates: list[str]) -> None:
+    for rows in (dates, dates[::-1]):
+        with pytest.raises(DataError, match="a column: '25"):
+            times_of(rows, False, "a column")
+        assert times_of(rows, True, "a column").dt.month.eq(4).all()
+
+
 @pytest.mark.parametrize(
     ("dates", "said"),
     [
@@ -403,6 +411,8 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
         (["3:04 PM"], "'3:04 PM' is not a date"),
         (["today", "yesterday"], "'today' is not a date"),
         (["2015", "2016"], "'2015' is not a date"),  # with --per month all tweets would be of January
+        (["2015-02", "2015-03"], "'2015-02' is not a date"),  # with --per week all tweets would be of its first week
+        (["2015-02-24", "2015-03"], "'2015-03' is not a date that is written as the first one"),
         (["1424736000", "1424736001"], r"'1424736000' is a number, as Unix times are; .*unit='s'"),
         (["2015-02-24", "24 Feb 2015"], "'2015-02-24'|'24 Feb 2015' is not a date that is written as the first one"),
     ],

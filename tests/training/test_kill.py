@@ -161,15 +161,17 @@ def test_run_killed_at_random_moments_matches_an_uninterrupted_one(
     raise AssertionError(f"only {kills} kills hit a living process")
 
 
-def test_signal_mid_epoch_saves_and_ends_with_3_twice(prepared: Life, uninterrupted: Digest, tmp_path: Path) -> None:
+def test_signal_or_closed_terminal_mid_epoch_saves_and_ends_with_3(
+    prepared: Life, uninterrupted: Digest, tmp_path: Path
+) -> None:
     life = _begin(prepared, tmp_path)
-    for _ in range(2):
+    for number in (signal.SIGTERM, signal.SIGHUP):
         process = life.start()
         assert wait_until(mid_epoch(life.run_dir, random.Random(0)), process)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         output, _ = process.communicate()
         assert process.returncode == 3, output
-        assert "stopped (SIGTERM); everything finished is saved" in output
+        assert f"stopped ({number.name}); everything finished is saved" in output
     assert "resuming after step" in life.end()
     assert digest_of(life.run_dir) == uninterrupted
     record = stored(life.run_dir, RunRecord)

@@ -22,6 +22,22 @@ def test_signal_only_sets_a_flag_and_former_handlers_are_put_back(number: signal
     assert [signal.getsignal(one) for one in SIGNALS] == before
 
 
+def test_closed_terminal_is_heeded_only_where_asked_for_and_not_under_nohup() -> None:
+    with StopRequest():
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    with StopRequest(on_hangup=True) as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.reason() == Stop("signal", "SIGHUP")
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest(on_hangup=True) as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.reason() is None
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_first_signal_is_told_and_a_second_ctrl_c_interrupts_at_once() -> None:
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGUSR1)
