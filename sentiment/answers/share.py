@@ -305,7 +305,8 @@ def _guessed_format(date: str, day_first: bool) -> str:
 
 def _in_order(format: str, day_first: bool) -> str:
     """A format with day and month in the stated order, even if the date that it was guessed from contradicts that."""
-    day, month = format.find("%d"), format.find("%m")
+    day = format.find("%d")
+    month = format.find("%m")
     if format.startswith("%Y") or month < 0 or (day < month) == day_first:
         return format
     return format.replace("%d", "%M_").replace("%m", "%d").replace("%M_", "%m")
