@@ -489,8 +489,7 @@ def _run_context(config: RunConfig, results: Results, verbose: int) -> Iterator[
 
     console = Console(say=print if verbose else lambda _line: None, progress=silent)
     with _ONE_FIT_AT_A_TIME, unchanged_modes(), StopRequest() as stop:
-        # Its time begins now: it may have waited for the fit of another thread.
-        stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
+        stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())  # not while another thread fits
         yield RunContext(config, results, results.run_dir(config.run_id), stop, console)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,6 +23,15 @@ def test_signal_only_sets_a_flag_and_former_handlers_are_put_back(number: signal
     assert [signal.getsignal(one) for one in SIGNALS] == before
 
 
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """The handling of HUP as a terminal sets it, also where the tests run under `nohup`."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.usefixtures("hangup")
 def test_closed_terminal_is_heeded_only_where_asked_for_and_not_under_nohup() -> None:
     with StopRequest():
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
@@ -30,12 +40,9 @@ def test_closed_terminal_is_heeded_only_where_asked_for_and_not_under_nohup() ->
         assert stop.reason() == Stop("signal", "SIGHUP")
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with StopRequest(on_hangup=True) as stop:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert stop.reason() is None
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    with StopRequest(on_hangup=True) as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.reason() is None
 
 
 def test_first_signal_is_told_and_a_second_ctrl_c_interrupts_at_once() -> None:
