@@ -1,5 +1,7 @@
 """What comes next when nothing of a grid is queued: decided once, wherever a process dies."""
 
+import os
+import signal
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
-from jobs.launch.advance import Course, _start, go_on, rerun_grid, submit_study
+from jobs.launch.advance import Course, _report, _start, go_on, rerun_grid, submit_study
 from jobs.launch.cancelling import cancel_grid
 from jobs.launch.local_runner import LocalRunner
+from jobs.launch.locked_grid import LaunchOptions
 from jobs.launch.plan import Launch, group_runs, plan_slurm_jobs
 from jobs.requested import find_request, waiting_grids, write_request
 from jobs.slurm.resources import ClusterFile
@@ -539,3 +542,21 @@ def test_deaths_between_any_two_steps_of_a_study_change_nothing_in_it(base: Path
         assert sum(world.trained.values()) <= sum(calm.trained.values()) + len(deaths)
 
     check()
+
+
+def test_ctrl_c_while_the_report_is_built_here_ends_with_3_and_says_how_to_build_it(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object) -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    said: list[str] = []
+    monkeypatch.setattr("jobs.launch.advance.build_report", interrupted)
+    (results.slurm / "g").mkdir(parents=True)
+    with LocalRunner(results, said.append) as runner:
+        course = Course(results, LaunchOptions(ClusterFile(), local=True, say=said.append), runner=runner)
+        with pytest.raises(SystemExit) as end:
+            _report(course, "g")
+    assert end.value.code == EXIT_UNFINISHED
+    assert said == [f"stopped; to go on: `{results.command('report')}`"]
