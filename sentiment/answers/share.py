@@ -256,6 +256,7 @@ _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, wh
 _ISO = r"\d{4}(-\d\d-\d\d.*|\d{4}.*)"
 _OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
 _SHORT_YEAR = re.compile(r"^\d{1,2}([/.-])\d{1,2}\1(?=\d\d(\D|$))")
+_YEAR_ANYWHERE = re.compile(r"\d\d-\d\d?-\d\d(\D|$)")
 _HALF_OF_DAY = re.compile(r"\s?[AP]M$", re.IGNORECASE)
 _UNIX_TIME = r"\d{9,}(\.\d*)?"
 
@@ -265,10 +266,16 @@ def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.S
 
     Raises:
         DataError: a value is no date, or is written in another way than the first one.
-        UsageError: the dates can be read with the day first or with the month first.
+        UsageError: the dates can be read with the day first or with the month first, or with the year first or last.
     """
     dates = pd.Series(values, dtype=object).replace("", None).replace(_ZONES, regex=True)
     written = dates.dropna()
+    if day_first is None and written.str.match(_YEAR_ANYWHERE).any():
+        example = written[written.str.match(_YEAR_ANYWHERE)].iloc[0]
+        raise UsageError(
+            f"{column}: {example!r} may begin or end with its year; write years with four digits, or say --day-first "
+            "or --month-first if they end the dates"
+        )
     if written.empty or written.str.fullmatch(_ISO).all():
         readings = [_read_dates(dates, "ISO8601")]
     else:

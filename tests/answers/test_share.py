@@ -396,6 +396,13 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_for() -> None:
         times_of(["25/04/2015", "04/25/2015"], None, "a column")
 
 
+def test_year_of_two_digits_that_may_stand_first_or_last_is_asked_for() -> None:
+    for dates in (["15-02-24", "15-03-01"], ["24-02-15 10:30", ""]):
+        with pytest.raises(UsageError, match=f"a column: '{dates[0]}' may begin or end with its year"):
+            times_of(dates, None, "a column")
+    assert times_of(["24-02-15"], True, "a column").dt.year.tolist() == [2015]
+
+
 @pytest.mark.parametrize("dates", [["25/04/2015", "03/04/2015"], ["3.4.15", "25.4.15"], ["25-4-2015 1:30 PM"]])
 def test_dates_that_contradict_the_stated_order_are_refused_in_any_order_of_rows(dates: list[str]) -> None:
     for rows in (dates, dates[::-1]):
