@@ -14,9 +14,8 @@ from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
 from report.read import Grid, load_study
-from report.render.blocks import Block, Bullets, Details, Question, Report, ReportSection, Text
+from report.render.blocks import Block, Details, Question, Report, ReportSection
 from report.render.page import write_report
-from report.render.wording import joined, listing
 from report.sections.answer import answer
 from report.sections.errors import errors
 from report.sections.models import added_predictors, external_test_sets, published_results, rankings
@@ -26,6 +25,8 @@ from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from report.sections.sentences import sentence
 from report.sections.tables import labelled_tables, tables_without_labels
+from sentiment.blocks.content import Bullets, Text
+from sentiment.blocks.wording import joined, listing
 from sentiment.console import Progress, plural, silent, visible
 from sentiment.runs.run_dir import Results
 

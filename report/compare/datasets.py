@@ -8,12 +8,12 @@ from pathlib import PurePath
 from typing import Any
 
 from report.compare.added import AddedPredictor, added_for
-from report.compare.answers import SEEDED, Answers
+from report.compare.answers import Answers
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_label
 from report.read import Grid, metric_of
 from sentiment.config import RunConfig
-from sentiment.runs.records import Part, PredictorKind, mean_score
+from sentiment.runs.records import SEEDED, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design, Folds, Seeds, TwoModels
 from sentiment.statistics.metrics import METRIC_NAMES, Metric
 from sentiment.statistics.seeds import seed_spread

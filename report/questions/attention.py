@@ -7,10 +7,11 @@ from markupsafe import Markup
 
 from report.compare.findings import Findings
 from report.read import AttentionSample, read_attention
-from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question, Text
+from report.render.blocks import Block, Card, Question
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
+from sentiment.blocks.content import Bullets, Text
+from sentiment.blocks.wording import joined, shortened, strong
 from sentiment.statistics import words
 
 _EXAMPLES = 3
@@ -52,6 +53,6 @@ def attended(sample: AttentionSample, names: tuple[str, ...]) -> Markup:
     parts: list[Markup | str] = [f"{verdict}: label {names[sample.label]}, {predicted}:"]
     multiples = np.mean(sample.weights, axis=0) * len(sample.tokens)
     for token, multiple in zip(sample.tokens[:_MAX_TOKENS], multiples, strict=False):
-        text = wording.shortened(token, _MAX_TOKEN_LENGTH)
-        parts.append(wording.strong(f"{text} ({multiple:.1f})") if multiple >= MUCH else text)
-    return wording.joined(parts)
+        text = shortened(token, _MAX_TOKEN_LENGTH)
+        parts.append(strong(f"{text} ({multiple:.1f})") if multiple >= MUCH else text)
+    return joined(parts)

@@ -10,8 +10,10 @@ from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict, judge
 from report.compare.published import replicated
 from report.render import wording
-from report.render.blocks import Document, Question, ReportSection, ReportTable, Row, columns, with_bounds
+from report.render.blocks import Document, Question, ReportSection, columns_of
 from report.sections.sentences import sentence
+from sentiment.blocks.content import DataTable, Row, with_bounds
+from sentiment.blocks.wording import listing
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
 from sentiment.statistics import words
 
@@ -27,7 +29,7 @@ def hypotheses(findings: Findings) -> Question:
     rows = [_row(verdict) for verdict in verdicts]
     studies = replicated(findings.study)
     caption = sentence("hypotheses.caption", replicated=studies)
-    table = ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)
+    table = DataTable("hypotheses", caption, columns_of("hypotheses", rows), rows)
     document = Document("tables/hypotheses.tex", "hypotheses.tex.j2", {"rows": rows, "replicated": studies})
     section = ReportSection("Hypotheses", [table])
     return Question(methods=["hypotheses"], answers=[outcomes(verdicts)], section=section, documents=[document])
@@ -38,7 +40,7 @@ def outcomes(verdicts: Sequence[Verdict]) -> Markup:
     numbers = sorted(Counter(verdict.outcome for verdict in verdicts).items())
     counts = [f"{number:,} {'is' if number == 1 else 'are'} {outcome}" for outcome, number in numbers]
     stated = "hypothesis" if len(verdicts) == 1 else "hypotheses"
-    return Markup("Of {:,} stated {}, {}: [table](#hypotheses).").format(len(verdicts), stated, wording.listing(counts))
+    return Markup("Of {:,} stated {}, {}: [table](#hypotheses).").format(len(verdicts), stated, listing(counts))
 
 
 def _row(verdict: Verdict) -> Row:

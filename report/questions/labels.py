@@ -11,10 +11,11 @@ from report.compare.datasets import Configuration, by_data, configurations_of, d
 from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
-from report.render.blocks import Block, Bullets, Card, Question, ReportTable, Row, columns, with_bounds
+from report.render.blocks import Block, Card, Question, columns_of
 from report.render.charts import Axis, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from report.sections.sentences import sentence
+from sentiment.blocks.content import Bullets, DataTable, Row, with_bounds
 from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -109,7 +110,7 @@ def _rows_and_id(configuration: Configuration) -> tuple[float, str]:
     return configuration.config.data.train_rows or math.inf, configuration.runs[0].run_id
 
 
-def _table(name: str, of_what: str, grid: Grid, points: Sequence[LabelPoint]) -> ReportTable:
+def _table(name: str, of_what: str, grid: Grid, points: Sequence[LabelPoint]) -> DataTable:
     rows = []
     for point in points:
         row: Row = {"configuration": point.name, "train_rows": point.configuration.config.data.train_rows}
@@ -117,7 +118,7 @@ def _table(name: str, of_what: str, grid: Grid, points: Sequence[LabelPoint]) ->
         row |= with_bounds("gain_over_baseline", point.difference) | {"adjusted_p": point.difference.q}
         rows.append(row)
     caption = sentence("labels.table", of_what=of_what)
-    return ReportTable(name, caption, columns("labels", rows, metric_name=grid.metric_name), rows)
+    return DataTable(name, caption, columns_of("labels", rows, metric_name=grid.metric_name), rows)
 
 
 def _blocks(name: str, grid: Grid, points: Sequence[LabelPoint]) -> list[Block]:

@@ -14,7 +14,7 @@ from report.compare.matching import differing, is_search, unused, varying
 from report.evaluated import EvaluatedRun, as_setting
 from report.read import Grid, Run
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question, Text
+from report.render.blocks import Block, Card, Question
 from report.render.charts import (
     Axis,
     Figure,
@@ -30,6 +30,7 @@ from report.render.charts import (
 )
 from report.render.wording import Score
 from report.sections.sentences import sentence, sentences
+from sentiment.blocks.content import Bullets, Text
 from sentiment.errors import RunDirError
 from sentiment.runs.halving import HalvingSearch
 from sentiment.runs.records import GridPlan

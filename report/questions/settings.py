@@ -19,11 +19,12 @@ from report.compare.matching import Runs, is_search, match, seeds_together, unus
 from report.evaluated import only_label
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Block, Card, Question, ReportTable, Row, Text, columns, with_bounds
+from report.render.blocks import Block, Card, Question, columns_of
 from report.render.charts import Colour, Figure, ValueAxis, interval_figure, sort_key
-from report.render.wording import emphasis, joined
 from report.sections.names import model_name
 from report.sections.sentences import sentence
+from sentiment.blocks.content import DataTable, Row, Text, with_bounds
+from sentiment.blocks.wording import capital, emphasis, joined, listing
 from sentiment.runs.records import ModelKind, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -272,7 +273,7 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
 def effect_sentence(effect: Effect) -> str:
     """What a setting changes: its best value on validation tweets against every other one."""
     if effect.best is None or not effect.pairs:
-        setting = wording.capital(wording.parameter_name(effect.parameter))
+        setting = capital(wording.parameter_name(effect.parameter))
         return (
             f"{setting}: no two runs differ only in this setting, so its effect cannot be separated from those of "
             "other settings."
@@ -284,7 +285,7 @@ def effect_sentence(effect: Effect) -> str:
     text = f"Best on validation tweets: {effect.best.name}; {', and '.join(clauses)}."
     if len(effect.parameters) == 1:
         return text
-    names = wording.listing([wording.parameter_name(parameter) for parameter in effect.parameters])
+    names = listing([wording.parameter_name(parameter) for parameter in effect.parameters])
     return f"{text} These configurations differ in {names}, none of which varies alone."
 
 
@@ -293,12 +294,12 @@ def _clause(effect: Effect, verdict: str, values: Sequence[SettingValue]) -> str
     names = [value.name for value in values]
     differences = [effect.differences[value] for value in values if value in effect.differences]
     if verdict == "not compared":
-        return f"there are no common predictions to compare it with {wording.listing(names)}"
+        return f"there are no common predictions to compare it with {listing(names)}"
     if verdict == "not significant":
         distance = words.bracketed(words.at_most(differences))
-        return f"it is not significantly different from {wording.listing(names, 'or')}{distance}"
+        return f"it is not significantly different from {listing(names, 'or')}{distance}"
     gaps = zip(names, differences, strict=True)
-    others = wording.listing([f"{name}{_gap(difference)}" for name, difference in gaps])
+    others = listing([f"{name}{_gap(difference)}" for name, difference in gaps])
     ending = " on test tweets" if verdict == "worse" else ""
     return f"it is significantly {verdict} than {others}{ending}"
 
@@ -339,11 +340,11 @@ def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 
-def _table(grid: Grid, effects: list[Effect]) -> ReportTable:
+def _table(grid: Grid, effects: list[Effect]) -> DataTable:
     caption = sentence("settings.table", grid=grid)
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
-    shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
-    return ReportTable(f"effects-{grid.name}", caption, shown, rows)
+    shown = columns_of("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
+    return DataTable(f"effects-{grid.name}", caption, shown, rows)
 
 
 def _row(effect: Effect, value: SettingValue, metric: Metric) -> Row:

@@ -9,21 +9,23 @@ from markupsafe import Markup
 from report.compare.added import AddedPredictor
 from report.compare.datasets import Configuration, trained_on_most
 from report.compare.findings import Findings
-from report.compare.ranking import Candidate, Recommended
+from report.compare.ranking import Candidate, Ranked, Recommended
 from report.read import Study
-from report.render.blocks import Block, Bullets, ReportTable, Text
-from report.render.wording import capital, joined, listing, strong
+from report.render.blocks import Block
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
 from sentiment.answers.table import ENOUGH_ANSWERS
+from sentiment.blocks.content import Bullets, DataTable, Text
+from sentiment.blocks.predictors import score_sentence
+from sentiment.blocks.wording import capital, joined, listing, strong
 from sentiment.console import plural
 from sentiment.statistics import words
-from sentiment.statistics.estimate import Estimate
 
+_NOT_COMPARED = "It could not be compared with others: their predictions are missing."
 _NOTHING_YET = "There is no recommendation yet: no run is completed, or none of a whole cross-validation."
 
 
-def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence[Markup] = ()) -> list[Block]:
+def answer(findings: Findings, ranking: Sequence[DataTable], further: Sequence[Markup] = ()) -> list[Block]:
     """The recommendation with its uncertainty and training size, further answers, caveats, and the ranking."""
     best = findings.recommended
     if not findings.study.runs:  # only tables with answers
@@ -40,48 +42,32 @@ def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence
 
 
 def headline(best: Recommended) -> Markup:
-    """Which predictor to use, its score, and how far it is above the linear baseline or the best model trained here."""
+    """Which predictor to use, its score, and a sentence on it and the linear baseline, or the best trained model."""
     winner = best.added_winner
-    estimate = best.test_score(winner or best.model)
-    score = f"Test {best.dataset.metric_name} {words.share(estimate)} on {plural(int(estimate.n), 'tweet')}"
+    name = f"{winner.name} (added predictor)" if winner else _short_name(best.model)
+    statements: list[Any] = [strong(f"Use {name}.")]
+    settings = names.settings_in_words(best.model.settings)
+    if settings and not winner:
+        statements.append(f"{capital(', '.join(settings))}.")
+    statements.append(f"{score_sentence(best.test_score(winner or best.model), best.metric)}.")
     if winner:
-        gap = ""
-        if winner in best.differences:
-            gain = best.differences[winner]
-            other = f"the best model trained here, {_short_name(best.model)}"
-            gap = f", {_above(gain, other)}{words.evidence(gain)}"
-        use = strong(f"Use {winner.name} (added predictor).")
-        return joined([use, f"{score}{gap}. It is shown to be better on validation tweets, which select it."])
-    settings = ", ".join(names.settings_in_words(best.model.settings))
-    statements: list[Any] = [strong(f"Use {_short_name(best.model)}.")]
-    if settings:
-        statements.append(f"{capital(settings)}.")
-    if best.model.kind == "baseline":
-        return joined([*statements, f"{score}.", _alternative(best)])
-    gap = ""
-    if best.gain:
-        of_baseline = f"{words.percent(best.test_score(best.baseline).value)}\u00a0%"
-        gap = f", {_above(best.gain, f'the {names.predictor_name(best.baseline)}')}"
-        gap += words.evidence(best.gain, of_baseline)
-    return joined([*statements, f"{score}{gap}."])
+        statements += [pair_sentence(best, winner, best.model)] if winner in best.differences else []
+        statements.append("It is shown to be better on validation tweets, which select it.")
+        return joined(statements)
+    difference = best.differences.get(best.rival)
+    statements.append(pair_sentence(best, best.model, best.rival) if difference else _NOT_COMPARED)
+    if difference and difference.is_better:
+        statements.append("Models are selected on validation tweets, which do not show this.")
+    return joined(statements)
 
 
-def _alternative(best: Recommended) -> str:
-    """Why the best alternative to the linear baseline is not recommended."""
-    gain = best.gain
-    verdict = "could not be compared with it: its predictions are missing."
-    if gain and not gain.is_significant:
-        evidence = words.evidence(gain, f"{words.points(gain.value)} points")
-        verdict = f"costs more to train and is not significantly better{evidence}."
-    elif gain:
-        ending = "" if gain.is_worse else " Models are selected on validation tweets, which do not show this."
-        verdict = f"is {_above(gain, 'it')} on test tweets{words.evidence(gain)}.{ending}"
-    return f"The best alternative on the validation set, {names.predictor_name(best.alternative)}, {verdict}"
-
-
-def _above(difference: Estimate, other: str) -> str:
-    side = "above" if difference.value >= 0 else "below"
-    return f"{words.percent(abs(difference.value))} percentage points {side} {other}"
+def pair_sentence(best: Recommended, first: Ranked, second: Ranked) -> str:
+    """What is said of the model to use and another predictor, in this order or the other one."""
+    is_first = first is best.model
+    difference = best.differences[second if is_first else first]
+    measure = f"{best.dataset.metric_name} on {plural(int(difference.n), 'tweet')}"
+    shown = difference.reversed if is_first else difference
+    return words.pair_sentence(names.subject(first), names.subject(second), shown, measure)
 
 
 def _short_name(candidate: Candidate) -> str:

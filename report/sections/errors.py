@@ -1,7 +1,6 @@
 """Calibration, misclassified tweets and check list of the recommended model."""
 
 from collections.abc import Sequence
-from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -9,11 +8,13 @@ import pandas as pd
 from report.compare.datasets import Configuration
 from report.compare.findings import ALL_WRONG, DISPUTED, OTHER, Findings
 from report.evaluated import EvaluatedRun
-from report.render import wording
-from report.render.blocks import Block, Details, ReportTable, Row, Text, column, columns
+from report.render.blocks import Block, Details, columns_of
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.sentences import sentence
 from sentiment.answers.table import AnswerTable
+from sentiment.blocks.content import DataTable, Row, Text, column
+from sentiment.blocks.predictors import check_list_table, class_rows
+from sentiment.blocks.wording import shortened
 from sentiment.console import unescaped
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.statistics import words
@@ -50,24 +51,22 @@ def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Details:
     for model in MODEL_KINDS:
         predicted = test.of(model).predicted
         metrics = run.test_metrics[model]
-        for label, name in enumerate(names):
+        for label, row in enumerate(class_rows(metrics, names)):
             counts = np.bincount(predicted[test.labels == label], minlength=len(names)).tolist()
-            row: Row = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
-            recall = metrics.recall[label] if metrics.sizes[label] else None
-            scores = {"precision": metrics.precision[label], "recall": recall}
-            by_class.append(row | {"model": PREDICTORS[model], "class": name} | scores)
+            row |= {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
+            by_class.append({"model": PREDICTORS[model]} | row)
         ece = calibration_error(test.of(model).calibration(test.labels))
         by_model.append({"model": PREDICTORS[model], "ece": ece, "loss": metrics.loss})
     caption = (
         f"Confusion matrix, expected calibration error (ECE, {CALIBRATION_BINS} bins) and log loss (nats), "
         f"n = {len(test.labels):,} test tweets of run {run.run_id}."
     )
-    shown = columns("confusion", by_class)
+    shown = columns_of("confusion", by_class)
     shown += [column(f"Predicted {name}", f"predicted_{name}", "count") for name in names]
-    shown += columns("precision-recall", by_class)
+    shown += columns_of("precision-recall", by_class)
     tables: list[Block] = [
-        ReportTable("confusion", "", shown, by_class),
-        ReportTable("calibration", "", columns("calibration", by_model), by_model),
+        DataTable("confusion", "", shown, by_class),
+        DataTable("calibration", "", columns_of("calibration", by_model), by_model),
     ]
     return Details(caption, tables)
 
@@ -99,12 +98,12 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
         if not of_group.empty:
             counts.append(f"{len(of_group):,} {group}")
         for tweet in of_group.head(_EXAMPLES_PER_GROUP).to_dict("records"):
-            text = wording.shortened(unescaped(str(tweet["text"])), _MAX_TWEET_LENGTH)
+            text = shortened(unescaped(str(tweet["text"])), _MAX_TWEET_LENGTH)
             row = {"group": group, "tweet": text, "label": labels[tweet["label"]]}
             row |= {"predicted": labels[tweet["predicted"]]}
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
     caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
-    return [Text("Misclassified tweets", "heading"), ReportTable("mistakes", caption, columns("mistakes", rows), rows)]
+    return [Text("Misclassified tweets", "heading"), DataTable("mistakes", caption, columns_of("mistakes", rows), rows)]
 
 
 def _check_list(configuration: Configuration) -> list[Block]:
@@ -112,15 +111,5 @@ def _check_list(configuration: Configuration) -> list[Block]:
     scores = [run.result.check_list for run in configuration.completed]
     if not scores[0]:
         return []
-    rows: list[Row] = []
-    for capability, score in scores[0]["network"].items():
-        row: Row = {"capability": capability, "sentences": score.n}
-        for kind in scores[0]:
-            row[kind] = fmean(run_scores[kind][capability].right for run_scores in scores)
-        rows.append(row)
-    totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
-    rows.append({"capability": "all"} | totals)
-    shown = columns("check-list", rows)
-    shown += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
-    table = ReportTable("check-list", sentence("models.check_list", number=len(scores)), shown, rows)
-    return [Text("Check list", "heading"), table]
+    caption = sentence("models.check_list", number=len(scores))
+    return [Text("Check list", "heading"), check_list_table(caption, scores)]

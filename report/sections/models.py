@@ -6,18 +6,18 @@ from statistics import fmean, stdev
 from markupsafe import Markup
 
 from report.compare.added import AddedPredictor
-from report.compare.answers import SEEDED
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.findings import Findings
 from report.compare.published import replicated
 from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording
-from report.render.blocks import Block, ReportTable, Row, Scale, Text, columns, with_bounds
+from report.render.blocks import Block, columns_of
 from report.sections.names import LEXICON_REMARK, STAR, predictor_name
 from report.sections.sentences import sentence
 from report.sections.tables import origins
-from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
+from sentiment.blocks.content import DataTable, Row, Scale, Text, with_bounds
+from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, SEEDED, Part, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.metrics import counted_as_wrong
 
@@ -28,12 +28,12 @@ _METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 
-def rankings(findings: Findings) -> list[ReportTable]:
+def rankings(findings: Findings) -> list[DataTable]:
     """The predictors of each data set."""
     return [_ranking(best, number) for number, best in enumerate(findings.recommendations, 1)]
 
 
-def _ranking(best: Recommended, number: int) -> ReportTable:
+def _ranking(best: Recommended, number: int) -> DataTable:
     """All predictors by their scores on validation tweets, in bold the one to use; those without a score come last.
 
     Args:
@@ -55,7 +55,9 @@ def _ranking(best: Recommended, number: int) -> ReportTable:
     caption = sentence("models.ranking", best=best, shown=len(rows) - len(hidden), number=len(rows))
     model = "the best model trained here" if best.added_winner else "recommended"
     titles = {"metric_name": best.dataset.metric_name, "model": model}
-    table = ReportTable(name, caption, columns("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden)
+    table = DataTable(
+        name, caption, columns_of("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden
+    )
     return table.drawn("score", Scale.of(drawn, "score", best.test_score(best.baseline).value))
 
 
@@ -107,7 +109,7 @@ def published_results(findings: Findings) -> list[Block]:
     for name in (source, *(study.data for study in replicated(findings.study))):
         if name in texts:
             caption = sentence(f"models.published_on_{name}", is_same=source == name)
-            return [ReportTable("published", caption, columns("published", texts[name]), texts[name])]
+            return [DataTable("published", caption, columns_of("published", texts[name]), texts[name])]
     return []
 
 
@@ -155,7 +157,7 @@ def external_test_sets(findings: Findings) -> list[Block]:
     caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
     names = dict.fromkeys(result.candidate.configuration.config.data.label_names for result in results)
     classes = " or ".join(map(" / ".join, names))
-    table = ReportTable("test-sets", caption, columns("test-sets", rows, classes=classes), rows, left_out=left_out)
+    table = DataTable("test-sets", caption, columns_of("test-sets", rows, classes=classes), rows, left_out=left_out)
     return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
 
 

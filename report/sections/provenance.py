@@ -10,20 +10,11 @@ from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Study
 from report.render import wording
-from report.render.blocks import (
-    Block,
-    Bullets,
-    Command,
-    Details,
-    ReportTable,
-    Row,
-    Text,
-    Tiles,
-    columns,
-)
+from report.render.blocks import Block, Command, Details, columns_of
 from report.sections.names import command_for
 from report.sections.sentences import sentence, sentences
 from sentiment.answers.table import ENOUGH_ANSWERS
+from sentiment.blocks.content import Bullets, DataTable, Row, Text, Tiles
 from sentiment.config import PARTS
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import PUBLISHED_DATA
@@ -142,14 +133,14 @@ def _usage_table(study: Study) -> Details:
         row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600, "unknown": usage.unknown}
         encoding = usage.encoding
         rows.append(row | {"encoder_gpu_hours": encoding.gpu / 3600, "encoder_cpu_hours": encoding.cpu / 3600})
-    shown = columns("usage", rows)
+    shown = columns_of("usage", rows)
     if any(row["encoder_cpu_hours"] for row in rows):
-        shown += columns("encoder-usage", rows)
+        shown += columns_of("encoder-usage", rows)
     caption = (
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
         "attempts that run or whose process was killed are unknown, so that times are lower bounds where there are any."
     )
-    return Details(caption, [ReportTable("usage", "", shown, rows)])
+    return Details(caption, [DataTable("usage", "", shown, rows)])
 
 
 def _data_table(findings: Findings) -> list[Details]:
@@ -171,4 +162,4 @@ def _data_table(findings: Findings) -> list[Details]:
                 row[part if part in PARTS else f"test_set_{part}"] = counts.rows
         rows.append(row)
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
-    return [Details(caption, [ReportTable("data", "", columns("data", rows), rows)])]
+    return [Details(caption, [DataTable("data", "", columns_of("data", rows), rows)])]

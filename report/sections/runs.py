@@ -10,13 +10,15 @@ from report.compare.matching import differing
 from report.evaluated import settings_of
 from report.read import Run, Study
 from report.render import wording
-from report.render.blocks import Block, Bullets, Column, Explorer, ReportTable, Row, Text, column, columns
+from report.render.blocks import Block, Explorer, columns_of
 from report.sections.names import (
     model_name,
     state_name,
     unfinished,
 )
 from report.sections.sentences import sentence
+from sentiment.blocks.content import Bullets, Column, DataTable, Row, Text, column
+from sentiment.blocks.wording import capital
 from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING, STOPPED, UNREACHABLE
 
@@ -43,7 +45,7 @@ def runs(findings: Findings) -> list[Block]:
     visible = [run for run in study_runs if run.run_dir not in hidden]
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
     caption = sentence("runs.table", shown=len(rows), number=len(study_runs), has_pruned=has_pruned)
-    explorer = Explorer(_explorer_data(visible, rows, findings), [ReportTable("runs", caption, _columns(rows), rows)])
+    explorer = Explorer(_explorer_data(visible, rows, findings), [DataTable("runs", caption, _columns(rows), rows)])
     return [*_stages(findings.study), *_advice(findings.study), explorer]
 
 
@@ -88,7 +90,7 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
 
 def _columns(rows: list[Row]) -> list[Column]:
     grid = Column("Grid", "grid", lambda row: row["grid"] or "single run")
-    return [grid, column("Run", "run"), Column("State", "state", _state), *columns("runs", rows)]
+    return [grid, column("Run", "run"), Column("State", "state", _state), *columns_of("runs", rows)]
 
 
 def _state(row: Row) -> str:
@@ -100,7 +102,7 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
     settings = {run_id: settings_of(run.config) for run_id, run in completed.items()}
     varying = differing([*settings.values()])
     scores, optional = (
-        [{"title": each.title, "key": each.key, "kind": each.kind} for each in columns(table, rows)]
+        [{"title": each.title, "key": each.key, "kind": each.kind} for each in columns_of(table, rows)]
         for table in ("runs", "explorer")
     )
     keys = ["grid", "run", "state", "state_reason", "model", "data", "test_accuracy_low", "test_accuracy_high"]
@@ -115,7 +117,7 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
         exported.append(values)
     data: Row = {"runs": _by_column(exported), "scores": scores, "optional": optional}
     data["options"] = shlex.join(findings.study.results.options)
-    data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
+    data["settings"] = [{"key": name, "title": capital(wording.parameter_name(name))} for name in varying]
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
     return data
 

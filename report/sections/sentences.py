@@ -15,6 +15,8 @@ from report.render import wording
 from report.render.charts import MOST_AXES
 from report.render.environment import environment
 from report.sections import names
+from sentiment.blocks import wording as marks
+from sentiment.blocks.wording import escape
 from sentiment.statistics import words
 
 _SPACES = re.compile(r"[ \n]+")
@@ -41,7 +43,7 @@ def sentence(name: str, /, **values: Any) -> Markup:
 @cache
 def _templates() -> Environment:
     templates = environment("templates/sentences", _escaped)
-    for module in (wording, words, names):
+    for module in (wording, marks, words, names):
         functions = {name: value for name, value in vars(module).items() if name.islower() and callable(value)}
         templates.filters |= functions
         templates.globals |= functions
@@ -54,5 +56,5 @@ def _templates() -> Environment:
 
 def _escaped(value: Any) -> Markup:
     """The value as Markdown that shows it; a space before it stays."""
-    escaped = wording.escape(value)
+    escaped = escape(value)
     return Markup(" ") + escaped if str(value).startswith(" ") else escaped

@@ -14,6 +14,12 @@ from sentiment.statistics.wilson import wilson_bounds
 Metric = Literal["accuracy", "macro_recall"]
 METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 
+
+def metric_named(*names: str) -> Metric:
+    """The first of some metrics of a log by which predictors can be compared; accuracy if none of them is."""
+    return next((metric for name in names for metric in METRIC_NAMES if metric == name), "accuracy")
+
+
 # The class of each tweet, by its index among the ordered classes, of shape (n,).
 ClassIndices = npt.NDArray[np.integer[Any]]
 UNLABELLED = -1  # in place of a class: the tweet has no label

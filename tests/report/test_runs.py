@@ -17,7 +17,7 @@ from report.compare.findings import analyse
 from report.compare.matching import seeds_together
 from report.questions.settings import effects_of
 from report.read import load_study
-from report.render.blocks import Block, Bullets, Command, Explorer, ReportTable, Text
+from report.render.blocks import Block, Command, Explorer
 from report.render.wording import read_texts
 from report.sections.answer import caveats, headline
 from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
@@ -26,6 +26,7 @@ from report.sections.provenance import provenance
 from report.sections.runs import runs
 from report.sections.tables import lead
 from sentiment.answers.table import AnswerTable, Predictor, compare_predictors
+from sentiment.blocks.content import Bullets, DataTable, Text
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import Lock
@@ -286,7 +287,7 @@ def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_al
     config = resolve({"data": {"source": "mine.csv"}}, {}, "a test")
     study.complete(config, dataset="tweeteval")
     (table,) = published_results(study.findings())
-    assert isinstance(table, ReportTable)
+    assert isinstance(table, DataTable)
     assert len(table.rows) == len(read_texts("published")["tweeteval"])
     assert {column.key for column in table.columns} == {"model", "macro_recall"}
     study.complete(config.model_copy(update={"seed": 2}), dataset="table")
@@ -295,7 +296,7 @@ def test_published_scores_stand_beside_runs_on_their_tweets_or_of_their_study_al
     (of_grid,) = study.write_grid("rnn", "Which?", [{"seed": 3}], replicates=replicates)
     study.complete(of_grid, "rnn")
     (table,) = published_results(study.findings())
-    assert isinstance(table, ReportTable)
+    assert isinstance(table, DataTable)
     assert "other tweets than those of these runs" in table.caption
     (of_another,) = study.write_grid("rnn", "Which?", [{"seed": 3}], replicates=replicates | {"data": "airline"})
     study.complete(of_another, "rnn")
@@ -325,7 +326,7 @@ def test_classes_of_all_data_sets_stand_over_their_shares_on_external_test_sets(
     other_configuration = replace(configuration, runs=[replace(run, config=config)])
     other = replace(result, candidate=replace(result.candidate, configuration=other_configuration))
     (table,) = external_test_sets(replace(findings, external_results=[result, other]))
-    assert isinstance(table, ReportTable)
+    assert isinstance(table, DataTable)
     assert "negative / positive or sad / mixed / glad, %" in [column.title for column in table.columns]
 
 
@@ -372,7 +373,7 @@ def test_baseline_that_is_better_on_validation_tweets_is_not_said_to_want_more_o
     assert best is not None
     said = headline(best)
     assert said.startswith("**Use the linear baseline.**")
-    assert "above it on test tweets" in said
+    assert "The linear baseline is significantly worse than the " in said
     assert said.endswith("Models are selected on validation tweets, which do not show this.")
 
 
@@ -414,7 +415,7 @@ def test_run_that_two_grids_share_costs_once(study: Study) -> None:
         (config,) = study.write_grid(name, "Which?", [{"seed": 1}])
         study.complete(config, name)
     (usage,) = (
-        block for block in compose(study.findings()).blocks if isinstance(block, ReportTable) and block.name == "usage"
+        block for block in compose(study.findings()).blocks if isinstance(block, DataTable) and block.name == "usage"
     )
     assert [row["cpu_hours"] for row in usage.rows] == [90 / 3600] * 3
     assert [row["runs"] for row in usage.rows] == [1, 1, 2]
