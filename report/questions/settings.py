@@ -22,9 +22,8 @@ from report.render import wording
 from report.render.blocks import Block, Card, Question, columns_of
 from report.render.charts import Colour, Figure, ValueAxis, interval_figure, sort_key
 from report.sections.names import model_name
-from report.sections.sentences import sentence
 from sentiment.blocks.content import DataTable, Row, Text, with_bounds
-from sentiment.blocks.wording import capital, emphasis, joined, listing
+from sentiment.blocks.wording import capital, emphasis, joined, listing, spanned
 from sentiment.runs.records import ModelKind, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -336,12 +335,14 @@ def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
     axis = ValueAxis(title, marks_zero=True)
     differences = [difference for _, difference, _ in lines]
     alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
-    caption = sentence("settings.figure", numbers=[difference.n for difference in differences], differences=differences)
+    n = spanned([difference.n for difference in differences])
+    level = words.levels(differences)
+    caption = f"Bars: {level} % intervals, corrected for all comparisons of the grid; n = {n} test tweets."
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 
 def _table(grid: Grid, effects: list[Effect]) -> DataTable:
-    caption = sentence("settings.table", grid=grid)
+    caption = f"Grid {grid.name}: each value is compared with the best one on validation tweets, over matched runs."
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
     shown = columns_of("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
     return DataTable(f"effects-{grid.name}", caption, shown, rows)

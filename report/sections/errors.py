@@ -10,12 +10,11 @@ from report.compare.findings import ALL_WRONG, DISPUTED, OTHER, Findings
 from report.evaluated import EvaluatedRun
 from report.render.blocks import Block, Details, columns_of
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
-from report.sections.sentences import sentence
 from sentiment.answers.table import AnswerTable
 from sentiment.blocks.content import DataTable, Row, Text, column
 from sentiment.blocks.predictors import check_list_table, class_rows
-from sentiment.blocks.wording import shortened
-from sentiment.console import unescaped
+from sentiment.blocks.wording import listing, shortened
+from sentiment.console import plural, unescaped
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.statistics import words
 from sentiment.statistics.estimate import share_estimate
@@ -34,11 +33,15 @@ def errors(findings: Findings) -> list[Block]:
     run = recommended.run
     kind = recommended.model.kind
     if test is None:
-        return [Text(sentence("errors.no_predictions", run=run)), *_check_list(recommended.model.configuration)]
+        return [
+            Text(f"The predictions of run {run.run_id} are missing."),
+            *_check_list(recommended.model.configuration),
+        ]
     content: list[Block] = [_reliability_diagram(run, test, kind), _confusion_table(run, test)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
-        content.append(Text(sentence("errors.no_texts", folder=folder)))
+        missing = f"Tweet texts are not available on this machine ({folder})"
+        content.append(Text(f"{missing}, so misclassified tweets are not listed."))
     else:
         content += _mistakes(findings.best.tweets, run.config.data.label_names, PREDICTORS[kind])
     return [*content, *_check_list(recommended.model.configuration)]
@@ -82,7 +85,10 @@ def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: Pred
         for mean, right, n in test.of(model).calibration(test.labels):
             share = share_estimate(right, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {words.share(share)}, n = {n:,}"))
-    caption = sentence("errors.reliability", run=run, number=len(test.labels))
+    caption = (
+        f"Reliability diagram of the models of run {run.run_id}: accuracy per decile of the probability of the "
+        f"predicted class, n = {len(test.labels):,} test tweets. Below the diagonal a model is overconfident."
+    )
     axes = Axis("mean probability of the predicted class (%)"), Axis("right (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
 
@@ -102,7 +108,11 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
             row = {"group": group, "tweet": text, "label": labels[tweet["label"]]}
             row |= {"predicted": labels[tweet["predicted"]]}
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
-    caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
+    groups = f": {listing(counts)}" if counts[1:] else ""
+    caption = (
+        f"{plural(len(wrong), 'test tweet')} misclassified by the {name}{groups}. Where all runs are wrong, the label "
+        f"itself may be wrong. The {_EXAMPLES_PER_GROUP} most confident errors of each group:"
+    )
     return [Text("Misclassified tweets", "heading"), DataTable("mistakes", caption, columns_of("mistakes", rows), rows)]
 
 
@@ -111,5 +121,9 @@ def _check_list(configuration: Configuration) -> list[Block]:
     scores = [run.result.check_list for run in configuration.completed]
     if not scores[0]:
         return []
-    caption = sentence("models.check_list", number=len(scores))
+    mean = f", mean of {len(scores)} runs" if scores[1:] else ""
+    caption = (
+        "Number of correctly classified sentences of the check list per capability, for each model of the best "
+        f"configuration{mean} (inspired by CheckList, Ribeiro et al. 2020). Not used for model selection."
+    )
     return [Text("Check list", "heading"), check_list_table(caption, scores)]

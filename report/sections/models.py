@@ -2,6 +2,7 @@
 
 from collections import Counter
 from statistics import fmean, stdev
+from typing import Any
 
 from markupsafe import Markup
 
@@ -13,11 +14,12 @@ from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording
 from report.render.blocks import Block, columns_of
-from report.sections.names import LEXICON_REMARK, STAR, predictor_name
-from report.sections.sentences import sentence
+from report.sections.names import LEXICON_REMARK, METHODS, STAR, predictor_name, subject
 from report.sections.tables import origins
 from sentiment.blocks.content import DataTable, Row, Scale, Text, with_bounds
-from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, SEEDED, Part, mean_score
+from sentiment.blocks.wording import capital, joined
+from sentiment.console import plural
+from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, PREDICTORS, SEEDED, Part, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.metrics import counted_as_wrong
 
@@ -25,6 +27,10 @@ from sentiment.statistics.metrics import counted_as_wrong
 _MAX_MODELS = 15
 _MAX_NETWORKS = 10
 _METRICS = ("accuracy", *MACRO_SCORES)
+_PUBLISHED = {
+    "tweeteval": "Published macro recall on the same test tweets (https://github.com/cardiffnlp/tweeteval).",
+    "sentiment140": "Published results on Sentiment140: {tweets}.",
+}
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 
@@ -52,13 +58,37 @@ def _ranking(best: Recommended, number: int) -> DataTable:
     hidden = {place for place in models[_MAX_MODELS:] if best.ranking[place] not in always}
     drawn = [rows[place] for place, ranked in enumerate(best.ranking) if place not in hidden and _is_drawn(ranked)]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    caption = sentence("models.ranking", best=best, shown=len(rows) - len(hidden), number=len(rows))
+    caption = _ranking_caption(best, len(rows) - len(hidden))
     model = "the best model trained here" if best.added_winner else "recommended"
     titles = {"metric_name": best.dataset.metric_name, "model": model}
     table = DataTable(
         name, caption, columns_of("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden
     )
     return table.drawn("score", Scale.of(drawn, "score", best.test_score(best.baseline).value))
+
+
+def _ranking_caption(best: Recommended, shown: int) -> Markup:
+    dataset = best.dataset
+    metric = dataset.metric_name
+    number = len(best.ranking)
+    which = "All" if shown == number else f"{shown:,} of {number:,}"
+    metric_of = " (the metric of the run that was trained first; others have another one)"
+    baselines = sum(candidate.kind == "baseline" for candidate in best.candidates)
+    best_of = f", the best of {baselines:,} linear baselines on validation tweets" if baselines > 1 else ""
+    parts: list[Any] = [
+        f"{which} predictors on {dataset.name}, ranked by {metric} on validation tweets"
+        f"{metric_of if dataset.has_several_metrics else ''}; a configuration has the mean over its seeds.",
+        f"Test {metric} with its 95 % interval, also drawn; dashed line: {predictor_name(best.baseline)}{best_of}.",
+        "The test tweets select no predictor. Differences have intervals that are corrected within their family: one "
+        "that excludes zero is significant. Bold: recommended. Times: of one run, with those of its encoder's vectors.",
+        *words.conditional_remarks(best.differences.values()),
+    ]
+    if dataset.folds:
+        pooled = f"Cross-validation: the predictions of a configuration\u2019s {dataset.folds} folds are pooled"
+        parts.append(f"{pooled}; because training sets overlap, intervals and tests are approximate.")
+    if dataset.from_lexicon_authors:
+        parts.append(LEXICON_REMARK)
+    return joined([*parts, METHODS])
 
 
 def _is_drawn(ranked: Ranked) -> bool:
@@ -108,7 +138,9 @@ def published_results(findings: Findings) -> list[Block]:
     texts = wording.read_texts("published")
     for name in (source, *(study.data for study in replicated(findings.study))):
         if name in texts:
-            caption = sentence(f"models.published_on_{name}", is_same=source == name)
+            is_same = "each source used its own random split, so the comparison is approximate"
+            tweets = is_same if source == name else "other tweets than those of these runs"
+            caption = _PUBLISHED[name].format(tweets=tweets)
             return [DataTable("published", caption, columns_of("published", texts[name]), texts[name])]
     return []
 
@@ -154,20 +186,27 @@ def external_test_sets(findings: Findings) -> list[Block]:
     )
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})
-    caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
+    shown = f"{len(rows) - len(left_out):,} of {len(rows):,} predictors. " if left_out else ""
+    scores = f"{shown}{capital(' or '.join(metrics))} in % on external test sets, none of whose tweets was trained on."
+    recommended = f"{STAR}is recommended. A difference is significant if its corrected 95 % interval excludes zero."
+    caption = joined([scores, recommended, METHODS])
     names = dict.fromkeys(result.candidate.configuration.config.data.label_names for result in results)
     classes = " or ".join(map(" / ".join, names))
     table = DataTable("test-sets", caption, columns_of("test-sets", rows, classes=classes), rows, left_out=left_out)
     return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
 
 
-def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
+def worse_than_the_lexicon(findings: Findings) -> list[str]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
-    return [
-        sentence("models.worse_than_the_lexicon", result=result, best=findings.recommended)
-        for result in findings.external_results
-        if _warns(result, findings)
-    ]
+    sentences = []
+    for result in findings.external_results:
+        if _warns(result, findings):
+            measure = f"{result.dataset.metric_name} on {plural(int(result.score.n), 'tweet')}"
+            difference = result.differences["lexicon"]
+            pair = words.pair_sentence(subject(result.candidate), PREDICTORS["lexicon"], difference, measure)
+            remark = f" {LEXICON_REMARK}" if result.from_lexicon_authors else ""
+            sentences.append(f"On the external test set {result.test_set}: {pair}{remark}")
+    return sentences
 
 
 def _warns(result: ExternalResult, findings: Findings) -> bool:

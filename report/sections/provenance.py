@@ -1,8 +1,9 @@
 """Code versions, data, hardware, compute time, commands and methods."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import PurePath
+from typing import Any
 
 from markupsafe import Markup
 
@@ -12,10 +13,11 @@ from report.read import Study
 from report.render import wording
 from report.render.blocks import Block, Command, Details, columns_of
 from report.sections.names import command_for
-from report.sections.sentences import sentence, sentences
 from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.blocks.content import Bullets, DataTable, Row, Text, Tiles
+from sentiment.blocks.wording import escape, joined, shortened
 from sentiment.config import PARTS
+from sentiment.console import plural
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import Attempt, RunRecord
@@ -46,6 +48,10 @@ def _methods_of_runs(findings: Findings) -> list[str]:
 
 _HASH = 12
 _MAX_PROBLEMS = 200
+_VERIFY = Markup(
+    "`sentiment report --verify`, with the grids of this report, checks its runs: their files by their digests, "
+    "configurations by their ids, and scores by their predictions."
+)
 
 
 def provenance(findings: Findings) -> list[Block]:
@@ -67,18 +73,21 @@ def provenance(findings: Findings) -> list[Block]:
     return content
 
 
-def _published_data(study: Study) -> list[Markup]:
+def _published_data(study: Study) -> list[str]:
     """The origin of the tweets of each built-in source."""
-    sources = dict.fromkeys(run.config.data.source for run in study.completed_runs)
-    published = [(source, PUBLISHED_DATA[source]) for source in sources if source in PUBLISHED_DATA]
-    return sentences("provenance.data", published=published)
+    lines = []
+    for source in dict.fromkeys(run.config.data.source for run in study.completed_runs):
+        data = PUBLISHED_DATA.get(source)
+        if data:
+            lines.append(f"Data: {data.name} ({source}); licence: {data.licence}; reference: {data.citation}.")
+    return lines
 
 
-def _environment(study: Study) -> list[Markup]:
+def _environment(study: Study) -> list[Any]:
     records = [run.record for run in study.runs if run.record]
     attempts = [attempt for record in records for attempt in record.attempts]
     if not attempts:
-        return [Markup("No run has started yet.")]
+        return ["No run has started yet."]
     jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
     codes = {run.run_id: _codes(run.record) for run in study.runs if run.record}
     hardware = {run.run_id: [*dict.fromkeys(run.record.hardware)] for run in study.runs if run.record}
@@ -86,17 +95,30 @@ def _environment(study: Study) -> list[Markup]:
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(versions for record in records for versions in {*map(_versions, record.attempts)})
     hosts = {attempt.host for attempt in attempts}
-    return sentences(
-        "provenance.environment",
-        commits=_commits(records),
-        versions=versions,
-        devices=devices,
-        hosts=sorted(hosts),
-        jobs=len(jobs),
-        mixed=[name for name, hashes in codes.items() if len(hashes) > 1],
-        moved=moved,
-        kinds=Counter(moved.values()),
-    )
+    mixed = [name for name, hashes in codes.items() if len(hashes) > 1]
+    lines: list[Any] = [Markup("Code: {}.").format(counted(_commits(records), "run"))]
+    if mixed:
+        lines.append(f"{_resumed(mixed)} with a different code version: {shortened(', '.join(mixed), 200)}.")
+    lines.append(Markup("Versions: {}.").format(counted(versions, "run")))
+    slurm = plural(len(jobs), "Slurm job") if jobs else "no Slurm job"
+    places = f"{plural(len(hosts), 'host')} ({shortened(', '.join(sorted(hosts)), 200)}), {slurm}."
+    lines.append(Markup("Hardware: {}; {}").format(counted(devices, "attempt"), escape(places)))
+    if moved:
+        differ = f"{_resumed(moved)} with different hardware and may not be reproducible bit for bit"
+        kinds = counted(Counter(moved.values()), "run")
+        lines.append(joined([f"{differ}: {shortened(', '.join(moved), 400)}; hardware:", kinds]))
+    return [*lines, _VERIFY]
+
+
+def _resumed(names: Collection[str]) -> str:
+    return f"{plural(len(names), 'run')} {'was' if len(names) == 1 else 'were'} resumed"
+
+
+def counted(values: Counter[Any], noun: str) -> Markup:
+    """The values, the most frequent first, each with its number if there are several."""
+    if len(values) == 1:
+        return joined([*values])
+    return joined([joined([value, f"({plural(number, noun)})"]) for value, number in values.most_common()], "; ")
 
 
 def _versions(attempt: Attempt) -> str:
@@ -112,13 +134,18 @@ def _codes(record: RunRecord) -> set[str]:
 
 def _commits(records: Iterable[RunRecord]) -> Counter[Markup]:
     """How many runs were last trained with each commit."""
-    attempts = [record.attempts[-1] for record in records]
-    checkouts = Counter((attempt.git_commit, attempt.git_remote, attempt.git_dirty) for attempt in attempts)
-    commits: Counter[Markup] = Counter()
-    for (commit, remote, is_dirty), number in checkouts.items():
-        text = sentence("provenance.commit", commit=commit, remote=remote, is_dirty=is_dirty, length=_HASH)
-        commits[text] += number
-    return commits
+    return Counter(commit(record.attempts[-1]) for record in records)
+
+
+def commit(attempt: Attempt) -> Markup:
+    """The commit of an attempt, as a link where its repository has an address."""
+    if not attempt.git_commit:
+        return Markup("not from a git checkout")
+    name = attempt.git_commit[:_HASH]
+    if attempt.git_remote:
+        address = Markup("({}/commit/{})").format(attempt.git_remote, attempt.git_commit)  # it may hold any character
+        name = Markup("[{}]").format(name) + address
+    return joined(["commit", name, "with uncommitted changes"] if attempt.git_dirty else ["commit", name])
 
 
 def _usage_table(study: Study) -> Details:

@@ -8,12 +8,12 @@ from markupsafe import Markup
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render.blocks import Block, Details, columns_of
-from report.sections.names import cost_per_thousand
-from report.sections.sentences import sentence
+from report.sections.names import LEXICON_REMARK, METHODS, cost_per_thousand
+from sentiment.answers.recommendation import Choice
 from sentiment.answers.table import ENOUGH_ANSWERS, Added, Agreement, AnswerTable, Comparison, StoredAnswers
 from sentiment.blocks.content import DataTable, Row, Scale, Text, with_bounds
 from sentiment.blocks.predictors import answer_remarks, choice_blocks, score_row, score_table
-from sentiment.blocks.wording import joined, strong
+from sentiment.blocks.wording import joined, listing, strong
 from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.metrics import kappa
@@ -48,7 +48,9 @@ def origins(added: Mapping[str, Added]) -> Details:
     """Where the answers of added predictors come from, by name, and what they cost."""
     blocks: list[Block] = []
     for name, record in added.items():
-        blocks.append(Text(sentence("tables.origin", name=name, record=record)))
+        cost = cost_per_thousand(record)
+        per_thousand = f"; per 1,000 tweets: {cost}" if cost else ""
+        blocks.append(Text(f"{name}: {record.file} (SHA-256 {record.file_sha256[:12]}){per_thousand}"))
         if record.note:
             blocks.append(Text(record.note, "note"))
     return Details("Where their answers come from", blocks)
@@ -88,14 +90,16 @@ def _about_tweets(stored: StoredAnswers) -> Markup:
     """How many tweets of which classes there are, and which rows were left out."""
     labels = stored.table.labels
     sizes = np.bincount(labels, minlength=len(stored.record.classes)).tolist()
-    return sentence(
-        "tables.tweets",
-        record=stored.record,
-        counts=[f"{size:,} {name}" for size, name in zip(sizes, stored.record.classes, strict=True)],
-        number=len(labels),
-        majority=stored.table.of("majority").name,
-        from_lexicon_authors=stored.record.source in LEXICON_AUTHORS,
-    )
+    record = stored.record
+    counts = listing([f"{size:,} {name}" for size, name in zip(sizes, record.classes, strict=True)])
+    left_out = "".join(f"; {rows:,} rows left out ({reason})" for reason, rows in record.left_out.items())
+    majority = stored.table.of("majority").name
+    parts = [
+        f"{len(labels):,} tweets of {record.source}: {counts}{left_out}; fingerprint {record.fingerprint[:12]}.",
+        "Accuracy with its 95 % interval, also drawn, on the tweets that a predictor has answered; an answer that is "
+        f"none of the classes is wrong. Dashed line: {majority}.",
+    ]
+    return joined([*parts, LEXICON_REMARK] if record.source in LEXICON_AUTHORS else parts)
 
 
 def _comparison_table(stored: StoredAnswers, comparisons: Sequence[Comparison]) -> DataTable:
@@ -109,7 +113,8 @@ def _comparison_table(stored: StoredAnswers, comparisons: Sequence[Comparison]) 
         both = first.answered & second.answered
         row["kappa"] = kappa(first.predicted[both], second.predicted[both])
         rows.append(row)
-    caption = sentence("tables.comparisons", number=len(rows))
+    corrected = f"p-values and intervals are corrected for {plural(len(rows), 'comparison')}."
+    caption = joined([f"Each pair of predictors is compared on the tweets that both answer; {corrected}", METHODS])
     return DataTable(f"comparisons-{stored.directory.path.name}", caption, columns_of("table-comparisons", rows), rows)
 
 
@@ -117,5 +122,16 @@ def tables_without_labels(findings: Findings) -> list[Block]:
     """For each table: the best predictor, and all of them with their differences from it."""
     blocks: list[Block] = []
     for name, choice in findings.study.choices.items():
-        blocks += choice_blocks(f"choice-{name}", sentence("tables.choice", choice=choice), choice)
+        blocks += choice_blocks(f"choice-{name}", choice_caption(choice), choice)
     return blocks
+
+
+def choice_caption(choice: Choice) -> str:
+    """From which labels the scores are estimated."""
+    skipped = f" {choice.skipped:,} more tweets were found to be of no class." if choice.skipped else ""
+    return (
+        f"Estimates for {choice.tweets:,} tweets of {choice.source}, on {choice.differing:,} of which the predictors "
+        f"differ, from the labels of {choice.labels:,} tweets, {choice.labels_where_different:,} of them among these; "
+        "each label counts for the tweets that it stands for, and accuracies have 95 % confidence intervals. "
+        f"Differences from the best one are corrected for all pairs.{skipped}"
+    )

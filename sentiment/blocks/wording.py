@@ -26,7 +26,7 @@ def count(number: float) -> str:
     return f"{number:,.{0 if float(number).is_integer() else 1}f}"
 
 
-def spanned(numbers: Sequence[int]) -> str:
+def spanned(numbers: Sequence[float]) -> str:
     """`120`, or `95 to 120` of several numbers."""
     return " to ".join(count(number) for number in sorted({min(numbers), max(numbers)}))
 
