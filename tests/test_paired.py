@@ -127,23 +127,18 @@ def test_several_pairs_are_corrected_together() -> None:
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
-        ((19, 0), "significantly better than Ben: +18.1 points of F1 (95 % CI +11.9 to +26.5; adjusted p < 0.001)"),
-        ((0, 19), "significantly worse than Ben: -18.1 points of F1 (95 % CI -26.5 to -11.9; adjusted p < 0.001)"),
-        (
-            (1, 4),
-            "not significantly different from Ben: -2.9 points of F1 (95 % CI -8.6 to +1.9; adjusted p = 0.22)",
-        ),
-        (
-            (0, 0),
-            "not significantly different from Ben: 0.0 points of F1 (95 % CI -3.5 to +3.5; adjusted p = 1.00)",
-        ),
+        ((19, 0), "better than Ben: +18.1 points of F1 on 105 tweets (95 % CI +11.9 to +26.5; adjusted p < 0.001)"),
+        ((0, 19), "worse than Ben: -18.1 points of F1 on 105 tweets (95 % CI -26.5 to -11.9; adjusted p < 0.001)"),
+        ((1, 4), "different from Ben: -2.9 points of F1 on 105 tweets (95 % CI -8.6 to +1.9; adjusted p = 0.22)"),
+        ((0, 0), "different from Ben: 0.0 points of F1 on 105 tweets (95 % CI -3.5 to +3.5; adjusted p = 1.00)"),
     ],
     ids=["better", "worse", "open", "the same"],
 )
 def test_sentence_on_a_pair_says_what_the_first_is_and_by_how_much(pair: tuple[int, int], said: str) -> None:
     (difference,) = corrected([PairedEvidence((PairedCounts(*pair, 105),))])
     sentence = pair_sentence("the network", "Ben", difference, "F1")
-    assert sentence.replace(MINUS, "-") == f"The network is {said}."
+    is_open = "not " if said.startswith("different") else ""
+    assert sentence.replace(MINUS, "-") == f"The network is {is_open}significantly {said}."
     conditional = replace(difference, is_conditional=True)
     assert pair_sentence("Ben", "the network", conditional, "F1").endswith("; for these trained models alone).")
 

@@ -146,11 +146,6 @@ class Dataset:
         return len({run.metric for run in self.runs}) > 1
 
     @property
-    def is_version(self) -> bool:
-        """Whether its table was edited between runs, so that its name tells the versions apart."""
-        return f", version {self.runs[0].table[:8]}" in self.name
-
-    @property
     def metric_name(self) -> str:
         return METRIC_NAMES[self.metric]
 

@@ -115,15 +115,6 @@ class Recommended:
         return "all labelled tweets" if math.isinf(number) else plural(int(number), "labelled tweet")
 
     @property
-    def lexicon_above(self) -> float | None:
-        """The lexicon's test score if it is higher than that of the predictor to use."""
-        lexicons = [each.mean("test", self.metric) for each in self.candidates if each.kind == "lexicon"]
-        used = self.model.mean("test", self.metric)
-        if self.added_winner:
-            used = mean_score([self.added_winner.test_score(self.metric).value])
-        return next((score for score in lexicons if score > used), None)
-
-    @property
     def is_conditional(self) -> bool:
         """Whether comparisons hold for trained models alone, since nothing is known of seeds."""
         return any(difference.is_conditional for difference in self.differences.values())

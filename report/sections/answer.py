@@ -65,9 +65,8 @@ def pair_sentence(best: Recommended, first: Ranked, second: Ranked) -> str:
     """What is said of the model to use and another predictor, in this order or the other one."""
     is_first = first is best.model
     difference = best.differences[second if is_first else first]
-    measure = f"{best.dataset.metric_name} on {plural(int(difference.n), 'tweet')}"
     shown = difference.reversed if is_first else difference
-    return words.pair_sentence(names.subject(first), names.subject(second), shown, measure)
+    return words.pair_sentence(names.subject(first), names.subject(second), shown, best.dataset.metric_name)
 
 
 def _short_name(candidate: Candidate) -> str:
@@ -86,29 +85,25 @@ def caveats(findings: Findings) -> list[str]:
     limitations += [*_of_added(best), *_of_lexicon(best), *_of_configurations(best.dataset.configurations)]
     if len(findings.datasets) > 1:
         several = f"The runs use {len(findings.datasets)} different test sets, which cannot be compared"
-        versions = "A version is that of a table that was edited between runs, as a digest of its tweets and labels."
-        has_versions = any(dataset.is_version for dataset in findings.datasets)
-        lead = f"{several}; this recommendation is for {best.dataset.name}, which has the most test tweets."
-        limitations.append(f"{lead} {versions}" if has_versions else lead)
+        limitations.append(
+            f"{several}; this recommendation is for {best.dataset.name}, which has the most test tweets."
+        )
     return limitations
 
 
 def _of_runs(study: Study) -> list[str]:
     """Which runs are compared with none, and which have no result."""
     limitations = []
-    folds = len(study.single_folds)
-    if folds:
-        number = f"{plural(folds, 'completed run')} of cross-validations that lack a fold"
-        limitations.append(f"{number} {_are(folds)} compared with no other run.")
+    if study.single_folds:
+        folds = f"{len(study.single_folds):,}"
+        limitations.append(
+            f"Completed runs of cross-validations that lack a fold, compared with no other run: {folds}."
+        )
     states = Counter(run.state.state for run in names.unfinished(study.runs))
     if states:
         counts = [f"{number:,} {names.state_name(state)}" for state, number in states.most_common()]
         limitations.append(f"{names.unfinished_sentence(study.runs)}: {listing(counts)}.")
     return limitations
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def _of_added(best: Recommended) -> list[str]:
@@ -124,30 +119,27 @@ def _of_added(best: Recommended) -> list[str]:
     for added in best.added:
         difference = best.differences.get(added)
         if difference and difference.is_better:
-            higher = f"{added.name} (added predictor) has a significantly higher test {best.dataset.metric_name}"
             reason = f"because {_why_not(best, added)}, and test tweets alone select no model"
-            limitations.append(f"{higher} than the recommended model. It is not recommended {reason}.")
+            limitations.append(f"{pair_sentence(best, added, best.model)} It is not recommended {reason}.")
     return limitations
 
 
 def _why_not(best: Recommended, added: AddedPredictor) -> str:
     if best.dataset.folds:
         return "the validation tweets of each fold are test tweets of another one"
-    number = added.validation_answers
-    if number < ENOUGH_ANSWERS:
-        few = f"{number:,} of the validation tweets, fewer than {ENOUGH_ANSWERS}"
-        return f"it has answered {few if number else 'none of the validation tweets'}"
     if added.score is None:
-        return f"it has answered {added.metrics.n:,} of the test tweets, fewer than {ENOUGH_ANSWERS}"
+        answered = f"{added.validation_answers:,} validation and {added.metrics.n:,} test tweets"
+        return f"it has answered {answered}, and {ENOUGH_ANSWERS} of each are needed"
     return "it is not shown to be better on validation tweets"
 
 
 def _of_lexicon(best: Recommended) -> list[str]:
-    if best.lexicon_above is None:
-        return []
-    higher = f"VADER's lexicon has a higher test {best.dataset.metric_name} ({words.percent(best.lexicon_above)} %)"
-    why = "" if best.dataset.from_lexicon_authors else ", since it was not fitted to these tweets"
-    return [f"{higher} than the recommended model, but it is only a reference{why}."]
+    """That the lexicon has more of the test tweets right than the model to use, if it has."""
+    for candidate in best.candidates:
+        difference = best.differences.get(candidate)
+        if candidate.kind == "lexicon" and difference and difference.value > 0 and not best.added_winner:
+            return [f"{pair_sentence(best, candidate, best.model)} It is only a reference."]
+    return []
 
 
 def _of_configurations(configurations: Sequence[Configuration]) -> list[str]:
@@ -156,24 +148,18 @@ def _of_configurations(configurations: Sequence[Configuration]) -> list[str]:
     eligible = [each for each in trained_on_most(configurations) if each.only_label is None]
     single = sum(len(each.runs) == 1 for each in eligible)
     if single and single == len(eligible):
-        each = "Each" if single > 1 else "The"
-        limitations.append(
-            f"{each} configuration was trained with a single seed; results may change with another seed."
-        )
+        limitations.append("No configuration has several seeds; results may change with another seed.")
     elif single:
-        have = "has" if single == 1 else "have"
-        of_all = f"{single:,} of {len(eligible):,} configurations {have} a single seed"
-        limitations.append(f"{of_all} and cannot be recommended, because a high score may be luck.")
-    constant = [each for each in configurations if each.only_label]
+        of_all = f"{single:,} of {len(eligible):,}"
+        limitations.append(f"Configurations with a single seed, whose score may be luck: {of_all} (not eligible).")
+    constant = [names.configuration_name(each) for each in configurations if each.only_label]
     if constant:
         remark = " (not eligible)" if eligible else ""
-        first = names.configuration_name(constant[0])
         others = f" and {plural(len(constant) - 1, 'other')}" if constant[1:] else ""
-        limitations.append(f"Networks that predict the same class for every validation tweet{remark}: {first}{others}.")
+        limitations.append(
+            f"Networks that predict the same class for every validation tweet{remark}: {constant[0]}{others}."
+        )
     fewer = sum(each.only_label is None and each not in eligible for each in configurations)
     if fewer:
-        were = "was" if fewer == 1 else "were"
-        limitations.append(
-            f"{plural(fewer, 'configuration')} {were} trained on fewer labelled tweets and {_are(fewer)} not eligible."
-        )
+        limitations.append(f"Configurations that were trained on fewer labelled tweets: {fewer:,} (not eligible).")
     return limitations

@@ -17,11 +17,10 @@ from report.render.blocks import Block, columns_of
 from report.sections.names import LEXICON_REMARK, METHODS, STAR, predictor_name, subject
 from report.sections.tables import origins
 from sentiment.blocks.content import DataTable, Row, Scale, Text, with_bounds
+from sentiment.blocks.predictors import answer_remarks
 from sentiment.blocks.wording import capital, joined
-from sentiment.console import plural
 from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, PREDICTORS, SEEDED, Part, mean_score
 from sentiment.statistics import words
-from sentiment.statistics.metrics import counted_as_wrong
 
 # Maximum number of models in the ranking, and of networks on each external test set.
 _MAX_MODELS = 15
@@ -80,7 +79,8 @@ def _ranking_caption(best: Recommended, shown: int) -> Markup:
         f"{metric_of if dataset.has_several_metrics else ''}; a configuration has the mean over its seeds.",
         f"Test {metric} with its 95 % interval, also drawn; dashed line: {predictor_name(best.baseline)}{best_of}.",
         "The test tweets select no predictor. Differences have intervals that are corrected within their family: one "
-        "that excludes zero is significant. Bold: recommended. Times: of one run, with those of its encoder's vectors.",
+        "that excludes zero is significant. Bold: recommended. Times: of one run, with those of its encoder's vectors; "
+        "a lower bound where a process was killed.",
         *words.conditional_remarks(best.differences.values()),
     ]
     if dataset.folds:
@@ -102,12 +102,15 @@ def added_predictors(findings: Findings) -> list[Block]:
     """How far annotators agree with the labels; where the answers of added predictors come from, and what they cost."""
     people = [annotator for best in findings.recommendations for annotator in best.dataset.annotators]
     blocks: list[Block] = [Text(annotator.agreement.sentence(annotator.name)) for annotator in people]
-    added = [*(predictor for best in findings.recommendations for predictor in best.added), *people]
-    return [*blocks, origins({each.name: each.record for each in added})] if added else []
+    ranked = [predictor for best in findings.recommendations for predictor in best.added]
+    for each in ranked:
+        blocks += map(Text, answer_remarks([each.predictor], each.test.labels))
+    added = {each.name: each.record for each in (*ranked, *people)}
+    return [*blocks, origins(added)] if added else []
 
 
 def _row_of_added(predictor: AddedPredictor) -> Row:
-    row: Row = {"model": _added_name(predictor), "kappa": predictor.agreement.kappa, "n": predictor.metrics.n}
+    row: Row = {"model": predictor.predictor.name, "kappa": predictor.agreement.kappa, "n": predictor.metrics.n}
     return row | {f"test_{name}": getattr(predictor.metrics, name) for name in _METRICS}
 
 
@@ -118,18 +121,6 @@ def _compared(best: Recommended, ranked: Ranked) -> Row:
         return {"difference": 0.0 if ranked is best.model else None, "verdict": words.DASH}
     verdict = words.verdict(difference)
     return with_bounds("difference", difference) | {"difference_q": difference.q, "verdict": verdict}
-
-
-def _added_name(predictor: AddedPredictor) -> str:
-    kind = "added"
-    n = predictor.metrics.n
-    of = len(predictor.test.tweets)
-    others = predictor.predictor.other_answers
-    if n != of:
-        kind += f", {n:,} of {of:,} tweets"
-    if others:
-        kind += f"; {counted_as_wrong(others)}"
-    return f"{predictor.name} ({kind})"
 
 
 def published_results(findings: Findings) -> list[Block]:
@@ -180,10 +171,7 @@ def external_test_sets(findings: Findings) -> list[Block]:
         networks[result.test_set, result.dataset.name] += result.kind == "network"
         if result.kind == "network" and networks[result.test_set, result.dataset.name] > _MAX_NETWORKS:
             left_out.add(position)
-    # Of others the first screen tells it.
-    from_authors = sorted(
-        {each.test_set for each in results if each.from_lexicon_authors and not _warns(each, findings)}
-    )
+    from_authors = sorted({each.test_set for each in results if each.from_lexicon_authors})
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})
     shown = f"{len(rows) - len(left_out):,} of {len(rows):,} predictors. " if left_out else ""
@@ -201,11 +189,9 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
     sentences = []
     for result in findings.external_results:
         if _warns(result, findings):
-            measure = f"{result.dataset.metric_name} on {plural(int(result.score.n), 'tweet')}"
-            difference = result.differences["lexicon"]
-            pair = words.pair_sentence(subject(result.candidate), PREDICTORS["lexicon"], difference, measure)
-            remark = f" {LEXICON_REMARK}" if result.from_lexicon_authors else ""
-            sentences.append(f"On the external test set {result.test_set}: {pair}{remark}")
+            sides = subject(result.candidate), PREDICTORS["lexicon"]
+            pair = words.pair_sentence(*sides, result.differences["lexicon"], result.dataset.metric_name)
+            sentences.append(f"On the external test set {result.test_set}: {pair}")
     return sentences
 
 

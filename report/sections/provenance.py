@@ -1,7 +1,7 @@
 """Code versions, data, hardware, compute time, commands and methods."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -15,10 +15,9 @@ from report.render.blocks import Block, Command, Details, columns_of
 from report.sections.names import command_for
 from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.blocks.content import Bullets, DataTable, Row, Text, Tiles
-from sentiment.blocks.wording import escape, joined, shortened
+from sentiment.blocks.wording import joined, shortened
 from sentiment.config import PARTS
 from sentiment.console import plural
-from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import Attempt, RunRecord
 
@@ -88,30 +87,25 @@ def _environment(study: Study) -> list[Any]:
     attempts = [attempt for record in records for attempt in record.attempts]
     if not attempts:
         return ["No run has started yet."]
-    jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
     codes = {run.run_id: _codes(run.record) for run in study.runs if run.record}
-    hardware = {run.run_id: [*dict.fromkeys(run.record.hardware)] for run in study.runs if run.record}
-    moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
+    hardware = {run.run_id: {*run.record.hardware} for run in study.runs if run.record}
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(versions for record in records for versions in {*map(_versions, record.attempts)})
-    hosts = {attempt.host for attempt in attempts}
-    mixed = [name for name, hashes in codes.items() if len(hashes) > 1]
-    lines: list[Any] = [Markup("Code: {}.").format(counted(_commits(records), "run"))]
-    if mixed:
-        lines.append(f"{_resumed(mixed)} with a different code version: {shortened(', '.join(mixed), 200)}.")
-    lines.append(Markup("Versions: {}.").format(counted(versions, "run")))
-    slurm = plural(len(jobs), "Slurm job") if jobs else "no Slurm job"
-    places = f"{plural(len(hosts), 'host')} ({shortened(', '.join(sorted(hosts)), 200)}), {slurm}."
-    lines.append(Markup("Hardware: {}; {}").format(counted(devices, "attempt"), escape(places)))
-    if moved:
-        differ = f"{_resumed(moved)} with different hardware and may not be reproducible bit for bit"
-        kinds = counted(Counter(moved.values()), "run")
-        lines.append(joined([f"{differ}: {shortened(', '.join(moved), 400)}; hardware:", kinds]))
-    return [*lines, _VERIFY]
+    return [
+        Markup("Code: {}.").format(counted(_commits(records), "run")),
+        *resumed(codes, "with a different code version"),
+        Markup("Versions: {}.").format(counted(versions, "run")),
+        Markup("Hardware: {}.").format(counted(devices, "attempt")),
+        *resumed(hardware, "with different hardware and may not be reproducible bit for bit"),
+        _VERIFY,
+    ]
 
 
-def _resumed(names: Collection[str]) -> str:
-    return f"{plural(len(names), 'run')} {'was' if len(names) == 1 else 'were'} resumed"
+def resumed(kinds: Mapping[str, Collection[str]], how: str) -> list[str]:
+    """A sentence on the runs, by their ids, that have several kinds of something; none if there are no such runs."""
+    names = [name for name, known in kinds.items() if len(known) > 1]
+    were = "was" if len(names) == 1 else "were"
+    return [f"{plural(len(names), 'run')} {were} resumed {how}: {shortened(', '.join(names), 400)}."] if names else []
 
 
 def counted(values: Counter[Any], noun: str) -> Markup:

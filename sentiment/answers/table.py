@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import NonNegativeFloat
 
-from sentiment.console import plural
 from sentiment.data.classes import ConfiguredClasses
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, sha256_of, write_atomically
@@ -182,8 +181,7 @@ class Comparison:
     def sentence(self, metric: Metric) -> str:
         """What is said of the pair, see `words.pair_sentence`."""
         difference = self.accuracy if metric == "accuracy" else self.macro_recall
-        measure = f"{METRIC_NAMES[metric]} on {plural(int(difference.n), 'tweet')}"
-        return pair_sentence(self.first.subject, self.second.subject, difference, measure)
+        return pair_sentence(self.first.subject, self.second.subject, difference, METRIC_NAMES[metric])
 
 
 def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: ClassIndices) -> list[Comparison]:

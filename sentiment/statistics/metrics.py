@@ -114,14 +114,8 @@ def other_answers_remark(metrics: Metrics, other_answers: int) -> str:
     """
     number = metrics.n - other_answers
     share = metrics.right / number
-    return f"{counted_as_wrong(other_answers)}; {share:.1%} right of the {number:,} tweets that it answers with a class"
-
-
-def counted_as_wrong(other_answers: int) -> str:
-    """The clause `its 1 other answer counts as wrong`."""
-    if other_answers == 1:
-        return "its 1 other answer counts as wrong"
-    return f"its {other_answers:,} other answers count as wrong"
+    count = "its 1 other answer counts" if other_answers == 1 else f"its {other_answers:,} other answers count"
+    return f"{count} as wrong; {share:.1%} right of the {number:,} tweets that it answers with a class"
 
 
 def kappa(first: ClassIndices, second: ClassIndices) -> float:

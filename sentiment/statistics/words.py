@@ -72,12 +72,6 @@ def verdict(difference: Estimate) -> str:
     return "better" if difference.is_better else "worse"
 
 
-def at_most(differences: Iterable[Estimate]) -> str:
-    """`at most 3.1 points apart`, by the farthest bound of several intervals; empty if none is known."""
-    farthest = max((difference.farthest or 0.0 for difference in differences), default=0.0)
-    return f"at most {percent(farthest)} points apart" if farthest else ""
-
-
 def conditional_remarks(differences: Iterable[Estimate]) -> list[str]:
     """One caveat sentence if any comparison lacks seed variance."""
     return (
@@ -106,13 +100,15 @@ def _level_in_words(level: float) -> str:
     return f"{100 - left_out:.{decimals}f}".rstrip("0").rstrip(".")
 
 
-def pair_sentence(first: str, second: str, difference: Estimate, measure: str) -> str:
-    """The one sentence on two predictors, given by name, wherever they are compared.
+def pair_sentence(first: str, second: str, difference: Estimate, metric: str) -> str:
+    """The one sentence on two predictors or configurations, given by name, wherever they are compared.
 
-    `The network is significantly better than the linear baseline: +3.2 points of accuracy (95 % CI +1.2 to +5.2;
-    adjusted p = 0.012).`
+    `The network is significantly better than the linear baseline: +3.2 points of accuracy on 900 tweets (95 % CI +1.2
+    to +5.2; adjusted p = 0.012).` The number of tweets is left out where it is an estimate itself.
     """
     verdicts = {"better": "significantly better than", "worse": "significantly worse than"}
     is_what = verdicts.get(verdict(difference), "not significantly different from")
     subject = f"The {first[4:]}" if first.startswith("the ") else first
-    return f"{subject} is {is_what} {second}: {points(difference.value)} points of {measure}{evidence(difference)}."
+    tweets = f" on {difference.n:,.0f} tweets" if float(difference.n).is_integer() else ""
+    gap = f"{points(difference.value)} points of {metric}{tweets}{evidence(difference)}"
+    return f"{subject} is {is_what} {second}: {gap}."

@@ -23,7 +23,7 @@ from sentiment.answers.match import AnswersFile
 from sentiment.answers.table import AnswersDir, read_answers
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results
-from sentiment.statistics.metrics import counted_as_wrong
+from sentiment.statistics.metrics import measure, other_answers_remark
 from tests.commands import invoke, refused, succeed
 from tests.report.made_up import Study, read_table
 from tests.small_runs import write_tweets
@@ -151,7 +151,8 @@ def test_annotators_are_no_predictors_but_agree_with_the_labels_so_far(tmp_path:
     [(1, "its 1 other answer counts as wrong"), (1_200, "its 1,200 other answers count as wrong")],
 )
 def test_remark_on_answers_that_count_as_wrong_is_a_sentence(other_answers: int, remark: str) -> None:
-    assert counted_as_wrong(other_answers) == remark
+    metrics = measure(np.zeros(2_000, int), np.full((2_000, 2), [0.9, 0.1]))
+    assert other_answers_remark(metrics, other_answers).startswith(remark)
 
 
 def test_answers_of_no_class_are_wrong_and_missing_ones_are_counted(tmp_path: Path) -> None:

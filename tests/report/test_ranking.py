@@ -155,7 +155,7 @@ def test_page_says_that_nothing_is_recommended_where_folds_alone_are_completed(s
     assert findings.recommended is None
     blocks = compose(findings).blocks
     assert blocks
-    assert "1 completed run of cross-validations that lack a fold is compared with no other run." in study.text()
+    assert "Runs of cross-validations that lack a fold, which are compared with no other: 1." in study.text()
 
 
 def test_time_of_a_killed_attempt_is_a_lower_bound(study: Study) -> None:

