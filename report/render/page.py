@@ -183,10 +183,15 @@ def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
             yield f"figures/{block.file}.vl.json", spec + "\n"
         if isinstance(block, DataTable):
-            yield f"tables/{block.file}.csv", pd.DataFrame(block.rows, dtype=object).to_csv(index=False)
+            yield f"tables/{block.file}.csv", as_csv(block)
     for document in report.documents:
         yield document.path, render_document(document)
     yield "report.md", render_markdown(report)
+
+
+def as_csv(table: DataTable) -> str:
+    """All rows of a table, also those that a reader does not see."""
+    return pd.DataFrame(table.rows, dtype=object).to_csv(index=False)
 
 
 def _write(path: Path, text: str) -> None:

@@ -85,9 +85,7 @@ def caveats(findings: Findings) -> list[str]:
     limitations += [*_of_added(best), *_of_lexicon(best), *_of_configurations(best.dataset.configurations)]
     if len(findings.datasets) > 1:
         several = f"The runs use {len(findings.datasets)} different test sets, which cannot be compared"
-        limitations.append(
-            f"{several}; this recommendation is for {best.dataset.name}, which has the most test tweets."
-        )
+        limitations.append(f"{several}; this recommendation is for {best.dataset.name}, the largest of them.")
     return limitations
 
 
@@ -96,9 +94,7 @@ def _of_runs(study: Study) -> list[str]:
     limitations = []
     if study.single_folds:
         folds = f"{len(study.single_folds):,}"
-        limitations.append(
-            f"Completed runs of cross-validations that lack a fold, compared with no other run: {folds}."
-        )
+        limitations.append(f"Runs of cross-validations that lack a fold, which are compared with no other: {folds}.")
     states = Counter(run.state.state for run in names.unfinished(study.runs))
     if states:
         counts = [f"{number:,} {names.state_name(state)}" for state, number in states.most_common()]

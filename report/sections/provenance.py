@@ -137,8 +137,7 @@ def commit(attempt: Attempt) -> Markup:
         return Markup("not from a git checkout")
     name = attempt.git_commit[:_HASH]
     if attempt.git_remote:
-        address = Markup("({}/commit/{})").format(attempt.git_remote, attempt.git_commit)  # it may hold any character
-        name = Markup("[{}]").format(name) + address
+        name = Markup("[{}]({}/commit/{})").format(name, attempt.git_remote, attempt.git_commit)
     return joined(["commit", name, "with uncommitted changes"] if attempt.git_dirty else ["commit", name])
 
 

@@ -10,9 +10,6 @@ from rich.table import Table
 from sentiment.blocks.content import Bullets, Content, DataTable, Tiles
 from sentiment.console import OUT, number_table, printable, say
 
-# The widest line of a column's title, in letters.
-_TITLE_WIDTH = 12
-
 
 def show(blocks: Iterable[Content]) -> None:
     """Print blocks, one below the other."""
@@ -30,7 +27,8 @@ def show(blocks: Iterable[Content]) -> None:
 def _table(table: DataTable) -> Table:
     """The rows below the caption, which is the title of the first column."""
     first, *others = table.columns
-    titles = ["\n".join(textwrap.wrap(column.title, _TITLE_WIDTH)) for column in others]
+    width = OUT.width // len(table.columns) - 2
+    titles = ["\n".join(textwrap.wrap(column.title, width)) for column in others]
     shown = number_table(_plain(table.caption or first.title), titles, no_wrap=True)
     for row in table.shown:
         cells = [escape(printable(_plain(column.show(row)))) for column in table.columns]

@@ -169,7 +169,7 @@ def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(
     (facts, *_) = provenance(study.findings())
     text = "\n".join(map(str, facts.items)).replace("\\_", "_")
     assert ("1 run was resumed with a different code version: " in text) == is_mixed
-    assert f"{run_dir.path.name}; hardware: Xeon (AVX512) and Old Xeon (AVX2)" in text
+    assert f"may not be reproducible bit for bit: {run_dir.path.name}." in text
     assert still.path.name not in text.split("bit for bit")[1]
 
 
@@ -250,11 +250,6 @@ def test_test_sets_called_as_columns_are_leave_these_as_they_are(study: Study) -
     (row,) = tables["data"].rows
     assert (row["source"], row["runs"], row["test_set_runs"]) == ("invented.csv", 1, 60)
     assert run_dir.path.is_dir()
-
-
-def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
-    study.single({}, attempts=[attempt(job="local1_0")])
-    assert "no Slurm job" in str(provenance(study.findings())[0])
 
 
 def test_each_value_of_a_setting_has_a_name_of_its_own(study: Study) -> None:

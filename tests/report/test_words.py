@@ -23,8 +23,8 @@ from tests.invented import attempt
         ({"git_commit": None}, "not from a git checkout"),
         ({"git_commit": "c" * 40, "git_remote": None}, f"commit {'c' * 12}"),
         (
-            {"git_commit": "c" * 40, "git_remote": "https://host/a<b", "git_dirty": True},
-            f"commit [{'c' * 12}](https://host/a&lt;b/commit/{'c' * 40}) with uncommitted changes",
+            {"git_commit": "c" * 40, "git_remote": "https://host.org/a/b", "git_dirty": True},
+            f"commit [{'c' * 12}](https://host.org/a/b/commit/{'c' * 40}) with uncommitted changes",
         ),
     ],
 )
