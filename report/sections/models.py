@@ -178,9 +178,7 @@ def external_test_sets(findings: Findings) -> list[Block]:
     scores = f"{shown}{capital(' or '.join(metrics))} in % on external test sets, none of whose tweets was trained on."
     recommended = f"{STAR}is recommended. A difference is significant if its corrected 95 % interval excludes zero."
     caption = joined([scores, recommended, METHODS])
-    names = dict.fromkeys(result.candidate.configuration.config.data.label_names for result in results)
-    classes = " or ".join(map(" / ".join, names))
-    table = DataTable("test-sets", caption, columns_of("test-sets", rows, classes=classes), rows, left_out=left_out)
+    table = DataTable("test-sets", caption, columns_of("test-sets", rows), rows, left_out=left_out)
     return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
 
 
@@ -203,11 +201,9 @@ def _warns(result: ExternalResult, findings: Findings) -> bool:
 
 def _test_set_row(result: ExternalResult, names_data: bool) -> Row:
     name = predictor_name(result.candidate)
-    shares = [f"{100 * size / result.score.n:.0f}" for size in result.sizes]
     row: Row = {
         "tests": result.test_set,
         "n": result.score.n,
-        "classes": " / ".join(shares),
         "data": result.dataset.name if names_data else None,
         "model": f"{STAR}{name}" if result.is_recommended else name,
         "macro_recall": result.macro_recall,

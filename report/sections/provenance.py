@@ -153,14 +153,11 @@ def _usage_table(study: Study) -> Details:
         row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600, "unknown": usage.unknown}
         encoding = usage.encoding
         rows.append(row | {"encoder_gpu_hours": encoding.gpu / 3600, "encoder_cpu_hours": encoding.cpu / 3600})
-    shown = columns_of("usage", rows)
-    if any(row["encoder_cpu_hours"] for row in rows):
-        shown += columns_of("encoder-usage", rows)
     caption = (
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
         "attempts that run or whose process was killed are unknown, so that times are lower bounds where there are any."
     )
-    return Details(caption, [DataTable("usage", "", shown, rows)])
+    return Details(caption, [DataTable("usage", "", columns_of("usage", rows), rows)])
 
 
 def _data_table(findings: Findings) -> list[Details]:

@@ -98,7 +98,7 @@ def column(title: str, key: str, kind: str = "text", missing: str = words.DASH) 
 
 # Of each column its title, the key of its values, its kind, and what stands in the place of a missing value; the last
 # two may be left out. See `column`; a kind that ends with `?` is shown only where a row has a value, and with `!` only
-# where values differ; zero counts and durations are none.
+# where values differ; zero is none but in shares.
 Titles = Sequence[Sequence[str]]
 
 
@@ -115,7 +115,7 @@ def columns(titles: Titles, rows: Sequence[Row], **placeholders: str) -> list[Co
 
 def _is_shown(kind: str, values: Sequence[Any]) -> bool:
     """Whether a column whose kind is marked has a value (`?`), or different ones (`!`)."""
-    no_value = (None, "", 0) if kind in ("duration?", "count?") else (None, "")
+    no_value = (None, "") if kind in ("percent?", "points?") else (None, "", 0)
     known = {value for value in values if value not in no_value}
     return len(known) > 1 if kind.endswith("!") else bool(known) or not kind.endswith("?")
 

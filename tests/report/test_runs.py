@@ -20,7 +20,7 @@ from report.read import load_study
 from report.render.blocks import Block, Command, Explorer
 from report.render.wording import read_texts
 from report.sections.answer import caveats, headline
-from report.sections.models import external_test_sets, published_results, worse_than_the_lexicon
+from report.sections.models import published_results, worse_than_the_lexicon
 from report.sections.names import model_name
 from report.sections.provenance import provenance
 from report.sections.runs import runs
@@ -308,21 +308,6 @@ def test_each_data_set_is_ranked_with_what_is_recommended_for_it(study: Study) -
     assert names == ["mean of both ", "linear baseli"]
     starred = [row["model"][2:15] for row in tables["test-sets"].rows if row["model"].startswith("\u2605")]
     assert sorted(starred) == sorted(names)
-
-
-def test_classes_of_all_data_sets_stand_over_their_shares_on_external_test_sets(study: Study) -> None:
-    study.single({})
-    findings = study.findings()
-    result = findings.external_results[0]
-    labels = {"sad": ["0"], "mixed": ["1"], "glad": ["2"]}
-    config = resolve(BASE, {"data.labels": labels}, "base")
-    configuration = result.candidate.configuration
-    (run,) = configuration.runs
-    other_configuration = replace(configuration, runs=[replace(run, config=config)])
-    other = replace(result, candidate=replace(result.candidate, configuration=other_configuration))
-    (table,) = external_test_sets(replace(findings, external_results=[result, other]))
-    assert isinstance(table, DataTable)
-    assert "negative / positive or sad / mixed / glad, %" in [column.title for column in table.columns]
 
 
 def test_class_without_a_test_tweet_has_no_recall(study: Study) -> None:
