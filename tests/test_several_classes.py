@@ -116,7 +116,7 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     output = succeed("evaluate", run.path, "--all", "--out", folder / "scores.json")
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["models"]["network"]["test"]["recall"].keys() == {*NAMES}
-    assert "macro recall of" in output
+    assert "points of macro recall on" in output
     output = succeed("predict", run.path, "the 3 o'clock train leaves", "--with", "baseline", "--explain")
     assert output.splitlines()[-2].startswith("neutral ")
     for command in (("export", run.path, folder / "model.zip"), ("predict", run.path, "a train")):

@@ -66,7 +66,8 @@ def pair_sentence(best: Recommended, first: Ranked, second: Ranked) -> str:
     is_first = first is best.model
     difference = best.differences[second if is_first else first]
     shown = difference.reversed if is_first else difference
-    return words.pair_sentence(names.subject(first), names.subject(second), shown, best.dataset.metric_name)
+    sides = names.subject(first, best), names.subject(second, best)
+    return words.pair_sentence(*sides, shown, best.dataset.metric_name)
 
 
 def _short_name(candidate: Candidate) -> str:

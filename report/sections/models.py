@@ -187,7 +187,7 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
     sentences = []
     for result in findings.external_results:
         if _warns(result, findings):
-            sides = subject(result.candidate), PREDICTORS["lexicon"]
+            sides = subject(result.candidate, result.best), PREDICTORS["lexicon"]
             pair = words.pair_sentence(*sides, result.differences["lexicon"], result.dataset.metric_name)
             sentences.append(f"On the external test set {result.test_set}: {pair}")
     return sentences

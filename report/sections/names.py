@@ -84,11 +84,12 @@ def predictor_name(candidate: Candidate) -> str:
     return f"{PREDICTORS[candidate.kind]}{bracketed(', '.join(settings_in_words(candidate.settings)))}"
 
 
-def subject(ranked: Ranked) -> str:
-    """A predictor in a sentence, named as `evaluate` names it, and a linear baseline by its settings too."""
+def subject(ranked: Ranked, best: Recommended) -> str:
+    """A predictor in a sentence: named as `evaluate` names it, and by its settings where others have the same name."""
     if isinstance(ranked, AddedPredictor):
         return ranked.predictor.subject
-    name = PREDICTORS[ranked.kind] if ranked.kind in SEEDED else predictor_name(ranked)
+    is_clear = ranked.kind in SEEDED and (ranked is best.model or len(best.dataset.configurations) == 1)
+    name = PREDICTORS[ranked.kind] if is_clear else predictor_name(ranked)
     return name if ranked.kind == "lexicon" else f"the {name}"
 
 
