@@ -13,7 +13,7 @@ from sentiment.answers.table import Comparison, Predictor
 from sentiment.blocks.content import Content, DataTable, Row, Text, columns, with_bounds
 from sentiment.blocks.wording import capital
 from sentiment.console import plural, visible
-from sentiment.runs.records import PREDICTORS, CheckScore, Metrics
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import METRIC_NAMES, ClassIndices, Metric, estimate_of, other_answers_remark
@@ -127,8 +127,14 @@ def choice_sentences(choice: Choice) -> list[str]:
     sentences = [f"{choice.best} has the highest estimated {metric} on {choice.source}."]
     for other, difference in choice.differences.items():
         further = "" if difference.is_better else f" {_labels_needed(choice, other)}"
-        sentences.append(words.pair_sentence(choice.best, other, difference, metric) + further)
+        pair = words.pair_sentence(_subject(choice.best), _subject(other), difference, metric)
+        sentences.append(pair + further)
     return sentences
+
+
+def _subject(name: str) -> str:
+    """The name of a predictor in a sentence, as that of `Predictor.subject`."""
+    return f"the {name}" if name in (PREDICTORS[kind] for kind in MODEL_KINDS) else name
 
 
 def _labels_needed(choice: Choice, other: str) -> str:

@@ -387,7 +387,7 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
 @pytest.mark.parametrize(
     ("only_best", "verdict"),
     [
-        (170, "is significantly better than network: "),
+        (170, "is significantly better than the network: "),
         (60, "more labels would be likely to show it."),
         (51, "It would take more than 20,000 labels to show so small a difference."),
         (50, "They are equally good on these labels."),
