@@ -119,6 +119,14 @@ class Dataset:
         return len(self.runs[0].trained) if self.runs[0].is_cross_validated else None
 
     @property
+    def approximation(self) -> str:
+        """What makes intervals and tests approximate; empty if nothing does."""
+        if not self.folds:
+            return ""
+        pooled = f"Cross-validation: the predictions of a configuration\u2019s {self.folds} folds are pooled"
+        return f"{pooled}; because training sets overlap, intervals and tests are approximate."
+
+    @property
     def source(self) -> str | None:
         """The built-in source of all runs, such as `tweeteval`; `table` for tables; None if they have several."""
         sources = {fold.record.dataset for run in self.runs for fold in run.trained}

@@ -83,9 +83,8 @@ def _ranking_caption(best: Recommended, shown: int) -> Markup:
         "a lower bound where a process was killed.",
         *words.conditional_remarks(best.differences.values()),
     ]
-    if dataset.folds:
-        pooled = f"Cross-validation: the predictions of a configuration\u2019s {dataset.folds} folds are pooled"
-        parts.append(f"{pooled}; because training sets overlap, intervals and tests are approximate.")
+    if dataset.approximation:
+        parts.append(dataset.approximation)
     if dataset.from_lexicon_authors:
         parts.append(LEXICON_REMARK)
     return joined([*parts, METHODS])
