@@ -10,6 +10,9 @@ from rich.table import Table
 from sentiment.blocks.content import Bullets, Content, DataTable, Tiles
 from sentiment.console import OUT, number_table, printable, say
 
+# The least width of a title, in letters.
+_LEAST_WIDTH = 8
+
 
 def show(blocks: Iterable[Content]) -> None:
     """Print blocks, one below the other."""
@@ -27,9 +30,9 @@ def show(blocks: Iterable[Content]) -> None:
 def _table(table: DataTable) -> Table:
     """The rows below the caption, which is the title of the first column."""
     first, *others = table.columns
-    width = OUT.width // len(table.columns) - 2
+    width = max(OUT.width // len(table.columns) - 2, _LEAST_WIDTH)
     titles = ["\n".join(textwrap.wrap(column.title, width)) for column in others]
-    shown = number_table(_plain(table.caption or first.title), titles, no_wrap=True)
+    shown = number_table(printable(_plain(table.caption or first.title)), titles, no_wrap=True)
     for row in table.shown:
         cells = [escape(printable(_plain(column.show(row)))) for column in table.columns]
         shown.add_row(f"  {cells[0]}", *cells[1:], style="bold" if row is table.best else "")
