@@ -74,9 +74,10 @@ def _ranking_caption(best: Recommended, shown: int) -> Markup:
     metric_of = " (the metric of the run that was trained first; others have another one)"
     baselines = sum(candidate.kind == "baseline" for candidate in best.candidates)
     best_of = f", the best of {baselines:,} linear baselines on validation tweets" if baselines > 1 else ""
+    of_first = metric_of if dataset.has_several_metrics else ""
     parts: list[Any] = [
-        f"{which} predictors on {dataset.name}, ranked by {metric} on validation tweets"
-        f"{metric_of if dataset.has_several_metrics else ''}; a configuration has the mean over its seeds.",
+        f"{which} predictors on {dataset.name}, ranked by {metric} on validation tweets{of_first}; a "
+        "configuration has the mean over its seeds.",
         f"Test {metric} with its 95 % interval, also drawn; dashed line: {predictor_name(best.baseline)}{best_of}.",
         "The test tweets select no predictor. Differences have intervals that are corrected within their family: one "
         "that excludes zero is significant. Bold: recommended. Times: of one run, with those of its encoder's vectors; "
@@ -128,8 +129,9 @@ def published_results(findings: Findings) -> list[Block]:
     texts = wording.read_texts("published")
     for name in (source, *(study.data for study in replicated(findings.study))):
         if name in texts:
-            is_same = "each source used its own random split, so the comparison is approximate"
-            tweets = is_same if source == name else "other tweets than those of these runs"
+            tweets = "other tweets than those of these runs"
+            if source == name:
+                tweets = "each source used its own random split, so the comparison is approximate"
             caption = _PUBLISHED[name].format(tweets=tweets)
             return [DataTable("published", caption, columns_of("published", texts[name]), texts[name])]
     return []
