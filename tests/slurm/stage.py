@@ -27,6 +27,7 @@ from tests.limits import limit
 from tests.processes import FORKING, Forked, start_python
 from tests.slurm.cluster import Cluster, build_local_locks, processes
 from tests.small_runs import Digest, digest_of
+from tests.training.processes import last_step
 
 _NEVER: dict[str, None] = {"patience": None}
 # Some seconds on one thread, with a row in the metric log at each step, by which moments are found.
@@ -205,8 +206,7 @@ class StagedRun:
 
     @property
     def step(self) -> int:
-        rows = self.dir.read_metrics()
-        return rows[-1].step if rows else 0
+        return last_step(self.dir)
 
     @property
     def attempts(self) -> list[Attempt]:
