@@ -103,29 +103,6 @@ def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
     assert other.evaluate(opacity) > 0.5
 
 
-def test_nothing_scrolls_sideways_or_runs_out(report: Page) -> None:
-    report.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-    for width in (360, 768, 1280, 1920):
-        report.set_viewport_size({"width": width, "height": 800})
-        spilt = report.evaluate(
-            "[...document.querySelectorAll('td')].filter(cell => cell.offsetParent)"
-            ".filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.textContent.slice(0, 40))"
-        )
-        assert (width, spilt) == (width, [])
-        assert report.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        box = report.locator(".scroll", has=report.locator("#table-leaderboard"))
-        assert width < 1280 or box.evaluate("box => box.scrollWidth <= box.clientWidth")
-
-
-def test_a_tweet_takes_a_few_lines_on_a_phone(report: Page) -> None:
-    report.set_viewport_size({"width": 390, "height": 844})
-    lines = """cells => cells.filter(cell => cell.textContent.length <= 280)
-      .map(cell => cell.clientHeight / parseFloat(getComputedStyle(cell).lineHeight))"""
-    tweets = report.locator("#table-mistakes td:first-child")
-    assert max(tweets.evaluate_all(lines)) < 8
-    assert max(tweets.evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")) <= 390
-
-
 def test_tables_are_downloaded_from_the_page_itself_as_they_are_shown(report: Page) -> None:
     """The page is alone and offline, as after it was mailed."""
     report.locator("select[name=grid]").select_option("attention")

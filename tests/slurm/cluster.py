@@ -29,13 +29,9 @@ PARTITIONS = {
     "disposable": (("shared2",), "PriorityTier=1 PreemptMode=CANCEL"),
     "high": (("shared1", "shared2"), "PriorityTier=10 PreemptMode=OFF"),
     "whole": (("whole1", "whole2"), "PriorityTier=1 OverSubscribe=EXCLUSIVE"),
-    "apart": (("apart1", "apart2"), "PriorityTier=1"),
     "roomy": (("roomy1",), "PriorityTier=1"),
-    "small": (("small1",), "PriorityTier=1 MaxTime=10"),
 }
 NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
-
-_LOCAL_LOCKS = Path(__file__).with_name("local_locks.c")
 
 # What production waits minutes for takes seconds here. A requeued job waits 5 s, the least that Slurm accepts.
 SETTINGS = {
@@ -66,16 +62,6 @@ def what_is_missing() -> str | None:
     if missing:
         return f"not installed: {', '.join(missing)} (Debian: slurmctld slurmd slurm-client munge)"
     return None if os.geteuid() == 0 else "fake GPUs are device files, which only root can make"
-
-
-def build_local_locks(folder: Path) -> Path | None:
-    """A library that, preloaded, keeps locks of files from passing between hosts; None without a compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        return None
-    library = folder / "local_locks.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, _LOCAL_LOCKS], check=True, timeout=limit())
-    return library
 
 
 @dataclass(frozen=True)

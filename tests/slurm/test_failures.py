@@ -41,40 +41,6 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
     stage.cancel()
 
 
-@pytest.mark.more
-@scenario
-def test_request_beyond_the_partitions_time_limit_needs_somebody_and_goes_on_within_it(stage: Stage) -> None:
-    stage.write_cluster(partition="small", time_minutes=11, memory_gb=0.4)
-    stage.write_grid(seed=[1], **SHORT)
-    stage.submit()
-    (run,) = stage.runs
-    stage.wait(lambda: run.asked("%r") == "PartitionTimeLimit", "Slurm's reason")
-    never_started = run.job
-    assert "PartitionTimeLimit" in stage.run("status", expect=1)
-    stage.write_cluster(partition="small", memory_gb=0.4)
-    assert "1 of 1 runs submitted" in stage.rerun()
-    stage.wait_completed([run])
-    assert "PENDING" not in stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%T", "-j", never_started).stdout
-
-
-@pytest.mark.more
-@scenario
-def test_held_run_needs_somebody_and_goes_on_when_it_is_rerun(stage: Stage) -> None:
-    stage.write_grid(seed=[1])
-    stage.submit()
-    (run,) = stage.runs
-    run.wait_for_step(30)
-    stage.cluster.run("scontrol", "requeuehold", run.job)
-    stage.wait_for_states("HELD")
-    assert "1 of 1 runs are held;" in stage.submit()
-    before = run.job
-    assert f"held jobs released: {before}" in stage.rerun()
-    stage.wait_completed([run])
-    first, second = run.attempts[:2]  # on a busy machine there may be more
-    assert (second.first_step, second.job) == (first.last_step, before)
-    assert run.matches_uninterrupted()
-
-
 @scenario
 def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stage) -> None:
     stage.write_grid(seed=[1, 2, 3], **ENDLESS)
