@@ -202,17 +202,6 @@ def test_damaged_request_keeps_no_job_from_being_cancelled_and_is_replaced(slurm
     assert slurm.states == ["CANCELLED"]
 
 
-def test_damaged_record_of_a_cancelled_run_is_set_aside_too(slurm: FakeSlurm) -> None:
-    grid = slurm.submit({"seed": [1]})
-    assert slurm.call("cancel", "some")[0] == 0
-    (run_dir,) = slurm.runs
-    run_dir.path.mkdir()
-    run_dir.record_file.write_text("{")
-    assert slurm.states == ["CANCELLED"]
-    assert slurm.call("submit", grid)[0] == 0
-    assert [path.name for path in run_dir.path.iterdir()] == ["run.json.damaged"]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["grid", "submission", "receipt", "cancelled", "owner"])
 def test_damaged_record_of_a_grid_is_told_with_what_to_do_and_that_helps(slurm: FakeSlurm, name: str) -> None:
@@ -232,21 +221,15 @@ def test_damaged_record_of_a_grid_is_told_with_what_to_do_and_that_helps(slurm: 
         assert subprocess.run(commands[1], shell=True, check=True).returncode == 0
     elif name == "grid":
         assert f"`{slurm.results.command('submit', 'some')}` plans it again" in told
+        assert slurm.call("submit", grid, "--dry-run")[0] == 0
+        assert not file.with_name("grid.json.damaged").exists()
     else:
         assert "; delete it" in told
         file.unlink()
     assert slurm.call("submit", grid)[0] == 0
+    assert file.with_name("grid.json.damaged").exists() == (name == "grid")
     assert slurm.states == ["PENDING"]
     assert [*slurm.tasks.values()] == [1]
-
-
-def test_plan_that_was_damaged_is_kept_beside_the_new_one(slurm: FakeSlurm) -> None:
-    grid = slurm.submit({"seed": [1]})
-    slurm.results.grid_file("some").write_text("{")
-    assert slurm.call("submit", grid, "--dry-run")[0] == 0
-    assert slurm.results.grid_file("some").read_text() == "{"
-    assert "grid.json.damaged" in slurm.call("submit", grid)[1]
-    assert slurm.results.grid_file("some").with_name("grid.json.damaged").read_text() == "{"
 
 
 def test_grid_whose_plan_is_gone_is_not_cancelled_without_a_word(slurm: FakeSlurm) -> None:

@@ -26,8 +26,7 @@ PARTITIONS = {
     "main": (("n1", "n2", "n3"), "Default=YES PriorityTier=1"),
     "mortal": (("mortal1", "mortal2"), "PriorityTier=1"),
     "low": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE"),
-    "disposable": (("shared2",), "PriorityTier=1 PreemptMode=CANCEL"),
-    "high": (("shared1", "shared2"), "PriorityTier=10 PreemptMode=OFF"),
+    "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
     "whole": (("whole1", "whole2"), "PriorityTier=1 OverSubscribe=EXCLUSIVE"),
     "roomy": (("roomy1",), "PriorityTier=1"),
 }
