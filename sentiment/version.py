@@ -29,14 +29,14 @@ def check_stamp(text: str, origin: str) -> str:
     Raises:
         FormatError: it is of another format, or no stamp.
     """
-    found = _STAMP.fullmatch(text)
-    if found is None:
+    stamp = _STAMP.fullmatch(text)
+    if stamp is None:
         raise FormatError(
             f"{origin}: names no version that wrote it, or its end is lost; write it again with this one, {__version__}"
         )
-    if int(found["format"]) != FORMAT:
+    if int(stamp["format"]) != FORMAT:
         raise FormatError(
-            f"{origin}: was written by version {found['version']}, in format {found['format']}; this is version "
+            f"{origin}: was written by version {stamp['version']}, in format {stamp['format']}; this is version "
             f"{__version__}, which reads format {FORMAT}: use that version, or write the file again with this one"
         )
-    return origin if found["version"] == __version__ else f"{origin}, of version {found['version']}"
+    return origin if stamp["version"] == __version__ else f"{origin}, of version {stamp['version']}"

@@ -130,10 +130,10 @@ def tweets_of_table(
     if table is None or _has_labels(table, parameters):
         if classes:
             parameters["data.labels"] = Classes.of_option(classes).with_names()
-        run, found = resolve_with_guesses({}, (), parameters, "--of", table)
+        run, guesses = resolve_with_guesses({}, (), parameters, "--of", table)
         data = run.data
-        lines = found.messages() if found else []
-        file = open_to_test(data, found.table if found else None, results)
+        lines = guesses.messages() if guesses else []
+        file = open_to_test(data, guesses.table if guesses else None, results)
     else:
         parameters.pop("data.columns.label", None)  # null: none of the columns holds labels
         data = resolve({}, parameters, "--of").data
@@ -325,10 +325,10 @@ def add_predictor(
     target = asked.added / f"{name}.json"
     names = asked.data.label_names
     further = Classes.of_option(classes) if classes else None
-    found = match(file, asked.table, asked.noun, asked.data.labels.answer_meanings(further))
-    with_class = [index for index, answer in found.classes.items() if answer is not None]
+    matched = match(file, asked.table, asked.noun, asked.data.labels.answer_meanings(further))
+    with_class = [index for index, answer in matched.classes.items() if answer is not None]
     if not with_class:
-        reasons = "; ".join(filter(None, (found.left_out.summary(), found.others.summary())))
+        reasons = "; ".join(filter(None, (matched.left_out.summary(), matched.others.summary())))
         raise DataError(
             f"{file.path}: has no prediction for a {asked.noun}: {reasons}. The classes are {', '.join(names)}; "
             "--classes maps further labels to them"
@@ -337,10 +337,10 @@ def add_predictor(
     record = {
         "file": file.path.name,
         "file_sha256": cached_sha256(file.path),
-        "tweets": found.answered,
-        "unanswered": found.left_out.count(NO_ANSWER),
+        "tweets": matched.answered,
+        "unanswered": matched.left_out.count(NO_ANSWER),
         "predictions": {
-            keys[index]: None if answer is None else names[answer] for index, answer in found.classes.items()
+            keys[index]: None if answer is None else names[answer] for index, answer in matched.classes.items()
         },
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -348,11 +348,11 @@ def add_predictor(
     if target.is_file():
         lines.append("  replaces the earlier predictions of this name")
     write_atomically(target, sealed(Added.model_validate(record | metadata)))
-    lines += found.left_out.lines_left_out()
-    if found.others.total():
-        lines.append(abbreviated([f"  {line}" for line in found.others.lines()], "\n"))
-    has_all_right = [found.classes[index] for index in with_class] == asked.table.labels[with_class].tolist()
-    if has_all_right and not found.others.total() and len(with_class) >= _SUSPICIOUS_ROWS:
+    lines += matched.left_out.lines_left_out()
+    if matched.others.total():
+        lines.append(abbreviated([f"  {line}" for line in matched.others.lines()], "\n"))
+    has_all_right = [matched.classes[index] for index in with_class] == asked.table.labels[with_class].tolist()
+    if has_all_right and not matched.others.total() and len(with_class) >= _SUSPICIOUS_ROWS:
         lines.append(
             "warning: all predictions are right. Are these the tweets' own labels? --label-column names another column"
         )

@@ -101,9 +101,9 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
             changed, or too many rows cannot be read.
     """
     finder = _Finder(table)
-    found = MatchedAnswers({}, 0, RowCounter(), RowCounter())
-    classes = found.classes
-    left_out = found.left_out
+    matched = MatchedAnswers({}, 0, RowCounter(), RowCounter())
+    classes = matched.classes
+    left_out = matched.left_out
     contradicted: dict[int, int] = {}  # the line of the second answer, by the index of the tweet
     answered = 0
     refused = RowCounter()
@@ -131,14 +131,15 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
         differing = [index for index in indices if classes.setdefault(index, answer) != answer]
         contradicted |= dict.fromkeys(differing, row.line)
         if is_first_answer and answer is None:
-            found.others.add(f"with the answer {shortened(row.label)!r}, which is none of the classes: wrong", row.line)
+            reason = f"with the answer {shortened(row.label)!r}, which is none of the classes: wrong"
+            matched.others.add(reason, row.line)
         elif not is_first_answer and not differing:
             left_out.add("duplicate tweet", row.line)
     refused.check(str(file.path), rows, file.reading.leave_out)
     for index, line in contradicted.items():  # it is unknown which answer counts
         left_out.add(_SEVERAL_ANSWERS, line)
         del classes[index]
-    return found._replace(answered=answered)
+    return matched._replace(answered=answered)
 
 
 class _Finder:
@@ -204,8 +205,8 @@ def _columns_of(table: Table, file: AnswersFile) -> _Columns:
     """
 
     def first(column: Column | None, usual: Sequence[str]) -> int | None:
-        found = table.usual_indices(usual) if column is None else [table.index(column, str(table.path))]
-        return next(iter(found), None)
+        indices = table.usual_indices(usual) if column is None else [table.index(column, str(table.path))]
+        return next(iter(indices), None)
 
     text = first(file.reading.text_column, TEXT_NAMES)
     # doc_id is only the number of a row, so it is used only if there is no text.

@@ -86,10 +86,10 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
         if not isinstance(stored, TrainedRun):
             say(f"warning: {path} does not say which tweets it learned; labels of such tweets would hide its errors")
             return np.zeros(len(rows), bool)
-        found, unknown = overlaps_with(stored, rows)
+        overlaps, unknown = overlaps_with(stored, rows)
         if unknown:
             say(f"warning: cannot exclude training tweets: {unknown}")
-        return np.array([overlap.is_learned for overlap in found])
+        return np.array([overlap.is_learned for overlap in overlaps])
 
     name = str(path.resolve())
     if isinstance(stored, TrainedRun):

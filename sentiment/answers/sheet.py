@@ -124,11 +124,11 @@ class Drawing:
     @cached_property
     def order(self) -> list[int]:
         """The indices of all tweets in the order of the sheet: each beginning of it is a stratified random sample."""
-        places = []
+        turns = []
         for stratum, order in enumerate(self.strata_orders):
             at_once = _DIFFERING_OF_FOUR if self.purpose == "choice" and stratum == 0 else 1
-            places += [(rank // at_once, stratum, rank, index) for rank, index in enumerate(order)]
-        return [index for *_, index in sorted(places)]
+            turns += [(rank // at_once, stratum, rank, index) for rank, index in enumerate(order)]
+        return [index for *_, index in sorted(turns)]
 
 
 def check_new(target: Path) -> None:
@@ -291,10 +291,10 @@ def _rows(sheet: Path) -> Iterator[_SheetRow]:
     table = open_table(sheet, header=True, quotes=True)
     indices = []
     for column in _COLUMNS:
-        found = table.indices(column)
-        if len(found) != 1:
-            raise UsageError(f"{sheet}: has {len(found)} columns called {column!r}; a sheet has one")
-        indices += found
+        of_column = table.indices(column)
+        if len(of_column) != 1:
+            raise UsageError(f"{sheet}: has {len(of_column)} columns called {column!r}; a sheet has one")
+        indices += of_column
     for record in table.read_all():
         location = f"{sheet}:{record.line}"
         if isinstance(record, Refusal):
@@ -305,10 +305,10 @@ def _rows(sheet: Path) -> Iterator[_SheetRow]:
 
 def _unknown_id(tweet_id: str, drawing: Drawing) -> str:
     """Why an id names no tweet of a drawing."""
-    found = _ID.match(tweet_id)
-    if not found:
+    own_id = _ID.match(tweet_id)
+    if not own_id:
         return f"id {shortened(tweet_id)!r} is of no sheet that `share` or `evaluate` draws"
-    purpose, number = found.groups()
+    purpose, number = own_id.groups()
     if int(number) != FORMAT:
         return (
             f"id {shortened(tweet_id)!r} was written by a version {number} of this program; this is version "

@@ -167,14 +167,14 @@ def _directory(name: Path, results: Path | None) -> Path:
     stem = name.name.partition(".")[0]
     tables = sorted(results_of(results or RESULTS).answers.glob("*-????????"))
     named = [path for path in tables if path.name.rpartition("-")[0] == stem]
-    found = named
+    same = named
     if name.is_file():
         records = {path: read_record(AnswersDir(path).record_file, AnswersRecord) for path in named}
-        found = [path for path, record in records.items() if record and record.read_from == cached_sha256(name)]
-    if len(found) == 1:
-        return found[0]
-    shown = ", ".join(map(str, found or named))
-    if found:
+        same = [path for path, record in records.items() if record and record.read_from == cached_sha256(name)]
+    if len(same) == 1:
+        return same[0]
+    shown = ", ".join(map(str, same or named))
+    if same:
         raise UsageError(f"{name}: there are answers to several such tables; name one: {shown}")
     if not named and not name.is_file():
         raise UsageError(f"{name}: no such file, and no answers to a table of this name in the results folder")

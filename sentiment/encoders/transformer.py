@@ -156,17 +156,17 @@ def _tokenizer_problem(tokenizer: Any, network: Any) -> str | None:
 def _check_network(model: "HubFiles", tokenizer: Any, network: Any) -> None:
     """Raise EncoderError if a network gives no vectors of a text."""
     ids = torch.tensor([tokenizer(" ".join(_DIFFERENT_WORDS))["input_ids"]])
-    place = f"encoder {model.name!r}: {model.folder}"
+    origin = f"encoder {model.name!r}: {model.folder}"
     try:
         with torch.inference_mode():
             states = network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     except Exception as error:  # of any kind, such as that of a model which also needs the input of a decoder
         raise EncoderError(
-            f"{place}: it gives no vectors of a text alone (one with a decoder, such as T5, does not): "
+            f"{origin}: it gives no vectors of a text alone (one with a decoder, such as T5, does not): "
             f"{in_one_line(error)[:300]}"
         ) from None
     if not states.isfinite().all():
-        raise EncoderError(f"{place}: its vectors are infinite or not numbers; its weights are damaged")
+        raise EncoderError(f"{origin}: its vectors are infinite or not numbers; its weights are damaged")
 
 
 def _words(tweets: Tweets) -> list[list[str]]:

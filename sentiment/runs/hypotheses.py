@@ -193,8 +193,8 @@ class Hypothesis(Section):
                 own = resolve(base, {self.setting: value}, "a hypothesis")
             except ConfigError:  # it does not go together with another setting of this run
                 return value
-            found: Value = dotted(own.identity()).get(self.setting)
-            return found
+            as_in_a_run: Value = dotted(own.identity()).get(self.setting)
+            return as_in_a_run
 
         changes: dict[str, Any] = {"values": tuple(map(configured, self.values))}
         if not isinstance(self.other, BestOf):
