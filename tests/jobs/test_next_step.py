@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -285,17 +286,30 @@ def test_damaged_request_is_told_and_holds_up_no_other_grid(base: Path, world: W
     assert [line for line in told.splitlines() if line.startswith("grid third: cannot be shown: ")]
 
 
-def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs(base: Path, world: World) -> None:
-    first, second, *_ = _requests(base)
+def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs_and_so_is_what_waits_for_it(
+    base: Path, world: World
+) -> None:
+    first, second, third, _ = _requests(base)
     more = replace(first, overrides={"training.learning_rate": [0.01, 0.02, 0.03, 0.04]})
-    world.overfitting = {2}
-    world.finish(first, second)
-    world.submit(more, second)
+    world.overfitting = {2, 3}
+    world.finish(first, second, third)
+    world.submit(more, second, third)
     told = invoke("status", "second", "--results", world.results.root)
     assert (told.exit_code, told.output.splitlines()[0]) == (
         3,
-        "grid second: 2 COMPLETED; WAITING for first; report: COMPLETED",
+        "grid second: 4 COMPLETED; WAITING for first; report: COMPLETED",
     )
+    assert [grid.name for grid in waiting_grids(world.results)] == ["second", "third"]
+
+
+def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, world: World) -> None:
+    requests = _requests(base)
+    reasons = chain([None], repeat("SIGINT"))
+    stopping = patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop: next(reasons))
+    with stopping, pytest.raises(SystemExit, match=str(EXIT_UNFINISHED)):
+        world.submit(*requests, local=True)
+    assert "`sentiment submit first second fourth third --local --results" in world.lines[-1]
+    assert not [line for line in world.lines if "still WAITING" in line]
 
 
 def test_held_run_has_not_ended_for_those_that_wait_for_its_grid(base: Path, world: World) -> None:
