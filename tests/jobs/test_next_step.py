@@ -304,11 +304,12 @@ def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs_and_so_is_wha
 
 def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, world: World) -> None:
     requests = _requests(base)
-    reasons = chain([None], repeat("SIGINT"))
-    stopping = patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop: next(reasons))
-    with stopping, pytest.raises(SystemExit, match=str(EXIT_UNFINISHED)):
-        world.submit(*requests, local=True)
-    assert "`sentiment submit first second fourth third --local --results" in world.lines[-1]
+    for asked, names in ((requests, "first second fourth third"), (requests[:1], "first fourth second third")):
+        reasons = chain([None], repeat("SIGINT"))
+        stopping = patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop, reasons=reasons: next(reasons))
+        with stopping, pytest.raises(SystemExit, match=str(EXIT_UNFINISHED)):
+            world.submit(*asked, local=True)
+        assert f"`sentiment submit {names} --local --results" in world.lines[-1]
     assert not [line for line in world.lines if "still WAITING" in line]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -178,12 +179,9 @@ def test_new_code_reaches_a_grid_that_is_started_at_once(
 ) -> None:
     """Such as one that could not be started for an error of the old code."""
 
-    def refuse(*_arguments: object) -> None:
-        raise ConfigError("an error of the code")
-
     assert world.submit(_grid(base, [0.01]), after) == 0
     with monkeypatch.context() as patched:
-        patched.setattr("jobs.launch.advance.expand_when_ready", refuse)
+        patched.setattr("jobs.launch.advance.expand_when_ready", Mock(side_effect=ConfigError("an error of the code")))
         world.settle()
     world.code = "edited"
     assert world.submit(_grid(base, [0.01]), new_code=True) == 0
@@ -215,12 +213,9 @@ def test_refused_submission_leaves_no_wish_and_guesses_are_no_wishes(
     asked = GridRequest(read_grid_file(file), {"seed": 2}, {"data.columns.text": "text"})
     results = world.results
 
-    def refuse(_folder: object) -> str:
-        raise SlurmError("invalid partition")
-
     study = plan_study(results, [asked, GridRequest(read_grid_file(after))])
     with monkeypatch.context() as patched:
-        patched.setattr("jobs.slurm.submit", refuse)
+        patched.setattr("jobs.slurm.submit", Mock(side_effect=SlurmError("invalid partition")))
         with pytest.raises(SlurmError):
             submit_study(results, study, world.options)
     assert (read_request(results, "some"), results.read_grid("some"), waiting_grids(results)) == (None, None, [])
@@ -334,6 +329,19 @@ def test_new_code_is_in_the_plan_only_if_it_computes_runs_and_before_it_does(
         if codes:
             break
     assert codes == {"edited"}
+
+
+def test_new_code_that_slurm_refuses_is_not_in_the_plan(
+    base: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.diverging = {1}
+    world.finish(_grid(base, [0.01]))
+    plan = read_plan(world.results, "some")
+    world.code = "edited"
+    monkeypatch.setattr("jobs.slurm.submit", Mock(side_effect=SlurmError("invalid partition")))
+    with pytest.raises(SlurmError):
+        rerun_grid(world.results, plan, set(), replace(world.options, new_code=True))
+    assert read_plan(world.results, "some") == plan
 
 
 def test_grid_that_waits_is_cancelled_only_if_nobody_submits_it_at_that_moment(
