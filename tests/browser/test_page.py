@@ -43,11 +43,7 @@ def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_addre
 def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> None:
     report.set_viewport_size({"width": size[0], "height": size[1]})
     answer = report.locator("main > section", has_text="Recommendation")
-    parts = [
-        answer.locator(".lead"),
-        answer.get_by_text("Trained on"),
-        report.get_by_text("of 76 runs completed"),
-    ]
+    parts = [answer.locator(".lead"), answer.get_by_text("Trained on"), report.get_by_text("of 76 runs completed")]
     if size[0] > size[1]:
         parts.append(answer.get_by_text("Of 2 stated hypotheses"))
     for part in parts:

@@ -31,16 +31,7 @@ from sentiment.runs.records import Halving
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, succeed
 from tests.invented import rungs_of
-from tests.jobs.grid_files import (
-    GRIDS,
-    a_request,
-    halving,
-    load_grid,
-    refusal,
-    starts_from,
-    write_grid,
-    write_yaml,
-)
+from tests.jobs.grid_files import GRIDS, a_request, halving, load_grid, refusal, starts_from, write_grid, write_yaml
 from tests.jobs.submitted import LAUNCH_FAILED, a_plan, attempt_of, write_attempts, write_epochs
 from tests.jobs.world import World
 

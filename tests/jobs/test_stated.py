@@ -116,9 +116,7 @@ def test_runs_that_are_added_after_results_are_told(base: Path, world: World) ->
 
 def test_hypothesis_of_a_grid_that_waits_is_stated_when_it_is_submitted(base: Path, world: World) -> None:
     controller = starts_from("some", "best")["controller"]
-    controller["hypotheses"] = [
-        {"claim": "More.", "setting": "model.dropout", "values": [0.1], "better_than": [0.0]},
-    ]
+    controller["hypotheses"] = [{"claim": "More.", "setting": "model.dropout", "values": [0.1], "better_than": [0.0]}]
     after = write_grid(base, {"model.dropout": [0.0, 0.1]}, name="after", controller=controller)
     assert world.submit(_grid(base, [0.01, 0.02]), after) == 0
     assert [stated.results for stated in read_request(world.results, "after").request.stated] == [0]  # type: ignore[union-attr]

@@ -34,10 +34,7 @@ from tests.small_runs import Experiment, StopWhen, digest_of, invented_tweets, w
 
 TRAINER = "sentiment/training/trainer.py"
 # Files whose edits make other code, by whether training imports them.
-MATTERS = {
-    TRAINER: True,
-    "report/build.py": False,
-}
+MATTERS = {TRAINER: True, "report/build.py": False}
 ELMO = ("sentiment.encoders.elmo", "sentiment.encoders.shards")
 CORPUS, BASELINE = "sentiment.data.corpus", "sentiment.models.baseline"
 

@@ -165,7 +165,7 @@ class Cluster:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.1) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.25) -> None:
         wait_for(condition, what, seconds, self._last_words, pause)  # a long one, since many wait at the same time
 
     def _lay_out(self) -> None:

@@ -152,7 +152,7 @@ class Stage:
         assert plan is not None
         return [StagedRun(self, self.results.run_dir(run.run_id, self.name)) for run in plan.runs]
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.1) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.25) -> None:
         self.cluster.wait(condition, what, seconds, pause)
 
     def wait_for_states(self, *states: str) -> None:

@@ -35,6 +35,7 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
     stage.cancel()
 
 
+@pytest.mark.more
 @scenario
 def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stage) -> None:
     stage.write_grid(seed=[1, 2, 3], **ENDLESS)

@@ -98,12 +98,7 @@ def test_each_task_is_one_process_on_nodes_that_are_given_whole_or_asked_for_who
 @scenario
 def test_doctor_describes_the_cluster_and_asks_whether_it_would_take_the_jobs(stage: Stage) -> None:
     text = stage.run("doctor", "--cluster", "cluster.yaml")
-    for expected in (
-        "cluster test",
-        "partition main*",
-        "gpu:fake:2",
-        "cluster.yaml defaults",
-    ):
+    for expected in ("cluster test", "partition main*", "gpu:fake:2", "cluster.yaml defaults"):
         assert expected in text
     grids = {"elmo": {"gpus": 3}, "rnn": {"partition": "none"}, "smoke": {"gpus": 0, "sbatch": {"gres": "shard:2"}}}
     write_yaml(stage.folder / "cluster.yaml", {"grids": grids})
