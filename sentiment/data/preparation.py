@@ -291,7 +291,7 @@ class Preparation:
         first_label = table.seen.setdefault(tweet.key, label)
         if not tweet.tokens:
             return NO_TOKEN
-        if not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
+        if self._tests and not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
             return TESTED if tweet.part == VALIDATION else HELD_OUT
         if tweet.part in (TRAIN, UNLABELLED) and self._held_out.has(*tweet.compared):
             return HELD_OUT
@@ -348,7 +348,7 @@ class Preparation:
             if missing:
                 raise DataError(
                     f"{main.name}: the {part} part has no tweet of the class {missing}; {main.kept:,} of "
-                    f"{main.read:,} rows are used; malformed: {main.refused.summary() or 'none'}.\n"
+                    f"{main.read:,} rows are used; unusable: {main.refused.summary() or 'none'}.\n"
                     "If labels are missing: name all values of the label column (data.labels, --classes).\n"
                     "If the class is rare: join it with its neighbour, or leave it out (data.labels.ignored).\n"
                     f"If there are few tweets: add some hundreds, {self._larger_part(part)}."
