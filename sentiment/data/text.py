@@ -128,7 +128,7 @@ _SPANS_WHITE_SPACE = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S
 # Longer than any word of a tweet; the limit bounds the time that patterns with lookahead take.
 _MAX_WORD_LENGTH = 500
 _TOO_LONG = re.compile(rf"\S{{{_MAX_WORD_LENGTH}}}")
-_CACHED_WORDS = 1 << 18
+_CACHED_WORDS = 1 << 19
 T = TypeVar("T")
 
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]
