@@ -29,6 +29,7 @@ from sentiment.config_file import resolve
 from sentiment.data.classes import DEFAULT_CLASSES
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.sources import OpenedSource, open_file
+from sentiment.errors import UsageError
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
@@ -382,6 +383,12 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
         assert ("or fewer tweets are right with it" in line) != helps
     one_class = replace(tweets, labels=np.ones(400, int))
     assert decide("t.csv", one_class, "accuracy").matching is None
+
+
+def test_too_few_tweets_to_choose_by_are_counted() -> None:
+    none_left = AnswerTable(np.arange(0), np.arange(0), [])
+    with pytest.raises(UsageError, match="0 tweets are left to choose a model by, but 100 are needed"):
+        decide("t.csv", none_left, "accuracy")
 
 
 @pytest.mark.parametrize(
