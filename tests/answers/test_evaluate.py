@@ -127,7 +127,7 @@ def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: 
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])
 def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, tmp_path: Path, choice: str) -> None:
     tweets = invented_tweets(200, seed=3)
-    table = write_tweets(tmp_path / "t.csv", [*tweets, *tweets[:50]])  # each copy counts
+    table = write_tweets(tmp_path / "t.csv", [*tweets, *tweets[:50]])
     options = ("--with", choice, "--out", tmp_path / "scores.json")
     for data in ((), ("--data", table, "--results", tmp_path)):
         output = succeed("evaluate", trained.path, *options, *data)
@@ -142,7 +142,11 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
             others |= {best, *re.findall(pattern.format(best), output, re.MULTILINE)} - {name}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
-        assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
+        assert (
+            own["n"] == len({text for _, text in tweets})
+            if data
+            else own["test"]["n"] == stored(trained, Result).metrics["test"].n
+        )
 
 
 def test_lexicon_changes_no_comparison_of_models() -> None:
@@ -293,6 +297,16 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     said = said.probabilities[:, 1] >= 0.5
     assert found["accuracy"] == pytest.approx(np.mean(said == [label == 1 for label, *_ in new]))
     assert f"1 left out: {NO_WORDS} (line 5)" in output
+
+
+def test_copies_of_a_table_s_own_rows_change_nothing(run: RunDir, tmp_path: Path) -> None:
+    rows = [(label, text) for label, text, _ in _new_tweets(150)]
+    decorated = [(label, f"RT @someone: {text} #again") for label, text in rows]
+    once, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", rows))
+    often, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", [*rows, *rows[:70], *decorated]))
+    copies = [each["left_out"].pop("a copy of a row above", 0) for each in (once, often)]
+    assert copies[1] == copies[0] + 220
+    assert often == once
 
 
 def _shortened(text: str) -> str:
