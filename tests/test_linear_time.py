@@ -246,7 +246,7 @@ def test_every_text_takes_linear_time() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_limited")
-@pytest.mark.parametrize("source", ["(?:#.*)*x", r"(\w+)-\d", "a.*b.*c", r"\svia\W+@\w+\W*(?:(?:#|https?://)\S+\W*)*$"])
+@pytest.mark.parametrize("source", ["(?:#.*)*x", "a.*b.*c"])
 def test_slow_patterns_are_found(source: str) -> None:
     pattern = re.compile(source)
     use = _of_pattern(pattern, {"search"})

@@ -23,7 +23,6 @@ from sentiment.answers.match import AnswersFile
 from sentiment.answers.table import AnswersDir, read_answers
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results
-from sentiment.statistics.metrics import counted_as_wrong
 from tests.commands import invoke, refused, succeed
 from tests.report.made_up import Study, read_table
 from tests.small_runs import write_tweets
@@ -144,14 +143,6 @@ def test_annotators_are_no_predictors_but_agree_with_the_labels_so_far(tmp_path:
     for told in (shown, text):
         assert "points more" not in told
         assert not re.search("(Anna|Ben|lexicon) classifies", told)
-
-
-@pytest.mark.parametrize(
-    ("other_answers", "remark"),
-    [(1, "its 1 other answer counts as wrong"), (1_200, "its 1,200 other answers count as wrong")],
-)
-def test_remark_on_answers_that_count_as_wrong_is_a_sentence(other_answers: int, remark: str) -> None:
-    assert counted_as_wrong(other_answers) == remark
 
 
 def test_answers_of_no_class_are_wrong_and_missing_ones_are_counted(tmp_path: Path) -> None:
@@ -389,14 +380,6 @@ def test_each_tweet_has_its_own_answer_or_none_however_alike_their_texts_are(
     assert "left out" not in output
     predicted = stored.added_predictors[0].predicted.tolist()
     assert {text: CLASSES[2][at] for text, at in zip(stored.table.texts, predicted, strict=True) if at >= 0} == said
-
-
-def test_answer_to_a_text_without_words_is_not_one_to_every_such_text(tmp_path: Path) -> None:
-    rows = [("a", "?!", "negative"), ("b", "!!!", "positive"), ("c", "...", "positive")]
-    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
-    answers = write_tweets(tmp_path / "x.csv", [("!!!", "positive"), ("?!", "negative")], ("text", "label"))
-    assert "x: 2 of 3 labelled tweets" in succeed("add", "x", answers, *_of(tmp_path))
-    assert _evaluate(tmp_path)[0]["models"]["x"]["accuracy"] == 1
 
 
 def test_tweet_with_two_labels_is_left_out_in_any_order(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """One ranking of all that was trained, and one rule for what is recommended of it."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from report.render.page import render_document
 from report.sections.answer import caveats, headline
 from report.sections.models import rankings
 from report.sections.paper import checklist
-from tests.commands import invoke
 from tests.invented import attempt
 from tests.report.made_up import Study
 
@@ -105,14 +103,6 @@ def test_data_set_with_the_most_tweets_leads_whatever_the_number_of_runs(study: 
     assert [dataset.test_tweets for dataset in study.findings().datasets] == [360, 120]
 
 
-def test_limit_that_cuts_nothing_leaves_a_configuration_eligible(study: Study) -> None:
-    study.single({}, skill=0.5)
-    study.single({"data.train_rows": 5000}, skill=3.0)
-    networks = [each for each in _best(study).candidates if each.kind == "network"]
-    by_limit = {each.configuration.config.data.train_rows: each.competes for each in networks}
-    assert by_limit == {None: True, 5000: True}
-
-
 def test_fewer_training_tweets_than_others_had_make_a_model_ineligible(study: Study) -> None:
     study.single({}, skill=0.5)
     study.single({"data.train_rows": 100}, skill=3.0)
@@ -129,24 +119,6 @@ def test_two_versions_of_an_added_predictor_are_both_named(study: Study) -> None
     (problem,) = findings.problems
     folders = [study.results.added_dir(run.record.data_fingerprint) for run in findings.study.completed_runs]
     assert all(str(folder / "llm.json") in problem for folder in folders)
-
-
-def test_copied_folders_are_named_and_left_out_by_report_and_status(study: Study) -> None:
-    single = study.single({})
-    (config,) = study.write_grid("rnn", "Which?", [{"seed": 2}])
-    planned = study.complete(config, "rnn")
-    before = study.findings()
-    for run_dir in (single, planned):
-        shutil.copytree(run_dir.path, run_dir.path.with_name(f"{run_dir.path.name} (copy)"))
-    after = study.findings()
-    assert [run.run_id for run in after.study.runs] == [run.run_id for run in before.study.runs]
-    assert [each.score for each in _best(study).ranking] == [each.score for each in before.recommended.ranking]  # type: ignore[union-attr]
-    status = invoke("status", "--results", study.results.root).output
-    for run_dir in (single, planned):
-        line = f"{run_dir.path} (copy): holds run {run_dir.path.name}"
-        assert any(line in problem for problem in after.problems)
-        assert line in " ".join(status.split()) or line.replace(" ", "") in "".join(status.split())
-    assert status.count("COMPLETED") == 4  # of each run its row, and the count of its grid
 
 
 def test_page_says_that_nothing_is_recommended_where_folds_alone_are_completed(study: Study) -> None:
