@@ -4,7 +4,7 @@ from statistics import fmean
 
 import pytest
 
-from tests.report.simulation import World, edge_rates, fold_rates, rates
+from tests.benchmarks.claims import World, edge_rates, fold_rates, rates
 
 pytestmark = pytest.mark.slow
 
