@@ -19,7 +19,7 @@ from sentiment.answers.sheet import SKIPPED
 from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.errors import UsageError
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.statistics.families import corrected, estimated
+from sentiment.statistics.families import estimated
 from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
 from sentiment.statistics.stratified import StratifiedSample
@@ -143,16 +143,6 @@ def test_choice_spends_three_of_four_labels_where_predictors_differ_and_weighs_t
     predicted = {predictor.name: predictor for predictor in tweets.predictors}
     for name, score in choice.accuracy.items():
         assert score.low < predicted[name].right(truth).mean() < score.high
-
-
-def test_table_whose_differing_tweets_are_all_labelled_is_as_sure_as_one_with_all_labels() -> None:
-    tweets, truth = _tweets(400, 30, one_wrong_in=3)
-    differences = []
-    for count in (100, 400):
-        choice = choose("t.csv", _labelled(tweets, truth, count), "accuracy")
-        differences.append(choice.differences["simple"])
-    assert [differences[0]] == [differences[1]] == corrected([PairedEvidence((PairedCounts(20, 10, 400),))])
-    assert differences[0].p > 0.05
 
 
 def test_equal_predictors_leave_the_simplest_and_more_labels_are_not_advised() -> None:

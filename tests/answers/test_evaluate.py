@@ -23,10 +23,8 @@ from sentiment.answers.evaluate import decide, decision_lines
 from sentiment.answers.evaluation import accuracy_sentences, compare_with_chosen, show_result
 from sentiment.answers.recommendation import recommend_model
 from sentiment.answers.table import AnswerTable, Predictor
-from sentiment.config import PARTS, ColumnConfig
-from sentiment.data.classes import DEFAULT_CLASSES
+from sentiment.config import PARTS
 from sentiment.data.corpus import Corpus, open_corpus
-from sentiment.data.sources import OpenedSource, open_file
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.predicting.files import NO_WORDS
@@ -448,18 +446,6 @@ def test_no_file_that_is_read_is_overwritten(trained: RunDir, tmp_path: Path, op
     words = [word for name, path in read.items() if name in ("--data", role) for word in (name, path)]
     assert f"{link}: is a file that is read" in refused(2, "evaluate", trained.path, *words, option, link)
     assert {path: path.read_bytes() for path in read.values()} == contents
-
-
-def test_a_source_with_a_published_test_set_is_scored_on_it(
-    trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    published = open_file(
-        write_tweets(tmp_path / "t.csv", invented_tweets(30, seed=5)), ColumnConfig(), DEFAULT_CLASSES
-    )
-    opened = OpenedSource("sentiment140", replace(published, read=lambda: iter(())), {"manual": published})
-    monkeypatch.setattr("sentiment.data.sources.open_source", lambda *_: opened)
-    succeed("evaluate", trained.path, "--data", "sentiment140", "--out", tmp_path / "s.json")
-    assert json.loads((tmp_path / "s.json").read_text())["n"] == 30
 
 
 def test_screen_of_a_run_says_what_one_needs_in_twenty_lines_and_all_else_when_asked(trained: RunDir) -> None:

@@ -316,12 +316,6 @@ def test_tweets_without_a_group_are_in_none() -> None:
     assert set(shares.index.get_level_values(0)) == {"all", "day"}
 
 
-def test_group_with_the_name_of_the_whole_is_refused() -> None:
-    labels = np.arange(60) % 2
-    with pytest.raises(UsageError, match="'all'"):
-        estimate_shares(np.full((60, 2), 0.5), labels, CLASSES, ["all", "some"] * 30)
-
-
 def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share) -> None:
     done = share()
     assert done.exit_code == 0

@@ -126,10 +126,6 @@ class Gap:
         return self.is_significant and self.value > 0
 
     @property
-    def is_worse(self) -> bool:
-        return self.is_significant and self.value < 0
-
-    @property
     def reversed(self) -> "Gap":
         low = None if self.high is None else -self.high
         return replace(self, value=-self.value, low=low, high=None if self.low is None else -self.low)
