@@ -10,10 +10,12 @@ import pytest
 
 from report.build import build_report
 from sentiment import load
+from sentiment.answers.table import read_predictions
 from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import refused, succeed
-from tests.small_runs import invented_tweets, run_in, small_config, write_tweets
+from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +48,14 @@ def run(folder: Path) -> RunDir:
     finished = run_in(folder, small_config(folder / "tweets.csv", **changes))
     finished.complete()
     return finished.run_dir
+
+
+def test_recorded_scores_are_exactly_those_of_the_stored_predictions(run: RunDir) -> None:
+    result = stored(run, Result)
+    for part in result.parts[1:]:
+        predictions = read_predictions(run, result, part, NAMES)
+        for kind, by_part in result.scores.items():
+            assert predictions.of(kind).metrics(predictions.labels) == by_part[part]
 
 
 SCALE = "negative=0 neutral=1 positive=2"
