@@ -103,6 +103,12 @@ def test_data_set_with_the_most_tweets_leads_whatever_the_number_of_runs(study: 
     assert [dataset.test_tweets for dataset in study.findings().datasets] == [360, 120]
 
 
+def test_limit_that_cuts_nothing_leaves_a_configuration_eligible(study: Study) -> None:
+    study.single({}, skill=0.5)
+    study.single({"data.train_rows": 5000}, skill=3.0)
+    assert {each.competes for each in _best(study).candidates if each.kind == "network"} == {True}
+
+
 def test_fewer_training_tweets_than_others_had_make_a_model_ineligible(study: Study) -> None:
     study.single({}, skill=0.5)
     study.single({"data.train_rows": 100}, skill=3.0)
