@@ -1,11 +1,14 @@
 """One ranking of all that was trained, and one rule for what is recommended of it."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from report.build import build_report, compose
+from report.compare.datasets import trained_on_most
 from report.compare.findings import Findings
 from report.compare.ranking import Recommended
 from report.read import load_study
@@ -103,10 +106,31 @@ def test_data_set_with_the_most_tweets_leads_whatever_the_number_of_runs(study: 
     assert [dataset.test_tweets for dataset in study.findings().datasets] == [360, 120]
 
 
-def test_limit_that_cuts_nothing_leaves_a_configuration_eligible(study: Study) -> None:
-    study.single({}, skill=0.5)
-    study.single({"data.train_rows": 5000}, skill=3.0)
-    assert {each.competes for each in _best(study).candidates if each.kind == "network"} == {True}
+def test_limit_that_cuts_nothing_leaves_a_configuration_eligible() -> None:
+    """Though cleaning may leave it fewer tweets than others have."""
+    sizes = [(None, False, 400), (5000, False, 390), (390, True, 390)]
+    configurations: list[Any] = [
+        SimpleNamespace(
+            config=SimpleNamespace(data=SimpleNamespace(train_rows=limit)),
+            runs=[SimpleNamespace(is_cut=is_cut, trained_on=number)],
+        )
+        for limit, is_cut, number in sizes
+    ]
+    assert trained_on_most(configurations) == configurations[:2]
+
+
+def test_cross_validated_run_costs_what_all_its_folds_cost(study: Study) -> None:
+    for fold in (1, 2, 3):
+        study.single({"data.folds": 3, "data.fold": fold})
+    assert [row["cpu_seconds"] for row in _rows(study.findings()) if row.get("seeds")] == [270, 270]  # 90 for each
+
+
+def test_seed_of_the_recommended_run_is_the_best_on_validation_tweets(study: Study) -> None:
+    for seed, validation in ((1, 3.0), (2, 2.0)):
+        replace(study, skills={"validation": validation}).single({"seed": seed}, skill=1.0 + 2 * (seed - 1), linear=0.1)
+    best = _best(study)
+    assert best.model.kind == "network"
+    assert best.run.config.seed == 1
 
 
 def test_fewer_training_tweets_than_others_had_make_a_model_ineligible(study: Study) -> None:
