@@ -51,7 +51,7 @@ def _scores(said: Said) -> set[tuple[float, float]]:
 
 
 @random_studies
-@pytest.mark.parametrize("answers", [1, 3, 29])
+@pytest.mark.parametrize("answers", [1, 29])
 def test_few_answers_of_an_added_predictor_change_no_claim(seed: int, answers: int, tmp_path: Path) -> None:
     author = new_author(tmp_path / "results", seed)
     runs = write_cells(author, seeds=1 + seed % 2)

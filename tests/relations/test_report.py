@@ -30,7 +30,7 @@ def _tie(table: pd.DataFrame) -> None:
     table["network_positive"] = table["network_positive"].round(1)
 
 
-_FURTHER = [{"training.early_stopping.metric": metric} for metric in ("macro_recall", "macro_f1", "loss")]
+_FURTHER = [{"training.early_stopping.metric": metric} for metric in ("macro_recall", "loss")]
 """What stops by another rule, or learns from so few tweets that it is no model to use."""
 
 
