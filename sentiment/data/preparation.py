@@ -291,7 +291,7 @@ class Preparation:
         first_label = table.seen.setdefault(tweet.key, label)
         if not tweet.tokens:
             return NO_TOKEN
-        if not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
+        if self._tests and not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
             return TESTED if tweet.part == VALIDATION else HELD_OUT
         if tweet.part in (TRAIN, UNLABELLED) and self._held_out.has(*tweet.compared):
             return HELD_OUT

@@ -289,8 +289,10 @@ class TweetForms:
         """The normalised text (`form`); `tokens` are those of `run_tokenizer`."""
         original = undecorated(text)
         cleaned = self._tokenizer.clean(original)
-        if tokens is None or original != text or not (self._shares_tokens and cleaned.isascii()):
-            tokens = self._tokenizer.split(unicodedata.normalize("NFKC", cleaned))
+        normal = cleaned if cleaned.isascii() else unicodedata.normalize("NFKC", cleaned)
+        own = cleaned if original == text else self._tokenizer.clean(text)
+        if tokens is None or normal != own or not self._shares_tokens:
+            tokens = self._tokenizer.split(normal)
         words = list(filter(None, map(self._normalized_token.__getitem__, tokens)))
         while True:
             if words[:2] == _RETWEET and len(words) > 2:

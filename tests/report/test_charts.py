@@ -29,7 +29,7 @@ from report.questions.search import (
 )
 from report.read import AttentionSample
 from report.render import wording
-from report.render.blocks import Card, Text
+from report.render.blocks import Card
 from report.render.charts import (
     MOST_AXES,
     NARROW,
@@ -46,6 +46,7 @@ from report.render.charts import (
     share_point,
 )
 from report.render.wording import Score
+from sentiment.blocks.content import Text
 from sentiment.runs.halving import RankedTrial, RungRanking
 from sentiment.runs.records import PlannedRun, RunRecord
 from sentiment.runs.run_dir import Results

@@ -16,8 +16,10 @@ from report.render.page import render_document
 from report.sections.answer import caveats, headline
 from report.sections.models import rankings
 from report.sections.paper import checklist
+from sentiment.runs.records import Result
 from tests.invented import attempt
 from tests.report.made_up import Study
+from tests.small_runs import stored
 
 
 def _best(study: Study) -> Recommended:
@@ -74,7 +76,7 @@ def test_added_predictor_with_few_test_answers_is_neither_ranked_nor_recommended
         assert (row["rank"] is not None, best.added_winner is not None) == (is_ranked, is_ranked)
         if not is_ranked:
             said = str(caveats(findings))
-            assert "it has answered 29 of the test tweets, fewer than 30, and test tweets alone select no model" in said
+            assert "and 29 test tweets, and 30 of each are needed, and test tweets alone select no model" in said
             scale = next(column.scale for column in rankings(findings)[0].columns if column.scale)
             assert scale.high < row["score_high"]
 
@@ -119,10 +121,15 @@ def test_limit_that_cuts_nothing_leaves_a_configuration_eligible() -> None:
     assert trained_on_most(configurations) == configurations[:2]
 
 
-def test_cross_validated_run_costs_what_all_its_folds_cost(study: Study) -> None:
+def test_cross_validated_run_costs_what_all_its_folds_cost_and_takes_as_many_epochs_as_they_in_the_mean(
+    study: Study,
+) -> None:
     for fold in (1, 2, 3):
-        study.single({"data.folds": 3, "data.fold": fold})
-    assert [row["cpu_seconds"] for row in _rows(study.findings()) if row.get("seeds")] == [270, 270]  # 90 for each
+        run_dir = study.single({"data.folds": 3, "data.fold": fold})
+        run_dir.write_record(stored(run_dir, Result).model_copy(update={"best_epoch": fold + 1}))
+    rows = _rows(study.findings())
+    assert [row["cpu_seconds"] for row in rows if row.get("seeds")] == [270, 270]  # 90 for each
+    assert [row["best_epoch"] for row in rows if row.get("best_epoch")] == [3]
 
 
 def test_seed_of_the_recommended_run_is_the_best_on_validation_tweets(study: Study) -> None:
@@ -157,7 +164,7 @@ def test_page_says_that_nothing_is_recommended_where_folds_alone_are_completed(s
     assert findings.recommended is None
     blocks = compose(findings).blocks
     assert blocks
-    assert "1 completed run of cross-validations that lack a fold is compared with no other run." in study.text()
+    assert "Runs of cross-validations that lack a fold, which are compared with no other: 1." in study.text()
 
 
 def test_time_of_a_killed_attempt_is_a_lower_bound(study: Study) -> None:
