@@ -190,7 +190,10 @@ def decide(source: str, tweets: AnswerTable, metric: str, kind: ModelKind | None
     """
     labels = tweets.labels
     if len(labels) < MIN_TWEETS_TO_CHOOSE:
-        raise UsageError(f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough")
+        raise UsageError(
+            f"{source}: {len(labels)} tweets are left to choose a model by, but {MIN_TWEETS_TO_CHOOSE} are needed; "
+            "200 are often enough"
+        )
     choice = choose(source, replace(tweets, predictors=[tweets.of(model) for model in SIMPLEST_FIRST]), metric)
     best = next(model for model in tweets.predictors if model.name == choice.best)
     model = tweets.of(kind) if kind else best

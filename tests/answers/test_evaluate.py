@@ -26,6 +26,7 @@ from sentiment.blocks.predictors import choice_sentences, pair_sentences
 from sentiment.blocks.terminal import show
 from sentiment.config import PARTS
 from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.errors import UsageError
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.predicting.files import NO_WORDS
@@ -376,6 +377,12 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
         assert ("or fewer tweets are right with it" in line) != helps
     one_class = replace(tweets, labels=np.ones(400, int))
     assert decide("t.csv", one_class, "accuracy").matching is None
+
+
+def test_too_few_tweets_to_choose_by_are_counted() -> None:
+    none_left = AnswerTable(np.arange(0), np.arange(0), [])
+    with pytest.raises(UsageError, match="0 tweets are left to choose a model by, but 100 are needed"):
+        decide("t.csv", none_left, "accuracy")
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,16 @@ PARTITIONS = {
     "main": (("n1", "n2", "n3"), "Default=YES PriorityTier=1"),
     "mortal": (("mortal1", "mortal2"), "PriorityTier=1"),
     "low": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE"),
-    "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
+    "disposable": (("shared2",), "PriorityTier=1 PreemptMode=CANCEL"),
+    "high": (("shared1", "shared2"), "PriorityTier=10 PreemptMode=OFF"),
     "whole": (("whole1", "whole2"), "PriorityTier=1 OverSubscribe=EXCLUSIVE"),
+    "apart": (("apart1", "apart2"), "PriorityTier=1"),
     "roomy": (("roomy1",), "PriorityTier=1"),
+    "small": (("small1",), "PriorityTier=1 MaxTime=10"),
 }
 NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
+
+_LOCAL_LOCKS = Path(__file__).with_name("local_locks.c")
 
 # What production waits minutes for takes seconds here. A requeued job waits 5 s, the least that Slurm accepts.
 SETTINGS = {
@@ -61,6 +66,16 @@ def what_is_missing() -> str | None:
     if missing:
         return f"not installed: {', '.join(missing)} (Debian: slurmctld slurmd slurm-client munge)"
     return None if os.geteuid() == 0 else "fake GPUs are device files, which only root can make"
+
+
+def build_local_locks(folder: Path) -> Path | None:
+    """A library that, preloaded, keeps locks of files from passing between hosts; None without a compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    library = folder / "local_locks.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, _LOCAL_LOCKS], check=True, timeout=limit())
+    return library
 
 
 @dataclass(frozen=True)
@@ -165,7 +180,7 @@ class Cluster:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.25) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.1) -> None:
         wait_for(condition, what, seconds, self._last_words, pause)  # a long one, since many wait at the same time
 
     def _lay_out(self) -> None:

@@ -37,7 +37,7 @@ def played(
     prepared = Prepared(Results(tmp_path_factory.mktemp("prepared")))
     prepared.digest(resolve(BASE, {"training.epochs": 2}, "the base run"))
     scenarios = [one for item in request.session.items if (one := scenario_of(item)) is not None]
-    modules = ("failures", "survival", "submitting")  # the longest ones first
+    modules = ("search", "failures", "survival", "submitting")  # the longest ones first
     scenarios.sort(key=lambda scenario: modules.index(scenario.__module__.rpartition("_")[2]))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
 

@@ -21,13 +21,12 @@ from sentiment.config import RunConfig
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import RunContext
+from sentiment.training.stop import RunContext, StopRequest
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.limits import limit
 from tests.processes import FORKING, Forked, start_python
-from tests.slurm.cluster import Cluster, processes
+from tests.slurm.cluster import Cluster, build_local_locks, processes
 from tests.small_runs import Digest, digest_of
-from tests.training.processes import last_step
 
 _NEVER: dict[str, None] = {"patience": None}
 # Some seconds on one thread, with a row in the metric log at each step, by which moments are found.
@@ -82,6 +81,10 @@ class Stage:
     environ: dict[str, str] = field(default_factory=dict)
     # Whether tasks are forked, which saves most of their work. One that is measured must be real.
     forked: bool = True
+    # Whether locks of files do not pass between nodes (nor to this machine); then tasks are not forked.
+    local_locks: bool = False
+    # Further keys of the grid's file.
+    more: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -95,13 +98,18 @@ class Stage:
     def write_cluster(self, **changes: Any) -> None:
         report: dict[str, Any] = {"gpus": 0, "cpus": 1, "memory_gb": 1.0, "time_minutes": 10}
         report |= {} if self.reports else {"sbatch": {"hold": True}}
-        if self.forked:
+        if self.local_locks:
+            library = build_local_locks(self.folder)
+            if library is None:
+                pytest.skip("not installed: a C compiler (Debian: gcc libc6-dev)")
+            changes["setup"] = [f"export LD_PRELOAD={library}"]
+        elif self.forked:
             changes["setup"] = [_FORKING]
         write_yaml(self.folder / "cluster.yaml", {"defaults": _RESOURCES | changes, "report": report})
 
     def write_grid(self, **parameters: Sequence[Any]) -> None:
         values = {name.replace("__", "."): [*values] for name, values in parameters.items()}
-        write_grid(write_yaml(self.folder / "base.yaml", BASE), values, self.name)
+        write_grid(write_yaml(self.folder / "base.yaml", BASE), values, self.name, **self.more)
 
     def run(self, *arguments: str, expect: int | None = 0) -> str:
         done = self.start(*arguments)
@@ -152,7 +160,7 @@ class Stage:
         assert plan is not None
         return [StagedRun(self, self.results.run_dir(run.run_id, self.name)) for run in plan.runs]
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.25) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0, pause: float = 0.1) -> None:
         self.cluster.wait(condition, what, seconds, pause)
 
     def wait_for_states(self, *states: str) -> None:
@@ -197,7 +205,8 @@ class StagedRun:
 
     @property
     def step(self) -> int:
-        return last_step(self.dir)
+        rows = self.dir.read_metrics()
+        return rows[-1].step if rows else 0
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -248,3 +257,14 @@ class Prepared:
                 assert run_experiment(RunContext(config, self.results, run_dir)) is None
                 self._digests[config.run_id] = digest_of(run_dir)
             return self._digests[config.run_id]
+
+    def loss(self, config: RunConfig, epochs: int) -> float:
+        """Of validation, after so many epochs of an uninterrupted run, which need not go further."""
+        run_dir, stop = self.results.run_dir(config.run_id), StopRequest()
+        with self._lock:
+            if config.run_id not in self._digests:
+                run_dir, stop.pause_after = self.results.run_dir(config.run_id, f"to-{epochs}"), epochs
+                if not run_dir.path.exists():
+                    run_experiment(RunContext(config, self.results, run_dir, stop))
+        row = next(row for row in run_dir.read_epochs()[0] if row.epoch == epochs)
+        return row.validation.loss

@@ -1,5 +1,11 @@
 """Runs that fail or are stopped, each in its way: it is told why, and what can go on goes on."""
 
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
 import pytest
 
 from tests.slurm.stage import DIVERGES, ENDLESS, SHORT, Stage, scenario
@@ -37,6 +43,39 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
 
 @pytest.mark.more
 @scenario
+def test_request_beyond_the_partitions_time_limit_needs_somebody_and_goes_on_within_it(stage: Stage) -> None:
+    stage.write_cluster(partition="small", time_minutes=11, memory_gb=0.4)
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait(lambda: run.asked("%r") == "PartitionTimeLimit", "Slurm's reason")
+    never_started = run.job
+    assert "PartitionTimeLimit" in stage.run("status", expect=1)
+    stage.write_cluster(partition="small", memory_gb=0.4)
+    assert "1 of 1 runs submitted" in stage.rerun()
+    stage.wait_completed([run])
+    assert "PENDING" not in stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%T", "-j", never_started).stdout
+
+
+@pytest.mark.more
+@scenario
+def test_held_run_needs_somebody_and_goes_on_when_it_is_rerun(stage: Stage) -> None:
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(30)
+    stage.cluster.run("scontrol", "requeuehold", run.job)
+    stage.wait_for_states("HELD")
+    assert "1 of 1 runs are held;" in stage.submit()
+    before = run.job
+    assert f"held jobs released: {before}" in stage.rerun()
+    stage.wait_completed([run])
+    first, second = run.attempts[:2]  # on a busy machine there may be more
+    assert (second.first_step, second.job) == (first.last_step, before)
+    assert run.matches_uninterrupted()
+
+
+@scenario
 def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stage) -> None:
     stage.write_grid(seed=[1, 2, 3], **ENDLESS)
     stage.submit()
@@ -53,3 +92,36 @@ def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stag
     stage.wait_for_states("CANCELLED")
     assert [len(run.attempts) for run in stage.runs] == [1, 1, 1]
     assert "` goes on with 3 runs" in stage.run("rerun", "--cluster", "cluster.yaml", expect=3)
+
+
+@contextmanager
+def _small_disk(options: str) -> Iterator[Path]:
+    """A disk of its own, in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.more
+@scenario
+def test_task_on_a_full_disk_says_so_and_goes_on_where_there_is_room(stage: Stage) -> None:
+    with _small_disk("size=64m") as disk:
+        stage = Stage(stage.cluster, disk / "stage", stage.prepared)
+        stage.write_grid(seed=[1], **ENDLESS)
+        stage.submit()
+        (run,) = stage.runs
+        run.wait_for_step(10)
+        with suppress(OSError), open(disk / "bytes", "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        stage.wait_for_states("FAILED")
+        assert "the disk is full or its quota exceeded" in stage.rows()[0].reason
+        (disk / "bytes").unlink()
+        assert "1 of 1 runs submitted" in stage.rerun()
+        run.wait_for_attempt(2)
+        stage.cancel()

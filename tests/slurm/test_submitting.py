@@ -1,8 +1,12 @@
 """From a grid to jobs: chains, what Slurm refuses, submitting processes that die, and what users see of it."""
 
+import shutil
+
 import pytest
 
 from jobs.submissions import read_submissions
+from sentiment.files import ROOT
+from sentiment.runs.code_version import running_code
 from tests.encoders.random_elmo import write_random_model
 from tests.jobs.grid_files import write_yaml
 from tests.limits import limit
@@ -95,10 +99,46 @@ def test_each_task_is_one_process_on_nodes_that_are_given_whole_or_asked_for_who
     assert [len(run.attempts) for run in (*stage.runs, *asked.runs)] == [1] * 3
 
 
+@pytest.mark.more
+@scenario
+def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
+    stage.write_grid(seed=[1], **SHORT, **_with_elmo(stage))
+    stage.results.encoder_caches.touch()  # where a folder should be made
+    stage.submit()
+    stage.wait_for_states("FAILED")
+    assert stage.rows()[0].reason.startswith("its cache job ended with FAILED: ")
+    assert str(stage.folder) not in stage.cluster.run("squeue", "-h", "-t", "running", "-o", "%Z").stdout
+
+
+@pytest.mark.more
+@scenario
+def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_the_shells_variables(stage: Stage) -> None:
+    clone = stage.folder / "clone"
+    for package in ("sentiment", "jobs", "report"):
+        shutil.copytree(ROOT / package, clone / package)
+    stage = Stage(stage.cluster, stage.folder / "re sults: 1", stage.prepared)
+    stage.environ = {"PYTHONPATH": str(clone), "PYTHONSAFEPATH": "1"}
+    stage.write_cluster(sbatch={"hold": True})
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    (run,) = stage.runs
+    trainer = clone / "sentiment" / "training" / "task.py"
+    trainer.write_text(trainer.read_text().replace("binary_cross_entropy_with_logits(", "mse_loss("))
+    stage.cluster.run("scontrol", "release", run.job.partition("_")[0])
+    stage.wait_completed([run])
+    assert run.matches_uninterrupted()
+    assert run.attempts[0].code == running_code().training
+
+
 @scenario
 def test_doctor_describes_the_cluster_and_asks_whether_it_would_take_the_jobs(stage: Stage) -> None:
     text = stage.run("doctor", "--cluster", "cluster.yaml")
-    for expected in ("cluster test", "partition main*", "gpu:fake:2", "cluster.yaml defaults"):
+    for expected in (
+        "cluster test",
+        "partition main*",
+        "gpu:fake:2",
+        "cluster.yaml defaults",
+    ):
         assert expected in text
     grids = {"elmo": {"gpus": 3}, "rnn": {"partition": "none"}, "smoke": {"gpus": 0, "sbatch": {"gres": "shard:2"}}}
     write_yaml(stage.folder / "cluster.yaml", {"grids": grids})

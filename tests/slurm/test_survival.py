@@ -61,6 +61,12 @@ def test_tasks_that_are_cut_go_on_by_themselves_without_what_was_cancelled(stage
     stage.wait_for_states("COMPLETED", "CANCELLED")
 
 
+def _preempt(stage: Stage, node: str) -> str:
+    """Submit a job that takes a whole node from those that run there; return its id."""
+    whole = ("--partition=high", f"--nodelist={node}", "--exclusive", "--parsable", "--output=/dev/null")
+    return stage.cluster.run("sbatch", *whole, "--wrap=sleep 600").stdout.strip()
+
+
 @scenario
 def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
     stage.write_cluster(partition="low")
@@ -68,8 +74,7 @@ def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
     stage.submit()
     (run,) = stage.runs
     run.wait_for_step(50)
-    whole = ("--partition=high", "--nodelist=shared1", "--exclusive", "--parsable", "--output=/dev/null")
-    job = stage.cluster.run("sbatch", *whole, "--wrap=sleep 600").stdout.strip()
+    job = _preempt(stage, "shared1")
     stage.wait(lambda: run.asked("%T") == "PENDING", "preemption")
     assert stage.states() == {run.run_id: "PENDING"}
     stage.cluster.run("scancel", job)
@@ -77,6 +82,27 @@ def test_preempted_run_saves_and_goes_on(stage: Stage) -> None:
     first, second = run.attempts[:2]  # on a busy machine there may be more
     assert (first.reason, first.detail, second.first_step) == ("signal", "SIGTERM", first.last_step)
     assert run.matches_uninterrupted()
+
+
+@pytest.mark.more
+@scenario
+def test_run_whose_preempted_job_is_cancelled_goes_on_in_another_job(stage: Stage) -> None:
+    stage.reports = True  # the final job submits it again
+    stage.write_cluster(partition="disposable")
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(50)
+    preempted = run.job
+    job = _preempt(stage, "shared2")
+    stage.wait(lambda: run.attempts[0].end, "preemption")
+    stage.cluster.run("scancel", job)
+    stage.wait_completed([run])
+    first, second = run.attempts[:2]  # on a busy machine there may be more
+    assert (first.detail, second.first_step) == ("SIGTERM", first.last_step)
+    assert second.job != preempted
+    assert run.matches_uninterrupted()
+    stage.cancel()
 
 
 @pytest.mark.more
