@@ -38,6 +38,11 @@ class CompletedRun:
     trained_on: int | None = None
     version: str = ""
 
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration values that define the run's identity, by dotted name."""
+        return {name: as_setting(value) for name, value in dotted(self.config.identity()).items()}
+
     @property
     def run_id(self) -> str:
         name = self.run_dir.path.name
@@ -125,8 +130,9 @@ class EvaluatedRun:
 
     @cached_property
     def settings(self) -> Settings:
-        """The configuration values that define the run's identity, by dotted name."""
-        return settings_of(self.config)
+        """The configuration values by dotted name; of a cross-validated run, without the fold."""
+        settings = self.trained[0].settings
+        return settings | {"data.fold": None} if self.is_cross_validated else settings
 
     @property
     def trained_on(self) -> float:
@@ -186,11 +192,6 @@ def only_label(runs: Sequence[EvaluatedRun]) -> str | None:
     labels = {fold.result.only_label for run in runs for fold in run.trained}
     label = labels.pop()
     return None if labels or label is None else runs[0].config.data.label_names[label]
-
-
-def settings_of(config: RunConfig) -> Settings:
-    """The values that define a configuration's identity, by dotted name."""
-    return {name: as_setting(value) for name, value in dotted(config.identity()).items()}
 
 
 def as_setting(value: Any) -> Any:

@@ -209,7 +209,8 @@ def pool_folds(runs: Iterable[CompletedRun], reader: Reader) -> tuple[list[Evalu
     """
     groups: dict[tuple[str, str], list[CompletedRun]] = defaultdict(list)
     for run in runs:
-        groups[run.config.without("data.fold").fingerprint(), run.record.table_sha256].append(run)
+        identity = run.config.without("data.fold").fingerprint() if run.config.data.folds else run.run_id
+        groups[identity, run.record.table_sha256].append(run)
     compared: list[EvaluatedRun] = []
     single_folds: list[CompletedRun] = []
     for group in groups.values():

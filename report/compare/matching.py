@@ -29,9 +29,10 @@ def unused(run: EvaluatedRun) -> tuple[str, ...]:
 
 def seeds_together(runs: Iterable[EvaluatedRun]) -> list[Runs]:
     """Runs by configuration: those of a group differ only in their seeds, and were trained on the same tweets."""
-    groups: dict[tuple[str, ...], Runs] = defaultdict(list)
+    groups: dict[Any, Runs] = defaultdict(list)
     for run in runs:
-        groups[run.config.without("seed").fingerprint(), *run.corpora].append(run)
+        settings = run.settings | {"seed": None}
+        groups[frozenset(settings.items()), *run.corpora].append(run)
     return list(groups.values())
 
 

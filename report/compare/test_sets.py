@@ -84,10 +84,12 @@ def _evaluated(best: Recommended, test_set: Part, answers: Answers) -> list[Exte
     untrained = [each for each in best.candidates if each.kind in ("lexicon", "majority")]
     networks = [each for each in best.candidates if each.kind == "network"]
     references = {each.kind: _group(answers, each) for each in reversed([best.baseline, *untrained])}
+    evaluated = dict.fromkeys([*networks, best.alternative, best.baseline, *untrained, best.model])
+    designs = {kind: _design(best.dataset, test_set, networks, kind) for kind in {each.kind for each in evaluated}}
     results = []
     claims: dict[tuple[Candidate, PredictorKind], Claim] = {}
-    for candidate in dict.fromkeys([*networks, best.alternative, best.baseline, *untrained, best.model]):
-        design = _design(best.dataset, test_set, networks, candidate.kind)
+    for candidate in evaluated:
+        design = designs[candidate.kind]
         group = _group(answers, candidate)
         score = answers.score(design, group)
         recall = answers.with_metric("macro_recall").score(design, group)

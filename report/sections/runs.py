@@ -7,7 +7,6 @@ from typing import Any
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing
-from report.evaluated import settings_of
 from report.read import Run, Study
 from report.render import wording
 from report.render.blocks import Block, Bullets, Column, Explorer, ReportTable, Row, Text, column, columns
@@ -97,7 +96,7 @@ def _state(row: Row) -> str:
 
 def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> Row:
     completed = {run.completed.run_id: run.completed for run in visible if run.completed}
-    settings = {run_id: settings_of(run.config) for run_id, run in completed.items()}
+    settings = {run_id: run.settings for run_id, run in completed.items()}
     varying = differing([*settings.values()])
     scores, optional = (
         [{"title": each.title, "key": each.key, "kind": each.kind} for each in columns(table, rows)]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sentiment.errors import RunDirError
 from sentiment.runs.halving import HalvingSearch, TrialPlace, read_search
-from sentiment.runs.records import GridPlan, PlannedRun, RunRecord
+from sentiment.runs.records import GridPlan, PlannedRun
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
 from sentiment.runs.state import PRUNED, RunProgress, judge, read_progress
 
@@ -52,19 +52,15 @@ def read_runs(results: Results, grid: str, plan: GridPlan | None, search: Halvin
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     trials = search.trials_by_id if search else {}
     copies = {}
-    run_ids = [*planned]
-    for name in _other_folders(results, grid, {*planned}):
-        path = results.runs / grid / name
-        held = _recorded_id(RunDir(path))
-        if held not in (None, name):
-            copies[name] = f"{path}: holds run {held}; a folder that is not named as its run is left out"
-        elif any(path.glob("*.json")):
-            run_ids.append(name)
     runs = []
-    for run_id in run_ids:
+    for run_id in (*planned, *_other_folders(results, grid, {*planned})):
         run_dir = results.run_dir(run_id, grid)
-        progress = read_progress(run_dir, plan or _NO_PLAN)
-        runs.append(RecordedRun(planned.get(run_id), run_dir, progress, trials.get(run_id)))
+        run = RecordedRun(planned.get(run_id), run_dir, read_progress(run_dir, plan or _NO_PLAN), trials.get(run_id))
+        held = run_id if run.planned else _recorded_id(run)
+        if held not in (None, run_id):
+            copies[run_id] = f"{run_dir.path}: holds run {held}; a folder that is not named as its run is left out"
+        elif run.planned or any(run_dir.path.glob("*.json")):
+            runs.append(run)
     return RecordedGrid(runs, copies)
 
 
@@ -76,11 +72,12 @@ def _other_folders(results: Results, grid: str, planned: set[str]) -> list[str]:
     return sorted(name for name in names if name[0] != "." and (results.runs / grid / name).is_dir())
 
 
-def _recorded_id(run_dir: RunDir) -> str | None:
+def _recorded_id(run: RecordedRun) -> str | None:
     """The run that a folder holds; None if it holds none, or one that cannot be read."""
+    if run.progress.record:
+        return run.progress.record.run_id
     with contextlib.suppress(RunDirError):
-        record = run_dir.read(RunRecord)
-        return record.run_id if record else run_dir.read_config().run_id
+        return run.run_dir.read_config().run_id
     return None
 
 
