@@ -153,8 +153,6 @@ def _expand_if_ready(
     A base that the command submits too may still get results by that; of another one, runs that failed are left out.
     """
     base = study.get(request.base.grid) if request.base else None
-    if base and base.grid is None:
-        return None
     plan = base.at_most.plan if base else None
     if plan and (plan != results.read_grid(plan.name) or state_of(results, plan).to_submit):
         return None

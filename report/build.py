@@ -14,9 +14,8 @@ from report.questions.labels import labels
 from report.questions.search import rungs, search
 from report.questions.settings import settings
 from report.read import Grid, load_study
-from report.render.blocks import Block, Bullets, Details, Question, Report, ReportSection, Text
+from report.render.blocks import Block, Details, Question, Report, ReportSection
 from report.render.page import write_report
-from report.render.wording import joined, listing
 from report.sections.answer import answer
 from report.sections.errors import errors
 from report.sections.models import added_predictors, external_test_sets, published_results, rankings
@@ -24,8 +23,9 @@ from report.sections.names import METHODS
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
-from report.sections.sentences import sentence
 from report.sections.tables import labelled_tables, tables_without_labels
+from sentiment.blocks.content import Bullets, Text
+from sentiment.blocks.wording import emphasis, joined, listing
 from sentiment.console import Progress, plural, silent, visible
 from sentiment.runs.run_dir import Results
 
@@ -116,7 +116,10 @@ def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Bl
 
 def _grid_summary(grid: Grid) -> Markup:
     completed = sum(run.completed is not None for run in grid.runs)
-    return sentence("runs.grid", grid=grid, completed=completed)
+    description = grid.plan.description if grid.plan else ""
+    return joined(
+        [emphasis(f"{grid.name}:"), f"{description} ({completed:,} of {plural(len(grid.runs), 'run')} completed)"]
+    )
 
 
 def _about(findings: Findings) -> list[Any]:

@@ -32,7 +32,7 @@ from sentiment.runs.run_dir import (
     read_records,
 )
 from sentiment.runs.state import RunProgress, RunState, judge_without_queue
-from sentiment.statistics.metrics import METRIC_NAMES, Metric
+from sentiment.statistics.metrics import METRIC_NAMES, Metric, metric_named
 
 
 @dataclass(frozen=True)
@@ -328,8 +328,7 @@ def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) ->
 
 def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
     """The metric of the grid, or, where predictors cannot be compared by that, of early stopping; else accuracy."""
-    names = [plan.metric.rpartition("/")[2] if plan else "", config.training.early_stopping.metric]
-    return next((metric for name in names for metric in METRIC_NAMES if metric == name), "accuracy")
+    return metric_named(plan.metric.rpartition("/")[2] if plan else "", config.training.early_stopping.metric)
 
 
 def read_curve(run: CompletedRun) -> list[EpochRow]:

@@ -16,7 +16,8 @@ from sentiment.files import ROOT
 LAYERS = {
     "sentiment": [
         "errors console files processes tokens version",
-        "config config_file data.built_in data.classes download runs statistics answers.table answers.recommendation",
+        "config config_file data.built_in data.classes download runs statistics answers.table answers.recommendation "
+        "blocks",
         "command_line data",
         "encoders",
         "models",
@@ -128,8 +129,8 @@ RULES = [
     ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.training\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
-    (r"report\.render", r"sentiment\.(?!console|files|statistics)", ""),
-    (r"report\.(evaluated|read|compare)", r"report\.render", ""),
+    (r"report\.render", r"sentiment\.(?!blocks|console|files|statistics)", ""),
+    (r"report\.(evaluated|read|compare)", r"report\.render|sentiment\.blocks", ""),
     # What knows how runs are executed, and what looks for tweets and models before any run is, know more than files.
     (r"jobs", r"report", ""),
     (r"jobs", r"submitit", r"jobs\.slurm\.sbatch"),

@@ -1,6 +1,7 @@
 """The interval and the test of two classifiers on the same tweets, against exact sums over all outcomes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from itertools import product
 
@@ -11,7 +12,7 @@ import scipy
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.families import corrected, estimated
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
-from sentiment.statistics.words import comparison_sentence
+from sentiment.statistics.words import MINUS, pair_sentence
 
 LEVELS = (0.95, 0.99, 0.995, 0.999)
 # Tweets, the true difference, and the share of tweets that only the worse classifier has right.
@@ -120,33 +121,26 @@ def test_several_pairs_are_corrected_together() -> None:
     assert (second.q, third.q) == (1.0, 1.0)
     assert first.high - first.low > alone.high - alone.low
     assert first.level == pytest.approx(1 - 0.05 / 3)
-    assert "(98.3 % CI " in comparison_sentence("Anna", "Ben", pair, first)
+    assert "(98.3 % CI " in pair_sentence("Anna", "Ben", first, "accuracy")
 
 
 @pytest.mark.parametrize(
-    ("pair", "sentence"),
+    ("pair", "said"),
     [
-        (
-            PairedCounts(19, 0, 105),
-            "Anna has 18.1 points more of these 105 tweets right than Ben "
-            "(95 % CI +11.9 to +26.5; adjusted p < 0.001): 19 tweets only Anna has right, none only Ben",
-        ),
-        (
-            PairedCounts(1, 4, 105),
-            "Anna has 2.9 points fewer of these 105 tweets right than Ben "
-            "(95 % CI \u22128.6 to +1.9; adjusted p = 0.22): 1 tweet only Anna has right, 4 only Ben",
-        ),
-        (
-            PairedCounts(0, 0, 105),
-            "Anna and Ben classify the same tweets correctly; "
-            "a difference of up to 3.5 points either way cannot be excluded",
-        ),
+        ((19, 0), "better than Ben: +18.1 points of F1 on 105 tweets (95 % CI +11.9 to +26.5; adjusted p < 0.001)"),
+        ((0, 19), "worse than Ben: -18.1 points of F1 on 105 tweets (95 % CI -26.5 to -11.9; adjusted p < 0.001)"),
+        ((1, 4), "different from Ben: -2.9 points of F1 on 105 tweets (95 % CI -8.6 to +1.9; adjusted p = 0.22)"),
+        ((0, 0), "different from Ben: 0.0 points of F1 on 105 tweets (95 % CI -3.5 to +3.5; adjusted p = 1.00)"),
     ],
-    ids=["more", "fewer", "the same"],
+    ids=["better", "worse", "open", "the same"],
 )
-def test_sentence_on_two_classifiers_says_how_many_tweets_differ(pair: PairedCounts, sentence: str) -> None:
-    (difference,) = corrected([PairedEvidence((pair,))])
-    assert comparison_sentence("Anna", "Ben", pair, difference) == sentence
+def test_sentence_on_a_pair_says_what_the_first_is_and_by_how_much(pair: tuple[int, int], said: str) -> None:
+    (difference,) = corrected([PairedEvidence((PairedCounts(*pair, 105),))])
+    sentence = pair_sentence("the network", "Ben", difference, "F1")
+    is_open = "not " if said.startswith("different") else ""
+    assert sentence.replace(MINUS, "-") == f"The network is {is_open}significantly {said}."
+    conditional = replace(difference, is_conditional=True)
+    assert pair_sentence("Ben", "the network", conditional, "F1").endswith("; for these trained models alone).")
 
 
 # The classes' tweets, and for each class the shares of tweets that only the first and only the second has right.

@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from sentiment.blocks.content import Bullets, DataTable, Text, Tiles, column
+from sentiment.blocks.terminal import show
+from sentiment.blocks.wording import joined, strong
 from sentiment.command_line import EXIT_BROKEN_PIPE, command_line
 from sentiment.console import printable, visible
 from sentiment.runs.run_dir import RunDir
@@ -86,3 +89,16 @@ def test_broken_pipe_elsewhere_is_an_error_as_any_other() -> None:
     done = CliRunner().invoke(app, ["write-to-another-pipe"])
     assert done.exit_code == 1
     assert "labelled.csv" in done.output
+
+
+def test_blocks_are_shown_without_marks_of_markdown_and_with_no_character_that_moves_the_cursor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    columns = [column("Predictor", "name"), column("Accuracy, %", "accuracy", "percent")]
+    rows = [{"name": "[red]a\x1b[2J", "accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}]
+    table = DataTable("scores", joined([strong("test *1*"), "100 tweets"]), columns, rows)
+    show([Text(strong("Use it.")), Tiles([("how sure", "50 %")]), Bullets(["*a* is better"]), table])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:3] == ["Use it.", "how sure     50 %", "  *a* is better"]
+    assert lines[3].split("  ")[0] == "test *1* 100 tweets"
+    assert lines[4].split() == ["[red]a\u27e8U+001B\u27e9[2J", "50.0", "(40.0\u201360.0)"]

@@ -11,15 +11,13 @@ import numpy.typing as npt
 from report.compare.added import AddedPredictor
 from report.evaluated import EvaluatedRun, Reader
 from sentiment.answers.table import AnswerTable, Kind, TweetKeys
-from sentiment.runs.records import Part, PredictorKind
+from sentiment.runs.records import SEEDED, Part
 from sentiment.statistics.designs import Design, NotComparableError, Side
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.families import Evidence
 from sentiment.statistics.metrics import ClassIndices, Flags, Metric
 
 Positions = npt.NDArray[np.int64]
-# The predictors whose results depend on a random seed.
-SEEDED: tuple[PredictorKind, ...] = ("network", "both")
 
 
 Tested = EvaluatedRun | AddedPredictor

@@ -17,13 +17,9 @@ class Seconds(NamedTuple):
     cpu: float
 
     @property
-    def hours(self) -> float:
+    def in_words(self) -> str:
         """Hours of the GPU, or of the CPU if no GPU was held."""
-        return (self.gpu or self.cpu) / 3600
-
-    @property
-    def unit(self) -> str:
-        return "GPU-hours" if self.gpu else "CPU-hours"
+        return f"{(self.gpu or self.cpu) / 3600:,.2f} {'GPU' if self.gpu else 'CPU'}-hours"
 
 
 @dataclass(frozen=True)

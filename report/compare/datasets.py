@@ -8,12 +8,12 @@ from pathlib import PurePath
 from typing import Any
 
 from report.compare.added import AddedPredictor, added_for
-from report.compare.answers import SEEDED, Answers
+from report.compare.answers import Answers
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_label
 from report.read import Grid, metric_of
 from sentiment.config import RunConfig
-from sentiment.runs.records import Part, PredictorKind, mean_score
+from sentiment.runs.records import SEEDED, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design, Folds, Seeds, TwoModels
 from sentiment.statistics.metrics import METRIC_NAMES, Metric
 from sentiment.statistics.seeds import seed_spread
@@ -119,6 +119,14 @@ class Dataset:
         return len(self.runs[0].trained) if self.runs[0].is_cross_validated else None
 
     @property
+    def approximation(self) -> str:
+        """What makes intervals and tests approximate; empty if nothing does."""
+        if not self.folds:
+            return ""
+        pooled = f"Cross-validation: the predictions of a configuration\u2019s {self.folds} folds are pooled"
+        return f"{pooled}; because training sets overlap, intervals and tests are approximate."
+
+    @property
     def source(self) -> str | None:
         """The built-in source of all runs, such as `tweeteval`; `table` for tables; None if they have several."""
         sources = {fold.record.dataset for run in self.runs for fold in run.trained}
@@ -144,11 +152,6 @@ class Dataset:
     def has_several_metrics(self) -> bool:
         """Whether some of its runs have another metric of their own."""
         return len({run.metric for run in self.runs}) > 1
-
-    @property
-    def is_version(self) -> bool:
-        """Whether its table was edited between runs, so that its name tells the versions apart."""
-        return f", version {self.runs[0].table[:8]}" in self.name
 
     @property
     def metric_name(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from report.compare.added import AddedPredictor
-from report.compare.answers import SEEDED, Group, read_answers
+from report.compare.answers import Group, read_answers
 from report.compare.claims import Claim, decided
 from report.compare.datasets import Configuration, Dataset, competing, design_of, distinguish, trained_on_most
 from report.compare.matching import Runs, varying
@@ -18,7 +18,7 @@ from report.evaluated import EvaluatedRun, Reader, Settings
 from sentiment.answers.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.answers.table import ENOUGH_ANSWERS
 from sentiment.console import plural
-from sentiment.runs.records import MODEL_KINDS, Part, PredictorKind, mean_score
+from sentiment.runs.records import MODEL_KINDS, SEEDED, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric, estimate_of
@@ -98,12 +98,9 @@ class Recommended:
         return next(each for each in self.candidates if each.competes and each.kind != "baseline")
 
     @property
-    def gain(self) -> Estimate | None:
-        """The test score of `alternative` minus that of the baseline; None without predictions."""
-        if self.model is self.baseline:
-            return self.differences.get(self.alternative)
-        below = self.differences.get(self.baseline)
-        return below.reversed if below else None
+    def rival(self) -> Candidate:
+        """The linear baseline, or the best other model if it is the one to use."""
+        return self.alternative if self.model is self.baseline else self.baseline
 
     @property
     def run(self) -> EvaluatedRun:
@@ -116,15 +113,6 @@ class Recommended:
         """How many labelled tweets its model was trained on, in words."""
         number = self.run.trained_on
         return "all labelled tweets" if math.isinf(number) else plural(int(number), "labelled tweet")
-
-    @property
-    def lexicon_above(self) -> float | None:
-        """The lexicon's test score if it is higher than that of the predictor to use."""
-        lexicons = [each.mean("test", self.metric) for each in self.candidates if each.kind == "lexicon"]
-        used = self.model.mean("test", self.metric)
-        if self.added_winner:
-            used = mean_score([self.added_winner.test_score(self.metric).value])
-        return next((score for score in lexicons if score > used), None)
 
     @property
     def is_conditional(self) -> bool:

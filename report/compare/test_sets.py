@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from report.compare.answers import Answers, Group, read_answers
 from report.compare.claims import Claim, decided
 from report.compare.datasets import LEXICON_AUTHORS, Dataset, design_of
@@ -33,7 +31,6 @@ class ExternalResult:
         best: the recommendation for the data set that it was trained on.
         score: its accuracy or macro recall, as the data set's models are compared.
         macro_recall: the mean recall of the classes of which there are tweets.
-        sizes: the number of tweets of each class, in order.
         differences: its score minus that of others, corrected for all models that were trained on the data set.
     """
 
@@ -42,7 +39,6 @@ class ExternalResult:
     candidate: Candidate
     score: Estimate
     macro_recall: float
-    sizes: list[int]
     differences: dict[PredictorKind, Estimate] = field(default_factory=dict)
 
     @property
@@ -94,8 +90,7 @@ def _evaluated(best: Recommended, test_set: Part, answers: Answers) -> list[Exte
         score = answers.score(design, group)
         recall = answers.with_metric("macro_recall").score(design, group)
         if score and recall:
-            sizes = _sizes(candidate, answers)
-            results.append(ExternalResult(test_set, best, candidate, score, recall.value, sizes))
+            results.append(ExternalResult(test_set, best, candidate, score, recall.value))
             for reference in _COMPARED_WITH.get(candidate.kind, ()):
                 if reference in references:
                     claims[candidate, reference] = Claim(group, references[reference], design)
@@ -103,13 +98,6 @@ def _evaluated(best: Recommended, test_set: Part, answers: Answers) -> list[Exte
     for (candidate, reference), difference in decided(claims, answers).items():
         differences[candidate][reference] = difference
     return [replace(result, differences=differences[result.candidate]) for result in results]
-
-
-def _sizes(candidate: Candidate, answers: Answers) -> list[int]:
-    names = candidate.configuration.config.data.label_names
-    tweets = answers.common(answers.readable(_single_runs(candidate)))
-    sizes: list[int] = np.bincount(answers.tweets.labels[tweets], minlength=len(names)).tolist()
-    return sizes
 
 
 def _single_runs(candidate: Candidate) -> list[EvaluatedRun]:

@@ -7,10 +7,10 @@ from markupsafe import Markup
 
 from report.compare.findings import Findings
 from report.read import AttentionSample, read_attention
-from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question, Text
+from report.render.blocks import Block, Card, Question
 from report.sections.names import configuration_name
-from report.sections.sentences import sentence
+from sentiment.blocks.content import Bullets, Text
+from sentiment.blocks.wording import joined, shortened, strong
 from sentiment.statistics import words
 
 _EXAMPLES = 3
@@ -41,7 +41,11 @@ def _attention_examples(findings: Findings) -> list[Block]:
     wrong = [sample for sample in samples if not sample.is_right]
     names = best.config.data.label_names
     tweets = [attended(sample, names) for sample in (*right[:_EXAMPLES], *wrong[:_EXAMPLES])]
-    caption = sentence("attention.examples", name=configuration_name(best), run=run, number=len(samples), much=MUCH)
+    caption = (
+        f"The most confident right and wrong predictions of {configuration_name(best)} (run {run.run_id}) among "
+        f"n = {len(samples)} random test tweets. Bold: tokens with at least {MUCH} times the uniform attention weight, "
+        "averaged over hops; weights do not explain a prediction."
+    )
     return [Text(caption), Bullets(tweets)]
 
 
@@ -52,6 +56,6 @@ def attended(sample: AttentionSample, names: tuple[str, ...]) -> Markup:
     parts: list[Markup | str] = [f"{verdict}: label {names[sample.label]}, {predicted}:"]
     multiples = np.mean(sample.weights, axis=0) * len(sample.tokens)
     for token, multiple in zip(sample.tokens[:_MAX_TOKENS], multiples, strict=False):
-        text = wording.shortened(token, _MAX_TOKEN_LENGTH)
-        parts.append(wording.strong(f"{text} ({multiple:.1f})") if multiple >= MUCH else text)
-    return wording.joined(parts)
+        text = shortened(token, _MAX_TOKEN_LENGTH)
+        parts.append(strong(f"{text} ({multiple:.1f})") if multiple >= MUCH else text)
+    return joined(parts)

@@ -3,15 +3,18 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict, judge
-from report.compare.published import replicated
+from report.compare.published import Replication, replicated
 from report.render import wording
-from report.render.blocks import Document, Question, ReportSection, ReportTable, Row, columns, with_bounds
-from report.sections.sentences import sentence
+from report.render.blocks import Document, Question, ReportSection, columns_of
+from report.sections.names import METHODS
+from sentiment.blocks.content import DataTable, Row, with_bounds
+from sentiment.blocks.wording import joined, listing
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
 from sentiment.statistics import words
 
@@ -26,11 +29,21 @@ def hypotheses(findings: Findings) -> Question:
         return Question()
     rows = [_row(verdict) for verdict in verdicts]
     studies = replicated(findings.study)
-    caption = sentence("hypotheses.caption", replicated=studies)
-    table = ReportTable("hypotheses", caption, columns("hypotheses", rows), rows)
+    table = DataTable("hypotheses", _caption(studies), columns_of("hypotheses", rows), rows)
     document = Document("tables/hypotheses.tex", "hypotheses.tex.j2", {"rows": rows, "replicated": studies})
     section = ReportSection("Hypotheses", [table])
     return Question(methods=["hypotheses"], answers=[outcomes(verdicts)], section=section, documents=[document])
+
+
+def _caption(studies: Sequence[Replication]) -> Markup:
+    parts: list[Any] = []
+    for study in studies:
+        parts.append(f"Published on {study.data}: {study.source}.")
+        if study.other_tweets:
+            parts.append(f"These runs are on other tweets: {listing(study.other_tweets)}.")
+    parts.append("Each was stated before the first result of its grid, unless it is said to be added later.")
+    parts.append("Difference: the first side less the second, with the interval that decides.")
+    return joined([*parts, METHODS])
 
 
 def outcomes(verdicts: Sequence[Verdict]) -> Markup:
@@ -38,7 +51,7 @@ def outcomes(verdicts: Sequence[Verdict]) -> Markup:
     numbers = sorted(Counter(verdict.outcome for verdict in verdicts).items())
     counts = [f"{number:,} {'is' if number == 1 else 'are'} {outcome}" for outcome, number in numbers]
     stated = "hypothesis" if len(verdicts) == 1 else "hypotheses"
-    return Markup("Of {:,} stated {}, {}: [table](#hypotheses).").format(len(verdicts), stated, wording.listing(counts))
+    return Markup("Of {:,} stated {}, {}: [table](#hypotheses).").format(len(verdicts), stated, listing(counts))
 
 
 def _row(verdict: Verdict) -> Row:

@@ -11,10 +11,11 @@ from report.compare.datasets import Configuration, by_data, configurations_of, d
 from report.compare.findings import Findings
 from report.compare.matching import varying
 from report.read import Grid
-from report.render.blocks import Block, Bullets, Card, Question, ReportTable, Row, columns, with_bounds
+from report.render.blocks import Block, Card, Question, columns_of
 from report.render.charts import Axis, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
-from report.sections.sentences import sentence
+from sentiment.blocks.content import Bullets, DataTable, Row, with_bounds
+from sentiment.blocks.wording import spanned
 from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -109,15 +110,15 @@ def _rows_and_id(configuration: Configuration) -> tuple[float, str]:
     return configuration.config.data.train_rows or math.inf, configuration.runs[0].run_id
 
 
-def _table(name: str, of_what: str, grid: Grid, points: Sequence[LabelPoint]) -> ReportTable:
+def _table(name: str, of_what: str, grid: Grid, points: Sequence[LabelPoint]) -> DataTable:
     rows = []
     for point in points:
         row: Row = {"configuration": point.name, "train_rows": point.configuration.config.data.train_rows}
         row |= with_bounds("score", point.network) | with_bounds("baseline", point.baseline)
         row |= with_bounds("gain_over_baseline", point.difference) | {"adjusted_p": point.difference.q}
         rows.append(row)
-    caption = sentence("labels.table", of_what=of_what)
-    return ReportTable(name, caption, columns("labels", rows, metric_name=grid.metric_name), rows)
+    caption = f"{of_what}: each network and the linear baseline that is trained on as many labelled tweets."
+    return DataTable(name, caption, columns_of("labels", rows, metric_name=grid.metric_name), rows)
 
 
 def _blocks(name: str, grid: Grid, points: Sequence[LabelPoint]) -> list[Block]:
@@ -137,7 +138,7 @@ def _blocks(name: str, grid: Grid, points: Sequence[LabelPoint]) -> list[Block]:
         sizes = sorted({point.x for point in drawn})
         axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
         title = f"Test {grid.metric_name} by number of labelled training tweets"
-        caption = sentence("labels.figure", numbers=[point.difference.n for point in points])
+        caption = f"Bars: 95 % intervals; n = {spanned([point.difference.n for point in points])} test tweets."
         blocks.append(line_figure(name, title, caption, drawn, axes))
     return blocks
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from report.compare.cost import usage_of
 from report.compare.datasets import by_data
@@ -14,8 +13,9 @@ from report.compare.matching import differing, is_search, unused, varying
 from report.evaluated import EvaluatedRun, as_setting
 from report.read import Grid, Run
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question, Text
+from report.render.blocks import Block, Card, Question
 from report.render.charts import (
+    MOST_AXES,
     Axis,
     Figure,
     IntervalRow,
@@ -29,15 +29,18 @@ from report.render.charts import (
     parallel_figure,
 )
 from report.render.wording import Score
-from report.sections.sentences import sentence, sentences
+from sentiment.blocks.content import Bullets, Text
+from sentiment.blocks.wording import listing
+from sentiment.console import plural
 from sentiment.errors import RunDirError
-from sentiment.runs.halving import HalvingSearch
+from sentiment.runs.halving import HalvingSearch, RungRanking
 from sentiment.runs.records import GridPlan
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
 # With fewer trials, importances (fANOVA) say more about chance than about the parameters.
 ENOUGH_TRIALS = 30
+_EQUAL_SCORES = "All trials, or nearly all, have the same score, so importances are undefined."
 _RESAMPLES = 20
 _BOOTSTRAP_QUANTILES = (0.05, 0.95)
 _TREES = 24
@@ -52,13 +55,12 @@ class SearchTrials:
     score: Score
 
     @property
-    def reason_against_importance(self) -> Markup | None:
-        """Why no importances are shown; None if they are."""
+    def reason_against_importance(self) -> str:
+        """Why no importances are shown; empty if they are."""
         if len(self.trials) < ENOUGH_TRIALS:
-            return sentence("search.too_few_for_importance", search=self, least=ENOUGH_TRIALS)
-        if len({trial.score for trial in self.trials}) == 1:
-            return sentence("search.equal_scores")
-        return None
+            there = f"there are {len(self.trials)}"
+            return f"Importances need at least {ENOUGH_TRIALS} trials with a {self.score.name}; {there}."
+        return _EQUAL_SCORES if len({trial.score for trial in self.trials}) == 1 else ""
 
 
 def search(findings: Findings) -> Question:
@@ -111,29 +113,34 @@ def _trials_of_first_rung(rungs: HalvingSearch) -> list[Trial]:
 def _card_content(grid: Grid, search: SearchTrials, name: str) -> list[Block]:
     """What trials on one data set say; the names of figures end with `name`."""
     if not grid.completed or len(search.trials) < 2:
-        return [Text(sentence("search.too_few", grid=grid))]
+        completed = f"{len(grid.completed):,} of {len(grid.runs):,}"
+        return [Text(f"Too few trials are completed to compare them: {completed}.")]
     if not search.trials[0].settings:
-        return [Text(sentence("search.alike"))]
-    caption = sentence("search.trials", search=search)
+        return [Text("The trials differ in no setting, so there is nothing to compare.")]
+    varied = len(search.trials[0].settings)
+    caption = (
+        f"Parallel coordinates of n = {len(search.trials)} trials: a line for each, from its settings to its "
+        f"{search.score.name}, which is also its colour; the best are on top."
+    )
+    if varied > MOST_AXES:
+        caption += f" Of the {varied} settings that vary the first {MOST_AXES} are drawn."
     title = f"All trials of grid {grid.name}"
     lines = parallel_figure(f"parallel-{name}", title, caption, search.trials, search.score)
     reason = search.reason_against_importance
     return [Text(_best_sentence(grid)), lines, Text(reason) if reason else _importance(search, name)]
 
 
-def _best_sentence(grid: Grid) -> Markup:
+def _best_sentence(grid: Grid) -> str:
     best = max(grid.completed, key=_macro_f1)
-    names = varying(grid.completed)
-    return sentence(
-        "search.best",
-        grid=grid,
-        run=best,
-        settings=[
-            wording.setting(name, best.settings.get(name)) for name in names if not name.startswith(unused(best))
-        ],
-        validation_f1=_macro_f1(best),
-        score=best.score("test", grid.metric),
-        n_test=best.test_metrics["network"].n,
+    names = [name for name in varying(grid.completed) if not name.startswith(unused(best))]
+    settings = [wording.setting(name, best.settings.get(name)) for name in names]
+    n = len(grid.completed)
+    optimistic = " (optimistic: it is the maximum of several)" if n > 1 else ""
+    test = f"a test {grid.metric_name} of {words.percent(best.score('test', grid.metric))} %"
+    n_test = best.test_metrics["network"].n
+    return (
+        f"Best of {plural(n, 'trial')} on validation tweets: {listing(settings or [f'run {best.run_id}'])}, with macro "
+        f"F1 {words.percent(_macro_f1(best))} %{optimistic} and {test} (n = {n_test:,} test tweets)."
     )
 
 
@@ -197,8 +204,11 @@ def _distribution(values: Sequence[Any]) -> Any:
 def _importance(search: SearchTrials, name: str) -> Figure | Text:
     shares = importances([trial.settings for trial in search.trials], [trial.score for trial in search.trials])
     if not shares:
-        return Text(sentence("search.equal_scores"))
-    caption = sentence("search.importance", search=search)
+        return Text(_EQUAL_SCORES)
+    caption = (
+        f"Share of the variance of {search.score.name} that each parameter explains (fANOVA, n = {len(search.trials)} "
+        "trials), with 90 % bootstrap intervals over trials. In brackets: Spearman's rank correlation with the score."
+    )
     lines: list[IntervalRow] = []
     for parameter, share in shares.items():
         lines.append((wording.parameter_name(parameter) + rank_correlation(search, parameter), share, "blue"))
@@ -241,22 +251,36 @@ def _max_epochs(run: Run) -> int | None:
         return None
 
 
-def _saved_and_promoted(
-    rungs: HalvingSearch, planned: list[Run], history: MetricHistory, max_epochs: int
-) -> list[Markup]:
+def _saved_and_promoted(rungs: HalvingSearch, planned: list[Run], history: MetricHistory, max_epochs: int) -> list[str]:
     epochs = sum(map(len, history.values()))
     usage = usage_of(planned)
     all_epochs = max_epochs * len(planned)
-    unpruned = usage.with_training(all_epochs / epochs) if epochs else None
-    saved = sentence(
-        "search.epochs_saved",
-        epochs=epochs,
-        all_epochs=all_epochs,
-        trials=len(planned),
-        time=usage.total,
-        unpruned=unpruned,
+    saved = (
+        f"{epochs:,} epochs were trained, {words.percent(epochs / all_epochs)} % of the {all_epochs:,} that "
+        f"{len(planned):,} full trials would need (an upper bound, because of early stopping), in "
+        f"{usage.total.in_words}"
     )
-    return [saved, *sentences("search.promotions", rungs=rungs, score=Score(rungs.plan.metric))]
+    if epochs:
+        saved += f"; without pruning about {usage.with_training(all_epochs / epochs).in_words}"
+    sentences = [f"{saved}.", *(promotion(ranking, Score(rungs.plan.metric)) for ranking in rungs.rankings)]
+    if rungs.current < rungs.last:
+        sentences.append(f"The rung that ends after epoch {rungs.epochs(rungs.current)} is not ranked yet.")
+    if rungs.rankings:
+        sentences.append("Halving may prune slow starters that would have ended well.")
+    return sentences
+
+
+def promotion(ranking: RungRanking, score: Score) -> str:
+    """How many trials a rung has promoted, and what decided between equal ones."""
+    best = f"the best {ranking.promoted:,} of {plural(len(ranking.trials), 'trial')} were promoted"
+    remarks = ""
+    if ranking.tied_at_cut:
+        tied = f"{ranking.tied_at_cut:,} trials, some promoted and some pruned, had the same {score.name}"
+        remarks += f"; {tied}: validation loss, then the order of the plan, decided between them"
+    failed = sum(trial.value is None for trial in ranking.trials)
+    if failed:
+        remarks += f"; {failed:,} without a score ranked last"
+    return f"After epoch {ranking.epochs} {best}{remarks}."
 
 
 def _rung_figure(rungs: HalvingSearch, planned: list[Run], history: MetricHistory) -> Figure:
@@ -264,7 +288,11 @@ def _rung_figure(rungs: HalvingSearch, planned: list[Run], history: MetricHistor
     last_epochs = rungs.halving.epochs
     scored = [run for run in planned if history[run.run_id]]
     scored.sort(key=lambda run: run.completed is not None)
-    caption = sentence("search.rungs", number=len(scored), score=score, last_epochs=last_epochs)
+    ends = listing([str(epoch) for epoch in last_epochs])
+    caption = (
+        f"n = {len(scored)} trials: {score.name} after each epoch. Lines end where trials were pruned; dotted vertical "
+        f"lines mark the ends of rungs (epoch {ends})."
+    )
     points = [point for run in scored for point in trial_points(run, history[run.run_id], score)]
     axes = Axis("epoch", is_whole=True, vertical_rules=last_epochs), Axis(score.title)
     return line_figure(f"rungs-{rungs.plan.name}", f"HalvingSearch of grid {rungs.plan.name}", caption, points, axes)

@@ -19,11 +19,11 @@ from report.compare.matching import Runs, is_search, match, seeds_together, unus
 from report.evaluated import only_label
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Block, Card, Question, ReportTable, Row, Text, columns, with_bounds
+from report.render.blocks import Block, Card, Question, columns_of
 from report.render.charts import Colour, Figure, ValueAxis, interval_figure, sort_key
-from report.render.wording import emphasis, joined
 from report.sections.names import model_name
-from report.sections.sentences import sentence
+from sentiment.blocks.content import Bullets, DataTable, Row, Text, with_bounds
+from sentiment.blocks.wording import capital, emphasis, joined, listing, spanned
 from sentiment.runs.records import ModelKind, mean_score
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -76,8 +76,6 @@ class SettingValue:
 
 # Of each setting that is compared, its value.
 _Values = tuple[Any, ...]
-# What is said of the best value on validation tweets and another one, in the order of the sentence.
-_VERDICTS = ("better", "worse", "not significant", "not compared")
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,6 @@ class Effect:
     def context(self) -> str:
         """`the linear baseline, vader`; usually empty."""
         return ", ".join(filter(None, ["the linear baseline" if self.model == "baseline" else "", self.data]))
-
-    def verdict(self, other: SettingValue) -> str:
-        """One of `_VERDICTS`."""
-        difference = self.differences.get(other)
-        if difference is None or self.best is None:
-            return "not compared"
-        if difference.is_better and self.best.only_label:
-            return "not significant"
-        return words.verdict(difference)
 
 
 def settings(findings: Findings) -> Question:
@@ -259,52 +248,35 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     content: list[Block] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name, effect.context]))
-        content.append(Text(joined([emphasis(f"{context}:"), effect_sentence(effect)])))
+        content.append(Text(joined([emphasis(f"{context}:"), best_value(effect)])))
+        sentences = pair_sentences(effect, grid.metric_name)
+        content += [Bullets(sentences)] if sentences else []
     lines = _lines(effects)
-    significant = [difference for _, difference, _ in lines if difference.is_significant]
-    content += map(Text, words.conditional_remarks(significant))
     if len(lines) > 1:
         metrics = sorted({grid.metric_name for grid, effect in effects if effect.pairs})
         content.append(_figure(parameter, lines, " or ".join(metrics)))
     return Card(card_title(parameter), content)
 
 
-def effect_sentence(effect: Effect) -> str:
-    """What a setting changes: its best value on validation tweets against every other one."""
+def best_value(effect: Effect) -> str:
+    """Which value of a setting is the best on validation tweets, or why that says nothing of the setting."""
     if effect.best is None or not effect.pairs:
-        setting = wording.capital(wording.parameter_name(effect.parameter))
+        setting = capital(wording.parameter_name(effect.parameter))
         return (
             f"{setting}: no two runs differ only in this setting, so its effect cannot be separated from those of "
             "other settings."
         )
-    clauses = []
-    for verdict in _VERDICTS:
-        others = [value for value in effect.pairs if effect.verdict(value) == verdict]
-        clauses += [_clause(effect, verdict, others)] if others else []
-    text = f"Best on validation tweets: {effect.best.name}; {', and '.join(clauses)}."
+    text = f"Best on validation tweets: {effect.best.name}."
     if len(effect.parameters) == 1:
         return text
-    names = wording.listing([wording.parameter_name(parameter) for parameter in effect.parameters])
+    names = listing([wording.parameter_name(parameter) for parameter in effect.parameters])
     return f"{text} These configurations differ in {names}, none of which varies alone."
 
 
-def _clause(effect: Effect, verdict: str, values: Sequence[SettingValue]) -> str:
-    """What is said of all values of which a verdict says the same."""
-    names = [value.name for value in values]
-    differences = [effect.differences[value] for value in values if value in effect.differences]
-    if verdict == "not compared":
-        return f"there are no common predictions to compare it with {wording.listing(names)}"
-    if verdict == "not significant":
-        distance = words.bracketed(words.at_most(differences))
-        return f"it is not significantly different from {wording.listing(names, 'or')}{distance}"
-    gaps = zip(names, differences, strict=True)
-    others = wording.listing([f"{name}{_gap(difference)}" for name, difference in gaps])
-    ending = " on test tweets" if verdict == "worse" else ""
-    return f"it is significantly {verdict} than {others}{ending}"
-
-
-def _gap(difference: Estimate) -> str:
-    return words.bracketed(f"{words.points(difference.value)} points", words.interval(difference))
+def pair_sentences(effect: Effect, metric_name: str) -> list[str]:
+    """A sentence on the best value and each other one with which it can be compared."""
+    compared = [(other, effect.differences.get(other)) for other in effect.pairs]
+    return [words.pair_sentence("It", other.name, gap, metric_name) for other, gap in compared if gap]
 
 
 def card_title(parameter: str) -> str:
@@ -335,15 +307,17 @@ def _figure(parameter: str, lines: Sequence[_Line], metric: str) -> Figure:
     axis = ValueAxis(title, marks_zero=True)
     differences = [difference for _, difference, _ in lines]
     alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
-    caption = sentence("settings.figure", numbers=[difference.n for difference in differences], differences=differences)
+    n = spanned([difference.n for difference in differences])
+    level = words.levels(differences)
+    caption = f"Bars: {level} % intervals, corrected for all comparisons of the grid; n = {n} test tweets."
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 
-def _table(grid: Grid, effects: list[Effect]) -> ReportTable:
-    caption = sentence("settings.table", grid=grid)
+def _table(grid: Grid, effects: list[Effect]) -> DataTable:
+    caption = f"Grid {grid.name}: each value is compared with the best one on validation tweets, over matched runs."
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
-    shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
-    return ReportTable(f"effects-{grid.name}", caption, shown, rows)
+    shown = columns_of("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
+    return DataTable(f"effects-{grid.name}", caption, shown, rows)
 
 
 def _row(effect: Effect, value: SettingValue, metric: Metric) -> Row:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from report.render import wording
 from report.render.environment import environment
 from report.render.wording import Score
+from sentiment.blocks.wording import file_name
 from sentiment.console import visible
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -113,7 +114,7 @@ class Figure:
 
     @property
     def file(self) -> str:
-        return wording.file_name(self.name)
+        return file_name(self.name)
 
     @cached_property
     def spec(self) -> Spec:

@@ -11,14 +11,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from report.render.blocks import Column, Document, Report, ReportTable, Row
+from report.render.blocks import Document, Report
 from report.render.charts import Figure, themed
 from report.render.environment import environment
-from report.render.wording import code, count, escape, latex, strong, with_bare_names
+from report.render.wording import latex, with_bare_names
+from sentiment.blocks.content import Column, DataTable, Row
+from sentiment.blocks.wording import code, count, escape, strong
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 from sentiment.statistics.words import percent
@@ -179,11 +182,16 @@ def _parts(report: Report, progress: Progress) -> Iterator[tuple[str, str]]:
             yield f"figures/{block.file}.svg", block.svg
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
             yield f"figures/{block.file}.vl.json", spec + "\n"
-        if isinstance(block, ReportTable):
-            yield f"tables/{block.file}.csv", block.csv
+        if isinstance(block, DataTable):
+            yield f"tables/{block.file}.csv", as_csv(block)
     for document in report.documents:
         yield document.path, render_document(document)
     yield "report.md", render_markdown(report)
+
+
+def as_csv(table: DataTable) -> str:
+    """All rows of a table, also those that a reader does not see."""
+    return pd.DataFrame(table.rows, dtype=object).to_csv(index=False)
 
 
 def _write(path: Path, text: str) -> None:

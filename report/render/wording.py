@@ -1,17 +1,17 @@
-"""Numbers and parameters in words: percentages, points, intervals, names; and escaping for Markdown and HTML."""
+"""Scores and settings in words, and texts as LaTeX that shows them literally."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
-from sentiment.console import as_code, as_markdown, visible
+from sentiment.blocks.wording import listing, shortened
+from sentiment.console import visible
 from sentiment.statistics.words import DASH, MINUS, percent
 
 _MAX_VALUE_LENGTH = 40
@@ -111,49 +111,6 @@ def setting_of_several(dotted: str, values: Sequence[Any]) -> str:
     return listing(texts, "or")
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the unit that keeps them short: `320 ms`, `13 s`, `2.0 min`, `1.6 h`."""
-    if not seconds:
-        return "0 s"
-    for limit, size, unit in ((1, 0.001, "ms"), (90, 1, "s"), (5400, 60, "min")):
-        if seconds < limit:
-            amount = seconds / size
-            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
-    return f"{seconds / 3600:.1f} h"
-
-
-def count(number: float) -> str:
-    """`1,234`, or `2.5` with one decimal if the number is not an integer."""
-    return f"{number:,.{0 if float(number).is_integer() else 1}f}"
-
-
-def spanned(numbers: Sequence[int]) -> str:
-    """`120`, or `95 to 120` of several numbers."""
-    return " to ".join(count(number) for number in sorted({min(numbers), max(numbers)}))
-
-
-def listing(items: list[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
-
-
-def shortened(text: str, length: int) -> str:
-    """At most `length` characters, with an ellipsis where something is left out."""
-    return text if len(text) <= length else f"{text[: length - 1]}\u2026"
-
-
-def capital(text: str) -> str:
-    """The text with a capital at its start, the rest unchanged: ELMo stays ELMo."""
-    return text[:1].upper() + text[1:]
-
-
-def escape(value: Any) -> Markup:
-    """Any value as Markdown that shows it literally; Markdown marked as safe stays unchanged."""
-    if hasattr(value, "__html__"):
-        return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
-    return Markup(as_markdown(str(value)))  # noqa: S704
-
-
 _LATEX = {character: f"\\{character}" for character in "&%$#_{}"}
 _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {
@@ -180,27 +137,3 @@ def latex(value: Any) -> Markup:
         _LATEX.get(character, character if character <= _LAST_OF_LATIN else "?") for character in visible(str(value))
     ]
     return Markup("".join(characters))  # noqa: S704 - it is escaped
-
-
-def strong(value: Any) -> Markup:
-    return Markup("**{}**").format(escape(value))
-
-
-def emphasis(value: Any) -> Markup:
-    return Markup("*{}*").format(escape(value))
-
-
-def code(value: Any) -> Markup:
-    """A value as typed, in a code span."""
-    return Markup(as_code(str(value)))  # noqa: S704
-
-
-def joined(parts: list[Any], separator: str = " ") -> Markup:
-    """The parts, escaped, as one text."""
-    return Markup(separator).join(escape(part) for part in parts)  # noqa: S704
-
-
-def file_name(name: str) -> str:
-    """A safe file name, with a part of the name's hash if characters were replaced; different names never collide."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100]
-    return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"

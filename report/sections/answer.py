@@ -9,21 +9,23 @@ from markupsafe import Markup
 from report.compare.added import AddedPredictor
 from report.compare.datasets import Configuration, trained_on_most
 from report.compare.findings import Findings
-from report.compare.ranking import Candidate, Recommended
+from report.compare.ranking import Candidate, Ranked, Recommended
 from report.read import Study
-from report.render.blocks import Block, Bullets, ReportTable, Text
-from report.render.wording import capital, joined, listing, strong
+from report.render.blocks import Block
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
 from sentiment.answers.table import ENOUGH_ANSWERS
+from sentiment.blocks.content import Bullets, DataTable, Text
+from sentiment.blocks.predictors import score_sentence
+from sentiment.blocks.wording import capital, joined, listing, strong
 from sentiment.console import plural
 from sentiment.statistics import words
-from sentiment.statistics.estimate import Estimate
 
+_NOT_COMPARED = "It could not be compared with others: their predictions are missing."
 _NOTHING_YET = "There is no recommendation yet: no run is completed, or none of a whole cross-validation."
 
 
-def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence[Markup] = ()) -> list[Block]:
+def answer(findings: Findings, ranking: Sequence[DataTable], further: Sequence[Markup] = ()) -> list[Block]:
     """The recommendation with its uncertainty and training size, further answers, caveats, and the ranking."""
     best = findings.recommended
     if not findings.study.runs:  # only tables with answers
@@ -40,48 +42,32 @@ def answer(findings: Findings, ranking: Sequence[ReportTable], further: Sequence
 
 
 def headline(best: Recommended) -> Markup:
-    """Which predictor to use, its score, and how far it is above the linear baseline or the best model trained here."""
+    """Which predictor to use, its score, and a sentence on it and the linear baseline, or the best trained model."""
     winner = best.added_winner
-    estimate = best.test_score(winner or best.model)
-    score = f"Test {best.dataset.metric_name} {words.share(estimate)} on {plural(int(estimate.n), 'tweet')}"
+    name = f"{winner.name} (added predictor)" if winner else _short_name(best.model)
+    statements: list[Any] = [strong(f"Use {name}.")]
+    settings = names.settings_in_words(best.model.settings)
+    if settings and not winner:
+        statements.append(f"{capital(', '.join(settings))}.")
+    statements.append(f"{score_sentence(best.test_score(winner or best.model), best.metric)}.")
     if winner:
-        gap = ""
-        if winner in best.differences:
-            gain = best.differences[winner]
-            other = f"the best model trained here, {_short_name(best.model)}"
-            gap = f", {_above(gain, other)}{words.evidence(gain)}"
-        use = strong(f"Use {winner.name} (added predictor).")
-        return joined([use, f"{score}{gap}. It is shown to be better on validation tweets, which select it."])
-    settings = ", ".join(names.settings_in_words(best.model.settings))
-    statements: list[Any] = [strong(f"Use {_short_name(best.model)}.")]
-    if settings:
-        statements.append(f"{capital(settings)}.")
-    if best.model.kind == "baseline":
-        return joined([*statements, f"{score}.", _alternative(best)])
-    gap = ""
-    if best.gain:
-        of_baseline = f"{words.percent(best.test_score(best.baseline).value)}\u00a0%"
-        gap = f", {_above(best.gain, f'the {names.predictor_name(best.baseline)}')}"
-        gap += words.evidence(best.gain, of_baseline)
-    return joined([*statements, f"{score}{gap}."])
+        statements += [pair_sentence(best, winner, best.model)] if winner in best.differences else []
+        statements.append("It is shown to be better on validation tweets, which select it.")
+        return joined(statements)
+    difference = best.differences.get(best.rival)
+    statements.append(pair_sentence(best, best.model, best.rival) if difference else _NOT_COMPARED)
+    if difference and difference.is_better:
+        statements.append("Models are selected on validation tweets, which do not show this.")
+    return joined(statements)
 
 
-def _alternative(best: Recommended) -> str:
-    """Why the best alternative to the linear baseline is not recommended."""
-    gain = best.gain
-    verdict = "could not be compared with it: its predictions are missing."
-    if gain and not gain.is_significant:
-        evidence = words.evidence(gain, f"{words.points(gain.value)} points")
-        verdict = f"costs more to train and is not significantly better{evidence}."
-    elif gain:
-        ending = "" if gain.is_worse else " Models are selected on validation tweets, which do not show this."
-        verdict = f"is {_above(gain, 'it')} on test tweets{words.evidence(gain)}.{ending}"
-    return f"The best alternative on the validation set, {names.predictor_name(best.alternative)}, {verdict}"
-
-
-def _above(difference: Estimate, other: str) -> str:
-    side = "above" if difference.value >= 0 else "below"
-    return f"{words.percent(abs(difference.value))} percentage points {side} {other}"
+def pair_sentence(best: Recommended, first: Ranked, second: Ranked) -> str:
+    """What is said of the model to use and another predictor, in this order or the other one."""
+    is_first = first is best.model
+    difference = best.differences[second if is_first else first]
+    shown = difference.reversed if is_first else difference
+    sides = names.subject(first, best), names.subject(second, best)
+    return words.pair_sentence(*sides, shown, best.dataset.metric_name)
 
 
 def _short_name(candidate: Candidate) -> str:
@@ -100,29 +86,21 @@ def caveats(findings: Findings) -> list[str]:
     limitations += [*_of_added(best), *_of_lexicon(best), *_of_configurations(best.dataset.configurations)]
     if len(findings.datasets) > 1:
         several = f"The runs use {len(findings.datasets)} different test sets, which cannot be compared"
-        versions = "A version is that of a table that was edited between runs, as a digest of its tweets and labels."
-        has_versions = any(dataset.is_version for dataset in findings.datasets)
-        lead = f"{several}; this recommendation is for {best.dataset.name}, which has the most test tweets."
-        limitations.append(f"{lead} {versions}" if has_versions else lead)
+        limitations.append(f"{several}; this recommendation is for {best.dataset.name}, the largest of them.")
     return limitations
 
 
 def _of_runs(study: Study) -> list[str]:
     """Which runs are compared with none, and which have no result."""
     limitations = []
-    folds = len(study.single_folds)
-    if folds:
-        number = f"{plural(folds, 'completed run')} of cross-validations that lack a fold"
-        limitations.append(f"{number} {_are(folds)} compared with no other run.")
+    if study.single_folds:
+        folds = f"{len(study.single_folds):,}"
+        limitations.append(f"Runs of cross-validations that lack a fold, which are compared with no other: {folds}.")
     states = Counter(run.state.state for run in names.unfinished(study.runs))
     if states:
         counts = [f"{number:,} {names.state_name(state)}" for state, number in states.most_common()]
         limitations.append(f"{names.unfinished_sentence(study.runs)}: {listing(counts)}.")
     return limitations
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def _of_added(best: Recommended) -> list[str]:
@@ -138,30 +116,27 @@ def _of_added(best: Recommended) -> list[str]:
     for added in best.added:
         difference = best.differences.get(added)
         if difference and difference.is_better:
-            higher = f"{added.name} (added predictor) has a significantly higher test {best.dataset.metric_name}"
             reason = f"because {_why_not(best, added)}, and test tweets alone select no model"
-            limitations.append(f"{higher} than the recommended model. It is not recommended {reason}.")
+            limitations.append(f"{pair_sentence(best, added, best.model)} It is not recommended {reason}.")
     return limitations
 
 
 def _why_not(best: Recommended, added: AddedPredictor) -> str:
     if best.dataset.folds:
         return "the validation tweets of each fold are test tweets of another one"
-    number = added.validation_answers
-    if number < ENOUGH_ANSWERS:
-        few = f"{number:,} of the validation tweets, fewer than {ENOUGH_ANSWERS}"
-        return f"it has answered {few if number else 'none of the validation tweets'}"
     if added.score is None:
-        return f"it has answered {added.metrics.n:,} of the test tweets, fewer than {ENOUGH_ANSWERS}"
+        answered = f"{added.validation_answers:,} validation and {added.metrics.n:,} test tweets"
+        return f"it has answered {answered}, and {ENOUGH_ANSWERS} of each are needed"
     return "it is not shown to be better on validation tweets"
 
 
 def _of_lexicon(best: Recommended) -> list[str]:
-    if best.lexicon_above is None:
-        return []
-    higher = f"VADER's lexicon has a higher test {best.dataset.metric_name} ({words.percent(best.lexicon_above)} %)"
-    why = "" if best.dataset.from_lexicon_authors else ", since it was not fitted to these tweets"
-    return [f"{higher} than the recommended model, but it is only a reference{why}."]
+    """That the lexicon has more of the test tweets right than the model to use, if it has."""
+    for candidate in best.candidates:
+        difference = best.differences.get(candidate)
+        if candidate.kind == "lexicon" and difference and difference.value > 0 and not best.added_winner:
+            return [f"{pair_sentence(best, candidate, best.model)} It is only a reference."]
+    return []
 
 
 def _of_configurations(configurations: Sequence[Configuration]) -> list[str]:
@@ -170,24 +145,18 @@ def _of_configurations(configurations: Sequence[Configuration]) -> list[str]:
     eligible = [each for each in trained_on_most(configurations) if each.only_label is None]
     single = sum(len(each.runs) == 1 for each in eligible)
     if single and single == len(eligible):
-        each = "Each" if single > 1 else "The"
-        limitations.append(
-            f"{each} configuration was trained with a single seed; results may change with another seed."
-        )
+        limitations.append("No configuration has several seeds; results may change with another seed.")
     elif single:
-        have = "has" if single == 1 else "have"
-        of_all = f"{single:,} of {len(eligible):,} configurations {have} a single seed"
-        limitations.append(f"{of_all} and cannot be recommended, because a high score may be luck.")
-    constant = [each for each in configurations if each.only_label]
+        of_all = f"{single:,} of {len(eligible):,}"
+        limitations.append(f"Configurations with a single seed, whose score may be luck: {of_all} (not eligible).")
+    constant = [names.configuration_name(each) for each in configurations if each.only_label]
     if constant:
         remark = " (not eligible)" if eligible else ""
-        first = names.configuration_name(constant[0])
         others = f" and {plural(len(constant) - 1, 'other')}" if constant[1:] else ""
-        limitations.append(f"Networks that predict the same class for every validation tweet{remark}: {first}{others}.")
+        limitations.append(
+            f"Networks that predict the same class for every validation tweet{remark}: {constant[0]}{others}."
+        )
     fewer = sum(each.only_label is None and each not in eligible for each in configurations)
     if fewer:
-        were = "was" if fewer == 1 else "were"
-        limitations.append(
-            f"{plural(fewer, 'configuration')} {were} trained on fewer labelled tweets and {_are(fewer)} not eligible."
-        )
+        limitations.append(f"Configurations that were trained on fewer labelled tweets: {fewer:,} (not eligible).")
     return limitations

@@ -1,7 +1,6 @@
 """Calibration, misclassified tweets and check list of the recommended model."""
 
 from collections.abc import Sequence
-from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,13 @@ import pandas as pd
 from report.compare.datasets import Configuration
 from report.compare.findings import ALL_WRONG, DISPUTED, OTHER, Findings
 from report.evaluated import EvaluatedRun
-from report.render import wording
-from report.render.blocks import Block, Details, ReportTable, Row, Text, column, columns
+from report.render.blocks import Block, Details, columns_of
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
-from report.sections.sentences import sentence
 from sentiment.answers.table import AnswerTable
-from sentiment.console import unescaped
+from sentiment.blocks.content import DataTable, Row, Text, column
+from sentiment.blocks.predictors import check_list_table, class_rows
+from sentiment.blocks.wording import listing, shortened
+from sentiment.console import plural, unescaped
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.statistics import words
 from sentiment.statistics.estimate import share_estimate
@@ -33,11 +33,15 @@ def errors(findings: Findings) -> list[Block]:
     run = recommended.run
     kind = recommended.model.kind
     if test is None:
-        return [Text(sentence("errors.no_predictions", run=run)), *_check_list(recommended.model.configuration)]
+        return [
+            Text(f"The predictions of run {run.run_id} are missing."),
+            *_check_list(recommended.model.configuration),
+        ]
     content: list[Block] = [_reliability_diagram(run, test, kind), _confusion_table(run, test)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
-        content.append(Text(sentence("errors.no_texts", folder=folder)))
+        missing = f"Tweet texts are not available on this machine ({folder})"
+        content.append(Text(f"{missing}, so misclassified tweets are not listed."))
     else:
         content += _mistakes(findings.best.tweets, run.config.data.label_names, PREDICTORS[kind])
     return [*content, *_check_list(recommended.model.configuration)]
@@ -50,24 +54,22 @@ def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Details:
     for model in MODEL_KINDS:
         predicted = test.of(model).predicted
         metrics = run.test_metrics[model]
-        for label, name in enumerate(names):
+        for label, row in enumerate(class_rows(metrics, names)):
             counts = np.bincount(predicted[test.labels == label], minlength=len(names)).tolist()
-            row: Row = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
-            recall = metrics.recall[label] if metrics.sizes[label] else None
-            scores = {"precision": metrics.precision[label], "recall": recall}
-            by_class.append(row | {"model": PREDICTORS[model], "class": name} | scores)
+            row |= {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
+            by_class.append({"model": PREDICTORS[model]} | row)
         ece = calibration_error(test.of(model).calibration(test.labels))
         by_model.append({"model": PREDICTORS[model], "ece": ece, "loss": metrics.loss})
     caption = (
         f"Confusion matrix, expected calibration error (ECE, {CALIBRATION_BINS} bins) and log loss (nats), "
         f"n = {len(test.labels):,} test tweets of run {run.run_id}."
     )
-    shown = columns("confusion", by_class)
+    shown = columns_of("confusion", by_class)
     shown += [column(f"Predicted {name}", f"predicted_{name}", "count") for name in names]
-    shown += columns("precision-recall", by_class)
+    shown += columns_of("precision-recall", by_class)
     tables: list[Block] = [
-        ReportTable("confusion", "", shown, by_class),
-        ReportTable("calibration", "", columns("calibration", by_model), by_model),
+        DataTable("confusion", "", shown, by_class),
+        DataTable("calibration", "", columns_of("calibration", by_model), by_model),
     ]
     return Details(caption, tables)
 
@@ -83,7 +85,10 @@ def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: Pred
         for mean, right, n in test.of(model).calibration(test.labels):
             share = share_estimate(right, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {words.share(share)}, n = {n:,}"))
-    caption = sentence("errors.reliability", run=run, number=len(test.labels))
+    caption = (
+        f"Reliability diagram of the models of run {run.run_id}: accuracy per decile of the probability of the "
+        f"predicted class, n = {len(test.labels):,} test tweets. Below the diagonal a model is overconfident."
+    )
     axes = Axis("mean probability of the predicted class (%)"), Axis("right (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
 
@@ -99,12 +104,16 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
         if not of_group.empty:
             counts.append(f"{len(of_group):,} {group}")
         for tweet in of_group.head(_EXAMPLES_PER_GROUP).to_dict("records"):
-            text = wording.shortened(unescaped(str(tweet["text"])), _MAX_TWEET_LENGTH)
+            text = shortened(unescaped(str(tweet["text"])), _MAX_TWEET_LENGTH)
             row = {"group": group, "tweet": text, "label": labels[tweet["label"]]}
             row |= {"predicted": labels[tweet["predicted"]]}
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
-    caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
-    return [Text("Misclassified tweets", "heading"), ReportTable("mistakes", caption, columns("mistakes", rows), rows)]
+    groups = f": {listing(counts)}" if counts[1:] else ""
+    caption = (
+        f"{plural(len(wrong), 'test tweet')} misclassified by the {name}{groups}. Where all runs are wrong, the label "
+        f"itself may be wrong. The {_EXAMPLES_PER_GROUP} most confident errors of each group:"
+    )
+    return [Text("Misclassified tweets", "heading"), DataTable("mistakes", caption, columns_of("mistakes", rows), rows)]
 
 
 def _check_list(configuration: Configuration) -> list[Block]:
@@ -112,15 +121,9 @@ def _check_list(configuration: Configuration) -> list[Block]:
     scores = [run.result.check_list for run in configuration.completed]
     if not scores[0]:
         return []
-    rows: list[Row] = []
-    for capability, score in scores[0]["network"].items():
-        row: Row = {"capability": capability, "sentences": score.n}
-        for kind in scores[0]:
-            row[kind] = fmean(run_scores[kind][capability].right for run_scores in scores)
-        rows.append(row)
-    totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
-    rows.append({"capability": "all"} | totals)
-    shown = columns("check-list", rows)
-    shown += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
-    table = ReportTable("check-list", sentence("models.check_list", number=len(scores)), shown, rows)
-    return [Text("Check list", "heading"), table]
+    mean = f", mean of {len(scores)} runs" if scores[1:] else ""
+    caption = (
+        "Number of correctly classified sentences of the check list per capability, for each model of the best "
+        f"configuration{mean} (inspired by CheckList, Ribeiro et al. 2020). Not used for model selection."
+    )
+    return [Text("Check list", "heading"), check_list_table(caption, scores)]

@@ -2,38 +2,43 @@
 
 from collections import Counter
 from statistics import fmean, stdev
+from typing import Any
 
 from markupsafe import Markup
 
 from report.compare.added import AddedPredictor
-from report.compare.answers import SEEDED
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.findings import Findings
 from report.compare.published import replicated
 from report.compare.ranking import Candidate, Ranked, Recommended
 from report.compare.test_sets import ExternalResult
 from report.render import wording
-from report.render.blocks import Block, ReportTable, Row, Scale, Text, columns, with_bounds
-from report.sections.names import LEXICON_REMARK, STAR, predictor_name
-from report.sections.sentences import sentence
+from report.render.blocks import Block, columns_of
+from report.sections.names import LEXICON_REMARK, METHODS, STAR, predictor_name, subject
 from report.sections.tables import origins
-from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, Part, mean_score
+from sentiment.blocks.content import DataTable, Row, Scale, Text, with_bounds
+from sentiment.blocks.predictors import answer_remarks
+from sentiment.blocks.wording import capital, joined
+from sentiment.runs.records import MACRO_SCORES, MODEL_KINDS, PREDICTORS, SEEDED, Part, mean_score
 from sentiment.statistics import words
-from sentiment.statistics.metrics import counted_as_wrong
 
 # Maximum number of models in the ranking, and of networks on each external test set.
 _MAX_MODELS = 15
 _MAX_NETWORKS = 10
 _METRICS = ("accuracy", *MACRO_SCORES)
+_PUBLISHED = {
+    "tweeteval": "Published macro recall on the same test tweets (https://github.com/cardiffnlp/tweeteval).",
+    "sentiment140": "Published results on Sentiment140: {tweets}.",
+}
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 
-def rankings(findings: Findings) -> list[ReportTable]:
+def rankings(findings: Findings) -> list[DataTable]:
     """The predictors of each data set."""
     return [_ranking(best, number) for number, best in enumerate(findings.recommendations, 1)]
 
 
-def _ranking(best: Recommended, number: int) -> ReportTable:
+def _ranking(best: Recommended, number: int) -> DataTable:
     """All predictors by their scores on validation tweets, in bold the one to use; those without a score come last.
 
     Args:
@@ -52,11 +57,38 @@ def _ranking(best: Recommended, number: int) -> ReportTable:
     hidden = {place for place in models[_MAX_MODELS:] if best.ranking[place] not in always}
     drawn = [rows[place] for place, ranked in enumerate(best.ranking) if place not in hidden and _is_drawn(ranked)]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    caption = sentence("models.ranking", best=best, shown=len(rows) - len(hidden), number=len(rows))
+    caption = _ranking_caption(best, len(rows) - len(hidden))
     model = "the best model trained here" if best.added_winner else "recommended"
     titles = {"metric_name": best.dataset.metric_name, "model": model}
-    table = ReportTable(name, caption, columns("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden)
+    table = DataTable(
+        name, caption, columns_of("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden
+    )
     return table.drawn("score", Scale.of(drawn, "score", best.test_score(best.baseline).value))
+
+
+def _ranking_caption(best: Recommended, shown: int) -> Markup:
+    dataset = best.dataset
+    metric = dataset.metric_name
+    number = len(best.ranking)
+    which = "All" if shown == number else f"{shown:,} of {number:,}"
+    metric_of = " (the metric of the run that was trained first; others have another one)"
+    baselines = sum(candidate.kind == "baseline" for candidate in best.candidates)
+    best_of = f", the best of {baselines:,} linear baselines on validation tweets" if baselines > 1 else ""
+    of_first = metric_of if dataset.has_several_metrics else ""
+    parts: list[Any] = [
+        f"{which} predictors on {dataset.name}, ranked by {metric} on validation tweets{of_first}; a "
+        "configuration has the mean over its seeds.",
+        f"Test {metric} with its 95 % interval, also drawn; dashed line: {predictor_name(best.baseline)}{best_of}.",
+        "The test tweets select no predictor. Differences have intervals that are corrected within their family: one "
+        "that excludes zero is significant. Bold: recommended. Times: of one run, with those of its encoder's vectors; "
+        "a lower bound where a process was killed.",
+        *words.conditional_remarks(best.differences.values()),
+    ]
+    if dataset.approximation:
+        parts.append(dataset.approximation)
+    if dataset.from_lexicon_authors:
+        parts.append(LEXICON_REMARK)
+    return joined([*parts, METHODS])
 
 
 def _is_drawn(ranked: Ranked) -> bool:
@@ -70,12 +102,15 @@ def added_predictors(findings: Findings) -> list[Block]:
     """How far annotators agree with the labels; where the answers of added predictors come from, and what they cost."""
     people = [annotator for best in findings.recommendations for annotator in best.dataset.annotators]
     blocks: list[Block] = [Text(annotator.agreement.sentence(annotator.name)) for annotator in people]
-    added = [*(predictor for best in findings.recommendations for predictor in best.added), *people]
-    return [*blocks, origins({each.name: each.record for each in added})] if added else []
+    ranked = [predictor for best in findings.recommendations for predictor in best.added]
+    for each in ranked:
+        blocks += map(Text, answer_remarks([each.predictor], each.test.labels))
+    added = {each.name: each.record for each in (*ranked, *people)}
+    return [*blocks, origins(added)] if added else []
 
 
 def _row_of_added(predictor: AddedPredictor) -> Row:
-    row: Row = {"model": _added_name(predictor), "kappa": predictor.agreement.kappa, "n": predictor.metrics.n}
+    row: Row = {"model": predictor.predictor.name, "kappa": predictor.agreement.kappa, "n": predictor.metrics.n}
     return row | {f"test_{name}": getattr(predictor.metrics, name) for name in _METRICS}
 
 
@@ -88,26 +123,17 @@ def _compared(best: Recommended, ranked: Ranked) -> Row:
     return with_bounds("difference", difference) | {"difference_q": difference.q, "verdict": verdict}
 
 
-def _added_name(predictor: AddedPredictor) -> str:
-    kind = "added"
-    n = predictor.metrics.n
-    of = len(predictor.test.tweets)
-    others = predictor.predictor.other_answers
-    if n != of:
-        kind += f", {n:,} of {of:,} tweets"
-    if others:
-        kind += f"; {counted_as_wrong(others)}"
-    return f"{predictor.name} ({kind})"
-
-
 def published_results(findings: Findings) -> list[Block]:
     """Published results on the same data, or of the study that grids repeat; none that is about neither."""
     source = findings.main.source if findings.main else None
     texts = wording.read_texts("published")
     for name in (source, *(study.data for study in replicated(findings.study))):
         if name in texts:
-            caption = sentence(f"models.published_on_{name}", is_same=source == name)
-            return [ReportTable("published", caption, columns("published", texts[name]), texts[name])]
+            tweets = "other tweets than those of these runs"
+            if source == name:
+                tweets = "each source used its own random split, so the comparison is approximate"
+            caption = _PUBLISHED[name].format(tweets=tweets)
+            return [DataTable("published", caption, columns_of("published", texts[name]), texts[name])]
     return []
 
 
@@ -146,26 +172,26 @@ def external_test_sets(findings: Findings) -> list[Block]:
         networks[result.test_set, result.dataset.name] += result.kind == "network"
         if result.kind == "network" and networks[result.test_set, result.dataset.name] > _MAX_NETWORKS:
             left_out.add(position)
-    # Of others the first screen tells it.
-    from_authors = sorted(
-        {each.test_set for each in results if each.from_lexicon_authors and not _warns(each, findings)}
-    )
+    from_authors = sorted({each.test_set for each in results if each.from_lexicon_authors})
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})
-    caption = sentence("models.test_sets", metrics=metrics, shown=len(rows) - len(left_out), number=len(rows))
-    names = dict.fromkeys(result.candidate.configuration.config.data.label_names for result in results)
-    classes = " or ".join(map(" / ".join, names))
-    table = ReportTable("test-sets", caption, columns("test-sets", rows, classes=classes), rows, left_out=left_out)
+    shown = f"{len(rows) - len(left_out):,} of {len(rows):,} predictors. " if left_out else ""
+    scores = f"{shown}{capital(' or '.join(metrics))} in % on external test sets, none of whose tweets was trained on."
+    recommended = f"{STAR}is recommended. A difference is significant if its corrected 95 % interval excludes zero."
+    caption = joined([scores, recommended, METHODS])
+    table = DataTable("test-sets", caption, columns_of("test-sets", rows), rows, left_out=left_out)
     return [*(Text(f"{name}: {LEXICON_REMARK}") for name in from_authors), table]
 
 
-def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
+def worse_than_the_lexicon(findings: Findings) -> list[str]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
-    return [
-        sentence("models.worse_than_the_lexicon", result=result, best=findings.recommended)
-        for result in findings.external_results
-        if _warns(result, findings)
-    ]
+    sentences = []
+    for result in findings.external_results:
+        if _warns(result, findings):
+            sides = subject(result.candidate, result.best), PREDICTORS["lexicon"]
+            pair = words.pair_sentence(*sides, result.differences["lexicon"], result.dataset.metric_name)
+            sentences.append(f"On the external test set {result.test_set}: {pair}")
+    return sentences
 
 
 def _warns(result: ExternalResult, findings: Findings) -> bool:
@@ -176,11 +202,9 @@ def _warns(result: ExternalResult, findings: Findings) -> bool:
 
 def _test_set_row(result: ExternalResult, names_data: bool) -> Row:
     name = predictor_name(result.candidate)
-    shares = [f"{100 * size / result.score.n:.0f}" for size in result.sizes]
     row: Row = {
         "tests": result.test_set,
         "n": result.score.n,
-        "classes": " / ".join(shares),
         "data": result.dataset.name if names_data else None,
         "model": f"{STAR}{name}" if result.is_recommended else name,
         "macro_recall": result.macro_recall,

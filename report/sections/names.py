@@ -6,15 +6,16 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
+from report.compare.added import AddedPredictor
 from report.compare.datasets import Configuration
-from report.compare.ranking import Candidate, Recommended
+from report.compare.ranking import Candidate, Ranked, Recommended
 from report.evaluated import Settings
 from report.read import Run
 from report.render.wording import parameter_value, setting
 from sentiment.answers.table import Added
 from sentiment.config import RunConfig
 from sentiment.console import plural
-from sentiment.runs.records import PREDICTORS
+from sentiment.runs.records import PREDICTORS, SEEDED
 from sentiment.runs.state import PRUNED, TIMEOUT
 from sentiment.statistics.words import bracketed
 
@@ -81,6 +82,15 @@ def predictor_name(candidate: Candidate) -> str:
     if candidate.kind == "both":
         return f"{PREDICTORS['both']} ({configuration_name(configuration)} and the linear baseline)"
     return f"{PREDICTORS[candidate.kind]}{bracketed(', '.join(settings_in_words(candidate.settings)))}"
+
+
+def subject(ranked: Ranked, best: Recommended) -> str:
+    """A predictor in a sentence: named as `evaluate` names it, and by its settings where others have the same name."""
+    if isinstance(ranked, AddedPredictor):
+        return ranked.predictor.subject
+    is_clear = ranked.kind in SEEDED and (ranked is best.model or len(best.dataset.configurations) == 1)
+    name = PREDICTORS[ranked.kind] if is_clear else predictor_name(ranked)
+    return name if ranked.kind == "lexicon" else f"the {name}"
 
 
 def command_for(best: Recommended, command: str, *arguments: str) -> str:

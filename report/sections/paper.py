@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
-from report.render.blocks import Document, ReportTable
+from report.render.blocks import Document
 from report.sections.names import predictor_name
+from sentiment.blocks.content import DataTable
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 
 
-def paper_tables(findings: Findings, tables: Sequence[ReportTable]) -> list[Document]:
+def paper_tables(findings: Findings, tables: Sequence[DataTable]) -> list[Document]:
     """The ranking of each data set's predictors."""
     documents = []
     for best, table in zip(findings.recommendations, tables, strict=True):

@@ -1,8 +1,9 @@
 """Code versions, data, hardware, compute time, commands and methods."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
+from typing import Any
 
 from markupsafe import Markup
 
@@ -10,22 +11,13 @@ from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Study
 from report.render import wording
-from report.render.blocks import (
-    Block,
-    Bullets,
-    Command,
-    Details,
-    ReportTable,
-    Row,
-    Text,
-    Tiles,
-    columns,
-)
+from report.render.blocks import Block, Command, Details, columns_of
 from report.sections.names import command_for
-from report.sections.sentences import sentence, sentences
 from sentiment.answers.table import ENOUGH_ANSWERS
+from sentiment.blocks.content import Bullets, DataTable, Row, Text, Tiles
+from sentiment.blocks.wording import joined, shortened
 from sentiment.config import PARTS
-from sentiment.processes import LOCAL_JOB_PREFIX
+from sentiment.console import plural
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import Attempt, RunRecord
 
@@ -55,6 +47,10 @@ def _methods_of_runs(findings: Findings) -> list[str]:
 
 _HASH = 12
 _MAX_PROBLEMS = 200
+_VERIFY = Markup(
+    "`sentiment report --verify`, with the grids of this report, checks its runs: their files by their digests, "
+    "configurations by their ids, and scores by their predictions."
+)
 
 
 def provenance(findings: Findings) -> list[Block]:
@@ -76,36 +72,47 @@ def provenance(findings: Findings) -> list[Block]:
     return content
 
 
-def _published_data(study: Study) -> list[Markup]:
+def _published_data(study: Study) -> list[str]:
     """The origin of the tweets of each built-in source."""
-    sources = dict.fromkeys(run.config.data.source for run in study.completed_runs)
-    published = [(source, PUBLISHED_DATA[source]) for source in sources if source in PUBLISHED_DATA]
-    return sentences("provenance.data", published=published)
+    lines = []
+    for source in dict.fromkeys(run.config.data.source for run in study.completed_runs):
+        data = PUBLISHED_DATA.get(source)
+        if data:
+            lines.append(f"Data: {data.name} ({source}); licence: {data.licence}; reference: {data.citation}.")
+    return lines
 
 
-def _environment(study: Study) -> list[Markup]:
+def _environment(study: Study) -> list[Any]:
     records = [run.record for run in study.runs if run.record]
     attempts = [attempt for record in records for attempt in record.attempts]
     if not attempts:
-        return [Markup("No run has started yet.")]
-    jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
+        return ["No run has started yet."]
     codes = {run.run_id: _codes(run.record) for run in study.runs if run.record}
-    hardware = {run.run_id: [*dict.fromkeys(run.record.hardware)] for run in study.runs if run.record}
-    moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
+    hardware = {run.run_id: {*run.record.hardware} for run in study.runs if run.record}
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(versions for record in records for versions in {*map(_versions, record.attempts)})
-    hosts = {attempt.host for attempt in attempts}
-    return sentences(
-        "provenance.environment",
-        commits=_commits(records),
-        versions=versions,
-        devices=devices,
-        hosts=sorted(hosts),
-        jobs=len(jobs),
-        mixed=[name for name, hashes in codes.items() if len(hashes) > 1],
-        moved=moved,
-        kinds=Counter(moved.values()),
-    )
+    return [
+        Markup("Code: {}.").format(counted(_commits(records), "run")),
+        *resumed(codes, "with a different code version"),
+        Markup("Versions: {}.").format(counted(versions, "run")),
+        Markup("Hardware: {}.").format(counted(devices, "attempt")),
+        *resumed(hardware, "with different hardware and may not be reproducible bit for bit"),
+        _VERIFY,
+    ]
+
+
+def resumed(kinds: Mapping[str, Collection[str]], how: str) -> list[str]:
+    """A sentence on the runs, by their ids, that have several kinds of something; none if there are no such runs."""
+    names = [name for name, known in kinds.items() if len(known) > 1]
+    were = "was" if len(names) == 1 else "were"
+    return [f"{plural(len(names), 'run')} {were} resumed {how}: {shortened(', '.join(names), 400)}."] if names else []
+
+
+def counted(values: Counter[Any], noun: str) -> Markup:
+    """The values, the most frequent first, each with its number if there are several."""
+    if len(values) == 1:
+        return joined([*values])
+    return joined([joined([value, f"({plural(number, noun)})"]) for value, number in values.most_common()], "; ")
 
 
 def _versions(attempt: Attempt) -> str:
@@ -121,13 +128,17 @@ def _codes(record: RunRecord) -> set[str]:
 
 def _commits(records: Iterable[RunRecord]) -> Counter[Markup]:
     """How many runs were last trained with each commit."""
-    attempts = [record.attempts[-1] for record in records]
-    checkouts = Counter((attempt.git_commit, attempt.git_remote, attempt.git_dirty) for attempt in attempts)
-    commits: Counter[Markup] = Counter()
-    for (commit, remote, is_dirty), number in checkouts.items():
-        text = sentence("provenance.commit", commit=commit, remote=remote, is_dirty=is_dirty, length=_HASH)
-        commits[text] += number
-    return commits
+    return Counter(commit(record.attempts[-1]) for record in records)
+
+
+def commit(attempt: Attempt) -> Markup:
+    """The commit of an attempt, as a link where its repository has an address."""
+    if not attempt.git_commit:
+        return Markup("not from a git checkout")
+    name = attempt.git_commit[:_HASH]
+    if attempt.git_remote:
+        name = Markup("[{}]({}/commit/{})").format(name, attempt.git_remote, attempt.git_commit)
+    return joined(["commit", name, "with uncommitted changes"] if attempt.git_dirty else ["commit", name])
 
 
 def _usage_table(study: Study) -> Details:
@@ -142,14 +153,11 @@ def _usage_table(study: Study) -> Details:
         row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600, "unknown": usage.unknown}
         encoding = usage.encoding
         rows.append(row | {"encoder_gpu_hours": encoding.gpu / 3600, "encoder_cpu_hours": encoding.cpu / 3600})
-    shown = columns("usage", rows)
-    if any(row["encoder_cpu_hours"] for row in rows):
-        shown += columns("encoder-usage", rows)
     caption = (
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
         "attempts that run or whose process was killed are unknown, so that times are lower bounds where there are any."
     )
-    return Details(caption, [ReportTable("usage", "", shown, rows)])
+    return Details(caption, [DataTable("usage", "", columns_of("usage", rows), rows)])
 
 
 def _data_table(findings: Findings) -> list[Details]:
@@ -171,4 +179,4 @@ def _data_table(findings: Findings) -> list[Details]:
                 row[part if part in PARTS else f"test_set_{part}"] = counts.rows
         rows.append(row)
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
-    return [Details(caption, [ReportTable("data", "", columns("data", rows), rows)])]
+    return [Details(caption, [DataTable("data", "", columns_of("data", rows), rows)])]

@@ -4,19 +4,24 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing
 from report.read import Run, Study
 from report.render import wording
-from report.render.blocks import Block, Bullets, Column, Explorer, ReportTable, Row, Text, column, columns
+from report.render.blocks import Block, Explorer, columns_of
 from report.sections.names import (
     model_name,
     state_name,
     unfinished,
+    unfinished_sentence,
 )
-from report.sections.sentences import sentence
-from sentiment.runs.records import MACRO_SCORES
+from sentiment.blocks.content import Bullets, Column, DataTable, Row, Text, column
+from sentiment.blocks.wording import capital, emphasis, joined
+from sentiment.console import plural
+from sentiment.runs.records import MACRO_SCORES, StartsFrom
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING, STOPPED, UNREACHABLE
 
 # States of runs that need no action, or about which this machine knows too little.
@@ -41,15 +46,31 @@ def runs(findings: Findings) -> list[Block]:
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
     visible = [run for run in study_runs if run.run_dir not in hidden]
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
-    caption = sentence("runs.table", shown=len(rows), number=len(study_runs), has_pruned=has_pruned)
-    explorer = Explorer(_explorer_data(visible, rows, findings), [ReportTable("runs", caption, _columns(rows), rows)])
+    caption = _caption(len(rows), len(study_runs), has_pruned)
+    explorer = Explorer(_explorer_data(visible, rows, findings), [DataTable("runs", caption, _columns(rows), rows)])
     return [*_stages(findings.study), *_advice(findings.study), explorer]
 
 
 def _stages(study: Study) -> list[Block]:
     """What each grid that starts from another one took over from it."""
-    items = [sentence("runs.stage", plan=plan, most=_MOST_NAMED) for plan in study.stages]
+    items = [stage(plan.name, plan.starts_from) for plan in study.stages if plan.starts_from]
     return [Bullets(items)] if items else []
+
+
+def stage(name: str, start: StartsFrom) -> Markup:
+    """What a grid took over from the one that it starts from, and why runs were left out."""
+    said = f"is empty, since no run of grid {start.grid} fits the rule: {start.rule}."
+    if start.run_ids:
+        more = len(start.run_ids) - _MOST_NAMED
+        named = ", ".join(start.run_ids[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        said = f"starts from {plural(len(start.run_ids), 'run')} of grid {start.grid} (rule: {start.rule}): {named}."
+    return joined([emphasis(f"{name}:"), said, *(f"Left out: {line}." for line in start.left_out)])
+
+
+def _caption(shown: int, number: int, has_pruned: bool) -> str:
+    which = f"All {number:,} runs" if shown == number else f"{shown:,} of {number:,} runs shown"
+    pruned = " Runs pruned by a search have no result." if has_pruned else ""
+    return f"{which}. Scores in %; test accuracy with Wilson 95 % interval.{pruned}"
 
 
 def _advice(study: Study) -> list[Block]:
@@ -58,8 +79,14 @@ def _advice(study: Study) -> list[Block]:
     if not left:
         return []
     stopped = sum(run.state.state not in _IN_PROGRESS for run in left)
-    command = study.results.command("status")
-    return [Text(sentence("runs.unfinished", runs=study.runs, stopped=stopped, command=command))]
+    text = f"{unfinished_sentence(study.runs)}."
+    if stopped:
+        command = study.results.command("status")
+        text += (
+            f" {plural(stopped, 'run')} failed or stopped. \u201c{command}\u201d shows how to resume those of grids; "
+            "the command that started a single run resumes it."
+        )
+    return [Text(text)]
 
 
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
@@ -87,7 +114,7 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
 
 def _columns(rows: list[Row]) -> list[Column]:
     grid = Column("Grid", "grid", lambda row: row["grid"] or "single run")
-    return [grid, column("Run", "run"), Column("State", "state", _state), *columns("runs", rows)]
+    return [grid, column("Run", "run"), Column("State", "state", _state), *columns_of("runs", rows)]
 
 
 def _state(row: Row) -> str:
@@ -99,7 +126,7 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
     settings = {run_id: run.settings for run_id, run in completed.items()}
     varying = differing([*settings.values()])
     scores, optional = (
-        [{"title": each.title, "key": each.key, "kind": each.kind} for each in columns(table, rows)]
+        [{"title": each.title, "key": each.key, "kind": each.kind} for each in columns_of(table, rows)]
         for table in ("runs", "explorer")
     )
     keys = ["grid", "run", "state", "state_reason", "model", "data", "test_accuracy_low", "test_accuracy_high"]
@@ -114,7 +141,7 @@ def _explorer_data(visible: list[Run], rows: list[Row], findings: Findings) -> R
         exported.append(values)
     data: Row = {"runs": _by_column(exported), "scores": scores, "optional": optional}
     data["options"] = shlex.join(findings.study.results.options)
-    data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
+    data["settings"] = [{"key": name, "title": capital(wording.parameter_name(name))} for name in varying]
     data["curves"] = {run_id: curve for run_id, curve in findings.curves.items() if run_id in completed}
     return data
 

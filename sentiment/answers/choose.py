@@ -12,14 +12,15 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from rich.markup import escape
 
 from sentiment.answers.annotators import Dealing, LabelledSheets, Options, SheetRecord, draw_sheets
 from sentiment.answers.recommendation import SIMPLEST_FIRST, Choice
 from sentiment.answers.sheet import SKIPPED, Drawing
 from sentiment.answers.table import AnswerTable, read_answers
+from sentiment.blocks.predictors import choice_blocks
+from sentiment.blocks.terminal import show
 from sentiment.config import DataConfig
-from sentiment.console import ERR, OUT, Progress, number_table, plural, say
+from sentiment.console import ERR, Progress, plural, say
 from sentiment.data.guess_columns import Reading
 from sentiment.errors import DataError, UsageError
 from sentiment.predicting.new_tweets import predict_new, read_texts
@@ -28,10 +29,8 @@ from sentiment.runs.run_dir import Results, lasting_name, name_of
 from sentiment.statistics import ALPHA, LEVEL, MIN_LABELS, check_enough
 from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.metrics import Flags
-from sentiment.statistics.power import MAX_LABELS, POWER
+from sentiment.statistics.power import POWER
 from sentiment.statistics.stratified import StratifiedSample
-from sentiment.statistics.words import evidence as evidence_in_words
-from sentiment.statistics.words import points
 
 
 @dataclass(frozen=True)
@@ -250,32 +249,4 @@ def _show_choice(choice: Choice) -> None:
     if choice.skipped:
         labels += f"; {choice.skipped:,} tweets are of no class, and do not count"
     say(f"{_differ_on([*choice.accuracy], choice.differing, choice.tweets)}\n{labels}")
-    table = number_table(f"tweets like these {choice.tweets:,}", ["accuracy (95 %)", "macro\nrecall"], no_wrap=True)
-    for name, score in choice.accuracy.items():
-        recall = f"{choice.macro_recall[name]:.3f}" if choice.macro_recall else "-"
-        interval = f"{score.value:.3f} {score.low:.3f}-{score.high:.3f}"
-        table.add_row(f"  {escape(name)}", interval, recall, style="bold" if name == choice.best else "")
-    OUT.print(table)
-    say("\n".join(["", *verdict_lines(choice)]))
-
-
-def verdict_lines(choice: Choice) -> list[str]:
-    """Which predictor is best, by how much, and how sure that is."""
-    metric = choice.metric.replace("_", " ")
-    lines = [f"best here    {choice.best}, by {metric} (intervals and p-values are corrected for all pairs)"]
-    for other, difference in choice.differences.items():
-        gap = f"{points(difference.value)} points above {other}{evidence_in_words(difference)}"
-        lines.append(f"             {gap}: {_verdict(choice, other)}")
-    return lines
-
-
-def _verdict(choice: Choice, other: str) -> str:
-    if choice.differences[other].is_better:
-        return "shown to be better"
-    labels = choice.labels_to_show[other]
-    if labels is None:
-        return "not shown; equally good on these labels"
-    if labels > MAX_LABELS:
-        return f"not shown; it would take more than {MAX_LABELS:,} labels to show so small a difference"
-    more = max(labels - choice.labels, 0)
-    return f"not shown; some {float(f'{more:.2g}'):,.0f} more labels would be likely to show it"
+    show(choice_blocks("choice", f"tweets like these {choice.tweets:,}", choice))

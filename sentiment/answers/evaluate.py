@@ -1,5 +1,5 @@
 """What `evaluate` compares: a run's predictors on its own tweets, or on a labelled table, where the model and the
-threshold to use are chosen; and the predictors that were added for a table.
+threshold to use are chosen; the predictors that were added for a table; and what `train` ends with.
 
 Imports torch only when a model is loaded.
 """
@@ -12,31 +12,36 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sentiment.answers.choose import choose, verdict_lines
+from sentiment.answers.choose import choose
 from sentiment.answers.evaluation import (
     Compared,
     Evaluation,
     caveats_of,
     compare_with_chosen,
+    pair_blocks,
     run_scores,
+    score_tables,
     scores_on_file,
 )
 from sentiment.answers.recommendation import MIN_TWEETS_TO_CHOOSE, SIMPLEST_FIRST, WHY_RECOMMENDED, Choice
 from sentiment.answers.table import Added, Agreement, AnswerTable, Predictor, read_added, read_answers, read_predictions
-from sentiment.console import ERR, Progress, plural, say
+from sentiment.blocks.content import Content, Text, Tiles
+from sentiment.blocks.predictors import answer_remarks, choice_sentences, score_sentence
+from sentiment.console import ERR, Progress, plural, say, visible
 from sentiment.data.rows import RowCounter
 from sentiment.data.sources import TweetFile, usable_rows
 from sentiment.errors import UsageError
-from sentiment.models.text_model import checked_threshold
+from sentiment.models.text_model import checked_threshold, total_score
 from sentiment.predicting.new_tweets import OWN_TEST, NewTweets, predict_new
 from sentiment.predicting.stored import TrainedRun, uses_of
-from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, ModelKind, Part
+from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, CheckScore, Metrics, ModelKind, Part
 from sentiment.runs.run_dir import name_of
-from sentiment.statistics import ALPHA
-from sentiment.statistics.metrics import ClassIndices, other_answers_remark
+from sentiment.statistics import ALPHA, words
+from sentiment.statistics.metrics import ClassIndices, Metric, estimate_of, metric_named
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
 
 _DIGITS = 6  # of a threshold
+_MANY_TWEETS = 1_000  # with so many, an accuracy is uncertain by at most 3.1 points
 
 
 def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
@@ -68,7 +73,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         of_part = [predictor for predictor in tweets.predictors if predictor.kind == "added"]
         for predictor in of_part:
             scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
-        remarks += [*lines, *_remarks_on_answers(of_part, tweets.labels, f", {part}")]
+        remarks += [*lines, *answer_remarks(of_part, tweets.labels, f", {part}")]
         other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_part}
     check_list = {PREDICTORS[of_kind]: tally for of_kind, tally in run.result.check_list.items()}
     compared = compare_with_chosen(test.labels, test.of(kind), test.predictors)
@@ -80,19 +85,15 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         scores=scores,
         remarks=remarks,
         compared=compared,
-        closing=[caveats_of(run), used],
+        closing=[*caveats_of(run), used],
+        metric=_metric(run),
         details={"check_list": check_list, "other_answers": other_answers, "annotators": annotators},
     )
 
 
-def _remarks_on_answers(added: Sequence[Predictor], labels: ClassIndices, part: str = "") -> list[str]:
-    """A line for each added predictor with answers that are none of the classes."""
-    remarks = []
-    for predictor in added:
-        number = predictor.other_answers
-        if number:
-            remarks.append(f"{predictor.name}{part}: {other_answers_remark(predictor.metrics(labels), number)}")
-    return remarks
+def _metric(run: TrainedRun) -> Metric:
+    """The metric by which the predictors of a run are compared."""
+    return metric_named(run.config.training.early_stopping.metric)
 
 
 def _agreements(
@@ -141,10 +142,7 @@ def evaluate_on_table(path: Path) -> Evaluation:
     annotators, lines = _agreements(stored.annotators, table.labels)
     lines += [f"{count:,} rows of {source} left out: {why}" for why, count in stored.record.left_out.items()]
     added = stored.added_predictors
-    lines += _remarks_on_answers(added, table.labels)
-    for predictor in added:
-        if predictor.missing:
-            lines.append(f"{predictor.name}: {predictor.missing:,} tweets without an answer are left out")
+    lines += answer_remarks(added, table.labels)
     comparisons = stored.compare()
     number = plural(len(comparisons), "comparison")
     heading = f"each pair on the tweets that both answer (intervals and p-values are corrected for {number}):"
@@ -192,7 +190,10 @@ def decide(source: str, tweets: AnswerTable, metric: str, kind: ModelKind | None
     """
     labels = tweets.labels
     if len(labels) < MIN_TWEETS_TO_CHOOSE:
-        raise UsageError(f"at least {MIN_TWEETS_TO_CHOOSE} tweets are needed to choose a model; 200 are often enough")
+        raise UsageError(
+            f"{source}: {len(labels)} tweets are left to choose a model by, but {MIN_TWEETS_TO_CHOOSE} are needed; "
+            "200 are often enough"
+        )
     choice = choose(source, replace(tweets, predictors=[tweets.of(model) for model in SIMPLEST_FIRST]), metric)
     best = next(model for model in tweets.predictors if model.name == choice.best)
     model = tweets.of(kind) if kind else best
@@ -271,6 +272,7 @@ def evaluate_on_file(
         remarks=[*new.warnings(), *counter.lines_left_out((OWN_TEST,))],
         compared=compare_with_chosen(tweets.labels, chosen, compared),
         closing=closing,
+        metric=_metric(run),
         details=details,
     )
 
@@ -298,7 +300,7 @@ def _scored(run: TrainedRun, new: NewTweets, threshold: float) -> AnswerTable:
 def decision_lines(decision: Decision, name: str) -> list[str]:
     """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
     used = decision.used
-    lines = ["", *verdict_lines(decision.choice)]
+    lines = choice_sentences(decision.choice)
     if decision.matching:
         value = decision.matching.threshold
         remark = ""
@@ -309,3 +311,67 @@ def decision_lines(decision: Decision, name: str) -> list[str]:
     if used.threshold != DEFAULT_THRESHOLD:
         options += f" --threshold {used.threshold:g}"
     return lines + uses_of(name, options)
+
+
+# --- after training ---------------------------------------------------------------------------------------------------
+
+
+def result_blocks(run: TrainedRun) -> list[Content]:
+    """What a completed run has come to, and how to use its model.
+
+    Raises:
+        RunDirError: its predictions are missing or damaged.
+    """
+    result = run.result
+    evaluation = evaluate_on_own(run, None)
+    held_out = {}
+    for name, by_part in evaluation.scores.items():
+        left_out = ("train", "validation") if name == PREDICTORS["majority"] else ("train",)
+        held_out[name] = {part: metrics for part, metrics in by_part.items() if part not in left_out}
+    trained = (
+        f"best epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
+        f"{result.seconds_trained:.1f} s"
+    )
+    lines = [*caveats_of(run), trained]
+    if result.only_label is None:
+        lines.append(result.overfit.verdict)
+    blocks: list[Content] = [*score_tables(held_out, evaluation.chosen), *map(Text, lines), Text("")]
+    blocks += [_recommended(run), *pair_blocks(evaluation), Text("")]
+    name = quote(name_of(run.run_dir))
+    return [*blocks, *map(Text, uses_of(name, "")), Text(f"look closer  sentiment evaluate {name}")]
+
+
+def _recommended(run: TrainedRun) -> Tiles:
+    """The recommended model with its test score, and what it is weakest at."""
+    kind = run.result.recommended
+    test = run.result.scores[kind]["test"]
+    metric = _metric(run)
+    items = [
+        ("recommended", f"{PREDICTORS[kind]}: {WHY_RECOMMENDED}"),
+        ("how sure", score_sentence(estimate_of(test, metric), metric)),
+    ]
+    if test.n < _MANY_TWEETS and not run.config.data.has_own_parts:  # folds would ignore them
+        items.append(("", "to test on all tweets, train with data.folds=5 and data.fold from 1 to 5, as in grid vader"))
+    items.append(("worst class", _worst_class(test, run.config.data.label_names)))
+    lexicon = run.result.scores.get("lexicon")
+    if lexicon and lexicon["test"].accuracy > test.accuracy:
+        advice = f"to choose, label 200 tweets: sentiment evaluate {quote(name_of(run.run_dir))} --data mine.csv"
+        items.append(("below", f"{PREDICTORS['lexicon']}; {advice}"))
+    if run.result.check_list:
+        items.append(("check list", _weakest(run.result.check_list[kind])))
+    return Tiles(items)
+
+
+def _worst_class(test: Metrics, classes: Sequence[str]) -> str:
+    """The class of whose tweets the smallest share is found."""
+    worst = min(range(len(classes)), key=lambda index: test.recall[index])
+    found = f"{words.percent(test.recall[worst])} % of its {plural(test.sizes[worst], 'tweet')} found"
+    return f"{visible(classes[worst])}: {found}"
+
+
+def _weakest(scores: Mapping[str, CheckScore]) -> str:
+    """The number of correct sentences, and the capability with the smallest share."""
+    total = total_score(scores)
+    worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].n)
+    weakest = f"weakest at {worst!r} ({scores[worst].right} of {scores[worst].n})"
+    return f"{total.right} of {total.n} short sentences right, {weakest}"

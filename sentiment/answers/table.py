@@ -22,6 +22,7 @@ from sentiment.files import FolderEntry, sha256_of, write_atomically
 from sentiment.runs.records import (
     DEFAULT_THRESHOLD,
     PREDICTORS,
+    SEEDED,
     Count,
     Metrics,
     Part,
@@ -33,11 +34,13 @@ from sentiment.runs.run_dir import Results, RunDir, check_file, check_sha256, re
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.families import corrected
 from sentiment.statistics.metrics import (
+    METRIC_NAMES,
     NO_CLASS,
     UNLABELLED,
     CalibrationBin,
     ClassIndices,
     Flags,
+    Metric,
     Probabilities,
     calibration_bins,
     kappa,
@@ -46,7 +49,7 @@ from sentiment.statistics.metrics import (
     with_first_class,
 )
 from sentiment.statistics.paired import PairedCounts, PairedEvidence, total_counts
-from sentiment.statistics.words import comparison_sentence
+from sentiment.statistics.words import pair_sentence
 
 # The kind of a predictor: one that every run measures, or one that was added; a person is an annotator, with whom no
 # predictor is compared.
@@ -83,6 +86,11 @@ class Predictor:
         """
         one_hot = np.eye(classes + 1)[:, :-1]  # the last row is that of NO_CLASS
         return cls(name, kind, one_hot[answers])
+
+    @property
+    def subject(self) -> str:
+        """Its name in a sentence: `the network`, and that of one from elsewhere as it is."""
+        return self.name if self.kind in ("lexicon", "added", "annotator") else f"the {self.name}"
 
     @property
     def answered(self) -> Flags:
@@ -170,17 +178,20 @@ class Comparison:
         """The counts of all these tweets."""
         return total_counts(self.classes)
 
-    @property
-    def sentence(self) -> str:
-        return comparison_sentence(self.first.name, self.second.name, self.counts, self.accuracy)
+    def sentence(self, metric: Metric) -> str:
+        """What is said of the pair, see `words.pair_sentence`."""
+        difference = self.accuracy if metric == "accuracy" else self.macro_recall
+        return pair_sentence(self.first.subject, self.second.subject, difference, METRIC_NAMES[metric])
 
 
 def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: ClassIndices) -> list[Comparison]:
     """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
     by_class = [paired_counts(first, second, labels) for first, second in common]
-    accuracies = corrected([PairedEvidence((total_counts(classes),)) for classes in by_class])
-    recalls = corrected([PairedEvidence(tuple(classes)) for classes in by_class])
+    with_seeds = [any(predictor.kind in SEEDED for predictor in pair) for pair in common]
+    counts = [*zip(by_class, with_seeds, strict=True)]
+    accuracies = corrected([PairedEvidence((total_counts(classes),), seeded) for classes, seeded in counts])
+    recalls = corrected([PairedEvidence(tuple(classes), seeded) for classes, seeded in counts])
     comparisons = []
     for (first, second), classes, accuracy, recall in zip(common, by_class, accuracies, recalls, strict=True):
         comparisons.append(Comparison(first, second, classes, accuracy, recall))

@@ -76,7 +76,8 @@ def evaluate(
     it also chooses the model and the threshold for tweets like them. If the table has no labels, --sheet writes the
     tweets whose labels tell the models apart, and --labelled chooses by them. --out writes all metrics as JSON.
     """
-    from sentiment.answers.evaluation import show
+    from sentiment.answers.evaluation import evaluation_blocks
+    from sentiment.blocks.terminal import show
 
     for target in (out, sheets.settle, copies):
         if target:
@@ -99,7 +100,7 @@ def evaluate(
             raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
         parameters = options.parameters(str(data) if data else None, overrides)
         evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
-        show(evaluation, everything)
+        show(evaluation_blocks(evaluation, everything))
         scores = evaluation.as_dict()
     if out and scores:
         write_user_file(out, as_json(scores))

@@ -71,7 +71,8 @@ def train(
 
 def _train(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
     """Train a run and print its scores; returns why it stopped, if it is not completed."""
-    from sentiment.answers.evaluation import show_result
+    from sentiment.answers.evaluate import result_blocks
+    from sentiment.blocks.terminal import show
     from sentiment.predicting.stored import open_run
     from sentiment.training.experiment import run_single
     from sentiment.training.stop import RunContext
@@ -80,5 +81,5 @@ def _train(run: "RunConfig", results: "Results", stop: "StopRequest", console: C
     console.say(f"run {run.run_id}   {run.description}".rstrip())
     reason = run_single(RunContext(run, results, run_dir, stop, console))
     if reason is None:
-        show_result(open_run(run_dir.path))
+        show(result_blocks(open_run(run_dir.path)))
     return reason

@@ -32,6 +32,9 @@ class KnownTweets:
         self._texts: dict[str, dict[str, int]] = defaultdict(dict)
         self._cut_texts: dict[str, dict[str, int]] = defaultdict(dict)
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, key: int, author: int, text: str, form: str) -> None:
         """Add a tweet and the key of its author. Tweets are numbered from 0."""
         number = self._count

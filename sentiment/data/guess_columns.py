@@ -84,11 +84,7 @@ class Guess:
     remarks: list[str]
 
     def messages(self) -> list[str]:
-        lines = [*self.remarks]
-        for name, value in self.changes.items():
-            option = _OPTIONS.get(name, f"--set {name}=...")
-            lines.append(f"guessed {name}: {yaml_text(value)} ({option} says otherwise)")
-        return [f"{self.table.path.name}: {line}" for line in lines]
+        return [f"{self.table.path.name}: {line}" for line in self.remarks]
 
     def preview(self, data: DataConfig) -> list[str]:
         """The parsed first rows with the resolved configuration, and the YAML lines that say the same."""
@@ -171,6 +167,10 @@ def guess(config: DataConfig, given: Collection[str], table: Table | None = None
     rounded = [*filter(_ROUNDED.fullmatch, table.values(columns["user"]) or [])]
     if rounded:
         remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
+    for name, value in changes.items():
+        if name not in given:
+            option = _OPTIONS.get(name, f"--set {name}=...")
+            remarks.append(f"guessed {name}: {yaml_text(value)} ({option} says otherwise)")
     return Guess(table, changes, remarks)
 
 
@@ -181,7 +181,7 @@ def _columns(table: Table, configured: ColumnConfig, given: Collection[str]) -> 
         if column is None or f"data.columns.{role}" in given or table.has_own(column):
             continue
         usual = role in _USUAL_NAMES
-        columns[role] = find_column(table, role, f"--set data.columns.{role}=NAME") if usual else None
+        columns[role] = find_column(table, role, f"{_OPTIONS[f'data.columns.{role}']} NAME") if usual else None
     return columns
 
 
@@ -246,12 +246,16 @@ def _classes(
     classes = Classes.understand(counts)
     if is_named and classes:
         return classes
+    # Spellings that differ in upper and lower case are one label, shown in the most frequent one.
+    spelled = {value.lower(): value for value, _ in reversed(counts.most_common())}
+    ordered = Counter(value.lower() for value in values if value).most_common()
     lines = []
-    for value, count in counts.most_common():
-        examples = [_shortened(text) for own, text in zip(values, texts, strict=True) if own == value]
-        lines.append(f"  {value!r} ({count:,}): {' | '.join(examples[:3])}")
+    for word, count in ordered:
+        examples = [_shortened(text) for value, text in zip(values, texts, strict=True) if value.lower() == word]
+        lines.append(f"  {spelled[word]!r} ({count:,}): {' | '.join(examples[:3])}")
     shown = abbreviated(lines, "\n")
-    raise UsageError(f"{column} has labels whose meaning is not known:\n{shown}\n{_how_to_name([*counts])}")
+    how = _how_to_name([spelled[word] for word, _ in ordered])
+    raise UsageError(f"{column} has labels whose meaning is not known:\n{shown}\n{how}")
 
 
 def _how_to_name(values: Sequence[str]) -> str:

@@ -241,9 +241,10 @@ class Preparation:
         tweets = [self._tokenized(row, table) for row in rows]
         if table is self._main:
             identities = [(tweet.key, tweet.author, tweet.row.label, tweet.row.part or "") for tweet in tweets]
-            self._identities.append(np.unique(np.array(identities, _IDENTITY)))
+            self._identities.append(np.array(identities, _IDENTITY))
         values = []
         written = []
+        hashed = []
         for tweet in tweets:
             if not self._keep(table, tweet):
                 continue
@@ -251,8 +252,9 @@ class Preparation:
             label = UNLABELLED if row.label is None else row.label
             values.append((label, tweet.part, tweet.key, beginning_of(tweet.form), tweet.author, table.weight))
             written.append((row.id or str(row.line), self._part_names[tweet.part], label, row.text, row.line))
-            self._digest.update(f"{row.id}\0{row.line}\0{row.text}\0".encode())
+            hashed.append(f"{row.id}\0{row.line}\0{row.text}\0")
             self._tokens.add(tweet.tokens)
+        self._digest.update("".join(hashed).encode())
         self._chunks.append(np.array(values, _ROW))
         if written:
             columns = [*map(list, zip(*written, strict=True))]
@@ -291,9 +293,9 @@ class Preparation:
         first_label = table.seen.setdefault(tweet.key, label)
         if not tweet.tokens:
             return NO_TOKEN
-        if not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
+        if self._tested and not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
             return TESTED if tweet.part == VALIDATION else HELD_OUT
-        if tweet.part in (TRAIN, UNLABELLED) and self._held_out.has(*tweet.compared):
+        if self._held_out and tweet.part in (TRAIN, UNLABELLED) and self._held_out.has(*tweet.compared):
             return HELD_OUT
         if is_copy:
             return DUPLICATE if first_label == label or label is None else CONTRADICTION
@@ -348,7 +350,7 @@ class Preparation:
             if missing:
                 raise DataError(
                     f"{main.name}: the {part} part has no tweet of the class {missing}; {main.kept:,} of "
-                    f"{main.read:,} rows are used; malformed: {main.refused.summary() or 'none'}.\n"
+                    f"{main.read:,} rows are used; unusable: {main.refused.summary() or 'none'}.\n"
                     "If labels are missing: name all values of the label column (data.labels, --classes).\n"
                     "If the class is rare: join it with its neighbour, or leave it out (data.labels.ignored).\n"
                     f"If there are few tweets: add some hundreds, {self._larger_part(part)}."

@@ -30,7 +30,7 @@ from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores
 
 CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
-NO_WORDS = "no usable words"
+NO_WORDS = "no word that the model knows"
 # Threads suffice, because models release the GIL; more than four would starve the reading and writing thread.
 _MAX_THREADS = 4
 
@@ -264,20 +264,26 @@ def _write_parquet(
     pq.write_table(table, file)
 
 
-# Text that an Excel cell cannot hold unchanged.
-_NO_CELL = re.compile(r"[\x00-\x08\x0b-\x1f]|.{32768}", re.DOTALL)
+_NO_CELL = re.compile(r"[\x00-\x08\x0b-\x1f]|.{32768}", re.DOTALL)  # text that an Excel cell cannot hold
 _MAX_ROWS = 2**20
 _MAX_COLUMNS = 2**14
 _MAX_DIGITS = 15
 
 
 def write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
-    """Write texts unchanged, also those that look like formulas or errors; numbers that Excel can hold stay numbers."""
+    """Write texts unchanged, also those that look like formulas or errors; numbers that Excel can hold stay numbers.
+
+    The line breaks of Windows become those of a cell.
+    """
     for line, row in enumerate([names, *rows], start=1):
         for column, value in enumerate(row, start=1):
-            text = cell_text(value)
+            text = cell_text(value).replace("\r\n", "\n")
             if _NO_CELL.search(text) or line > _MAX_ROWS or column > _MAX_COLUMNS:
-                raise DataError(f"{target}: a workbook cannot hold {shortened(text)!r} in row {line:,}; write .csv")
+                raise DataError(
+                    f"{target}: row {line:,} has {shortened(text)!r}, which a workbook cannot hold: it has no control "
+                    f"characters, 32,767 characters in a cell, {_MAX_ROWS:,} rows and {_MAX_COLUMNS:,} columns; "
+                    "write .csv"
+                )
             if isinstance(value, int | float) and abs(value) < 10**_MAX_DIGITS:
                 book.active.cell(line, column, value)
             else:

@@ -66,7 +66,7 @@ class CorpusReport(Record):
     def render_lines(self) -> list[str]:
         lines = [f"{self.read:,} rows read, {self.kept:,} kept"]
         lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
-        lines += [f"  {rows.count:,} malformed: {reason} ({rows})" for reason, rows in self.refused.items()]
+        lines += [f"  {rows.count:,} unusable: {reason} ({rows})" for reason, rows in self.refused.items()]
         lines += [f"  {plural(rows.count, 'row')} {remark} ({rows})" for remark, rows in self.remarks.items()]
         for index, extra in enumerate(self.extra_train):
             lines.append(f"  data.extra_train.{index}: {extra.kept:,} of {extra.read:,} rows kept for training")

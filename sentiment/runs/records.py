@@ -52,6 +52,8 @@ ModelKind = Literal["network", "baseline", "both"]
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 # A predictor that every run measures: its models, and references that it does not train.
 PredictorKind = ModelKind | Literal["lexicon", "majority"]
+# Those whose results depend on a random seed.
+SEEDED: tuple[PredictorKind, ...] = ("network", "both")
 # All of them with their names, in the order of tables.
 PREDICTORS: dict[PredictorKind, str] = {
     "network": "network",

@@ -56,11 +56,6 @@ class Estimate:
         high = None if self.low is None else -self.low
         return replace(self, value=-self.value, low=low, high=high)
 
-    @property
-    def farthest(self) -> float | None:
-        """How far apart the two sides may be at most, by the interval; None if it is unknown."""
-        return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
-
 
 @dataclass(frozen=True)
 class StandardError:

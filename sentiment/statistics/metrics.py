@@ -14,6 +14,12 @@ from sentiment.statistics.wilson import wilson_bounds
 Metric = Literal["accuracy", "macro_recall"]
 METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 
+
+def metric_named(*names: str) -> Metric:
+    """The first of some metrics of a log by which predictors can be compared; accuracy if none of them is."""
+    return next((metric for name in names for metric in METRIC_NAMES if metric == name), "accuracy")
+
+
 # The class of each tweet, by its index among the ordered classes, of shape (n,).
 ClassIndices = npt.NDArray[np.integer[Any]]
 UNLABELLED = -1  # in place of a class: the tweet has no label
@@ -108,14 +114,8 @@ def other_answers_remark(metrics: Metrics, other_answers: int) -> str:
     """
     number = metrics.n - other_answers
     share = metrics.right / number
-    return f"{counted_as_wrong(other_answers)}; {share:.1%} right of the {number:,} tweets that it answers with a class"
-
-
-def counted_as_wrong(other_answers: int) -> str:
-    """The clause `its 1 other answer counts as wrong`."""
-    if other_answers == 1:
-        return "its 1 other answer counts as wrong"
-    return f"its {other_answers:,} other answers count as wrong"
+    count = "its 1 other answer counts" if other_answers == 1 else f"its {other_answers:,} other answers count"
+    return f"{count} as wrong; {share:.1%} right of the {number:,} tweets that it answers with a class"
 
 
 def kappa(first: ClassIndices, second: ClassIndices) -> float:

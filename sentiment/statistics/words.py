@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Iterable
 
 from sentiment.statistics.estimate import Estimate
-from sentiment.statistics.paired import PairedCounts
 
 MINUS = "\u2212"
 DASH = "\u2013"
-THESE_MODELS = "single runs without seed replication, so it holds for these trained models alone"
+THESE_MODELS = "for these trained models alone"
 
 
 def percent(share: float) -> str:
@@ -73,15 +72,13 @@ def verdict(difference: Estimate) -> str:
     return "better" if difference.is_better else "worse"
 
 
-def at_most(differences: Iterable[Estimate]) -> str:
-    """`at most 3.1 points apart`, by the farthest bound of several intervals; empty if none is known."""
-    farthest = max((difference.farthest or 0.0 for difference in differences), default=0.0)
-    return f"at most {percent(farthest)} points apart" if farthest else ""
-
-
 def conditional_remarks(differences: Iterable[Estimate]) -> list[str]:
     """One caveat sentence if any comparison lacks seed variance."""
-    return [f"{THESE_MODELS.capitalize()}."] if any(difference.is_conditional for difference in differences) else []
+    return (
+        [f"Differences hold {THESE_MODELS}: other seeds may differ."]
+        if any(difference.is_conditional for difference in differences)
+        else []
+    )
 
 
 def share(estimate: Estimate) -> str:
@@ -103,23 +100,15 @@ def _level_in_words(level: float) -> str:
     return f"{100 - left_out:.{decimals}f}".rstrip("0").rstrip(".")
 
 
-def comparison_sentence(first: str, second: str, pair: PairedCounts, difference: Estimate) -> str:
-    """One sentence, without a full stop, on the accuracies of two classifiers, given by name."""
-    if pair.only_first == pair.only_second == 0:
-        bound = f"a difference of up to {percent(difference.farthest or 0.0)} points either way cannot be excluded"
-        return f"{first} and {second} classify the same tweets correctly; {bound}"
-    verdict = f"has as many of these {pair.n:,} tweets right as {second}"
-    if pair.only_first != pair.only_second:
-        comparative = "more" if pair.only_first > pair.only_second else "fewer"
-        gap = f"{percent(abs(difference.value))} points {comparative}"
-        verdict = f"has {gap} of these {pair.n:,} tweets right than {second}"
-    tweets = "tweet" if pair.only_first == 1 else "tweets"
-    only_first = f"{pair.only_first:,} {tweets} only {first} has right"
-    only_second = f"{pair.only_second:,} only {second}" if pair.only_second else f"none only {second}"
-    return f"{first} {verdict}{evidence(difference)}: {only_first}, {only_second}"
+def pair_sentence(first: str, second: str, difference: Estimate, metric: str) -> str:
+    """The one sentence on two predictors or configurations, given by name, wherever they are compared.
 
-
-def recall_sentence(first: str, second: str, difference: Estimate) -> str:
-    """The difference in macro recall of two classifiers, given by name: one sentence, without a full stop."""
-    gap = f"{points(difference.value)} points{evidence(difference)}"
-    return f"the macro recall of {first} less that of {second}: {gap}"
+    `The network is significantly better than the linear baseline: +3.2 points of accuracy on 900 tweets (95 % CI +1.2
+    to +5.2; adjusted p = 0.012).` The number of tweets is left out where it is an estimate itself.
+    """
+    verdicts = {"better": "significantly better than", "worse": "significantly worse than"}
+    is_what = verdicts.get(verdict(difference), "not significantly different from")
+    subject = f"The {first[4:]}" if first.startswith("the ") else first
+    tweets = f" on {difference.n:,.0f} tweets" if float(difference.n).is_integer() else ""
+    gap = f"{points(difference.value)} points of {metric}{tweets}{evidence(difference)}"
+    return f"{subject} is {is_what} {second}: {gap}."

@@ -73,7 +73,7 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     scores, shown = _scores(run, tmp_path)
     assert scores["gpt (added)"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
     assert shown.count("  gpt (added) ") == 2  # in both parts
-    assert re.search(r" (has .* tweets right|and) .*gpt \(added\)", shown)
+    assert re.search(r" is .*significantly .* gpt \(added\): ", shown)
     record = _records(run)["gpt"]
     assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
@@ -97,7 +97,7 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     ]
     scores, shown = _scores(run, tmp_path)
     assert scores["api (added)"]["accuracy"] == pytest.approx(1 - 1 / len(half))
-    assert f" of these {len(half)} tweets right than api (added)" in shown
+    assert re.search(rf" api \(added\): .* points of accuracy on {len(half)} tweets", shown)
 
 
 def test_empty_label_beside_a_confidence_is_no_answer(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     assert choice is not None
     assert (choice.best, choice.labels, choice.labels_where_different) == ("good", 60, 45)
     assert choice.differences["bad"].is_better
-    assert "best here    good, by accuracy" in output
+    assert "good has the highest estimated accuracy on " in output
     assert json.loads(Path("out.json").read_text())["best"] == "good"
     answers = {name: pd.read_csv(f"{name}.csv")["label"].to_numpy() for name in ("good", "bad")}
     true_difference = (answers["good"] == truth.to_numpy()).mean() - (answers["bad"] == truth.to_numpy()).mean()
@@ -71,9 +71,9 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
     assert choice.differing == (answers["good"] != answers["bad"]).sum()
     succeed("report")
     page = Path("results/report/report.md").read_text()
-    assert "**good has the highest estimated accuracy on tweets.csv.**" in page
-    assert f"{100 * choice.differences['bad'].value:+.1f} points above bad" in page
-    assert f"| {100 * choice.accuracy['good'].value:.1f} " in page
+    assert "good has the highest estimated accuracy on tweets.csv." in page
+    assert f" bad: {100 * choice.differences['bad'].value:+.1f} points of accuracy" in page
+    assert f"| **{100 * choice.accuracy['good'].value:.1f} " in page
     assert load_study(Results(), []).reader.problems == []
     _add("late", "bad.csv")
     (problem,) = load_study(Results(), []).reader.problems

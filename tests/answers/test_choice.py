@@ -232,7 +232,7 @@ def test_evaluate_goes_from_an_unlabelled_table_to_a_choice(evaluate: Evaluate, 
     done = invoke(*shlex.split(command)[1:], "--out", "choice.json")
     assert done.exit_code == 0, done.output
     stored = json.loads(Path("choice.json").read_text())
-    assert f"best here    {stored['best']}, by accuracy" in done.output
+    assert f"{stored['best']} has the highest estimated accuracy on " in done.output
     assert f"sentiment predict {trained.path} --with " in done.output
     assert {*stored["differences"]} | {stored["best"]} == {"linear baseline", "network", "mean of both"}
 

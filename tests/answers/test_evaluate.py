@@ -18,16 +18,18 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from sentiment.answers.choose import verdict_lines
-from sentiment.answers.evaluate import decide, decision_lines
-from sentiment.answers.evaluation import accuracy_sentences, compare_with_chosen, show_result
+from sentiment.answers.evaluate import decide, decision_lines, result_blocks
+from sentiment.answers.evaluation import compare_with_chosen
 from sentiment.answers.recommendation import recommend_model
 from sentiment.answers.table import AnswerTable, Predictor
+from sentiment.blocks.predictors import choice_sentences, pair_sentences
+from sentiment.blocks.terminal import show
 from sentiment.config import PARTS, ColumnConfig, RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.classes import DEFAULT_CLASSES
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.sources import OpenedSource, open_file
+from sentiment.errors import UsageError
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
@@ -79,8 +81,8 @@ def test_first_screen_names_a_better_lexicon(trained: RunDir, capsys: pytest.Cap
     for of_lexicon in (0.0, 1.0):
         metrics = scores["lexicon"]["test"].model_copy(update={"accuracy": of_lexicon})
         scores["lexicon"] = scores["lexicon"] | {"test": metrics}
-        show_result(replace(run, result=run.result.model_copy(update={"scores": scores})))
-        assert ("VADER's lexicon, which has 100.0% right" in capsys.readouterr().out) == (of_lexicon == 1)
+        show(result_blocks(replace(run, result=run.result.model_copy(update={"scores": scores}))))
+        assert ("\nbelow        VADER's lexicon; " in capsys.readouterr().out) == (of_lexicon == 1)
 
 
 def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:
@@ -132,12 +134,12 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         scores = json.loads((tmp_path / "scores.json").read_text())
         name = {"baseline": "linear baseline", "both": "mean of both"}.get(choice, choice)
         assert scores["chosen"] == name
-        pattern = rf"^  {name} (?:has .* of these \d+ tweets right (?:than|as)|and) (.*?)(?: \(| classify)"
-        others = set(re.findall(pattern, output, re.MULTILINE))
+        pattern = r"^ *(?:The )?{} is (?:not )?significantly (?:better than|worse than|different from) (?:the )?(.*?): "
+        others = set(re.findall(pattern.format(name), output, re.MULTILINE))
         if data:  # the labels choose a model, which says how the models compare
-            assert others == {"VADER's lexicon"}
-            (best,) = re.findall("^best here    (.*), by accuracy", output, re.MULTILINE)
-            others |= {best, *re.findall("points above (.*?) \\(", output)} - {name}
+            assert "VADER's lexicon" in others
+            (best,) = re.findall("^(.*) has the highest estimated accuracy", output, re.MULTILINE)
+            others |= {best, *re.findall(pattern.format(best), output, re.MULTILINE)} - {name}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
         assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
@@ -149,10 +151,10 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     lexicon = Predictor("lexicon", "lexicon", np.stack([1.0 - wrong, wrong], axis=1))
     _, alone = compare_with_chosen(models.labels, models.of("baseline"), models.predictors)
     heading, beside = compare_with_chosen(models.labels, models.of("baseline"), [*models.predictors, lexicon])
-    sentences = accuracy_sentences(beside)
-    assert sentences[:2] == accuracy_sentences(alone)
-    assert sentences[2].startswith("  baseline has 36.5 points more of these 400 tweets right than lexicon (95 % CI")
-    assert "2 comparisons with models of the run, and for 1 comparison with other predictors" in heading
+    sentences = pair_sentences(beside, "accuracy")
+    assert sentences[:2] == pair_sentences(alone, "accuracy")
+    assert "than lexicon: +36.5 points of accuracy on 400 tweets (95 % CI" in sentences[2]
+    assert "2 with models of the run, 1 with the lexicon" in heading
 
 
 def test_network_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment) -> None:
@@ -199,8 +201,8 @@ def test_most_frequent_class_of_training_is_a_row_without_a_claim(imbalanced: Ru
         assert metrics.macro_f1 == pytest.approx(share / (1 + share))
         if part in ("test", "ours", "theirs"):
             row = re.findall("most frequent class .*", shown[shown.index(f"\n{part}, {metrics.n} ") :])[0].split()
-            assert row[3:5] == ["-", f"{share:.3f}"]
-            assert len(row) == 8  # nothing is cut off in 80 columns
+            assert row[3] == f"{100 * share:.1f}"
+            assert len(row) == 7  # nothing is cut off in 80 columns
     again, _ = _evaluate(imbalanced, imbalanced.results.root / "theirs.csv")
     assert again["models"]["most frequent class"]["accuracy"] == 0
     assert "happy " in invoke("predict", imbalanced.path, "so lovely and great").output
@@ -383,13 +385,19 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
     assert decide("t.csv", one_class, "accuracy").matching is None
 
 
+def test_too_few_tweets_to_choose_by_are_counted() -> None:
+    none_left = AnswerTable(np.arange(0), np.arange(0), [])
+    with pytest.raises(UsageError, match="0 tweets are left to choose a model by, but 100 are needed"):
+        decide("t.csv", none_left, "accuracy")
+
+
 @pytest.mark.parametrize(
     ("only_best", "verdict"),
     [
-        (170, ": shown to be better"),
-        (60, "more labels would be likely"),
-        (51, "not shown; it would take more than 20,000 labels"),
-        (50, "not shown; equally good on these labels"),
+        (170, "is significantly better than the network: "),
+        (60, "more labels would be likely to show it."),
+        (51, "It would take more than 20,000 labels to show so small a difference."),
+        (50, "They are equally good on these labels."),
     ],
 )
 def test_verdict_says_what_the_labels_show_and_how_many_would_show_more(only_best: int, verdict: str) -> None:
@@ -401,9 +409,9 @@ def test_verdict_says_what_the_labels_show_and_how_many_would_show_more(only_bes
     predictors = [_predictor(kind, np.where(labels == 1, right, 1 - right)) for kind, right in of_label.items()]
     decision = decide("t.csv", AnswerTable(rows, labels, predictors), "accuracy")
     assert (decision.used.kind, decision.choice.differing) == ("baseline", 50 + only_best)
-    first, *others = verdict_lines(decision.choice)
-    assert first.startswith("best here    baseline, by accuracy (")
-    assert verdict in next(line for line in others if "above network" in line)
+    first, *others = choice_sentences(decision.choice)
+    assert first == "baseline has the highest estimated accuracy on t.csv."
+    assert verdict in next(sentence for sentence in others if " network: " in sentence)
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
@@ -436,8 +444,8 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     lexicon = PREDICTORS["lexicon"]
     assert lenient["models"][lexicon] == usual["models"][lexicon]
     gap = lenient["accuracy"] - lenient["models"][lexicon]["accuracy"]
-    ((points, more),) = re.findall(rf"has ([\d.]+) points (more|fewer) of .* right than {lexicon}", output)
-    assert float(points) * (1 if more == "more" else -1) == pytest.approx(100 * gap, abs=0.06)
+    ((sign, points),) = re.findall(rf" {lexicon}: ([+\u2212])([\d.]+) points of accuracy", output)
+    assert float(points) * (1 if sign == "+" else -1) == pytest.approx(100 * gap, abs=0.06)
 
 
 class _Fake(TextModel):

@@ -113,14 +113,14 @@ class Study:
 
 
 def rows_of_table(output: str, part: str, n: int) -> dict[str, list[float]]:
-    """Accuracy, macro recall and macro F1 of each model in the rows of a part of a printed table."""
-    block = output[re.search(rf"^\s*{re.escape(part)}, {n:,}\s*$", output, re.MULTILINE).end() :]  # type: ignore[union-attr]
+    """Accuracy, macro recall and macro F1 of each model in a printed table of a part."""
+    block = output[re.search(rf"^{re.escape(part)}, {n:,} tweets ", output, re.MULTILINE).end() :]  # type: ignore[union-attr]
     rows: dict[str, list[float]] = {}
     for line in block.splitlines()[1:]:
-        found = re.fullmatch(r"  (\S.*?) +(?:[\d.]+|-) +([\d.]+) [\d.]+-[\d.]+ +([\d.]+) +([\d.]+)\s*", line)
+        found = re.fullmatch(r"  (\S.*?) +([\d.]+) \([\d.]+\u2013[\d.]+\) +([\d.]+) +([\d.]+)\s*", line)
         if found is None:
             break
-        rows[found[1]] = [float(found[column]) for column in (2, 3, 4)]
+        rows[found[1]] = [float(found[column]) / 100 for column in (2, 3, 4)]
     return rows
 
 
@@ -172,10 +172,11 @@ def _check_own_scores(study: Study, expected: dict[tuple[ModelKind, str], Scores
         assert row
         agree([float(cell.split()[0]) for cell in row[1].split(" | ")], scores, 3)
     recommended = expected[study.result.recommended, "test"]
-    told = re.search(r"^recommended  .*: ([\d.]+)% of", trained, re.MULTILINE)
+    told = re.search(r"^how sure     Test (accuracy|macro recall) ([\d.]+) %", trained, re.MULTILINE)
     assert told
-    assert float(told[1]) == pytest.approx(100 * recommended.accuracy, abs=0.0501)
-    worst = re.search(r"^worst class  \S+: ([\d.]+)% of its", trained, re.MULTILINE)
+    told_score = {"accuracy": recommended.accuracy, "macro recall": recommended.macro_recall}[told[1]]
+    assert float(told[2]) == pytest.approx(100 * told_score, abs=0.0501)
+    worst = re.search(r"^worst class  \S+: ([\d.]+) % of its", trained, re.MULTILINE)
     assert worst
     recalls = study.result.scores[study.result.recommended]["test"].recall
     assert float(worst[1]) == pytest.approx(100 * min(recalls), abs=0.0501)

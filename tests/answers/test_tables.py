@@ -23,7 +23,7 @@ from sentiment.answers.match import AnswersFile
 from sentiment.answers.table import AnswersDir, read_answers
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results
-from sentiment.statistics.metrics import counted_as_wrong
+from sentiment.statistics.metrics import measure, other_answers_remark
 from tests.commands import invoke, refused, succeed
 from tests.report.made_up import Study, read_table
 from tests.small_runs import write_tweets
@@ -105,8 +105,8 @@ def test_two_predictors_are_compared_by_the_paired_interval_on_page_and_screen(t
         answers = [(tweet, label if n < right else _wrong(label)) for n, (tweet, _, label) in enumerate(rows)]
         _add(tmp_path, name, answers, "--set", "data.language=de")
     sentence = (
-        "Anna has 18.1 points more of these 105 tweets right than Ben (95 % CI +11.9 to +26.5; adjusted p < 0.001): "
-        "19 tweets only Anna has right, none only Ben"
+        "Anna is significantly better than Ben: +18.1 points of accuracy on 105 tweets (95 % CI +11.9 to +26.5; "
+        "adjusted p < 0.001)."
     )
     scores, shown = _evaluate(tmp_path)
     assert sentence in shown
@@ -142,7 +142,7 @@ def test_annotators_are_no_predictors_but_agree_with_the_labels_so_far(tmp_path:
         assert sentence in shown
         assert sentence in text
     for told in (shown, text):
-        assert "points more" not in told
+        assert "significantly" not in told.partition("## Methods")[0]
         assert not re.search("(Anna|Ben|lexicon) classifies", told)
 
 
@@ -151,7 +151,8 @@ def test_annotators_are_no_predictors_but_agree_with_the_labels_so_far(tmp_path:
     [(1, "its 1 other answer counts as wrong"), (1_200, "its 1,200 other answers count as wrong")],
 )
 def test_remark_on_answers_that_count_as_wrong_is_a_sentence(other_answers: int, remark: str) -> None:
-    assert counted_as_wrong(other_answers) == remark
+    metrics = measure(np.zeros(2_000, int), np.full((2_000, 2), [0.9, 0.1]))
+    assert other_answers_remark(metrics, other_answers).startswith(remark)
 
 
 def test_answers_of_no_class_are_wrong_and_missing_ones_are_counted(tmp_path: Path) -> None:
@@ -164,13 +165,15 @@ def test_answers_of_no_class_are_wrong_and_missing_ones_are_counted(tmp_path: Pa
     assert (scores["other_answers"], scores["missing"]) == ({"llm": 6}, {"llm": 5})
     assert (scores["models"]["llm"]["n"], scores["models"]["llm"]["accuracy"]) == (35, 28 / 35)
     assert f"its 6 other answers count as wrong; {28 / 29:.1%} right of the 29 tweets" in shown
-    assert "llm: 5 tweets without an answer are left out" in shown
+    assert " llm 35 80.0 " in shown
     assert "1 left out: not a labelled tweet of" in _add(tmp_path, "llm", [*answers, ("elsewhere", "positive")])
     assert scores["models"]["VADER's lexicon"]["n"] == 40
     _, page = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
     row, *_ = read_table(tmp_path / "report", f"scores-{_directory(tmp_path).name}")
-    assert (row["predictor"], row["accuracy"], row["accuracy_of_classes"]) == ("llm", 28 / 35, 28 / 29)
-    assert f"llm classifies {2800 / 35:.1f} % of 35 tweets correctly." in page.with_suffix(".md").read_text()
+    assert (row["predictor"], row["accuracy"]) == ("llm", 28 / 35)
+    text = page.with_suffix(".md").read_text()
+    assert f"llm classifies {2800 / 35:.1f} % of 35 tweets correctly." in text
+    assert "right of the 29 tweets" in text
 
 
 def test_predictor_with_few_answers_leads_no_gold_table(tmp_path: Path) -> None:
@@ -240,13 +243,13 @@ def test_a_gold_table_is_named_by_its_file_as_it_is_now(tmp_path: Path) -> None:
     answers = [(tweet, label) for tweet, _, label in rows]
     _add(tmp_path, "Ann", answers)
     first = _directory(tmp_path)
-    assert "Ann - 1.000" in " ".join(succeed("evaluate", gold, *results).split())
+    assert "Ann 100.0 (91.2" in " ".join(succeed("evaluate", gold, *results).split())
     write_tweets(gold, [(*rows[0][:2], _wrong(rows[0][2])), *rows[1:]], ("id", "text", "label"))
     message = refused(2, "evaluate", gold, *results)
     assert f"those in {first} are to another table, or to this one before it changed" in message
     _add(tmp_path, "Ben", answers)
     output = succeed("evaluate", gold, *results)
-    assert "0.975" in output
+    assert "97.5 (" in output
     assert "Ann" not in output
     gold.unlink()
     message = refused(2, "evaluate", gold, *results)

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from sentiment.runs.run_dir import Results
+from tests.limits import limit
 from tests.report.studies import write_study
+
+expect.set_options(timeout=1000 * limit(30))  # not the 5 s of Playwright, which a busy machine may take
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ def test_no_text_is_cut_off_runs_into_another_or_has_a_word_on_each_line(
     page.goto(addresses[study])
     page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
     assert page.evaluate(_MEASURE) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_what_is_cut_off_or_overlaps_is_found(page: Page, addresses: dict[str, str]) -> None:

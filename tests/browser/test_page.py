@@ -43,11 +43,7 @@ def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_addre
 def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> None:
     report.set_viewport_size({"width": size[0], "height": size[1]})
     answer = report.locator("main > section", has_text="Recommendation")
-    parts = [
-        answer.locator(".lead"),
-        answer.get_by_text("Trained on"),
-        report.get_by_text("of 76 runs completed"),
-    ]
+    parts = [answer.locator(".lead"), answer.get_by_text("Trained on"), report.get_by_text("of 76 runs completed")]
     if size[0] > size[1]:
         parts.append(answer.get_by_text("Of 2 stated hypotheses"))
     for part in parts:
@@ -101,29 +97,6 @@ def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
     expect(report.locator("#tip")).to_contain_text("validation macro F1")
     report.mouse.move(0, 0)
     assert other.evaluate(opacity) > 0.5
-
-
-def test_nothing_scrolls_sideways_or_runs_out(report: Page) -> None:
-    report.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-    for width in (360, 768, 1280, 1920):
-        report.set_viewport_size({"width": width, "height": 800})
-        spilt = report.evaluate(
-            "[...document.querySelectorAll('td')].filter(cell => cell.offsetParent)"
-            ".filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.textContent.slice(0, 40))"
-        )
-        assert (width, spilt) == (width, [])
-        assert report.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        box = report.locator(".scroll", has=report.locator("#table-leaderboard"))
-        assert width < 1280 or box.evaluate("box => box.scrollWidth <= box.clientWidth")
-
-
-def test_a_tweet_takes_a_few_lines_on_a_phone(report: Page) -> None:
-    report.set_viewport_size({"width": 390, "height": 844})
-    lines = """cells => cells.filter(cell => cell.textContent.length <= 280)
-      .map(cell => cell.clientHeight / parseFloat(getComputedStyle(cell).lineHeight))"""
-    tweets = report.locator("#table-mistakes td:first-child")
-    assert max(tweets.evaluate_all(lines)) < 8
-    assert max(tweets.evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")) <= 390
 
 
 def test_tables_are_downloaded_from_the_page_itself_as_they_are_shown(report: Page) -> None:

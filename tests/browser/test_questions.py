@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from report.render import wording
+from sentiment.blocks.wording import duration
 from sentiment.runs.run_dir import Results
 from sentiment.statistics import words
 
@@ -50,7 +50,7 @@ def test_figures_of_an_opened_run_are_written_as_in_the_table(report: Page) -> N
     for value, kind, text in (("20231", "count", "20,231"), ("49498", "", "49,498"), ("0.00034567", "", "0.0003457")):
         assert report.evaluate(f"shown({value}, '{kind}')") == text
     figures = [0, 0.0004, -0.0004, 0.021, -0.3, 0.7, 9.96, 45.2, 95, 660, 9_000]
-    for kind, write in (("points", words.points), ("duration", wording.duration), ("percent", words.percent)):
+    for kind, write in (("points", words.points), ("duration", duration), ("percent", words.percent)):
         values = [value for value in figures if value >= 0 or kind == "points"]
         found = report.evaluate("([values, kind]) => values.map(value => shown(value, kind))", [values, kind])
         assert found == [write(value) for value in values]

@@ -165,7 +165,7 @@ def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_pat
     assert corpus.report.left_out == {preparation.NO_TOKEN: 31}
     assert refused["empty text"] == (15, [303, 304, 305, 306, 307])
     assert np.diff(corpus.offsets).min() > 0
-    assert "  15 malformed: empty text (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
+    assert "  15 unusable: empty text (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
     with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows cannot be used, .*5%.*: 20 empty text"):
         prepare(write_tweets(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
 
@@ -191,7 +191,7 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, resul
         ([("positive", text) for text in texts], "", "the train part has no tweet of the class 'negative'"),
         (rare, "negative mixed positive", r"t\.csv: the \w+ part has no tweet of the class 'mixed'"),
         ([("neutral", text) for text in texts], "", "t.csv:2: ambiguous label 'neutral' .known"),
-        ([("", text) for text in texts[:5]], "", r"malformed: 5 empty label \(line 2, 3, 4, 5, 6\)"),
+        ([("", text) for text in texts[:5]], "", r"unusable: 5 empty label \(line 2, 3, 4, 5, 6\)"),
     ):
         with pytest.raises(DataError, match=message):
             prepare(write_tweets(tmp_path / "t.csv", rows), results, **({"labels": labels} if labels else {}))

@@ -110,16 +110,17 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
     path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
     message = _refused(path)
-    assert "2 columns can hold the texts; name the right one with --set data.columns.text=NAME" in message
+    assert "2 columns can hold the texts; name the right one with --text-column NAME" in message
     assert f"'a' (such as '{TWEETS[0][1][:60]}" in message
     message = _refused(path, "data.columns.text", columns={"text": "b"})
-    assert "2 columns can hold the labels; name the right one with --set data.columns.label=NAME" in message
+    assert "2 columns can hold the labels; name the right one with --label-column NAME" in message
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
         (["nein", "ja"], "--classes 'nein ja'"),
+        (["nein", "ja", "Ja", "ja"], "--classes 'ja nein'"),
         (["ok", "sad", "so so"], """--set 'data.labels={"ok": ["ok"], "sad": ["sad"], "so so": ["so so"]}'"""),
     ],
 )
@@ -130,7 +131,7 @@ def test_labels_of_unknown_meaning_are_asked_for_unless_named(tmp_path: Path, va
     assert _understood(path, "data.labels.negative", "data.labels.positive", labels=labels).changes == {}
     option, value = shlex.split(said)[:2]
     given = value if option == "--classes" else parse_override(value)[1]
-    assert {*values} == {*_resolved(path, **{"data.labels": given}).data.label_names}
+    assert {*map(str.lower, values)} == {*_resolved(path, **{"data.labels": given}).data.label_names}
 
 
 @pytest.mark.parametrize(

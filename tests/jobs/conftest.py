@@ -1,6 +1,8 @@
 """What the tests of grids share."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -8,6 +10,7 @@ from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import slurm
 from tests.jobs.grid_files import write_base
+from tests.jobs.world import World
 from tests.small_runs import stored
 
 __all__ = ["base", "results", "slurm"]
@@ -32,3 +35,11 @@ def base(tmp_path: Path, tweets_file: Path) -> Path:
 def like(trained: RunDir) -> Result:
     """A real result, for runs that only look finished."""
     return stored(trained, Result)
+
+
+@pytest.fixture
+def world(results: Results, like: Result) -> Iterator[World]:
+    """In place of Slurm, and of training, while a test runs."""
+    world = World(results, like, Random(0))
+    with world.patched():
+        yield world

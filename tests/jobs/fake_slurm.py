@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from jobs.status.grid_state import read_status
-from jobs.submissions import read_submissions
-from sentiment.runs.run_dir import Results
+from jobs.status.names import read_plan
+from jobs.submissions import SubmissionDir, read_submissions
+from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
 from tests.jobs.grid_files import write_grid, write_yaml
 
@@ -63,9 +64,11 @@ for job; do sed -i "s/^@${job%_*}@\\(${job#*_}\\|[^@]*\\)@[A-Z]*@/@${job%_*}@\\1
 
 @dataclass(frozen=True)
 class FakeSlurm:
-    """The folder of the programs, which is on the PATH."""
+    """The folder of the programs, which is on the PATH; the results of its user, and the file of their base run."""
 
     folder: Path
+    results: Results
+    base: Path
 
     def add(self, name: str, job_id: str, task: int | None, state: str, reason: str = "None") -> None:
         fields = (job_id, "N/A" if task is None else str(task), state, reason, name)
@@ -77,6 +80,14 @@ class FakeSlurm:
         jobs = self.folder / "jobs"
         jobs.write_text(jobs.read_text(encoding="utf-8").replace(former, new), encoding="utf-8")
 
+    def set_task(self, number: int, state: str, reason: str = "None") -> None:
+        """Give a task that trains another state."""
+        job = self.training.job_id
+        self.change(f"@{job}@{number}@PENDING@None@", f"@{job}@{number}@{state}@{reason}@")
+
+    def forget(self) -> None:
+        (self.folder / "jobs").write_text("", encoding="utf-8")
+
     def fail(self, program: str, how: str) -> None:
         """Let a program do something before it answers, in the language of the shell."""
         (self.folder / f"fail-{program}").write_text(how + "\n", encoding="utf-8")
@@ -85,14 +96,52 @@ class FakeSlurm:
         for file in self.folder.glob("fail-*"):
             file.unlink()
 
+    def call(self, command: str, *arguments: object) -> tuple[int, str]:
+        """The exit code and the output of a command, whose hints must name the results folder."""
+        if command in ("submit", "rerun"):
+            resources = {"defaults": {"gpus": 0, "memory_gb": 12}}
+            arguments += ("--cluster", write_yaml(self.base.with_name("cluster.yaml"), resources))
+        done = invoke(command, *arguments, "--results", self.results.root)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        commands = re.findall("`(sentiment [^`]*)`", " ".join(done.output.split()))
+        assert all(command.endswith(f" --results {self.results.root}") for command in commands)
+        return done.exit_code, done.output
+
+    def write_grid(self, parameters: Mapping[str, Any], **changes: Any) -> Path:
+        return write_grid(self.base, parameters, **changes)
+
+    def submit(self, parameters: Mapping[str, Any], **changes: Any) -> Path:
+        """Write a grid file and submit it."""
+        grid = self.write_grid(parameters, **changes)
+        assert self.call("submit", grid)[0] == 0
+        return grid
+
     @property
     def orders(self) -> list[str]:
         file = self.folder / "orders"
         return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
-    def tasks(self, results: Results) -> dict[str, int]:
+    @property
+    def states(self) -> list[str]:
+        """The states of the runs of the only grid."""
+        (grid,) = read_status(self.results)
+        return [row.state for row in grid.rows]
+
+    @property
+    def training(self) -> SubmissionDir:
+        """The first job that trains runs."""
+        return next(folder for folder in read_submissions(self.results) if folder.run_ids)
+
+    @property
+    def runs(self) -> list[RunDir]:
+        """The runs of the only grid."""
+        plan = read_plan(self.results, "some")
+        return [self.results.run_dir(run.run_id, "some") for run in plan.runs]
+
+    @property
+    def tasks(self) -> dict[str, int]:
         """How many tasks of the queue each run has that wait or run."""
-        folders = {folder.name: folder for folder in read_submissions(results)}
+        folders = {folder.name: folder for folder in read_submissions(self.results)}
         found: dict[str, int] = {}
         for line in (self.folder / "jobs").read_text(encoding="utf-8", errors="replace").splitlines():
             _, *fields = line.split(_MARK)
@@ -103,7 +152,7 @@ class FakeSlurm:
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+def slurm(tmp_path: Path, results: Results, base: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     folder = tmp_path / "slurm"
     folder.mkdir()
     for name, answer in _ANSWERS.items():
@@ -115,29 +164,4 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("jobs.slurm.commands._RESTART_SECONDS", 0.0)
     monkeypatch.setattr("jobs.launch.backends.freeze_code", lambda _results: "a snapshot")  # no task starts
-    return FakeSlurm(folder)
-
-
-def call(results: Results, base: Path, command: str, *arguments: str) -> tuple[int, str]:
-    """The exit code and the output of a command, whose hints must name the results folder."""
-    if command in ("submit", "rerun"):
-        resources = {"defaults": {"gpus": 0, "memory_gb": 12}}
-        arguments += ("--cluster", str(write_yaml(base.with_name("cluster.yaml"), resources)))
-    done = invoke(command, *arguments, "--results", results.root)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    commands = re.findall("`(sentiment [^`]*)`", " ".join(done.output.split()))
-    assert all(command.endswith(f" --results {results.root}") for command in commands)
-    return done.exit_code, done.output
-
-
-def states_of(results: Results) -> list[str]:
-    """The states of the runs of the only grid."""
-    (grid,) = read_status(results)
-    return [row.state for row in grid.rows]
-
-
-def submit_grid(results: Results, base: Path, parameters: Mapping[str, Any], **changes: Any) -> Path:
-    """Write a grid file and submit it."""
-    grid = write_grid(base, parameters, **changes)
-    assert call(results, base, "submit", str(grid))[0] == 0
-    return grid
+    return FakeSlurm(folder, results, base)

@@ -15,16 +15,7 @@ from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
-from sentiment.runs.records import (
-    Attempt,
-    EpochRow,
-    Failure,
-    GridPlan,
-    MetricRow,
-    Metrics,
-    StepRow,
-    timestamp,
-)
+from sentiment.runs.records import Attempt, EpochRow, Failure, GridPlan, MetricRow, Metrics, StepRow, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 from tests.invented import attempt, new_plan, new_record
 

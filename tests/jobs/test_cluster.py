@@ -58,22 +58,9 @@ def test_section_is_laid_over_what_its_kind_of_job_needs_by_itself(
 @pytest.mark.parametrize(
     "options",
     [
-        *(
-            {"time": "1:00:00"},
-            {"--mem": "4G"},
-            {"ntasks-per-node": 4},
-            {"comment": "a\n#SBATCH --wrap=b"},
-            {"x; rm": "a"},
-        ),
-        *(
-            {"clusters": "b"},
-            {"--test-only": True},
-            {"parsable": True},
-            {"quiet": True},
-            {"wait": True},
-            {"cluster": "b"},
-        ),
-        {"qos": ["a", "b"]},
+        *({"time": "1:00:00"}, {"--mem": "4G"}, {"ntasks-per-node": 4}, {"qos": ["a", "b"]}, {"x; rm": "a"}),
+        *({"clusters": "b"}, {"cluster": "b"}, {"--test-only": True}, {"parsable": True}, {"quiet": True}),
+        *({"wait": True}, {"comment": "a\n#SBATCH --wrap=b"}),
     ],
     ids=str,
 )
@@ -85,6 +72,5 @@ def test_options_that_contradict_the_program_are_refused(tmp_path: Path, options
 
 
 def test_memory_that_would_round_to_all_of_a_node_is_refused(tmp_path: Path) -> None:
-    assert "defaults.memory_gb" in refusal(
-        read_cluster, write_yaml(tmp_path / "c.yaml", {"defaults": {"memory_gb": 0.0001}})
-    )
+    file = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"memory_gb": 0.0001}})
+    assert "defaults.memory_gb" in refusal(read_cluster, file)

@@ -79,7 +79,7 @@ def grid_here(folder: Path, tweets: Path, parameters: dict[str, Any], **changes:
 
 def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweets_file: Path) -> None:
     table = write_tweets(tmp_path / "broken.csv", [])
-    good = write_tweets(tmp_path / "good.csv", invented_tweets(300, seed=5))
+    good = write_tweets(tmp_path / "good.csv", invented_tweets(120, seed=5))
     grid = grid_here(tmp_path, tweets_file, {"data.source": [str(table), str(good)], "seed": [1, 2]})
     code, lines = grid.run("--at-once", "2")
     assert (code, lines[0], len(lines)) == (1, "running 4 of 4 runs", 7)
@@ -89,7 +89,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
     assert sum("COMPLETED in" in line and "validation/accuracy 0." in line for line in lines) == 2
     assert grid.states() == (1, ["FAILED", "FAILED", "COMPLETED", "COMPLETED"])
     before = [run_dir.result_file.stat().st_mtime_ns for run_dir in grid.run_dirs()[2:]]
-    write_tweets(table, invented_tweets(300, seed=6))
+    write_tweets(table, invented_tweets(120, seed=6))
     shutil.rmtree(grid.results.report)
     grid.results.report.write_text("in the way")
     code, lines = grid.jobs("rerun", "--local", "--at-once", "2")
@@ -100,6 +100,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
 
 
 def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:
+    shutil.copytree(shared_results.root / "data", tmp_path / "results" / "data")
     epochs = {"training.epochs": 20, "training.early_stopping.patience": 20}
     grid = grid_here(tmp_path, tweets_file, {"seed": [1, 2]} | epochs)
     process = grid.start("submit", str(grid.grid), "--local", "--at-once", "1")
@@ -125,7 +126,10 @@ def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Pa
         assert digest_of(run_dir) == unbroken.complete()
 
 
-def test_runs_whose_starter_was_killed_go_on_and_are_cancelled_elsewhere(tmp_path: Path, tweets_file: Path) -> None:
+def test_runs_whose_starter_was_killed_go_on_and_are_cancelled_elsewhere(
+    tmp_path: Path, tweets_file: Path, shared_results: Results
+) -> None:
+    shutil.copytree(shared_results.root / "data", tmp_path / "results" / "data")
     grid = grid_here(tmp_path, tweets_file, {"seed": [1, 2, 3]} | LONG)
     process = grid.start("submit", str(grid.grid), "--local", "--at-once", "2")
     assert wait_until(lambda: grid.trains(0) and grid.trains(1), process)

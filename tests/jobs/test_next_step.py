@@ -5,19 +5,15 @@ import signal
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
-from random import Random
-from tempfile import mkdtemp
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
-from jobs.launch.advance import Course, _report, _start, go_on, rerun_grid, submit_study
+from jobs.launch.advance import Course, _report, _start, go_on, rerun_grid
 from jobs.launch.cancelling import cancel_grid
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions
@@ -27,26 +23,16 @@ from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import RunStatus
 from jobs.status.names import read_plan
 from jobs.study import plan_study, read_study
-from jobs.submissions import SubmissionDir, read_submissions
+from jobs.submissions import read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
 from sentiment.errors import EXIT_UNFINISHED, SentimentError
-from sentiment.runs.records import Halving, Result
+from sentiment.runs.records import Halving
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, succeed
 from tests.invented import rungs_of
-from tests.jobs.grid_files import (
-    GRIDS,
-    a_request,
-    halving,
-    load_grid,
-    refusal,
-    starts_from,
-    study_of,
-    write_grid,
-    write_yaml,
-)
-from tests.jobs.submitted import LAUNCH_FAILED, DiedError, a_plan, attempt_of, write_attempts, write_epochs
+from tests.jobs.grid_files import GRIDS, a_request, halving, load_grid, refusal, starts_from, write_grid, write_yaml
+from tests.jobs.submitted import LAUNCH_FAILED, a_plan, attempt_of, write_attempts, write_epochs
 from tests.jobs.world import World
 
 HALVING = halving(min_iter=1, eta=2)
@@ -91,62 +77,53 @@ def test_pruned_trial_that_is_asked_for_is_trained_to_its_end(results: Results, 
     ]
 
 
-def _search(
-    grid: ExpandedGrid, results: Results, like: Result, deaths: set[int], seed: int, local: bool = False
-) -> World:
-    """A search whose processes die; a person repeats `submit` when nothing is queued and it is unfinished."""
-    world = World(results, like, Random(seed), deaths, diverging={3})
-    study = study_of(grid, Path(grid.plan.base).with_name("some.yaml"))
-    with world.patched():
-        for _ in range(8):
-            world.command(lambda: submit_study(results, study, replace(world.options, local=local)))
-            world.settle()
-            if world.has_ended("some"):
-                return world
-    raise AssertionError(world.states("some"))
+def _search(grid: ExpandedGrid, world: World, **options: Any) -> list[str]:
+    """The states of the trials of a search of which one diverges, when it has ended."""
+    world.diverging = {3}
+    world.submit(Path(grid.plan.base).with_name("some.yaml"), **options)
+    world.settle()
+    return world.states("some")
 
 
 @pytest.mark.parametrize("local", [False, True], ids=["final job", "this machine"])
 def test_each_rung_is_ranked_and_the_next_one_trained_until_the_report_is_made(
-    results: Results, grid: ExpandedGrid, like: Result, local: bool
+    world: World, grid: ExpandedGrid, local: bool
 ) -> None:
-    world = _search(grid, results, like, set(), 0, local)
+    states = _search(grid, world, local=local)
     first, second, third, fourth = (run.run_id for run in grid.plan.runs)
     assert [[run_id for run_id, _ in ranking] for ranking in world.rankings("some")] == [
         [fourth, second, first, third],
         [fourth, second],
         [fourth],
     ]
-    assert world.states("some") == ["PRUNED", "PRUNED", "FAILED", "COMPLETED"]
+    assert states == ["PRUNED", "PRUNED", "FAILED", "COMPLETED"]
     assert world.reports == 1
     assert ("running 4 of 4 runs" if local else "4 of 4 runs submitted") in world.lines
 
 
 def test_search_that_was_cancelled_is_not_ranked_though_its_trials_have_scores(
-    results: Results, grid: ExpandedGrid, like: Result
+    world: World, grid: ExpandedGrid
 ) -> None:
-    world = World(results, like, Random(0))
-    with world.patched():
-        submit_study(results, study_of(grid, Path(grid.plan.base).with_name("some.yaml")), world.options)
-        cancel_grid(results, read_plan(results, "some"), set(), print)
-        for run in grid.plan.runs:  # they were at the end of their rung when the signal came
-            write_attempts(results.run_dir(run.run_id, "some"), attempt_of("100_0", reason="paused", last_step=9))
-            write_epochs(results.run_dir(run.run_id, "some"), [0.5])
-        step = go_on(Course(results, world.options), "some")
+    world.submit(Path(grid.plan.base).with_name("some.yaml"))
+    cancel_grid(world.results, read_plan(world.results, "some"), set(), print)
+    for run in grid.plan.runs:  # they were at the end of their rung when the signal came
+        write_attempts(world.results.run_dir(run.run_id, "some"), attempt_of("100_0", reason="paused", last_step=9))
+        write_epochs(world.results.run_dir(run.run_id, "some"), [0.5])
+    step = go_on(Course(world.results, world.options), "some")
     assert (step.answer, step.exit_code) == ("stopped", EXIT_UNFINISHED)
-    assert not results.ranking_file("some", 0).exists()
+    assert not world.results.ranking_file("some", 0).exists()
 
 
 @pytest.mark.parametrize("is_recorded", [True, False], ids=["in its attempt", "before its attempt"])
 def test_pruned_trial_that_is_continued_is_trained_to_its_end_though_it_is_killed(
-    results: Results, grid: ExpandedGrid, like: Result, is_recorded: bool
+    world: World, grid: ExpandedGrid, is_recorded: bool
 ) -> None:
-    world = _search(grid, results, like, set(), 0)
+    _search(grid, world)
     pruned = grid.plan.runs[0].run_id
     world.fatal = {1}
     world.records_fatal = is_recorded
-    with world.patched(), patch.object(world.order, "choice", lambda options: options[0]):  # its task fails for good
-        rerun_grid(results, grid.plan, {pruned}, world.options)
+    with patch.object(world.order, "choice", lambda options: options[0]):  # its task fails for good
+        rerun_grid(world.results, grid.plan, {pruned}, world.options)
         assert world.states("some")[0] == "PENDING"
         world.settle()
     assert world.fatal == set()
@@ -154,46 +131,19 @@ def test_pruned_trial_that_is_continued_is_trained_to_its_end_though_it_is_kille
 
 
 def test_final_job_that_was_killed_before_it_submitted_its_successor_submits_it_when_it_starts_again(
-    base: Path, results: Results, like: Result
+    base: Path, world: World
 ) -> None:
-    grid = load_grid(write_grid(base, {"training.learning_rate": [0.01, 0.02]}), results)
-    world = World(results, like, Random(1))
-    with world.patched():
-        submit_study(results, study_of(grid, base.with_name("some.yaml")), world.options)
-        *_, final = read_submissions(results, "some")
-        assert take_next_step(final, world.lines.append) is Outcome.COMPLETED  # its runs are active
-        *_, successor = read_submissions(results, "some")
+    world.submit(write_grid(base, {"training.learning_rate": [0.01, 0.02]}))
+    *_, final = read_submissions(world.results, "some")
+    assert take_next_step(final, world.lines.append) is Outcome.COMPLETED  # its runs are active
+    *_, successor = read_submissions(world.results, "some")
     assert (successor.submission.kind, successor != final, world.reports) == ("report", True, 0)
 
 
-@pytest.mark.slow
-def test_deaths_between_any_two_steps_change_no_decision_and_nothing_happens_twice(
-    base: Path, like: Result, grid: ExpandedGrid
-) -> None:
-    def search(deaths: set[int], seed: int) -> World:
-        return _search(grid, Results(Path(mkdtemp(dir=base.parent))), like, deaths, seed)
-
-    calm = search(set(), 0)
-    assert calm.steps < 150
-
-    @given(deaths=st.sets(st.integers(1, 150), max_size=4), seed=st.integers(0, 9))
-    @settings(max_examples=8, deadline=None)
-    def check(deaths: set[int], seed: int) -> None:
-        world = search(deaths, seed)
-        assert world.rankings("some") == calm.rankings("some")
-        assert world.states("some") == calm.states("some")
-        assert sum(world.trained.values()) <= sum(calm.trained.values()) + len(deaths)
-
-    check()
-
-
-def test_damaged_plan_keeps_the_final_job_from_no_report(base: Path, results: Results, like: Result) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1]}), results)
-    world = World(results, like, Random(0))
-    with world.patched():
-        submit_study(results, study_of(grid, base.with_name("some.yaml")), world.options)
-        results.grid_file("some").write_text("{")
-        world.settle()
+def test_damaged_plan_keeps_the_final_job_from_no_report(base: Path, world: World) -> None:
+    world.submit(write_grid(base, {"seed": [1]}))
+    world.results.grid_file("some").write_text("{")
+    world.settle()
     assert world.reports == 1
 
 
@@ -209,19 +159,6 @@ def _requests(base: Path) -> list[GridRequest]:
     return [GridRequest(read_grid_file(file)) for file in files]
 
 
-def _study(requests: list[GridRequest], results: Results, like: Result, deaths: set[int], seed: int) -> World:
-    """The study in a world; a person repeats the command when nothing is queued and a grid has not ended."""
-    world = World(results, like, Random(seed), deaths, overfitting={2})
-    names = [request.name for request in requests]
-    with world.patched():
-        for _ in range(10):
-            world.command(lambda: submit_study(results, plan_study(results, requests), world.options))
-            world.settle()
-            if all(map(world.has_ended, names)) and not waiting_grids(results):
-                return world
-    raise AssertionError(world.lines)
-
-
 def _origins(results: Results, *names: str) -> list[tuple[int, list[str]]]:
     """Of each grid the number of its runs, and the rates of the runs that it started from."""
     found = []
@@ -233,226 +170,159 @@ def _origins(results: Results, *names: str) -> list[tuple[int, list[str]]]:
     return found
 
 
-def test_grids_that_wait_are_submitted_by_the_end_of_the_grid_that_they_start_from(
-    base: Path, results: Results, like: Result
-) -> None:
+def test_grids_that_wait_are_submitted_by_the_end_of_the_grid_that_they_start_from(base: Path, world: World) -> None:
     of_empty = write_grid(base, {"model.layers": [2]}, name="fifth", **starts_from("third", "best"))
     requests = [*_requests(base), GridRequest(read_grid_file(of_empty))]
-    world = World(results, like, Random(0), overfitting={2})
-    with world.patched():
-        for together in (requests[:4], requests[4:]):
-            assert submit_study(results, plan_study(results, together), world.options) == 0
-        assert [(grid.name, grid.describe()) for grid in waiting_grids(results)] == [
-            ("fifth", "WAITING for third"),
-            ("fourth", "WAITING for first"),
-            ("second", "WAITING for first"),
-            ("third", "WAITING for second"),
-        ]
-        write_grid(base, {"model.dropout": [0.9]}, name="second", **starts_from("first", "best"))  # after the fact
-        world.settle()
-    first = results.read_grid("first")
+    world.overfitting = {2}
+    for together in (requests[:4], requests[4:]):
+        assert world.submit(*together) == 0
+    assert [(grid.name, grid.describe()) for grid in waiting_grids(world.results)] == [
+        ("fifth", "WAITING for third"),
+        ("fourth", "WAITING for first"),
+        ("second", "WAITING for first"),
+        ("third", "WAITING for second"),
+    ]
+    write_grid(base, {"model.dropout": [0.9]}, name="second", **starts_from("first", "best"))  # after the fact
+    world.settle()
+    first = world.results.read_grid("first")
     assert first
     worst, overfits, best = (run.run_id for run in first.runs)
-    origins = _origins(results, "second", "third", "fourth", "fifth")
+    origins = _origins(world.results, "second", "third", "fourth", "fifth")
     assert origins == [(2, [overfits]), (0, []), (1, [best]), (0, [])]
     assert worst != best
-    assert waiting_grids(results) == []
+    assert waiting_grids(world.results) == []
     assert world.states("second") == world.states("fourth") * 2 == ["COMPLETED"] * 2
     assert world.reports == 3
 
 
-def test_grid_waits_until_failed_runs_of_the_other_are_retried_or_it_is_submitted_again(
-    base: Path, results: Results, like: Result
-) -> None:
-    requests = _requests(base)[:2]
-    world = World(results, like, Random(0), overfitting={2}, diverging={3})
-    with world.patched():
-        submit_study(results, plan_study(results, requests), world.options)
-        world.settle()
-        (waiting,) = waiting_grids(results)
-        assert "1 of 3 runs have no result yet" in waiting.problem
-        assert invoke("status", "second", "--results", results.root).exit_code == 1
-        submit_study(results, plan_study(results, requests[1:]), world.options)
-        world.settle()
-    assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
-
-
 def test_study_on_this_machine_goes_on_after_kills_and_time_limits_to_the_grids_that_wait(
-    base: Path, results: Results, like: Result
+    base: Path, world: World
 ) -> None:
     first, second, *_ = _requests(base)
-    world = World(results, like, Random(0), slow={3}, fatal={2}, overfitting={2})
-    here = replace(world.options, local=True)
-    with world.patched():
-        submit_study(results, plan_study(results, [first]), world.options)  # on Slurm, where nothing starts
-        submit_study(results, plan_study(results, [second]), here)
-        cancel_grid(results, read_plan(results, "first"), set(), print)
-        world.deaths = {*range(world.steps + 5, world.steps + 60, 7)}
-        while not world.command(lambda: submit_study(results, plan_study(results, [first]), here)):
-            pass
+    world.slow = {3}
+    world.fatal = {2}
+    world.overfitting = {2}
+    world.submit(first)  # on Slurm, where nothing starts
+    world.submit(second, local=True)
+    cancel_grid(world.results, read_plan(world.results, "first"), set(), print)
+    world.deaths = {*range(world.steps + 5, world.steps + 60, 7)}
+    while not world.command(lambda: world.submit(first, local=True)):
+        pass
     assert (any("is retried after TIMEOUT" in line for line in world.lines), world.fatal) == (True, set())
     assert (world.states("first"), world.states("second")) == (["COMPLETED"] * 3, ["COMPLETED"] * 2)
-    assert (waiting_grids(results), world.reports) == ([], 1)
+    assert (waiting_grids(world.results), world.reports) == ([], 1)
 
 
-def test_grid_of_this_machine_is_moved_to_slurm_only_by_submit(base: Path, results: Results, like: Result) -> None:
+def test_grid_of_this_machine_is_moved_to_slurm_only_by_submit(base: Path, world: World) -> None:
     first, second, *_ = _requests(base)
-    world = World(results, like, Random(0), diverging={3}, overfitting={2})
-    here = replace(world.options, local=True)
-    with world.patched():
-        submit_study(results, plan_study(results, [first]), here)
-        submit_study(results, plan_study(results, [second]), here)
-        for name, code in (("first", 1), ("second", 0)):
-            told = invoke("rerun", name, "--results", results.root)
-            assert told.exit_code == code
-            expected = "was submitted for this machine" if code else "nothing to run\n"
-            assert expected in told.output
-        assert invoke("rerun", "--results", results.root).exit_code == 1
-        assert world.queue == {}
-        world.diverging = set()
-        assert invoke("rerun", "first", "--local", "--results", results.root).exit_code == 0
-        submit_study(results, plan_study(results, [second]), world.options)
-        told = invoke("rerun", "second", "--results", results.root)
-        assert (told.exit_code, told.output) == (0, "nothing to submit\n")
+    world.diverging = {3}
+    world.overfitting = {2}
+    world.submit(first, local=True)
+    world.submit(second, local=True)
+    for name, code in (("first", 1), ("second", 0)):
+        told = invoke("rerun", name, "--results", world.results.root)
+        assert told.exit_code == code
+        expected = "was submitted for this machine" if code else "nothing to run\n"
+        assert expected in told.output
+    assert invoke("rerun", "--results", world.results.root).exit_code == 1
+    assert world.queue == {}
+    world.diverging = set()
+    assert invoke("rerun", "first", "--local", "--results", world.results.root).exit_code == 0
+    world.submit(second)
+    told = invoke("rerun", "second", "--results", world.results.root)
+    assert (told.exit_code, told.output) == (0, "nothing to submit\n")
 
 
-def test_rerun_of_a_grid_that_was_stopped_here_names_the_command_that_goes_on(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2]}, name="mine"), results)
-    results.write_grid(grid.plan)
-    write_request(results, a_request(base.with_name("mine.yaml"), local=True))
-    told = invoke("rerun", "--results", results.root)
-    assert (told.exit_code, "`sentiment submit mine --local --results" in told.output) == (3, True)
-
-
-def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, results: Results, like: Result) -> None:
-    requests = _requests(base)
-    world = World(results, like, Random(0))
-    study = plan_study(results, requests)
-    reasons = chain([None], repeat("SIGINT"))
-    stopping = patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop: next(reasons))
-    with world.patched(), stopping, pytest.raises(SystemExit, match=str(EXIT_UNFINISHED)):
-        submit_study(results, study, replace(world.options, local=True))
-    assert "`sentiment submit first second fourth third --local --results" in world.lines[-1]
-    assert not [line for line in world.lines if "still WAITING" in line]
-
-
-def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, results: Results, like: Result) -> None:
+def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, world: World) -> None:
     request = GridRequest(read_grid_file(write_grid(base, {"seed": [1, 2]}, name="mine")), {"model.layers": 2})
-    world = World(results, like, Random(0))
-    with world.patched():
-        submit_study(results, plan_study(results, [request]), world.options)
+    world.submit(request)
     (base.parent / "mine.yaml").unlink()
-    assert find_request(results, Path("mine"), {}, world.lines.append) == request
+    assert find_request(world.results, Path("mine"), {}, world.lines.append) == request
     assert world.lines[-1] == f"grid mine: {request.file.path} --set model.layers=2, as it was submitted"
-    assert find_request(results, Path("mine"), {"seed": 3}, world.lines.append).overrides == {"seed": 3}
-    shipped = find_request(results, Path("rnn"), {}, world.lines.append)
+    assert find_request(world.results, Path("mine"), {"seed": 3}, world.lines.append).overrides == {"seed": 3}
+    shipped = find_request(world.results, Path("rnn"), {}, world.lines.append)
     assert (shipped.name, shipped.overrides) == ("rnn", {})
 
 
-def test_waiting_grid_is_replaced_by_another_of_its_name_and_that_is_told(
-    base: Path, results: Results, like: Result
-) -> None:
+def test_waiting_grid_is_replaced_by_another_of_its_name_and_that_is_told(base: Path, world: World) -> None:
     first, second, *_ = _requests(base)
     other = replace(second, overrides={"model.dropout": 0.7})
-    world = World(results, like, Random(0), overfitting={2})
-    with world.patched():
-        for requests in ([first, second], [second], [other]):
-            submit_study(results, plan_study(results, requests), world.options)
-        assert sum("replaces the grid of this name that waited" in line for line in world.lines) == 1
-        world.settle()
-    assert (_origins(results, "second")[0][0], world.states("second")) == (1, ["COMPLETED"])
+    world.overfitting = {2}
+    for requests in ([first, second], [second], [other]):
+        world.submit(*requests)
+    assert sum("replaces the grid of this name that waited" in line for line in world.lines) == 1
+    world.settle()
+    assert (_origins(world.results, "second")[0][0], world.states("second")) == (1, ["COMPLETED"])
 
 
-def test_waiting_grid_that_is_cancelled_is_not_submitted_even_by_who_has_seen_it_wait(
-    base: Path, results: Results, like: Result
-) -> None:
-    world = World(results, like, Random(0), overfitting={2})
-    with world.patched():
-        submit_study(results, plan_study(results, _requests(base)[:2]), world.options)
-        (waiting,) = waiting_grids(results)
-        removed = succeed("cancel", "second", "--remove", "--results", results.root)
-        assert ("waits no longer" in removed, "its name is free" in removed) == (True, True)
-        world.settle()
-        assert _start(Course(results, world.options), waiting.name).exit_code == EXIT_UNFINISHED
-    assert (world.has_ended("first"), results.read_grid("second")) == (True, None)
+def test_waiting_grid_that_is_cancelled_is_not_submitted_even_by_who_has_seen_it_wait(base: Path, world: World) -> None:
+    world.overfitting = {2}
+    world.submit(*_requests(base)[:2])
+    (waiting,) = waiting_grids(world.results)
+    removed = succeed("cancel", "second", "--remove", "--results", world.results.root)
+    assert ("waits no longer" in removed, "its name is free" in removed) == (True, True)
+    world.settle()
+    assert _start(Course(world.results, world.options), waiting.name).exit_code == EXIT_UNFINISHED
+    assert (world.has_ended("first"), world.results.read_grid("second")) == (True, None)
 
 
-def test_damaged_request_is_told_and_holds_up_no_other_grid(base: Path, results: Results, like: Result) -> None:
-    world = World(results, like, Random(0), overfitting={2})
-    with world.patched():
-        submit_study(results, plan_study(results, _requests(base)[:3]), world.options)
-        (results.slurm / "third" / "request.json").write_text("{")
-        world.settle()
-        told = invoke("status", "--results", results.root).output
-        invoke("cancel", "third", "--results", results.root)
+def test_damaged_request_is_told_and_holds_up_no_other_grid(base: Path, world: World) -> None:
+    world.overfitting = {2}
+    world.submit(*_requests(base)[:3])
+    (world.results.slurm / "third" / "request.json").write_text("{")
+    world.settle()
+    told = invoke("status", "--results", world.results.root).output
+    invoke("cancel", "third", "--results", world.results.root)
     assert world.states("second") == ["COMPLETED"] * 2
     assert [line for line in told.splitlines() if line.startswith("grid third: cannot be shown: ")]
 
 
-def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs(base: Path, results: Results, like: Result) -> None:
-    first, second, *_ = _requests(base)
+def test_grid_that_waits_again_is_shown_as_waiting_beside_its_runs_and_so_is_what_waits_for_it(
+    base: Path, world: World
+) -> None:
+    first, second, third, _ = _requests(base)
     more = replace(first, overrides={"training.learning_rate": [0.01, 0.02, 0.03, 0.04]})
-    world = World(results, like, Random(0), overfitting={2})
-    with world.patched():
-        submit_study(results, plan_study(results, [first, second]), world.options)
-        world.settle()
-        submit_study(results, plan_study(results, [more, second]), world.options)
-        told = invoke("status", "second", "--results", results.root)
+    world.overfitting = {2, 3}
+    world.finish(first, second, third)
+    world.submit(more, second, third)
+    told = invoke("status", "second", "--results", world.results.root)
     assert (told.exit_code, told.output.splitlines()[0]) == (
         3,
-        "grid second: 2 COMPLETED; WAITING for first; report: COMPLETED",
+        "grid second: 4 COMPLETED; WAITING for first; report: COMPLETED",
     )
+    assert [grid.name for grid in waiting_grids(world.results)] == ["second", "third"]
 
 
-def test_held_run_has_not_ended_for_those_that_wait_for_its_grid(base: Path, results: Results, like: Result) -> None:
+def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, world: World) -> None:
+    requests = _requests(base)
+    for asked, names in ((requests, "first second fourth third"), (requests[:1], "first fourth second third")):
+        reasons = chain([None], repeat("SIGINT"))
+        stopping = patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop, reasons=reasons: next(reasons))
+        with stopping, pytest.raises(SystemExit, match=str(EXIT_UNFINISHED)):
+            world.submit(*asked, local=True)
+        assert f"`sentiment submit {names} --local --results" in world.lines[-1]
+    assert not [line for line in world.lines if "still WAITING" in line]
+
+
+def test_held_run_has_not_ended_for_those_that_wait_for_its_grid(base: Path, world: World) -> None:
     first, second, *_ = _requests(base)
-    world = World(results, like, Random(0))
-    with world.patched():
-        submit_study(results, plan_study(results, [first, second]), world.options)
-        for address, job in [*world.queue.items()]:
-            if job.task is not None:
-                world.queue[address] = replace(job, reason=LAUNCH_FAILED)
-        assert submit_study(results, plan_study(results, [first]), world.options) == 0
-        (waiting,) = waiting_grids(results)
+    world.submit(first, second)
+    for address, job in [*world.queue.items()]:
+        if job.task is not None:
+            world.queue[address] = replace(job, reason=LAUNCH_FAILED)
+    assert world.submit(first) == 0
+    (waiting,) = waiting_grids(world.results)
     assert waiting.problem == ""
 
 
-def test_grid_that_followed_on_this_machine_until_a_kill_goes_on_by_the_command_that_is_told(
-    base: Path, results: Results, like: Result
-) -> None:
-    first, second, *_ = _requests(base)
-    world = World(results, like, Random(0), overfitting={2})
-    here = replace(world.options, local=True)
-    with world.patched():
-        run_here = LocalRunner._run_job
-
-        def die_in_second(runner: LocalRunner, folder: SubmissionDir) -> None:
-            if folder.grid == "second":
-                raise DiedError
-            run_here(runner, folder)
-
-        with patch.object(LocalRunner, "_run_job", die_in_second):
-            assert not world.command(lambda: submit_study(results, plan_study(results, [first, second]), here))
-        for command in ("rerun", "status"):
-            told = invoke(command, "second", "--results", results.root).output
-            assert (command, results.command("submit", "second", "--local") in told) == (command, True)
-        submit_study(results, plan_study(results, [second]), here)
-    assert (waiting_grids(results), world.states("second")) == ([], ["COMPLETED"] * 2)
-
-
 @pytest.mark.parametrize("local", [False, True], ids=["final job", "this machine"])
-def test_grid_that_waits_and_is_submitted_as_well_is_submitted_once(
-    base: Path, results: Results, like: Result, local: bool
-) -> None:
+def test_grid_that_waits_and_is_submitted_as_well_is_submitted_once(base: Path, world: World, local: bool) -> None:
     first, second, *_ = _requests(base)
-    world = World(results, like, Random(0), overfitting={2})
-    options = replace(world.options, local=local)
-    with world.patched():
-        submit_study(results, plan_study(results, [first]), options)
-        world.settle()
-        file = base.with_name("second.yaml")
-        write_request(results, a_request(file, waits=True, local=local))  # as after a kill
-        assert submit_study(results, plan_study(results, [first, second]), options) == 0
+    world.overfitting = {2}
+    world.finish(first, local=local)
+    file = base.with_name("second.yaml")
+    write_request(world.results, a_request(file, waits=True, local=local))  # as after a kill
+    assert world.submit(first, second, local=local) == 0
     assert sum(line.startswith("nothing to ") for line in world.lines) == 1  # of the first
 
 
@@ -520,28 +390,6 @@ def test_shipped_studies_have_the_same_stages_and_the_laptops_is_small(results: 
     assert {name: len(each.grid.configs) for name, each in study.items() if each.grid} == {"rnn": 72, "attention": 24}
     assert [name for name, each in study.items() if each.grid is None] == ["regularisation", "random_sweep_of_best"]
     assert len({config.data for each in study.values() for config in each.at_most.configs}) == 1
-
-
-@pytest.mark.slow
-def test_deaths_between_any_two_steps_of_a_study_change_nothing_in_it(base: Path, like: Result) -> None:
-    requests = _requests(base)
-
-    def study(deaths: set[int], seed: int) -> tuple[World, Results]:
-        results = Results(Path(mkdtemp(dir=base.parent)))
-        return _study(requests, results, like, deaths, seed), results
-
-    calm, calm_results = study(set(), 0)
-    names = ("first", "second", "third", "fourth")
-    assert calm.steps < 250
-
-    @given(deaths=st.sets(st.integers(1, 250), max_size=4), seed=st.integers(0, 9))
-    @settings(max_examples=8, deadline=None)
-    def check(deaths: set[int], seed: int) -> None:
-        world, results = study(deaths, seed)
-        assert _origins(results, *names) == _origins(calm_results, *names)
-        assert sum(world.trained.values()) <= sum(calm.trained.values()) + len(deaths)
-
-    check()
 
 
 def test_ctrl_c_while_the_report_is_built_here_ends_with_3_and_says_how_to_build_it(

@@ -42,16 +42,7 @@ from sentiment.runs.run_dir import Results, RunDir, sealed
 from sentiment.training.stop import StopRequest
 from tests.commands import invoke, refused, succeed
 from tests.jobs.grid_files import GRIDS, load_grid, write_grid
-from tests.jobs.submitted import (
-    GRID,
-    PLAN,
-    a_failure,
-    a_row,
-    queued,
-    submitted,
-    write_job,
-    write_submission,
-)
+from tests.jobs.submitted import GRID, PLAN, a_failure, a_row, queued, submitted, write_job, write_submission
 from tests.small_runs import invented_tweets, small_config, write_tweets
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
@@ -165,9 +156,7 @@ def test_requeue_from_a_container(results: Results, tweets_file: Path, shell: Pa
 
 
 HAD: dict[str, Any] = {"time_minutes": 40, "memory_gb": 3}
-_NEEDS: dict[KindName, dict[str, object]] = {
-    "cache": {"elmo.model": "tiny"},
-}
+_NEEDS: dict[KindName, dict[str, object]] = {"cache": {"elmo.model": "tiny"}}
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 

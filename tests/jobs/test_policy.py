@@ -162,9 +162,7 @@ def _may_be_trained(case: Case) -> bool:
     return not is_left and (_in_queue(case) or case.task.phase == "unknown")
 
 
-def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(
-    judged: list[tuple[Case, RunState]],
-) -> None:
+def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(judged: list[tuple[Case, RunState]]) -> None:
     for case, state in judged:
         if case.progress.completed:
             assert (state.state, _submits(state), policy.cancel(state)) == ("COMPLETED", False, ""), case

@@ -16,8 +16,8 @@ from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SlurmError
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
-from tests.jobs.fake_slurm import FakeSlurm, call, states_of, submit_grid
-from tests.jobs.grid_files import write_grid, write_yaml
+from tests.jobs.fake_slurm import FakeSlurm
+from tests.jobs.grid_files import write_yaml
 
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
@@ -88,12 +88,10 @@ def test_site_without_job_arrays_is_told_from_one_with_an_unknown_limit(slurm: F
 
 
 @pytest.mark.parametrize("name", ["100%j", "a\\b"])
-def test_results_whose_path_sbatch_takes_for_a_pattern_are_refused(
-    slurm: FakeSlurm, base: Path, tmp_path: Path, name: str
-) -> None:
+def test_results_whose_path_sbatch_takes_for_a_pattern_are_refused(slurm: FakeSlurm, tmp_path: Path, name: str) -> None:
     results = Results(tmp_path / name)
-    grid = write_grid(base, {"seed": [1]})
-    told = refused(1, "submit", str(grid), "--results", results.root)
+    grid = slurm.write_grid({"seed": [1]})
+    told = refused(1, "submit", grid, "--results", results.root)
     assert "for a pattern" in told
     assert not [order for order in slurm.orders if order.startswith("sbatch")]
 
@@ -108,10 +106,10 @@ def test_doctor_says_how_to_go_on_without_slurm_and_a_slip_is_a_problem(results:
     assert "defaults.gpu: unknown key" in refused(1, "doctor", "--cluster", cluster, "--results", results.root)
 
 
-def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
+def _two_runs(slurm: FakeSlurm) -> SubmissionDir:
     """An array of two runs: the first one lacked memory, the second one failed; the report was cancelled."""
-    submit_grid(results, base, {"seed": [1, 2]})
-    *_, training, report = read_submissions(results)
+    slurm.submit({"seed": [1, 2]})
+    *_, training, report = read_submissions(slurm.results)
     for task, end in enumerate((OUT_OF_MEMORY, "srun: error: n1: task 0: Exited with exit code 1\n")):
         (training.logs / f"{training.task_address(task)}_0_log.out").write_text(end)
     slurm.change("@PENDING@", "@FAILED@")
@@ -119,116 +117,108 @@ def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     return training
 
 
-def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm, base: Path, results: Results) -> None:
-    lacking, failed = _two_runs(slurm, base, results).run_ids
+def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm) -> None:
+    lacking, failed = _two_runs(slurm).run_ids
     slurm.fail("sbatch", 'grep -q mem=16384M "$file" && { echo "error: Memory specification" >&2; exit 1; }')
-    code, output = call(results, base, "rerun", "some")
-    assert (code, slurm.tasks(results)) == (1, {failed: 1})
+    code, output = slurm.call("rerun", "some")
+    assert (code, slurm.tasks) == (1, {failed: 1})
     assert [line for line in output.splitlines() if lacking in line and "Memory specification" in line]
     slurm.heal()
-    assert call(results, base, "rerun", "some")[0] == 0
-    assert slurm.tasks(results) == {failed: 1, lacking: 1}
+    assert slurm.call("rerun", "some")[0] == 0
+    assert slurm.tasks == {failed: 1, lacking: 1}
 
 
-def test_run_that_lacked_all_memory_of_a_node_is_retried_with_it(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
-    lacking, failed = _two_runs(slurm, base, results).run_ids
+def test_run_that_lacked_all_memory_of_a_node_is_retried_with_it(slurm: FakeSlurm) -> None:
+    lacking, failed = _two_runs(slurm).run_ids
     slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12288|(null)'; exit 0")
-    assert call(results, base, "rerun", "some")[0] == 0
-    assert slurm.tasks(results) == {failed: 1, lacking: 1}
-    requests = {folder.run_ids[0]: folder.submission.resources.memory_gb for folder in read_submissions(results)[-3:-1]}
+    assert slurm.call("rerun", "some")[0] == 0
+    assert slurm.tasks == {failed: 1, lacking: 1}
+    requests = {
+        folder.run_ids[0]: folder.submission.resources.memory_gb for folder in read_submissions(slurm.results)[-3:-1]
+    }
     assert requests == {lacking: 12, failed: 12}
 
 
-def test_job_that_requests_more_than_its_partition_allows_is_replaced(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
-    submit_grid(results, base, {"seed": [1]})
+def test_job_that_requests_more_than_its_partition_allows_is_replaced(slurm: FakeSlurm) -> None:
+    slurm.submit({"seed": [1]})
     slurm.change("@PENDING@None@", "@PENDING@PartitionTimeLimit@")
-    assert invoke("status", "some", "--results", results.root).exit_code == 1
-    assert call(results, base, "rerun", "some")[0] == 0
-    assert list(slurm.tasks(results).values()) == [1]
+    assert invoke("status", "some", "--results", slurm.results.root).exit_code == 1
+    assert slurm.call("rerun", "some")[0] == 0
+    assert list(slurm.tasks.values()) == [1]
 
 
-def test_job_that_squeue_lacks_is_asked_for_by_its_id(
-    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    submit_grid(results, base, {"seed": [1, 2]})
+def test_job_that_squeue_lacks_is_asked_for_by_its_id(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm.submit({"seed": [1, 2]})
     slurm.fail("squeue", "alter='sed 3,\\$d'")  # it lists one task of two
-    assert {*states_of(results)} <= {"PENDING", "UNKNOWN"}
+    assert {*slurm.states} <= {"PENDING", "UNKNOWN"}
     slurm.fail("squeue", "alter='head -n 1'")
-    assert states_of(results) == ["UNKNOWN"] * 2
-    assert call(results, base, "rerun")[0] == 1
-    assert [*slurm.tasks(results).values()] == [1, 1]
+    assert slurm.states == ["UNKNOWN"] * 2
+    assert slurm.call("rerun")[0] == 1
+    assert [*slurm.tasks.values()] == [1, 1]
     monkeypatch.setattr("jobs.grid_jobs._RECENT_SECONDS", 0.0)
-    assert states_of(results) == ["UNKNOWN"] * 2
-    (slurm.folder / "jobs").write_text("")  # as when Slurm has forgotten them
-    assert states_of(results) == ["LOST"] * 2
-    for folder in read_submissions(results):
+    assert slurm.states == ["UNKNOWN"] * 2
+    slurm.forget()  # as when Slurm has forgotten them
+    assert slurm.states == ["LOST"] * 2
+    for folder in read_submissions(slurm.results):
         slurm.add("of somebody else", folder.job_id, None, "RUNNING")  # as when Slurm's counter began anew
-    assert states_of(results) == ["LOST"] * 2
+    assert slurm.states == ["LOST"] * 2
 
 
 def test_final_job_that_a_cut_list_lacks_is_not_submitted_again(
-    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+    slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = submit_grid(results, base, {"seed": [1, 2]})
+    grid = slurm.submit({"seed": [1, 2]})
     monkeypatch.setattr("jobs.grid_jobs._RECENT_SECONDS", 0.0)
     slurm.fail("squeue", "alter='sed \\$d'")  # its last line is the final job
-    assert "nothing to submit" in call(results, base, "submit", str(grid))[1]
-    assert len([folder for folder in read_submissions(results) if folder.submission.job_kind.final]) == 1
+    assert "nothing to submit" in slurm.call("submit", grid)[1]
+    assert len([folder for folder in read_submissions(slurm.results) if folder.submission.job_kind.final]) == 1
 
 
 def test_grid_is_not_recorded_where_no_batch_file_can_be_written(
-    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+    slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = str(write_grid(base, {"seed": [1, 2]}))
+    grid = slurm.write_grid({"seed": [1, 2]})
     monkeypatch.setitem(sys.modules, "submitit", None)
     monkeypatch.delitem(sys.modules, "jobs.slurm.sbatch", raising=False)
-    assert call(results, base, "submit", grid)[0] == 1
-    assert (results.read_grid("some"), read_submissions(results)) == (None, [])
+    assert slurm.call("submit", grid)[0] == 1
+    assert (slurm.results.read_grid("some"), read_submissions(slurm.results)) == (None, [])
 
 
-def test_plan_stays_while_it_is_not_known_whether_slurm_has_its_job(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
-    grid = str(write_grid(base, {"seed": [1, 2]}))
+def test_plan_stays_while_it_is_not_known_whether_slurm_has_its_job(slurm: FakeSlurm) -> None:
+    grid = slurm.write_grid({"seed": [1, 2]})
     slurm.fail("sbatch", "alter='echo the answer is lost #'")
     slurm.fail("scontrol", "case $* in *'show job'*) exit 1;; esac")
-    code, output = call(results, base, "submit", grid)
+    code, output = slurm.call("submit", grid)
     assert (code, "it is not known whether the job was accepted" in output) == (1, True)
     slurm.heal()
-    assert call(results, base, "submit", "some")[0] == 0
-    assert slurm.tasks(results) == dict.fromkeys(_run_ids(results), 1)
+    assert slurm.call("submit", "some")[0] == 0
+    assert [*slurm.tasks.values()] == [1, 1]
 
 
-def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
-    training = _two_runs(slurm, base, results)
-    (report,) = [folder for folder in read_submissions(results) if folder.submission.job_kind.final]
+def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(slurm: FakeSlurm) -> None:
+    training = _two_runs(slurm)
+    (report,) = [folder for folder in read_submissions(slurm.results) if folder.submission.job_kind.final]
     slurm.change(f"@{report.job_id}@N/A@CANCELLED@", f"@{report.job_id}@N/A@PENDING@")
     slurm.fail("scancel", "echo 'scancel: error: Access denied' >&2; exit 1")
-    code, output = call(results, base, "rerun", "some", training.run_ids[1])
+    code, output = slurm.call("rerun", "some", training.run_ids[1])
     assert (code, "Access denied" in output) == (0, True)
-    assert read_submissions(results)[-1].submission.job_kind.final
+    assert read_submissions(slurm.results)[-1].submission.job_kind.final
 
 
-def test_record_that_is_damaged_is_set_aside_when_its_run_is_submitted_again(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
-    submit_grid(results, base, {"seed": [1]})
+@pytest.mark.parametrize("records", [["run.json"], ["result.json", "start.json"]], ids=["cancelled", "failed"])
+def test_damaged_records_are_set_aside_when_their_run_is_submitted_again(slurm: FakeSlurm, records: list[str]) -> None:
+    grid = slurm.submit({"seed": [1]})
+    if records == ["run.json"]:
+        slurm.call("cancel", "some")
     slurm.change("@PENDING@", "@FAILED@")
-    (run_id,) = _run_ids(results)
-    run_dir = results.run_dir(run_id, "some")
+    (run_dir,) = slurm.runs
     run_dir.path.mkdir(parents=True)
-    for file in (run_dir.result_file, run_dir.start_file):
-        file.write_text("{")
-    assert states_of(results) == ["FAILED"]
-    assert call(results, base, "rerun", "some")[0] == 0
-    assert slurm.tasks(results) == {run_id: 1}
-    assert sorted(path.name for path in run_dir.path.iterdir()) == ["result.json.damaged", "start.json.damaged"]
+    for name in records:
+        (run_dir.path / name).write_text("{")
+    assert slurm.states == ["CANCELLED" if records == ["run.json"] else "FAILED"]
+    assert slurm.call("submit", grid)[0] == 0
+    assert [*slurm.tasks.values()] == [1]
+    assert sorted(path.name for path in run_dir.path.iterdir()) == [f"{name}.damaged" for name in records]
 
 
 @pytest.mark.parametrize(
@@ -236,27 +226,22 @@ def test_record_that_is_damaged_is_set_aside_when_its_run_is_submitted_again(
     [
         lambda content: content.replace(b'"learning_rate":0.02', b'"learning_rate":0.92'),
         lambda content: b"\xff" + content,
-        lambda content: b"",
         None,
     ],
-    ids=["a number", "no UTF-8", "emptied", "deleted"],
+    ids=["a number", "no UTF-8", "deleted"],
 )
 def test_configuration_that_has_changed_is_never_trained_and_submit_writes_it_again(
-    slurm: FakeSlurm, base: Path, results: Results, damage: Callable[[bytes], bytes] | None
+    slurm: FakeSlurm, damage: Callable[[bytes], bytes] | None
 ) -> None:
-    grid = submit_grid(results, base, {"seed": [1]})
+    grid = slurm.submit({"seed": [1]})
     slurm.change("@PENDING@", "@FAILED@")
-    for folder in read_submissions(results):
+    for folder in read_submissions(slurm.results):
         content = folder.configs_file.read_bytes()
         folder.configs_file.unlink()
         if damage:
             folder.configs_file.write_bytes(damage(content))
-    code, output = call(results, base, "rerun")
+    code, output = slurm.call("rerun")
     assert (code, "configs.jsonl: " in output) == (1, True)
-    assert results.command("submit", "some") in " ".join(output.split())
-    assert call(results, base, "submit", str(grid))[0] == 0
-    assert slurm.tasks(results) == dict.fromkeys(_run_ids(results)[:1], 1)
-
-
-def _run_ids(results: Results) -> list[str]:
-    return [run_id for folder in read_submissions(results) for run_id in folder.run_ids]
+    assert slurm.results.command("submit", "some") in " ".join(output.split())
+    assert slurm.call("submit", grid)[0] == 0
+    assert [*slurm.tasks.values()] == [1]

@@ -1,13 +1,14 @@
 """An answer of Slurm is whole, or it is none."""
 
 import os
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
 
 from jobs.slurm import commands
 from jobs.slurm.commands import cancel, read_queue, read_settings, requeue, run_sbatch
-from sentiment.errors import UnansweredError
+from sentiment.errors import SlurmError, UnansweredError
 from tests.jobs.fake_slurm import FakeSlurm
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
@@ -56,3 +57,29 @@ def test_requeue_that_slurm_kills_was_accepted(slurm: FakeSlurm) -> None:
         slurm.fail("scontrol", failure)
         with pytest.raises(UnansweredError):
             requeue("7_0")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        f"echo '{AWAY}' >&2; exit 1",
+        "kill -9 $$",
+        "alter='cat; kill -9 $$'",
+        'alter=cat; answer "$@"; exit 1',
+        "alter='cat >/dev/null'",
+        "exec sleep 30",
+        "alter='head -c -4'",
+        "echo 'JOBID PARTITION NAME USER'; echo '101 main grid root'; exit 0",
+        r"printf '\377\376\000\201\n'; exit 0",
+    ],
+)
+def test_answer_that_is_late_or_not_whole_is_none(
+    slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    run = subprocess.run
+    if "sleep" in failure:
+        monkeypatch.setattr(subprocess, "run", lambda words, timeout, **more: run(words, timeout=0.2, **more))
+    slurm.add("one", "7", 0, "RUNNING")
+    slurm.fail("squeue", failure)
+    with pytest.raises(SlurmError):
+        read_queue()

@@ -25,16 +25,7 @@ from sentiment.runs.state import RunProgress, RunState, judge, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import a_request, load_grid, write_grid
-from tests.jobs.submitted import (
-    PLAN,
-    a_failure,
-    a_row,
-    attempt_of,
-    queued,
-    submitted,
-    write_attempts,
-    write_epochs,
-)
+from tests.jobs.submitted import PLAN, a_failure, a_row, attempt_of, queued, submitted, write_attempts, write_epochs
 from tests.small_runs import stored
 
 NOT_BEGUN = RunProgress()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -113,6 +114,15 @@ def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest
         return Worker(write_submission(results, shares, at_once=at_once), 0, stop)
 
     return make
+
+
+def test_process_without_room_for_its_log_ends_with_the_code_of_a_full_disk() -> None:
+    processes = ProcessPool(1, StopRequest(), set)
+    processes.start("run", Mock(side_effect=OSError(errno.ENOSPC, "")))
+    ended: dict[str, int] = {}
+    while processes.running:
+        ended |= processes.collect()
+    assert ended == {"run": Outcome.DISK_FULL}
 
 
 @pytest.mark.parametrize(

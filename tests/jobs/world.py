@@ -7,17 +7,22 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from jobs.grid_jobs import GridJobs
+from jobs.grids.grid import GridRequest
+from jobs.grids.sweep_file import read_grid_file
 from jobs.job_kinds import steps_saved
+from jobs.launch.advance import submit_study
 from jobs.launch.cancelling import cancel_grid
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.slurm.commands import Job
 from jobs.status.grid_state import read_grid_status
+from jobs.study import plan_study
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, attempt_run
 from jobs.tasks.grid_end import end_grid
@@ -149,6 +154,16 @@ class World:
     def _report(self, *_arguments: object) -> bool:
         self.reports += 1
         return True
+
+    def submit(self, *grids: Path | GridRequest, **options: Any) -> int:
+        """The exit code of the command that submits these grids, or their files, with these of its options."""
+        requests = [grid if isinstance(grid, GridRequest) else GridRequest(read_grid_file(grid)) for grid in grids]
+        return submit_study(self.results, plan_study(self.results, requests), replace(self.options, **options))
+
+    def finish(self, *grids: Path | GridRequest, **options: Any) -> None:
+        """Submit grids, and let all end that can."""
+        assert self.submit(*grids, **options) == 0
+        self.settle()
 
     def command(self, run: Callable[[], object]) -> bool:
         """Run a command; return whether it lived to its end."""

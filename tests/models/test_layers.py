@@ -13,14 +13,7 @@ from sentiment.config import POOLING_NAMES, AttentionConfig, ModelConfig
 from sentiment.config_file import resolve
 from sentiment.encoders.batches import Batch
 from sentiment.errors import ConfigError
-from sentiment.models.classifier import (
-    CELLS,
-    Dropout,
-    FixedPooling,
-    RecurrentLayers,
-    SelfAttention,
-    reverse_tweets,
-)
+from sentiment.models.classifier import CELLS, Dropout, FixedPooling, RecurrentLayers, SelfAttention, reverse_tweets
 from tests.models.batches import config, model, store
 
 KINDS = get_args(ModelConfig.model_fields["kind"].annotation)

@@ -59,6 +59,7 @@ def metrics(labels: Array, probabilities: Array, threshold: float = 0.5) -> dict
         "sizes": sizes.tolist(),
         "precision": precision.tolist(),
         "recall": recall.tolist(),
+        "f1": f1.tolist(),
         "macro_precision": mean_score(precision[present]),
         "macro_recall": mean_score(recall[present]),
         "macro_f1": mean_score(f1[present]),

@@ -53,6 +53,7 @@ def errors(dataset: Dataset) -> Tables:
             row: Row = {}
             for other, predicted in enumerate(classes):
                 row[f"predicted_{predicted}"] = int(((test.labels == label) & (answers == other)).sum())
+            row |= {"tweets": measured["sizes"][label], "f1": measured["f1"][label]}
             row |= {"precision": measured["precision"][label], "recall": None}
             if measured["sizes"][label]:
                 row["recall"] = measured["recall"][label]

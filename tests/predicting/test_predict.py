@@ -116,7 +116,7 @@ def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(ne
     assert sorted(_to(network, source, "again.csv")[1]) == [
         "1 row of several lines (line 8)",
         "1 row without a prediction: a field longer than 131,072 characters (line 7)",
-        "1 row without a prediction: no usable words (line 11)",
+        "1 row without a prediction: no word that the model knows (line 11)",
         "1 row without a prediction: wrong number of fields (line 6)",
         "3 rows without a prediction: empty text (line 3, 4, 5)",
     ]
@@ -296,8 +296,10 @@ def test_workbook_keeps_formulas_and_numbers(network: TextModel, write: Write, m
     monkeypatch.setattr("sentiment.predicting.files._MAX_COLUMNS", 8)
     wide = {"text": "awful", **dict.fromkeys("abcdef", 1)}  # nine with label and probability
     for line in ({"text": "so\0awful"}, {"text": "long " * 7_000}, wide):
-        with pytest.raises(DataError, match=r"out\.xlsx: a workbook cannot hold '.* in row [12]; write \.csv"):
+        with pytest.raises(DataError, match=r"out\.xlsx: row [12] has '.*', which a workbook cannot hold"):
             _to(network, write("odd.jsonl", json.dumps(line)), "out.xlsx")
+    broken, _ = _to(network, write("lines.jsonl", json.dumps({"text": "so\r\nawful"})), "lines.xlsx")
+    assert pd.read_excel(broken, engine="openpyxl")["text"].tolist() == ["so\nawful"]  # as Excel breaks lines
     odd = write("in.parquet", {"text": ["awful"], "said": ["#N/A"], "n": [float("inf")]})
     table, _ = _to(network, odd, "odd.xlsx")
     assert pd.read_excel(table, na_filter=False, engine="openpyxl").to_numpy(object).tolist()[0][:3] == [
@@ -325,7 +327,7 @@ def test_csv_and_json_lines_say_the_same_as_the_text(trained: RunDir) -> None:
     for row, line, shown in zip(table[:2], lines[:2], text.splitlines()[2:], strict=False):
         assert float(row["probability"]) == line["probability"] >= 0.5
         assert f"{100 * line['probability']:.1f} %" in shown
-    assert text.splitlines()[4].endswith("(no usable words)")
+    assert text.splitlines()[4].endswith("(no word that the model knows)")
 
 
 @pytest.mark.parametrize(("form", "first"), [("text", 2), ("csv", 1), ("jsonl", 0)])

@@ -11,6 +11,7 @@ from jobs.status.grid_state import read_status
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import RunDir, find_runs
 from tests.commands import succeed
+from tests.invented import added_dir, write_added
 from tests.oracle import recompute_designs
 from tests.oracle.recompute_files import MODELS, read_study
 from tests.relations.reports import Said, claims_of_models, differing, random_studies, report_without_charts
@@ -292,7 +293,8 @@ def test_half_the_seeds_with_the_same_scores_are_not_surer(seed: int, tmp_path: 
 
 def _kind(name: str) -> str:
     """What `evaluate` calls a predictor; networks have the names of their architectures on the page."""
-    return next((kind for kind in ("linear baseline", "mean of both", "VADER") if name.startswith(kind)), "network")
+    kinds = ("linear baseline", "mean of both", "VADER", "llm")
+    return next((kind for kind in kinds if name.startswith(kind)), "network")
 
 
 @random_studies
@@ -300,19 +302,20 @@ def test_evaluate_and_the_page_say_one_thing_of_a_pair(seed: int, tmp_path: Path
     author = new_author(tmp_path / "results", seed)
     skill = author.rng.choice([0.5, 1.0, 3.0])
     (run_dir,) = write_grid(author, [{"seed": 1}], lambda _: skill)
+    tested = pd.read_parquet(run_dir.predictions_file).query("part == 'test'")["tweet"]
+    write_added(
+        added_dir(author.results, run_dir), "llm", dict.fromkeys(tested, run_dir.read_config().data.label_names[0])
+    )
     said = report_without_charts(author.results)
     lines = succeed("evaluate", run_dir.path).splitlines()
     rows = [row for row in said.ranking if row["difference_low"]]
-    assert len(rows) == 3
+    assert len(rows) == 4
+    assert any("2 with models of the run, 1 with the lexicon, 1 with added predictors" in line for line in lines)
     for row in rows:
-        beginning = f"  {_kind(said.used)} "
-        line = next(line for line in lines if line.startswith(beginning) and _kind(row["model"]) in line)
-        bounds = re.search(r"CI (\S+) to (\S+); adjusted p", line)
-        if bounds is None:
-            assert "classify the same tweets correctly" in line
-            assert row["verdict"] not in ("better", "worse")
-            continue
-        low, high = (float(bound.replace("\u2212", "-")) for bound in bounds.groups())
+        pair = re.compile(rf"  The {_kind(said.used)} is .* (?:than|from) (?:the )?{_kind(row['model'])}.*: ")
+        line = next(line for line in lines if pair.match(line))
+        bounds = re.findall(r"CI (\S+) to (\S+); adjusted p", line)[0]
+        low, high = (float(bound.replace("\u2212", "-")) for bound in bounds)
         assert -100 * float(row["difference_high"]) == pytest.approx(low, abs=0.051)
         assert -100 * float(row["difference_low"]) == pytest.approx(high, abs=0.051)
         assert (row["verdict"] == "worse", row["verdict"] == "better") == (low > 0, high < 0), line

@@ -5,9 +5,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sentiment.answers.evaluate import evaluate_on_own, result_blocks
+from sentiment.answers.evaluation import evaluation_blocks
+from sentiment.blocks.content import Bullets, Content
+from sentiment.blocks.wording import escape
+from sentiment.predicting.stored import open_run
 from tests.relations.reports import claims_of_models, differing, random_studies, report_without_charts
 from tests.relations.studies import write_run
 from tests.relations.worlds import copied, edit_answers, new_author, reorder, write_cells
+from tests.small_runs import invented_tweets, run_in, small_config, write_tweets
 
 
 @random_studies
@@ -84,3 +90,23 @@ def test_csv_and_latex_have_one_verdict_for_each_pair(seed: int, tmp_path: Path)
         cells = latex.partition(f"{row['model']} &")[2].partition("\\\\\n")[0]
         marks = r"\ast" in cells, r"\dagger" in cells
         assert marks == (row["verdict"] == "better", row["verdict"] == "worse"), row["model"]
+
+
+@pytest.mark.parametrize("metric", ["loss", "macro_recall"])
+def test_one_pair_has_one_sentence_after_training_in_an_evaluation_and_in_the_report(
+    metric: str, tmp_path: Path
+) -> None:
+    tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
+    run = run_in(tmp_path, small_config(tweets, training__epochs=1, training__early_stopping__metric=metric))
+    run.complete()
+    trained = open_run(run.run_dir.path)
+    evaluated = _sentences(evaluation_blocks(evaluate_on_own(trained, None), everything=False))
+    assert _sentences(result_blocks(trained)) == evaluated
+    headline = report_without_charts(run.run_dir.results).headline
+    assert len([sentence for sentence in evaluated if escape(sentence) in headline]) == 1
+
+
+def _sentences(blocks: list[Content]) -> list[str]:
+    """The sentences on pairs."""
+    (bullets,) = [block for block in blocks if isinstance(block, Bullets)]
+    return [*bullets.items]

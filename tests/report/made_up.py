@@ -12,8 +12,9 @@ import pandas as pd
 from report.build import build_report, compose
 from report.compare.findings import Findings, analyse
 from report.read import load_study
-from report.render.blocks import Block, ReportTable
+from report.render.blocks import Block
 from report.render.page import render_markdown
+from sentiment.blocks.content import DataTable
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint
@@ -182,9 +183,9 @@ def rows_with(spec: Spec, *fields: str) -> list[dict[str, Any]]:
     return next(list(values) for values in data if values and set(fields) <= values[0].keys())
 
 
-def tables_of(blocks: Iterable[Block]) -> dict[str, ReportTable]:
+def tables_of(blocks: Iterable[Block]) -> dict[str, DataTable]:
     """The tables of a report or of a section, by name."""
-    return {block.name: block for block in blocks if isinstance(block, ReportTable)}
+    return {block.name: block for block in blocks if isinstance(block, DataTable)}
 
 
 def read_table(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -268,7 +268,7 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
         "leaderboard: what was added is better or worse",
         _shown(added),
     )
-    yield "headline: recommended against the baseline", _shown([best.gain])
+    yield "headline: recommended against the baseline", _shown([best.differences.get(best.rival)])
     yield (
         "headline and leaderboard: others of the kind are better or worse",
         _shown(alike),

@@ -10,7 +10,7 @@ import pytest
 
 from report.build import compose
 from report.compare.hypotheses import Verdict, judge
-from report.render.page import render_document
+from report.render.page import as_csv, render_document
 from sentiment.runs.hypotheses import Hypothesis, StatedHypothesis, mistakes_of
 from sentiment.statistics.estimate import StandardError, StudentEvidence
 from sentiment.statistics.power import power_of_hypotheses
@@ -297,7 +297,7 @@ def test_hypotheses_are_linked_from_the_first_screen_and_say_that_the_tweets_are
     assert any(section.title == "Hypotheses" for section in report.sections)
     assert ("These runs are on other tweets: " in text) == (data == "sentiment140")
     table = next(block for block in report.blocks if getattr(block, "name", "") == "hypotheses")
-    row, not_compared = csv.DictReader(io.StringIO(table.csv))
+    row, not_compared = csv.DictReader(io.StringIO(as_csv(table)))
     assert not_compared["verdict"] == "open (grid elsewhere is not in this report)"
     assert row["published"] == "They hardly differ & 1 % | more"
     assert row["outcome"] == "open"

@@ -17,10 +17,11 @@ from report.build import build_report
 from report.compare.claims import decided, matched_claim
 from report.compare.findings import Findings
 from report.render import page
-from report.render.blocks import Block, Card, Question, Report, ReportSection, ReportTable, Text, column, with_bounds
+from report.render.blocks import Block, Card, Question, Report, ReportSection
 from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page
-from report.render.wording import code, escape
+from sentiment.blocks.content import DataTable, Text, column, with_bounds
+from sentiment.blocks.wording import code, escape
 from sentiment.console import visible
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
@@ -83,7 +84,7 @@ def test_escaped_text_and_code_are_shown_as_they_are_and_begin_no_block(anything
 @given(st.lists(_SYNTAX, min_size=1, max_size=12))
 def test_cells_stay_in_their_row(values: list[str]) -> None:
     rows = [{"a": one, "b": "end"} for one in values]
-    table = ReportTable("t", "caption", [column("A", "a"), column("B", "b")], rows)
+    table = DataTable("t", "caption", [column("A", "a"), column("B", "b")], rows)
     page = _Page(_GITHUB.render(render_markdown(_report(table))))
     assert page.tags.count("tr") == 1 + len(values)
     assert page.tags.count("td") == 2 * len(values)
@@ -108,7 +109,7 @@ def test_a_figure_is_shown_whatever_it_is_about(name: str) -> None:
 
 def test_files_of_different_names_are_different_files() -> None:
     names = ["best-x", "best-\u00e9", "best-\u00e8", "best-a b", "best-a-b", "best-a\nb", "b" * 300, "b" * 301]
-    files = [ReportTable(name, "", [], []).file for name in names]
+    files = [DataTable(name, "", [], []).file for name in names]
     assert (len(set(files)), files[0]) == (len(names), "best-x")
     assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,120}", file) for file in files)
 
@@ -220,7 +221,7 @@ def test_a_new_question_is_a_function_that_makes_claims_and_blocks_of_them(study
         claim = matched_claim(pairs, alike, "network", findings.answers.metric)
         (difference,) = decided({"width": claim}, findings.answers).values()
         rows = [{"width": "64 or 8", **with_bounds("gain", difference)}]
-        table = ReportTable("widest", "", [column("Width", "width"), column("Gain", "gain", "points")], rows)
+        table = DataTable("widest", "", [column("Width", "width"), column("Gain", "gain", "points")], rows)
         said = f"It is: {words.claim(difference)}." if difference.is_better else "It is not."
         return Question([Card("Is the widest better?", [Text(said)])], [table], answers=[said])
 

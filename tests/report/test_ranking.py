@@ -73,7 +73,7 @@ def test_added_predictor_with_few_test_answers_is_neither_ranked_nor_recommended
         assert (row["rank"] is not None, best.added_winner is not None) == (is_ranked, is_ranked)
         if not is_ranked:
             said = str(caveats(findings))
-            assert "it has answered 29 of the test tweets, fewer than 30, and test tweets alone select no model" in said
+            assert "and 29 test tweets, and 30 of each are needed, and test tweets alone select no model" in said
             scale = next(column.scale for column in rankings(findings)[0].columns if column.scale)
             assert scale.high < row["score_high"]
 
@@ -155,7 +155,7 @@ def test_page_says_that_nothing_is_recommended_where_folds_alone_are_completed(s
     assert findings.recommended is None
     blocks = compose(findings).blocks
     assert blocks
-    assert "1 completed run of cross-validations that lack a fold is compared with no other run." in study.text()
+    assert "Runs of cross-validations that lack a fold, which are compared with no other: 1." in study.text()
 
 
 def test_time_of_a_killed_attempt_is_a_lower_bound(study: Study) -> None:

@@ -16,9 +16,9 @@ from report.questions.search import (
     trial_points,
     trials_for_importance,
 )
-from report.render.blocks import Text
 from report.render.charts import Figure, Trial, parallel_figure
 from report.render.wording import Score
+from sentiment.blocks.content import Text
 from sentiment.runs.halving import RankedTrial, RungRanking
 from sentiment.runs.records import PlannedRun
 from tests.invented import combinations

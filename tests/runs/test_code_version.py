@@ -34,10 +34,7 @@ from tests.small_runs import Experiment, StopWhen, digest_of, invented_tweets, w
 
 TRAINER = "sentiment/training/trainer.py"
 # Files whose edits make other code, by whether training imports them.
-MATTERS = {
-    TRAINER: True,
-    "report/build.py": False,
-}
+MATTERS = {TRAINER: True, "report/build.py": False}
 ELMO = ("sentiment.encoders.elmo", "sentiment.encoders.shards")
 CORPUS, BASELINE = "sentiment.data.corpus", "sentiment.models.baseline"
 
@@ -115,7 +112,7 @@ print(*(module.__file__ for name, module in sys.modules.items() if name.partitio
 """
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_all_that_a_training_process_has_imported_is_in_the_hash_of_its_code(tmp_path: Path) -> None:
     tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(200))
     command = [sys.executable, "-c", TRAINS, tmp_path, tweets]
@@ -139,28 +136,19 @@ def test_each_module_that_training_imports_changes_its_hash_and_no_other_one(pro
     assert {"sentiment/predicting/files.py", "sentiment/api.py", "report/build.py", "jobs/study.py"} <= others
 
 
-def _edits_that_change(program: Path, *modules: str) -> set[str]:
-    """The files of `sentiment`, each of whose edits makes other code of what these modules compute."""
-    before = code_of(*modules)
-    changing = set()
-    for path in sorted(program.glob("sentiment/**/*.py")):
-        content = path.read_bytes()
-        path.write_bytes(content + b"\n# edited\n")
-        _forget()
-        if code_of(*modules) != before:
-            changing.add(path.relative_to(program).as_posix())
-        path.write_bytes(content)
-    return changing
+def _files_of(*modules: str) -> set[str]:
+    """The source files, each of whose edits makes other code of what these modules compute."""
+    contents = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("sentiment/**/*.py")}
+    return {*imported_files(modules, contents)}
 
 
-def test_vectors_of_elmo_which_take_hours_are_lost_by_edits_of_what_computes_them_alone(program: Path) -> None:
+def test_vectors_of_elmo_which_take_hours_are_lost_by_edits_of_what_computes_them_alone() -> None:
     modules = {f"sentiment/encoders/{name}.py" for name in ("__init__", "elmo", "elmo_files", "shards")}
-    assert _edits_that_change(program, *ELMO) == modules | {"sentiment/__init__.py", "sentiment/tokens.py"}
+    assert _files_of(*ELMO) == modules | {"sentiment/__init__.py", "sentiment/tokens.py"}
 
 
-@pytest.mark.slow
-def test_code_of_corpora_and_baselines_includes_what_tokenises(program: Path) -> None:
-    of_corpora, of_baselines = (_edits_that_change(program, module) for module in (CORPUS, BASELINE))
+def test_code_of_corpora_and_baselines_includes_what_tokenises() -> None:
+    of_corpora, of_baselines = (_files_of(module) for module in (CORPUS, BASELINE))
     names = ("text", "preparation", "table", "table_files", "rows", "sources", "copies")
     tokenising = {f"sentiment/data/{name}.py" for name in names}
     assert tokenising | {"sentiment/console.py"} <= of_corpora < of_baselines

@@ -22,7 +22,7 @@ def waiting(completed: MakeRun) -> TrackedRun:
     return completed(tracking__wandb="auto")
 
 
-@pytest.mark.parametrize("fault", ["status", "stream_status"])
+@pytest.mark.parametrize("fault", ["status", pytest.param("stream_status", marks=pytest.mark.more)])
 def test_refusals_and_lost_rows_fail_until_a_later_sync(waiting: TrackedRun, server: StubServer, fault: str) -> None:
     setattr(server, fault, 403)
     code, output = waiting.sync(GRID, "--timeout", "30" if fault == "stream_status" else "4")

@@ -111,7 +111,7 @@ def test_third_attempt_leaves_each_row_once(begin: MakeReplayed, server: StubSer
     assert stored.rows == replayed.rows
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_rows_redone_after_a_kill_are_sent_once(begin: MakeReplayed, server: StubServer, trained: RunDir) -> None:
     replayed = begin(tracking__wandb="online")
     replayed.log(0)

@@ -23,7 +23,7 @@ from sentiment.training.preparation import prepare_data
 from tests.jobs.grid_files import write_yaml
 from tests.processes import Forked, start_python
 from tests.small_runs import SMALL_RUN, Digest, digest_of, load_config, stored
-from tests.training.processes import wait_until
+from tests.training.processes import last_step, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ class Life:
 @pytest.fixture(scope="module")
 def prepared(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> Life:
     """A run long enough to be hit in its middle: some epochs of some 45 steps, a checkpoint at every fourth."""
-    training = {"batch_size": 16, "learning_rate": 0.01, "epochs": 6, "log_every": 2}
+    training = {"batch_size": 16, "learning_rate": 0.01, "epochs": 4, "log_every": 2}
     values = SMALL_RUN | {
         "data": {"source": str(tweets_file)},
         "training": training | {"early_stopping": {"patience": 2}},
@@ -80,8 +80,8 @@ def during_start_up(_run_dir: RunDir, rng: random.Random) -> Callable[[], bool]:
 
 def mid_epoch(run_dir: RunDir, rng: random.Random) -> Callable[[], bool]:
     """Some steps further than before."""
-    wanted = len(run_dir.read_metrics()) + rng.randint(3, 14)
-    return lambda: len(run_dir.read_metrics()) >= wanted
+    wanted = last_step(run_dir) + rng.randint(6, 28)
+    return lambda: last_step(run_dir) >= wanted
 
 
 def mid_save(run_dir: RunDir, rng: random.Random) -> Callable[[], bool]:
@@ -140,7 +140,7 @@ def _live(life: Life, moments: list[Moment], seed: int) -> tuple[int, Digest]:
 def uninterrupted(prepared: Life, tmp_path_factory: pytest.TempPathFactory) -> Digest:
     life = _begin(prepared, tmp_path_factory.mktemp("uninterrupted"))
     life.end()
-    assert stored(life.run_dir, Result).steps >= 150
+    assert stored(life.run_dir, Result).steps >= 130
     return digest_of(life.run_dir)
 
 
