@@ -123,7 +123,6 @@ fuzz: .venv/installed-dev #: judge 1,000 random studies, damage one, compare tab
 	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/jobs/test_studies.py
 	@FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
-	@$(BIN)/python -m tests.damage.edits 200
 	@FUZZ=100000 $(BIN)/python -m pytest -n 0 tests/test_linear_time.py
 
 mutants: .venv/installed-dev #: insert bugs into a copy; list the undetected ones

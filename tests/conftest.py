@@ -22,7 +22,7 @@ from tests.no_skips import pytest_sessionfinish as pytest_sessionfinish
 from tests.small_runs import TWEETS, Experiment, invented_tweets, small_config, write_tweets
 
 # How long an example takes depends on what else the machine does. The same examples each time, so that a test judges a
-# change by what it changes; `FUZZ=2000 pytest tests/test_fuzz.py` looks for others.
+# change by what it changes.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 

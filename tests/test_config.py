@@ -2,17 +2,22 @@
 
 import json
 import re
+import tempfile
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from jobs.grids.sweep_file import read_grid_file
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, resolve, yaml_text
 from sentiment.data.classes import DEFAULT_CLASSES, Classes
-from sentiment.errors import ConfigError
+from sentiment.errors import ConfigError, SentimentError
 from sentiment.files import ROOT
 from tests.small_runs import load_config
 
@@ -200,3 +205,14 @@ def test_configuration_that_would_take_for_ever_is_refused(tmp_path: Path, conte
         with pytest.raises(ConfigError, match=message) as caught:
             load_config(*call)
         assert len(str(caught.value)) < 400
+
+
+@pytest.mark.slow
+@settings(max_examples=50)
+@given(st.text("ab:-[]{}&*!|>#'\"\n 01,<", max_size=80))
+def test_any_text_is_the_file_of_a_run_or_of_a_grid_or_is_refused(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = _file(Path(folder), text)
+        for read in (load_config, read_grid_file):
+            with suppress(SentimentError):
+                read(path)

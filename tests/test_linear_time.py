@@ -223,7 +223,7 @@ def _growth(use: Use, pattern: re.Pattern[Any] | None, seed: int) -> float:
         return float("inf")
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.usefixtures("_limited")
 def test_every_text_takes_linear_time() -> None:
     patterns = _patterns()
@@ -244,9 +244,9 @@ def test_every_text_takes_linear_time() -> None:
     assert not slow
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.usefixtures("_limited")
-@pytest.mark.parametrize("source", ["(?:#.*)*x", r"(\w+)-\d", "a.*b.*c", r"\svia\W+@\w+\W*(?:(?:#|https?://)\S+\W*)*$"])
+@pytest.mark.parametrize("source", ["(?:#.*)*x", "a.*b.*c"])
 def test_slow_patterns_are_found(source: str) -> None:
     pattern = re.compile(source)
     use = _of_pattern(pattern, {"search"})

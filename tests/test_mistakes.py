@@ -84,6 +84,8 @@ MISTAKES = [
     (("share", "RUN", "good.csv", "--sheet", "a.csv", "--shared", "9"), 2, "--shared requires --for"),
     (("share", "RUN", "good.csv", "--settle", "a.csv"), 2, "require the sheets of several annotators"),
     (("evaluate", "RUN", "--data", "good.csv", "--settled", "a.csv"), 2, "require the sheets of several annotators"),
+    (("evaluate", "RUN", "--labels", "50"), 2, "--labels requires --sheet"),
+    (("share", "RUN", "good.csv", "--labels", "50"), 2, "--labels requires --sheet"),
     (("evaluate",), 2, "evaluate takes a RUN or a TABLE"),
     (("evaluate", "--sheet", "new.csv"), 2, "--sheet requires a RUN and --data"),
     (("share",), 2, "share takes a MODEL and a FILE"),

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from report.build import build_report
 from sentiment import load
 from sentiment.answers.table import read_predictions
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.runs.records import MODEL_KINDS, Result
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
@@ -57,21 +56,6 @@ def test_recorded_scores_are_exactly_those_of_the_stored_predictions(run: RunDir
         predictions = read_predictions(run, result, part, NAMES)
         for kind, by_part in result.scores.items():
             assert predictions.of(kind).metrics(predictions.labels) == by_part[part]
-
-
-def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir) -> None:
-    result = stored(run, Result)
-    test = read_predictions(run, result, "test", NAMES)
-    table = pq.read_table(run.predictions_file)
-    assert {"network_neutral", "network_positive", "baseline_neutral"} < {*table.column_names}
-    corpus = prepare_corpus(run.read_config().data, run.results)
-    texts = pq.read_table(corpus.path / "tweets.parquet")["text"].to_pylist()
-    text_of = dict(zip(corpus.keys.tolist(), texts, strict=True))
-    for kind in MODEL_KINDS:
-        predictor = test.of(kind)
-        probabilities = load(run.path, kind).predict_proba([text_of[tweet] for tweet in test.tweets.tolist()])
-        np.testing.assert_allclose(probabilities, predictor.probabilities, atol=1e-5)
-        assert predictor.metrics(test.labels).accuracy == pytest.approx(result.scores[kind]["test"].accuracy)
 
 
 SCALE = "negative=0 neutral=1 positive=2"

@@ -4,7 +4,7 @@ A run's training, validation and test tweets, and copies of them, are recognised
 (`sentiment.data.copies`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ def read_texts(
     return TextRows(rows, left_out, findings)
 
 
+COPY = "a copy of a row above"
 OWN_TEST = "test tweets of the run, which are not used to choose a model"
 # By the part of the run's tweet, the strongest overlap last, since a later one replaces an earlier one.
 _BY_TEXT = {
@@ -147,7 +148,7 @@ class NewTweets(NamedTuple):
     """Tweets of a table, with the predictions of all predictors of a run that read texts.
 
     Attributes:
-        table: of `rows`; a tweet that stands twice counts twice.
+        table: of `rows`.
         is_own_test: which of the tweets are test tweets of the run, (n,).
         unknown_overlap: the reason why the overlap with the run's tweets is not known; empty if it is known.
     """
@@ -165,10 +166,10 @@ class NewTweets(NamedTuple):
 def predict_new(
     run: TrainedRun, rows: Sequence[Row], counter: RowCounter, progress: Progress, has_own_test: bool
 ) -> NewTweets:
-    """The tweets of a table that a run may be scored on, with its predictions; a tweet that stands twice counts twice.
+    """The tweets of a table that a run may be scored on, with its predictions.
 
-    Left out are the run's training and validation tweets, copies of these, other tweets of their authors, and tweets
-    without a word that a model knows.
+    Left out are the run's training and validation tweets, copies of these, other tweets of their authors, copies of
+    rows above, which say nothing new, and tweets without a word that a model knows.
 
     Args:
         counter: gets the rows that are left out, by reason, and test tweets of the run.
@@ -180,6 +181,7 @@ def predict_new(
     found, unknown_overlap = overlaps_with(run, rows)
     reasons = [overlap.reason for overlap in found]
     allowed = ("", OWN_TEST) if has_own_test else ("",)
+    _mark_copies(rows, reasons, allowed)
     possible = np.array([index for index, reason in enumerate(reasons) if reason in allowed], np.int64)
     texts = [rows[index].text for index in possible.tolist()]
     predictions = classify_all(run.models(), texts, progress)
@@ -201,6 +203,19 @@ def predict_new(
     table = AnswerTable(np.arange(len(kept)), labels, predictors, [row.id for row in kept], kept_texts)
     is_own_test = np.array([reasons[index] == OWN_TEST for index in scored])
     return NewTweets(kept, table, is_own_test, unknown_overlap)
+
+
+def _mark_copies(rows: Sequence[Row], reasons: list[str], allowed: Collection[str]) -> None:
+    """Give the rows that copy one above a reason to be left out; both rows had an allowed one."""
+    forms = TweetForms()
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        if reasons[index] not in allowed:
+            continue
+        form = forms.of(row.text)
+        if form in seen:
+            reasons[index] = COPY
+        seen.add(form)
 
 
 def classify_all(

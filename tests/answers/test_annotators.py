@@ -124,14 +124,6 @@ def test_two_annotators_come_to_shares_in_three_commands(truth: "pd.Series[str]"
     assert shares["labels_of_class"]["positive"] == expected
 
 
-@pytest.mark.parametrize("option", ["--settle", "--settled"])
-def test_one_annotator_has_nothing_to_settle(truth: "pd.Series[str]", option: str) -> None:
-    succeed("share", "tweets.csv", "--answers", "gpt", "--sheet", "mine-Ann.csv", "--labels", 60)
-    _label("Ann", truth, 11)
-    message = refused(2, "share", "--labelled", "mine-Ann.csv", option, "settle.csv")
-    assert "--settle and --settled require the sheets of several annotators" in message
-
-
 def test_a_quarter_of_a_table_with_fewer_tweets_than_are_asked_for_is_shared(truth: "pd.Series[str]") -> None:
     people = ("--for", "Ann", "--for", "Carl", "--labels", 5_000)
     output = succeed("share", "tweets.csv", "--answers", "gpt", "--sheet", "mine.csv", *people)

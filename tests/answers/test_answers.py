@@ -142,14 +142,6 @@ def test_column_of_the_texts_is_the_one_that_is_given(truth: "pd.Series[str]", c
     assert "no column 'bodi'" in message
 
 
-def test_column_of_the_ids_is_the_one_that_is_given(truth: "pd.Series[str]") -> None:
-    table = pd.read_csv("tweets.csv").rename(columns={"id": "key"})
-    table.to_csv("tweets.csv", index=False)
-    assert f"good: {SIZE} of {SIZE}" in _add("good", "good.csv", "--set", "data.columns.id=key")
-    message = refused(2, "add", "x", "good.csv", "--of", "tweets.csv", "--set", "data.columns.id=kee")
-    assert "no column 'kee'" in message
-
-
 def test_tweets_of_a_run_have_labels(trained: RunDir, shared_results: Results) -> None:
     for option in ("--set=data.columns.label=null", "--set=data.language=de"):
         message = refused(2, "add", "x", "x.csv", "--of", trained.path, "--results", shared_results.root, option)

@@ -24,27 +24,21 @@ from sentiment.answers.recommendation import recommend_model
 from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.blocks.predictors import choice_sentences, pair_sentences
 from sentiment.blocks.terminal import show
-from sentiment.config import PARTS, ColumnConfig, RunConfig
-from sentiment.config_file import resolve
-from sentiment.data.classes import DEFAULT_CLASSES
+from sentiment.config import PARTS
 from sentiment.data.corpus import Corpus, open_corpus
-from sentiment.data.sources import OpenedSource, open_file
 from sentiment.errors import UsageError
 from sentiment.models.baseline import BaselineModel
-from sentiment.models.predictors import classify_by_all
-from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
+from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.predicting.files import NO_WORDS
 from sentiment.predicting.new_tweets import OWN_TEST
 from sentiment.predicting.stored import model_card, open_run, open_stored
-from sentiment.runs.records import PREDICTORS, ModelKind, PredictorKind, Result
+from sentiment.runs.records import PREDICTORS, ModelKind, Result
 from sentiment.runs.run_dir import RunDir
-from sentiment.tokens import TokenRows
 from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 TEXTS = [text for _, text in invented_tweets(40, seed=8)]
-MISLABELLED = invented_tweets(150, seed=9)
 
 
 def test_the_mean_is_the_calibrated_mean_of_its_members(trained: RunDir) -> None:
@@ -124,10 +118,10 @@ def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: 
     assert recommend_model(AnswerTable(np.arange(400), labels, predictors), metric) == expected
 
 
-@pytest.mark.parametrize("choice", ["network", "baseline", "both"])
+@pytest.mark.parametrize("choice", ["network", "both"])
 def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, tmp_path: Path, choice: str) -> None:
     tweets = invented_tweets(200, seed=3)
-    table = write_tweets(tmp_path / "t.csv", [*tweets, *tweets[:50]])  # each copy counts
+    table = write_tweets(tmp_path / "t.csv", [*tweets, *tweets[:50]])
     options = ("--with", choice, "--out", tmp_path / "scores.json")
     for data in ((), ("--data", table, "--results", tmp_path)):
         output = succeed("evaluate", trained.path, *options, *data)
@@ -142,7 +136,11 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
             others |= {best, *re.findall(pattern.format(best), output, re.MULTILINE)} - {name}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
-        assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
+        assert (
+            own["n"] == len({text for _, text in tweets})
+            if data
+            else own["test"]["n"] == stored(trained, Result).metrics["test"].n
+        )
 
 
 def test_lexicon_changes_no_comparison_of_models() -> None:
@@ -293,6 +291,16 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     said = said.probabilities[:, 1] >= 0.5
     assert found["accuracy"] == pytest.approx(np.mean(said == [label == 1 for label, *_ in new]))
     assert f"1 left out: {NO_WORDS} (line 5)" in output
+
+
+def test_copies_of_a_table_s_own_rows_change_nothing(run: RunDir, tmp_path: Path) -> None:
+    rows = [(label, text) for label, text, _ in _new_tweets(150)]
+    decorated = [(label, f"RT @someone: {text} #again") for label, text in rows]
+    once, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", rows))
+    often, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", [*rows, *rows[:70], *decorated]))
+    copies = [each["left_out"].pop("a copy of a row above", 0) for each in (once, often)]
+    assert copies[1] == copies[0] + 220
+    assert often == once
 
 
 def _shortened(text: str) -> str:
@@ -448,35 +456,6 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     assert float(points) * (1 if sign == "+" else -1) == pytest.approx(100 * gap, abs=0.06)
 
 
-class _Fake(TextModel):
-    """Knows some texts, and counts how many it is asked."""
-
-    def __init__(self, config: RunConfig, kind: PredictorKind, known: list[bool]) -> None:
-        self.config = config
-        self.kind = kind
-        self.tokenize = str.split
-        self.known = np.array(known)
-        self.asked = 0
-
-    def classify(self, rows: TokenRows) -> Predictions:
-        self.asked += rows.size
-        return Predictions(np.tile([0.2, 0.8], (rows.size, 1)), self.known[: rows.size])
-
-
-def test_mean_knows_what_either_member_knows_and_reads_no_text_twice() -> None:
-    config = resolve({}, {}, "a test")
-    network = _Fake(config, "network", [True, False, False])
-    baseline = _Fake(config, "baseline", [True, True, False])
-    lexicon = _Fake(config, "lexicon", [True, True, True])
-    both = MeanModel(network, baseline, 0.5)
-    predictions = classify_by_all([network, baseline, both, lexicon], ["a", "b", "c"])
-    assert predictions["both"].usable.tolist() == [True, True, False]
-    assert [model.asked for model in (network, baseline, lexicon)] == [3, 3, 3]
-    alone = both.classify_texts(["a", "b", "c"])
-    np.testing.assert_array_equal(predictions["both"].probabilities, alone.probabilities)
-    assert alone.usable.tolist() == [True, True, False]
-
-
 @pytest.mark.parametrize("option", ["--out", "--settle"])
 @pytest.mark.parametrize("role", ["--data", "--labelled"])
 def test_no_file_that_is_read_is_overwritten(trained: RunDir, tmp_path: Path, option: str, role: str) -> None:
@@ -491,18 +470,6 @@ def test_no_file_that_is_read_is_overwritten(trained: RunDir, tmp_path: Path, op
     assert {path: path.read_bytes() for path in read.values()} == contents
 
 
-def test_a_source_with_a_published_test_set_is_scored_on_it(
-    trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    published = open_file(
-        write_tweets(tmp_path / "t.csv", invented_tweets(30, seed=5)), ColumnConfig(), DEFAULT_CLASSES
-    )
-    opened = OpenedSource("sentiment140", replace(published, read=lambda: iter(())), {"manual": published})
-    monkeypatch.setattr("sentiment.data.sources.open_source", lambda *_: opened)
-    succeed("evaluate", trained.path, "--data", "sentiment140", "--out", tmp_path / "s.json")
-    assert json.loads((tmp_path / "s.json").read_text())["n"] == 30
-
-
 def test_screen_of_a_run_says_what_one_needs_in_twenty_lines_and_all_else_when_asked(trained: RunDir) -> None:
     lines = succeed("evaluate", trained.path).splitlines()
     assert len(lines) <= 20
@@ -512,11 +479,6 @@ def test_screen_of_a_run_says_what_one_needs_in_twenty_lines_and_all_else_when_a
     for words in ("validation,", "most frequent class", "check list"):
         assert words in everything
         assert words not in "\n".join(lines[:-1])
-
-
-def test_size_of_a_sheet_without_a_sheet_is_refused(trained: RunDir) -> None:
-    assert "--labels requires --sheet" in refused(2, "evaluate", trained.path, "--labels", 50)
-    assert "--labels requires --sheet" in refused(2, "share", trained.path, "tweets.csv", "--labels", 50)
 
 
 def test_table_without_labels_is_answered_with_the_command_that_draws_a_sheet(trained: RunDir, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def agree(told: Sequence[float], scores: Scores, digits: int) -> None:
     assert told == pytest.approx(expected, abs=0.5001 * 10**-digits)
 
 
-@pytest.fixture(params=range(int(os.environ.get("FUZZ", 3))))
+@pytest.fixture(params=range(int(os.environ.get("FUZZ", 2))))
 def study(request: pytest.FixtureRequest, tmp_path: Path) -> Study:
     return Study(request.param, tmp_path)
 

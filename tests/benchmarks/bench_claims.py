@@ -13,8 +13,8 @@ from functools import partial
 from itertools import product
 
 from tests.benchmarks import few_seeds
+from tests.benchmarks.claims import QUESTIONS, World, edge_rates, fold_rates, rates
 from tests.benchmarks.few_seeds import Family, Spreads
-from tests.report.simulation import QUESTIONS, World, edge_rates, fold_rates, rates
 
 # Configurations and seeds.
 SHAPES = ((2, (3,)), (6, (2,)), (6, (3,)), (6, (5,)), (12, (2,)), (12, (3,)), (48, (3,)))

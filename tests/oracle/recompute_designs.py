@@ -150,10 +150,6 @@ class Tested:
             return float(self.on_test(kind)[name])
         return mean_score(run.measured(part, kind)[name] for run in self.folds)
 
-    @property
-    def overfits(self) -> bool:
-        return 2 * sum(result["overfit"]["overfits"] for result in self.results) > len(self.folds)
-
 
 def unused(settings: Row) -> tuple[str, ...]:
     """Prefixes of settings without effect in a run."""
@@ -344,10 +340,6 @@ class Dataset:
         return int(max(one.on_test()["n"] for one in self.tested))
 
     @property
-    def metric_name(self) -> str:
-        return self.metric.replace("_", " ")
-
-    @property
     def folds(self) -> int:
         return len(self.tested[0].folds) if self.tested[0].is_cross_validated else 0
 
@@ -456,17 +448,6 @@ class Dataset:
         found_gaps = corrected(gaps)
         beaten = {id(worse) for (_, worse), found in found_gaps.items() if found.is_better}
         return next(one for one in leaders if id(one) not in beaten)
-
-    @property
-    def best(self) -> Configuration:
-        return self.model.one
-
-    @property
-    def run(self) -> Tested:
-        return max(
-            sorted(self.model.tested, key=lambda one: one.id),
-            key=lambda one: one.score("validation", self.metric, self.model.kind),
-        )
 
     @property
     def alternative(self) -> Candidate:

@@ -78,18 +78,6 @@ def answer(probabilities: Array, threshold: float = 0.5) -> Array:
     return np.where(known.sum(axis=1) > 0, classes, -1)
 
 
-def calibration(labels: Array, probabilities: Array) -> list[tuple[float, int, int]]:
-    """Ten bins of equal size: the mean probability of the answer, how many are right, and of how many tweets.
-
-    A bin takes in what is as probable as its last tweet, and may leave nothing of the next.
-    """
-    table = pd.DataFrame({"p": probabilities.max(axis=1), "right": answer(probabilities) == labels})
-    table["less_probable"] = table["p"].rank(method="min") - 1
-    table["bin"] = np.floor(10 * table["less_probable"] / len(table))
-    bins = table.groupby("bin").agg(p=("p", "mean"), right=("right", "sum"), n=("right", "size"))
-    return [(float(row.p), int(row.right), int(row.n)) for row in bins.itertuples()]
-
-
 def score_of_shares(flags: Array, classes: Array | None) -> Score:
     """The score of one model: Wilson's interval, or that of the mean of classes' recalls (Zou and Donner 2008)."""
     shares = [wilson(int(part.sum()), len(part)) for part in by_class(flags, classes)]
@@ -137,10 +125,6 @@ class Gap:
     @property
     def is_better(self) -> bool:
         return self.is_significant and self.value > 0
-
-    @property
-    def is_worse(self) -> bool:
-        return self.is_significant and self.value < 0
 
     @property
     def reversed(self) -> "Gap":

@@ -1,67 +1,24 @@
-"""The second opinion on the errors of the recommended run, on its check list, and on external test sets."""
+"""The second opinion on external test sets."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from tests.oracle.recompute_designs import SEEDED, Candidate, Configuration, Dataset, spread_of
-from tests.oracle.recompute_files import MODELS, Row
+from tests.oracle.recompute_designs import SEEDED, Candidate, Dataset, spread_of
+from tests.oracle.recompute_files import Row
 from tests.oracle.recompute_numbers import (
     Gap,
     Score,
-    answer,
     bounds,
     by_class,
-    calibration,
     crossed,
     family,
     matched,
     score_of_shares,
     two_models,
 )
-from tests.oracle.recompute_tables import Tables
-
-
-def check_list(best: Configuration) -> Tables:
-    lists = [result["check_list"] for one in best.tested for result in one.results]
-    if not lists[0]:
-        return {}
-    rows: list[Row] = []
-    for capability, (_, n) in lists[0]["network"].items():
-        means = {kind: fmean(one[kind][capability][0] for one in lists) for kind in lists[0]}
-        rows.append({"sentences": n, **means})
-    rows.append({key: sum(row[key] for row in rows) for key in rows[0]})
-    return {"check-list": rows}
-
-
-def errors(dataset: Dataset) -> Tables:
-    """Confusion and calibration of the run with the best validation score."""
-    one = dataset.run
-    test = one.test
-    if test is None:
-        return {}
-    classes = one.first.classes
-    by_model: list[Row] = []
-    by_class_rows: list[Row] = []
-    for kind in MODELS:
-        answers = answer(test.probabilities[kind])
-        measured = one.on_test(kind)
-        for label in range(len(classes)):
-            row: Row = {}
-            for other, predicted in enumerate(classes):
-                row[f"predicted_{predicted}"] = int(((test.labels == label) & (answers == other)).sum())
-            row |= {"tweets": measured["sizes"][label], "f1": measured["f1"][label]}
-            row |= {"precision": measured["precision"][label], "recall": None}
-            if measured["sizes"][label]:
-                row["recall"] = measured["recall"][label]
-            by_class_rows.append(row)
-        bins = calibration(test.labels, test.probabilities[kind])
-        error = sum(abs(p * n - right) for p, right, n in bins) / len(test.labels)
-        by_model.append({"ece": error, "loss": measured["loss"]})
-    return {"confusion": by_class_rows, "calibration": by_model}
 
 
 def external_tests(datasets: Sequence[Dataset]) -> list[Row]:

@@ -1,7 +1,6 @@
 """A second opinion on the CSV tables of a report, from the files of the runs; here the rankings, and all tables."""
 
 from pathlib import Path
-from statistics import fmean
 
 from tests.oracle.recompute_designs import (
     Added,
@@ -17,9 +16,9 @@ from tests.oracle.recompute_designs import (
 from tests.oracle.recompute_files import Row, read_study
 from tests.oracle.recompute_hypotheses import hypotheses
 from tests.oracle.recompute_numbers import Gap, answer, bounds, kappa, mean_score
-from tests.oracle.recompute_page import check_list, errors, external_tests
+from tests.oracle.recompute_page import external_tests
 from tests.oracle.recompute_questions import effects, label_tables
-from tests.oracle.recompute_tables import Tables, cost_of, gold_tables, runs_table, usage_of, usage_table
+from tests.oracle.recompute_tables import Tables, gold_tables
 
 _METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 
@@ -32,8 +31,6 @@ def recompute(folder: Path) -> Tables:
     tables: Tables = {}
     for number, dataset in enumerate(datasets, 1):
         tables["leaderboard" if number == 1 else f"leaderboard-{number}"] = _leaderboard(dataset)
-    if datasets:
-        tables |= check_list(datasets[0].best) | errors(datasets[0])
     tables |= {"test-sets": external_tests(datasets)}
     for grid in study.grids:
         if grid.name != "single":
@@ -42,7 +39,6 @@ def recompute(folder: Path) -> Tables:
     tables |= {"hypotheses": hypotheses(study, tested)}
     for gold in sorted((folder / "answers").glob("*/table.json")):
         tables |= gold_tables(gold.parent)
-    tables |= {"runs": runs_table(study), "usage": usage_table(study)}
     return {name: rows for name, rows in tables.items() if rows}
 
 
@@ -85,17 +81,7 @@ def _row(dataset: Dataset, candidate: Candidate) -> Row:
     row: Row = {"n": found.n, **_means(candidate), **bounds("score", found)}
     if candidate.kind not in ("network", "both"):
         return row
-    gpu, cpu = cost_of(one)
-    row |= {"seeds": len(one.readable) or n, "gpu_seconds": gpu, "cpu_seconds": cpu}
-    row["attempts"] = usage_of(one.runs).attempts
-    if candidate.kind == "network":
-        overfitting = sum(run.overfits for run in one.tested)
-        row["overfits"] = {0: "no", n: "yes"}.get(overfitting, f"{overfitting} of {n}")
-        if one.only_label:
-            row["overfits"] = None
-        row["parameters"] = round(fmean(run.result["parameters"] for run in one.tested[0].folds if run.result))
-        row["best_epoch"] = fmean(fmean(result["best_epoch"] for result in run.results) for run in one.tested)
-    return row
+    return row | {"seeds": len(one.readable) or n}
 
 
 def _added_row(dataset: Dataset, one: Added) -> Row:

@@ -4,7 +4,7 @@ from statistics import fmean
 
 import pytest
 
-from tests.report.simulation import World, edge_rates, fold_rates, rates
+from tests.benchmarks.claims import World, edge_rates, fold_rates, rates
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def test_margin_that_is_the_true_difference_is_decided_no_more_often_than_the_le
 
 @pytest.mark.parametrize(
     ("question", "world", "kinds"),
-    [("labels", World(10, 2, 4000, 0.02), 2), ("settings, one seed", World(8, 1, 4000, 0.02), 1)],
+    [("labels", World(10, 2, 1000, 0.02), 2), ("settings, one seed", World(8, 1, 1000, 0.02), 1)],
 )
 def test_many_values_with_few_runs_each_make_no_more_claims_than_the_level_allows(
     question: str, world: World, kinds: int

@@ -1,12 +1,14 @@
 """One ranking of all that was trained, and one rule for what is recommended of it."""
 
-import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from report.build import build_report, compose
+from report.compare.datasets import trained_on_most
 from report.compare.findings import Findings
 from report.compare.ranking import Recommended
 from report.read import load_study
@@ -14,9 +16,10 @@ from report.render.page import render_document
 from report.sections.answer import caveats, headline
 from report.sections.models import rankings
 from report.sections.paper import checklist
-from tests.commands import invoke
+from sentiment.runs.records import Result
 from tests.invented import attempt
 from tests.report.made_up import Study
+from tests.small_runs import stored
 
 
 def _best(study: Study) -> Recommended:
@@ -105,12 +108,36 @@ def test_data_set_with_the_most_tweets_leads_whatever_the_number_of_runs(study: 
     assert [dataset.test_tweets for dataset in study.findings().datasets] == [360, 120]
 
 
-def test_limit_that_cuts_nothing_leaves_a_configuration_eligible(study: Study) -> None:
-    study.single({}, skill=0.5)
-    study.single({"data.train_rows": 5000}, skill=3.0)
-    networks = [each for each in _best(study).candidates if each.kind == "network"]
-    by_limit = {each.configuration.config.data.train_rows: each.competes for each in networks}
-    assert by_limit == {None: True, 5000: True}
+def test_limit_that_cuts_nothing_leaves_a_configuration_eligible() -> None:
+    """Though cleaning may leave it fewer tweets than others have."""
+    sizes = [(None, False, 400), (5000, False, 390), (390, True, 390)]
+    configurations: list[Any] = [
+        SimpleNamespace(
+            config=SimpleNamespace(data=SimpleNamespace(train_rows=limit)),
+            runs=[SimpleNamespace(is_cut=is_cut, trained_on=number)],
+        )
+        for limit, is_cut, number in sizes
+    ]
+    assert trained_on_most(configurations) == configurations[:2]
+
+
+def test_cross_validated_run_costs_what_all_its_folds_cost_and_takes_as_many_epochs_as_they_in_the_mean(
+    study: Study,
+) -> None:
+    for fold in (1, 2, 3):
+        run_dir = study.single({"data.folds": 3, "data.fold": fold})
+        run_dir.write_record(stored(run_dir, Result).model_copy(update={"best_epoch": fold + 1}))
+    rows = _rows(study.findings())
+    assert [row["cpu_seconds"] for row in rows if row.get("seeds")] == [270, 270]  # 90 for each
+    assert [row["best_epoch"] for row in rows if row.get("best_epoch")] == [3]
+
+
+def test_seed_of_the_recommended_run_is_the_best_on_validation_tweets(study: Study) -> None:
+    for seed, validation in ((1, 3.0), (2, 2.0)):
+        replace(study, skills={"validation": validation}).single({"seed": seed}, skill=1.0 + 2 * (seed - 1), linear=0.1)
+    best = _best(study)
+    assert best.model.kind == "network"
+    assert best.run.config.seed == 1
 
 
 def test_fewer_training_tweets_than_others_had_make_a_model_ineligible(study: Study) -> None:
@@ -129,24 +156,6 @@ def test_two_versions_of_an_added_predictor_are_both_named(study: Study) -> None
     (problem,) = findings.problems
     folders = [study.results.added_dir(run.record.data_fingerprint) for run in findings.study.completed_runs]
     assert all(str(folder / "llm.json") in problem for folder in folders)
-
-
-def test_copied_folders_are_named_and_left_out_by_report_and_status(study: Study) -> None:
-    single = study.single({})
-    (config,) = study.write_grid("rnn", "Which?", [{"seed": 2}])
-    planned = study.complete(config, "rnn")
-    before = study.findings()
-    for run_dir in (single, planned):
-        shutil.copytree(run_dir.path, run_dir.path.with_name(f"{run_dir.path.name} (copy)"))
-    after = study.findings()
-    assert [run.run_id for run in after.study.runs] == [run.run_id for run in before.study.runs]
-    assert [each.score for each in _best(study).ranking] == [each.score for each in before.recommended.ranking]  # type: ignore[union-attr]
-    status = invoke("status", "--results", study.results.root).output
-    for run_dir in (single, planned):
-        line = f"{run_dir.path} (copy): holds run {run_dir.path.name}"
-        assert any(line in problem for problem in after.problems)
-        assert line in " ".join(status.split()) or line.replace(" ", "") in "".join(status.split())
-    assert status.count("COMPLETED") == 4  # of each run its row, and the count of its grid
 
 
 def test_page_says_that_nothing_is_recommended_where_folds_alone_are_completed(study: Study) -> None:
