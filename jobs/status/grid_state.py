@@ -197,7 +197,9 @@ def _waiting(view: GridView, waiting: RequestedGrid) -> GridView:
 
 def _row(grid: str, run: RecordedRun, jobs: GridJobs) -> RunStatus:
     progress, view = jobs.look(run.run_id, run.progress)
-    seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds") if progress.seen else None
+    seen = progress.last_attempt.end if progress.last_attempt else None
+    if progress.seen:
+        seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds")
     return RunStatus(
         **vars(judge(progress, run.trial, view)),
         grid=grid,

@@ -19,7 +19,7 @@ from jobs.submissions import SubmissionDir
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import START
 from sentiment.runs.locks import Lock
-from sentiment.runs.records import Attempt, GridPlan, Result, StartCount
+from sentiment.runs.records import Attempt, GridPlan, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from sentiment.runs.state import RunProgress, RunState, judge, read_progress
 from tests.commands import invoke, refused
@@ -329,5 +329,6 @@ def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path:
         assert ("grid single: 1 COMPLETED" in done.output, f"{score:.3f}" in done.output) == (True, True)
     (one,) = json.loads(invoke("status", "--json", "--results", tmp_path).output)
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
+    assert one["rows"][0]["seen"] == stored(single, RunRecord).attempts[-1].end
     single.result_file.unlink()
     assert invoke("status", "--results", tmp_path).exit_code == 1  # was completed, but its result is missing
