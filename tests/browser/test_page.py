@@ -102,9 +102,12 @@ def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
 def test_tables_are_downloaded_from_the_page_itself_as_they_are_shown(report: Page) -> None:
     """The page is alone and offline, as after it was mailed."""
     report.locator("select[name=grid]").select_option("attention")
+    run = report.locator("#table-runs tbody tr:not([hidden]) td:nth-child(2)").first
+    run.evaluate("cell => { cell.textContent = '=HYPERLINK(0)'; }")
     with report.expect_download() as download:
         report.get_by_role("link", name="runs.csv").click()
     table = pd.read_csv(download.value.path())
+    assert "'=HYPERLINK(0)" in table.to_numpy()  # for a spreadsheet no formula
     assert (download.value.suggested_filename, {*table["Grid"]}, len(table)) == ("runs.csv", {"attention"}, 4)
     scores = _values(report.locator("#table-runs"), "Test accuracy, %")
     assert {*table["Test accuracy, %"]} <= {*scores}

@@ -36,8 +36,10 @@ reveal(location.hash.slice(1));
 
 // A table is downloaded as it is shown, with values as they are sorted; without this script, the file beside the page is.
 function asCsv(table) {
+  // A spreadsheet takes a text with an apostrophe in front for no formula.
+  const guarded = (text) => (/^[=+\-@]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const line = (row) => [...row.cells].map((cell) => quoted(cell.dataset.sort ?? cell.textContent)).join(",");
+  const line = (row) => [...row.cells].map((cell) => quoted(guarded(cell.dataset.sort ?? cell.textContent))).join(",");
   return [...table.rows].filter((row) => !row.hidden).map(line).join("\n");
 }
 document.querySelectorAll(".download").forEach((link) => link.addEventListener("click", () => {
