@@ -38,7 +38,7 @@ class Owner(NamedTuple):
     def __str__(self) -> str:
         if self.pid == 0:
             return "another process"
-        job = f" (Slurm job {self.job})" if self.job else ""
+        job = f" (job {self.job})" if self.job else ""
         return f"process {self.pid} on host {self.host}{job}"
 
     @classmethod

@@ -65,7 +65,7 @@ def test_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well
     if locks == "local":
         monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     assert live("a", "0", Sleeping()) is Outcome.COMPLETED
-    told = f"superseded by process {os.getpid()} on host b (Slurm job 7); nothing more is written here"
+    told = f"superseded by process {os.getpid()} on host b (job 7); nothing more is written here"
     assert told in capsys.readouterr().out
     assert files() == written
     assert digest_of(run_dir) == digest_of(trained)

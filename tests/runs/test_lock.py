@@ -75,7 +75,7 @@ def other_process(path: Path) -> Iterator[Forked]:
 
 
 def test_second_process_waits_or_is_told_whose_lock_it_is(path: Path, other_process: Forked) -> None:
-    name = f"process {other_process.pid} on host {socket.gethostname()} (Slurm job 80)"
+    name = f"process {other_process.pid} on host {socket.gethostname()} (job 80)"
     with pytest.raises(LockedError, match="already trains this run") as raised, Lock(path, "trains this run"):
         pass
     assert name in str(raised.value)
