@@ -27,6 +27,7 @@ from report.sections.tables import labelled_tables, tables_without_labels
 from sentiment.blocks.content import Bullets, Text
 from sentiment.blocks.wording import emphasis, joined, listing
 from sentiment.console import Progress, plural, silent, visible
+from sentiment.processes import without_garbage_collection
 from sentiment.runs.run_dir import Results
 
 TITLE = "Which model classifies tweet sentiment best?"
@@ -69,7 +70,7 @@ def build_report(
         OSError: the report cannot be written.
     """
     written = folder.absolute()
-    with results_by_name(results) as named:
+    with results_by_name(results) as named, without_garbage_collection():
         findings = analyse(load_study(named, grids, progress))
         page = write_report(compose(findings, title), written, progress)
     return findings, folder / page.name

@@ -1,10 +1,12 @@
 """What this process has: cores and threads, compute time, its job in Slurm or in a local grid, and wandb."""
 
+import gc
 import math
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -158,3 +160,15 @@ def in_same_array(job: str | None) -> bool:
     array = (job or "").partition("_")[0]
     own_array = (slurm_job() or "").partition("_")[0]
     return array == own_array
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Disable garbage collection, which would take a fifth of the time: rows and runs form no reference cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -6,6 +6,7 @@ Imports torch only when a model is loaded.
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,12 +26,13 @@ from sentiment.config import ColumnConfig, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import Progress, ProgressBar, plural, say
 from sentiment.data.guess_columns import Reading
-from sentiment.data.rows import Row, RowCounter, without_garbage_collection
+from sentiment.data.rows import Row, RowCounter
 from sentiment.data.table import Column
 from sentiment.errors import DataError, UsageError
 from sentiment.predicting.files import CHUNK, in_parallel
 from sentiment.predicting.new_tweets import overlaps_with, read_texts
 from sentiment.predicting.stored import TrainedRun, open_stored
+from sentiment.processes import without_garbage_collection
 from sentiment.runs.records import DEFAULT_THRESHOLD, ModelKind
 from sentiment.runs.run_dir import Results, lasting_name
 from sentiment.statistics import MIN_LABELS
@@ -207,8 +209,12 @@ class Population:
             labels: as the user gives it; None: the usual number, or as many as the groups need.
 
         Raises:
-            UsageError: with so few labels no group has a share.
+            UsageError: with so few labels, or such small groups, no group has a share.
         """
+        if self.groups and max(Counter(self.groups).values()) < MIN_LABELS:
+            raise UsageError(
+                f"no group has {MIN_LABELS} tweets, which its shares need; --per day, week or month groups dates"
+            )
         needed = self.labels_needed
         if labels is None:
             return min(max(_USUAL_LABELS, needed), len(self.rows))

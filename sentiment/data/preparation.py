@@ -13,11 +13,12 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig
 from sentiment.console import Progress
 from sentiment.data.copies import KnownTweets, beginning_of
-from sentiment.data.rows import Row, RowCounter, without_garbage_collection
+from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import OpenedSource, TweetFile
 from sentiment.data.table import Refusal
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
 from sentiment.errors import DataError
+from sentiment.processes import without_garbage_collection
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, PartCount, TableCount
 from sentiment.tokens import TokenCollector
 

@@ -1,9 +1,7 @@
 """The tweets in a table: its rows with text, class, author and part, and how refused ones are counted."""
 
-import gc
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -37,18 +35,6 @@ class Row(NamedTuple):
 
 
 RowIterator = Iterator[Row | Refusal]
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection, which would take a fifth of the time: rows form no reference cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def estimated_rows(path: Path) -> int | None:

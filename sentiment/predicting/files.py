@@ -22,12 +22,12 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 from sentiment.config_file import shortened
 from sentiment.console import Progress
 from sentiment.data.guess_columns import Reading, open_texts
-from sentiment.data.rows import RowCounter, estimated_rows, text_problem, without_garbage_collection
+from sentiment.data.rows import RowCounter, estimated_rows, text_problem
 from sentiment.data.table import DELIMITED, ENDINGS, RawRow, Refusal, Table, format_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import check_not_read, is_gzipped, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel
-from sentiment.processes import available_cores
+from sentiment.processes import available_cores, without_garbage_collection
 
 CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
 NO_WORDS = "no word that the model knows"

@@ -306,6 +306,8 @@ def test_what_no_labels_could_estimate_is_refused_before_they_are_given(share: S
     assert "29 tweets are too few: at least 30 labels" in share("--sheet", "sample.csv").output
     tweets.assign(town=["all", "Ulm"] * (len(tweets) // 2)).to_csv("tweets.csv", index=False)
     assert "'all' is the name of all tweets" in share("--by", "town", "--sheet", "sample.csv").output
+    tweets.assign(town=[f"town {number // 29}" for number in range(len(tweets))]).to_csv("tweets.csv", index=False)
+    assert "no group has 30 tweets" in share("--by", "town", "--sheet", "sample.csv").output
     assert not Path("sample.csv").exists()
 
 
