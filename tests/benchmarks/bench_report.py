@@ -18,7 +18,7 @@ from tests.report.studies import write_study
 
 _RUNS = (200, 1000)
 _TEST_TWEETS = 120
-_WITHIN_SECONDS, _WITHIN_MEGABYTES, _WITHIN_PAGE = 15, 1000, 1.5
+_WITHIN_SECONDS, _WITHIN_MEGABYTES, _WITHIN_PAGE = 8, 1000, 1.5
 
 
 def main() -> None:
