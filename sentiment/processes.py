@@ -13,7 +13,7 @@ from types import ModuleType
 
 
 def available_cores() -> int:
-    """Cores in the CPU affinity of this process, as Slurm sets it, or fewer if its container has a quota of time.
+    """Cores in the CPU affinity of this process, as Slurm sets it, or fewer if a control group has a quota of time.
 
     All cores if the system does not report them.
     """
@@ -23,19 +23,41 @@ def available_cores() -> int:
     return max(math.ceil(min(cores, _cpu_quota())), 1)
 
 
-_CGROUPS = Path("/sys/fs/cgroup")  # in a container, its own control group is at the top
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def control_groups(controller: str) -> Iterator[Path]:
+    """The folders where limits of this process may stand: those of its control group, and of the groups around it.
+
+    Version 1 has a tree of groups for each controller, such as `cpu`. Some folders do not exist, since a container sees
+    its own group at the top.
+    """
+    lines: list[str] = []
+    with suppress(OSError):  # only Linux has the file
+        lines = _OWN_CGROUPS.read_text().splitlines()
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = _CGROUPS / controller if controllers else _CGROUPS
+        group = top / own.lstrip("/")
+        yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))
+
+
+_QUOTA_FILES = (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"])  # of versions 2 and 1
 
 
 def _cpu_quota() -> float:
-    """The cores that the control group's quota of processor time amounts to; infinite if there is none."""
-    with suppress(OSError, ValueError):  # no such file, or `max` instead of a number
-        quota, period = (_CGROUPS / "cpu.max").read_text().split()  # version 2
-        return int(quota) / int(period)
-    with suppress(OSError, ValueError):
-        quota = (_CGROUPS / "cpu/cpu.cfs_quota_us").read_text()  # version 1
-        period = (_CGROUPS / "cpu/cpu.cfs_period_us").read_text()
-        return int(quota) / int(period) if int(quota) > 0 else math.inf
-    return math.inf
+    """The cores that the smallest quota of processor time amounts to; infinite if there is none."""
+    cores = math.inf
+    for group in control_groups("cpu"):
+        for names in _QUOTA_FILES:
+            with suppress(OSError, ValueError):  # no such file, or `max` instead of a number
+                quota, period = " ".join((group / name).read_text() for name in names).split()
+                if int(quota) > 0:
+                    cores = min(cores, int(quota) / int(period))
+    return cores
 
 
 _MAX_THREADS = 8

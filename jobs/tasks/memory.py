@@ -5,9 +5,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from sentiment.processes import control_groups
+
 # More than the largest run took until now: a run that still trains may grow, and others may have longer tweets.
 _MARGIN = 1.5
-_CGROUPS = Path("/sys/fs/cgroup")
+# A control group's files with its limit and with what it uses, and the line of `memory.stat` with what the system can
+# take back of that; of versions 2 and 1.
+_LIMITS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 class MeasuredMemory:
@@ -41,15 +48,12 @@ def available_bytes() -> int | None:
     if not meminfo:
         return None
     rooms = [_bytes(meminfo, "MemAvailable")]
-    own = re.search(r"^0::/(.*)$", _read(Path("/proc/self/cgroup")), re.MULTILINE)
-    group = _CGROUPS / own[1] if own else _CGROUPS
-    while group != _CGROUPS.parent:
-        limit = _read(group / "memory.max").strip()
-        if limit.isdecimal():
-            reclaimable = re.search(r"^inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
-            used = int(_read(group / "memory.current")) - int(reclaimable[1] if reclaimable else 0)
-            rooms.append(int(limit) - used)
-        group = group.parent
+    for group in control_groups("memory"):
+        for limit, used, reclaimable in _LIMITS:
+            with suppress(ValueError):  # no such file, or `max` instead of a number
+                room = int(_read(group / limit)) - int(_read(group / used))
+                line = re.search(rf"^{reclaimable} (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
+                rooms.append(room + int(line[1] if line else 0))
     return min(rooms)
 
 

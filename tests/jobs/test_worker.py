@@ -283,26 +283,37 @@ def test_threads_are_dealt_out_as_far_as_there_are_enough(monkeypatch: pytest.Mo
     assert training_threads(2) == 2
 
 
+def _in_control_group(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "own").write_text(f"9:name=systemd:/\n{line}\n")
+    monkeypatch.setattr("sentiment.processes._OWN_CGROUPS", folder / "own")
+    monkeypatch.setattr("sentiment.processes._CGROUPS", folder)
+
+
 @pytest.mark.parametrize(
-    ("files", "cores"),
+    ("own", "files", "cores"),
     [
-        ({"cpu.max": "max 100000"}, 12),
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "1000 100000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 12),
-        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
-        ({}, 12),
+        ("0::/", {"cpu.max": "max 100000"}, 12),
+        ("0::/", {"cpu.max": "150000 100000"}, 2),
+        ("0::/", {"cpu.max": "1000 100000"}, 1),
+        ("0::/user/7", {"user/7/cpu.max": "max 100000", "user/cpu.max": "400000 100000", "cpu.max": "max 1"}, 4),
+        ("0::/user/7", {"user/7/cpu.max": "200000 100000", "user/cpu.max": "400000 100000"}, 2),
+        ("4:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 12),
+        ("4:cpu,cpuacct:/docker/7", {"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ("4:cpu:/job", {"cpu/job/cpu.cfs_quota_us": "300000", "cpu/job/cpu.cfs_period_us": "100000"}, 3),
+        ("4:cpuset:/job", {"cpuset/job/cpu.max": "100000 100000"}, 12),
+        ("0::/", {}, 12),
     ],
 )
-def test_a_container_has_as_many_cores_as_its_quota(
-    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_threads_are_at_most_the_smallest_quota_of_the_control_groups_around_this_process(
+    own: str, files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cpu").mkdir()
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{content}\n")
-    monkeypatch.setattr("sentiment.processes._CGROUPS", tmp_path)
+    _in_control_group(own, tmp_path, monkeypatch)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(12)}, raising=False)
     assert available_cores() == cores
+    assert training_threads(2) == max(cores // 2, 1)
 
 
 def test_on_this_machine_a_second_run_begins_when_the_first_trains_and_others_while_memory_lasts(
@@ -347,15 +358,22 @@ def test_memory_that_processes_took_decides_whether_another_fits(monkeypatch: py
     assert not memory.fits_one_more([process.pid])  # what an ended one took is remembered
 
 
+@pytest.mark.parametrize(
+    ("own", "folder", "names"),
+    [
+        ("0::/job/step", "job", ("memory.max", "memory.current", "inactive_file")),
+        ("4:memory:/job", "memory/job", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")),
+    ],
+)
 def test_memory_is_what_the_machine_and_each_control_group_leave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: str, folder: str, names: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {"/proc/meminfo": "MemAvailable: 8000 kB\n", "/proc/self/cgroup": "0::/job\n"}
-    group = {"memory.max": "5000000\n", "memory.current": "3000000\n", "memory.stat": "inactive_file 500000\n"}
-    monkeypatch.setattr("jobs.tasks.memory._CGROUPS", tmp_path)
+    files = {"/proc/meminfo": "MemAvailable: 8000 kB\n"}
+    _in_control_group(own, tmp_path, monkeypatch)
     monkeypatch.setattr("jobs.tasks.memory._read", lambda file: files.get(str(file), ""))
     assert available_bytes() == 8000 * 1024
-    files |= {f"{tmp_path}/job/{name}": content for name, content in group.items()}
+    group = {names[0]: "5000000\n", names[1]: "3000000\n", "memory.stat": f"{names[2]} 500000\n"}
+    files |= {f"{tmp_path}/{folder}/{name}": content for name, content in group.items()}
     assert available_bytes() == 5_000_000 - (3_000_000 - 500_000)
 
 
