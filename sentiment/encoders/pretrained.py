@@ -247,11 +247,11 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
     sha256 = _checksums(folder, files)
     fetched = read_record(folder / _FETCHED, FetchRecord, "delete it, and `sentiment prepare encoder` writes it again")
-    if fetched and fetched.sha256 != sha256:
-        fetched = None
-    if fetched is None and not config.is_folder:
-        raise EncoderError(f"{name}: {folder} differs from what was downloaded; delete it and download it again")
-    return HubFiles(config.model, folder, fingerprint(sha256), _vector_size(folder, name), fetched)
+    changed = sorted({file for file, _ in fetched.sha256.items() ^ sha256.items()}) if fetched else []
+    if changed and not config.is_folder:
+        hint = "delete the folder and download it again"
+        raise EncoderError(f"{name}: {folder}: {', '.join(changed)}: not as it was downloaded; {hint}")
+    return HubFiles(config.model, folder, fingerprint(sha256), _vector_size(folder, name), None if changed else fetched)
 
 
 def _vector_size(folder: Path, name: str) -> int:

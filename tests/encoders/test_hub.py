@@ -77,7 +77,7 @@ def test_a_note_beside_a_model_leaves_it_the_same_and_a_file_that_is_read_does_n
     folder = Path(shutil.copytree(bert, tmp_path / "bert"))
     model = EncoderConfig(model=str(folder))
     plain = find_encoder(model, tmp_path)
-    for note in ("notes.txt", "my_results.json", "README.md", "training_args.bin"):
+    for note in ("notes.txt", "my_results.json", "README.md", ".gitattributes", "training_args.bin"):
         (folder / note).write_text("good on Mondays")
     assert find_encoder(model, tmp_path) == plain
     (folder / "added_tokens.json").write_text("{}")
@@ -116,7 +116,9 @@ def test_weights_that_can_run_code_are_refused_by_name(hub: Hub, bert: Path, tmp
 def test_what_changed_or_is_not_there_is_named(hub: Hub, bert: Path, tmp_path: Path) -> None:
     files = fetch_encoder(NAME, "main", tmp_path, lambda _: None)
     (files.folder / "config.json").write_text("{}")
-    with pytest.raises(EncoderError, match="differs from what was downloaded"):
+    (files.folder / "vocab.txt").write_text("good")
+    (files.folder / "README.md").write_text("counts for nothing")
+    with pytest.raises(EncoderError, match=r"main: config\.json, vocab\.txt: not as it was downloaded"):
         find_encoder(MODEL, tmp_path)
     with pytest.raises(EncoderError, match="`sentiment prepare encoder other/model --revision main --results "):
         find_encoder(EncoderConfig(model="other/model"), tmp_path)
