@@ -100,6 +100,22 @@ def test_vectors_are_read_from_either_format(tmp_path: Path, content: str) -> No
     np.testing.assert_array_equal(vectors, again)
 
 
+def test_only_lines_of_wanted_types_are_split_into_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[bytes] = []
+
+    class Line(bytes):
+        def rsplit(self, *how: Any) -> list[bytes]:
+            split.append(self[:4])
+            return super().rsplit(*how)
+
+    path = tmp_path / "v.txt"
+    path.write_text("".join(f"w{number:03} 1 2 3\n" for number in range(1000)))
+    lines = vocabulary_module._vector_lines
+    monkeypatch.setattr(vocabulary_module, "_vector_lines", lambda path: ((n, Line(line)) for n, line in lines(path)))
+    assert load_vectors(path, Vocabulary(["w007", "w900", "snow"]), 3)[1] == 2
+    assert split == [b"w000", b"w007", b"w900"]  # the first line tells the size
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

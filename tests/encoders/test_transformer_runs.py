@@ -5,18 +5,25 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from jobs.job_kinds import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.api import SentimentClassifier
 from sentiment.console import silent
 from sentiment.data.corpus import open_corpus, prepare_corpus
+from sentiment.encoders.pretrained import HubFiles, find_model
+from sentiment.encoders.shards import BY_TWEET
+from sentiment.encoders.transformer import Transformer
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.models.baseline import fit_linear_model
 from sentiment.predicting.stored import exported_files, model_card, open_run, open_stored, write_archive
 from sentiment.runs.run_dir import Results
+from sentiment.training.encoding import tweet_vectors
+from sentiment.training.stop import RunContext
 from tests.encoders.tiny import needs_transformers
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
@@ -83,6 +90,29 @@ def test_an_encoder_reads_words_in_their_case_which_the_baseline_ignores(bert: P
         assert any(word.istitle() for word in corpus.types) == (config.encoder is not None)
         probabilities.append(fit_linear_model(corpus, silent)[0].classify(corpus).probabilities)
     assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "tells_apart"), [("roberta", True), ("bert", False)])
+def test_capitals_reach_an_encoder_in_training_and_later_and_its_tokeniser_decides_what_they_are(
+    name: str, tells_apart: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(name)
+    rows = [(label, text.title()) for label, text in invented_tweets(300)]
+    run = _run(write_tweets(tmp_path / "title.csv", rows), folder, Results(tmp_path), **TWEET)
+    run.complete()
+    corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
+    text = str(pd.read_parquet(corpus.path / "tweets.parquet")["text"][0])
+    encoder = run.config.any_encoder
+    files = find_model(run.config, run.results)
+    assert encoder
+    assert isinstance(files, HubFiles)
+    capital, small = Transformer(files).encode([text.split(), text.lower().split()], [BY_TWEET])[BY_TWEET]
+    assert torch.equal(capital, small) is not tells_apart
+    read, _ = tweet_vectors(RunContext(run.config, run.results, run.run_dir), encoder, corpus, files)
+    torch.testing.assert_close(read.gather(np.zeros(1, np.int64), 1)[BY_TWEET][0, 0], capital, atol=2e-3, rtol=0)
+    network = open_stored(run.run_dir.path).model("network")
+    said = network.classify_texts([text, text.lower()]).probabilities
+    assert bool((said[0] != said[1]).any()) is tells_apart
 
 
 def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, results: Results, tmp_path: Path) -> None:

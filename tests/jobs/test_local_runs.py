@@ -18,6 +18,7 @@ import pytest
 
 from jobs.launch.local_runner import visible_gpus
 from jobs.tasks.worker import ProcessPool
+from sentiment.processes import runs_on_gpu
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
@@ -161,11 +162,16 @@ def _attempts(run_dir: RunDir) -> list[Attempt]:
     return record.attempts if record else []
 
 
-def test_gpus_are_dealt_out_to_runs_at_the_same_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+@pytest.mark.parametrize(
+    ("gpus", "dealt"), [("4,6", ["4, 2 runs", "6, 2 runs", "4, 2 runs", "4,6, 2 runs"]), ("4", ["4, 4 runs"] * 4)]
+)
+def test_gpus_are_dealt_out_to_runs_at_the_same_time_which_know_how_many_share_one(
+    gpus: str, dealt: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
 
     def work(name: str) -> int:
-        (tmp_path / name).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+        (tmp_path / name).write_text(f"{os.environ['CUDA_VISIBLE_DEVICES']}, {runs_on_gpu()} runs")
         return 0
 
     processes = ProcessPool(4, StopRequest(), set)
@@ -173,7 +179,7 @@ def test_gpus_are_dealt_out_to_runs_at_the_same_time(monkeypatch: pytest.MonkeyP
         processes.start(name, partial(work, name), device)
     while processes.running:
         processes.collect()
-    assert [(tmp_path / name).read_text() for name in "abcd"] == ["4", "6", "4", "4,6"]
+    assert [(tmp_path / name).read_text() for name in "abcd"] == dealt
 
 
 def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

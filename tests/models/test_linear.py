@@ -1,8 +1,12 @@
 """The linear baseline, of which there is one for each corpus."""
 
+import gc
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -13,12 +17,14 @@ from scipy.special import expit
 from sentiment.console import silent
 from sentiment.data.corpus import Corpus
 from sentiment.models import baseline as fitting
-from sentiment.models.baseline import LinearModel, load_or_fit_baselines
+from sentiment.models.baseline import BaselineModel, LinearModel, load_or_fit_baselines
+from sentiment.models.lexicon import LexiconModel
 from sentiment.models.ngrams import Keys, NGramCounter, tfidf
 from sentiment.runs.run_dir import Results
-from sentiment.tokens import TokenRows
+from sentiment.tokens import Rows, TokenRows
 from tests.data.made_up import prepare
-from tests.small_runs import flip_bit, invented_tweets, write_tweets
+from tests.limits import limit
+from tests.small_runs import flip_bit, invented_tweets, small_config, write_tweets
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +152,36 @@ def test_classes_and_folds_are_fitted_side_by_side_with_the_same_bits(
 ) -> None:
     labels = np.where(np.diff(corpus.offsets) > 12, 2, corpus.labels)
     report = corpus.report.model_copy(update={"classes": ["negative", "neutral", "positive"]})
-    fits = []
-    for cores in (1, 3):
-        monkeypatch.setattr(fitting, "available_cores", lambda cores=cores: cores)
-        fits.append(fitting.fit_linear_model(replace(corpus, labels=labels, report=report), silent)[0].to_bytes())
-    assert fits[0] == fits[1]
+    corpus = replace(corpus, labels=labels, report=report)
+    monkeypatch.setattr(fitting, "available_cores", lambda: 1)
+    alone = fitting.fit_linear_model(corpus, silent)[0]
+    monkeypatch.setattr(fitting, "available_cores", lambda: 3)
+    scorer = fitting._DesignMatrix.scorer
+    all_folds = Barrier(3, timeout=limit())
+
+    def of_fold(design: fitting._DesignMatrix, rows: Rows) -> Callable[[LinearModel], float]:
+        score = scorer(design, rows)
+        return lambda model: score(model) if all_folds.wait() >= 0 else 0.0
+
+    monkeypatch.setattr(fitting._DesignMatrix, "scorer", of_fold)
+    assert fitting.fit_linear_model(corpus, silent)[0].to_bytes() == alone.to_bytes()
+
+
+def test_what_is_remembered_of_words_does_not_grow_with_the_texts(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.data.text._CACHED_WORDS", 500)
+    config = small_config(corpus.path)
+    models = [BaselineModel(config, fitting.fit_linear_model(corpus, silent)[0], 1.0), LexiconModel(config)]
+    sizes = []
+    tracemalloc.start()
+    for batch in range(8):
+        for model in models:
+            model.classify_texts([f"good {'x' * (number % 9)}{batch}o{number}" for number in range(700)])
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert max(sizes[4:]) < 1.2 * max(sizes[:4])
 
 
 @pytest.mark.parametrize("searched", [20_000, 200])

@@ -1,22 +1,23 @@
 """Batches: every row once, the same plan for the same epoch, nearly no padding, bounded memory."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.data.vocabulary import PADDING, UNKNOWN
-from sentiment.encoders.batches import _CPU_TOKENS, TokenStore
+from sentiment.encoders.batches import _CPU_TOKENS, _GPU_TOKENS, TokenStore
 
 Tweets = list[list[int]]
 
 some_tweets = st.lists(st.lists(st.integers(2, 99), max_size=12), min_size=1, max_size=40)
 
 
-def _store(tweets: Tweets) -> TokenStore:
+def _store(tweets: Tweets, device: str = "cpu") -> TokenStore:
     offsets = np.cumsum([0, *map(len, tweets)]).astype(np.int64)
     token_ids = np.array([token for tweet in tweets for token in tweet], np.int32)
-    return TokenStore(token_ids, offsets, np.arange(len(tweets)) % 2, torch.device("cpu"))
+    return TokenStore(token_ids, offsets, np.arange(len(tweets)) % 2, torch.device(device))
 
 
 @given(tweets=some_tweets, batch_size=st.integers(1, 50), seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 100))
@@ -45,13 +46,16 @@ def test_rows_in_order_of_length_cover_all_that_were_asked_for(tweets: Tweets, d
     assert lengths == sorted(lengths)
 
 
-def test_evaluation_batches_are_full_and_bounded_and_a_tweet_larger_than_that_comes_alone() -> None:
+@pytest.mark.parametrize(("device", "most"), [("cpu", _CPU_TOKENS), ("meta", _GPU_TOKENS)])  # meta: no processor
+def test_measured_batches_are_as_large_as_the_device_likes_them_and_a_larger_tweet_comes_alone(
+    device: str, most: int
+) -> None:
     lengths = np.concatenate([np.random.default_rng(0).integers(1, 40, 20_000), [700, 3000, 20_000]])
-    plan = _store([[2] * length for length in lengths.tolist()]).in_order_of_length(np.arange(len(lengths)))
-    sizes = [batch.token_ids.numel() for batch in plan]
-    assert max(sizes[:-1]) <= _CPU_TOKENS
+    store = _store([[2] * length for length in lengths.tolist()], device)
+    sizes = [batch.token_ids.numel() for batch in store.in_order_of_length(np.arange(len(lengths)))]
+    assert max(sizes[:-1]) <= most
     assert sizes[-1] == 20_000
-    assert len(plan) < 1.5 * lengths.sum() / _CPU_TOKENS
+    assert len(sizes) < 1.5 * lengths.sum() / most
 
 
 def _plan(epoch: int, seed: int = 1) -> list[list[int]]:
