@@ -13,7 +13,6 @@ does. All return a SentimentClassifier, a scikit-learn estimator that works in p
 
 import json
 import re
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -489,7 +488,7 @@ def _run_context(config: RunConfig, results: Results, verbose: int) -> Iterator[
 
     console = Console(say=print if verbose else lambda _line: None, progress=silent)
     with _ONE_FIT_AT_A_TIME, unchanged_modes(), StopRequest() as stop:
-        stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())  # not while another thread fits
+        stop.end = process_deadline(config.runtime.time_limit_seconds)  # not while another thread fits
         yield RunContext(config, results, results.run_dir(config.run_id), stop, console)
 
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -322,13 +323,13 @@ def test_waiting_for_another_thread_takes_no_time_of_a_fit(tmp_path: Path, monke
         """The lock, for which a fit waits for a hundred seconds."""
 
         def __enter__(self) -> None:
-            monkeypatch.setattr(library.time, "time", lambda: 1100.0)
+            monkeypatch.setattr("sentiment.training.stop.time", SimpleNamespace(monotonic=lambda: 1100.0))
 
         def __exit__(self, *_error: object) -> None:
             pass
 
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
-    monkeypatch.setattr(library.time, "time", lambda: 1000.0)
+    monkeypatch.setattr("sentiment.training.stop.time", SimpleNamespace(monotonic=lambda: 1000.0))
     monkeypatch.setattr(library, "_ONE_FIT_AT_A_TIME", Waiting())
     config = small_config(tmp_path / "tweets.csv", **{"runtime.time_limit_seconds": 60.0})
     with library._run_context(config, Results(tmp_path), 0) as run:

@@ -28,7 +28,7 @@ class LocalRunner:
     """Runs the jobs that it is given one after another; as a context manager it handles signals as `StopRequest`."""
 
     def __init__(self, results: Results, say: Say) -> None:
-        self.stop = StopRequest(process_deadline(None, time.time()))
+        self.stop = StopRequest(process_deadline())
         self.results = results
         self._say = say
         self._locks = ExitStack()

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import socket
-import time
 import traceback
 from enum import IntEnum
 from functools import cache, partial
@@ -118,7 +117,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, submissio
     if run_dir.completed or read_progress(run_dir).has_paused(stop.pause_after):
         print(f"{config.run_id} is completed, or has paused")
         return Outcome.COMPLETED
-    stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
+    stop.end = process_deadline(config.runtime.time_limit_seconds)
     begin = cache(partial(_begin, run_dir, submission))  # once, whether before torch is imported or with the lock
 
     def begin_with_lock(attempt_dir: RunDir) -> None:

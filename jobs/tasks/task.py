@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     """
     option = arguments[1] if len(arguments) > 1 else ""
     value = arguments[2] if len(arguments) > 2 else ""
-    end = process_deadline(None, time.time())
+    end = process_deadline()
     with StopWithParent(end, int(value)) if option == "--parent" else StopRequest(end) as stop:
         from jobs.slurm import start_line
         from jobs.submissions import SubmissionDir

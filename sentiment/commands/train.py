@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sentiment.runs.run_dir import Results
     from sentiment.training.stop import Stop, StopRequest
 
-_START = time.time()  # of the command
+_START = time.monotonic()  # of the command
 
 app = typer.Typer()
 
@@ -61,7 +61,7 @@ def train(
     leave_compiler_out()
     with StopRequest(on_hangup=True) as stop:  # before torch is imported, since signals may come during these seconds
         run = load_run(config, parameters, results)
-        stop.end = process_deadline(run.runtime.time_limit_seconds, _START)
+        stop.end = process_deadline(run.runtime.time_limit_seconds, time.monotonic() - _START)
         with ProgressBar() as bar:
             reason = _train(run, results_of(results), stop, Console(say, bar.progress))
     if reason:

@@ -62,20 +62,17 @@ class StopRequest:
         on_hangup: also handle HUP, which a closed terminal sends, unless it is ignored, as under `nohup`.
 
     Attributes:
-        end: when the process will be ended by its time limit, in seconds since 1970, as measured by `clock`.
+        end: when the process will be ended by its time limit, as `time.monotonic` counts; None if it has none.
         pause_after: the number of epochs after which the run pauses, since its rung ends; None trains it to its end.
         steps: seconds of the recent steps.
         saves: seconds of the recent saves.
     """
 
-    def __init__(
-        self, end: float | None = None, clock: Callable[[], float] = time.time, *, on_hangup: bool = False
-    ) -> None:
+    def __init__(self, end: float | None = None, *, on_hangup: bool = False) -> None:
         self.end = end
         self._signals: tuple[signal.Signals, ...] = SIGNALS
         if on_hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             self._signals = (*SIGNALS, signal.SIGHUP)
-        self._clock = clock
         self.pause_after: int | None = None
         self.steps: deque[float] = deque(maxlen=_RECENT)
         self.saves: deque[float] = deque(maxlen=_RECENT)
@@ -101,7 +98,7 @@ class StopRequest:
             return Stop("signal", self._signal.name)
         if self.end is not None:
             needed = max(self.steps, default=0.0) + 2 * max(self.saves, default=1.0) + MARGIN_SECONDS
-            remaining = self.end - self._clock()
+            remaining = self.end - time.monotonic()
             if remaining < needed:
                 return Stop("deadline", f"{max(remaining, 0):.0f} s left, a step and a save may need {needed:.0f} s")
         return None
@@ -155,10 +152,19 @@ class RunContext:
         return self.stop.interrupting(self.console.progress)
 
 
-def process_deadline(limit_seconds: float | None, start: float) -> float | None:
-    """The deadline of this process, which began at `start`: the earlier of the run's own limit and Slurm's.
+def process_deadline(limit_seconds: float | None = None, taken: float = 0.0) -> float | None:
+    """The deadline of this process by `time.monotonic`; None if there is no limit.
 
-    Times are in seconds since 1970; None if there is no limit.
+    That clock goes on when the system's clock is set, which therefore neither ends nor lengthens a run. The system's
+    clock is asked once, since Slurm says when it ends the job in seconds since 1970.
+
+    Args:
+        limit_seconds: a limit of its own, of which `taken` seconds are over; that of Slurm holds too.
     """
-    ends = (start + limit_seconds if limit_seconds else None, slurm_end_time())
-    return min((end for end in ends if end is not None), default=None)
+    remaining = []
+    if limit_seconds:
+        remaining.append(limit_seconds - taken)
+    slurm_end = slurm_end_time()
+    if slurm_end is not None:
+        remaining.append(slurm_end - time.time())
+    return time.monotonic() + min(remaining) if remaining else None

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -54,19 +55,26 @@ def test_first_signal_is_told_and_a_second_ctrl_c_interrupts_at_once() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_deadline_counts_what_a_step_and_two_saves_cost() -> None:
-    left = 3.0 + 2 * 10.0 + MARGIN_SECONDS + 0.01
-    stop = StopRequest(end=left, clock=lambda: now)
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The two clocks of the system, each of which stands still."""
+    clocks = SimpleNamespace(wall=1_699_990_000.0, counted=100.0)
+    fake = SimpleNamespace(time=lambda: clocks.wall, monotonic=lambda: clocks.counted)
+    monkeypatch.setattr("sentiment.training.stop.time", fake)
+    return clocks
+
+
+def test_deadline_counts_what_a_step_and_two_saves_cost(clocks: SimpleNamespace) -> None:
+    stop = StopRequest(end=clocks.counted + 3.0 + 2 * 10.0 + MARGIN_SECONDS + 0.01)
     stop.steps.extend((0.5, 3.0, 0.1))
     stop.saves.extend((2.0, 10.0, 1.0))
-    now = 0.0
     assert stop.reason() is None
-    now = 0.02
+    clocks.counted += 0.02
     assert stop.reason() == Stop("deadline", "25 s left, a step and a save may need 25 s")
 
 
-def test_only_recent_steps_count() -> None:
-    stop = StopRequest(end=30, clock=lambda: 0.0)
+def test_only_recent_steps_count(clocks: SimpleNamespace) -> None:
+    stop = StopRequest(end=clocks.counted + 30)
     stop.saves.append(1.0)
     stop.steps.append(60.0)  # the first step of all, say, which warms everything up
     assert stop.reason() is not None
@@ -74,17 +82,33 @@ def test_only_recent_steps_count() -> None:
     assert stop.reason() is None
 
 
-def test_end_of_time_is_the_earlier_of_slurms_and_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_of_time_is_the_earlier_of_slurms_and_ones_own(
+    clocks: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
-    assert process_deadline(None, start=100.0) is None
-    assert process_deadline(50.0, start=100.0) == 150.0
+    assert process_deadline() is None
+    assert process_deadline(50.0) == clocks.counted + 50
+    assert process_deadline(50.0, taken=20.0) == clocks.counted + 30
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1700000000")
-    assert process_deadline(None, start=1_699_990_000.0) == 1_700_000_000.0
-    assert process_deadline(50.0, start=1_699_990_000.0) == 1_699_990_050.0
-    assert process_deadline(50_000.0, start=1_699_990_000.0) == 1_700_000_000.0
+    assert process_deadline() == clocks.counted + 10_000
+    assert process_deadline(50.0) == clocks.counted + 50
+    assert process_deadline(50_000.0) == clocks.counted + 10_000
     for value in ("", "UNLIMITED", "-1"):
         monkeypatch.setenv("SLURM_JOB_END_TIME", value)
-        assert process_deadline(None, start=0) is None
+        assert process_deadline() is None
+
+
+@pytest.mark.parametrize("limit_seconds", [None, 50.0])
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_clock_that_is_set_neither_ends_nor_lengthens_a_run(
+    limit_seconds: float | None, jump: float, clocks: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(clocks.wall) + 60))
+    stop = StopRequest(process_deadline(limit_seconds))
+    clocks.wall += jump
+    assert stop.reason() is None
+    clocks.counted += 60
+    assert stop.reason() is not None
 
 
 def test_in_another_thread_than_the_main_one_no_signal_is_handled() -> None:
