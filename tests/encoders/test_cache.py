@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.job_kinds import JOB_KINDS
 from sentiment.config import ElmoConfig
 from sentiment.data.corpus import Corpus
 from sentiment.encoders import shards as shards_module
@@ -253,6 +255,22 @@ def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cach
     cache.fill(LAYERS, CPU, progress)
     assert told == sorted(told)
     assert half < told[-1] < len(corpus.token_ids)
+
+
+def test_stop_before_a_shard_is_complete_is_no_progress_of_a_job_although_its_time_is_recorded(
+    cache: VectorCache,
+) -> None:
+    """Else a job whose shards take longer than its time limit would be requeued for ever."""
+
+    def stop(*_: object) -> None:
+        raise Stop("deadline", "")
+
+    saved = partial(JOB_KINDS["cache"].progress, Results(cache.folder.parents[2]))
+    with pytest.raises(Stop):
+        cache.fill(LAYERS, CPU, stop)
+    assert [path.suffix for path in cache.folder.iterdir()] == [".json"]
+    assert saved() == 0
+    assert sum(map(len, bytes_by_name(filled(cache)).values())) == saved()
 
 
 def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache: VectorCache) -> None:

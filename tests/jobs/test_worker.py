@@ -381,7 +381,7 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
     config = small_config(tweets_file)
     folder = write_job(Results(tmp_path), "cache", [[]], [config], attempts_without_progress=2)
     written = iter([0, 0, 5, 5, 5, 6])
-    monkeypatch.setattr("jobs.job_kinds._bytes_in", lambda _folder: next(written))
+    monkeypatch.setattr("jobs.job_kinds._bytes_in", lambda *_: next(written))
     for _ in range(4):  # at first, without gain, with gain, without gain
         check_progress(folder, 0)
     with pytest.raises(NoProgressError, match="2 times in a row without progress"):
