@@ -104,11 +104,16 @@ def class_counts(data: DataConfig, parts: Sequence[Part], results: Results) -> l
     return [sum(numbers) for numbers in zip(*by_part, strict=True)]
 
 
-def _bytes_in(folder: Path, ending: str = "") -> int:
-    """Return the total size of the finished files of this ending; temporary files are recognised by their names."""
+# Endings of the files that hold prepared work. Each attempt also leaves locks and records of its time, and may leave
+# temporary files, which would pass for progress.
+_WORK_ENDINGS = (".npy", ".npz", ".parquet", ".txt")
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the total size of the finished files of work; temporary folders are recognised by their names."""
     finished = 0
     for path, size in files_in(folder):
-        if path.name.endswith(ending) and not path.name.startswith(".") and ".tmp" not in path.parent.suffix:
+        if path.suffix in _WORK_ENDINGS and path.parent.suffix != ".tmp":
             finished += size
     return finished
 
@@ -128,9 +133,7 @@ _CACHE = JobKind(
     shareable=True,
     needed_for=lambda configs, _results: [run for run in configs if run.any_encoder and run.any_encoder.cached],
     function_name=("sentiment.training.experiment", "run_encoding"),
-    progress=lambda results: _bytes_in(
-        results.encoder_caches, ".npy"
-    ),  # the record of its time grows with each attempt
+    progress=lambda results: _bytes_in(results.encoder_caches),
 )
 _TRAIN = JobKind(name="train", after=("data", "cache"), trains_runs=True)
 _REPORT = JobKind(

@@ -28,7 +28,7 @@ from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.batches import Layers
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles
-from sentiment.encoders.shards import BY_TWEET, BY_TYPE, Encoder, Shards
+from sentiment.encoders.shards import BY_TWEET, BY_TYPE, COMPUTED_AGAIN, Encoder, Shards
 from sentiment.encoders.transformer import Transformer
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.files import delete_leftovers, fingerprint, sha256_of, write_once
@@ -40,7 +40,6 @@ from sentiment.tokens import Rows, TokenRows, positions_of
 
 # Files with the compute time of each process that computed vectors.
 _COMPUTE_TIME = "compute-time"
-_HINT = "delete it if it is still there, and run the same command again, which computes it again"
 
 Storage = Literal["GPU memory", "disk"]
 
@@ -154,7 +153,7 @@ class DiskRows:
                 os.posix_fadvise(file, byte_offset, size, os.POSIX_FADV_WILLNEED)
         content = bytearray().join(os.pread(file, size, byte_offset) for file, size, byte_offset in reads)
         if len(content) < lengths.sum() * width:
-            raise EncoderError(f"{self._folder}: a shard was truncated after it was opened; {_HINT}")
+            raise EncoderError(f"{self._folder}: a shard was truncated after it was opened; {COMPUTED_AGAIN}")
         return torch.from_numpy(np.frombuffer(content, self._dtype).reshape(-1, self._size))
 
 

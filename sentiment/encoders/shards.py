@@ -36,7 +36,7 @@ _TYPES_BATCH = 4096
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _CHUNK_BYTES = 1 << 20
-_HINT = "delete it if it is still there, and run the same command again, which computes it again"
+COMPUTED_AGAIN = "delete it if it is still there, and run the same command again, which computes it again"
 
 Span = tuple[int, int]  # first index, and last index + 1
 File = tuple[Path, bytes]
@@ -146,7 +146,7 @@ class Shards:
                     raise ValueError("its content does not match its checksum")
                 shards.append(np.load(path, mmap_mode="r"))
             except (OSError, ValueError) as error:
-                raise EncoderError(f"{path}: this shard of vectors cannot be used: {error}; {_HINT}") from None
+                raise EncoderError(f"{path}: this shard of vectors cannot be used: {error}; {COMPUTED_AGAIN}") from None
         return shards
 
     def _needed(self, layers: Collection[str]) -> list[str]:

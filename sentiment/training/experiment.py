@@ -51,7 +51,7 @@ def run_experiment(run: RunContext) -> None:
             return
         run.on_begin(run.run_dir)
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
-        _tell_of_weights(run, corpus)
+        _tell_of_defaults(run, corpus)
         prepared = prepare(run, corpus, files)
         with new_attempt(run, prepared) as (trainer, end):
             trainer.train()
@@ -89,7 +89,7 @@ def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
     files = find_model(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
     corpus = prepare_fit(run.config, run.results, run.progress)
-    _tell_of_weights(run, corpus)
+    _tell_of_defaults(run, corpus)
     baseline = None
     if with_baseline:
         baseline, _ = fit_linear_model(corpus, run.progress)
@@ -101,8 +101,8 @@ def fit_models(run: RunContext, with_baseline: bool) -> ModelsInMemory:
         return fitted_models(run, prepared, trainer, baseline)
 
 
-def _tell_of_weights(run: RunContext, corpus: Corpus) -> None:
-    """Say that tweets are weighted because a class is rare, which nobody has asked for."""
+def _tell_of_defaults(run: RunContext, corpus: Corpus) -> None:
+    """Say what nobody may have asked for: that tweets are weighted, or that ELMo reads no capitals."""
     if corpus.is_balanced and run.config.training.class_weights == "auto":
         counts = np.bincount(corpus.labels[corpus.rows("train")], minlength=corpus.class_count)
         name = corpus.report.classes[counts.argmin()]
@@ -110,6 +110,8 @@ def _tell_of_weights(run: RunContext, corpus: Corpus) -> None:
             f"{counts.min() / counts.sum():.0%} of the training tweets are {name}: all classes have the same weight, "
             "and so have all tweets with training.class_weights=none"
         )
+    if run.config.elmo and run.config.data.text.lowercase:
+        run.console.say("ELMo gets all words in small letters; it knows capitals, with data.text.lowercase=false")
 
 
 def _leave_completed(run: RunContext) -> None:

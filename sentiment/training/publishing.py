@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -172,24 +171,18 @@ def _result(
 ) -> Result:
     state = trainer.state
     best = state.early_stopping
-    stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
-    if trainer.should_stop_early:
-        stopped_by = "early stopping"
+    validation = predictions.parts["validation"]
     scores = {kind: _scores(predictions.parts, kind) for kind in predictions.kinds}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    validation = predictions.parts["validation"]
-    only_label = validation.of("network").only_class
     recommended = recommend_model(validation, run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     embedding = trainer.model.embedding
     mixture = embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None
-    digest = weights_sha256(best.best_weights)
-    digests = _digests(run.run_dir)
     return Result(
         run_id=run.config.run_id,
-        stopped_by=stopped_by,
+        stopped_by="early stopping" if trainer.should_stop_early else "all epochs",
         epochs=state.epoch,
         steps=state.step,
         best_epoch=best.best_epoch,
@@ -198,15 +191,15 @@ def _result(
         class_shares=predictions.class_shares,
         recommended=recommended,
         temperatures=predictions.temperatures,
-        only_label=only_label,
+        only_label=validation.of("network").only_class,
         check_list=check_list,
         baseline_settings=baselines.settings,
         overfit=overfit,
         encoder=prepared.encoder_record,
         mixture=mixture,
         seconds_trained=state.seconds,
-        weights_sha256=digest,
-        files_sha256=digests,
+        weights_sha256=weights_sha256(best.best_weights),
+        files_sha256=_digests(run.run_dir),
     )
 
 
@@ -260,10 +253,13 @@ def _write_attention(run_dir: RunDir, task: ClassifierTask, test: AnswerTable) -
         attention = attention_of(task.model, batch)
         if attention is None:
             return
-        tweet: dict[str, Any] = {"tweet": int(test.tweets[index]), "label": int(test.labels[index])}
-        tweet["predicted"] = int(predicted[index])
-        tweet["probability"] = float(network.probabilities[index].max())
-        tweet["tokens"] = task.corpus.tokens(rows[index])
-        tweet["weights"] = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
+        tweet = {
+            "tweet": int(test.tweets[index]),
+            "label": int(test.labels[index]),
+            "predicted": int(predicted[index]),
+            "probability": float(network.probabilities[index].max()),
+            "tokens": task.corpus.tokens(rows[index]),
+            "weights": [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()],
+        }
         lines.append(f"{json.dumps(tweet)}\n")
     run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))

@@ -56,6 +56,16 @@ def _in_validation() -> Callable[[int], bool]:
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
 
 
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_small_letters_for_elmo_are_told(elmo_run: MakeExperiment, lowercase: bool) -> None:
+    """It knows words in their own case, and configurations that do not say otherwise make all letters small."""
+    run = elmo_run(data__text__lowercase=lowercase)
+    assert run.attempt(
+        StopWhen(lambda _: any("ELMo" in line for line in run.said) or run.run_dir.metrics_file.exists())
+    )
+    assert any("data.text.lowercase=false" in line for line in run.said) is lowercase
+
+
 @pytest.mark.slow
 def test_run_is_the_same_from_memory_and_from_disk(elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     from_disk = elmo_run(training__learning_rate=0.05)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from jobs.grid_jobs import GridJobs
-from jobs.job_kinds import unprepared
+from jobs.job_kinds import JOB_KINDS, unprepared
 from jobs.launch.local_runner import LocalRunner
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
@@ -375,6 +376,24 @@ def test_memory_is_what_the_machine_and_each_control_group_leave(
     group = {names[0]: "5000000\n", names[1]: "3000000\n", "memory.stat": f"{names[2]} 500000\n"}
     files |= {f"{tmp_path}/{folder}/{name}": content for name, content in group.items()}
     assert available_bytes() == 5_000_000 - (3_000_000 - 500_000)
+
+
+def test_of_what_a_preparation_leaves_only_finished_work_is_progress(results: Results) -> None:
+    """Each attempt leaves a lock, whose size is that of its job's and host's names, and may leave half a folder."""
+    folder = results.corpora / "a corpus"
+    folder.mkdir(parents=True)
+    with Lock(folder / "baselines.lock", "fits"):
+        pass
+    half = results.corpora / ".another.1234.tmp"
+    half.mkdir()
+    for file in (half / "labels.npy", folder / ".keys.npy.1234.tmp"):
+        file.write_bytes(bytes(9))
+    saved = partial(JOB_KINDS["data"].progress, results)
+    assert saved() == 0
+    for number, file in enumerate((folder / "baselines.npz", results.word_vectors / "a" / "vectors.txt"), start=1):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(5))
+        assert saved() == 5 * number
 
 
 def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
