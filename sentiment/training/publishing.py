@@ -95,13 +95,12 @@ def fitted_models(
     validation = _part_predictions(task, rows, probabilities)
     if baseline is not None:
         recommended = recommend_model(validation, run.config.training.early_stopping.metric)
-    scores = {predictor.name: predictor.metrics(labels) for predictor in validation.predictors}
     result = FitResult(
         recommended=recommended,
         temperatures=temperatures,
         encoder=prepared.encoder_record,
         texts=task.corpus.size,
-        validation=scores,
+        validation={predictor.name: predictor.metrics(labels) for predictor in validation.predictors},
     )
     return ModelsInMemory(result, best, task.vocabulary, baseline)
 
