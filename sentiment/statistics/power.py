@@ -20,6 +20,7 @@ from sentiment.config_file import dotted
 from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
 from sentiment.runs.records import GridPlan
 from sentiment.statistics import ALPHA
+from sentiment.statistics.metrics import metric_named, metric_of_most
 
 Numbers = npt.NDArray[np.floating[Any]]
 
@@ -273,8 +274,8 @@ def _compared_sizes(configs: Sequence[RunConfig], metric: str, test_sizes: Seque
 
 def _compares_recall(configs: Sequence[RunConfig], metric: str) -> bool:
     """Whether the report compares the runs by macro recall; else by accuracy."""
-    metrics = {metric.rpartition("/")[2], *(config.training.early_stopping.metric for config in configs)}
-    return "macro_recall" in metrics
+    metrics = [metric_named(metric, config.training.early_stopping.metric) for config in configs]
+    return metric_of_most(metrics) == "macro_recall"
 
 
 def power_of_hypotheses(plan: GridPlan, configs: Sequence[RunConfig], test_sizes: Sequence[int] | None) -> list[str]:
