@@ -80,10 +80,11 @@ class ReportSection:
 
 @dataclass(frozen=True)
 class Document:
-    """A further file of the report, LaTeX or Markdown, with a template of its own.
+    """A further file of the report, LaTeX or Markdown.
 
     Attributes:
         path: relative to the folder of the report.
+        template: `table.tex.j2` shows a `DataTable`, the value `table`, as LaTeX.
         values: what the template shows; it is escaped.
     """
 

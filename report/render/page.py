@@ -21,7 +21,7 @@ from report.render.charts import Figure, themed
 from report.render.environment import environment
 from report.render.wording import latex, with_bare_names
 from sentiment.blocks.content import Column, DataTable, Row
-from sentiment.blocks.wording import code, count, escape, strong
+from sentiment.blocks.wording import code, count, escape, plain, strong
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 from sentiment.statistics.words import percent
@@ -139,7 +139,14 @@ def render_document(document: Document) -> str:
     """A further file of the report; all its values are escaped for LaTeX or Markdown."""
     is_latex = document.template.endswith(".tex.j2")
     templates = _templates(latex, **_LATEX_MARKS) if is_latex else _templates(escape)
-    templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
+    templates.filters |= {
+        "plain": plain,
+        "percent": percent,
+        "count": count,
+        "code": code,
+        "strong": strong,
+        "cell": _cell,
+    }
     templates.filters |= {"plural": plural, "with_bare_names": with_bare_names}
     return _without_gaps(templates.get_template(document.template).render(document.values))
 
