@@ -33,7 +33,7 @@ def hypotheses(findings: Findings) -> Question:
     table = DataTable("hypotheses", joined([*_caption(studies), METHODS]), columns_of("hypotheses", rows), rows)
     document = latex_table(replace(table, caption=joined(_caption(studies))))
     section = ReportSection("Hypotheses", [table])
-    return Question(methods=["hypotheses"], answers=[outcomes(verdicts)], section=section, documents=[document])
+    return Question(answers=[outcomes(verdicts)], section=section, documents=[document])
 
 
 def _caption(studies: Sequence[Replication]) -> list[str]:

@@ -56,7 +56,6 @@ class Question:
     Attributes:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
-        methods: names of `methods.yaml`, further entries of *Methods*.
         answers: sentences on the first screen.
         section: the title of a section of its own, and its blocks.
         documents: further files.
@@ -64,7 +63,6 @@ class Question:
 
     cards: Sequence[Card] = ()
     numbers: Sequence[Block] = ()
-    methods: Sequence[str] = ()
     answers: Sequence[Any] = ()
     section: "ReportSection | None" = None
     documents: "Sequence[Document]" = ()

@@ -76,7 +76,7 @@ def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Details:
 
 def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: PredictorKind) -> Figure:
     chance = 100 / len(run.config.data.label_names)
-    points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (chance, 100)]
+    points = [Point("calibrated", value, value, "", style="dashed") for value in (chance, 100)]
     models: list[ModelKind] = ["network", "baseline"]
     if recommended == "both":
         models.append("both")
