@@ -6,12 +6,14 @@ from typing import Any
 
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
+from report.evaluated import CompletedRun
 from report.render.blocks import Document, columns_of
 from report.sections.models import ranking_remarks, ranking_titles
 from report.sections.names import predictor_name
-from sentiment.blocks.content import DataTable
-from sentiment.blocks.wording import joined, plain
-from sentiment.runs.corpus_records import PUBLISHED_DATA
+from sentiment.blocks.content import DataTable, Row, column
+from sentiment.blocks.wording import count, joined, plain
+from sentiment.runs.corpus_records import PUBLISHED_DATA, CorpusReport
+from sentiment.statistics.words import percent
 
 # Of the width of the text, what is left beside the space between columns.
 _TEXT_WIDTH = 0.88
@@ -44,13 +46,28 @@ def _weight(cell: Any) -> int:
     return max(len(text) // 6, 1 + max(map(len, text.split()), default=0))
 
 
+def _parts_table(run: CompletedRun, report: CorpusReport) -> DataTable:
+    """How many tweets of each class each part of a run's corpus has."""
+    rows: list[Row] = []
+    for part in run.result.parts:
+        tweets = report.parts[part]
+        row: Row = {"part": part, "tweets": tweets.rows}
+        for name, number in zip(report.classes, tweets.classes, strict=True):
+            row[f"class {name}"] = f"{count(number)} ({percent(number / tweets.rows)} %)"
+        rows.append(row)
+    of_classes = [column(name, f"class {name}") for name in report.classes]
+    return DataTable("parts", "", [column("Part", "part"), column("Tweets", "tweets", "count"), *of_classes], rows)
+
+
 def checklist(findings: Findings) -> Document:
     """The questions of reporting checklists, with the answers that the records give."""
     study = findings.study
     best = findings.recommended
     annotators = {annotator.name for dataset in findings.datasets for annotator in dataset.annotators}
     annotators |= {name for table in study.labelled for name, added in table.added.items() if added.annotator}
+    by_corpus = {run.record.data_fingerprint: run for run in study.completed_runs}
     values = {
+        "tables": {name: _parts_table(by_corpus[name], report) for name, report in study.counts.items()},
         "findings": findings,
         "best": best,
         "best_name": predictor_name(best.model) if best else "",
