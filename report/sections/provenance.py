@@ -23,11 +23,13 @@ from sentiment.runs.records import Attempt, RunRecord
 
 
 def methods(findings: Findings) -> list[Details]:
-    """The methods of all reports, whether this one uses each or not; empty where nothing is compared."""
+    """The methods of all comparisons of runs, whether this report has each or not; without runs, those of tables."""
     if not findings.main and not findings.study.labelled:
         return []
-    values = {"metric": findings.main.metric_name if findings.main else "accuracy", "enough": ENOUGH_ANSWERS}
-    tiles = [(term.format(**values), text.format(**values)) for term, text in wording.read_texts("methods").values()]
+    texts = wording.read_texts("methods")
+    known = texts.values() if findings.main else [texts["tables"]]
+    values = {"metric": findings.main.metric_name if findings.main else "", "enough": ENOUGH_ANSWERS}
+    tiles = [(term.format(**values), text.format(**values)) for term, text in known]
     return [Details("How numbers, intervals and tests are computed", [Tiles(tiles)])]
 
 
