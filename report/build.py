@@ -11,7 +11,7 @@ from report.compare.findings import Findings, analyse
 from report.questions.attention import attention
 from report.questions.hypotheses import hypotheses
 from report.questions.labels import labels
-from report.questions.search import rungs, search
+from report.questions.search import search
 from report.questions.settings import settings
 from report.read import Grid, load_study
 from report.render.blocks import Block, Details, Question, Report, ReportSection
@@ -38,7 +38,6 @@ QUESTIONS: Sequence[Callable[[Findings], Question]] = (
     labels,
     attention,
     search,
-    rungs,
 )
 # The sections that follow the recommendation and the questions, by title, in the order of the page.
 SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
@@ -95,7 +94,7 @@ def compose(findings: Findings, title: str = TITLE) -> Report:
     blocks["Ablations and searches"] = _questions(findings, questions)
     blocks["Other data sets"] = tables[1:]
     blocks |= {section: build(findings) for section, build in SECTIONS.items()}
-    blocks["Methods"] = methods(findings, [method for question in questions for method in question.methods])
+    blocks["Methods"] = methods(findings)
     sections = [ReportSection(section, content) for section, content in blocks.items() if content]
     documents = [*paper_tables(findings, tables), *(each for question in questions for each in question.documents)]
     if findings.study.runs:

@@ -12,7 +12,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError
 from sentiment.runs.records import Metrics, Part, PredictorKind, Result, RunRecord, mean_score
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import SINGLE, Results, RunDir
 from sentiment.statistics.metrics import Metric
 
 # Values of a configuration, by dotted name.
@@ -25,7 +25,7 @@ class CompletedRun:
     """A completed run with its configuration, record and result.
 
     Attributes:
-        metric: accuracy or macro recall, by which it is compared: see `report.read`.
+        metric: accuracy or macro recall, by which it is compared: see `compared_by`.
         trained_on: the number of its training tweets; None if their corpus is not on this machine.
         version: of its tweets, if another grid has a run of the same id that read others; else empty.
     """
@@ -100,9 +100,8 @@ class EvaluatedRun:
         return self.trained[0].metric
 
     @property
-    def started_at(self) -> str:
-        """When it was first trained, in ISO 8601."""
-        return min(run.record.attempts[0].start for run in self.trained)
+    def is_of_grid(self) -> bool:
+        return self.trained[0].run_dir.grid != SINGLE
 
     @property
     def is_cross_validated(self) -> bool:

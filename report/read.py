@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from report.evaluated import CompletedRun, EvaluatedRun, Reader
-from sentiment.answers.recommendation import Choice
+from sentiment.answers.recommendation import Choice, compared_by
 from sentiment.answers.table import AnswersDir, StoredAnswers, TweetKeys, read_answers
-from sentiment.config import PARTS, RunConfig
+from sentiment.config import PARTS
 from sentiment.console import Progress, silent
 from sentiment.errors import CopiedGridError, RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
@@ -32,7 +32,7 @@ from sentiment.runs.run_dir import (
     read_records,
 )
 from sentiment.runs.state import RunProgress, RunState, judge_without_queue
-from sentiment.statistics.metrics import METRIC_NAMES, Metric, metric_named
+from sentiment.statistics.metrics import METRIC_NAMES, Metric, metric_of_most
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Grid:
 
     @property
     def metric(self) -> Metric:
-        return metric_of(self.completed)
+        return metric_of_most(run.metric for run in self.completed)
 
     @property
     def metric_name(self) -> str:
@@ -140,12 +140,6 @@ class Study:
     def completed_runs(self) -> list[CompletedRun]:
         """The completed runs; the folds of a cross-validation are separate runs."""
         return [run.completed for run in self.runs if run.completed]
-
-
-def metric_of(runs: Iterable[EvaluatedRun]) -> Metric:
-    """The metric by which runs are compared: that of the one that was trained first, which no later run changes."""
-    first = min(runs, key=lambda run: run.started_at, default=None)
-    return first.metric if first else "accuracy"
 
 
 def load_study(results: Results, names: list[str], progress: Progress = silent) -> Study:
@@ -323,12 +317,7 @@ def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) ->
     check_records(run_dir, config, progress.record, progress.result)
     if progress.record is None or progress.result is None:
         return None
-    return CompletedRun(run_dir, config, progress.record, progress.result, _metric(plan, config))
-
-
-def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
-    """The metric of the grid, or, where predictors cannot be compared by that, of early stopping; else accuracy."""
-    return metric_named(plan.metric.rpartition("/")[2] if plan else "", config.training.early_stopping.metric)
+    return CompletedRun(run_dir, config, progress.record, progress.result, compared_by(config, plan))
 
 
 def read_curve(run: CompletedRun) -> list[EpochRow]:

@@ -11,11 +11,11 @@ from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import Answers
 from report.compare.matching import Runs, differing, seeds_together, unused, varying
 from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_label
-from report.read import Grid, metric_of
+from report.read import Grid
 from sentiment.config import RunConfig
 from sentiment.runs.records import SEEDED, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design, Folds, Seeds, TwoModels
-from sentiment.statistics.metrics import METRIC_NAMES, Metric
+from sentiment.statistics.metrics import METRIC_NAMES, Metric, metric_of_most
 from sentiment.statistics.seeds import seed_spread
 
 # Data settings that do not choose the test tweets from a table. Which table it is, and which labels its tweets have, is
@@ -49,9 +49,11 @@ def design_of(configurations: Iterable[Runs], model: PredictorKind, metric: Metr
     groups = list(configurations)
     if groups and groups[0][0].is_cross_validated:
         return Folds()
+    if model not in SEEDED:
+        return TwoModels()
     learned = [runs for runs in groups if any(only_label([run]) is None for run in runs)]
     scores = [[run.score(part, metric, model) for run in runs] for runs in learned or groups]
-    spread = seed_spread(scores) if model in SEEDED else None
+    spread = seed_spread(scores)
     return Seeds(spread) if spread else TwoModels()
 
 
@@ -183,7 +185,12 @@ def competing(configurations: Sequence[Configuration]) -> list[Configuration]:
 
 def datasets_of(runs: Iterable[EvaluatedRun], answers: Answers, reader: Reader) -> list[Dataset]:
     """Group runs by their test tweets, the group with the most tweets first."""
-    datasets = [_dataset(name, group, answers, reader) for name, group in group_by_tweets(runs)]
+    copies = [*runs]  # several grids, whose metrics differ, may have the same run
+    datasets = []
+    for name, group in group_by_tweets(copies):
+        run_ids = {run.run_id for run in group}
+        metric = _metric_of([run for run in copies if run.run_id in run_ids])
+        datasets.append(_dataset(name, group, metric, answers, reader))
     return sorted(datasets, key=lambda dataset: (-dataset.test_tweets, dataset.name))
 
 
@@ -268,8 +275,13 @@ def distinguish(runs: Sequence[EvaluatedRun], names: Sequence[str]) -> list[Sett
     return distinguishing
 
 
-def _dataset(name: str, runs: Runs, answers: Answers, reader: Reader) -> Dataset:
-    metric = metric_of(runs)
+def _metric_of(runs: Runs) -> Metric:
+    """The metric of most runs of grids, whose metric was stated; without grids, that of most runs."""
+    of_grids = [run for run in runs if run.is_of_grid]
+    return metric_of_most(run.metric for run in of_grids or runs)
+
+
+def _dataset(name: str, runs: Runs, metric: Metric, answers: Answers, reader: Reader) -> Dataset:
     run_answers = answers.of_runs(runs).with_metric(metric)
     added = added_for(run_answers.readable(runs), metric, reader)
     annotators = [each for each in added if each.record.annotator]

@@ -83,23 +83,13 @@ def _best_run(recommended: Recommended, reader: Reader) -> BestRun:
     return BestRun(test, tweet_table(recommended, test, reader.results) if test else None)
 
 
-# The fewest runs, tested on a tweet, whose common mistake suggests that its label is wrong.
-_ENOUGH_RUNS = 4
-# Runs disagree on a tweet if the share of them that is right lies between this value and its complement.
-_DISPUTED = 0.35
-# Groups of mistakes: labels that may be wrong; irony, or two feelings at once; the rest.
-ALL_WRONG = "wrong in all runs"
-DISPUTED = "disputed between runs"
-OTHER = "other"
-
-
 def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.DataFrame | None:
     """One row per test tweet of the recommended run, the most confident predictions of its predictor first.
 
     Returns:
-        `text`, `label` and `predicted` (indices of classes), `probability` (of the predicted class), `right`,
-        `share_right` (of the networks of all runs that were tested on the tweet), and `group` (the first matching group
-        of mistakes). None where the texts cannot be read here.
+        `text`, `label` and `predicted` (indices of classes), `probability` (of the predicted class), `right`, and
+        `share_right` (of the networks of all runs that were tested on the tweet). None where the texts cannot be read
+        here.
     """
     texts = read_texts(test.tweets, best.run.corpora, results)
     if texts is None:
@@ -111,9 +101,6 @@ def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.Da
     for of_run in answers.by_run.values():
         n_right += of_run.first[positions]
         n_runs += of_run.known[positions]
-    share = n_right / n_runs  # the recommended run at least was tested on it
-    is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
-    all_wrong = (share == 0) & (n_runs >= _ENOUGH_RUNS)
     predictor = test.of(best.model.kind)
     table = pd.DataFrame(
         {
@@ -122,8 +109,7 @@ def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.Da
             "predicted": predictor.predicted,
             "right": predictor.right(test.labels),
             "probability": predictor.probabilities.max(axis=1),
-            "share_right": share,
-            "group": np.select([all_wrong, is_disputed], [ALL_WRONG, DISPUTED], OTHER),
+            "share_right": n_right / n_runs,  # the recommended run at least was tested on it
         }
     )
     return table.iloc[np.argsort(-table["probability"], kind="stable")]

@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from report.compare.added import AddedPredictor
 from report.compare.answers import Group, read_answers
@@ -57,6 +56,8 @@ class Candidate:
 
 
 Ranked = Candidate | AddedPredictor
+# How candidates are compared with others, by their kind and whether they compete.
+_Designs = dict[tuple[PredictorKind, bool], Design]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Recommended:
         baseline: the best linear baseline on validation tweets.
         added_winner: the added predictor to use instead; None if none is shown to be better on validation tweets.
         differences: the test score of each other predictor minus that of `model`, where they can be compared.
+        designs: how they are compared on test tweets.
     """
 
     dataset: Dataset
@@ -77,6 +79,7 @@ class Recommended:
     baseline: Candidate
     added_winner: AddedPredictor | None
     differences: dict[Ranked, Estimate]
+    designs: _Designs
 
     @property
     def metric(self) -> Metric:
@@ -127,9 +130,8 @@ class Recommended:
         if isinstance(candidate, AddedPredictor):
             return candidate.test_score(self.metric)
         if candidate.kind in MODEL_KINDS:
-            score = self.dataset.answers.score(
-                _design_for(candidate, self.candidates, self.metric), _group_of(candidate)
-            )
+            design = self.designs[candidate.kind, candidate.competes]
+            score = self.dataset.answers.score(design, _group_of(candidate))
             if score:
                 return score
         recorded = [estimate_of(run.test_metrics[candidate.kind], self.metric) for run in candidate.runs]
@@ -142,11 +144,13 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
     """Rank all predictors of a data set, recommend one, and compare the others with it."""
     candidates = candidates_of(dataset)
     competing_ones = [candidate for candidate in candidates if candidate.competes]
+    designs = _designs_of(candidates, dataset.metric, "test")
+    of_validation = _designs_of(candidates, dataset.metric, "validation")
 
     def are_better(pairs: Sequence[tuple[Candidate, Candidate]]) -> list[bool]:
         runs = {run.run_id: run for pair in pairs for candidate in pair for run in candidate.runs}
         validation = read_answers(runs.values(), reader, "validation").with_metric(dataset.metric)
-        claims = {pair: _claim(*pair, candidates, dataset.metric, "validation") for pair in pairs}
+        claims = {pair: _claim(*pair, of_validation) for pair in pairs}
         differences = decided(claims, validation)
         return [pair in differences and differences[pair].is_better for pair in pairs]
 
@@ -157,8 +161,9 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
         ranking=sorted([*candidates, *dataset.added], key=_place),
         model=model,
         baseline=baseline,
-        added_winner=_added_winner(dataset, candidates, model, reader),
-        differences=_differences(dataset, candidates, model),
+        added_winner=_added_winner(dataset, of_validation, model, reader),
+        differences=_differences(dataset, candidates, designs, model),
+        designs=designs,
     )
 
 
@@ -206,30 +211,25 @@ def _baselines(dataset: Dataset) -> list[Candidate]:
     return baselines
 
 
-def _design_for(candidate: Candidate, candidates: Sequence[Candidate], metric: Metric, part: Part = "test") -> Design:
-    """The design for a model; the variance between seeds is that of what competes, if it does so itself."""
-    alike = [other for other in candidates if other.kind == candidate.kind]
-    pool = [other for other in alike if other.competes] if candidate.competes else alike
-    return _design_of(tuple(pool), candidate.kind, metric, part)
+def _designs_of(candidates: Sequence[Candidate], metric: Metric, part: Part) -> _Designs:
+    """The designs on a part; the variance between the seeds of what competes is that of what does so as well."""
+    designs: _Designs = {}
+    for kind, competes in {(each.kind, each.competes) for each in candidates}:
+        pool = [each.runs for each in candidates if each.kind == kind and (each.competes or not competes)]
+        designs[kind, competes] = design_of(pool, kind, metric, part)
+    return designs
 
 
-@lru_cache(maxsize=16)
-def _design_of(pool: tuple[Candidate, ...], kind: PredictorKind, metric: Metric, part: Part) -> Design:
-    """The same for all that have a pool in common, since it takes the scores of all runs."""
-    return design_of([other.runs for other in pool], kind, metric, part)
-
-
-def _claim(
-    first: Ranked, second: Ranked, candidates: Sequence[Candidate], metric: Metric, part: Part = "test"
-) -> Claim:
+def _claim(first: Ranked, second: Ranked, designs: _Designs) -> Claim:
     """The claim of two predictors, at least one of which was trained here."""
     trained = [each for each in (first, second) if isinstance(each, Candidate)]
-    with_seeds = [each for each in trained if each.kind in SEEDED]
-    design = _design_for((with_seeds or trained)[0], candidates, metric, part)
-    return Claim(_group_of(first), _group_of(second), design)
+    compared = next((each for each in trained if each.kind in SEEDED), trained[0])
+    return Claim(_group_of(first), _group_of(second), designs[compared.kind, compared.competes])
 
 
-def _differences(dataset: Dataset, candidates: Sequence[Candidate], model: Candidate) -> dict[Ranked, Estimate]:
+def _differences(
+    dataset: Dataset, candidates: Sequence[Candidate], designs: _Designs, model: Candidate
+) -> dict[Ranked, Estimate]:
     """The differences of other predictors from the model, in five families, none of which changes another one.
 
     They are: models of its kind that compete, of which it was selected, so that each pair of them counts as a claim;
@@ -246,7 +246,7 @@ def _differences(dataset: Dataset, candidates: Sequence[Candidate], model: Candi
     answers = dataset.answers.including(dataset.added)
     differences: dict[Ranked, Estimate] = {}
     for family, number in families:
-        claims = {each: _claim(model, each, candidates, dataset.metric) for each in family if each is not model}
+        claims = {each: _claim(model, each, designs) for each in family if each is not model}
         found = decided(claims, answers, number)
         differences |= {each: difference.reversed for each, difference in found.items()}
     return differences
@@ -256,16 +256,12 @@ def _group_of(ranked: Ranked) -> Group:
     return Group([[ranked]], "added") if isinstance(ranked, AddedPredictor) else Group([ranked.runs], ranked.kind)
 
 
-def _added_winner(
-    dataset: Dataset, candidates: Sequence[Candidate], model: Candidate, reader: Reader
-) -> AddedPredictor | None:
+def _added_winner(dataset: Dataset, designs: _Designs, model: Candidate, reader: Reader) -> AddedPredictor | None:
     """The best of the added predictors to which the model is shown to be worse on at least ENOUGH_ANSWERS validation
     tweets that both have."""
     eligible = [added for added in dataset.added if added.score is not None]
     answers = read_answers(model.runs, reader, "validation").including(eligible, "validation")
     answers = answers.with_metric(dataset.metric)
-    below = decided(
-        {added: _claim(model, added, candidates, dataset.metric, "validation") for added in eligible}, answers
-    )
+    below = decided({added: _claim(model, added, designs) for added in eligible}, answers)
     better = [added for added, difference in below.items() if difference.is_worse and difference.n >= ENOUGH_ANSWERS]
     return max(better, key=lambda added: added.score or 0.0, default=None)

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from markupsafe import Markup
 
@@ -11,8 +11,9 @@ from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict, judge
 from report.compare.published import Replication, replicated
 from report.render import wording
-from report.render.blocks import Document, Question, ReportSection, columns_of
+from report.render.blocks import Question, ReportSection, columns_of
 from report.sections.names import METHODS
+from report.sections.paper import latex_table
 from sentiment.blocks.content import DataTable, Row, with_bounds
 from sentiment.blocks.wording import joined, listing
 from sentiment.runs.hypotheses import BestOf, Hypothesis, Measure
@@ -29,21 +30,21 @@ def hypotheses(findings: Findings) -> Question:
         return Question()
     rows = [_row(verdict) for verdict in verdicts]
     studies = replicated(findings.study)
-    table = DataTable("hypotheses", _caption(studies), columns_of("hypotheses", rows), rows)
-    document = Document("tables/hypotheses.tex", "hypotheses.tex.j2", {"rows": rows, "replicated": studies})
+    table = DataTable("hypotheses", joined([*_caption(studies), METHODS]), columns_of("hypotheses", rows), rows)
+    document = latex_table(replace(table, caption=joined(_caption(studies))))
     section = ReportSection("Hypotheses", [table])
-    return Question(methods=["hypotheses"], answers=[outcomes(verdicts)], section=section, documents=[document])
+    return Question(answers=[outcomes(verdicts)], section=section, documents=[document])
 
 
-def _caption(studies: Sequence[Replication]) -> Markup:
-    parts: list[Any] = []
+def _caption(studies: Sequence[Replication]) -> list[str]:
+    parts = []
     for study in studies:
         parts.append(f"Published on {study.data}: {study.source}.")
         if study.other_tweets:
             parts.append(f"These runs are on other tweets: {listing(study.other_tweets)}.")
     parts.append("Each was stated before the first result of its grid, unless it is said to be added later.")
     parts.append("Difference: the first side less the second, with the interval that decides.")
-    return joined([*parts, METHODS])
+    return parts
 
 
 def outcomes(verdicts: Sequence[Verdict]) -> Markup:

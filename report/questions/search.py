@@ -16,16 +16,13 @@ from report.render import wording
 from report.render.blocks import Block, Card, Question
 from report.render.charts import (
     MOST_AXES,
-    Axis,
     Figure,
     IntervalRow,
-    Point,
     Trial,
     ValueAxis,
     are_numbers,
     interval_figure,
     is_logarithmic,
-    line_figure,
     parallel_figure,
 )
 from report.render.wording import Score
@@ -34,7 +31,6 @@ from sentiment.blocks.wording import listing
 from sentiment.console import plural
 from sentiment.errors import RunDirError
 from sentiment.runs.halving import HalvingSearch, RungRanking
-from sentiment.runs.records import GridPlan
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
@@ -66,16 +62,15 @@ class SearchTrials:
 def search(findings: Findings) -> Question:
     """A card for each search, and each data set of its trials; a search in rungs ranks all of them."""
     cards = []
-    methods: list[str] = []
     for grid in findings.study.grids:
         if not is_search(grid):
             continue
         for number, (data, on_data) in enumerate([("", grid)] if grid.rungs else by_data(grid)):
             trials = trials_for_importance(on_data)
             content = _card_content(on_data, trials, f"{grid.name}{f'-{number}' if number else ''}")
+            content += _halving(grid)
             cards.append(Card(f"What does the search {grid.name} find?{data}", content))
-            methods += [] if trials.reason_against_importance else ["importance"]
-    return Question(cards, methods=methods)
+    return Question(cards)
 
 
 def trials_for_importance(grid: Grid) -> SearchTrials:
@@ -163,17 +158,6 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
     return estimates
 
 
-def rank_correlation(search: SearchTrials, name: str) -> str:
-    """Spearman's correlation of a setting with the score, as ` (+0.50)`; empty where its values have no order."""
-    from scipy.stats import spearmanr
-
-    values = [trial.settings[name] for trial in search.trials]
-    if not are_numbers(values):
-        return ""
-    correlation = spearmanr(values, [trial.score for trial in search.trials]).statistic
-    return f" ({words.signed(float(correlation), 2)})"
-
-
 def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float], trees: int) -> dict[str, float]:
     """The share of each parameter; none if no tree finds any variance, since nearly all scores are equal."""
     import optuna
@@ -201,47 +185,35 @@ def _distribution(values: Sequence[Any]) -> Any:
     return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
 
 
-def _importance(search: SearchTrials, name: str) -> Figure | Text:
+def _importance(search: SearchTrials, figure: str) -> Figure | Text:
     shares = importances([trial.settings for trial in search.trials], [trial.score for trial in search.trials])
     if not shares:
         return Text(_EQUAL_SCORES)
     caption = (
         f"Share of the variance of {search.score.name} that each parameter explains (fANOVA, n = {len(search.trials)} "
-        "trials), with 90 % bootstrap intervals over trials. In brackets: Spearman's rank correlation with the score."
+        "trials), with 90 % bootstrap intervals over trials."
     )
-    lines: list[IntervalRow] = []
-    for parameter, share in shares.items():
-        lines.append((wording.parameter_name(parameter) + rank_correlation(search, parameter), share, "blue"))
+    lines: list[IntervalRow] = [(wording.parameter_name(name), share, "blue") for name, share in shares.items()]
     axis = ValueAxis("share of variance (%)")
-    return interval_figure(f"importance-{name}", "Importance of parameters", caption, lines, axis)
+    return interval_figure(f"importance-{figure}", "Importance of parameters", caption, lines, axis)
 
 
-# Of each trial, by its run id, the search's metric after each epoch.
-MetricHistory = dict[str, list[float]]
+def _halving(grid: Grid) -> list[Block]:
+    """What successive halving saved, and which trials its rungs promoted; nothing without rungs, or before a run."""
+    planned = [run for run in grid.runs if run.planned]
+    max_epochs = max((epochs for epochs in map(_max_epochs, planned) if epochs), default=None)
+    if not grid.rungs or not max_epochs:
+        return []
+    return [Bullets(_saved_and_promoted(grid.rungs, planned, max_epochs))]
 
 
-def rungs(findings: Findings) -> Question:
-    """A card for each search in rungs: epochs trained and saved, promotions, and the scores after each epoch."""
-    cards = []
-    for grid in findings.study.grids:
-        planned = [run for run in grid.runs if run.planned]
-        max_epochs = max((epochs for epochs in map(_max_epochs, planned) if epochs), default=None)
-        if grid.rungs and max_epochs:
-            history = {run.run_id: _scores(run, grid.rungs.plan) for run in planned}
-            content: list[Block] = [Bullets(_saved_and_promoted(grid.rungs, planned, history, max_epochs))]
-            if any(history.values()):
-                content.append(_rung_figure(grid.rungs, planned, history))
-            cards.append(Card(f"How much training did successive halving save in {grid.name}?", content))
-    return Question(cards)
-
-
-def _scores(run: Run, plan: GridPlan) -> list[float]:
-    """The score after each epoch; none where the log is missing or damaged, as the state of the run says."""
+def _epochs(run: Run) -> int:
+    """How many epochs it was trained; none where the log is missing or damaged, as the state of the run says."""
     try:
         epochs, _ = run.run_dir.read_epochs()
     except RunDirError:
-        return []
-    return [plan.score(row.validation) for row in epochs]
+        return 0
+    return len(epochs)
 
 
 def _max_epochs(run: Run) -> int | None:
@@ -251,8 +223,8 @@ def _max_epochs(run: Run) -> int | None:
         return None
 
 
-def _saved_and_promoted(rungs: HalvingSearch, planned: list[Run], history: MetricHistory, max_epochs: int) -> list[str]:
-    epochs = sum(map(len, history.values()))
+def _saved_and_promoted(rungs: HalvingSearch, planned: list[Run], max_epochs: int) -> list[str]:
+    epochs = sum(map(_epochs, planned))
     usage = usage_of(planned)
     all_epochs = max_epochs * len(planned)
     saved = (
@@ -281,30 +253,3 @@ def promotion(ranking: RungRanking, score: Score) -> str:
     if failed:
         remarks += f"; {failed:,} without a score ranked last"
     return f"After epoch {ranking.epochs} {best}{remarks}."
-
-
-def _rung_figure(rungs: HalvingSearch, planned: list[Run], history: MetricHistory) -> Figure:
-    score = Score(rungs.plan.metric)
-    last_epochs = rungs.halving.epochs
-    scored = [run for run in planned if history[run.run_id]]
-    scored.sort(key=lambda run: run.completed is not None)
-    ends = listing([str(epoch) for epoch in last_epochs])
-    caption = (
-        f"n = {len(scored)} trials: {score.name} after each epoch. Lines end where trials were pruned; dotted vertical "
-        f"lines mark the ends of rungs (epoch {ends})."
-    )
-    points = [point for run in scored for point in trial_points(run, history[run.run_id], score)]
-    axes = Axis("epoch", is_whole=True, vertical_rules=last_epochs), Axis(score.title)
-    return line_figure(f"rungs-{rungs.plan.name}", f"HalvingSearch of grid {rungs.plan.name}", caption, points, axes)
-
-
-def trial_points(run: Run, scores: list[float], score: Score) -> list[Point]:
-    """The points of a trial's line: its score after each epoch."""
-    parameters = run.planned.parameters if run.planned else {}
-    settings = ", ".join(wording.setting(name, value) for name, value in parameters.items())
-    state = "trained to the end" if run.completed else "pruned or still running"
-    points = []
-    for epoch, value in enumerate(scores, 1):
-        tooltip = f"{settings}; epoch {epoch}: {score.with_unit(value)}"
-        points.append(Point(run.run_id, epoch, score.drawn(value), tooltip, state, style="thin"))
-    return points

@@ -125,7 +125,7 @@ def settings(findings: Findings) -> Question:
     others = [name for name in compared_settings if name not in CARD_TITLES]
     cards = [_card(name, by_grid) for name in [*known, *others]]
     numbers = [_table(grid, of_grid) for grid, of_grid in by_grid if of_grid]
-    return Question(cards, numbers, ["effects"] if cards else [])
+    return Question(cards, numbers)
 
 
 def effects_of(runs: Runs, answers: Answers, model: ModelKind = "network") -> list[Effect]:

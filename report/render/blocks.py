@@ -56,7 +56,6 @@ class Question:
     Attributes:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
-        methods: names of `methods.yaml`, further entries of *Methods*.
         answers: sentences on the first screen.
         section: the title of a section of its own, and its blocks.
         documents: further files.
@@ -64,7 +63,6 @@ class Question:
 
     cards: Sequence[Card] = ()
     numbers: Sequence[Block] = ()
-    methods: Sequence[str] = ()
     answers: Sequence[Any] = ()
     section: "ReportSection | None" = None
     documents: "Sequence[Document]" = ()
@@ -80,10 +78,11 @@ class ReportSection:
 
 @dataclass(frozen=True)
 class Document:
-    """A further file of the report, LaTeX or Markdown, with a template of its own.
+    """A further file of the report, LaTeX or Markdown.
 
     Attributes:
         path: relative to the folder of the report.
+        template: `table.tex.j2` shows a `DataTable`, the value `table`, as LaTeX.
         values: what the template shows; it is escaped.
     """
 

@@ -129,25 +129,19 @@ class Figure:
         return draw(self.build_spec(NARROW), visible(self.alt))
 
 
-Style = Literal["line", "thin", "dashed"]
+Style = Literal["line", "dashed"]
 # A legend has two columns if one of its names has more letters than this.
 _LONG_NAME = 32
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value, in the units of the axes.
+    """A value, in the units of the axes, on the line of its group."""
 
-    Attributes:
-        line: the line that it belongs to.
-        group: the legend entry of the line; lines of a group share a colour.
-    """
-
-    line: str
+    group: str
     x: float
     value: float
     tooltip: str
-    group: str
     low: float | None = None
     high: float | None = None
     style: Style = "line"
@@ -155,7 +149,7 @@ class Point:
 
 def share_point(group: str, x: float, share: Estimate, tooltip: str) -> Point:
     """A share in percent with its interval, on the line of its group."""
-    return Point(line=group, x=x, tooltip=tooltip, group=group, **_in_percent(share))
+    return Point(group=group, x=x, tooltip=tooltip, **_in_percent(share))
 
 
 def _in_percent(share: Estimate) -> dict[str, Any]:
@@ -170,14 +164,11 @@ class Axis:
 
     Attributes:
         ticks: explicit tick values; if empty, Vega chooses them.
-        vertical_rules: positions of dashed vertical lines.
     """
 
     title: str
     is_log: bool = False
-    is_whole: bool = False
     ticks: Sequence[float] = ()
-    vertical_rules: Sequence[float] = ()
 
     @property
     def full_title(self) -> str:
@@ -202,7 +193,6 @@ def _lines_spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis])
         x_axis=axes[0],
         x_title=wrapped(axes[0].full_title, width - 60),
         y_axis=axes[1],
-        rules=[{"x": position} for position in axes[0].vertical_rules],
     )
 
 

@@ -21,7 +21,7 @@ from report.render.charts import Figure, themed
 from report.render.environment import environment
 from report.render.wording import latex, with_bare_names
 from sentiment.blocks.content import Column, DataTable, Row
-from sentiment.blocks.wording import code, count, escape, strong
+from sentiment.blocks.wording import code, count, escape, plain, strong
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 from sentiment.statistics.words import percent
@@ -119,10 +119,15 @@ def _themed_svg(figure: Figure, svg: str, kind: str) -> str:
 
 def render_markdown(report: Report) -> str:
     """The report in GitHub's Markdown, which refers to the files of figures."""
+    templates = _markdown_templates()
+    return _without_gaps(templates.get_template("report.md.j2").render(report=report))
+
+
+def _markdown_templates() -> Environment:
     templates = _templates(escape)
     templates.filters |= {"cell": _cell, "strong": strong, "code": code, "quoted": _quoted}
     templates.filters["html"] = lambda text: Markup.escape(visible(text))
-    return _without_gaps(templates.get_template("report.md.j2").render(report=report))
+    return templates
 
 
 def _without_gaps(text: str) -> str:
@@ -138,9 +143,9 @@ _LATEX_MARKS |= {"variable_start_string": "<<", "variable_end_string": ">>"}
 def render_document(document: Document) -> str:
     """A further file of the report; all its values are escaped for LaTeX or Markdown."""
     is_latex = document.template.endswith(".tex.j2")
-    templates = _templates(latex, **_LATEX_MARKS) if is_latex else _templates(escape)
-    templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
-    templates.filters |= {"plural": plural, "with_bare_names": with_bare_names}
+    templates = _templates(latex, **_LATEX_MARKS) if is_latex else _markdown_templates()
+    templates.filters |= {"plain": plain, "percent": percent, "count": count, "plural": plural}
+    templates.filters |= {"with_bare_names": with_bare_names}
     return _without_gaps(templates.get_template(document.template).render(document.values))
 
 

@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 
 from report.compare.datasets import Configuration
-from report.compare.findings import ALL_WRONG, DISPUTED, OTHER, Findings
+from report.compare.findings import Findings
 from report.evaluated import EvaluatedRun
 from report.render.blocks import Block, Details, columns_of
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from sentiment.answers.table import AnswerTable
 from sentiment.blocks.content import DataTable, Row, Text, column
 from sentiment.blocks.predictors import check_list_table, class_rows
-from sentiment.blocks.wording import listing, shortened
+from sentiment.blocks.wording import shortened
 from sentiment.console import plural, unescaped
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
 from sentiment.statistics import words
 from sentiment.statistics.estimate import share_estimate
 from sentiment.statistics.metrics import CALIBRATION_BINS, calibration_error
 
-_EXAMPLES_PER_GROUP = 5
+_MAX_EXAMPLES = 15
 _MAX_TWEET_LENGTH = 280
 
 
@@ -76,7 +76,7 @@ def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Details:
 
 def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: PredictorKind) -> Figure:
     chance = 100 / len(run.config.data.label_names)
-    points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (chance, 100)]
+    points = [Point("calibrated", value, value, "", style="dashed") for value in (chance, 100)]
     models: list[ModelKind] = ["network", "baseline"]
     if recommended == "both":
         models.append("both")
@@ -97,21 +97,14 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
     wrong = tweets[~tweets["right"]]
     if wrong.empty:
         return []
-    counts = []
     rows: list[Row] = []
-    for group in (ALL_WRONG, DISPUTED, OTHER):
-        of_group = wrong[wrong["group"] == group]
-        if not of_group.empty:
-            counts.append(f"{len(of_group):,} {group}")
-        for tweet in of_group.head(_EXAMPLES_PER_GROUP).to_dict("records"):
-            text = shortened(unescaped(str(tweet["text"])), _MAX_TWEET_LENGTH)
-            row = {"group": group, "tweet": text, "label": labels[tweet["label"]]}
-            row |= {"predicted": labels[tweet["predicted"]]}
-            rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
-    groups = f": {listing(counts)}" if counts[1:] else ""
+    for tweet in wrong.sort_values("share_right", kind="stable").head(_MAX_EXAMPLES).to_dict("records"):
+        text = shortened(unescaped(str(tweet["text"])), _MAX_TWEET_LENGTH)
+        row: Row = {"tweet": text, "label": labels[tweet["label"]], "predicted": labels[tweet["predicted"]]}
+        rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
     caption = (
-        f"{plural(len(wrong), 'test tweet')} misclassified by the {name}{groups}. Where all runs are wrong, the label "
-        f"itself may be wrong. The {_EXAMPLES_PER_GROUP} most confident errors of each group:"
+        f"{plural(len(wrong), 'test tweet')} misclassified by the {name}; first those that the fewest networks have "
+        "right, the most confident error before others. Where all runs are wrong, the label itself may be wrong."
     )
     return [Text("Misclassified tweets", "heading"), DataTable("mistakes", caption, columns_of("mistakes", rows), rows)]
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from statistics import fmean, stdev
-from typing import Any
 
 from markupsafe import Markup
 
@@ -58,37 +57,47 @@ def _ranking(best: Recommended, number: int) -> DataTable:
     drawn = [rows[place] for place, ranked in enumerate(best.ranking) if place not in hidden and _is_drawn(ranked)]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     caption = _ranking_caption(best, len(rows) - len(hidden))
-    model = "the best model trained here" if best.added_winner else "recommended"
-    titles = {"metric_name": best.dataset.metric_name, "model": model}
-    table = DataTable(
-        name, caption, columns_of("ranking", rows, **titles), rows, rows[best.ranking.index(used)], hidden
-    )
+    columns = columns_of("ranking", rows, **ranking_titles(best))
+    table = DataTable(name, caption, columns, rows, rows[best.ranking.index(used)], hidden)
     return table.drawn("score", Scale.of(drawn, "score", best.test_score(best.baseline).value))
 
 
+def ranking_titles(best: Recommended) -> dict[str, str]:
+    """What is filled into the titles of a ranking's columns."""
+    model = "the best model trained here" if best.added_winner else "recommended"
+    return {"metric_name": best.dataset.metric_name, "model": model}
+
+
 def _ranking_caption(best: Recommended, shown: int) -> Markup:
+    baselines = sum(candidate.kind == "baseline" for candidate in best.candidates)
+    best_of = f", the best of {baselines:,} linear baselines on validation tweets" if baselines > 1 else ""
+    of_page = (
+        f"Intervals of test scores are drawn; dashed line: {predictor_name(best.baseline)}{best_of}. Times: of one run "
+        "with those of its encoder's vectors; a lower bound where a process was killed."
+    )
+    return joined([*ranking_remarks(best, shown), of_page, METHODS])
+
+
+def ranking_remarks(best: Recommended, shown: int) -> list[str]:
+    """What a ranking of so many predictors holds, on the page and in a paper."""
     dataset = best.dataset
     metric = dataset.metric_name
     number = len(best.ranking)
     which = "All" if shown == number else f"{shown:,} of {number:,}"
-    metric_of = " (the metric of the run that was trained first; others have another one)"
-    baselines = sum(candidate.kind == "baseline" for candidate in best.candidates)
-    best_of = f", the best of {baselines:,} linear baselines on validation tweets" if baselines > 1 else ""
+    metric_of = " (the metric of most runs; others have another one)"
     of_first = metric_of if dataset.has_several_metrics else ""
-    parts: list[Any] = [
+    parts = [
         f"{which} predictors on {dataset.name}, ranked by {metric} on validation tweets{of_first}; a "
         "configuration has the mean over its seeds.",
-        f"Test {metric} with its 95 % interval, also drawn; dashed line: {predictor_name(best.baseline)}{best_of}.",
-        "The test tweets select no predictor. Differences have intervals that are corrected within their family: one "
-        "that excludes zero is significant. Bold: recommended. Times: of one run, with those of its encoder's vectors; "
-        "a lower bound where a process was killed.",
+        f"Test {metric} with its 95 % interval. The test tweets select no predictor. Differences have intervals that "
+        "are corrected within their family: one that excludes zero is significant. Bold: recommended.",
         *words.conditional_remarks(best.differences.values()),
     ]
     if dataset.approximation:
         parts.append(dataset.approximation)
     if dataset.from_lexicon_authors:
         parts.append(LEXICON_REMARK)
-    return joined([*parts, METHODS])
+    return parts
 
 
 def _is_drawn(ranked: Ranked) -> bool:

@@ -22,27 +22,15 @@ from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import Attempt, RunRecord
 
 
-def methods(findings: Findings, of_questions: Iterable[str]) -> list[Details]:
-    """The methods used in this report, with those of the questions; empty before any run has completed."""
-    names = _methods_of_runs(findings) if findings.main else []
-    names += ["tables"] if findings.study.labelled else []
-    values = {"metric": findings.main.metric_name if findings.main else "", "enough": ENOUGH_ANSWERS}
+def methods(findings: Findings) -> list[Details]:
+    """The methods of all comparisons of runs, whether this report has each or not; without runs, those of tables."""
+    if not findings.main and not findings.study.labelled:
+        return []
     texts = wording.read_texts("methods")
-    used = [(texts[name][0].format(**values), texts[name][1].format(**values)) for name in (*names, *of_questions)]
-    return [Details("How numbers, intervals and tests are computed", [Tiles([*dict.fromkeys(used)])])] if used else []
-
-
-def _methods_of_runs(findings: Findings) -> list[str]:
-    """The names of the methods that these runs call for, in the order of the file."""
-    datasets = findings.datasets
-    configurations = [configuration for dataset in datasets for configuration in dataset.configurations]
-    is_used = dict.fromkeys(("selection", "significance", "score", "baseline", "overfitting"), True)
-    is_used["single_seeds"] = any(len(configuration.runs) == 1 for configuration in configurations)
-    is_used["cross_validation"] = any(run.is_cross_validated for dataset in datasets for run in dataset.runs)
-    is_used["families"] = len(datasets[0].configurations) > 1
-    is_used["macro_recall"] = any(dataset.metric == "macro_recall" for dataset in datasets)
-    is_used["calibration"] = findings.best.test is not None
-    return [name for name in wording.read_texts("methods") if is_used.get(name)]
+    known = texts.values() if findings.main else [texts["tables"]]
+    values = {"metric": findings.main.metric_name if findings.main else "", "enough": ENOUGH_ANSWERS}
+    tiles = [(term.format(**values), text.format(**values)) for term, text in known]
+    return [Details("How numbers, intervals and tests are computed", [Tiles(tiles)])]
 
 
 _HASH = 12

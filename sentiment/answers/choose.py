@@ -105,12 +105,11 @@ def rivals_of_run(run: TrainedRun, source: Path, reading: Reading, progress: Pro
     models = [new.table.of(kind) for kind in SIMPLEST_FIRST]
     name = shlex.quote(name_of(run.run_dir))
     uses = {model.name: uses_of(name, f"--with {model.kind}") for model in models}
-    metric = run.config.training.early_stopping.metric
     origin: Options = {"run": lasting_name(run.run_dir, run.results), "data": str(source.resolve())}
     origin |= reading.as_options()
     table = replace(new.table, predictors=models)
     lines = [*texts.findings, *new.warnings(), *texts.left_out.lines_left_out()]
-    return Rivals(source.name, table, run.config.data, metric, uses, run.results, origin), lines
+    return Rivals(source.name, table, run.config.data, run.metric, uses, run.results, origin), lines
 
 
 def rivals_from_elsewhere(path: Path) -> Rivals:

@@ -37,7 +37,7 @@ from sentiment.predicting.stored import TrainedRun, uses_of
 from sentiment.runs.records import DEFAULT_THRESHOLD, MODEL_KINDS, PREDICTORS, CheckScore, Metrics, ModelKind, Part
 from sentiment.runs.run_dir import name_of
 from sentiment.statistics import ALPHA, words
-from sentiment.statistics.metrics import ClassIndices, Metric, estimate_of, metric_named
+from sentiment.statistics.metrics import ClassIndices, estimate_of
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
 
 _DIGITS = 6  # of a threshold
@@ -86,14 +86,9 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         remarks=remarks,
         compared=compared,
         closing=[*caveats_of(run), used],
-        metric=_metric(run),
+        metric=run.metric,
         details={"check_list": check_list, "other_answers": other_answers, "annotators": annotators},
     )
-
-
-def _metric(run: TrainedRun) -> Metric:
-    """The metric by which the predictors of a run are compared."""
-    return metric_named(run.config.training.early_stopping.metric)
 
 
 def _agreements(
@@ -245,8 +240,7 @@ def evaluate_on_file(
     tweets = _scored(run, new, threshold)
     file = PurePath(table.name).name
     try:
-        metric = run.config.training.early_stopping.metric
-        decision = decide(file, tweets.of_rows(~new.is_own_test), metric, choice)
+        decision = decide(file, tweets.of_rows(~new.is_own_test), run.metric, choice)
         closing = decision_lines(decision, quote(name_of(run.run_dir)))
     except UsageError as error:  # too few labels
         decision = None
@@ -272,7 +266,7 @@ def evaluate_on_file(
         remarks=[*new.warnings(), *counter.lines_left_out((OWN_TEST,))],
         compared=compare_with_chosen(tweets.labels, chosen, compared),
         closing=closing,
-        metric=_metric(run),
+        metric=run.metric,
         details=details,
     )
 
@@ -345,7 +339,7 @@ def _recommended(run: TrainedRun) -> Tiles:
     """The recommended model with its test score, and what it is weakest at."""
     kind = run.result.recommended
     test = run.result.scores[kind]["test"]
-    metric = _metric(run)
+    metric = run.metric
     items = [
         ("recommended", f"{PREDICTORS[kind]}: {WHY_RECOMMENDED}"),
         ("how sure", score_sentence(estimate_of(test, metric), metric)),

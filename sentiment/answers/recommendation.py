@@ -13,8 +13,10 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import PositiveInt
 
 from sentiment.answers.table import AnswerTable, Predictor, compare_predictors
-from sentiment.runs.records import Count, ModelKind, Record
+from sentiment.config import RunConfig
+from sentiment.runs.records import Count, GridPlan, ModelKind, Record
 from sentiment.statistics.estimate import Estimate
+from sentiment.statistics.metrics import Metric, metric_named
 
 SIMPLEST_FIRST: tuple[ModelKind, ...] = ("baseline", "network", "both")
 # With fewer labelled tweets, no model is chosen for a user's tweets.
@@ -71,12 +73,20 @@ class _Model:
         return self.predictor.kind
 
 
+def compared_by(config: RunConfig, plan: GridPlan | None) -> Metric:
+    """The metric by which the predictors of a run are compared, wherever scores are shown: that of its grid.
+
+    Without a grid, or where predictors cannot be compared by its metric, it is that of early stopping; else accuracy.
+    """
+    return metric_named(plan.metric if plan else "", config.training.early_stopping.metric)
+
+
 def recommend_model(validation: AnswerTable, metric: str) -> ModelKind:
     """The model of a run that predicts, by the predictions of all its models for validation tweets.
 
     Args:
-        metric: that of early stopping. If it is macro recall, that is compared, else accuracy; a grid's metric, which
-            the report heeds too, is not known where a model is used.
+        metric: that of early stopping. If it is macro recall, that is compared, else accuracy. That of a grid is not
+            asked: a run that several grids have is the same in each.
     """
     by_recall = metric == "macro_recall"
     models = []

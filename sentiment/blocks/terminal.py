@@ -2,12 +2,12 @@
 
 import textwrap
 from collections.abc import Iterable
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from sentiment.blocks.content import Bullets, Content, DataTable, Tiles
+from sentiment.blocks.wording import plain
 from sentiment.console import OUT, number_table, printable, say
 
 # The least width of a title, in letters.
@@ -20,11 +20,11 @@ def show(blocks: Iterable[Content]) -> None:
         if isinstance(block, DataTable):
             OUT.print(_table(block))
         elif isinstance(block, Bullets):
-            say("\n".join(f"  {_plain(item)}" for item in block.items))
+            say("\n".join(f"  {plain(item)}" for item in block.items))
         elif isinstance(block, Tiles):
-            say("\n".join(f"{_plain(term):<13}{_plain(value)}" for term, value in block.items))
+            say("\n".join(f"{plain(term):<13}{plain(value)}" for term, value in block.items))
         else:
-            say(_plain(block.text))
+            say(plain(block.text))
 
 
 def _table(table: DataTable) -> Table:
@@ -32,18 +32,8 @@ def _table(table: DataTable) -> Table:
     first, *others = table.columns
     width = max(OUT.width // len(table.columns) - 2, _LEAST_WIDTH)
     titles = ["\n".join(textwrap.wrap(column.title, width)) for column in others]
-    shown = number_table(printable(_plain(table.caption or first.title)), titles, no_wrap=True)
+    shown = number_table(printable(plain(table.caption or first.title)), titles, no_wrap=True)
     for row in table.shown:
-        cells = [escape(printable(_plain(column.show(row)))) for column in table.columns]
+        cells = [escape(printable(plain(column.show(row)))) for column in table.columns]
         shown.add_row(f"  {cells[0]}", *cells[1:], style="bold" if row is table.best else "")
     return shown
-
-
-def _plain(text: Any) -> str:
-    """A text as it is, and one that is marked as Markdown without its marks."""
-    if not hasattr(text, "__html__"):
-        return str(text)
-    from markdown_it import MarkdownIt
-
-    (line,) = MarkdownIt("commonmark").parseInline(str(text))
-    return "".join(token.content for token in line.children or [])

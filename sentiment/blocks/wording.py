@@ -53,6 +53,16 @@ def escape(value: Any) -> Markup:
     return Markup(as_markdown(str(value)))  # noqa: S704
 
 
+def plain(text: Any) -> str:
+    """A text as it is, and one that is marked as Markdown without its marks."""
+    if not hasattr(text, "__html__"):
+        return str(text)
+    from markdown_it import MarkdownIt
+
+    (line,) = MarkdownIt("commonmark").parseInline(str(text))
+    return "".join(token.content for token in line.children or [])
+
+
 def strong(value: Any) -> Markup:
     return Markup("**{}**").format(escape(value))
 

@@ -7,12 +7,14 @@ All are loaded by the same code and have the same interface.
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ruamel.yaml import YAML
 
+from sentiment.answers.recommendation import compared_by
 from sentiment.config import RunConfig
 from sentiment.console import as_code, as_markdown, visible
 from sentiment.errors import CheckpointError, RunDirError, UsageError
@@ -41,6 +43,7 @@ from sentiment.runs.run_dir import (
     read_whole,
     sealed_bytes,
 )
+from sentiment.statistics.metrics import Metric
 from sentiment.version import __version__
 
 if TYPE_CHECKING:
@@ -177,6 +180,12 @@ class TrainedRun(StoredModels):
     result: Result
     record: RunRecord
     run_dir: RunDir
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The metric by which its predictors are compared. Raises RunDirError if its grid's plan cannot be read."""
+        grid = self.run_dir.grid
+        return compared_by(self.config, None if grid == SINGLE else self.run_dir.results.read_grid(grid))
 
     def read(self, name: str) -> bytes:
         """The content of a file of an exported model; RunDirError if it does not match the result's hash."""

@@ -1,6 +1,7 @@
 """Metrics of predicted probabilities on labelled tweets. Does not import torch."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,14 @@ METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macr
 
 def metric_named(*names: str) -> Metric:
     """The first of some metrics of a log by which predictors can be compared; accuracy if none of them is."""
-    return next((metric for name in names for metric in METRIC_NAMES if metric == name), "accuracy")
+    plain = [name.removeprefix("validation/") for name in names]
+    return next((metric for name in plain for metric in METRIC_NAMES if metric == name), "accuracy")
+
+
+def metric_of_most(metrics: Iterable[Metric]) -> Metric:
+    """The metric of most runs; accuracy if as many have either."""
+    by_name = Counter(metrics)
+    return "macro_recall" if by_name["macro_recall"] > by_name["accuracy"] else "accuracy"
 
 
 # The class of each tweet, by its index among the ordered classes, of shape (n,).

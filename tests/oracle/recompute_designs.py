@@ -106,10 +106,6 @@ class Tested:
         return str(next((name for name in names if name in ("accuracy", "macro_recall")), "accuracy"))
 
     @property
-    def start(self) -> str:
-        return min(run.record["attempts"][0]["start"] for run in self.folds if run.record)
-
-    @property
     def only_label(self) -> int | None:
         labels = {result["only_label"] for result in self.results}
         return labels.pop() if len(labels) == 1 else None
@@ -330,10 +326,13 @@ class Dataset:
     tested: list[Tested]
     added_records: dict[str, tuple[Row, Tested]] = field(default_factory=dict)
     version: str = ""
+    copies: list[Tested] = field(default_factory=list)
 
     @property
     def metric(self) -> str:
-        return min(self.tested, key=lambda one: one.start).metric
+        """That of most runs of grids, or of all where there is no grid."""
+        everywhere = [*self.tested, *self.copies]
+        return metric_of([one for one in everywhere if one.grid.name != "single"] or everywhere)
 
     @property
     def test_tweets(self) -> int:
@@ -638,14 +637,15 @@ def deviation(values: Sequence[float]) -> float | None:
 
 def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:
     """Groups of runs on the same tweets, the largest first; each run once, even if several grids have it."""
-    groups: list[list[Tested]] = []
+    datasets: list[Dataset] = []
     for one in tested:
-        group = next((group for group in groups if same_data(group[0], one)), None)
-        if group is None:
-            groups.append([one])
-        elif one.id not in [other.id for other in group]:
-            group.append(one)
-    datasets = [Dataset(group) for group in groups]
+        dataset = next((dataset for dataset in datasets if same_data(dataset.tested[0], one)), None)
+        if dataset is None:
+            datasets.append(Dataset([one]))
+        elif one.id in [other.id for other in dataset.tested]:
+            dataset.copies.append(one)
+        else:
+            dataset.tested.append(one)
     for dataset in datasets:
         alike = [_facts(other.tested[0]) for other in datasets if other.tested[0].source == dataset.tested[0].source]
         for name, value in _facts(dataset.tested[0]).items():
@@ -659,6 +659,12 @@ def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:
                     for name, record in study.added(run).items():
                         dataset.added_records.setdefault(name, (record, one))
     return sorted(datasets, key=lambda dataset: (-dataset.test_tweets, dataset.name))
+
+
+def metric_of(tested: Sequence[Tested]) -> str:
+    """That of most; accuracy of as many."""
+    by_recall = sum(one.metric == "macro_recall" for one in tested)
+    return "macro_recall" if by_recall > len(tested) / 2 else "accuracy"
 
 
 def same_data(first: Tested, second: Tested) -> bool:

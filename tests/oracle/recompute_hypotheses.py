@@ -18,13 +18,14 @@ from tests.oracle.recompute_designs import (
     drawn_gap,
     gap,
     matched_gap,
+    metric_of,
     same_data,
     spread_of,
     unused,
 )
 from tests.oracle.recompute_files import Grid, Row, Study
 from tests.oracle.recompute_numbers import ALPHA, Gap, crossed, matched, pooled
-from tests.oracle.recompute_questions import matched_pairs, metric_of, same_validation, validation_right
+from tests.oracle.recompute_questions import matched_pairs, same_validation, validation_right
 
 _ONE_RUN = "no configuration has several seeds, and nothing is known of other seeds"
 _OTHER_TWEETS = "the two sides were not tested on the same tweets"

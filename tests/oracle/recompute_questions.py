@@ -18,6 +18,7 @@ from tests.oracle.recompute_designs import (
     datasets_of,
     gap,
     matched_gap,
+    metric_of,
     only_label,
     score,
     spread_of,
@@ -72,10 +73,6 @@ def label_tables(grid: Grid, tested: list[Tested]) -> dict[str, list[Row]]:
 
 def _train_rows(group: Sequence[Tested]) -> float:
     return group[0].settings["data.train_rows"] or math.inf
-
-
-def metric_of(tested: Sequence[Tested]) -> str:
-    return min(tested, key=lambda one: one.start).metric if tested else "accuracy"
 
 
 def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) -> list[Row]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sentiment.runs.records import Result
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, Result
 from sentiment.runs.run_dir import RunDir, find_runs
 from tests.commands import invoke, succeed
 from tests.invented import added_dir, write_added
@@ -244,16 +244,21 @@ def _kind(name: str) -> str:
 
 
 @random_studies
-def test_evaluate_and_the_page_say_one_thing_of_a_pair(seed: int, tmp_path: Path) -> None:
-    author = new_author(tmp_path / "results", seed)
+@pytest.mark.parametrize(
+    ("stopping", "ranking"), [("accuracy", "accuracy"), ("loss", "macro_recall"), ("macro_recall", "accuracy")]
+)
+def test_evaluate_and_the_page_say_one_thing_of_a_pair(seed: int, stopping: str, ranking: str, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed, metric=stopping)
+    author.shares = [0.8, 0.2]
     skill = author.rng.choice([0.5, 1.0, 3.0])
-    (run_dir,) = write_grid(author, [{"seed": 1}], lambda _: skill)
+    (run_dir,) = write_grid(author, [{"seed": 1}], lambda _: skill, metric=ranking)
     tested = pd.read_parquet(run_dir.predictions_file).query("part == 'test'")["tweet"]
     write_added(
         added_dir(author.results, run_dir), "llm", dict.fromkeys(tested, run_dir.read_config().data.label_names[0])
     )
     said = report_without_charts(author.results)
-    lines = succeed("evaluate", run_dir.path).splitlines()
+    kinds = {PREDICTORS[kind]: kind for kind in MODEL_KINDS}
+    lines = succeed("evaluate", run_dir.path, "--with", kinds[_kind(said.used)]).splitlines()
     rows = [row for row in said.ranking if row["difference_low"]]
     assert len(rows) == 4
     assert any("2 with models of the run, 1 with the lexicon, 1 with added predictors" in line for line in lines)

@@ -13,7 +13,7 @@ from sentiment.blocks.wording import escape
 from sentiment.predicting.stored import open_run
 from tests.relations.reports import claims_of_models, differing, random_studies, report_without_charts
 from tests.relations.studies import write_run
-from tests.relations.worlds import copied, edit_answers, new_author, reorder, write_cells
+from tests.relations.worlds import copied, edit_answers, new_author, reorder, set_clocks, write_cells, write_grid
 from tests.small_runs import invented_tweets, run_in, small_config, write_tweets
 
 
@@ -29,6 +29,25 @@ def test_order_of_runs_and_rows_changes_no_claim(seed: int, is_tied: bool, tmp_p
     turned = copied(author.results, tmp_path / "turned")
     reorder(turned, "cells")
     assert not differing(before, report_without_charts(turned))
+
+
+@random_studies
+def test_clocks_and_the_order_of_grids_change_no_claim(seed: int, tmp_path: Path) -> None:
+    author = new_author(tmp_path / "results", seed)
+    skills = dict(zip((8, 16, 32), author.rng.sample([0.5, 1.0, 3.0], 3), strict=True))
+    widths: list[dict[str, Any]] = [{"model.hidden_size": size, "seed": 1} for size in skills]
+    for name, metric, settings in (
+        ("narrow", "macro_recall", widths[:2]),
+        ("wide", "accuracy", widths[2 * seed % 3 :]),
+    ):
+        write_grid(author, settings, lambda config: skills[config.model.hidden_size], name, metric)
+    said = {}
+    for number, later in enumerate(("narrow", "wide")):
+        results = copied(author.results, tmp_path / str(number))
+        set_clocks(results, later)
+        said[later] = report_without_charts(results)
+    assert not differing(said["narrow"], said["wide"])
+    assert said["narrow"].headline == said["wide"].headline
 
 
 def _tie(table: pd.DataFrame) -> None:
@@ -92,9 +111,8 @@ def test_csv_and_latex_have_one_verdict_for_each_pair(seed: int, tmp_path: Path)
     said = report_without_charts(author.results)
     latex = (said.folder / "tables" / "leaderboard.tex").read_text()
     for row in said.ranking:
-        cells = latex.partition(f"{row['model']} &")[2].partition("\\\\\n")[0]
-        marks = r"\ast" in cells, r"\dagger" in cells
-        assert marks == (row["verdict"] == "better", row["verdict"] == "worse"), row["model"]
+        cells = latex.partition(f"{row['model']} &")[2].partition(r" \tabularnewline")[0]
+        assert f" {row['verdict']} & " in cells.replace("--", "\u2013"), row["model"]
 
 
 @pytest.mark.parametrize("metric", ["loss", "macro_recall"])

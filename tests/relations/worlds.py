@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.config import RunConfig
-from sentiment.runs.records import PREDICTORS, GridPlan, Result
+from sentiment.runs.records import PREDICTORS, GridPlan, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from tests.invented import Parameters, added_dir, measured
 from tests.relations.studies import Author, plan_grid, write_answers, write_run
@@ -28,12 +28,16 @@ def new_author(folder: Path, seed: int, metric: str = "accuracy", test: int = 20
 
 
 def write_grid(
-    author: Author, settings: Sequence[Parameters], skill: Callable[[RunConfig], float], name: str = "cells"
+    author: Author,
+    settings: Sequence[Parameters],
+    skill: Callable[[RunConfig], float],
+    name: str = "cells",
+    metric: str = "",
 ) -> list[RunDir]:
-    """The completed runs of a grid, ranked by the author's metric."""
-    metric = f"validation/{author.metric}"
-    goal = "minimize" if author.metric == "loss" else "maximize"
-    configs = plan_grid(author, name, [*settings], method="grid", metric=metric, goal=goal)
+    """The completed runs of a grid, ranked by a metric, or by the author's, which stops them."""
+    metric = metric or author.metric
+    goal = "minimize" if metric == "loss" else "maximize"
+    configs = plan_grid(author, name, [*settings], method="grid", metric=f"validation/{metric}", goal=goal)
     for config in configs:
         write_run(author, config, name, skill(config))
     return [author.results.run_dir(config.run_id, name) for config in configs]
@@ -91,6 +95,23 @@ def reorder(results: Results, name: str) -> None:
     results.write_grid(GridPlan.model_validate(plan.model_dump() | {"runs": turned}))
     for planned in plan.runs:
         edit_answers(results.run_dir(planned.run_id, name), _turn)
+
+
+def set_clocks(results: Results, later: str) -> None:
+    """Let a grid have been planned, and its runs have been trained, a year after all others."""
+    for grid in sorted(path.name for path in results.runs.iterdir()):
+        year = "2027" if grid == later else "2026"
+        plan = results.read_grid(grid)
+        assert plan is not None
+        results.grid_file(grid).unlink()
+        results.write_grid(plan.model_copy(update={"planned_at": f"{year}-01-01T00:00:00+00:00"}))
+        for planned in plan.runs:
+            run_dir = results.run_dir(planned.run_id, grid)
+            record = run_dir.read(RunRecord)
+            start = f"{year}-01-01T10:00:00+00:00"
+            attempts = [attempt.model_copy(update={"start": start, "end": start}) for attempt in record.attempts]
+            run_dir.record_file.unlink()
+            run_dir.write_record(record.model_copy(update={"attempts": attempts}))
 
 
 def _turn(table: pd.DataFrame) -> None:

@@ -115,12 +115,9 @@ def write_labels(study: Study, skills: dict[tuple[str | None, int | None], float
 
 
 def write_halved(study: Study) -> None:
-    """`full`, and `halving`, of whose thirty trials ten went on to epoch 2 and four to the end; higher rates are better
-    ones."""
+    """`halving`, of whose thirty trials ten went on to epoch 2 and four to the end; higher rates are better ones."""
     runs = combinations({"training.learning_rate": RATES, "model.dropout": DROPOUTS})
     metric = {"method": "random", "metric": "validation/accuracy"}
-    for config in study.write_grid("full", "Which are best, all to the end?", runs, **metric):
-        study.complete(config, "full", skill=0.5 + 200 * config.training.learning_rate)
     halving = {"epochs": [1, 2], "eta": 3.0}
     run_dirs = []
     for config in study.write_grid("halving", "Which are best?", runs, **metric, halving=halving):

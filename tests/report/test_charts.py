@@ -21,10 +21,7 @@ from report.evaluated import CompletedRun, as_setting
 from report.questions import search
 from report.questions.attention import attended
 from report.questions.search import (
-    SearchTrials,
     importances,
-    rank_correlation,
-    trial_points,
     trials_for_importance,
 )
 from report.read import AttentionSample
@@ -37,7 +34,6 @@ from report.render.charts import (
     Axis,
     Figure,
     IntervalRow,
-    Point,
     Trial,
     ValueAxis,
     interval_figure,
@@ -46,7 +42,7 @@ from report.render.charts import (
     share_point,
 )
 from report.render.wording import Score
-from sentiment.blocks.content import Text
+from sentiment.blocks.content import Bullets, Text
 from sentiment.runs.halving import RankedTrial, RungRanking
 from sentiment.runs.records import PlannedRun, RunRecord
 from sentiment.runs.run_dir import Results
@@ -132,7 +128,7 @@ def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
 def _check_importance(_: str, spec: Spec, _findings: Findings) -> None:
     """What the score depends on comes first; shares are of one whole."""
     rows = rows_with(spec, "name", "value", "low", "high")
-    assert rows[0]["name"].startswith("learning rate (+")
+    assert rows[0]["name"].startswith("learning rate")
     assert [row["value"] for row in rows] == sorted((row["value"] for row in rows), reverse=True)
     assert sum(row["value"] for row in rows) == pytest.approx(100, abs=40)
     assert all(row["low"] <= row["high"] for row in rows)
@@ -152,35 +148,21 @@ def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
         assert row["low"] < row["value"] < row["high"]
 
 
-def _check_rungs(name: str, spec: Spec, findings: Findings) -> None:
-    expected = sorted(
-        (bool(run.completed), row.epoch, round(100 * row.validation.accuracy, 4))
-        for run in _grid(findings, name).runs
-        for row in run.run_dir.read_epochs()[0]
-    )
-    rows = rows_with(spec, "group", "x", "value")
-    assert expected == sorted((row["group"] == "trained to the end", row["x"], round(row["value"], 4)) for row in rows)
-    said = [float(row["tooltip"].split(": ")[-1].removesuffix(" %")) for row in rows]
-    assert said == pytest.approx([row["value"] for row in rows], abs=0.051)
-
-
 CHECKS: dict[str, Callable[[str, Spec, Findings], None]] = {
     "question-": _check_question,
     "reliability": _check_reliability,
     "parallel-": _check_parallel,
     "importance-": _check_importance,
     "labels-": _check_labels,
-    "rungs-": _check_rungs,
 }
 
 
 @pytest.fixture(scope="module")
 def charted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Figure, Findings]]:
-    whole, halved, labelled = (Results(tmp_path_factory.mktemp(name)) for name in ("whole", "halved", "labelled"))
-    studies = [write_study(whole, 48), Study(halved), Study(labelled)]
-    write_halved(studies[1])
+    whole, labelled = (Results(tmp_path_factory.mktemp(name)) for name in ("whole", "labelled"))
+    studies = [write_study(whole, 48), Study(labelled)]
     curves = product((None, "word2vec"), LABELS)
-    write_labels(studies[2], {of_point: 0.3 + 0.3 * number for number, of_point in enumerate(curves)})
+    write_labels(studies[1], {of_point: 0.3 + 0.3 * number for number, of_point in enumerate(curves)})
     figures = []
     for study in studies:
         findings = study.findings()
@@ -188,7 +170,7 @@ def charted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Figure, Find
         with patch.multiple(search, **({"_RESAMPLES": 3} if is_whole else {"importances": lambda *_: {}})):
             blocks = compose(findings).blocks
         drawn = [block for block in blocks if isinstance(block, Figure)]
-        figures += [(figure, findings) for figure in drawn if is_whole or figure.name.startswith(("rungs-", "labels-"))]
+        figures += [(figure, findings) for figure in drawn if is_whole or figure.name.startswith("labels-")]
     return figures
 
 
@@ -216,15 +198,6 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, F
             values.append([data for data in drawn if "text" not in data["values"][0]])  # lines of names break
         for other in values[1:]:
             assert all(data in other for data in values[0] if len(data["values"]) > 2), figure.name
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("last", [1, 2, 3])
-def test_no_epoch_is_written_twice_and_none_between_two(last: int) -> None:
-    points = [Point("a", epoch, 0.01 * epoch, "", "a") for epoch in range(1, last + 1)]
-    lines = line_figure("rungs", "", "", points, (Axis("epoch", is_whole=True), Axis("score (%)"))).svg
-    expected = [str(epoch) for epoch in range(1, last + 1)]
-    assert [one for one in re.findall(r">([\d.]+)</text>", lines) if 1 <= float(one) <= last] == expected
 
 
 def test_tokens_with_much_attention_are_bold_by_the_mean_over_hops() -> None:
@@ -386,21 +359,25 @@ def test_ranking_counts_the_trials_that_are_tied_at_the_cut(scores: tuple[float,
 
 
 def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top() -> None:
-    run: Any = SimpleNamespace(completed=None, planned=None, run_id="a")
     f1 = Score("validation/macro_f1")
-    for score, value, said in ((LOSS, 0.412, "epoch 2: 0.412"), (f1, 41.2, "epoch 2: 41.2 %")):
-        last = trial_points(run, [0.7, 0.412], score)[-1]
-        assert last.value == pytest.approx(value)
-        assert last.tooltip.endswith(said)
+    assert (LOSS.with_unit(0.412), f1.with_unit(0.412)) == ("0.412", "41.2 %")
     assert (LOSS.title, f1.title) == ("validation loss after epoch 2", "validation macro F1 (%)")
     losses = enumerate((0.5, 0.4, 0.6))
     trials = [Trial(index, {"model.dropout": index / 10, "cell": "gru"}, loss) for index, loss in losses]
     rows = rows_with(parallel_figure("parallel", "", "", trials, LOSS).spec, "trial", "axis", "height", "score")
     assert list(dict.fromkeys(row["trial"] for row in rows)) == [2, 0, 1]  # what is drawn last lies on top
-    assert [rank_correlation(SearchTrials(trials, LOSS), name) for name in ("model.dropout", "cell")] == [
-        " (+0.50)",
-        "",
-    ]
+
+
+def test_search_in_rungs_tells_how_many_epochs_it_saved(study: Study) -> None:
+    write_halved(study)
+    with patch.object(search, "importances", lambda *_: {}):
+        (card,) = search.search(study.findings()).cards
+    bullets = card.blocks[-1]
+    assert isinstance(bullets, Bullets)
+    saved, first, _, warning = bullets.items
+    assert saved.startswith("48 epochs were trained, 40.0 % of the 120 that 30 full trials would need")
+    assert first == "After epoch 1 the best 10 of 30 trials were promoted."
+    assert "slow starters" in warning
 
 
 def test_setting_in_which_no_trials_with_a_score_differ_is_not_drawn() -> None:
