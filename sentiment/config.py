@@ -590,11 +590,17 @@ class RunConfig(Section):
 
 
 def _with_defaults(values: Values, defaults: Values, unused: tuple[str, ...], prefix: str = "") -> Values:
-    """`values`, with every field whose dotted name starts with an element of `unused` reset to its default."""
+    """`values`, without the sign of zeros, and with the fields whose names start with one of `unused` at their default.
+
+    Args:
+        prefix: precedes the names of the fields, which are dotted.
+    """
     changed: Values = {}
     for name, value in values.items():
         if isinstance(value, dict) and defaults[name]:
             changed[name] = _with_defaults(value, defaults[name], unused, f"{prefix}{name}.")
+        elif f"{prefix}{name}".startswith(unused):
+            changed[name] = defaults.get(name)
         else:
-            changed[name] = defaults.get(name) if f"{prefix}{name}".startswith(unused) else value
+            changed[name] = 0.0 if value == 0 and isinstance(value, float) else value
     return changed
