@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, NonNegativeInt, Tag, model_validator
@@ -213,24 +212,6 @@ def mistakes_of(grid: str, hypotheses: Sequence[Hypothesis], listed: Mapping[str
         if isinstance(hypothesis.other, BestOf) and hypothesis.other.grid == grid:
             mistakes.append("the other grid is this one")
         lines += [f"hypothesis {hypothesis.claim!r}: {mistake}" for mistake in mistakes]
-    return lines + _contradictions(hypotheses)
-
-
-def _contradictions(hypotheses: Sequence[Hypothesis]) -> list[str]:
-    """A line for each two hypotheses about the same sides that cannot both be true."""
-    lines = []
-    for first, second in combinations(hypotheses, 2):
-        if (first.setting, first.measure) != (second.setting, second.measure):
-            continue
-        low, high = first.region
-        if first.sides == second.sides:
-            other_low, other_high = second.region
-        elif first.sides == second.sides[::-1]:
-            other_high, other_low = (-bound for bound in second.region)
-        else:
-            continue
-        if max(low, other_low) >= min(high, other_high):
-            lines.append(f"hypotheses {first.claim!r} and {second.claim!r} cannot both be true")
     return lines
 
 

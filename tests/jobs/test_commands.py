@@ -209,8 +209,7 @@ def test_damaged_request_keeps_no_job_from_being_cancelled_and_is_replaced(slurm
     grid = slurm.submit({"seed": [1]})
     request = slurm.results.slurm / "some" / "request.json"
     request.write_text("{")
-    code, output = slurm.call("rerun", "some")
-    assert (code, "`submit` of the grid's file replaces it" in output) == (1, True)
+    assert "`submit` of the grid's file replaces it" in slurm.told(1, "rerun", "some")
     assert slurm.call("submit", grid) == (0, "nothing to submit\n")
     request.write_text("{")
     assert slurm.call("cancel", "some")[0] == 0
@@ -254,8 +253,7 @@ def test_grid_whose_plan_is_gone_is_not_cancelled_without_a_word(slurm: FakeSlur
     run_dir.path.mkdir()
     run_dir.config_file.touch()
     slurm.results.grid_file("some").unlink()
-    code, output = slurm.call("cancel", "some")
-    assert (code, "grid.json: is missing, but there are runs of this grid" in output) == (1, True)
+    assert "grid.json: is missing, but there are runs of this grid" in slurm.told(1, "cancel", "some")
 
 
 def test_grid_that_was_expanded_before_another_command_planned_it_is_refused(slurm: FakeSlurm) -> None:

@@ -264,17 +264,24 @@ def test_only_what_is_about_time_leads_to_a_requeue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signals", "outcome"),
+    ("signals", "end", "outcome"),
     [
-        ([signal.SIGUSR2], Outcome.OUT_OF_TIME),
-        ([signal.SIGUSR2, signal.SIGTERM], Outcome.STOPPED),
-        ([signal.SIGUSR2, signal.SIGINT], Outcome.OUT_OF_TIME),
+        ([signal.SIGUSR2], 0, Outcome.OUT_OF_TIME),
+        ([signal.SIGUSR2, signal.SIGTERM], 2**33, Outcome.STOPPED),
+        ([signal.SIGUSR2, signal.SIGTERM], 1, Outcome.OUT_OF_TIME),  # its time limit has passed: Slurm ends it
+        ([signal.SIGUSR2, signal.SIGINT], 2**33, Outcome.OUT_OF_TIME),
     ],
 )
 def test_task_that_is_cancelled_while_it_saves_is_not_requeued(
-    signals: list[signal.Signals], outcome: Outcome, slurm: FakeSlurm, shares: Shares, monkeypatch: pytest.MonkeyPatch
+    signals: list[signal.Signals],
+    end: int,
+    outcome: Outcome,
+    slurm: FakeSlurm,
+    shares: Shares,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     in_task(monkeypatch)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(end))
     folder = write_submission(slurm.results, shares, job_id="7")
 
     def saves(worker: Worker) -> Outcome:
