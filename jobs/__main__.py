@@ -138,8 +138,9 @@ def status(
     if log:
         _show_log(names or [], results)
         return
-    grids = read_status(results_of(results), names or [])
-    echo(show(results_of(results), grids, every_row=all_runs, as_json=as_json) or NO_GRIDS.format(results=results))
+    folder = results_of(results)
+    grids = read_status(folder, names or [])
+    echo(show(folder, grids, every_row=all_runs, as_json=as_json) or NO_GRIDS.format(results=results))
     raise typer.Exit(exit_code(grids))
 
 
@@ -172,20 +173,21 @@ def rerun(
     from jobs.status.names import find_targets, read_plan
     from jobs.study import goes_on
 
-    selected = find_targets(targets or [], results_of(results))
+    folder = results_of(results)
+    selected = find_targets(targets or [], folder)
     if not selected:
         echo(NO_GRIDS.format(results=results))
     options = _launch_options(cluster, local, at_once, new_code)
 
     def rerun_target(target: "Target") -> int:
-        if waiting := read_waiting(results_of(results), target.grid):
+        if waiting := read_waiting(folder, target.grid):
             where = ["--local"] if waiting.local else []
-            command = results_of(results).command("submit", target.grid, *where)
+            command = folder.command("submit", target.grid, *where)
             echo(f"grid {target.grid}: {waiting.describe()}; `{command}` submits it when that one has ended")
-            is_queued = not waiting.local and goes_on(results_of(results), target.grid)
+            is_queued = not waiting.local and goes_on(folder, target.grid)
             return 0 if is_queued else EXIT_UNFINISHED
-        plan = read_plan(results_of(results), target.grid)
-        return rerun_grid(results_of(results), plan, {*target.run_ids}, options)
+        plan = read_plan(folder, target.grid)
+        return rerun_grid(folder, plan, {*target.run_ids}, options)
 
     raise typer.Exit(_for_each(selected, rerun_target))
 
@@ -221,21 +223,21 @@ def cancel(
 
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
-
-    selected = find_targets(targets, results_of(results))
+    folder = results_of(results)
+    selected = find_targets(targets, folder)
     if any(target.grid == SINGLE for target in selected):
         raise UsageError(f"{SINGLE}: Ctrl+C, or SIGTERM, stops runs outside of grids where they are trained")
     if remove and any(target.run_ids for target in selected):
         raise UsageError("--remove takes names of grids")
 
     def cancel_target(target: "Target") -> int:
-        waits = may_wait(results_of(results), target.grid)
+        waits = may_wait(folder, target.grid)
         if waits:
-            change_waiting(results_of(results), target.grid, stated=False, waits=False, problem="")
+            change_waiting(folder, target.grid, stated=False, waits=False, problem="")
             echo(f"grid {target.grid}: waits no longer")
-        if not waits or results_of(results).grid_file(target.grid).exists():
-            cancel_grid(results_of(results), read_plan(results_of(results), target.grid), {*target.run_ids}, echo)
-        return remove_grid(results_of(results), target.grid, echo) if remove else 0
+        if not waits or folder.grid_file(target.grid).exists():
+            cancel_grid(folder, read_plan(folder, target.grid), {*target.run_ids}, echo)
+        return remove_grid(folder, target.grid, echo) if remove else 0
 
     raise typer.Exit(_for_each(selected, cancel_target))
 

@@ -149,9 +149,7 @@ def _kept_choice(results: Results, planned: GridPlan | None, chosen: StartsFrom)
         return chosen
     if {*former.run_ids} <= {*chosen.run_ids}:
         return chosen
-    base = results.read_grid(former.grid)
-    known = {run.run_id for run in base.runs if results.run_dir(run.run_id, base.name).completed} if base else set()
-    if gone := [run_id for run_id in former.run_ids if run_id not in known]:
+    if gone := [run_id for run_id in former.run_ids if not results.run_dir(run_id, former.grid).completed]:
         lines = [f"{run_id}, which was chosen before, but has no result there any more" for run_id in gone]
         return chosen.model_copy(update={"left_out": [*chosen.left_out, *lines]})
     others = [run_id for run_id in chosen.run_ids if run_id not in former.run_ids]

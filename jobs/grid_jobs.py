@@ -414,16 +414,14 @@ def claim_or_check_owner(results: Results) -> None:
         UsageError: for any other user or cluster.
     """
     file = results.slurm / "owner.json"
-    here = QueueOwner.here()
-    owner = read_record(file, QueueOwner, "delete it, and repeat the command as the folder's owner")
-    if owner is None:
-        results.slurm.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, sealed(here))
-    elif owner != here:
+    if owner := _foreign_owner(results):
         raise UsageError(
-            f"{file}: these are the jobs of {owner}, not of {here}: run this command there, or use another folder "
-            "(--results DIR)"
+            f"{file}: these are the jobs of {owner}, not of {QueueOwner.here()}: run this command there, or use "
+            "another folder (--results DIR)"
         )
+    if not file.exists():
+        results.slurm.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, sealed(QueueOwner.here()))
 
 
 def read_jobs(results: Results, grids: Sequence[str], *, is_locked: bool = False) -> list[GridJobs]:
@@ -439,17 +437,19 @@ def read_jobs(results: Results, grids: Sequence[str], *, is_locked: bool = False
     queue_error = ""
     if any(not folder.submission.local for folders in submissions for folder in folders):
         try:
-            queue_error = _foreign_owner(results)
-            queue = () if queue_error else read_queue()
+            owner = _foreign_owner(results)
+            queue_error = f"submitted by {owner}; run this command there" if owner else ""
+            queue = () if owner else read_queue()
         except SentimentError as error:
             queue_error = in_one_line(error)
     return [_join(folders, queue, queue_error, is_locked=is_locked) for folders in submissions]
 
 
-def _foreign_owner(results: Results) -> str:
-    """Return why the queue cannot be read if the jobs belong to another user or cluster; else an empty text."""
-    owner = read_record(results.slurm / "owner.json", QueueOwner)
-    return f"submitted by {owner}; run this command there" if owner and owner != QueueOwner.here() else ""
+def _foreign_owner(results: Results) -> QueueOwner | None:
+    """The owner of a results folder, if that is another user, or on another cluster."""
+    remedy = "delete it, and repeat the command as the folder's owner"
+    owner = read_record(results.slurm / "owner.json", QueueOwner, remedy)
+    return owner if owner and owner != QueueOwner.here() else None
 
 
 def _join(

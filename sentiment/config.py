@@ -515,13 +515,12 @@ class RunConfig(Section):
         files at different paths outside it give different ids.
         """
         plain = self.with_paths(plain_path)  # first, since paths are compared below
-        values = plain.model_dump()
         defaults = RunConfig(
             elmo=self.elmo and ElmoConfig(),
             encoder=self.encoder and EncoderConfig(),
             vectors=self.vectors and VectorsConfig(),
         ).model_dump()
-        values = _with_defaults(values, defaults, plain.unused_fields())
+        values = _with_defaults(plain.model_dump(), defaults, plain.unused_fields())
         values["vectors"] = (values["vectors"] or {}) if values["embedding"]["pretrained"] == WORD2VEC else None
         values["data"]["text"]["lowercase"] = self.data.text.lowercase and self.encoder is None
         values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.external_tests.items()}
@@ -593,8 +592,9 @@ def _with_defaults(values: Values, defaults: Values, unused: tuple[str, ...], pr
     """`values`, with every field whose dotted name starts with an element of `unused` reset to its default."""
     changed: Values = {}
     for name, value in values.items():
+        changed[name] = 0.0 if value == 0 and isinstance(value, float) else value  # -0.0 is no other question
         if isinstance(value, dict) and defaults[name]:
             changed[name] = _with_defaults(value, defaults[name], unused, f"{prefix}{name}.")
-        else:
-            changed[name] = defaults.get(name) if f"{prefix}{name}".startswith(unused) else value
+        elif f"{prefix}{name}".startswith(unused):
+            changed[name] = defaults.get(name)
     return changed

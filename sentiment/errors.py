@@ -70,6 +70,10 @@ class LockedError(RunDirError):
         self.job = job
 
 
+class UnwritableError(RunDirError):
+    """The file of a lock cannot be made, as on a full disk."""
+
+
 class TakenOverError(RunDirError):
     """Another process has started a later attempt at the same run."""
 
@@ -100,6 +104,12 @@ class CrashedError(SentimentError):
 
 class UnrankedError(SentimentError):
     """The trials of a search cannot be ranked: one is unfinished, or none has a score."""
+
+
+class StoppedError(SentimentError):
+    """Work on this machine was stopped, as by Ctrl+C; the message says how to go on."""
+
+    exit_code = EXIT_UNFINISHED
 
 
 class SlurmError(SentimentError):

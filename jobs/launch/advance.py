@@ -60,6 +60,7 @@ from sentiment.errors import (
     RunDirError,
     SentimentError,
     SlurmError,
+    StoppedError,
     UnansweredError,
     UnfinishedBaseError,
     UnrankedError,
@@ -265,15 +266,14 @@ def _carry_out(course: Course, wishes: Sequence[Wish]) -> int:
     """Carry out a command; return its exit code.
 
     Raises:
-        SystemExit: it was stopped on this machine, as by Ctrl+C, which ends the program.
+        StoppedError: it was stopped on this machine.
     """
     if course.options.local:
         with LocalRunner(course.results, course.say) as runner:
             course = replace(course, runner=runner)
             steps = carry_on(course, wishes)
             if course.is_stopped:
-                _say_how_to_go_on(course, wishes, [*steps])
-                raise SystemExit(EXIT_UNFINISHED)
+                raise StoppedError(f"stopped; to go on: `{_command_to_go_on(course, wishes, [*steps])}`")
             if runner.has_results and not _report(course, [*steps][-1]):
                 return EXIT_FAILED
     else:
@@ -287,7 +287,7 @@ def _carry_out(course: Course, wishes: Sequence[Wish]) -> int:
     return max((step.exit_code for step in steps.values()), default=0)
 
 
-def _say_how_to_go_on(course: Course, wishes: Sequence[Wish], begun: Sequence[str]) -> None:
+def _command_to_go_on(course: Course, wishes: Sequence[Wish], begun: Sequence[str]) -> str:
     names = [*begun, *(wish.grid for wish in wishes)]
     names += [grid.name for grid in waiting_grids(course.results) if grid.local]
     again = ["submit", *dict.fromkeys(names)]
@@ -295,22 +295,21 @@ def _say_how_to_go_on(course: Course, wishes: Sequence[Wish], begun: Sequence[st
         if wish.run_ids:
             again = ["rerun", *(f"{wish.grid}/{short_id(run_id)}" for run_id in sorted(wish.run_ids))]
     at_once = [] if course.options.at_once is None else ["--at-once", str(course.options.at_once)]
-    course.say(f"stopped; to go on: `{course.results.command(*again, '--local', *at_once)}`")
+    return course.results.command(*again, "--local", *at_once)
 
 
 def _report(course: Course, grid: str) -> bool:
     """Build the report on this machine; return whether it was built.
 
     Raises:
-        SystemExit: it was stopped, as by Ctrl+C.
+        StoppedError: it was stopped.
     """
     results = course.results
     log = results.slurm / grid / "report.log"
     with open(log, "wb") as output:
         is_built = build_report(results, lambda: course.is_stopped, output)
     if course.is_stopped and not is_built:
-        course.say(f"stopped; to go on: `{results.command('report')}`")
-        raise SystemExit(EXIT_UNFINISHED)
+        raise StoppedError(f"stopped; to go on: `{results.command('report')}`")
     course.say(f"report: {results.report / 'report.html'}" if is_built else f"report: FAILED; see {log}")
     return is_built
 

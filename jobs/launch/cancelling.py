@@ -1,6 +1,7 @@
 """Implements cancel: what a grid has in the queue is ended, and nothing of it is retried or ranked by itself."""
 
 from collections import defaultdict
+from contextlib import ExitStack
 
 from jobs import policy, slurm
 from jobs.grid_jobs import read_jobs
@@ -9,7 +10,7 @@ from jobs.requested import grid_lock
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.console import Say, plural
-from sentiment.errors import EXIT_UNFINISHED
+from sentiment.errors import EXIT_UNFINISHED, UnwritableError
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
@@ -20,7 +21,12 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
     """Cancel the given runs; with an empty set all runs and the grid's other jobs."""
     no_slurm_jobs = all(folder.submission.local for folder in read_submissions(results, plan.name))
     options = LaunchOptions(say=say, local=no_slurm_jobs)  # Slurm is needed only if the grid has jobs there
-    with lock_grid(results, plan, options) as grid:
+    with ExitStack() as stack:
+        try:
+            grid = stack.enter_context(lock_grid(results, plan, options))
+        except UnwritableError:  # then nothing can be marked either, but what is in the queue is cancelled
+            (jobs,) = read_jobs(results, [plan.name])
+            grid = LockedGrid(results, plan, jobs, options, lambda: None)
         cancelled = cancel_active(grid, run_ids)
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
         say(f"grid {plan.name}: {plural(len(cancelled), 'run')} cancelled{names}")

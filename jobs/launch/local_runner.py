@@ -56,8 +56,8 @@ class LocalRunner:
             self._locks.enter_context(Lock(folder.lock_file, "runs it on this machine"))
             folder.write_receipt(f"{LOCAL_JOB_PREFIX}-{folder.path.name.rpartition('-')[2]}")  # unlike any before
             accepted.append(folder)
-            for run_id, config in folder.read_configs(folder.run_ids).items():
-                self._last_epochs[self.results.run_dir(run_id, grid)] = config.training.epochs
+            for config in job.configs:
+                self._last_epochs[self.results.run_dir(config.run_id, grid)] = config.training.epochs
         self._submissions += accepted
         return accepted
 

@@ -57,11 +57,6 @@ class LockedGrid:
         return read_grid_state(self.results, self.plan, self.jobs)
 
 
-def _local_jobs(results: Results, grid: str) -> GridJobs:
-    (jobs,) = read_jobs(results, [grid], is_locked=True)
-    return jobs
-
-
 @contextmanager
 def lock_grid(
     results: Results, plan: GridPlan, options: LaunchOptions, runner: LocalRunner | None = None
@@ -74,7 +69,8 @@ def lock_grid(
     """
     with grid_lock(results, plan.name) as lock:
         try:
-            jobs = _local_jobs(results, plan.name) if options.local else settle_jobs(results, plan.name)
+            here = read_jobs(results, [plan.name], is_locked=True) if options.local else []
+            (jobs,) = here or [settle_jobs(results, plan.name)]
         except NoSlurmError as error:
             raise NoSlurmError(
                 f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"

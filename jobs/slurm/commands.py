@@ -241,7 +241,13 @@ def run_command(*command: str) -> str:
     name = command[0]
     try:
         done = subprocess.run(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(name), timeout=_COMMAND_SECONDS
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # job names may hold any bytes
+            env=_environment(name),
+            timeout=_COMMAND_SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise UnansweredError(f"{name}: no answer for {_COMMAND_SECONDS:g} s") from None
@@ -254,8 +260,8 @@ def run_command(*command: str) -> str:
         error_type = _KilledError if killed else UnansweredError
         raise error_type(f"{name}: was killed by signal {-done.returncode}")
     if done.returncode > 0:
-        raise _error(name, done.returncode, _decode(done.stderr))
-    return _decode(done.stdout)
+        raise _error(name, done.returncode, done.stderr)
+    return done.stdout
 
 
 def _error(name: str, exit_code: int, stderr: str) -> SlurmError:
@@ -292,11 +298,6 @@ def _environment(command: str) -> dict[str, str]:
     if command != "sbatch":  # a job inherits the environment of sbatch
         environment["LC_ALL"] = "C"
     return environment
-
-
-def _decode(output: bytes) -> str:
-    """Decode a command's output; invalid bytes are replaced, since job names may hold any bytes."""
-    return output.decode("utf-8", errors="replace")
 
 
 def _abbreviate(text: str) -> str:

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from jobs.slurm.commands import ENDED, Job
@@ -84,15 +85,10 @@ def read_termination(log: Path | None) -> RunState | None:
 
 def _newest_attempt(log: Path | None) -> list[str]:
     """Return the last lines of a log, from the newest start of its task; none if there is no log."""
-    if log is None:
-        return []
-    try:
-        with open(log, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - _TAIL_BYTES, 0))
-            text = file.read()
-    except OSError:
-        return []
-    starts = [match.start() for match in _START_LINE.finditer(text)]
-    newest = starts[-1] if starts else 0
+    text = b""
+    with suppress(OSError), open(log or os.devnull, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _TAIL_BYTES, 0))
+        text = file.read()
+    newest = max((match.start() for match in _START_LINE.finditer(text)), default=0)
     return text[newest:].decode(errors="replace").splitlines()

@@ -118,7 +118,12 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     try:
         views = _read_grids(results, grids)
     except RunDirError:
-        views = [_read_damaged(results, grid) for grid in grids]
+        views = []
+        for grid in grids:  # of a damaged one only which file is damaged and why
+            try:
+                views += _read_grids(results, [grid])
+            except RunDirError as error:
+                views.append(GridView(grid, "", [], damage=in_one_line(error)))
     if not names or SINGLE in targets:
         recorded = read_runs(results, SINGLE, None)
         rows = [_row(SINGLE, run, GridJobs(())) for run in recorded.runs]
@@ -140,15 +145,6 @@ def _read_grids(results: Results, grids: Sequence[str]) -> list[GridView]:
         else:
             views.append(read_grid_status(results, read_plan(results, grid), jobs))
     return views
-
-
-def _read_damaged(results: Results, grid: str) -> GridView:
-    """The status of one grid; if one of its files is damaged, only which one and why."""
-    try:
-        (status,) = _read_grids(results, [grid])
-    except RunDirError as error:
-        return GridView(grid, "", [], damage=in_one_line(error))
-    return status
 
 
 def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridRows:

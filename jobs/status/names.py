@@ -73,5 +73,5 @@ def find_targets(names: Collection[str], results: Results) -> list[Target]:
             if run_dir.results.root.resolve() != results.root.resolve():
                 raise UsageError(f"{name}: is not in {results.root}; --results names its folder")
             runs[run_dir.grid].add(run_dir.path.name)
-    targets = [Target(grid) if grid in named else Target(grid, frozenset(runs[grid])) for grid in (*grids, SINGLE)]
-    return [target for target in targets if target.run_ids or target.grid in named]
+    runs |= {grid: set() for grid in named}
+    return [Target(grid, frozenset(runs[grid])) for grid in (*grids, SINGLE) if grid in runs]

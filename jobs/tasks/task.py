@@ -65,9 +65,13 @@ def main(arguments: list[str]) -> int:
         if option != "--parent":
             print(start_line(f"task {number} of {folder.name}", slurm_restarts(), slurm_node()))
         outcome = perform(folder, number, stop)
-        if outcome in (Outcome.OUT_OF_TIME, Outcome.RETRY_LATER) and not option:
-            return requeue(folder, number, outcome)
-        return outcome
+        if outcome not in (Outcome.OUT_OF_TIME, Outcome.RETRY_LATER):
+            return outcome
+        reason = stop.reason()
+        is_over = end is not None and time.time() >= end
+        if reason and reason.detail == "SIGTERM" and not is_over:  # cancelled while it saved
+            return Outcome.STOPPED
+        return outcome if option else requeue(folder, number, outcome)
 
 
 def perform(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome":

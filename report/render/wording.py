@@ -76,7 +76,9 @@ def parameter_value(dotted: str, value: Any) -> str:
         return text
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else shortened(with_bare_names(str(value)), _MAX_VALUE_LENGTH)
+    if isinstance(value, float):
+        return str(value).removesuffix(".0")  # all digits, so that values which differ do not look alike
+    return shortened(with_bare_names(str(value)), _MAX_VALUE_LENGTH)
 
 
 # The folders of an absolute path within a text; the address of a page has none.

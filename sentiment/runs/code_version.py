@@ -11,7 +11,7 @@ import hashlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -209,11 +209,7 @@ def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
 
 def _contents(*packages: str) -> dict[str, bytes]:
     """The files of packages but their documentation, by their paths, in order, whether git knows them or not."""
-    contents = {name: path.read_bytes() for name, path in _own_files(packages)}
-    return dict(sorted(contents.items()))
-
-
-def _own_files(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    contents: dict[str, bytes] = {}
     for package in packages:
         folder = shipped_folder(package, ROOT)
         for path in folder.rglob("*"):
@@ -222,7 +218,8 @@ def _own_files(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
             is_of_another = name.startswith("sentiment/programs/")  # where an installed wheel has `jobs` and `report`
             is_hidden = any(part.startswith(".") for part in relative.parts)
             if path.suffix in _OWN_ENDINGS and path.is_file() and not is_hidden and not is_of_another:
-                yield name, path
+                contents[name] = path.read_bytes()
+    return dict(sorted(contents.items()))
 
 
 def _git(*arguments: str) -> str:

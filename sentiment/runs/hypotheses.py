@@ -2,8 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, NonNegativeInt, Tag, model_validator
@@ -175,10 +174,15 @@ class Hypothesis(Section):
         if not self.setting:
             return self
         known = listed[self.setting]
-        changes: dict[str, Any] = {"values": tuple(value for value in self.values if is_among(value, known))}
-        if not isinstance(self.other, BestOf):
-            changes[self.relation] = tuple(value for value in self.other if is_among(value, known))
+        changes = self._changed(lambda values: tuple(value for value in values if is_among(value, known)))
         return self.model_copy(update=changes) if all(changes.values()) else None
+
+    def _changed(self, change: Callable[[Sequence[Value]], tuple[Value, ...]]) -> dict[str, tuple[Value, ...]]:
+        """The fields with values, each changed."""
+        changed: dict[str, tuple[Value, ...]] = {"values": change(self.values)}
+        if not isinstance(self.other, BestOf):
+            changed[self.relation] = change(self.other)
+        return changed
 
     def as_configured(self, config: RunConfig) -> "Hypothesis":
         """The hypothesis with its values as configurations have them: null for `none`, a plain path.
@@ -196,10 +200,7 @@ class Hypothesis(Section):
             as_in_a_run: Value = dotted(own.identity()).get(self.setting)
             return as_in_a_run
 
-        changes: dict[str, Any] = {"values": tuple(map(configured, self.values))}
-        if not isinstance(self.other, BestOf):
-            changes[self.relation] = tuple(map(configured, self.other))
-        return self.model_copy(update=changes)
+        return self.model_copy(update=self._changed(lambda values: tuple(map(configured, values))))
 
 
 def mistakes_of(grid: str, hypotheses: Sequence[Hypothesis], listed: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -213,24 +214,6 @@ def mistakes_of(grid: str, hypotheses: Sequence[Hypothesis], listed: Mapping[str
         if isinstance(hypothesis.other, BestOf) and hypothesis.other.grid == grid:
             mistakes.append("the other grid is this one")
         lines += [f"hypothesis {hypothesis.claim!r}: {mistake}" for mistake in mistakes]
-    return lines + _contradictions(hypotheses)
-
-
-def _contradictions(hypotheses: Sequence[Hypothesis]) -> list[str]:
-    """A line for each two hypotheses about the same sides that cannot both be true."""
-    lines = []
-    for first, second in combinations(hypotheses, 2):
-        if (first.setting, first.measure) != (second.setting, second.measure):
-            continue
-        low, high = first.region
-        if first.sides == second.sides:
-            other_low, other_high = second.region
-        elif first.sides == second.sides[::-1]:
-            other_high, other_low = (-bound for bound in second.region)
-        else:
-            continue
-        if max(low, other_low) >= min(high, other_high):
-            lines.append(f"hypotheses {first.claim!r} and {second.claim!r} cannot both be true")
     return lines
 
 

@@ -19,7 +19,7 @@ from threading import Event, Thread
 from typing import NamedTuple, Self
 
 from sentiment.console import Progress
-from sentiment.errors import LockedError, RunDirError
+from sentiment.errors import LockedError, UnwritableError
 from sentiment.processes import slurm_job, slurm_restarts
 
 _BEAT_SECONDS = 5.0
@@ -115,7 +115,7 @@ class Lock:
         """Take the lock, and return None; or return who has it.
 
         Raises:
-            RunDirError: its file cannot be written.
+            UnwritableError: its file cannot be written.
         """
         try:
             while True:
@@ -126,7 +126,7 @@ class Lock:
                 if self._make(max(newest, self._after) + 1):
                     return None
         except OSError as error:
-            raise RunDirError(f"{self._path}: cannot be written: {error}") from None
+            raise UnwritableError(f"{self._path}: cannot be written: {error}") from None
 
     def _is_held(self, file: Path) -> bool:
         if _has_ended(file):

@@ -38,9 +38,16 @@ class Halving(Section):
 # The second of two classes is predicted if its probability is at least this.
 DEFAULT_THRESHOLD = 0.5
 
-# The scores that a grid's metric may name.
 MACRO_SCORES = ("macro_precision", "macro_recall", "macro_f1")
 SCORES = ("loss", "accuracy", *MACRO_SCORES)
+# What a grid's metric may be, as W&B names it.
+MetricName = Literal[
+    "validation/loss",
+    "validation/accuracy",
+    "validation/macro_precision",
+    "validation/macro_recall",
+    "validation/macro_f1",
+]
 # One of PARTS, or the name of an external test set (`data.tests`).
 Part = PartName
 # Why an attempt ended; `paused`: at the end of a rung of a search.
@@ -507,7 +514,7 @@ class GridPlan(Record):
 
     Attributes:
         planned_at: the UTC time at which the grid was first planned, in ISO 8601; runs that are added later keep it.
-        metric: the score on validation tweets that ranks the runs, as W&B names it, such as `validation/macro_f1`.
+        metric: the score on validation tweets that ranks the runs.
         base: the configuration file that the parameters of the runs override.
         halving: None means that all runs are trained to their end.
         starts_from: None if its runs start from files.
@@ -521,7 +528,7 @@ class GridPlan(Record):
     planned_at: str
     description: str
     method: Literal["grid", "random"]
-    metric: Annotated[str, Field(pattern=f"^validation/({'|'.join(SCORES)})$")]
+    metric: MetricName
     goal: Literal["maximize", "minimize"]
     base: str
     runs: list[PlannedRun]

@@ -54,9 +54,10 @@ class StopRequest:
     """The reasons to stop, which the loop checks between steps.
 
     As a context manager it handles TERM, USR1, USR2 and INT, and restores the former handlers. A handler only remembers
-    the first signal, since saving in a handler could save the weights in the middle of an update. A second INT (Ctrl+C
-    pressed twice) interrupts at once. Python handles signals only in the main thread; in any other thread, as in a
-    program that trains in the background, this handles none.
+    the signal, since saving in a handler could save the weights in the middle of an update: the first one, or a TERM
+    after it, by which a task that was warned is cancelled. A second INT (Ctrl+C pressed twice) interrupts at once.
+    Python handles signals only in the main thread; in any other thread, as in a program that trains in the background,
+    this handles none.
 
     Args:
         on_hangup: also handle HUP, which a closed terminal sends, unless it is ignored, as under `nohup`.
@@ -123,7 +124,7 @@ class StopRequest:
         return show
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
-        if self._signal is None:
+        if self._signal is None or number == signal.SIGTERM:
             self._signal = signal.Signals(number)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)

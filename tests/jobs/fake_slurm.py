@@ -107,6 +107,12 @@ class FakeSlurm:
         assert all(command.endswith(f" --results {self.results.root}") for command in commands)
         return done.exit_code, done.output
 
+    def told(self, exit_code: int, command: str, *arguments: object) -> str:
+        """The output of a command that ends with this exit code."""
+        code, output = self.call(command, *arguments)
+        assert code == exit_code, output
+        return output
+
     def write_grid(self, parameters: Mapping[str, Any], **changes: Any) -> Path:
         return write_grid(self.base, parameters, **changes)
 

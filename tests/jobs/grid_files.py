@@ -88,15 +88,19 @@ Judge = Callable[[PlannedRun], tuple[float, bool] | None]
 """The validation accuracy of a run and whether it overfits; None for one without a result."""
 
 
+def result_like(like: Result, run_id: str, accuracy: float, overfits: bool) -> Result:
+    """A result but for its run, its validation accuracy, whose rest is the loss, and whether it overfits."""
+    validation = like.metrics["validation"].model_copy(update={"accuracy": accuracy, "loss": 1 - accuracy})
+    scores = like.scores | {"network": like.metrics | {"validation": validation}}
+    overfit = like.overfit.model_copy(update={"overfits": overfits})
+    return like.model_copy(update={"run_id": run_id, "scores": scores, "overfit": overfit})
+
+
 def finish(results: Results, grid: ExpandedGrid, like: Result, judge: Judge) -> None:
-    """Write a plan and the results of its runs, whose loss is what their accuracy lacks."""
+    """Write a plan and the results of its runs."""
     results.write_grid(grid.plan)
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         run_dir = results.run_dir(run.run_id, grid.plan.name)
         run_dir.create(config)
         if (verdict := judge(run)) is not None:
-            accuracy, overfits = verdict
-            validation = like.metrics["validation"].model_copy(update={"accuracy": accuracy, "loss": 1 - accuracy})
-            changes: dict[str, Any] = {"scores": like.scores | {"network": like.metrics | {"validation": validation}}}
-            changes["overfit"] = like.overfit.model_copy(update={"overfits": overfits})
-            run_dir.write_record(like.model_copy(update=changes | {"run_id": run.run_id}))
+            run_dir.write_record(result_like(like, run.run_id, *verdict))

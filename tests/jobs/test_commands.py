@@ -1,10 +1,12 @@
 """What commands do to grids beside a Slurm that works, is full, refuses or fails; intents, receipts and owners."""
 
+import errno
 import re
 import shutil
 import signal
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -74,6 +76,20 @@ def test_grid_without_room_is_refused_and_told_what_fits(slurm: FakeSlurm) -> No
     assert output.endswith("; set `tasks: N` in the cluster file to use N tasks instead of 3\n")
     assert "scancel 101" in slurm.orders
     assert read_submissions(slurm.results) == []
+
+
+@pytest.mark.parametrize("without_locks", [True, False])
+def test_grid_on_a_full_disk_is_cancelled_in_slurm_at_least(
+    without_locks: bool, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm.submit({"seed": [3]})
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("jobs.submissions.write_atomically", full)
+    if without_locks:  # without an inode
+        monkeypatch.setattr("sentiment.runs.locks.Lock._make", full)
+    code, output = slurm.call("cancel", "some")
+    assert (code, "No space left on device" in output, "Traceback" in output) == (1, True, False)
+    assert slurm.orders[-1] == "scancel 101_0 102_0 103"
 
 
 def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm) -> None:
@@ -193,8 +209,7 @@ def test_damaged_request_keeps_no_job_from_being_cancelled_and_is_replaced(slurm
     grid = slurm.submit({"seed": [1]})
     request = slurm.results.slurm / "some" / "request.json"
     request.write_text("{")
-    code, output = slurm.call("rerun", "some")
-    assert (code, "`submit` of the grid's file replaces it" in output) == (1, True)
+    assert "`submit` of the grid's file replaces it" in slurm.told(1, "rerun", "some")
     assert slurm.call("submit", grid) == (0, "nothing to submit\n")
     request.write_text("{")
     assert slurm.call("cancel", "some")[0] == 0
@@ -238,8 +253,7 @@ def test_grid_whose_plan_is_gone_is_not_cancelled_without_a_word(slurm: FakeSlur
     run_dir.path.mkdir()
     run_dir.config_file.touch()
     slurm.results.grid_file("some").unlink()
-    code, output = slurm.call("cancel", "some")
-    assert (code, "grid.json: is missing, but there are runs of this grid" in output) == (1, True)
+    assert "grid.json: is missing, but there are runs of this grid" in slurm.told(1, "cancel", "some")
 
 
 def test_grid_that_was_expanded_before_another_command_planned_it_is_refused(slurm: FakeSlurm) -> None:

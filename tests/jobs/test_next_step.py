@@ -26,7 +26,7 @@ from jobs.study import plan_study, read_study
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import take_next_step
-from sentiment.errors import EXIT_UNFINISHED, SentimentError
+from sentiment.errors import EXIT_UNFINISHED, SentimentError, StoppedError
 from sentiment.runs.records import Halving
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, succeed
@@ -298,9 +298,8 @@ def test_stopped_study_goes_on_with_the_grids_that_wait(base: Path, world: World
     for asked, names in ((requests, "first second fourth third"), (requests[:1], "first fourth second third")):
         reasons = chain([None], repeat("SIGINT"))
         stopping = patch("jobs.launch.local_runner.StopRequest.reason", lambda _stop, reasons=reasons: next(reasons))
-        with stopping, pytest.raises(SystemExit, match=str(EXIT_UNFINISHED)):
+        with stopping, pytest.raises(StoppedError, match=f"`sentiment submit {names} --local --results"):
             world.submit(*asked, local=True)
-        assert f"`sentiment submit {names} --local --results" in world.lines[-1]
     assert not [line for line in world.lines if "still WAITING" in line]
 
 
@@ -399,12 +398,10 @@ def test_ctrl_c_while_the_report_is_built_here_ends_with_3_and_says_how_to_build
         os.kill(os.getpid(), signal.SIGINT)
         return False
 
-    said: list[str] = []
     monkeypatch.setattr("jobs.launch.advance.build_report", interrupted)
     (results.slurm / "g").mkdir(parents=True)
-    with LocalRunner(results, said.append) as runner:
-        course = Course(results, LaunchOptions(ClusterFile(), local=True, say=said.append), runner=runner)
-        with pytest.raises(SystemExit) as end:
+    with LocalRunner(results, print) as runner:
+        course = Course(results, LaunchOptions(ClusterFile(), local=True), runner=runner)
+        with pytest.raises(StoppedError, match=f"stopped; to go on: `{results.command('report')}`"):
             _report(course, "g")
-    assert end.value.code == EXIT_UNFINISHED
-    assert said == [f"stopped; to go on: `{results.command('report')}`"]
+    assert StoppedError.exit_code == EXIT_UNFINISHED

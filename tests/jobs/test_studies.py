@@ -74,6 +74,7 @@ class Study:
             self.world.command(lambda words=words, told=told: told.append(self.command(words)))  # type: ignore[misc]
             self.world.settle()
             if self.is_done():
+                self.world.deaths = set()  # some may be left
                 assert self.call(self.submit)[0] == 0
                 return
             words = self.next_command("".join(told))

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,7 @@ from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.memory import MeasuredMemory, available_bytes
-from jobs.tasks.task import check_progress, perform
+from jobs.tasks.task import check_progress, main, perform
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
@@ -261,6 +262,40 @@ def test_only_what_is_about_time_leads_to_a_requeue() -> None:
     outcomes = {detail: outcome_of(Stop("signal", detail)) for detail in ("SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT")}
     assert [*outcomes.values()] == [Outcome.OUT_OF_TIME] * 2 + [Outcome.STOPPED] * 2
     assert (outcome_of(None), outcome_of(Stop("deadline", ""))) == (Outcome.COMPLETED, Outcome.OUT_OF_TIME)
+
+
+@pytest.mark.parametrize(
+    ("signals", "end", "outcome"),
+    [
+        ([signal.SIGUSR2], 0, Outcome.OUT_OF_TIME),
+        ([signal.SIGUSR2, signal.SIGTERM], 2**33, Outcome.STOPPED),
+        ([signal.SIGUSR2, signal.SIGTERM], 1, Outcome.OUT_OF_TIME),  # its time limit has passed: Slurm ends it
+        ([signal.SIGUSR2, signal.SIGINT], 2**33, Outcome.OUT_OF_TIME),
+    ],
+)
+def test_task_that_is_cancelled_while_it_saves_is_not_requeued(
+    signals: list[signal.Signals],
+    end: int,
+    outcome: Outcome,
+    slurm: FakeSlurm,
+    shares: Shares,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_task(monkeypatch)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(end))
+    folder = write_submission(slurm.results, shares, job_id="7")
+
+    def saves(worker: Worker) -> Outcome:
+        first, *others = signals
+        signal.raise_signal(first)
+        reason = worker.stop.reason()
+        for number in others:  # while it saves
+            signal.raise_signal(number)
+        return outcome_of(reason)
+
+    monkeypatch.setattr(Worker, "run", saves)
+    assert main([str(folder.path)]) == outcome
+    assert ("scontrol requeue 7_0" in slurm.orders) == (outcome is Outcome.OUT_OF_TIME)
 
 
 def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, tweets_file: Path, tmp_path: Path) -> None:

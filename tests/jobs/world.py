@@ -33,6 +33,7 @@ from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.invented import rungs_of
+from tests.jobs.grid_files import result_like
 from tests.jobs.submitted import DiedError, attempt_of, write_attempts, write_epochs
 
 _MOST_JOBS = 300
@@ -282,12 +283,8 @@ class World:
             return Stop("deadline", "")
         write_epochs(run_dir, [0.5 + number / 100] * last)
         if epochs is None:
-            overfit = self.result.overfit.model_copy(update={"overfits": number in self.overfitting})
-            validation = self.result.metrics["validation"].model_copy(update={"accuracy": 0.5 + number / 100})
-            network = self.result.scores["network"] | {"validation": validation}
-            changes: dict[str, Any] = {"run_id": run_dir.path.name, "overfit": overfit}
-            changes["scores"] = self.result.scores | {"network": network}
-            run_dir.write_record(self.result.model_copy(update=changes))
+            overfits = number in self.overfitting
+            run_dir.write_record(result_like(self.result, run_dir.path.name, 0.5 + number / 100, overfits))
             return None
         return Stop("paused", "")
 

@@ -111,10 +111,7 @@ def test_hypothesis_about_what_a_grid_has_not_is_refused(values: dict[str, Any],
     assert mistake in line
 
 
-def test_hypotheses_that_exclude_each_other_are_refused() -> None:
-    reversed_sides = {"setting": "model.cell", "values": "lstm", "better_than": "gru"}
-    contradicting = [hypothesis(BETTER, "first"), hypothesis(reversed_sides, "second")]
-    assert mistakes_of("mine", contradicting, LISTED) == ["hypotheses 'first' and 'second' cannot both be true"]
+def test_claim_that_is_stated_twice_is_refused() -> None:
     assert mistakes_of("mine", [hypothesis(BETTER, "first"), hypothesis(EQUAL, "second")], LISTED) == []
     assert mistakes_of("mine", [hypothesis(BETTER), hypothesis(EQUAL)], LISTED) == [
         "hypothesis 'A claim.' is stated 2 times"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from report.questions.search import promotion
-from report.render.wording import Score
+from report.render.wording import Score, parameter_value
 from report.sections.provenance import commit, counted, resumed
 from report.sections.runs import stage
 from report.sections.tables import choice_caption
@@ -71,3 +71,9 @@ def test_choice_says_how_many_labels_it_rests_on() -> None:
     said = choice_caption(choice)
     assert "1,000 tweets of t.csv, on 200 of which the predictors differ, from the labels of 50 tweets, 40 of" in said
     assert said.endswith(" 2 more tweets were found to be of no class.")
+
+
+def test_values_of_a_setting_that_differ_are_shown_differently() -> None:
+    values = [0.001, 0.0010000001, 1e-05, 256.0, 0.30000000000000004]
+    shown = [parameter_value("training.learning_rate", value) for value in values]
+    assert shown == ["0.001", "0.0010000001", "1e-05", "256", "0.30000000000000004"]
