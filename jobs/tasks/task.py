@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
         if outcome not in (Outcome.OUT_OF_TIME, Outcome.RETRY_LATER):
             return outcome
         reason = stop.reason()
-        is_over = end is not None and time.time() >= end
+        is_over = end is not None and time.monotonic() >= end
         if reason and reason.detail == "SIGTERM" and not is_over:  # cancelled while it saved
             return Outcome.STOPPED
         return outcome if option else requeue(folder, number, outcome)
