@@ -18,7 +18,15 @@ from typer.core import TyperGroup
 
 from sentiment.console import printable, say
 from sentiment.data.built_in import SOURCE_CHOICES
-from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, DataError, SentimentError, UsageError, with_memory_advice
+from sentiment.errors import (
+    EXIT_BROKEN_PIPE,
+    EXIT_FAILED,
+    DataError,
+    SentimentError,
+    StoppedError,
+    UsageError,
+    with_memory_advice,
+)
 from sentiment.version import __version__
 
 if TYPE_CHECKING:
@@ -180,6 +188,9 @@ class ErrorReportingGroup(TyperGroup):
             _check_encoding(ctx.args)
             with _exit_on_broken_pipe():
                 return super().invoke(ctx)
+        except StoppedError as stop:
+            echo(str(stop))
+            raise typer.Exit(stop.exit_code) from None
         except SentimentError as error:
             message = str(error)
             code = error.exit_code

@@ -346,6 +346,7 @@ def test_stopped_rerun_of_a_run_names_the_run_to_go_on_with(
     done = invoke("rerun", first, "--local", "--results", results.root)
     again = results.command("rerun", f"some/{short_id(first)}", "--local")
     assert (done.exit_code, f"stopped; to go on: `{again}`" in " ".join(done.output.split())) == (3, True)
+    assert "error:" not in done.output
 
 
 def test_held_jobs_are_told_released_and_cancelled(slurm: FakeSlurm) -> None:
