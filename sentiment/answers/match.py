@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sentiment.answers.sheet import SKIPPED_WORD, whole_text
 from sentiment.answers.table import AnswerTable
 from sentiment.config_file import shortened
-from sentiment.data.classes import Classes, Meanings, is_number
+from sentiment.data.classes import Classes, Meanings, is_number, word_of
 from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import RowCounter
 from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
@@ -63,7 +63,7 @@ class MatchedAnswers(NamedTuple):
 
 def values_of_answers(file: AnswersFile) -> set[str]:
     """The different answers of a table, lower-cased."""
-    return {row.label.lower() for row in _rows(file) if not isinstance(row, Refusal)} - {""}
+    return {word_of(row.label) for row in _rows(file) if not isinstance(row, Refusal)} - {""}
 
 
 def classes_of_answers(answers: Set[str], known: Classes | None, origin: str) -> Classes:
@@ -258,7 +258,7 @@ def _class_of(label: str, meanings: Meanings) -> int | None:
     Raises:
         ValueError: the label is an unknown number, such as a probability.
     """
-    if label.lower() not in meanings and is_number(label):
+    if word_of(label) not in meanings and is_number(label):
         known = ", ".join(map(repr, meanings))
         raise ValueError(f"{shortened(label)!r} is not a label ({known}; --classes names others)")
-    return meanings.get(label.lower())
+    return meanings.get(word_of(label))

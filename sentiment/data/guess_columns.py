@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
 from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
-from sentiment.data.classes import IGNORED, MAX_CLASSES, Classes, as_labels, is_number
+from sentiment.data.classes import IGNORED, MAX_CLASSES, Classes, as_labels, is_number, word_of
 from sentiment.data.rows import RowCounter
 from sentiment.data.table import (
     HEAD_ROWS,
@@ -93,7 +93,7 @@ class Guess:
         names: dict[object, str] = {None: "left out", "": "unknown"} | dict(enumerate(data.label_names))
         lines = [f"{self.table.path}: columns {abbreviated([*map(repr, self.table.keys)])}", *self.messages()]
         for label, text in zip(labels[:_SHOWN_ROWS], texts, strict=False):
-            name = names[data.labels.meanings.get(label.strip().lower(), "")]
+            name = names[data.labels.meanings.get(word_of(label), "")]
             lines.append(f"{name:<10}  {visible(label):<10}  {_shortened(text)}")
         counts = [f"{value!r} {count:,}" for value, count in Counter(labels).most_common()]
         settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
@@ -201,13 +201,13 @@ def _remarks_on_labels(
     """What is to be told about the values of the label column, which are understood as those of `classes`."""
     remarks = []
     counts = Counter(filter(None, values))
-    if {*counts} == {"0", "1"} and not _are_classes_given(given):
+    if {*map(word_of, counts)} == {"0", "1"} and not _are_classes_given(given):
         zero, one = (classes.names[classes.meanings[value] or 0] for value in ("0", "1"))
         swapped = Classes((zero, one), (("1",), ("0",)))
         remarks.append(f"label '1' is taken as {one} and '0' as {zero}; {swapped.option()} swaps them")
     # The words that got a meaning here; if the classes were guessed as well, that of a class.
     left_out = classes.meanings.keys() - configured.meanings.keys()
-    shown = [f"{value!r} ({count:,})" for value, count in counts.items() if value.lower() in left_out]
+    shown = [f"{value!r} ({count:,})" for value, count in counts.items() if word_of(value) in left_out]
     if shown and configured.names == classes.names:
         remarks.append(f"labels that belong to no class: {', '.join(shown)}")
     return remarks
@@ -234,7 +234,7 @@ def _classes(
             and 1 in a column whose name does not say that they are sentiments.
     """
     counts = Counter(filter(None, values))
-    words = {value.lower() for value in counts}
+    words = {*map(word_of, counts)}
     if "data.labels" in given:
         return configured.ignoring(words)
     if _are_classes_given(given):
@@ -247,11 +247,11 @@ def _classes(
     if is_named and classes:
         return classes
     # Spellings that differ in upper and lower case are one label, shown in the most frequent one.
-    spelled = {value.lower(): value for value, _ in reversed(counts.most_common())}
-    ordered = Counter(value.lower() for value in values if value).most_common()
+    spelled = {word_of(value): value for value, _ in reversed(counts.most_common())}
+    ordered = Counter(word_of(value) for value in values if value).most_common()
     lines = []
     for word, count in ordered:
-        examples = [_shortened(text) for value, text in zip(values, texts, strict=True) if value.lower() == word]
+        examples = [_shortened(text) for value, text in zip(values, texts, strict=True) if word_of(value) == word]
         lines.append(f"  {spelled[word]!r} ({count:,}): {' | '.join(examples[:3])}")
     shown = abbreviated(lines, "\n")
     how = _how_to_name([spelled[word] for word, _ in ordered])

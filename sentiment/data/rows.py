@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sentiment.config import PARTS, REASONS, ColumnConfig
 from sentiment.config_file import shortened
 from sentiment.console import plural
-from sentiment.data.classes import IGNORED, Classes
+from sentiment.data.classes import IGNORED, Classes, word_of
 from sentiment.data.table import Column, RawRow, Refusal, Table, as_text, format_of
 from sentiment.errors import DataError
 from sentiment.files import LINE_LIMIT, is_gzipped, open_user_file, translated_errors
@@ -119,14 +119,13 @@ def _part_of(value: str, origin: str) -> Part:
 def _label_reader(classes: Classes, name: str, field: str) -> Callable[[str, int], int | None]:
     """A function from a label and its line to the index of a class, or None for an ignored label."""
     meanings = classes.meanings
-    seen: set[str] = set()
+    words: dict[str, str] = {}  # by the labels that occur
 
     def label_of(label: str, line: int) -> int | None:
-        word = label.strip().lower()
-        if word in seen:
-            return meanings[word]
-        seen.add(word)
-        if word not in meanings or classes.is_ambiguous(seen):
+        if label in words:
+            return meanings[words[label]]
+        word = words[label] = word_of(label)
+        if word not in meanings or classes.is_ambiguous({*words.values()}):
             problem = "ambiguous" if word in meanings else "unknown"
             raise DataError(
                 f"{name}:{line}: {problem} label {shortened(label, _MAX_SHOWN_LABEL)!r} "
