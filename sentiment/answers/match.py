@@ -176,7 +176,9 @@ class _AnswerRow(NamedTuple):
 
 
 def _rows(file: AnswersFile) -> Iterator[_AnswerRow | Refusal]:
-    table = open_table(file.path, header=True, quotes=file.reading.quotes)
+    given = (file.reading.text_column, file.label, file.predictor)
+    expected = [*filter(None, given), *ID_NAMES, *TEXT_NAMES, *_PREDICTED, *LABEL_NAMES]
+    table = open_table(file.path, expected, quotes=file.reading.quotes)
     columns = _columns_of(table, file)
     for record in table.read_all():
         if isinstance(record, Refusal):

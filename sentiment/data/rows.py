@@ -85,10 +85,8 @@ def read_rows(
             yield record
             continue
         line, fields, _, remarks = record
-        cells = {role: as_text(fields[index]) for role, index in indices.items() if role != "text"}
-        # A table of ids without texts is read with its ids as texts; an id may be a number.
-        text = cells["id"] if columns.text == columns.id else fields[indices["text"]]
-        problem = text_problem(text)
+        cells = {role: as_text(fields[index]) for role, index in indices.items()}
+        problem = text_problem(fields[indices["text"]])
         if label_of and not problem and not cells["label"].strip():
             problem = "empty label"
         if problem:
@@ -99,14 +97,14 @@ def read_rows(
         identifier = cells["id"].strip() if "id" in cells else str(line)
         user = cells.get("user", "").strip() or None
         further_cells = tuple([as_text(fields[index]).strip() for index in further_indices])
-        yield Row(identifier, user, label, text, line, part, remarks, further_cells)
+        yield Row(identifier, user, label, cells["text"], line, part, remarks, further_cells)
 
 
 def text_problem(value: object) -> str | None:
-    """Why a cell cannot be the text of a tweet; None if it can."""
-    if isinstance(value, str):
-        return None if value.strip() else "empty text"
-    return "empty text" if value is None else "text is not a string"
+    """Why a cell cannot be the text of a tweet; None if it can, as a number can, which other formats store as text."""
+    if isinstance(value, dict | list | bytes):
+        return "text is not a string"
+    return None if as_text(value).strip() else "empty text"
 
 
 def _part_of(value: str, origin: str) -> Part:

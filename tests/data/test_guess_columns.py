@@ -82,8 +82,8 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
     labels = {"sad": ("sad",), "happy": ("happy",), "ignored": ()}
     assert found.changes == {"data.columns.text": "Tweet", "data.columns.label": "how", "data.labels": labels}
     assert found.messages()[:2] == [
-        "a.csv: guessed data.columns.text: Tweet (--text-column says otherwise)",
-        "a.csv: guessed data.columns.label: how (--label-column says otherwise)",
+        "a.csv: guessed data.columns.text: Tweet (--text-column=NAME says otherwise)",
+        "a.csv: guessed data.columns.label: how (--label-column=NAME says otherwise)",
     ]
 
 
@@ -110,10 +110,10 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
     path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
     message = _refused(path)
-    assert "2 columns can hold the texts; name the right one with --text-column NAME" in message
+    assert "2 columns can hold the texts; name the right one with --text-column=NAME" in message
     assert f"'a' (such as '{TWEETS[0][1][:60]}" in message
     message = _refused(path, "data.columns.text", columns={"text": "b"})
-    assert "2 columns can hold the labels; name the right one with --label-column NAME" in message
+    assert "2 columns can hold the labels; name the right one with --label-column=NAME" in message
 
 
 @pytest.mark.parametrize(
