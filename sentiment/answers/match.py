@@ -63,7 +63,7 @@ class MatchedAnswers(NamedTuple):
 
 def values_of_answers(file: AnswersFile) -> set[str]:
     """The different answers of a table, lower-cased."""
-    return {word_of(row.label) for row in _rows(file) if not isinstance(row, Refusal)} - {""}
+    return {word_of(row.label) for row in _rows(file) if not isinstance(row, Refusal)} - {"", SKIPPED_WORD}
 
 
 def classes_of_answers(answers: Set[str], known: Classes | None, origin: str) -> Classes:
@@ -114,7 +114,7 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
             left_out.add(row.reason, row.line)
             refused.add(row.reason, row.line)
             continue
-        if not row.label:
+        if not row.label or (word_of(row.label) == SKIPPED_WORD and SKIPPED_WORD not in meanings):
             left_out.add(NO_ANSWER, row.line)
             continue
         try:
@@ -230,7 +230,7 @@ def _cell(record: RawRow, column: int | None) -> str:
 
 
 def _label_of(record: RawRow, column: int) -> str:
-    """The label in a column; empty if there is none, or if the tweet was skipped.
+    """The label in a column; empty if there is none.
 
     A list is what lm-evaluation-harness logs: a generated text, or the log-likelihood of each choice, of which the
     highest one counts.
@@ -250,8 +250,7 @@ def _label_of(record: RawRow, column: int) -> str:
             answer = answer[0]
     except (TypeError, ValueError, LookupError):
         raise ValueError(f"{shortened(str(logged))} is not an answer as lm-evaluation-harness logs it") from None
-    label = as_text(answer).strip()
-    return "" if label.lower() == SKIPPED_WORD else label
+    return as_text(answer).strip()
 
 
 def _class_of(label: str, meanings: Meanings) -> int | None:

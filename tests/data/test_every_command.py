@@ -20,7 +20,7 @@ from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, write_tweets
 
 # Texts that programs may take for something else. They are in no table twice.
-ODD = ("NA", "null", "nan", "12", "1e5", "true", "-", "=1+2", "007", "1.0", "caf\u00e9 na\u00efve \u20ac5",
+ODD = ("NA", "null", "nan", "12", "1e5", "true", "-", "-1+2", "007", "1.0", "caf\u00e9 na\u00efve \u20ac5",
        "\u200b zero", 'she said "no" and left', "semi; colons, and | pipes", "a\ttab",
        "two\nlines of it", "  padded  ", "12:30",
        "ends with \\", "'quoted'", '"all quoted"', "x\u2028y", "\u00a0blank\u00a0", "2015-01-01")  # fmt: skip
@@ -54,8 +54,8 @@ def _table(rng: random.Random) -> pd.DataFrame:
     spelling = rng.choice(SPELLINGS)
     texts: list[Any] = [text for _, text in tweets] + rng.sample(ODD, 4)
     labels: list[Any] = [spelling[label] for label, _ in tweets] + [spelling[n % 2] for n in range(4)]
-    for values in rng.sample([texts, labels], rng.randrange(3)):
-        values[rng.randrange(60)] = None
+    for values, first in rng.sample([(texts, 0), (labels, 30)], rng.randrange(3)):
+        values[rng.randrange(first, first + 30)] = None
     columns = {rng.choice(["text", "Tweet", "content"]): texts, rng.choice(["label", "sentiment", "target"]): labels}
     further = {
         "id": [10**14 + n for n in range(64)],
@@ -152,3 +152,10 @@ def test_add_says_how_to_name_the_columns_of_the_tweets_not_of_the_answers(tmp_p
     add = ("add", "--of", table, "--sheet", tmp_path / "sheet.csv", "--results", tmp_path)
     assert "name the right one with --set data.columns.text=..." in refused(2, *add)
     assert "--text-column" not in succeed(*add, "--set", "data.columns.text=a")
+
+
+def test_skipped_is_an_answer_where_a_class_is_called_so(tmp_path: Path) -> None:
+    tweets = [(text, ("skipped", "read")[label]) for label, text in invented_tweets(30)]
+    table = write_tweets(tmp_path / "tweets.csv", tweets, ("text", "label"))
+    of = ("--of", table, "--classes", "skipped read", "--results", tmp_path)
+    assert "gpt: 30 of 30 labelled tweets" in succeed("add", "gpt", table, *of)
