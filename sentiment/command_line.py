@@ -344,7 +344,7 @@ class ReadingOptions:
     def reading(self) -> "Reading":
         from sentiment.data.guess_columns import Reading  # imports pydantic, which --help does not need
 
-        return Reading(parse_column(self.text_column), self.quotes, self.leave_out or ())
+        return Reading(parse_column(self.text_column), self.quotes, tuple(self.leave_out or ()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -295,25 +295,12 @@ class Reading(NamedTuple):
 
     text_column: Column | None = None
     quotes: bool | None = None
-    leave_out: Collection[str] = ()
+    leave_out: tuple[str, ...] = ()
 
-    @classmethod
-    def of_options(cls, options: Mapping[str, str]) -> Self:
-        """What `as_options` gave."""
-        text = options.get("text_column")
-        column = int(text) if text and text.isdecimal() else text
-        quotes = {"yes": True, "no": False}.get(options.get("quotes", ""))
-        reasons = options.get("leave_out", "")
-        return cls(column, quotes, [*filter(None, reasons.split(","))])
-
-    def as_options(self) -> dict[str, str]:
-        """It as texts by name, without what is not given."""
-        options = {} if self.text_column is None else {"text_column": str(self.text_column)}
-        if self.quotes is not None:
-            options["quotes"] = "yes" if self.quotes else "no"
-        if self.leave_out:
-            options["leave_out"] = ",".join(self.leave_out)
-        return options
+    def over(self, earlier: Self) -> Self:
+        """This reading, with what it leaves open as in an earlier one."""
+        pairs = zip(self, earlier, strict=True)
+        return type(self)._make(before if own in (None, ()) else own for own, before in pairs)
 
     def words(self) -> list[str]:
         """The options as they are typed to repeat a command."""

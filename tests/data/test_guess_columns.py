@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment.answers.annotators import Dealing, SheetRecord
 from sentiment.config import PARTS, ColumnConfig, DataConfig, RunConfig
 from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
 from sentiment.data.classes import Classes
-from sentiment.data.guess_columns import Guess, guess, resolve_with_guesses
+from sentiment.data.guess_columns import Guess, Reading, guess, resolve_with_guesses
 from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
 from sentiment.data.table import HEAD_ROWS, Refusal
@@ -384,3 +385,12 @@ def test_classes_that_are_to_be_put_in_order_are_all_named(tmp_path: Path) -> No
     with pytest.raises(UsageError) as told:
         _understood(path)
     assert str(told.value).endswith(f"--classes '{' '.join(names)}'")
+
+
+def test_what_is_left_open_is_read_as_when_a_sheet_was_drawn() -> None:
+    earlier = Reading(3, False, ("empty text",))
+    dealing = Dealing(size=30, annotators=[], shared=0, guidelines="")
+    record = SheetRecord(command="share", options={}, reading=earlier, dealing=dealing)
+    stored = SheetRecord.model_validate_json(record.model_dump_json()).reading
+    assert Reading().over(stored) == earlier
+    assert Reading("3").over(stored) == Reading("3", False, ("empty text",))
