@@ -122,6 +122,7 @@ fuzz: .venv/installed-dev #: judge 1,000 random studies, damage one, compare tab
 		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations
 	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/jobs/test_studies.py
 	@FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
+	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/data/test_every_command.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@FUZZ=100000 $(BIN)/python -m pytest -n 0 tests/test_linear_time.py
 

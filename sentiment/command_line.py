@@ -355,7 +355,7 @@ class ReadingOptions:
     def reading(self) -> "Reading":
         from sentiment.data.guess_columns import Reading  # imports pydantic, which --help does not need
 
-        return Reading(parse_column(self.text_column), self.quotes, self.leave_out or ())
+        return Reading(parse_column(self.text_column), self.quotes, tuple(self.leave_out or ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -429,19 +429,15 @@ def with_guesses(
     parameters: dict[str, Any],
     origin: str,
     preview: bool = False,
-    table: "Table | None" = None,
 ) -> "tuple[RunConfig, Table | None]":
     """The configuration with parameters applied, and guesses for fields of its table that are not in `given`.
-
-    Args:
-        table: the source, if it is open.
 
     Returns:
         Also the opened source; None if it is built in, or its reader has to raise its error.
     """
     from sentiment.data.guess_columns import resolve_with_guesses
 
-    run, found = resolve_with_guesses(values, given, parameters, origin, table)
+    run, found = resolve_with_guesses(values, given, parameters, origin)
     if found is None:
         return run, None
     lines = [*found.preview(run.data), ""] if preview else found.messages()

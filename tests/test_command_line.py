@@ -148,7 +148,7 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     assert "others.csv, 2 " in invoke("evaluate", trained.path, "--data", file, *places, *options).output
     file.write_text("class,tweet\n1,what an awful day\n2,lovely cake\n")
     guessed = invoke("evaluate", trained.path, "--data", file, *places, "--classes", "negative=1 positive=2").output
-    assert "guessed data.columns.text: tweet (--text-column says otherwise)" in guessed
+    assert "guessed data.columns.text: tweet (--text-column=NAME says otherwise)" in guessed
     assert "others.csv, 2 " in guessed
     file.write_text("class,tweet\nneg,what an awful day\nneutral,it is monday\npos,lovely cake\n")
     three = invoke("evaluate", trained.path, "--data", file, *places).output

@@ -26,6 +26,7 @@ from sentiment.answers.sheet import (
 )
 from sentiment.console import OUT, number_table, plural, say
 from sentiment.data.classes import Meanings
+from sentiment.data.guess_columns import Reading
 from sentiment.errors import UsageError
 from sentiment.files import read_user_file, write_atomically
 from sentiment.runs.records import Record
@@ -77,12 +78,14 @@ class SheetRecord(Record):
 
     Attributes:
         command: the one that drew them, and reads their labels.
-        options: those of its arguments that were given, by their names; a run is named by its grid and id, a table by
-            its absolute path.
+        options: those of its other arguments that were given, by their names; a run is named by its grid and id, a
+            table by its absolute path.
+        reading: how the table is read.
     """
 
     command: Literal["share", "evaluate"]
     options: Options
+    reading: Reading = Reading()
     dealing: Dealing
 
 

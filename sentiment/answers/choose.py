@@ -44,7 +44,8 @@ class Rivals:
         metric: by which predictors are compared, as `choose` takes it.
         uses: by the name of a predictor that the program has, lines on how to use it.
         results: the results folder that remembers the sheets.
-        origin: the arguments of `evaluate` that read this table.
+        origin: the arguments of `evaluate` that name this table.
+        reading: how the table is read.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Rivals:
     uses: Mapping[str, Sequence[str]]
     results: Results
     origin: Options
+    reading: Reading
 
     def draw(self, sheet: Path, dealing: Dealing) -> None:
         """Write the sheets of tweets that tell the predictors apart, and say how to go on.
@@ -67,7 +69,7 @@ class Rivals:
         summary = _differ_on(names, int(differ.sum()), len(differ))
         if not differ.any():
             raise DataError(f"{summary}: any of them will do, and no label can tell them apart")
-        drawn = SheetRecord(command="evaluate", options=self.origin, dealing=dealing)
+        drawn = SheetRecord(command="evaluate", options=self.origin, reading=self.reading, dealing=dealing)
         drawing = choice_drawing(self.table)
         first = drawing.order[: dealing.size]
         say(f"{summary}, and on {int(differ[first].sum()):,} of the {len(first):,} that are to be labelled")
@@ -106,10 +108,9 @@ def rivals_of_run(run: TrainedRun, source: Path, reading: Reading, progress: Pro
     name = shlex.quote(name_of(run.run_dir))
     uses = {model.name: uses_of(name, f"--with {model.kind}") for model in models}
     origin: Options = {"run": lasting_name(run.run_dir, run.results), "data": str(source.resolve())}
-    origin |= reading.as_options()
     table = replace(new.table, predictors=models)
     lines = [*texts.findings, *new.warnings(), *texts.left_out.lines_left_out()]
-    return Rivals(source.name, table, run.config.data, run.metric, uses, run.results, origin), lines
+    return Rivals(source.name, table, run.config.data, run.metric, uses, run.results, origin, reading), lines
 
 
 def rivals_from_elsewhere(path: Path) -> Rivals:
@@ -138,7 +139,7 @@ def rivals_from_elsewhere(path: Path) -> Rivals:
     data = DataConfig(source=stored.record.source, labels=stored.record.labels)
     results = Results(path.parent.parent)
     table = stored.table.of_rows(common)
-    return Rivals(stored.record.source, table, data, "accuracy", {}, results, {"run": str(path.resolve())})
+    return Rivals(stored.record.source, table, data, "accuracy", {}, results, {"run": str(path.resolve())}, Reading())
 
 
 def _differ_on(names: Sequence[str], differing: int, tweets: int) -> str:

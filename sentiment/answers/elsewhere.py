@@ -50,6 +50,7 @@ from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.statistics.metrics import UNLABELLED
 
 _SEVERAL_LABELS = "tweet with several labels"
+_OPTIONS = {"data.labels": "--classes"}  # on the table of tweets; --text-column is about that of answers
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 
 
@@ -130,7 +131,7 @@ def tweets_of_table(
     if table is None or _has_labels(table, parameters):
         if classes:
             parameters["data.labels"] = Classes.of_option(classes).with_names()
-        run, guesses = resolve_with_guesses({}, (), parameters, "--of", table)
+        run, guesses = resolve_with_guesses({}, (), parameters, "--of", table, _OPTIONS)
         data = run.data
         lines = guesses.messages() if guesses else []
         file = open_to_test(data, guesses.table if guesses else None, results)
@@ -187,7 +188,7 @@ def _has_labels(table: Table, parameters: dict[str, Any]) -> bool:
 def _open_without_labels(data: DataConfig, table: Table) -> tuple[TweetFile, list[str]]:
     usual = ColumnConfig()
     column = None if data.columns.text in (usual.text, data.columns.id) else data.columns.text
-    index, lines = find_texts(table, column, usual, "--set data.columns.text")
+    index, lines = find_texts(table, column, usual, _OPTIONS)
     return open_file(table, ColumnConfig(text=index, id=data.columns.id), None), lines
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sentiment.answers.sheet import SKIPPED_WORD, whole_text
 from sentiment.answers.table import AnswerTable
 from sentiment.config_file import shortened
-from sentiment.data.classes import Classes, Meanings, is_number
+from sentiment.data.classes import Classes, Meanings, is_number, word_of
 from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import RowCounter
 from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
@@ -63,7 +63,7 @@ class MatchedAnswers(NamedTuple):
 
 def values_of_answers(file: AnswersFile) -> set[str]:
     """The different answers of a table, lower-cased."""
-    return {row.label.lower() for row in _rows(file) if not isinstance(row, Refusal)} - {""}
+    return {word_of(row.label) for row in _rows(file) if not isinstance(row, Refusal)} - {"", SKIPPED_WORD}
 
 
 def classes_of_answers(answers: Set[str], known: Classes | None, origin: str) -> Classes:
@@ -114,7 +114,7 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
             left_out.add(row.reason, row.line)
             refused.add(row.reason, row.line)
             continue
-        if not row.label:
+        if not row.label or (word_of(row.label) == SKIPPED_WORD and SKIPPED_WORD not in meanings):
             left_out.add(NO_ANSWER, row.line)
             continue
         try:
@@ -176,7 +176,9 @@ class _AnswerRow(NamedTuple):
 
 
 def _rows(file: AnswersFile) -> Iterator[_AnswerRow | Refusal]:
-    table = open_table(file.path, header=True, quotes=file.reading.quotes)
+    given = (file.reading.text_column, file.label, file.predictor)
+    expected = [*filter(None, given), *ID_NAMES, *TEXT_NAMES, *_PREDICTED, *LABEL_NAMES]
+    table = open_table(file.path, expected, quotes=file.reading.quotes)
     columns = _columns_of(table, file)
     for record in table.read_all():
         if isinstance(record, Refusal):
@@ -228,7 +230,7 @@ def _cell(record: RawRow, column: int | None) -> str:
 
 
 def _label_of(record: RawRow, column: int) -> str:
-    """The label in a column; empty if there is none, or if the tweet was skipped.
+    """The label in a column; empty if there is none.
 
     A list is what lm-evaluation-harness logs: a generated text, or the log-likelihood of each choice, of which the
     highest one counts.
@@ -248,8 +250,7 @@ def _label_of(record: RawRow, column: int) -> str:
             answer = answer[0]
     except (TypeError, ValueError, LookupError):
         raise ValueError(f"{shortened(str(logged))} is not an answer as lm-evaluation-harness logs it") from None
-    label = as_text(answer).strip()
-    return "" if label.lower() == SKIPPED_WORD else label
+    return as_text(answer).strip()
 
 
 def _class_of(label: str, meanings: Meanings) -> int | None:
@@ -258,7 +259,7 @@ def _class_of(label: str, meanings: Meanings) -> int | None:
     Raises:
         ValueError: the label is an unknown number, such as a probability.
     """
-    if label.lower() not in meanings and is_number(label):
+    if word_of(label) not in meanings and is_number(label):
         known = ", ".join(map(repr, meanings))
         raise ValueError(f"{shortened(label)!r} is not a label ({known}; --classes names others)")
-    return meanings.get(label.lower())
+    return meanings.get(word_of(label))

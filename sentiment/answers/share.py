@@ -25,6 +25,7 @@ from sentiment.answers.sheet import Drawing, drawing_of
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import Progress, ProgressBar, plural, say
+from sentiment.data.classes import word_of
 from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.table import Column
@@ -112,14 +113,14 @@ def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], class
     Raises:
         ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
     """
-    values = {row.further[0].lower() for row in rows} - {""}
+    values = {word_of(row.further[0]) for row in rows} - {""}
     labels = classes or classes_of_answers(values, None, f"{file}: column {answers!r}")
     data = resolve({}, {"data.source": str(file), "data.labels": labels}, "--classes").data
     meanings = data.labels.answer_meanings()
     classes_and_none = np.eye(len(data.label_names) + 1)[:, :-1]  # the last row is that of no class
 
     def predict(rows: Sequence[Row], _progress: Progress) -> Probabilities:
-        indices = [meanings.get(row.further[0].lower()) for row in rows]
+        indices = [meanings.get(word_of(row.further[0])) for row in rows]
         without = indices.count(None)
         if without:
             say(f"{plural(without, 'tweet')} without an answer that is a class")

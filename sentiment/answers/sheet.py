@@ -24,7 +24,7 @@ import pandas as pd
 
 from sentiment.answers.label_page import Labelling, label_page
 from sentiment.config_file import shortened
-from sentiment.data.classes import Meanings
+from sentiment.data.classes import Meanings, word_of
 from sentiment.data.table import Refusal, as_text
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, UsageError
@@ -270,7 +270,7 @@ class _SheetRow(NamedTuple):
 
 def _label_of(row: _SheetRow, may_skip: bool, meanings: Meanings) -> int:
     """The index of the class of a row, or SKIPPED."""
-    word = row.label.lower()
+    word = word_of(row.label)
     if word != SKIPPED_WORD and word not in meanings:
         valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
         raise DataError(f"{row.location}: {shortened(row.label)!r} is none of the classes; valid: {valid}")

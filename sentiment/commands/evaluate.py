@@ -137,7 +137,7 @@ def _choose(
         run = Path(drawn.options["run"])
         table = drawn.options.get("data")
         data = data or (Path(table) if table else None)
-        reading = type(reading).of_options(drawn.options | reading.as_options())
+        reading = reading.over(drawn.reading)
         say(f"drawn for {run}" + (f" and {data}" if data else ""))
     if run is None:
         raise UsageError(

@@ -24,6 +24,7 @@ from sentiment.errors import UsageError
 
 if TYPE_CHECKING:
     from sentiment.answers.share import Population, SharePredictor
+    from sentiment.data.guess_columns import Reading
     from sentiment.runs.run_dir import Results
 
 _USAGE = "share takes a MODEL and a FILE, a FILE alone if --answers names the column of predictions, or --labelled"
@@ -76,7 +77,8 @@ def share(
     sheets.check()
     model, file = _model_and_file(model_and_file or ())
     given: dict[str, Any] = {"model": model, "file": file, "by": by, "per": per, "answers": answers, "classes": classes}
-    given |= {"with": choice, **table.reading.as_options()}
+    given["with"] = choice
+    reading = table.reading
     if day_first is not None:
         given["order"] = "day" if day_first else "month"
     options = {name: str(value) for name, value in given.items() if value is not None}
@@ -85,18 +87,20 @@ def share(
     if drawn and drawn.command == "share":
         known = {name: drawn.options[name] for name in ("model", "with") if name in drawn.options}
         options = drawn.options | options | known
+        reading = reading.over(drawn.reading)
         say(f"drawn for {options.get('model', 'the answers')} and {options['file']}")
-    tweets, predictor = _read(options, results)
+    tweets, predictor = _read(options, reading, results)
     tweets.show()
     if labelled.sheets:
         shares.estimate(tweets, predictor, labelled, out)
     elif sheets.sheet:
         options["file"] = str(Path(options["file"]).resolve())
         dealing = sheets.dealing(tweets.sheet_size(sheets.size))
-        shares.draw(tweets, predictor, sheets.sheet, SheetRecord(command="share", options=options, dealing=dealing))
+        drawing = SheetRecord(command="share", options=options, reading=reading, dealing=dealing)
+        shares.draw(tweets, predictor, sheets.sheet, drawing)
     else:
         shares.count(tweets, predictor)
-        command = _repeated(options, predictor.results)
+        command = _repeated(options, reading, predictor.results)
         say(f"For shares without that bias, write a random sample to label:\n{command} --sheet sample.html")
 
 
@@ -107,23 +111,20 @@ def _model_and_file(words: Sequence[Path]) -> tuple[Path | None, Path | None]:
     return model, file
 
 
-def _repeated(options: dict[str, str], results: "Results") -> str:
+def _repeated(options: dict[str, str], reading: "Reading", results: "Results") -> str:
     """The command with the same arguments, in which a model has the name that it keeps."""
-    from sentiment.data.guess_columns import Reading
-
     words = [options[name] for name in ("model", "file") if name in options]
     if "order" in options:
         words.append(f"--{options['order']}-first")
-    words += Reading.of_options(options).words()
+    words += reading.words()
     given = {f"--{name}": options.get(name) for name in ("by", "per", "answers", "classes", "with")}
     return repeated("share", *words, *results.options, **given)
 
 
-def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, SharePredictor]":
+def _read(options: dict[str, str], reading: "Reading", results: Path | None) -> "tuple[Population, SharePredictor]":
     """The tweets and the predictions that the arguments name, of which the model gets the name that it keeps."""
     from sentiment.answers.share import Grouping, predictor_of_answers, predictor_of_model, read_population
     from sentiment.config import ColumnConfig
-    from sentiment.data.guess_columns import Reading
     from sentiment.runs.records import MODEL_KINDS
 
     if "file" not in options or ("model" in options) == ("answers" in options) or {"answers", "with"} <= {*options}:
@@ -143,7 +144,7 @@ def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, S
         grouping = Grouping(column_of(options["by"]), options.get("per"), day_first)
     answers = parse_column(options.get("answers"))
     with ProgressBar() as bar:
-        tweets = read_population(file, trained, Reading.of_options(options), answers, grouping, bar.progress)
+        tweets = read_population(file, trained, reading, answers, grouping, bar.progress)
     if answers is not None:
         predictor = predictor_of_answers(file, answers, tweets.rows, options.get("classes"))
     return tweets, predictor

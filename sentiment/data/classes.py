@@ -23,6 +23,7 @@ IGNORED = "ignored"  # in a configuration, the name that stands for the labels o
 MIN_CLASSES = 2
 MAX_CLASSES = 20
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_ZEROS = re.compile(r"^([+-]?\d+)\.0+$")
 
 
 _FORM = "must name classes, as in {negative: [neg], positive: [pos]}"
@@ -38,7 +39,7 @@ class Classes:
 
     Attributes:
         names: of the classes.
-        labels: of each class; they are compared ignoring case and surrounding white space.
+        labels: of each class; they are compared by `word_of`.
         ignored: the labels of no class: their rows are counted, but not used.
     """
 
@@ -77,11 +78,11 @@ class Classes:
         known = self.understand(self.names)
         order = [word for words in known.labels for word in words] if known else []
         # Numbers may have any order: only the user knows which one is the most negative.
-        if order and order != [name.lower() for name in self.names] and not order[0].isdecimal():
+        if order and order != [*map(word_of, self.names)] and not order[0].isdecimal():
             raise ValueError(f"classes go from the most negative to the most positive one: {', '.join(order)}")
         # A name is the label that a person writes for its class, whatever labels the table has.
         own = [(name, *labels) for name, labels in self.by_name.items()]
-        words = [word for labels in (*own, self.ignored) for word in {*map(_word, labels)}]
+        words = [word for labels in (*own, self.ignored) for word in {*map(word_of, labels)}]
         ambiguous = sorted({word for word in words if words.count(word) > 1})
         if ambiguous:
             raise ValueError(f"each label must have one meaning, but {ambiguous} have several")
@@ -100,8 +101,8 @@ class Classes:
         """The index of the class that each lower-cased label means; None: ignored."""
         meanings: dict[str, int | None] = {}
         for index, labels in enumerate(self.labels):
-            meanings |= dict.fromkeys(map(_word, labels), index)
-        return meanings | dict.fromkeys(map(_word, self.ignored))
+            meanings |= dict.fromkeys(map(word_of, labels), index)
+        return meanings | dict.fromkeys(map(word_of, self.ignored))
 
     @classmethod
     def understand(cls, values: Iterable[str]) -> Self | None:
@@ -109,7 +110,7 @@ class Classes:
 
         A class is called by the first of its known words, spelled as in the column if it occurs there.
         """
-        spelled = {value.lower(): value for value in values}
+        spelled = {word_of(value): value for value in values}
         if {"1", "4"} <= spelled.keys():
             return None
         for scale in _SCALES:
@@ -178,7 +179,7 @@ class Classes:
         Raises:
             OtherClassesError: `further` has none of these classes.
         """
-        named = {name.lower(): index for index, name in enumerate(self.names)}
+        named = {word_of(name): index for index, name in enumerate(self.names)}
         meanings: dict[str, int | None] = {**named}
         if len(self.names) == MIN_CLASSES and "neutral" not in self.names:
             meanings |= DEFAULT_CLASSES.meanings
@@ -193,13 +194,13 @@ class Classes:
 
         Numbers mean nothing, unless a class is called so: they may be the keys of the page, or of another scale.
         """
-        names = [name.lower() for name in self.names]
+        names = [*map(word_of, self.names)]
         meanings = self.answer_meanings().items()
         return {word: meaning for word, meaning in meanings if word in names or not is_number(word)}
 
     def ignoring(self, labels: Iterable[str]) -> Self:
         """These classes, with labels ignored that mean none of them."""
-        new = {label for label in labels if _word(label) not in self.meanings}
+        new = {label for label in labels if word_of(label) not in self.meanings}
         return replace(self, ignored=tuple(sorted({*self.ignored, *new})))
 
     def option(self) -> str:
@@ -243,8 +244,12 @@ class Classes:
         )
 
 
-def _word(label: str) -> str:
-    return label.strip().lower()
+def word_of(label: str) -> str:
+    """What labels are compared by: not case, surrounding white space, or the decimal zeros of a whole number.
+
+    pandas writes these zeros if a label is missing: the numbers of such a column are floating-point numbers.
+    """
+    return _ZEROS.sub(r"\1", label.strip().lower())
 
 
 def _pairs(value: object) -> Iterator[tuple[object, object]]:

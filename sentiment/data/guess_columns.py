@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
 from sentiment.config_file import difference, dotted, resolve, yaml_text
 from sentiment.console import visible
-from sentiment.data.classes import IGNORED, MAX_CLASSES, Classes, as_labels, is_number
+from sentiment.data.classes import IGNORED, MAX_CLASSES, Classes, as_labels, is_number, word_of
 from sentiment.data.rows import RowCounter
 from sentiment.data.table import (
     HEAD_ROWS,
@@ -67,10 +67,10 @@ def can_hold(role: str, values: Iterable[str]) -> bool:
     return not holds_sentences and len(distinct) > 1 and are_few(distinct, len(rows))
 
 
-# The options that take the place of guesses, in all commands that read a table.
-_OPTIONS = {
-    "data.columns.text": "--text-column",
-    "data.columns.label": "--label-column",
+# The options that take the place of guesses, where they are about the only table that a command reads.
+OPTIONS: Mapping[str, str] = {
+    "data.columns.text": "--text-column=NAME",
+    "data.columns.label": "--label-column=NAME",
     "data.labels": "--classes",
 }
 
@@ -93,7 +93,7 @@ class Guess:
         names: dict[object, str] = {None: "left out", "": "unknown"} | dict(enumerate(data.label_names))
         lines = [f"{self.table.path}: columns {abbreviated([*map(repr, self.table.keys)])}", *self.messages()]
         for label, text in zip(labels[:_SHOWN_ROWS], texts, strict=False):
-            name = names[data.labels.meanings.get(label.strip().lower(), "")]
+            name = names[data.labels.meanings.get(word_of(label), "")]
             lines.append(f"{name:<10}  {visible(label):<10}  {_shortened(text)}")
         counts = [f"{value!r} {count:,}" for value, count in Counter(labels).most_common()]
         settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
@@ -107,6 +107,7 @@ def resolve_with_guesses(
     parameters: Mapping[str, Any],
     origin: str,
     table: Table | None = None,
+    options: Mapping[str, str] = OPTIONS,
 ) -> tuple[RunConfig, Guess | None]:
     """Resolve a configuration, guessing unspecified columns and labels; also returns the guess.
 
@@ -114,10 +115,11 @@ def resolve_with_guesses(
         values, parameters, origin: as `sentiment.config_file.resolve` takes them.
         given: dotted names of explicitly set fields.
         table: the source, if it is open.
+        options: those that take the place of guesses, by dotted name; of a field without one, `--set` does.
     """
     parameters = _with_ignored(values, parameters)
     run = resolve(values, parameters, origin)
-    found = guess(run.data, {*given, *parameters, *dotted(parameters)}, table)
+    found = guess(run.data, {*given, *parameters, *dotted(parameters)}, table, options)
     if found is None:
         return run, None
     return resolve(values, {**parameters, **found.changes}, origin), found
@@ -136,12 +138,15 @@ def _with_ignored(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> M
     return {**others, "data.labels": classes.ignoring(ignored).stored()}
 
 
-def guess(config: DataConfig, given: Collection[str], table: Table | None = None) -> Guess | None:
+def guess(
+    config: DataConfig, given: Collection[str], table: Table | None = None, options: Mapping[str, str] = OPTIONS
+) -> Guess | None:
     """Interpret the table of a configuration; None if it has none, or the table has an error that its reader raises.
 
     Args:
         given: dotted names of explicitly set fields.
         table: the source, if it is open.
+        options: as `resolve_with_guesses` takes them.
 
     Raises:
         UsageError: several columns fit, or the meaning of the labels is unclear; lists candidates and options.
@@ -151,7 +156,7 @@ def guess(config: DataConfig, given: Collection[str], table: Table | None = None
         return None
     if table is None:
         table = open_table(path, [column for _, column in config.columns], quotes=config.quotes)
-    columns = _columns(table, config.columns, given)
+    columns = _columns(table, config.columns, given, options)
     if not table.columns[0] or any(key is not None and table.values(key) is None for key in columns.values()):
         return None
     labels = [value.strip() for value in table.values(columns["label"]) or []]
@@ -169,19 +174,24 @@ def guess(config: DataConfig, given: Collection[str], table: Table | None = None
         remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
     for name, value in changes.items():
         if name not in given:
-            option = _OPTIONS.get(name, f"--set {name}=...")
-            remarks.append(f"guessed {name}: {yaml_text(value)} ({option} says otherwise)")
+            remarks.append(f"guessed {name}: {yaml_text(value)} ({_option(name, options)} says otherwise)")
     return Guess(table, changes, remarks)
 
 
-def _columns(table: Table, configured: ColumnConfig, given: Collection[str]) -> dict[str, Column | None]:
+def _option(name: str, options: Mapping[str, str]) -> str:
+    return options.get(name, f"--set {name}=...")
+
+
+def _columns(
+    table: Table, configured: ColumnConfig, given: Collection[str], options: Mapping[str, str]
+) -> dict[str, Column | None]:
     """The column of each role: the configured one, unless it is not given for this table, and does not fit it."""
     columns = dict(configured)
     for role, column in configured:
         if column is None or f"data.columns.{role}" in given or table.has_own(column):
             continue
-        usual = role in _USUAL_NAMES
-        columns[role] = find_column(table, role, f"{_OPTIONS[f'data.columns.{role}']} NAME") if usual else None
+        is_usual = role in _USUAL_NAMES
+        columns[role] = find_column(table, role, _option(f"data.columns.{role}", options)) if is_usual else None
     return columns
 
 
@@ -201,13 +211,13 @@ def _remarks_on_labels(
     """What is to be told about the values of the label column, which are understood as those of `classes`."""
     remarks = []
     counts = Counter(filter(None, values))
-    if {*counts} == {"0", "1"} and not _are_classes_given(given):
+    if {*map(word_of, counts)} == {"0", "1"} and not _are_classes_given(given):
         zero, one = (classes.names[classes.meanings[value] or 0] for value in ("0", "1"))
         swapped = Classes((zero, one), (("1",), ("0",)))
         remarks.append(f"label '1' is taken as {one} and '0' as {zero}; {swapped.option()} swaps them")
     # The words that got a meaning here; if the classes were guessed as well, that of a class.
     left_out = classes.meanings.keys() - configured.meanings.keys()
-    shown = [f"{value!r} ({count:,})" for value, count in counts.items() if value.lower() in left_out]
+    shown = [f"{value!r} ({count:,})" for value, count in counts.items() if word_of(value) in left_out]
     if shown and configured.names == classes.names:
         remarks.append(f"labels that belong to no class: {', '.join(shown)}")
     return remarks
@@ -234,7 +244,7 @@ def _classes(
             and 1 in a column whose name does not say that they are sentiments.
     """
     counts = Counter(filter(None, values))
-    words = {value.lower() for value in counts}
+    words = {*map(word_of, counts)}
     if "data.labels" in given:
         return configured.ignoring(words)
     if _are_classes_given(given):
@@ -247,11 +257,11 @@ def _classes(
     if is_named and classes:
         return classes
     # Spellings that differ in upper and lower case are one label, shown in the most frequent one.
-    spelled = {value.lower(): value for value, _ in reversed(counts.most_common())}
-    ordered = Counter(value.lower() for value in values if value).most_common()
+    spelled = {word_of(value): value for value, _ in reversed(counts.most_common())}
+    ordered = Counter(word_of(value) for value in values if value).most_common()
     lines = []
     for word, count in ordered:
-        examples = [_shortened(text) for value, text in zip(values, texts, strict=True) if value.lower() == word]
+        examples = [_shortened(text) for value, text in zip(values, texts, strict=True) if word_of(value) == word]
         lines.append(f"  {spelled[word]!r} ({count:,}): {' | '.join(examples[:3])}")
     shown = abbreviated(lines, "\n")
     how = _how_to_name([spelled[word] for word, _ in ordered])
@@ -285,25 +295,12 @@ class Reading(NamedTuple):
 
     text_column: Column | None = None
     quotes: bool | None = None
-    leave_out: Collection[str] = ()
+    leave_out: tuple[str, ...] = ()
 
-    @classmethod
-    def of_options(cls, options: Mapping[str, str]) -> Self:
-        """What `as_options` gave."""
-        text = options.get("text_column")
-        column = int(text) if text and text.isdecimal() else text
-        quotes = {"yes": True, "no": False}.get(options.get("quotes", ""))
-        reasons = options.get("leave_out", "")
-        return cls(column, quotes, [*filter(None, reasons.split(","))])
-
-    def as_options(self) -> dict[str, str]:
-        """It as texts by name, without what is not given."""
-        options = {} if self.text_column is None else {"text_column": str(self.text_column)}
-        if self.quotes is not None:
-            options["quotes"] = "yes" if self.quotes else "no"
-        if self.leave_out:
-            options["leave_out"] = ",".join(self.leave_out)
-        return options
+    def over(self, earlier: Self) -> Self:
+        """This reading, with what it leaves open as in an earlier one."""
+        pairs = zip(self, earlier, strict=True)
+        return type(self)._make(before if own in (None, ()) else own for own, before in pairs)
 
     def words(self) -> list[str]:
         """The options as they are typed to repeat a command."""
@@ -333,28 +330,29 @@ def open_texts(
 
 
 def find_texts(
-    table: Table, column: Column | None, trained: ColumnConfig, option: str = "--text-column"
+    table: Table, column: Column | None, trained: ColumnConfig, options: Mapping[str, str] = OPTIONS
 ) -> tuple[int, list[str]]:
     """The index of the column with texts, and what to tell of the table.
 
     Args:
         column: the column that is given; None: that of the training table, else the one that can hold texts.
         trained: the columns of the training table.
-        option: the option that names the column, for messages.
+        options: as `resolve_with_guesses` takes them.
 
     Raises:
         ConfigError, UsageError: no column has this name or can hold texts, or several do.
     """
     remarks = table.remarks()
+    option = _option("data.columns.text", options)
     if column is None:
         if len(table.names) == 1:
             column = 0
         elif table.has_own(trained.text):
             column = trained.text
         else:
-            column = find_column(table, "text", f"{option}=NAME")
-            remarks.append(f"texts are taken from column {column!r}; {option}=NAME names another")
-    return table.index(column, f"{table.path}: {option}"), remarks
+            column = find_column(table, "text", option)
+            remarks.append(f"texts are taken from column {column!r}; {option} names another")
+    return table.index(column, f"{table.path}: {option.partition('=')[0]}"), remarks
 
 
 def _shortened(text: str) -> str:

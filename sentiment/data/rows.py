@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sentiment.config import PARTS, REASONS, ColumnConfig
 from sentiment.config_file import shortened
 from sentiment.console import plural
-from sentiment.data.classes import IGNORED, Classes
+from sentiment.data.classes import IGNORED, Classes, word_of
 from sentiment.data.table import Column, RawRow, Refusal, Table, as_text, format_of
 from sentiment.errors import DataError
 from sentiment.files import LINE_LIMIT, is_gzipped, open_user_file, translated_errors
@@ -85,10 +85,8 @@ def read_rows(
             yield record
             continue
         line, fields, _, remarks = record
-        cells = {role: as_text(fields[index]) for role, index in indices.items() if role != "text"}
-        # A table of ids without texts is read with its ids as texts; an id may be a number.
-        text = cells["id"] if columns.text == columns.id else fields[indices["text"]]
-        problem = text_problem(text)
+        cells = {role: as_text(fields[index]) for role, index in indices.items()}
+        problem = text_problem(fields[indices["text"]])
         if label_of and not problem and not cells["label"].strip():
             problem = "empty label"
         if problem:
@@ -99,14 +97,14 @@ def read_rows(
         identifier = cells["id"].strip() if "id" in cells else str(line)
         user = cells.get("user", "").strip() or None
         further_cells = tuple([as_text(fields[index]).strip() for index in further_indices])
-        yield Row(identifier, user, label, text, line, part, remarks, further_cells)
+        yield Row(identifier, user, label, cells["text"], line, part, remarks, further_cells)
 
 
 def text_problem(value: object) -> str | None:
-    """Why a cell cannot be the text of a tweet; None if it can."""
-    if isinstance(value, str):
-        return None if value.strip() else "empty text"
-    return "empty text" if value is None else "text is not a string"
+    """Why a cell cannot be the text of a tweet; None if it can, as a number can, which other formats store as text."""
+    if isinstance(value, dict | list | bytes):
+        return "text is not a string"
+    return None if as_text(value).strip() else "empty text"
 
 
 def _part_of(value: str, origin: str) -> Part:
@@ -119,14 +117,13 @@ def _part_of(value: str, origin: str) -> Part:
 def _label_reader(classes: Classes, name: str, field: str) -> Callable[[str, int], int | None]:
     """A function from a label and its line to the index of a class, or None for an ignored label."""
     meanings = classes.meanings
-    seen: set[str] = set()
+    words: dict[str, str] = {}  # by the labels that occur
 
     def label_of(label: str, line: int) -> int | None:
-        word = label.strip().lower()
-        if word in seen:
-            return meanings[word]
-        seen.add(word)
-        if word not in meanings or classes.is_ambiguous(seen):
+        if label in words:
+            return meanings[words[label]]
+        word = words[label] = word_of(label)
+        if word not in meanings or classes.is_ambiguous({*words.values()}):
             problem = "ambiguous" if word in meanings else "unknown"
             raise DataError(
                 f"{name}:{line}: {problem} label {shortened(label, _MAX_SHOWN_LABEL)!r} "

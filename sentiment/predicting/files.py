@@ -23,7 +23,7 @@ from sentiment.config_file import shortened
 from sentiment.console import Progress
 from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.rows import RowCounter, estimated_rows, text_problem
-from sentiment.data.table import DELIMITED, ENDINGS, RawRow, Refusal, Table, format_of
+from sentiment.data.table import DELIMITED, ENDINGS, RawRow, Refusal, Table, as_text, format_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import check_not_read, is_gzipped, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel
@@ -142,7 +142,7 @@ def _row(record: RawRow | Refusal, table: Table, text_index: int) -> TextRow:
         cells = [*record.fields[: width - 1], table.delimiter.join(map(cell_text, record.fields[width - 1 :]))]
         return TextRow(RawRow(record.line, cells if record.fields else [None] * width), "", record.reason)
     text = record.fields[text_index]
-    return TextRow(record, text, text_problem(text))
+    return TextRow(record, as_text(text), text_problem(text))
 
 
 _DIGITS = 6

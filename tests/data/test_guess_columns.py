@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment.answers.annotators import Dealing, SheetRecord
 from sentiment.config import PARTS, ColumnConfig, DataConfig, RunConfig
 from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
 from sentiment.data.classes import Classes
-from sentiment.data.guess_columns import Guess, guess, resolve_with_guesses
+from sentiment.data.guess_columns import Guess, Reading, guess, resolve_with_guesses
 from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
 from sentiment.data.table import HEAD_ROWS, Refusal
@@ -82,8 +83,8 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
     labels = {"sad": ("sad",), "happy": ("happy",), "ignored": ()}
     assert found.changes == {"data.columns.text": "Tweet", "data.columns.label": "how", "data.labels": labels}
     assert found.messages()[:2] == [
-        "a.csv: guessed data.columns.text: Tweet (--text-column says otherwise)",
-        "a.csv: guessed data.columns.label: how (--label-column says otherwise)",
+        "a.csv: guessed data.columns.text: Tweet (--text-column=NAME says otherwise)",
+        "a.csv: guessed data.columns.label: how (--label-column=NAME says otherwise)",
     ]
 
 
@@ -110,10 +111,10 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
     path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
     message = _refused(path)
-    assert "2 columns can hold the texts; name the right one with --text-column NAME" in message
+    assert "2 columns can hold the texts; name the right one with --text-column=NAME" in message
     assert f"'a' (such as '{TWEETS[0][1][:60]}" in message
     message = _refused(path, "data.columns.text", columns={"text": "b"})
-    assert "2 columns can hold the labels; name the right one with --label-column NAME" in message
+    assert "2 columns can hold the labels; name the right one with --label-column=NAME" in message
 
 
 @pytest.mark.parametrize(
@@ -158,14 +159,15 @@ def test_numbers_that_may_be_a_scale_are_shown_and_refused(tmp_path: Path, value
         _read(DataConfig(source=str(path)))
 
 
-@pytest.mark.parametrize("values", [["0", "4"], ["0", "1"]])
+# pandas writes the decimals if a label is missing.
+@pytest.mark.parametrize("values", [["0", "4"], ["0", "1"], ["0.0", "1.0", "1"]])
 def test_numbers_of_known_meaning_are_read_and_zero_and_one_said(tmp_path: Path, values: list[str]) -> None:
     path, rows = _labelled(tmp_path, values)
     found = _understood(path)
     assert found.changes == {}
-    assert ("label '1' is taken as positive" in " ".join(found.messages())) == (values == ["0", "1"])
+    assert ("label '1' is taken as positive" in " ".join(found.messages())) == ("4" not in values)
     labels = [row.label for row in _read(DataConfig(source=str(path)))]
-    assert labels == [{"0": 0, "1": 1, "4": 1}[label] for _, label in rows]
+    assert labels == [min(int(float(label)), 1) for _, label in rows]
 
 
 @pytest.mark.parametrize(
@@ -383,3 +385,12 @@ def test_classes_that_are_to_be_put_in_order_are_all_named(tmp_path: Path) -> No
     with pytest.raises(UsageError) as told:
         _understood(path)
     assert str(told.value).endswith(f"--classes '{' '.join(names)}'")
+
+
+def test_what_is_left_open_is_read_as_when_a_sheet_was_drawn() -> None:
+    earlier = Reading(3, False, ("empty text",))
+    dealing = Dealing(size=30, annotators=[], shared=0, guidelines="")
+    record = SheetRecord(command="share", options={}, reading=earlier, dealing=dealing)
+    stored = SheetRecord.model_validate_json(record.model_dump_json()).reading
+    assert Reading().over(stored) == earlier
+    assert Reading("3").over(stored) == Reading("3", False, ("empty text",))

