@@ -112,9 +112,11 @@ class _Process(TextModel):
     """Says by which process a text is classified; holds the GIL, as the baseline does."""
 
     holds_gil = True
+    of_tests = os.getpid()
 
     def classify_texts(self, texts: Sequence[str]) -> Predictions:
-        signal.raise_signal(signal.SIGINT)  # as Ctrl+C, which the terminal sends to all processes
+        if os.getpid() != self.of_tests:
+            signal.raise_signal(signal.SIGINT)  # as Ctrl+C, which the terminal sends to all processes
         if "kill" in texts:
             os.kill(os.getpid(), signal.SIGKILL)
         return Predictions(np.full((len(texts), 2), os.getpid()), np.ones(len(texts), bool))
@@ -125,7 +127,6 @@ def test_processes_classify_where_there_are_cores_and_chunks_for_them(
     monkeypatch: pytest.MonkeyPatch, cores: int, chunks: int, are_forked: bool
 ) -> None:
     monkeypatch.setattr("sentiment.predicting.files.available_cores", lambda: cores)
-    monkeypatch.setattr(signal, "raise_signal", lambda number: are_forked and os.kill(os.getpid(), number))
     processes = set()
     for number, (chunk, predictions) in enumerate(in_parallel(_Process(), ([str(n)] for n in range(chunks)), list)):
         assert chunk == [str(number)]
@@ -167,7 +168,7 @@ def test_no_process_outlives_the_one_that_started_it(monkeypatch: pytest.MonkeyP
     with os.fdopen(reader, "rb") as opened:
         assert opened.read(5) == b"begun"
         parent.kill()
-        assert wait([opened], timeout=60)
+        assert wait([reader], timeout=60)
         assert opened.read() == b""
     parent.join()
 
