@@ -3,6 +3,7 @@
 import gc
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -182,6 +183,16 @@ def in_same_array(job: str | None) -> bool:
     array = (job or "").partition("_")[0]
     own_array = (slurm_job() or "").partition("_")[0]
     return array == own_array
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end this program as an error would, so that the file that it writes is deleted."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager

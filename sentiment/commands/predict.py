@@ -76,10 +76,11 @@ def predict(
     from sentiment.predicting.explain import read_available_lines, show_predictions
     from sentiment.predicting.files import predict_file, use_one_core
     from sentiment.predicting.stored import open_stored
+    from sentiment.processes import exit_on_sigterm
 
     opened = open_stored(model, results).model(choice, threshold)
     if file and out:
-        with ProgressBar() as bar:
+        with ProgressBar() as bar, exit_on_sigterm():
             reading = Reading(parse_column(text_column), quotes)
             row_count, warnings = predict_file(opened, file, out, reading, bar.progress, probabilities)
         lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({opened.reason})", *warnings]

@@ -112,6 +112,7 @@ class BaselineModel(TextModel):
     """Classifies texts with the linear baseline of a run."""
 
     kind = "baseline"
+    holds_gil = True
 
     def __init__(self, config: RunConfig, model: LinearModel, temperature: float) -> None:
         self.config = config

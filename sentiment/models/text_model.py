@@ -77,6 +77,7 @@ class TextModel:
     config: RunConfig  # of the model's run
     tokenize: Callable[[str], list[str]]
     uses_all_cores = False  # if True, classifying several chunks in parallel threads is no faster
+    holds_gil = False  # if True, only processes classify several chunks in parallel
     threshold: float = DEFAULT_THRESHOLD
     reason: str = "recommended by validation tweets"
 

@@ -8,15 +8,20 @@ import gzip
 import importlib
 import io
 import json
+import os
 import re
+import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from sentiment.config_file import shortened
@@ -24,15 +29,14 @@ from sentiment.console import Progress
 from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.rows import RowCounter, estimated_rows, text_problem
 from sentiment.data.table import DELIMITED, ENDINGS, RawRow, Refusal, Table, as_text, format_of
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import EXIT_FAILED, DataError, KilledError, UsageError
 from sentiment.files import check_not_read, is_gzipped, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores, without_garbage_collection
 
 CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
 NO_WORDS = "no word that the model knows"
-# Threads suffice, because models release the GIL; more than four would starve the reading and writing thread.
-_MAX_THREADS = 4
+_MAX_AT_ONCE = 4  # chunks; with more, one thread could not read and write as fast
 
 
 class TextRow(NamedTuple):
@@ -49,20 +53,54 @@ T = TypeVar("T")
 def in_parallel(
     model: TextModel, chunks: Iterable[T], texts_of: Callable[[T], list[str]]
 ) -> Iterator[tuple[T, Predictions]]:
-    """Each chunk with the predictions for its texts, in order; the next chunks are read while some are classified."""
-    threads = 1 if model.uses_all_cores else min(_MAX_THREADS, available_cores())
+    """Each chunk with the predictions for its texts, in order; the next chunks are read while some are classified.
+
+    Raises:
+        KilledError: a process that classified was killed.
+    """
+    at_once = 1 if model.uses_all_cores else min(_MAX_AT_ONCE, available_cores())
+    chunks = iter(chunks)
+    first_two = [*islice(chunks, 2)]
+    classify: Callable[[list[str]], Predictions] = model.classify_texts
+    pool: Executor = ThreadPoolExecutor(at_once, "predict", None if at_once == 1 else use_one_core)
+    if model.holds_gil and at_once > 1 and len(first_two) > 1:
+        classify = _classify_in_worker
+        pool = ProcessPoolExecutor(at_once, get_context("fork"), _start_worker, (model,))
     begun: deque[tuple[T, Future[Predictions]]] = deque()
-    pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else use_one_core)
     try:
-        for chunk in chunks:
-            begun.append((chunk, pool.submit(model.classify_texts, texts_of(chunk))))
-            if len(begun) > threads:
+        for chunk in chain(first_two, chunks):
+            begun.append((chunk, pool.submit(classify, texts_of(chunk))))
+            if len(begun) > at_once:
                 first, predictions = begun.popleft()
                 yield first, predictions.result()
         for rest, predictions in begun:
             yield rest, predictions.result()
+    except BrokenProcessPool:
+        raise KilledError("a process that classified tweets was killed, probably because memory ran out") from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+_models_of_worker: list[TextModel] = []  # the one of a forked process
+
+
+def _start_worker(model: TextModel) -> None:
+    """Prepare a forked process: it leaves Ctrl+C to the one that started it, and ends with that one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+    _models_of_worker.append(model)
+
+
+def _end_with_parent() -> None:
+    """Its queue does not tell a process that the other one was killed, since it holds both ends."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(EXIT_FAILED)
+
+
+def _classify_in_worker(texts: list[str]) -> Predictions:
+    return _models_of_worker[-1].classify_texts(texts)
 
 
 def use_one_core() -> None:

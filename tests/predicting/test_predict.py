@@ -6,12 +6,15 @@ import io
 import json
 import math
 import os
+import signal
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from datetime import date
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,10 @@ from sentiment.__main__ import app
 from sentiment.config import ColumnConfig
 from sentiment.console import silent
 from sentiment.data.guess_columns import Reading
-from sentiment.errors import ConfigError, DataError, SentimentError, UsageError
+from sentiment.errors import ConfigError, DataError, KilledError, SentimentError, UsageError
 from sentiment.models.text_model import Predictions, TextModel
 from sentiment.predicting.explain import read_available_lines
-from sentiment.predicting.files import predict_file
+from sentiment.predicting.files import in_parallel, predict_file
 from sentiment.predicting.stored import open_stored
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke
@@ -103,6 +106,81 @@ def test_chunks_come_in_order(network: TextModel, write: Write, monkeypatch: pyt
     rows = _rows(network, source)
     assert [row[0] for row in rows[1:]] == texts
     assert [float(row[2]) for row in rows[1:]] == pytest.approx(expected.max(axis=1), abs=1e-5)
+
+
+class _Process(TextModel):
+    """Says by which process a text is classified; holds the GIL, as the baseline does."""
+
+    holds_gil = True
+    of_tests = os.getpid()
+
+    def classify_texts(self, texts: Sequence[str]) -> Predictions:
+        if os.getpid() != self.of_tests:
+            signal.raise_signal(signal.SIGINT)  # as Ctrl+C, which the terminal sends to all processes
+        if "kill" in texts:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Predictions(np.full((len(texts), 2), os.getpid()), np.ones(len(texts), bool))
+
+
+@pytest.mark.parametrize(("cores", "chunks", "are_forked"), [(1, 9, False), (3, 1, False), (3, 9, True)])
+def test_processes_classify_where_there_are_cores_and_chunks_for_them(
+    monkeypatch: pytest.MonkeyPatch, cores: int, chunks: int, are_forked: bool
+) -> None:
+    monkeypatch.setattr("sentiment.predicting.files.available_cores", lambda: cores)
+    processes = set()
+    for number, (chunk, predictions) in enumerate(in_parallel(_Process(), ([str(n)] for n in range(chunks)), list)):
+        assert chunk == [str(number)]
+        processes.add(int(predictions.probabilities[0, 0]))
+    assert len(processes) <= cores
+    assert (os.getpid() not in processes) == are_forked
+
+
+def test_processes_give_the_bits_of_one(trained: RunDir, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    baseline = open_stored(trained.path).model("baseline")
+    source = write("a.csv", "text\n" + "".join(f'"{text}"\n' for _, text in invented_tweets(700)))
+    monkeypatch.setattr("sentiment.predicting.files.CHUNK", 50)
+    written = []
+    for cores in (1, 3):
+        monkeypatch.setattr("sentiment.predicting.files.available_cores", lambda cores=cores: cores)
+        written.append(_to(baseline, source, "out.csv")[0].read_bytes())
+    assert written[0] == written[1]
+
+
+def test_process_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment.predicting.files.available_cores", lambda: 2)
+    with pytest.raises(KilledError, match="a process that classified tweets was killed"):
+        [*in_parallel(_Process(), [["a"], ["kill"], ["b"], ["c"]], list)]
+
+
+def test_no_process_outlives_the_one_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds an end of a pipe, which is read to its end when all of them have ended."""
+    monkeypatch.setattr("sentiment.predicting.files.available_cores", lambda: 2)
+    reader, writer = os.pipe()
+
+    def begin() -> None:
+        for _ in in_parallel(_Process(), ([str(n)] for n in range(9)), list):
+            os.write(writer, b"begun")
+            signal.pause()
+
+    parent = get_context("fork").Process(target=begin)
+    parent.start()
+    os.close(writer)
+    with os.fdopen(reader, "rb") as opened:
+        assert opened.read(5) == b"begun"
+        parent.kill()
+        assert wait([reader], timeout=60)
+        assert opened.read() == b""
+    parent.join()
+
+
+def test_sigterm_leaves_no_file_that_is_not_complete(
+    trained: RunDir, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write("a.csv", "text\na lovely day\n")
+    monkeypatch.setattr(TextModel, "answers", lambda *_: signal.raise_signal(signal.SIGTERM))
+    done = invoke("predict", trained.path, "--file", source, "--out", source.with_name("out.csv"))
+    assert done.exit_code == 128 + signal.SIGTERM
+    assert [*source.parent.iterdir()] == [source]
 
 
 def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(network: TextModel, write: Write) -> None:
