@@ -186,8 +186,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def as_json(value: Any) -> Callable[[BinaryIO], object]:
-    """Return a function that writes `value` as indented JSON with sorted keys; bytes that are not UTF-8 become `?`."""
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    """Return a function that writes `value` as indented JSON in its order; bytes that are not UTF-8 become `?`."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     return lambda file: file.write(text.encode("utf-8", "replace"))
 
 

@@ -56,7 +56,7 @@ def remove_grid(results: Results, name: str, say: Say) -> int:
 
 
 def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
-    """Cancel runs (no ids: all that the grid has in the queue), and return the ids of those that were active.
+    """Cancel runs (no ids: all that the grid has in the queue, or here would still run), and return their ids.
 
     Each run is marked in its submissions: a task that trains it sees the mark, saves and stops. A task is also
     cancelled in Slurm when no other run is left to it.
@@ -85,4 +85,4 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
     for folder, ids in marks.items():
         folder.mark_cancelled(ids)
     cancelled_ids = set[str]().union(*marks.values())
-    return [run_id for run_id in active_ids if run_id in cancelled_ids]
+    return [row.run_id for row in rows if row.run_id in cancelled_ids]

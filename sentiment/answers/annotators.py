@@ -261,11 +261,11 @@ def settled_labels(
         indices = [index for index in drawing.order if is_open[index]]
         write_drawn(settle, drawing, indices, classes, 0)
         say(f"{settle}: {plural(number, 'tweet')} to which the annotators gave different labels")
-        say(how_to_label(settle, classes))
+        say(how_to_label(settle, classes, "for each of them"))
         return None
     if number:
         raise UsageError(
-            f"{plural(number, 'tweet')} have different labels by different annotators; --settle settle.html writes "
-            "them, and --settled settle.csv reads the labels on which they settle"
+            f"annotators gave different labels to {plural(number, 'tweet')}; --settle settle.html writes "
+            "what is to be settled, and --settled settle.csv reads the labels on which they settle"
         )
     return together

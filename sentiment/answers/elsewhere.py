@@ -147,7 +147,7 @@ def tweets_of_table(
         earlier = read_record(_directory(whole, data, results).record_file, AnswersRecord)
         known = earlier.labels if earlier else None
         data = data.model_copy(update={"labels": _classes_asked(source, classes, answers, known)})
-        lines.append(f"{name}: no column has true labels; --set data.columns.label=NAME names one")
+        lines.append(f"{name}: no column is known to hold true labels; --set data.columns.label=NAME names it")
     directory = _write(whole, data, left_out, file, results)
     without = "" if file.has_labels else " without labels"
     lines.append(f"{name}: {plural(len(rows), 'tweet')}{without}; the classes are {', '.join(data.label_names)}")

@@ -139,7 +139,7 @@ class Grouping(NamedTuple):
     """How tweets are grouped: by the values of a column, or by the periods of its dates.
 
     Attributes:
-        per: `day`, `week` or `month` (UTC), named by its first day, such as 2015-02-24.
+        per: `day`, `week` or `month` (UTC), named by its first day, such as 2015-02-24, or a month as 2015-02.
         day_first: whether dates such as 3/4/2015 begin with the day; None: that is asked for unless it is clear.
     """
 
@@ -158,7 +158,8 @@ class Grouping(NamedTuple):
         if self.per:
             times = times_of(values, self.day_first, f"{source}: column {self.column!r}")
             starts = times.dt.tz_localize(None).dt.to_period(self.per[0].upper()).dt.start_time
-            groups = [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
+            name = "%Y-%m" if self.per == "month" else "%Y-%m-%d"
+            groups = [str(start) for start in starts.dt.strftime(name).fillna("")]
         check_names(groups)
         return groups
 

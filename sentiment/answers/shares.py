@@ -17,7 +17,7 @@ from sentiment.statistics.metrics import ClassIndices
 from sentiment.statistics.shares import ALL_TWEETS, labels_needed
 
 _HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told
-_DAY = r"\d{4}-\d\d-\d\d"
+_DAY_OR_MONTH = r"\d{4}-\d\d(-\d\d)?"
 
 
 def show_plan(names: Sequence[str], drawn: Sequence[int], has_groups: bool) -> None:
@@ -122,14 +122,14 @@ def write_shares(shares: pd.DataFrame, folder: Path, about: Mapping[str, Any]) -
 
 
 def _chart(shares: pd.DataFrame) -> str:
-    """The estimates with their intervals as SVG, a panel for each class: over time if the groups are days."""
+    """The estimates with their intervals as SVG, a panel for each class: over time if the groups are dates."""
     import vl_convert
 
     values = shares.reset_index().dropna(subset="share_high")
     for name in ("group", "class"):
         values[name] = [visible(str(value)) for value in values[name]]
     groups = values[values["group"] != ALL_TWEETS]
-    is_time = len(groups) > 0 and bool(groups["group"].str.fullmatch(_DAY).all())
+    is_time = len(groups) > 0 and bool(groups["group"].str.fullmatch(_DAY_OR_MONTH).all())
     name = "shares_over_time.vl.json" if is_time else "shares.vl.json"
     rows = json.loads((groups if is_time else values).to_json(orient="records"))
     spec = json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))

@@ -199,9 +199,8 @@ def labelled_file(sheet: Path) -> Path:
     return sheet.with_suffix(".csv") if _is_page(sheet) else sheet
 
 
-def how_to_label(sheet: Path, classes: Sequence[str]) -> str:
-    """A line on how to label a sheet."""
-    extent = "from the top, as far as you like"
+def how_to_label(sheet: Path, classes: Sequence[str], extent: str = "from the top, as far as you like") -> str:
+    """A line on how to label a sheet, and how much of it."""
     if _is_page(sheet):
         table = f"download its table to {labelled_file(sheet)}"
         return f"open it in a browser, press the key of each tweet's label, {extent}, and {table}; then run:"

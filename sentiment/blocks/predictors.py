@@ -124,7 +124,9 @@ def choice_blocks(name: str, caption: Any, choice: Choice) -> list[Content]:
 def choice_sentences(choice: Choice) -> list[str]:
     """Which predictor is best, and its difference from each other one, with what labels would show it."""
     metric = METRIC_NAMES[choice.metric]
-    sentences = [f"{choice.best} has the highest estimated {metric} on {choice.source}."]
+    equal = [other for other, labels in choice.labels_to_show.items() if labels is None]
+    also = f", and so has {' and '.join(equal)}" if equal else ""
+    sentences = [f"{choice.best} has the highest estimated {metric} on {choice.source}{also}."]
     for other, difference in choice.differences.items():
         further = "" if difference.is_better else f" {_labels_needed(choice, other)}"
         pair = words.pair_sentence(_subject(choice.best), _subject(other), difference, metric)

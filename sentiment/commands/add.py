@@ -115,6 +115,8 @@ def add(
     compared = quote(of if results is None and is_table(of) else str(asked.directory))
     if asked.table.has_labels:
         say(f"compare it  sentiment evaluate {compared}")
+    elif len([*asked.added.glob("*.json")]) < 2:
+        say("a comparison needs two: add another predictor")
     else:
         say(f"compare two  sentiment evaluate {compared} --sheet which.html --labels 100")
 

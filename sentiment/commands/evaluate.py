@@ -139,6 +139,8 @@ def _choose(
         data = data or (Path(table) if table else None)
         reading = reading.over(drawn.reading)
         say(f"drawn for {run}" + (f" and {data}" if data else ""))
+    if run is None and drawn:
+        raise UsageError(f"{labelled.sheets[0]}: was drawn by `sentiment {drawn.command}`, which reads its labels")
     if run is None:
         raise UsageError(
             f"{labelled.sheets[0]}: it is not known for which run or table it was drawn; name it, and perhaps --results"

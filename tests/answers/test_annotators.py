@@ -101,17 +101,21 @@ def test_two_annotators_come_to_shares_in_three_commands(truth: "pd.Series[str]"
     assert command == "sentiment share --labelled mine-Ann.csv --labelled mine-Carl.csv"
     ann = _label("Ann", truth, 11)
     carl = _label("Carl", truth, 7)
+    assert "was drawn by `sentiment share`, which" in refused(2, "evaluate", *shlex.split(command)[2:])
     both = ann.index.intersection(carl.index)
     assert (len(both), len(ann), len(carl)) == (60, 90, 90)
     differ = int((ann[both] != carl[both]).sum())
     message = refused(2, *shlex.split(command)[1:])
-    assert f"{differ} tweets have different labels by different annotators" in message
+    assert f"annotators gave different labels to {differ} tweets" in message
     output = succeed(*shlex.split(command)[1:], "--settle", "settle.csv")
     kappa = cohen_kappa_score(ann[both], carl[both])
     assert f"mine-Ann, mine-Carl 60 {100 * (1 - differ / 60):.1f}% {kappa:.2f}" in " ".join(output.split())
+    assert "label, for each of them (" in output  # what is not settled is refused below
     settled = pd.read_csv("settle.csv", encoding="utf-8-sig")
     assert sorted(settled["id"]) == sorted(both[ann[both] != carl[both]])
     settled["label"] = truth[settled["text"].str.removeprefix("'")].to_numpy()
+    settled.iloc[1:].to_csv("settle.csv", index=False)
+    assert "annotators gave different labels to 1 tweet;" in refused(2, *shlex.split(output.splitlines()[-1])[1:])
     settled.to_csv("settle.csv", index=False)
     output = succeed(*shlex.split(output.splitlines()[-1])[1:])
     assert output.index("kappa") < output.index("share in %")

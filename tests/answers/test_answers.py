@@ -81,14 +81,14 @@ def test_two_files_of_answers_are_compared_by_labels_where_they_differ_also_in_t
 
 
 def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]") -> None:
-    _add("good", "good.csv")
+    assert _add("good", "good.csv").endswith("a comparison needs two: add another predictor\n")
     done = invoke("evaluate", _directory(), "--sheet", "which.html")
     assert done.exit_code == 2
     assert "a comparison needs two added predictors; it has good" in done.output
     assert "`sentiment predict last tweets.csv --out mine.csv` and `sentiment add mine mine.csv --of" in done.output
     assert "has no labels; --sheet writes tweets to label" in refused(2, "evaluate", _directory())
     pd.read_csv("bad.csv").head(200).replace({"neutral": "no idea"}).to_csv("bad.csv", index=False)
-    _add("bad", "bad.csv")
+    assert "compare two  sentiment evaluate tweets.csv --sheet" in _add("bad", "bad.csv")
     output = succeed("evaluate", _directory(), "--sheet", "which.html")
     assert "of 200 tweets" in output
     assert "left out: 100 tweets that not all of bad, good have answered" in output

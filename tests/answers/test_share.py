@@ -328,6 +328,8 @@ def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share) -> 
     counted = {row[0]: [int(row[place]) for place in (-5, -4, -2)] for row in rows}
     assert counted["2026-03-01"][0] == 145
     assert all(tweets == negative + positive for tweets, negative, positive in counted.values())
+    by_month = share("--by", "created_at", "--per", "month").output
+    assert {line.split()[0] for line in by_month.splitlines() if line.startswith("  2026")} == {"2026-03"}
     (command,) = (line for line in done.output.splitlines() if line.startswith("sentiment share "))
     assert invoke(*command.replace("'", "").split()[1:]).exit_code == 0
     assert "What does this tweet express?" in Path("sample.html").read_text()

@@ -149,7 +149,7 @@ def test_runs_whose_starter_was_killed_go_on_and_are_cancelled_elsewhere(
     assert grid.states() == (1, ["LOST", "LOST", "PLANNED"])
     again = grid.start("rerun", "--local", "--at-once", "2")
     assert wait_until(lambda: [len(_attempts(run_dir)) for run_dir in begun] == [2, 2], again)
-    assert grid.jobs("cancel", "some") == (0, ["grid some: 2 runs cancelled"])
+    assert grid.jobs("cancel", "some") == (0, ["grid some: 3 runs cancelled"])
     output, _ = again.communicate(timeout=limit(120))
     assert (again.returncode, "report" in output) == (3, False), output
     assert grid.states() == (1, ["CANCELLED", "CANCELLED", "CANCELLED"])

@@ -244,6 +244,15 @@ def test_submitted_grid_keeps_its_file_and_overrides_under_its_name(base: Path, 
     assert (shipped.name, shipped.overrides) == ("rnn", {})
 
 
+def test_submitted_grid_keeps_the_order_of_its_classes_and_so_its_runs(base: Path, world: World) -> None:
+    labels = {"unhappy": ["0"], "happy": ["1"]}
+    request = GridRequest(read_grid_file(write_grid(base, {"seed": [2, 1]}, name="mine")), {"data.labels": labels})
+    world.submit(request)
+    kept = find_request(world.results, Path("mine"), {}, world.lines.append)
+    assert list(kept.overrides["data.labels"]) == list(labels)
+    assert expand_grid(kept, world.results).plan.runs == expand_grid(request, world.results).plan.runs
+
+
 def test_waiting_grid_is_replaced_by_another_of_its_name_and_that_is_told(base: Path, world: World) -> None:
     first, second, *_ = _requests(base)
     other = replace(second, overrides={"model.dropout": 0.7})
