@@ -138,7 +138,7 @@ def rivals_from_elsewhere(path: Path) -> Rivals:
     data = DataConfig(source=stored.record.source, labels=stored.record.labels)
     results = Results(path.parent.parent)
     table = stored.table.of_rows(common)
-    return Rivals(stored.record.source, table, data, "accuracy", {}, results, {"run": str(path.resolve())})
+    return Rivals(stored.record.source, table, data, "accuracy", {}, results, {"run": path.name})
 
 
 def _differ_on(names: Sequence[str], differing: int, tweets: int) -> str:

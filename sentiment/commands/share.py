@@ -79,13 +79,8 @@ def share(
     given |= {"with": choice, **table.reading.as_options()}
     if day_first is not None:
         given["order"] = "day" if day_first else "month"
-    options = {name: str(value) for name, value in given.items() if value is not None}
     labelled = sheets.with_labels(results_of(results or RESULTS))
-    drawn = labelled.drawn
-    if drawn and drawn.command == "share":
-        known = {name: drawn.options[name] for name in ("model", "with") if name in drawn.options}
-        options = drawn.options | options | known
-        say(f"drawn for {options.get('model', 'the answers')} and {options['file']}")
+    options = labelled.options("share", given)
     tweets, predictor = _read(options, results)
     tweets.show()
     if labelled.sheets:

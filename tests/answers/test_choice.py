@@ -245,10 +245,16 @@ def test_sheet_works_with_its_run_and_table_whatever_was_trained_since(
     later.complete()
     run = f"single/{first.run_dir.path.name}"
     for command in ("evaluate", "share"):
-        assert f"drawn for {run} and {tmp_path}/sub/mine.csv" in succeed(command, "--labelled", f"{command}.csv")
-    assert f"drawn for {run}" in succeed("evaluate", "last", "--labelled", "evaluate.csv")
+        assert f"labels for {run} and {tmp_path}/sub/mine.csv" in succeed(command, "--labelled", f"{command}.csv")
+    assert f"labels for {run}" in succeed("evaluate", "last", "--labelled", "evaluate.csv")
     output = succeed("share", "last", "sub/mine.csv", "--labelled", "share.csv")
-    assert f"drawn for {run} and sub/mine.csv" in output
+    assert f"labels for {run} and sub/mine.csv" in output
+    # The labels of one sheet serve each run that is named.
+    succeed("share", later.run_dir.path.name, "sub/mine.csv", "--sheet", "again.csv")
+    for of in (first, later):
+        name = of.run_dir.path.name
+        succeed("share", name, "sub/mine.csv", "--labelled", "share.csv", "--out", name)
+        assert json.loads(Path(name, "shares.json").read_text())["model"] == f"single/{name}"
 
 
 @pytest.mark.parametrize(
