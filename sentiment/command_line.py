@@ -242,13 +242,9 @@ def repeated(*words: object, **options: object) -> str:
     return shlex.join(["sentiment", *map(str, (*words, *given))])
 
 
-def column_of(text: str) -> str | int:
-    """The column that an option names; a number is its position, counted from 0."""
-    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else text
-
-
 def parse_column(text: str | None) -> str | int | None:
-    return None if text is None else column_of(text)
+    """The column that an option names; a number is its position, counted from 0."""
+    return int(text) if text and text.isdecimal() and len(text) <= _MAX_DIGITS else text
 
 
 # --- what options mean ------------------------------------------------------------------------------------------------

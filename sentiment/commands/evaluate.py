@@ -1,5 +1,6 @@
 """The command `evaluate`: models and added predictors are compared, or chosen by the labels of some tweets."""
 
+import glob
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -142,9 +143,8 @@ def _directory(name: Path, results: Path | None) -> Path:
         return answers / name
     if name.is_dir() or not is_table(str(name)):
         return name
-    stem = name.name.partition(".")[0]
-    tables = sorted(answers.glob("*-????????"))
-    named = [path for path in tables if path.name.rpartition("-")[0] == stem]
+    stem = glob.escape(name.name.partition(".")[0])
+    named = sorted(answers.glob(f"{stem}-????????"))
     same = named
     if name.is_file():
         records = {path: read_record(AnswersDir(path).record_file, AnswersRecord) for path in named}

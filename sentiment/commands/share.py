@@ -12,7 +12,6 @@ from sentiment.command_line import (
     ModelOption,
     ModelResults,
     ReadingOptions,
-    column_of,
     parse_column,
     repeated,
     results_of,
@@ -132,10 +131,9 @@ def _read(options: dict[str, str], results: Path | None) -> "tuple[Population, S
         predictor = predictor_of_model(Path(options["model"]), choice, results)
         options["model"] = str(predictor.model)
         trained = predictor.data.columns
-    grouping = None
-    if "by" in options:
-        day_first = {"day": True, "month": False}.get(options.get("order", ""))
-        grouping = Grouping(column_of(options["by"]), options.get("per"), day_first)
+    by = parse_column(options.get("by"))
+    day_first = {"day": True, "month": False}.get(options.get("order", ""))
+    grouping = None if by is None else Grouping(by, options.get("per"), day_first)
     answers = parse_column(options.get("answers"))
     with ProgressBar() as bar:
         tweets = read_population(file, trained, Reading.of_options(options), answers, grouping, bar.progress)
