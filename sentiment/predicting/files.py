@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
+
+import numpy as np
 
 from sentiment.config_file import shortened
 from sentiment.console import Progress
@@ -63,6 +65,24 @@ def in_parallel(
             yield rest, predictions.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def classify(model: TextModel, texts: Iterable[str], progress: Progress, total: int | None = None) -> Predictions:
+    """The predictions of a model for any number of texts, which are read in chunks."""
+    unread = iter(texts)
+    first = list(islice(unread, CHUNK))
+    if not first:
+        return Predictions(np.empty((0, len(model.config.data.label_names))), np.empty(0, bool))
+    if len(first) < CHUNK:  # a thread more would take longer
+        return model.classify_texts(first)
+    chunks = chain([first], iter(lambda: list(islice(unread, CHUNK)), []))
+    parts: list[Predictions] = []
+    done = 0
+    for chunk, predictions in in_parallel(model, chunks, list):
+        parts.append(predictions)
+        done += len(chunk)
+        progress("predicting", done, total)
+    return Predictions.joined(parts)
 
 
 def use_one_core() -> None:
