@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from sentiment import load
 from sentiment.answers.evaluate import decide, decision_lines, result_blocks
 from sentiment.answers.evaluation import compare_with_chosen
 from sentiment.answers.recommendation import recommend_model
@@ -33,7 +34,7 @@ from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.predicting.files import NO_WORDS
 from sentiment.predicting.new_tweets import OWN_TEST
 from sentiment.predicting.stored import model_card, open_run, open_stored
-from sentiment.runs.records import PREDICTORS, ModelKind, Result
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
@@ -68,6 +69,12 @@ def test_the_default_is_what_the_result_recommends(trained: RunDir, tmp_path: Pa
         run_dir.write_record(stored(trained, Result).model_copy(update={"recommended": recommended}))
         assert isinstance(open_stored(run_dir.path).model(), kind)
     assert "by the mean of both (recommended by validation" in invoke("predict", run_dir.path, "x").output
+
+
+def test_the_mean_knows_each_word_that_one_of_its_models_knows(trained: RunDir) -> None:
+    texts = ["catastrophic", "tea", "qqqq"]  # the first one is rated, and stands in no tweet of the run
+    network, baseline, both = (load(trained.path, kind).knows(texts).tolist() for kind in MODEL_KINDS)
+    assert (network, baseline, both) == ([False, True, False], [True, True, False], [True, True, False])
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_recall"])
