@@ -16,7 +16,6 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +39,7 @@ from sentiment.files import config_path, fingerprint, user_path, write_once
 from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, checked_threshold
 from sentiment.predicting.explain import Explanation, explain
-from sentiment.predicting.files import CHUNK, in_parallel
+from sentiment.predicting.files import classify
 from sentiment.predicting.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
@@ -375,14 +374,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _classify(self, texts: Any, method: str) -> Predictions:
         check_is_fitted(self)
-        checked = _iter_texts(texts, method)
-        first = list(islice(checked, CHUNK))
-        if not first:
-            return Predictions(np.empty((0, len(self._classes))), np.empty(0, bool))
-        if len(first) < CHUNK:  # a thread more would take longer
-            return self._trained.classify_texts(first)
-        chunks = chain([first], iter(lambda: list(islice(checked, CHUNK)), []))
-        return Predictions.joined([of_chunk for _, of_chunk in in_parallel(self._trained, chunks, list)])
+        return classify(self._trained, _iter_texts(texts, method), silent)
 
 
 def load(

@@ -4,9 +4,7 @@ import io
 import os
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
@@ -18,15 +16,7 @@ from typer.core import TyperGroup
 
 from sentiment.console import printable, say
 from sentiment.data.built_in import SOURCE_CHOICES
-from sentiment.errors import (
-    EXIT_BROKEN_PIPE,
-    EXIT_FAILED,
-    DataError,
-    SentimentError,
-    StoppedError,
-    UsageError,
-    with_memory_advice,
-)
+from sentiment.errors import EXIT_FAILED, DataError, SentimentError, StoppedError, UsageError, with_memory_advice
 from sentiment.version import __version__
 
 if TYPE_CHECKING:
@@ -162,19 +152,12 @@ class ErrorReportingGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a UsageError is raised if an option with one value is given twice: which one counts?"""
         name, command, words = super().resolve_command(ctx, args)
-        if command is None:
-            return name, command, words
-        of_command = command.context_class(command, info_name=name, parent=ctx, **command.context_settings)
-        given: list[Any] = command.make_parser(of_command).parse_args([*words])[2]
-        for parameter, times in Counter(given).items():
+        parameters: list[Any] = [*command.params] if command else []
+        for parameter in parameters:
             takes_one = parameter.param_type_name == "option" and not parameter.is_flag and not parameter.multiple
-            if takes_one and times > 1:
+            if takes_one and sum(word.partition("=")[0] in parameter.opts for word in words) > 1:
                 raise UsageError(f"{parameter.opts[0]} is given twice; it takes one value")
         return name, command, words
-
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        with _exit_on_broken_pipe():
-            return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A SentimentError ends it with the error's exit code, an OSError or MemoryError with 1."""
@@ -186,8 +169,7 @@ class ErrorReportingGroup(TyperGroup):
                 stream.reconfigure(errors="replace")
         try:
             _check_encoding(ctx.args)
-            with _exit_on_broken_pipe():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except StoppedError as stop:
             echo(str(stop))
             raise typer.Exit(stop.exit_code) from None
@@ -195,6 +177,8 @@ class ErrorReportingGroup(TyperGroup):
             message = str(error)
             code = error.exit_code
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and not error.filename:
+                raise  # whoever read the output has seen enough, as `head`: typer ends the program in silence
             message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             code = EXIT_FAILED
         except MemoryError as error:
@@ -223,24 +207,6 @@ def _check_encoding(words: Iterable[str]) -> None:
             word.encode()
         except UnicodeEncodeError:
             raise UsageError(f"{word!r}: is not UTF-8; rename it, or choose another name") from None
-
-
-@contextmanager
-def _exit_on_broken_pipe() -> Iterator[None]:
-    """Exit silently when the standard output is a broken pipe, as in `sentiment status | head`."""
-    try:
-        yield
-    except BrokenPipeError as error:
-        if error.filename:  # another pipe is broken, such as that of --out
-            raise
-    except SystemExit as end:
-        if not isinstance(end.__context__, BrokenPipeError):  # rich raises SystemExit on a broken pipe
-            raise
-    else:
-        return
-    devnull = os.open(os.devnull, os.O_WRONLY)  # so that Python's flush at exit does not fail
-    os.dup2(devnull, sys.stdout.fileno())
-    raise typer.Exit(EXIT_BROKEN_PIPE)
 
 
 def command_line(summary: str) -> typer.Typer:
@@ -279,13 +245,9 @@ def repeated(*words: object, **options: object) -> str:
     return shlex.join(["sentiment", *map(str, (*words, *given))])
 
 
-def column_of(text: str) -> str | int:
-    """The column that an option names; a number is its position, counted from 0."""
-    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else text
-
-
 def parse_column(text: str | None) -> str | int | None:
-    return None if text is None else column_of(text)
+    """The column that an option names; a number is its position, counted from 0."""
+    return int(text) if text and text.isdecimal() and len(text) <= _MAX_DIGITS else text
 
 
 # --- what options mean ------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Self
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Column, Table
 
@@ -102,7 +102,6 @@ ERR = RichConsole(stderr=True, highlight=False)
 
 # If the standard output is no terminal (a log file, a pipe), progress is printed as a line now and then.
 _SECONDS_BETWEEN_LINES = 30.0
-_REFRESH_SECONDS = 0.1
 
 
 def say(text: str, console: RichConsole = OUT) -> None:
@@ -136,7 +135,7 @@ class ProgressBar:
             transient=True,
             disable=not OUT.is_terminal,
         )
-        self._task: TaskID | None = None
+        self._task = self._bar.add_task("", visible=False, note="")
         self._description = ""
         self._shown = time.monotonic()
 
@@ -154,19 +153,12 @@ class ProgressBar:
             note: what may change while the task stays the same.
         """
         now = time.monotonic()
-        min_interval = _REFRESH_SECONDS if OUT.is_terminal else _SECONDS_BETWEEN_LINES
-        same_task = description == self._description
-        if same_task and done != total and now - self._shown < min_interval:
-            return
-        self._description = description
-        if OUT.is_terminal:
-            if self._task is None or not same_task:
-                if self._task is not None:
-                    self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(escape(visible(description)), total=total, note="")
+        if description != self._description:
+            self._description = description
+            self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(escape(visible(description)), total=total, note="")
+        if OUT.is_terminal:  # drawn some times a second
             self._bar.update(self._task, completed=done, total=total, note=escape(visible(note)))
-        elif same_task and now - self._shown >= min_interval:
+        elif now - self._shown >= _SECONDS_BETWEEN_LINES:
             say(f"{description}: {done:,}" + (f" of {total:,}" if total else ""))
-        else:
-            return
-        self._shown = now
+            self._shown = now

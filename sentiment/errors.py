@@ -5,7 +5,6 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNFINISHED = 3  # unfinished or interrupted; the same command resumes
 EXIT_NO_SLURM = 4
-EXIT_BROKEN_PIPE = 141  # the reader of the standard output closed it: 128 + SIGPIPE
 
 
 class SentimentError(Exception):

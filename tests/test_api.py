@@ -59,7 +59,7 @@ def test_texts_come_in_any_iterable(model: SentimentClassifier) -> None:
 
 
 def test_many_texts_are_predicted_as_each_alone(model: SentimentClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sentiment.api.CHUNK", 2)
+    monkeypatch.setattr("sentiment.predicting.files.CHUNK", 2)
     together = model.predict_proba(iter(TEXTS))
     assert together == pytest.approx(np.array([model.predict_proba([text])[0] for text in TEXTS]), abs=1e-6)
     assert (together.sum(1).tolist(), model.classes_.tolist()) == (pytest.approx([1] * 3), ["negative", "positive"])

@@ -87,7 +87,7 @@ MISTAKES = [
     (("evaluate", "RUN", "--labels", "50"), 2, "--labels requires --sheet"),
     (("share", "RUN", "good.csv", "--labels", "50"), 2, "--labels requires --sheet"),
     (("evaluate",), 2, "evaluate takes a RUN or a TABLE"),
-    (("evaluate", "--sheet", "new.csv"), 2, "--sheet requires a RUN and --data"),
+    (("evaluate", "--sheet", "new.csv"), 2, "evaluate takes a RUN or a TABLE, or --labelled"),
     (("share",), 2, "share takes a MODEL and a FILE"),
     (("predict", "RUN", "nice", "--with", "both", "--with=network"), 2, "--with is given twice"),
     # On grids and the report

@@ -17,7 +17,6 @@ from rich.markup import escape
 
 from sentiment.answers.sheet import (
     Drawing,
-    check_new,
     how_to_label,
     labelled_file,
     read_labels,
@@ -30,11 +29,13 @@ from sentiment.data.guess_columns import Reading
 from sentiment.errors import UsageError
 from sentiment.files import read_user_file, write_atomically
 from sentiment.runs.records import Record
-from sentiment.runs.run_dir import Results, read_record, sealed
+from sentiment.runs.run_dir import LAST, Results, read_record, sealed
 from sentiment.statistics.metrics import UNLABELLED, ClassIndices, Flags, kappa
 
 Options = dict[str, str]
 _MAX_BYTES = 100_000  # of guidelines
+_PREDICTED_BY = ("model", "with", "answers", "classes")  # options that are given, or drawn for, together
+_SUBJECTS = ("run", "data", "model", "file")  # options that a line names
 _USUAL_SHARE = 4  # one of so many tweets is on the sheets of all annotators
 
 
@@ -114,8 +115,6 @@ def draw_sheets(
                 "labels still count, and more --labels for more tweets"
             )
     sheets = sheet_files(target, dealing.annotators)
-    for sheet in sheets:
-        check_new(sheet)
     for sheet, indices in zip(sheets, dealing.dealt(drawing.order), strict=True):
         write_drawn(sheet, drawing, indices, classes, enough, dealing.guidelines)
         shared = f", {dealing.shared:,} of them on each sheet" if dealing.annotators else ""
@@ -155,6 +154,28 @@ class LabelledSheets:
     drawn: SheetRecord | None = None
     settled: Path | None = None
     settle: Path | None = None
+
+    def options(self, command: str, given: Mapping[str, object]) -> Options:
+        """The options of a command: those that are given (not None), else those with which the first sheet was drawn.
+
+        `last` counts as not given, since it may be another run by now. Labels are worth as much to another predictor.
+        """
+        options = {name: str(value) for name, value in given.items() if value is not None}
+        if self.drawn is None or self.drawn.command != command:
+            return options
+        named = {name: value for name, value in options.items() if value != LAST}
+        drawn = self.drawn.options
+        if named.keys() & {"model", "answers"}:
+            drawn = {name: value for name, value in drawn.items() if name not in _PREDICTED_BY}
+        options = drawn | named
+        say(f"labels for {' and '.join(options[name] for name in _SUBJECTS if name in options)}")
+        return options
+
+    def reading(self, command: str, given: Reading) -> Reading:
+        """How the table of a command is read: as is given, else as when the first sheet was drawn."""
+        if self.drawn is None or self.drawn.command != command:
+            return given
+        return given.over(self.drawn.reading)
 
     def read(self, drawing: Drawing, meanings: Meanings, classes: Sequence[str]) -> ClassIndices | None:
         """The labels of all sheets together, (n,), as `read_labels`; None if a sheet was written to settle others.

@@ -32,6 +32,8 @@ from sentiment.statistics.metrics import Flags
 from sentiment.statistics.power import POWER
 from sentiment.statistics.stratified import StratifiedSample
 
+_DIGITS = 12  # of scores that are compared
+
 
 @dataclass(frozen=True)
 class Rivals:
@@ -139,7 +141,7 @@ def rivals_from_elsewhere(path: Path) -> Rivals:
     data = DataConfig(source=stored.record.source, labels=stored.record.labels)
     results = Results(path.parent.parent)
     table = stored.table.of_rows(common)
-    return Rivals(stored.record.source, table, data, "accuracy", {}, results, {"run": str(path.resolve())}, Reading())
+    return Rivals(stored.record.source, table, data, "accuracy", {}, results, {"run": path.name}, Reading())
 
 
 def _differ_on(names: Sequence[str], differing: int, tweets: int) -> str:
@@ -188,7 +190,8 @@ def choose(source: str, table: AnswerTable, metric: str) -> Choice:
             compared = "macro_recall"
             compare = sample.recall_difference
             estimates = macro_recall
-    best = max(estimates, key=lambda name: estimates[name])  # the first of equal ones
+    # The first of equal ones, whose sums over different tweets differ in their last digits.
+    best = max(estimates, key=lambda name: round(estimates[name], _DIGITS))
     others = [name for name in right if name != best]
     pairs = comb(len(right), 2)
     evidence = {other: compare(right[best], right[other]) for other in others}

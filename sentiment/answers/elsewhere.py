@@ -6,7 +6,7 @@ Rows of a table with the same id are one tweet; without ids, rows with the same 
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -45,7 +45,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, user_path, write_atomically
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.predicting.stored import TrainedRun
-from sentiment.runs.records import PREDICTORS, PredictorKind
+from sentiment.runs.records import PREDICTORS
 from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.statistics.metrics import UNLABELLED
 
@@ -66,6 +66,7 @@ class Asked:
         table: the tweets. Of a run, the ids are the tweets' keys: source ids are often row numbers, which would also
             match rows of an unrelated table.
         parts: what messages call the part of each tweet, (n,).
+        record: that of a table, which is written with the first answers to it; None for a run.
     """
 
     noun: str
@@ -74,6 +75,7 @@ class Asked:
     data: DataConfig
     table: AnswerTable
     parts: Sequence[str]
+    record: AnswersRecord | None = None
 
     def coverage(self, indices: Iterable[int]) -> str:
         """`331 of 333 test tweets, 0 of 333 validation tweets`."""
@@ -112,7 +114,7 @@ def tweets_of_run(run: TrainedRun) -> Asked:
 def tweets_of_table(
     source: str, parameters: dict[str, Any], answers: AnswersFile | None, results: Results, progress: Progress
 ) -> tuple[Asked, list[str]]:
-    """The tweets of a table or a built-in source, for which a directory is written, and lines on what was read.
+    """The tweets of a table or a built-in source, and lines on what was read.
 
     A table has labels if a column is named so, or is given. Then the predictions of the lexicon and of the most
     frequent class stand beside them. Of a built-in source the published test set is read, if there is one.
@@ -141,19 +143,28 @@ def tweets_of_table(
         file, lines = _open_without_labels(data, table)
     left_out = RowCounter()
     rows = _rows_by_key(file, left_out, data.leave_out, progress)
-    whole = _table_of(rows)
+    whole = _table_of(rows, data)
     name = PurePath(data.source).name
+    digest = _digest(whole, data)
+    directory = AnswersDir.of(results, name, digest)
     if not file.has_labels:
-        earlier = read_record(_directory(whole, data, results).record_file, AnswersRecord)
-        known = earlier.labels if earlier else None
-        data = data.model_copy(update={"labels": _classes_asked(source, classes, answers, known)})
+        earlier = read_record(directory.record_file, AnswersRecord)
+        data = data.model_copy(update={"labels": _classes_asked(source, classes, answers, earlier)})
         lines.append(f"{name}: no column is known to hold true labels; --set data.columns.label=NAME names it")
-    directory = _write(whole, data, left_out, file, results)
+    record = AnswersRecord(
+        source=name,
+        fingerprint=digest,
+        read_from=file.sha256,
+        labels=data.labels,
+        kinds=[kind for kind in PREDICTORS if kind in {predictor.kind for predictor in whole.predictors}],
+        left_out={reason: of_reason.count for reason, of_reason in left_out.counted().items()},
+        table_sha256="",
+    )
     without = "" if file.has_labels else " without labels"
     lines.append(f"{name}: {plural(len(rows), 'tweet')}{without}; the classes are {', '.join(data.label_names)}")
     noun = f"{'labelled ' if file.has_labels else ''}tweet of {name}"
     parts = ["labelled" if file.has_labels else "given"] * len(rows)
-    asked = Asked(noun, directory.path, directory.added, data, whole, parts)
+    asked = Asked(noun, directory.path, directory.added, data, whole, parts, record)
     return asked, [*lines, *left_out.lines_left_out()]
 
 
@@ -226,15 +237,28 @@ def _rows_by_key(
     return dict(sorted(by_key.items()))
 
 
-def _table_of(rows: dict[int, Row]) -> AnswerTable:
-    labels = [UNLABELLED if row.label is None else row.label for row in rows.values()]
+def _table_of(rows: dict[int, Row], data: DataConfig) -> AnswerTable:
+    """The tweets; beside labels, the predictors that need no training."""
+    keys = np.array([*rows], np.int64)
+    labels = np.array([UNLABELLED if row.label is None else row.label for row in rows.values()], np.int8)
     ids = [row.id for row in rows.values()]
-    texts = [row.text for row in rows.values()]
-    return AnswerTable(np.array([*rows], np.int64), np.array(labels, np.int8), [], ids, texts)
+    table = AnswerTable(keys, labels, [], ids, [row.text for row in rows.values()])
+    if not table.has_labels:
+        return table
+    classes = len(data.label_names)
+    if data.is_english and table.has_texts:
+        by_words = lexicon_probabilities(compound_scores(table.texts), classes)
+        table.predictors.append(Predictor(PREDICTORS["lexicon"], "lexicon", by_words))
+    shares = np.bincount(labels, minlength=classes) / len(labels)
+    table.predictors.append(Predictor(PREDICTORS["majority"], "majority", np.tile(shares, (len(labels), 1))))
+    return table
 
 
-def _classes_asked(source: str, classes: str | None, answers: AnswersFile | None, known: Classes | None) -> Classes:
-    """The classes of tweets without labels: those that are given, or that the answers name; else the known ones."""
+def _classes_asked(
+    source: str, classes: str | None, answers: AnswersFile | None, earlier: AnswersRecord | None
+) -> Classes:
+    """The classes of tweets without labels: those that are given, or that the answers name; else the earlier ones."""
+    known = earlier.labels if earlier else None
     if classes:
         labels = Classes.of_option(classes).with_names()
     elif answers:
@@ -255,38 +279,6 @@ def _digest(table: AnswerTable, data: DataConfig) -> str:
     if table.has_labels:
         return fingerprint([data.label_names, keys, table.labels.tolist()])
     return fingerprint([keys, [*map(whole_text, table.texts)]])
-
-
-def _directory(table: AnswerTable, data: DataConfig, results: Results) -> AnswersDir:
-    return AnswersDir.of(results, PurePath(data.source).name, _digest(table, data))
-
-
-def _write(table: AnswerTable, data: DataConfig, left_out: RowCounter, file: TweetFile, results: Results) -> AnswersDir:
-    """Write the directory of a table, with the predictors that need no training."""
-    references = _references(table, data) if table.has_labels else []
-    record = AnswersRecord(
-        source=PurePath(data.source).name,
-        fingerprint=_digest(table, data),
-        read_from=file.sha256,
-        labels=data.labels,
-        kinds=[kind for kind, _ in references],
-        left_out={reason: rows.count for reason, rows in left_out.counted().items()},
-        table_sha256="",
-    )
-    directory = _directory(table, data, results)
-    directory.write(replace(table, predictors=[predictor for _, predictor in references]), record)
-    return directory
-
-
-def _references(table: AnswerTable, data: DataConfig) -> list[tuple[PredictorKind, Predictor]]:
-    number = len(data.label_names)
-    shares = np.bincount(table.labels, minlength=number) / len(table.labels)
-    probabilities = {}
-    if data.is_english and table.has_texts:
-        probabilities["lexicon"] = lexicon_probabilities(compound_scores(table.texts), number)
-    probabilities["majority"] = np.tile(shares, (len(table.labels), 1))
-    kinds: list[PredictorKind] = ["lexicon", "majority"]
-    return [(kind, Predictor(kind, kind, probabilities[kind])) for kind in kinds if kind in probabilities]
 
 
 # --- sheets and answers -----------------------------------------------------------------------------------------------
@@ -319,10 +311,7 @@ def add_predictor(
     Raises:
         SentimentError: the table is unusable, an answer is invalid, or a tweet's text differs from the sheet.
     """
-    if "/" in name or name.startswith(".") or not name or name != visible(name):
-        raise UsageError(f"{name!r}: must be a file name of printable characters, without '/' and a leading '.'")
-    if name in PREDICTORS.values():
-        raise UsageError(f"{name!r}: a predictor of this name is compared anyway; give this one another name")
+    _check_name(name)
     target = asked.added / f"{name}.json"
     names = asked.data.label_names
     further = Classes.of_option(classes) if classes else None
@@ -344,6 +333,8 @@ def add_predictor(
             keys[index]: None if answer is None else names[answer] for index, answer in matched.classes.items()
         },
     }
+    if asked.record:
+        AnswersDir(asked.directory).write(asked.table, asked.record)
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}: {asked.coverage(with_class)}"]
     if target.is_file():
@@ -358,3 +349,11 @@ def add_predictor(
             "warning: all predictions are right. Are these the tweets' own labels? --label-column names another column"
         )
     return [*lines, f"in {target}; delete this file to remove the predictor"]
+
+
+def _check_name(name: str) -> None:
+    """Raises UsageError if a predictor cannot be called so."""
+    if "/" in name or name.startswith(".") or not name or name != visible(name):
+        raise UsageError(f"{name!r}: must be a file name of printable characters, without '/' and a leading '.'")
+    if name in PREDICTORS.values():
+        raise UsageError(f"{name!r}: a predictor of this name is compared anyway; give this one another name")

@@ -340,15 +340,16 @@ def _recommended(run: TrainedRun) -> Tiles:
     kind = run.result.recommended
     test = run.result.scores[kind]["test"]
     metric = run.metric
+    score = estimate_of(test, metric)
     items = [
         ("recommended", f"{PREDICTORS[kind]}: {WHY_RECOMMENDED}"),
-        ("how sure", score_sentence(estimate_of(test, metric), metric)),
+        ("how sure", score_sentence(score, metric)),
     ]
     if test.n < _MANY_TWEETS and not run.config.data.has_own_parts:  # folds would ignore them
         items.append(("", "to test on all tweets, train with data.folds=5 and data.fold from 1 to 5, as in grid vader"))
     items.append(("worst class", _worst_class(test, run.config.data.label_names)))
     lexicon = run.result.scores.get("lexicon")
-    if lexicon and lexicon["test"].accuracy > test.accuracy:
+    if lexicon and estimate_of(lexicon["test"], metric).value > score.value:
         advice = f"to choose, label 200 tweets: sentiment evaluate {quote(name_of(run.run_dir))} --data mine.csv"
         items.append(("below", f"{PREDICTORS['lexicon']}; {advice}"))
     if run.result.check_list:

@@ -30,7 +30,7 @@ from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.table import Column
 from sentiment.errors import DataError, UsageError
-from sentiment.predicting.files import CHUNK, in_parallel
+from sentiment.predicting.files import classify
 from sentiment.predicting.new_tweets import overlaps_with, read_texts
 from sentiment.predicting.stored import TrainedRun, open_stored
 from sentiment.processes import without_garbage_collection
@@ -78,12 +78,7 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
     model = stored.model(choice)
 
     def predict(rows: Sequence[Row], progress: Progress) -> Probabilities:
-        chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
-        probabilities: list[Probabilities] = []
-        for _, predictions in in_parallel(model, chunks, lambda chunk: [row.text for row in chunk]):
-            probabilities.append(predictions.probabilities)
-            progress("predicting", min(CHUNK * len(probabilities), len(rows)), len(rows))
-        return np.concatenate(probabilities)
+        return classify(model, [row.text for row in rows], progress, len(rows)).probabilities
 
     def learned(rows: Sequence[Row]) -> Flags:
         if not isinstance(stored, TrainedRun):

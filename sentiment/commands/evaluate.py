@@ -1,5 +1,6 @@
 """The command `evaluate`: models and added predictors are compared, or chosen by the labels of some tweets."""
 
+import glob
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,7 @@ from sentiment.files import as_json, check_not_read, write_atomically, write_use
 if TYPE_CHECKING:
     from sentiment.answers.choose import Rivals
     from sentiment.answers.evaluation import Evaluation
+    from sentiment.answers.recommendation import Choice
     from sentiment.data.guess_columns import Reading
     from sentiment.runs.records import ModelKind
 
@@ -86,76 +88,49 @@ def evaluate(
     if is_choice and (choice or options.classes or overrides or options.label_column or threshold is not None):
         raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
     sheets.check(out)
-    reading = options.reading
+    labelled = sheets.with_labels(results_of(results or RESULTS))
+    asked = labelled.options("evaluate", {"run": run, "data": data})
+    if "run" not in asked and labelled.drawn:
+        drawn_by = labelled.drawn.command
+        raise UsageError(f"{labelled.sheets[0]}: was drawn by `sentiment {drawn_by}`, which reads its labels")
+    if "run" not in asked:
+        raise UsageError(
+            "evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn, and perhaps --results"
+        )
+    path = _directory(Path(asked["run"]), results)
+    data = Path(asked["data"]) if "data" in asked else None
+    reading = labelled.reading("evaluate", options.reading)
     if copies:
-        _list_copies(run, data, reading, results, copies)
-        return
-    if sheets.sheet:
-        _draw(run, data, reading, results, sheets)
-        return
-    if sheets.labelled:
-        scores = _choose(run, data, reading, results, sheets)
+        _list_copies(path, data, reading, results, copies)
+    elif is_choice:
+        rivals = _rivals(path, data, reading, results)
+        if sheets.sheet:
+            rivals.draw(sheets.sheet, sheets.dealing(min(sheets.size or _USUAL_LABELS, len(rivals.table.tweets))))
+            return
+        chosen = rivals.choose(labelled)
+        if chosen:
+            _write_choice(chosen, path, out)
     else:
-        if run is None:
-            raise UsageError("evaluate takes a RUN or a TABLE, or --labelled with a sheet that it has drawn")
         parameters = options.parameters(str(data) if data else None, overrides)
-        evaluation = _evaluation(_directory(run, results), data, choice, threshold, results, parameters)
+        evaluation = _evaluation(path, data, choice, threshold, results, parameters)
         show(evaluation_blocks(evaluation, everything))
-        scores = evaluation.as_dict()
-    if out and scores:
-        write_user_file(out, as_json(scores))
+        if out:
+            write_user_file(out, as_json(evaluation.as_dict()))
 
 
-def _draw(run: Path | None, data: Path | None, reading: "Reading", results: Path | None, sheets: SheetOptions) -> None:
-    """Write sheets of the tweets whose labels tell predictors apart."""
-    from sentiment.answers.annotators import sheet_files
-    from sentiment.answers.sheet import check_new
-
-    if run is None or sheets.sheet is None:
-        raise UsageError("--sheet requires a RUN and --data, or a TABLE with answers")
-    for file in sheet_files(sheets.sheet, sheets.annotators or ()):
-        check_new(file)
-    rivals = _rivals(_directory(run, results), data, reading, results)
-    size = min(sheets.size or _USUAL_LABELS, len(rivals.table.tweets))
-    rivals.draw(sheets.sheet, sheets.dealing(size))
-
-
-def _choose(
-    run: Path | None, data: Path | None, reading: "Reading", results: Path | None, sheets: SheetOptions
-) -> dict[str, Any]:
-    """Choose the best predictor by labels, for the run and the table for which their sheet was drawn, if that is known.
-
-    Returns:
-        What `--out` writes; nothing if labels are to be settled first.
-    """
+def _write_choice(choice: "Choice", path: Path, out: Path | None) -> None:
+    """Write the choice of the best predictor to a file, and beside the table to which the predictors were added."""
     from sentiment.answers.table import AnswersDir
     from sentiment.runs.run_dir import sealed
 
-    labelled = sheets.with_labels(results_of(results or RESULTS))
-    drawn = labelled.drawn
-    if drawn and drawn.command == "evaluate":
-        run = Path(drawn.options["run"])
-        table = drawn.options.get("data")
-        data = data or (Path(table) if table else None)
-        reading = reading.over(drawn.reading)
-        say(f"drawn for {run}" + (f" and {data}" if data else ""))
-    if run is None and drawn:
-        raise UsageError(f"{labelled.sheets[0]}: was drawn by `sentiment {drawn.command}`, which reads its labels")
-    if run is None:
-        raise UsageError(
-            f"{labelled.sheets[0]}: it is not known for which run or table it was drawn; name it, and perhaps --results"
-        )
-    run = _directory(run, results)
-    chosen = _rivals(run, data, reading, results).choose(labelled)
-    if chosen is None:
-        return {}
-    if AnswersDir(run).record_file.exists():
-        write_atomically(AnswersDir(run).choice_file, sealed(chosen))
-    return chosen.model_dump(mode="json")
+    if AnswersDir(path).record_file.exists():
+        write_atomically(AnswersDir(path).choice_file, sealed(choice))
+    if out:
+        write_user_file(out, as_json(choice.model_dump(mode="json")))
 
 
 def _directory(name: Path, results: Path | None) -> Path:
-    """The directory in which `add` stored the answers to a table, if a table is named; else the name of a run.
+    """The directory in which `add` stored the answers to a table, if it or the table is named; else the name of a run.
 
     Raises:
         UsageError: there are answers to several tables of this name, or to none; of a file that exists, to none that
@@ -165,11 +140,13 @@ def _directory(name: Path, results: Path | None) -> Path:
     from sentiment.data.sources import cached_sha256
     from sentiment.runs.run_dir import read_record
 
+    answers = results_of(results or RESULTS).answers
+    if (answers / name).is_dir():
+        return answers / name
     if name.is_dir() or not is_table(str(name)):
         return name
-    stem = name.name.partition(".")[0]
-    tables = sorted(results_of(results or RESULTS).answers.glob("*-????????"))
-    named = [path for path in tables if path.name.rpartition("-")[0] == stem]
+    stem = glob.escape(name.name.partition(".")[0])
+    named = sorted(answers.glob(f"{stem}-????????"))
     same = named
     if name.is_file():
         records = {path: read_record(AnswersDir(path).record_file, AnswersRecord) for path in named}
@@ -249,11 +226,11 @@ def _rivals(run: Path, data: Path | None, reading: "Reading", results: Path | No
     return rivals
 
 
-def _list_copies(run: Path | None, data: Path | None, reading: "Reading", results: Path | None, target: Path) -> None:
+def _list_copies(run: Path, data: Path | None, reading: "Reading", results: Path | None, target: Path) -> None:
     from sentiment.predicting.new_tweets import list_overlaps
     from sentiment.predicting.stored import open_run
 
-    if run is None or data is None:
+    if data is None:
         raise UsageError("--copies requires a run, and --data, the table whose rows are compared with its tweets")
     with ProgressBar() as bar:
         number = list_overlaps(open_run(run, results), data, reading, target, bar.progress)

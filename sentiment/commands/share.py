@@ -12,7 +12,6 @@ from sentiment.command_line import (
     ModelOption,
     ModelResults,
     ReadingOptions,
-    column_of,
     parse_column,
     repeated,
     results_of,
@@ -78,17 +77,11 @@ def share(
     model, file = _model_and_file(model_and_file or ())
     given: dict[str, Any] = {"model": model, "file": file, "by": by, "per": per, "answers": answers, "classes": classes}
     given["with"] = choice
-    reading = table.reading
     if day_first is not None:
         given["order"] = "day" if day_first else "month"
-    options = {name: str(value) for name, value in given.items() if value is not None}
     labelled = sheets.with_labels(results_of(results or RESULTS))
-    drawn = labelled.drawn
-    if drawn and drawn.command == "share":
-        known = {name: drawn.options[name] for name in ("model", "with") if name in drawn.options}
-        options = drawn.options | options | known
-        reading = reading.over(drawn.reading)
-        say(f"drawn for {options.get('model', 'the answers')} and {options['file']}")
+    options = labelled.options("share", given)
+    reading = labelled.reading("share", table.reading)
     tweets, predictor = _read(options, reading, results)
     tweets.show()
     if labelled.sheets:
@@ -138,10 +131,9 @@ def _read(options: dict[str, str], reading: "Reading", results: Path | None) -> 
         predictor = predictor_of_model(Path(options["model"]), choice, results)
         options["model"] = str(predictor.model)
         trained = predictor.data.columns
-    grouping = None
-    if "by" in options:
-        day_first = {"day": True, "month": False}.get(options.get("order", ""))
-        grouping = Grouping(column_of(options["by"]), options.get("per"), day_first)
+    by = parse_column(options.get("by"))
+    day_first = {"day": True, "month": False}.get(options.get("order", ""))
+    grouping = None if by is None else Grouping(by, options.get("per"), day_first)
     answers = parse_column(options.get("answers"))
     with ProgressBar() as bar:
         tweets = read_population(file, trained, reading, answers, grouping, bar.progress)

@@ -51,7 +51,7 @@ class SheetOptions:
     settled: Annotated[Path | None, typer.Option("--settled", help="The labels of those tweets.")] = None
 
     def check(self, out: Path | None = None) -> None:
-        """Raise UsageError for options that do not fit each other, or a file of results (`out`)."""
+        """Raise UsageError for options that do not fit each other, or a file of results, and for sheets that exist."""
         if (self.size or self.annotators) and not self.sheet:
             raise UsageError("--labels requires --sheet, and so does --for")
         if self.sheet and (self.labelled or out):
@@ -70,6 +70,12 @@ class SheetOptions:
                 )
         if (self.settle or self.settled) and len(self.labelled or ()) < 2:
             raise UsageError("--settle and --settled require the sheets of several annotators, each by --labelled")
+        if self.sheet:
+            from sentiment.answers.annotators import sheet_files
+            from sentiment.answers.sheet import check_new
+
+            for sheet in sheet_files(self.sheet, names):
+                check_new(sheet)
 
     def dealing(self, size: int) -> "Dealing":
         """How so many tweets are dealt to annotators."""

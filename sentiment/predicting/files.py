@@ -24,6 +24,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
+import numpy as np
+
 from sentiment.config_file import shortened
 from sentiment.console import Progress
 from sentiment.data.guess_columns import Reading, open_texts
@@ -101,6 +103,24 @@ def _end_with_parent() -> None:
 
 def _classify_in_worker(texts: list[str]) -> Predictions:
     return _models_of_worker[-1].classify_texts(texts)
+
+
+def classify(model: TextModel, texts: Iterable[str], progress: Progress, total: int | None = None) -> Predictions:
+    """The predictions of a model for any number of texts, which are read in chunks."""
+    unread = iter(texts)
+    first = list(islice(unread, CHUNK))
+    if not first:
+        return Predictions(np.empty((0, len(model.config.data.label_names))), np.empty(0, bool))
+    if len(first) < CHUNK:  # a thread more would take longer
+        return model.classify_texts(first)
+    chunks = chain([first], iter(lambda: list(islice(unread, CHUNK)), []))
+    parts: list[Predictions] = []
+    done = 0
+    for chunk, predictions in in_parallel(model, chunks, list):
+        parts.append(predictions)
+        done += len(chunk)
+        progress("predicting", done, total)
+    return Predictions.joined(parts)
 
 
 def use_one_core() -> None:

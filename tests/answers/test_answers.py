@@ -167,6 +167,29 @@ def test_classes_are_those_of_the_answers_also_of_later_ones(truth: "pd.Series[s
     assert '"classes": ["negative", "neutral", "positive"]' in Path("which.html").read_text()
 
 
+def test_refused_command_changes_nothing(truth: "pd.Series[str]") -> None:
+    pd.DataFrame({"id": ["x1"], "label": ["neutral"]}).to_csv("others.csv", index=False)
+    _answers("polar", {"negative": "neg", "neutral": "neg", "positive": "pos"})
+    for name in ("a/b", "polar"):
+        refused(2 if name == "a/b" else 1, "add", name, "others.csv", "--of", "tweets.csv", "--classes", "a neutral b")
+        assert not Path("results/answers").exists()
+    succeed("add", "polar", "polar.csv", "--of", "tweets.csv")
+    before = (_directory() / "table.json").read_bytes()
+    refused(1, "add", "others", "others.csv", "--of", "tweets.csv")
+    assert (_directory() / "table.json").read_bytes() == before
+
+
+def test_sheet_knows_its_table_also_in_a_results_folder_that_was_moved(truth: "pd.Series[str]") -> None:
+    for name in ("good", "bad"):
+        _add(name, f"{name}.csv")
+    succeed("evaluate", "tweets.csv", "--sheet", "which.csv")
+    sheet = pd.read_csv("which.csv", encoding="utf-8-sig")
+    sheet.assign(label=truth[sheet["text"].str.strip()].to_numpy()).to_csv("which.csv", index=False)
+    before = succeed("evaluate", "--labelled", "which.csv")
+    Path("results").rename("moved")
+    assert succeed("evaluate", "--labelled", "which.csv", "--results", "moved") == before
+
+
 @pytest.mark.parametrize("word", ["meh", "3", "unsure"])
 def test_answers_that_name_no_known_classes_are_asked_for(truth: "pd.Series[str]", word: str) -> None:
     _answers("other", {"negative": "negative", "neutral": word, "positive": "positive"})

@@ -154,6 +154,31 @@ def test_equal_predictors_leave_the_simplest_and_more_labels_are_not_advised() -
     assert choice.labels_to_show == {"same": None}
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "macro_recall"])
+def test_of_predictors_with_as_many_right_of_each_class_the_first_is_the_best(metric: str) -> None:
+    size = 700
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 3, size)
+        differ = rng.random(size) < 0.3
+        answers = [truth.copy(), np.where(differ, (truth + 1) % 3, truth)]
+        labelled = choice_drawing(_answered(truth, answers)).order[:150]
+        for label in range(3):
+            rows = [row for row in labelled if differ[row] and truth[row] == label]
+            for row in rows[1::2]:  # each is right where the other is wrong, in turn
+                answers[0][row], answers[1][row] = answers[1][row], answers[0][row]
+            if len(rows) % 2:
+                answers[0][rows[-1]], answers[1][rows[-1]] = (label + 1) % 3, (label + 2) % 3
+        assert choose("t.csv", _labelled(_answered(truth, answers), truth, 150), metric).best == "first"
+
+
+def _answered(truth: ClassIndices, answers: list[ClassIndices]) -> AnswerTable:
+    names = ("first", "second")
+    predictors = [Predictor.of_classes(name, "added", of_one, 3) for name, of_one in zip(names, answers, strict=True)]
+    rows = [str(row) for row in range(len(truth))]
+    return AnswerTable(np.arange(len(truth)), truth, predictors, rows, [f"tweet {row}" for row in rows])
+
+
 def test_number_of_labels_that_is_told_shows_the_difference_in_four_of_five_draws() -> None:
     shown = []
     for seed in range(50):
@@ -245,10 +270,16 @@ def test_sheet_works_with_its_run_and_table_whatever_was_trained_since(
     later.complete()
     run = f"single/{first.run_dir.path.name}"
     for command in ("evaluate", "share"):
-        assert f"drawn for {run} and {tmp_path}/sub/mine.csv" in succeed(command, "--labelled", f"{command}.csv")
-    assert f"drawn for {run}" in succeed("evaluate", "last", "--labelled", "evaluate.csv")
+        assert f"labels for {run} and {tmp_path}/sub/mine.csv" in succeed(command, "--labelled", f"{command}.csv")
+    assert f"labels for {run}" in succeed("evaluate", "last", "--labelled", "evaluate.csv")
     output = succeed("share", "last", "sub/mine.csv", "--labelled", "share.csv")
-    assert f"drawn for {run} and sub/mine.csv" in output
+    assert f"labels for {run} and sub/mine.csv" in output
+    # The labels of one sheet serve each run that is named.
+    succeed("share", later.run_dir.path.name, "sub/mine.csv", "--sheet", "again.csv")
+    for of in (first, later):
+        name = of.run_dir.path.name
+        succeed("share", name, "sub/mine.csv", "--labelled", "share.csv", "--out", name)
+        assert json.loads(Path(name, "shares.json").read_text())["model"] == f"single/{name}"
 
 
 @pytest.mark.parametrize(

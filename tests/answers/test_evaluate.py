@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from sentiment import load
 from sentiment.answers.evaluate import decide, decision_lines, result_blocks
 from sentiment.answers.evaluation import compare_with_chosen
 from sentiment.answers.recommendation import recommend_model
@@ -25,6 +26,7 @@ from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.blocks.predictors import choice_sentences, pair_sentences
 from sentiment.blocks.terminal import show
 from sentiment.config import PARTS
+from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.errors import UsageError
 from sentiment.models.baseline import BaselineModel
@@ -32,7 +34,7 @@ from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.predicting.files import NO_WORDS
 from sentiment.predicting.new_tweets import OWN_TEST
 from sentiment.predicting.stored import model_card, open_run, open_stored
-from sentiment.runs.records import PREDICTORS, ModelKind, Result
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
@@ -69,14 +71,25 @@ def test_the_default_is_what_the_result_recommends(trained: RunDir, tmp_path: Pa
     assert "by the mean of both (recommended by validation" in invoke("predict", run_dir.path, "x").output
 
 
-def test_first_screen_names_a_better_lexicon(trained: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mean_knows_each_word_that_one_of_its_models_knows(trained: RunDir) -> None:
+    texts = ["catastrophic", "tea", "qqqq"]  # the first one is rated, and stands in no tweet of the run
+    network, baseline, both = (load(trained.path, kind).knows(texts).tolist() for kind in MODEL_KINDS)
+    assert (network, baseline, both) == ([False, True, False], [True, True, False], [True, True, False])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_recall"])
+def test_first_screen_names_a_lexicon_that_is_better_by_the_metric(
+    trained: RunDir, metric: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = open_run(trained.path)
+    config = resolve(run.config.model_dump(), {"training.early_stopping.metric": metric}, "test")
     scores = dict(run.result.scores)
-    for of_lexicon in (0.0, 1.0):
-        metrics = scores["lexicon"]["test"].model_copy(update={"accuracy": of_lexicon})
-        scores["lexicon"] = scores["lexicon"] | {"test": metrics}
-        show(result_blocks(replace(run, result=run.result.model_copy(update={"scores": scores}))))
-        assert ("\nbelow        VADER's lexicon; " in capsys.readouterr().out) == (of_lexicon == 1)
+    for better in ("accuracy", "macro_recall"):
+        of_lexicon = {"accuracy": float(better == "accuracy"), "recall": [float(better == "macro_recall")] * 2}
+        scores["lexicon"] = scores["lexicon"] | {"test": scores["lexicon"]["test"].model_copy(update=of_lexicon)}
+        result = run.result.model_copy(update={"scores": scores})
+        show(result_blocks(replace(run, config=config, result=result)))
+        assert ("\nbelow        VADER's lexicon; " in capsys.readouterr().out) == (better == metric)
 
 
 def _predictor(kind: ModelKind, positive: npt.NDArray[np.float64]) -> Predictor:

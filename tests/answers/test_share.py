@@ -22,6 +22,7 @@ from sentiment.statistics.shares import (
     labelled_shares,
     labels_alone,
     labels_needed,
+    recalibrate,
     strata_of,
 )
 from tests.benchmarks.bench_share import World, measured
@@ -51,6 +52,15 @@ def test_intervals_of_shares_hold_the_truth_and_are_no_wider_than_those_of_label
     assert quality.width.max() < 1.02
     if world.model == "good":
         assert quality.width.max() < 0.9
+
+
+def test_recalibration_finds_how_far_a_model_is_biased_and_overconfident() -> None:
+    rng = np.random.default_rng(1)
+    odds = rng.normal(2, 2, 4_000)
+    truth = rng.random(len(odds)) < 1 / (1 + np.exp(1 - 0.7 * odds))
+    fit = recalibrate(np.stack([~truth, truth], axis=1) * 1.0, np.stack([-odds, odds], axis=1))
+    assert fit.intercept == pytest.approx([1, -1], abs=0.15)
+    assert fit.slope == pytest.approx([0.7, 0.7], abs=0.07)
 
 
 @pytest.mark.slow
