@@ -108,7 +108,7 @@ def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: 
 
 
 def test_choice_that_does_not_exist_is_named(trained: RunDir) -> None:
-    with pytest.raises(UsageError, match="'net' was not fitted; valid: baseline, both, network"):
+    with pytest.raises(UsageError, match="'net' was not fitted; valid: network, baseline, both"):
         load(trained.path, "net")
     with pytest.raises(UsageError, match="choice='net': valid are network, baseline, both"):
         SentimentClassifier(choice="net").fit(["good", "bad"], ["yes", "no"])
