@@ -65,7 +65,8 @@ def in_parallel(
     first_two = [*islice(chunks, 2)]
     classify: Callable[[list[str]], Predictions] = model.classify_texts
     pool: Executor = ThreadPoolExecutor(at_once, "predict", None if at_once == 1 else use_one_core)
-    if model.holds_gil and at_once > 1 and len(first_two) > 1:
+    can_fork = sys.platform == "linux"  # elsewhere libraries of the system may crash in a forked process
+    if model.holds_gil and can_fork and at_once > 1 and len(first_two) > 1:
         classify = _classify_in_worker
         pool = ProcessPoolExecutor(at_once, get_context("fork"), _start_worker, (model,))
     begun: deque[tuple[T, Future[Predictions]]] = deque()
