@@ -239,6 +239,7 @@ def show_agreement(by_annotator: ByAnnotator, classes: Sequence[str]) -> None:
             cells.append(f"{alike / given:.1%}" if given else "-")
         table.add_row(name, *cells)
     OUT.print(table)
+    say("under each class: of the labels of this class, by either of the two, those that the other gave as well")
 
 
 def labels_together(by_annotator: ByAnnotator) -> tuple[ClassIndices, Flags]:

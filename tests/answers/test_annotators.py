@@ -110,6 +110,7 @@ def test_two_annotators_come_to_shares_in_three_commands(truth: "pd.Series[str]"
     output = succeed(*shlex.split(command)[1:], "--settle", "settle.csv")
     kappa = cohen_kappa_score(ann[both], carl[both])
     assert f"mine-Ann, mine-Carl 60 {100 * (1 - differ / 60):.1f}% {kappa:.2f}" in " ".join(output.split())
+    assert "of the labels of this class, by either of the two, those that the other gave as well" in output
     assert "label, for each of them (" in output  # what is not settled is refused below
     settled = pd.read_csv("settle.csv", encoding="utf-8-sig")
     assert sorted(settled["id"]) == sorted(both[ann[both] != carl[both]])
