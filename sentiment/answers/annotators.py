@@ -130,12 +130,18 @@ def _labelled_words(sheets: Iterable[Path]) -> list[str]:
 
 
 def drawn_for(sheets: Sequence[Path], results: Results) -> SheetRecord | None:
-    """How the first of some sheets was drawn; None if that is not known in a results folder.
+    """How some sheets were drawn; None if that is not known in a results folder.
 
     Raises:
-        DataError, UsageError: the sheet cannot be read.
+        DataError, UsageError: a sheet cannot be read, or they are of different drawings.
     """
     sample = sample_of(sheets[0])
+    for sheet in sheets[1:]:
+        if sample_of(sheet) not in ("", sample):
+            raise UsageError(
+                f"{sheets[0]} and {sheet}: are sheets of different drawings, and each is given by itself; several "
+                "--labelled are the sheets of several annotators"
+            )
     return read_record(results.sheets / f"{sample}.json", SheetRecord) if sample else None
 
 

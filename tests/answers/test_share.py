@@ -248,6 +248,14 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     assert "drawn from other tweets or groups" in other.output
 
 
+def test_sheets_of_different_drawings_are_not_read_together(share: Share, tweets: pd.DataFrame) -> None:
+    share("--sheet", "all.csv", "--labels", 100)
+    share("--by", "created_at", "--per", "day", "--sheet", "days.csv")
+    together = invoke("share", "--labelled", "all.csv", "--labelled", "days.csv")
+    assert (together.exit_code, together.output.count("all.csv and days.csv")) == (2, 1)
+    assert "are sheets of different drawings, and each is given by itself" in together.output
+
+
 def test_labels_of_tweets_that_the_model_learned_estimate_no_share(
     share: Share, tweets: pd.DataFrame, trained: RunDir, shared_results: Results
 ) -> None:
