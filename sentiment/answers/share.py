@@ -164,12 +164,14 @@ class Population:
     """The tweets whose shares are estimated: all rows of a table with a readable text.
 
     Attributes:
+        reading: how the table is read.
         groups: parallel to `rows`; None: there are none.
         left_out: the rows without a readable text.
         findings: what is to be told about the table.
     """
 
     source: Path
+    reading: Reading
     rows: list[Row]
     groups: list[str] | None
     left_out: RowCounter
@@ -252,7 +254,7 @@ def read_population(
     if not rows:
         raise DataError(f"{source}: has no tweets; left out: {left_out.summary() or 'none'}")
     groups = grouping.groups_of([row.further[-1] for row in rows], source) if grouping else None
-    return Population(source, rows, groups, left_out, [*findings, *remarks.lines()])
+    return Population(source, reading, rows, groups, left_out, [*findings, *remarks.lines()])
 
 
 _ZONES = {r"\bPDT\b": "-0700", r"\bPST\b": "-0800"}  # those of Sentiment140, which pandas does not know
@@ -404,11 +406,17 @@ def _not_learned(tweets: Population, predictor: SharePredictor) -> Flags:
         what = f"{number} of {len(learned):,} that the model was trained on or chosen by, or copies of these"
         if learned.mean() > _MAX_LEARNED:
             raise DataError(
-                f"{tweets.source}: has {what}: a share without them would not be that of the table; use a model "
-                "that was trained on other tweets"
+                f"{tweets.source}: has {what}: a share without them would not be that of the table. Train a model on "
+                f"other tweets, or give a table without these rows, which `{_listing(tweets, predictor)}` lists"
             )
         say(f"left out: {what}")
     return ~learned
+
+
+def _listing(tweets: Population, predictor: SharePredictor) -> str:
+    """The command that lists the tweets that the model learned."""
+    table = ["--data", str(tweets.source), *tweets.reading.words()]
+    return predictor.results.command("evaluate", str(predictor.model), *table, "--copies", "copies.csv")
 
 
 def _check_same(folder: Path, about: Mapping[str, str | None]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from sentiment.statistics.shares import (
     strata_of,
 )
 from tests.benchmarks.bench_share import World, measured
-from tests.commands import invoke
+from tests.commands import invoke, succeed
 from tests.small_runs import invented_tweets
 
 CLASSES = ("negative", "positive")
@@ -276,6 +277,9 @@ def test_labels_of_tweets_that_the_model_learned_estimate_no_share(
     done = share("--sheet", "other.csv", "--labels", 300, "--results", shared_results.root)
     assert done.exit_code == 1
     assert "has 40 tweets of 640 that the model was trained on" in done.output
+    (command,) = re.findall("`sentiment (.*)` lists", done.output)
+    succeed(*shlex.split(command))
+    assert len(pd.read_csv("copies.csv")) == 40
     assert not Path("other.csv").exists()
 
 
