@@ -165,8 +165,9 @@ def rerun(
 ) -> None:
     """Resubmit runs that ended without a result; they resume.
 
-    Cancelled and pruned runs are resumed if they are named. Runs use the code that they were submitted with, unless
-    --new-code is given, for example after you fixed a bug. Held jobs are released.
+    Cancelled and pruned runs are resumed if each is named (GRID/ID); the name of a grid leaves them out, and `submit`
+    resumes its cancelled ones. Runs use the code that they were submitted with, unless --new-code is given, for
+    example after you fixed a bug. Held jobs are released.
     """
     from jobs.launch.advance import rerun_grid
     from jobs.requested import read_waiting

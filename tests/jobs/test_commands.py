@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -413,6 +414,19 @@ def test_cancelled_trial_whose_rung_is_ranked_is_pruned_and_trained_when_it_is_n
     assert slurm.states[1] == "PRUNED"
     assert slurm.call("rerun", cancelled.path.name)[0] == 0
     assert slurm.tasks[cancelled.path.name] == 1
+
+
+def test_rerun_of_a_grid_says_how_to_resume_its_cancelled_runs(slurm: FakeSlurm) -> None:
+    slurm.submit({"seed": [1, 2]})
+    assert slurm.call("cancel", "some")[0] == 0
+    slurm.forget()
+    _, output = slurm.call("rerun", "some")
+    (command,) = re.findall("2 cancelled runs left out; `sentiment (.*)` resumes one by its name", output)
+    assert "` goes on with 2 runs" in output
+    assert slurm.tasks == {}
+    words = shlex.split(command)
+    assert slurm.call(*words[: words.index("--results")])[0] == 0
+    assert slurm.tasks == {slurm.runs[0].path.name: 1}
 
 
 def test_jobs_of_somebody_else_are_unknown_and_left_alone(slurm: FakeSlurm, tmp_path: Path) -> None:
