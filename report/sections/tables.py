@@ -132,6 +132,5 @@ def choice_caption(choice: Choice) -> str:
     return (
         f"Estimates for {choice.tweets:,} tweets of {choice.source}, on {choice.differing:,} of which the predictors "
         f"differ, from the labels of {choice.labels:,} tweets, {choice.labels_where_different:,} of them among these; "
-        "each label counts for the tweets that it stands for, and accuracies have 95 % confidence intervals. "
-        f"Differences from the best one are corrected for all pairs.{skipped}"
+        f"each label counts for the tweets that it stands for, and accuracies have 95 % confidence intervals.{skipped}"
     )

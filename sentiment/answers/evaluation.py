@@ -146,5 +146,5 @@ def compare_with_chosen(labels: ClassIndices, chosen: Predictor, others: Sequenc
         compared = [(chosen, other) for other in others if other.kind in kinds and other.name != chosen.name]
         pairs += compare_predictors(compared, labels)
         if compared:
-            numbers.append(f"{len(compared)} with {family}")
-    return Compared(f"compared (intervals and p-values are corrected for {', '.join(numbers)}):", pairs)
+            numbers.append(f"{plural(len(compared), 'comparison')} with {family}")
+    return Compared(f"compared (intervals and p-values are corrected for {' and for '.join(numbers)}):", pairs)

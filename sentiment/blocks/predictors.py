@@ -5,6 +5,7 @@ The scores of a table are shares; a row has more values than a reader sees, whic
 """
 
 from collections.abc import Mapping, Sequence
+from math import comb
 from statistics import fmean
 from typing import Any
 
@@ -127,6 +128,13 @@ def choice_sentences(choice: Choice) -> list[str]:
     equal = [other for other, labels in choice.labels_to_show.items() if labels is None]
     also = f", and so has {' and '.join(equal)}" if equal else ""
     sentences = [f"{choice.best} has the highest estimated {metric} on {choice.source}{also}."]
+    if len(choice.accuracy) > 2:
+        pairs = comb(len(choice.accuracy), 2)
+        level = words.levels(choice.differences.values())
+        sentences.append(
+            f"Each of the {len(choice.accuracy)} could have been the best, so intervals and p-values are corrected for "
+            f"all {pairs} pairs: {level} % intervals in place of 95 %."
+        )
     for other, difference in choice.differences.items():
         further = "" if difference.is_better else f" {_labels_needed(choice, other)}"
         pair = words.pair_sentence(_subject(choice.best), _subject(other), difference, metric)

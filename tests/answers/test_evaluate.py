@@ -162,6 +162,7 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     lexicon = Predictor("lexicon", "lexicon", np.stack([1.0 - wrong, wrong], axis=1))
     _, alone = compare_with_chosen(models.labels, models.of("baseline"), models.predictors)
     heading, beside = compare_with_chosen(models.labels, models.of("baseline"), [*models.predictors, lexicon])
+    assert "corrected for 2 comparisons with models of the run and for 1 comparison with the lexicon" in heading
     sentences = pair_sentences(beside, "accuracy")
     assert sentences[:2] == pair_sentences(alone, "accuracy")
     assert "than lexicon: +36.5 points of accuracy on 400 tweets (95 % CI" in sentences[2]
@@ -430,7 +431,9 @@ def test_verdict_says_what_the_labels_show_and_how_many_would_show_more(only_bes
     predictors = [_predictor(kind, np.where(labels == 1, right, 1 - right)) for kind, right in of_label.items()]
     decision = decide("t.csv", AnswerTable(rows, labels, predictors), "accuracy")
     assert (decision.used.kind, decision.choice.differing) == ("baseline", 50 + only_best)
-    first, *others = choice_sentences(decision.choice)
+    first, corrected_for, *others = choice_sentences(decision.choice)
+    assert "corrected for all 3 pairs: 98.3 % intervals in place of 95 %." in corrected_for
+    assert all("98.3 % CI" in sentence for sentence in others if "points" in sentence)
     equal = "network and both" if only_best == 50 else "both"
     assert first == f"baseline has the highest estimated accuracy on t.csv, and so has {equal}."
     assert verdict in next(sentence for sentence in others if " network: " in sentence)
