@@ -14,7 +14,7 @@ from sentiment.data.table import abbreviated
 from sentiment.files import as_json, write_user_file
 from sentiment.statistics import MIN_LABELS
 from sentiment.statistics.metrics import ClassIndices
-from sentiment.statistics.shares import ALL_TWEETS, labels_needed
+from sentiment.statistics.shares import ALL_TWEETS, MIN_LABELS_OF_CLASS, labels_needed
 
 _HALF_WIDTHS = (0.15, 0.1, 0.05)  # of intervals, for which the numbers of labels are told
 _DAY_OR_MONTH = r"\d{4}-\d\d(-\d\d)?"
@@ -75,12 +75,14 @@ def show_shares(shares: pd.DataFrame) -> None:
     columns = ["labels", "counted", "tweets by both", "share in %", "worth"]
     table = number_table("95 % intervals", columns, no_wrap=True)
     too_small = []
+    has_bounds = False
     for group, table_of_group in shares.reset_index().groupby("group", sort=False):
         rows = table_of_group.to_dict("records")
         name = _shown(group)
         if rows[0]["labels"] < MIN_LABELS:
             too_small.append(f"{name} ({rows[0]['labels']})")
             continue
+        has_bounds |= bool(table_of_group["share"].isna().any())
         tweets = rows[0]["tweets"]
         table.add_row(escape(name), f"{rows[0]['labels']:,}", "", f"{tweets:,}", style="italic")
         for row in rows:
@@ -92,6 +94,9 @@ def show_shares(shares: pd.DataFrame) -> None:
     OUT.print(table)
     say("counted: the predictions, which are biased; tweets and share: by labels and predictions together")
     say("worth: the number of labels that alone would give as narrow an interval")
+    if has_bounds:
+        few = f"fewer than {MIN_LABELS_OF_CLASS} labels are of the class, or of all others"
+        say(f"at most, at least: only this bound is known where {few}")
     if too_small:
         say(f"fewer than {MIN_LABELS} labels, so without a share: {abbreviated(too_small)}")
 

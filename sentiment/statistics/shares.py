@@ -32,7 +32,7 @@ Array = npt.NDArray[np.float64]
 
 ALL_TWEETS = "all"  # the name of the group of all tweets
 # With fewer labels of a class, or of all other classes together, its share gets an upper or a lower bound only.
-_MIN_LABELS_OF_CLASS = 5
+MIN_LABELS_OF_CLASS = 5
 _MIN_LABELS_OF_STRATUM = 3  # without them, nothing of a stratum is known
 _QUANTILE = float(ndtri(0.975))
 _SMALLEST = 1e-9
@@ -285,8 +285,8 @@ def _estimate(rows: ClassIndices, strata: ClassIndices, labelled: Flags, outcome
 def _bounded(shares: Shares, outcomes: Array) -> Shares:
     """Shares, NaN where a class or all others have too few labels; the interval begins at 0 or ends at 1 there."""
     of_class = outcomes.sum(axis=0)
-    is_rare = of_class < _MIN_LABELS_OF_CLASS
-    is_nearly_all = len(outcomes) - of_class < _MIN_LABELS_OF_CLASS
+    is_rare = of_class < MIN_LABELS_OF_CLASS
+    is_nearly_all = len(outcomes) - of_class < MIN_LABELS_OF_CLASS
     share = np.where(is_rare | is_nearly_all, np.nan, shares.share)
     low = np.where(is_rare, 0.0, shares.low)
     high = np.where(is_nearly_all, 1.0, shares.high)

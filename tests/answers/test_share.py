@@ -13,6 +13,7 @@ import pytest
 
 from sentiment import load
 from sentiment.answers.share import times_of
+from sentiment.answers.shares import show_shares
 from sentiment.data.corpus import open_corpus
 from sentiment.errors import DataError, UsageError
 from sentiment.predicting.stored import open_run
@@ -97,6 +98,16 @@ def test_intervals_of_groups_and_of_all_hold_the_truth_though_each_group_has_as_
         of_groups += [*holds.drop("all")]
     assert np.mean(of_all) > 0.92
     assert not of_groups or np.mean(of_groups) > 0.93
+
+
+@pytest.mark.parametrize(("of_second", "is_bound"), [(4, True), (5, False), (35, False), (36, True)])
+def test_share_with_only_a_bound_says_why(of_second: int, is_bound: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.full(100, UNLABELLED)
+    labels[:40] = np.arange(40) < of_second
+    show_shares(estimate_shares(np.full((100, 2), 0.5), labels, CLASSES))
+    shown = capsys.readouterr().out
+    assert ("at most " in shown) == is_bound
+    assert ("fewer than 5 labels are of the class, or of all others" in shown) == is_bound
 
 
 def test_labels_needed_give_an_interval_of_that_width() -> None:
