@@ -4,6 +4,7 @@ predictors that are added, to be compared with each other and with the models of
 Rows of a table with the same id are one tweet; without ids, rows with the same whole text. Does not import torch.
 """
 
+import glob
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -279,6 +280,18 @@ def _digest(table: AnswerTable, data: DataConfig) -> str:
     if table.has_labels:
         return fingerprint([data.label_names, keys, table.labels.tolist()])
     return fingerprint([keys, [*map(whole_text, table.texts)]])
+
+
+def answers_to(file: Path, answers: Path) -> tuple[list[Path], list[Path]]:
+    """The directories in `answers` of tables with a file's name, and those of them that were read from it as it is now.
+
+    Of a file that does not exist, these are all.
+    """
+    named = sorted(answers.glob(f"{glob.escape(file.name.partition('.')[0])}-????????"))
+    if not file.is_file():
+        return named, named
+    records = {path: read_record(AnswersDir(path).record_file, AnswersRecord) for path in named}
+    return named, [path for path, record in records.items() if record and record.read_from == cached_sha256(file)]
 
 
 # --- sheets and answers -----------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """The command `evaluate`: models and added predictors are compared, or chosen by the labels of some tweets."""
 
-import glob
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -136,21 +135,14 @@ def _directory(name: Path, results: Path | None) -> Path:
         UsageError: there are answers to several tables of this name, or to none; of a file that exists, to none that
             is as the file is now.
     """
-    from sentiment.answers.table import AnswersDir, AnswersRecord
-    from sentiment.data.sources import cached_sha256
-    from sentiment.runs.run_dir import read_record
+    from sentiment.answers.elsewhere import answers_to
 
     answers = results_of(results or RESULTS).answers
     if (answers / name).is_dir():
         return answers / name
     if name.is_dir() or not is_table(str(name)):
         return name
-    stem = glob.escape(name.name.partition(".")[0])
-    named = sorted(answers.glob(f"{stem}-????????"))
-    same = named
-    if name.is_file():
-        records = {path: read_record(AnswersDir(path).record_file, AnswersRecord) for path in named}
-        same = [path for path, record in records.items() if record and record.read_from == cached_sha256(name)]
+    named, same = answers_to(name, answers)
     if len(same) == 1:
         return same[0]
     shown = ", ".join(map(str, same or named))

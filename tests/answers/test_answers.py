@@ -1,6 +1,8 @@
 """Answers from elsewhere on a table without labels: where they differ, and who is right more often there."""
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,6 +95,17 @@ def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]"
     assert "of 200 tweets" in output
     assert "left out: 100 tweets that not all of bad, good have answered" in output
     assert invoke("evaluate", _directory(), "--data", "tweets.csv", "--sheet", "other.csv").exit_code == 2
+
+
+def test_add_names_the_directory_where_the_file_is_read_in_two_ways(truth: "pd.Series[str]") -> None:
+    pd.read_csv("tweets.csv").assign(label=truth.to_numpy()).to_csv("tweets.csv", index=False)
+    commands = []
+    for first in ("negative", "low=negative"):
+        output = succeed("add", "good", "good.csv", "--of", "tweets.csv", "--classes", f"{first} neutral positive")
+        commands += re.findall("compare it  sentiment (.*)", output)
+        succeed(*shlex.split(commands[-1]))
+    assert commands[0] == "evaluate tweets.csv"
+    assert commands[1].startswith("evaluate results/answers/tweets-")
 
 
 def test_annotators_answer_on_the_page_and_a_skipped_tweet_is_no_answer(truth: "pd.Series[str]") -> None:
