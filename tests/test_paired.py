@@ -139,6 +139,7 @@ def test_sentence_on_a_pair_says_what_the_first_is_and_by_how_much(pair: tuple[i
     sentence = pair_sentence("the network", "Ben", difference, "F1")
     is_open = "not " if said.startswith("different") else ""
     assert sentence.replace(MINUS, "-") == f"The network is {is_open}significantly {said}."
+    assert " of F1 on 1 tweet (" in pair_sentence("Ann", "Ben", replace(difference, n=1.0), "F1")
     conditional = replace(difference, is_conditional=True)
     assert pair_sentence("Ben", "the network", conditional, "F1").endswith("; for these trained models alone).")
 

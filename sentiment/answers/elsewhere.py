@@ -60,7 +60,7 @@ class Asked:
     """The tweets to which answers are added: those of a run, or of a table.
 
     Attributes:
-        noun: what messages call such a tweet.
+        noun: what messages call these tweets.
         directory: that of the run, or of the table.
         added: the folder of the predictors that were added for them.
         data: the configuration that names their classes.
@@ -100,7 +100,7 @@ def tweets_of_run(run: TrainedRun) -> Asked:
     texts = corpus.texts().take(rows).to_pylist()
     table = AnswerTable(keys, corpus.labels[rows], [], [*map(key_as_text, keys.tolist())], texts)
     return Asked(
-        noun="test or validation tweet of the run",
+        noun="test and validation tweets of the run",
         directory=run.run_dir.path,
         added=run.results.added_dir(fingerprint_of_corpus),
         data=run.config.data,
@@ -163,7 +163,7 @@ def tweets_of_table(
     )
     without = "" if file.has_labels else " without labels"
     lines.append(f"{name}: {plural(len(rows), 'tweet')}{without}; the classes are {', '.join(data.label_names)}")
-    noun = f"{'labelled ' if file.has_labels else ''}tweet of {name}"
+    noun = f"{'labelled ' if file.has_labels else ''}tweets of {name}"
     parts = ["labelled" if file.has_labels else "given"] * len(rows)
     asked = Asked(noun, directory.path, directory.added, data, whole, parts, record)
     return asked, [*lines, *left_out.lines_left_out()]
@@ -333,8 +333,8 @@ def add_predictor(
     if not with_class:
         reasons = "; ".join(filter(None, (matched.left_out.summary(), matched.others.summary())))
         raise DataError(
-            f"{file.path}: has no prediction for a {asked.noun}: {reasons}. The classes are {', '.join(names)}; "
-            "--classes maps further labels to them"
+            f"{file.path}: has no prediction for any of the {asked.noun}: {reasons}. The classes are "
+            f"{', '.join(names)}; --classes maps further labels to them"
         )
     keys = asked.table.tweets.tolist()
     record = {

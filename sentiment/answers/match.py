@@ -94,7 +94,7 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
     """The answers of a file to the tweets of a table, by their ids, else by their whole texts.
 
     Args:
-        noun: what messages call a tweet of the table.
+        noun: what messages call the tweets of the table.
 
     Raises:
         SentimentError: the file or its columns cannot be found, a row has no valid answer, the text of an id has been
@@ -124,7 +124,7 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
             raise DataError(f"{file.path}:{row.line}: {error}") from None
         answered += 1
         if not indices:
-            left_out.add(f"not a {noun}", row.line)
+            left_out.add(f"not among the {noun}", row.line)
             continue
         # A text may stand for several tweets, of which some may have been answered by an earlier row.
         is_first_answer = any(index not in classes for index in indices)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 
+from sentiment.console import plural
 from sentiment.statistics.estimate import Estimate
 
 MINUS = "\u2212"
@@ -109,6 +110,6 @@ def pair_sentence(first: str, second: str, difference: Estimate, metric: str) ->
     verdicts = {"better": "significantly better than", "worse": "significantly worse than"}
     is_what = verdicts.get(verdict(difference), "not significantly different from")
     subject = f"The {first[4:]}" if first.startswith("the ") else first
-    tweets = f" on {difference.n:,.0f} tweets" if float(difference.n).is_integer() else ""
+    tweets = f" on {plural(int(difference.n), 'tweet')}" if float(difference.n).is_integer() else ""
     gap = f"{points(difference.value)} points of {metric}{tweets}{evidence(difference)}"
     return f"{subject} is {is_what} {second}: {gap}."

@@ -92,7 +92,7 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     end = len(rows) + 1
     assert [line.strip() for line in remarks[:3]] == [
         f"1 left out: duplicate tweet (line {end - 4})",
-        f"3 left out: not a test or validation tweet of the run (line {end - 3}, {end - 2}, {end - 1})",
+        f"3 left out: not among the test and validation tweets of the run (line {end - 3}, {end - 2}, {end - 1})",
         f"1 left out: no answer (line {end})",
     ]
     scores, shown = _scores(run, tmp_path)
@@ -220,7 +220,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         (2, ("x", table, "--label-column", "mood"), "no column 'mood'; the file has 'text', 'x'"),
         (2, ("x", table, "--cost", "inf"), "inf is not a finite number"),
         (2, ("y", table), "no column name looks like a label; name it with --label-column"),
-        (1, ("x", others), "has no prediction for a test or validation tweet of the run"),
+        (1, ("x", others), "has no prediction for any of the test and validation tweets of the run"),
     ):
         assert why in refused(code, "add", *words, "--of", run.path)
 

@@ -159,7 +159,8 @@ def test_answers_of_no_class_are_wrong_and_missing_ones_are_counted(tmp_path: Pa
     assert (scores["models"]["llm"]["n"], scores["models"]["llm"]["accuracy"]) == (35, 28 / 35)
     assert f"its 6 other answers count as wrong; {28 / 29:.1%} right of the 29 tweets" in shown
     assert " llm 35 80.0 " in shown
-    assert "1 left out: not a labelled tweet of" in _add(tmp_path, "llm", [*answers, ("elsewhere", "positive")])
+    answers.append(("elsewhere", "positive"))
+    assert "1 left out: not among the labelled tweets of" in _add(tmp_path, "llm", answers)
     assert scores["models"]["VADER's lexicon"]["n"] == 40
     _, page = build_report(Results(tmp_path / "results"), [], tmp_path / "report")
     row, *_ = read_table(tmp_path / "report", f"scores-{_directory(tmp_path).name}")
