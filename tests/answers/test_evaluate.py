@@ -166,7 +166,6 @@ def test_lexicon_changes_no_comparison_of_models() -> None:
     sentences = pair_sentences(beside, "accuracy")
     assert sentences[:2] == pair_sentences(alone, "accuracy")
     assert "than lexicon: +36.5 points of accuracy on 400 tweets (95 % CI" in sentences[2]
-    assert "2 with models of the run, 1 with the lexicon" in heading
 
 
 def test_network_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment) -> None:

@@ -261,7 +261,8 @@ def test_evaluate_and_the_page_say_one_thing_of_a_pair(seed: int, stopping: str,
     lines = succeed("evaluate", run_dir.path, "--with", kinds[_kind(said.used)]).splitlines()
     rows = [row for row in said.ranking if row["difference_low"]]
     assert len(rows) == 4
-    assert any("2 with models of the run, 1 with the lexicon, 1 with added predictors" in line for line in lines)
+    families = ("2 comparisons with models of the run", "1 comparison with the lexicon", "1 comparison with added")
+    assert any(f"corrected for {' and for '.join(families)}" in line for line in lines)
     for row in rows:
         pair = re.compile(rf"  The {_kind(said.used)} is .* (?:than|from) (?:the )?{_kind(row['model'])}.*: ")
         line = next(line for line in lines if pair.match(line))
