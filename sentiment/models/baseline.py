@@ -31,12 +31,12 @@ from sentiment.statistics.metrics import Probabilities, with_first_class
 from sentiment.tokens import Floats, Rows, TokenRows
 
 
-def features(keys: Keys, idf: Floats, counts: Any, rows: TokenRows, has_ratings: bool) -> Any:
-    """TF-IDF of `counts`, which is overwritten, then `rating_features` if rated: sparse float32, (rows, features)."""
+def features(keys: Keys, idf: Floats, counts: Any, ratings: Floats | None) -> Any:
+    """TF-IDF of `counts`, which is overwritten, then `ratings` of the rows if any: sparse float32, (rows, features)."""
     values = tfidf(counts, idf, keys)
-    if not has_ratings:
+    if ratings is None:
         return values
-    return scipy.sparse.hstack([values, scipy.sparse.csr_matrix(rating_features(rows))], format="csr")
+    return scipy.sparse.hstack([values, scipy.sparse.csr_matrix(ratings)], format="csr")
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,16 @@ class LinearModel:
         Otherwise only pieces of words are known, which say little: nearly every string has some.
         """
         counter = NGramCounter(rows.types)
-        counts = counter.counts(rows, self.keys)
         has_ratings = self.weights.shape[1] > len(self.keys)
-        values = features(self.keys, self.idf, counts, rows, has_ratings)
-        has_rated_word = np.diff(values[:, len(self.keys) :].indptr) > 0
-        return Predictions(self.probabilities(values), counter.with_known_word(rows, self.keys) | has_rated_word)
+        ratings = rating_features(rows) if has_ratings else None
+        usable = counter.with_known_word(rows, self.keys)
+        if ratings is not None:
+            usable |= ratings.any(axis=1)
+        probabilities = []
+        for block, counts in counter.blocks(rows, self.keys):  # the features of all rows may be gigabytes
+            values = features(self.keys, self.idf, counts, None if ratings is None else ratings[block])
+            probabilities.append(self.probabilities(values))
+        return Predictions(np.concatenate(probabilities), usable)
 
     def probabilities(self, values: Any) -> Probabilities:
         """The probabilities of the classes, (rows, classes), from features as by `features`."""
@@ -133,6 +138,7 @@ _MAX_ITERATIONS = 1000
 _SOLVER = "newton-cg"  # reaches a lower loss than L-BFGS, in half the time
 _TOLERANCE = 1e-5  # with 1e-4, another C is chosen on some data than with any smaller one
 _MAX_FEATURES = 1 << 20
+_BLOCK_ROWS = 1 << 16  # whose features are counted at once
 _C_VALUES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # C is the inverse of the L2 penalty
 _DEFAULT_C = 1.0
 
@@ -207,7 +213,7 @@ class _DesignMatrix:
         self._feature_scale = self._naive_bayes(counts)
         if corpus.is_english:
             self._feature_scale = np.append(self._feature_scale, np.ones(len(FEATURES), np.float32))
-        self._values = features(self._keys, self._idf, counts, corpus.take(rows), corpus.is_english)
+        self._values = self._features(rows, counts)
         self._values.data *= self._feature_scale[self._values.indices]
 
     def fitter(self) -> Callable[[float], LinearModel]:
@@ -234,11 +240,9 @@ class _DesignMatrix:
 
         The log-likelihood separates penalties whose predictions differ for only a few tweets.
         """
-        texts = self._corpus.take(rows)
         labels = self._corpus.labels[rows].astype(np.int64)
         weights = self._corpus.weights[rows]
-        counts = self._count(rows)[:, self._kept]
-        values = features(self._keys, self._idf, counts, texts, self._corpus.is_english)
+        values = self._features(rows, self._count(rows)[:, self._kept])
 
         def score(model: LinearModel) -> float:
             likelihoods = np.take_along_axis(model.probabilities(values), labels[:, None], axis=1)[:, 0]
@@ -246,17 +250,27 @@ class _DesignMatrix:
 
         return score
 
+    def _features(self, rows: Rows, counts: Any) -> Any:
+        ratings = rating_features(self._corpus.take(rows)) if self._corpus.is_english else None
+        return features(self._keys, self._idf, counts, ratings)
+
     def _naive_bayes(self, counts: Any) -> Floats:
         """sqrt(1 + r^2) of each feature; r^2 is the mean over the regressions of the squared log-ratio."""
-        lengths = np.diff(counts.indptr)
         size = counts.shape[1]
-        labels = np.repeat(self._labels, lengths)
-        weights = np.repeat(self._weights, lengths)
+        frequencies = np.zeros((self._corpus.class_count, size))  # in how many tweets of each class, weighted
+        for first in range(0, counts.shape[0], _BLOCK_ROWS):
+            block = slice(first, first + _BLOCK_ROWS)
+            lengths = np.diff(counts.indptr[first : first + _BLOCK_ROWS + 1])
+            labels = np.repeat(self._labels[block], lengths)
+            weights = np.repeat(self._weights[block], lengths)
+            columns = counts.indices[counts.indptr[first] :][: len(labels)]
+            for label, frequency in enumerate(frequencies):
+                inside = labels == label
+                frequency += np.bincount(columns[inside], weights[inside], size)
         squares = []
         for label in self._regressed:
-            inside = labels == label
-            positive = np.bincount(counts.indices[inside], weights[inside], size) + 1.0
-            negative = np.bincount(counts.indices[~inside], weights[~inside], size) + 1.0
+            positive = frequencies[label] + 1.0
+            negative = np.delete(frequencies, label, axis=0).sum(axis=0) + 1.0
             ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
             squares.append(ratio**2)
         return np.asarray(np.sqrt(1 + np.mean(squares, axis=0)), np.float32)

@@ -4,7 +4,7 @@ They are computed once per word type and not per tweet, which is faster than sci
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,22 +56,25 @@ class NGramCounter:
 
     def counts(self, rows: TokenRows, keys: Keys) -> Any:
         """Occurrences of each n-gram of `keys` in each tweet: a sparse float32 matrix (rows, keys), indices sorted."""
+        return scipy.sparse.vstack([counts for _, counts in self.blocks(rows, keys)], format="csr")
+
+    def blocks(self, rows: TokenRows, keys: Keys) -> Iterator[tuple[slice, Any]]:
+        """The matrix of `counts` in blocks of rows: where each block is, and its rows; at least one, if empty."""
         columns, is_known = _columns(self._grams, keys)
         owners = self._owners[is_known]
         of_types = columns[is_known][np.argsort(owners, kind="stable")]  # the columns of all types, in their order
         lengths = np.bincount(owners, minlength=len(self._words))
         starts = np.cumsum(lengths) - lengths
-        blocks = []
         for first in range(0, max(rows.size, 1), _BLOCK_ROWS):
-            block = rows.take(np.arange(first, min(first + _BLOCK_ROWS, rows.size)))
+            where = slice(first, min(first + _BLOCK_ROWS, rows.size))
+            block = rows.take(np.arange(where.start, where.stop))
             numbers = lengths[block.token_ids]  # of n-grams in each token
             of_tokens = of_types[positions_of(starts[block.token_ids], numbers)]
             bigrams, bigram_owners = self._bigrams(block)
             of_bigrams, is_known = _columns(bigrams, keys)
             owners = np.concatenate([np.repeat(block.owners, numbers), bigram_owners[is_known]])
             columns = np.concatenate([of_tokens, of_bigrams[is_known]])
-            blocks.append(_count_matrix(owners, columns, (block.size, len(keys))))
-        return scipy.sparse.vstack(blocks, format="csr")
+            yield where, _count_matrix(owners, columns, (block.size, len(keys)))
 
     def with_known_word(self, rows: TokenRows, keys: Keys) -> Flags:
         """Whether any of a tweet's words is among the unigrams of `keys`; shape (rows,)."""

@@ -18,7 +18,7 @@ from sentiment.console import silent
 from sentiment.data.corpus import Corpus
 from sentiment.models import baseline as fitting
 from sentiment.models.baseline import BaselineModel, LinearModel, load_or_fit_baselines
-from sentiment.models.lexicon import LexiconModel
+from sentiment.models.lexicon import LexiconModel, rating_features
 from sentiment.models.ngrams import Keys, NGramCounter, tfidf
 from sentiment.runs.run_dir import Results
 from sentiment.tokens import Rows, TokenRows
@@ -113,7 +113,7 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
     # What a lexicon says stands there once.
-    values = fitting.features(model.keys, model.idf, counter.counts(texts, model.keys), texts, True)
+    values = fitting.features(model.keys, model.idf, counter.counts(texts, model.keys), rating_features(texts))
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     expected = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels).predict_proba(both)
     np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
@@ -138,7 +138,7 @@ def test_fit_of_three_classes_is_one_regression_of_each_against_the_others(corpu
         inside = labels[train] == label
         positive, negative = (1.0 + np.asarray(present[rows].sum(axis=0)).ravel() for rows in (inside, ~inside))
         squares.append(np.log((positive / positive.sum()) / (negative / negative.sum())) ** 2)
-    values = fitting.features(model.keys, model.idf, counts, texts, True)
+    values = fitting.features(model.keys, model.idf, counts, rating_features(texts))
     scale = np.append(np.sqrt(1 + np.mean(squares, axis=0)), np.ones(values.shape[1] - len(model.keys)))
     scaled = values.multiply(scale).tocsr()
     regressions = OneVsRestClassifier(LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000))
@@ -182,6 +182,20 @@ def test_what_is_remembered_of_words_does_not_grow_with_the_texts(
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert max(sizes[4:]) < 1.2 * max(sizes[:4])
+
+
+def test_memory_for_the_features_of_many_tweets_does_not_grow_with_them(corpus: Corpus) -> None:
+    model, _ = fitting.fit_linear_model(corpus, silent)
+    peaks = []
+    for repeats in (10, 40):
+        many = corpus.take(np.tile(np.arange(400), repeats))
+        tracemalloc.start()
+        predictions = model.classify(many)
+        peaks.append(tracemalloc.get_traced_memory()[1] - predictions.probabilities.nbytes)
+        tracemalloc.stop()
+    features = NGramCounter(corpus.types).counts(many, model.keys)
+    assert peaks[1] - peaks[0] < features.data.nbytes / 2
+    np.testing.assert_array_equal(predictions.probabilities[:400], predictions.probabilities[-400:])
 
 
 @pytest.mark.parametrize("searched", [20_000, 200])
