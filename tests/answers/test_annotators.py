@@ -40,6 +40,7 @@ def test_annotators_share_the_first_tweets_and_split_the_others_and_may_stop_any
     dealt = drawn.dealt(drawing.order)
     times = Counter(index for sheet in dealt for index in sheet)
     assert sorted(times) == sorted(drawing.order[:size])
+    assert drawn.shared <= size  # as is printed, and asked for when more is drawn
     assert all(
         times[index] == (number if rank < drawn.shared else 1) for rank, index in enumerate(drawing.order[:size])
     )

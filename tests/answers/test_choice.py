@@ -280,6 +280,9 @@ def test_sheet_works_with_its_run_and_table_whatever_was_trained_since(
         name = of.run_dir.path.name
         succeed("share", name, "sub/mine.csv", "--labelled", "share.csv", "--out", name)
         assert json.loads(Path(name, "shares.json").read_text())["model"] == f"single/{name}"
+    # And so they do answers that stand in a column.
+    succeed("share", "sub/mine.csv", "--answers", "label", "--labelled", "share.csv", "--out", "answers")
+    assert Path("answers", "shares.json").exists()
 
 
 @pytest.mark.parametrize(

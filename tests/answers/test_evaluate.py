@@ -300,9 +300,13 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", table, WITH_USERS), "--with", "network")
     assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
     assert (found["n"], found["overlap"]) == (30, {})
-    said = open_stored(run.path).model("network").classify_texts([text for _, text, _ in new])
-    said = said.probabilities[:, 1] >= 0.5
-    assert found["accuracy"] == pytest.approx(np.mean(said == [label == 1 for label, *_ in new]))
+    labels = np.array([label for label, *_ in new])
+    for kind in MODEL_KINDS:
+        probabilities = open_stored(run.path).model(kind).classify_texts([text for _, text, _ in new]).probabilities
+        own = probabilities[np.arange(len(new)), labels]
+        scores = found["models"][PREDICTORS[kind]]
+        assert scores["accuracy"] == pytest.approx((own >= 0.5).mean())
+        assert scores["loss"] == pytest.approx(-np.log(own).mean())
     assert f"1 left out: {NO_WORDS} (line 5)" in output
 
 

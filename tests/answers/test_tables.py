@@ -356,7 +356,8 @@ def test_answers_by_id_and_by_text_are_judged_for_each_tweet(
     """Two tweets have the same text: an answer by id is for one, an answer by text for both."""
     write_tweets(tmp_path / "gold.csv", [(f"id{n}", "a day", CLASSES[2][n]) for n in range(2)], ("id", "text", "label"))
     rows = [(tweet, "a day", label) for tweet, label in answers]
-    succeed("add", "x", write_tweets(tmp_path / "x.csv", rows, ("id", "text", "label")), *_of(tmp_path))
+    output = succeed("add", "x", write_tweets(tmp_path / "x.csv", rows, ("id", "text", "label")), *_of(tmp_path))
+    assert "duplicate" not in output
     gold = pq.read_table(AnswersDir(_directory(tmp_path)).table_file)
     ids = dict(zip(gold["tweet"].to_pylist(), gold["id"].to_pylist(), strict=True))
     predictions = read_answers(_directory(tmp_path)).added["x"].predictions

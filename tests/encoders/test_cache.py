@@ -149,6 +149,7 @@ def test_a_later_layer_equals_all_at_once(cache: VectorCache, corpus: Corpus, mo
     first_time = cache.record()
     filled(cache, ["token", "top"])
     assert 0 < first_time.cpu_seconds < cache.record().cpu_seconds
+    assert cache.record().gpu_seconds == 0
     assert {path: path.stat().st_mtime_ns for path in cache.folder.glob("first-*")} == written
     at_once = filled(cache_of(corpus, model, tmp_path / "other"))
     assert bytes_by_name(cache) == bytes_by_name(at_once)

@@ -336,7 +336,7 @@ def _in_control_group(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) 
         ("4:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 12),
         ("4:cpu,cpuacct:/docker/7", {"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
         ("4:cpu:/job", {"cpu/job/cpu.cfs_quota_us": "300000", "cpu/job/cpu.cfs_period_us": "100000"}, 3),
-        ("4:cpuset:/job", {"cpuset/job/cpu.max": "100000 100000"}, 12),
+        ("4:cpuset:/job", {f"{name}/job/cpu.max": "100000 100000" for name in ("cpu", "cpuset")}, 12),
         ("0::/", {}, 12),
     ],
 )
@@ -595,8 +595,9 @@ def test_attempts_are_counted_anew_when_a_person_submits_the_run(
 
 def test_run_of_another_process_keeps_count_and_failure(run_dir: RunDir, config: RunConfig) -> None:
     run_dir.create(config)
-    run_dir.write_record(a_failure(None))
+    failure = a_failure(None)
+    run_dir.write_record(failure)
     with Lock(run_dir.lock_file, "trains this run"):
         assert attempt_run(config, run_dir, StopRequest(), _submission()) is Outcome.COMPLETED
     assert not run_dir.start_file.exists()
-    assert run_dir.read(Failure) == a_failure(None)
+    assert run_dir.read(Failure) == failure
