@@ -24,7 +24,7 @@ from sentiment.statistics.designs import (
 )
 from sentiment.statistics.estimate import StandardError, StudentEvidence
 from sentiment.statistics.families import Evidence, corrected
-from sentiment.statistics.seeds import Component, SeedSpread, seed_spread
+from sentiment.statistics.seeds import Component, SeedSpread, seed_spread, spread_of_gaps
 
 _SPREAD = SeedSpread(Component(0.01, 2), 3.0)
 
@@ -154,3 +154,12 @@ def test_a_configuration_that_spreads_more_than_others_keeps_its_variance_and_on
     assert alike is not None
     assert alike.prior == np.inf
     assert seed_spread([calm]) == SeedSpread(Component(float(np.var(calm, ddof=1)), 2))
+
+
+def test_matched_pairs_tell_how_differences_vary_whatever_settings_and_values_do() -> None:
+    rng = np.random.default_rng(0)
+    chance = rng.normal(0, 0.01, (2000, 3, 4))  # studies, configurations, values
+    scores = chance + rng.normal(0, 1, (2000, 3, 1)) + rng.normal(0, 1, (2000, 1, 4))
+    spreads = [spread_of_gaps(of_study[:, :1] - of_study[:, 1:]) for of_study in scores]
+    variances = [spread.pooled.variance for spread in spreads if spread]
+    assert np.mean(variances) == pytest.approx(2 * 0.01**2, rel=0.05)

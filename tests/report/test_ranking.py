@@ -178,6 +178,15 @@ def test_time_of_a_killed_attempt_is_a_lower_bound(study: Study) -> None:
     ).replace("  ", " ")
 
 
+def test_time_that_no_attempt_tells_is_how_long_the_run_trained_on_its_own_processor(study: Study) -> None:
+    seconds = []
+    for size, device in ((8, "cpu"), (16, "NVIDIA H100 80GB HBM3")):
+        run_dir = study.single({"model.hidden_size": size}, attempts=[attempt(device=device, compute_time=None)])
+        seconds.append(stored(run_dir, Result).seconds_trained)
+    times = {(row["gpu_seconds"], row["cpu_seconds"]) for row in _rows(study.findings()) if row.get("seeds")}
+    assert times == {(0, seconds[0]), (seconds[1], seconds[1])}
+
+
 def test_page_names_no_folder_of_this_machine(study: Study, tmp_path: Path) -> None:
     for name in ("a", "b"):
         study.single(

@@ -99,7 +99,9 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     (config,) = study.write_grid("rnn", "Which?", [{}])
     run_dir = study.complete(config, "rnn")
     study.results.grid_file("rnn").write_text("{")
-    (study.results.runs / "rnn" / ".ipynb_checkpoints").mkdir()
+    hidden = study.results.runs / "rnn" / ".rsync-partial"  # as others leave, and no run
+    hidden.mkdir()
+    (hidden / "config.json").write_text("{")
     study.results.answers.mkdir()
     (study.results.answers / ".DS_Store").touch()
     (study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint) / "tweets.parquet").unlink()
