@@ -122,7 +122,7 @@ def draw_sheets(
     record.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(record, sealed(drawn))
     say(how_to_label(sheets[0], classes))
-    say(shlex.join(["sentiment", drawn.command, *_labelled_words(map(labelled_file, sheets)), *results.options]))
+    say(results.command(drawn.command, *_labelled_words(map(labelled_file, sheets))))
 
 
 def _labelled_words(sheets: Iterable[Path]) -> list[str]:
@@ -151,12 +151,14 @@ class LabelledSheets:
 
     Attributes:
         sheets: of one person or of several, with labels.
+        results: the folder that may know how they were drawn.
         drawn: how they were drawn, if that is known.
         settled: a sheet of tweets on whose labels the annotators settled.
         settle: the new sheet for those that are to be settled.
     """
 
     sheets: Sequence[Path]
+    results: Results
     drawn: SheetRecord | None = None
     settled: Path | None = None
     settle: Path | None = None
@@ -203,7 +205,7 @@ class LabelledSheets:
         if labels_of_all is None and self.drawn and self.settle:
             settled_file = str(labelled_file(self.settle))
             words = [*_labelled_words(self.sheets), "--settled", settled_file]
-            say(shlex.join(["sentiment", self.drawn.command, *words]))
+            say(self.results.command(self.drawn.command, *words))
         return labels_of_all
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -55,17 +55,17 @@ class SharePredictor:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
         learned: which of some rows the model learned, or rows that they copy, (n,).
-        model: what a printed command calls it, if it is a model.
         results: the results folder that remembers the sheets.
+        model: what a printed command calls it, if it is a model.
     """
 
     name: str
     data: DataConfig
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     learned: Callable[[Sequence[Row]], Flags]
+    results: Results
     threshold: float = DEFAULT_THRESHOLD
     model: str | None = None
-    results: Results = field(default_factory=Results)
 
     @property
     def classes(self) -> Sequence[str]:
@@ -92,18 +92,19 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
     name = str(path.resolve())
     if isinstance(stored, TrainedRun):
         name = lasting_name(stored.run_dir, stored.results)
-    return SharePredictor(
-        model.name, model.config.data, predict, learned, model.threshold, model=name, results=stored.results
-    )
+    return SharePredictor(model.name, model.config.data, predict, learned, stored.results, model.threshold, name)
 
 
-def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], classes: str | None) -> SharePredictor:
+def predictor_of_answers(
+    file: Path, answers: Column, rows: Sequence[Row], classes: str | None, results: Results
+) -> SharePredictor:
     """The labels in a column of the table itself, by whomever they were given.
 
     Args:
         rows: all tweets of the file; their answers are the first of `Row.further`.
         classes: the classes and the answers that mean them, as `--classes` takes them; None: known words, if all
             answers are.
+        results: as in `SharePredictor`.
 
     Raises:
         ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
@@ -124,7 +125,7 @@ def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], class
     def learned(rows: Sequence[Row]) -> Flags:
         return np.zeros(len(rows), bool)  # whoever answered
 
-    return SharePredictor(f"answers in column {answers!r}", data, predict, learned)
+    return SharePredictor(f"answers in column {answers!r}", data, predict, learned, results)
 
 
 # --- the tweets -------------------------------------------------------------------------------------------------------

@@ -138,5 +138,7 @@ def _read(options: dict[str, str], reading: "Reading", results: Path | None) -> 
     with ProgressBar() as bar:
         tweets = read_population(file, trained, reading, answers, grouping, bar.progress)
     if answers is not None:
-        predictor = predictor_of_answers(file, answers, tweets.rows, options.get("classes"))
+        predictor = predictor_of_answers(
+            file, answers, tweets.rows, options.get("classes"), results_of(results or RESULTS)
+        )
     return tweets, predictor

@@ -89,4 +89,4 @@ class SheetOptions:
 
         labelled = self.labelled or ()
         drawn = drawn_for(labelled, results) if labelled else None
-        return LabelledSheets(labelled, drawn, self.settled, self.settle)
+        return LabelledSheets(labelled, results, drawn, self.settled, self.settle)

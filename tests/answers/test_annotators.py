@@ -96,10 +96,10 @@ def _label(name: str, truth: "pd.Series[str]", wrong_in: int) -> "pd.Series[str]
 
 
 def test_two_annotators_come_to_shares_in_three_commands(truth: "pd.Series[str]") -> None:
-    people = ("--for", "Ann", "--for", "Carl", "--shared", 60, "--labels", 120)
+    people = ("--for", "Ann", "--for", "Carl", "--shared", 60, "--labels", 120, "--results", "elsewhere")
     output = succeed("share", "tweets.csv", "--answers", "gpt", "--sheet", "mine.csv", *people)
     command = output.splitlines()[-1]
-    assert command == "sentiment share --labelled mine-Ann.csv --labelled mine-Carl.csv"
+    assert command == "sentiment share --labelled mine-Ann.csv --labelled mine-Carl.csv --results elsewhere"
     ann = _label("Ann", truth, 11)
     carl = _label("Carl", truth, 7)
     assert "was drawn by `sentiment share`, which" in refused(2, "evaluate", *shlex.split(command)[2:])
