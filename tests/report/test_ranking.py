@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from report.build import build_report, compose
+from report.compare.cost import usage_of
 from report.compare.datasets import trained_on_most
 from report.compare.findings import Findings
 from report.compare.ranking import Recommended
@@ -16,7 +17,7 @@ from report.render.page import render_document
 from report.sections.answer import caveats, headline
 from report.sections.models import rankings
 from report.sections.paper import checklist
-from sentiment.runs.records import Result
+from sentiment.runs.records import Result, RunRecord
 from tests.invented import attempt
 from tests.report.made_up import Study
 from tests.small_runs import stored
@@ -185,6 +186,17 @@ def test_time_that_no_attempt_tells_is_how_long_the_run_trained_on_its_own_proce
         seconds.append(stored(run_dir, Result).seconds_trained)
     times = {(row["gpu_seconds"], row["cpu_seconds"]) for row in _rows(study.findings()) if row.get("seeds")}
     assert times == {(0, seconds[0]), (seconds[1], seconds[1])}
+
+
+def test_vectors_that_several_runs_read_cost_once_what_their_last_state_says(study: Study) -> None:
+    for seed, seconds in ((1, 20), (2, 50), (3, 30)):
+        run_dir = study.single({"elmo.model": "small", "seed": seed})
+        record = stored(run_dir, RunRecord)
+        assert record.encoder
+        assert record.encoder.cache
+        cache = record.encoder.cache.model_copy(update={"cpu_seconds": seconds, "gpu_seconds": seconds})
+        run_dir.write_record(record.model_copy(update={"encoder": record.encoder.model_copy(update={"cache": cache})}))
+    assert usage_of(study.findings().study.runs).encoding == (50, 50)
 
 
 def test_page_names_no_folder_of_this_machine(study: Study, tmp_path: Path) -> None:
