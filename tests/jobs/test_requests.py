@@ -194,6 +194,17 @@ def test_plan_stays_while_it_is_not_known_whether_slurm_has_its_job(slurm: FakeS
     assert [*slurm.tasks.values()] == [1, 1]
 
 
+def test_jobs_wait_for_those_of_their_grid_that_were_in_the_queue_before(slurm: FakeSlurm) -> None:
+    """Else the report would begin while runs of an earlier submission train, and its own job is replaced."""
+    for seeds in ([1], [1, 2]):
+        slurm.submit({"seed": seeds})
+    jobs = read_submissions(slurm.results)
+    first, second = [folder.job_id for folder in jobs if folder.submission.job_kind.trains_runs]
+    data = [folder.job_id for folder in jobs if folder.submission.kind == "data"]
+    *_, training, report = [folder.submission.after for folder in jobs]
+    assert (training, report) == (f"afterok:{':'.join(data)}", f"afterany:{first}:{second}")
+
+
 def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(slurm: FakeSlurm) -> None:
     training = _two_runs(slurm)
     (report,) = [folder for folder in read_submissions(slurm.results) if folder.submission.job_kind.final]
