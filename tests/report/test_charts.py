@@ -16,7 +16,7 @@ import pytest
 import scipy
 
 from report.build import compose
-from report.compare.findings import Findings
+from report.compare.findings import Findings, packed_curves
 from report.evaluated import CompletedRun, as_setting
 from report.questions import search
 from report.questions.attention import attended
@@ -219,6 +219,14 @@ def test_each_run_is_explored_by_its_own_curves(study: Study) -> None:
             logged = [row[part][metric] for row in _epochs(runs[run_id])]
             assert curves[f"{part}_{metric}"] == pytest.approx(logged, abs=1e-4), (run_id, part, metric)
     assert len({json.dumps(one) for one in findings.curves.values()}) == len(runs)
+
+
+def test_long_curves_keep_their_ends() -> None:
+    same = SimpleNamespace(loss=0.5, accuracy=0.5)
+    curve = [SimpleNamespace(epoch=epoch, metrics={"train": same, "validation": same}) for epoch in range(1, 51)]
+    reader: Any = SimpleNamespace(read_each=lambda *_: {"run": curve})
+    epochs = packed_curves([], reader)["run"]["epoch"]
+    assert (len(epochs), epochs[0], epochs[-1]) == (20, 1, 50)
 
 
 def _label_figure(study: Study, **varied: list[Any]) -> Figure:
