@@ -260,6 +260,7 @@ def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
     assert planned([], 2) == (2, [1, 1])
     assert planned([], None, threads=4) == (1, [4, 4])
     assert planned(["0", "1"], None) == (2, [None, None])
+    assert planned(["0", "1"], 4) == (4, [None, None])
 
 
 def test_plan_tells_of_each_source_of_tweets_what_its_own_runs_show(
