@@ -34,6 +34,7 @@ from sentiment.config import PARTS, ColumnConfig, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import Progress, plural, visible
 from sentiment.data.classes import Classes
+from sentiment.data.copies import SEVERAL_LABELS, grouped_copies
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import can_hold, find_texts, resolve_with_guesses
 from sentiment.data.preparation import TEST, TRAIN
@@ -50,7 +51,6 @@ from sentiment.runs.records import PREDICTORS
 from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.statistics.metrics import UNLABELLED
 
-_SEVERAL_LABELS = "tweet with several labels"
 _OPTIONS = {"data.labels": "--classes"}  # on the table of tweets; --text-column is about that of answers
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 
@@ -209,11 +209,15 @@ def _rows_by_key(
 ) -> dict[int, Row]:
     """One row for each tweet, ordered by the key of its id, or of its whole text if it has none.
 
-    The key is the id of a tweet without one.
+    The key is the id of a tweet without one. Left out are all copies of a tweet with different labels.
     """
     by_key: dict[int, Row] = {}
-    contradicted: dict[int, Row] = {}
-    for row in usable_rows(file, left_out, progress, leave_out):
+    rows = [*usable_rows(file, left_out, progress, leave_out)]
+    contradicted = _contradicted(rows) if file.has_labels else set()
+    for index, row in enumerate(rows):
+        if index in contradicted:
+            left_out.add(SEVERAL_LABELS, row.line)
+            continue
         own_id = row.id if file.has_ids else ""  # else it is the number of the row
         key = key_of(own_id or whole_text(row.text))
         if key not in by_key:
@@ -224,18 +228,21 @@ def _rows_by_key(
                 f"{by_key[key].line}; a spreadsheet may have rounded it. Name another column, or null for none: "
                 "--set data.columns.id=null"
             )
-        elif row.label == by_key[key].label:
-            left_out.add("duplicate tweet", row.line)
         else:
-            left_out.add(_SEVERAL_LABELS, row.line)
-            contradicted[key] = by_key[key]
-    for key, row in contradicted.items():  # it is unknown which label is right
-        left_out.add(_SEVERAL_LABELS, row.line)
-        del by_key[key]
+            left_out.add("duplicate tweet", row.line)
     if not by_key:
         wanted = "row with a label of one of the classes" if file.has_labels else "row with a text"
         raise DataError(f"{file.name}: has no {wanted}; left out: {left_out.summary() or 'none'}")
     return dict(sorted(by_key.items()))
+
+
+def _contradicted(rows: Sequence[Row]) -> set[int]:
+    """The indices of the rows that copy each other, but have different labels."""
+    contradicted: set[int] = set()
+    for copies in grouped_copies(row.text for row in rows):
+        if len({rows[index].label for index in copies}) > 1:
+            contradicted |= {*copies}
+    return contradicted
 
 
 def _table_of(rows: dict[int, Row], data: DataConfig) -> AnswerTable:

@@ -7,8 +7,12 @@ end; and of a text that was cut and another one that begins with it, each is a c
 import re
 import zlib
 from collections import defaultdict
+from collections.abc import Iterable
 
-from sentiment.data.text import UNKNOWN_AUTHOR, undecorated
+from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, undecorated
+
+# Why none of a tweet's copies is used: it is unknown which of them has the right label.
+SEVERAL_LABELS = "tweet with several labels"
 
 # An ellipsis at the end, or before links and hashtags at the end: the text may have been cut, also within a word.
 _CUT = re.compile(r"(?:…|(?<!\.)\.\.+)\s*+(?:(?:https?://|#)\S*+\s*+)*+$")
@@ -66,6 +70,15 @@ class KnownTweets:
     def has(self, key: int, author: int, text: str, form: str) -> bool:
         """Whether a tweet is a copy of a known one, or by the author of one."""
         return author in self._authors or self.original_of(key, text, form) is not None
+
+
+def grouped_copies(texts: Iterable[str]) -> list[list[int]]:
+    """The indices of the texts of each tweet, that is, of those with the same normalised text."""
+    forms = TweetForms()
+    by_form: dict[str, list[int]] = defaultdict(list)
+    for index, text in enumerate(texts):
+        by_form[forms.of(text)].append(index)
+    return [*by_form.values()]
 
 
 def beginning_of(form: str) -> int:

@@ -14,7 +14,7 @@ import pandas as pd
 from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.config import ColumnConfig
 from sentiment.console import Progress
-from sentiment.data.copies import KnownTweets, beginning_of
+from sentiment.data.copies import SEVERAL_LABELS, KnownTweets, beginning_of, grouped_copies
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
@@ -67,7 +67,7 @@ def read_texts(
     return TextRows(rows, left_out, findings)
 
 
-COPY = "a copy of a row above"
+COPY = "a copy of another row"
 OWN_TEST = "test tweets of the run, which are not used to choose a model"
 # By the part of the run's tweet, the strongest overlap last, since a later one replaces an earlier one.
 _BY_TEXT = {
@@ -169,7 +169,8 @@ def predict_new(
     """The tweets of a table that a run may be scored on, with its predictions.
 
     Left out are the run's training and validation tweets, copies of these, other tweets of their authors, copies of
-    rows above, which say nothing new, and tweets without a word that a model knows.
+    another row, which say nothing new, all copies of a tweet with different labels, and tweets without a word that a
+    model knows.
 
     Args:
         counter: gets the rows that are left out, by reason, and test tweets of the run.
@@ -206,16 +207,20 @@ def predict_new(
 
 
 def _mark_copies(rows: Sequence[Row], reasons: list[str], allowed: Collection[str]) -> None:
-    """Give the rows that copy one above a reason to be left out; both rows had an allowed one."""
-    forms = TweetForms()
-    seen: set[str] = set()
-    for index, row in enumerate(rows):
-        if reasons[index] not in allowed:
-            continue
-        form = forms.of(row.text)
-        if form in seen:
-            reasons[index] = COPY
-        seen.add(form)
+    """Give copies of one tweet a reason to be left out: all but one, or all of them if they have different labels.
+
+    The shortest one is left, whatever the order of the rows. All of them had an allowed reason.
+    """
+    candidates = [index for index, reason in enumerate(reasons) if reason in allowed]
+    for group in grouped_copies(rows[index].text for index in candidates):
+        copies = [candidates[place] for place in group]
+        labels = {rows[index].label for index in copies}
+        kept = min(copies, key=lambda index: (len(rows[index].text), rows[index].text))
+        for index in copies:
+            if len(labels) > 1:
+                reasons[index] = SEVERAL_LABELS
+            elif index != kept:
+                reasons[index] = COPY
 
 
 def classify_all(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import re
 import shlex
 import shutil
@@ -32,7 +33,7 @@ from sentiment.errors import UsageError
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.predicting.files import NO_WORDS
-from sentiment.predicting.new_tweets import OWN_TEST
+from sentiment.predicting.new_tweets import COPY, OWN_TEST
 from sentiment.predicting.stored import model_card, open_run, open_stored
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, Result
 from sentiment.runs.run_dir import RunDir
@@ -315,9 +316,32 @@ def test_copies_of_a_table_s_own_rows_change_nothing(run: RunDir, tmp_path: Path
     decorated = [(label, f"RT @someone: {text} #again") for label, text in rows]
     once, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", rows))
     often, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", [*rows, *rows[:70], *decorated]))
-    copies = [each["left_out"].pop("a copy of a row above", 0) for each in (once, often)]
+    copies = [each["left_out"].pop(COPY, 0) for each in (once, often)]
     assert copies[1] == copies[0] + 220
     assert often == once
+
+
+def test_copies_with_different_labels_say_nothing_in_any_order_of_rows(run: RunDir, tmp_path: Path) -> None:
+    rows = [(label, text) for label, text, _ in _new_tweets(150)]
+    doubted = [(1 - label, f"RT @someone: {text} #again") for label, text in rows[:20]]
+    alike = [(label, f"{text} ,,, via @lovely") for label, text in rows[20:60]]
+    table = [*rows, *doubted, *alike]
+    rng = random.Random(0)
+    seen = []
+    for order in (table, table[::-1], rng.sample(table, len(table))):
+        written = write_tweets(tmp_path / "t.csv", order)
+        found, output = _evaluate(run, written)
+        added = succeed("add", "gpt", written, "--of", written, "--results", tmp_path / "results")
+        assert "  40 left out: tweet with several labels (line " in output
+        assert "  40 left out: tweet with several labels (line " in added
+        assert "gpt: 170 of 170 labelled tweets" in added
+        # Sums over tweets in another order differ in their last digits.
+        seen.append(json.loads(json.dumps(found), parse_float=lambda number: round(float(number), 6)))
+    assert len([*(tmp_path / "results" / "answers").iterdir()]) == 1
+    assert seen[0] == seen[1] == seen[2]
+    alone, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", rows[20:]))
+    assert seen[0]["accuracy"] == pytest.approx(alone["accuracy"])
+    assert seen[0]["left_out"] == {"tweet with several labels": 40, COPY: 40}
 
 
 def _shortened(text: str) -> str:

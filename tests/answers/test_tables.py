@@ -354,12 +354,13 @@ def test_answers_by_id_and_by_text_are_judged_for_each_tweet(
     tmp_path: Path, answers: list[tuple[str, str]], expected: dict[str, str]
 ) -> None:
     """Two tweets have the same text: an answer by id is for one, an answer by text for both."""
-    write_tweets(tmp_path / "gold.csv", [(f"id{n}", "a day", CLASSES[2][n]) for n in range(2)], ("id", "text", "label"))
+    gold = [("id0", "a day", "positive"), ("id1", "a day", "positive"), ("id2", "another", "negative")]
+    write_tweets(tmp_path / "gold.csv", gold, ("id", "text", "label"))
     rows = [(tweet, "a day", label) for tweet, label in answers]
     output = succeed("add", "x", write_tweets(tmp_path / "x.csv", rows, ("id", "text", "label")), *_of(tmp_path))
     assert "duplicate" not in output
-    gold = pq.read_table(AnswersDir(_directory(tmp_path)).table_file)
-    ids = dict(zip(gold["tweet"].to_pylist(), gold["id"].to_pylist(), strict=True))
+    table = pq.read_table(AnswersDir(_directory(tmp_path)).table_file)
+    ids = dict(zip(table["tweet"].to_pylist(), table["id"].to_pylist(), strict=True))
     predictions = read_answers(_directory(tmp_path)).added["x"].predictions
     assert {ids[tweet]: answer for tweet, answer in predictions.items() if answer} == expected
 
@@ -375,11 +376,10 @@ def test_each_tweet_has_its_own_answer_or_none_however_alike_their_texts_are(
     texts: list[str], answered: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    labels = [CLASSES[2][number % 2] for number in range(len(texts))]
     said = {text: CLASSES[2][rng.integers(2)] for text in rng.permutation(texts)[:answered].tolist()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_tweets(folder / "gold.csv", zip(texts, labels, strict=True), ("text", "label"))
+        write_tweets(folder / "gold.csv", [(text, "positive") for text in texts], ("text", "label"))
         answers = write_tweets(folder / "x.csv", said.items(), ("text", "label"))
         output = succeed("add", "x", answers, *_of(folder), "--classes", "negative positive")
         stored = read_answers(_directory(folder))
