@@ -309,7 +309,7 @@ class ReadingOptions:
             "--leave-out",
             metavar="REASON",
             callback=_reasons,
-            help="Leave out any number of rows for it: 'empty text', 'empty label' or 'wrong number of fields'.",
+            help="Leave out any number of rows for it, such as 'empty text' or 'wrong number of fields'.",
         ),
     ] = None
 

@@ -48,9 +48,9 @@ class ColumnConfig(Section):
 # quotes seems to hold rows, that is asked. Stored configurations omit None.
 Quotes = Annotated[bool | None, Field(exclude_if=lambda quotes: quotes is None)]
 
-# Why a row cannot be used.
-Reason = Literal["empty text", "empty label", "wrong number of fields"]
-REASONS: tuple[Reason, ...] = get_args(Reason)
+Reason = Literal["empty text", "empty label", "text is not a string", "wrong number of fields", "not a JSON object",
+                 "a field longer than 131,072 characters"]  # fmt: skip
+REASONS: tuple[Reason, ...] = get_args(Reason)  # why a row cannot be used
 Reasons = Annotated[tuple[Reason, ...], Field(strict=False, exclude_if=lambda reasons: not reasons)]
 
 

@@ -3,6 +3,9 @@
 import datetime
 import gzip
 import io
+import json
+import re
+import shlex
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -15,8 +18,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment.config import ColumnConfig, DataConfig
-from sentiment.data.rows import Row
-from sentiment.data.sources import open_source
+from sentiment.console import silent
+from sentiment.data.rows import Row, RowCounter
+from sentiment.data.sources import open_source, usable_rows
 from sentiment.data.table import LONG_FIELD, SEVERAL_LINES, WINDOWS_1252, RawRow, Refusal
 from sentiment.data.table_files import open_table
 from sentiment.errors import ConfigError, DataError, UsageError
@@ -192,6 +196,23 @@ def test_malformed_json_lines_are_refused() -> None:
     assert reasons[:4] == ["a", "not a JSON object", "not a JSON object", "empty text"]
     assert reasons[4:8] == ["5", "empty label", "half ?", "not a JSON object"]
     assert reasons[8:] == [LONG_FIELD, "text is not a string"]
+
+
+@pytest.mark.parametrize(
+    "line", ['{"label": 1}', '{"text": "a"}', '{"label": 1, "text": ["a", "b"]}', "{oops", "x" * (1 << 20)]
+)
+def test_rows_are_left_out_for_the_reason_that_the_message_names(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "t.jsonl"
+    good = [json.dumps({"label": number % 2, "text": f"tweet {number}"}) for number in range(40)]
+    path.write_text("\n".join([*good, *[line] * 5]))
+    file = open_source(DataConfig(source=str(path)), Results(tmp_path)).main
+    with pytest.raises(DataError, match=r"5 of 45 rows cannot be used") as refusal:
+        list(usable_rows(file, RowCounter(), silent))
+    advised = re.search("--leave-out ('.*')", str(refusal.value))
+    assert advised, refusal.value
+    (reason,) = shlex.split(advised[1])
+    assert DataConfig(leave_out=(reason,)).leave_out == (reason,)
+    assert len([*usable_rows(file, RowCounter(), silent, [reason])]) == 40
 
 
 def _parquet(names: list[str], *columns: list[Any]) -> bytes:
