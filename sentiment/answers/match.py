@@ -4,6 +4,7 @@ Does not import torch.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
@@ -15,7 +16,18 @@ from sentiment.config_file import shortened
 from sentiment.data.classes import Classes, Meanings, is_number, word_of
 from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import RowCounter
-from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Column, RawRow, Refusal, Table, abbreviated, as_text
+from sentiment.data.table import (
+    ID_NAMES,
+    LABEL_NAMES,
+    MAX_EXACT,
+    TEXT_NAMES,
+    Column,
+    RawRow,
+    Refusal,
+    Table,
+    abbreviated,
+    as_text,
+)
 from sentiment.data.table_files import open_table
 from sentiment.errors import DataError, UsageError
 
@@ -24,6 +36,8 @@ from sentiment.errors import DataError, UsageError
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
 NO_ANSWER = "no answer"
 _SEVERAL_ANSWERS = "tweet with several answers"
+_WHOLE = re.compile(r"(0|[1-9]\d{0,15})(?:\.0+)?", re.ASCII)
+_ROUNDED = re.compile(r"\d(\.\d+)?E\+\d+", re.IGNORECASE)  # a long number as spreadsheets and pandas round it
 # Columns that lm-evaluation-harness writes; in its logs only `filtered_resps` is an answer.
 _LOGGED = ("doc", "doc_id", "resps", "filtered_resps")
 
@@ -100,7 +114,7 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
         SentimentError: the file or its columns cannot be found, a row has no valid answer, the text of an id has been
             changed, or too many rows cannot be read.
     """
-    finder = _Finder(table)
+    finder = _Finder(table, noun)
     matched = MatchedAnswers({}, 0, RowCounter(), RowCounter())
     classes = matched.classes
     left_out = matched.left_out
@@ -124,7 +138,7 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
             raise DataError(f"{file.path}:{row.line}: {error}") from None
         answered += 1
         if not indices:
-            left_out.add(f"not among the {noun}", row.line)
+            left_out.add(finder.why_unknown(row.id), row.line)
             continue
         # A text may stand for several tweets, of which some may have been answered by an earlier row.
         is_first_answer = any(index not in classes for index in indices)
@@ -143,11 +157,21 @@ def match(file: AnswersFile, table: AnswerTable, noun: str, meanings: Meanings) 
 
 
 class _Finder:
-    """Finds the tweets of a table."""
+    """Finds the tweets of a table, which messages call `noun`."""
 
-    def __init__(self, table: AnswerTable) -> None:
+    def __init__(self, table: AnswerTable, noun: str) -> None:
         self._texts = table.texts if table.has_texts else ()
         self._index_by_id = {tweet_id: index for index, tweet_id in enumerate(table.ids)}
+        self._indices_by_number = defaultdict(list)
+        for index, tweet_id in enumerate(table.ids):
+            number = _whole_number(tweet_id)
+            if number is not None:
+                self._indices_by_number[number].append(index)
+        self._unknown = f"not among the {noun}"
+        rounded = next(filter(_ROUNDED.fullmatch, table.ids), "")
+        if rounded:
+            self._unknown += f", of which ids were rounded, such as {rounded!r}"
+        self._rounded = ""  # the first id of an answer that is so
         self._indices_by_text = defaultdict(list)
         for index, text in enumerate(self._texts):
             self._indices_by_text[whole_text(text)].append(index)
@@ -155,15 +179,35 @@ class _Finder:
     def find(self, tweet_id: str, text: str) -> list[int]:
         """The index of the tweet with an id, else the indices of those with the same whole text; none if it is unknown.
 
+        Ids may be the same whole number in two spellings, unless the table has both as ids.
+
         Raises:
             ValueError: the text of this id has been changed.
         """
         index = self._index_by_id.get(tweet_id)
         if index is None:
+            number = _whole_number(tweet_id)
+            same_number = [] if number is None else self._indices_by_number.get(number, [])
+            index = same_number[0] if len(same_number) == 1 else None
+        if index is None:
             return self._indices_by_text.get(whole_text(text), []) if text else []
         if text and self._texts and whole_text(text) != whole_text(self._texts[index]):
             raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
         return [index]
+
+    def why_unknown(self, tweet_id: str) -> str:
+        """Why no tweet has an id."""
+        if not _ROUNDED.fullmatch(tweet_id):
+            return self._unknown
+        self._rounded = self._rounded or tweet_id
+        return f"id that was rounded, such as {self._rounded!r}; ids that are kept as text match"
+
+
+def _whole_number(tweet_id: str) -> int | None:
+    """The whole number that an id is, also as pandas writes it where an id is missing: `12.0`; None if it is none."""
+    number = _WHOLE.fullmatch(tweet_id)
+    value = int(number[1]) if number else MAX_EXACT
+    return value if value < MAX_EXACT else None  # larger ones may have been rounded
 
 
 class _AnswerRow(NamedTuple):
@@ -180,7 +224,7 @@ def _rows(file: AnswersFile) -> Iterator[_AnswerRow | Refusal]:
     expected = [*filter(None, given), *ID_NAMES, *TEXT_NAMES, *_PREDICTED, *LABEL_NAMES]
     table = open_table(file.path, expected, quotes=file.reading.quotes)
     columns = _columns_of(table, file)
-    for record in table.read_all():
+    for record in table.read(range(len(table.names))):
         if isinstance(record, Refusal):
             yield record
             continue

@@ -260,6 +260,40 @@ def test_ids_that_a_spreadsheet_has_rounded_are_no_ids(tmp_path: Path, options: 
     assert "Ann: 40 of 40 " in succeed(*words, "--set", "data.columns.id=null")
 
 
+@pytest.mark.parametrize(("of_gold", "of_answers"), [("{}.0", "{}"), ("{}", "{}.0"), ("{}", "{}.00"), ("{}.0", "{}.0")])
+def test_ids_that_pandas_has_made_floating_point_numbers_are_the_same_ids(
+    tmp_path: Path, of_gold: str, of_answers: str
+) -> None:
+    rows = [(str(10**12 + number), text, label) for number, (_, text, label) in enumerate(_gold(30))]
+    gold = [(of_gold.format(tweet), text, label) for tweet, text, label in rows]
+    write_tweets(tmp_path / "gold.csv", gold, ("id", "text", "label"))
+    answers = [(of_answers.format(tweet), label) for tweet, _, label in rows[::-1]]
+    output = _add(tmp_path, "x", [(answers[0][0], _wrong(answers[0][1])), *answers[1:]])
+    assert "x: 30 of 30 labelled tweets" in output
+    assert _evaluate(tmp_path)[0]["models"]["x"]["accuracy"] == pytest.approx(29 / 30)
+
+
+def test_each_of_two_ids_that_are_one_number_has_its_own_answer(tmp_path: Path) -> None:
+    gold = [("12", "an awful day", "negative"), ("12.0", "a lovely day", "positive"), ("a", "a sad bus", "negative")]
+    write_tweets(tmp_path / "gold.csv", gold, ("id", "text", "label"))
+    output = _add(tmp_path, "x", [("12.0", "negative"), ("12", "negative"), ("12.00", "positive"), ("b", "negative")])
+    assert "x: 2 of 3 labelled tweets" in output
+    assert "2 left out: not among the labelled tweets of gold.csv (line 4, 5)" in output
+
+
+def test_ids_that_lost_digits_are_told_on_either_side(tmp_path: Path) -> None:
+    rows = [(str(10**17 + 1000 * number), text, label) for number, (_, text, label) in enumerate(_gold(4))]
+    exact = [(tweet, label) for tweet, _, label in rows]
+    rounded = "1.00000000000003e+17"
+    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
+    output = _add(tmp_path, "x", [*exact[:3], (rounded, "positive")])
+    assert f"1 left out: id that was rounded, such as '{rounded}'; ids that are kept as text match (line 5)" in output
+    write_tweets(tmp_path / "gold.csv", [*rows[:3], (rounded, *rows[3][1:])], ("id", "text", "label"))
+    output = _add(tmp_path, "x", exact)
+    unknown = "1 left out: not among the labelled tweets of gold.csv"
+    assert f"{unknown}, of which ids were rounded, such as '{rounded}' (line 5)" in output
+
+
 @pytest.mark.parametrize("options", [(), WITHOUT_LABELS])
 def test_answers_may_end_before_empty_cells_and_have_an_apostrophe(tmp_path: Path, options: tuple[str, ...]) -> None:
     rows = [(tweet, f"{number}/10", label) for number, (tweet, _, label) in enumerate(_gold(40))]
