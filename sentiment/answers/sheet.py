@@ -294,7 +294,7 @@ def _rows(sheet: Path) -> Iterator[_SheetRow]:
         if len(of_column) != 1:
             raise UsageError(f"{sheet}: has {len(of_column)} columns called {column!r}; a sheet has one")
         indices += of_column
-    for record in table.read_all():
+    for record in table.read(indices):
         location = f"{sheet}:{record.line}"
         if isinstance(record, Refusal):
             raise DataError(f"{location}: {record.reason}")

@@ -82,26 +82,40 @@ class Table:
     Attributes:
         names: of the columns; for JSON Lines the keys of all objects; positions if there is no header.
         sheets: the visible sheets of a workbook, of which the first is read.
-        read: yields all rows; the cells of columns that are not asked for may be None. Short rows, as spreadsheets
+        read_raw: yields all rows; the cells of columns that are not asked for may be None. Short rows, as spreadsheets
             write, have empty cells at their end; longer ones are refused.
     """
 
     path: Path
     format: str
     names: list[str]
-    read: ReadColumns
+    read_raw: ReadColumns
     has_header: bool = True
     sheets: Sequence[str] = ()
     delimiter: str = ","
 
+    def read(self, columns: Collection[int]) -> RawRows:
+        """The rows apart from those in which nothing stands; in a single column these are empty texts."""
+        for record in self.read_raw(columns):
+            if len(self.names) == 1 or not is_blank(record) or self._has_further_cells(record.line):
+                yield record
+
+    def _has_further_cells(self, line: int) -> bool:
+        """Whether a row has more than the cells that were asked for, which only Parquet leaves out."""
+        return self.format == "parquet" and line not in self._blank_lines
+
+    @cached_property
+    def _blank_lines(self) -> set[int]:
+        return {record.line for record in self.read_all() if is_blank(record)}
+
     def read_all(self) -> RawRows:
-        """All rows with all of their cells."""
-        return self.read(range(len(self.names)))
+        """All rows with all of their cells, also those in which nothing stands."""
+        return self.read_raw(range(len(self.names)))
 
     @cached_property
     def head(self) -> list[RawRow | Refusal]:
         """The first rows, from which columns and labels are guessed."""
-        return [*islice(self.read_all(), HEAD_ROWS)]
+        return [*islice(self.read(range(len(self.names))), HEAD_ROWS)]
 
     @cached_property
     def keys(self) -> list[Column]:
@@ -183,6 +197,14 @@ def abbreviated(texts: Sequence[str], separator: str = ", ") -> str:
 def are_few(distinct: Collection[str], rows: int) -> bool:
     """Whether the different values of a column are so few that they may be labels."""
     return len(distinct) <= min(MAX_CATEGORIES, rows / 2)
+
+
+def is_blank(record: RawRow | Refusal) -> bool:
+    """Whether nothing stands in the cells of a row."""
+    for field in record.fields:
+        if as_text(field).strip():
+            return False
+    return isinstance(record, RawRow)
 
 
 _MAX_SHOWN = 20

@@ -2,7 +2,8 @@
 
 Every command passes the opened table on, so that all of its readers see the same rows and columns. Delimited files are
 read as pandas and spreadsheets read them, by Python's `csv`, which unlike pandas tells the lines of a record and its
-number of fields. Every line of a file belongs to a row, is refused with its number, or is blank.
+number of fields. Every line of a file belongs to a row, is refused with its number, or is blank. Rows in which nothing
+stands are kept by `predict`, which writes all rows, and passed over by all other readers.
 """
 
 import csv
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment.config_file import dotted, shortened
 from sentiment.data.table import (
+    DELIMITED,
     HEAD_ROWS,
     LONG_FIELD,
     MAX_CATEGORIES,
@@ -35,6 +37,7 @@ from sentiment.data.table import (
     are_few,
     as_text,
     format_of,
+    is_blank,
 )
 from sentiment.errors import DataError, UsageError, in_one_line
 from sentiment.files import TOO_LONG, decoded, open_user_file, read_lines, state_of, translated_errors
@@ -98,7 +101,7 @@ def _with_names(
     path: Path, format: str, read: Callable[[], RawRows], expected: Collection[object], header: bool | None
 ) -> Table:
     """A table whose first record may name the columns."""
-    first = next((record for record in read() if not _is_blank(record)), None)
+    first = next((record for record in read() if not is_blank(record)), None)
     if first is None:
         raise DataError(f"{path}: holds no rows")
     if isinstance(first, Refusal):
@@ -107,27 +110,22 @@ def _with_names(
         header = _names_columns(read, expected)
     names = [as_text(field).strip() if header else str(index) for index, field in enumerate(first.fields)]
     first_line = first.line + 1 if header else 1
-    return Table(path, format, names, lambda _: _rows(read, first_line, len(names)), header)
+    least = 2 if format in DELIMITED and len(names) > 1 else 0
+    return Table(path, format, names, lambda _: _rows(read, first_line, len(names), least), header)
 
 
-def _is_blank(record: RawRow | Refusal) -> bool:
-    return not any(as_text(field).strip() for field in record.fields) and isinstance(record, RawRow)
-
-
-def _rows(read: Callable[[], RawRows], first_line: int, width: int) -> RawRows:
-    """The rows below the header; blank ones are skipped, but in a single column they are empty texts."""
+def _rows(read: Callable[[], RawRows], first_line: int, width: int, least: int) -> RawRows:
+    """The rows below the header; an empty one with fewer than `least` fields is a blank line, and no row."""
     for record in read():
         fields = record.fields
         if record.line < first_line:
             continue
-        if isinstance(record, Refusal) or (len(fields) == width and fields[0]):  # the usual row
+        if isinstance(record, Refusal) or len(fields) == width:
             yield record
-        elif width > 1 and _is_blank(record):
-            continue
-        elif len(fields) > width:
+        elif len(fields) > width and not is_blank(record):
             yield Refusal(record.line, WRONG_WIDTH, fields)
-        else:
-            yield record._replace(fields=[*fields, *repeat("", width - len(fields))])
+        elif len(fields) >= least or not is_blank(record):
+            yield record._replace(fields=[*fields[:width], *repeat("", width - len(fields))])
 
 
 def _names_columns(read: Callable[[], RawRows], expected: Collection[object]) -> bool:
@@ -135,7 +133,7 @@ def _names_columns(read: Callable[[], RawRows], expected: Collection[object]) ->
 
     A single column is a list of tweets unless it has a usual name.
     """
-    records = (record for record in read() if isinstance(record, RawRow) and not _is_blank(record))
+    records = (record for record in read() if isinstance(record, RawRow) and not is_blank(record))
     first, *others = [[as_text(field).strip() for field in record.fields] for record in islice(records, _HEADER_ROWS)]
     if {*first} & {*expected}:
         return True

@@ -49,7 +49,10 @@ class Seen(NamedTuple):
 
 
 def _table(rng: random.Random) -> pd.DataFrame:
-    """A table of tweets, with up to two rows without a text or a label, which is less than a twentieth."""
+    """A table of tweets, with up to two rows without a text or a label, which is less than a twentieth.
+
+    Some tables have rows besides in which nothing stands.
+    """
     tweets = invented_tweets(60, rng.randrange(10**6))
     spelling = rng.choice(SPELLINGS)
     texts: list[Any] = [text for _, text in tweets] + rng.sample(ODD, 4)
@@ -64,18 +67,25 @@ def _table(rng: random.Random) -> pd.DataFrame:
         "lang": ["en"] * 64,
     }
     columns |= {name: further[name] for name in rng.sample([*further], rng.randrange(4))}
-    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    table = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    empty = pd.DataFrame(None, range(rng.choice([0, 1, 8])), table.columns, dtype=object)
+    return pd.concat([table, empty], ignore_index=True)
 
 
 def _write(table: pd.DataFrame, path: Path, rng: random.Random) -> Path:
-    """Write a table with its rows and columns in another order; an object of JSON Lines may lack what is missing."""
+    """Write a table with its rows and columns in another order; an object of JSON Lines may lack what is missing.
+
+    The last row is not empty: the sheet of a workbook ends before it.
+    """
     columns = rng.sample([*table.columns], len(table.columns))
     rows = table[columns].sample(frac=1, random_state=rng.randrange(10**6))
+    rows = pd.concat([rows[rows.isna().all(axis=1)], rows[rows.notna().any(axis=1)]])
+    rows = pd.concat([rows[20:40], rows[:20], rows[40:]])
     if path.name == "t.jsonl":
         objects = [{name: value for name, value in row.items() if value is not None} for row in rows.to_dict("records")]
         path.write_text("".join(json.dumps(one, ensure_ascii=rng.random() < 0.5) + "\n" for one in objects))
     elif path.name == "t.parquet":
-        rows.to_parquet(path)
+        rows.to_parquet(path, index=False)
     elif path.name == "t.xlsx":
         rows.to_excel(path, index=False)
     else:
@@ -134,7 +144,7 @@ def test_commands_see_the_same_tweets_in_all_formats(run: Path, tmp_path: Path, 
     assert seen[0].counted == Counter(map(for_spreadsheet, usable[text]))
     assert seen[0].asked == Counter(map(for_spreadsheet, labelled[text]))
     assert seen[0].added == f"gpt: {len(labelled)} of {len(labelled)} labelled tweets"
-    assert seen[0].prepared.startswith(f"{len(table)} rows read")
+    assert seen[0].prepared.startswith(f"{len(table.dropna(how='all'))} rows read")
 
 
 def test_answers_without_names_of_columns_are_read_from_the_first_line(tmp_path: Path) -> None:
