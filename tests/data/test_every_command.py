@@ -249,6 +249,56 @@ def test_commands_see_the_same_tweets_in_all_formats(
     assert seen[0].prepared.startswith(f"{len(table.dropna(how='all'))} rows read")
 
 
+def _damaged(table: pd.DataFrame, path: Path, rng: random.Random) -> bool:
+    """Write a delimited table with up to three ragged rows, or a quote too many; returns whether it has that quote."""
+    rows = table[["text", "label"]].assign(n=1).to_csv(index=False, quoting=csv.QUOTE_ALL).splitlines()
+    for place in rng.sample(range(1, len(rows)), rng.randrange(4)):
+        rows[place] = rng.choice(
+            [rows[place] + ',"x",y', rows[place].rpartition(",")[0], rows[place].split('","')[0] + '"']
+        )
+    has_quote = rng.random() < 0.5
+    if has_quote:
+        place = rng.randrange(1, len(rows))
+        rows[place] = rng.choice(['"' + rows[place][1:].replace('"', "", 1), rows[place] + '"', '""' + rows[place]])
+    path.write_text("\n".join(rows) + "\n")
+    return has_quote
+
+
+@pytest.mark.parametrize("seed", range(_FIRST, _FIRST + int(os.environ.get("FUZZ", 6))))
+def test_commands_refuse_the_same_damaged_table_or_see_the_same_rows(run: Path, tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    tweets = [(text, ("negative", "positive")[label]) for label, text in invented_tweets(80, rng.randrange(10**6))]
+    path = tmp_path / "t.csv"
+    has_quote = _damaged(pd.DataFrame(tweets, columns=["text", "label"]), path, rng)
+    results = ("--results", tmp_path / "results")
+    commands: dict[str, tuple[object, ...]] = {
+        "predict": ("predict", run, "--file", path, "--out", tmp_path / "answers.csv", "--with", "baseline"),
+        "share": ("share", run, path, "--sheet", tmp_path / "share.csv", "--labels", 90, "--with", "baseline"),
+        "add": ("add", "--of", path, "--sheet", tmp_path / "add.csv", *results),
+        "gpt": ("add", "gpt", path, "--of", path, *results),
+        "evaluate": ("evaluate", run, "--data", path, "--with", "baseline"),
+        "data": ("data", path, *results),
+    }
+    done = {name: invoke(*words) for name, words in commands.items()}
+    # The words of a message after the place of a row, such as `t.csv:3: a quote opens here, and ...`.
+    problems = {name: re.findall(r"t\.csv(:\d+: .*|: \d+ of \d+ rows .*?;)", one.output) for name, one in done.items()}
+    if done["predict"].exit_code:
+        assert has_quote
+        assert {tuple(found) for found in problems.values()} == {tuple(problems["predict"])}, problems
+        assert "--no-quotes" in problems["predict"][0]
+        return
+    answers = pd.read_csv(tmp_path / "answers.csv", dtype=str, keep_default_na=False)
+    refused_rows = re.findall(
+        r"(\d+) rows? without a prediction: (?:wrong number of fields|empty text)", done["predict"].output
+    )
+    usable = len(answers) - sum(map(int, refused_rows))
+    assert done["share"].exit_code == 0, done["share"].output
+    assert _on_sheet(tmp_path / "share.csv").total() == usable
+    for name in ("add", "gpt", "evaluate", "data"):
+        assert done[name].exit_code == 0, done[name].output
+    assert f"{len(answers)} rows read" in done["data"].output
+
+
 def test_answers_without_names_of_columns_are_read_from_the_first_line(tmp_path: Path) -> None:
     tweets = [(text, ("negative", "positive")[label]) for label, text in invented_tweets(30)]
     table = write_tweets(tmp_path / "tweets.csv", tweets, ("content", "label"))
