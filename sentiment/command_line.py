@@ -341,25 +341,23 @@ class TableOptions(ReadingOptions):
             ConfigError: as `parse_overrides`.
         """
         from sentiment.config_file import parse_overrides
+        from sentiment.data.guess_columns import OPTIONS
 
         if data == "":
             raise UsageError(f"--data: names no table; give {SOURCE_CHOICES}")
         parameters = parse_overrides(overrides or [])
-        options: dict[str, tuple[str, Any]] = {
-            "data.columns.text": ("--text-column", parse_column(self.text_column)),
-            "data.columns.label": ("--label-column", parse_column(self.label_column)),
-            "data.source": ("--data", data),
-            "data.labels": ("--classes", self.classes),
-            "data.quotes": ("--quotes", self.quotes),
-            "data.leave_out": ("--leave-out", self.leave_out or None),
+        given = self.reading.parameters()
+        others = {
+            "data.columns.label": parse_column(self.label_column),
+            "data.source": data,
+            "data.labels": self.classes,
         }
-        for name, (option, value) in options.items():
-            if value is None:
-                continue
+        given |= {name: value for name, value in others.items() if value is not None}
+        for name in given:
             if name in parameters:
+                option = OPTIONS[name].removesuffix("=NAME")
                 raise UsageError(f"{option} and {name}={parameters[name]} give the same field; leave one of them out")
-            parameters[name] = value
-        return parameters
+        return parameters | given
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -20,6 +20,7 @@ from sentiment.data.table import (
     ID_NAMES,
     LABEL_NAMES,
     MAX_EXACT,
+    ROUNDED,
     TEXT_NAMES,
     Column,
     RawRow,
@@ -37,7 +38,6 @@ _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "f
 NO_ANSWER = "no answer"
 _SEVERAL_ANSWERS = "tweet with several answers"
 _WHOLE = re.compile(r"(0|[1-9]\d{0,15})(?:\.0+)?", re.ASCII)
-_ROUNDED = re.compile(r"\d(\.\d+)?E\+\d+", re.IGNORECASE)  # a long number as spreadsheets and pandas round it
 # Columns that lm-evaluation-harness writes; in its logs only `filtered_resps` is an answer.
 _LOGGED = ("doc", "doc_id", "resps", "filtered_resps")
 
@@ -168,7 +168,7 @@ class _Finder:
             if number is not None:
                 self._indices_by_number[number].append(index)
         self._unknown = f"not among the {noun}"
-        rounded = next(filter(_ROUNDED.fullmatch, table.ids), "")
+        rounded = next(filter(ROUNDED.fullmatch, table.ids), "")
         if rounded:
             self._unknown += f", of which ids were rounded, such as {rounded!r}"
         self._rounded = ""  # the first id of an answer that is so
@@ -197,7 +197,7 @@ class _Finder:
 
     def why_unknown(self, tweet_id: str) -> str:
         """Why no tweet has an id."""
-        if not _ROUNDED.fullmatch(tweet_id):
+        if not ROUNDED.fullmatch(tweet_id):
             return self._unknown
         self._rounded = self._rounded or tweet_id
         return f"id that was rounded, such as {self._rounded!r}; ids that are kept as text match"

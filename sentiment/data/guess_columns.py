@@ -18,6 +18,7 @@ from sentiment.data.rows import RowCounter
 from sentiment.data.table import (
     HEAD_ROWS,
     LABEL_NAMES,
+    ROUNDED,
     TEXT_NAMES,
     Column,
     RawRow,
@@ -30,7 +31,6 @@ from sentiment.errors import UsageError
 from sentiment.files import user_path
 
 _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
-_ROUNDED = re.compile(r"\d([.,]\d{1,9})?E\+\d+")  # a long number as spreadsheets show it, and save it as CSV
 _TIME = re.compile(r"\d:\d\d")
 _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
@@ -67,11 +67,14 @@ def can_hold(role: str, values: Iterable[str]) -> bool:
     return not holds_sentences and len(distinct) > 1 and are_few(distinct, len(rows))
 
 
-# The options that take the place of guesses, where they are about the only table that a command reads.
+# The options that give fields of a configuration, where they are about the only table that a command reads.
 OPTIONS: Mapping[str, str] = {
     "data.columns.text": "--text-column=NAME",
     "data.columns.label": "--label-column=NAME",
+    "data.source": "--data",
     "data.labels": "--classes",
+    "data.quotes": "--quotes",
+    "data.leave_out": "--leave-out",
 }
 
 
@@ -169,7 +172,7 @@ def guess(
     if classes != config.labels:
         changes["data.labels"] = classes.stored()
     remarks = [*_remarks_on_rows(table), *table.remarks(), *_remarks_on_labels(config.labels, given, labels, classes)]
-    rounded = [*filter(_ROUNDED.fullmatch, table.values(columns["user"]) or [])]
+    rounded = [*filter(ROUNDED.fullmatch, table.values(columns["user"]) or [])]
     if rounded:
         remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
     for name, value in changes.items():
@@ -285,7 +288,7 @@ def _how_to_name(values: Sequence[str]) -> str:
 
 
 class Reading(NamedTuple):
-    """How a table of tweets is read whose labels are not.
+    """How the texts of a table are read.
 
     Attributes:
         text_column: None: that of the training table, else the one that can hold texts.
@@ -301,6 +304,15 @@ class Reading(NamedTuple):
         """This reading, with what it leaves open as in an earlier one."""
         pairs = zip(self, earlier, strict=True)
         return type(self)._make(before if own in (None, ()) else own for own, before in pairs)
+
+    def parameters(self) -> Values:
+        """The fields of a configuration that say the same, by dotted name; those that are left open are left out."""
+        values: Values = {
+            "data.columns.text": self.text_column,
+            "data.quotes": self.quotes,
+            "data.leave_out": [*self.leave_out] or None,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     def words(self) -> list[str]:
         """The options as they are typed to repeat a command."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -209,6 +210,7 @@ def is_blank(record: RawRow | Refusal) -> bool:
 
 _MAX_SHOWN = 20
 MAX_EXACT = 2**53  # larger floating-point numbers have lost digits
+ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)  # a long number as spreadsheets and pandas write it
 
 
 def as_text(value: Any) -> str:

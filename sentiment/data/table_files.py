@@ -92,7 +92,7 @@ def open_table(
 
 # --- header and rows ------------------------------------------------------------------------------------------------
 
-_HEADER_ROWS = 200  # read to find out whether the first one is a header
+_HEAD_LINES = 200  # read to find out what separates fields, and whether the first row is a header
 _MAX_NAME_LENGTH = 40
 _MAX_NAME_WORDS = 3
 
@@ -134,7 +134,7 @@ def _names_columns(read: Callable[[], RawRows], expected: Collection[object]) ->
     A single column is a list of tweets unless it has a usual name.
     """
     records = (record for record in read() if isinstance(record, RawRow) and not is_blank(record))
-    first, *others = [[as_text(field).strip() for field in record.fields] for record in islice(records, _HEADER_ROWS)]
+    first, *others = [[as_text(field).strip() for field in record.fields] for record in islice(records, _HEAD_LINES)]
     if {*first} & {*expected}:
         return True
     if len(first) == 1:
@@ -154,7 +154,6 @@ def _may_be_name(cell: str, below: Sequence[str]) -> bool:
 
 # --- delimited files ------------------------------------------------------------------------------------------------
 
-_HEAD_LINES = 200
 _DELIMITERS = ",;\t|"
 _HINT = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*')  # a first line with which programs tell Excel the delimiter
 _MAX_LINES = 100  # of a tweet

@@ -37,6 +37,7 @@ DELIMITED: dict[str, dict[str, Any]] = {
     "pipes.csv": {"sep": "|"},
 }
 FORMATS = (*DELIMITED, "t.jsonl", "t.parquet", "t.xlsx")
+_FRACTIONS = ("--set", "data.validation_fraction=0.3", "--set", "data.test_fraction=0.3")
 _FIRST = int(os.environ.get("FUZZ_SEED", 0))
 
 
@@ -156,8 +157,7 @@ def _see(file: File, run: Path, model: SentimentClassifier, classes: dict[str, s
     evaluate = ("evaluate", run, "--data", path, "--results", run.parents[2])
     succeed(*evaluate, "--out", folder / "scores.json", "--with", "baseline", *file.of_labels)
     dealt, choice = _choose(evaluate, folder, file.of_texts, classes)
-    fractions = ("--set", "data.validation_fraction=0.3", "--set", "data.test_fraction=0.3")
-    prepared = succeed("data", path, *fractions, *results, *file.of_labels)
+    prepared = succeed("data", path, *_FRACTIONS, *results, *file.of_labels)
     return Seen(
         answers=Counter(map(tuple, answers[[file.text, *answers.columns[-2:]]].to_numpy().tolist())),
         counted=_on_sheet(folder / "share.csv"),
@@ -277,7 +277,7 @@ def test_commands_refuse_the_same_damaged_table_or_see_the_same_rows(run: Path, 
         "add": ("add", "--of", path, "--sheet", tmp_path / "add.csv", *results),
         "gpt": ("add", "gpt", path, "--of", path, *results),
         "evaluate": ("evaluate", run, "--data", path, "--with", "baseline"),
-        "data": ("data", path, *results),
+        "data": ("data", path, *_FRACTIONS, *results),
     }
     done = {name: invoke(*words) for name, words in commands.items()}
     # The words of a message after the place of a row, such as `t.csv:3: a quote opens here, and ...`.
