@@ -87,7 +87,7 @@ def evaluate(
     if is_choice and (choice or options.classes or overrides or options.label_column or threshold is not None):
         raise UsageError("a table without labels takes, of the options on columns and models, --text-column alone")
     sheets.check(out)
-    labelled = sheets.with_labels(results_of(results or RESULTS))
+    labelled = sheets.with_labels(results, run)
     asked = labelled.options("evaluate", {"run": run, "data": data})
     if "run" not in asked and labelled.drawn:
         drawn_by = labelled.drawn.command

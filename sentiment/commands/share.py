@@ -79,7 +79,7 @@ def share(
     given["with"] = choice
     if day_first is not None:
         given["order"] = "day" if day_first else "month"
-    labelled = sheets.with_labels(results_of(results or RESULTS))
+    labelled = sheets.with_labels(results, model)
     options = labelled.options("share", given)
     reading = labelled.reading("share", table.reading)
     tweets, predictor = _read(options, reading, results)

@@ -12,7 +12,6 @@ from sentiment.statistics import MIN_LABELS
 
 if TYPE_CHECKING:
     from sentiment.answers.annotators import Dealing, LabelledSheets
-    from sentiment.runs.run_dir import Results
 
 NewSheet = Annotated[
     Path | None, typer.Option("--sheet", help="Write tweets for a person to label: a new .csv or .html file.")
@@ -83,10 +82,20 @@ class SheetOptions:
 
         return Dealing.of(size, self.annotators or (), self.shared, self.guidelines)
 
-    def with_labels(self, results: "Results") -> "LabelledSheets":
-        """The sheets that are given back, if any, and how they were drawn, if a results folder knows that."""
+    def with_labels(self, results: Path | None, model: Path | None) -> "LabelledSheets":
+        """The sheets that are given back, if any, and how they were drawn, if their results folder knows that.
+
+        Args:
+            results: that folder; None: the one that the model is in, or the default one.
+        """
         from sentiment.answers.annotators import LabelledSheets, drawn_for
+        from sentiment.runs.run_dir import Results, RunDir
 
         labelled = self.labelled or ()
-        drawn = drawn_for(labelled, results) if labelled else None
-        return LabelledSheets(labelled, results, drawn, self.settled, self.settle)
+        folder = Results()
+        if results:
+            folder = Results(results)
+        elif model:
+            folder = RunDir(model).results
+        drawn = drawn_for(labelled, folder) if labelled else None
+        return LabelledSheets(labelled, folder, drawn, self.settled, self.settle)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig, LabelledTable, Values
 from sentiment.console import Progress, silent
 from sentiment.data.classes import ClassWeights
-from sentiment.data.preparation import ARRAYS, Demands, Preparation, PreparedTweets
+from sentiment.data.preparation import ARRAYS, Preparation, PreparedTweets
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
 from sentiment.data.text import tokenizer_fingerprint, uniform_of
 from sentiment.errors import DataError, RunDirError
@@ -116,16 +116,14 @@ def class_factors(
     return np.asarray(totals.sum() / (class_count * np.where(totals > 0, totals, 1)))  # no training tweet: any factor
 
 
-def prepare_corpus(
-    config: DataConfig, results: Results, progress: Progress = silent, demands: Demands | None = None
-) -> Corpus:
+def prepare_corpus(config: DataConfig, results: Results, progress: Progress = silent, is_fit: bool = False) -> Corpus:
     """The corpus of a configuration: from the cache if it exists, otherwise prepared now.
 
     It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or
     absent, and the first complete one stays. One process prepares it, and the others read it then.
 
     Args:
-        demands: what its rows must be like; None: what a run demands.
+        is_fit: as in `Preparation`.
 
     Raises:
         DataError, DownloadError, ConfigError: the source cannot be used, fetched, or lacks a configured column.
@@ -137,10 +135,8 @@ def prepare_corpus(
     def make(folder: Path) -> Path:
         surplus: set[int] = set()
         if config.train_rows is not None:
-            surplus = _surplus(
-                prepare_corpus(without_train_rows(config), results, progress, demands), config.train_rows
-            )
-        preparation = Preparation(config, source, surplus, demands or Demands(), progress)
+            surplus = _surplus(prepare_corpus(without_train_rows(config), results, progress, is_fit), config.train_rows)
+        preparation = Preparation(config, source, surplus, progress, is_fit)
         return results.corpus_dir(write_corpus(folder, preparation.run(folder / TWEETS_FILE)))
 
     path = _made(record, results)

@@ -76,19 +76,6 @@ _CHUNK_ROWS = 4096  # processed at once
 _ALWAYS_TOLERATED = 10
 
 
-@dataclass(frozen=True)
-class Demands:
-    """What the rows of a corpus must be like for it to be used.
-
-    Attributes:
-        refused_share: the largest share of malformed rows.
-        complete_parts: the parts that must have tweets of each class.
-    """
-
-    refused_share: float = 0.05
-    complete_parts: Sequence[str] = PARTS
-
-
 @dataclass
 class _Table:
     """A file, and what has become of its rows.
@@ -156,12 +143,13 @@ class Preparation:
 
     Args:
         surplus: the keys of training tweets to leave out.
+        is_fit: whether any number of rows may be refused, and parts may lack classes.
     """
 
     def __init__(
-        self, config: DataConfig, source: OpenedSource, surplus: set[int], demands: Demands, progress: Progress
+        self, config: DataConfig, source: OpenedSource, surplus: set[int], progress: Progress, is_fit: bool = False
     ) -> None:
-        self._demands = demands
+        self._is_fit = is_fit
         self._config = config
         self._surplus = surplus
         self._progress = progress
@@ -230,9 +218,8 @@ class Preparation:
                 rows = []
                 self._progress(progress, table.read, table.file.total)
         self._write_kept_rows(rows, table, writer)
-        if table.part != UNLABELLED:
-            tolerated = max(_ALWAYS_TOLERATED, int(self._demands.refused_share * table.read))
-            table.refused.check(table.file.name, table.read, self._config.leave_out, tolerated)
+        if table.part != UNLABELLED and not self._is_fit:
+            table.refused.check(table.file.name, table.read, self._config.leave_out, _ALWAYS_TOLERATED)
         self._progress(progress, table.read, table.read)
 
     def _write_kept_rows(self, rows: list[Row], table: _Table, writer: "pq.ParquetWriter") -> None:
@@ -345,7 +332,7 @@ class Preparation:
         for table in (*self._tests.values(), *self._unlabelled):
             if not table.kept:
                 raise DataError(f"{table.file.field}: {table.file.name} has no usable row")
-        for part in self._demands.complete_parts:
+        for part in () if self._is_fit else PARTS:
             counts = zip(report.classes, report.parts[part].classes, strict=True)
             missing = ", ".join(repr(name) for name, count in counts if not count)
             if missing:

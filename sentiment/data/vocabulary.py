@@ -21,7 +21,7 @@ from sentiment.config import (
 )
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus, alone, source_fingerprint, without_train_rows
-from sentiment.data.preparation import TRAIN, UNLABELLED, Demands, Preparation
+from sentiment.data.preparation import TRAIN, UNLABELLED, Preparation
 from sentiment.data.sources import TweetFile, open_file, open_source
 from sentiment.data.table import format_of
 from sentiment.errors import DataError
@@ -276,7 +276,7 @@ def training_text(
     data = without_train_rows(data)
     source = replace(open_source(data, results), unlabelled=tuple(unlabelled_files(settings)))
     file = folder / TWEETS_FILE
-    prepared = Preparation(data, source, set(), Demands(), progress).run(file)
+    prepared = Preparation(data, source, set(), progress).run(file)
     file.unlink()
     rows = TokenRows(prepared.types, prepared.arrays["token_ids"], prepared.arrays["offsets"])
     is_read = np.isin(prepared.arrays["parts"], (TRAIN, UNLABELLED))

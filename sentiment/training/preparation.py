@@ -10,7 +10,6 @@ from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.classes import MIN_CLASSES
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.data.preparation import Demands
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
 from sentiment.encoders.batches import TweetVectors
 from sentiment.encoders.cache import CachedVectors
@@ -64,8 +63,7 @@ def prepare_fit(config: RunConfig, results: Results, progress: Progress) -> Corp
     Raises:
         DataError: the validation part has tweets of fewer than two classes.
     """
-    demands = Demands(refused_share=1.0, complete_parts=())
-    corpus = prepare_corpus(config.data, results, progress, demands).with_test_as_train()
+    corpus = prepare_corpus(config.data, results, progress, is_fit=True).with_test_as_train()
     validated = corpus.labels[corpus.rows("validation")]
     if len(np.unique(validated)) < MIN_CLASSES:
         raise DataError(

@@ -154,7 +154,7 @@ def _see(file: File, run: Path, model: SentimentClassifier, classes: dict[str, s
     of = ("--of", path, *results, *file.changes)
     succeed("add", *of, "--sheet", folder / "add.csv", *file.of_labels[4:])
     added = succeed("add", "gpt", path, *of, *file.of_labels)
-    evaluate = ("evaluate", run, "--data", path, "--results", run.parents[2])
+    evaluate = ("evaluate", run, "--data", path)
     succeed(*evaluate, "--out", folder / "scores.json", "--with", "baseline", *file.of_labels)
     dealt, choice = _choose(evaluate, folder, file.of_texts, classes)
     prepared = succeed("data", path, *_FRACTIONS, *results, *file.of_labels)
