@@ -118,11 +118,11 @@ test-more: .venv/installed-dev #: run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
 fuzz: .venv/installed-dev #: judge 1,000 random studies, damage one, compare tables
-	@export FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; echo "new studies; FUZZ_SEED=$$FUZZ_SEED make fuzz repeats them"; \
-		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations
+	@export FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)}; echo "new studies and tables; FUZZ_SEED=$$FUZZ_SEED make fuzz repeats them"; \
+		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/oracle tests/relations && \
+		FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py && \
+		FUZZ=1000 $(BIN)/python -m pytest -n auto tests/data/test_every_command.py
 	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/jobs/test_studies.py
-	@FUZZ=5000 $(BIN)/python -m pytest tests/data/test_as_pandas.py
-	@FUZZ=1000 $(BIN)/python -m pytest -n auto tests/data/test_every_command.py
 	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@FUZZ=100000 $(BIN)/python -m pytest -n 0 tests/test_linear_time.py
 
