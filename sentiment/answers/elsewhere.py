@@ -42,7 +42,7 @@ from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_test, usable_rows
 from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Table, abbreviated
 from sentiment.data.table_files import open_table
-from sentiment.data.text import key_as_text, key_of
+from sentiment.data.text import TweetForms, key_as_text, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import fingerprint, user_path, write_atomically
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
@@ -237,9 +237,10 @@ def _rows_by_key(
 
 
 def _contradicted(rows: Sequence[Row]) -> set[int]:
-    """The indices of the rows that copy each other, but have different labels."""
+    """The indices of the rows that copy each other, but have different labels; an id as text copies only itself."""
+    forms = TweetForms()
     contradicted: set[int] = set()
-    for copies in grouped_copies(row.text for row in rows):
+    for copies in grouped_copies(row.id if row.id == row.text.strip() else forms.of(row.text) for row in rows):
         if len({rows[index].label for index in copies}) > 1:
             contradicted |= {*copies}
     return contradicted

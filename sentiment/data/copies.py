@@ -9,7 +9,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, undecorated
+from sentiment.data.text import UNKNOWN_AUTHOR, undecorated
 
 # Why none of a tweet's copies is used: it is unknown which of them has the right label.
 SEVERAL_LABELS = "tweet with several labels"
@@ -72,12 +72,11 @@ class KnownTweets:
         return author in self._authors or self.original_of(key, text, form) is not None
 
 
-def grouped_copies(texts: Iterable[str]) -> list[list[int]]:
-    """The indices of the texts of each tweet, that is, of those with the same normalised text."""
-    forms = TweetForms()
+def grouped_copies(forms: Iterable[str]) -> list[list[int]]:
+    """The indices of the copies of each tweet, that is, of equal normalised texts."""
     by_form: dict[str, list[int]] = defaultdict(list)
-    for index, text in enumerate(texts):
-        by_form[forms.of(text)].append(index)
+    for index, form in enumerate(forms):
+        by_form[form].append(index)
     return [*by_form.values()]
 
 

@@ -211,8 +211,9 @@ def _mark_copies(rows: Sequence[Row], reasons: list[str], allowed: Collection[st
 
     The shortest one is left, whatever the order of the rows. All of them had an allowed reason.
     """
+    forms = TweetForms()
     candidates = [index for index, reason in enumerate(reasons) if reason in allowed]
-    for group in grouped_copies(rows[index].text for index in candidates):
+    for group in grouped_copies(forms.of(rows[index].text) for index in candidates):
         copies = [candidates[place] for place in group]
         labels = {rows[index].label for index in copies}
         kept = min(copies, key=lambda index: (len(rows[index].text), rows[index].text))

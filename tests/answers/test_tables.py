@@ -337,6 +337,12 @@ def test_gold_table_without_its_record_is_named_in_the_report(tmp_path: Path) ->
     assert [line for line in load_study(results, []).reader.problems if str(record) in line]
 
 
+def test_ids_that_stand_for_texts_are_copies_of_no_other_id(tmp_path: Path) -> None:
+    rows = [("A1", "negative"), ("a1", "positive"), ("id-1", "negative"), ("id 1", "positive"), ("@a", "negative")]
+    gold = write_tweets(tmp_path / "gold.csv", rows, ("id", "label"))
+    assert "x: 5 of 5 labelled tweets" in succeed("add", "x", gold, *_of(tmp_path))
+
+
 def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_path: Path) -> None:
     """Answers without a text have the number that lm-evaluation-harness gives them, or an id of their own."""
     rows = [(str(number), label) for number, (*_, label) in enumerate(_gold(30))]
