@@ -1,7 +1,8 @@
 """Answers from elsewhere to the tweets of a run or of a table, with labels or without: a sheet of the tweets, and
 predictors that are added, to be compared with each other and with the models of runs.
 
-Rows of a table with the same id are one tweet; without ids, rows with the same whole text. Does not import torch.
+Rows of a table with the same id are one tweet; without ids, rows with the same whole text. Of copies with different
+labels, by the rule of `sentiment.data.copies`, none is used. Does not import torch.
 """
 
 import glob
