@@ -10,6 +10,7 @@ HELD || releases | cancels
 PAUSED | ranks
 PLANNED | submits |||| if interrupted
 CANCELLED | submits | if named
+STOPPED | submits | submits
 PRUNED || if named
 FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST ... | submits | submits ||| if interrupted
 
@@ -28,6 +29,7 @@ from sentiment.runs.state import (
     PENDING,
     PLANNED,
     PRUNED,
+    STOPPED,
     UNKNOWN,
     RunState,
 )
@@ -37,7 +39,7 @@ Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
 
 def needs_attention(run: RunState) -> bool:
     """Whether the run failed or is held, and the user did not ask for that."""
-    return not may_go_on(run) and run.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
+    return not may_go_on(run) and run.state not in (COMPLETED, CANCELLED, STOPPED, PLANNED, PAUSED, PRUNED)
 
 
 def may_go_on(run: RunState) -> bool:
@@ -89,11 +91,11 @@ def shortfall(run: RunState, is_queued: bool) -> int:
         return 0
     if is_queued and (run.active or run.state in (HELD, PAUSED) or final_job_action(run)):
         return 0
-    return EXIT_UNFINISHED if run.active or run.state in (PLANNED, PAUSED, CANCELLED) else EXIT_FAILED
+    return EXIT_UNFINISHED if run.active or run.state in (PLANNED, PAUSED, CANCELLED, STOPPED) else EXIT_FAILED
 
 
 def resume_command(run: RunState) -> str:
     """The command that resumes an inactive run; empty if the run is active, UNKNOWN, completed or pruned."""
     if may_go_on(run) or run.state in (COMPLETED, PRUNED):
         return ""
-    return "rerun" if rerun(run) else "submit"
+    return "rerun" if needs_attention(run) else "submit"

@@ -70,7 +70,7 @@ from sentiment.files import write_atomically
 from sentiment.runs.code_version import freeze_code, start_command, training_of
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, set_damaged_aside, short_id
-from sentiment.runs.state import CANCELLED, HELD, PLANNED
+from sentiment.runs.state import CANCELLED, HELD, PLANNED, STOPPED
 
 _POLL_SECONDS = 0.2
 
@@ -223,9 +223,10 @@ def _rank(grid: LockedGrid, state: GridRows) -> bool:
     rungs = state.search
     if rungs is None or rungs.current == rungs.last:
         return False
-    cancelled = [row.run_id for row in state.rows if row.state == CANCELLED and not state.missed_ranking(row)]
-    if cancelled:
-        grid.say(f"rung {rungs.current} is not ranked without {plural(len(cancelled), 'cancelled trial')}")
+    ended_by_user = [row for row in state.rows if row.state in (CANCELLED, STOPPED) and not state.missed_ranking(row)]
+    if ended_by_user:
+        number = plural(len(ended_by_user), "cancelled or stopped trial")
+        grid.say(f"rung {rungs.current} is not ranked without {number}")
         return False
     try:
         grid.say(rungs.rank_current().rankings[-1].describe())

@@ -22,10 +22,10 @@ from sentiment.blocks.content import Bullets, Column, DataTable, Row, Text, colu
 from sentiment.blocks.wording import capital, emphasis, joined
 from sentiment.console import plural
 from sentiment.runs.records import MACRO_SCORES, StartsFrom
-from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING, STOPPED, UNREACHABLE
+from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING, UNREACHABLE
 
 # States of runs that need no action, or about which this machine knows too little.
-_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, STOPPED, UNREACHABLE)
+_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, UNREACHABLE)
 # The columns of a run's metrics on validation and on test tweets, in the order of the CSV file.
 _METRICS = ("accuracy", "accuracy_low", "accuracy_high", "loss", *MACRO_SCORES)
 # Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.

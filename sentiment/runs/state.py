@@ -27,9 +27,8 @@ PAUSED = "PAUSED"  # at the end of a rung, whose ranking decides whether the tri
 PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` resumes it
 
 SUSPENDED = "SUSPENDED"  # by Slurm, for a job with priority; it goes on by itself
-# Where no queue is asked:
-UNREACHABLE = "UNREACHABLE"  # its process is on another machine and cannot be checked from here
-STOPPED = "STOPPED"  # it saved and stopped in a job of Slurm, as before its time limit
+STOPPED = "STOPPED"  # a signal stopped it, as Ctrl+C does, outside of Slurm; where Slurm is not asked, also in its jobs
+UNREACHABLE = "UNREACHABLE"  # where no queue is asked: its process is on another machine and cannot be checked here
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ def judge(progress: RunProgress, trial: TrialPlace | None = None, task: TaskView
     13 | nothing has happened | PLANNED
 
     *As it failed*: FAILED, or OUT_OF_MEMORY if its process was killed or main memory was full. *As it ended*: FAILED,
-    TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, CANCELLED by a user, LOST (nothing says how), PLANNED after an earlier rung, or
-    if its submission was interrupted.
+    TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, CANCELLED by a user, STOPPED, LOST (nothing says how), PLANNED after an earlier
+    rung, or if its submission was interrupted.
 
     Args:
         progress: what its directory holds, as far as it is of its last submission.
@@ -179,14 +178,15 @@ def _as_ended(progress: RunProgress, task: TaskView) -> RunState:
         ended = RunState(task.state, task.reason)
     elif progress.last_attempt:
         ended = _after(progress.last_attempt)
-    return replace(ended, interrupted=task.phase == "ended" and task.may_retry and ended.state != CANCELLED)
+    by_user = ended.state in (CANCELLED, STOPPED)
+    return replace(ended, interrupted=task.phase == "ended" and task.may_retry and not by_user)
 
 
 def judge_without_queue(progress: RunProgress, trial: TrialPlace | None) -> RunState:
     """The state of a run as far as its directory shows it, with the epoch of one that is being trained.
 
     A run whose process is on another host is not called lost, since its lock may not be visible here; nor is one called
-    cancelled or timed out that Slurm may start again.
+    timed out that Slurm may start again.
     """
     run = judge(progress, trial)
     attempt = progress.last_attempt
@@ -196,7 +196,7 @@ def judge_without_queue(progress: RunProgress, trial: TrialPlace | None) -> RunS
     if run.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
         return RunState(UNREACHABLE, f"its process on {attempt.host} cannot be checked from this machine")
     in_slurm = attempt is not None and attempt.job is not None and not attempt.job.startswith(LOCAL_JOB_PREFIX)
-    if run.state in (CANCELLED, TIMEOUT) and in_slurm:
+    if run.state in (STOPPED, TIMEOUT) and in_slurm:
         return RunState(STOPPED, f"{run.reason}; only Slurm knows whether its job starts again")
     return run
 
@@ -214,7 +214,7 @@ def _after(attempt: Attempt) -> RunState:
     if attempt.detail == "SIGHUP":  # its terminal was closed, or a local grid's process died: no user cancelled it
         return RunState(LOST, f"saved at step {attempt.last_step}, when the process that started it had died")
     ending = "interrupted" if attempt.detail == INTERRUPTED else "saved and stopped"
-    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{ending}: {attempt.detail}")
+    return RunState(TIMEOUT if attempt.reason == "deadline" else STOPPED, f"{ending}: {attempt.detail}")
 
 
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:

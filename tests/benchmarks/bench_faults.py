@@ -76,7 +76,7 @@ class Lottery:
     def _care(self) -> None:
         """Give the commands that `status` asks for."""
         states = set(self.stage.states().values())
-        if "CANCELLED" in states:
+        if states & {"CANCELLED", "STOPPED"}:
             self.stage.submit()
         elif states & {"FAILED", "LOST", "NODE_FAIL", "TIMEOUT", "OUT_OF_MEMORY", "HELD"}:
             self.stage.rerun()

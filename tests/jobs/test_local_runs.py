@@ -113,7 +113,7 @@ def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Pa
     os.kill(run, signal.SIGCONT)
     output, _ = process.communicate(timeout=limit(120))
     assert (process.returncode, "Traceback" in output) == (3, False), output
-    assert grid.states() == (1, ["CANCELLED", "PLANNED"])
+    assert grid.states() == (3, ["STOPPED", "PLANNED"])
     (command,) = re.findall("stopped; to go on: `sentiment (.*)`", output.splitlines()[-1])
     again = grid.start(*shlex.split(command))
     assert wait_until(lambda: grid.trains(1), again)

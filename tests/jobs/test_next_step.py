@@ -114,6 +114,19 @@ def test_search_that_was_cancelled_is_not_ranked_though_its_trials_have_scores(
     assert not world.results.ranking_file("some", 0).exists()
 
 
+def test_search_that_ctrl_c_stopped_is_not_ranked_though_its_trials_have_scores(
+    world: World, grid: ExpandedGrid
+) -> None:
+    world.results.write_grid(grid.plan)
+    for run in grid.plan.runs:
+        ending = {"reason": "signal", "detail": "SIGTERM", "end": "2026-03-04T11:30:00+00:00", "last_step": 9}
+        write_attempts(world.results.run_dir(run.run_id, "some"), attempt_of("local-0_0", **ending))
+        write_epochs(world.results.run_dir(run.run_id, "some"), [0.5])
+    step = go_on(Course(world.results, replace(world.options, local=True)), "some")
+    assert (step.answer, step.exit_code, world.states("some")) == ("stopped", EXIT_UNFINISHED, ["STOPPED"] * 4)
+    assert not world.results.ranking_file("some", 0).exists()
+
+
 @pytest.mark.parametrize("is_recorded", [True, False], ids=["in its attempt", "before its attempt"])
 def test_pruned_trial_that_is_continued_is_trained_to_its_end_though_it_is_killed(
     world: World, grid: ExpandedGrid, is_recorded: bool

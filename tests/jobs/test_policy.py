@@ -16,7 +16,7 @@ from tests.jobs.submitted import a_failure, a_row, attempt_of
 
 _ENDINGS = {
     "TIMEOUT": {"reason": "deadline", "detail": "5 s left"},
-    "CANCELLED": {"reason": "signal", "detail": "SIGTERM"},
+    "STOPPED": {"reason": "signal", "detail": "SIGTERM"},
     "LOST": {"reason": "signal", "detail": "SIGHUP"},
     "FAILED": {"reason": "failed", "detail": "why"},
     "PLANNED": {"reason": "paused", "detail": ""},
@@ -105,7 +105,7 @@ def _allowed(cell: str, case: Case) -> set[str]:
         lacked_memory = case.progress.failure and case.progress.failure.error in ("KilledError", "MemoryError")
         return {"OUT_OF_MEMORY" if lacked_memory else "FAILED"}
     if cell == "as it ended":
-        return {case.task.state} if case.task.state else {"FAILED", "TIMEOUT", "CANCELLED", "LOST", "PLANNED"}
+        return {case.task.state} if case.task.state else {"FAILED", "TIMEOUT", "STOPPED", "LOST", "PLANNED"}
     if cell == "RUNNING or SUSPENDED":
         return {"SUSPENDED" if case.task.state == "SUSPENDED" else "RUNNING"}
     return {cell}
@@ -196,15 +196,14 @@ def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tu
 
 
 def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
-    states = ["COMPLETED", "PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED", "HELD"]
-    verdicts = [*map(RunState, states), RunState("LOST", active=True)]
-    failed = ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY"]
+    failed = ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "STOPPED"]
+    verdicts = [*map(RunState, ["COMPLETED", "PLANNED", *failed, "CANCELLED", "HELD"]), RunState("LOST", active=True)]
     assert [one.state for one in verdicts if policy.rerun(one)] == [*failed, "HELD"]
     assert [one.state for one in verdicts if policy.rerun(one, is_named=True)] == [*failed, "CANCELLED", "HELD"]
 
 
 def test_exit_code_of_status_is_about_all_runs() -> None:
-    codes = {"": 0, "COMPLETED PRUNED": 0, "PLANNED HELD": 1, "CANCELLED COMPLETED": 1, "PLANNED": 3}
+    codes = {"": 0, "COMPLETED PRUNED": 0, "PLANNED HELD": 1, "CANCELLED COMPLETED": 1, "PLANNED": 3, "STOPPED": 3}
     codes |= {"COMPLETED FAILED RUNNING": 3, "UNKNOWN LOST": 3, "PAUSED COMPLETED": 3}
     for states, code in codes.items():
         verdicts = [a_row(state, active=state == "RUNNING") for state in states.split()]
@@ -214,7 +213,7 @@ def test_exit_code_of_status_is_about_all_runs() -> None:
 def test_readme_names_the_commands_that_make_each_state_go_on() -> None:
     readme = (Path(policy.__file__).parent / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^([A-Z_, ]+)(?: \.\.\.)? \| .+ \| (.+)$", readme, re.MULTILINE)
-    assert len(rows) == 8
+    assert len(rows) == 9
     for state, commands in ((state, commands) for states, commands in rows for state in states.split(", ")):
         run = RunState(state, active=commands == "needs no command")
         said = "`submit`" in commands, "`rerun`" in commands

@@ -87,7 +87,7 @@ def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run.attempt()
     assert (run.record.attempts[-1].reason, run.record.attempts[-1].detail) == ("signal", "SIGINT, at once")
-    assert judge(read_progress(run.run_dir)) == RunState("CANCELLED", "interrupted: SIGINT, at once")
+    assert judge(read_progress(run.run_dir)) == RunState("STOPPED", "interrupted: SIGINT, at once")
 
 
 def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment) -> None:
