@@ -255,10 +255,11 @@ class GridJobs:
         task = self.tasks[run_id]
         if self._has_begun(task.folder, progress):
             return True
-        job = self.job(task)
-        if job and job.never_starts:
+        dependencies = self._dependencies(task.folder)
+        jobs = [self.job(task), *(self.job(GridTask(dependency, 0)) for dependency in dependencies)]
+        if any(job and (job.never_starts or job.too_large) for job in jobs):
             return False
-        if any(map(_has_failed_by_itself, self._dependencies(task.folder))):
+        if any(map(_has_failed_by_itself, dependencies)):
             return False
         unstarted = 0
         for folder, _ in reversed(self._assignments[run_id]):

@@ -44,7 +44,7 @@ ENDED = {
 }
 # The reason for which a pending job never starts because of the jobs that it depends on.
 _NEVER_SATISFIED = "DependencyNeverSatisfied"
-# Reasons for which a pending job never starts as it was requested, whatever becomes of other jobs.
+# Reasons for which a job never starts as it was requested, whatever becomes of other jobs; Slurm may end it as FAILED.
 _TOO_LARGE = re.compile(
     r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|MaxMemPerLimit|(QOS|Assoc)Max\w+Per(Job|Node)(Limit)?"
 )
@@ -85,7 +85,7 @@ class Job:
 
     @property
     def never_starts(self) -> bool:
-        return self.too_large or (self.state == "PENDING" and self.never_satisfied)
+        return self.state == "PENDING" and (self.too_large or self.never_satisfied)
 
     @property
     def never_satisfied(self) -> bool:
@@ -94,8 +94,8 @@ class Job:
 
     @property
     def too_large(self) -> bool:
-        """Whether the job is pending and requests more than the site ever gives to one job."""
-        return self.state == "PENDING" and _TOO_LARGE.fullmatch(self.reason) is not None
+        """Whether the job requests more than the site ever gives to one job, and is pending or FAILED for that."""
+        return self.state in ("PENDING", "FAILED") and _TOO_LARGE.fullmatch(self.reason) is not None
 
     @property
     def held(self) -> bool:

@@ -48,6 +48,7 @@ def _state(jobs: GridJobs, run_id: str, progress: RunProgress = NOT_BEGUN) -> Ru
         (("CANCELLED", "JobHeldUser"), None, "CANCELLED", "task 7_3 did not start to train it"),
         (("CANCELLED", "Dependency"), None, "CANCELLED", "task 7_3 did not start to train it"),
         (("CANCELLED", "DependencyNeverSatisfied"), None, "FAILED", "its dependency (None) did not succeed"),
+        (("FAILED", "BadConstraints"), None, "FAILED", "BadConstraints: Slurm never starts job 7_3, which requests"),
         (("PREEMPTED", "None"), SAVED, "PREEMPTED", "saved at step 40 (SIGTERM)"),
         (("TIMEOUT", "None"), SAVED, "TIMEOUT", "saved at step 40 (SIGTERM)"),
         (None, BEGUN, "LOST", "no longer known to Slurm; task 7_3"),
@@ -83,6 +84,22 @@ def test_run_that_its_tasks_never_started_is_retried_only_a_few_times(results: R
     assert _state(GridJobs(folders, []), "run-0", begun).interrupted
     too_large = [queued(folders[-1], 0, "PartitionTimeLimit")]
     assert not _state(GridJobs(folders, too_large), "run-0").interrupted
+
+
+def test_request_that_no_node_can_meet_is_not_repeated_and_lets_the_final_job_of_a_smaller_one_start(
+    results: Results,
+) -> None:
+    folders = [submitted(results, "train", "7", ["run-0"])]
+    refused = Job(folders[0].name, "7", 0, "FAILED", "BadConstraints")
+    assert not _state(GridJobs(folders, [refused]), "run-0").interrupted
+    data = submitted(results, "data", "5", [])
+    follows = submitted(results, "train", "6", ["run-0"], "afterok:5")
+    ended = [Job(data.name, "5", 0, "FAILED", "BadConstraints"), Job(follows.name, "6", 0, "CANCELLED", "Dependency")]
+    verdict = _state(GridJobs([data, follows], ended), "run-0")
+    assert (verdict.state, verdict.interrupted, "BadConstraints" in verdict.reason) == ("FAILED", False, True)
+    folders += [submitted(results, "train", "8", ["run-0"]), submitted(results, "report", "9", [])]
+    jobs = GridJobs(folders, [refused, queued(folders[1], 0, "Priority"), queued(folders[2], None, "Dependency")])
+    assert jobs.has_final_job
 
 
 DISK_FULL = f"Exited with exit code {DISK_FULL_EXIT_CODE}"
