@@ -333,7 +333,9 @@ class GridJobs:
             in_queue = {HELD if job.held else job.state for owner, job in self._own if owner == folder}
             if kind in self.failed_other_jobs:
                 in_queue = {self.failed_other_jobs[kind].state}
-            ended = CANCELLED if folder.is_cancelled else NOT_LISTED
+            ended = NOT_LISTED if folder.receipt else PLANNED
+            if folder.is_cancelled:
+                ended = CANCELLED
             states[kind] = ", ".join(sorted(in_queue)) or (UNKNOWN if self.queue_error else ended)
         return states
 

@@ -53,7 +53,8 @@ class GridView:
         has_final_job: a final job is in the queue, which may submit more jobs.
         waits_for: the grid that it waits for; empty if it does not.
         problem: why a grid that waits could not be submitted when the other one had ended.
-        note: why the grid waits, or why it has no runs; folders that are left out, such as copies.
+        note: why the grid waits, why it has no runs, or why its `others` are UNKNOWN; folders that are left out, such as
+            copies.
     """
 
     name: str
@@ -167,11 +168,14 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridVi
     notes = [*state.copies.values()]
     if plan.starts_from and not plan.runs:
         notes.append(f"no runs: {plan.starts_from.describe()}")
+    others = jobs.other_job_states()
+    if jobs.queue_error and UNKNOWN in others.values() and not any(row.state == UNKNOWN for row in state.rows):
+        notes.append(jobs.queue_error)
     view = GridView(
         plan.name,
         plan.metric,
         state.rows,
-        jobs.other_job_states(),
+        others,
         failed_kinds=list(jobs.failed_other_jobs),
         is_local=requested is not None and requested.local,
         has_final_job=jobs.has_final_job,

@@ -192,6 +192,17 @@ def test_run_whose_preparation_failed_by_itself_is_not_retried_by_itself(
     assert (row.state, row.interrupted) == ("FAILED", interrupted)
 
 
+def test_other_job_that_never_reached_slurm_is_planned_and_one_that_slurm_does_not_tell_of_says_why(
+    results: Results,
+) -> None:
+    report = submitted(results, "report", "9", [])
+    silent = GridJobs([report], queue_error="squeue: no answer")
+    view = read_grid_status(results, PLAN, silent)
+    assert (view.others, view.note) == ({"report": "UNKNOWN"}, "squeue: no answer")
+    report.receipt_file.unlink()
+    assert GridJobs([SubmissionDir(report.path)]).other_job_states() == {"report": "PLANNED"}
+
+
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 REASON = "DivergedError: the loss is nan at step 310; a smaller training.learning_rate or training.clip may help"
 
