@@ -531,17 +531,16 @@ def _rerun(course: Course, plan: GridPlan, run_ids: set[str]) -> Step:
         selected = state.rows_of(run_ids)
         for line in describe_stuck(grid.results, plan.name, [row for row in selected if row.state != HELD]):
             grid.say(line)
+        cancelled = [row.run_id for row in selected if row.state == CANCELLED]
+        if cancelled and not run_ids:
+            where = ["--local"] if course.options.local else []
+            command = course.results.command("rerun", f"{plan.name}/{short_id(cancelled[0])}", *where)
+            grid.say(f"{plural(len(cancelled), 'cancelled run')} left out; `{command}` resumes one by its name")
         release_code = 0 if course.options.local else release_held(grid)
         asked = [row for row in selected if policy.rerun(row, bool(run_ids)) == "submits"]
         with _undone_if_refused(grid):
             step = advance(grid, state, asked, run_ids=run_ids, code=_current_code(grid, run_ids))
-    hints = [*step.hints]
-    cancelled = [row.run_id for row in selected if row.state == CANCELLED]
-    if cancelled and not run_ids:
-        where = ["--local"] if course.options.local else []
-        command = course.results.command("rerun", f"{plan.name}/{short_id(cancelled[0])}", *where)
-        hints.insert(0, f"{plural(len(cancelled), 'cancelled run')} left out; `{command}` resumes one by its name")
-    return step._replace(exit_code=max(step.exit_code, release_code), hints=hints)
+    return step._replace(exit_code=max(step.exit_code, release_code))
 
 
 def release_held(locked: LockedGrid) -> int:

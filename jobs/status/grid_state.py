@@ -53,8 +53,7 @@ class GridView:
         has_final_job: a final job is in the queue, which may submit more jobs.
         waits_for: the grid that it waits for; empty if it does not.
         problem: why a grid that waits could not be submitted when the other one had ended.
-        note: why the grid waits, why it has no runs, or why its `others` are UNKNOWN; folders that are left out, such as
-            copies.
+        note: why the grid waits, has no runs, or has UNKNOWN `others`; folders that are left out, such as copies.
     """
 
     name: str

@@ -45,6 +45,7 @@ from tests.jobs.submitted import (
     submitted,
     write_attempts,
     write_epochs,
+    write_job,
     write_submission,
 )
 
@@ -348,6 +349,30 @@ def test_stopped_rerun_of_a_run_names_the_run_to_go_on_with(
     again = results.command("rerun", f"some/{short_id(first)}", "--local")
     assert (done.exit_code, f"stopped; to go on: `{again}`" in " ".join(done.output.split())) == (3, True)
     assert "error:" not in done.output
+
+
+@pytest.mark.usefixtures("no_slurm")
+def test_rerun_here_says_how_to_resume_cancelled_runs_though_it_runs_others(
+    base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2]}), results)
+    results.write_grid(grid.plan)
+    write_request(results, a_request(base.with_name("some.yaml"), local=True))
+    failed, cancelled = grid.configs
+    folder = write_job(results, "train", [[failed.run_id, cancelled.run_id]], grid.configs, grid="some", local=True)
+    folder.write_receipt("local-00001")
+    folder.mark_cancelled([cancelled.run_id])
+
+    def fail(_runner: LocalRunner, _folder: SubmissionDir) -> None:
+        record_failure(results.run_dir(failed.run_id, "some"), DataError("broken.csv"))
+
+    fail(LocalRunner(results, print), folder)
+    monkeypatch.setattr(LocalRunner, "_run_job", fail)
+    monkeypatch.setattr("jobs.launch.advance.build_report", lambda *_arguments: True)
+    output = invoke("rerun", "some", "--local", "--results", results.root).output
+    assert "running 1 of 2 runs" in output
+    again = results.command("rerun", f"some/{short_id(cancelled.run_id)}", "--local")
+    assert f"1 cancelled run left out; `{again}` resumes one by its name" in output
 
 
 def test_held_jobs_are_told_released_and_cancelled(slurm: FakeSlurm) -> None:
