@@ -34,7 +34,7 @@ from sentiment.answers.table import (
 from sentiment.config import PARTS, ColumnConfig, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.console import Progress, plural, visible
-from sentiment.data.classes import Classes
+from sentiment.data.classes import Classes, word_of
 from sentiment.data.copies import SEVERAL_LABELS, grouped_copies
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import can_hold, find_texts, resolve_with_guesses
@@ -135,6 +135,8 @@ def tweets_of_table(
     if table is None or _has_labels(table, parameters):
         if classes:
             parameters["data.labels"] = Classes.of_option(classes).with_names()
+        elif table and (earlier_classes := _earlier_classes(table, parameters, results)):
+            parameters["data.labels"] = earlier_classes
         run, guesses = resolve_with_guesses({}, (), parameters, "--of", table, _OPTIONS)
         data = run.data
         lines = guesses.messages() if guesses else []
@@ -196,6 +198,19 @@ def _has_labels(table: Table, parameters: dict[str, Any]) -> bool:
     if "data.columns.label" in parameters:
         return parameters["data.columns.label"] is not None
     return bool(table.usual_indices(LABEL_NAMES))
+
+
+def _earlier_classes(table: Table, parameters: dict[str, Any], results: Results) -> Classes | None:
+    """The classes with which answers to this labelled file were added, if they name all labels in its first rows."""
+    names = [table.keys[index] for index in table.usual_indices(LABEL_NAMES)[:1]]
+    labels = table.values(parameters.get("data.columns.label", *names)) or []
+    _, same = answers_to(table.path, results.answers)
+    records = [read_record(AnswersDir(directory).record_file, AnswersRecord) for directory in same]
+    known = {record.labels for record in records if record and record.kinds}  # without labels there are no kinds
+    if len(known) != 1:
+        return None
+    (classes,) = known
+    return classes if {*map(word_of, filter(None, labels))} <= classes.meanings.keys() else None
 
 
 def _open_without_labels(data: DataConfig, table: Table) -> tuple[TweetFile, list[str]]:

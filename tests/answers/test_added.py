@@ -256,3 +256,18 @@ def test_name_of_a_class_means_that_class_whatever_the_word_usually_means() -> N
         labels = {name: [f"label {name}"] for name in names}
         meanings = DataConfig.model_validate({"source": "x.csv", "labels": labels}).labels.answer_meanings()
         assert [meanings[name] for name in names] == [0, 1]
+
+
+def test_classes_of_a_labelled_table_are_named_once_as_long_as_they_name_all_its_labels(tmp_path: Path) -> None:
+    moods = ["sad", "meh", "happy"] * 4
+    rows = [(f"i{number}", f"tweet {number}", mood, mood.upper()[0]) for number, mood in enumerate(moods)]
+    table = write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label", "letter"))
+    answers = write_tweets(tmp_path / "answers.csv", [(name, mood) for name, _, mood, _ in rows], ("id", "label"))
+    of = ("--of", table, "--results", tmp_path / "results")
+    assert "--classes 'sad meh happy'" in refused(2, "add", "one", answers, *of)
+    succeed("add", "one", answers, *of, "--classes", "sad meh happy")
+    assert "the classes are sad, meh, happy" in succeed("add", "two", answers, *of)
+    assert len([*(tmp_path / "results" / "answers").glob("*/added/*.json")]) == 2
+    assert "--classes 'S M H'" in refused(2, "add", "two", answers, *of, "--set", "data.columns.label=letter")
+    succeed("add", "two", answers, *of, "--classes", "sad happy")
+    assert "--classes" in refused(2, "add", "three", answers, *of)  # it was read in two ways
