@@ -27,6 +27,7 @@ ROWS = "".join(f'"{text}",{label}\n' for label, text in TWEETS)
 FILES = {
     "good.csv": f"text,label\n{ROWS}",
     "words.csv": "text,label\n" + "".join(f'"{text}",{("nein", "ja")[label]}\n' for label, text in TWEETS),
+    "groups.csv": "text,group\n" + "".join(f'"{text}",{"ab"[label]}\n' for label, text in TWEETS),
     "grid.yaml": "method: grid\nparameters: {model.hidden_size: [8, 16]}\n",
     "word.yaml": "model: lstm\n",
     "misspelt.yaml": "modle: {cell: gru}\n",
@@ -46,6 +47,11 @@ MISTAKES = [
     (("train", "smoke", "--results", "r\udcff"), 2, "is not UTF-8; rename it, or choose another name"),
     # On tables
     ((*SMOKE, "--data", "words.csv"), 2, "labels whose meaning is not known"),
+    (
+        (*SMOKE, "--data", "groups.csv"),
+        2,
+        "no column is named like labels (--label-column=NAME names one); by its values column 'group' has labels",
+    ),
     (("train", "good.csv", "--data", "good.csv"), 2, "the table good.csv is named already"),
     (("train", "rnn", "smoke"), 2, "smoke: rnn is named already"),
     # On models

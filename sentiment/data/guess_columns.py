@@ -164,7 +164,11 @@ def guess(
         return None
     labels = [value.strip() for value in table.values(columns["label"]) or []]
     texts = table.values(columns["text"]) or []
-    classes = _classes(f"{path}: column {columns['label']!r}", labels, texts, config.labels, given)
+    column = f"column {columns['label']!r}"
+    if columns["label"] != config.columns.label and not table.usual_indices(LABEL_NAMES):
+        option = _option("data.columns.label", options)
+        column = f"no column is named like labels ({option} names one); by its values {column}"
+    classes = _classes(f"{path}: {column}", labels, texts, config.labels, given)
     changes: Values = {}
     for role, column in config.columns:
         if columns[role] != column:
