@@ -14,14 +14,16 @@ from types import ModuleType
 
 
 def available_cores() -> int:
-    """Cores in the CPU affinity of this process, as Slurm sets it, or fewer if a control group has a quota of time.
+    """Cores in the CPU affinity of this process, or fewer if a control group has a quota of time.
 
-    All cores if the system does not report them.
+    On sites where Slurm does not bind jobs to their cores, at most as many as this one was given. All cores of the
+    machine if the system does not report the affinity.
     """
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
-    return max(math.ceil(min(cores, _cpu_quota())), 1)
+    in_job = _number("SLURM_CPUS_ON_NODE") or cores
+    return max(math.ceil(min(cores, in_job, _cpu_quota())), 1)
 
 
 _OWN_CGROUPS = Path("/proc/self/cgroup")

@@ -314,6 +314,11 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
 def test_threads_are_dealt_out_as_far_as_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(12)}, raising=False)
     assert [training_threads(count) for count in (1, 2, 5, 12, 1000)] == [8, 6, 2, 1, 1]
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "3")  # where Slurm does not bind jobs to their cores
+    assert [training_threads(count) for count in (1, 2)] == [3, 1]
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "64")  # a part of which a step of the job is bound to
+    assert training_threads() == 8
+    monkeypatch.delenv("SLURM_CPUS_ON_NODE")
     monkeypatch.delattr("os.sched_getaffinity")  # as on macOS
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     assert training_threads(2) == 2
