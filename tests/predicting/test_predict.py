@@ -158,6 +158,7 @@ def test_no_process_outlives_the_one_that_started_it(monkeypatch: pytest.MonkeyP
     reader, writer = os.pipe()
 
     def begin() -> None:
+        os.setpgid(0, 0)
         for _ in in_parallel(_Process(), ([str(n)] for n in range(9)), list):
             os.write(writer, b"begun")
             signal.pause()
@@ -168,7 +169,10 @@ def test_no_process_outlives_the_one_that_started_it(monkeypatch: pytest.MonkeyP
     with os.fdopen(reader, "rb") as opened:
         assert opened.read(5) == b"begun"
         parent.kill()
-        assert wait([reader], timeout=60)
+        try:
+            assert wait([reader], timeout=60)
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)  # what outlives it would keep a reader of the tests' output waiting
         assert opened.read() == b""
     parent.join()
 
