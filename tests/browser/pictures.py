@@ -1,4 +1,4 @@
-"""Takes the pictures of the READMEs from a report: `make study LOCAL=1 DATA=vader`, then
+"""Replaces the pictures of the READMEs by those of a report: `make study LOCAL=1 DATA=vader`, then
 `python -m tests.browser.pictures results/report/report.html`."""
 
 import shutil
@@ -15,10 +15,12 @@ def main(report: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         page = browser.new_page(viewport={"width": 1280, "height": 1100}, color_scheme="light")
         page.goto(report.resolve().as_uri())
-        page.screenshot(path=_FOLDER / "example.png")
+        top, table = _FOLDER / "example.png", _FOLDER / "replication.png"
+        page.screenshot(path=top)
         page.evaluate("document.querySelector('nav').remove()")  # it stays in sight, above tables
-        page.locator(".scroll", has=page.locator("#table-hypotheses")).screenshot(path=_FOLDER / "replication.png")
+        page.locator(".scroll", has=page.locator("#table-hypotheses")).screenshot(path=table)
         browser.close()
+    print(f"{top} and {table} are replaced")
 
 
 if __name__ == "__main__":
