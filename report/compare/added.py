@@ -9,6 +9,7 @@ from typing import ClassVar
 from report.compare.matching import Runs
 from report.evaluated import EvaluatedRun, Reader
 from sentiment.answers.table import ENOUGH_ANSWERS, Added, Agreement, AnswerTable, Kind, Predictor, read_added
+from sentiment.errors import RunDirError
 from sentiment.runs.records import Metrics, mean_score
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.metrics import Metric, estimate_of
@@ -73,7 +74,7 @@ def added_for(runs: Runs, metric: Metric, reader: Reader) -> list[AddedPredictor
         reader.problems.extend(problems)
         for name, record in records.items():
             file = folder / f"{name}.json"
-            added = reader.read(partial(_added, name, record, run))
+            added = reader.read(partial(_added, name, record, run, file))
             if added and name not in by_name:
                 by_name[name] = _scored(added, metric)
                 files[name] = file
@@ -90,12 +91,16 @@ def _scored(added: AddedPredictor, metric: Metric) -> AddedPredictor:
     return replace(added, score=mean_score([getattr(metrics, metric)]))
 
 
-def _added(name: str, record: Added, run: EvaluatedRun) -> AddedPredictor | None:
-    """An added predictor with the tweets of a run; None if it has no prediction for its test tweets."""
+def _added(name: str, record: Added, run: EvaluatedRun, file: Path) -> AddedPredictor:
+    """An added predictor with the tweets of a run.
+
+    Raises:
+        RunDirError: it gives none of the test tweets a class.
+    """
     classes = run.config.data.label_names
     test = _predicted(name, record, run.test_predictions(), classes)
     if test is None:
-        return None
+        raise RunDirError(f"{file}: gives none of the test tweets a class, and is left out")
     validation = None
     if not run.is_cross_validated:  # else validation tweets are test tweets elsewhere
         validation = _predicted(name, record, run.trained[0].predictions("validation"), classes)

@@ -220,3 +220,14 @@ def test_foreign_page_and_title_stop_no_report(study: Study, tmp_path: Path) -> 
     build_report(study.results, [], folder, "Red\x1b[31m")
     for name in ("report.html", "report.md"):
         assert "\x1b" not in (folder / name).read_text(encoding="utf-8")
+
+
+def test_added_predictor_that_gives_no_test_tweet_a_class_is_named_as_left_out(study: Study) -> None:
+    run_dir = study.single({})
+    validation = study.parts["validation"]
+    said: dict[int, float | None] = {row: float(row % 2) for row in range(validation)}
+    said |= dict.fromkeys(range(validation, validation + study.parts["test"]))
+    file = study.add(run_dir, "llm", said)
+    findings = study.findings()
+    assert not [row for row in _rows(findings) if row["model"].startswith("llm")]
+    assert findings.problems == [f"{file}: gives none of the test tweets a class, and is left out"]
