@@ -133,10 +133,7 @@ def tweets_of_table(
     parameters = (_id_columns(table) if table else {}) | parameters
     classes = parameters.pop("data.labels", None)
     if table is None or _has_labels(table, parameters):
-        if classes:
-            parameters["data.labels"] = Classes.of_option(classes).with_names()
-        elif table and (earlier_classes := _earlier_classes(table, parameters, results)):
-            parameters["data.labels"] = earlier_classes
+        parameters |= _classes_of_labels(classes, table, parameters, results)
         run, guesses = resolve_with_guesses({}, (), parameters, "--of", table, _OPTIONS)
         data = run.data
         lines = guesses.messages() if guesses else []
@@ -200,17 +197,23 @@ def _has_labels(table: Table, parameters: dict[str, Any]) -> bool:
     return bool(table.usual_indices(LABEL_NAMES))
 
 
-def _earlier_classes(table: Table, parameters: dict[str, Any], results: Results) -> Classes | None:
-    """The classes with which answers to this labelled file were added, if they name all labels in its first rows."""
+def _classes_of_labels(
+    given: str | None, table: Table | None, parameters: dict[str, Any], results: Results
+) -> dict[str, Any]:
+    """The classes of a labelled table, as `data.labels`: those that are given, or with which answers to the same file
+    were added before, if they name all labels in its first rows; empty if neither is there."""
+    if given:
+        return {"data.labels": Classes.of_option(given).with_names()}
+    if table is None:
+        return {}
     names = [table.keys[index] for index in table.usual_indices(LABEL_NAMES)[:1]]
     labels = table.values(parameters.get("data.columns.label", *names)) or []
     _, same = answers_to(table.path, results.answers)
     records = [read_record(AnswersDir(directory).record_file, AnswersRecord) for directory in same]
     known = {record.labels for record in records if record and record.kinds}  # without labels there are no kinds
-    if len(known) != 1:
-        return None
-    (classes,) = known
-    return classes if {*map(word_of, filter(None, labels))} <= classes.meanings.keys() else None
+    words = {*map(word_of, filter(None, labels))}
+    fitting = [classes for classes in known if words <= classes.meanings.keys()]
+    return {"data.labels": fitting[0]} if len(known) == len(fitting) == 1 else {}
 
 
 def _open_without_labels(data: DataConfig, table: Table) -> tuple[TweetFile, list[str]]:
