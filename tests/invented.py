@@ -4,8 +4,8 @@ Whoever invents a study says which tweets there are and what the predictors answ
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -43,9 +43,12 @@ from sentiment.training.task import judge_overfit
 
 Parameters = dict[str, Any]
 Probabilities = npt.NDArray[np.float64]
+Scores = dict[PredictorKind, dict[Part, Metrics]]
 PLANNED_AT = "2026-01-01T00:00:00+00:00"
 STEPS = 10
 """Optimiser steps of an epoch."""
+TRAINED = 400
+"""Training tweets, of which a run may take fewer."""
 UNFINISHED: tuple[dict[str, Any], ...] = (
     {"reason": "failed", "detail": "DivergedError: the loss is not a number"},
     {"reason": "signal", "detail": "SIGTERM", "last_step": 20},
@@ -91,15 +94,6 @@ def new_plan(name: str, run_ids: Iterable[str], settings: Sequence[Parameters], 
     return GridPlan.model_validate(values | changes)
 
 
-def write_plan(
-    results: Results, base: dict[str, Any], /, name: str, settings: Sequence[Parameters], **changes: Any
-) -> list[RunConfig]:
-    """Plan a grid of changes of a base; the configurations of its runs."""
-    configs = [resolve(base, parameters, name) for parameters in settings]
-    results.write_grid(new_plan(name, [config.run_id for config in configs], settings, **changes))
-    return configs
-
-
 def write_unfinished(run_dir: RunDir, config: RunConfig, last: dict[str, Any]) -> None:
     """A run whose only attempt ended as `last` says, which is one of `UNFINISHED`."""
     run_dir.create(config)
@@ -109,34 +103,92 @@ def write_unfinished(run_dir: RunDir, config: RunConfig, last: dict[str, Any]) -
         run_dir.write_record(Failure(error="DivergedError", reason="the loss ran away", **origin))
 
 
-def write_completed(
-    run_dir: RunDir, config: RunConfig, tested: dict[Part, Tested], record: RunRecord, **result: Any
-) -> None:
-    """The records and predictions of a completed run; `result` are fields of its result, with training scores.
+@dataclass
+class Outcome:
+    """What an invented run came to: its data, the answers of its predictors, and how it got there."""
 
-    Its metric log and what belongs to attention are written apart.
-    """
-    write_predictions(run_dir, tested, config.data.label_names)
-    run_dir.write_record(record)
-    validation = tested["validation"]
+    data: str
+    """The fingerprint of its corpus, and `table` that of the file from which it is."""
+    table: str
+    tested: dict[Part, Tested]
+    gains: dict[PredictorKind, float]
+    """By how much a predictor is more accurate on training tweets than on validation tweets, if not by .02."""
+    epochs: Sequence[Mapping[Part, tuple[float, float]]]
+    """Of each epoch, what is added to a network's accuracy at last, and the factor of its loss."""
+    texts: Callable[[int], str] | None
+    """The text of a tweet by its key; None if the corpus is on another machine."""
+    attention: Iterable[dict[str, Any]] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    """Further fields of both records."""
+
+
+@dataclass
+class Study:
+    """Where invented runs are written; `base` are the settings that they share."""
+
+    results: Results
+    base: dict[str, Any]
+    classes: Sequence[str] = ("negative", "positive")
+
+    def config(self, parameters: Parameters, name: str = "base") -> RunConfig:
+        return resolve(self.base, parameters, name)
+
+    def run_dir(self, config: RunConfig, grid: str = "single") -> RunDir:
+        return self.results.run_dir(config.run_id, grid)
+
+    def write_grid(self, name: str, description: str, settings: Sequence[Parameters], **plan: Any) -> list[RunConfig]:
+        """Plan a grid of runs with these parameters; nothing is run yet."""
+        configs = [self.config(parameters, name) for parameters in settings]
+        run_ids = [config.run_id for config in configs]
+        self.results.write_grid(new_plan(name, run_ids, settings, description=description, **plan))
+        return configs
+
+    def write(self, config: RunConfig, grid: str, outcome: Outcome) -> RunDir:
+        """Write all files of a completed run, and its corpus."""
+        run_dir = self.run_dir(config, grid)
+        run_dir.create(config)
+        tested = outcome.tested
+        corpus = self.results.corpus_dir(outcome.data)
+        if outcome.texts and not corpus.exists():
+            _write_corpus(corpus, outcome, self.classes, min(config.data.train_rows or TRAINED, TRAINED))
+        if config.model.pooling == "attention":
+            _write_rows(run_dir.attention_file, outcome.attention)
+        _write_predictions(run_dir, tested, self.classes)
+        scores = _scores_of(outcome)
+        _write_rows(run_dir.metrics_file, _log_of(outcome, scores["network"]))
+        data = {"data_fingerprint": outcome.data, "table_sha256": outcome.table, "encoder": elmo_of(config)}
+        run_dir.write_record(new_record(config.run_id, **data | outcome.record))
+        run_dir.write_record(_result_of(config, tested["validation"], scores, outcome.result))
+        return run_dir
+
+
+def _result_of(config: RunConfig, validation: Tested, scores: Scores, changes: dict[str, Any]) -> Result:
     predictors = [Predictor(PREDICTORS[kind], kind, values) for kind, values in validation.probabilities.items()]
     table = AnswerTable(validation.keys, validation.labels, predictors)
-    network = result["scores"]["network"]
+    network = scores["network"]
     fields: dict[str, Any] = {"run_id": config.run_id, "stopped_by": "all epochs", "epochs": 4, "steps": 4 * STEPS}
     fields |= {"best_epoch": 3, "parameters": 1000 * config.model.hidden_size, "baseline_settings": {"C": 1.0}}
-    fields |= {"recommended": recommend_model(table, config.training.early_stopping.metric)}
+    fields |= {"recommended": recommend_model(table, config.training.early_stopping.metric), "scores": scores}
     fields |= {"overfit": judge_overfit(network["train"].accuracy, network["validation"].accuracy)}
     fields |= {"encoder": elmo_of(config), "files_sha256": {}, "weights_sha256": "0" * 64}
     fields["mixture"] = [0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None
-    run_dir.write_record(Result.model_validate(fields | result))
+    return Result.model_validate(fields | changes)
 
 
-def scores_of(tested: dict[Part, Tested]) -> dict[PredictorKind, dict[Part, Metrics]]:
+def _scores_of(outcome: Outcome) -> Scores:
     """The metrics of each predictor in each part."""
-    scores: dict[PredictorKind, dict[Part, Metrics]] = {}
-    for part, tweets in tested.items():
+    scores: Scores = {}
+    for part, tweets in outcome.tested.items():
         for kind, probabilities in tweets.probabilities.items():
             scores.setdefault(kind, {})[part] = measured(tweets.labels, probabilities)
+    for kind, parts in scores.items():
+        validation = parts["validation"]
+        gain = outcome.gains.get(kind, 0.02)
+        changes: dict[str, Any] = {"accuracy": min(1.0, validation.accuracy + gain), "loss": validation.loss * 0.8}
+        for name in ("precision", "recall"):
+            changes[name] = [min(1.0, score + gain) for score in getattr(validation, name)]
+        parts["train"] = validation.model_copy(update=changes)
     return scores
 
 
@@ -150,7 +202,7 @@ def _measured(labels: bytes, probabilities: bytes, n: int) -> Metrics:
     return measure(np.frombuffer(labels, np.int64), np.frombuffer(probabilities, np.float64).reshape(n, -1))
 
 
-def write_predictions(run_dir: RunDir, tested: dict[Part, Tested], classes: Sequence[str]) -> None:
+def _write_predictions(run_dir: RunDir, tested: dict[Part, Tested], classes: Sequence[str]) -> None:
     parts = np.repeat([*tested], [len(tweets.keys) for tweets in tested.values()])
     columns: dict[str, Any] = {"part": pa.array(parts).dictionary_encode()}
     columns["tweet"] = np.concatenate([tweets.keys for tweets in tested.values()]).astype(np.int64)
@@ -162,30 +214,34 @@ def write_predictions(run_dir: RunDir, tested: dict[Part, Tested], classes: Sequ
     pq.write_table(pa.table(columns), run_dir.predictions_file)
 
 
-def write_epochs(run_dir: RunDir, epochs: Iterable[dict[str, Metrics]]) -> None:
-    """A metric log with a step and the metrics of each part after each epoch, of which the third is the best."""
-    rows: list[dict[str, Any]] = []
-    for epoch, parts in enumerate(epochs, 1):
+def _log_of(outcome: Outcome, network: dict[Part, Metrics]) -> Iterator[dict[str, Any]]:
+    """A step and the metrics of each part after each epoch, of which the third is the best."""
+    for epoch, changes in enumerate(outcome.epochs, 1):
         place = {"step": STEPS * epoch, "epoch": epoch}
-        rows.append({"kind": "step", **place, "loss": 0.5})
-        rows.append({"kind": "epoch", **place, "best": epoch == 3})
-        rows[-1] |= {part: metrics.model_dump() for part, metrics in parts.items()}
-    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        yield {"kind": "step", **place, "loss": 0.5}
+        row: dict[str, Any] = {"kind": "epoch", **place, "best": epoch == 3}
+        for part, (rise, factor) in changes.items():
+            metrics = network[part]
+            accuracy = min(1.0, max(0.0, metrics.accuracy + rise))
+            row[part] = metrics.model_dump() | {"accuracy": accuracy, "loss": metrics.loss * factor}
+        yield row
 
 
-def write_attention(run_dir: RunDir, rows: Iterable[dict[str, Any]]) -> None:
-    run_dir.attention_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def write_corpus(
-    folder: Path, data: str, tested: dict[Part, Tested], texts: Iterable[str], classes: Sequence[str], trained: int
-) -> None:
-    """The corpus of some tested tweets, with their texts in this order; of training tweets only the number."""
+def _write_corpus(folder: Path, outcome: Outcome, classes: Sequence[str], trained: int) -> None:
+    """The corpus of tested tweets; of training tweets only the number."""
+    assert outcome.texts
     folder.mkdir(parents=True)
+    tested = outcome.tested
+    keys = np.concatenate([tweets.keys for tweets in tested.values()])
     labels = np.concatenate([tweets.labels for tweets in tested.values()])
     parts = np.repeat([*tested], [len(tweets.keys) for tweets in tested.values()])
-    pq.write_table(pa.table({"part": parts, "label": labels, "text": [*texts]}), folder / TWEETS_FILE)
-    np.save(folder / KEYS_FILE, np.concatenate([tweets.keys for tweets in tested.values()]))
+    texts = [outcome.texts(key) for key in keys.tolist()]
+    pq.write_table(pa.table({"part": parts, "label": labels, "text": texts}), folder / TWEETS_FILE)
+    np.save(folder / KEYS_FILE, keys)
     k = len(classes)
     rows: dict[str, Any] = {"train": {"rows": trained, "classes": [trained] + [0] * (k - 1)}}
     for part, tweets in tested.items():
@@ -195,7 +251,7 @@ def write_corpus(
     report |= {"table_sha256": "0" * 64, "remarks": {}, "tokens": 1, "types": 1}
     report |= {"refused": {"no text": {"count": 2, "lines": [7, 9]}}}
     digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}
-    values = {"fingerprint": data, "report": report, "sha256": digests}
+    values = {"fingerprint": outcome.data, "report": report, "sha256": digests}
     write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(values)))
 
 

@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,36 +13,28 @@ import pyarrow.parquet as pq
 
 from sentiment.answers.table import AnswersDir, AnswersRecord, AnswerTable, Predictor
 from sentiment.config import RunConfig
-from sentiment.config_file import resolve
 from sentiment.files import fingerprint
 from sentiment.runs.corpus_records import MANIFEST
-from sentiment.runs.records import CheckScore, Metrics, Part, PredictorKind, RunRecord
+from sentiment.runs.records import PREDICTORS, CheckScore, Part, PredictorKind, RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from sentiment.statistics.metrics import with_first_class
 from tests.invented import (
     UNFINISHED,
+    Outcome,
     Parameters,
+    Study,
     Tested,
     added_dir,
     attempt,
     combinations,
-    elmo_of,
     halve,
-    new_record,
-    scores_of,
     write_added,
-    write_attention,
-    write_completed,
-    write_corpus,
-    write_epochs,
-    write_plan,
     write_unfinished,
 )
 
 Values = npt.NDArray[np.float64]
 CLASS_NAMES = ("awful", "negative", "neutral", "positive", "great")
-_EPOCHS = 4
-_TRAINING_TWEETS = 400
+EPOCHS = 4
 _CAPABILITIES = {"but": 12, "not good": 14}
 _WORDS = ("sun", "rain", "not", "tea", "never", "bus", "cat", "don't", "song", "&amp;", "game", "<b>", "snow", "|")
 
@@ -60,23 +52,25 @@ class Tweets:
 
 
 @dataclass
-class Author:
+class Author(Study):
     """Writes one random study; what all its runs have in common."""
 
-    rng: random.Random
-    results: Results
-    classes: tuple[str, ...]
-    shares: list[float]
-    metric: str
-    sizes: dict[Part, int]
-    tests: dict[str, Tweets]
+    base: Parameters = field(init=False)
+    rng: random.Random = field(kw_only=True)
+    shares: list[float] = field(kw_only=True)
+    metric: str = field(kw_only=True)
+    sizes: dict[Part, int] = field(kw_only=True)
+    tests: dict[str, Tweets] = field(default_factory=dict)
     tables: dict[int, Tweets] = field(default_factory=dict)
     finished: list[RunDir] = field(default_factory=list)
     lexicon: str = "usual"
-    linear: dict[str, float] = field(
-        default_factory=dict
-    )  # skill of the baseline by `data.text.stop_words`, if not 0.8
+    linear: dict[str, float] = field(default_factory=dict)
+    """The baseline's skill by `data.text.stop_words`, if not 0.8."""
     written: dict[tuple[str, int], Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        data = {"source": "tweets.csv", "labels": {name: [name] for name in self.classes}, "tests": {}}
+        self.base = {"data": data, "training": {"epochs": EPOCHS, "early_stopping": {"metric": self.metric}}}
 
     @property
     def draws(self) -> np.random.Generator:
@@ -99,17 +93,6 @@ class Author:
             self.tables[edit] = new
         return self.tables[edit]
 
-    def base(self) -> Parameters:
-        labels = {name: [name] for name in self.classes}
-        tests = {name: {"path": f"{name}.csv"} for name in self.tests}
-        return {
-            "data": {"source": "tweets.csv", "labels": labels, "tests": tests},
-            "training": {"epochs": _EPOCHS, "early_stopping": {"metric": self.metric}},
-        }
-
-    def config(self, parameters: Parameters, name: str) -> RunConfig:
-        return resolve(self.base(), parameters, name)
-
 
 def draw_tweets(author: Author, n: int, shares: Sequence[float]) -> Tweets:
     draws = author.draws
@@ -131,7 +114,8 @@ def write_random_study(folder: Path, seed: int) -> Results:
     shares = [weight / sum(weights) for weight in weights]
     metric = rng.choice(["loss", "accuracy", "macro_recall", "macro_f1"])
     sizes: dict[Part, int] = {"validation": rng.choice([25, 60, 120]), "test": rng.choice([20, 60, 150, 400])}
-    author = Author(rng, results, classes, shares, metric, sizes, {}, lexicon=rng.choice(["usual", "ties"]))
+    author = Author(results, classes=classes, rng=rng, shares=shares, metric=metric, sizes=sizes)
+    author.lexicon = rng.choice(["usual", "ties"])
     _draw_tests(author)
     if rng.random() < 0.93:
         _write_runs(author)
@@ -155,42 +139,13 @@ def _draw_tests(author: Author) -> None:
                 *(np.concatenate(pair) for pair in zip(vars(shared).values(), vars(tweets).values(), strict=True))
             )
         author.tests[name] = tweets
+        author.base["data"]["tests"][name] = {"path": f"{name}.csv"}
 
 
 def _write_runs(author: Author) -> None:
     rng = author.rng
-    kinds: dict[str, Callable[[random.Random], tuple[dict[str, Sequence[Any]], str]]] = {
-        "cells": lambda rng: (
-            {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64][: rng.choice([1, 2])]},
-            "grid",
-        ),
-        "widths": lambda rng: ({"model.hidden_size": [8, 32, 128][: rng.choice([2, 3])]}, "grid"),
-        "labels": lambda rng: ({"data.train_rows": [50, 100, None][rng.choice([0, 1]) :]}, "grid"),
-        "cleaning": lambda rng: ({"data.text.stop_words": ["none", "keep_negations", "all"]}, "grid"),
-        "cleaned_cells": lambda rng: (
-            {"data.text.stop_words": ["none", "all"], "model.cell": ["lstm", "gru"]},
-            "grid",
-        ),
-        "cleaned_links": lambda rng: (
-            {"data.text.stop_words": ["none", "all"], "data.text.urls": ["mask", "keep"]},
-            "grid",
-        ),
-        "pooling": lambda rng: ({"model.pooling": ["last", "attention", "mean+max"][: rng.choice([2, 3])]}, "grid"),
-        "elmo": lambda rng: (
-            {"elmo.model": ["small", "medium"][: rng.choice([1, 2])], "elmo.layers": ["mix", "top"]},
-            "grid",
-        ),
-        "sweep": lambda rng: (
-            {
-                "training.learning_rate": [0.0001, 0.001, 0.01],
-                "model.dropout": [0.0, 0.1],
-                "model.cell": ["lstm", "gru"],
-            },
-            "random",
-        ),
-    }
-    for name in rng.sample([*kinds], rng.choice([0, 1, 1, 2])):
-        values, method = kinds[name](rng)
+    for name in rng.sample([*_GRIDS], rng.choice([0, 1, 1, 2])):
+        values, method = _grid_values(author, name)
         _write_grid(author, name, values, method)
     if rng.random() < 0.08:
         _write_trials(author)
@@ -207,6 +162,38 @@ def _write_runs(author: Author) -> None:
     for run_dir in rng.sample(author.finished, min(len(author.finished), 2)):
         if rng.random() < 0.15:
             _damage(author, run_dir)
+
+
+_CLEANED = ["none", "all"]
+_GRIDS: dict[str, dict[str, list[Any]]] = {
+    "cells": {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64]},
+    "widths": {"model.hidden_size": [8, 32, 128]},
+    "labels": {"data.train_rows": [50, 100, None]},
+    "cleaning": {"data.text.stop_words": ["none", "keep_negations", "all"]},
+    "cleaned_cells": {"data.text.stop_words": _CLEANED, "model.cell": ["lstm", "gru"]},
+    "cleaned_links": {"data.text.stop_words": _CLEANED, "data.text.urls": ["mask", "keep"]},
+    "pooling": {"model.pooling": ["last", "attention", "mean+max"]},
+    "elmo": {"elmo.model": ["small", "medium"], "elmo.layers": ["mix", "top"]},
+    "sweep": {
+        "training.learning_rate": [0.0001, 0.001, 0.01],
+        "model.dropout": [0.0, 0.1],
+        "model.cell": ["lstm", "gru"],
+    },
+}
+_NUMBERS = {"cells": ("model.hidden_size", (1, 2)), "elmo": ("elmo.model", (1, 2))}
+_NUMBERS |= {"widths": ("model.hidden_size", (2, 3)), "pooling": ("model.pooling", (2, 3))}
+_NUMBERS |= {"labels": ("data.train_rows", (3, 2))}
+"""How many of the values of a setting a grid may have."""
+
+
+def _grid_values(author: Author, name: str) -> tuple[dict[str, list[Any]], str]:
+    """The values of a grid, of one setting often not all, and its method."""
+    values = dict(_GRIDS[name])
+    if name in _NUMBERS:
+        setting, numbers = _NUMBERS[name]
+        number = author.rng.choice(numbers)
+        values[setting] = values[setting][-number:] if name == "labels" else values[setting][:number]
+    return values, "random" if name == "sweep" else "grid"
 
 
 def _with_folds(runs: Iterable[Parameters], folds: int | None) -> list[Parameters]:
@@ -300,13 +287,13 @@ def plan_grid(author: Author, name: str, settings: list[Parameters], **fields: A
     metrics = ["validation/macro_f1", "validation/accuracy", "validation/macro_recall", "validation/loss"]
     metric = author.rng.choice(metrics)
     values = {"method": "random", "metric": metric, "goal": "minimize" if metric.endswith("loss") else "maximize"}
-    return write_plan(author.results, author.base(), name, settings, **values | fields)
+    return author.write_grid(name, f"What of {name}?", settings, **values | fields)
 
 
 def _write_unfinished(author: Author, config: RunConfig, grid: str) -> None:
     if author.rng.random() < 0.3:
         return  # planned only
-    write_unfinished(author.results.run_dir(config.run_id, grid), config, author.rng.choice(UNFINISHED))
+    write_unfinished(author.run_dir(config, grid), config, author.rng.choice(UNFINISHED))
 
 
 def _parts(author: Author, config: RunConfig, edit: int) -> dict[Part, Tweets]:
@@ -344,45 +331,37 @@ def _probabilities(author: Author, tweets: Tweets, skill: float, way: str, own: 
 
 
 def write_run(author: Author, config: RunConfig, grid: str, skill: float, edit: int = 0) -> None:
-    rng = author.rng
-    run_dir = author.results.run_dir(config.run_id, grid)
+    run_dir = author.run_dir(config, grid)
     if run_dir.path.exists():
         return
     if (config.run_id, edit) in author.written:  # the same run in another grid: training is deterministic
         shutil.copytree(author.written[config.run_id, edit], run_dir.path)
         return
     author.written[config.run_id, edit] = run_dir.path
-    run_dir.create(config)
+    rng = author.rng
     parts = _parts(author, config, edit)
     tested = _tested(author, config, parts, skill, edit)
     data = fingerprint([config.data.model_dump(mode="json"), edit])
-    _write_corpus(author, data, config, tested)
-    scores = scores_of(tested)
-    for of_kind in scores.values():
-        validation = of_kind["validation"]
-        better = {"accuracy": min(1.0, validation.accuracy + 0.04), "loss": 0.8 * validation.loss}
-        of_kind["train"] = validation.model_copy(update=better)
-    write_epochs(run_dir, _epochs(author, scores["network"]))
-    if config.model.pooling == "attention":
-        write_attention(run_dir, _attention(author, parts["test"]))
-    table = fingerprint(["tweets.csv", edit])
-    facts = {"data_fingerprint": data, "table_sha256": table, "encoder": elmo_of(config)}
-    record = new_record(config.run_id, attempts=_attempts(rng), **facts)
-    best_epoch = rng.randrange(1, _EPOCHS + 1)
-    write_completed(
-        run_dir,
-        config,
-        tested,
-        record,
-        best_epoch=best_epoch,
-        scores=scores,
-        class_shares=_majority(len(author.classes)),
-        temperatures={"network": 1.5, "baseline": 0.9, "both": 0.8},
-        only_label=_only_class(tested["validation"]),
-        check_list=_check_list(rng) if config.data.is_english else {},
-        seconds_trained=rng.uniform(0.5, 4000),
+    has_corpus = author.results.corpus_dir(data).exists() or rng.random() >= 0.1  # it may be on another machine
+    outcome = Outcome(
+        data=data,
+        table=fingerprint(["tweets.csv", edit]),
+        tested=tested,
+        gains=dict.fromkeys(PREDICTORS, 0.04),
+        epochs=[_epoch(rng) for _ in range(EPOCHS)],
+        texts=text_of if has_corpus else None,
+        attention=[*_attention(author, parts["test"])] if config.model.pooling == "attention" else [],
+        record={"attempts": _attempts(rng)},
+        result={
+            "best_epoch": rng.randrange(1, EPOCHS + 1),
+            "class_shares": _majority(len(author.classes)),
+            "temperatures": {"network": 1.5, "baseline": 0.9, "both": 0.8},
+            "only_label": _only_class(tested["validation"]),
+            "check_list": _check_list(rng) if config.data.is_english else {},
+            "seconds_trained": rng.uniform(0.5, 4000),
+        },
     )
-    author.finished.append(run_dir)
+    author.finished.append(author.write(config, grid, outcome))
 
 
 def _tested(
@@ -440,15 +419,12 @@ def _check_list(rng: random.Random) -> dict[PredictorKind, dict[str, CheckScore]
     return {kind: {name: CheckScore(rng.randrange(n + 1), n) for name, n in _CAPABILITIES.items()} for kind in kinds}
 
 
-def _epochs(author: Author, network: dict[Part, Metrics]) -> Iterator[dict[str, Metrics]]:
-    for _ in range(_EPOCHS):
-        parts = {}
-        for part in ("train", "validation"):
-            metrics = network[part]
-            changes = {"loss": metrics.loss * author.rng.uniform(0.8, 1.3)}
-            changes["accuracy"] = min(1.0, metrics.accuracy * author.rng.uniform(0.8, 1.1))
-            parts[part] = metrics.model_copy(update=changes)
-        yield parts
+def _epoch(rng: random.Random) -> dict[Part, tuple[float, float]]:
+    changes: dict[Part, tuple[float, float]] = {}
+    for part in ("train", "validation"):
+        factor = rng.uniform(0.8, 1.3)
+        changes[part] = (rng.uniform(-0.15, 0.08), factor)
+    return changes
 
 
 def _attention(author: Author, test: Tweets) -> Iterator[dict[str, Any]]:
@@ -463,15 +439,6 @@ def _attention(author: Author, test: Tweets) -> Iterator[dict[str, Any]]:
 def text_of(key: int) -> str:
     """The text of a tweet, by its key."""
     return " ".join(random.Random(key).choices(_WORDS, k=5))
-
-
-def _write_corpus(author: Author, data: str, config: RunConfig, tested: dict[Part, Tested]) -> None:
-    folder = author.results.corpus_dir(data)
-    if folder.exists() or author.rng.random() < 0.1:  # the corpus may be on another machine
-        return
-    texts = [text_of(key) for tweets in tested.values() for key in tweets.keys.tolist()]
-    trained = min(config.data.train_rows or _TRAINING_TWEETS, _TRAINING_TWEETS)
-    write_corpus(folder, data, tested, texts, author.classes, trained)
 
 
 def _answers(author: Author, keys: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], gaps: bool) -> dict[int, Any]:

@@ -13,18 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.config import RunConfig
-from sentiment.runs.records import PREDICTORS, GridPlan, Result, RunRecord
+from sentiment.runs.records import PREDICTORS, GridPlan, Part, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from tests.invented import Parameters, added_dir, measured
 from tests.relations.studies import Author, plan_grid, write_answers, write_run
 
-CLASSES = ("negative", "positive")
-
 
 def new_author(folder: Path, seed: int, metric: str = "accuracy", test: int = 200) -> Author:
     """Writes a study of two classes, with 120 validation tweets."""
-    shares = [0.5, 0.5]
-    return Author(random.Random(seed), Results(folder), CLASSES, shares, metric, {"validation": 120, "test": test}, {})
+    sizes: dict[Part, int] = {"validation": 120, "test": test}
+    return Author(Results(folder), rng=random.Random(seed), shares=[0.5, 0.5], metric=metric, sizes=sizes)
 
 
 def write_grid(

@@ -1,6 +1,6 @@
 """A study of invented runs of two classes, of which a test chooses how good each is: the same on every machine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,13 @@ from report.render.blocks import Block
 from report.render.page import render_markdown
 from sentiment.blocks.content import DataTable
 from sentiment.config import RunConfig
-from sentiment.config_file import resolve
 from sentiment.files import fingerprint
 from sentiment.models.text_model import calibrated
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, Metrics, ModelKind, Part, PredictorKind
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, CheckScore, ModelKind, Part, PredictorKind
+from sentiment.runs.run_dir import RunDir
 from sentiment.statistics.metrics import with_first_class
-from tests.invented import (
-    Tested,
-    added_dir,
-    elmo_of,
-    new_record,
-    scores_of,
-    write_added,
-    write_attention,
-    write_completed,
-    write_corpus,
-    write_epochs,
-    write_plan,
-)
+from tests import invented
+from tests.invented import Tested, added_dir, write_added
 
 Spec = dict[str, Any]
 PARTS: dict[Part, int] = {"validation": 100, "test": 120, "manual": 60}
@@ -60,12 +48,19 @@ _ATTENTION = [
     | {"weights": [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]},
 ]
 
+_EPOCHS: list[dict[Part, tuple[float, float]]] = [
+    {"train": (-0.1, 1.2), "validation": (-0.1, 1.2)},
+    {"train": (-0.02, 1.1), "validation": (-0.02, 1.05)},
+    {"train": (0.0, 1.0), "validation": (0.0, 1.0)},
+    {"train": (-0.01, 0.9), "validation": (-0.01, 1.1)},
+]
 
-@dataclass(frozen=True)
-class Study:
-    """Where invented runs are written, and how good each setting makes them."""
 
-    results: Results
+@dataclass
+class Study(invented.Study):
+    """Where a test writes runs, and how good each setting makes them."""
+
+    base: dict[str, Any] = field(default_factory=lambda: BASE)
     parts: dict[Part, int] = field(default_factory=lambda: dict(PARTS))
     """How many tweets each part has."""
     turned: bool = False
@@ -75,12 +70,8 @@ class Study:
     every: dict[Part, int] = field(default_factory=dict)
     """Of how many tweets of a part one is positive, where it isn't one of two."""
 
-    def write_grid(self, name: str, description: str, runs: Sequence[dict[str, Any]], **plan: Any) -> list[RunConfig]:
-        """Plan a grid of `runs` (their parameters); nothing is run yet."""
-        return write_plan(self.results, BASE, name, runs, description=description, **plan)
-
     def single(self, parameters: dict[str, Any], **changes: Any) -> RunDir:
-        return self.complete(resolve(BASE, parameters, "base"), **changes)
+        return self.complete(self.config(parameters), **changes)
 
     def findings(self) -> Findings:
         return analyse(load_study(self.results, []))
@@ -93,9 +84,6 @@ class Study:
     def text(self) -> str:
         """The report in Markdown, without its drawings."""
         return render_markdown(compose(self.findings()))
-
-    def run_dir(self, config: RunConfig, grid: str = "single") -> RunDir:
-        return self.results.run_dir(config.run_id, grid)
 
     def complete(
         self,
@@ -110,31 +98,25 @@ class Study:
 
         Its scores' distance of the classes is `skill`, that of its baseline's `linear`.
         """
-        run_dir = self.run_dir(config, grid)
-        run_dir.create(config)
-        tested = self._tested(config, (skill, linear), emptied)
-        data = fingerprint(config.data.model_dump(mode="json"))
-        self._write_corpus(data, min(config.data.train_rows or 400, 400), tested)
-        if config.model.pooling == "attention":
-            write_attention(run_dir, _ATTENTION)
-        scores = scores_of(tested)
-        for kind, parts in scores.items():
-            by = {"network": 0.02 + 0.06 * skill, "lexicon": 0.0}.get(kind, 0.02)
-            parts["train"] = _better(parts["validation"], by)
-        write_epochs(run_dir, _epochs(scores["network"]))
         known = "sentiment140" if config.data.source == "sentiment140" else "table"
-        values = {"data_fingerprint": data, "table_sha256": fingerprint(config.data.source), "dataset": known}
-        own_record = new_record(config.run_id, **values | {"encoder": elmo_of(config)} | record)
-        result: dict[str, Any] = {"scores": scores, "class_shares": CLASS_SHARES, "temperatures": TEMPERATURES}
+        result: dict[str, Any] = {"class_shares": CLASS_SHARES, "temperatures": TEMPERATURES}
         result["check_list"] = _check_list(skill) if config.data.is_english else {}
-        seconds = 0.04 * config.model.hidden_size
-        write_completed(run_dir, config, tested, own_record, seconds_trained=seconds, **result)
-        return run_dir
+        outcome = invented.Outcome(
+            data=fingerprint(config.data.model_dump(mode="json")),
+            table=fingerprint(config.data.source),
+            tested=self._tested(config, (skill, linear), emptied),
+            gains={"network": 0.02 + 0.06 * skill, "lexicon": 0.0},
+            epochs=_EPOCHS,
+            texts=self._text,
+            attention=_ATTENTION,
+            record={"dataset": known} | record,
+            result=result | {"seconds_trained": 0.04 * config.model.hidden_size},
+        )
+        return self.write(config, grid, outcome)
 
     def add(self, run_dir: RunDir, name: str, said: dict[int, float | None], **fields: Any) -> Path:
         """Write what `sentiment add` would: the second class from .5 on, else the first."""
-        names = run_dir.read_config().data.label_names
-        predictions = {tweet: None if value is None else names[value >= 0.5] for tweet, value in said.items()}
+        predictions = {tweet: None if value is None else self.classes[value >= 0.5] for tweet, value in said.items()}
         return write_added(added_dir(self.results, run_dir), name, predictions, **fields)
 
     def _tested(self, config: RunConfig, skills: tuple[float, float], emptied: int) -> dict[Part, Tested]:
@@ -157,15 +139,13 @@ class Study:
             tested[part] = Tested(keys[:kept], labels[:kept], probabilities)
         return tested
 
-    def _write_corpus(self, data: str, trained: int, tested: dict[Part, Tested]) -> None:
-        folder = self.results.corpus_dir(data)
-        if folder.exists():
-            return
-        texts = [f"tweet {number} is {'not ' * (number % 3 == 0)}good" for number in range(sum(self.parts.values()))]
-        for place, text in enumerate(HOSTILE):  # on tweets that any model has wrong, so that they are shown
-            texts[self.parts["validation"] + place] = text
-        of_tweets = [texts[key % 10_000] for tweets in tested.values() for key in tweets.keys.tolist()]
-        write_corpus(folder, data, tested, of_tweets, ("negative", "positive"), trained)
+    def _text(self, key: int) -> str:
+        """Tweets that any model has wrong are hostile ones, so that they are shown."""
+        number = key % 10_000
+        hostile = number - self.parts["validation"]
+        if 0 <= hostile < len(HOSTILE):
+            return HOSTILE[hostile]
+        return f"tweet {number} is {'not ' * (number % 3 == 0)}good"
 
 
 def nodes(spec: Any) -> Iterator[Spec]:
@@ -219,20 +199,3 @@ def _answers(part: Part, labels: Any, skills: tuple[float, float], rng: np.rando
         certain = len(HOSTILE)
         model[:certain] = np.where(labels[:certain] == 1, 0.001, 0.999)
     return model.astype(np.float32).astype(np.float64), linear.astype(np.float32).astype(np.float64)
-
-
-def _better(metrics: Metrics, by: float) -> Metrics:
-    update: dict[str, Any] = {"accuracy": min(1.0, metrics.accuracy + by), "loss": metrics.loss * 0.8}
-    for name in ("precision", "recall"):
-        update[name] = [min(1.0, score + by) for score in getattr(metrics, name)]
-    return metrics.model_copy(update=update)
-
-
-def _epochs(network: dict[Part, Metrics]) -> Iterator[dict[str, Metrics]]:
-    for epoch, (rise, loss) in enumerate(((-0.1, 1.2), (-0.02, 1.05), (0.0, 1.0), (-0.01, 1.1)), 1):
-        parts = {}
-        for part, factor in (("train", 1.3 - 0.1 * epoch), ("validation", loss)):
-            metrics = network[part]
-            changes = {"accuracy": metrics.accuracy + rise, "loss": metrics.loss * factor}
-            parts[part] = metrics.model_copy(update=changes)
-        yield parts

@@ -26,7 +26,7 @@ RATES, DROPOUTS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003], [0.0, 0.1, 0.2,
 
 def write_study(results: Results, trials: int = 6, test_tweets: int = PARTS["test"]) -> Study:
     """Write all grids, one of them a random search of so many trials."""
-    study = Study(results, PARTS | {"test": test_tweets})
+    study = Study(results, parts=PARTS | {"test": test_tweets})
     _write_rnn(study)
     _write_cleaning(study)
     _write_search(study, trials)
