@@ -33,9 +33,18 @@ def judge(results: Path, report: Path) -> list[str]:
         elif len(written[name]) != len(expected[name]):
             lines.append(f"{name}: has {len(written[name])} rows, not {len(expected[name])}")
         else:
-            for number, rows in enumerate(zip(written[name], expected[name], strict=True), 1):
-                lines += [f"{name}, row {number}, {line}" for line in _of_row(*rows)]
+            lines += _of_rows(name, written[name], expected[name])
     return lines
+
+
+def _of_rows(name: str, written: list[dict[str, str]], expected: list[Row]) -> Iterator[str]:
+    """Each row is compared with the one that is most like it, in whatever order they are."""
+    remaining = [*expected]
+    for number, row in enumerate(written, 1):
+        differences = [[*_of_row(row, other)] for other in remaining]
+        closest = min(range(len(remaining)), key=lambda place: len(differences[place]))
+        del remaining[closest]
+        yield from (f"{name}, row {number}, {line}" for line in differences[closest])
 
 
 def read_tables(report: Path) -> dict[str, list[dict[str, str]]]:

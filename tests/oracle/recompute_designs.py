@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from statistics import fmean, stdev
@@ -31,12 +31,9 @@ from tests.oracle.recompute_numbers import (
 )
 
 SEEDED = ("network", "both")
+MODELS_BY_COMPLEXITY = ("baseline", *SEEDED)
 # With fewer answers an added predictor leads nothing and is not drawn.
 ENOUGH = 30
-_ARCHITECTURE = (
-    *("model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size"),
-    *("elmo.model", "elmo.layers", "elmo.combine", "encoder.model", "encoder.use"),
-)
 # Data settings that do not say which tweets are tested.
 _NOT_OF_TEST = (
     *("data.source", "data.columns", "data.labels", "data.text.", "data.vocabulary.", "data.extra_train"),
@@ -51,6 +48,8 @@ class Tested:
 
     folds: list[Run]
     grid: Grid
+    on: str = "test"
+    """The part whose tweets are in the place of test tweets."""
 
     @property
     def is_cross_validated(self) -> bool:
@@ -72,6 +71,10 @@ class Tested:
         return self.folds[0]
 
     @property
+    def train_rows(self) -> float:
+        return self.settings["data.train_rows"] or math.inf
+
+    @property
     def table(self) -> str:
         assert self.first.record
         return str(self.first.record["table_sha256"])
@@ -86,11 +89,6 @@ class Tested:
         return f"{source} in {len(self.folds)} folds" if self.is_cross_validated else source
 
     @property
-    def config(self) -> Row:
-        assert self.first.config
-        return self.first.config
-
-    @property
     def results(self) -> list[Row]:
         return [run.result for run in self.folds if run.result]
 
@@ -102,7 +100,7 @@ class Tested:
     def metric(self) -> str:
         """The grid's, or that of early stopping, whichever is first one that predictors can be compared by."""
         names = [self.grid.plan["metric"].split("/")[-1]] if self.grid.plan else []
-        names.append(self.config["training"]["early_stopping"]["metric"])
+        names.append(self.settings["training.early_stopping.metric"])
         return str(next((name for name in names if name in ("accuracy", "macro_recall")), "accuracy"))
 
     @property
@@ -113,11 +111,11 @@ class Tested:
     @cached_property
     def test(self) -> Predictions | None:
         """Its test predictions, those of all folds together; None where a file cannot be read."""
-        return self.part("test")
+        return self.part(self.on)
 
     @cached_property
     def fold_numbers(self) -> Array:
-        sizes = [len(run.predictions["test"].tweets) for run in self.folds if run.predictions]
+        sizes = [len(run.predictions[self.on].tweets) for run in self.folds if run.predictions]
         return np.repeat(np.arange(len(sizes)), sizes)
 
     def part(self, name: str) -> Predictions | None:
@@ -165,27 +163,7 @@ def varying(tested: Iterable[Tested]) -> list[str]:
         for name, value in one.settings.items():
             if name not in _NOT_OF_MODEL and not name.startswith(unused(one.settings)):
                 values.setdefault(name, set()).add(repr(value))
-    order = _schema_order([*values])
-    return [name for name in order if len(values[name]) > 1]
-
-
-# The order of the schema, in which settings are listed; files are sorted by name.
-_SCHEMA = (
-    "data.text.urls",
-    "data.text.stop_words",
-    "data.train_rows",
-    "elmo.model",
-    "elmo.layers",
-    "model.cell",
-    "model.hidden_size",
-    "model.pooling",
-)
-_LATER = ("model.dropout", "training.learning_rate")
-
-
-def _schema_order(names: list[str]) -> list[str]:
-    known = [*_SCHEMA, *_LATER]
-    return sorted(names, key=lambda name: next((i for i, start in enumerate(known) if name.startswith(start)), 99))
+    return [name for name in values if len(values[name]) > 1]
 
 
 def tested_of(grid: Grid) -> list[Tested]:
@@ -208,55 +186,6 @@ def tested_of(grid: Grid) -> list[Tested]:
     return tested
 
 
-@dataclass(eq=False)
-class Candidate:
-    """A configuration with one of its predictors; equal baselines are one."""
-
-    one: "Configuration"
-    kind: str
-    tested: list[Tested]
-    score: float
-    settings: Row
-    competes: bool
-
-    @property
-    def group(self) -> "Group":
-        return Group([self.tested], self.kind)
-
-    def values(self, part: str, name: str) -> list[float]:
-        return [each.score(part, name, self.kind) for each in self.tested]
-
-
-@dataclass(eq=False)
-class Configuration:
-    """What differs in its seed only."""
-
-    tested: list[Tested]
-    distinguishing: Row
-
-    @property
-    def readable(self) -> list[Tested]:
-        return [one for one in self.tested if one.test is not None]
-
-    @cached_property
-    def only_label(self) -> str | None:
-        return only_label(self.tested)
-
-    def values(self, part: str, name: str, kind: str = "network") -> list[float]:
-        return [one.score(part, name, kind) for one in self.tested]
-
-    def mean(self, part: str, name: str, kind: str = "network") -> float:
-        return mean_score(self.values(part, name, kind))
-
-    @property
-    def runs(self) -> list[Run]:
-        return [run for one in self.tested for run in one.folds]
-
-    @property
-    def train_rows(self) -> float:
-        return self.tested[0].settings["data.train_rows"] or math.inf
-
-
 def only_label(tested: Iterable[Tested]) -> str | None:
     """The class that all these networks answer for every validation tweet."""
     runs = [*tested]
@@ -273,12 +202,32 @@ def by_seeds(tested: Iterable[Tested]) -> list[list[Tested]]:
     return [*groups.values()]
 
 
-@dataclass(frozen=True)
-class Group:
-    """One side of a comparison: its configurations over seeds, and which predictor of each run."""
+@dataclass(eq=False)
+class Side:
+    """Configurations, each over its seeds, with one of their predictors: a side of a comparison, or what is ranked."""
 
     configurations: Sequence[Sequence[Any]]
     kind: str
+    score: float | None = None
+    competes: bool = False
+
+    @property
+    def tested(self) -> Sequence[Any]:
+        """The runs of its only configuration."""
+        (tested,) = self.configurations
+        return tested
+
+    def values(self, part: str, name: str) -> list[float]:
+        return [one.score(part, name, self.kind) for one in self.tested]
+
+    @property
+    def on_validation(self) -> "Side":
+        """The same with validation tweets in the place of test tweets."""
+        return replace(self, configurations=[[replace(one, on="validation") for one in self.tested]])
+
+
+def mean_of(tested: Iterable[Tested], part: str, name: str, kind: str = "network") -> float:
+    return mean_score(one.score(part, name, kind) for one in tested)
 
 
 def spread_of(configurations: Iterable[Sequence[Tested]], kind: str, metric: str, part: str = "test") -> Spread | None:
@@ -291,12 +240,8 @@ def spread_of(configurations: Iterable[Sequence[Tested]], kind: str, metric: str
 class Added:
     """An added predictor on the test tweets of one run, and on its validation tweets."""
 
-    name: str
-    record: Row
     test: Predictions
     validation: Predictions | None
-    score: float | None = None
-    kind: str = "added"
 
     @staticmethod
     def on(tweets: Predictions, record: Row) -> Predictions | None:
@@ -308,6 +253,13 @@ class Added:
         if not (np.nan_to_num(answers).sum(axis=1) > 0).any():
             return None
         return Predictions(tweets.tweets, tweets.labels, {"added": answers})
+
+    def score(self, metric: str) -> float | None:
+        """On validation tweets, if it has answered enough of them and of the others."""
+        parts = [part for part in (self.test, self.validation) if part]
+        if self.validation is None or min(int(answered(part).sum()) for part in parts) < ENOUGH:
+            return None
+        return mean_score([added_metrics(self.validation)[metric]])
 
 
 def answered(predictions: Predictions) -> Array:
@@ -347,122 +299,88 @@ class Dataset:
         return self.tested[0].source + self.version
 
     @cached_property
-    def configurations(self) -> list[Configuration]:
+    def configurations(self) -> list[list[Tested]]:
         """The best mean score of networks on validation tweets first."""
-        siblings: dict[str, list[list[Tested]]] = defaultdict(list)
-        for group in by_seeds(self.tested):
-            siblings[repr([group[0].settings.get(name) for name in _ARCHITECTURE])].append(group)
-        configurations = []
-        for groups in siblings.values():
-            names = [name for name in varying(group[0] for group in groups) if name not in _ARCHITECTURE]
-            for group in groups:
-                used = [name for name in names if not name.startswith(unused(group[0].settings))]
-                configurations.append(Configuration(group, {name: group[0].settings.get(name) for name in used}))
-        configurations.sort(
-            key=lambda one: (one.tested[0].id.rpartition("-")[0], [*map(str, one.distinguishing.values())])
-        )
-        return sorted(configurations, key=lambda one: -one.mean("validation", self.metric))
-
-    def on_most(self, configurations: list[Configuration]) -> list[Configuration]:
-        """Those with as many training tweets as any; all limits of random studies leave something out."""
-        most = max((one.train_rows for one in configurations), default=0)
-        return [one for one in configurations if one.train_rows == most]
+        groups = sorted(by_seeds(self.tested), key=lambda group: _name(group[0]))
+        return sorted(groups, key=lambda group: -mean_of(group, "validation", self.metric))
 
     @cached_property
-    def candidates(self) -> list[Configuration]:
-        eligible = self.on_most([one for one in self.configurations if one.only_label is None] or self.configurations)
-        return [one for one in eligible if len(one.tested) > 1] or eligible
+    def candidates(self) -> list[list[Tested]]:
+        groups = self.configurations
+        eligible = _on_most([group for group in groups if only_label(group) is None] or groups)
+        return [group for group in eligible if len(group) > 1] or eligible
 
     @cached_property
-    def models(self) -> list[Candidate]:
+    def models(self) -> list[Side]:
         """Networks and means of both of all configurations, then the baselines."""
         found = []
-        for one in self.configurations:
+        by_corpora: dict[str, list[list[Tested]]] = defaultdict(list)
+        for group in self.configurations:
+            by_corpora[group[0].corpora].append(group)
             for kind in SEEDED:
-                score = one.mean("validation", self.metric, kind)
-                found.append(Candidate(one, kind, one.tested, score, one.distinguishing, one in self.candidates))
-        by_corpora: dict[str, list[Configuration]] = defaultdict(list)
-        for one in self.configurations:
-            by_corpora[one.tested[0].corpora].append(one)
-        firsts = []
-        for group in by_corpora.values():
-            tested = sorted((each for one in group for each in one.tested), key=lambda one: one.id)
-            firsts.append(next((each for each in tested if each.test is not None), tested[0]))
-        names = [name for name in varying(firsts) if name.startswith("data.")]
-        for group, first in zip(by_corpora.values(), firsts, strict=True):
-            settings = {name: first.settings.get(name) for name in names}
+                score = mean_of(group, "validation", self.metric, kind)
+                found.append(Side([group], kind, score, group in self.candidates))
+        for groups in by_corpora.values():
+            tested = sorted((one for group in groups for one in group), key=lambda one: one.id)
+            first = next((one for one in tested if one.test is not None), tested[0])
             score = first.score("validation", self.metric, "baseline")
-            competes = group[0] in self.on_most(self.configurations)
-            found.append(Candidate(group[0], "baseline", [first], score, settings, competes))
+            found.append(Side([[first]], "baseline", score, groups[0] in _on_most(self.configurations)))
         return found
 
     @cached_property
-    def ranking(self) -> list[Candidate | Added]:
-        first = self.configurations[0]
-        references = [
-            Candidate(first, kind, first.tested[:1], first.tested[0].score("validation", self.metric, kind), {}, False)
-            for kind in first.tested[0].kinds
-            if kind in ("lexicon", "majority")
-        ]
-        order = ("lexicon", "majority", "baseline", "network", "both", "added")
-        ranked: list[Candidate | Added] = [*self.models, *references, *self.added]
-        ranked.sort(key=lambda one: order.index(one.kind))
-        return sorted(ranked, key=lambda one: math.inf if one.score is None else -one.score)
-
-    def leader(self, kind: str) -> Candidate:
-        of_kind = [one for one in self.models if one.competes and one.kind == kind]
-        return max(of_kind, key=lambda one: one.score)
-
-    @property
-    def baseline(self) -> Candidate:
-        return self.leader("baseline")
-
-    def spread_for(self, candidate: Candidate, part: str = "test") -> Spread | None:
-        if candidate.kind not in SEEDED:
-            return None
-        alike = [one for one in self.models if one.kind == candidate.kind]
-        pool = [one for one in alike if one.competes or not candidate.competes]
-        return spread_of([one.tested for one in pool], candidate.kind, self.metric, part)
-
-    def gap(self, first: Group, second: Group, spread: Spread | None) -> Gap | None:
-        return gap(first, second, spread, self.metric)
-
-    def validated(self, first: Candidate, second: Candidate) -> Gap | None:
-        """A difference on validation tweets, of which each counts once for all folds."""
-        ours = Group([[_Validated(one.folds, one.grid) for one in first.tested]], first.kind)
-        theirs = Group([[_Validated(one.folds, one.grid) for one in second.tested]], second.kind)
-        return self.gap(ours, theirs, self.spread_for(first, "validation"))
+    def references(self) -> list[Side]:
+        """Of the best configuration."""
+        first = self.configurations[0][0]
+        kinds = [kind for kind in ("lexicon", "majority") if kind in first.kinds]
+        return [Side([[first]], kind, first.score("validation", self.metric, kind)) for kind in kinds]
 
     @cached_property
-    def model(self) -> Candidate:
+    def ranking(self) -> list[Side]:
+        return [*self.models, *self.references, *self.added]
+
+    def leader(self, *kinds: str) -> Side:
+        of_kinds = [one for kind in kinds for one in self.models if one.competes and one.kind == kind]
+        return max(of_kinds, key=_score_of)
+
+    def spread_for(self, side: Side, part: str = "test") -> Spread | None:
+        if side.kind not in SEEDED:
+            return None
+        alike = [one for one in self.models if one.kind == side.kind]
+        pool = [one for one in alike if one.competes or not side.competes]
+        return spread_of([one.tested for one in pool], side.kind, self.metric, part)
+
+    def validated(self, first: Side, second: Side) -> Gap | None:
+        """A difference on validation tweets, of which each counts once for all folds."""
+        spread = self.spread_for(first, "validation")
+        return gap(first.on_validation, second.on_validation, spread, self.metric)
+
+    @cached_property
+    def model(self) -> Side:
         """The simplest that is not shown to be worse than another on validation tweets, of the best ones of a kind."""
-        leaders = [self.leader(kind) for kind in ("baseline", "network", "both")]
-        ordered = sorted(leaders, key=lambda one: -one.score)
+        leaders = [self.leader(kind) for kind in MODELS_BY_COMPLEXITY]
+        ordered = sorted(leaders, key=_score_of, reverse=True)
         gaps: dict[Any, Gap | None] = {}
         for place, better in enumerate(ordered):
             for worse in ordered[place + 1 :]:
                 seeded, other = (worse, better) if better.kind == "baseline" else (better, worse)
                 found = self.validated(seeded, other)
                 gaps[better, worse] = found.reversed if found and seeded is worse else found
-        found_gaps = corrected(gaps)
-        beaten = {id(worse) for (_, worse), found in found_gaps.items() if found.is_better}
-        return next(one for one in leaders if id(one) not in beaten)
+        beaten = [worse for (_, worse), found in corrected(gaps).items() if found.is_better]
+        return next(one for one in leaders if one not in beaten)
 
     @property
-    def alternative(self) -> Candidate:
-        if self.model.kind != "baseline":
-            return self.model
-        return next(one for one in self.ranking if isinstance(one, Candidate) and one.competes and one.kind in SEEDED)
+    def alternative(self) -> Side:
+        return self.model if self.model.kind != "baseline" else self.leader(*SEEDED)
 
-    def score(self, candidate: Candidate) -> Score:
+    def score(self, side: Side) -> Score:
         """The test score of a predictor: over seeds and tweets, of one trained model Wilson's."""
         found = None
-        if candidate.kind in MODELS:
-            found = score(candidate.group, self.spread_for(candidate), self.metric)
-        if found or len(candidate.tested) == 1:
-            return found or share_of_metrics(candidate.tested[0].on_test(candidate.kind), self.metric)
-        n = min(one.on_test(candidate.kind)["n"] for one in candidate.tested)
-        return Score(mean_score(candidate.values("test", self.metric)), None, None, n)
+        if side.kind in MODELS:
+            found = score(side, self.spread_for(side), self.metric)
+        if found or len(side.tested) == 1:
+            return found or share_of_metrics(side.tested[0].on_test(side.kind), self.metric)
+        n = min(one.on_test(side.kind)["n"] for one in side.tested)
+        return Score(mean_score(side.values("test", self.metric)), None, None, n)
 
     @cached_property
     def differences(self) -> dict[Any, Gap]:
@@ -470,8 +388,8 @@ class Dataset:
         ours = self.model.kind
         competing = [one for one in self.models if one.competes]
         number = sum(one.kind == ours for one in competing)
-        single: list[Any] = [one for one in self.models if not one.competes]
-        lexicon: list[Any] = [one for one in self.ranking if one.kind == "lexicon"]
+        single = [one for one in self.models if not one.competes]
+        lexicon = [one for one in self.references if one.kind == "lexicon"]
         found: dict[Any, Gap] = {}
         for members, hypotheses in (
             ([one for one in competing if one.kind == ours and one is not self.model], math.comb(number, 2)),
@@ -482,57 +400,47 @@ class Dataset:
             found |= {one: above.reversed for one, above in of_members.items()}
         return found
 
-    def _above(self, other: Candidate | Added) -> Gap | None:
-        group = Group([[other]], "added") if isinstance(other, Added) else other.group
-        seeded = self.model if self.model.kind in SEEDED or isinstance(other, Added) else other
-        return self.gap(self.model.group, group, self.spread_for(seeded))
+    def _above(self, other: Side) -> Gap | None:
+        seeded = self.model if self.model.kind in SEEDED or other.kind == "added" else other
+        return gap(self.model, other, self.spread_for(seeded), self.metric)
 
     @cached_property
-    def added(self) -> list[Added]:
+    def added(self) -> list[Side]:
         found = []
-        for name, (record, one) in sorted(self.added_records.items()):
+        for record, one in self.added_records.values():
             assert one.test
             test = Added.on(one.test, record)
             validation = None if one.is_cross_validated else one.part("validation")
             if test and not record["annotator"]:  # no predictor is compared with a person
-                found.append(Added(name, record, test, Added.on(validation, record) if validation else None))
-        for each in found:
-            answers = [int(answered(part).sum()) for part in (each.test, each.validation) if part]
-            if each.validation and min(answers) >= ENOUGH:
-                each.score = mean_score([added_metrics(each.validation)[self.metric]])
+                answers = Added(test, Added.on(validation, record) if validation else None)
+                found.append(Side([[answers]], "added", answers.score(self.metric)))
         return found
 
 
-class _Validated(Tested):
-    """A run with its validation tweets in the place of test tweets; one that several folds validate counts once."""
-
-    @cached_property
-    def test(self) -> Predictions | None:
-        return self.part("validation")
-
-    @cached_property
-    def fold_numbers(self) -> Array:
-        sizes = [len(run.predictions["validation"].tweets) for run in self.folds if run.predictions]
-        return np.repeat(np.arange(len(sizes)), sizes)
+def _name(one: Tested) -> tuple[str, ...]:
+    """By which equal configurations are in order: the architecture, and the settings in the order of the schema."""
+    return one.id.rpartition("-")[0], str(one.settings["data.text.urls"]), *map(str, one.settings.values())
 
 
-def _right(added: Predictions) -> list[bool]:
-    right: list[bool] = added.right("added")[answered(added)].tolist()
-    return right
+def _score_of(side: Side) -> float:
+    return -math.inf if side.score is None else side.score
+
+
+def _on_most(configurations: list[list[Tested]]) -> list[list[Tested]]:
+    """Those with as many training tweets as any; all limits of random studies leave something out."""
+    most = max((group[0].train_rows for group in configurations), default=0)
+    return [group for group in configurations if group[0].train_rows == most]
 
 
 def flags_of(one: Any, kind: str) -> dict[tuple[int, int], bool]:
     """Whether a predictor has each (tweet, label) right, of the tweets that it answers."""
     test: Predictions = one.test
-    keys = [*zip(test.tweets.tolist(), test.labels.tolist(), strict=True)]
-    if kind != "added":
-        return dict(zip(keys, test.right(kind).tolist(), strict=True))
-    rows = answered(test)
-    known = [key for key, is_answered in zip(keys, rows, strict=True) if is_answered]
-    return dict(zip(known, _right(test), strict=True))
+    rows = answered(test) if kind == "added" else slice(None)
+    keys = zip(test.tweets[rows].tolist(), test.labels[rows].tolist(), strict=True)
+    return dict(zip(keys, test.right(kind)[rows].tolist(), strict=True))
 
 
-def _sides(groups: Sequence[Group], metric: str) -> tuple[list[list[Array]], Array | None, Array | None] | None:
+def _sides(groups: Sequence[Side], metric: str) -> tuple[list[list[Array]], Array | None, Array | None] | None:
     """For each group and configuration the flags (seeds, tweets) on the common tweets, with classes, and folds."""
     kept = [[[one for one in tested if one.test is not None] for tested in group.configurations] for group in groups]
     if not all(tested for configurations in kept for tested in configurations):
@@ -563,7 +471,7 @@ def fold_of_tweets(one: Tested) -> dict[tuple[int, int], int]:
     return dict(zip(keys, one.fold_numbers.tolist(), strict=True))
 
 
-def gap(first: Group, second: Group, spread: Spread | None, metric: str) -> Gap | None:
+def gap(first: Side, second: Side, spread: Spread | None, metric: str) -> Gap | None:
     """By the design that fits: folds, seeds, or two trained models."""
     sides = _sides((first, second), metric)
     if sides is None:
@@ -576,11 +484,11 @@ def gap(first: Group, second: Group, spread: Spread | None, metric: str) -> Gap 
         return crossed(ours, theirs, seeded, classes, spread)
     if any(len(flags) > 1 for flags in (*ours, *theirs)):
         return None
-    return _conditional(two_models(ours[0][0], theirs[0][0], classes), any(seeded))
+    return replace(two_models(ours[0][0], theirs[0][0], classes), is_conditional=any(seeded))
 
 
 def drawn_gap(firsts: Sequence[list[Tested]], seconds: Sequence[list[Tested]], metric: str) -> Gap | None:
-    sides = _sides((Group(firsts, "network"), Group(seconds, "network")), metric)
+    sides = _sides((Side(firsts, "network"), Side(seconds, "network")), metric)
     if sides is None:
         return None
     (ours, theirs), classes, _ = sides
@@ -588,11 +496,7 @@ def drawn_gap(firsts: Sequence[list[Tested]], seconds: Sequence[list[Tested]], m
     return drawn(first, second, classes)
 
 
-def _conditional(found: Gap, is_conditional: bool) -> Gap:
-    return Gap(found.value, found.n, found.p, found.interval, is_conditional, counts=found.counts)
-
-
-def score(group: Group, spread: Spread | None, metric: str) -> Score | None:
+def score(group: Side, spread: Spread | None, metric: str) -> Score | None:
     sides = _sides((group,), metric)
     if sides is None:
         return None
@@ -606,10 +510,7 @@ def score(group: Group, spread: Spread | None, metric: str) -> Score | None:
         return None
     else:
         return score_of_shares(ours[0][0], classes)
-    low, high = found.interval(0.95)
-    if low is None or high is None:
-        return Score(found.value, None, None, found.n)
-    return Score(found.value, max(low, 0.0), min(high, 1.0), found.n)
+    return found.of_share
 
 
 def corrected(gaps: dict[Any, Gap | None], hypotheses: int = 0) -> dict[Any, Gap]:
@@ -686,7 +587,7 @@ def matched_gap(
     between: tuple[float, int] | None = None,
 ) -> Gap | None:
     """Matched configurations as the random factor."""
-    sides = _sides((Group([ours for ours, _ in pairs], kind), Group([theirs for _, theirs in pairs], kind)), metric)
+    sides = _sides((Side([ours for ours, _ in pairs], kind), Side([theirs for _, theirs in pairs], kind)), metric)
     if sides is None:
         return None
     (ours, theirs), classes, folds = sides

@@ -10,7 +10,7 @@ import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from tests.oracle.recompute_designs import (
-    Group,
+    Side,
     Tested,
     by_seeds,
     datasets_of,
@@ -49,7 +49,7 @@ class _Judged:
 
 def hypotheses(study: Study, tested: dict[str, list[Tested]]) -> list[Row]:
     rows: list[Row] = []
-    for grid in sorted(study.grids, key=lambda grid: (grid.plan["planned_at"] if grid.plan else "", grid.name)):
+    for grid in study.grids:
         stated = grid.plan.get("hypotheses", []) if grid.plan else []
         judged = [_judged(each, grid, tested) for each in stated]
         for is_late in (False, True):
@@ -130,7 +130,7 @@ def _configurations(runs: list[Tested]) -> list[list[Tested]]:
     if not runs:
         raise _OpenError("a side has no completed run")
     (dataset,) = datasets_of(None, runs)
-    return [one.tested for one in dataset.candidates]
+    return dataset.candidates
 
 
 def _of_pairs(judged: _Judged, pairs: Any, configurations: list[list[Tested]], metric: str) -> _Judged:
@@ -166,7 +166,7 @@ def _of(
         spread = spread_of(pool, "network", metric)
         if spread is None and not firsts[0][0].is_cross_validated:
             raise _OpenError(_ONE_RUN)
-        found = gap(Group(firsts, "network"), Group(seconds, kind), spread, metric)
+        found = gap(Side(firsts, "network"), Side(seconds, kind), spread, metric)
         if found is None:
             raise _OpenError(_OTHER_TWEETS)
     else:

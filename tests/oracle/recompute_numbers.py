@@ -131,6 +131,14 @@ class Gap:
         low = None if self.high is None else -self.high
         return replace(self, value=-self.value, low=low, high=None if self.low is None else -self.low)
 
+    @property
+    def of_share(self) -> Score:
+        """The difference to nothing, which is a share."""
+        low, high = self.interval(0.95)
+        if low is None or high is None:
+            return Score(self.value, None, None, self.n)
+        return Score(self.value, max(low, 0.0), min(high, 1.0), self.n)
+
 
 def bounds(key: str, found: Gap | Score | None) -> dict[str, float | None]:
     """A value and its interval as columns of a table."""

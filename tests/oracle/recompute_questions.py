@@ -2,7 +2,6 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from itertools import combinations
 from statistics import fmean
 from typing import Any
@@ -11,13 +10,14 @@ import numpy as np
 
 from tests.oracle.recompute_designs import (
     Dataset,
-    Group,
+    Side,
     Tested,
     by_seeds,
     corrected,
     datasets_of,
     gap,
     matched_gap,
+    mean_of,
     metric_of,
     only_label,
     score,
@@ -26,7 +26,7 @@ from tests.oracle.recompute_designs import (
     varying,
 )
 from tests.oracle.recompute_files import Grid, Row
-from tests.oracle.recompute_numbers import Gap, bounds, mean_score
+from tests.oracle.recompute_numbers import Gap, bounds
 
 
 def effects(grid: Grid, tested: list[Tested]) -> list[Row]:
@@ -49,35 +49,30 @@ def label_tables(grid: Grid, tested: list[Tested]) -> dict[str, list[Row]]:
     metric = metric_of(tested)
     tables = {}
     for number, dataset in enumerate(datasets_in_order(tested)):
-        runs = dataset.tested
-        if "data.train_rows" not in varying(runs):
+        if "data.train_rows" not in varying(dataset.tested):
             continue
-        configurations = sorted(by_seeds(runs), key=lambda group: (_train_rows(group), group[0].id))
+        configurations = by_seeds(dataset.tested)
         spread = spread_of(configurations, "network", metric)
         gaps = {}
-        rows_by_number = {}
+        rows = []
         for position, group in enumerate(configurations):
             readable = [one for one in group if one.test is not None]
-            baseline = Group([readable[:1]], "baseline")
-            gaps[position] = gap(Group([group], "network"), baseline, spread, metric)
+            baseline = Side([readable[:1]], "baseline")
+            gaps[position] = gap(Side([group], "network"), baseline, spread, metric)
             row: Row = {"train_rows": group[0].settings["data.train_rows"]}
-            row |= bounds("score", score(Group([readable], "network"), spread, metric))
-            rows_by_number[position] = row | bounds("baseline", score(baseline, None, metric))
-        rows = []
+            row |= bounds("score", score(Side([readable], "network"), spread, metric))
+            rows.append(row | bounds("baseline", score(baseline, None, metric)))
         for position, found in corrected(gaps).items():
-            compared = bounds("gain_over_baseline", found) | {"adjusted_p": found.q}
-            rows.append(rows_by_number[position] | compared)
-        tables[f"labels-{grid.name}{f'-{number}' if number else ''}"] = rows
+            rows[position] |= bounds("gain_over_baseline", found) | {"adjusted_p": found.q}
+        tables[f"labels-{grid.name}{f'-{number}' if number else ''}"] = [
+            rows[position] for position in gaps if gaps[position]
+        ]
     return tables
-
-
-def _train_rows(group: Sequence[Tested]) -> float:
-    return group[0].settings["data.train_rows"] or math.inf
 
 
 def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) -> list[Row]:
     effects = []
-    for group in _by_data(runs):
+    for group in (dataset.tested for dataset in datasets_in_order(runs)):
         spread = spread_of(by_seeds(group), "network", metric) if kind == "network" else None
         found = [_effect(group, [name], kind, metric, spread) for name in names]
         found = [effect for effect in found if len(effect["values"]) > 1]
@@ -98,11 +93,6 @@ def _effects_of(runs: list[Tested], names: list[str], kind: str, metric: str) ->
     return effects
 
 
-def _by_data(runs: list[Tested]) -> list[list[Tested]]:
-    """Runs by data set."""
-    return [dataset.tested for dataset in datasets_in_order(runs)]
-
-
 def datasets_in_order(runs: list[Tested]) -> list[Dataset]:
     """The data sets of some runs, in the order of the runs."""
     datasets = datasets_of(None, runs)
@@ -119,7 +109,7 @@ def _effect(runs: list[Tested], names: list[str], kind: str, metric: str, spread
             values[value].append(one)
     ordered = sorted(values, key=lambda value: [_order(part) for part in value])
     constant = {value: only_label(values[value]) if kind == "network" else None for value in ordered}
-    validated = {value: mean_score(one.score("validation", metric, kind) for one in values[value]) for value in ordered}
+    validated = {value: mean_of(values[value], "validation", metric, kind) for value in ordered}
 
     effect: Row = {"names": names, "kind": kind, "values": values, "order": ordered, "contrasts": {}}
     if ordered:
@@ -176,20 +166,14 @@ def _between_pairs(
 ) -> tuple[float, int] | None:
     """The mean over any two values of the variance of their differences, and its degrees of freedom."""
     by_value = [
-        {ours[0].id: mean_score(one.score("test", metric, kind) for one in theirs) for ours, theirs in pairs}
-        for pairs in contrasts
-        if pairs
+        {ours[0].id: mean_of(theirs, "test", metric, kind) for ours, theirs in pairs} for pairs in contrasts if pairs
     ]
     if len(by_value) < 2:
         return None
     shared = set.intersection(*({*scores} for scores in by_value))
     if len(shared) < 2:
         return None
-    best = {
-        ours[0].id: mean_score(one.score("test", metric, kind) for one in ours)
-        for pairs in contrasts
-        for ours, _ in pairs
-    }
+    best = {ours[0].id: mean_of(ours, "test", metric, kind) for pairs in contrasts for ours, _ in pairs}
     scores = [[of_value[which] for which in sorted(shared)] for of_value in (best, *by_value)]
     variances = [float(np.var(np.subtract(first, second), ddof=1)) for first, second in combinations(scores, 2)]
     return fmean(variances), (len(shared) - 1) * len(by_value)
@@ -208,7 +192,7 @@ def _contrast(
     if not is_folded and spread is None and len(readable) > 1:
         return matched_gap(readable, kind, metric, between)
     firsts, seconds = ([pair[side] for pair in readable] for side in (0, 1))
-    return gap(Group(firsts, kind), Group(seconds, kind), spread, metric)
+    return gap(Side(firsts, kind), Side(seconds, kind), spread, metric)
 
 
 def _effect_rows(effect: Row, metric: str) -> list[Row]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.oracle.recompute_designs import (
-    Added,
-    Candidate,
+    SEEDED,
     Dataset,
+    Side,
     added_metrics,
     answered,
     datasets_of,
@@ -42,11 +42,11 @@ def recompute(folder: Path) -> Tables:
     return {name: rows for name, rows in tables.items() if rows}
 
 
-def _means(candidate: Candidate) -> Row:
+def _means(side: Side) -> Row:
     row: Row = {}
     for part in ("validation", "test"):
         for metric in _METRICS:
-            values = candidate.values(part, metric)
+            values = side.values(part, metric)
             row |= {f"{part}_{metric}": mean_score(values), f"{part}_{metric}_sd": deviation(values)}
     return row
 
@@ -64,7 +64,7 @@ def _compared(found: Gap | None, is_model: bool) -> Row:
 def _leaderboard(dataset: Dataset) -> list[Row]:
     rows = []
     for ranked in dataset.ranking:
-        row = _added_row(dataset, ranked) if isinstance(ranked, Added) else _row(dataset, ranked)
+        row = _added_row(dataset, ranked) if ranked.kind == "added" else _row(dataset, ranked)
         row["validation_score"] = ranked.score
         row["rank"] = None
         if ranked.score is not None:
@@ -74,20 +74,20 @@ def _leaderboard(dataset: Dataset) -> list[Row]:
     return rows
 
 
-def _row(dataset: Dataset, candidate: Candidate) -> Row:
-    one = candidate.one
-    n = len(one.tested)
-    found = dataset.score(candidate)
-    row: Row = {"n": found.n, **_means(candidate), **bounds("score", found)}
-    if candidate.kind not in ("network", "both"):
-        return row
-    return row | {"seeds": len(one.readable) or n}
+def _row(dataset: Dataset, side: Side) -> Row:
+    found = dataset.score(side)
+    row: Row = {"n": found.n, **_means(side), **bounds("score", found)}
+    if side.kind in SEEDED:
+        readable = [one for one in side.tested if one.test is not None]
+        row["seeds"] = len(readable) or len(side.tested)
+    return row
 
 
-def _added_row(dataset: Dataset, one: Added) -> Row:
-    measured = added_metrics(one.test)
-    rows = answered(one.test)
+def _added_row(dataset: Dataset, side: Side) -> Row:
+    test = side.tested[0].test
+    measured = added_metrics(test)
+    rows = answered(test)
     row: Row = {"n": measured["n"]}
-    row["kappa"] = kappa(answer(one.test.probabilities["added"])[rows], one.test.labels[rows])
+    row["kappa"] = kappa(answer(test.probabilities["added"])[rows], test.labels[rows])
     row |= {f"test_{name}": measured[name] for name in _METRICS}
     return row | bounds("score", share_of_metrics(measured, dataset.metric))

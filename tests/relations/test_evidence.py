@@ -40,9 +40,9 @@ def _trained(folder: Path) -> set[tuple[float, float]]:
     found = set()
     for grid in read_study(folder).grids:
         for runs in recompute_designs.by_seeds(recompute_designs.tested_of(grid)):
-            one = recompute_designs.Configuration(runs, {})
             for kind in MODELS:
-                found.add(tuple(round(one.mean(part, "macro_f1", kind), 5) for part in ("validation", "test")))
+                means = (recompute_designs.mean_of(runs, part, "macro_f1", kind) for part in ("validation", "test"))
+                found.add(tuple(round(mean, 5) for mean in means))
     return found
 
 
