@@ -58,7 +58,7 @@ def coverage(n: int, difference: float, other_way: float) -> float:
     return float(covered)
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_coverage_is_near_95_percent_wherever_discordant_tweets_are_expected() -> None:
     coverages = {world: coverage(*world) for world in WORLDS}
     assert {world: share for world, share in coverages.items() if share < 0.93} == {}

@@ -61,7 +61,7 @@ def test_nothing_is_told_of_tweets_whose_number_is_not_known() -> None:
 SIMULATED = [PAIRS[0], FAMILIES[1], RARE_CLASSES[0], OTHERS[-1], STATED[4]]
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize("grid", SIMULATED, ids=str)
 def test_difference_told_before_a_grid_is_shown_by_the_report_as_often_as_told(grid: PlannedComparison) -> None:
     told = grid.smallest_difference()

@@ -88,7 +88,7 @@ def test_good(): pass
 """
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_skipped_tests_fail_the_whole_with_the_option_unless_their_needs_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(_TESTS)
     (tmp_path / "test_module.py").write_text("import pytest\npytest.skip('all of it', allow_module_level=True)\n")

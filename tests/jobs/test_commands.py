@@ -536,19 +536,31 @@ def _play(slurm: FakeSlurm, words: list[str], program: str, failure: str) -> Non
     assert [slurm.tasks.get(run.path.name, 0) for run in slurm.runs] == expected, case
 
 
+COMMANDS = ["status", "rerun", "submit some", "cancel some"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [["status"], ["rerun"], ["submit", "some"], ["cancel", "some"]], ids=" ".join)
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.more)])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_command_under_any_fault_of_slurm_loses_and_doubles_no_run(
-    faulty: FakeSlurm, tmp_path: Path, words: list[str]
+    faulty: FakeSlurm, tmp_path: Path, command: str, every: int
 ) -> None:
+    """The suite tries a third of all faults under each command, others under another one."""
+    words = command.split()
     assert (faulty.states, [*faulty.tasks.values()]) == (TRUTH, [1, 1])
     folders = (faulty.results.root, faulty.folder)
     for folder in folders:
         shutil.copytree(folder, tmp_path / "snapshot" / folder.name)
     faulty.call(*words)
-    for program in {order.split()[0] for order in faulty.orders} - {"sinfo"}:
-        for failure in FAILURES.keys() - (OF_TABLES if program != "squeue" else set()):
-            for folder in folders:
-                shutil.rmtree(folder)
-                shutil.copytree(tmp_path / "snapshot" / folder.name, folder)
-            _play(faulty, words, program, failure)
+    programs = sorted({order.split()[0] for order in faulty.orders} - {"sinfo"})
+    faults = [
+        (program, failure)
+        for program in programs
+        for failure in FAILURES
+        if program == "squeue" or failure not in OF_TABLES
+    ]
+    for program, failure in faults[COMMANDS.index(command) % every :: every]:
+        for folder in folders:
+            shutil.rmtree(folder)
+            shutil.copytree(tmp_path / "snapshot" / folder.name, folder)
+        _play(faulty, words, program, failure)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.benchmarks.claims import World, edge_rates, fold_rates, rates
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.more
 
 WORLDS = 25
 # Few seeds and many, that differ much and not at all, of few configurations and many; by macro recall of three classes.
@@ -20,7 +20,6 @@ ALIKE = (
 MOST = 0.05 + 3.1 * (0.05 * 0.95 / (WORLDS * len(ALIKE))) ** 0.5
 
 
-@pytest.mark.more
 def test_worlds_without_a_difference_make_no_more_claims_than_the_level_allows() -> None:
     found = [rates(world, WORLDS) for world in ALIKE]
     together = {kind: fmean(one[kind] for one in found) for kind in found[0]}
@@ -28,7 +27,7 @@ def test_worlds_without_a_difference_make_no_more_claims_than_the_level_allows()
     assert len(together) == 16
 
 
-@pytest.mark.parametrize("seeds", [2, pytest.param(4, marks=pytest.mark.more)])
+@pytest.mark.parametrize("seeds", [2, 4])
 def test_margin_that_is_the_true_difference_is_decided_no_more_often_than_the_level_allows(seeds: int) -> None:
     found = edge_rates(World(2, seeds, 1000, 0.01, gain=0.04), 150)
     most = 0.05 + 3.1 * (0.05 * 0.95 / 150) ** 0.5
@@ -57,7 +56,6 @@ FOLDED = (
 )
 
 
-@pytest.mark.more
 def test_training_sets_of_folds_make_no_more_claims_than_the_level_allows_on_their_own_tweets_and_others() -> None:
     found = [fold_rates(world, WORLDS) for world in FOLDED]
     together = {kind: fmean(one[kind] for one in found) for kind in found[0]}
@@ -65,7 +63,6 @@ def test_training_sets_of_folds_make_no_more_claims_than_the_level_allows_on_the
     assert len(together) == 2
 
 
-@pytest.mark.more
 def test_clear_differences_are_found_with_several_seeds() -> None:
     found = rates(World(4, 5, 2000, 0.005, gain=0.08), 8)
     of_the_first = {
