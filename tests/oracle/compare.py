@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.oracle.recompute_files import Row
-from tests.oracle.recompute_report import recompute
+from tests.oracle.recompute_tables import recompute
 
 # Tables and columns without a formula: what files hold, and what is counted. The expected report shows them.
 _COPIED = ("published", "data", "mistakes", "runs", "usage", "check-list", "confusion", "calibration")

@@ -593,3 +593,33 @@ def matched_gap(
     (ours, theirs), classes, folds = sides
     assert folds is None
     return matched([*zip(ours, theirs, strict=True)], classes, between=between)
+
+
+def matched_pairs(firsts: list[Tested], seconds: list[Tested], *names: str) -> list[tuple[list[Tested], list[Tested]]]:
+    """Groups that are equal in all settings but these, and the seed."""
+
+    def key(one: Tested) -> str:
+        left = {key: value for key, value in one.settings.items() if key not in ("seed", *names)}
+        data = one.table if any(name.startswith("data.") for name in names) else one.corpora
+        return repr({key: value for key, value in left.items() if not key.startswith(ignored)}) + data
+
+    ignored = tuple({*unused(firsts[0].settings), *unused(seconds[0].settings)})
+    ours: dict[str, list[Tested]] = defaultdict(list)
+    theirs: dict[str, list[Tested]] = defaultdict(list)
+    for one in firsts:
+        ours[key(one)].append(one)
+    for one in seconds:
+        theirs[key(one)].append(one)
+    return [(group, theirs[which]) for which, group in ours.items() if which in theirs]
+
+
+def validation_right(one: Tested) -> Any:
+    validation = one.part("validation")
+    assert validation
+    return validation.right("network").astype(float)
+
+
+def same_validation(runs: list[Tested]) -> bool:
+    parts = [one.part("validation") for one in runs]
+    keys = {(part.tweets.tobytes(), part.labels.tobytes()) for part in parts if part}
+    return len(keys) == 1

@@ -18,14 +18,16 @@ from tests.oracle.recompute_designs import (
     drawn_gap,
     gap,
     matched_gap,
+    matched_pairs,
     metric_of,
     same_data,
+    same_validation,
     spread_of,
     unused,
+    validation_right,
 )
 from tests.oracle.recompute_files import Grid, Row, Study
 from tests.oracle.recompute_numbers import ALPHA, Gap, crossed, matched, pooled
-from tests.oracle.recompute_questions import matched_pairs, same_validation, validation_right
 
 _ONE_RUN = "no configuration has several seeds, and nothing is known of other seeds"
 _OTHER_TWEETS = "the two sides were not tested on the same tweets"
