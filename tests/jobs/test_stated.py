@@ -34,6 +34,8 @@ from tests.jobs.world import World
 
 RATES = "training.learning_rate"
 BETTER = {"claim": "Faster is better.", "setting": RATES, "values": [0.02], "better_than": [0.01]}
+EQUAL = {"claim": "As good.", "setting": RATES, "values": [0.02], "as_good_as": [0.01], "within": 1}
+OF_GRIDS = {"claim": "It is better.", "better_than": {"grid": "first"}}
 OTHER = {"claim": "Slower is better.", "setting": RATES, "values": [0.01], "better_than": [0.03]}
 
 
@@ -96,14 +98,29 @@ def test_results_of_a_removed_grid_make_no_hypothesis_early(base: Path, world: W
     assert _results_when_stated(world.results) == [2]
 
 
-@pytest.mark.parametrize("sides", [{"values": [0.01], "better_than": [0.02]}, {"better_than": [0.03]}])
-def test_hypothesis_keeps_its_sides(base: Path, world: World, sides: dict[str, Any]) -> None:
-    file = _grid(base, [0.01, 0.02, 0.03], BETTER)
-    assert world.submit(file) == 0
-    _grid(base, [0.01, 0.02, 0.03], BETTER | sides)
-    assert "'Faster is better.' was stated otherwise" in refusal(load_grid, file, world.results)
-    more = BETTER | {"better_than": [0.01, 0.03]}  # the same, of more values
-    assert load_grid(_grid(base, [0.01, 0.02, 0.03], more), world.results).plan == read_plan(world.results, "some")
+@pytest.mark.parametrize(
+    ("stated", "changes"),
+    [
+        (BETTER, {"values": [0.01], "better_than": [0.02]}),
+        (BETTER, {"better_than": [0.03]}),
+        (EQUAL, {"within": 2}),
+        (OF_GRIDS, {"better_than": {"grid": "second"}}),
+        (OF_GRIDS, {"better_than": {"model": "baseline"}}),
+    ],
+)
+def test_hypothesis_keeps_its_sides(
+    base: Path, results: Results, stated: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    results.write_grid(load_grid(_grid(base, [0.01, 0.02, 0.03], stated), results).plan)
+    changed = _grid(base, [0.01, 0.02, 0.03], stated | changes)
+    assert "was stated otherwise" in refusal(load_grid, changed, results)
+
+
+def test_hypothesis_of_more_values_is_the_same(base: Path, results: Results) -> None:
+    plan = load_grid(_grid(base, [0.01, 0.02, 0.03], BETTER), results).plan
+    results.write_grid(plan)
+    more = _grid(base, [0.01, 0.02, 0.03], BETTER | {"better_than": [0.01, 0.03]})
+    assert load_grid(more, results).plan == plan
 
 
 def test_runs_that_are_added_after_results_are_told(base: Path, world: World) -> None:

@@ -143,19 +143,6 @@ def test_interval_excludes_a_value_just_where_the_test_rejects_it(
         assert excludes == (p < 1 - level)
 
 
-def test_a_configuration_that_spreads_more_than_others_keeps_its_variance_and_one_that_spreads_less_does_not() -> None:
-    calm, wild = [0.8, 0.801, 0.799], [0.7, 0.9, 0.8]
-    spread = seed_spread([calm, calm, calm, wild])
-    assert spread is not None
-    assert spread.moderated(wild).variance == pytest.approx(np.var(wild, ddof=1))
-    assert spread.moderated(calm).variance > 10 * np.var(calm, ddof=1)
-    assert spread.moderated(wild).freedom > spread.own(wild).freedom == 2
-    alike = seed_spread([[0.8, 0.82, 0.81], [0.7, 0.72, 0.71], [0.6, 0.62, 0.61]])
-    assert alike is not None
-    assert alike.prior == np.inf
-    assert seed_spread([calm]) == SeedSpread(Component(float(np.var(calm, ddof=1)), 2))
-
-
 def test_matched_pairs_tell_how_differences_vary_whatever_settings_and_values_do() -> None:
     rng = np.random.default_rng(0)
     chance = rng.normal(0, 0.01, (2000, 3, 4))  # studies, configurations, values

@@ -8,11 +8,9 @@ import pytest
 from report.questions.search import promotion
 from report.render.wording import Score, parameter_value
 from report.sections.provenance import commit, counted, resumed
-from report.sections.runs import stage
 from report.sections.tables import choice_caption
 from sentiment.answers.recommendation import Choice
 from sentiment.runs.halving import RankedTrial, RungRanking
-from sentiment.runs.records import StartsFrom
 from sentiment.statistics.estimate import Estimate
 from tests.invented import attempt
 
@@ -38,18 +36,6 @@ def test_several_values_are_counted_and_runs_of_several_kinds_are_named() -> Non
     kinds = {"a": {"x", "y"}, "b": {"x"}}
     assert resumed(kinds, "elsewhere") == ["1 run was resumed elsewhere: a."]
     assert resumed({"b": {"x"}}, "elsewhere") == []
-
-
-def test_stage_says_what_it_took_over_and_why_others_were_left_out() -> None:
-    start = StartsFrom(
-        grid="rnn", rule="the best", run_ids=[f"run{number}" for number in range(8)], left_out=["x: bad"]
-    )
-    more = "run0, run1, run2, run3, run4, run5 and 2 more"
-    assert stage("next", start) == (
-        f"*next:* starts from 8 runs of grid rnn (rule: the best): {more}. Left out: x: bad."
-    )
-    empty = start.model_copy(update={"run_ids": [], "left_out": []})
-    assert stage("next", empty) == "*next:* is empty, since no run of grid rnn fits the rule: the best."
 
 
 def test_promotion_says_what_decided_between_equal_trials_and_how_many_failed() -> None:
