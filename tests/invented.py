@@ -275,7 +275,6 @@ def write_added(folder: Path, name: str, said: Mapping[int, str | None], **chang
 def added_dir(results: Results, run_dir: RunDir) -> Path:
     """Where predictors are added to the corpus of a run."""
     record = run_dir.read(RunRecord)
-    assert record
     return results.added_dir(record.data_fingerprint)
 
 

@@ -78,7 +78,7 @@ def _stop(process: "subprocess.Popen[bytes]", path: str) -> None:
 class Forked(subprocess.Popen[str]):
     """A process of which the parent is the server: the first of its words is `sys.executable`."""
 
-    def _execute_child(  # type: ignore[no-untyped-def]
+    def _execute_child(
         self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, info, flags, shell, *pipes
     ) -> None:
         stdin, _, _, stdout, _, stderr = pipes[:6]
@@ -131,7 +131,7 @@ def ask(address: str, arguments: list[str], cwd: object, environ: Mapping[str, s
     line = socket.socket(socket.AF_UNIX)
     line.connect(address)
     ignored = [number for number in _IGNORED if signal.getsignal(number) == signal.SIG_IGN]
-    request = pickle.dumps((arguments, os.fspath(cwd), dict(environ), ignored))  # type: ignore[call-overload]
+    request = pickle.dumps((arguments, os.fspath(cwd), dict(environ), ignored))
     line.sendmsg([len(request).to_bytes(8)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams))])
     line.sendall(request)
     file = line.makefile("r", buffering=1)
@@ -234,7 +234,7 @@ def _begin(line: socket.socket, streams: list[int], request: tuple[list[str], st
     binary = open(1, "wb", 0 if unbuffered else -1, closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(binary, encoding="utf-8", line_buffering=os.isatty(1), write_through=unbuffered)
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace")  # noqa: SIM115
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     sys.stderr.reconfigure(line_buffering=True)
     arguments = arguments[arguments[0] == "-u" :]
     kind = arguments.pop(0) if arguments[0] in ("-m", "-c") else "script"
@@ -273,7 +273,7 @@ def _end(work: Any) -> None:
         print(code, file=sys.stderr)
         code = 1
     with contextlib.suppress(Exception):
-        threading._shutdown()  # type: ignore[attr-defined]
+        threading._shutdown()
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:

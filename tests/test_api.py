@@ -104,7 +104,7 @@ def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: 
         assert (by_leaving_out.label, word, weight > 0) == ("negative", "awful", True)
     assert load(trained.path, "baseline").explain("").tokens == []
     with pytest.raises(TypeError, match="explain takes one text, not list"):
-        load(trained.path).explain(["a", "b"])  # type: ignore[arg-type]
+        load(trained.path).explain(["a", "b"])
 
 
 def test_choice_that_does_not_exist_is_named(trained: RunDir) -> None:
@@ -358,7 +358,6 @@ def test_scores_are_those_of_the_texts_that_were_set_aside_or_are_given(
     assert 0 < fitted.scores_["n"].max() < len(X) / 5
     of_run = load(trained.path).scores_
     stored_result = trained.read(Result)
-    assert stored_result is not None
     assert of_run.loc[("network", "test"), "accuracy"] == stored_result.scores["network"]["test"].accuracy
     given = fitted.evaluate(X, pd.Series(Y, index=range(7, 7 + len(Y))))
     assert given["accuracy"] == fitted.score(X, Y)
@@ -436,7 +435,7 @@ def test_interrupted_fit_leaves_the_classifier_as_it_was(
 def test_what_needs_a_fitted_classifier_says_so(tiny: SentimentClassifier) -> None:
     for ask in (tiny.predict, tiny.knows, tiny.explain):
         with pytest.raises(NotFittedError):
-            ask(TEXTS)  # type: ignore[operator]
+            ask(TEXTS)
     assert not hasattr(tiny, "name")
 
 

@@ -13,14 +13,7 @@ import pytest
 from pydantic import RootModel
 
 from sentiment.errors import RunDirError
-from sentiment.files import (
-    delete_leftovers,
-    files_in,
-    make_folder_once,
-    write_atomically,
-    write_json,
-    write_once,
-)
+from sentiment.files import delete_leftovers, files_in, make_folder_once, write_atomically, write_json, write_once
 from sentiment.runs.records import Failure, StartCount, StepRow
 from sentiment.runs.run_dir import RunDir, read_record, read_records, sealed
 from tests.small_runs import limited_file_size, run_in, small_config

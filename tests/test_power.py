@@ -8,13 +8,7 @@ from jobs.grids.grid import GridRequest, expand_grid
 from jobs.grids.sweep_file import read_grid_file
 from sentiment.config_file import parse_overrides, resolve
 from sentiment.runs.run_dir import Results
-from sentiment.statistics.power import (
-    POWER,
-    PlannedComparison,
-    best_and_another,
-    power_of_grid,
-    power_of_hypotheses,
-)
+from sentiment.statistics.power import POWER, PlannedComparison, best_and_another, power_of_grid, power_of_hypotheses
 from tests.benchmarks.bench_power import FAMILIES, GRIDS, OTHERS, PAIRS, RARE_CLASSES, STATED, shown
 from tests.jobs.grid_files import GRIDS as GRID_FILES
 
@@ -65,7 +59,6 @@ SIMULATED = [PAIRS[0], FAMILIES[1], RARE_CLASSES[0], OTHERS[-1], STATED[4]]
 @pytest.mark.parametrize("grid", SIMULATED, ids=str)
 def test_difference_told_before_a_grid_is_shown_by_the_report_as_often_as_told(grid: PlannedComparison) -> None:
     told = grid.smallest_difference()
-    assert told is not None
     assert shown(grid, told, 600 // grid.configurations + 100) == pytest.approx(POWER, abs=0.07)
 
 

@@ -71,8 +71,8 @@ SITUATIONS: dict[str, Callable[[RunDir], list[str]]] = {
     "exported": lambda run: ["export", "last", "model.zip"],
     "no model": lambda run: ["predict", "model.zip", "nice"],
     "unknown run": lambda run: ["predict", "nosuch", "nice"],
-    "run that has not begun": lambda run: ["evaluate", run.results.read_grid("some").runs[1].run_id],  # type: ignore[union-attr]
-    "run that failed": lambda run: ["evaluate", run.results.read_grid("some").runs[0].run_id],  # type: ignore[union-attr]
+    "run that has not begun": lambda run: ["evaluate", run.results.read_grid("some").runs[1].run_id],
+    "run that failed": lambda run: ["evaluate", run.results.read_grid("some").runs[0].run_id],
     "grid that failed": lambda run: ["status"],
     "grid to be planned": lambda run: ["submit", "vader", "--dry-run"],
     "grid file as a run": lambda run: ["train", "configs/some.yaml"],
@@ -109,7 +109,7 @@ def _label(tables: Iterable[str]) -> None:
 
 def _resolve(arguments: list[str], results: Results) -> None:
     """Let the real parser read a command, and look for the files and grids that it names."""
-    command = typer.main.get_command(app).commands[arguments[0]]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app).commands[arguments[0]]
     given = command.make_context(arguments[0], arguments[1:]).params
     if arguments[0] not in ("data", "prepare"):
         assert Path(given["results"]) == results.root

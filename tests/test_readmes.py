@@ -32,7 +32,7 @@ READMES = {
         *sorted(one for folder in FOLDERS for one in (ROOT / folder).rglob("README.md")),
     ]
 }
-COMMAND_NAMES = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMAND_NAMES = typer.main.get_command(app).commands
 ACT_AT_ONCE = {"--version", "--install-completion", "--show-completion"}  # also while they are only parsed
 PLACEHOLDERS = {"mine", "RUN", "GRID", "MODEL", "NAME", "DIR", "FILE", "FILE.zip", "MODEL.zip"}
 

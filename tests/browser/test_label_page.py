@@ -203,7 +203,7 @@ def test_tweet_may_be_skipped_where_that_is_allowed(page: Page, tmp_path: Path) 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_page_is_readable_by_everyone(label: Page, axe: Path, scheme: str, width: int) -> None:
-    label.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    label.emulate_media(color_scheme=scheme)
     label.set_viewport_size({"width": width, "height": 844})
     label.evaluate(axe.read_text())
     for _ in TEXTS:

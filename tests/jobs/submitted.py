@@ -38,7 +38,7 @@ PLAN = a_plan(f"run-{seed}" for seed in range(3))
 
 def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
     row = RunStatus(state, active=active, grid="g", run_id="run-0", attempts=1)
-    return replace(row, **changes)  # type: ignore[arg-type]
+    return replace(row, **changes)
 
 
 def a_session(

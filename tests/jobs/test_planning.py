@@ -303,7 +303,6 @@ def test_plan_for_this_machine_names_no_job_of_slurm_and_hours_by_what_runs_took
     copy = results.run_dir(trained.path.name)
     shutil.copytree(trained.path, copy.path)
     result = copy.read(Result)
-    assert result
     copy.write_record(result.model_copy(update={"seconds_trained": 7200.0 * result.epochs}))
     hours = f"{3 * grid.configs[0].training.epochs:.1f} hours"
     assert [*show_plan(results, grid, None, at_once=2)][-1].startswith(f"{expected}, {hours} if each epoch")

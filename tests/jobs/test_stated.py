@@ -136,7 +136,7 @@ def test_hypothesis_of_a_grid_that_waits_is_stated_when_it_is_submitted(base: Pa
     controller["hypotheses"] = [{"claim": "More.", "setting": "model.dropout", "values": [0.1], "better_than": [0.0]}]
     after = write_grid(base, {"model.dropout": [0.0, 0.1]}, name="after", controller=controller)
     assert world.submit(_grid(base, [0.01, 0.02]), after) == 0
-    assert [stated.results for stated in read_request(world.results, "after").request.stated] == [0]  # type: ignore[union-attr]
+    assert [stated.results for stated in read_request(world.results, "after").request.stated] == [0]
     world.settle()
     (stated,) = read_plan(world.results, "after").hypotheses
     runs = [run.run_id for run in read_plan(world.results, "after").runs]
@@ -162,7 +162,7 @@ def test_grid_keeps_its_code_when_runs_are_added_and_new_code_reaches_those_that
     assert world.submit(_grid(base, [0.01]), after) == 0
     world.code = "edited"
     assert world.submit(_grid(base, [0.01, 0.02])) == 0
-    assert (read_plan(world.results, "some").code, read_waiting(world.results, "after").code) == ("code", "code")  # type: ignore[union-attr]
+    assert (read_plan(world.results, "some").code, read_waiting(world.results, "after").code) == ("code", "code")
     training = [folder for folder in read_submissions(world.results, "some") if folder.run_ids]
     assert [folder.submission.code for folder in training] == ["code", "code"]
     world.diverging = {1}
@@ -170,7 +170,7 @@ def test_grid_keeps_its_code_when_runs_are_added_and_new_code_reaches_those_that
     plan = read_plan(world.results, "some")
     world.diverging = set()
     assert rerun_grid(world.results, plan, set(), replace(world.options, new_code=True)) == 0
-    assert read_waiting(world.results, "after").code == "edited"  # type: ignore[union-attr]
+    assert read_waiting(world.results, "after").code == "edited"
     world.settle()
     assert (read_plan(world.results, "some").code, read_plan(world.results, "after").code) == ("edited", "edited")
 
@@ -262,7 +262,6 @@ def test_grid_waits_for_a_failed_run_that_the_same_command_submits_again(base: P
     assert [grid.name for grid in waiting_grids(world.results)] == ["after"]
     world.settle()
     origin = read_plan(world.results, "after").starts_from
-    assert origin
     assert (origin.run_ids, origin.left_out) == ([failed], [])
 
 
@@ -275,7 +274,6 @@ def test_choice_of_a_planned_grid_stays_though_the_rule_would_choose_others(
         world.finish(_grid(base, [0.01, 0.02]), after)
     after_more = read_plan(world.results, "after")
     assert after_more.runs == before.runs
-    assert after_more.starts_from
     (left_out,) = after_more.starts_from.left_out
     assert "which the rule would choose by now" in left_out
     assert waiting_grids(world.results) == []
@@ -293,7 +291,6 @@ def test_base_that_was_removed_and_planned_anew_is_chosen_from_anew(base: Path, 
     assert f"the runs of grid some that it starts from: were {chosen}, are {now}" in told
     assert f"`{world.results.command('cancel', 'after', '--remove')}`" in told
     origin = read_plan(world.results, "same").starts_from
-    assert origin
     assert origin.run_ids == [now]
     line = f"{chosen}, which was chosen before, but has no result there any more"
     assert (origin.left_out, f"left out of grid some: {line}" in world.lines) == ([line], True)
@@ -310,8 +307,6 @@ def test_kept_choice_tells_only_of_runs_that_still_fail(base: Path, world: World
     world.settle()
     assert world.submit(after) == 0
     now = read_plan(world.results, "after").starts_from
-    assert before
-    assert now
     assert [line.partition(":")[0] for line in before.left_out] == [f"{failed}, which failed"]
     assert now.left_out == [f"{failed}, which the rule would choose by now: what was chosen stays"]
 

@@ -137,7 +137,6 @@ def test_code_that_is_not_intact_is_told_as_the_reason(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(f"{done.stderr}srun: error: n1: task 0: Exited with exit code {done.returncode}\n")
     found = read_termination(log)
-    assert found
     assert (found.state, found.reason) == ("FAILED", done.stderr.rstrip())
     assert "--new-code" in found.reason
 

@@ -72,7 +72,7 @@ class Study:
         self.world.again = partial(self.command, self.submit)
         for _ in range(12):
             told: list[str] = []
-            self.world.command(lambda words=words, told=told: told.append(self.command(words)))  # type: ignore[misc]
+            self.world.command(lambda words=words, told=told: told.append(self.command(words)))
             self.world.settle()
             if self.is_done():
                 self.world.deaths = set()  # some may be left
@@ -130,7 +130,6 @@ class Study:
         found: dict[str, Any] = {"rankings": {}, "runs": {}}
         for name in NAMES:
             plan = self.results.read_grid(name)
-            assert plan
             found[name] = plan.starts_from
             if plan.halving:
                 found["rankings"][name] = self.world.rankings(name)

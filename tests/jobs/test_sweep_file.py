@@ -162,14 +162,8 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         ({"name": "other"}, "has the name 'other'; a grid is named like its file, 'some'"),
         ({"name": "single"}, "name 'single': takes letters"),
         ({"metric": {"name": "f1", "goal": "maximize"}}, "metric.name = 'f1'"),
-        (
-            {"metric": {"name": "test/accuracy", "goal": "maximize"}},
-            "input should be 'validation/loss'",
-        ),
-        (
-            {"metric": {"name": "validation/loss", "goal": "maximize"}},
-            "goal 'maximize' would choose the worst",
-        ),
+        ({"metric": {"name": "test/accuracy", "goal": "maximize"}}, "input should be 'validation/loss'"),
+        ({"metric": {"name": "validation/loss", "goal": "maximize"}}, "goal 'maximize' would choose the worst"),
         ({"command": ["python", "train.py", "${args}"]}, "command must end in train, the base run's file"),
         ({"method": "random"}, "method random needs run_cap and controller.seed; the file has"),
         (starts_from("rnn", "overfitting", count=2), "count is only allowed with runs: best"),

@@ -150,14 +150,14 @@ def test_damaged_plan_ends_no_task(pool: Pool, tried: list[str], results: Result
 
 def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(pool: Pool, tried: list[str]) -> None:
     stop = StopRequest()
-    stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
+    stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None
     assert pool(stop).run() is Outcome.STOPPED
     assert len(tried) == 1
 
 
 def test_runs_share_a_gpu_and_each_makes_room_for_the_next(pool: Pool, tried: list[str], shares: Shares) -> None:
     at_work: list[int] = []
-    ends = (at_work.append(len(tried)) or code for code in (0, Outcome.FAILED, 0, 0, 0, 0))  # type: ignore[func-returns-value]
+    ends = (at_work.append(len(tried)) or code for code in (0, Outcome.FAILED, 0, 0, 0, 0))
     assert pool(at_once=4, codes=ends).run() is Outcome.FAILED
     assert at_work == [4, 5, 6, 6, 6, 6]
     assert tried == [config.run_id for share in shares for config in share]
@@ -386,7 +386,6 @@ def test_memory_that_processes_took_decides_whether_another_fits(monkeypatch: py
     command = f"held = b'x' * {took}; del held; print(1, flush=True); input()"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", command], **pipes) as process:
-        assert process.stdout is not None
         process.stdout.readline()
         memory = MeasuredMemory()
         fits = []
@@ -511,7 +510,6 @@ def test_failure_says_whether_a_retry_may_succeed(
 ) -> None:
     assert attempt(ending, **resources) is Outcome.FAILED
     failure = run_dir.read(Failure)
-    assert failure
     assert failure.retry is retry
     assert bool(run_dir.own_failure()) is not retry
 

@@ -330,7 +330,6 @@ class World:
 
     def states(self, grid: str) -> list[str]:
         plan = self.results.read_grid(grid)
-        assert plan
         jobs = GridJobs(read_submissions(self.results, grid), [*self.queue.values()])
         return [row.state for row in read_grid_status(self.results, plan, jobs).rows]
 

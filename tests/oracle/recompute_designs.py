@@ -76,7 +76,6 @@ class Tested:
 
     @property
     def table(self) -> str:
-        assert self.first.record
         return str(self.first.record["table_sha256"])
 
     @property
@@ -134,7 +133,6 @@ class Tested:
         if not self.is_cross_validated:
             return self.first.measured("test", kind)
         if kind not in self._pooled:
-            assert self.test
             self._pooled[kind] = metrics(self.test.labels, self.test.probabilities[kind])
         return self._pooled[kind]
 
@@ -172,7 +170,6 @@ def tested_of(grid: Grid) -> list[Tested]:
     for run in grid.runs:
         if run.result:
             settings = {name: value for name, value in run.settings.items() if name != "data.fold"}
-            assert run.record
             groups[repr(settings) + run.record["table_sha256"]].append(run)
     tested = []
     for runs in groups.values():
@@ -466,7 +463,6 @@ def _sides(groups: Sequence[Side], metric: str) -> tuple[list[list[Array]], Arra
 
 
 def fold_of_tweets(one: Tested) -> dict[tuple[int, int], int]:
-    assert one.test
     keys = zip(one.test.tweets.tolist(), one.test.labels.tolist(), strict=True)
     return dict(zip(keys, one.fold_numbers.tolist(), strict=True))
 
@@ -553,7 +549,6 @@ def datasets_of(study: Study | None, tested: Iterable[Tested]) -> list[Dataset]:
             if value is not None and len({str(facts.get(name)) for facts in alike}) > 1:
                 dataset.version += f", {name.removeprefix('data.').replace('_', ' ')} {value}"
     for dataset in datasets if study else ():
-        assert study
         for one in dataset.tested:
             if one.test is not None:
                 for run in one.folds:
@@ -581,10 +576,7 @@ def _facts(one: Tested) -> Row:
 
 
 def matched_gap(
-    pairs: Sequence[tuple[list[Tested], list[Tested]]],
-    kind: str,
-    metric: str,
-    between: tuple[float, int] | None = None,
+    pairs: Sequence[tuple[list[Tested], list[Tested]]], kind: str, metric: str, between: tuple[float, int] | None = None
 ) -> Gap | None:
     """Matched configurations as the random factor."""
     sides = _sides((Side([ours for ours, _ in pairs], kind), Side([theirs for _, theirs in pairs], kind)), metric)
@@ -615,7 +607,6 @@ def matched_pairs(firsts: list[Tested], seconds: list[Tested], *names: str) -> l
 
 def validation_right(one: Tested) -> Any:
     validation = one.part("validation")
-    assert validation
     return validation.right("network").astype(float)
 
 

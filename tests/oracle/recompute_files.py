@@ -85,18 +85,15 @@ class Run:
 
     @cached_property
     def classes(self) -> list[str]:
-        assert self.config
         return class_names(self.config["data"]["labels"])
 
     @cached_property
     def settings(self) -> Row:
-        assert self.config
         return dotted({name: value for name, value in self.config.items() if name not in _WITHOUT_EFFECT})
 
     @cached_property
     def predictions(self) -> dict[str, Predictions] | None:
         """By part; None if the file cannot be read."""
-        assert self.result
         try:
             table = pd.read_parquet(self.path / "predictions.parquet")
         except (OSError, ValueError):
@@ -105,7 +102,6 @@ class Run:
 
     def _of(self, rows: pd.DataFrame) -> Predictions:
         probabilities = {}
-        assert self.result
         for kind in KINDS:
             if kind in self.result["scores"]:
                 later = rows[[f"{kind}_{name}" for name in self.classes[1:]]].to_numpy(float)
@@ -119,7 +115,6 @@ class Run:
     def measured(self, part: str, kind: str = "network") -> Row:
         """Metrics from the predictions; recorded ones of training tweets, or if there are no predictions."""
         if (part, kind) not in self._measured:
-            assert self.result
             recorded = with_macro(self.result["scores"][kind][part])
             if self.predictions and part in self.predictions:
                 predictions = self.predictions[part]
@@ -167,7 +162,6 @@ class Study:
 
     def added(self, run: Run) -> dict[str, Row]:
         """The added predictors of a run's corpus, by name; predictions by tweet."""
-        assert run.record
         return read_added(self.folder / "added" / str(run.record["data_fingerprint"])[:16], run.classes)
 
 

@@ -146,7 +146,7 @@ def _of_pairs(judged: _Judged, pairs: Any, configurations: list[list[Tested]], m
         else:
             values = _measured(judged, [one for pair in pairs for side in pair for one in side])
             sides = [tuple(np.array([values[one] for one in side]) for side in pair) for pair in pairs]
-            found = matched(sides, None, None)  # type: ignore[arg-type]
+            found = matched(sides, None, None)
         return replace(judged, found=found, runs=runs)
     firsts = [seeds for ours, _ in pairs for seeds in by_seeds(ours)]
     seconds = [seeds for _, theirs in pairs for seeds in by_seeds(theirs)]
@@ -215,7 +215,6 @@ def _bounds(judged: _Judged, tail: float, ends: int = 1) -> tuple[float, float] 
 
     Beyond a half, its bounds are on the other sides.
     """
-    assert judged.found
     bounds = []
     for end, number in enumerate(judged.selected):
         own = tail / number

@@ -39,7 +39,7 @@ TEXTS = ["a lovely cake :)", "the bus was awful", "homework on monday"]
 
 def public() -> dict[str, Any]:
     """All names that users' scripts may rest on."""
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(app).commands
     options = {name: sorted(opt for one in command.params for opt in one.opts) for name, command in commands.items()}
     classifier = sentiment.SentimentClassifier
     methods = [getattr(classifier, name) for name in sorted(vars(classifier)) if not name.startswith("_")]

@@ -27,10 +27,7 @@ random_studies = pytest.mark.parametrize("seed", range(_FIRST, _FIRST + _FRESH /
 
 def report_without_charts(results: Results) -> "Said":
     """Write the report of all runs into its usual folder."""
-    with (
-        patch.object(charts, "draw", lambda spec, title: _EMPTY),
-        patch.object(search, "importances", lambda *_: {}),
-    ):
+    with patch.object(charts, "draw", lambda spec, title: _EMPTY), patch.object(search, "importances", lambda *_: {}):
         build_report(results, [], results.report)
     return Said(results.report)
 

@@ -87,7 +87,6 @@ def add_answers(author: Author, run_dir: RunDir, name: str, answered: dict[str, 
 def reorder(results: Results, name: str) -> None:
     """Plan the runs of a grid in the opposite order, and turn the rows of all predictions round."""
     plan = results.read_grid(name)
-    assert plan is not None
     turned = [run.model_copy(update={"index": index}) for index, run in enumerate(reversed(plan.runs))]
     results.grid_file(name).unlink()
     results.write_grid(GridPlan.model_validate(plan.model_dump() | {"runs": turned}))
@@ -100,7 +99,6 @@ def set_clocks(results: Results, later: str) -> None:
     for grid in sorted(path.name for path in results.runs.iterdir()):
         year = "2027" if grid == later else "2026"
         plan = results.read_grid(grid)
-        assert plan is not None
         results.grid_file(grid).unlink()
         results.write_grid(plan.model_copy(update={"planned_at": f"{year}-01-01T00:00:00+00:00"}))
         for planned in plan.runs:

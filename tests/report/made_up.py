@@ -171,7 +171,7 @@ def tables_of(blocks: Iterable[Block]) -> dict[str, DataTable]:
 def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
     """The rows of a table of the report in `folder`; what is empty is None."""
     table = pd.read_csv(folder / "tables" / f"{name}.csv").astype(object)
-    return table.where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
+    return table.where(table.notna(), None).to_dict("records")
 
 
 def _probabilities(

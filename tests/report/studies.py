@@ -39,12 +39,7 @@ def _write_rnn(study: Study) -> None:
     """Two cells and widths; of its runs one failed, one was preempted, one died, one has never begun."""
     parameters: dict[str, list[Any]] = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64], "seed": [1, 2, 3]}
     findings: list[dict[str, Any]] = [
-        {
-            "claim": "A GRU is as good as an LSTM.",
-            "as_good_as": "lstm",
-            "within": 40,
-            "published": "hardly differ",
-        },
+        {"claim": "A GRU is as good as an LSTM.", "as_good_as": "lstm", "within": 40, "published": "hardly differ"},
         {"claim": "A GRU needs fewer epochs.", "better_than": "lstm", "measure": "epochs"},
     ]
     hypotheses = [

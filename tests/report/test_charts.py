@@ -20,10 +20,7 @@ from report.compare.findings import Findings, packed_curves
 from report.evaluated import CompletedRun, as_setting
 from report.questions import search
 from report.questions.attention import attended
-from report.questions.search import (
-    importances,
-    trials_for_importance,
-)
+from report.questions.search import importances, trials_for_importance
 from report.read import AttentionSample
 from report.render import wording
 from report.render.blocks import Card

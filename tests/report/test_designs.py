@@ -12,16 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.statistics import ALPHA
-from sentiment.statistics.designs import (
-    Design,
-    Drawn,
-    Folds,
-    Matched,
-    NotComparableError,
-    Seeds,
-    Side,
-    TwoModels,
-)
+from sentiment.statistics.designs import Design, Drawn, Folds, Matched, NotComparableError, Seeds, Side, TwoModels
 from sentiment.statistics.estimate import StandardError, StudentEvidence
 from sentiment.statistics.families import Evidence, corrected
 from sentiment.statistics.seeds import Component, SeedSpread, seed_spread, spread_of_gaps
@@ -135,7 +126,6 @@ def test_interval_excludes_a_value_just_where_the_test_rejects_it(
     test, gate = (StandardError(max(part.variance, 1e-6) ** 0.5, part.freedom) for part in errors)
     evidence = StudentEvidence(value, 100, test, gate, is_share=False)
     interval = evidence.interval(level, ends)
-    assert interval is not None
     p = 2 * evidence.p_beyond(abs(value), ends)
     gate_alpha = 2 * ALPHA / ends
     if min(abs(p - (1 - level)), abs(gate.p(value) - gate_alpha)) > 1e-9:

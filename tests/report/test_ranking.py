@@ -11,7 +11,6 @@ from report.build import build_report, compose
 from report.compare.cost import usage_of
 from report.compare.datasets import trained_on_most
 from report.compare.findings import Findings
-from report.compare.ranking import Recommended
 from report.read import load_study
 from report.render.page import render_document
 from report.sections.answer import caveats, headline
@@ -23,12 +22,6 @@ from tests.report.made_up import Study
 from tests.small_runs import stored
 
 
-def _best(study: Study) -> Recommended:
-    best = study.findings().recommended
-    assert best is not None
-    return best
-
-
 def _rows(findings: Findings) -> list[dict[str, Any]]:
     return [*rankings(findings)[0].rows]
 
@@ -38,7 +31,6 @@ def test_best_baseline_is_recommended_although_its_network_hardly_learns(study: 
     study.single({"data.text.stop_words": "all"}, skill=0.8, linear=0.9)
     findings = study.findings()
     best = findings.recommended
-    assert best is not None
     first, *_ = best.ranking
     assert best.model is best.baseline is first
     (row, *_) = _rows(findings)
@@ -49,7 +41,6 @@ def test_best_baseline_is_recommended_although_its_network_hardly_learns(study: 
 def test_less_certain_best_one_does_not_hide_that_another_is_better_than_the_baseline(invented: Study) -> None:
     """The mean of both is best there, and its two seeds differ much."""
     best = invented.findings().recommended
-    assert best is not None
     assert best.ranking[0].kind == "both"
     assert best.model.kind == "network"
 
@@ -61,7 +52,6 @@ def test_added_predictor_is_recommended_by_thirty_validation_answers_and_not_by_
     for answers in (29, 30):
         study.add(run_dir, "llm", {row: float(row % 2) for row in (*range(answers), *tested)})
         best = study.findings().recommended
-        assert best is not None
         assert (best.added_winner is not None) is (answers == 30)
 
 
@@ -72,7 +62,6 @@ def test_added_predictor_with_few_test_answers_is_neither_ranked_nor_recommended
         study.add(run_dir, "llm", {row: float(row % 2) for row in range(validation + answers)})
         findings = study.findings()
         best = findings.recommended
-        assert best is not None
         (row,) = [row for row in _rows(findings) if row["model"].startswith("llm")]
         assert (row["rank"] is not None, best.added_winner is not None) == (is_ranked, is_ranked)
         if not is_ranked:
@@ -136,7 +125,7 @@ def test_cross_validated_run_costs_what_all_its_folds_cost_and_takes_as_many_epo
 def test_seed_of_the_recommended_run_is_the_best_on_validation_tweets(study: Study) -> None:
     for seed, validation in ((1, 3.0), (2, 2.0)):
         replace(study, skills={"validation": validation}).single({"seed": seed}, skill=1.0 + 2 * (seed - 1), linear=0.1)
-    best = _best(study)
+    best = study.findings().recommended
     assert best.model.kind == "network"
     assert best.run.config.seed == 1
 
@@ -144,7 +133,7 @@ def test_seed_of_the_recommended_run_is_the_best_on_validation_tweets(study: Stu
 def test_fewer_training_tweets_than_others_had_make_a_model_ineligible(study: Study) -> None:
     study.single({}, skill=0.5)
     study.single({"data.train_rows": 100}, skill=3.0)
-    best = _best(study)
+    best = study.findings().recommended
     assert best.model.configuration.config.data.train_rows is None
     assert {each.competes for each in best.candidates if each.configuration.config.data.train_rows} == {False}
 

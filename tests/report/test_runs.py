@@ -230,11 +230,7 @@ def test_printed_commands_work_in_the_folder_that_holds_the_results_and_name_no_
         page = compose(analyse(load_study(named, [])))
         predict, export = (shlex.split(block.text) for block in page.blocks if isinstance(block, Command))
         assert (predict[1], export[1]) == ("predict", "export")
-        paths = [
-            predict[2],
-            export[2],
-            *(shlex.split(run["path"])[0] for run in _explored(page.blocks) if run["path"]),
-        ]
+        paths = [predict[2], export[2], *(shlex.split(run["path"])[0] for run in _explored(page.blocks) if run["path"])]
         assert all((Path(path) / "config.json").is_file() for path in paths)
     (advice,) = (str(block.text) for block in page.blocks if isinstance(block, Text) and "status" in str(block.text))
     assert "--results 'other results'" in advice
@@ -332,8 +328,7 @@ def test_what_the_best_trained_model_gets_wrong_is_not_said_of_an_added_predicto
     rows = range(study.parts["validation"] + study.parts["test"])
     study.add(run_dir, "llm", {row: float(row % 2) for row in rows})
     findings = study.findings()
-    assert findings.recommended is not None
-    assert findings.recommended.added_winner is not None
+    assert findings.recommended.added_winner
     (said,) = worse_than_the_lexicon(findings)
     assert said.startswith("On the external test set manual: The network is significantly worse ")
 
@@ -353,7 +348,6 @@ def test_added_predictor_is_not_said_to_lack_validation_tweets_where_each_is_a_t
 def test_baseline_that_is_better_on_validation_tweets_is_not_said_to_want_more_of_them(study: Study) -> None:
     replace(study, skills={"validation": 0.1}, parts=PARTS | {"validation": 400, "test": 400}).single({}, skill=3.0)
     best = study.findings().recommended
-    assert best is not None
     said = headline(best)
     assert said.startswith("**Use the linear baseline.**")
     assert "The linear baseline is significantly worse than the " in said
@@ -375,9 +369,7 @@ def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study:
     for name, wrong in (("best before", range(validation, validation + 6)), ("best after", range(6))):
         study.add(run_dir, name, {row: float(row % 2 != (row in wrong)) for row in rows})
     best = study.findings().recommended
-    assert best is not None
     assert [best.differences[added].is_better for added in best.added] == [True, True]
-    assert best.added_winner is not None
     assert best.added_winner.name == "best before"
 
 
@@ -432,5 +424,4 @@ def test_a_setting_of_baselines_is_judged_once_on_each_corpus(study: Study, cell
     gaps = [scores["none", lowercase] - scores["all", lowercase] for lowercase in (True, False)]
     assert difference.value == pytest.approx(sum(gaps) / 2)
     assert gaps[0] != pytest.approx(gaps[1])
-    assert difference.p is not None
     assert difference.p > 0.05  # two pairs that differ so much, however often each is trained

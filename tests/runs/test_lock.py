@@ -55,7 +55,7 @@ def elsewhere(quick: None) -> Iterator[None]:
         yield
 
 
-def _on_host(name: str) -> "patch[str]":  # type: ignore[valid-type]
+def _on_host(name: str) -> "patch[str]":
     return patch.object(locks.socket, "gethostname", lambda: name)
 
 
