@@ -11,7 +11,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import slurm
 from tests.jobs.grid_files import write_base
 from tests.jobs.world import World
-from tests.small_runs import stored
+from tests.small_runs import invented_tweets, stored, write_tweets
 
 __all__ = ["base", "results", "slurm"]
 
@@ -27,7 +27,14 @@ def no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def base(tmp_path: Path, tweets_file: Path) -> Path:
+def base(tmp_path: Path) -> Path:
+    """The file of a run on few tweets, which each command reads again."""
+    return write_base(tmp_path / "configs", write_tweets(tmp_path / "few.csv", invented_tweets(40)))
+
+
+@pytest.fixture
+def base_of_trained(tmp_path: Path, tweets_file: Path) -> Path:
+    """The file of the run that is trained."""
     return write_base(tmp_path / "configs", tweets_file)
 
 

@@ -311,8 +311,8 @@ def test_grid_that_finds_no_such_runs_is_empty(
     assert "no run of grid first fits the rule" in invoke("status", "second", "--results", results.root).output
 
 
-def test_completed_run_of_another_grid_is_taken_over(base: Path, results: Results, trained: RunDir) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+def test_completed_run_of_another_grid_is_taken_over(base_of_trained: Path, results: Results, trained: RunDir) -> None:
+    grid = load_grid(write_grid(base_of_trained, {"seed": [1, 2, 3]}), results)
     results.write_grid(grid.plan)
     taken, begun, unfinished = (run.run_id for run in grid.plan.runs)
     shutil.copytree(trained.path, results.run_dir(taken, "single").path)

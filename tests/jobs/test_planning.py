@@ -285,8 +285,10 @@ def test_plan_of_a_cross_validation_tells_no_power_of_seeds(base: Path, results:
     ]
 
 
-def test_runs_whose_results_other_grids_have_would_be_copied(base: Path, results: Results, trained: RunDir) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}), results)
+def test_runs_whose_results_other_grids_have_would_be_copied(
+    base_of_trained: Path, results: Results, trained: RunDir
+) -> None:
+    grid = load_grid(write_grid(base_of_trained, {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}), results)
     run_id = trained.read_config().run_id
     shutil.copytree(trained.path, results.run_dir(run_id, "other").path)
     _, told, *more = show_plan(results, grid, CLUSTER)
@@ -295,9 +297,9 @@ def test_runs_whose_results_other_grids_have_would_be_copied(base: Path, results
 
 
 def test_plan_for_this_machine_names_no_job_of_slurm_and_hours_by_what_runs_took(
-    base: Path, results: Results, trained: RunDir
+    base_of_trained: Path, results: Results, trained: RunDir
 ) -> None:
-    grid = load_grid(write_grid(base, {"seed": [11, 12, 13]}), results)
+    grid = load_grid(write_grid(base_of_trained, {"seed": [11, 12, 13]}), results)
     expected = "on this machine: 3 runs, at most 2 at a time"
     assert [*show_plan(results, grid, None, at_once=2)][-1] == expected
     copy = results.run_dir(trained.path.name)

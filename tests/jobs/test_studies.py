@@ -21,9 +21,8 @@ from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import COMPLETED, PRUNED
 from tests.commands import invoke
-from tests.jobs.grid_files import halving, starts_from, write_base, write_grid, write_yaml
+from tests.jobs.grid_files import halving, starts_from, write_grid, write_yaml
 from tests.jobs.world import World
-from tests.small_runs import invented_tweets, write_tweets
 
 STUDIES = range(int(os.environ["FUZZ"]) // 10) if "FUZZ" in os.environ else (0, 3)
 """In the suite one on this machine, and one on Slurm."""
@@ -146,14 +145,13 @@ def a_study(base: Path, like: Result, seed: int, events: dict[int, str], deaths:
     """A study that depends on the seed alone, but for what happens."""
     random = Random(seed)
     folder = base.parent / f"study-{len([*base.parent.glob('study-*')])}"
-    home = write_base(base.parent / "grids", write_tweets(base.with_name("few.csv"), invented_tweets(20)))
     rule = random.choice(["overfitting", "best"])
     parameters, changes = random.choice(FIRST)
-    files = [write_grid(home, {"training.epochs": 2} | parameters, name="one", **changes)]
+    files = [write_grid(base, {"training.epochs": 2} | parameters, name="one", **changes)]
     parameters, changes = random.choice(SECOND)
-    files.append(write_grid(home, parameters, name="two", **starts_from("one", rule), **changes))
+    files.append(write_grid(base, parameters, name="two", **starts_from("one", rule), **changes))
     of_third = starts_from(random.choice(["one", "two"]), "best")
-    files.append(write_grid(home, {"model.layers": [1, 2]}, name="three", **of_third))
+    files.append(write_grid(base, {"model.layers": [1, 2]}, name="three", **of_third))
     random.shuffle(files)
     overfitting = {2} if rule == "overfitting" else set()
     world = World(Results(folder / "results"), like, Random(seed), deaths, overfitting=overfitting, events=events)
