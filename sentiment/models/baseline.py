@@ -31,12 +31,16 @@ from sentiment.statistics.metrics import Probabilities, with_first_class
 from sentiment.tokens import Floats, Rows, TokenRows
 
 
-def features(keys: Keys, idf: Floats, counts: Any, ratings: Floats | None) -> Any:
-    """TF-IDF of `counts`, which is overwritten, then `ratings` of the rows if any: sparse float32, (rows, features)."""
-    values = tfidf(counts, idf, keys)
-    if ratings is None:
-        return values
-    return scipy.sparse.hstack([values, scipy.sparse.csr_matrix(ratings)], format="csr")
+def features(keys: Keys, idf: Floats, counts: Any, ratings: Floats) -> Any:
+    """TF-IDF of `counts`, which is overwritten, then `ratings`: sparse float32, (rows, features)."""
+    return scipy.sparse.hstack([tfidf(counts, idf, keys), scipy.sparse.csr_matrix(ratings)], format="csr")
+
+
+def _ratings(rows: TokenRows, is_english: bool) -> Floats:
+    """`rating_features`; none of texts in another language, (rows, 0)."""
+    if is_english:
+        return rating_features(rows)
+    return np.empty((rows.size, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,12 @@ class LinearModel:
         """
         counter = NGramCounter(rows.types)
         has_ratings = self.weights.shape[1] > len(self.keys)
-        ratings = rating_features(rows) if has_ratings else None
-        usable = counter.with_known_word(rows, self.keys)
-        if ratings is not None:
-            usable |= ratings.any(axis=1)
+        ratings = _ratings(rows, has_ratings)
         probabilities = []
         for block, counts in counter.blocks(rows, self.keys):  # the features of all rows may be gigabytes
-            values = features(self.keys, self.idf, counts, None if ratings is None else ratings[block])
+            values = features(self.keys, self.idf, counts, ratings[block])
             probabilities.append(self.probabilities(values))
+        usable = counter.with_known_word(rows, self.keys) | ratings.any(axis=1)
         return Predictions(np.concatenate(probabilities), usable)
 
     def probabilities(self, values: Any) -> Probabilities:
@@ -251,7 +253,7 @@ class _DesignMatrix:
         return score
 
     def _features(self, rows: Rows, counts: Any) -> Any:
-        ratings = rating_features(self._corpus.take(rows)) if self._corpus.is_english else None
+        ratings = _ratings(self._corpus.take(rows), self._corpus.is_english)
         return features(self._keys, self._idf, counts, ratings)
 
     def _naive_bayes(self, counts: Any) -> Floats:

@@ -68,19 +68,17 @@ def measure(labels: ClassIndices, probabilities: Probabilities, threshold: float
     The interval of the accuracy is Wilson's (1927). An answer that is none of the classes is wrong; the loss is that of
     the other answers, of which there is at least one.
     """
-    from sklearn.metrics import precision_recall_fscore_support
+    from sklearn.metrics import log_loss, precision_recall_fscore_support
 
     classes = range(probabilities.shape[1])
     predicted = predicted_classes(probabilities, threshold)
     right = int((predicted == labels).sum())
     names_class = predicted != NO_CLASS
     precision, recall, _, sizes = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
-    of_labels = probabilities[names_class, labels[names_class]]
-    epsilon = np.finfo(of_labels.dtype).eps
     low, high = wilson_bounds(right / len(labels), len(labels))
     return Metrics(
         n=len(labels),
-        loss=float(-np.log(np.clip(of_labels, epsilon, 1 - epsilon)).mean()),
+        loss=float(log_loss(labels[names_class], probabilities[names_class], labels=classes)),
         accuracy=right / len(labels),
         accuracy_low=float(low),
         accuracy_high=float(high),
