@@ -154,7 +154,8 @@ def test_runs_whose_starter_was_killed_go_on_and_are_cancelled_elsewhere(
     assert (again.returncode, "report" in output) == (3, False), output
     assert grid.states() == (1, ["CANCELLED", "CANCELLED", "CANCELLED"])
     code, lines = grid.jobs("rerun", "--local")
-    assert (code, lines[0], "` goes on with 3 runs" in lines[-1]) == (3, "nothing to run", True)
+    assert "3 cancelled runs left out" in lines[0]
+    assert (code, lines[1], "` goes on with 3 runs" in lines[-1]) == (3, "nothing to run", True)
 
 
 def _attempts(run_dir: RunDir) -> list[Attempt]:
