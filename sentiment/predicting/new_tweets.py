@@ -214,7 +214,7 @@ def _mark_copies(rows: Sequence[Row], reasons: list[str], allowed: Collection[st
     forms = TweetForms()
     candidates = [index for index, reason in enumerate(reasons) if reason in allowed]
     for group in grouped_copies(forms.of(rows[index].text) for index in candidates):
-        copies = [candidates[place] for place in group]
+        copies = [candidates[number] for number in group]
         labels = {rows[index].label for index in copies}
         kept = min(copies, key=lambda index: (len(rows[index].text), rows[index].text))
         for index in copies:
