@@ -402,7 +402,7 @@ class RuntimeConfig(Section):
 
     # `auto`: the first CUDA GPU, or the CPU if there is none.
     device: Device = "auto"
-    threads: PositiveInt | None = None  # None: the number of cores that this process may use, at most 8
+    threads: PositiveInt | None = None  # None: as many as this process has cores, at most 8 and OMP_NUM_THREADS
     same_hardware: bool = False  # refuse to resume on another processor or GPU, where the last digits may differ
     time_limit_seconds: PositiveFloat | None = None  # save and stop before this limit; a Slurm job's limit holds too
     checkpoint: CheckpointConfig = CheckpointConfig()

@@ -67,8 +67,13 @@ _MAX_THREADS = 8
 
 
 def training_threads(at_once: int = 1) -> int:
-    """The number of threads of each of so many runs at a time, which share the cores of this process."""
-    return max(min(available_cores() // at_once, _MAX_THREADS), 1)
+    """The number of threads of each of so many runs at a time, which share the cores of this process.
+
+    At most OMP_NUM_THREADS, as in other programs: where others compute too, threads that wait for one another take
+    several times as long as a single one.
+    """
+    asked_for = _number("OMP_NUM_THREADS") or _MAX_THREADS
+    return max(min(available_cores() // at_once, asked_for, _MAX_THREADS), 1)
 
 
 RUNS_ON_GPU = "SENTIMENT_RUNS_ON_GPU"  # how many runs at a time share a GPU; set by the worker that starts them

@@ -48,7 +48,7 @@ def explained_memory_errors() -> Iterator[None]:
 
 
 def available_threads(config: RuntimeConfig) -> int:
-    """The number of CPU threads: as configured, else the number of cores of this process, at most 8."""
+    """The number of CPU threads: as configured, else those of `training_threads`."""
     return config.threads or training_threads()
 
 

@@ -312,8 +312,12 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
 
 
 def test_threads_are_dealt_out_as_far_as_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(12)}, raising=False)
     assert [training_threads(count) for count in (1, 2, 5, 12, 1000)] == [8, 6, 2, 1, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert [training_threads(count) for count in (1, 2, 5, 12)] == [3, 3, 2, 1]
+    monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "3")  # where Slurm does not bind jobs to their cores
     assert [training_threads(count) for count in (1, 2)] == [3, 1]
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "64")  # a part of which a step of the job is bound to
@@ -352,6 +356,7 @@ def test_threads_are_at_most_the_smallest_quota_of_the_control_groups_around_thi
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{content}\n")
     _in_control_group(own, tmp_path, monkeypatch)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(12)}, raising=False)
     assert available_cores() == cores
     assert training_threads(2) == max(cores // 2, 1)
