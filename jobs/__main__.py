@@ -1,5 +1,6 @@
 """The commands on grids: submit, status, rerun, cancel, sync, doctor."""
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,16 +37,29 @@ CLUSTER = CONFIGS / "cluster.yaml"
 NO_GRIDS = "{results}: no grid has been submitted in this results folder; submit one, or pass --results DIR"
 
 
-def _launch_options(cluster: Path, local: bool, at_once: int | None, new_code: bool) -> "LaunchOptions":
-    from jobs import slurm
-    from jobs.launch.locked_grid import LaunchOptions
-    from jobs.slurm.resources import ClusterFile, read_cluster
+@dataclass(frozen=True)
+class Place:
+    """The options that say where runs are trained, and by which code."""
 
-    if at_once and not local:
-        raise UsageError("--at-once is for --local; in Slurm `at_once` in the cluster file says how many share a task")
-    if not local:
-        slurm.check_requirements()
-    return LaunchOptions(ClusterFile() if local else read_cluster(cluster), local, at_once, echo, new_code)
+    local: Local = False
+    at_once: ParallelRuns = None
+    new_code: NewCode = False
+    cluster: ClusterPath = CLUSTER
+
+    @property
+    def launch(self) -> "LaunchOptions":
+        from jobs import slurm
+        from jobs.launch.locked_grid import LaunchOptions
+        from jobs.slurm.resources import ClusterFile, read_cluster
+
+        if self.at_once and not self.local:
+            raise UsageError(
+                "--at-once is for --local; in Slurm `at_once` in the cluster file says how many share a task"
+            )
+        if not self.local:
+            slurm.check_requirements()
+        cluster = ClusterFile() if self.local else read_cluster(self.cluster)
+        return LaunchOptions(cluster, self.local, self.at_once, echo, self.new_code)
 
 
 app = command_line("Run grids on Slurm or on this machine, with checkpoints and retries of failed runs.")
@@ -71,10 +85,7 @@ def submit(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="With --dry-run: also show every run and the sbatch script.")
     ] = False,
-    local: Local = False,
-    at_once: ParallelRuns = None,
-    new_code: NewCode = False,
-    cluster: ClusterPath = CLUSTER,
+    place: Place,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Submit grids to Slurm, or train them here.
@@ -108,11 +119,11 @@ def submit(
         raise UsageError("--data: these grids start from runs of another grid, and read its tweets")
     planned = plan_study(folder, requests, check_inputs=not dry_run)
     if not dry_run:
-        raise typer.Exit(submit_study(folder, planned, _launch_options(cluster, local, at_once, new_code)))
+        raise typer.Exit(submit_study(folder, planned, place.launch))
     for each in planned.values():
         lines = describe_waiting(each)
         if each.grid:
-            lines = show_plan(folder, each.grid, None if local else cluster, at_once, verbose)
+            lines = show_plan(folder, each.grid, None if place.local else place.cluster, place.at_once, verbose)
         for line in lines:
             echo(line)
 
@@ -155,14 +166,8 @@ def _show_log(names: list[str], results: Path) -> None:
 
 
 @app.command()
-def rerun(
-    targets: Targets = None,
-    local: Local = False,
-    at_once: ParallelRuns = None,
-    new_code: NewCode = False,
-    cluster: ClusterPath = CLUSTER,
-    results: ResultsRoot = RESULTS,
-) -> None:
+@with_options
+def rerun(targets: Targets = None, *, place: Place, results: ResultsRoot = RESULTS) -> None:
     """Resubmit runs that ended without a result; they resume.
 
     Cancelled and pruned runs are resumed if each is named (GRID/ID); the name of a grid leaves them out, and `submit`
@@ -178,7 +183,7 @@ def rerun(
     selected = find_targets(targets or [], folder)
     if not selected:
         echo(NO_GRIDS.format(results=results))
-    options = _launch_options(cluster, local, at_once, new_code)
+    options = place.launch
 
     def rerun_target(target: "Target") -> int:
         if waiting := read_waiting(folder, target.grid):

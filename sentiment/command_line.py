@@ -371,7 +371,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             continue
         groups[name] = parameter.annotation
         for option in fields(parameter.annotation):
-            parameters.append(Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=option.type))
+            parameters.append(
+                Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type)
+            )
 
     @wraps(command)
     def with_groups(**values: Any) -> None:

@@ -123,6 +123,8 @@ def _launch_in_slurm(grid: LockedGrid, planned: Launch) -> Launched:
     if not planned.configs and not grid.jobs.lacks_final_job:
         grid.say("nothing to submit")
         return Launched()
+    if not planned.configs:
+        grid.say("the final job, which decides what comes next, was missing, and is all that is submitted")
     jobs = plan_slurm_jobs(planned, grid.plan.name, grid.results, grid.options.cluster, grid.jobs)
     launched = _Chain(grid).submit(jobs)
     grid.say(f"{len(planned.configs) - len(launched.refused_ids)} of {len(grid.plan.runs)} runs submitted")

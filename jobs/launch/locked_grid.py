@@ -10,7 +10,7 @@ from jobs.requested import grid_lock
 from jobs.slurm.resources import ClusterFile
 from jobs.status.grid_state import GridRows, read_grid_state
 from sentiment.console import Say
-from sentiment.errors import NoSlurmError
+from sentiment.errors import NoSlurmError, UnansweredError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 
@@ -66,13 +66,20 @@ def lock_grid(
     Raises:
         LockedError: another command submits or cancels something of this grid.
         NoSlurmError: there is no Slurm here, and the grid is not to run on this machine.
+        UnansweredError: Slurm does not answer, then or in what is done with the grid.
     """
     with grid_lock(results, plan.name) as lock:
         try:
             here = read_jobs(results, [plan.name], is_locked=True) if options.local else []
             (jobs,) = here or [settle_jobs(results, plan.name)]
+            yield LockedGrid(results, plan, jobs, options, lock.check, runner)
         except NoSlurmError as error:
             raise NoSlurmError(
                 f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"
             ) from None
-        yield LockedGrid(results, plan, jobs, options, lock.check, runner)
+        except UnansweredError:
+            options.say(
+                f"grid {plan.name}: nothing was done, as far as is known, and the command ends here; repeat it when "
+                "Slurm answers"
+            )
+            raise

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -273,14 +274,18 @@ def _error(name: str, exit_code: int, stderr: str) -> SlurmError:
 
 
 def read_command(*command: str) -> str:
-    """Run a command that changes nothing, and repeat it for 15 s while slurmctld does not respond."""
+    """Run a command that changes nothing; while slurmctld does not respond, say so and repeat it for 15 s."""
     end = time.monotonic() + _RESTART_SECONDS
+    is_told = False
     while True:
         try:
             return run_command(*command)
-        except UnansweredError:
+        except UnansweredError as error:
             if time.monotonic() >= end:
                 raise
+            if not is_told:
+                print(f"{error}; Slurm is asked again for up to {_RESTART_SECONDS:g} s", file=sys.stderr, flush=True)
+                is_told = True
         except NoSlurmError:
             raise
         except SlurmError as error:

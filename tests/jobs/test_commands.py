@@ -104,6 +104,29 @@ def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm) -> No
     assert sum(slurm.tasks.values()) == 1
 
 
+@pytest.mark.parametrize("command", ["cancel", "rerun", "submit"])
+def test_command_that_slurm_does_not_answer_says_what_it_has_done_and_what_not(slurm: FakeSlurm, command: str) -> None:
+    names = ("first", "second", "third")
+    files = [slurm.submit({"seed": [seed]}, name=name) for seed, name in enumerate(names)]
+    if command != "cancel":
+        slurm.change("@PENDING@", "@FAILED@")
+    second = f"{read_submissions(slurm.results, 'second')[-1].path.parent}/lock-*"
+    slurm.fail("squeue", f"ls {second} && [ -e asked ] && {{ echo 'Connection refused' >&2; exit 1; }}; touch asked")
+    output = slurm.told(1, command, *(files if command == "submit" else names))
+    assert ("grid first: 1 run cancelled" if command == "cancel" else "1 of 1 runs submitted") in output
+    assert "grid second: nothing was done, as far as is known, and the command ends here; repeat it when" in output
+    assert "Connection refused" in output
+    assert "third" not in output
+
+
+def test_submit_that_only_adds_a_missing_final_job_says_so(slurm: FakeSlurm) -> None:
+    grid = slurm.submit({"seed": [1]})
+    missing = "the final job, which decides what comes next, was missing"
+    assert missing not in slurm.told(0, "submit", grid)
+    slurm.change("@N/A@PENDING@", "@N/A@CANCELLED@")
+    assert missing in slurm.told(0, "submit", grid)
+
+
 def test_new_job_is_not_lost(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     slurm.submit({"seed": [1]})
     jobs = (slurm.folder / "jobs").read_text()

@@ -25,11 +25,11 @@ from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.memory import MeasuredMemory, available_bytes
-from jobs.tasks.task import check_progress, main, perform
+from jobs.tasks.task import check_progress, main, perform, requeue
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
-from sentiment.processes import available_cores, training_threads
+from sentiment.processes import available_cores, runs_on_gpu, training_threads
 from sentiment.runs.locks import Lock
 from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
@@ -125,6 +125,19 @@ def test_process_without_room_for_its_log_ends_with_the_code_of_a_full_disk() ->
     while processes.running:
         ended |= processes.collect()
     assert ended == {"run": Outcome.DISK_FULL}
+
+
+@pytest.mark.parametrize(("at_once", "gpus", "sharing"), [(1, 0, 1), (4, 0, 4), (4, 2, 2), (3, 2, 2), (2, 3, 1)])
+def test_run_is_told_of_the_most_runs_that_share_a_gpu(
+    at_once: int, gpus: int, sharing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus))))
+    processes = ProcessPool(at_once, StopRequest(), set)
+    processes.start("run", runs_on_gpu)
+    ended: dict[str, int] = {}
+    while processes.running:
+        ended |= processes.collect()
+    assert ended == {"run": sharing}
 
 
 @pytest.mark.parametrize(
@@ -452,6 +465,14 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
     folder.progress_file(0).write_text('{"step": "much"}')
     with pytest.raises(RunDirError, match=r"progress-0\.json"):
         check_progress(folder, 0)
+
+
+def test_job_that_ends_a_grid_asks_again_and_again(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    folder = write_job(slurm.results, "report", [[]], job_id="7", attempts_without_progress=1)
+    for _ in range(3):
+        assert requeue(folder, 0, Outcome.RETRY_LATER) is Outcome.RETRY_LATER
+    assert slurm.orders == ["scontrol requeue 7"] * 3
 
 
 Ending = BaseException | None
