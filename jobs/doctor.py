@@ -8,7 +8,7 @@ from typing import Literal
 
 from jobs import slurm
 from jobs.launch.local_runner import visible_gpus
-from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, read_cluster
+from jobs.slurm.resources import ClusterFile, Resources, read_cluster
 from sentiment.console import plural
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.processes import available_cores
@@ -40,7 +40,7 @@ def examine_slurm(results: Results, cluster: Path) -> Iterator[Finding]:
         yield Finding("problem", str(cluster), str(error))
     try:
         settings = slurm.read_settings()
-        partitions = slurm.read_partitions()
+        partitions = slurm.describe_partitions()
     except NoSlurmError as error:
         command = results.command("submit", "smoke", "--local")
         yield Finding("note", "no Slurm", f"{error}, so {cluster} is not checked; `{command}` runs a grid here")
@@ -50,21 +50,20 @@ def examine_slurm(results: Results, cluster: Path) -> Iterator[Finding]:
         return
     yield Finding("ok", "Slurm", f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}")
     yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
-    for partition in partitions:
-        name = f"partition {partition.name}{'*' if partition.is_default else ''}"
-        yield Finding("ok", name, partition.describe())
+    for name, text in partitions:
+        yield Finding("ok", f"partition {name}", text)
     for section, resources in file.sections().items():
         topic = f"{cluster.name} {section}"
-        refusal = _refusal(resources, partitions)
+        refusal = _refusal(resources)
         if refusal:
             yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
         else:
             yield Finding("ok", topic, resources.describe())
 
 
-def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | None:
+def _refusal(resources: Resources) -> str | None:
     """Return why a job with these resources would be refused or never start."""
-    limit = limits_of(resources, partitions).minutes
+    limit = slurm.read_limits(resources.partition).minutes
     if resources.time_minutes > limit:
         return f"its partition allows at most {limit} min, so that its jobs would never start"
     refusal = slurm.find_refusal(resources)

@@ -2,9 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-from statistics import fmean
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
@@ -16,10 +14,9 @@ from jobs.status.grid_state import RunStatus, describe_stuck, read_grid_state
 from jobs.submissions import Submission, new_submission
 from sentiment.config import PARTS, RunConfig
 from sentiment.console import plural
-from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code, running_id
-from sentiment.runs.records import GridPlan, Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
 from sentiment.statistics.power import power_of_grid, power_of_hypotheses
 
 _MAX_LISTED = 8
@@ -64,27 +61,10 @@ def show_plan(
         yield state.search.describe(max(config.training.epochs for config in grid.configs))
     if cluster is None:
         number = min(runs_at_once(launch.configs, at_once), len(rows))
-        hours = _hours(launch.configs, number, results)
-        yield f"on this machine: {plural(len(rows), 'run')}, at most {number} at a time{hours}"
+        yield f"on this machine: {plural(len(rows), 'run')}, at most {number} at a time"
         return
     planned = plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs)
     yield from _describe_jobs(planned, results, plan.name, verbose)
-
-
-def _hours(configs: Sequence[RunConfig], at_once: int, results: Results) -> str:
-    """The longest that runs take, by completed ones on the same tweets, as a part of a line; empty if it is unknown."""
-    seconds: dict[str, list[float]] = defaultdict(list)  # an epoch, by the source of its tweets
-    for file in results.runs.glob("*/*/result.json"):
-        with suppress(RunDirError):
-            result = RunDir(file.parent).read(Result)
-            if result:
-                source = RunDir(file.parent).read_config().data.source
-                seconds[source].append(result.seconds_trained / result.epochs)
-    if not all(config.data.source in seconds for config in configs):
-        return ""
-    total = sum(config.training.epochs * fmean(seconds[config.data.source]) for config in configs)
-    hours = total / at_once / 3600
-    return f", {hours:,.1f} hours if each epoch takes as long as those of completed runs on these tweets"
 
 
 def _describe_jobs(planned: Sequence[Submission], results: Results, grid: str, verbose: bool) -> Iterator[str]:

@@ -19,12 +19,11 @@ from jobs.slurm import (
     ended_state,
     find_job,
     is_unfinished,
-    read_partitions,
     read_queue,
     read_settings,
     read_termination,
 )
-from jobs.slurm.resources import Lacked, Limits, Partition, Resources, limits_of
+from jobs.slurm.resources import Lacked
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError, in_one_line
 from sentiment.files import write_atomically
@@ -308,17 +307,6 @@ class GridJobs:
             if folder.run_log(run_id).exists() or folder.log_file(number):
                 return lacked.after(state, folder.submission.resources)
         return lacked
-
-    def limits(self, resources: Resources) -> Limits:
-        """Return the limits of the partitions that jobs with these resources may run in; Slurm is asked once."""
-        return limits_of(resources, self._partitions)
-
-    @cached_property
-    def _partitions(self) -> list[Partition]:
-        try:
-            return read_partitions()
-        except SlurmError:
-            return []  # then sbatch finds out whether a request is too large
 
     @cached_property
     def other_jobs(self) -> dict[KindName, SubmissionDir]:

@@ -3,7 +3,8 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -11,10 +12,11 @@ from jobs import slurm
 from jobs.grid_jobs import GridJobs
 from jobs.job_kinds import JOB_KINDS, JobKind, preparations_needed
 from jobs.launch.local_runner import visible_gpus
-from jobs.slurm.resources import ClusterFile, Lacked, Resources, sufficient
+from jobs.slurm.resources import ClusterFile, Lacked, Limits, Resources, sufficient
 from jobs.status.grid_state import RunStatus
 from jobs.submissions import Submission
 from sentiment.config import RunConfig
+from sentiment.errors import SlurmError
 from sentiment.processes import available_cores
 from sentiment.runs.halving import HalvingSearch, TrialPlace
 from sentiment.runs.records import GridPlan
@@ -111,7 +113,7 @@ def plan_slurm_jobs(
     planned: list[Submission] = []
     for kind in JOB_KINDS.values():
         if kind.trains_runs:
-            planned += _training_arrays(launch, configured, jobs, slurm.max_array_size())
+            planned += _training_arrays(launch, configured, slurm.max_array_size())
         elif kind.final or kind.name in needed:
             job = _other_job(kind, cluster.resources(grid, kind.name), jobs)
             configs = needed.get(kind.name, [])
@@ -126,7 +128,7 @@ def _other_job(kind: JobKind, resources: Resources, jobs: GridJobs) -> Submissio
     if kind.name in jobs.failed_other_jobs:
         previous = jobs.other_jobs[kind.name].submission
         lacked = previous.lacked.after(jobs.failed_other_jobs[kind.name].state, previous.resources)
-        resources = sufficient(resources, lacked, jobs.limits(resources))
+        resources = _grown(resources, lacked)
     count = (resources.parallelism or 1) if kind.shareable else 1
     return Submission(kind=kind.name, tasks=[[] for _ in range(count)], resources=resources, lacked=lacked)
 
@@ -138,31 +140,29 @@ def runs_at_once(configs: Iterable[RunConfig], asked_for: int | None) -> int:
 
 
 def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
-    """The jobs for this machine, which run one after another; each run prepares its own inputs.
-
-    Without a GPU each run has one thread, whatever the number at a time, so that results do not depend on it.
-    """
-    threads = None if visible_gpus() else 1
-    arrays = {key: [_with_threads(config, threads) for config in configs] for key, configs in launch.arrays.items()}
-    jobs = _training_arrays(replace(launch, arrays=arrays), Resources(tasks=1, at_once=at_once), GridJobs(()), 1)
+    """The jobs for this machine, which run one after another; each run prepares its own inputs."""
+    jobs = _training_arrays(launch, Resources(tasks=1, at_once=at_once), 1)
     return [job.model_copy(update={"local": True}) for job in jobs]
 
 
-def _with_threads(config: RunConfig, threads: int | None) -> RunConfig:
-    runtime = config.runtime.model_copy(update={"threads": config.runtime.threads or threads})
-    return config.model_copy(update={"runtime": runtime})
-
-
-def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs, max_tasks: int) -> list[Submission]:
+def _training_arrays(launch: Launch, configured: Resources, max_tasks: int) -> list[Submission]:
     arrays = []
     for key, configs in launch.arrays.items():
-        resources = configured
-        if key.lacked != Lacked():
-            resources = sufficient(configured, key.lacked, jobs.limits(configured))
+        resources = _grown(configured, key.lacked)
         tasks = split_among_tasks([config.run_id for config in configs], resources, max_tasks)
         array = Submission(kind="train", tasks=tasks, configs=[*configs], resources=resources, **key._asdict())
         arrays.append(array.model_copy(update={"retry": launch.retry}))
     return arrays
+
+
+def _grown(configured: Resources, lacked: Lacked) -> Resources:
+    """Resources with more of what was lacking, as far as the partition has it, if Slurm tells that."""
+    if lacked == Lacked():
+        return configured
+    limits = Limits()
+    with suppress(SlurmError):
+        limits = slurm.read_limits(configured.partition)
+    return sufficient(configured, lacked, limits)
 
 
 def split_among_tasks(run_ids: Sequence[str], resources: Resources, max_tasks: int) -> list[list[str]]:

@@ -16,10 +16,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs.slurm.resources import Nodes, Partition
+from jobs.slurm.resources import Limits
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 
 # sbatch itself retries for two minutes when slurmctld has too many jobs.
@@ -132,25 +132,22 @@ def read_queue() -> list[Job]:
     fields or for another job.
     """
     separator = f"~{secrets.token_hex(8)}~"
-    fields = "".join(f"{separator}{field}" for field in _FIELDS) + separator
-    output = read_command("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
-    _, *parts = output.split(separator)  # a warning may come first
-    width = len(_FIELDS) + 1  # the line break follows the last separator
-    lines = [parts[first : first + width] for first in range(0, len(parts), width)]
-    complete = bool(lines) and all(len(line) == width and line[-1] == "\n" for line in lines)
-    if not complete or _is_job(lines[0]) or not all(map(_is_job, lines[1:])):
+    line = separator + separator.join(_FIELDS) + separator
+    output = read_command("squeue", "--me", "--all", "--array", "--states=all", f"--format={line}")
+    pattern = separator + separator.join(["(.*?)"] * len(_FIELDS)) + separator + "\n"
+    rows = re.findall(pattern, output, re.DOTALL)
+    is_whole = rows and output.count(separator) == (len(_FIELDS) + 1) * len(rows)
+    if not is_whole or _is_job(rows[0]) or not all(map(_is_job, rows[1:])):
         raise UnansweredError(f"squeue: unexpected output {_abbreviate(output)}")
-    return [_job(line[:-1]) for line in lines[1:]]
+    return [
+        Job(name, job_id, int(task) if task.isdecimal() else None, state, reason)
+        for job_id, task, state, reason, name in rows[1:]
+    ]
 
 
-def _is_job(fields: list[str]) -> bool:
+def _is_job(fields: Sequence[str]) -> bool:
     """Whether a line describes a job; the first line names the columns instead."""
     return fields[0].isdecimal() and fields[2].replace("_", "").isupper()
-
-
-def _job(fields: list[str]) -> Job:
-    job_id, task, state, reason, name = fields
-    return Job(name, job_id, int(task) if task.isdecimal() else None, state, reason)
 
 
 def read_settings() -> dict[str, str]:
@@ -313,32 +310,39 @@ _DEFAULT_ARRAY_SIZE = 1001
 """Slurm's default of MaxArraySize."""
 
 
-def read_partitions() -> list[Partition]:
-    """Return all partitions, also hidden ones."""
-    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G")
-    partitions: dict[str, Partition] = {}
+def describe_partitions() -> list[list[str]]:
+    """The name of each partition, also of hidden ones, and what it has; once for each kind of its nodes."""
+    fields = "%P|%a, %D nodes of %c cores, %m MB and gres %G; at most %l; shared: %h"
+    output = read_command("sinfo", "--all", "--noheader", "--exact", f"--format={fields}")
+    return [line.split("|", 1) for line in output.splitlines()]
+
+
+def read_limits(partition: str | None) -> Limits:
+    """The limits of a partition, or the widest of several, separated by commas; None means the default one."""
+    named = [f"--partition={partition}"] if partition else []
+    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%m|%l", *named)
+    memory_gb = []
+    minutes = []
     for line in output.splitlines():
         try:
-            name, availability, limit, sharing, count, cores, memory, gres = line.split("|")
-            nodes = Nodes(int(count), int(cores), int(memory), gres)
-            is_exclusive = sharing.startswith("EXCLUSIVE")
-            partition = Partition(name.rstrip("*"), name.endswith("*"), availability, _minutes(limit), is_exclusive)
+            name, memory_mb, limit = line.split("|")
+            if partition or name.endswith("*"):
+                memory_gb.append(int(memory_mb) / 1024)
+                minutes.append(_minutes(limit))
         except ValueError:
             raise UnansweredError(f"sinfo: unexpected output {_abbreviate(line)}") from None
-        partitions.setdefault(partition.name, partition).nodes.append(nodes)
-    return list(partitions.values())
+    return Limits(max(memory_gb, default=math.inf), max(minutes, default=math.inf))
 
 
 def _minutes(limit: str) -> float:
-    """Parse Slurm's `[days-]hours:minutes:seconds`, `minutes:seconds` or `infinite`."""
+    """Parse `[[days-]hours:]minutes:seconds`, as Slurm prints a time limit, or `infinite`."""
     if not limit[:1].isdecimal():
         return math.inf
-    days, dash, clock = limit.rpartition("-")
-    numbers = [int(number) for number in clock.split(":")]
-    if dash:  # after days the first number counts hours, however many follow
-        numbers += [0] * (3 - len(numbers))
-    hours, minutes, _ = [0] * (3 - len(numbers)) + numbers
-    return (int(days or 0) * 24 + hours) * 60 + minutes
+    days, _, clock = limit.rpartition("-")
+    seconds = 0
+    for number in clock.split(":"):
+        seconds = 60 * seconds + int(number)
+    return 24 * 60 * int(days or 0) + seconds / 60
 
 
 def max_array_size() -> int:

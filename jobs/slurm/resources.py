@@ -1,17 +1,14 @@
 """Schema of `configs/cluster.yaml`, the resources that each kind of job gets from it, and how requests grow."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator
 
 from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import describe_mistakes, read_yaml
-from sentiment.console import plural
 from sentiment.errors import ConfigError
 from sentiment.runs.state import OUT_OF_MEMORY, TIMEOUT
 
@@ -32,20 +29,6 @@ Factor = Annotated[float, Field(ge=1)]
 _LEAST_MEMORY_GB = 0.1
 
 
-class Container(Section):
-    """An Apptainer or Singularity image in which tasks run; it must hold the packages that this project needs.
-
-    Attributes:
-        image: a `.sif` file, an unpacked image, or an address such as `docker://...`.
-        python: the interpreter in the image.
-        options: further options of `apptainer exec`, one word an item: `[--bind, /scratch]`.
-    """
-
-    image: str
-    python: str = "python3"
-    options: list[str] = Field(default_factory=list)
-
-
 class Resources(Section):
     """Resources of each task of a job; None is the site's default.
 
@@ -59,8 +42,9 @@ class Resources(Section):
             runs until its time limit is near, and is then requeued. None is one task for each `at_once` runs.
         at_once: how many runs share one task's cores and GPUs at the same time, for small models.
         setup: shell commands that run before a task starts, such as `module load cuda`.
-        container: the Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or
-            a section of `image`, `python` and `options`. Runs with `--local` do not use it; the report only if its own
+        container: the Apptainer or Singularity image that tasks run in, with its `python3`, and with `--nv` if they get
+            a GPU: a `.sif` file, an unpacked image, or an address such as `docker://...`. Apptainer's own variables,
+            such as APPTAINER_BIND, may stand in `setup`. Runs with `--local` do not use it; the report only if its own
             section has one.
         sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`. A section's options are added to
             those of `defaults`, of which `qos: null` drops one. For a shard of a GPU set `gpus: 0` and
@@ -81,7 +65,7 @@ class Resources(Section):
     tasks: PositiveInt | None = None
     at_once: PositiveInt = 1
     setup: list[str] = Field(default_factory=list)
-    container: Container | None = None
+    container: str | None = None
     sbatch: dict[str, Any] = Field(default_factory=dict)
     attempts_without_progress: PositiveInt = 3
     memory_factor: Factor = 2.0
@@ -98,7 +82,7 @@ class Resources(Section):
             "gres": self.sbatch.get("gres"),
             "partition": self.partition,
             "account": self.account,
-            "container": self.container.image if self.container else None,
+            "container": self.container,
         }
         parts += [f"{name} {value}" for name, value in options.items() if value]
         return ", ".join(parts)
@@ -106,11 +90,6 @@ class Resources(Section):
     @property
     def has_gpu(self) -> bool:
         return self.gpus > 0 or "gres" in self.sbatch
-
-    @field_validator("container", mode="before")
-    @classmethod
-    def _accept_name_of_image(cls, container: Any) -> Any:
-        return {"image": container} if isinstance(container, str) else container
 
     @field_validator("sbatch")
     @classmethod
@@ -189,61 +168,11 @@ def read_cluster(path: Path) -> ClusterFile:
         raise ConfigError(describe_mistakes(error, ClusterFile, str(path))) from None
 
 
-@dataclass(frozen=True)
-class Nodes:
-    """Identical nodes of a partition."""
-
-    count: int
-    cores: int
-    memory_mb: int
-    gres: str
-
-    def describe(self) -> str:
-        return (
-            f"{plural(self.count, 'node')} of {plural(self.cores, 'core')}, {self.memory_mb:,} MB and gres {self.gres}"
-        )
-
-
-@dataclass
-class Partition:
-    """A partition, as sinfo reports it.
-
-    Attributes:
-        is_default: whether jobs that name no partition run there.
-        minutes: the time limit of its jobs; infinite if there is none.
-        gives_whole_nodes: whether each job gets all of its node, whatever it requests.
-    """
-
-    name: str
-    is_default: bool
-    availability: str
-    minutes: float
-    gives_whole_nodes: bool
-    nodes: list[Nodes] = field(default_factory=list)
-
-    def describe(self) -> str:
-        limit = "no time limit" if math.isinf(self.minutes) else f"at most {self.minutes} min"
-        whole = ", each job gets a whole node" if self.gives_whole_nodes else ""
-        nodes = "; ".join(nodes.describe() for nodes in self.nodes)
-        return f"{self.availability}, {nodes}; {limit}{whole}"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The largest request that a job's partitions accept; infinite where no limit is known."""
+class Limits(NamedTuple):
+    """The largest request that a partition accepts; infinite where no limit is known."""
 
     memory_gb: float = math.inf
     minutes: float = math.inf
-
-
-def limits_of(resources: Resources, partitions: Sequence[Partition]) -> Limits:
-    """Return the limits of the partitions that a job with these resources may run in."""
-    names = (resources.partition or "").split(",")
-    used = [each for each in partitions if (each.name in names if resources.partition else each.is_default)]
-    if not used:
-        return Limits()
-    memory = max(nodes.memory_mb for partition in used for nodes in partition.nodes)
-    return Limits(memory / 1024, max(partition.minutes for partition in used))
 
 
 class Lacked(Section):
@@ -270,7 +199,7 @@ class Lacked(Section):
         return self
 
 
-def sufficient(configured: Resources, lacked: Lacked, limits: Limits = Limits()) -> Resources:
+def sufficient(configured: Resources, lacked: Lacked, limits: Limits) -> Resources:
     """Return the resources of a task: as configured, but more of what earlier attempts of its runs lacked.
 
     Args:

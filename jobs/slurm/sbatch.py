@@ -129,8 +129,8 @@ def _command(folder: SubmissionDir) -> str:
     options = ["--nv"] if folder.submission.resources.has_gpu else []
     for bound in dict.fromkeys((working_directory, str(_PROJECT_ROOT), str(folder.results.root.resolve()))):
         options += ["--bind", bound]
-    options += ["--pwd", working_directory, *container.options, container.image]
-    inside = shlex.join([container.python, *command[1:]])
+    options += ["--pwd", working_directory, container]
+    inside = shlex.join(["python3", *command[1:]])
     return f"{outside} {_CONTAINER_PROGRAM} exec {shlex.join(options)} {inside}"
 
 

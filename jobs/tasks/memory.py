@@ -29,17 +29,14 @@ class MeasuredMemory:
 
     def fits_one_more(self, processes: Iterable[int]) -> bool:
         """Whether there is room for another process beside these, by their ids, which may still grow."""
-        growing = 0
         taken = []
         for process in processes:
             status = _read(Path(f"/proc/{process}/status"))
             self._largest = max(self._largest, _bytes(status, "VmHWM"))
             taken.append(_bytes(status, "VmRSS"))
-        needed = int(_MARGIN * self._largest)
-        for resident in taken:
-            growing += max(needed - resident, 0)
+        needed = _MARGIN * self._largest
         available = available_bytes()
-        return available is None or needed + growing <= available
+        return available is None or (len(taken) + 1) * needed <= available + sum(taken)
 
 
 def available_bytes() -> int | None:

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 
 from jobs import policy, slurm
 from jobs.launch.local_runner import visible_gpus
-from jobs.submissions import SubmissionDir
+from jobs.submissions import Submission, SubmissionDir
 from jobs.tasks.attempt import (
     Outcome,
     attempt_run,
@@ -280,14 +280,19 @@ class Worker:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
                 os.dup2(log.fileno(), stream.fileno())
-        if self.folder.submission.resources.at_once > 1:
-            config = _with_share_of_cores(config, self.folder.submission.resources.at_once)
-        return attempt_run(config, self._run_dir(config.run_id), self.stop, self.folder.submission)
+        submission = self.folder.submission
+        return attempt_run(with_threads(config, submission), self._run_dir(config.run_id), self.stop, submission)
 
 
-def _with_share_of_cores(config: RunConfig, at_once: int) -> RunConfig:
-    """The configuration of one of so many runs at the same time, whose threads share the cores of this process."""
-    if config.runtime.threads:
-        return config
-    runtime = config.runtime.model_copy(update={"threads": training_threads(at_once)})
-    return config.model_copy(update={"runtime": runtime})
+def with_threads(config: RunConfig, submission: Submission) -> RunConfig:
+    """The configuration of a run, whose threads share the cores of its task with other runs, if it says nothing else.
+
+    On this machine, without a GPU, it has one thread, so that results do not depend on the number of runs at a time.
+    """
+    threads = config.runtime.threads
+    at_once = submission.resources.at_once
+    if threads is None and submission.local and not visible_gpus():
+        threads = 1
+    elif threads is None and at_once > 1:
+        threads = training_threads(at_once)
+    return config.model_copy(update={"runtime": config.runtime.model_copy(update={"threads": threads})})

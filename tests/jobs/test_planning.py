@@ -5,7 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission, SubmissionDir, new_submission
+from jobs.tasks.worker import with_threads
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
@@ -37,7 +38,6 @@ from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import DataError
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import CodeVersion
-from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, sealed
 from sentiment.training.stop import StopRequest
 from tests.commands import invoke, refused, succeed
@@ -140,8 +140,7 @@ def test_warning_ends_no_task_without_its_handlers(results: Results, tweets_file
 
 @pytest.mark.parametrize("code", [0, 4, 137])
 def test_requeue_from_a_container(results: Results, tweets_file: Path, shell: Path, code: int, tmp_path: Path) -> None:
-    container = {"image": "my torch.sif", "python": "/opt/python", "options": ["--bind", "/scratch"]}
-    _, command = _options(results, _training(results, tweets_file, container=container))
+    _, command = _options(results, _training(results, tweets_file, container="my torch.sif"))
     for program, log, ends in (("singularity", "inside", code), ("outside", "outside", 0)):
         (shell / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/{log}"; exit {ends}\n')
         (shell / program).chmod(0o755)
@@ -149,7 +148,7 @@ def test_requeue_from_a_container(results: Results, tweets_file: Path, shell: Pa
     done = subprocess.run(["sh", "-c", task], capture_output=True, text=True)
     inside = (tmp_path / "inside").read_text().splitlines()
     assert inside[:2] == ["exec", "--nv"]
-    assert inside[inside.index("/scratch") - 1 :][:5] == ["--bind", "/scratch", "my torch.sif", "/opt/python", "-u"]
+    assert inside[inside.index("my torch.sif") - 2 :][:4] == ["--pwd", str(Path.cwd()), "my torch.sif", "python3"]
     assert (inside[-1], inside[-2].startswith(str(results.slurm))) == ("--inside", True)
     again = (tmp_path / "outside").read_text().splitlines() if (tmp_path / "outside").exists() else []
     assert (done.returncode, again[-2:]) == ((0, ["--requeue", str(code)]) if code in (4, 5) else (code, []))
@@ -248,19 +247,20 @@ def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
     monkeypatch: pytest.MonkeyPatch, tweets_file: Path
 ) -> None:
     monkeypatch.setattr("jobs.launch.plan.available_cores", lambda: 6)
+    monkeypatch.setattr("sentiment.processes.available_cores", lambda: 6)
 
-    def planned(gpus: Sequence[str], asked_for: int | None, threads: int | None = None) -> tuple[int, list[int | None]]:
-        monkeypatch.setattr("jobs.launch.plan.visible_gpus", lambda: gpus)
+    def planned(gpus: str, asked_for: int | None, threads: int | None = None) -> tuple[int, list[int | None]]:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
         configs = [small_config(tweets_file, seed=seed, runtime__threads=threads) for seed in (1, 2)]
-        launch = Launch({ArrayKey(): configs})
-        (job,) = plan_local_jobs(launch, runs_at_once(configs, asked_for))
-        return job.resources.at_once, [config.runtime.threads for config in job.configs]
+        (job,) = plan_local_jobs(Launch({ArrayKey(): configs}), runs_at_once(configs, asked_for))
+        return job.resources.at_once, [with_threads(config, job).runtime.threads for config in job.configs]
 
-    assert planned([], None) == (6, [1, 1])
-    assert planned([], 2) == (2, [1, 1])
-    assert planned([], None, threads=4) == (1, [4, 4])
-    assert planned(["0", "1"], None) == (2, [None, None])
-    assert planned(["0", "1"], 4) == (4, [None, None])
+    assert planned("", None) == (6, [1, 1])
+    assert planned("", 2) == (2, [1, 1])
+    assert planned("", None, threads=4) == (1, [4, 4])
+    assert planned("0", None) == (1, [None, None])
+    assert planned("0,1", None) == (2, [3, 3])
+    assert planned("0,1", 4) == (4, [1, 1])
 
 
 def test_plan_tells_of_each_source_of_tweets_what_its_own_runs_show(
@@ -296,18 +296,9 @@ def test_runs_whose_results_other_grids_have_would_be_copied(
     assert "at most 20.0 hours of training until the time limits of all tasks" in more
 
 
-def test_plan_for_this_machine_names_no_job_of_slurm_and_hours_by_what_runs_took(
-    base_of_trained: Path, results: Results, trained: RunDir
-) -> None:
-    grid = load_grid(write_grid(base_of_trained, {"seed": [11, 12, 13]}), results)
-    expected = "on this machine: 3 runs, at most 2 at a time"
-    assert [*show_plan(results, grid, None, at_once=2)][-1] == expected
-    copy = results.run_dir(trained.path.name)
-    shutil.copytree(trained.path, copy.path)
-    result = copy.read(Result)
-    copy.write_record(result.model_copy(update={"seconds_trained": 7200.0 * result.epochs}))
-    hours = f"{3 * grid.configs[0].training.epochs:.1f} hours"
-    assert [*show_plan(results, grid, None, at_once=2)][-1].startswith(f"{expected}, {hours} if each epoch")
+def test_plan_for_this_machine_names_no_job_of_slurm(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [11, 12, 13]}), results)
+    assert [*show_plan(results, grid, None, at_once=2)][-1] == "on this machine: 3 runs, at most 2 at a time"
 
 
 def test_grid_reads_a_users_table_as_training_does(base: Path, results: Results, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.slurm.commands import Nodes, Partition, max_array_size, read_partitions
-from jobs.slurm.resources import Lacked, Limits, Resources, limits_of, sufficient
+from jobs.slurm.commands import max_array_size, read_limits
+from jobs.slurm.resources import Lacked, Limits, Resources, sufficient
 from jobs.submissions import SubmissionDir, read_submissions
-from sentiment.errors import SlurmError
+from sentiment.errors import SlurmError, UnansweredError
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
@@ -22,33 +22,21 @@ from tests.jobs.grid_files import write_yaml
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 
-def _partition(name: str, minutes: float, *memory_mb: int) -> Partition:
-    nodes = [Nodes(1, 8, memory, "gpu:2") for memory in memory_mb]
-    return Partition(name, name == "main", "up", minutes, False, nodes)
-
-
-def test_partitions_are_read_with_their_limits(slurm: FakeSlurm) -> None:
-    (main,) = read_partitions()
-    assert (main.name, main.is_default, main.minutes, main.gives_whole_nodes) == ("main", True, 240, False)
-    assert [(nodes.cores, nodes.memory_mb) for nodes in main.nodes] == [(8, 16384)]
-    assert main.describe().endswith("at most 240 min")
-    limits = {"infinite": math.inf, "30:00": 30, "1:30:00": 90, "2-01:00:00": 2940, "2-01": 2940, "n/a": math.inf}
-    for limit, minutes in limits.items():
-        slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)'; exit 0")
-        (partition,) = read_partitions()
-        assert (partition.minutes, partition.gives_whole_nodes) == (minutes, True)
-
-
-def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitions() -> None:
-    partitions = [
-        _partition("main", 240, 8192, 16384),
-        _partition("long", 600, 4096),
-        _partition("any", math.inf, 4096),
-    ]
-    assert limits_of(Resources(), partitions) == Limits(16, 240)
-    assert limits_of(Resources(partition="long,main"), partitions) == Limits(16, 600)
-    assert limits_of(Resources(partition="any"), partitions) == Limits(4)
-    assert limits_of(Resources(partition="other"), partitions) == Limits()
+@pytest.mark.parametrize(
+    ("limit", "minutes"),
+    [("infinite", math.inf), ("30:00", 30), ("1:30:00", 90), ("2-01:00:00", 2940), ("n/a", math.inf)],
+)
+def test_limits_are_those_of_the_largest_nodes_and_of_the_longest_jobs(
+    slurm: FakeSlurm, limit: str, minutes: float
+) -> None:
+    assert read_limits(None) == Limits(16, 240)
+    slurm.fail("sinfo", f"printf 'a|2048|0:10\\na|4096|{limit}\\n'; exit 0")
+    assert read_limits("a,b") == Limits(4, minutes)
+    assert read_limits(None) == Limits()  # none is the default
+    assert slurm.orders[1].endswith("--partition=a,b")
+    slurm.fail("sinfo", "echo 'a partition|'; exit 0")
+    with pytest.raises(UnansweredError, match="unexpected output 'a partition"):
+        read_limits(None)
 
 
 _SITE = Limits(16, 240)
@@ -130,7 +118,7 @@ def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm) -> None
 
 def test_run_that_lacked_all_memory_of_a_node_is_retried_with_it(slurm: FakeSlurm) -> None:
     lacking, failed = _two_runs(slurm).run_ids
-    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12288|(null)'; exit 0")
+    slurm.fail("sinfo", "echo 'main*|12288|4:00:00'; exit 0")
     assert slurm.call("rerun", "some")[0] == 0
     assert slurm.tasks == {failed: 1, lacking: 1}
     requests = {

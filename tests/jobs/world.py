@@ -21,6 +21,7 @@ from jobs.launch.advance import submit_study
 from jobs.launch.cancelling import cancel_grid
 from jobs.launch.locked_grid import LaunchOptions
 from jobs.slurm.commands import Job
+from jobs.slurm.resources import Limits
 from jobs.status.grid_state import read_grid_status
 from jobs.study import plan_study
 from jobs.submissions import SubmissionDir, read_submissions
@@ -91,7 +92,7 @@ class World:
             "jobs.slurm.check_requirements": lambda: None,
             "jobs.grid_jobs.read_queue": lambda: [*self.queue.values()],
             "jobs.grid_jobs.read_settings": lambda: {"ClusterName": "world"},
-            "jobs.grid_jobs.read_partitions": list,
+            "jobs.slurm.read_limits": lambda _partition: Limits(),
             "jobs.grid_jobs.find_job": self._find,
             "jobs.slurm.read_queue": lambda: [*self.queue.values()],
             "jobs.launch.plan.preparations_needed": lambda _configs, _results: {},
