@@ -5,8 +5,8 @@
 - `requested`, `study`: what was asked for of each grid; several grids at once.
 - `submissions`: the files of each submission. `grid_jobs`: joins them with Slurm's queue.
 - `policy`: derives a run's state, and the action that each command takes.
-- `launch`: turns runs into jobs, and decides what comes next in a grid. `session`: the commands. `status`, `dry_run`,
-  `doctor`, `sync`: those that only show something, and the copy to Weights & Biases.
+- `launch`: turns runs into jobs, and decides what comes next in a grid; cancels them. `status`, `dry_run`, `doctor`,
+  `sync`: what commands only show, and the copy to Weights & Biases.
 - `slurm`: runs jobs; `launch.local_runner` runs them on this machine. `tasks`: what a job does.
 
 The package `report` is only ever run as a process and never imported.

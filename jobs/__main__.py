@@ -38,7 +38,7 @@ NO_GRIDS = "{results}: no grid has been submitted in this results folder; submit
 
 
 @dataclass(frozen=True)
-class Place:
+class WhereOptions:
     """The options that say where runs are trained, and by which code."""
 
     local: Local = False
@@ -46,8 +46,7 @@ class Place:
     new_code: NewCode = False
     cluster: ClusterPath = CLUSTER
 
-    @property
-    def launch(self) -> "LaunchOptions":
+    def launch_options(self) -> "LaunchOptions":
         from jobs import slurm
         from jobs.launch.locked_grid import LaunchOptions
         from jobs.slurm.resources import ClusterFile, read_cluster
@@ -85,7 +84,7 @@ def submit(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="With --dry-run: also show every run and the sbatch script.")
     ] = False,
-    place: Place,
+    where: WhereOptions,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Submit grids to Slurm, or train them here.
@@ -119,11 +118,11 @@ def submit(
         raise UsageError("--data: these grids start from runs of another grid, and read its tweets")
     planned = plan_study(folder, requests, check_inputs=not dry_run)
     if not dry_run:
-        raise typer.Exit(submit_study(folder, planned, place.launch))
+        raise typer.Exit(submit_study(folder, planned, where.launch_options()))
     for each in planned.values():
         lines = describe_waiting(each)
         if each.grid:
-            lines = show_plan(folder, each.grid, None if place.local else place.cluster, place.at_once, verbose)
+            lines = show_plan(folder, each.grid, None if where.local else where.cluster, where.at_once, verbose)
         for line in lines:
             echo(line)
 
@@ -167,7 +166,7 @@ def _show_log(names: list[str], results: Path) -> None:
 
 @app.command()
 @with_options
-def rerun(targets: Targets = None, *, place: Place, results: ResultsRoot = RESULTS) -> None:
+def rerun(targets: Targets = None, *, where: WhereOptions, results: ResultsRoot = RESULTS) -> None:
     """Resubmit runs that ended without a result; they resume.
 
     Cancelled and pruned runs are resumed if each is named (GRID/ID); the name of a grid leaves them out, and `submit`
@@ -177,19 +176,19 @@ def rerun(targets: Targets = None, *, place: Place, results: ResultsRoot = RESUL
     from jobs.launch.advance import rerun_grid
     from jobs.requested import read_waiting
     from jobs.status.names import find_targets, read_plan
+    from jobs.status.table import submits_later
     from jobs.study import goes_on
 
     folder = results_of(results)
     selected = find_targets(targets or [], folder)
     if not selected:
         echo(NO_GRIDS.format(results=results))
-    options = place.launch
+    options = where.launch_options()
 
     def rerun_target(target: "Target") -> int:
         if waiting := read_waiting(folder, target.grid):
-            where = ["--local"] if waiting.local else []
-            command = folder.command("submit", target.grid, *where)
-            echo(f"grid {target.grid}: {waiting.describe()}; `{command}` submits it when that one has ended")
+            later = submits_later(folder, target.grid, waiting.base, waiting.local)
+            echo(f"grid {target.grid}: {waiting.describe()}; {later}")
             is_queued = not waiting.local and goes_on(folder, target.grid)
             return 0 if is_queued else EXIT_UNFINISHED
         plan = read_plan(folder, target.grid)
@@ -281,7 +280,7 @@ def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> No
     findings = list(examine(results_of(results), cluster))
     for line in render(findings):
         echo(line)
-    if any(finding.level == "problem" for finding in findings):
+    if any(finding.level == "ERROR" for finding in findings):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -88,8 +88,7 @@ def choose_bases(results: Results, request: GridRequest, base: BaseRuns, *, with
 
 
 def state_of(results: Results, plan: GridPlan) -> GridRows:
-    (jobs,) = read_jobs(results, [plan.name])
-    return read_grid_state(results, plan, jobs)
+    return read_grid_state(results, plan, read_jobs(results, plan.name))
 
 
 def _classify_runs(

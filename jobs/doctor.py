@@ -19,25 +19,20 @@ from sentiment.runs.run_dir import Results
 class Finding:
     """A line of `sentiment doctor`."""
 
-    level: Literal["ok", "note", "problem"]
+    level: Literal["ok", "note", "ERROR"]
     topic: str
     text: str
 
 
 def examine(results: Results, cluster: Path) -> Iterator[Finding]:
-    """Run all checks and yield their findings as they come; `cluster` is the cluster file."""
-    yield from examine_slurm(results, cluster)
+    """Check this machine, Slurm, and whether it would accept the resources of each section of the cluster file."""
     hardware = f"{plural(len(visible_gpus()), 'GPU')}, {plural(available_cores(), 'core')}"
     yield Finding("ok", "this machine", hardware)
-
-
-def examine_slurm(results: Results, cluster: Path) -> Iterator[Finding]:
-    """Check Slurm's settings and partitions, and whether it would accept the resources of each section of the file."""
     file = ClusterFile()
     try:
         file = read_cluster(cluster)
     except ConfigError as error:
-        yield Finding("problem", str(cluster), str(error))
+        yield Finding("ERROR", str(cluster), str(error))
     try:
         settings = slurm.read_settings()
         partitions = slurm.describe_partitions()
@@ -46,7 +41,7 @@ def examine_slurm(results: Results, cluster: Path) -> Iterator[Finding]:
         yield Finding("note", "no Slurm", f"{error}, so {cluster} is not checked; `{command}` runs a grid here")
         return
     except SlurmError as error:
-        yield Finding("problem", "Slurm", str(error))
+        yield Finding("ERROR", "Slurm", str(error))
         return
     yield Finding("ok", "Slurm", f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}")
     yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
@@ -56,7 +51,7 @@ def examine_slurm(results: Results, cluster: Path) -> Iterator[Finding]:
         topic = f"{cluster.name} {section}"
         refusal = _refusal(resources)
         if refusal:
-            yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
+            yield Finding("ERROR", topic, f"{resources.describe()}: {refusal}")
         else:
             yield Finding("ok", topic, resources.describe())
 
@@ -72,8 +67,7 @@ def _refusal(resources: Resources) -> str | None:
 
 def render(findings: Sequence[Finding]) -> Iterator[str]:
     """Yield the lines to print."""
-    marks = {"ok": "ok   ", "note": "note ", "problem": "ERROR"}
     width = min(max(len(finding.topic) for finding in findings), 40)
     for finding in findings:
-        line = f"{marks[finding.level]}  {finding.topic.ljust(width)}  {finding.text}"
+        line = f"{finding.level.ljust(5)}  {finding.topic.ljust(width)}  {finding.text}"
         yield line.replace("\n", "\n".ljust(width + 10))

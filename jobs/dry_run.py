@@ -35,7 +35,7 @@ def show_plan(
         at_once: the number of runs at a time on this machine; None means `runs_at_once`.
     """
     plan = grid.plan
-    (jobs,) = read_jobs(results, [plan.name])
+    jobs = read_jobs(results, plan.name)
     state = read_grid_state(results, plan, jobs)
     copied = completed_elsewhere(results, grid, running_code().training)
     configs = {config.run_id: config for config in grid.configs}
@@ -71,8 +71,7 @@ def _describe_jobs(planned: Sequence[Submission], results: Results, grid: str, v
     minutes = sum(len(job.tasks) * job.resources.time_minutes for job in planned if job.job_kind.trains_runs)
     yield f"at most {minutes / 60:,.1f} hours of training until the time limits of all tasks"
     for job in planned:
-        tasks = "1 task" if len(job.tasks) == 1 else f"{len(job.tasks):,} tasks"
-        yield f"{job.kind}: {tasks}{job.goal}, {job.resources.describe()}"
+        yield f"{job.kind}: {plural(len(job.tasks), 'task')}{job.goal}, {job.resources.describe()}"
         if verbose:
             for directive in directives(new_submission(results, grid, job, None)):
                 yield f"  {directive}"

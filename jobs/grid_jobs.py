@@ -398,54 +398,64 @@ class QueueOwner(Record):
         return f"{self.user} on cluster {self.cluster}"
 
 
-def claim_or_check_owner(results: Results) -> None:
-    """Record the first user and cluster that submit, repair or cancel jobs as the owner of a results folder.
-
-    Raises:
-        UsageError: for any other user or cluster.
-    """
-    file = results.slurm / "owner.json"
-    if owner := _foreign_owner(results):
-        raise UsageError(
-            f"{file}: these are the jobs of {owner}, not of {QueueOwner.here()}: run this command there, or use "
-            "another folder (--results DIR)"
-        )
-    if not file.exists():
-        results.slurm.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, sealed(QueueOwner.here()))
-
-
-def read_jobs(results: Results, grids: Sequence[str], *, is_locked: bool = False) -> list[GridJobs]:
-    """Return the jobs of several grids, with a single query of the queue.
-
-    The queue is queried after the submissions are read: a job that is submitted in between is not taken for lost.
+def check_owner(results: Results, *, claims: bool = False) -> None:
+    """Check that the jobs of a results folder are those of this user on this cluster.
 
     Args:
+        claims: whether the command submits, repairs or cancels jobs: the first that does makes its user the owner.
+
+    Raises:
+        UsageError: they are of another user, or on another cluster.
+    """
+    file = results.slurm / "owner.json"
+    owner = read_record(file, QueueOwner, "delete it, and repeat the command as the folder's owner")
+    if owner is None and not claims:
+        return
+    here = QueueOwner.here()
+    if owner is None:
+        results.slurm.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, sealed(here))
+    elif owner != here:
+        raise UsageError(
+            f"{file}: these are the jobs of {owner}, not of {here}: run this command there, or use another folder "
+            "(--results DIR)"
+        )
+
+
+class QueueAnswer(NamedTuple):
+    """The jobs in Slurm's queue; if it could not be read, why, in one line."""
+
+    queue: Sequence[Job] = ()
+    error: str = ""
+
+
+def ask_queue(results: Results) -> QueueAnswer:
+    """Read Slurm's queue, unless the jobs of this results folder are another user's, or on another cluster."""
+    try:
+        check_owner(results)
+        return QueueAnswer(read_queue())
+    except SentimentError as error:
+        return QueueAnswer(error=in_one_line(error))
+
+
+def read_jobs(
+    results: Results, grid: str, ask: Callable[[Results], QueueAnswer] = ask_queue, *, is_locked: bool = False
+) -> GridJobs:
+    """Return the jobs of a grid.
+
+    The queue is queried after the submissions are read, unless `ask` knows it already: what it lacks that was accepted
+    recently is not taken for lost.
+
+    Args:
+        ask: asks for the queue.
         is_locked: whether the command may submit, so that it has to know which jobs live.
     """
-    submissions = [read_submissions(results, grid) for grid in grids]
-    queue: Sequence[Job] = ()
-    queue_error = ""
-    if any(not folder.submission.local for folders in submissions for folder in folders):
-        try:
-            owner = _foreign_owner(results)
-            queue_error = f"submitted by {owner}; run this command there" if owner else ""
-            queue = () if owner else read_queue()
-        except SentimentError as error:
-            queue_error = in_one_line(error)
-    return [_join(folders, queue, queue_error, is_locked=is_locked) for folders in submissions]
+    folders = read_submissions(results, grid)
+    asked = QueueAnswer() if all(folder.submission.local for folder in folders) else ask(results)
+    return _join(folders, asked, is_locked=is_locked)
 
 
-def _foreign_owner(results: Results) -> QueueOwner | None:
-    """The owner of a results folder, if that is another user, or on another cluster."""
-    remedy = "delete it, and repeat the command as the folder's owner"
-    owner = read_record(results.slurm / "owner.json", QueueOwner, remedy)
-    return owner if owner and owner != QueueOwner.here() else None
-
-
-def _join(
-    submissions: Sequence[SubmissionDir], queue: Sequence[Job], queue_error: str = "", *, is_locked: bool = False
-) -> GridJobs:
+def _join(submissions: Sequence[SubmissionDir], asked: QueueAnswer, *, is_locked: bool = False) -> GridJobs:
     """Join submissions with the queue, with jobs on this machine, and with jobs that the queue does not list.
 
     Slurm is asked by id for jobs that it accepted recently and that its list lacks. A command that may submit
@@ -453,7 +463,7 @@ def _join(
     must not make it submit a second one.
     """
     final = [folder for folder in submissions if folder.submission.job_kind.final and not folder.submission.local]
-    listed = {job.name for job in queue}
+    listed = {job.name for job in asked.queue}
     others: list[Job] = []
     for folder in submissions:
         name = folder.name
@@ -465,10 +475,10 @@ def _join(
             continue
         is_recent = time.time() - folder.receipt_file.stat().st_mtime < _RECENT_SECONDS
         is_asked_for = is_recent or (is_locked and final[-1:] == [folder])
-        if not queue_error and is_asked_for and _may_live(folder):
+        if not asked.error and is_asked_for and _may_live(folder):
             numbers = [None] if folder.submission.job_kind.final else range(len(folder.submission.tasks))
             others += [Job(name, folder.job_id, number, UNKNOWN) for number in numbers]
-    return GridJobs(submissions, [*queue, *others], queue_error)
+    return GridJobs(submissions, [*asked.queue, *others], asked.error)
 
 
 def _may_live(folder: SubmissionDir) -> bool:
@@ -491,11 +501,11 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     A submission without a receipt is looked up in Slurm by its job's name; if Slurm does not have the job, the
     submission is withdrawn. The caller must hold the grid's lock: otherwise the receipt may be about to be written.
     """
-    claim_or_check_owner(results)
+    check_owner(results, claims=True)
     submissions = read_submissions(results, grid)
-    queue = read_queue()
+    asked = QueueAnswer(read_queue())
     settled = [folder for folder in submissions if folder.receipt or settle(folder)]
-    return _join(settled, queue, is_locked=True)
+    return _join(settled, asked, is_locked=True)
 
 
 def settle(folder: SubmissionDir) -> bool:

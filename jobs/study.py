@@ -169,8 +169,7 @@ def goes_on(results: Results, name: str) -> bool:
     plan = results.read_grid(name)
     if plan is None:
         return False
-    (jobs,) = read_jobs(results, [name])
-    view = read_grid_status(results, plan, jobs)
+    view = read_grid_status(results, plan, read_jobs(results, name))
     return view.may_go_on and not view.is_local
 
 

@@ -38,24 +38,27 @@ def find_runs(names: Sequence[str], results: Results) -> list[RunDir]:
 def upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
     """Upload the new metrics of a run; return a message, and whether it failed."""
     try:
-        return _upload(run_dir, timeout)
+        if message := _why_not(run_dir):
+            return message, False
+        return _run_upload(run_dir, timeout)
     except (RunDirError, OSError) as error:
         return str(error), True
 
 
-def _upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:
+def _why_not(run_dir: RunDir) -> str:
+    """Why nothing of a run is to be uploaded; empty if something is."""
     if run_dir.read_config().tracking.wandb == "disabled":
-        return "not uploaded, since its tracking.wandb is disabled", False
+        return "not uploaded, since its tracking.wandb is disabled"
     completed = run_dir.completed  # read before the metrics, which are complete if it is true
     rows = run_dir.read_metrics()
     if not rows:
-        return "no metrics logged yet", False
+        return "no metrics logged yet"
     remedy = "delete it, and the run is found again by its name at W&B, unless a sweep's agent gave it one"
     wandb_run = read_record(run_dir.wandb_file, WandbRun, remedy)
     ended = completed or pruned_place(run_dir) is not None
     if wandb_run and wandb_run.confirmed_rows >= len(rows) and wandb_run.ended == ended:
-        return f"nothing new, {wandb_run.confirmed_rows} rows at W&B", False
-    return _run_upload(run_dir, timeout)
+        return f"nothing new, {wandb_run.confirmed_rows} rows at W&B"
+    return ""
 
 
 def _run_upload(run_dir: RunDir, timeout: float) -> tuple[str, bool]:

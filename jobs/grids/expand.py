@@ -155,9 +155,10 @@ def _random_combinations(space: Mapping[str, Choices], seed: int) -> Iterator[di
 def _all_combinations(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
     lists = {name: space[name].values for name in sorted(space)}
     if math.prod(map(len, lists.values())) > MOST_RUNS:
-        largest = sorted(lists, key=lambda name: -len(lists[name]))[:5]
-        named = " x ".join(f"{len(lists[name]):,} of {name}" for name in largest if len(lists[name]) > 1)
-        raise ConfigError(f"the grid has more than {MOST_RUNS:,} combinations: {named}, and so on")
+        largest = max(lists, key=lambda name: len(lists[name]))
+        raise ConfigError(
+            f"the grid has more than {MOST_RUNS:,} combinations; {largest} alone has {len(lists[largest]):,} values"
+        )
     return (dict(zip(lists, combination, strict=True)) for combination in itertools.product(*lists.values()))
 
 

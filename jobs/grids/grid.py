@@ -4,6 +4,7 @@ Completed runs of other grids are copied if their inputs (tweets, vectors, model
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
@@ -356,13 +357,12 @@ def completed_elsewhere(results: Results, grid: ExpandedGrid, code: str) -> dict
         for config in grid.configs
         if config.run_id in completed and not results.run_dir(config.run_id, grid.plan.name).path.exists()
     ]
-    current = [run_dir for run_dir, current in _check_inputs(results, reusable) if current]
-    return {run_dir.path.name: run_dir for run_dir in current if _has_code(run_dir, code)}
-
-
-def _has_code(run_dir: RunDir, code: str) -> bool:
-    record = run_dir.read(RunRecord)
-    return record is not None and {attempt.code for attempt in record.attempts} == {code}
+    reused = {}
+    for run_dir, is_current in _check_inputs(results, reusable):
+        record = run_dir.read(RunRecord) if is_current else None
+        if record and {attempt.code for attempt in record.attempts} == {code}:
+            reused[run_dir.path.name] = run_dir
+    return reused
 
 
 def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
@@ -380,16 +380,14 @@ def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) ->
 
     fingerprint = cache(lambda data: source_fingerprint(data, results))
     for config, run_dir in runs:
-        try:
+        is_current = None
+        with suppress(SentimentError):
             record = run_dir.read(RunRecord)
-            files = find_model(config, results) if record and record.encoder else None
-            if record is None or (record.encoder and files is None):
-                yield run_dir, None
-                continue
-            present = current_inputs(config, results, fingerprint(config.data), files)
-            yield run_dir, recorded_inputs(run_dir.read_config(), record) == present
-        except SentimentError:
-            yield run_dir, None
+            if record:
+                files = find_model(config, results) if record.encoder else None
+                present = current_inputs(config, results, fingerprint(config.data), files)
+                is_current = recorded_inputs(run_dir.read_config(), record) == present
+        yield run_dir, is_current
 
 
 def copy_completed(results: Results, name: str, completed: Mapping[str, RunDir]) -> None:

@@ -66,11 +66,10 @@ def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
 
 
 class Parameter(Section):
-    """The values that a field of a run may take, or the fields of a section; keys as in W&B's schema.
+    """The values that a field of a run may take; keys as in W&B's schema.
 
     Attributes:
         distribution: None is W&B's default: with `min` and `max` int_uniform if both are integers, else uniform.
-        parameters: fields of a section, by name.
     """
 
     value: Scalar = None
@@ -78,14 +77,13 @@ class Parameter(Section):
     distribution: DistributionName | None = None
     min: Number | None = None
     max: Number | None = None
-    parameters: "dict[str, Parameter] | None" = None
 
     @model_validator(mode="after")
     def _check_one_kind(self) -> Self:
-        listed = self.model_fields_set & {"value", "values", "parameters"}
+        listed = self.model_fields_set & {"value", "values"}
         numbers = self.model_fields_set & {"min", "max", "distribution"}
         if len(listed) + bool(numbers) != 1:
-            raise ValueError("needs exactly one of value, values, min and max (and distribution), and parameters")
+            raise ValueError("needs exactly one of value, values, min and max (and distribution)")
         if numbers:
             self._check_range()
         return self
@@ -104,24 +102,12 @@ class Parameter(Section):
 
     @property
     def choices(self) -> Choices:
-        """The values of a field, each once; a section has none."""
+        """The values, each once."""
         if self.min is not None and self.max is not None:
             distribution = self.distribution or ("int_uniform" if self._has_whole_limits else "uniform")
             return Choices((), distribution, self.min, self.max)
         values = [self.value] if self.values is None else self.values
         return Choices(list({json.dumps(value): value for value in values}.values()))
-
-
-def choices_by_field(parameters: Mapping[str, Parameter], section: str = "") -> dict[str, Choices]:
-    """The values of each field, by dotted name; `section` is the beginning of their names."""
-    choices: dict[str, Choices] = {}
-    for key, parameter in parameters.items():
-        name = f"{section}{key}"
-        if parameter.parameters is None:
-            choices[name] = parameter.choices
-        else:
-            choices |= choices_by_field(parameter.parameters, f"{name}.")
-    return choices
 
 
 def listed_values(space: Mapping[str, Choices]) -> dict[str, Sequence[Any]]:
@@ -294,7 +280,7 @@ class SweepFile(Section):
         return Path(self.command[-2])
 
     def space(self) -> dict[str, Choices]:
-        flat = choices_by_field(self.parameters)
+        flat = {name: parameter.choices for name, parameter in self.parameters.items()}
         for name, choices in flat.items():
             if self.method == "grid" and choices.distribution == "int_uniform":
                 flat[name] = Choices(range(int(choices.low), int(choices.high) + 1))

@@ -211,8 +211,7 @@ def _step(grid: LockedGrid, state: GridRows, submitted: Set[str], launched: Laun
     exit_code = max((policy.shortfall(row, is_queued) for row in left), default=0)
     hints: list[str] = []
     if answer == "stopped":
-        where = ["--local"] if grid.options.local else []
-        hints = [*next_commands(grid.results, grid.plan.name, left, where)]
+        hints = [*next_commands(grid.results, grid.plan.name, left, grid.options.local)]
     elif answer == "running" and grid.options.local:
         hints = [f"grid {grid.plan.name}: another process trains runs of it; repeat the command when it has ended"]
     return Step(answer, max(exit_code, launched.exit_code), hints)
@@ -253,7 +252,7 @@ def rerun_grid(results: Results, plan: GridPlan, run_ids: set[str], options: Lau
     requested = read_request(results, plan.name)
     if requested and requested.local and not options.local:
         rows = state_of(results, plan).rows_of(run_ids)
-        hints = [*next_commands(results, plan.name, rows, ["--local"])]
+        hints = [*next_commands(results, plan.name, rows, is_local=True)]
         if hints:
             in_slurm = results.command("submit", plan.name)
             hints.append(f"grid {plan.name} was submitted for this machine; `{in_slurm}` submits it to Slurm")
@@ -361,13 +360,6 @@ def _record(course: Course) -> None:
         course.say(f"grid {requested.name}: {requested.describe()}")
 
 
-def _look(course: Course, name: str) -> Step:
-    """How a grid stands that waited until another process submitted or cancelled it."""
-    if course.results.read_grid(name) is None:
-        return Step("stopped", EXIT_UNFINISHED)
-    return go_on(course, name)
-
-
 def _followers(course: Course, base: str) -> list[str]:
     """The grids that wait for a grid."""
     where = course.options.local
@@ -383,8 +375,8 @@ def _start(course: Course, name: str) -> Step:
     results = course.results
     _record(course)
     waiting = read_waiting(results, name)
-    if waiting is None:
-        return _look(course, name)
+    if waiting is None:  # another process has submitted or cancelled it
+        return go_on(course, name) if results.read_grid(name) else Step("stopped", EXIT_UNFINISHED)
     in_slurm = course.runner is None
     if in_slurm:
         cluster = ClusterFile.model_validate(waiting.cluster)
@@ -402,8 +394,6 @@ def _start(course: Course, name: str) -> Step:
         problem: SentimentError = error
     except SentimentError as error:
         problem = error
-    if read_waiting(results, name) is None:
-        return _look(course, name)
     change_waiting(results, name, problem=in_one_line(problem))
     course.say(f"grid {name} is still WAITING: {problem}")
     return Step("waits", exit_code)
@@ -416,11 +406,9 @@ def _submit(course: Course, grid: ExpandedGrid, requested: RequestedGrid, *, if_
         if_waiting: only if the grid waits, and nobody has submitted or cancelled it meanwhile.
     """
     with course.locked(grid.plan) as locked:
-        is_late = if_waiting and read_waiting(course.results, grid.plan.name) is None
-        if not is_late:
-            step = _submit_locked(locked, grid, requested)
-    if is_late:
-        return _look(course, grid.plan.name)
+        if if_waiting and read_waiting(course.results, grid.plan.name) is None:
+            raise LockedError(f"grid {grid.plan.name}: another command has submitted or cancelled it; repeat this one")
+        step = _submit_locked(locked, grid, requested)
     _record(course)
     return step
 

@@ -25,8 +25,7 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
         try:
             grid = stack.enter_context(lock_grid(results, plan, options))
         except UnwritableError:  # then nothing can be marked either, but what is in the queue is cancelled
-            (jobs,) = read_jobs(results, [plan.name])
-            grid = LockedGrid(results, plan, jobs, options, lambda: None)
+            grid = LockedGrid(results, plan, read_jobs(results, plan.name), options, lambda: None)
         cancelled = cancel_active(grid, run_ids)
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
         say(f"grid {plan.name}: {plural(len(cancelled), 'run')} cancelled{names}")
@@ -39,7 +38,7 @@ def remove_grid(results: Results, name: str, say: Say) -> int:
     """Move a grid that has ended to the folder of removed ones, and return the exit code."""
     with grid_lock(results, name):
         plan = results.read_grid(name)
-        if plan and read_grid_status(results, plan, *read_jobs(results, [name])).may_go_on:
+        if plan and read_grid_status(results, plan, read_jobs(results, name)).may_go_on:
             command = results.command("cancel", name, "--remove")
             say(f"grid {name}: its runs have not ended yet; repeat `{command}` when they have")
             return EXIT_UNFINISHED
@@ -71,10 +70,10 @@ def cancel_active(locked: LockedGrid, run_ids: set[str]) -> list[str]:
         marks[folder].update(to_cancel.intersection(folder.run_ids))
         # A running task may take any run of its array.
         task_ids = folder.run_ids if job.state == RUNNING else folder.tasks[task]
+        has_no_other = kept_ids.isdisjoint(task_ids) and not to_cancel.isdisjoint(task_ids)
         if not run_ids:
             marks[folder].add(folder.path.name)
-            to_scancel[job.address] = None
-        elif kept_ids.isdisjoint(task_ids) and not to_cancel.isdisjoint(task_ids):
+        if not run_ids or has_no_other:
             to_scancel[job.address] = None
     if locked.options.local and not run_ids:  # what was interrupted is not retried by the command that runs the grid
         for row in rows:

@@ -70,8 +70,7 @@ def lock_grid(
     """
     with grid_lock(results, plan.name) as lock:
         try:
-            here = read_jobs(results, [plan.name], is_locked=True) if options.local else []
-            (jobs,) = here or [settle_jobs(results, plan.name)]
+            jobs = read_jobs(results, plan.name, is_locked=True) if options.local else settle_jobs(results, plan.name)
             yield LockedGrid(results, plan, jobs, options, lock.check, runner)
         except NoSlurmError as error:
             raise NoSlurmError(

@@ -312,21 +312,21 @@ _DEFAULT_ARRAY_SIZE = 1001
 
 def describe_partitions() -> list[list[str]]:
     """The name of each partition, also of hidden ones, and what it has; once for each kind of its nodes."""
-    fields = "%P|%a, %D nodes of %c cores, %m MB and gres %G; at most %l; shared: %h"
+    fields = "%P|%a, %D nodes of %c cores, %m MB and gres %G; time limit %l; shared: %h"
     output = read_command("sinfo", "--all", "--noheader", "--exact", f"--format={fields}")
     return [line.split("|", 1) for line in output.splitlines()]
 
 
 def read_limits(partition: str | None) -> Limits:
     """The limits of a partition, or the widest of several, separated by commas; None means the default one."""
-    named = [f"--partition={partition}"] if partition else []
-    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%m|%l", *named)
+    names = (partition or "").split(",")
+    output = read_command("sinfo", "--all", "--noheader", "--exact", "--format=%P|%m|%l")
     memory_gb = []
     minutes = []
     for line in output.splitlines():
         try:
             name, memory_mb, limit = line.split("|")
-            if partition or name.endswith("*"):
+            if name.rstrip("*") in names or (not partition and name.endswith("*")):
                 memory_gb.append(int(memory_mb) / 1024)
                 minutes.append(_minutes(limit))
         except ValueError:

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import describe_mistakes, read_yaml
+from sentiment.console import plural
 from sentiment.errors import ConfigError
 from sentiment.runs.state import OUT_OF_MEMORY, TIMEOUT
 
@@ -74,7 +75,7 @@ class Resources(Section):
     def describe(self) -> str:
         gpu = f"{self.gpu_type} GPU" if self.gpu_type else "GPU"
         parts = [f"{self.gpus} {gpu}" if self.gpus else "no GPU"]
-        parts.append("1 core" if self.cpus == 1 else f"{self.cpus} cores")
+        parts.append(plural(self.cpus, "core"))
         if self.memory_gb:
             parts.append(f"{self.memory_gb:g} GB")
         parts.append(f"{self.time_minutes} min")

@@ -1,13 +1,14 @@
 """The state of each run of a grid: from its directory, its submissions and the queue."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from jobs import policy
-from jobs.grid_jobs import GridJobs, read_jobs
+from jobs.grid_jobs import GridJobs, QueueAnswer, ask_queue, read_jobs
 from jobs.job_kinds import KindName
 from jobs.requested import RequestedGrid, read_request, read_waiting
 from jobs.status.names import Target, find_targets, read_plan
@@ -114,16 +115,15 @@ class GridRows:
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     """The state of the named grids and runs (default: all), followed by that of runs outside of grids (`single`)."""
     targets = {target.grid: target for target in find_targets(names, results)}
-    grids = [grid for grid in targets if grid != SINGLE]
-    try:
-        views = _read_grids(results, grids)
-    except RunDirError:
-        views = []
-        for grid in grids:  # of a damaged one only which file is damaged and why
-            try:
-                views += _read_grids(results, [grid])
-            except RunDirError as error:
-                views.append(GridView(grid, "", [], damage=in_one_line(error)))
+    views = []
+    ask = cache(ask_queue)
+    for grid in targets:
+        if grid == SINGLE:
+            continue
+        try:
+            views.append(_read_grid(results, grid, ask))
+        except RunDirError as error:
+            views.append(GridView(grid, "", [], damage=in_one_line(error)))
     if not names or SINGLE in targets:
         recorded = read_runs(results, SINGLE, None)
         rows = [_row(SINGLE, run, GridJobs(())) for run in recorded.runs]
@@ -136,15 +136,11 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridView]:
     return shown
 
 
-def _read_grids(results: Results, grids: Sequence[str]) -> list[GridView]:
-    views = []
-    for grid, jobs in zip(grids, read_jobs(results, grids), strict=True):
-        waiting = read_waiting(results, grid)
-        if waiting and results.read_grid(grid) is None:
-            views.append(_waiting(GridView(grid, "", []), waiting))
-        else:
-            views.append(read_grid_status(results, read_plan(results, grid), jobs))
-    return views
+def _read_grid(results: Results, grid: str, ask: Callable[[Results], QueueAnswer]) -> GridView:
+    waiting = read_waiting(results, grid)
+    if waiting and results.read_grid(grid) is None:
+        return _waiting(GridView(grid, "", []), waiting)
+    return read_grid_status(results, read_plan(results, grid), read_jobs(results, grid, ask))
 
 
 def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridRows:

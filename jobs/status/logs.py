@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobs.job_kinds import OTHER_KINDS
@@ -18,12 +18,11 @@ from sentiment.runs.state import HELD
 
 def newest_log(results: Results, grid: str, name: str) -> Path | None:
     """The log of a run, or of the latest job of a kind, that was written last; None if there is none yet."""
-    existing = (file for file in _logs(results, grid, name) if file.exists())
-    return max(existing, key=_written_at, default=None)
+    return _written_last(file for file in _logs(results, grid, name) if file.exists())
 
 
-def _written_at(file: Path) -> int:
-    return file.stat().st_mtime_ns
+def _written_last(files: Iterable[Path]) -> Path | None:
+    return max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
 
 
 def _logs(results: Results, grid: str, name: str) -> Iterator[Path]:
@@ -64,13 +63,13 @@ def find_log(name: str, results: Results) -> Path:
     else:
         targets = find_targets([name], results)
         logs = [newest_log(results, target.grid, run_id) for target in targets for run_id in target.run_ids]
-    written = [log for log in logs if log]
-    if not written:
+    log = _written_last(log for log in logs if log)
+    if log is None:
         raise UsageError(
             f"{name}: has no log; there are logs of runs of grids that have begun, and of GRID/KIND with a kind of "
             f"{', '.join(kinds)}; a run outside of grids prints to the terminal where it was started"
         )
-    return max(written, key=_written_at)
+    return log
 
 
 def print_log(file: Path) -> None:

@@ -51,11 +51,6 @@ def grid_names(results: Results) -> list[str]:
     return sorted([*named, *others])
 
 
-def _grid_of_file(name: str) -> str:
-    """The grid of a file, which is named like it; any other name stays."""
-    return Path(name).stem if name.endswith(".yaml") else name
-
-
 def find_targets(names: Collection[str], results: Results) -> list[Target]:
     """Resolve the names of grids, or their files, and of runs as `find_runs` does; without names all grids.
 
@@ -65,7 +60,7 @@ def find_targets(names: Collection[str], results: Results) -> list[Target]:
     grids = grid_names(results)
     if not names:
         return [Target(grid) for grid in grids]
-    asked = {_grid_of_file(name) for name in names}
+    asked = {Path(name).stem if name.endswith(".yaml") else name for name in names}
     named = asked.intersection([*grids, SINGLE])
     runs: dict[str, set[str]] = defaultdict(set)
     for name in asked - named:

@@ -78,19 +78,25 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
 
 def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
     """The commands that resume inactive runs, and how many runs the queued final job retries without any."""
-    where = ["--local"] if grid.is_local else []
     if grid.waits_for:
-        yield f"`{results.command('submit', grid.name, *where)}` submits it when grid {grid.waits_for} has ended"
+        yield submits_later(results, grid.name, grid.waits_for, grid.is_local)
         return
     left = [row for row in grid.rows if not (grid.has_final_job and final_job_action(row))]
     if len(left) < len(grid.rows):
         yield f"the final job will retry {plural(len(grid.rows) - len(left), 'run')}"
     if grid.name != SINGLE:
-        yield from next_commands(results, grid.name, left, where)
+        yield from next_commands(results, grid.name, left, grid.is_local)
 
 
-def next_commands(results: Results, grid: str, rows: Sequence[RunStatus], where: Sequence[str]) -> Iterator[str]:
-    """The commands that resume inactive runs of a grid, with the options that say where."""
+def submits_later(results: Results, grid: str, base: str, is_local: bool) -> str:
+    """The command that submits a grid that waits for another one."""
+    where = ["--local"] if is_local else []
+    return f"`{results.command('submit', grid, *where)}` submits it when grid {base} has ended"
+
+
+def next_commands(results: Results, grid: str, rows: Sequence[RunStatus], is_local: bool) -> Iterator[str]:
+    """The commands that resume inactive runs of a grid, on this machine or in Slurm."""
+    where = ["--local"] if is_local else []
     for command, number in Counter(map(resume_command, rows)).items():
         if command:
             verb = "goes on with" if command == "submit" else "resumes"  # of a search, with some

@@ -30,7 +30,7 @@ from jobs.tasks.attempt import (
 )
 from jobs.tasks.memory import MeasuredMemory
 from sentiment.config import RunConfig
-from sentiment.errors import CrashedError, KilledError, RunDirError, SlurmError
+from sentiment.errors import CrashedError, KilledError, RunDirError, SentimentError, SlurmError
 from sentiment.processes import RUNS_ON_GPU, in_same_array, slurm_job, training_threads
 from sentiment.runs.halving import TrialPlace
 from sentiment.runs.records import GridPlan
@@ -252,11 +252,11 @@ class Worker:
         """The outcomes of runs that have ended, without those of cancelled runs, which do not count for the task."""
         for run_id, code in pool.collect().items():
             seconds = time.monotonic() - self._start_times[run_id]
-            if code == -signal.SIGKILL:
-                error = KilledError("its process was killed (SIGKILL), probably because memory ran out")
+            if code < 0:
+                error: SentimentError = CrashedError(f"its process ended by signal {-code}")
+                if code == -signal.SIGKILL:
+                    error = KilledError("its process was killed (SIGKILL), probably because memory ran out")
                 record_failure(self._run_dir(run_id), error, retry=True)
-            elif code < 0:
-                record_failure(self._run_dir(run_id), CrashedError(f"its process ended by signal {-code}"), retry=True)
             outcome = Outcome(code) if code in {*Outcome} else Outcome.FAILED
             print(self._summary_line(run_id, outcome, seconds), flush=True)
             if run_id not in self.folder.cancelled:

@@ -42,17 +42,12 @@ def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(bas
     parameters = [tuple(run.parameters.values()) for run in grid.plan.runs]
     assert parameters[:3] == [("gru", 1, 2), ("gru", 1, 1), ("gru", 2, 2)]
     assert [run.index for run in grid.plan.runs] == list(range(8))
-    path = write_grid(base, {"seed": [2, 1]})
-    values = read_yaml(path)
-    values["parameters"]["model"] = {"parameters": {"layers": {"values": [1, 2]}, "cell": {"values": ["gru", "lstm"]}}}
-    nested = load_grid(write_yaml(path, values), results)
-    assert (nested.plan.runs, nested.configs) == (grid.plan.runs, grid.configs)  # as with dotted names
 
 
 def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Results) -> None:
     huge = {f"p{number}": list(range(10)) for number in range(40)} | {"seed": {"min": 0, "max": 1_000_000_000}}
     told = refusal(load_grid, write_grid(base, huge), results)
-    assert "more than 50,000 combinations: 1,000,000,001 of seed x 10 of p0 x " in told
+    assert "more than 50,000 combinations; seed alone has 1,000,000,001 values" in told
 
 
 @pytest.mark.parametrize(("trials", "number"), [(None, 2 * (2 + 3)), (7, 7)])

@@ -29,11 +29,10 @@ OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Som
 def test_limits_are_those_of_the_largest_nodes_and_of_the_longest_jobs(
     slurm: FakeSlurm, limit: str, minutes: float
 ) -> None:
-    assert read_limits(None) == Limits(16, 240)
-    slurm.fail("sinfo", f"printf 'a|2048|0:10\\na|4096|{limit}\\n'; exit 0")
-    assert read_limits("a,b") == Limits(4, minutes)
+    assert (read_limits(None), read_limits("main"), read_limits("a")) == (Limits(16, 240), Limits(16, 240), Limits())
+    slurm.fail("sinfo", f"printf 'a|2048|0:10\\na|4096|1:00\\nb|1024|{limit}\\nc|8192|infinite\\n'; exit 0")
+    assert read_limits("a,b") == Limits(4, max(minutes, 1))
     assert read_limits(None) == Limits()  # none is the default
-    assert slurm.orders[1].endswith("--partition=a,b")
     slurm.fail("sinfo", "echo 'a partition|'; exit 0")
     with pytest.raises(UnansweredError, match="unexpected output 'a partition"):
         read_limits(None)
