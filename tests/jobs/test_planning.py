@@ -246,6 +246,7 @@ def test_plan_shows_what_varies_and_the_tasks_and_writes_nothing(base: Path, res
 def test_runs_on_this_machine_have_one_thread_whatever_their_number_at_a_time(
     monkeypatch: pytest.MonkeyPatch, tweets_file: Path
 ) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("jobs.launch.plan.available_cores", lambda: 6)
     monkeypatch.setattr("sentiment.processes.available_cores", lambda: 6)
 
