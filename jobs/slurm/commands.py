@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from threading import Timer
 
 from jobs.slurm.resources import Limits
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
@@ -26,6 +27,8 @@ from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 _COMMAND_SECONDS = 180.0
 # A restart of slurmctld takes seconds; a longer absence is an error.
 _RESTART_SECONDS = 15.0
+# Slurm's commands try for 9 s to reach slurmctld before they say that they cannot.
+_SILENT_SECONDS = 2.0
 _UNREACHABLE = re.compile(r"contact|connect|unexpected message|timed out|zero bytes|endpoint", re.IGNORECASE)
 _POLL_SECONDS = 0.5
 
@@ -271,18 +274,29 @@ def _error(name: str, exit_code: int, stderr: str) -> SlurmError:
 
 
 def read_command(*command: str) -> str:
-    """Run a command that changes nothing; while slurmctld does not respond, say so and repeat it for 15 s."""
+    """Run a command that changes nothing, and repeat it for 15 s while slurmctld does not respond, after saying so."""
+    notice = Timer(_SILENT_SECONDS, _say_that_it_waits, [command[0]])
+    notice.daemon = True
+    notice.start()
+    try:
+        return _read(command)
+    finally:
+        notice.cancel()
+
+
+def _say_that_it_waits(program: str) -> None:
+    text = f"{program}: Slurm does not answer; it is asked again until {_RESTART_SECONDS:g} s have passed"
+    print(text, file=sys.stderr, flush=True)
+
+
+def _read(command: Sequence[str]) -> str:
     end = time.monotonic() + _RESTART_SECONDS
-    is_told = False
     while True:
         try:
             return run_command(*command)
-        except UnansweredError as error:
+        except UnansweredError:
             if time.monotonic() >= end:
                 raise
-            if not is_told:
-                print(f"{error}; Slurm is asked again for up to {_RESTART_SECONDS:g} s", file=sys.stderr, flush=True)
-                is_told = True
         except NoSlurmError:
             raise
         except SlurmError as error:

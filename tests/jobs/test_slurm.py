@@ -46,13 +46,12 @@ def test_slurmctld_that_is_restarted_is_waited_for_which_is_told_once_and_at_onc
 ) -> None:
     monkeypatch.setattr(commands, "_POLL_SECONDS", 0.0)
     monkeypatch.setattr(commands, "_RESTART_SECONDS", 60.0)
+    monkeypatch.setattr(commands, "_SILENT_SECONDS", 0.0)
     slurm.add("one", "7", 0, "RUNNING")
     (slurm.folder / "away").write_text("once\ntwice\n")
     slurm.fail("squeue", f"[ -s away ] && {{ sed -i 1d away; echo '{AWAY}' >&2; exit 1; }}")
     assert [job.address for job in read_queue()] == ["7_0"]
-    assert capsys.readouterr().err == (
-        "squeue: slurm_load_jobs error: Connection refused; Slurm is asked again for up to 60 s\n"
-    )
+    assert capsys.readouterr().err == "squeue: Slurm does not answer; it is asked again until 60 s have passed\n"
 
 
 def test_requeue_that_slurm_kills_was_accepted(slurm: FakeSlurm) -> None:
