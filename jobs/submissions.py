@@ -21,15 +21,14 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import Failure, Record
+from sentiment.runs.records import Assignment, Cancelled, Failure, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 
 
-class Submission(Record):
+class Submission(Assignment, extra="forbid"):
     """`submission.json`: a job array or a single job, with everything that later commands need to know about it.
 
     Attributes:
-        tasks: the run ids assigned to each task of the array; the lists are empty if the job trains no runs.
         configs: of the runs that the job trains or prepares inputs for; stored in `configs.jsonl`.
         resources: of each task.
         lacked: what earlier attempts of these runs, or earlier jobs of this kind, lacked.
@@ -42,7 +41,6 @@ class Submission(Record):
     """
 
     kind: KindName
-    tasks: list[list[str]]
     configs: list[RunConfig] = Field(default_factory=list, exclude=True)
     resources: Resources
     lacked: Lacked = Lacked()
@@ -72,12 +70,6 @@ class Receipt(Record):
     """`receipt.json`: the job id that sbatch returned."""
 
     job_id: str
-
-
-class Cancelled(Record):
-    """`cancelled.json`: the ids of runs, or of the submission itself, that `sentiment cancel` ended."""
-
-    ids: list[str]
 
 
 @dataclass(frozen=True)

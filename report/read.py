@@ -17,7 +17,7 @@ from sentiment.console import Progress, silent
 from sentiment.errors import CopiedGridError, RunDirError, UsageError
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.halving import HalvingSearch, read_search
-from sentiment.runs.reader import RecordedRun, read_runs
+from sentiment.runs.reader import RecordedRun, cancelled_runs, read_runs
 from sentiment.runs.records import Count, EpochRow, GridPlan, PlannedRun, Record, Result, RunRecord, UnitFraction
 from sentiment.runs.run_dir import (
     KEYS_FILE,
@@ -41,7 +41,7 @@ class Run:
 
     Attributes:
         grid: None for a single run.
-        state: as far as the run's directory shows it; UNREACHABLE or STOPPED where only Slurm could tell more.
+        state: as far as the run's directory shows it; UNKNOWN where only Slurm could tell more.
         planned: its row in the grid's plan; None if no plan names it.
     """
 
@@ -282,10 +282,12 @@ def _load_grid(reader: Reader, name: str) -> Grid:
     rungs = reader.read(partial(read_search, results, plan)) if plan else None
     recorded = read_runs(results, name, plan, rungs)
     reader.problems.extend(recorded.copies.values())
-    return Grid(name, plan, [_load_run(run, plan, reader) for run in recorded.runs], [], rungs=rungs)
+    cancelled = cancelled_runs(results, name)
+    runs = [_load_run(run, plan, reader, run.run_id in cancelled) for run in recorded.runs]
+    return Grid(name, plan, runs, [], rungs=rungs)
 
 
-def _load_run(run: RecordedRun, plan: GridPlan | None, reader: Reader) -> Run:
+def _load_run(run: RecordedRun, plan: GridPlan | None, reader: Reader, is_cancelled: bool) -> Run:
     run_dir = run.run_dir
     progress = run.progress
     completed = None
@@ -302,7 +304,8 @@ def _load_run(run: RecordedRun, plan: GridPlan | None, reader: Reader) -> Run:
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name
     grid = None if folder == SINGLE else folder
-    return Run(grid, run_dir, judge_without_queue(progress, run.trial), progress.record, completed, run.planned)
+    state = judge_without_queue(progress, run.trial, is_cancelled)
+    return Run(grid, run_dir, state, progress.record, completed, run.planned)
 
 
 def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) -> CompletedRun | None:

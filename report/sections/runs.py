@@ -22,10 +22,8 @@ from sentiment.blocks.content import Bullets, Column, DataTable, Row, Text, colu
 from sentiment.blocks.wording import capital, emphasis, joined
 from sentiment.console import plural
 from sentiment.runs.records import MACRO_SCORES, StartsFrom
-from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING, UNREACHABLE
+from sentiment.runs.state import PAUSED, PLANNED, PRUNED, UNKNOWN, RunState
 
-# States of runs that need no action, or about which this machine knows too little.
-_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, UNREACHABLE)
 # The columns of a run's metrics on validation and on test tweets, in the order of the CSV file.
 _METRICS = ("accuracy", "accuracy_low", "accuracy_high", "loss", *MACRO_SCORES)
 # Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.
@@ -74,19 +72,24 @@ def _caption(shown: int, number: int, has_pruned: bool) -> str:
 
 
 def _advice(study: Study) -> list[Block]:
-    """How many runs are not completed, and how to resume those that have stopped."""
+    """How many runs are not completed, and how to resume those that have ended."""
     left = unfinished(study.runs)
     if not left:
         return []
-    stopped = sum(run.state.state not in _IN_PROGRESS for run in left)
+    ended = sum(_has_ended(run.state) for run in left)
     text = f"{unfinished_sentence(study.runs)}."
-    if stopped:
+    if ended:
         command = study.results.command("status")
         text += (
-            f" {plural(stopped, 'run')} failed or stopped. \u201c{command}\u201d shows how to resume those of grids; "
-            "the command that started a single run resumes it."
+            f" {plural(ended, 'run')} ended without a result. \u201c{command}\u201d shows how to resume those of "
+            "grids; the command that started a single run resumes it."
         )
     return [Text(text)]
+
+
+def _has_ended(run: RunState) -> bool:
+    """Whether a run without a result has ended, as far as is known here, and does not go on by itself."""
+    return not (run.active or run.interrupted or run.state in (PLANNED, PAUSED, UNKNOWN))
 
 
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:

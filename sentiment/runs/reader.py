@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sentiment.errors import RunDirError
 from sentiment.runs.halving import HalvingSearch, TrialPlace, read_search
-from sentiment.runs.records import GridPlan, PlannedRun
-from sentiment.runs.run_dir import SINGLE, Results, RunDir
+from sentiment.runs.records import Assignment, Cancelled, GridPlan, PlannedRun
+from sentiment.runs.run_dir import SINGLE, Results, RunDir, read_record
 from sentiment.runs.state import PRUNED, RunProgress, judge, read_progress
 
 # Supplies the metric of runs that no plan names; it is never written.
@@ -79,6 +79,18 @@ def _recorded_id(run: RecordedRun) -> str | None:
     with contextlib.suppress(RunDirError):
         return run.run_dir.read_config().run_id
     return None
+
+
+def cancelled_runs(results: Results, grid: str) -> set[str]:
+    """The runs that `sentiment cancel` marked in the last submission of each; `status` tells of damaged ones."""
+    cancelled: set[str] = set()
+    for file in sorted((results.slurm / grid).glob("*/submission.json")):
+        with contextlib.suppress(RunDirError):
+            submission = read_record(file, Assignment)
+            marked = read_record(file.with_name("cancelled.json"), Cancelled)
+            run_ids = {run_id for task in submission.tasks for run_id in task} if submission else set()
+            cancelled = cancelled - run_ids | run_ids.intersection(marked.ids if marked else ())
+    return cancelled
 
 
 def pruned_place(run_dir: RunDir) -> TrialPlace | None:

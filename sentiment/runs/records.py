@@ -281,6 +281,22 @@ class Failure(Record):
         return f"{self.error}: {self.reason}"
 
 
+class Assignment(Record, extra="ignore"):
+    """What `submission.json` says of runs; see `jobs.submissions.Submission`.
+
+    Attributes:
+        tasks: the run ids assigned to each task of the array; the lists are empty if the job trains no runs.
+    """
+
+    tasks: list[list[str]]
+
+
+class Cancelled(Record):
+    """`cancelled.json`: the ids of runs, or of the submission itself, that `sentiment cancel` ended."""
+
+    ids: list[str]
+
+
 class StartCount(Record):
     """`start.json`: how often in a row tasks have started a run at the same step, without a step of progress.
 

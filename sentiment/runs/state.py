@@ -22,13 +22,12 @@ OUT_OF_MEMORY = "OUT_OF_MEMORY"
 LOST = "LOST"  # its process died without recording a reason, or with the one that started it; it is in no queue
 HELD = "HELD"  # in a queue, but starts only when a person releases it
 PENDING = "PENDING"  # in a queue, and starts by itself
-UNKNOWN = "UNKNOWN"  # in a queue that does not answer, or that belongs to another user or cluster
+UNKNOWN = "UNKNOWN"  # in a queue that does not answer, is not asked, or belongs to another user or cluster
 PAUSED = "PAUSED"  # at the end of a rung, whose ranking decides whether the trial is promoted
 PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` resumes it
 
 SUSPENDED = "SUSPENDED"  # by Slurm, for a job with priority; it goes on by itself
-STOPPED = "STOPPED"  # a signal stopped it, as Ctrl+C does, outside of Slurm; where Slurm is not asked, also in its jobs
-UNREACHABLE = "UNREACHABLE"  # where no queue is asked: its process is on another machine and cannot be checked here
+STOPPED = "STOPPED"  # a signal stopped it, as Ctrl+C does, outside of Slurm
 
 
 @dataclass(frozen=True)
@@ -182,22 +181,27 @@ def _as_ended(progress: RunProgress, task: TaskView) -> RunState:
     return replace(ended, interrupted=task.phase == "ended" and task.may_retry and not by_user)
 
 
-def judge_without_queue(progress: RunProgress, trial: TrialPlace | None) -> RunState:
-    """The state of a run as far as its directory shows it, with the epoch of one that is being trained.
+def judge_without_queue(progress: RunProgress, trial: TrialPlace | None, is_cancelled: bool) -> RunState:
+    """The state of a run where no queue is asked, with the epoch of one that is being trained.
 
-    A run whose process is on another host is not called lost, since its lock may not be visible here; nor is one called
-    timed out that Slurm may start again.
+    A run that Slurm may start again is UNKNOWN, as is one whose process is on another host, where its lock may not be
+    visible.
     """
-    run = judge(progress, trial)
     attempt = progress.last_attempt
+    task = TaskView(is_cancelled=is_cancelled)
+    if attempt and not progress.damage:
+        in_slurm = attempt.job is not None and not attempt.job.startswith(LOCAL_JOB_PREFIX)
+        if attempt.reason is None and attempt.host != socket.gethostname():
+            task = replace(
+                task, phase="unknown", reason=f"its process on {attempt.host} cannot be checked from this machine"
+            )
+        elif in_slurm:
+            reason = f"{_after(attempt).reason}; only Slurm knows whether its job starts again"
+            task = replace(task, phase="unknown", reason=reason)
+    run = judge(progress, trial, task)
     if run.state == RUNNING and progress.epoch:
         score = "" if progress.score is None else f", best so far {progress.score:.3f}"
         return replace(run, reason=f"after epoch {progress.epoch}{score}")
-    if run.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
-        return RunState(UNREACHABLE, f"its process on {attempt.host} cannot be checked from this machine")
-    in_slurm = attempt is not None and attempt.job is not None and not attempt.job.startswith(LOCAL_JOB_PREFIX)
-    if run.state in (STOPPED, TIMEOUT) and in_slurm:
-        return RunState(STOPPED, f"{run.reason}; only Slurm knows whether its job starts again")
     return run
 
 

@@ -19,7 +19,7 @@ from report.build import compose
 from report.compare.findings import Findings, packed_curves
 from report.evaluated import CompletedRun, as_setting
 from report.questions import search
-from report.questions.attention import attended
+from report.questions.attention import attended, attention
 from report.questions.search import importances, trials_for_importance
 from report.read import AttentionSample
 from report.render import wording
@@ -202,6 +202,22 @@ def test_tokens_with_much_attention_are_bold_by_the_mean_over_hops() -> None:
     values = {"tweet": 1, "label": 1, "predicted": 0, "probability": 0.9, "tokens": ["so", "*sad*", "<b>"]}
     said = attended(AttentionSample.model_validate(values | {"weights": hops}), ("negative", "positive"))
     assert said == "wrong: label positive, predicted negative (90.0 %): **so (1.8)** \\*sad\\* &lt;b&gt;"
+
+
+def test_most_confident_of_right_and_of_wrong_predictions_are_the_examples_of_attention(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = {"label": 1, "tokens": ["so"], "weights": [[1.0]]}
+    answers = [(predicted, probability) for predicted in (1, 0) for probability in (0.6, 0.9, 0.7, 0.8)]
+    samples = [
+        sample | {"tweet": tweet, "predicted": predicted, "probability": probability}
+        for tweet, (predicted, probability) in enumerate(answers)
+    ]
+    monkeypatch.setattr("tests.report.made_up._ATTENTION", samples)
+    study.single({"model.pooling": "attention"})
+    (card,) = attention(study.findings()).cards
+    said = [re.findall(r"(right|wrong).* \((.*) %\)", item) for block in card.blocks[1:] for item in block.items]
+    assert said == [[(verdict, share)] for verdict in ("right", "wrong") for share in ("90.0", "80.0", "70.0")]
 
 
 def test_each_run_is_explored_by_its_own_curves(study: Study) -> None:

@@ -1,6 +1,7 @@
 """Runs in every state and of every kind, damaged ones among them: all are named, none stops the report; how they were
 made, and the command that repeats each."""
 
+import json
 import os
 import re
 import shlex
@@ -30,11 +31,12 @@ from sentiment.blocks.content import Bullets, DataTable, Text
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import Lock
-from sentiment.runs.records import Result, RunRecord, StartCount
+from sentiment.runs.records import Failure, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
-from tests.commands import refused
-from tests.invented import attempt, combinations, new_record
+from tests.commands import invoke, refused
+from tests.invented import UNFINISHED, attempt, combinations, new_record, write_unfinished
 from tests.jobs.grid_files import write_yaml
+from tests.jobs.submitted import write_job
 from tests.report.made_up import BASE, PARTS, Study, tables_of
 from tests.small_runs import load_config, stored
 
@@ -55,10 +57,36 @@ def test_runs_of_one_configuration_on_other_tweets_are_no_seeds_of_each_other(st
 
 def test_every_state_is_told(invented: Study) -> None:
     runs = load_study(invented.results, ["rnn"]).runs
-    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "STOPPED", "UNREACHABLE", "PLANNED"]
+    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "UNKNOWN", "UNKNOWN", "PLANNED"]
     stopped = "saved and stopped: SIGTERM; only Slurm knows whether its job starts again"
     reasons = ("DivergedError: the loss ran away", stopped, "its process on node-1 cannot be", "")
     assert [run.state.reason.startswith(reason) for run, reason in zip(runs[8:], reasons, strict=True)] == [True] * 4
+
+
+def test_a_run_has_the_state_that_status_names_where_slurm_does_not_answer(
+    study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What Slurm may start again has neither failed nor stopped; what was cancelled has the same name in both."""
+    monkeypatch.setenv("PATH", str(tmp_path))  # no Slurm
+    failed, stopped, died = UNFINISHED
+    lasts = [stopped, stopped | {"reason": "deadline"}, died, failed, failed, stopped, stopped]
+    configs = study.write_grid("rnn", "Which?", [{"seed": seed} for seed in range(len(lasts))])
+    for config, last in zip(configs, lasts, strict=True):
+        write_unfinished(study.run_dir(config, "rnn"), config, last)
+    *_, with_retries, _, resumed, cancelled = [study.run_dir(config, "rnn") for config in configs]
+    failure = stored(with_retries, Failure)
+    with_retries.write_record(failure.model_copy(update={"retry": True}))
+    run_ids = [[config.run_id] for config in configs]
+    job = write_job(study.results, "train", run_ids, configs, grid="rnn", job_id="41")
+    job.mark_cancelled([resumed.path.name, cancelled.path.name])
+    write_job(study.results, "train", [[resumed.path.name]], [configs[-2]], grid="rnn", job_id="42")
+    rows = json.loads(invoke("status", "--json", "--results", study.results.root).output)[0]["rows"]
+    states = ["UNKNOWN", "UNKNOWN", "UNKNOWN", "FAILED", "FAILED", "UNKNOWN", "CANCELLED"]
+    assert [row["state"] for row in rows] == states
+    findings = study.findings()
+    assert [run.state.state for run in findings.study.runs] == states
+    advice = next(block.text for block in runs(findings) if isinstance(block, Text))
+    assert advice.startswith("7 of 7 runs are not completed. 2 runs ended without a result. ")
 
 
 def test_run_that_a_task_is_about_to_begin_is_planned_and_a_folder_without_records_is_none(study: Study) -> None:
