@@ -1,7 +1,7 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
 import shlex
-from collections import Counter, defaultdict
+from collections import ChainMap, Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -172,9 +172,9 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     folders.sort(key=lambda grid: (grid.name == SINGLE, not grid.plan, grid.planned_at, grid.name))
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
     completed = [run.completed for grid in folders for run in grid.runs if run.completed]
-    corpora = {run.record.data_fingerprint: run for run in completed}
-    by_run = reader.read_each(corpora.values(), lambda run: read_counts(run, results))
-    counts = {fingerprint: by_run[run.run_id] for fingerprint, run in corpora.items() if run.run_id in by_run}
+    corpora = dict.fromkeys(run.record.data_fingerprint for run in completed)
+    read = {fingerprint: reader.read(partial(read_counts, fingerprint, results)) for fingerprint in corpora}
+    counts = {fingerprint: report for fingerprint, report in read.items() if report}
     # If a table was edited between two grids, both may have a run of one id on other tweets.
     versions = Counter(run_id for run_id, _ in {(run.run_id, run.record.data_fingerprint) for run in completed})
     compared = [_compared(grid, versions, counts, reader) for grid in folders if grid.runs]
@@ -208,24 +208,18 @@ def pool_folds(runs: Iterable[CompletedRun], reader: Reader) -> tuple[list[Evalu
     compared: list[EvaluatedRun] = []
     single_folds: list[CompletedRun] = []
     for group in groups.values():
-        if group[0].config.data.folds is None:
+        number = group[0].config.data.folds
+        if number is None:
             compared += map(EvaluatedRun.of, group)
             continue
-        pooled = _pooled(group, reader)
+        by_fold = {run.config.data.fold: run for run in group}
+        folds = [by_fold[fold] for fold in range(1, number + 1) if fold in by_fold]
+        pooled = reader.read(partial(EvaluatedRun.of_folds, folds)) if len(folds) == number else None
         if pooled:
             compared.append(pooled)
         else:
             single_folds += group
     return compared, single_folds
-
-
-def _pooled(runs: Sequence[CompletedRun], reader: Reader) -> EvaluatedRun | None:
-    """The cross-validated run of all folds; None if one is missing or cannot be read."""
-    folds = sorted(runs, key=lambda run: run.config.data.fold or 0)
-    number = folds[0].config.data.folds or 0
-    if [run.config.data.fold for run in folds] != [*range(1, number + 1)]:
-        return None
-    return reader.read(lambda: EvaluatedRun.of_folds(folds))
 
 
 def _load_answers(reader: Reader) -> tuple[list[StoredAnswers], dict[str, Choice]]:
@@ -369,18 +363,13 @@ def read_texts(tweets: TweetKeys, corpora: Iterable[str], results: Results) -> l
     Returns:
         An empty text for a tweet that no corpus holds; None if no corpus can be read.
     """
-    texts: dict[int, str] = {}
-    is_read = False
-    for corpus in dict.fromkeys(corpora):
-        missing = [tweet for tweet in tweets.tolist() if tweet not in texts]
-        corpus_texts = _read_texts(missing, corpus, results) if missing else None
-        if corpus_texts is not None:
-            is_read = True
-            texts |= corpus_texts
-    return [texts.get(tweet, "") for tweet in tweets.tolist()] if is_read else None
+    read = [_read_texts(tweets, corpus, results) for corpus in corpora]
+    known = [texts for texts in read if texts is not None]
+    by_tweet = ChainMap(*known)  # the first one counts
+    return [by_tweet.get(tweet, "") for tweet in tweets.tolist()] if known else None
 
 
-def _read_texts(tweets: Sequence[int], corpus: str, results: Results) -> dict[int, str] | None:
+def _read_texts(tweets: TweetKeys, corpus: str, results: Results) -> dict[int, str] | None:
     """The texts of tweets by their ids; None where the corpus is not on this machine or cannot be read."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -397,17 +386,17 @@ def _read_texts(tweets: Sequence[int], corpus: str, results: Results) -> dict[in
         return None
 
 
-def read_counts(run: CompletedRun, results: Results) -> CorpusReport | None:
-    """How many tweets the corpus kept, left out and put into each part; None where it is not on this machine.
+def read_counts(fingerprint: str, results: Results) -> CorpusReport | None:
+    """How many tweets a corpus kept, left out and put into each part; None where it is not on this machine.
 
     Raises:
         RunDirError: the corpus is damaged.
     """
-    folder = results.corpus_dir(run.record.data_fingerprint)
+    folder = results.corpus_dir(fingerprint)
     if not folder.exists():
         return None
     manifest = read_record(folder / MANIFEST, Manifest)
-    if manifest is None or manifest.fingerprint != run.record.data_fingerprint:
+    if manifest is None or manifest.fingerprint != fingerprint:
         raise RunDirError(f"{folder / MANIFEST}: is missing, or is that of another corpus")
     for name, digest in manifest.sha256.items():
         check_sha256(folder / name, digest, "delete the folder, and training prepares it again")

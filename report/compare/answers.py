@@ -1,6 +1,6 @@
 """Which test tweets each predictor classifies correctly, joined by tweet ids; builds both sides of comparisons."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TypeVar
@@ -22,7 +22,7 @@ Positions = npt.NDArray[np.int64]
 
 Tested = EvaluatedRun | AddedPredictor
 P = TypeVar("P", bound=Tested)
-T = TypeVar("T")
+OTHER_TWEETS = "the two sides were not tested on the same tweets"
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,6 @@ class Correctness:
         """Whether there is a prediction for each tweet."""
         return self.tested > 0
 
-    @property
-    def first(self) -> Flags:
-        """What the network of a run, or the added predictor, has right."""
-        return next(iter(self.right.values()))
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -109,10 +104,6 @@ class Answers:
     def readable(self, runs: Sequence[P]) -> list[P]:
         return [run for run in runs if run.run_id in self.by_run]
 
-    def of_runs(self, runs: Sequence[Tested]) -> "Answers":
-        """The answers of some runs."""
-        return replace(self, by_run={run.run_id: self.by_run[run.run_id] for run in self.readable(runs)})
-
     def including(self, added: Iterable[AddedPredictor], part: Part = "test") -> "Answers":
         """The answers with those of added predictors on the same part."""
         by_run = dict(self.by_run)
@@ -124,56 +115,42 @@ class Answers:
                 by_run[predictor.run_id] = Correctness({"added": right}, known.astype(np.int16))
         return replace(self, by_run=by_run)
 
-    def difference(self, design: Design, first: "Group", second: "Group") -> Evidence | None:
+    def difference(self, design: Design, first: "Group", second: "Group") -> Evidence:
         """What is known of the difference of two groups of predictors, on the tweets that all have a prediction for.
 
-        Returns:
-            None if a configuration has no readable run, if there are not two common tweets, or if the groups do not fit
-            the design.
+        Raises:
+            NotComparableError: a configuration has no readable run, there are not two common tweets, or the groups do
+                not fit the design.
         """
-        return self._if_comparable(design.difference, first, second)
+        return design.difference(*self._sides(first, second))
 
     def score(self, design: Design, group: "Group") -> Estimate | None:
-        """The score of a group of predictors with its interval; None as in `difference`."""
-        return self._if_comparable(design.score, group)
-
-    def _if_comparable(self, method: Callable[..., T], *groups: "Group") -> T | None:
-        """What a method of a design says of the sides; None without common tweets, or if they do not fit the design."""
-        sides = self._sides(*groups)
+        """The score of a group of predictors with its interval; None where `difference` raises an error."""
         try:
-            return method(*sides) if sides else None
+            return design.score(*self._sides(group))
         except NotComparableError:
             return None
 
-    def common(self, runs: Sequence[Tested]) -> Positions:
-        """The positions of the tweets that all of these readable runs have a prediction for."""
-        return np.flatnonzero(np.logical_and.reduce([self.by_run[run.run_id].known for run in runs]))
-
     def _sides(self, *groups: "Group") -> list[Side]:
-        """The sides of a comparison on their common tweets; none if they have not two."""
-        readable = [[self.readable(runs) for runs in group.configurations] for group in groups]
-        runs = [run for configurations in readable for seeds in configurations for run in seeds]
-        if not all(configurations and all(configurations) for configurations in readable):
-            return []
-        positions = self.common(runs)
+        """The sides of a comparison on their common tweets. Raises NotComparableError."""
+        known = [
+            [[self.by_run[run.run_id] for run in self.readable(runs)] for runs in group.configurations]
+            for group in groups
+        ]
+        flat = [[one for seeds in configurations for one in seeds] for configurations in known]
+        if not all(configurations and all(configurations) for configurations in known):
+            raise NotComparableError(OTHER_TWEETS)
+        positions = np.flatnonzero(np.logical_and.reduce([one.known for of_side in flat for one in of_side]))
         if len(positions) < 2:
-            return []
+            raise NotComparableError(OTHER_TWEETS)
         classes = self.tweets.labels[positions] if self.metric == "macro_recall" else None
         sides = []
-        for group, configurations in zip(groups, readable, strict=True):
-            correct = [
-                np.stack([self.by_run[run.run_id].right[group.kind][positions] for run in seeds])
-                for seeds in configurations
-            ]
-            folds = self._folds([run for seeds in configurations for run in seeds], positions)
-            sides.append(Side(correct, group.kind in SEEDED, classes, folds))
+        for group, configurations, of_side in zip(groups, known, flat, strict=True):
+            right = [np.stack([one.right[group.kind][positions] for one in seeds]) for seeds in configurations]
+            folds = [one.tested[positions] for one in of_side]
+            is_same = folds[0].max() > 1 and all(np.array_equal(folds[0], other) for other in folds)
+            sides.append(Side(right, group.kind in SEEDED, classes, folds[0] if is_same else None))
         return sides
-
-    def _folds(self, runs: Sequence[Tested], positions: Positions) -> npt.NDArray[np.int16] | None:
-        """The fold in which each tweet at `positions` was tested, by all these runs in the same; else None."""
-        folds = [self.by_run[run.run_id].tested[positions] for run in runs]
-        is_same = all(np.array_equal(folds[0], other) for other in folds)
-        return folds[0] if is_same and folds[0].max() > 1 else None
 
 
 @dataclass(frozen=True)

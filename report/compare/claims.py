@@ -1,6 +1,7 @@
 """Claims: two sides and how they are compared, decided in families that are corrected together."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -8,7 +9,7 @@ from report.compare.answers import Answers, Group
 from report.compare.datasets import design_of
 from report.compare.matching import Runs, seeds_together
 from sentiment.runs.records import PredictorKind
-from sentiment.statistics.designs import Design, Matched, TwoModels
+from sentiment.statistics.designs import Design, Matched, NotComparableError, TwoModels
 from sentiment.statistics.estimate import Estimate
 from sentiment.statistics.families import corrected
 from sentiment.statistics.metrics import Metric
@@ -38,8 +39,10 @@ def decided(claims: Mapping[K, Claim], answers: Answers, number: int = 0) -> dic
     Args:
         number: their number, if it is larger than that of the claims.
     """
-    evidence = {key: answers.difference(claim.design, claim.first, claim.second) for key, claim in claims.items()}
-    known = {key: of_claim for key, of_claim in evidence.items() if of_claim}
+    known = {}
+    for key, claim in claims.items():
+        with suppress(NotComparableError):
+            known[key] = answers.difference(claim.design, claim.first, claim.second)
     return dict(zip(known, corrected([*known.values()], number), strict=True))
 
 

@@ -1,6 +1,6 @@
 """Compute time of runs, in CPU and GPU seconds, with the share of their encoder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,11 +37,7 @@ class Usage:
     encoding: Seconds
     unknown: int = 0
 
-    @property
-    def total(self) -> Seconds:
-        return self.with_training(1)
-
-    def with_training(self, factor: float) -> Seconds:
+    def total(self, factor: float = 1) -> Seconds:
         """The total if `factor` times as much had been trained; encoder vectors are computed once all the same."""
         gpu = factor * self.training.gpu + self.encoding.gpu
         cpu = factor * self.training.cpu + self.encoding.cpu
@@ -63,12 +59,12 @@ def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
         # The cache may have grown since earlier runs, so that its last state counts.
         if cache and (cache.folder not in caches or cache.cpu_seconds > caches[cache.folder].cpu_seconds):
             caches[cache.folder] = cache
-    return Usage(attempts, _sum(training), _sum(caches.values()), unknown)
+    return Usage(attempts, _sum(training), _sum([*caches.values()]), unknown)
 
 
 def cost_per_run(configuration: Configuration) -> Seconds:
     """Compute time of one run of a configuration, the mean over its seeds, with encoder vectors."""
-    return usage_of(configuration.completed).with_training(1 / len(configuration.runs))
+    return usage_of(configuration.completed).total(1 / len(configuration.runs))
 
 
 def _training_times(record: RunRecord, result: Result | None) -> list[ComputeTime]:
@@ -81,6 +77,5 @@ def _training_times(record: RunRecord, result: Result | None) -> list[ComputeTim
     return [ComputeTime(cpu_seconds=seconds, gpu_seconds=0.0 if is_cpu else seconds)]
 
 
-def _sum(times: Iterable[ComputeTime]) -> Seconds:
-    known = list(times)
-    return Seconds(sum(time.gpu_seconds for time in known), sum(time.cpu_seconds for time in known))
+def _sum(times: Sequence[ComputeTime]) -> Seconds:
+    return Seconds(sum(time.gpu_seconds for time in times), sum(time.cpu_seconds for time in times))

@@ -282,8 +282,7 @@ def _metric_of(runs: Runs) -> Metric:
 
 
 def _dataset(name: str, runs: Runs, metric: Metric, answers: Answers, reader: Reader) -> Dataset:
-    run_answers = answers.of_runs(runs).with_metric(metric)
-    added = added_for(run_answers.readable(runs), metric, reader)
+    added = added_for(answers.readable(runs), metric, reader)
     annotators = [each for each in added if each.record.annotator]
     predictors = [each for each in added if not each.record.annotator]
-    return Dataset(name, runs, configurations_of(runs, metric), run_answers, predictors, annotators)
+    return Dataset(name, runs, configurations_of(runs, metric), answers.with_metric(metric), predictors, annotators)

@@ -98,8 +98,9 @@ def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.Da
     positions = answers.tweets.positions(test)
     n_right = np.zeros(len(test.tweets))
     n_runs = np.zeros(len(test.tweets))
-    for of_run in answers.by_run.values():
-        n_right += of_run.first[positions]
+    for run in answers.readable(best.dataset.runs):
+        of_run = answers.by_run[run.run_id]
+        n_right += of_run.right["network"][positions]
         n_runs += of_run.known[positions]
     predictor = test.of(best.model.kind)
     table = pd.DataFrame(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from report.compare.answers import Answers, Group
+from report.compare.answers import OTHER_TWEETS, Answers, Group
 from report.compare.claims import Claim, matched_claim
 from report.compare.datasets import Configuration, competing, configurations_of, design_of, group_by_tweets
 from report.compare.matching import Runs, is_search, match, seeds_together, unused
@@ -26,8 +26,6 @@ from sentiment.statistics.designs import (
 from sentiment.statistics.estimate import Estimate, StudentEvidence
 from sentiment.statistics.regions import Outcome, RegionClaim, decide
 from sentiment.statistics.seeds import seed_spread
-
-_OTHER_TWEETS = "the two sides were not tested on the same tweets"
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ def _of_best_configurations(hypothesis: Hypothesis, other: BestOf, grid: Grid, s
     if {run.run_id for run in best} & {run.run_id for run in others}:
         raise NotComparableError("both sides are the same runs")
     if len(group_by_tweets([*best, *others])) > 1:
-        raise NotComparableError(_OTHER_TWEETS)
+        raise NotComparableError(OTHER_TWEETS)
     design = design_of((configuration.runs for configuration in (*ours, *theirs)), "network", answers.metric)
     selected = _tried(grid, ours), _tried(grids[other.grid], theirs)
     if hypothesis.measure != "score":  # the luck by which each was selected may change it in either direction
@@ -220,7 +218,7 @@ def _evidence(hypothesis: Hypothesis, claim: Claim, answers: Answers, reader: Re
         return _evidence_of_values(hypothesis, claim, reader)
     evidence = answers.difference(claim.design, claim.first, claim.second)
     if not isinstance(evidence, StudentEvidence):  # two trained models are refused before
-        raise NotComparableError(_OTHER_TWEETS)
+        raise NotComparableError(OTHER_TWEETS)
     return evidence
 
 

@@ -230,10 +230,10 @@ def _saved_and_promoted(rungs: HalvingSearch, planned: list[Run], max_epochs: in
     saved = (
         f"{epochs:,} epochs were trained, {words.percent(epochs / all_epochs)} % of the {all_epochs:,} that "
         f"{len(planned):,} full trials would need (an upper bound, because of early stopping), in "
-        f"{usage.total.in_words}"
+        f"{usage.total().in_words}"
     )
     if epochs:
-        saved += f"; without pruning about {usage.with_training(all_epochs / epochs).in_words}"
+        saved += f"; without pruning about {usage.total(all_epochs / epochs).in_words}"
     sentences = [f"{saved}.", *(promotion(ranking, Score(rungs.plan.metric)) for ranking in rungs.rankings)]
     if rungs.current < rungs.last:
         sentences.append(f"The rung that ends after epoch {rungs.epochs(rungs.current)} is not ranked yet.")

@@ -137,10 +137,11 @@ def _usage_table(study: Study) -> Details:
     for name, runs in grids:
         usage = usage_of(runs)
         completed = sum(run.completed is not None for run in runs)
+        gpu, cpu = usage.total()
         row = {"grid": name, "runs": len(runs), "completed": completed, "attempts": usage.attempts}
-        row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600, "unknown": usage.unknown}
-        encoding = usage.encoding
-        rows.append(row | {"encoder_gpu_hours": encoding.gpu / 3600, "encoder_cpu_hours": encoding.cpu / 3600})
+        row |= {"gpu_hours": gpu / 3600, "cpu_hours": cpu / 3600, "unknown": usage.unknown}
+        gpu, cpu = usage.encoding
+        rows.append(row | {"encoder_gpu_hours": gpu / 3600, "encoder_cpu_hours": cpu / 3600})
     caption = (
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. The times of "
         "attempts that run or whose process was killed are unknown, so that times are lower bounds where there are any."

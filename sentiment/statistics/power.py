@@ -6,7 +6,7 @@ distribution, and the power is the mean over these; all configurations are taken
 """
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -210,10 +210,8 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
     train_rows = {config.data.train_rows for config in configs}
     most_rows = None if None in train_rows else max(rows for rows in train_rows if rows)
     compared_configs = [config for config in configs if config.data.train_rows == most_rows]
-    seeds = defaultdict(set)
-    for config in compared_configs:
-        seeds[config.without("seed").fingerprint()].add(config.seed)
-    fewest = min(map(len, seeds.values()), default=0)
+    seeds = Counter(config.without("seed").fingerprint() for config in compared_configs)
+    fewest = min(seeds.values(), default=0)
     if fewest < 2:
         return None
     if test_sizes is None:
@@ -300,28 +298,23 @@ def _comparison_of(
         return "not known before the runs, as the trials of a search differ in all settings"
     if any(config.data.folds for config in configs):
         return _OF_FOLDS
+    seeds = Counter(config.without("seed").fingerprint() for config in configs)
+    fewest = min(seeds.values())
+    if fewest < 2:
+        return "not known before the runs, as no seed is repeated"
     affected = [config for config in configs if not hypothesis.setting.startswith(config.unused_fields())]
     if hypothesis.setting and affected:
         hypothesis = hypothesis.as_configured(affected[0])
-    seeds: dict[str, set[int]] = defaultdict(set)
-    values: dict[str, Any] = {}
-    for config in configs:
-        key = config.without("seed").fingerprint()
-        seeds[key].add(config.seed)
-        if not hypothesis.setting.startswith(config.unused_fields()):
-            values[key] = dotted(config.model_dump(mode="json")).get(hypothesis.setting)
-    fewest = min(map(len, seeds.values()))
-    if fewest < 2:
-        return "not known before the runs, as no seed is repeated"
-    firsts = sum(is_among(value, hypothesis.values) for value in values.values()) if hypothesis.setting else len(seeds)
-    sides = (1, 1)
+    by_configuration = {config.without("seed").fingerprint(): config for config in affected}
+    values = [dotted(config.model_dump(mode="json")).get(hypothesis.setting) for config in by_configuration.values()]
+    firsts = sum(is_among(value, hypothesis.values) for value in values) if hypothesis.setting else len(seeds)
     selected = 1
     if isinstance(hypothesis.other, BestOf):
         sides = (1, 0) if hypothesis.other.model else (1, 1)
         selected = _selected(hypothesis, firsts, 1 if hypothesis.other.model else len(seeds))
     else:
-        sides = firsts, sum(is_among(value, hypothesis.other) for value in values.values())
-    if not all(sides) and not isinstance(hypothesis.other, BestOf):
-        return "open, as a side has no runs in which the setting has an effect"
+        sides = firsts, sum(is_among(value, hypothesis.other) for value in values)
+        if not all(sides):
+            return "open, as a side has no runs in which the setting has an effect"
     alpha = 2 * ALPHA / len(plan.hypotheses) / max(selected, 1)
     return PlannedComparison(sides, fewest, len(seeds), sizes, alpha, 2 * ALPHA)
