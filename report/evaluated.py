@@ -12,7 +12,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError
 from sentiment.runs.records import Metrics, Part, PredictorKind, Result, RunRecord, mean_score
-from sentiment.runs.run_dir import SINGLE, Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.statistics.metrics import Metric
 
 # Values of a configuration, by dotted name.
@@ -64,7 +64,7 @@ class EvaluatedRun:
     Attributes:
         trained: the run alone; of a cross-validated run, those of its folds, in order.
         config: of a cross-validated run, without the fold.
-        test_metrics: the metrics of each of its predictors on all of its test tweets.
+        test_metrics: the metrics of each of its predictors, in table order, on all of its test tweets.
     """
 
     trained: Sequence[CompletedRun]
@@ -100,17 +100,8 @@ class EvaluatedRun:
         return self.trained[0].metric
 
     @property
-    def is_of_grid(self) -> bool:
-        return self.trained[0].run_dir.grid != SINGLE
-
-    @property
     def is_cross_validated(self) -> bool:
         return len(self.trained) > 1
-
-    @property
-    def kinds(self) -> list[PredictorKind]:
-        """Its predictors, in table order."""
-        return [*self.test_metrics]
 
     @property
     def parts(self) -> tuple[Part, ...]:

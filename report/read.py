@@ -40,12 +40,10 @@ class Run:
     """A planned or existing run, completed or not.
 
     Attributes:
-        grid: None for a single run.
         state: as far as the run's directory shows it; UNKNOWN where only Slurm could tell more.
         planned: its row in the grid's plan; None if no plan names it.
     """
 
-    grid: str | None
     run_dir: RunDir
     state: RunState
     record: RunRecord | None
@@ -296,10 +294,8 @@ def _load_run(run: RecordedRun, plan: GridPlan | None, reader: Reader, is_cancel
         reader.problems.append(progress.damage)
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
-    folder = run_dir.path.parent.name
-    grid = None if folder == SINGLE else folder
     state = judge_without_queue(progress, run.trial, is_cancelled)
-    return Run(grid, run_dir, state, progress.record, completed, run.planned)
+    return Run(run_dir, state, progress.record, completed, run.planned)
 
 
 def _completed(run_dir: RunDir, plan: GridPlan | None, progress: RunProgress) -> CompletedRun | None:

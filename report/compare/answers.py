@@ -196,6 +196,6 @@ def _read(run: EvaluatedRun, part: Part, parts: dict[str, AnswerTable]) -> _Fold
         read = fold.predictions(part)
         name = sha256(read.tweets.tobytes() + read.labels.tobytes()).hexdigest()
         parts.setdefault(name, replace(read, predictors=[]))
-        correct: dict[Kind, Flags] = {kind: read.right(kind) for kind in run.kinds}
+        correct: dict[Kind, Flags] = {kind: read.right(kind) for kind in run.test_metrics}
         folds.append((name, correct))
     return folds

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from report.compare.datasets import Configuration
 from report.evaluated import CompletedRun
 from report.read import Run
 from sentiment.runs.records import CacheRecord, ComputeTime, Result, RunRecord
@@ -60,11 +59,6 @@ def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
         if cache and (cache.folder not in caches or cache.cpu_seconds > caches[cache.folder].cpu_seconds):
             caches[cache.folder] = cache
     return Usage(attempts, _sum(training), _sum([*caches.values()]), unknown)
-
-
-def cost_per_run(configuration: Configuration) -> Seconds:
-    """Compute time of one run of a configuration, the mean over its seeds, with encoder vectors."""
-    return usage_of(configuration.completed).total(1 / len(configuration.runs))
 
 
 def _training_times(record: RunRecord, result: Result | None) -> list[ComputeTime]:

@@ -14,6 +14,7 @@ from report.evaluated import CompletedRun, EvaluatedRun, Reader, Settings, only_
 from report.read import Grid
 from sentiment.config import RunConfig
 from sentiment.runs.records import SEEDED, Part, PredictorKind, mean_score
+from sentiment.runs.run_dir import SINGLE
 from sentiment.statistics.designs import Design, Folds, Seeds, TwoModels
 from sentiment.statistics.metrics import METRIC_NAMES, Metric, metric_of_most
 from sentiment.statistics.seeds import seed_spread
@@ -277,7 +278,7 @@ def distinguish(runs: Sequence[EvaluatedRun], names: Sequence[str]) -> list[Sett
 
 def _metric_of(runs: Runs) -> Metric:
     """The metric of most runs of grids, whose metric was stated; without grids, that of most runs."""
-    of_grids = [run for run in runs if run.is_of_grid]
+    of_grids = [run for run in runs if run.trained[0].run_dir.grid != SINGLE]
     return metric_of_most(run.metric for run in of_grids or runs)
 
 

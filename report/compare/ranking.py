@@ -47,13 +47,6 @@ class Candidate:
     settings: Settings = field(default_factory=dict)
     competes: bool = False
 
-    def values(self, part: Part, name: str) -> list[float]:
-        """A score of each run, by the name of a property of `Metrics`."""
-        return [run.score(part, name, self.kind) for run in self.runs]
-
-    def mean(self, part: Part, name: str) -> float:
-        return mean_score(self.values(part, name))
-
 
 Ranked = Candidate | AddedPredictor
 # How candidates are compared with others, by their kind and whether they compete.
@@ -135,9 +128,10 @@ class Recommended:
             if score:
                 return score
         recorded = [estimate_of(run.test_metrics[candidate.kind], self.metric) for run in candidate.runs]
-        n = min(estimate.n for estimate in recorded)
-        mean = Estimate(candidate.mean("test", self.metric), None, None, n)
-        return mean if len(recorded) > 1 else recorded[0]
+        if len(recorded) == 1:
+            return recorded[0]
+        mean = mean_score(estimate.value for estimate in recorded)
+        return Estimate(mean, None, None, min(estimate.n for estimate in recorded))
 
 
 def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
@@ -150,9 +144,8 @@ def recommend_for(dataset: Dataset, reader: Reader) -> Recommended:
     def are_better(pairs: Sequence[tuple[Candidate, Candidate]]) -> list[bool]:
         runs = {run.run_id: run for pair in pairs for candidate in pair for run in candidate.runs}
         validation = read_answers(runs.values(), reader, "validation").with_metric(dataset.metric)
-        claims = {pair: _claim(*pair, of_validation) for pair in pairs}
-        differences = decided(claims, validation)
-        return [pair in differences and differences[pair].is_better for pair in pairs]
+        better = decided({pair: _claim(*pair, of_validation) for pair in pairs}, validation)
+        return [pair in better and better[pair].is_better for pair in pairs]
 
     model = recommend(competing_ones, are_better)
     baseline = max((each for each in competing_ones if each.kind == "baseline"), key=lambda each: each.score)
@@ -177,16 +170,14 @@ def candidates_of(dataset: Dataset) -> list[Candidate]:
     metric = dataset.metric
     may_compete = competing(dataset.configurations)
     candidates = []
-    for configuration in dataset.configurations:
+    for each in dataset.configurations:
         for kind in SEEDED:
-            score = mean_score(run.score("validation", metric, kind) for run in configuration.runs)
-            competes = configuration in may_compete
-            settings = configuration.distinguishing
-            candidates.append(Candidate(configuration, kind, configuration.runs, score, settings, competes))
+            score = mean_score(run.score("validation", metric, kind) for run in each.runs)
+            candidates.append(Candidate(each, kind, each.runs, score, each.distinguishing, each in may_compete))
     candidates += _baselines(dataset)
     first = dataset.configurations[0]
     for kind in _REFERENCES:
-        if kind in first.runs[0].kinds:
+        if kind in first.runs[0].test_metrics:
             score = first.runs[0].score("validation", metric, kind)
             candidates.append(Candidate(first, kind, first.runs[:1], score))
     return candidates
@@ -197,17 +188,16 @@ def _baselines(dataset: Dataset) -> list[Candidate]:
     by_tweets: dict[tuple[str, ...], list[Configuration]] = defaultdict(list)
     for configuration in dataset.configurations:
         by_tweets[tuple(configuration.runs[0].corpora)].append(configuration)
-    groups = [*by_tweets.values()]
     runs = []
-    for group in groups:
+    for group in by_tweets.values():
         of_group = sorted((run for each in group for run in each.runs), key=lambda run: run.run_id)
-        runs.append(next(iter(dataset.answers.readable(of_group)), of_group[0]))
+        runs.append((dataset.answers.readable(of_group) or of_group)[0])
     names = [name for name in varying(runs) if name.startswith("data.")]
     on_most = trained_on_most(dataset.configurations)
     baselines = []
-    for group, run, settings in zip(groups, runs, distinguish(runs, names), strict=True):
+    for (first, *_), run, settings in zip(by_tweets.values(), runs, distinguish(runs, names), strict=True):
         score = run.score("validation", dataset.metric, "baseline")
-        baselines.append(Candidate(group[0], "baseline", [run], score, settings, group[0] in on_most))
+        baselines.append(Candidate(first, "baseline", [run], score, settings, first in on_most))
     return baselines
 
 
@@ -221,9 +211,9 @@ def _designs_of(candidates: Sequence[Candidate], metric: Metric, part: Part) -> 
 
 
 def _claim(first: Ranked, second: Ranked, designs: _Designs) -> Claim:
-    """The claim of two predictors, at least one of which was trained here."""
+    """The claim of two predictors, at least one of which was trained here: its design is that of the one with seeds."""
     trained = [each for each in (first, second) if isinstance(each, Candidate)]
-    compared = next((each for each in trained if each.kind in SEEDED), trained[0])
+    compared = min(trained, key=lambda each: each.kind not in SEEDED)
     return Claim(_group_of(first), _group_of(second), designs[compared.kind, compared.competes])
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from report.compare.answers import Answers, Group, read_answers
 from report.compare.claims import Claim, decided
@@ -42,10 +42,6 @@ class ExternalResult:
     differences: dict[PredictorKind, Estimate] = field(default_factory=dict)
 
     @property
-    def kind(self) -> PredictorKind:
-        return self.candidate.kind
-
-    @property
     def dataset(self) -> Dataset:
         return self.best.dataset
 
@@ -82,7 +78,7 @@ def _evaluated(best: Recommended, test_set: Part, answers: Answers) -> list[Exte
     references = {each.kind: _group(answers, each) for each in reversed([best.baseline, *untrained])}
     evaluated = dict.fromkeys([*networks, best.alternative, best.baseline, *untrained, best.model])
     designs = {kind: _design(best.dataset, test_set, networks, kind) for kind in {each.kind for each in evaluated}}
-    results = []
+    results = {}
     claims: dict[tuple[Candidate, PredictorKind], Claim] = {}
     for candidate in evaluated:
         design = designs[candidate.kind]
@@ -90,14 +86,13 @@ def _evaluated(best: Recommended, test_set: Part, answers: Answers) -> list[Exte
         score = answers.score(design, group)
         recall = answers.with_metric("macro_recall").score(design, group)
         if score and recall:
-            results.append(ExternalResult(test_set, best, candidate, score, recall.value))
+            results[candidate] = ExternalResult(test_set, best, candidate, score, recall.value)
             for reference in _COMPARED_WITH.get(candidate.kind, ()):
                 if reference in references:
                     claims[candidate, reference] = Claim(group, references[reference], design)
-    differences: dict[Candidate, dict[PredictorKind, Estimate]] = defaultdict(dict)
     for (candidate, reference), difference in decided(claims, answers).items():
-        differences[candidate][reference] = difference
-    return [replace(result, differences=differences[result.candidate]) for result in results]
+        results[candidate].differences[reference] = difference
+    return [*results.values()]
 
 
 def _single_runs(candidate: Candidate) -> list[EvaluatedRun]:

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from markupsafe import Markup
 
 from report.compare.added import AddedPredictor
-from report.compare.cost import cost_per_run, usage_of
+from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.published import replicated
 from report.compare.ranking import Candidate, Ranked, Recommended
@@ -109,7 +109,7 @@ def _is_drawn(ranked: Ranked) -> bool:
 
 def added_predictors(findings: Findings) -> list[Block]:
     """How far annotators agree with the labels; where the answers of added predictors come from, and what they cost."""
-    people = [annotator for best in findings.recommendations for annotator in best.dataset.annotators]
+    people = [annotator for dataset in findings.datasets for annotator in dataset.annotators]
     blocks: list[Block] = [Text(annotator.agreement.sentence(annotator.name)) for annotator in people]
     ranked = [predictor for best in findings.recommendations for predictor in best.added]
     for each in ranked:
@@ -148,14 +148,14 @@ def published_results(findings: Findings) -> list[Block]:
 
 def _row_of_candidate(candidate: Candidate, best: Recommended) -> Row:
     row: Row = {"model": predictor_name(candidate), "n": best.test_score(candidate).n}
+    runs = candidate.runs
     for part in _PARTS:
         for metric in _METRICS:
-            values = candidate.values(part, metric)
+            values = [run.score(part, metric, candidate.kind) for run in runs]
             row[f"{part}_{metric}"] = mean_score(values)
             row[f"{part}_{metric}_sd"] = stdev(values) if len({*values}) > 1 else None
     if candidate.kind not in SEEDED:
         return row
-    runs = candidate.runs
     row["seeds"] = len(best.dataset.answers.readable(runs) or runs)  # those that the score is the mean of
     if candidate.kind == "network":
         overfits = sum(run.overfits for run in runs)
@@ -164,10 +164,9 @@ def _row_of_candidate(candidate: Candidate, best: Recommended) -> Row:
             row["overfits"] = None
         row["parameters"] = runs[0].trainable_weights
         row["best_epoch"] = fmean(run.best_epoch for run in runs)
-    cost = cost_per_run(candidate.configuration)
-    row |= {"gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
-    row["attempts"] = usage_of(candidate.configuration.completed).attempts
-    return row
+    usage = usage_of(candidate.configuration.completed)
+    cost = usage.total(1 / len(candidate.configuration.runs))
+    return row | {"gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu, "attempts": usage.attempts}
 
 
 def external_test_sets(findings: Findings) -> list[Block]:
@@ -178,9 +177,10 @@ def external_test_sets(findings: Findings) -> list[Block]:
     networks: Counter[tuple[str, str]] = Counter()
     left_out = set()
     for position, result in enumerate(results):
-        networks[result.test_set, result.dataset.name] += result.kind == "network"
-        if result.kind == "network" and networks[result.test_set, result.dataset.name] > _MAX_NETWORKS:
-            left_out.add(position)
+        of_set = result.test_set, result.dataset.name
+        if result.candidate.kind == "network":
+            networks[of_set] += 1
+            left_out |= {position} if networks[of_set] > _MAX_NETWORKS else set()
     from_authors = sorted({each.test_set for each in results if each.from_lexicon_authors})
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})
@@ -196,17 +196,13 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
     sentences = []
     for result in findings.external_results:
-        if _warns(result, findings):
+        difference = result.differences.get("lexicon")
+        is_main = result.is_recommended and result.dataset is findings.main
+        if is_main and difference and difference.is_worse:
             sides = subject(result.candidate, result.best), PREDICTORS["lexicon"]
-            pair = words.pair_sentence(*sides, result.differences["lexicon"], result.dataset.metric_name)
+            pair = words.pair_sentence(*sides, difference, result.dataset.metric_name)
             sentences.append(f"On the external test set {result.test_set}: {pair}")
     return sentences
-
-
-def _warns(result: ExternalResult, findings: Findings) -> bool:
-    difference = result.differences.get("lexicon")
-    is_main = result.is_recommended and result.dataset is findings.main
-    return is_main and difference is not None and difference.is_worse
 
 
 def _test_set_row(result: ExternalResult, names_data: bool) -> Row:

@@ -22,6 +22,7 @@ from sentiment.blocks.content import Bullets, Column, DataTable, Row, Text, colu
 from sentiment.blocks.wording import capital, emphasis, joined
 from sentiment.console import plural
 from sentiment.runs.records import MACRO_SCORES, StartsFrom
+from sentiment.runs.run_dir import SINGLE
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, UNKNOWN, RunState
 
 # The columns of a run's metrics on validation and on test tweets, in the order of the CSV file.
@@ -94,7 +95,8 @@ def _has_ended(run: RunState) -> bool:
 
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> Row:
     usage = usage_of([run])
-    row: Row = {"row": key, "grid": run.grid, "run": run.run_id, "state": state_name(run.state.state)}
+    grid = None if run.run_dir.grid == SINGLE else run.run_dir.grid
+    row: Row = {"row": key, "grid": grid, "run": run.run_id, "state": state_name(run.state.state)}
     row |= {"attempts": usage.attempts, "state_reason": run.state.reason}
     if run.record:
         row |= {"gpu_seconds": usage.training.gpu, "cpu_seconds": usage.training.cpu}

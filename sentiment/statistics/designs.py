@@ -27,7 +27,7 @@ from sentiment.statistics.estimate import (
 from sentiment.statistics.families import Evidence, estimated
 from sentiment.statistics.metrics import ClassIndices, Flags
 from sentiment.statistics.paired import PairedCounts, PairedEvidence
-from sentiment.statistics.seeds import Component, SeedSpread
+from sentiment.statistics.seeds import Component, SeedSpread, variance_of
 
 # One number for each tweet, of shape (n,), or for each seed and tweet, of shape (seeds, n).
 Values = npt.NDArray[np.float64]
@@ -181,12 +181,12 @@ def _moderated_error(
     return _standard_error(tweets, moderated, interactions, spread.pooled.freedom)
 
 
-def _over_seeds(side: Side, variance_of: Callable[[Sequence[float]], Component]) -> list[Component]:
+def _over_seeds(side: Side, variance_by: Callable[[Sequence[float]], Component]) -> list[Component]:
     """The variance between the seeds of each configuration, as it enters the score of the side."""
     components = []
     for scores in side.configurations:
         seeds = side.seed_scores(scores)
-        variance, freedom = variance_of(seeds.tolist())
+        variance, freedom = variance_by(seeds.tolist())
         components.append(Component(variance / (len(seeds) * len(side.configurations) ** 2), freedom))
     return components
 
@@ -215,7 +215,7 @@ class Matched(Design):
         pairs = zip(first.configurations, second.configurations, strict=True)
         gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in pairs])
         matched = replace(first, configurations=[gaps])
-        between = _between_rows(first, gaps)
+        (between,) = _over_seeds(matched, variance_of)
         if self.overlap:
             between = Component(between.variance * (number - 1) ** 2, between.freedom)
         interactions = _interactions(matched)
@@ -231,14 +231,15 @@ class Drawn(Design):
     """Configurations that were drawn at random on each side, and are not matched, such as the trials of a search."""
 
     def difference(self, first: Side, second: Side) -> StudentEvidence:
-        components = []
-        interactions = []
+        components: list[Component] = []
+        interactions: list[float] = []
         for side in (first, second):
             if len(side.configurations) < 2:
                 raise NotComparableError("a side is not several configurations")
             rows = np.stack([scores.mean(axis=0) for scores in side.configurations])
-            components.append(_between_rows(side, rows))
-            interactions += _interactions(replace(side, configurations=[rows]))
+            drawn = replace(side, configurations=[rows])
+            components += _over_seeds(drawn, variance_of)
+            interactions += _interactions(drawn)
         tweets = _over_tweets(first, second)
         return _difference(first, second, _standard_error(tweets, components, interactions, is_stretched=True))
 
@@ -333,12 +334,6 @@ def _stretched(part: Component) -> Component:
 
     quantile = float(chdtri(part.freedom, 1 - _SMALL_BY_CHANCE))
     return Component(part.variance * part.freedom / quantile, part.freedom)
-
-
-def _between_rows(side: Side, rows: Values) -> Component:
-    """The variance of a side's score, given one row for each of its configurations, (configurations, tweets)."""
-    scores = side.seed_scores(rows)
-    return Component(float(scores.var(ddof=1)) / len(scores), len(scores) - 1)
 
 
 def by_class(scores: npt.NDArray[Any], classes: ClassIndices | None) -> list[npt.NDArray[Any]]:

@@ -27,6 +27,11 @@ class Component(NamedTuple):
     freedom: float
 
 
+def variance_of(scores: Sequence[float]) -> Component:
+    """The variance of at least two scores."""
+    return Component(float(np.var(scores, ddof=1)), len(scores) - 1)
+
+
 @dataclass(frozen=True)
 class SeedSpread:
     """How the scores of several configurations vary between their seeds.
@@ -42,18 +47,15 @@ class SeedSpread:
 
     def own(self, scores: Sequence[float]) -> Component:
         """The variance of a configuration by the scores of its seeds alone; of a single seed, the pooled one."""
-        if len(scores) < 2:
-            return self.pooled
-        return Component(float(np.var(scores, ddof=1)), len(scores) - 1)
+        return variance_of(scores) if len(scores) > 1 else self.pooled
 
     def moderated(self, scores: Sequence[float]) -> Component:
         """The variance of a configuration by the scores of its seeds and by those of the others."""
         if self.prior is None:
             return self.own(scores)
-        freedom = len(scores) - 1
-        if not freedom:
+        if len(scores) < 2:
             return Component(self.pooled.variance, self.prior)
-        own = self.own(scores).variance
+        own, freedom = variance_of(scores)
         if math.isinf(self.prior):
             return Component(max(own, self.pooled.variance), self.prior)
         total = self.prior + freedom
@@ -63,11 +65,10 @@ class SeedSpread:
 
 def seed_spread(configurations: Iterable[Sequence[float]]) -> SeedSpread | None:
     """How scores vary, given those of each configuration's seeds; None if no configuration has several seeds."""
-    replicated = [scores for scores in configurations if len(scores) > 1]
+    replicated = [variance_of(scores) for scores in configurations if len(scores) > 1]
     if not replicated:
         return None
-    variances = np.array([np.var(scores, ddof=1) for scores in replicated])
-    freedoms = np.array([len(scores) - 1 for scores in replicated])
+    variances, freedoms = np.array(replicated).T
     pooled = Component(float(np.average(variances, weights=freedoms)), int(freedoms.sum()))
     if len(replicated) < 2:
         return SeedSpread(pooled)

@@ -122,10 +122,7 @@ class StratifiedSample:
         Args:
             first, second: (n,), which of the labelled tweets each model has right.
         """
-        only_first = int((first & ~second).sum())
-        only_second = int((second & ~first).sum())
-        n = sum(self.sizes) / self._weight_where_different
-        return PairedEvidence((PairedCounts(only_first, only_second, n),))
+        return PairedEvidence((_counts(first, second, sum(self.sizes) / self._weight_where_different),))
 
     def recall_difference(self, first: Flags, second: Flags) -> PairedEvidence | RecallEvidence:
         """The macro recall of one model less that of another one, for tweets like the table's.
@@ -159,9 +156,7 @@ class StratifiedSample:
         counts = []
         for label in np.unique(self.labels):
             of_class = self.labels == label
-            only_first = int((first & ~second & of_class).sum())
-            only_second = int((second & ~first & of_class).sum())
-            counts.append(PairedCounts(only_first, only_second, float(weights[of_class].sum())))
+            counts.append(_counts(first[of_class], second[of_class], float(weights[of_class].sum())))
         return PairedEvidence(tuple(counts))
 
     def _by_stratum(self, values: npt.NDArray[np.generic]) -> Iterator[tuple[int, Array]]:
@@ -199,3 +194,7 @@ class StratifiedSample:
                 variance = float(parts.var(ddof=1)) / labelled
                 variances.append((size**2 * (1 - labelled / size) * variance, labelled - 1))
         return mean, variances
+
+
+def _counts(first: Flags, second: Flags, n: float) -> PairedCounts:
+    return PairedCounts(int((first & ~second).sum()), int((second & ~first).sum()), n)
