@@ -6,7 +6,7 @@ Shares are fractions of 1.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 from sentiment.statistics import ALPHA, LEVEL
 from sentiment.statistics.wilson import wilson_bounds
@@ -97,7 +97,7 @@ class StudentEvidence:
     test: StandardError | None
     gate: StandardError | None = None
     is_share: bool = True
-    is_conditional: bool = False
+    is_conditional: ClassVar[bool] = False
 
     @property
     def p(self) -> float | None:

@@ -58,8 +58,6 @@ class PlannedComparison:
         sizes: the number of test tweets, or those of each class if macro recall is compared.
         alpha: the probability of a false claim that a test allows, at both ends of the interval together.
         gate: the same of a test that is not corrected.
-        spread: the standard deviation of a score by the luck of a seed, as a fraction of 1.
-        disagreement: the share of tweets that only one of two models has right.
     """
 
     sides: tuple[int, int]
@@ -68,8 +66,6 @@ class PlannedComparison:
     sizes: tuple[int, ...]
     alpha: float = ALPHA
     gate: float = ALPHA
-    spread: float = _USUAL_SPREAD
-    disagreement: float = _USUAL_DISAGREEMENT
 
     def smallest_difference(self) -> float | None:
         """The difference above 0 that is shown with probability `POWER`, as a fraction of 1; None if there is none."""
@@ -107,21 +103,16 @@ class PlannedComparison:
     @property
     def _chance(self) -> float:
         """The variance of a single seed's score by chance on single tweets."""
-        return self.disagreement * (1 - _NOT_OF_SEEDS) / 2 * self._of_one_tweet
-
-    @property
-    def _chance_share(self) -> float:
-        """How much of the variance between seeds is chance on single tweets; no estimate counts as less."""
-        return self._chance / (self.spread**2 + self._chance)
+        return _USUAL_DISAGREEMENT * (1 - _NOT_OF_SEEDS) / 2 * self._of_one_tweet
 
     @property
     def _between_seeds(self) -> float:
         """The true variance between the seeds of all configurations, as it enters the difference."""
-        return sum(1 / number for number in self._groups) * (self.spread**2 + self._chance) / self.seeds
+        return sum(1 / number for number in self._groups) * (_USUAL_SPREAD**2 + self._chance) / self.seeds
 
     def _besides(self, difference: float) -> float:
         """The true variance over tweets that is not in that between seeds."""
-        same = self.disagreement * _NOT_OF_SEEDS
+        same = _USUAL_DISAGREEMENT * _NOT_OF_SEEDS
         shares = [1 / number if number else 1 + (1 - _NOT_OF_SEEDS) / _NOT_OF_SEEDS for number in self.sides]
         constant = same * sum(shares) / 2
         # Each configuration is better on tweets of its own, besides those on which it differs anyway.
@@ -141,7 +132,8 @@ class PlannedComparison:
         together = freedom * sum(self._groups)
         ratios = chdtri(together, 1 - _QUANTILES) / together
         between = self._between_seeds * ratios
-        counted = self._between_seeds * np.maximum(ratios, self._chance_share)
+        chance_share = self._chance / (_USUAL_SPREAD**2 + self._chance)  # no estimate counts as less
+        counted = self._between_seeds * np.maximum(ratios, chance_share)
         uncertainty = ((freedom + 2) / (together + 2)) ** _ONE_IS_LARGEST / freedom
         if min(self.sides) > 1:
             return self._margin(counted, between, uncertainty, remaining, self.alpha)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sentiment.statistics import LEVEL
 
 
-def wilson_bounds(share: npt.ArrayLike, worth: npt.ArrayLike, level: float = LEVEL) -> tuple[Any, Any]:
+def wilson_bounds(share: npt.ArrayLike, worth: npt.ArrayLike) -> tuple[Any, Any]:
     """The lower and the upper bound of shares, both of the shape of `share`.
 
     Args:
@@ -19,7 +19,7 @@ def wilson_bounds(share: npt.ArrayLike, worth: npt.ArrayLike, level: float = LEV
     from scipy.special import ndtri
 
     shares = np.asarray(share, np.float64)
-    shrinkage = float(ndtri((1 - level) / 2)) ** 2 / np.asarray(worth, np.float64)
+    shrinkage = float(ndtri((1 - LEVEL) / 2)) ** 2 / np.asarray(worth, np.float64)
     middle = (shares + shrinkage / 2) / (1 + shrinkage)
     margin = np.sqrt(shrinkage * shares * (1 - shares) + shrinkage**2 / 4) / (1 + shrinkage)
     return np.maximum(middle - margin, 0.0), np.minimum(middle + margin, 1.0)

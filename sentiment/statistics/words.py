@@ -16,9 +16,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def signed(value: float, digits: int = 1) -> str:
+def signed(value: float) -> str:
     """A number with its sign, a typographic minus; zero has no sign."""
-    text = f"{abs(value):.{digits}f}"
+    text = f"{abs(value):.1f}"
     if float(text) == 0:
         return text
     return f"+{text}" if value > 0 else f"{MINUS}{text}"
@@ -59,27 +59,25 @@ def claim(difference: Estimate) -> str:
     return f"{points(difference.value)} points{bracketed(interval(difference))}"
 
 
-def evidence(difference: Estimate, before: str = "") -> str:
-    """` (81.2 %; 95 % CI +2.6 to +25.7; adjusted p = 0.020)`, as far as these are known; of a comparison without seed
-    variance with its caveat."""
+def evidence(difference: Estimate) -> str:
+    """` (95 % CI +2.6 to +25.7; adjusted p = 0.020)`, as far as these are known; of a comparison without seed variance
+    with its caveat."""
     p = "" if difference.q is None else f"adjusted p = {p_value(difference.q)}".replace("= <", "<")
-    return bracketed(before, interval(difference), p, THESE_MODELS if difference.is_conditional else "")
+    return bracketed(interval(difference), p, THESE_MODELS if difference.is_conditional else "")
 
 
 def verdict(difference: Estimate) -> str:
     """What the first side is: `better`, `worse`, or `not significant`."""
-    if not difference.is_significant:
-        return "not significant"
-    return "better" if difference.is_better else "worse"
+    if difference.is_better:
+        return "better"
+    return "worse" if difference.is_worse else "not significant"
 
 
 def conditional_remarks(differences: Iterable[Estimate]) -> list[str]:
     """One caveat sentence if any comparison lacks seed variance."""
-    return (
-        [f"Differences hold {THESE_MODELS}: other seeds may differ."]
-        if any(difference.is_conditional for difference in differences)
-        else []
-    )
+    if any(difference.is_conditional for difference in differences):
+        return [f"Differences hold {THESE_MODELS}: other seeds may differ."]
+    return []
 
 
 def share(estimate: Estimate) -> str:
