@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from report.compare.findings import Findings
 from report.compare.hypotheses import Verdict, judge
-from report.compare.published import Replication, replicated
+from report.compare.published import replicated
+from report.read import Study
 from report.render import wording
 from report.render.blocks import Question, ReportSection, columns_of
 from report.sections.names import METHODS
@@ -29,19 +30,19 @@ def hypotheses(findings: Findings) -> Question:
     if not verdicts:
         return Question()
     rows = [_row(verdict) for verdict in verdicts]
-    studies = replicated(findings.study)
-    table = DataTable("hypotheses", joined([*_caption(studies), METHODS]), columns_of("hypotheses", rows), rows)
-    document = latex_table(replace(table, caption=joined(_caption(studies))))
+    caption = _caption(findings.study)
+    table = DataTable("hypotheses", joined([*caption, METHODS]), columns_of("hypotheses", rows), rows)
+    document = latex_table(replace(table, caption=joined(caption)))
     section = ReportSection("Hypotheses", [table])
     return Question(answers=[outcomes(verdicts)], section=section, documents=[document])
 
 
-def _caption(studies: Sequence[Replication]) -> list[str]:
+def _caption(study: Study) -> list[str]:
     parts = []
-    for study in studies:
-        parts.append(f"Published on {study.data}: {study.source}.")
-        if study.other_tweets:
-            parts.append(f"These runs are on other tweets: {listing(study.other_tweets)}.")
+    for (data, source), other_tweets in replicated(study).items():
+        parts.append(f"Published on {data}: {source}.")
+        if other_tweets:
+            parts.append(f"These runs are on other tweets: {listing(other_tweets)}.")
     parts.append("Each was stated before the first result of its grid, unless it is said to be added later.")
     parts.append("Difference: the first side less the second, with the interval that decides.")
     return parts

@@ -15,7 +15,7 @@ from sentiment.blocks.content import DataTable, Row, Text, column
 from sentiment.blocks.predictors import check_list_table, class_rows
 from sentiment.blocks.wording import shortened
 from sentiment.console import plural, unescaped
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, PredictorKind
 from sentiment.statistics import words
 from sentiment.statistics.estimate import share_estimate
 from sentiment.statistics.metrics import CALIBRATION_BINS, calibration_error
@@ -32,11 +32,9 @@ def errors(findings: Findings) -> list[Block]:
         return []
     run = recommended.run
     kind = recommended.model.kind
+    check_list = _check_list(recommended.model.configuration)
     if test is None:
-        return [
-            Text(f"The predictions of run {run.run_id} are missing."),
-            *_check_list(recommended.model.configuration),
-        ]
+        return [Text(f"The predictions of run {run.run_id} are missing."), *check_list]
     content: list[Block] = [_reliability_diagram(run, test, kind), _confusion_table(run, test)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
@@ -44,7 +42,7 @@ def errors(findings: Findings) -> list[Block]:
         content.append(Text(f"{missing}, so misclassified tweets are not listed."))
     else:
         content += _mistakes(findings.best.tweets, run.config.data.label_names, PREDICTORS[kind])
-    return [*content, *_check_list(recommended.model.configuration)]
+    return [*content, *check_list]
 
 
 def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Details:
@@ -77,10 +75,7 @@ def _confusion_table(run: EvaluatedRun, test: AnswerTable) -> Details:
 def _reliability_diagram(run: EvaluatedRun, test: AnswerTable, recommended: PredictorKind) -> Figure:
     chance = 100 / len(run.config.data.label_names)
     points = [Point("calibrated", value, value, "", style="dashed") for value in (chance, 100)]
-    models: list[ModelKind] = ["network", "baseline"]
-    if recommended == "both":
-        models.append("both")
-    for model in models:
+    for model in dict.fromkeys(("network", "baseline", recommended)):
         name = PREDICTORS[model]
         for mean, right, n in test.of(model).calibration(test.labels):
             share = share_estimate(right, n)

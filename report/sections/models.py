@@ -136,7 +136,7 @@ def published_results(findings: Findings) -> list[Block]:
     """Published results on the same data, or of the study that grids repeat; none that is about neither."""
     source = findings.main.source if findings.main else None
     texts = wording.read_texts("published")
-    for name in (source, *(study.data for study in replicated(findings.study))):
+    for name in (source, *(data for data, _ in replicated(findings.study))):
         if name in texts:
             tweets = "other tweets than those of these runs"
             if source == name:

@@ -105,9 +105,8 @@ def command_for(best: Recommended, command: str, *arguments: str) -> str:
 
 def cost_per_thousand(added: Added) -> str:
     """Cost and time of an added predictor for 1,000 tweets; empty if they are unknown."""
-    costs = {"cost {}": added.cost, "{} s": added.seconds}
     parts = []
-    for text, cost in costs.items():
+    for text, cost in (("cost {}", added.cost), ("{} s", added.seconds)):
         if cost is not None:
             for_thousand = 1000 * cost / added.tweets
             parts.append(text.format(f"{for_thousand:,.0f}" if for_thousand >= 100 else f"{for_thousand:.3g}"))

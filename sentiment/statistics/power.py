@@ -20,7 +20,7 @@ from sentiment.config_file import dotted
 from sentiment.runs.hypotheses import BestOf, Hypothesis, is_among
 from sentiment.runs.records import GridPlan
 from sentiment.statistics import ALPHA
-from sentiment.statistics.metrics import metric_named, metric_of_most
+from sentiment.statistics.metrics import METRIC_NAMES, Metric, metric_named, metric_of_most
 
 Numbers = npt.NDArray[np.floating[Any]]
 
@@ -199,16 +199,15 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
     """
     if any(config.data.folds for config in configs):
         return f"which differences these runs can show is {_OF_FOLDS}"
-    train_rows = {config.data.train_rows for config in configs}
-    most_rows = None if None in train_rows else max(rows for rows in train_rows if rows)
-    compared_configs = [config for config in configs if config.data.train_rows == most_rows]
-    seeds = Counter(config.without("seed").fingerprint() for config in compared_configs)
+    most_rows = max((config.data.train_rows or math.inf for config in configs), default=math.inf)
+    on_most = [config for config in configs if (config.data.train_rows or math.inf) == most_rows]
+    seeds = Counter(config.without("seed").fingerprint() for config in on_most)
     fewest = min(seeds.values(), default=0)
     if fewest < 2:
         return None
     if test_sizes is None:
         return f"which differences {fewest} seeds show is told once the tweets are prepared, as their number decides"
-    name = "macro recall" if _compares_recall(configs, metric) else "accuracy"
+    name = METRIC_NAMES[_compared_metric(configs, metric)]
     sizes = _compared_sizes(configs, metric, test_sizes)
     smallest = best_and_another(len(seeds), fewest, sizes).smallest_difference()
     points = "none" if smallest is None else f"{100 * smallest:.1f} points"
@@ -222,15 +221,14 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
 
 def _compared_sizes(configs: Sequence[RunConfig], metric: str, test_sizes: Sequence[int]) -> tuple[int, ...]:
     """The number of test tweets, or that of each class that has any if macro recall is compared."""
-    if _compares_recall(configs, metric):
+    if _compared_metric(configs, metric) == "macro_recall":
         return tuple(size for size in test_sizes if size)
     return (sum(test_sizes),)
 
 
-def _compares_recall(configs: Sequence[RunConfig], metric: str) -> bool:
-    """Whether the report compares the runs by macro recall; else by accuracy."""
-    metrics = [metric_named(metric, config.training.early_stopping.metric) for config in configs]
-    return metric_of_most(metrics) == "macro_recall"
+def _compared_metric(configs: Sequence[RunConfig], metric: str) -> Metric:
+    """The metric by which the report compares the runs."""
+    return metric_of_most(metric_named(metric, config.training.early_stopping.metric) for config in configs)
 
 
 def power_of_hypotheses(plan: GridPlan, configs: Sequence[RunConfig], test_sizes: Sequence[int] | None) -> list[str]:
