@@ -67,16 +67,14 @@ def _turn(results: "Results", progress: Progress) -> AbstractContextManager[obje
 
 
 def _print_summary(findings: "Findings") -> None:
+    from report.build import summary
+
     for problem in findings.problems[:_MAX_PROBLEMS_SHOWN]:
         echo(f"skipped: {problem}", err=True)
     if more := findings.problems[_MAX_PROBLEMS_SHOWN:]:
         echo(f"skipped: {len(more):,} more (listed in the report)", err=True)
-    runs = findings.study.runs
-    completed = len(findings.study.completed_runs)
-    if runs:
-        echo(f"{completed:,} of {len(runs):,} runs are completed")
-    for table in findings.study.labelled:
-        echo(f"{table.record.source}: {plural(len(table.added_predictors), 'added predictor')} compared")
+    for line in summary(findings.study):
+        echo(line)
 
 
 def _verify(results: "Results", grids: list[str]) -> None:

@@ -13,13 +13,13 @@ from report.questions.hypotheses import hypotheses
 from report.questions.labels import labels
 from report.questions.search import search
 from report.questions.settings import settings
-from report.read import Grid, load_study
+from report.read import Grid, Study, load_study
 from report.render.blocks import Block, Details, Question, Report, ReportSection
 from report.render.page import write_report
 from report.sections.answer import answer
 from report.sections.errors import errors
 from report.sections.models import added_predictors, external_test_sets, published_results, rankings
-from report.sections.names import METHODS
+from report.sections.names import METHODS, completed_of
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
@@ -115,11 +115,16 @@ def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Bl
 
 
 def _grid_summary(grid: Grid) -> Markup:
-    completed = sum(run.completed is not None for run in grid.runs)
     description = grid.plan.description if grid.plan else ""
-    return joined(
-        [emphasis(f"{grid.name}:"), f"{description} ({completed:,} of {plural(len(grid.runs), 'run')} completed)"]
-    )
+    return joined([emphasis(f"{grid.name}:"), f"{description} ({completed_of(grid.runs)})"])
+
+
+def summary(study: Study) -> list[str]:
+    """How many runs are completed, and what was added to tables."""
+    summed = [completed_of(study.runs)] if study.runs else []
+    for table in study.labelled:
+        summed.append(f"{plural(len(table.added_predictors), 'added predictor')} on {table.record.source}")
+    return summed
 
 
 def _about(findings: Findings) -> list[Any]:
@@ -130,11 +135,7 @@ def _about(findings: Findings) -> list[Any]:
         classes = [f"{number:,} {name}" for name, number in findings.main.test_classes.items()]
         tweets = plural(findings.main.test_tweets, "test tweet")
         about.append(f"{findings.main.name}: {tweets}, {listing(classes)}")
-    completed = len(findings.study.completed_runs)
-    if study_runs:
-        about.append(f"{completed:,} of {plural(len(study_runs), 'run')} completed")
-    for table in findings.study.labelled:
-        about.append(f"{plural(len(table.added_predictors), 'added predictor')} on {table.record.source}")
+    about += summary(findings.study)
     dates = [attempt.end or attempt.start for run in study_runs if run.record for attempt in run.record.attempts]
     if dates:
         about.append(max(dates)[:10])

@@ -74,24 +74,16 @@ def added_for(runs: Runs, metric: Metric, reader: Reader) -> list[AddedPredictor
         reader.problems.extend(problems)
         for name, record in records.items():
             file = folder / f"{name}.json"
-            added = reader.read(partial(_added, name, record, run, file))
+            added = reader.read(partial(_added, name, record, run, file, metric))
             if added and name not in by_name:
-                by_name[name] = _scored(added, metric)
+                by_name[name] = added
                 files[name] = file
             elif added and added.record.file_sha256 != by_name[name].record.file_sha256:
                 reader.problems.append(f"{file}: {name} has other answers in {files[name]}, which the report shows")
     return [by_name[name] for name in sorted(by_name)]
 
 
-def _scored(added: AddedPredictor, metric: Metric) -> AddedPredictor:
-    """The predictor with its score on validation tweets, if it has answered enough."""
-    if added.validation is None or min(added.validation_answers, added.metrics.n) < ENOUGH_ANSWERS:
-        return added
-    metrics = added.validation.predictors[0].metrics(added.validation.labels)
-    return replace(added, score=mean_score([getattr(metrics, metric)]))
-
-
-def _added(name: str, record: Added, run: EvaluatedRun, file: Path) -> AddedPredictor:
+def _added(name: str, record: Added, run: EvaluatedRun, file: Path, metric: Metric) -> AddedPredictor:
     """An added predictor with the tweets of a run.
 
     Raises:
@@ -104,7 +96,11 @@ def _added(name: str, record: Added, run: EvaluatedRun, file: Path) -> AddedPred
     validation = None
     if not run.is_cross_validated:  # else validation tweets are test tweets elsewhere
         validation = _predicted(name, record, run.trained[0].predictions("validation"), classes)
-    return AddedPredictor(name, record, test, validation)
+    added = AddedPredictor(name, record, test, validation)
+    if validation is None or min(added.validation_answers, added.metrics.n) < ENOUGH_ANSWERS:
+        return added
+    metrics = validation.predictors[0].metrics(validation.labels)
+    return replace(added, score=mean_score([getattr(metrics, metric)]))
 
 
 def _predicted(name: str, record: Added, tweets: AnswerTable, classes: Sequence[str]) -> AnswerTable | None:

@@ -112,19 +112,19 @@ class Effect:
 
 def settings(findings: Findings) -> Question:
     """A card for each setting that a grid varies with a handful of values; searches have a question of their own."""
-    by_grid = []
+    numbers = []
+    by_setting: dict[str, list[tuple[Grid, Effect]]] = {name: [] for name in CARD_TITLES}
     for grid in findings.study.grids:
         if not is_search(grid):
             answers = findings.answers.with_metric(grid.metric)
-            of_networks = effects_of(grid.completed, answers)
-            by_grid.append((grid, of_networks + effects_of(grid.completed, answers, "baseline")))
-    effects = [effect for _, of_grid in by_grid for effect in of_grid]
-    compared_settings = dict.fromkeys(effect.parameter for effect in effects if effect.pairs)
-    varied = {effect.parameter for effect in effects}
-    known = [name for name in CARD_TITLES if name in varied]
-    others = [name for name in compared_settings if name not in CARD_TITLES]
-    cards = [_card(name, by_grid) for name in [*known, *others]]
-    numbers = [_table(grid, of_grid) for grid, of_grid in by_grid if of_grid]
+            effects = effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
+            numbers += [_table(grid, effects)] if effects else []
+            for effect in effects:
+                by_setting.setdefault(effect.parameter, []).append((grid, effect))
+    cards = []
+    for name, of_setting in by_setting.items():
+        if any(effect.pairs or name in CARD_TITLES for _, effect in of_setting):
+            cards.append(_card(name, of_setting))
     return Question(cards, numbers)
 
 
@@ -243,8 +243,7 @@ def _names(
     return names
 
 
-def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
-    effects = [(grid, effect) for grid, effects in by_grid for effect in effects if effect.parameter == parameter]
+def _card(parameter: str, effects: Sequence[tuple[Grid, Effect]]) -> Card:
     content: list[Block] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name, effect.context]))

@@ -32,6 +32,11 @@ def state_name(state: str) -> str:
     return "timed out" if state == TIMEOUT else state.lower().replace("_", " ")
 
 
+def completed_of(runs: Sequence[Run]) -> str:
+    """`32 of 36 runs completed`."""
+    return f"{sum(run.completed is not None for run in runs):,} of {plural(len(runs), 'run')} completed"
+
+
 def unfinished(runs: Iterable[Run]) -> list[Run]:
     """The runs without a result, apart from those that a search has pruned."""
     return [run for run in runs if not run.completed and run.state.state != PRUNED]

@@ -47,17 +47,13 @@ class RegionClaim:
     @property
     def p(self) -> float:
         """The p-value of the nearer one of the two outcomes, shown and shown to be false, for all selections."""
-        firsts, seconds = self.selected
+        distances = (self.evidence.value - self.low, self.high - self.evidence.value)
         inside = []
         outside = []
-        if math.isfinite(self.low):
-            above = self.evidence.value - self.low
-            inside.append(firsts * self.evidence.p_beyond(above))
-            outside.append(seconds * self.evidence.p_beyond(-above, self.outsides))
-        if math.isfinite(self.high):
-            below = self.high - self.evidence.value
-            inside.append(seconds * self.evidence.p_beyond(below))
-            outside.append(firsts * self.evidence.p_beyond(-below, self.outsides))
+        for distance, ours, theirs in zip(distances, self.selected, reversed(self.selected), strict=True):
+            if math.isfinite(distance):
+                inside.append(ours * self.evidence.p_beyond(distance))
+                outside.append(theirs * self.evidence.p_beyond(-distance, self.outsides))
         return min(max(inside), self.outsides * min(outside), 1.0)
 
     def decided(self, alpha: float, q: float | None = None) -> Ruling:
