@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from sentiment.answers.table import AnswerTable, read_predictions
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
+from sentiment.console import plural
 from sentiment.errors import RunDirError
 from sentiment.runs.records import Metrics, Part, PredictorKind, Result, RunRecord, mean_score
 from sentiment.runs.run_dir import Results, RunDir
@@ -128,6 +129,11 @@ class EvaluatedRun:
     def trained_on(self) -> float:
         """The number of its training tweets; if that is not known here, `data.train_rows`, or infinite without it."""
         return self.trained[0].trained_on or self.config.data.train_rows or math.inf
+
+    @property
+    def trained_on_in_words(self) -> str:
+        number = self.trained_on
+        return "all labelled tweets" if math.isinf(number) else plural(int(number), "labelled tweet")
 
     @property
     def is_cut(self) -> bool:

@@ -317,10 +317,13 @@ def read_curve(run: CompletedRun) -> list[EpochRow]:
     """The metrics after each epoch.
 
     Raises:
-        RunDirError: the metric log cannot be read, or is damaged.
+        RunDirError: the metric log cannot be read, is damaged, or holds no epoch.
     """
-    check_file(run.run_dir.metrics_file, run.result)
+    path = run.run_dir.metrics_file
+    check_file(path, run.result)
     epochs, _ = run.run_dir.read_epochs()
+    if not epochs:
+        raise RunDirError(f"{path}: holds no epoch")
     return epochs
 
 

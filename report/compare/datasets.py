@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePath
 from typing import Any
 
@@ -250,14 +250,13 @@ def configurations_of(runs: Sequence[EvaluatedRun], metric: Metric) -> list[Conf
         names = [name for name in varying(firsts) if name not in ARCHITECTURE]
         for group, settings in zip(groups, distinguish(firsts, names), strict=True):
             configurations.append(Configuration(group, settings))
-    configurations.sort(key=_name_and_settings)
-    validated = {each: mean_score(run.score("validation", metric) for run in each.runs) for each in configurations}
-    return sorted(configurations, key=validated.__getitem__, reverse=True)
+    return sorted(configurations, key=partial(_best_first, metric))
 
 
-def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:
+def _best_first(metric: Metric, configuration: Configuration) -> tuple[float, str, list[str]]:
+    score = mean_score(run.score("validation", metric) for run in configuration.runs)
     name = configuration.runs[0].run_id.rpartition("-")[0]
-    return name, [str(value) for value in configuration.distinguishing.values()]
+    return -score, name, [str(value) for value in configuration.distinguishing.values()]
 
 
 def distinguish(runs: Sequence[EvaluatedRun], names: Sequence[str]) -> list[Settings]:

@@ -27,6 +27,8 @@ from sentiment.statistics.estimate import Estimate, StudentEvidence
 from sentiment.statistics.regions import Outcome, RegionClaim, decide
 from sentiment.statistics.seeds import seed_spread
 
+_NOTHING_VARIES = "nothing varies between these runs, so that no interval is known"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -78,31 +80,23 @@ def judge(study: Study, answers: Answers) -> list[Verdict]:
 
 
 def _decided(family: Sequence[Verdict], study: Study, answers: Answers) -> list[Verdict]:
-    claims: dict[str, RegionClaim] = {}
-    compared = []
+    regions: dict[str, RegionClaim] = {}
+    verdicts: dict[str, Verdict] = {}
     for verdict in family:
         hypothesis = verdict.hypothesis
         try:
             claim = _claim(hypothesis, verdict.grid, study, answers)
             evidence = _evidence(hypothesis, claim, answers, study.reader)
         except NotComparableError as error:
-            compared.append(replace(verdict, problem=str(error)))
+            verdicts[hypothesis.claim] = replace(verdict, problem=str(error))
             continue
-        claims[hypothesis.claim] = RegionClaim(evidence, *hypothesis.region, claim.selected)
+        regions[hypothesis.claim] = RegionClaim(evidence, *hypothesis.region, claim.selected)
         n_runs = sum(map(len, claim.first.configurations)), sum(map(len, claim.second.configurations))
-        compared.append(replace(verdict, n_runs=n_runs))
-    verdicts = []
-    decisions = decide(claims)
-    for verdict in compared:
-        decision = decisions.get(verdict.hypothesis.claim)
-        if decision:
-            outcome, difference = decision
-            problem = (
-                "" if difference.low is not None else "nothing varies between these runs, so that no interval is known"
-            )
-            verdict = replace(verdict, outcome=outcome, difference=difference, problem=problem)
-        verdicts.append(verdict)
-    return verdicts
+        verdicts[hypothesis.claim] = replace(verdict, n_runs=n_runs)
+    for name, (outcome, difference) in decide(regions).items():
+        problem = _NOTHING_VARIES if difference.low is None else ""
+        verdicts[name] = replace(verdicts[name], outcome=outcome, difference=difference, problem=problem)
+    return [*verdicts.values()]
 
 
 def _claim(hypothesis: Hypothesis, grid: Grid, study: Study, answers: Answers) -> Claim:

@@ -16,7 +16,6 @@ from report.compare.matching import Runs, varying
 from report.evaluated import EvaluatedRun, Reader, Settings
 from sentiment.answers.recommendation import SIMPLEST_FIRST, recommend
 from sentiment.answers.table import ENOUGH_ANSWERS
-from sentiment.console import plural
 from sentiment.runs.records import MODEL_KINDS, SEEDED, Part, PredictorKind, mean_score
 from sentiment.statistics.designs import Design
 from sentiment.statistics.estimate import Estimate
@@ -103,12 +102,6 @@ class Recommended:
         """The run of the model to use that has the best score on validation tweets."""
         runs = sorted(self.model.runs, key=lambda run: run.run_id)
         return max(runs, key=lambda run: run.score("validation", self.metric, self.model.kind))
-
-    @property
-    def trained_on(self) -> str:
-        """How many labelled tweets its model was trained on, in words."""
-        number = self.run.trained_on
-        return "all labelled tweets" if math.isinf(number) else plural(int(number), "labelled tweet")
 
     @property
     def is_conditional(self) -> bool:

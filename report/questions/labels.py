@@ -16,7 +16,6 @@ from report.render.charts import Axis, line_figure, share_point
 from report.sections.names import model_name, settings_in_words
 from sentiment.blocks.content import Bullets, DataTable, Row, with_bounds
 from sentiment.blocks.wording import spanned
-from sentiment.console import plural
 from sentiment.statistics import words
 from sentiment.statistics.estimate import Estimate
 
@@ -56,7 +55,7 @@ class LabelPoint:
     @property
     def in_words(self) -> str:
         """`100 labelled tweets (+1.9 points (95 % CI +1.2 to +2.5))`."""
-        number = plural(self.train_size, "labelled tweet") if self.train_size else "all labelled tweets"
+        number = self.configuration.runs[0].trained_on_in_words
         only_label = self.configuration.only_label
         return f"{number} ({f'always predicts {only_label}' if only_label else words.claim(self.difference)})"
 

@@ -201,12 +201,8 @@ def as_csv(table: DataTable) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write atomically, so that a reader sees the old report or the new one."""
-    write_atomically(path, lambda file: file.write(_utf8(text)))
-
-
-def _utf8(text: str) -> bytes:
-    """The text in UTF-8; bytes of a folder's name that are not UTF-8 become `?`."""
-    return text.encode("utf-8", "replace")
+    content = text.encode("utf-8", "replace")  # bytes of a folder's name that are not UTF-8 become `?`
+    write_atomically(path, lambda file: file.write(content))
 
 
 def _cell(value: Any, is_best: bool = False) -> Markup:

@@ -33,7 +33,7 @@ def answer(findings: Findings, ranking: Sequence[DataTable], further: Sequence[M
     content: list[Block] = [Text(strong(_NOTHING_YET))]
     if best:
         content = [Text(headline(best), "lead")]
-        content += [] if best.added_winner else [Text(f"Trained on {best.trained_on}.")]
+        content += [] if best.added_winner else [Text(f"Trained on {best.run.trained_on_in_words}.")]
         content += [Text(strong(text)) for text in worse_than_the_lexicon(findings)]
     content += map(Text, further)
     if limitations := caveats(findings):

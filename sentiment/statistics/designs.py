@@ -88,13 +88,9 @@ class Side:
         Raises:
             NotComparableError: it is such a side.
         """
-        if not self.is_single or not self.are_shares or self.folds is not None:
+        is_single = [len(scores) for scores in self.configurations] == [1]
+        if not is_single or not self.are_shares or self.folds is not None:
             raise NotComparableError("a side is not a single trained model that is right or wrong")
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it is a single trained model."""
-        return [len(scores) for scores in self.configurations] == [1]
 
     @property
     def nothing(self) -> "Side":

@@ -65,15 +65,13 @@ class RegionClaim:
         level = 1 - sum(alpha / selected for selected in self.selected)
         inner = self._interval(alpha, ends=1)
         outer = self._interval(alpha, ends=self.outsides)
-        value = self.evidence.value
-        if inner is None or outer is None:
-            return Ruling("open", Estimate(value, None, None, self.evidence.n, level))
         outcome: Outcome = "open"
-        if self.low < inner[0] and inner[1] < self.high:
+        if inner and self.low < inner[0] and inner[1] < self.high:
             outcome = "shown"
-        elif outer[1] < self.low or outer[0] > self.high:
+        elif outer and (outer[1] < self.low or outer[0] > self.high):
             outcome = "shown to be false"
-        return Ruling(outcome, Estimate(value, inner[0], inner[1], self.evidence.n, level, self.evidence.p, q))
+        low, high = inner or (None, None)
+        return Ruling(outcome, Estimate(self.evidence.value, low, high, self.evidence.n, level, self.evidence.p, q))
 
     def _interval(self, alpha: float, ends: int) -> tuple[float, float] | None:
         """The interval of which each end, divided for its selection, leaves out a part of `alpha`.
