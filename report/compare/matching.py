@@ -13,18 +13,15 @@ Runs = list[EvaluatedRun]
 # Settings that choose the test tweets or the random seed, and are not properties of the model.
 _NOT_COMPARED = {"seed", "data.folds", "data.fold"}
 # The settings that have no effect in a run without ELMo, or without another encoder; `model` says that there is none.
-_OF_ELMO = tuple(f"elmo.{name}" for name in ElmoConfig.model_fields if name != "model")
-_OF_ENCODER = tuple(f"encoder.{name}" for name in EncoderConfig.model_fields if name != "model")
+_OF_ELMO = [f"elmo.{name}" for name in ElmoConfig.model_fields if name != "model"]
+_OF_ENCODER = [f"encoder.{name}" for name in EncoderConfig.model_fields if name != "model"]
 
 
 def unused(run: EvaluatedRun) -> tuple[str, ...]:
     """Name prefixes of the settings without effect in a run."""
-    prefixes = list(run.config.unused_fields())
-    if not run.config.elmo:
-        prefixes += _OF_ELMO
-    if not run.config.encoder:
-        prefixes += _OF_ENCODER
-    return tuple(prefixes)
+    of_elmo = [] if run.config.elmo else _OF_ELMO
+    of_encoder = [] if run.config.encoder else _OF_ENCODER
+    return (*run.config.unused_fields(), *of_elmo, *of_encoder)
 
 
 def seeds_together(runs: Iterable[EvaluatedRun]) -> list[Runs]:

@@ -1,6 +1,7 @@
 """What a search finds: all trials at a glance, the best, which parameters matter (fANOVA); what its rungs save."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,7 +202,7 @@ def _importance(search: SearchTrials, figure: str) -> Figure | Text:
 def _halving(grid: Grid) -> list[Block]:
     """What successive halving saved, and which trials its rungs promoted; nothing without rungs, or before a run."""
     planned = [run for run in grid.runs if run.planned]
-    max_epochs = max((epochs for epochs in map(_max_epochs, planned) if epochs), default=None)
+    max_epochs = max(map(_max_epochs, planned), default=0)
     if not grid.rungs or not max_epochs:
         return []
     return [Bullets(_saved_and_promoted(grid.rungs, planned, max_epochs))]
@@ -209,18 +210,15 @@ def _halving(grid: Grid) -> list[Block]:
 
 def _epochs(run: Run) -> int:
     """How many epochs it was trained; none where the log is missing or damaged, as the state of the run says."""
-    try:
-        epochs, _ = run.run_dir.read_epochs()
-    except RunDirError:
-        return 0
-    return len(epochs)
+    with suppress(RunDirError):
+        return len(run.run_dir.read_epochs()[0])
+    return 0
 
 
-def _max_epochs(run: Run) -> int | None:
-    try:
+def _max_epochs(run: Run) -> int:
+    with suppress(RunDirError):
         return run.run_dir.read_config().training.epochs
-    except RunDirError:
-        return None
+    return 0
 
 
 def _saved_and_promoted(rungs: HalvingSearch, planned: list[Run], max_epochs: int) -> list[str]:

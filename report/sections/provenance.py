@@ -48,8 +48,7 @@ def provenance(findings: Findings) -> list[Block]:
     content: list[Block] = []
     if study.runs:
         content.append(Bullets([*_published_data(study), *_environment(study)]))
-        if findings.recommended:
-            best = findings.recommended
+        if best := findings.recommended:
             content.append(
                 Command("Use the best model trained here", command_for(best, "predict", "what a lovely day"))
             )

@@ -84,7 +84,7 @@ def _recorded_id(run: RecordedRun) -> str | None:
 def cancelled_runs(results: Results, grid: str) -> set[str]:
     """The runs that `sentiment cancel` marked in the last submission of each; `status` tells of damaged ones."""
     cancelled: set[str] = set()
-    for file in sorted((results.slurm / grid).glob("*/submission.json")):
+    for file in sorted((results.slurm / grid).glob(f"{5 * '[0-9]'}-*/submission.json")):
         with contextlib.suppress(RunDirError):
             submission = read_record(file, Assignment)
             marked = read_record(file.with_name("cancelled.json"), Cancelled)
