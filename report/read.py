@@ -78,15 +78,6 @@ class Grid:
     rungs: HalvingSearch | None = None
 
     @property
-    def display_name(self) -> str:
-        return "single runs" if self.name == SINGLE else self.name
-
-    @property
-    def planned_at(self) -> str:
-        """When it was planned, in ISO 8601; empty without a plan."""
-        return self.plan.planned_at if self.plan else ""
-
-    @property
     def metric(self) -> Metric:
         return metric_of_most(run.metric for run in self.completed)
 
@@ -167,7 +158,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             f"{results.runs}: holds no run to report yet; `make run` trains one; without runs, "
             f"`sentiment add NAME FILE --of TABLE` adds predictors that are compared with each other{lines}"
         )
-    folders.sort(key=lambda grid: (grid.name == SINGLE, not grid.plan, grid.planned_at, grid.name))
+    folders.sort(key=lambda grid: (grid.name == SINGLE, not grid.plan, grid.plan and grid.plan.planned_at, grid.name))
     stages = [grid.plan for grid in folders if grid.plan and grid.plan.starts_from]
     completed = [run.completed for grid in folders for run in grid.runs if run.completed]
     corpora = dict.fromkeys(run.record.data_fingerprint for run in completed)

@@ -17,27 +17,21 @@ from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)
-class BestRun:
-    """Test predictions and `tweet_table` of the recommended run, each None where it cannot be read."""
-
-    test: AnswerTable | None = None
-    tweets: pd.DataFrame | None = None
-
-
-@dataclass(frozen=True)
 class Findings:
     """What the runs show.
 
     Attributes:
         recommendations: of each data set, that with the most test tweets first.
         answers: which test tweets each run and its baseline classify correctly.
+        test, tweets: the test predictions of the first recommended run, and its `tweet_table`, if they can be read.
         curves: `packed_curves` of all completed runs, by run id.
     """
 
     study: Study
     recommendations: list[Recommended]
     answers: Answers
-    best: BestRun
+    test: AnswerTable | None
+    tweets: pd.DataFrame | None
     external_results: list[ExternalResult]
     curves: dict[str, dict[str, list[float]]]
 
@@ -67,20 +61,16 @@ def analyse(study: Study) -> Findings:
     by_run_id = {run.run_id: run for run in reversed(study.completed)}  # several grids may have the same run
     answers = read_answers(by_run_id.values(), reader)
     recommendations = [recommend_for(dataset, reader) for dataset in datasets_of(study.completed, answers, reader)]
+    test = reader.read(recommendations[0].run.test_predictions) if recommendations else None
     return Findings(
         study=study,
         recommendations=recommendations,
         answers=answers,
-        best=_best_run(recommendations[0], reader) if recommendations else BestRun(),
+        test=test,
+        tweets=tweet_table(recommendations[0], test, reader.results) if test else None,
         external_results=compare_on_external_tests(recommendations, reader),
         curves=packed_curves(study.completed_runs, reader),
     )
-
-
-def _best_run(recommended: Recommended, reader: Reader) -> BestRun:
-    run = recommended.run
-    test = reader.read(run.test_predictions)
-    return BestRun(test, tweet_table(recommended, test, reader.results) if test else None)
 
 
 def tweet_table(best: Recommended, test: AnswerTable, results: Results) -> pd.DataFrame | None:

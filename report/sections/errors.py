@@ -27,7 +27,7 @@ _MAX_TWEET_LENGTH = 280
 def errors(findings: Findings) -> list[Block]:
     """Calibration, misclassified tweets and check list; empty if nothing is recommended."""
     recommended = findings.recommended
-    test = findings.best.test
+    test = findings.test
     if recommended is None:
         return []
     run = recommended.run
@@ -36,12 +36,12 @@ def errors(findings: Findings) -> list[Block]:
     if test is None:
         return [Text(f"The predictions of run {run.run_id} are missing."), *check_list]
     content: list[Block] = [_reliability_diagram(run, test, kind), _confusion_table(run, test)]
-    if findings.best.tweets is None:
+    if findings.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
         missing = f"Tweet texts are not available on this machine ({folder})"
         content.append(Text(f"{missing}, so misclassified tweets are not listed."))
     else:
-        content += _mistakes(findings.best.tweets, run.config.data.label_names, PREDICTORS[kind])
+        content += _mistakes(findings.tweets, run.config.data.label_names, PREDICTORS[kind])
     return [*content, *check_list]
 
 

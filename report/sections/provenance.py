@@ -20,6 +20,7 @@ from sentiment.config import PARTS
 from sentiment.console import plural
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 from sentiment.runs.records import Attempt, RunRecord
+from sentiment.runs.run_dir import SINGLE
 
 
 def methods(findings: Findings) -> list[Details]:
@@ -129,7 +130,7 @@ def commit(attempt: Attempt) -> Markup:
 
 
 def _usage_table(study: Study) -> Details:
-    grids = [(grid.display_name, grid.runs) for grid in study.folders]
+    grids = [("single runs" if grid.name == SINGLE else grid.name, grid.runs) for grid in study.folders]
     if len(grids) > 1:
         grids.append(("all", study.runs))
     rows: list[Row] = []
