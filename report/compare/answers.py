@@ -137,17 +137,17 @@ class Answers:
             [[self.by_run[run.run_id] for run in self.readable(runs)] for runs in group.configurations]
             for group in groups
         ]
-        flat = [[one for seeds in configurations for one in seeds] for configurations in known]
+        flat = [[of_run for seeds in configurations for of_run in seeds] for configurations in known]
         if not all(configurations and all(configurations) for configurations in known):
             raise NotComparableError(OTHER_TWEETS)
-        positions = np.flatnonzero(np.logical_and.reduce([one.known for of_side in flat for one in of_side]))
+        positions = np.flatnonzero(np.logical_and.reduce([of_run.known for of_side in flat for of_run in of_side]))
         if len(positions) < 2:
             raise NotComparableError(OTHER_TWEETS)
         classes = self.tweets.labels[positions] if self.metric == "macro_recall" else None
         sides = []
         for group, configurations, of_side in zip(groups, known, flat, strict=True):
-            right = [np.stack([one.right[group.kind][positions] for one in seeds]) for seeds in configurations]
-            folds = [one.tested[positions] for one in of_side]
+            right = [np.stack([of_run.right[group.kind][positions] for of_run in seeds]) for seeds in configurations]
+            folds = [of_run.tested[positions] for of_run in of_side]
             is_same = folds[0].max() > 1 and all(np.array_equal(folds[0], other) for other in folds)
             sides.append(Side(right, group.kind in SEEDED, classes, folds[0] if is_same else None))
         return sides
