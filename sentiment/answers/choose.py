@@ -45,7 +45,6 @@ class Rivals:
         data: names the classes, and the labels that mean them.
         metric: by which predictors are compared, as `choose` takes it.
         uses: by the name of a predictor that the program has, lines on how to use it.
-        results: the results folder that remembers the sheets.
         origin: the arguments of `evaluate` that name this table.
         reading: how the table is read.
     """
@@ -55,12 +54,14 @@ class Rivals:
     data: DataConfig
     metric: str
     uses: Mapping[str, Sequence[str]]
-    results: Results
     origin: Options
     reading: Reading
 
-    def draw(self, sheet: Path, dealing: Dealing) -> None:
+    def draw(self, sheet: Path, dealing: Dealing, results: Results) -> None:
         """Write the sheets of tweets that tell the predictors apart, and say how to go on.
+
+        Args:
+            results: the folder that remembers the sheets.
 
         Raises:
             DataError: the predictors label all tweets alike.
@@ -75,7 +76,7 @@ class Rivals:
         drawing = choice_drawing(self.table)
         first = drawing.order[: dealing.size]
         say(f"{summary}, and on {int(differ[first].sum()):,} of the {len(first):,} that are to be labelled")
-        draw_sheets(sheet, drawing, drawn, self.data.label_names, MIN_LABELS, self.results)
+        draw_sheets(sheet, drawing, drawn, self.data.label_names, MIN_LABELS, results)
 
     def choose(self, sheets: LabelledSheets) -> Choice | None:
         """Choose the best predictor by sheets with labels, and print how sure the choice is.
@@ -112,7 +113,7 @@ def rivals_of_run(run: TrainedRun, source: Path, reading: Reading, progress: Pro
     origin: Options = {"run": lasting_name(run.run_dir, run.results), "data": str(source.resolve())}
     table = replace(new.table, predictors=models)
     lines = [*texts.findings, *new.warnings(), *texts.left_out.lines_left_out()]
-    return Rivals(source.name, table, run.config.data, run.metric, uses, run.results, origin, reading), lines
+    return Rivals(source.name, table, run.config.data, run.metric, uses, origin, reading), lines
 
 
 def rivals_from_elsewhere(path: Path) -> Rivals:
@@ -139,9 +140,8 @@ def rivals_from_elsewhere(path: Path) -> Rivals:
     if not common.all():
         say(f"left out: {plural(int((~common).sum()), 'tweet')} that not all of {names} have answered")
     data = DataConfig(source=stored.record.source, labels=stored.record.labels)
-    results = Results(path.parent.parent)
     table = stored.table.of_rows(common)
-    return Rivals(stored.record.source, table, data, "accuracy", {}, results, {"run": path.name}, Reading())
+    return Rivals(stored.record.source, table, data, "accuracy", {}, {"run": path.name}, Reading())
 
 
 def _differ_on(names: Sequence[str], differing: int, tweets: int) -> str:

@@ -55,7 +55,6 @@ class SharePredictor:
         data: names the classes, and the columns of tables that it knows.
         predict: the probabilities of the classes of rows, (n, classes); rows of 0 where there is no answer.
         learned: which of some rows the model learned, or rows that they copy, (n,).
-        results: the results folder that remembers the sheets.
         model: what a printed command calls it, if it is a model.
     """
 
@@ -63,7 +62,6 @@ class SharePredictor:
     data: DataConfig
     predict: Callable[[Sequence[Row], Progress], Probabilities]
     learned: Callable[[Sequence[Row]], Flags]
-    results: Results
     threshold: float = DEFAULT_THRESHOLD
     model: str | None = None
 
@@ -92,19 +90,16 @@ def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | Non
     name = str(path.resolve())
     if isinstance(stored, TrainedRun):
         name = lasting_name(stored.run_dir, stored.results)
-    return SharePredictor(model.name, model.config.data, predict, learned, stored.results, model.threshold, name)
+    return SharePredictor(model.name, model.config.data, predict, learned, model.threshold, name)
 
 
-def predictor_of_answers(
-    file: Path, answers: Column, rows: Sequence[Row], classes: str | None, results: Results
-) -> SharePredictor:
+def predictor_of_answers(file: Path, answers: Column, rows: Sequence[Row], classes: str | None) -> SharePredictor:
     """The labels in a column of the table itself, by whomever they were given.
 
     Args:
         rows: all tweets of the file; their answers are the first of `Row.further`.
         classes: the classes and the answers that mean them, as `--classes` takes them; None: known words, if all
             answers are.
-        results: as in `SharePredictor`.
 
     Raises:
         ConfigError, UsageError: `classes` is malformed, or it is unclear what answers mean.
@@ -125,7 +120,7 @@ def predictor_of_answers(
     def learned(rows: Sequence[Row]) -> Flags:
         return np.zeros(len(rows), bool)  # whoever answered
 
-    return SharePredictor(f"answers in column {answers!r}", data, predict, learned, results)
+    return SharePredictor(f"answers in column {answers!r}", data, predict, learned)
 
 
 # --- the tweets -------------------------------------------------------------------------------------------------------
@@ -348,18 +343,21 @@ _EXAMPLE_OF_TWITTER = "Tue Feb 24 11:35:52 +0000 2015"
 # --- shares -----------------------------------------------------------------------------------------------------------
 
 
-def draw(tweets: Population, predictor: SharePredictor, sheet: Path, drawn: SheetRecord) -> None:
+def draw(tweets: Population, predictor: SharePredictor, sheet: Path, drawn: SheetRecord, results: Results) -> None:
     """Write the sheets to label, and say what their labels will tell and how to go on.
+
+    Args:
+        results: the folder that remembers the sheets.
 
     Raises:
         DataError: as `_not_learned`.
         UsageError: as `draw_sheets`.
     """
-    _not_learned(tweets, predictor)
+    _not_learned(tweets, predictor, results)
     drawing = tweets.drawing
     show_plan(tweets.names, drawing.order[: drawn.dealing.size], tweets.groups is not None)
     enough = max(tweets.labels_needed, MIN_LABELS)
-    draw_sheets(sheet, drawing, drawn, predictor.classes, enough, predictor.results)
+    draw_sheets(sheet, drawing, drawn, predictor.classes, enough, results)
 
 
 def count(tweets: Population, predictor: SharePredictor) -> None:
@@ -384,7 +382,7 @@ def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledShee
     labels = sheets.read(drawing, predictor.data.labels.sheet_meanings(), predictor.classes)
     if labels is None:
         return
-    new = _not_learned(tweets, predictor)
+    new = _not_learned(tweets, predictor, sheets.results)
     labels = labels[new]
     probabilities = _predictions(tweets, predictor)[new]
     groups = tweets.groups and np.array(tweets.groups, object)[new].tolist()
@@ -395,7 +393,7 @@ def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledShee
     say(f"written: {', '.join(map(str, written))}")
 
 
-def _not_learned(tweets: Population, predictor: SharePredictor) -> Flags:
+def _not_learned(tweets: Population, predictor: SharePredictor, results: Results) -> Flags:
     """Which tweets the model did not learn: on the others it errs less, so that their labels would correct too little.
 
     Raises:
@@ -406,18 +404,14 @@ def _not_learned(tweets: Population, predictor: SharePredictor) -> Flags:
         number = plural(int(learned.sum()), "tweet")
         what = f"{number} of {len(learned):,} that the model was trained on or chosen by, or copies of these"
         if learned.mean() > _MAX_LEARNED:
+            words = ["--data", str(tweets.source), *tweets.reading.words(), "--copies", "copies.csv"]
+            listing = results.command("evaluate", str(predictor.model), *words)
             raise DataError(
                 f"{tweets.source}: has {what}: a share without them would not be that of the table. Train a model on "
-                f"other tweets, or give a table without these rows, which `{_listing(tweets, predictor)}` lists"
+                f"other tweets, or give a table without these rows, which `{listing}` lists"
             )
         say(f"left out: {what}")
     return ~learned
-
-
-def _listing(tweets: Population, predictor: SharePredictor) -> str:
-    """The command that lists the tweets that the model learned."""
-    table = ["--data", str(tweets.source), *tweets.reading.words()]
-    return predictor.results.command("evaluate", str(predictor.model), *table, "--copies", "copies.csv")
 
 
 def _check_same(folder: Path, about: Mapping[str, str | None]) -> None:

@@ -104,7 +104,8 @@ def evaluate(
     elif is_choice:
         rivals = _rivals(path, data, reading, results)
         if sheets.sheet:
-            rivals.draw(sheets.sheet, sheets.dealing(min(sheets.size or _USUAL_LABELS, len(rivals.table.tweets))))
+            dealing = sheets.dealing(min(sheets.size or _USUAL_LABELS, len(rivals.table.tweets)))
+            rivals.draw(sheets.sheet, dealing, labelled.results)
             return
         chosen = rivals.choose(labelled)
         if chosen:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sentiment.command_line import (
-    RESULTS,
     Classes,
     ModelOption,
     ModelResults,
     ReadingOptions,
     parse_column,
     repeated,
-    results_of,
     with_options,
 )
 from sentiment.commands.sheets import SheetOptions
@@ -83,6 +81,7 @@ def share(
     options = labelled.options("share", given)
     reading = labelled.reading("share", table.reading)
     tweets, predictor = _read(options, reading, results)
+    folder = labelled.results
     tweets.show()
     if labelled.sheets:
         shares.estimate(tweets, predictor, labelled, out)
@@ -90,10 +89,10 @@ def share(
         options["file"] = str(Path(options["file"]).resolve())
         dealing = sheets.dealing(tweets.sheet_size(sheets.size))
         drawing = SheetRecord(command="share", options=options, reading=reading, dealing=dealing)
-        shares.draw(tweets, predictor, sheets.sheet, drawing)
+        shares.draw(tweets, predictor, sheets.sheet, drawing, folder)
     else:
         shares.count(tweets, predictor)
-        command = _repeated(options, reading, predictor.results)
+        command = _repeated(options, reading, folder)
         say(f"For shares without that bias, write a random sample to label:\n{command} --sheet sample.html")
 
 
@@ -138,7 +137,5 @@ def _read(options: dict[str, str], reading: "Reading", results: Path | None) -> 
     with ProgressBar() as bar:
         tweets = read_population(file, trained, reading, answers, grouping, bar.progress)
     if answers is not None:
-        predictor = predictor_of_answers(
-            file, answers, tweets.rows, options.get("classes"), results_of(results or RESULTS)
-        )
+        predictor = predictor_of_answers(file, answers, tweets.rows, options.get("classes"))
     return tweets, predictor

@@ -82,20 +82,23 @@ class SheetOptions:
 
         return Dealing.of(size, self.annotators or (), self.shared, self.guidelines)
 
-    def with_labels(self, results: Path | None, model: Path | None) -> "LabelledSheets":
+    def with_labels(self, results: Path | None, named: Path | None) -> "LabelledSheets":
         """The sheets that are given back, if any, and how they were drawn, if their results folder knows that.
 
         Args:
-            results: that folder; None: the one that the model is in, or the default one.
+            results: the folder that remembers sheets; None: the one that has the named run or answers, or the default.
         """
         from sentiment.answers.annotators import LabelledSheets, drawn_for
+        from sentiment.answers.table import AnswersDir
         from sentiment.runs.run_dir import Results, RunDir
 
         labelled = self.labelled or ()
         folder = Results()
         if results:
             folder = Results(results)
-        elif model:
-            folder = RunDir(model).results
+        elif named and AnswersDir(named).record_file.exists():
+            folder = Results(named.parent.parent)
+        elif named and named.is_dir():
+            folder = RunDir(named).results
         drawn = drawn_for(labelled, folder) if labelled else None
         return LabelledSheets(labelled, folder, drawn, self.settled, self.settle)

@@ -203,6 +203,19 @@ def test_sheet_knows_its_table_also_in_a_results_folder_that_was_moved(truth: "p
     assert succeed("evaluate", "--labelled", "which.csv", "--results", "moved") == before
 
 
+def test_sheets_of_answers_in_another_results_folder_are_remembered_there(truth: "pd.Series[str]") -> None:
+    for name in ("good", "bad"):
+        _add(name, f"{name}.csv", "--results", "elsewhere")
+    (directory,) = Path("elsewhere/answers").iterdir()
+    succeed("evaluate", directory, "--sheet", "which.csv", "--for", "Ann", "--for", "Carl")
+    labelled = []
+    for file in ("which-Ann.csv", "which-Carl.csv"):
+        sheet = pd.read_csv(file, encoding="utf-8-sig")
+        sheet.assign(label=truth[sheet["text"].str.strip()].to_numpy()).to_csv(file, index=False)
+        labelled += ["--labelled", file]
+    assert "200 labels" in succeed("evaluate", directory, *labelled)
+
+
 @pytest.mark.parametrize("word", ["meh", "3", "unsure"])
 def test_answers_that_name_no_known_classes_are_asked_for(truth: "pd.Series[str]", word: str) -> None:
     _answers("other", {"negative": "negative", "neutral": word, "positive": "positive"})

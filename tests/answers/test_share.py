@@ -260,6 +260,17 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     assert "drawn from other tweets or groups" in other.output
 
 
+def test_sheet_of_an_exported_model_is_remembered_wherever_the_file_is(
+    share: Share, tweets: pd.DataFrame, trained: RunDir
+) -> None:
+    model = Path("runs/mine/model.zip")
+    model.parent.mkdir(parents=True)
+    succeed("export", trained.path, model)
+    succeed("share", model, "tweets.csv", "--by", "created_at", "--per", "day", "--sheet", "sample.csv")
+    _labelled(tweets, 200)
+    assert "2026-03-02" in succeed("share", model, "tweets.csv", "--labelled", "labelled.csv")
+
+
 def test_sheets_of_different_drawings_are_not_read_together(share: Share, tweets: pd.DataFrame) -> None:
     share("--sheet", "all.csv", "--labels", 100)
     share("--by", "created_at", "--per", "day", "--sheet", "days.csv")
