@@ -16,10 +16,10 @@ from sentiment.answers.choose import choose
 from sentiment.answers.evaluation import (
     Compared,
     Evaluation,
+    Scores,
     caveats_of,
     compare_with_chosen,
     pair_blocks,
-    run_scores,
     score_tables,
     scores_on_file,
 )
@@ -47,8 +47,7 @@ _MANY_TWEETS = 1_000  # with so many, an accuracy is uncertain by at most 3.1 po
 def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
     """The scores of a completed run, and by how much its chosen model differs from the others on test tweets.
 
-    The details are `check_list`: correct sentences by predictor and capability; `other_answers`: by part and added
-    predictor the number of answers that are none of the classes; `annotators`: by part and name how far they agree.
+    The details are `check_list`: correct sentences by predictor and capability; and, by part, those of `_about_added`.
 
     Args:
         choice: the chosen model; None: the recommended one.
@@ -56,72 +55,80 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    scores = run_scores(run.result)
-    kind = choice or run.result.recommended
+    result = run.result
+    scores: Scores = {}
+    for of_kind, metrics in result.scores.items():  # external test sets sorted by name
+        scores[PREDICTORS[of_kind]] = {part: metrics[part] for part in result.parts}
     added, problems = read_added(run.run_dir.results.added_dir(run.record.data_fingerprint))
     for problem in problems:
         say(f"left out: {problem}", ERR)
-    validation = _part_with_added(run, "validation", added)
-    test = _part_with_added(run, "test", added)
+    check_list = {PREDICTORS[of_kind]: tally for of_kind, tally in result.check_list.items()}
+    details: dict[str, dict[str, Any]] = {"check_list": check_list, "other_answers": {}, "annotators": {}}
     remarks = []
-    other_answers: dict[Part, dict[str, int]] = {}
-    annotators: dict[Part, dict[str, Any]] = {}
-    parts: dict[Part, AnswerTable] = {"validation": validation, "test": test}
-    for part, tweets in parts.items():
-        people = [predictor for predictor in tweets.predictors if predictor.kind == "annotator"]
-        annotators[part], lines = _agreements(people, tweets.labels, f"{part} ")
-        of_part = [predictor for predictor in tweets.predictors if predictor.kind == "added"]
-        for predictor in of_part:
-            scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
-        remarks += [*lines, *answer_remarks(of_part, tweets.labels, f", {part}")]
-        other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_part}
-    check_list = {PREDICTORS[of_kind]: tally for of_kind, tally in run.result.check_list.items()}
-    compared = compare_with_chosen(test.labels, test.of(kind), test.predictors)
-    used = f"used by predict: {PREDICTORS[run.result.recommended]}; {WHY_RECOMMENDED}"
+    parts: dict[Part, AnswerTable] = {}
+    for part in ("validation", "test"):
+        tweets, left_out = _part_with_added(run, part, added)
+        parts[part] = tweets
+        for predictor in tweets.predictors:
+            if predictor.kind == "added":
+                scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
+        told, lines = _about_added(tweets.predictors, tweets.labels, part)
+        remarks += [*left_out, *lines]
+        for key, values in told.items():
+            details[key][part] = values
+    test = parts["test"]
+    kind = choice or result.recommended
+    used = f"used by predict: {PREDICTORS[result.recommended]}; {WHY_RECOMMENDED}"
     return Evaluation(
         part="test",
         classes=run.config.data.label_names,
         chosen=PREDICTORS[kind],
         scores=scores,
         remarks=remarks,
-        compared=compared,
+        compared=compare_with_chosen(test.labels, test.of(kind), test.predictors),
         closing=[*caveats_of(run), used],
         metric=run.metric,
-        details={"check_list": check_list, "other_answers": other_answers, "annotators": annotators},
+        details=details,
     )
 
 
-def _agreements(
-    annotators: Sequence[Predictor], labels: ClassIndices, part: str = ""
-) -> tuple[dict[str, Any], list[str]]:
-    """How far annotators agree with the labels, by name, and a line for each of them."""
-    values = {}
-    lines = []
-    for annotator in annotators:
-        agreement = Agreement.of(annotator, labels)
-        values[annotator.name] = agreement._asdict()
-        lines.append(agreement.sentence(annotator.name, part))
-    return values, lines
-
-
-def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> AnswerTable:
-    """Predictions of a completed run and of added predictors for the tweets of a part."""
+def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> tuple[AnswerTable, list[str]]:
+    """Predictions of a completed run and of added predictors for the tweets of a part; a line on each left out."""
     classes = run.config.data.label_names
-    predictions = read_predictions(run.run_dir, run.result, part, classes)
+    tweets = read_predictions(run.run_dir, run.result, part, classes)
+    left_out = []
     for name, record in added.items():
         shown = name if record.annotator else f"{name} (added)"
-        predictor = record.predictor(shown, predictions.tweets, classes)
+        predictor = record.predictor(shown, tweets.tweets, classes)
         if predictor:
-            predictions.predictors.append(predictor)
-    return predictions
+            tweets.predictors.append(predictor)
+        else:
+            left_out.append(f"{shown}, {part}: gives none of these tweets a class, and is left out")
+    return tweets, left_out
+
+
+def _about_added(
+    predictors: Sequence[Predictor], labels: ClassIndices, part: str = ""
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Of added predictors by name `other_answers`, the number of answers that are none of the classes; of people among
+    them `annotators`, how far they agree with the labels; and lines on both."""
+    added = [predictor for predictor in predictors if predictor.kind == "added"]
+    told: dict[str, dict[str, Any]] = {"other_answers": {each.name: each.other_answers for each in added}}
+    told["annotators"] = {}
+    lines = []
+    for predictor in predictors:
+        if predictor.kind == "annotator":
+            agreement = Agreement.of(predictor, labels)
+            told["annotators"][predictor.name] = agreement._asdict()
+            lines.append(agreement.sentence(predictor.name, f"{part} ".lstrip()))
+    return told, [*lines, *answer_remarks(added, labels, part)]
 
 
 def evaluate_on_table(path: Path) -> Evaluation:
     """The scores of the predictors that were added for a labelled table, and how each pair of them differs.
 
-    The most accurate added predictor is the chosen one, with few answers only if all have few. The details are
-    `other_answers`: by added predictor the number of answers that are none of the classes; `missing`: likewise of
-    tweets without an answer; `annotators`: by name how far they agree with the labels.
+    The most accurate added predictor is the chosen one, with few answers only if all have few. The details are those of
+    `_about_added`, and `missing`: by added predictor the number of tweets without an answer.
 
     Raises:
         RunDirError: a file of the table is missing or damaged.
@@ -134,23 +141,20 @@ def evaluate_on_table(path: Path) -> Evaluation:
     for problem in stored.problems:
         say(f"left out: {problem}", ERR)
     source = stored.record.source
-    annotators, lines = _agreements(stored.annotators, table.labels)
-    lines += [f"{count:,} rows of {source} left out: {why}" for why, count in stored.record.left_out.items()]
-    added = stored.added_predictors
-    lines += answer_remarks(added, table.labels)
+    left_out = [f"{count:,} rows of {source} left out: {why}" for why, count in stored.record.left_out.items()]
+    details, lines = _about_added([*stored.annotators, *table.predictors], table.labels)
+    details["missing"] = {predictor.name: predictor.missing for predictor in stored.added_predictors}
     comparisons = stored.compare()
     number = plural(len(comparisons), "comparison")
     heading = f"each pair on the tweets that both answer (intervals and p-values are corrected for {number}):"
-    other_answers = {predictor.name: predictor.other_answers for predictor in added}
-    missing = {predictor.name: predictor.missing for predictor in added}
     return Evaluation(
         part=source,
         classes=stored.record.classes,
         chosen=table.predictors[0].name,
         scores=scores_on_file(source, table),
-        remarks=lines,
+        remarks=[*left_out, *lines],
         compared=Compared(heading if comparisons else "", comparisons),
-        details={"other_answers": other_answers, "missing": missing, "annotators": annotators},
+        details=details,
     )
 
 

@@ -10,7 +10,7 @@ from sentiment.blocks.content import Bullets, Content, DataTable, Text
 from sentiment.blocks.predictors import check_list_table, class_table, pair_sentences, score_row, score_table
 from sentiment.console import plural, visible
 from sentiment.predicting.stored import TrainedRun
-from sentiment.runs.records import MODEL_KINDS, PREDICTORS, Metrics, Part, Result
+from sentiment.runs.records import MODEL_KINDS, PREDICTORS, Metrics, Part
 from sentiment.statistics.metrics import METRIC_NAMES, ClassIndices, Metric
 
 # Metrics by the name of a predictor, then by part or file.
@@ -121,11 +121,6 @@ def caveats_of(run: TrainedRun) -> list[str]:
     if n < MIN_TWEETS_TO_CHOOSE:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
     return lines
-
-
-def run_scores(result: Result) -> Scores:
-    """The metrics of a run's predictors, its external test sets sorted by name."""
-    return {PREDICTORS[kind]: {part: metrics[part] for part in result.parts} for kind, metrics in result.scores.items()}
 
 
 def scores_on_file(file: str, tweets: AnswerTable) -> Scores:

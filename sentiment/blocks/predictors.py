@@ -99,13 +99,14 @@ def answer_remarks(added: Sequence[Predictor], labels: ClassIndices, part: str =
     """A line for each added predictor with answers that are none of the classes.
 
     Args:
-        part: `, test`, if it must be told of which part the tweets are.
+        part: of a run whose tweets these are, if that must be told.
     """
     remarks = []
     for predictor in added:
         number = predictor.other_answers
         if number:
-            remarks.append(f"{predictor.name}{part}: {other_answers_remark(predictor.metrics(labels), number)}")
+            where = f", {part}" if part else ""
+            remarks.append(f"{predictor.name}{where}: {other_answers_remark(predictor.metrics(labels), number)}")
     return remarks
 
 

@@ -192,6 +192,15 @@ def test_torn_predictor_is_named_and_others_are_shown(run: RunDir, test: list[di
     file.unlink()
 
 
+def test_part_of_which_no_tweet_is_answered_is_told(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+    table = write_tweets(tmp_path / "t.csv", [(row["label"], row["text"]) for row in test])
+    succeed("add", "gpt", table, "--of", run.path)
+    scores, shown = _scores(run, tmp_path)
+    assert "gpt (added)" in scores
+    assert "gpt (added), validation: gives none of these tweets a class, and is left out" in shown
+    assert "gpt (added), test: gives" not in shown
+
+
 def test_a_person_with_a_slip_has_not_all_right(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
     answers = [(tweet["text"], ("negative", "positive")[tweet["label"]]) for tweet in test]
     answers[0] = (answers[0][0], "postive")
