@@ -109,15 +109,15 @@ def say(text: str, console: RichConsole = OUT) -> None:
     console.print(printable(text), markup=False, soft_wrap=True)
 
 
-def number_table(title: str, columns: Iterable[str], no_wrap: bool = False) -> Table:
-    """A table without rules: a column of names, and columns of numbers; `no_wrap` keeps each number on one line.
+def number_table(title: str, columns: Iterable[str]) -> Table:
+    """A table without rules: a column of names, and columns of numbers, each on one line.
 
     Args:
         columns: the headings of the numbers; markup and control characters in them are escaped.
     """
     table = Table(Column(escape(title), vertical="bottom"), box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(escape(printable(column)), justify="right", no_wrap=no_wrap, vertical="bottom")
+        table.add_column(escape(printable(column)), justify="right", no_wrap=True, vertical="bottom")
     return table
 
 

@@ -4,7 +4,6 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -73,14 +72,10 @@ def positions_of(starts: Integers, lengths: Integers) -> Integers:
 
 
 class TokenCollector:
-    """Collects the token ids of tweets; a new type gets the next id.
+    """Collects the token ids of tweets; a new type gets the next id."""
 
-    Args:
-        types: the types that get the first ids.
-    """
-
-    def __init__(self, types: Iterable[str] = ()) -> None:
-        self._ids = defaultdict[str, int](None, zip(types, count(), strict=False))
+    def __init__(self) -> None:
+        self._ids = defaultdict[str, int]()
         self._ids.default_factory = self._ids.__len__
         self._token_ids = array("i")  # a list of Python's integers would take ten times as much memory
         self._ends = array("q", [0])

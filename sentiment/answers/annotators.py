@@ -231,7 +231,7 @@ def show_agreement(by_annotator: ByAnnotator, classes: Sequence[str]) -> None:
     The agreement on a class is the share of its labels, by either, that both gave (positive agreement, Cicchetti and
     Feinstein 1990).
     """
-    table = number_table("agreement", ["both\nlabelled", "alike", "kappa", *classes], no_wrap=True)
+    table = number_table("agreement", ["both\nlabelled", "alike", "kappa", *classes])
     for (first, of_first), (second, of_second) in combinations(by_annotator.items(), 2):
         both = (of_first != UNLABELLED) & (of_second != UNLABELLED)
         name = f"  {escape(first)}, {escape(second)}"

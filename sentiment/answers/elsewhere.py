@@ -16,7 +16,6 @@ import numpy as np
 
 from sentiment.answers.label_page import Labelling
 from sentiment.answers.match import (
-    NO_ANSWER,
     AnswersFile,
     classes_of_answers,
     match,
@@ -144,7 +143,7 @@ def tweets_of_table(
         file, lines = _open_without_labels(data, table)
     left_out = RowCounter()
     rows = _rows_by_key(file, left_out, data.leave_out, progress)
-    whole = _table_of(rows, data)
+    whole = _table_of(rows, file.has_ids, data)
     name = PurePath(data.source).name
     digest = _digest(whole, data)
     directory = AnswersDir.of(results, name, digest)
@@ -228,7 +227,7 @@ def _rows_by_key(
 ) -> dict[int, Row]:
     """One row for each tweet, ordered by the key of its id, or of its whole text if it has none.
 
-    The key is the id of a tweet without one. Left out are all copies of a tweet with different labels.
+    Left out are all copies of a tweet with different labels.
     """
     by_key: dict[int, Row] = {}
     rows = [*usable_rows(file, left_out, progress, leave_out)]
@@ -240,7 +239,7 @@ def _rows_by_key(
         own_id = row.id if file.has_ids else ""  # else it is the number of the row
         key = key_of(own_id or whole_text(row.text))
         if key not in by_key:
-            by_key[key] = row._replace(id=own_id or key_as_text(key))
+            by_key[key] = row
         elif whole_text(row.text) != whole_text(by_key[key].text):
             raise DataError(
                 f"{file.name}:{row.line}: has the id {shortened(own_id)!r} of another tweet, that of line "
@@ -265,11 +264,11 @@ def _contradicted(rows: Sequence[Row]) -> set[int]:
     return contradicted
 
 
-def _table_of(rows: dict[int, Row], data: DataConfig) -> AnswerTable:
-    """The tweets; beside labels, the predictors that need no training."""
+def _table_of(rows: dict[int, Row], has_ids: bool, data: DataConfig) -> AnswerTable:
+    """The tweets, of which the key is the id of one without; beside labels, the predictors that need no training."""
     keys = np.array([*rows], np.int64)
     labels = np.array([UNLABELLED if row.label is None else row.label for row in rows.values()], np.int8)
-    ids = [row.id for row in rows.values()]
+    ids = [row.id if has_ids and row.id else key_as_text(key) for key, row in rows.items()]
     table = AnswerTable(keys, labels, [], ids, [row.text for row in rows.values()])
     if not table.has_labels:
         return table
@@ -368,7 +367,6 @@ def add_predictor(
         "file": file.path.name,
         "file_sha256": cached_sha256(file.path),
         "tweets": matched.answered,
-        "unanswered": matched.left_out.count(NO_ANSWER),
         "predictions": {
             keys[index]: None if answer is None else names[answer] for index, answer in matched.classes.items()
         },

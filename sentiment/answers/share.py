@@ -259,7 +259,6 @@ _OF_TWITTER = "%a %b %d %H:%M:%S %z %Y"
 _SHORT_YEAR = re.compile(r"^\d{1,2}([/.-])\d{1,2}\1(?=\d\d(\D|$))")
 _YEAR_ANYWHERE = re.compile(r"\d\d-\d\d?-\d\d(\D|$)")
 _HALF_OF_DAY = re.compile(r"\s?[AP]M$", re.IGNORECASE)
-_UNIX_TIME = r"\d{9,}(\.\d*)?"
 
 
 def times_of(values: Sequence[str], day_first: bool | None, column: str) -> pd.Series:
@@ -327,11 +326,6 @@ def _read_dates(dates: pd.Series, format: str) -> pd.Series:
 
 def _why_no_date(first: str, wrong: str) -> str:
     """Why a column cannot be read, of which `wrong` is the first value that is no date in the format of `first`."""
-    if re.fullmatch(_UNIX_TIME, first):
-        return (
-            f"{shortened(first)!r} is a number, as Unix times are; write dates such as 2015-02-24 instead, as "
-            "pandas.to_datetime(column, unit='s') gives them"
-        )
     if wrong != first:
         return f"{shortened(wrong)!r} is not a date that is written as the first one, {shortened(first)!r}"
     return f"{shortened(wrong)!r} is not a date, such as 2015-02-24, 24/2/2015 or {_EXAMPLE_OF_TWITTER!r}"

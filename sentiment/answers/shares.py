@@ -31,7 +31,7 @@ def show_plan(names: Sequence[str], drawn: Sequence[int], has_groups: bool) -> N
         drawn: the indices of the tweets on the sheet.
     """
     headings = ["tweets", "labels on\nthe sheet", *(f"for \u00b1 {100 * width:.0f}\npoints" for width in _HALF_WIDTHS)]
-    table = number_table("group" if has_groups else "", headings, no_wrap=True)
+    table = number_table("group" if has_groups else "", headings)
     tweets = pd.DataFrame({"group": names, "size": 1, "on_sheet": 0})
     tweets.loc[[*drawn], "on_sheet"] = 1
     sizes = tweets.groupby("group").sum()
@@ -54,7 +54,7 @@ def show_plan(names: Sequence[str], drawn: Sequence[int], has_groups: bool) -> N
 
 def show_counts(predicted: ClassIndices, groups: Sequence[str] | None, classes: Sequence[str]) -> None:
     """Print how many tweets are predicted to be of each class: of all, (n,), and of each group."""
-    table = number_table("", ["tweets", *classes], no_wrap=True)
+    table = number_table("", ["tweets", *classes])
     by_group = [("all tweets", pd.Series(predicted))]
     if groups:
         by_group += [*by_group[0][1].groupby(np.array(groups, object))]
@@ -73,7 +73,7 @@ def _shown(name: object) -> str:
 def show_shares(shares: pd.DataFrame) -> None:
     """Print the estimates of `estimate_shares`; groups with too few labels are only named."""
     columns = ["labels", "counted", "tweets by both", "share in %", "worth"]
-    table = number_table("95 % intervals", columns, no_wrap=True)
+    table = number_table("95 % intervals", columns)
     too_small = []
     has_bounds = False
     for group, table_of_group in shares.reset_index().groupby("group", sort=False):

@@ -328,7 +328,6 @@ class Added(Record):
         note: where the answers come from, such as a language model's prompt.
         annotator: whether the predictor is a person.
         tweets: number of answers in the file; `cost` and `seconds` are those of all of them together.
-        unanswered: number of rows in the file without an answer.
         predictions: the name of a class by the tweet's key; None where the answer is none of the classes.
     """
 
@@ -337,7 +336,6 @@ class Added(Record):
     note: str
     annotator: bool
     tweets: Count
-    unanswered: Count = 0
     cost: NonNegativeFloat | None
     seconds: NonNegativeFloat | None
     predictions: dict[int, str | None]

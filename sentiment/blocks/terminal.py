@@ -32,7 +32,7 @@ def _table(table: DataTable) -> Table:
     first, *others = table.columns
     width = max(OUT.width // len(table.columns) - 2, _LEAST_WIDTH)
     titles = ["\n".join(textwrap.wrap(column.title, width)) for column in others]
-    shown = number_table(printable(plain(table.caption or first.title)), titles, no_wrap=True)
+    shown = number_table(printable(plain(table.caption or first.title)), titles)
     for row in table.shown:
         cells = [escape(printable(plain(column.show(row)))) for column in table.columns]
         shown.add_row(f"  {cells[0]}", *cells[1:], style="bold" if row is table.best else "")

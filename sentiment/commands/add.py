@@ -112,21 +112,13 @@ def add(
     text = read_user_file(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
     say("\n".join(add_predictor(asked, name, answers, options.classes, metadata)))
-    compared = quote(of if results is None and _names_answers(of) else str(asked.directory))
+    compared = quote(str(asked.directory))
     if asked.table.has_labels:
         say(f"compare it  sentiment evaluate {compared}")
     elif len([*asked.added.glob("*.json")]) < 2:
         say("a comparison needs two: add another predictor")
     else:
         say(f"compare two  sentiment evaluate {compared} --sheet which.html --labels 100")
-
-
-def _names_answers(of: str) -> bool:
-    """Whether a table's file names, to `evaluate`, the answers that were added for it: a run's name does not, nor that
-    of a file that was read in several ways."""
-    from sentiment.answers.elsewhere import answers_to
-
-    return is_table(of) and len(answers_to(user_path(of), results_of(RESULTS).answers)[1]) == 1
 
 
 def _check_labels(asked: "Asked") -> None:

@@ -90,7 +90,7 @@ def test_only_tweets_that_all_have_answered_are_compared(truth: "pd.Series[str]"
     assert "`sentiment predict last tweets.csv --out mine.csv` and `sentiment add mine mine.csv --of" in done.output
     assert "has no labels; --sheet writes tweets to label" in refused(2, "evaluate", _directory())
     pd.read_csv("bad.csv").head(200).replace({"neutral": "no idea"}).to_csv("bad.csv", index=False)
-    assert "compare two  sentiment evaluate tweets.csv --sheet" in _add("bad", "bad.csv")
+    assert f"compare two  sentiment evaluate {_directory()} --sheet" in _add("bad", "bad.csv")
     output = succeed("evaluate", _directory(), "--sheet", "which.html")
     assert "of 200 tweets" in output
     assert "left out: 100 tweets that not all of bad, good have answered" in output
@@ -103,9 +103,8 @@ def test_add_names_the_directory_where_the_file_is_read_in_two_ways(truth: "pd.S
     for first in ("negative", "low=negative"):
         output = succeed("add", "good", "good.csv", "--of", "tweets.csv", "--classes", f"{first} neutral positive")
         commands += re.findall("compare it  sentiment (.*)", output)
-        succeed(*shlex.split(commands[-1]))
-    assert commands[0] == "evaluate tweets.csv"
-    assert commands[1].startswith("evaluate results/answers/tweets-")
+        assert "good" in succeed(*shlex.split(commands[-1]))
+    assert len({*commands}) == 2
 
 
 def test_annotators_answer_on_the_page_and_a_skipped_tweet_is_no_answer(truth: "pd.Series[str]") -> None:
