@@ -55,20 +55,6 @@ def dotted(section: Mapping[str, Any], separator: str = ".") -> Values:
     return values
 
 
-def difference(section: BaseModel, other: BaseModel) -> Values:
-    """The values of a section that differ from those of another one, in nested sections."""
-    values: Values = {}
-    for name, value in section:
-        reference = getattr(other, name)
-        if isinstance(value, BaseModel) and isinstance(reference, BaseModel):
-            inner = difference(value, reference)
-            if inner:
-                values[name] = inner
-        elif value != reference:
-            values[name] = section.model_dump(include={name})[name]
-    return values
-
-
 def read_yaml(path: Path) -> Values:
     """Read a YAML 1.2 mapping, in which `1e-3` is a number and duplicate keys are an error.
 

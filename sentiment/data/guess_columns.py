@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
-from sentiment.config_file import difference, dotted, resolve, yaml_text
+from sentiment.config_file import dotted, resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.classes import IGNORED, MAX_CLASSES, Classes, as_labels, is_number, word_of
 from sentiment.data.rows import RowCounter
@@ -99,7 +99,7 @@ class Guess:
             name = names[data.labels.meanings.get(word_of(label), "")]
             lines.append(f"{name:<10}  {visible(label):<10}  {_shortened(text)}")
         counts = [f"{value!r} {count:,}" for value, count in Counter(labels).most_common()]
-        settings = [f"    {name}: {yaml_text(value)}" for name, value in difference(data, DataConfig()).items()]
+        settings = [f"    {name}: {yaml_text(value)}" for name, value in data.model_dump(exclude_defaults=True).items()]
         lines.append(f"labels in the first {len(labels):,} rows: {abbreviated(counts)}")
         return [*lines, "", "the same as lines of a run's file:", "  data:", *settings]
 

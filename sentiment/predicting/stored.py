@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ruamel.yaml import YAML
 
 from sentiment.answers.recommendation import compared_by
+from sentiment.blocks.wording import code, escape
 from sentiment.config import RunConfig
-from sentiment.console import as_code, as_markdown, visible
+from sentiment.console import visible
 from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_user_file, read_user_file, write_user_file
 from sentiment.models.baseline import BaselineModel, LinearModel
@@ -364,21 +365,17 @@ def model_card(run: StoredModels) -> str:
 def _template() -> "Template":
     """The template of model cards, which escapes all values for Markdown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def escaped(value: object) -> Markup:
-        return value if isinstance(value, Markup) else Markup(as_markdown(str(value)))  # noqa: S704 - it escapes
 
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        finalize=escaped,
+        finalize=escape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters["code"] = lambda value: Markup(as_code(value))  # noqa: S704 - a code span shows it as it is
+    templates.filters["code"] = code
     templates.filters["score"] = "{:.3f}".format
     return templates.get_template("model_card.md.j2")
 
