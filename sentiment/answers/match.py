@@ -223,28 +223,22 @@ def _rows(file: AnswersFile) -> Iterator[_AnswerRow | Refusal]:
     given = (file.reading.text_column, file.label, file.predictor)
     expected = [*filter(None, given), *ID_NAMES, *TEXT_NAMES, *_PREDICTED, *LABEL_NAMES]
     table = open_table(file.path, expected, quotes=file.reading.quotes)
-    columns = _columns_of(table, file)
+    id_column, text_column, label_column = _columns_of(table, file)
     for record in table.read(range(len(table.names))):
         if isinstance(record, Refusal):
             yield record
             continue
         try:
-            label = _label_of(record, columns.label)
+            label = _label_of(record, label_column)
         except ValueError as error:
             raise DataError(f"{file.path}:{record.line}: {error}") from None
-        yield _AnswerRow(record.line, _cell(record, columns.id), _cell(record, columns.text), label)
+        yield _AnswerRow(record.line, _cell(record, id_column), _cell(record, text_column), label)
 
 
-class _Columns(NamedTuple):
-    """The indices of the columns of a table; None for one that it lacks."""
+def _columns_of(table: Table, file: AnswersFile) -> tuple[int | None, int | None, int]:
+    """The indices of the columns with ids, texts and labels; None for one that the table lacks.
 
-    id: int | None
-    text: int | None
-    label: int
-
-
-def _columns_of(table: Table, file: AnswersFile) -> _Columns:
-    """Find the columns of a table of answers; of several that may hold labels, the name that is the clearest counts.
+    Of several that may hold labels, the name that is the clearest counts.
 
     Raises:
         ConfigError, UsageError: a named column is missing, or no column looks like tweets or like answers.
@@ -266,7 +260,7 @@ def _columns_of(table: Table, file: AnswersFile) -> _Columns:
         )
     if label is None:
         raise UsageError(f"{table.path}: no column name looks like a label; name it with --label-column: {shown}")
-    return _Columns(tweet_id, text, label)
+    return tweet_id, text, label
 
 
 def _cell(record: RawRow, column: int | None) -> str:

@@ -65,10 +65,6 @@ class SharePredictor:
     threshold: float = DEFAULT_THRESHOLD
     model: str | None = None
 
-    @property
-    def classes(self) -> Sequence[str]:
-        return self.data.label_names
-
 
 def predictor_of_model(path: Path, choice: ModelKind | None, results: Path | None) -> SharePredictor:
     """The model of a run, or of an exported file; raises as `open_model`."""
@@ -351,14 +347,14 @@ def draw(tweets: Population, predictor: SharePredictor, sheet: Path, drawn: Shee
     drawing = tweets.drawing
     show_plan(tweets.names, drawing.order[: drawn.dealing.size], tweets.groups is not None)
     enough = max(tweets.labels_needed, MIN_LABELS)
-    draw_sheets(sheet, drawing, drawn, predictor.classes, enough, results)
+    draw_sheets(sheet, drawing, drawn, predictor.data.label_names, enough, results)
 
 
 def count(tweets: Population, predictor: SharePredictor) -> None:
     """Print how many tweets, and how many of each group, are predicted to be of each class."""
     predicted = predicted_classes(_predictions(tweets, predictor), predictor.threshold)
     say(f"counts of the labels by the {predictor.name}; they are biased, by an unknown amount:")
-    show_counts(predicted, tweets.groups, predictor.classes)
+    show_counts(predicted, tweets.groups, predictor.data.label_names)
 
 
 def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledSheets, out: Path) -> None:
@@ -373,7 +369,7 @@ def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledShee
     # Groups may be asked for by the labels of tweets that were drawn from all.
     by_group = tweets.drawing
     drawing = drawing_of(sheets.sheets[0], (Drawing.of_one_stratum(by_group.texts), by_group))
-    labels = sheets.read(drawing, predictor.data.labels.sheet_meanings(), predictor.classes)
+    labels = sheets.read(drawing, predictor.data.labels.sheet_meanings(), predictor.data.label_names)
     if labels is None:
         return
     new = _not_learned(tweets, predictor, sheets.results)
@@ -381,7 +377,7 @@ def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledShee
     probabilities = _predictions(tweets, predictor)[new]
     groups = tweets.groups and np.array(tweets.groups, object)[new].tolist()
     strata = drawing.strata[new]
-    shares = estimate_shares(probabilities, labels, predictor.classes, groups, strata, predictor.threshold)
+    shares = estimate_shares(probabilities, labels, predictor.data.label_names, groups, strata, predictor.threshold)
     show_shares(shares)
     written = write_shares(shares, out, {**about, "sheets": [*map(str, sheets.sheets)]})
     say(f"written: {', '.join(map(str, written))}")
