@@ -1,7 +1,7 @@
 """Scores of predictors on some tweets, and how they compare, as `evaluate` and `train` print and write them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sentiment.answers.recommendation import MIN_TWEETS_TO_CHOOSE
@@ -33,9 +33,9 @@ class Evaluation:
         chosen: the name of the predictor whose scores are shown by class.
         remarks: lines on the rows and on the predictors.
         compared: the pairs of predictors that are compared.
+        details: values that are written besides the scores; `check_list` is shown as well.
         closing: lines on what follows from the scores.
         metric: the one by which they are compared.
-        details: values that are written besides the scores; `check_list` is shown as well.
     """
 
     part: Part
@@ -44,9 +44,9 @@ class Evaluation:
     scores: Scores
     remarks: Sequence[str]
     compared: Compared
+    details: Mapping[str, Any]
     closing: Sequence[str] = ()
     metric: Metric = "accuracy"
-    details: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """What `--out` writes: the scores of the chosen model and of all, by part if there are several, and details."""
