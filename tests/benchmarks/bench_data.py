@@ -1,4 +1,4 @@
-"""How fast tweets are prepared, against a plain loop over NLTK's tokenizer, and how fast they open again.
+"""How fast tweets are prepared, against a plain loop over NLTK's tokenizer.
 
 Run with `python -m tests.benchmarks.bench_data [--tweets N]`; ratios are of processor time, of what this one process
 does in turns. Tweets are made up where there are no real ones.
@@ -7,7 +7,6 @@ does in turns. Tweets are made up where there are no real ones.
 import argparse
 import csv
 import gzip
-import resource
 import tempfile
 from collections.abc import Iterator
 from itertools import chain
@@ -16,9 +15,8 @@ from pathlib import Path
 import numpy as np
 from nltk.tokenize import TweetTokenizer
 
-from sentiment.config import DataConfig, VocabularyConfig
-from sentiment.data.corpus import open_corpus, prepare_corpus
-from sentiment.data.vocabulary import Vocabulary
+from sentiment.config import DataConfig
+from sentiment.data.corpus import prepare_corpus
 from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import announce, spent
 
@@ -85,9 +83,6 @@ def compare_preparation(source: Path, texts: list[str], results: Results) -> Non
     print(f"plain loop over TweetTokenizer: {per_tweet * 1e6:.1f} us per tweet, {per_tweet * len(texts):.1f} s for all")
     ratio, projected = per_tweet * len(texts) / took.processor, took.clock / len(texts) * ALL_ROWS
     print(f"prepare: {took}; the loop {ratio:.2f} times the processor; {ALL_ROWS:,} tweets: {projected:.0f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"largest memory, with all texts for the loop: {peak:.0f} MiB")
-    measure_opening(prepare_corpus(config, results).path)
 
 
 def seconds_of_plain_loop(texts: list[str], start: int) -> float:
@@ -95,17 +90,6 @@ def seconds_of_plain_loop(texts: list[str], start: int) -> float:
     tokenizer = TweetTokenizer()
     some = texts[start :: max(1, len(texts) // ROUND_TWEETS)]
     return spent(lambda: [tokenizer.tokenize(text) for text in some]).processor / len(some)
-
-
-def measure_opening(place: Path) -> None:
-    """Time what a run does with a prepared corpus before it trains."""
-    opened = spent(lambda: open_corpus(place))
-    corpus = open_corpus(place)
-    print(f"open {len(corpus.labels):,} tweets of {len(corpus.token_ids):,} tokens: {opened}")
-    built = spent(lambda: Vocabulary.build(corpus, VocabularyConfig()))
-    vocabulary = Vocabulary.build(corpus, VocabularyConfig())
-    print(f"build its vocabulary of {len(vocabulary):,}: {built}")
-    print(f"translate its tokens: {spent(lambda: vocabulary.encode(corpus.types)[corpus.token_ids])}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""ELMo's speed and memory against allennlp's as it is commonly used (batches of 256 as they come), in one process.
+"""ELMo's speed against allennlp's as it is commonly used (batches of 256 as they come), in one process.
 
 Both run on the same random weights of the published sizes and on invented tweets, whose tokens follow Zipf's law:
 allennlp on one batch of them, which is all that it looks at together, ours on many, as when a corpus is encoded.
@@ -8,9 +8,7 @@ ratios depend on the processor.
 """
 
 import argparse
-import ctypes
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import torch
 
 from sentiment.config import EncoderPrecision
 from sentiment.encoders.allennlp import ReferenceElmo
-from sentiment.encoders.elmo import LAYERS, ElmoEncoder
+from sentiment.encoders.elmo import ElmoEncoder
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import read_options
 from tests.benchmarks.timing import announce, spent
@@ -29,7 +27,6 @@ from tests.encoders.tweets import HAS_ALLENNLP, SIZES
 USUAL_BATCH = 256
 TWEETS = {"small": 2048, "original": 768}
 REPEATS = {"small": 2, "original": 1}
-CORPUS_TWEETS, CORPUS_TOKENS, CORPUS_TYPES = 1_200_000, 18_000_000, 600_000
 
 
 def invented_tweets(count: int) -> list[list[str]]:
@@ -41,20 +38,6 @@ def invented_tweets(count: int) -> list[list[str]]:
     words = ["".join(generator.choice(letters, max(1, int(generator.gamma(6, 0.9))))) for _ in weights]
     tokens = generator.choice(len(words), lengths.sum(), p=weights / weights.sum())
     return [[words[token] for token in part] for part in np.split(tokens, np.cumsum(lengths)[:-1])]
-
-
-def peak_memory(work: Callable[[], object]) -> float:
-    """Bytes that the process grows by at most (Linux only)."""
-    ctypes.CDLL(None).malloc_trim(0)  # else freed memory is used again unseen
-    status = Path("/proc/self/status")
-
-    def read(name: str) -> int:
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(name)) * 1024
-
-    before = read("VmRSS:")
-    Path("/proc/self/clear_refs").write_text("5")
-    work()
-    return read("VmHWM:") - before
 
 
 def measured(elmo: ElmoEncoder, tweets: list[list[str]], types: list[str]) -> tuple[float, float]:
@@ -77,30 +60,20 @@ def bench(size: str, folder: Path, count: int) -> None:
     weights = read_weights(files[1], options)
     precisions: tuple[EncoderPrecision, ...] = ("fp32", "bf16")
     ours = {name: ElmoEncoder(options, weights, precision=name) for name in precisions}
-    memory = f"{peak_memory(partial(ours['fp32'].encode, usual)) / 1e9:.2f} GB"
     reference = ReferenceElmo(*files) if HAS_ALLENNLP else None
-    if reference:
-        memory += f" against {peak_memory(partial(reference.encode, usual)) / 1e9:.2f} GB of allennlp"
     theirs, times = [], []
     for _ in range(REPEATS[size]):
         if reference:
             theirs.append(spent(partial(reference.encode, usual)).processor)
         times.append([measured(elmo, tweets, types) for elmo in ours.values()])
     base = sum(map(len, usual)) / min(theirs) if theirs else np.nan
-    print(f"  {tokens:,} tokens of {len(types):,} types; allennlp {base:,.0f} tokens/s; peak memory {memory}")
+    print(f"  {tokens:,} tokens of {len(types):,} types; allennlp {base:,.0f} tokens/s")
     for precision, (of_types, of_tweets) in zip(precisions, np.min(times, axis=0), strict=True):
         warm, cold = (tokens / (of_tweets + more) for more in (0, of_types))
-        hours = (CORPUS_TOKENS / tokens * of_tweets + CORPUS_TYPES / len(types) * of_types) / 3600
         print(
             f"  {precision}: cold {cold:,.0f} tokens/s, {cold / base:.1f} x; warm {warm:,.0f} tokens/s, "
-            f"{warm / base:.1f} x; {CORPUS_TWEETS:,} tweets in {hours:.1f} h"
+            f"{warm / base:.1f} x"
         )
-    if len(ours) > 1:
-        exact, rough = (elmo.encode(usual) for elmo in ours.values())
-        errors = (
-            f"{layer} {float((rough[layer] - exact[layer]).norm() / exact[layer].norm()):.2%}" for layer in LAYERS
-        )
-        print(f"  bf16 error, relative: {', '.join(errors)}")
 
 
 def main() -> None:

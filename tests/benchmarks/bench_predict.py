@@ -58,7 +58,7 @@ def predict_plainly(run: Path, source: Path, choice: str) -> None:
 
 
 def main() -> None:
-    """Print seconds and ratios for the network, the baseline and the mean of both, and the time for one tweet."""
+    """Print seconds and ratios for the network, the baseline and the mean of both."""
     if len(sys.argv) == 4:
         predict_plainly(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
         return
@@ -77,12 +77,8 @@ def main() -> None:
         for model in ("network", "baseline", "both"):
             command = spent(partial(run, "sentiment", "predict", str(trained.path), *file, "--with", model))
             plain = spent(partial(run, "tests.benchmarks.bench_predict", str(trained.path), str(large), model))
-            one = spent(partial(run, "sentiment", "predict", str(trained.path), "what a lovely day", "--with", model))
             ratios = f"{plain.clock / command.clock:.2f} times as long, {plain.processor / command.processor:.2f} times"
-            print(
-                f"predict --with {model}: {command}; plainly {plain}: {ratios} the processor; one tweet {one}",
-                flush=True,
-            )
+            print(f"predict --with {model}: {command}; plainly {plain}: {ratios} the processor", flush=True)
 
 
 if __name__ == "__main__":

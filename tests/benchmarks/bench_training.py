@@ -1,19 +1,15 @@
-"""Training speed of this project's loop and of two usual ways, in one process, on the same generated tweets.
+"""Training speed of this project's loop and of the usual way, in one process, on the same generated tweets.
 
-The plain way is that of tutorials: a DataLoader, pad_sequence, pack_padded_sequence, nn.LSTM(bidirectional=True), Adam.
-The good plain way sorts tweets by length and feeds padded batches to the same network without packing, so that the
-backward direction reads padding first. All train a BiLSTM with 64 units on batches of 256, mean and maximum pooling,
-dropout of 0.1 on token vectors and pooled ones, and the same clipping; ours deterministically, as runs are by default.
-Rates and ratios are of processor time, on a GPU of the clock's. With 100 batches, five repeats and a size of 512 too,
-figures vary less, and it takes many minutes: `--batches 100 --repeats 5 --sizes 64 512`.
+The usual way is that of tutorials: a DataLoader, pad_sequence, pack_padded_sequence, nn.LSTM(bidirectional=True), Adam.
+Both train a BiLSTM with 64 units on batches of 256, mean and maximum pooling, dropout of 0.1 on token vectors and
+pooled ones, and the same clipping; ours deterministically, as runs are by default. Rates and ratios are of processor
+time, on a GPU of the clock's. With 100 batches and five repeats figures vary less, and it takes many minutes.
 """
 
 import argparse
-import contextlib
-import random
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -25,7 +21,6 @@ from torch.utils.data import DataLoader
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.encoders.batches import TokenStore
-from sentiment.errors import ConfigError
 from sentiment.models.classifier import build_classifier
 from sentiment.training.device import make_reproducible
 from sentiment.training.trainer import Updater
@@ -46,23 +41,20 @@ def generated_tweets(rows: int) -> tuple[Tweets, np.ndarray]:
 
 
 class PlainClassifier(nn.Module):
-    """The usual BiLSTM, on packed sequences or not."""
+    """The usual BiLSTM, on packed sequences."""
 
-    def __init__(self, config: RunConfig, packs: bool) -> None:
+    def __init__(self, config: RunConfig) -> None:
         super().__init__()
         size = config.model.hidden_size
-        self.packs, self.dropout = packs, nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(DROPOUT)
         self.embedding = nn.Embedding(VOCABULARY, config.embedding.size, padding_idx=0)
         self.lstm = nn.LSTM(config.embedding.size, size, bidirectional=True, batch_first=True)
         self.output = nn.Linear(4 * size, 1)
 
     def forward(self, token_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         vectors = self.dropout(self.embedding(token_ids))
-        if self.packs:
-            packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
-            states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        else:
-            states = self.lstm(vectors)[0]
+        packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         mask = (torch.arange(states.shape[1]) < lengths[:, None])[..., None].to(states.device)
         mean = (states * mask).sum(1) / lengths[:, None].to(states.device)
         largest = states.masked_fill(~mask, -torch.inf).max(1).values
@@ -75,22 +67,14 @@ def _collate(batch: list[tuple[torch.Tensor, int]]) -> tuple[torch.Tensor, torch
     return pad_sequence(texts, batch_first=True), lengths, torch.tensor([float(label) for _, label in batch])
 
 
-def plain_epoch(
-    config: RunConfig, tweets: Tweets, labels: np.ndarray, device: torch.device, good: bool
-) -> Callable[[], None]:
+def plain_epoch(config: RunConfig, tweets: Tweets, labels: np.ndarray, device: torch.device) -> Callable[[], None]:
     rows = [(torch.from_numpy(tweet), label) for tweet, label in zip(tweets, labels.tolist(), strict=True)]
-    model = PlainClassifier(config, packs=not good).to(device)
+    model = PlainClassifier(config).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
-    batches: Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
-    if good:
-        ordered = sorted(rows, key=lambda row: len(row[0]))
-        batches = [_collate(ordered[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
-        random.Random(0).shuffle(batches)
-    else:
-        batches = DataLoader(rows, batch_size=BATCH, shuffle=True, collate_fn=_collate)  # type: ignore[arg-type]
+    batches = DataLoader(rows, batch_size=BATCH, shuffle=True, collate_fn=_collate)  # type: ignore[arg-type]
 
     def epoch() -> None:
-        make_deterministic(False)
+        torch.set_deterministic_debug_mode("default")
         for token_ids, lengths, wanted in batches:
             optimizer.zero_grad()
             loss = F.binary_cross_entropy_with_logits(model(token_ids.to(device), lengths), wanted.to(device))
@@ -101,9 +85,7 @@ def plain_epoch(
     return epoch
 
 
-def own_epoch(
-    config: RunConfig, tweets: Tweets, labels: np.ndarray, device: torch.device, deterministic: bool = True
-) -> Callable[[], None]:
+def own_epoch(config: RunConfig, tweets: Tweets, labels: np.ndarray, device: torch.device) -> Callable[[], None]:
     offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
     store = TokenStore(np.concatenate(tweets), offsets, labels, device)
     model = build_classifier(config, VOCABULARY).to(device)
@@ -112,7 +94,7 @@ def own_epoch(
 
     def epoch() -> None:
         nonlocal number
-        make_deterministic(deterministic)
+        make_reproducible(torch.get_num_threads(), seed=1)
         model.train()
         for batch in store.epoch(np.arange(len(store.lengths)), BATCH, 1, number):
             with updater.precision():
@@ -122,13 +104,6 @@ def own_epoch(
         number += 1
 
     return epoch
-
-
-def make_deterministic(wanted: bool) -> None:
-    """As runs are, or as torch is."""
-    torch.set_deterministic_debug_mode("default")
-    if wanted:
-        make_reproducible(torch.get_num_threads(), seed=1)
 
 
 def seconds(epoch: Callable[[], None], device: torch.device) -> float:
@@ -141,20 +116,15 @@ def seconds(epoch: Callable[[], None], device: torch.device) -> float:
 
 
 def measure(size: int, device: torch.device, batches: int, repeats: int) -> None:
-    """Print tokens per second of all, alternating, and the ratios."""
+    """Print tokens per second of both, alternating, and their ratio."""
     tweets, labels = generated_tweets(BATCH * batches)
     tokens = sum(map(len, tweets))
     changes = {"model.hidden_size": size, "model.dropout": DROPOUT, "embedding.dropout": DROPOUT}
     config = resolve({"training": {"clip": 1.0}}, changes, "the benchmark")
     epochs = {
-        "plain way": plain_epoch(config, tweets, labels, device, good=False),
-        "good plain way": plain_epoch(config, tweets, labels, device, good=True),
+        "usual way": plain_epoch(config, tweets, labels, device),
         "this loop": own_epoch(config, tweets, labels, device),
-        "this loop, not deterministic": own_epoch(config, tweets, labels, device, deterministic=False),
     }
-    half = config.model_copy(update={"training": config.training.model_copy(update={"precision": "bf16"})})
-    with contextlib.suppress(ConfigError):  # where it is slower
-        epochs["this loop, bf16"] = own_epoch(half, tweets, labels, device)
     announce(f"training, BiLSTM-{size}, batch {BATCH}, dropout {DROPOUT}, {device}, {tokens:,} tokens an epoch")
     taken: dict[str, list[float]] = {name: [] for name in epochs}
     for number in range(repeats + 1):
@@ -165,12 +135,8 @@ def measure(size: int, device: torch.device, batches: int, repeats: int) -> None
                 taken[name].append(spent)
     print(f"\r{'':62}\r", end="")
     for name, spent in taken.items():
-        plain, good = (
-            statistics.median(slow / fast for slow, fast in zip(taken[way], spent, strict=True))
-            for way in ("plain way", "good plain way")
-        )
-        rate = tokens / statistics.median(spent)
-        print(f"  {name:29} {rate:>9,.0f} tokens/s   {plain:.2f} x the plain way, {good:.2f} x the good plain way")
+        ratio = statistics.median(slow / fast for slow, fast in zip(taken["usual way"], spent, strict=True))
+        print(f"  {name:29} {tokens / statistics.median(spent):>9,.0f} tokens/s   {ratio:.2f} x the usual way")
 
 
 def main() -> None:
