@@ -201,15 +201,6 @@ def test_part_of_which_no_tweet_is_answered_is_told(run: RunDir, test: list[dict
     assert "gpt (added), test: gives" not in shown
 
 
-def test_a_person_with_a_slip_has_not_all_right(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
-    answers = [(tweet["text"], ("negative", "positive")[tweet["label"]]) for tweet in test]
-    answers[0] = (answers[0][0], "postive")
-    table = write_tweets(tmp_path / "Ann.csv", answers, ("text", "label"))
-    output = succeed("add", "Ann", table, "--of", run.path)
-    assert "1 row with the answer 'postive', which is none of the classes: wrong" in output
-    assert "all predictions are right" not in output
-
-
 def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:
     succeed("add", "--of", run.path, "--sheet", tmp_path / "sheet.csv")
     with open(tmp_path / "sheet.csv", encoding="utf-8-sig", newline="") as file:

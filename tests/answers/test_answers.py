@@ -136,13 +136,6 @@ def test_answers_stand_in_the_column_of_the_predictors_name(truth: "pd.Series[st
     assert len({*predictor.predicted.tolist()}) == len(CLASSES)
 
 
-def test_the_classes_of_a_table_without_labels_are_those_that_the_answers_name(truth: "pd.Series[str]") -> None:
-    output = succeed("add", "good", "good.csv", "--of", "tweets.csv")
-    assert "the classes are negative, neutral, positive" in output
-    assert f"good: {SIZE} of {SIZE}" in output
-    assert "wrong" not in output
-
-
 @pytest.mark.parametrize("column", ["body", "2"])
 def test_column_of_the_texts_is_the_one_that_is_given(truth: "pd.Series[str]", column: str) -> None:
     table = pd.read_csv("tweets.csv")

@@ -132,31 +132,6 @@ def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: 
     assert recommend_model(AnswerTable(np.arange(400), labels, predictors), metric) == expected
 
 
-@pytest.mark.parametrize("choice", ["network", "both"])
-def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, tmp_path: Path, choice: str) -> None:
-    tweets = invented_tweets(200, seed=3)
-    table = write_tweets(tmp_path / "t.csv", [*tweets, *tweets[:50]])
-    options = ("--with", choice, "--out", tmp_path / "scores.json")
-    for data in ((), ("--data", table, "--results", tmp_path)):
-        output = succeed("evaluate", trained.path, *options, *data)
-        scores = json.loads((tmp_path / "scores.json").read_text())
-        name = {"baseline": "linear baseline", "both": "mean of both"}.get(choice, choice)
-        assert scores["chosen"] == name
-        pattern = r"^ *(?:The )?{} is (?:not )?significantly (?:better than|worse than|different from) (?:the )?(.*?): "
-        others = set(re.findall(pattern.format(name), output, re.MULTILINE))
-        if data:  # the labels choose a model, which says how the models compare
-            assert "VADER's lexicon" in others
-            (best,) = re.findall("^(.*) has the highest estimated accuracy", output, re.MULTILINE)
-            others |= {best, *re.findall(pattern.format(best), output, re.MULTILINE)} - {name}
-        assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
-        own = scores["models"][name]
-        assert (
-            own["n"] == len({text for _, text in tweets})
-            if data
-            else own["test"]["n"] == stored(trained, Result).metrics["test"].n
-        )
-
-
 def test_lexicon_changes_no_comparison_of_models() -> None:
     models = _with_wrong({"network": 13, "baseline": 4, "both": 7}, shift=13)
     wrong = np.where(np.arange(400) < 150, 1 - models.labels, models.labels)
@@ -190,17 +165,6 @@ def imbalanced(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     run = run_in(folder, small_config(table, training__epochs=1, data__labels="sad=0 happy=1", data__tests=tests))
     run.complete()
     return run.run_dir
-
-
-def test_all_models_are_measured_on_further_test_sets(imbalanced: RunDir) -> None:
-    result = stored(imbalanced, Result)
-    assert result.parts == ("train", "validation", "test", "ours", "theirs")
-    for of_model in result.scores.values():
-        assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
-    again, _ = _evaluate(imbalanced, imbalanced.results.root / "ours.csv")
-    baseline = again["models"]["linear baseline"]
-    assert baseline["accuracy"] == pytest.approx(result.scores["baseline"]["ours"].accuracy)
-    assert "| theirs, 30 | " in model_card(open_run(imbalanced.path))
 
 
 def test_most_frequent_class_of_training_is_a_row_without_a_claim(imbalanced: RunDir) -> None:
@@ -464,14 +428,6 @@ def test_verdict_says_what_the_labels_show_and_how_many_would_show_more(only_bes
     equal = "network and both" if only_best == 50 else "both"
     assert first == f"baseline has the highest estimated accuracy on t.csv, and so has {equal}."
     assert verdict in next(sentence for sentence in others if " network: " in sentence)
-
-
-def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
-    rows = [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)]
-    odd = write_tweets(tmp_path / "odd.csv", rows, WITH_USERS)
-    said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
-    assert f"left out: 50 {NO_WORDS}" in said
-    assert "--label-column require --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
 
 
 def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path: Path) -> None:

@@ -121,13 +121,13 @@ def write_halved(study: Study) -> None:
 
 
 def scrubbed(text: str) -> str:
-    """The text without what changes, and of each table the first five rows, and those in which something is missing."""
+    """The text without what changes, and of each table the first two rows, and those in which something is missing."""
     for pattern, replacement in _SCRUBBED:
         text = re.sub(pattern, replacement, text)
     kept, row = [], 0
     for line in text.splitlines(keepends=True):
         row = row + 1 if line.startswith("|") else 0
-        if row <= 7 or "| \u2013 | \u2013" in line:
+        if row <= 4 or "| \u2013 | \u2013" in line:
             kept.append(line)
     return "".join(kept)
 

@@ -191,12 +191,6 @@ def test_value_is_stated_as_the_file_of_the_grid_writes_it(study: Study, setting
     assert "a side has no runs" not in told
 
 
-def test_one_run_on_each_side_decides_nothing(study: Study) -> None:
-    (verdict,) = verdicts(study, stated(BETTER), gru=9.0, seeds=[1])
-    assert (verdict.outcome, verdict.difference) == ("open", None)
-    assert verdict.problem == "no configuration has several seeds, and nothing is known of other seeds"
-
-
 def test_groups_of_values_are_compared_where_all_their_values_are_there(study: Study) -> None:
     groups = stated({"setting": "model.hidden_size", "values": [16, 32], "better_than": [128]})
     runs = combinations({"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 32, 128], "seed": SEEDS})
