@@ -15,7 +15,7 @@ from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs, QueueOwner
 from jobs.grids.grid import ExpandedGrid
 from jobs.launch.advance import release_held, rerun_grid, submit_study
-from jobs.launch.backends import launch, load_configs
+from jobs.launch.backends import load_configs
 from jobs.launch.cancelling import cancel_active, cancel_grid, remove_grid
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LaunchOptions
@@ -45,7 +45,6 @@ from tests.jobs.submitted import (
     submitted,
     write_attempts,
     write_epochs,
-    write_job,
     write_submission,
 )
 
@@ -58,8 +57,7 @@ FULL = (
 def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm) -> None:
     grid = slurm.write_grid({"seed": [1, 2]})
     slurm.fail("sbatch", "echo 'sbatch: error: invalid partition' >&2; exit 1")
-    code, output = slurm.call("submit", grid)
-    assert (code, output.splitlines()[-1]) == (1, "error: sbatch: invalid partition")
+    assert slurm.told(1, "submit", grid).splitlines()[-1] == "error: sbatch: invalid partition"
     assert (slurm.results.read_grid("some"), read_submissions(slurm.results)) == (None, [])
     slurm.heal()
     slurm.submit({"seed": [3]})
@@ -73,25 +71,21 @@ def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm) -> N
 def test_grid_without_room_is_refused_and_told_what_fits(slurm: FakeSlurm) -> None:
     grid = slurm.write_grid({"seed": [1, 2, 3]})
     slurm.fail("sbatch", f'grep -q array=0-2 "$file" && {{ {FULL}; }}')
-    code, output = slurm.call("submit", grid)
-    assert (code, "AssocMaxSubmitJobLimit" in output) == (3, True)
+    output = slurm.told(3, "submit", grid)
+    assert "AssocMaxSubmitJobLimit" in output
     assert output.endswith("; set `tasks: N` in the cluster file to use N tasks instead of 3\n")
     assert "scancel 101" in slurm.orders
     assert read_submissions(slurm.results) == []
 
 
-@pytest.mark.parametrize("without_locks", [True, False])
-def test_grid_on_a_full_disk_is_cancelled_in_slurm_at_least(
-    without_locks: bool, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_grid_on_a_full_disk_is_cancelled_in_slurm_at_least(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     slurm.submit({"seed": [3]})
     full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
-    monkeypatch.setattr("jobs.submissions.write_atomically", full)
-    if without_locks:  # without an inode
-        monkeypatch.setattr("sentiment.runs.locks.Lock._make", full)
-    code, output = slurm.call("cancel", "some")
-    assert (code, "No space left on device" in output, "Traceback" in output) == (1, True, False)
-    assert slurm.orders[-1] == "scancel 101_0 102_0 103"
+    for writes in ("jobs.submissions.write_atomically", "sentiment.runs.locks.Lock._make"):  # at last without an inode
+        monkeypatch.setattr(writes, full)
+        assert "No space left on device" in slurm.told(1, "cancel", "some")
+        assert slurm.orders[-1] == "scancel 101_0 102_0 103"
+        (slurm.folder / "orders").unlink()
 
 
 def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm) -> None:
@@ -99,8 +93,8 @@ def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm) -> No
         slurm.submit({"seed": [seed]}, name=name)
     slurm.forget()
     with grid_lock(slurm.results, "some"):
-        code, output = slurm.call("rerun")
-    assert (code, "grid some: " in output, "already submits or cancels" in output) == (1, True, True)
+        output = slurm.told(1, "rerun")
+    assert ("grid some: " in output, "already submits or cancels" in output) == (True, True)
     assert sum(slurm.tasks.values()) == 1
 
 
@@ -167,26 +161,29 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
     results.write_grid(PLAN)
     results.write_grid(PLAN.model_copy(update={"name": "other", "runs": []}))
     results.run_dir("run-1").path.mkdir(parents=True)
-    assert find_targets(["run-1", "other"], results) == [
-        *(Target("g", frozenset({"run-1"})), Target("other"), Target("single", frozenset({"run-1"})))
-    ]
+    of_run = Target("g", frozenset({"run-1"}))
+    single = Target("single", frozenset({"run-1"}))
+    assert find_targets(["run-1", "other"], results) == [of_run, Target("other"), single]
     assert find_targets([], results) == [Target("g"), Target("other")]
     assert find_targets(["g", "g/run-1"], results) == find_targets(["grids/g.yaml"], results) == [Target("g")]
-    assert find_targets(["g/run-1"], results) == [Target("g", frozenset({"run-1"}))]
+    assert find_targets(["g/run-1"], results) == [of_run]
     for name in ("run-9", "other/run-1"):
         with pytest.raises(UsageError, match=f"{name}: neither a grid nor a run"):
             find_targets([name, "run-1"], results)
+    results.run_dir("begun", "damaged").path.mkdir(parents=True)
+    results.grid_file("damaged").write_text("{")
+    assert find_targets(["run-1", "begun"], results) == [Target("damaged", frozenset({"begun"})), of_run, single]
 
 
 def test_wrong_grid_is_removed_by_the_command_that_is_told_and_its_name_is_free(slurm: FakeSlurm) -> None:
     grid = slurm.submit({"seed": [1]})
     slurm.write_grid({"seed": [2]})
-    code, output = slurm.call("submit", grid)
-    assert (code, "A planned grid keeps its runs" in output) == (2, True)
+    output = slurm.told(2, "submit", grid)
+    assert "A planned grid keeps its runs" in output
     assert f"`{slurm.results.command('cancel', 'some', '--remove')}`" in output
     slurm.set_task(0, "RUNNING")
     slurm.fail("scancel", "exit 0")  # it saves first
-    assert slurm.call("cancel", "some", "--remove")[0] == 3
+    assert "its runs have not ended yet" in slurm.told(3, "cancel", "some", "--remove")
     slurm.heal()
     slurm.change("@RUNNING@", "@CANCELLED@")
     assert slurm.call("cancel", "some", "--remove") == (
@@ -197,18 +194,6 @@ def test_wrong_grid_is_removed_by_the_command_that_is_told_and_its_name_is_free(
     assert slurm.call("cancel", "some", "--remove")[0] == 0
     assert sorted(path.name for path in slurm.results.removed.iterdir()) == ["some-1", "some-2"]
     assert "single: Ctrl+C" in refused(2, "cancel", "single", "--remove", "--results", slurm.results.root)
-
-
-def test_each_grid_is_cancelled_though_an_earlier_one_cannot_be_removed_yet(slurm: FakeSlurm) -> None:
-    for seed, name in enumerate(("first", "second")):
-        slurm.submit({"seed": [seed]}, name=name)
-    slurm.fail("scancel", "exit 0")  # they save first
-    code, output = slurm.call("cancel", "first", "second", "--remove")
-    assert (code, output.count("its runs have not ended yet")) == (3, 2)
-    cancelled = " ".join(order for order in slurm.orders if order.startswith("scancel")).split()
-    assert {folder.job_id for folder in read_submissions(slurm.results)} == {
-        job.partition("_")[0] for job in cancelled
-    } - {"scancel"}
 
 
 def test_removal_that_was_killed_half_way_is_repeated(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,9 +236,8 @@ def test_damaged_record_of_a_grid_is_told_with_what_to_do_and_that_helps(slurm: 
     folders = {"grid": slurm.results.runs / "some", "owner": slurm.results.slurm}
     file = folders.get(name, training.path) / f"{name}.json"
     file.write_bytes(file.read_bytes()[:-30])
-    code, output = slurm.call("rerun")
-    told = " ".join(output.split())
-    assert (code, f"{file}: has changed" in told) == (1, True)
+    told = " ".join(slurm.told(1, "rerun").split())
+    assert f"{file}: has changed" in told
     if name == "submission":
         assert f"`scancel --name={training.name}` " in told
         commands = re.findall("`((?:scancel|mv) [^`]*)`", told)
@@ -317,30 +301,11 @@ def test_plan_whose_runs_were_copied_from_another_grid_stays_when_its_jobs_are_r
     assert slurm.states == ["PLANNED"] * 2
 
 
-@pytest.mark.usefixtures("slurm")
-def test_final_job_that_is_submitted_alone_runs_a_snapshot_of_the_code(results: Results) -> None:
-    training = submitted(results, "train", "7", ["run-0"])
-    session = a_session(results, GridJobs([training], []))
-    launch(session, session.read_state(), [], {})
-    final = read_submissions(results)[-1].submission
-    assert (final.kind, final.code) == ("report", "a snapshot")
-
-
 def test_number_of_runs_at_a_time_is_refused_where_it_has_no_effect(base: Path, results: Results) -> None:
     grid = write_grid(base, {"seed": [1]})
     told = refused(2, "submit", str(grid), "--at-once", "2", "--results", results.root)
     assert "--at-once" in told
     assert not results.slurm.exists()
-
-
-def test_damaged_plan_of_another_grid_hides_no_run(results: Results) -> None:
-    results.write_grid(PLAN)
-    results.grid_file("damaged").parent.mkdir()
-    results.grid_file("damaged").write_text("{")
-    results.run_dir("begun", "damaged").path.mkdir()
-    assert find_targets(["run-1", "begun"], results) == [
-        *(Target("damaged", frozenset({"begun"})), Target("g", frozenset({"run-1"})))
-    ]
 
 
 def test_configurations_are_those_last_submitted_else_planned(base: Path, results: Results) -> None:
@@ -374,30 +339,6 @@ def test_stopped_rerun_of_a_run_names_the_run_to_go_on_with(
     assert "error:" not in done.output
 
 
-@pytest.mark.usefixtures("no_slurm")
-def test_rerun_here_says_how_to_resume_cancelled_runs_though_it_runs_others(
-    base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2]}), results)
-    results.write_grid(grid.plan)
-    write_request(results, a_request(base.with_name("some.yaml"), local=True))
-    failed, cancelled = grid.configs
-    folder = write_job(results, "train", [[failed.run_id, cancelled.run_id]], grid.configs, grid="some", local=True)
-    folder.write_receipt("local-00001")
-    folder.mark_cancelled([cancelled.run_id])
-
-    def fail(_runner: LocalRunner, _folder: SubmissionDir) -> None:
-        record_failure(results.run_dir(failed.run_id, "some"), DataError("broken.csv"))
-
-    fail(LocalRunner(results, print), folder)
-    monkeypatch.setattr(LocalRunner, "_run_job", fail)
-    monkeypatch.setattr("jobs.launch.advance.build_report", lambda *_arguments: True)
-    output = invoke("rerun", "some", "--local", "--results", results.root).output
-    assert "running 1 of 2 runs" in output
-    again = results.command("rerun", f"some/{short_id(cancelled.run_id)}", "--local")
-    assert f"1 cancelled run left out; `{again}` resumes one by its name" in output
-
-
 def test_held_jobs_are_told_released_and_cancelled(slurm: FakeSlurm) -> None:
     cache = submitted(slurm.results, "cache", "6", [])
     first = submitted(slurm.results, "train", "7", ["run-0", "run-1"])
@@ -424,8 +365,8 @@ def test_job_that_only_an_administrator_releases_keeps_no_failed_run_from_being_
     slurm.set_task(1, "FAILED")
     write_attempts(slurm.results.run_dir(training.run_ids[1], "some"), attempt_of(training.task_address(1)))
     slurm.fail("scontrol", "case $1 in release) echo 'Access/permission denied' >&2; exit 1;; esac")
-    code, output = slurm.call("rerun")
-    assert (code, "Access/permission denied" in output, "1 of 2 runs submitted" in output) == (1, True, True)
+    output = slurm.told(1, "rerun")
+    assert ("Access/permission denied" in output, "1 of 2 runs submitted" in output) == (True, True)
     assert slurm.tasks == {training.run_ids[0]: 1, training.run_ids[1]: 1}
 
 
@@ -447,21 +388,6 @@ def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm) ->
     assert slurm.call("submit", grid)[1].startswith("1 of 2 runs")
     assert slurm.tasks == {good.path.name: 1}
     assert "1 of 2 runs submitted" in slurm.call("rerun")[1]
-
-
-def test_cancelled_trial_whose_rung_is_ranked_is_pruned_and_trained_when_it_is_named(slurm: FakeSlurm) -> None:
-    grid, good, cancelled = _search(slurm)
-    assert slurm.call("cancel", cancelled.path.name)[0] == 0
-    slurm.forget()
-    assert slurm.states == ["PAUSED", "CANCELLED"]
-    assert "` goes on with 2 runs" in invoke("status", "--results", slurm.results.root).output
-    record_failure(cancelled, DataError("broken.csv"))  # before it was cancelled
-    rungs_of(slurm.results, read_plan(slurm.results, "some")).rank_current()
-    assert slurm.call("submit", grid)[0] == 0
-    assert slurm.tasks == {good.path.name: 1}
-    assert slurm.states[1] == "PRUNED"
-    assert slurm.call("rerun", cancelled.path.name)[0] == 0
-    assert slurm.tasks[cancelled.path.name] == 1
 
 
 def test_rerun_of_a_grid_says_how_to_resume_its_cancelled_runs(slurm: FakeSlurm) -> None:
@@ -493,19 +419,15 @@ def test_jobs_of_somebody_else_are_unknown_and_left_alone(slurm: FakeSlurm, tmp_
         (slurm.folder / "scontrol").write_text("#!/bin/sh\necho Could not establish a configuration source >&2; exit 1")
 
 
-def test_submissions_come_oldest_first_by_their_numbers(results: Results) -> None:
+def test_submissions_come_oldest_first_by_their_numbers_and_without_copies(results: Results) -> None:
     written = [submitted(results, "train", str(number), ["run-0"]) for number in range(6)]
+    newest = written[-1]
+    shutil.copytree(newest.path, newest.path.with_name(f"copy-of-{newest.path.name}"))
     submitted(results, "train", "9", ["run-0"], grid="other")
     assert read_submissions(results, "g") == written
     assert len(read_submissions(results)) == 7
-    assert GridJobs(written).tasks == {"run-0": (written[-1], 0)}
-
-
-def test_copy_of_a_submissions_folder_is_no_submission(results: Results) -> None:
-    folder = submitted(results, "train", "7", ["run-0"])
-    shutil.copytree(folder.path, folder.path.with_name(f"copy-of-{folder.path.name}"))
-    assert read_submissions(results, "g") == [folder]
-    assert submitted(results, "train", "8", ["run-0"]).number == folder.number + 1
+    assert GridJobs(written).tasks == {"run-0": (newest, 0)}
+    assert submitted(results, "train", "8", ["run-0"]).number == newest.number + 1
 
 
 # What a program does before it answers, or to its answer; `test_slurm.py` has more of them.

@@ -16,7 +16,6 @@ from sentiment.errors import DataError, DivergedError, KilledError, NoProgressEr
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.commands import invoke
 from tests.jobs.grid_files import (
     Judge,
     draw,
@@ -79,11 +78,7 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(base: 
     del parameters["training.epohcs"]
     told = refusal(load_grid, write_grid(base, parameters), results)
     assert "[in 6 of 24 runs, first with data.source=" in told
-    for missing in (
-        "nothing.csv': no such file",
-        "`sentiment data sentiment140 --",
-        "`sentiment prepare elmo small --",
-    ):
+    for missing in ("nothing.csv': no such", "`sentiment data sentiment140 --", "`sentiment prepare elmo small --"):
         assert missing in told
 
 
@@ -138,26 +133,11 @@ def test_planned_runs_keep_their_time_and_index_and_new_ones_come_behind_them(ba
     assert [config.run_id for config in grid.configs] == _ids(grid)
 
 
-def test_hypotheses_keep_the_time_at_which_they_were_stated(base: Path, results: Results) -> None:
-    first = {"claim": "One layer is enough.", "setting": "model.layers", "values": 1, "as_good_as": 2, "within": 1}
-    planned = load_grid(write_grid(base, LAYERS, controller={"hypotheses": [first]}), results).plan
-    results.write_grid(planned)
-    second = first | {"claim": "Nearly.", "within": 2}
-    plan = load_grid(write_grid(base, LAYERS, controller={"hypotheses": [second]}), results).plan
-    kept, new = plan.hypotheses  # what was stated stays stated
-    assert (kept.hypothesis.claim, kept.stated_at) == ("One layer is enough.", planned.planned_at)
-    assert new.hypothesis.claim == "Nearly."
-    assert new.stated_at > kept.stated_at
-    results.write_grid(plan)
-    assert results.read_grid(plan.name) == plan
-
-
 def test_each_mistake_in_a_hypothesis_is_a_line_when_the_grid_is_read(base: Path, results: Results) -> None:
     wrong = {"claim": "A.", "setting": "model.layers", "values": 3, "better_than": 1}
     unknown = {"claim": "B.", "setting": "model.pooling", "values": "max", "better_than": "last"}
-    lines = refusal(
-        load_grid, write_grid(base, LAYERS, controller={"hypotheses": [wrong, unknown]}), results
-    ).splitlines()
+    grid = write_grid(base, LAYERS, controller={"hypotheses": [wrong, unknown]})
+    lines = refusal(load_grid, grid, results).splitlines()
     assert "hypothesis 'A.': model.layers has no value 3 in this grid; it has 1, 2" in lines[1]
     assert "hypothesis 'B.': setting 'model.pooling' is none of the grid's parameters" in lines[2]
 
@@ -170,9 +150,8 @@ def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Pat
     message = refusal(load_grid, changed, results, labels)
     assert "data.labels" not in message
     assert "no longer contains 8 of the 8 runs that are planned in" in message
-    for change in ("  seed: was ['2', '1'], is ['1']", "  training.epochs: was that of the base run, is ['2']"):
+    for change in ("  seed: was ['2', '1'], is ['1']\n", "  training.epochs: was that of the base run, is ['2']"):
         assert change in message
-    assert "  seed: was ['2', '1'], is ['1']\n" in message
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
     assert f"no parameter, but {base}" in refusal(load_grid, write_grid(base, LAYERS), results, labels)
 
@@ -218,9 +197,7 @@ def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results:
     assert [run.parameters["model.dropout"] for run in grid.plan.runs] == [one.model.dropout for one in grid.configs]
 
 
-def test_net_that_learned_nothing_neither_overfits_nor_is_the_best_as_in_the_report(
-    base: Path, results: Results, like: Result
-) -> None:
+def test_net_that_learned_nothing_neither_overfits_nor_is_the_best(base: Path, results: Results, like: Result) -> None:
     _run_first(base, results, like)
     plan = results.read_grid("first")
     for run in plan.runs:
@@ -292,18 +269,6 @@ def test_run_that_would_diverge_again_is_left_out_and_told(
 def test_run_that_may_complete_is_waited_for(base: Path, results: Results, like: Result, error: Exception) -> None:
     run_ids, told = _fail_one(base, results, like, error)
     assert f"is not finished: 1 of 8 runs have no result yet, such as {run_ids[1]};" in str(told)
-
-
-@pytest.mark.parametrize(("overfits", "wanted"), [(False, "overfitting"), (True, "best")])
-def test_grid_that_finds_no_such_runs_is_empty(
-    base: Path, results: Results, like: Result, overfits: bool, wanted: str
-) -> None:
-    _run_first(base, results, like, lambda run: (0.8, overfits))
-    path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", wanted))
-    plan = load_grid(path, results).plan
-    assert (plan.runs, plan.starts_from.run_ids) == ([], [])
-    results.write_grid(plan)
-    assert "no run of grid first fits the rule" in invoke("status", "second", "--results", results.root).output
 
 
 def test_completed_run_of_another_grid_is_taken_over(base_of_trained: Path, results: Results, trained: RunDir) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -195,19 +196,17 @@ def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tu
             assert {"submit": policy.submit, "rerun": policy.rerun}[command](state), (state, case)
 
 
-def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
-    failed = ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "STOPPED"]
-    verdicts = [*map(RunState, ["COMPLETED", "PLANNED", *failed, "CANCELLED", "HELD"]), RunState("LOST", active=True)]
-    assert [one.state for one in verdicts if policy.rerun(one)] == [*failed, "HELD"]
-    assert [one.state for one in verdicts if policy.rerun(one, is_named=True)] == [*failed, "CANCELLED", "HELD"]
-
-
-def test_exit_code_of_status_is_about_all_runs() -> None:
+def test_exit_code_of_status_is_about_all_runs_and_jobs() -> None:
     codes = {"": 0, "COMPLETED PRUNED": 0, "PLANNED HELD": 1, "CANCELLED COMPLETED": 1, "PLANNED": 3, "STOPPED": 3}
     codes |= {"COMPLETED FAILED RUNNING": 3, "UNKNOWN LOST": 3, "PAUSED COMPLETED": 3}
+    views = {}
     for states, code in codes.items():
-        verdicts = [a_row(state, active=state == "RUNNING") for state in states.split()]
-        assert exit_code([GridView("g", "", verdicts)]) == code, states
+        views[states] = GridView("g", "", [a_row(state, active=state == "RUNNING") for state in states.split()])
+        assert exit_code([views[states]]) == code, states
+    planned, running = views["PLANNED"], views["COMPLETED FAILED RUNNING"]
+    without_report, damaged = replace(planned, failed_kinds=["report"]), GridView("other", "", [], damage="is cut off")
+    cases = [[without_report], [planned, damaged], [without_report, running], [damaged, running]]
+    assert [exit_code(grids) for grids in cases] == [1, 1, 3, 3]
 
 
 def test_readme_names_the_commands_that_make_each_state_go_on() -> None:

@@ -18,14 +18,13 @@ from jobs.status.table import render
 from jobs.submissions import SubmissionDir
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import START
-from sentiment.runs.locks import Lock
 from sentiment.runs.records import Attempt, GridPlan, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from sentiment.runs.state import RunProgress, RunState, judge, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import a_request, load_grid, write_grid
-from tests.jobs.submitted import PLAN, a_failure, a_row, attempt_of, queued, submitted, write_attempts, write_epochs
+from tests.jobs.submitted import PLAN, a_failure, a_row, attempt_of, queued, submitted, write_epochs
 from tests.small_runs import stored
 
 NOT_BEGUN = RunProgress()
@@ -86,9 +85,7 @@ def test_run_that_its_tasks_never_started_is_retried_only_a_few_times(results: R
     assert not _state(GridJobs(folders, too_large), "run-0").interrupted
 
 
-def test_request_that_no_node_can_meet_is_not_repeated_and_lets_the_final_job_of_a_smaller_one_start(
-    results: Results,
-) -> None:
+def test_request_that_no_node_can_meet_is_not_repeated_and_holds_up_no_final_job(results: Results) -> None:
     folders = [submitted(results, "train", "7", ["run-0"])]
     refused = Job(folders[0].name, "7", 0, "FAILED", "BadConstraints")
     assert not _state(GridJobs(folders, [refused]), "run-0").interrupted
@@ -191,9 +188,7 @@ def test_run_whose_preparation_failed_by_itself_is_not_retried_by_itself(
     assert (row.state, row.interrupted) == ("FAILED", interrupted)
 
 
-def test_other_job_that_never_reached_slurm_is_planned_and_one_that_slurm_does_not_tell_of_says_why(
-    results: Results,
-) -> None:
+def test_other_job_that_never_reached_slurm_is_planned_and_an_unknown_one_says_why(results: Results) -> None:
     report = submitted(results, "report", "9", [])
     silent = GridJobs([report], queue_error="squeue: no answer")
     view = read_grid_status(results, PLAN, silent)
@@ -308,7 +303,7 @@ def test_status_in_a_file_or_pipe_has_each_run_on_one_line(results: Results, pla
         assert line.endswith(long[run.run_id])
 
 
-def test_status_of_a_grid_whose_data_job_failed_names_the_log_of_that_job(
+def test_status_of_a_grid_whose_data_job_failed_names_its_log(
     results: Results, plan: GridPlan, slurm: FakeSlurm
 ) -> None:
     data = submitted(results, "data", "6", grid="some")
@@ -320,32 +315,12 @@ def test_status_of_a_grid_whose_data_job_failed_names_the_log_of_that_job(
     assert "--local" not in output
 
 
-def test_status_reports_a_failed_final_job_or_damage_rather_than_runs_that_are_not_submitted() -> None:
-    planned = GridView("some", "", [a_row("PLANNED")])
-    failed = GridView("some", "", [a_row("PLANNED")], failed_kinds=["report"])
-    damaged = GridView("other", "", [], damage="grid.json: is cut off")
-    running = GridView("third", "", [a_row("RUNNING", active=True)])
-    cases = [[planned], [failed], [planned, damaged], [failed, running], [damaged, running]]
-    assert [exit_code(grids) for grids in cases] == [3, 1, 1, 3, 3]
-
-
 @pytest.fixture
 def single(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     run_dir = Results(tmp_path).run_dir(trained.read_config().run_id)
     shutil.copytree(trained.path, run_dir.path)
     return run_dir
-
-
-def test_single_run_that_is_trained_in_a_job_of_slurm_is_running(
-    single: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    single.result_file.unlink()
-    write_attempts(single, attempt_of("55"))
-    monkeypatch.setenv("SLURM_JOB_ID", "55")
-    with Lock(single.lock_file, "trains this run"):
-        done = invoke("status", "--results", tmp_path)
-    assert (done.exit_code, "grid single: 1 RUNNING" in done.output) == (3, True), done.output
 
 
 def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path: Path) -> None:
