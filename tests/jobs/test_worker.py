@@ -1,6 +1,7 @@
 """What tasks do: each run is trained once, whoever takes it, and as if it had been alone; and begun only so often."""
 
 import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from sentiment.processes import available_cores, runs_on_gpu, training_threads
 from sentiment.runs.locks import Lock
 from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
-from sentiment.runs.state import RunProgress
+from sentiment.runs.state import read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.submitted import (
@@ -104,9 +105,13 @@ class _Processes(ProcessPool):
 
 
 @pytest.fixture
-def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Pool:
-    """Makes task 0 of array 7, whose attempts end as given."""
+def as_task(monkeypatch: pytest.MonkeyPatch) -> None:
     in_task(monkeypatch)
+
+
+@pytest.fixture
+def pool(results: Results, shares: Shares, tried: list[str], as_task: None, monkeypatch: pytest.MonkeyPatch) -> Pool:
+    """Makes task 0 of array 7, whose attempts end as given."""
     monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
 
     def make(stop: StopRequest | None = None, at_once: int = 1, **how: Any) -> Worker:
@@ -191,20 +196,17 @@ def test_run_is_free_unless_done_or_taken(pool: Pool, run_dirs: list[RunDir], mo
         assert len(list(task.free_runs())) == 6
 
 
-def test_looking_for_a_free_run_reads_nothing_of_completed_ones_and_one_configuration(
-    pool: Pool, run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looking_for_a_free_run_reads_nothing_of_completed_ones(pool: Pool, run_dirs: list[RunDir]) -> None:
     task = pool()
     for run_dir in run_dirs[:-1]:
         run_dir.path.mkdir(parents=True)
         run_dir.result_file.touch()
-    read: list[object] = []
-    validate = RunConfig.model_validate_json
-    monkeypatch.setattr("jobs.tasks.worker.read_progress", lambda run_dir: (read.append(run_dir), RunProgress())[1])
-    monkeypatch.setattr(RunConfig, "model_validate_json", lambda line: (read.append(line), validate(line))[1])
-    assert [config.run_id for config in task.free_runs()] == [run_dirs[-1].path.name]
-    assert read[0] == run_dirs[-1]
-    assert len(read) == 2
+    with (
+        patch("jobs.tasks.worker.read_progress", wraps=read_progress) as progress,
+        patch.object(RunConfig, "model_validate_json", wraps=RunConfig.model_validate_json) as config,
+    ):
+        assert [config.run_id for config in task.free_runs()] == [run_dirs[-1].path.name]
+    assert (progress.call_count, config.call_count) == (1, 1)
 
 
 def test_grid_on_this_machine_is_trained_though_its_former_submissions_were_deleted(
@@ -286,16 +288,10 @@ def test_only_what_is_about_time_leads_to_a_requeue() -> None:
         ([signal.SIGUSR2, signal.SIGINT], 2**33, Outcome.OUT_OF_TIME),
     ],
 )
+@pytest.mark.usefixtures("as_task")
 def test_task_that_is_cancelled_while_it_saves_is_not_requeued(
-    signals: list[signal.Signals],
-    end: int,
-    outcome: Outcome,
-    slurm: FakeSlurm,
-    shares: Shares,
-    monkeypatch: pytest.MonkeyPatch,
+    signals: list[signal.Signals], end: int, outcome: Outcome, slurm: FakeSlurm, shares: Shares
 ) -> None:
-    in_task(monkeypatch)
-    monkeypatch.setenv("SLURM_JOB_END_TIME", str(end))
     folder = write_submission(slurm.results, shares, job_id="7")
 
     def saves(worker: Worker) -> Outcome:
@@ -306,8 +302,8 @@ def test_task_that_is_cancelled_while_it_saves_is_not_requeued(
             signal.raise_signal(number)
         return outcome_of(reason)
 
-    monkeypatch.setattr(Worker, "run", saves)
-    assert main([str(folder.path)]) == outcome
+    with patch.object(Worker, "run", saves), patch.dict(os.environ, {"SLURM_JOB_END_TIME": str(end)}):
+        assert main([str(folder.path)]) == outcome
     assert ("scontrol requeue 7_0" in slurm.orders) == (outcome is Outcome.OUT_OF_TIME)
 
 
@@ -371,11 +367,12 @@ def test_threads_are_at_most_the_smallest_quota_of_the_control_groups_around_thi
     assert training_threads(2) == max(cores // 2, 1)
 
 
+@pytest.mark.usefixtures("as_task")
 def test_on_this_machine_a_second_run_begins_when_the_first_trains_and_others_while_memory_lasts(
-    results: Results, shares: Shares, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    results: Results, shares: Shares, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = _Processes(6, StopRequest(), set)
-    pool()  # as in a task
+    monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
     monkeypatch.setattr("jobs.tasks.worker.ProcessPool", lambda *_: fake)
     folder = write_submission(results, [[*shares[0], *shares[1]]], at_once=6, local=True)
     monkeypatch.setattr(MeasuredMemory, "fits_one_more", lambda _, processes: len(processes) < 3)
@@ -444,7 +441,7 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
     monkeypatch.setattr("jobs.job_kinds._bytes_in", lambda *_: next(written))
     for _ in range(4):  # at first, without gain, with gain, without gain
         check_progress(folder, 0)
-    with pytest.raises(NoProgressError, match="2 times in a row without progress"):
+    with pytest.raises(NoProgressError):
         check_progress(folder, 0)
     folder.progress_file(0).write_text('{"step": "much"}')
     with pytest.raises(RunDirError, match=r"progress-0\.json"):
@@ -536,9 +533,8 @@ def test_lack_of_main_memory_is_recorded_with_what_to_change(attempt: Attempting
 
 @pytest.mark.parametrize("ending", [DiedError(), GPU_FULL], ids=repr)
 def test_run_that_dies_three_times_has_failed(
-    attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+    attempt: Attempting, run_dir: RunDir, as_task: None, monkeypatch: pytest.MonkeyPatch, ending: BaseException
 ) -> None:
-    in_task(monkeypatch)
     for number in (1, 2, 3):
         attempt(ending, retry=True, at_once=2)
         assert run_dir.read(StartCount) == StartCount(step=0, number=number, job="7_0")
@@ -580,10 +576,8 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
     assert attempt(None) is outcome
 
 
-def test_run_that_two_tasks_begin_at_once_names_the_one_that_has_it(
-    attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_task(monkeypatch)
+@pytest.mark.usefixtures("as_task")
+def test_run_that_two_tasks_begin_at_once_names_the_one_that_has_it(attempt: Attempting, run_dir: RunDir) -> None:
     by_a_task_without_the_lock = StartCount(step=0, number=1, job="7_1")
     assert attempt(DiedError(), lambda: run_dir.write_record(by_a_task_without_the_lock)) is None
     assert run_dir.read(StartCount) == StartCount(step=0, number=1, job="7_0")
