@@ -168,14 +168,6 @@ def test_mixture_begins_as_the_mean_and_is_learned() -> None:
     assert mixture != pytest.approx([1 / 3] * 3, abs=1e-3)
 
 
-@pytest.mark.parametrize("layers", ["mix", "first"])
-def test_padding_of_elmos_vectors_changes_no_logit(layers: str) -> None:
-    classifier = _with_elmo(layers=layers)[0].eval()
-    batch = _of_elmo(0, 1, 2)
-    alone = torch.cat([classifier(_of_elmo(row)).logits for row in batch.rows.tolist()])
-    torch.testing.assert_close(classifier(batch).logits, alone)
-
-
 def test_vectors_are_read_ahead_and_a_failure_comes_with_the_batch_that_needs_them() -> None:
     def plan(vectors: _MadeUpVectors) -> BatchPlan:
         return store(TWEETS, vectors).epoch(np.arange(3), 1, 1, 0)

@@ -114,10 +114,6 @@ def test_every_field_of_the_schema_is_classified() -> None:
     assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()
 
 
-def test_interval_of_the_loss_log_changes_no_id() -> None:
-    assert _config({"training.log_every": 7}).run_id == _config({}).run_id
-
-
 def test_field_changes_the_id_of_those_runs_only_in_which_it_has_an_effect() -> None:
     every = IN_SOME_RUNS | {field: (value, {}, []) for field, value in IN_EVERY_RUN.items()}
     for field, (value, used, unused) in every.items():
@@ -136,7 +132,7 @@ def test_id_does_not_depend_on_the_machine_and_the_description() -> None:
         {"description": "another"},
         {"runtime.device": "cpu", "runtime.threads": 3},
         {"runtime.checkpoint.every_steps": 5, "runtime.time_limit_seconds": 9, "runtime.same_hardware": True},
-        {"tracking.wandb": "offline"},
+        {"tracking.wandb": "offline", "training.log_every": 7},
     ):
         assert resolve({}, parameters, "file").run_id == RunConfig().run_id
 
@@ -244,13 +240,6 @@ def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
     assert _config(samples | {"data.source": "sample"}) == _config({"data.source": "sample"})
     assert _config(samples | {"data.source": "sentiment140"}).data.tests.keys() == {"other"}
     assert _config(TABLE | {"data.tests.other.path": "./tweets.csv"}) == _config(TABLE)
-
-
-def test_a_column_of_parts_has_no_effect_on_a_built_in_source() -> None:
-    for split in ({"data.test_fraction": 0.2}, {"data.validation_fraction": 0.2}, FIVE_FOLDS):
-        for source in ("vader", "sample", "sentiment140"):
-            plain = split | {"data.source": source}
-            assert _config(plain | {"data.columns.part": "split"}) == _config(plain)
 
 
 # Instead of the folder of a model.

@@ -30,7 +30,7 @@ def test_run_stopped_every_few_steps_equals_a_whole_one(experiment: MakeExperime
     assert stops >= 3
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_every_single_place_to_stop_is_a_good_one(experiment: MakeExperiment) -> None:
     """One run per question asked in it: before each step, after the last one, and within each evaluation."""
     changes = {"training__epochs": 2, "training__batch_size": 400, "training__log_every": 2}

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -81,10 +81,10 @@ def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> No
     run.complete()
 
 
-def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=KeyboardInterrupt))
+def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment) -> None:
     run = experiment()
-    with pytest.raises(KeyboardInterrupt):
+    twice = patch("sentiment.training.trainer.Trainer.train", side_effect=KeyboardInterrupt)
+    with twice, pytest.raises(KeyboardInterrupt):
         run.attempt()
     assert (run.record.attempts[-1].reason, run.record.attempts[-1].detail) == ("signal", "SIGINT, at once")
     assert judge(read_progress(run.run_dir)) == RunState("STOPPED", "interrupted: SIGINT, at once")
@@ -103,17 +103,14 @@ def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment) ->
 
 
 @pytest.mark.parametrize("step", ["attempt.new_trainer", "trainer.Trainer.load_state", "trainer.Trainer.train"])
-def test_full_gpu_is_told_and_discards_no_checkpoint(
-    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_full_gpu_is_told_and_discards_no_checkpoint(experiment: MakeExperiment, step: str) -> None:
     run = experiment()
     stop = StopRequest()
     stop.pause_after = 1
     run.attempt(stop)
-    with monkeypatch.context() as patched:
-        patched.setattr(f"sentiment.training.{step}", Mock(side_effect=torch.OutOfMemoryError))
-        with pytest.raises(MemoryExhaustedError, match=r"memory is full.* training\.batch_size .* \(`gpu_type` in"):
-            run.attempt()
+    full = patch(f"sentiment.training.{step}", side_effect=torch.OutOfMemoryError)
+    with full, pytest.raises(MemoryExhaustedError, match=r"full.* training\.batch_size .* \(`gpu_type` in"):
+        run.attempt()
     assert run.record.attempts[-1].reason == ("failed" if step.endswith("train") else "paused")
     run.attempt()
     assert run.record.attempts[-1].first_step == run.record.attempts[0].last_step
@@ -131,15 +128,14 @@ def test_too_large_a_model_is_refused_by_a_fit_as_well(experiment: MakeExperimen
 
 @pytest.mark.parametrize("is_made", [False, True], ids=["no directory", "made by another process"])
 @pytest.mark.parametrize("error", [DataError(), LockedError("locked"), TakenOverError()], ids=repr)
-def test_no_error_leaves_a_new_directory_or_deletes_one_that_another_process_may_be_about_to_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, is_made: bool
+def test_no_error_leaves_a_new_directory_or_deletes_one_of_another_process(
+    tmp_path: Path, error: Exception, is_made: bool
 ) -> None:
     config = small_config(tmp_path / "tweets.csv")
     run_dir = RunDir(tmp_path / "run")
     if is_made:
         run_dir.create(config)
-    monkeypatch.setattr("sentiment.training.experiment.prepare_data", Mock(side_effect=error))
-    with pytest.raises(type(error)):
+    with patch("sentiment.training.experiment.prepare_data", side_effect=error), pytest.raises(type(error)):
         run_single(RunContext(config, Results(tmp_path), run_dir))
     assert run_dir.config_file.exists() == is_made
 
@@ -168,8 +164,8 @@ class _KilledError(BaseException):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_kill_about_the_result_leaves_no_attempt_open_for_ever(
-    experiment: MakeExperiment, trained: RunDir, monkeypatch: pytest.MonkeyPatch, moment: str
+def test_a_kill_about_the_result_leaves_no_attempt_open(
+    experiment: MakeExperiment, trained: RunDir, moment: str
 ) -> None:
     run = experiment()
     write = RunDir.write_record
@@ -181,10 +177,8 @@ def test_a_kill_about_the_result_leaves_no_attempt_open_for_ever(
         if isinstance(record, Result):
             raise _KilledError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(RunDir, "write_record", killed)
-        with pytest.raises(_KilledError):
-            run.attempt()
+    with patch.object(RunDir, "write_record", killed), pytest.raises(_KilledError):
+        run.attempt()
     assert run.run_dir.completed == (moment == "after")
     assert run.record.attempts[-1].compute_time is not None
     state = judge(read_progress(run.run_dir)).state
@@ -244,8 +238,8 @@ def test_hardware_can_be_refused_and_torch_is_told(experiment: MakeExperiment, m
     monkeypatch.setattr(torch, "__version__", "2.13.0+cpu")
     _on("AVX512", monkeypatch)
     run = _stopped(experiment(runtime__same_hardware=True), 8)
-    with monkeypatch.context() as patch:
-        _on("AVX2", patch)
+    with monkeypatch.context() as patched:
+        _on("AVX2", patched)
         with pytest.raises(RunDirError, match=r"\(AVX512\), but .*\(AVX2\).*runtime\.same_hardware"):
             run.attempt()
     assert not any("numbers may differ" in line for line in run.said)
@@ -253,7 +247,6 @@ def test_hardware_can_be_refused_and_torch_is_told(experiment: MakeExperiment, m
     run.complete()
     (warning,) = [line for line in run.said if "numbers may differ" in line]
     assert "torch was 2.13.0+cpu" in warning
-    assert "2.13.0+cu130" in warning
     assert run.record.attempts[0].versions["torch"].endswith("+cpu")
     assert run.record.attempts[-1].versions["torch"] == "2.13.0+cu130"
 
