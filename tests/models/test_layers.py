@@ -13,7 +13,7 @@ from sentiment.config import POOLING_NAMES, AttentionConfig, ModelConfig
 from sentiment.config_file import resolve
 from sentiment.encoders.batches import Batch
 from sentiment.errors import ConfigError
-from sentiment.models.classifier import CELLS, Dropout, FixedPooling, RecurrentLayers, SelfAttention
+from sentiment.models.classifier import CELLS, Dropout, FixedPooling, RecurrentLayers, SelfAttention, reverse_tweets
 from tests.models.batches import config, model, store
 
 KINDS = get_args(ModelConfig.model_fields["kind"].annotation)
@@ -88,6 +88,15 @@ def test_encoder_equals_torchs_packed_one(cell: str, layers: int, bidirectional:
     assert states.shape[2] == encoder.size
     mask = batch.mask[..., None]
     torch.testing.assert_close(states * mask, expected * mask, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("positions", [torch.tensor([2, 1, 0, 3, 7, 6, 5, 4]), None])
+def test_turning_around_reverses_each_tweet_and_so_does_its_gradient(positions: torch.Tensor | None) -> None:
+    states = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    turned = reverse_tweets(states, positions)
+    assert torch.equal(turned[0], states[0, [2, 1, 0, 3] if positions is not None else [3, 2, 1, 0]])
+    assert torch.equal(reverse_tweets(turned, positions), states)
+    assert torch.autograd.gradcheck(lambda inputs: reverse_tweets(inputs, positions), (states,))
 
 
 def _batch(lengths: tuple[int, ...]) -> Batch:
