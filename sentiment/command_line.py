@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from sentiment.console import printable, say
 from sentiment.data.built_in import SOURCE_CHOICES
+from sentiment.data.table import Reason, format_of
 from sentiment.errors import EXIT_FAILED, DataError, SentimentError, StoppedError, UsageError, with_memory_advice
 from sentiment.version import __version__
 
@@ -62,15 +63,6 @@ def _of_tables(changes: list[str] | None) -> list[str] | None:
         if not change.startswith("data."):
             raise typer.BadParameter(f"{change}: only fields that begin with data. say how a table is read")
     return changes
-
-
-def _reasons(reasons: list[str] | None) -> list[str] | None:
-    from sentiment.config import REASONS  # imports pydantic, which --help does not need
-
-    for reason in reasons or []:
-        if reason not in REASONS:
-            raise typer.BadParameter(f"{reason!r} is no reason for which rows are refused; valid: {', '.join(REASONS)}")
-    return reasons
 
 
 TableChanges = Annotated[
@@ -288,8 +280,6 @@ def read_words(words: Iterable[str]) -> tuple[Path, str | None, list[str]]:
 
 def is_table(word: str) -> bool:
     """Whether a word is the name of a table, by its ending."""
-    from sentiment.data.table import format_of
-
     try:
         format_of(Path(word))
     except DataError:
@@ -304,11 +294,10 @@ class ReadingOptions:
     text_column: TextColumn = None
     quotes: QuotesOption = None
     leave_out: Annotated[
-        list[str] | None,
+        list[Reason] | None,
         typer.Option(
             "--leave-out",
             metavar="REASON",
-            callback=_reasons,
             help="Leave out any number of rows for it, such as 'empty text' or 'wrong number of fields'.",
         ),
     ] = None

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from sentiment.data.built_in import BUILT_IN, whole_source
 from sentiment.data.classes import DEFAULT_CLASSES, Classes, ClassWeights, ConfiguredClasses, polar_classes
+from sentiment.data.table import Reason
 from sentiment.files import fingerprint, plain_path
 
 Values = dict[str, Any]  # of the fields of a section by name, or of all fields by dotted name
@@ -48,10 +49,9 @@ class ColumnConfig(Section):
 # quotes seems to hold rows, that is asked. Stored configurations omit None.
 Quotes = Annotated[bool | None, Field(exclude_if=lambda quotes: quotes is None)]
 
-Reason = Literal["empty text", "empty label", "text is not a string", "wrong number of fields", "not a JSON object",
-                 "a field longer than 131,072 characters"]  # fmt: skip
-REASONS: tuple[Reason, ...] = get_args(Reason)  # why a row cannot be used
-Reasons = Annotated[tuple[Reason, ...], Field(strict=False, exclude_if=lambda reasons: not reasons)]
+Reasons = Annotated[
+    tuple[Annotated[Reason, Field(strict=False)], ...], Field(strict=False, exclude_if=lambda reasons: not reasons)
+]
 
 
 class TextConfig(Section):

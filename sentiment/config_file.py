@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from sentiment.config import RunConfig, Values
-from sentiment.errors import ConfigError, in_one_line
+from sentiment.errors import ConfigError, in_one_line, shortened
 from sentiment.files import read_user_file, shipped_file
 from sentiment.version import STAMP_KEY, check_stamp
 
@@ -150,10 +150,6 @@ def _nodes(node: Any) -> Iterator[Any]:
             children = part if isinstance(part, tuple) else (part,)  # a key and its value, or an item of a list
             for child in children:
                 yield from _nodes(child)
-
-
-def shortened(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
 def yaml_text(value: Any) -> str:

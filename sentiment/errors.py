@@ -143,6 +143,10 @@ def with_memory_advice(error: MemoryError) -> str:
     return f"{message}; {_MEMORY_ADVICE}" if message else _MEMORY_ADVICE
 
 
+def shortened(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+
+
 def in_one_line(error: BaseException) -> str:
     """The message of an error, with spaces in place of its line breaks."""
     return " ".join(str(error).split())

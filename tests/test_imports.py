@@ -16,8 +16,8 @@ from sentiment.files import ROOT
 LAYERS = {
     "sentiment": [
         "errors console files processes tokens version",
-        "config config_file data.built_in data.classes download runs statistics answers.table answers.recommendation "
-        "blocks",
+        "config config_file data.built_in data.classes data.table download runs statistics answers.table "
+        "answers.recommendation blocks",
         "command_line data",
         "encoders",
         "models",

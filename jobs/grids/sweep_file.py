@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sentiment.config import Section
-from sentiment.config_file import describe_mistakes, read_yaml, shortened
-from sentiment.errors import ConfigError
+from sentiment.config_file import describe_mistakes, read_yaml
+from sentiment.errors import ConfigError, shortened
 from sentiment.runs.hypotheses import Hypothesis, Replicated
 from sentiment.runs.records import Halving, MetricName, Metrics, Record
 from sentiment.runs.run_dir import SINGLE

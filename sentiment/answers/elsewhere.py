@@ -31,7 +31,7 @@ from sentiment.answers.table import (
     Predictor,
 )
 from sentiment.config import PARTS, ColumnConfig, DataConfig
-from sentiment.config_file import resolve, shortened
+from sentiment.config_file import resolve
 from sentiment.console import Progress, plural, visible
 from sentiment.data.classes import Classes, word_of
 from sentiment.data.copies import SEVERAL_LABELS, grouped_copies
@@ -43,7 +43,7 @@ from sentiment.data.sources import TweetFile, cached_sha256, open_file, open_to_
 from sentiment.data.table import ID_NAMES, LABEL_NAMES, TEXT_NAMES, Table, abbreviated
 from sentiment.data.table_files import open_table
 from sentiment.data.text import TweetForms, key_as_text, key_of
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import DataError, UsageError, shortened
 from sentiment.files import fingerprint, user_path, write_atomically
 from sentiment.models.lexicon import compound_scores, lexicon_probabilities
 from sentiment.predicting.stored import TrainedRun
@@ -180,12 +180,12 @@ def _id_columns(table: Table) -> dict[str, Any]:
 
     It is `data.columns.text` too if no column can hold texts.
     """
-    ids = [table.keys[index] for index in table.usual_indices(ID_NAMES)]
-    if not ids:
+    index = table.usual_index(ID_NAMES)
+    if index is None:
         return {}
-    parameters = {"data.columns.id": ids[0]}
+    parameters: dict[str, Any] = {"data.columns.id": table.keys[index]}
     if not table.usual_indices(TEXT_NAMES) and not any(can_hold("text", values) for values in table.columns):
-        parameters["data.columns.text"] = ids[0]
+        parameters["data.columns.text"] = table.keys[index]
     return parameters
 
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from sentiment.answers.sheet import SKIPPED_WORD, whole_text
 from sentiment.answers.table import AnswerTable
-from sentiment.config_file import shortened
 from sentiment.data.classes import Classes, Meanings, is_number, word_of
 from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import RowCounter
@@ -30,7 +29,7 @@ from sentiment.data.table import (
     as_text,
 )
 from sentiment.data.table_files import open_table
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import DataError, UsageError, shortened
 
 # Names of columns with answers, the clearest first. Beside one of them, a column `label` is taken as the true label.
 # lm-evaluation-harness logs the answer to each sample as `filtered_resps`, and the tweet's columns as `doc.NAME`.
@@ -245,8 +244,7 @@ def _columns_of(table: Table, file: AnswersFile) -> tuple[int | None, int | None
     """
 
     def first(column: Column | None, usual: Sequence[str]) -> int | None:
-        indices = table.usual_indices(usual) if column is None else [table.index(column, str(table.path))]
-        return next(iter(indices), None)
+        return table.usual_index(usual) if column is None else table.index(column, str(table.path))
 
     text = first(file.reading.text_column, TEXT_NAMES)
     # doc_id is only the number of a row, so it is used only if there is no text.

@@ -23,13 +23,13 @@ from sentiment.answers.match import classes_of_answers
 from sentiment.answers.shares import show_counts, show_plan, show_shares, write_shares
 from sentiment.answers.sheet import Drawing, drawing_of
 from sentiment.config import ColumnConfig, DataConfig
-from sentiment.config_file import resolve, shortened
+from sentiment.config_file import resolve
 from sentiment.console import Progress, ProgressBar, plural, say
 from sentiment.data.classes import word_of
 from sentiment.data.guess_columns import Reading
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.table import Column
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import DataError, UsageError, shortened
 from sentiment.predicting.files import classify
 from sentiment.predicting.new_tweets import overlaps_with, read_texts
 from sentiment.predicting.stored import TrainedRun, open_stored

@@ -23,11 +23,10 @@ import numpy as np
 import pandas as pd
 
 from sentiment.answers.label_page import Labelling, label_page
-from sentiment.config_file import shortened
 from sentiment.data.classes import Meanings, word_of
 from sentiment.data.table import Refusal, as_text
 from sentiment.data.table_files import open_table
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import DataError, UsageError, shortened
 from sentiment.files import fingerprint, write_user_file
 from sentiment.predicting.files import for_spreadsheet
 from sentiment.statistics.metrics import UNLABELLED, ClassIndices

@@ -22,12 +22,13 @@ from sentiment.data.table import (
     TEXT_NAMES,
     Column,
     RawRow,
+    Reason,
     Table,
     abbreviated,
     are_few,
 )
 from sentiment.data.table_files import open_table
-from sentiment.errors import UsageError
+from sentiment.errors import UsageError, shortened
 from sentiment.files import user_path
 
 _USUAL_NAMES = {"text": TEXT_NAMES, "label": LABEL_NAMES}
@@ -42,12 +43,14 @@ def find_column(table: Table, role: str, option: str) -> Column:
     Raises:
         UsageError: there is none, or there are several; lists the columns and the option that names one.
     """
+    if role == "text" and len(table.names) == 1:
+        return table.keys[0]
     named = [table.keys[index] for index in table.usual_indices(_USUAL_NAMES[role])]
     pairs = [*zip(table.keys, table.columns, strict=True)]
     candidates = named or [key for key, values in pairs if can_hold(role, values)]
     if len(candidates) == 1:
         return candidates[0]
-    shown = [f"{key!r} (such as {_shortened(next(filter(None, values), ''))!r})" for key, values in pairs]
+    shown = [f"{key!r} (such as {_shown(next(filter(None, values), ''))!r})" for key, values in pairs]
     raise UsageError(
         f"{table.path}: {len(candidates)} columns can hold the {role}s; name the right one with {option}. "
         f"Columns: {abbreviated(shown, '; ')}"
@@ -97,7 +100,7 @@ class Guess:
         lines = [f"{self.table.path}: columns {abbreviated([*map(repr, self.table.keys)])}", *self.messages()]
         for label, text in zip(labels[:_SHOWN_ROWS], texts, strict=False):
             name = names[data.labels.meanings.get(word_of(label), "")]
-            lines.append(f"{name:<10}  {visible(label):<10}  {_shortened(text)}")
+            lines.append(f"{name:<10}  {visible(label):<10}  {_shown(text)}")
         counts = [f"{value!r} {count:,}" for value, count in Counter(labels).most_common()]
         settings = [f"    {name}: {yaml_text(value)}" for name, value in data.model_dump(exclude_defaults=True).items()]
         lines.append(f"labels in the first {len(labels):,} rows: {abbreviated(counts)}")
@@ -181,12 +184,16 @@ def guess(
         remarks.append(f"a spreadsheet has rounded authors, such as {rounded[0]}, so that several count as one")
     for name, value in changes.items():
         if name not in given:
-            remarks.append(f"guessed {name}: {yaml_text(value)} ({_option(name, options)} says otherwise)")
+            remarks.append(_guessed(name, value, options))
     return Guess(table, changes, remarks)
 
 
 def _option(name: str, options: Mapping[str, str]) -> str:
     return options.get(name, f"--set {name}=...")
+
+
+def _guessed(name: str, value: object, options: Mapping[str, str]) -> str:
+    return f"guessed {name}: {yaml_text(value)} ({_option(name, options)} says otherwise)"
 
 
 def _columns(
@@ -268,7 +275,7 @@ def _classes(
     ordered = Counter(word_of(value) for value in values if value).most_common()
     lines = []
     for word, count in ordered:
-        examples = [_shortened(text) for value, text in zip(values, texts, strict=True) if word_of(value) == word]
+        examples = [_shown(text) for value, text in zip(values, texts, strict=True) if word_of(value) == word]
         lines.append(f"  {spelled[word]!r} ({count:,}): {' | '.join(examples[:3])}")
     shown = abbreviated(lines, "\n")
     how = _how_to_name([spelled[word] for word, _ in ordered])
@@ -302,7 +309,7 @@ class Reading(NamedTuple):
 
     text_column: Column | None = None
     quotes: bool | None = None
-    leave_out: tuple[str, ...] = ()
+    leave_out: tuple[Reason, ...] = ()
 
     def over(self, earlier: Self) -> Self:
         """This reading, with what it leaves open as in an earlier one."""
@@ -358,18 +365,14 @@ def find_texts(
     Raises:
         ConfigError, UsageError: no column has this name or can hold texts, or several do.
     """
+    name = "data.columns.text"
     remarks = table.remarks()
-    option = _option("data.columns.text", options)
     if column is None:
-        if len(table.names) == 1:
-            column = 0
-        elif table.has_own(trained.text):
-            column = trained.text
-        else:
-            column = find_column(table, "text", option)
-            remarks.append(f"texts are taken from column {column!r}; {option} names another")
-    return table.index(column, f"{table.path}: {option.partition('=')[0]}"), remarks
+        column = trained.text if table.has_own(trained.text) else find_column(table, "text", _option(name, options))
+        if column != trained.text:
+            remarks.append(_guessed(name, column, options))
+    return table.index(column, f"{table.path}: {_option(name, options).partition('=')[0]}"), remarks
 
 
-def _shortened(text: str) -> str:
-    return visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
+def _shown(text: str) -> str:
+    return visible(shortened(text, _SHOWN_WIDTH))

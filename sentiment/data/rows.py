@@ -7,12 +7,11 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
-from sentiment.config import PARTS, REASONS, ColumnConfig
-from sentiment.config_file import shortened
+from sentiment.config import PARTS, ColumnConfig
 from sentiment.console import plural
 from sentiment.data.classes import IGNORED, Classes, word_of
-from sentiment.data.table import Column, RawRow, Refusal, Table, as_text, format_of
-from sentiment.errors import DataError
+from sentiment.data.table import Column, RawRow, Reason, Refusal, Table, as_text, format_of
+from sentiment.errors import DataError, shortened
 from sentiment.files import LINE_LIMIT, is_gzipped, open_user_file, translated_errors
 from sentiment.runs.corpus_records import CountedRows
 from sentiment.runs.records import Part
@@ -88,7 +87,7 @@ def read_rows(
         cells = {role: as_text(fields[index]) for role, index in indices.items()}
         problem = text_problem(fields[indices["text"]])
         if label_of and not problem and not cells["label"].strip():
-            problem = "empty label"
+            problem = Reason.EMPTY_LABEL
         if problem:
             yield Refusal(line, problem)
             continue
@@ -100,11 +99,14 @@ def read_rows(
         yield Row(identifier, user, label, cells["text"], line, part, remarks, further_cells)
 
 
-def text_problem(value: object) -> str | None:
+_NO_TEXTS = (dict, list, bytes)
+
+
+def text_problem(value: object) -> Reason | None:
     """Why a cell cannot be the text of a tweet; None if it can, as a number can, which other formats store as text."""
-    if isinstance(value, dict | list | bytes):
-        return "text is not a string"
-    return None if as_text(value).strip() else "empty text"
+    if isinstance(value, _NO_TEXTS):
+        return Reason.NO_TEXT
+    return None if as_text(value).strip() else Reason.EMPTY_TEXT
 
 
 def _part_of(value: str, origin: str) -> Part:
@@ -182,7 +184,7 @@ class RowCounter:
         others = [reason for reason in self._lines if not reason.endswith(tuple(leave_out))]
         number = sum(map(self.count, others))
         if number > max(tolerated, MAX_REFUSED * rows):
-            known = [reason for reason in REASONS if any(other.endswith(reason) for other in others)]
+            known = [reason for reason in Reason if any(other.endswith(reason) for other in others)]
             leave = " ".join(f"--leave-out {quote(reason)}" for reason in known)
             advice = f", or leave them out: {leave} (data.leave_out)" if known else ""
             raise DataError(

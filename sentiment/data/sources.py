@@ -287,8 +287,8 @@ def open_file(
 
     def unused_author_column() -> str | None:
         used = {column for _, column in columns}
-        names = [name for name in table().names if name.strip().lower() in AUTHOR_NAMES and name not in used]
-        return None if columns.user is not None else next(iter(names), None)
+        names = [table().names[index] for index in table().usual_indices(AUTHOR_NAMES)]
+        return None if columns.user is not None else next((name for name in names if name not in used), None)
 
     return TweetFile(
         name=str(path),

@@ -5,13 +5,13 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sentiment.config_file import shortened
-from sentiment.errors import ConfigError, DataError, MissingFileError, UsageError
+from sentiment.errors import ConfigError, DataError, MissingFileError, UsageError, shortened
 from sentiment.files import is_gzipped
 
 
@@ -36,9 +36,18 @@ RawRows = Iterator[RawRow | Refusal]
 Column = str | int  # a column's name, or its position, counted from 0
 ReadColumns = Callable[[Collection[int]], RawRows]  # reads the data rows; cells of other columns may be None
 
-WRONG_WIDTH = "wrong number of fields"
-NOT_JSON = "not a JSON object"
-LONG_FIELD = f"a field longer than {csv.field_size_limit():,} characters"
+
+class Reason(StrEnum):
+    """Why a row cannot be used."""
+
+    EMPTY_TEXT = "empty text"
+    EMPTY_LABEL = "empty label"
+    NO_TEXT = "text is not a string"
+    WRONG_WIDTH = "wrong number of fields"
+    NOT_JSON = "not a JSON object"
+    LONG_FIELD = f"a field longer than {csv.field_size_limit():,} characters"
+
+
 # Remarks follow the number of rows.
 SEVERAL_LINES = "of several lines"
 WINDOWS_1252 = "read as Windows-1252, since it is not valid UTF-8"
@@ -83,8 +92,8 @@ class Table:
     Attributes:
         names: of the columns; for JSON Lines the keys of all objects; positions if there is no header.
         sheets: the visible sheets of a workbook, of which the first is read.
-        read_raw: yields all rows; the cells of columns that are not asked for may be None. Short rows, as spreadsheets
-            write, have empty cells at their end; longer ones are refused.
+        read_raw: yields all rows; the cells of columns that are not asked for may be None where something stands in the
+            others. Short rows, as spreadsheets write, have empty cells at their end; longer ones are refused.
     """
 
     path: Path
@@ -97,17 +106,8 @@ class Table:
 
     def read(self, columns: Collection[int]) -> RawRows:
         """The rows apart from those in which nothing stands; in a single column these are empty texts."""
-        for record in self.read_raw(columns):
-            if len(self.names) == 1 or not is_blank(record) or self._has_further_cells(record.line):
-                yield record
-
-    def _has_further_cells(self, line: int) -> bool:
-        """Whether a row has more than the cells that were asked for, which only Parquet leaves out."""
-        return self.format == "parquet" and line not in self._blank_lines
-
-    @cached_property
-    def _blank_lines(self) -> set[int]:
-        return {record.line for record in self.read_all() if is_blank(record)}
+        records = self.read_raw(columns)
+        return records if len(self.names) == 1 else filterfalse(is_blank, records)
 
     def read_all(self) -> RawRows:
         """All rows with all of their cells, also those in which nothing stands."""
@@ -155,21 +155,24 @@ class Table:
         return [index for index, name in enumerate(self.names) if name == column and self.has_header]
 
     def usual_indices(self, names: Sequence[str]) -> list[int]:
-        """The indices of the columns with usual names, in the order of `names`; case and a prefix `doc.` do not count.
+        """The indices of the columns with usual names, in the order of `names`; case and a prefix `doc.` count not."""
+        lower = [name.strip().lower().removeprefix("doc.") for name in self.names]
+        return [index for name in names for index, own in enumerate(lower) if own == name]
+
+    def usual_index(self, names: Sequence[str]) -> int | None:
+        """The index of the column with the first of the usual names that occurs; None if none does.
 
         Raises:
-            UsageError: several columns have one of these names.
+            UsageError: several columns have this name.
         """
-        lower = [name.strip().lower().removeprefix("doc.") for name in self.names]
-        present = [name for name in names if name in lower]
-        for name in present:
-            if lower.count(name) > 1:
+        for name in names:
+            indices = self.usual_indices([name])
+            if len(indices) > 1:
                 shown = abbreviated([*map(repr, self.names)])
-                raise UsageError(
-                    f"{self.path}: has several columns {name!r}; give the position of one, counted from 0, or rename "
-                    f"them: {shown}"
-                )
-        return [lower.index(name) for name in present]
+                raise UsageError(f"{self.path}: has several columns {name!r}; rename all but one: {shown}")
+            if indices:
+                return indices[0]
+        return None
 
     def index(self, column: Column, origin: str) -> int:
         """The index of a column.

@@ -18,20 +18,18 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sentiment.config_file import dotted, shortened
+from sentiment.config_file import dotted
 from sentiment.data.table import (
     DELIMITED,
     HEAD_ROWS,
-    LONG_FIELD,
     MAX_CATEGORIES,
     MAX_EXACT,
-    NOT_JSON,
     SEVERAL_LINES,
     TEXT_NAMES,
     WINDOWS_1252,
-    WRONG_WIDTH,
     RawRow,
     RawRows,
+    Reason,
     Refusal,
     Table,
     are_few,
@@ -39,7 +37,7 @@ from sentiment.data.table import (
     format_of,
     is_blank,
 )
-from sentiment.errors import DataError, UsageError, in_one_line
+from sentiment.errors import DataError, UsageError, in_one_line, shortened
 from sentiment.files import TOO_LONG, decoded, open_user_file, read_lines, state_of, translated_errors
 
 if TYPE_CHECKING:
@@ -123,7 +121,7 @@ def _rows(read: Callable[[], RawRows], first_line: int, width: int, least: int) 
         if isinstance(record, Refusal) or len(fields) == width:
             yield record
         elif len(fields) > width and not is_blank(record):
-            yield Refusal(record.line, WRONG_WIDTH, fields)
+            yield Refusal(record.line, Reason.WRONG_WIDTH, fields)
         elif len(fields) >= least or not is_blank(record):
             yield record._replace(fields=[*fields[:width], *repeat("", width - len(fields))])
 
@@ -247,7 +245,7 @@ class _DelimitedFile:
                 remarks = (SEVERAL_LINES,)
                 self._check_lines(record)
             if record.fields is None:
-                yield Refusal(record.line, LONG_FIELD)
+                yield Refusal(record.line, Reason.LONG_FIELD)
             else:
                 yield _decoded_record(record.line, record.fields, remarks)
 
@@ -321,7 +319,7 @@ def _line_records(read: ReadLines) -> RawRows:
     """A record with one field per line."""
     for line, text in enumerate(read(), start=1):
         if text == TOO_LONG:
-            yield Refusal(line, LONG_FIELD)
+            yield Refusal(line, Reason.LONG_FIELD)
         else:
             yield _decoded_record(line, [text.rstrip("\r\n")])
 
@@ -334,7 +332,7 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> RawRows:
     """
     for line, text in enumerate(read(), start=1):
         if text == TOO_LONG:
-            yield Refusal(line, LONG_FIELD)
+            yield Refusal(line, Reason.LONG_FIELD)
             continue
         content = decoded(text).strip()
         if not content:
@@ -351,7 +349,7 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> RawRows:
             remarks = () if text.isascii() or decoded(text) == text else (WINDOWS_1252,)
             yield RawRow(line, [*map(fields.get, names)], value, remarks)
         else:
-            yield Refusal(line, NOT_JSON)
+            yield Refusal(line, Reason.NOT_JSON)
 
 
 @lru_cache  # a configuration opens the table again that its columns were guessed from
@@ -395,13 +393,15 @@ def _open_parquet(path: Path) -> Table:
             raise DataError(f"{path}: several columns are called {name!r}; rename all but one")
 
     def read(columns: Collection[int]) -> RawRows:
-        requested = [names[index] for index in {*columns}]
         line = 1
         with opened_parquet(path) as file:
-            for batch in file.iter_batches(batch_size=8192, columns=requested):
-                cells = batch.to_pydict()
-                rows = zip(*(cells.get(name, repeat(None)) for name in names), strict=False)
-                yield from map(RawRow, range(line, line + len(batch)), rows)
+            for batch in file.iter_batches(batch_size=8192):
+                cells = [column.to_pylist() if index in columns else repeat(None) for index, column in enumerate(batch)]
+                for number, fields in enumerate(zip(*cells, strict=False)):
+                    record = RawRow(line + number, fields)
+                    if is_blank(record):
+                        record = record._replace(fields=[column[number].as_py() for column in batch])
+                    yield record
                 line += len(batch)
 
     return Table(path, "parquet", names, read)

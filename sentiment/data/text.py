@@ -310,7 +310,9 @@ class TweetForms:
 
 def author_form(user: str | None) -> str:
     """The normalised name of an author: without `@`, case and outer blanks; empty if the author is unknown."""
-    return unicodedata.normalize("NFKC", user or "").strip().lstrip("@").strip().casefold()
+    if not user:
+        return ""
+    return unicodedata.normalize("NFKC", user).strip().lstrip("@").strip().casefold()
 
 
 _SIGNED = Struct("<q")  # takes half as long as `int.from_bytes`

@@ -26,12 +26,11 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
-from sentiment.config_file import shortened
 from sentiment.console import Progress
 from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.rows import RowCounter, estimated_rows, text_problem
 from sentiment.data.table import DELIMITED, ENDINGS, RawRow, Refusal, Table, as_text, format_of
-from sentiment.errors import EXIT_FAILED, DataError, KilledError, UsageError
+from sentiment.errors import EXIT_FAILED, DataError, KilledError, UsageError, shortened
 from sentiment.files import check_not_read, is_gzipped, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores, without_garbage_collection

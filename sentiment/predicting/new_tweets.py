@@ -60,8 +60,7 @@ def read_texts(
         UsageError: a column is missing or ambiguous.
     """
     table, index, findings = open_texts(source, trained, reading, further)
-    own_id = next((index for index, name in enumerate(table.names) if name.strip().lower() in ID_NAMES), None)
-    file = open_file(table, ColumnConfig(text=index, id=own_id), None, further=further)
+    file = open_file(table, ColumnConfig(text=index, id=table.usual_index(ID_NAMES)), None, further=further)
     left_out = RowCounter()
     rows = [*usable_rows(file, left_out, progress, reading.leave_out)]
     return TextRows(rows, left_out, findings)

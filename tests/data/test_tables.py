@@ -21,7 +21,7 @@ from sentiment.config import ColumnConfig, DataConfig
 from sentiment.console import silent
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import open_source, usable_rows
-from sentiment.data.table import LONG_FIELD, SEVERAL_LINES, WINDOWS_1252, RawRow, Refusal
+from sentiment.data.table import SEVERAL_LINES, WINDOWS_1252, RawRow, Reason, Refusal
 from sentiment.data.table_files import open_table
 from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.runs.run_dir import Results
@@ -73,9 +73,9 @@ def test_what_is_no_utf_8_is_read_as_windows_1252_and_told() -> None:
         ("1,a,b", "wrong number of fields"),
         ("1,  ", "empty text"),
         (",hello", "empty label"),
-        ("1," + "x" * 200_000, LONG_FIELD),
-        ("1," + "x" * 10_000_000, LONG_FIELD),
-        (",".join(["1", *["x" * 100_000] * 11]), LONG_FIELD),
+        ("1," + "x" * 200_000, Reason.LONG_FIELD),
+        ("1," + "x" * 10_000_000, Reason.LONG_FIELD),
+        (",".join(["1", *["x" * 100_000] * 11]), Reason.LONG_FIELD),
     ],
 )
 def test_malformed_lines_are_refused_and_the_next_one_is_read(line: str, reason: str) -> None:
@@ -195,7 +195,7 @@ def test_malformed_json_lines_are_refused() -> None:
     reasons = [row.reason if isinstance(row, Refusal) else row.text for row in _read("\n".join(lines), "t.jsonl")]
     assert reasons[:4] == ["a", "not a JSON object", "not a JSON object", "empty text"]
     assert reasons[4:8] == ["5", "empty label", "half ?", "not a JSON object"]
-    assert reasons[8:] == [LONG_FIELD, "text is not a string"]
+    assert reasons[8:] == [Reason.LONG_FIELD, "text is not a string"]
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(netwo
     with pytest.raises(ConfigError, match=r"two\.csv: --text-column: no column 'txt'; the file has 'tweet', 'text'"):
         _rows(network, two, "txt")
     twice = write("twice.csv", "text,text\nlovely,sad\n")
-    with pytest.raises(UsageError, match="has several columns 'text'; give the position of one"):
+    with pytest.raises(UsageError, match=r"2 columns can hold the texts; .*--text-column=NAME\. Columns: 0 .*; 1 "):
         _rows(network, twice)
     assert _rows(network, twice, 1)[1][2] == "negative"
 
@@ -225,7 +225,7 @@ def test_column_of_another_name_is_found_and_told(network: TextModel, write: Wri
     source = write("a.csv", "id;Tweet\n1;lovely, so lovely\n2;awful\n")
     target, told = _to(network, source, "out.csv")
     assert [row[2] for row in csv.reader(target.read_text().splitlines())] == ["label", "positive", "negative"]
-    assert told == ["texts are taken from column 'Tweet'; --text-column=NAME names another"]
+    assert told == ["guessed data.columns.text: Tweet (--text-column=NAME says otherwise)"]
 
 
 def test_file_without_a_header_is_read_by_form_position_or_run(network: TextModel, write: Write) -> None:
