@@ -5,6 +5,7 @@ Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and k
 
 import json
 import math
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,12 +57,12 @@ class LinearModel:
     weights: Floats  # (regressions, features): those of n-grams, then those of `rating_features` if words are rated
     intercepts: npt.NDArray[np.float64]  # (regressions,)
 
-    def classify(self, rows: TokenRows) -> Predictions:
+    def classify(self, rows: TokenRows, progress: Progress = silent) -> Predictions:
         """A text is usable if one of its words is a feature, a negation, or rated by AFINN.
 
         Otherwise only pieces of words are known, which say little: nearly every string has some.
         """
-        counter = NGramCounter(rows.types)
+        counter = NGramCounter(rows.types, progress)
         has_ratings = self.weights.shape[1] > len(self.keys)
         ratings = _ratings(rows, has_ratings)
         probabilities = []
@@ -170,16 +171,18 @@ def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearMo
     Returns:
         The model; and its settings for the run's record: its penalty and its n-grams.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     train = corpus.rows("train")
-    counter = NGramCounter(corpus.types)
+    counter = NGramCounter(corpus.types, progress)
     progress(_ACTIVITY, 0, None)
-    with threadpool_limits(1):  # sums in another order have other last digits
+    with threadpool_limits(1), warnings.catch_warnings():  # sums in another order have other last digits
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of each iteration
         c = _by_cross_validation(corpus, counter, progress)
         keys = counter.frequent(corpus.take(train), _min_df(len(train)), _MAX_FEATURES)
         design = _DesignMatrix(corpus, keys, lambda rows: counter.counts(corpus.take(rows), keys), train)
-        model = design.fitter()(c)
+        model = design.fitter(progress)(c)
     return model, {"C": c, "min_df": design.min_df, "features": len(model.keys)}
 
 
@@ -218,16 +221,24 @@ class _DesignMatrix:
         self._values = self._features(rows, counts)
         self._values.data *= self._feature_scale[self._values.indices]
 
-    def fitter(self) -> Callable[[float], LinearModel]:
-        """A function that fits with a value of C, each time starting from its previous fit."""
+    def fitter(self, progress: Progress = silent) -> Callable[[float], LinearModel]:
+        """A function that fits with a value of C, each time starting from its previous fit.
+
+        An iteration goes on from the weights of the one before, so that `progress` may interrupt between them.
+        """
         from sklearn.linear_model import LogisticRegression
 
-        settings = {"solver": _SOLVER, "max_iter": _MAX_ITERATIONS, "tol": _TOLERANCE, "warm_start": True}
+        settings = {"solver": _SOLVER, "max_iter": 1, "tol": _TOLERANCE, "warm_start": True}
         regressions = [LogisticRegression(**settings) for _ in self._regressed]
 
         def fit(c: float) -> LinearModel:
             def fit_one(label: int, regression: LogisticRegression) -> None:
-                regression.set_params(C=c).fit(self._values, self._labels == label, self._weights)
+                regression.set_params(C=c)
+                for _ in range(_MAX_ITERATIONS):
+                    progress(_ACTIVITY, 0, None)
+                    regression.fit(self._values, self._labels == label, self._weights)
+                    if not regression.n_iter_[0]:  # it has converged
+                        break
 
             with ThreadPoolExecutor(available_cores()) as pool:  # one class does not depend on another
                 [*pool.map(fit_one, self._regressed, regressions)]
@@ -377,7 +388,7 @@ def _cached(corpus: Corpus) -> Baselines | None:
 
 def _fit_and_store(corpus: Corpus, measured_rows: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
-    later_classes = model.classify(corpus).probabilities[:, 1:].astype(np.float32)
+    later_classes = model.classify(corpus, progress).probabilities[:, 1:].astype(np.float32)
     compound = rate_rows(corpus, measured_rows if corpus.is_english else measured_rows[:0], progress)
     arrays: dict[str, Any] = {
         "others": later_classes,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # imports its submodules on first use; networks need none of them
 
+from sentiment.console import Progress, silent
 from sentiment.data.text import is_emoticon
 from sentiment.tokens import Flags, Floats, Rows, TokenRows, positions_of
 
@@ -30,9 +31,13 @@ _CHARACTER_BIT = np.uint64(1 << 63)
 
 
 class NGramCounter:
-    """Counts n-grams in tweets whose token ids index one list of types, ignoring the case of words."""
+    """Counts n-grams in tweets whose token ids index one list of types, ignoring the case of words.
 
-    def __init__(self, types: Sequence[str]) -> None:
+    `progress` is called between blocks of tweets, and may interrupt.
+    """
+
+    def __init__(self, types: Sequence[str], progress: Progress = silent) -> None:
+        self._progress = progress
         types = [word if is_emoticon(word) else word.lower() for word in types]
         self._words = _word_keys(types)
         owners, grams = _character_keys(types)
@@ -66,6 +71,7 @@ class NGramCounter:
         lengths = np.bincount(owners, minlength=len(self._words))
         starts = np.cumsum(lengths) - lengths
         for first in range(0, max(rows.size, 1), _BLOCK_ROWS):
+            self._progress("counting n-grams", first, rows.size)
             where = slice(first, min(first + _BLOCK_ROWS, rows.size))
             block = rows.take(np.arange(where.start, where.stop))
             numbers = lengths[block.token_ids]  # of n-grams in each token

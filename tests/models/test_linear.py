@@ -22,6 +22,7 @@ from sentiment.models.lexicon import LexiconModel, rating_features
 from sentiment.models.ngrams import Keys, NGramCounter, tfidf
 from sentiment.runs.run_dir import Results
 from sentiment.tokens import Rows, TokenRows
+from sentiment.training.stop import Stop
 from tests.data.made_up import prepare
 from tests.limits import limit
 from tests.small_runs import flip_bit, invented_tweets, small_config, write_tweets
@@ -218,6 +219,51 @@ def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> Non
     np.testing.assert_array_equal(np.float32(alone)[:, 1:], baselines.later_classes[:50])
     unknown = model.classify(TokenRows.of_tweets([[], ["\u2603"]])).probabilities[:, 1]
     assert unknown.tolist() == [expit(model.intercepts[0])] * 2
+
+
+def test_a_reason_to_stop_ends_the_last_fit_between_two_iterations(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    monkeypatch.setattr(fitting, "_by_cross_validation", lambda *_: 1.0)
+    iterations: list[int] = []
+    fit = LogisticRegression.fit
+
+    def counted(regression: Any, *arguments: Any) -> Any:
+        fit(regression, *arguments)
+        iterations.append(regression.n_iter_[0])
+        return regression
+
+    def stop_after_two(_label: str, _done: int, _total: int | None) -> None:
+        if len(iterations) == 2:
+            raise Stop("signal", "SIGTERM")
+
+    monkeypatch.setattr(LogisticRegression, "fit", counted)
+    with pytest.raises(Stop):
+        fitting.fit_linear_model(corpus, stop_after_two)
+    assert iterations == [1, 1]
+
+
+def test_a_reason_to_stop_ends_counting_between_two_blocks(
+    tweets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both of the training tweets and, after the fit, of all."""
+    corpus = prepare(tweets, Results(tmp_path))
+    monkeypatch.setattr("sentiment.models.ngrams._BLOCK_ROWS", 100)
+    stops: list[int] = []
+
+    def stop_at_third_block(label: str, done: int, total: int | None) -> None:
+        if (label, done) == ("counting n-grams", 200) and total not in stops:
+            stops.append(total or 0)
+            raise Stop("signal", "SIGTERM")
+
+    for _ in range(2):
+        with pytest.raises(Stop):
+            load_or_fit_baselines(corpus, corpus.rows("test"), stop_at_third_block)
+    baselines = load_or_fit_baselines(corpus, corpus.rows("test"), stop_at_third_block)
+    assert stops == [len(corpus.rows("train")), corpus.size]
+    assert baselines.model.to_bytes() == fitting.fit_linear_model(corpus, silent)[0].to_bytes()
 
 
 def test_labels_outside_of_the_training_part_play_no_role(corpus: Corpus) -> None:
