@@ -4,7 +4,6 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -117,8 +116,7 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     corpus = prepare(write_tweets(tmp_path / "t.csv", rows), results)
     assert corpus.report.kept == 301
     assert corpus.report.left_out == {preparation.DUPLICATE: 1, preparation.CONTRADICTION: 1}
-    run: Any = SimpleNamespace(record=SimpleNamespace(data_fingerprint=corpus.fingerprint))
-    counts = read_counts(run, results)
+    counts = read_counts(corpus.fingerprint, results)
     assert counts
     assert (counts.read, counts.kept, counts.duplicates) == (303, 301, 2)
     assert "  Same @ann  THING http://a.b" in parts_of(corpus)
