@@ -78,7 +78,7 @@ def lock_grid(
             ) from None
         except UnansweredError:
             options.say(
-                f"grid {plan.name}: nothing was done, as far as is known, and the command ends here; repeat it when "
-                "Slurm answers"
+                f"grid {plan.name}: as far as is known, nothing was done but what is said above; repeat the command "
+                "when Slurm answers"
             )
             raise

@@ -112,7 +112,7 @@ def test_command_that_slurm_does_not_answer_says_what_it_has_done_and_what_not(s
     slurm.fail("squeue", f"ls {second} && [ -e asked ] && {{ echo 'Connection refused' >&2; exit 1; }}; touch asked")
     output = slurm.told(1, command, *(files if command == "submit" else names))
     assert ("grid first: 1 run cancelled" if command == "cancel" else "1 of 1 runs submitted") in output
-    assert "grid second: nothing was done, as far as is known, and the command ends here; repeat it when" in output
+    assert "grid second: as far as is known, nothing was done but what is said above; repeat the command" in output
     assert "Connection refused" in output
     assert "third" not in output
 
