@@ -148,7 +148,7 @@ def test_wheel_with_all_extras_runs_grids_reports_and_copies_to_wandb(install: C
     assert "smoke" in program.sentiment("submit", "smoke", "--dry-run")
     program.sentiment("submit", "smoke", "--local", *_BRIEF)
     assert (program.here / "results" / "report" / "report.html").exists()
-    assert "runs are completed" in program.sentiment("report")
+    assert "runs completed" in program.sentiment("report")
     (copy,) = (program.here / "results" / "code").glob("*/code.json")
     assert {path.name for path in copy.parent.iterdir()} == {"code.json", "sentiment", "jobs", "report"}
     assert not (copy.parent / "sentiment" / "programs").exists()

@@ -31,7 +31,7 @@ MAX_LABELS = 20_000
 
 # Assumptions before the first run: the standard deviation of the luck of a seed, and the share of tweets that only one
 # of two models has right.
-_USUAL_SPREAD = 0.01
+USUAL_SPREAD = 0.01
 _USUAL_DISAGREEMENT = 0.1
 # The share of that disagreement which is the same for all seeds of the two models; the rest is chance of a seed on a
 # tweet. In 36 runs of the laptop's study it was .02 of .09.
@@ -108,7 +108,7 @@ class PlannedComparison:
     @property
     def _between_seeds(self) -> float:
         """The true variance between the seeds of all configurations, as it enters the difference."""
-        return sum(1 / number for number in self._groups) * (_USUAL_SPREAD**2 + self._chance) / self.seeds
+        return sum(1 / number for number in self._groups) * (USUAL_SPREAD**2 + self._chance) / self.seeds
 
     def _besides(self, difference: float) -> float:
         """The true variance over tweets that is not in that between seeds."""
@@ -132,7 +132,7 @@ class PlannedComparison:
         together = freedom * sum(self._groups)
         ratios = chdtri(together, 1 - _QUANTILES) / together
         between = self._between_seeds * ratios
-        chance_share = self._chance / (_USUAL_SPREAD**2 + self._chance)  # no estimate counts as less
+        chance_share = self._chance / (USUAL_SPREAD**2 + self._chance)  # no estimate counts as less
         counted = self._between_seeds * np.maximum(ratios, chance_share)
         uncertainty = ((freedom + 2) / (together + 2)) ** _ONE_IS_LARGEST / freedom
         if min(self.sides) > 1:
@@ -214,7 +214,7 @@ def power_of_grid(configs: Sequence[RunConfig], metric: str, test_sizes: Sequenc
     compared = f"the best of {len(seeds)} configurations and another" if len(seeds) > 1 else "it and its baseline"
     return (
         f"{fewest} seeds show, with probability {POWER:g}, differences in {name} between {compared} of {points} on "
-        f"{sum(sizes):,} test tweets (if seeds have an SD of {100 * _USUAL_SPREAD:g} point and models differ on "
+        f"{sum(sizes):,} test tweets (if seeds have an SD of {100 * USUAL_SPREAD:g} point and models differ on "
         f"{_USUAL_DISAGREEMENT:.0%} of the tweets)"
     )
 

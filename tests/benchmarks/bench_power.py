@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sentiment.statistics import ALPHA
 from sentiment.statistics.designs import Seeds, Side
 from sentiment.statistics.families import corrected
-from sentiment.statistics.power import PlannedComparison, best_and_another
+from sentiment.statistics.power import USUAL_SPREAD, PlannedComparison, best_and_another
 from sentiment.statistics.seeds import seed_spread
 
 Flags = npt.NDArray[np.bool_]
@@ -84,7 +84,7 @@ def drawn_answers(grid: PlannedComparison, difference: float, rng: np.random.Gen
     right = place < _RIGHT
     answers = []
     for number in range(grid.configurations):
-        luck = rng.normal(0, grid.spread, (grid.seeds, 1))
+        luck = rng.normal(0, USUAL_SPREAD, (grid.seeds, 1))
         chance = rng.random((grid.seeds, n)) < 0.5 + luck / _OF_CHANCE
         own = np.where(rng.random(n) < _DIFFERING, rng.random(n) < 0.5, right)
         if number < grid.sides[0]:
