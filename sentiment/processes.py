@@ -30,7 +30,7 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def _control_groups() -> Iterator[Path]:
+def control_groups(controller: str) -> Iterator[Path]:
     """The folders where limits of this process may stand: those of its control group, and of the groups around it.
 
     Version 1 has a tree of groups for each controller, such as `cpu`. Some folders do not exist, since a container sees
@@ -41,9 +41,9 @@ def _control_groups() -> Iterator[Path]:
         lines = _OWN_CGROUPS.read_text().splitlines()
     for line in lines:
         _, controllers, own = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        top = _CGROUPS / "cpu" if controllers else _CGROUPS
+        top = _CGROUPS / controller if controllers else _CGROUPS
         group = top / own.lstrip("/")
         yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))
 
@@ -54,7 +54,7 @@ _QUOTA_FILES = (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"])  # of ve
 def _cpu_quota() -> float:
     """The cores that the smallest quota of processor time amounts to; infinite if there is none."""
     cores = math.inf
-    for group in _control_groups():
+    for group in control_groups("cpu"):
         for names in _QUOTA_FILES:
             with suppress(OSError, ValueError):  # no such file, or `max` instead of a number
                 quota, period = " ".join((group / name).read_text() for name in names).split()

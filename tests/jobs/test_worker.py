@@ -25,7 +25,7 @@ from jobs.slurm.resources import Resources
 from jobs.status.grid_state import read_grid_status
 from jobs.submissions import Submission
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
-from jobs.tasks.memory import MeasuredMemory, read_field
+from jobs.tasks.memory import MeasuredMemory, available_bytes
 from jobs.tasks.task import check_progress, main, perform, requeue
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
@@ -337,6 +337,12 @@ def test_threads_are_dealt_out_as_far_as_there_are_enough(monkeypatch: pytest.Mo
     assert training_threads(2) == 2
 
 
+def _in_control_group(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "own").write_text(f"9:name=systemd:/\n{line}\n")
+    monkeypatch.setattr("sentiment.processes._OWN_CGROUPS", folder / "own")
+    monkeypatch.setattr("sentiment.processes._CGROUPS", folder)
+
+
 @pytest.mark.parametrize(
     ("own", "files", "cores"),
     [
@@ -358,9 +364,7 @@ def test_threads_are_at_most_the_smallest_quota_of_the_control_groups_around_thi
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{content}\n")
-    (tmp_path / "own").write_text(f"9:name=systemd:/\n{own}\n")
-    monkeypatch.setattr("sentiment.processes._OWN_CGROUPS", tmp_path / "own")
-    monkeypatch.setattr("sentiment.processes._CGROUPS", tmp_path)
+    _in_control_group(own, tmp_path, monkeypatch)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(12)}, raising=False)
     assert available_cores() == cores
@@ -396,24 +400,36 @@ def test_memory_that_processes_took_decides_whether_another_fits(monkeypatch: py
     took = 2**28
     command = f"held = b'x' * {took}; del held; print(1, flush=True); input()"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    memory = MeasuredMemory()
-
-    def fits(room: float, process: int) -> bool:
-        """Whether another one fits if so many times as much is available."""
-
-        def read(file: str, name: str) -> int:
-            return int(room * took / 1024) if name == "MemAvailable" else read_field(file, name)
-
-        monkeypatch.setattr("jobs.tasks.memory.read_field", read)
-        return memory.fits_one_more([process])
-
     with subprocess.Popen([sys.executable, "-c", command], **pipes) as process:
         process.stdout.readline()
-        # half more than it took for another one, and as much for itself, to grow again
-        assert [fits(room, process.pid) for room in (2.9, 3.4)] == [False, True]
+        memory = MeasuredMemory()
+        fits = []
+        for room in (2.9, 3.4):  # half more than it took for another one, and as much for itself, to grow again
+            monkeypatch.setattr("jobs.tasks.memory.available_bytes", lambda room=room: room * took)
+            fits.append(memory.fits_one_more([process.pid]))
         process.communicate(b"\n")
-    assert not fits(1.4, process.pid)  # what an ended one took is remembered
-    assert read_field("/proc/meminfo", "MemAvailable") > 0
+    assert fits == [False, True]
+    monkeypatch.setattr("jobs.tasks.memory.available_bytes", lambda: 1.4 * took)
+    assert not memory.fits_one_more([process.pid])  # what an ended one took is remembered
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "names"),
+    [
+        ("0::/job/step", "job", ("memory.max", "memory.current", "inactive_file")),
+        ("4:memory:/job", "memory/job", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")),
+    ],
+)
+def test_memory_is_what_the_machine_and_each_control_group_leave(
+    own: str, folder: str, names: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/proc/meminfo": "MemAvailable: 8000 kB\n"}
+    _in_control_group(own, tmp_path, monkeypatch)
+    monkeypatch.setattr("jobs.tasks.memory._read", lambda file: files.get(str(file), ""))
+    assert available_bytes() == 8000 * 1024
+    group = {names[0]: "5000000\n", names[1]: "3000000\n", "memory.stat": f"{names[2]} 500000\n"}
+    files |= {f"{tmp_path}/{folder}/{name}": content for name, content in group.items()}
+    assert available_bytes() == 5_000_000 - (3_000_000 - 500_000)
 
 
 def test_of_what_a_preparation_leaves_only_finished_work_is_progress(results: Results) -> None:
