@@ -393,15 +393,19 @@ def _open_parquet(path: Path) -> Table:
             raise DataError(f"{path}: several columns are called {name!r}; rename all but one")
 
     def read(columns: Collection[int]) -> RawRows:
+        requested = [names[index] for index in {*columns}]
+        whole: RawRows | None = None
         line = 1
         with opened_parquet(path) as file:
-            for batch in file.iter_batches(batch_size=8192):
-                cells = [column.to_pylist() if index in columns else repeat(None) for index, column in enumerate(batch)]
-                for number, fields in enumerate(zip(*cells, strict=False)):
-                    record = RawRow(line + number, fields)
-                    if is_blank(record):
-                        record = record._replace(fields=[column[number].as_py() for column in batch])
-                    yield record
+            for batch in file.iter_batches(batch_size=8192, columns=requested):
+                cells = batch.to_pydict()
+                rows = zip(*(cells.get(name, repeat(None)) for name in names), strict=False)
+                for record in map(RawRow, range(line, line + len(batch)), rows):
+                    if is_blank(record) and len(requested) < len(names):  # the other columns are read only for this
+                        whole = whole or read(range(len(names)))
+                        yield next(other for other in whole if other.line == record.line)
+                    else:
+                        yield record
                 line += len(batch)
 
     return Table(path, "parquet", names, read)

@@ -10,6 +10,7 @@ import tempfile
 import tracemalloc
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -226,6 +227,18 @@ def test_parquet_is_read_by_name_or_position() -> None:
     for label, user in (("mood", "who"), (0, 1)):
         rows = _read(content, "t.parquet", label=label, user=user)
         assert rows == [Row("1", "ann", 1, "so good", 1), Refusal(2, "empty label"), Refusal(3, "empty text")]
+
+
+def test_parquet_reads_further_columns_only_to_see_whether_a_row_is_blank(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    for texts, lines, reads in ((["a", "b", "c"], [1, 2, 3], [["text"]]), (["a", "", ""], [1, 2], [["text"], None])):
+        path.write_bytes(_parquet(["who", "text"], ["ann", "bob", None], texts))
+        table = open_table(path)
+        read = pq.ParquetFile.iter_batches
+        with patch.object(pq.ParquetFile, "iter_batches", autospec=True, side_effect=read) as batches:
+            assert [row.line for row in table.read([1])] == lines
+        asked = [call.kwargs["columns"] for call in batches.call_args_list]
+        assert [sorted(columns) for columns in asked] == [sorted(columns or table.names) for columns in reads]
 
 
 def _book(path: Path, *sheets: tuple[str, list[list[Any]]]) -> Any:
