@@ -1,7 +1,7 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
 import shlex
-from collections import ChainMap, Counter, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -350,13 +350,18 @@ def read_texts(tweets: TweetKeys, corpora: Iterable[str], results: Results) -> l
     Returns:
         An empty text for a tweet that no corpus holds; None if no corpus can be read.
     """
-    read = [_read_texts(tweets, corpus, results) for corpus in corpora]
-    known = [texts for texts in read if texts is not None]
-    by_tweet = ChainMap(*known)  # the first one counts
-    return [by_tweet.get(tweet, "") for tweet in tweets.tolist()] if known else None
+    texts: dict[int, str] = {}
+    is_read = False
+    for corpus in corpora:
+        missing = [tweet for tweet in tweets.tolist() if tweet not in texts]
+        corpus_texts = _read_texts(missing, corpus, results) if missing else None  # one fold's corpus may hold all
+        if corpus_texts is not None:
+            is_read = True
+            texts |= corpus_texts
+    return [texts.get(tweet, "") for tweet in tweets.tolist()] if is_read else None
 
 
-def _read_texts(tweets: TweetKeys, corpus: str, results: Results) -> dict[int, str] | None:
+def _read_texts(tweets: Sequence[int], corpus: str, results: Results) -> dict[int, str] | None:
     """The texts of tweets by their ids; None where the corpus is not on this machine or cannot be read."""
     import pyarrow as pa
     import pyarrow.compute as pc

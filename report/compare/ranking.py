@@ -206,7 +206,7 @@ def _designs_of(candidates: Sequence[Candidate], metric: Metric, part: Part) -> 
 def _claim(first: Ranked, second: Ranked, designs: _Designs) -> Claim:
     """The claim of two predictors, at least one of which was trained here: its design is that of the one with seeds."""
     trained = [each for each in (first, second) if isinstance(each, Candidate)]
-    compared = min(trained, key=lambda each: each.kind not in SEEDED)
+    compared = next((each for each in trained if each.kind in SEEDED), trained[0])
     return Claim(_group_of(first), _group_of(second), designs[compared.kind, compared.competes])
 
 

@@ -118,7 +118,8 @@ def settings(findings: Findings) -> Question:
         if not is_search(grid):
             answers = findings.answers.with_metric(grid.metric)
             effects = effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
-            numbers += [_table(grid, effects)] if effects else []
+            if effects:
+                numbers.append(_table(grid, effects))
             for effect in effects:
                 by_setting.setdefault(effect.parameter, []).append((grid, effect))
     cards = []

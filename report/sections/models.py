@@ -178,9 +178,11 @@ def external_test_sets(findings: Findings) -> list[Block]:
     left_out = set()
     for position, result in enumerate(results):
         of_set = result.test_set, result.dataset.name
-        if result.candidate.kind == "network":
-            networks[of_set] += 1
-            left_out |= {position} if networks[of_set] > _MAX_NETWORKS else set()
+        if result.candidate.kind != "network":
+            continue
+        networks[of_set] += 1
+        if networks[of_set] > _MAX_NETWORKS:
+            left_out.add(position)
     from_authors = sorted({each.test_set for each in results if each.from_lexicon_authors})
     rows = [_test_set_row(result, len(findings.datasets) > 1) for result in results]
     metrics = sorted({result.dataset.metric_name for result in results})

@@ -72,9 +72,9 @@ def evaluate_on_own(run: TrainedRun, choice: ModelKind | None) -> Evaluation:
         for predictor in tweets.predictors:
             if predictor.kind == "added":
                 scores.setdefault(predictor.name, {})[part] = predictor.metrics(tweets.labels)
-        told, lines = _about_added(tweets.predictors, tweets.labels, part)
+        by_key, lines = _about_added(tweets.predictors, tweets.labels, part)
         remarks += [*left_out, *lines]
-        for key, values in told.items():
+        for key, values in by_key.items():
             details[key][part] = values
     test = parts["test"]
     kind = choice or result.recommended
@@ -113,15 +113,16 @@ def _about_added(
     """Of added predictors by name `other_answers`, the number of answers that are none of the classes; of people among
     them `annotators`, how far they agree with the labels; and lines on both."""
     added = [predictor for predictor in predictors if predictor.kind == "added"]
-    told: dict[str, dict[str, Any]] = {"other_answers": {each.name: each.other_answers for each in added}}
-    told["annotators"] = {}
+    details: dict[str, dict[str, Any]] = {"other_answers": {each.name: each.other_answers for each in added}}
+    details["annotators"] = {}
+    of_part = f"{part} " if part else ""
     lines = []
     for predictor in predictors:
         if predictor.kind == "annotator":
             agreement = Agreement.of(predictor, labels)
-            told["annotators"][predictor.name] = agreement._asdict()
-            lines.append(agreement.sentence(predictor.name, f"{part} ".lstrip()))
-    return told, [*lines, *answer_remarks(added, labels, part)]
+            details["annotators"][predictor.name] = agreement._asdict()
+            lines.append(agreement.sentence(predictor.name, of_part))
+    return details, [*lines, *answer_remarks(added, labels, part)]
 
 
 def evaluate_on_table(path: Path) -> Evaluation:

@@ -179,6 +179,9 @@ def _result(
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     embedding = trainer.model.embedding
     mixture = embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None
+    weights = weights_sha256(best.best_weights)
+    files = _digests(run.run_dir)
+    only_label = validation.of("network").only_class
     return Result(
         run_id=run.config.run_id,
         stopped_by="early stopping" if trainer.should_stop_early else "all epochs",
@@ -190,15 +193,15 @@ def _result(
         class_shares=predictions.class_shares,
         recommended=recommended,
         temperatures=predictions.temperatures,
-        only_label=validation.of("network").only_class,
+        only_label=only_label,
         check_list=check_list,
         baseline_settings=baselines.settings,
         overfit=overfit,
         encoder=prepared.encoder_record,
         mixture=mixture,
         seconds_trained=state.seconds,
-        weights_sha256=weights_sha256(best.best_weights),
-        files_sha256=_digests(run.run_dir),
+        weights_sha256=weights,
+        files_sha256=files,
     )
 
 
@@ -252,13 +255,14 @@ def _write_attention(run_dir: RunDir, task: ClassifierTask, test: AnswerTable) -
         attention = attention_of(task.model, batch)
         if attention is None:
             return
+        weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
         tweet = {
             "tweet": int(test.tweets[index]),
             "label": int(test.labels[index]),
             "predicted": int(predicted[index]),
             "probability": float(network.probabilities[index].max()),
             "tokens": task.corpus.tokens(rows[index]),
-            "weights": [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()],
+            "weights": weights,
         }
         lines.append(f"{json.dumps(tweet)}\n")
     run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))
