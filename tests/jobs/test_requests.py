@@ -185,6 +185,15 @@ def test_jobs_wait_for_those_of_their_grid_that_were_in_the_queue_before(slurm: 
     assert (training, report) == (f"afterok:{':'.join(data)}", f"afterany:{first}:{second}")
 
 
+def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(slurm: FakeSlurm) -> None:
+    training = _two_runs(slurm)
+    (report,) = [folder for folder in read_submissions(slurm.results) if folder.submission.job_kind.final]
+    slurm.change(f"@{report.job_id}@N/A@CANCELLED@", f"@{report.job_id}@N/A@PENDING@")
+    slurm.fail("scancel", "echo 'scancel: error: Access denied' >&2; exit 1")
+    assert "Access denied" in slurm.told(0, "rerun", "some", training.run_ids[1])
+    assert read_submissions(slurm.results)[-1].submission.job_kind.final
+
+
 @pytest.mark.parametrize("records", [["run.json"], ["result.json", "start.json"]], ids=["cancelled", "failed"])
 def test_damaged_records_are_set_aside_when_their_run_is_submitted_again(slurm: FakeSlurm, records: list[str]) -> None:
     grid = slurm.submit({"seed": [1]})

@@ -320,3 +320,14 @@ def test_grid_that_waited_and_was_cancelled_states_nothing(base: Path, world: Wo
     world.finish(after(0.0, 0.1))
     (stated,) = read_plan(world.results, "after").hypotheses
     assert [*stated.hypothesis.values] == [0.0]
+
+
+def test_status_tells_when_a_problem_was_one_since_another_command_may_have_mended_it(
+    base: Path, world: World, after: Path
+) -> None:
+    world.diverging = {1}
+    assert world.submit(_grid(base, [0.01]), after, local=True) == EXIT_UNFINISHED
+    world.diverging = set()
+    world.finish(_grid(base, [0.01]))
+    told = invoke("status", "after", "--results", world.results.root).output
+    assert "grid after: WAITING for some; when it was last tried: " in told
