@@ -74,6 +74,11 @@ class GridView:
         """Whether a run is active or UNKNOWN, or a final job may submit more."""
         return self.has_final_job or any(map(policy.may_go_on, self.rows))
 
+    @property
+    def has_stuck_final_job(self) -> bool:
+        """Whether its final job failed or is held, so that a person has to bring it back."""
+        return "report" in self.failed_kinds or self.others.get("report") == HELD
+
 
 @dataclass(frozen=True)
 class GridRows:
@@ -217,7 +222,7 @@ def exit_code(views: Sequence[GridView]) -> int:
     rows = [row for view in counted for row in view.rows]
     if any(view.may_go_on for view in counted):
         return EXIT_UNFINISHED
-    if any("report" in view.failed_kinds or view.damage or view.problem for view in counted):
+    if any(view.has_stuck_final_job or view.damage or view.problem for view in counted):
         return EXIT_FAILED
     if any(policy.needs_attention(row) or row.state == CANCELLED for row in rows):
         return EXIT_FAILED

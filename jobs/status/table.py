@@ -77,7 +77,7 @@ def _parts(results: Results, grid: GridView, every_row: bool, now: datetime) -> 
 
 
 def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
-    """The commands that resume inactive runs, and how many runs the queued final job retries without any."""
+    """The commands that resume inactive runs or the final job, and how many runs that retries without any command."""
     if grid.waits_for:
         yield submits_later(results, grid.name, grid.waits_for, grid.is_local)
         return
@@ -86,6 +86,8 @@ def _next_commands(results: Results, grid: GridView) -> Iterator[str]:
         yield f"the final job will retry {plural(len(grid.rows) - len(left), 'run')}"
     if grid.name != SINGLE:
         yield from next_commands(results, grid.name, left, grid.is_local)
+    if grid.has_stuck_final_job:
+        yield f"`{results.command('rerun', grid.name)}` brings back its final job"
 
 
 def submits_later(results: Results, grid: str, base: str, is_local: bool) -> str:

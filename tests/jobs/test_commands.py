@@ -29,12 +29,12 @@ from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, LockedError, UsageError
 from sentiment.files import write_atomically
 from sentiment.runs.locks import Lock
-from sentiment.runs.records import StartCount
+from sentiment.runs.records import Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, sealed, short_id
 from tests.commands import invoke, refused
 from tests.invented import rungs_of
 from tests.jobs.fake_slurm import FakeSlurm
-from tests.jobs.grid_files import a_request, halving, load_grid, study_of, write_grid, write_yaml
+from tests.jobs.grid_files import a_request, halving, load_grid, result_like, study_of, write_grid, write_yaml
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
@@ -372,6 +372,21 @@ def test_job_that_only_an_administrator_releases_keeps_no_failed_run_from_being_
     output = slurm.told(1, "rerun")
     assert ("Access/permission denied" in output, "1 of 2 runs submitted" in output) == (True, True)
     assert slurm.tasks == {training.run_ids[0]: 1, training.run_ids[1]: 1}
+
+
+@pytest.mark.parametrize(("state", "reason"), [("PREEMPTED", "None"), ("PENDING", "JobHeldAdmin")])
+def test_final_job_that_only_a_person_brings_back_is_told_with_the_command_that_does(
+    slurm: FakeSlurm, like: Result, state: str, reason: str
+) -> None:
+    slurm.submit({"seed": [1]})
+    (run,) = slurm.runs
+    run.path.mkdir(parents=True)
+    run.write_record(result_like(like, run.path.name, 0.5, overfits=False))
+    slurm.set_task(0, "COMPLETED")
+    slurm.change("@N/A@PENDING@None@", f"@N/A@{state}@{reason}@")
+    assert f"`{slurm.results.command('rerun', 'some')}` brings back its final job" in slurm.told(1, "status")
+    output = slurm.told(0, "rerun", "some")
+    assert "report job 104, 1 task" in output or "held jobs released: 103" in output
 
 
 def _search(slurm: FakeSlurm) -> tuple[Path, RunDir, RunDir]:
