@@ -271,10 +271,11 @@ class GridJobs:
         """Return how a task of Slurm ended; `attempt` is its run's newest one."""
         folder = task.folder
         job = self.job(task)
-        if job and job.depends_on_others:
-            failure = self._dependency_failure(folder)
-            if failure or job.state != CANCELLED or job.never_satisfied:
-                return RunState(FAILED, failure or f"its dependency ({folder.submission.after}) did not succeed")
+        if job is None or job.depends_on_others:
+            if end := self._end_by_dependency(folder):
+                return end
+            if job and (job.state != CANCELLED or job.never_satisfied):
+                return RunState(FAILED, f"its dependency ({folder.submission.after}) did not succeed")
         if job and job.too_large:
             request = folder.submission.resources.describe()
             return RunState(
@@ -284,9 +285,9 @@ class GridJobs:
             )
         name = f"task {task.address}" if task.address else folder.name
         remark = f"{name} ended without recording how"
-        if attempt is None:
+        if attempt is None and folder.submission.job_kind.trains_runs:
             remark = f"{name} did not start to train it"
-        elif attempt.end:
+        elif attempt and attempt.end:
             remark = f"saved at step {attempt.last_step} ({attempt.detail})"
         end = ended_state(job, folder.log_file(task.number), remark)
         if end.state == LOST and self._may_live_once_asked(folder):
@@ -335,6 +336,11 @@ class GridJobs:
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """Return how a job that trains no runs failed; None if it is active or no failure is known."""
+        end = self._bad_end_of(folder)
+        return None if end is None or end.state == CANCELLED else end
+
+    def _bad_end_of(self, folder: SubmissionDir) -> RunState | None:
+        """Return how a job that trains no runs failed, or that a user cancelled it in Slurm."""
         if self.queue_error or folder.cancelled or not folder.receipt or folder in self.active:
             return None
         for failure in folder.failures:
@@ -344,8 +350,7 @@ class GridJobs:
             job = self.job(task)
             failed = job.state != COMPLETED if job else read_termination(folder.log_file(number)) is not None
             if failed:
-                end = self._how_it_ended(task, None)
-                return None if end.state == CANCELLED else end
+                return self._how_it_ended(task, None)
         return None
 
     def _is_alive(self, job: str) -> bool:
@@ -361,11 +366,16 @@ class GridJobs:
         """The ids that `sentiment cancel` marked in each submission."""
         return {folder: folder.cancelled for folder in self.submissions}
 
-    def _dependency_failure(self, folder: SubmissionDir) -> str:
+    def _end_by_dependency(self, folder: SubmissionDir) -> RunState | None:
+        """Return how jobs ended whose dependency failed, or was cancelled; None if none is known to."""
         for dependency in self._dependencies(folder):
-            if failure := self._failure_of(dependency):
-                return f"its {dependency.submission.kind} job ended with {failure.state}: {failure.reason}"
-        return ""
+            kind = dependency.submission.kind
+            end = self._bad_end_of(dependency)
+            if end and end.state == CANCELLED:
+                return RunState(CANCELLED, f"its {kind} job was cancelled")
+            if end:
+                return RunState(FAILED, f"its {kind} job ended with {end.state}: {end.reason}")
+        return None
 
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (folder.submission.after or "").split(":")

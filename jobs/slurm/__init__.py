@@ -26,7 +26,14 @@ from jobs.slurm.commands import (
     release,
     requeue,
 )
-from jobs.slurm.endings import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE, ended_state, read_termination, start_line
+from jobs.slurm.endings import (
+    DISK_FULL_ADVICE,
+    DISK_FULL_EXIT_CODE,
+    STOPPED_EXIT_CODE,
+    ended_state,
+    read_termination,
+    start_line,
+)
 from jobs.slurm.resources import Resources
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ __all__ = [
     "DISK_FULL_ADVICE",
     "DISK_FULL_EXIT_CODE",
     "ENDED",
+    "STOPPED_EXIT_CODE",
     "Job",
     "cancel",
     "check_requirements",

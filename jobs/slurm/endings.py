@@ -23,6 +23,9 @@ _TERMINATION_MESSAGES = (
 )
 _TERMINATION_PREFIXES = ("slurmstepd", "srun: error", "cannot run the code in", "is not requeued: ")
 
+# The exit code of a task that a signal stopped, and which has saved.
+STOPPED_EXIT_CODE = 3
+_STOPPED = re.compile(rf"exit code {STOPPED_EXIT_CODE}$")
 # The exit code of a task that could not record its failure because the disk is full.
 DISK_FULL_EXIT_CODE = errno.ENOSPC
 _DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
@@ -43,6 +46,13 @@ def ended_state(job: Job | None, log: Path | None, remark: str) -> RunState:
     Args:
         remark: what else is known about the task, as a part of a sentence.
     """
+    end = _as_slurm_says(job, log, remark)
+    if end.state == FAILED and _STOPPED.search(end.reason):
+        return RunState(FAILED, remark)
+    return end
+
+
+def _as_slurm_says(job: Job | None, log: Path | None, remark: str) -> RunState:
     if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
         return RunState(job.state, remark)
     termination = read_termination(log)

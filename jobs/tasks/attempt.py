@@ -10,7 +10,7 @@ from functools import cache, partial
 
 from jobs import slurm
 from jobs.job_kinds import steps_saved
-from jobs.slurm import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE
+from jobs.slurm import DISK_FULL_ADVICE, DISK_FULL_EXIT_CODE, STOPPED_EXIT_CODE
 from jobs.slurm.resources import Resources
 from jobs.submissions import Submission
 from sentiment.config import RunConfig
@@ -91,7 +91,7 @@ class Outcome(IntEnum):
     COMPLETED = 0
     FAILED = 1
     # Stopped on request; progress is saved; the task is not requeued.
-    STOPPED = 3
+    STOPPED = STOPPED_EXIT_CODE
     # Progress is saved; the task is requeued.
     OUT_OF_TIME = 4
     # The final job is requeued to try again: Slurm does not answer, its queue is full, or the grid is locked.

@@ -16,6 +16,7 @@ from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status.grid_state import GridView, exit_code, read_grid_status
 from jobs.status.table import render
 from jobs.submissions import SubmissionDir
+from jobs.tasks.attempt import Outcome
 from sentiment.files import write_atomically
 from sentiment.runs.code_version import START
 from sentiment.runs.records import Attempt, GridPlan, Result, RunRecord, StartCount
@@ -60,6 +61,17 @@ def test_queue_says_why(
     jobs = GridJobs([folder], [Job(folder.name, "7", 3, *in_queue)] if in_queue else [])
     verdict = _state(jobs, "run-3", RunProgress(last_attempt=attempt))
     assert (verdict.state, verdict.reason.startswith(reason)) == (state, True), verdict.reason
+
+
+@pytest.mark.parametrize("first", ["", "slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n"])
+def test_task_that_a_signal_stopped_says_where_it_saved(results: Results, first: str) -> None:
+    """As of `scancel --signal=INT` or TERM, or of a node that is shut down."""
+    folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
+    log = f"task 3 of g-x, start 1 on n1\n{first}srun: error: n1: task 0: Exited with exit code {Outcome.STOPPED}\n"
+    (folder.logs / "7_3_0_log.out").write_text(log)
+    jobs = GridJobs([folder], [queued(folder, 3, "NonZeroExitCode", "FAILED")])
+    verdict = _state(jobs, "run-3", RunProgress(last_attempt=SAVED))
+    assert (verdict.state, verdict.reason) == ("FAILED", "saved at step 40 (SIGTERM)")
 
 
 @pytest.mark.parametrize(("in_queue", "state"), [(True, "RUNNING"), (False, "LOST")])
@@ -167,10 +179,25 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
         return read_grid_status(results, PLAN, GridJobs([SubmissionDir(data.path), waiting], jobs)).rows[-1].reason
 
     assert reason() == "its dependency (afterok:6) did not succeed"
+    jobs.append(queued(data, 0, "None", "PREEMPTED"))
+    assert reason() == "its data job ended with PREEMPTED: task 6_0 ended without recording how"
+    jobs.pop()
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
     assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
     write_atomically(data.failure_file(0), sealed(a_failure()))
     assert reason() == "its data job ended with FAILED: DivergedError: the loss is nan"
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_training_whose_preparation_a_user_cancelled_stays_cancelled(results: Results, is_forgotten: bool) -> None:
+    data = submitted(results, "data", "6", [])
+    waiting = submitted(results, "train", "8", ["run-2"], "afterok:6")
+    (data.logs / "6_0_0_log.out").write_text(
+        "slurmstepd: error: *** JOB 6 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n"
+    )
+    jobs = [queued(data, 0, "None", "CANCELLED"), queued(waiting, 0, "DependencyNeverSatisfied", "CANCELLED")]
+    row = read_grid_status(results, PLAN, GridJobs([data, waiting], [] if is_forgotten else jobs)).rows[-1]
+    assert (row.state, row.interrupted, row.reason) == ("CANCELLED", False, "its data job was cancelled")
 
 
 @pytest.mark.parametrize(
