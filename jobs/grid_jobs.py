@@ -16,6 +16,7 @@ from jobs.job_kinds import KindName
 from jobs.slurm import (
     ENDED,
     Job,
+    cancel,
     ended_state,
     find_job,
     is_unfinished,
@@ -519,13 +520,23 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
 
 
 def settle(folder: SubmissionDir) -> bool:
-    """Write the missing receipt of a submission whose job Slurm has; withdraw the submission if Slurm has no such job.
-
-    Returns:
-        Whether Slurm has the job.
-    """
+    """Accept the job of a submission without a receipt, if Slurm has it; return whether it has, and it is accepted."""
     job_id = find_job(folder.name)
     if job_id is None:
+        folder.withdraw()
+        return False
+    return accept(folder, job_id)
+
+
+def accept(folder: SubmissionDir, job_id: str) -> bool:
+    """Write the receipt of a submission, unless an earlier job of the grid had the same id; return whether it did.
+
+    Runs record by which job they were trained, so that the new job would be taken for the earlier one, as when Slurm
+    has lost its state and counts from 1 again. It is cancelled, and the submission withdrawn.
+    """
+    submissions = read_submissions(folder.results, folder.grid)
+    if any(other.job_id == job_id for other in submissions if other.receipt):
+        cancel([job_id])
         folder.withdraw()
         return False
     folder.write_receipt(job_id)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs import slurm
-from jobs.grid_jobs import settle
+from jobs.grid_jobs import accept, settle
 from jobs.launch.local_runner import LocalRunner
 from jobs.launch.locked_grid import LockedGrid
 from jobs.launch.plan import Launch, earlier_codes, group_runs, plan_local_jobs, plan_slurm_jobs, runs_at_once
@@ -212,12 +212,12 @@ class _Chain:
             self.launched.refused.append((job, error))
 
     def _submit(self, job: Submission) -> None:
-        """Record a job, submit it with its dependencies, and record its id."""
+        """Record a job, submit it with its dependencies, and record its id; again if that is one of an earlier job."""
         self.grid.check()
         dependency = _dependency(job, [*self.active, *self.launched.accepted])
         folder = record_submission(new_submission(self.grid.results, self.grid.plan.name, job, dependency))
         try:
-            folder.write_receipt(slurm.submit(folder))
+            accepted = accept(folder, slurm.submit(folder))
         except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
             try:
                 accepted = settle(folder)
@@ -227,7 +227,10 @@ class _Chain:
                 ) from None
             if not accepted:
                 raise
-        self.launched.accepted.append(folder)
+        if accepted:
+            self.launched.accepted.append(folder)
+        else:
+            self._submit(job)
 
 
 def _dependency(job: Submission, earlier: Iterable[SubmissionDir]) -> str | None:

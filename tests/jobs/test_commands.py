@@ -39,6 +39,7 @@ from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
     DiedError,
+    a_failure,
     a_session,
     attempt_of,
     queued,
@@ -360,6 +361,25 @@ def test_held_jobs_are_told_released_and_cancelled(slurm: FakeSlurm) -> None:
     assert release_held(session) == 1
     assert cancel_active(session, {"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
     assert slurm.orders[-1] == "scancel 7_0 7_1 8_0"
+
+
+@pytest.mark.parametrize("fault", ["", '[ -e died ] || { touch died; alter="cat; kill -9 $$"; }'])
+def test_job_with_the_id_of_an_earlier_one_is_taken_for_that_by_nobody(slurm: FakeSlurm, fault: str) -> None:
+    """Slurm's counter begins anew when its state is lost; the fault loses sbatch's answer too."""
+    slurm.submit({"seed": [1]})
+    (run,) = slurm.runs
+    run.path.mkdir(parents=True)
+    run.write_record(a_failure(slurm.training.task_address(0)))
+    slurm.forget()
+    (slurm.folder / "number").write_text("100")
+    slurm.fail("sbatch", fault)
+    if fault:
+        slurm.told(1, "rerun", "some")
+    assert "1 of 1 runs submitted" in slurm.told(0, "rerun", "some")
+    ids = [folder.job_id for folder in read_submissions(slurm.results)]
+    assert len({*ids}) == len(ids)
+    assert slurm.states == ["PENDING"]
+    assert slurm.tasks == {run.path.name: 1}
 
 
 def test_job_that_only_an_administrator_releases_keeps_no_failed_run_from_being_resubmitted(slurm: FakeSlurm) -> None:
