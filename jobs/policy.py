@@ -3,7 +3,7 @@
 state | `submit` | `rerun` | `cancel` | a worker task | the final job
 ---|---|---|---|---|---
 COMPLETED
-RUNNING, SUSPENDED, another state of the queue ||| cancels
+RUNNING, SUSPENDED, CANCELLING, another state of the queue ||| cancels
 PENDING ||| cancels | trains
 UNKNOWN ||| cancels
 HELD || releases | cancels
@@ -23,6 +23,7 @@ from typing import Literal
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED
 from sentiment.runs.state import (
     CANCELLED,
+    CANCELLING,
     COMPLETED,
     HELD,
     PAUSED,
@@ -89,7 +90,8 @@ def shortfall(run: RunState, is_queued: bool) -> int:
     """
     if run.state in (COMPLETED, PRUNED):
         return 0
-    if is_queued and (run.active or run.state in (HELD, PAUSED) or final_job_action(run)):
+    goes_on = run.active and run.state != CANCELLING
+    if is_queued and (goes_on or run.state in (HELD, PAUSED) or final_job_action(run)):
         return 0
     return EXIT_UNFINISHED if run.active or run.state in (PLANNED, PAUSED, CANCELLED, STOPPED) else EXIT_FAILED
 

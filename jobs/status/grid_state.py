@@ -18,7 +18,7 @@ from sentiment.runs.halving import HalvingSearch, read_search
 from sentiment.runs.reader import RecordedRun, read_runs
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results
-from sentiment.runs.state import CANCELLED, COMPLETED, HELD, PRUNED, UNKNOWN, RunState, judge
+from sentiment.runs.state import CANCELLED, CANCELLING, COMPLETED, HELD, PRUNED, UNKNOWN, RunState, judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,9 +231,10 @@ def exit_code(views: Sequence[GridView]) -> int:
 
 
 def describe_stuck(results: Results, grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
-    """A line on runs whose Slurm jobs are held, and one for each reason why runs are UNKNOWN, which may still run."""
+    """A line on runs whose Slurm jobs are held, and on UNKNOWN and CANCELLING ones, of which processes may live."""
     if number := sum(row.state == HELD for row in rows):
         command = results.command("rerun", grid)
         yield f"{number} of {len(rows)} runs are held; `{command}` releases them, or says that an administrator has to"
-    for reason, number in Counter(row.reason for row in rows if row.state == UNKNOWN).items():
-        yield f"{plural(number, 'run')} UNKNOWN: {reason}"
+    living = Counter((row.state, row.reason) for row in rows if row.state in (UNKNOWN, CANCELLING))
+    for (state, reason), number in living.items():
+        yield f"{plural(number, 'run')} {state}: {reason}"

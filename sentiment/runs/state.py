@@ -26,6 +26,7 @@ UNKNOWN = "UNKNOWN"  # in a queue that does not answer, is not asked, or belongs
 PAUSED = "PAUSED"  # at the end of a rung, whose ranking decides whether the trial is promoted
 PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` resumes it
 
+CANCELLING = "CANCELLING"  # `sentiment cancel` has told its process to save and stop
 SUSPENDED = "SUSPENDED"  # by Slurm, for a job with priority; it goes on by itself
 STOPPED = "STOPPED"  # a signal stopped it, as Ctrl+C does, outside of Slurm
 
@@ -120,18 +121,19 @@ def judge(progress: RunProgress, trial: TrialPlace | None = None, task: TaskView
     line | what is known | state
     ---|---|---
     1 | it has a result | COMPLETED
-    2 | a process trains it | RUNNING or SUSPENDED
-    3 | its rung, which it ended or was cancelled in, is ranked, and it is in no queue | PRUNED
-    4 | `sentiment cancel` ended it | CANCELLED
-    5 | it failed since its last submission | as it failed
-    6 | it is at the end of its rung, which is not ranked | PAUSED
-    7 | the queue does not answer | UNKNOWN
-    8 | its task runs, but does not train it (yet) | PENDING
-    9 | its task is in the queue | as the queue says
-    10 | a file is damaged | FAILED
-    11 | its task has ended | as it ended
-    12 | it was started by hand, on this machine or in an earlier rung | as it ended
-    13 | nothing has happened | PLANNED
+    2 | a process trains it, which `sentiment cancel` has told to stop | CANCELLING
+    3 | a process trains it | RUNNING or SUSPENDED
+    4 | its rung, which it ended or was cancelled in, is ranked, and it is in no queue | PRUNED
+    5 | `sentiment cancel` ended it | CANCELLED
+    6 | it failed since its last submission | as it failed
+    7 | it is at the end of its rung, which is not ranked | PAUSED
+    8 | the queue does not answer | UNKNOWN
+    9 | its task runs, but does not train it (yet) | PENDING
+    10 | its task is in the queue | as the queue says
+    11 | a file is damaged | FAILED
+    12 | its task has ended | as it ended
+    13 | it was started by hand, on this machine or in an earlier rung | as it ended
+    14 | nothing has happened | PLANNED
 
     *As it failed*: FAILED, or OUT_OF_MEMORY if its process was killed or main memory was full. *As it ended*: FAILED,
     TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, CANCELLED by a user, STOPPED, LOST (nothing says how), PLANNED after an earlier
@@ -143,6 +145,8 @@ def judge(progress: RunProgress, trial: TrialPlace | None = None, task: TaskView
     """
     if progress.completed:
         return RunState(COMPLETED)
+    if progress.locked and task.is_cancelled:
+        return RunState(CANCELLING, "saves; it can be resumed when it has ended", active=True)
     if progress.locked:
         return RunState(SUSPENDED if task.state == SUSPENDED else RUNNING, active=True)
     is_at_end = trial is not None and progress.has_paused(trial.epochs)

@@ -442,6 +442,17 @@ def test_rerun_of_a_grid_says_how_to_resume_its_cancelled_runs(slurm: FakeSlurm)
     assert slurm.tasks == {slurm.runs[0].path.name: 1}
 
 
+def test_grid_that_is_submitted_while_it_saves_to_be_cancelled_does_not_pass_for_queued(slurm: FakeSlurm) -> None:
+    grid = slurm.submit({"seed": [1]})
+    slurm.set_task(0, "RUNNING")
+    (run,) = slurm.runs
+    run.path.mkdir(parents=True)
+    with run.lock():
+        slurm.told(0, "cancel", "some")
+        assert "1 run CANCELLING: saves; it can be resumed when it has ended" in slurm.told(3, "submit", grid)
+    assert "1 of 1 runs submitted" in slurm.told(0, "submit", grid)
+
+
 def test_jobs_of_somebody_else_are_unknown_and_left_alone(slurm: FakeSlurm, tmp_path: Path) -> None:
     slurm.results.write_grid(PLAN)
     submitted(slurm.results, "train", "7", [run.run_id for run in PLAN.runs])

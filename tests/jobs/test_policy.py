@@ -70,6 +70,7 @@ def _in_queue(case: Case) -> bool:
 # The lines of the table of states, in its order.
 LINES: list[Callable[[Case], bool]] = [
     lambda case: case.progress.completed,
+    lambda case: case.progress.locked and case.task.is_cancelled,
     lambda case: case.progress.locked,
     lambda case: (_paused(case) or case.task.is_cancelled) and _ranked(case) and not _in_queue(case),
     lambda case: case.task.is_cancelled,
@@ -212,7 +213,7 @@ def test_exit_code_of_status_is_about_all_runs_and_jobs() -> None:
 def test_readme_names_the_commands_that_make_each_state_go_on() -> None:
     readme = (Path(policy.__file__).parent / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^([A-Z_, ]+)(?: \.\.\.)? \| .+ \| (.+)$", readme, re.MULTILINE)
-    assert len(rows) == 9
+    assert len(rows) == 10
     for state, commands in ((state, commands) for states, commands in rows for state in states.split(", ")):
         run = RunState(state, active=commands == "needs no command")
         said = "`submit`" in commands, "`rerun`" in commands
