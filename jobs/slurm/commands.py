@@ -54,15 +54,14 @@ _TOO_LARGE = re.compile(
 )
 
 # A job that is pending for one of these reasons starts only when it is released: a node's prolog failed, the job was
-# requeued too often, or an administrator or the site's policy holds it. What its own user holds (JobHeldUser) is meant.
+# requeued too often, its reservation ended, or an administrator or the site's policy holds it. What its own user holds
+# (JobHeldUser) is meant.
 _HELD_BY_ADMINISTRATOR = "JobHeldAdmin"
-_HELD = {
-    _HELD_BY_ADMINISTRATOR,
-    "JobHoldMaxRequeue",
-    "job requeued in held state",
-    "launch failed requeued held",
-}
-_PENDING_STATES = {"PENDING", "SPECIAL_EXIT"}
+_HELD = re.compile(
+    rf"{_HELD_BY_ADMINISTRATOR}|JobHoldMaxRequeue|job requeued in held state|launch failed requeued held"
+    r"|Reservation .* was deleted"
+)
+_PENDING_STATES = {"PENDING", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 
 _FIELDS = ("%F", "%K", "%T", "%r", "%j")
 
@@ -103,7 +102,7 @@ class Job:
 
     @property
     def held(self) -> bool:
-        return self.state in _PENDING_STATES and self.reason in _HELD
+        return self.state in _PENDING_STATES and _HELD.fullmatch(self.reason) is not None
 
     @property
     def depends_on_others(self) -> bool:

@@ -43,6 +43,8 @@ def _state(jobs: GridJobs, run_id: str, progress: RunProgress = NOT_BEGUN) -> Ru
     [
         (("RUNNING", "None"), SAVED, "PENDING", "its task runs, and does not train it yet"),
         (("SPECIAL_EXIT", "job requeued in held state"), None, "HELD", "job requeued in held state; `scontrol release"),
+        (("RESV_DEL_HOLD", "Reservation r was deleted"), None, "HELD", "Reservation r was deleted; `scontrol release"),
+        (("RESV_DEL_HOLD", "Priority"), None, "RESV_DEL_HOLD", "Priority"),  # it was released
         (("PENDING", "JobHeldAdmin"), None, "HELD", "JobHeldAdmin; an administrator has to release it"),
         (("PENDING", "JobHeldUser"), None, "PENDING", "held by its user; `scontrol release 7_3`"),
         (("CANCELLED", "JobHeldUser"), None, "CANCELLED", "task 7_3 did not start to train it"),
