@@ -349,9 +349,12 @@ class GridJobs:
         for number in range(len(folder.tasks)):
             task = GridTask(folder, number)
             job = self.job(task)
-            failed = job.state != COMPLETED if job else read_termination(folder.log_file(number)) is not None
+            log = folder.log_file(number)
+            never_began = log is None and folder.submission.job_kind.final  # as when Slurm has lost its state
+            failed = job.state != COMPLETED if job else never_began or read_termination(log) is not None
             if failed:
-                return self._how_it_ended(task, None)
+                end = self._how_it_ended(task, None)
+                return None if end.state == UNKNOWN else end
         return None
 
     def _is_alive(self, job: str) -> bool:

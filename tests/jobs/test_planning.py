@@ -212,11 +212,16 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
         ("CANCELLED", "", False),
         (None, "srun: error: n1: task 0: Exited with exit code 1\n", True),
         (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n", False),
+        (None, "1 of 1 runs completed\n", False),
+        (None, None, True),  # it was forgotten before it started, as by a Slurm that lost its state
     ],
 )
-def test_failed_report_is_missing_unless_cancelled(results: Results, state: str | None, log: str, failed: bool) -> None:
+def test_failed_report_is_missing_unless_cancelled(
+    results: Results, state: str | None, log: str | None, failed: bool
+) -> None:
     training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
-    (report.logs / "10_0_log.out").write_text(log)
+    if log is not None:
+        (report.logs / "10_0_log.out").write_text(log)
     queue = [queued(report, None, "None", state)] if state else []
     jobs = GridJobs([training, report], queue)
     assert jobs.lacks_final_job is failed
