@@ -371,7 +371,12 @@ class GridJobs:
         return {folder: folder.cancelled for folder in self.submissions}
 
     def _end_by_dependency(self, folder: SubmissionDir) -> RunState | None:
-        """Return how jobs ended whose dependency failed, or was cancelled; None if none is known to."""
+        """Return how jobs ended whose dependency failed, or was cancelled; None if none is known to.
+
+        The final job starts however the jobs before it end.
+        """
+        if folder.submission.job_kind.final:
+            return None
         for dependency in self._dependencies(folder):
             kind = dependency.submission.kind
             end = self._bad_end_of(dependency)

@@ -202,6 +202,15 @@ def test_training_whose_preparation_a_user_cancelled_stays_cancelled(results: Re
     assert (row.state, row.interrupted, row.reason) == ("CANCELLED", False, "its data job was cancelled")
 
 
+def test_final_job_says_how_it_ended_itself_and_not_how_a_job_before_it_did(results: Results) -> None:
+    training = submitted(results, "train", "7", ["run-0"])
+    report = submitted(results, "report", "8", [], "afterany:7")
+    (training.logs / "7_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.\n")
+    (report.logs / "8_0_log.out").write_text("srun: error: n1: task 0: Exited with exit code 1\n")
+    failed = GridJobs([training, report]).failed_other_jobs["report"]
+    assert (failed.state, failed.reason) == ("FAILED", "n1: task 0: Exited with exit code 1")
+
+
 @pytest.mark.parametrize(
     ("error", "retry", "interrupted"),
     [("DataError", False, False), ("OSError", True, True), ("MemoryError", False, True)],
