@@ -472,7 +472,7 @@ def check_sha256(path: Path, known: str, remedy: str) -> None:
     raise RunDirError(f"{path}: has changed since it was written (its SHA-256 differs); {remedy}")
 
 
-LAST = "last"  # names the run that was trained last
+LAST = "last"  # names the run that was trained last, as the records of runs say
 _DIGITS = 8  # of its fingerprint, at the end of a run's id
 _MAX_SHOWN = 5
 
@@ -516,7 +516,7 @@ def find_runs(name: str, results: Results) -> list[RunDir]:
     runs = known_runs(results)
     begun = [run_dir for run_dir in runs if run_dir.record_file.exists()]
     if name == LAST and begun:
-        return [max(begun, key=lambda run_dir: run_dir.record_file.stat().st_mtime)]
+        return [max(begun, key=_trained_at)]
     grid, _, start = name.rpartition("/")
     named = [run_dir for run_dir in runs if grid in ("", run_dir.grid) and _begins(run_dir.path.name, start)]
     ids = {run_dir.path.name for run_dir in named}
@@ -532,6 +532,15 @@ def find_runs(name: str, results: Results) -> list[RunDir]:
         )
     command = results.command("status")
     raise UsageError(f"{name}: neither a grid nor a run in {results.runs}, nor the directory of a run; see `{command}`")
+
+
+def _trained_at(run_dir: RunDir) -> str:
+    """When a run was trained last, by its own record: a copy of a file may have another time. Empty if damaged."""
+    with contextlib.suppress(RunDirError):
+        record = run_dir.read(RunRecord)
+        if record:
+            return record.attempts[-1].end or record.attempts[-1].start
+    return ""
 
 
 def _begins(run_id: str, start: str) -> bool:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sentiment.errors import UsageError
 from sentiment.runs.run_dir import Results, RunDir, find_run, find_runs, name_of, short_id
 from tests.commands import refused, succeed
+from tests.invented import Study, write_unfinished
 
 IDS = st.lists(st.from_regex("(lstm|gru)(16)?-s[12]-[0-9a-f]{8}", fullmatch=True), min_size=1, max_size=6, unique=True)
 
@@ -54,6 +55,17 @@ def test_runs_behind_a_link_are_of_the_folder_that_has_the_link(tmp_path: Path) 
     results.runs.symlink_to(tmp_path / "scratch" / "runs")
     run_dir = results.run_dir("run-0", "some")
     assert (run_dir.results, run_dir.grid) == (results, "some")
+
+
+def test_last_is_the_run_that_was_trained_last_whatever_the_times_of_its_files(tmp_path: Path) -> None:
+    study = Study(Results(tmp_path / "results"), {})
+    days = {16: "2026-01-02", 8: "2026-01-03", 32: "2026-01-01"}
+    for mtime, (size, day) in enumerate(days.items()):
+        config = study.config({"model.hidden_size": size})
+        last = {"start": f"{day}T10:00:00+00:00", "end": None, "reason": None}
+        write_unfinished(study.run_dir(config), config, last)
+        os.utime(study.run_dir(config).record_file, (mtime, mtime))
+    assert find_run("last", study.results).read_config().model.hidden_size == 8
 
 
 def test_every_name_of_a_run_is_taken_by_every_command(copied: RunDir) -> None:
