@@ -32,7 +32,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.console import Console, silent
-from sentiment.data.classes import IGNORED, MAX_CLASSES, MIN_CLASSES, Classes
+from sentiment.data.classes import IGNORED, MAX_CLASSES, MIN_CLASSES, Classes, word_of
 from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import UsageError
 from sentiment.files import config_path, fingerprint, user_path, write_once
@@ -545,9 +545,10 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list
         raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed; y has {number} ({shown})")
     spelled: dict[str, str] = {}
     for name in names:
-        other = spelled.setdefault(name.strip().casefold(), name)
+        other = spelled.setdefault(word_of(name), name)
         if other != name:
-            raise ValueError(f"y has the labels {other!r} and {name!r}, which differ only in case or blanks; write one")
+            differing = "which differ only in case, blanks or zeros; write one"
+            raise ValueError(f"y has the labels {other!r} and {name!r}, {differing}")
     if IGNORED in names:
         raise ValueError(f"y has the label {IGNORED!r}, which a configuration uses for labels to leave out; rename it")
     if order is not None:
@@ -555,10 +556,9 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[LabelArray, list
         if not np.array_equal(np.sort(ordered), classes):
             raise ValueError(f"classes={order!r}: must be the labels of y in their order: {', '.join(names)}")
         classes = ordered
-    elif known := Classes.understand(names):
-        words = [word for words_of_class in known.labels for word in words_of_class]
-        if len(words) == len(names):
-            classes = classes[np.argsort([words.index(name.lower()) for name in names])]
+    elif (known := Classes.understand(names)) and len(known.names) == len(names):
+        words = [*known.meanings]  # in the order of their classes
+        classes = classes[np.argsort([words.index(word_of(name)) for name in names])]
     return classes, [str(label) for label in labels.tolist()]
 
 
