@@ -21,7 +21,7 @@ from report.render.charts import Figure, themed
 from report.render.environment import environment
 from report.render.wording import latex, with_bare_names
 from sentiment.blocks.content import Column, DataTable, Row
-from sentiment.blocks.wording import code, count, escape, plain, strong
+from sentiment.blocks.wording import code, count, escape, json_in_html, plain, strong
 from sentiment.console import Progress, plural, printable, silent, visible
 from sentiment.files import write_atomically
 from sentiment.statistics.words import percent
@@ -43,7 +43,7 @@ def render_page(report: Report) -> str:
     script = "\n".join(_resource(name) for name in _SCRIPTS)
     templates = _templates()
     templates.filters |= {"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute}
-    templates.filters |= {"json": _json, "visible": visible, "anchor": anchor}
+    templates.filters |= {"json": json_in_html, "visible": visible, "anchor": anchor}
     templates.filters["note"] = lambda text: Markup(_COMMONMARK.render(printable(text)))  # noqa: S704 - it escapes
     templates.filters["compact"] = lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text))  # noqa: S704 - escaped
     return templates.get_template("page.html.j2").render(
@@ -72,14 +72,6 @@ def _inline(text: Any) -> Markup:
         html = _COMMONMARK.renderInline(str(escape(text)))
     # No line ends between a number and its unit.
     return Markup(_SPACE_BEFORE_PERCENT.sub("\u00a0%", html))  # noqa: S704 - plain, or escaped by markdown-it
-
-
-def _json(value: Any) -> Markup:
-    """JSON that is safe inside a <script> element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - its special characters are escaped
 
 
 def _sort_attribute(row: Row, column: Column, shown: Any) -> Markup:

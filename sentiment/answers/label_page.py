@@ -2,11 +2,11 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sentiment.blocks.wording import json_in_html
 from sentiment.console import visible
 from sentiment.files import fingerprint
 
@@ -58,7 +58,7 @@ def label_page(name: str, labelling: Labelling) -> bytes:
         script=Markup(script),  # noqa: S704 - a file of this package
         style_hash=_hash(style),
         script_hash=_hash(script),
-        data=Markup(_json_in_html(data)),  # noqa: S704 - its special characters are escaped
+        data=json_in_html(data),
         may_skip=labelling.may_skip,
         guidelines=labelling.guidelines,
     )
@@ -72,11 +72,3 @@ def _resource(name: str) -> str:
 def _hash(content: str) -> str:
     """The hash by which a content security policy names a script or a style."""
     return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
-def _json_in_html(value: Any) -> str:
-    """JSON without a character that could end the element around it."""
-    text = json.dumps(value, ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text

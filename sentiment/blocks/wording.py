@@ -1,5 +1,6 @@
 """Numbers and names in words, and texts as Markdown that shows them literally."""
 
+import json
 import re
 from collections.abc import Sequence
 from hashlib import sha256
@@ -85,3 +86,11 @@ def file_name(name: str) -> str:
     """A safe file name, with a part of the name's hash if characters were replaced; different names never collide."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100]
     return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
+
+
+def json_in_html(value: Any) -> Markup:
+    """JSON that is safe inside a <script> element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - its special characters are escaped

@@ -169,7 +169,7 @@ def test_classes_are_those_of_the_answers_also_of_later_ones(truth: "pd.Series[s
     output = succeed("evaluate", "tweets.csv", "--sheet", "which.html")
     polar, good = (pd.read_csv(f"{name}.csv")["label"].str.lower().str[:3] for name in ("polar", "good"))
     assert f"good and polar differ on {(polar != good).sum()} of {SIZE} tweets" in output
-    assert '"classes": ["negative", "neutral", "positive"]' in Path("which.html").read_text()
+    assert '"classes":["negative","neutral","positive"]' in Path("which.html").read_text()
 
 
 def test_refused_command_changes_nothing(truth: "pd.Series[str]") -> None:
