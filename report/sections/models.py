@@ -71,9 +71,11 @@ def ranking_titles(best: Recommended) -> dict[str, str]:
 def _ranking_caption(best: Recommended, shown: int) -> Markup:
     baselines = sum(candidate.kind == "baseline" for candidate in best.candidates)
     best_of = f", the best of {baselines:,} linear baselines on validation tweets" if baselines > 1 else ""
+    has_vectors = any(run.record.encoder for each in best.dataset.configurations for run in each.completed)
+    of_vectors = " with those of its encoder's vectors" if has_vectors else ""
     of_page = (
-        f"Intervals of test scores are drawn; dashed line: {predictor_name(best.baseline)}{best_of}. Times: of one run "
-        "with those of its encoder's vectors; a lower bound where a process was killed."
+        f"Intervals of test scores are drawn; dashed line: {predictor_name(best.baseline)}{best_of}. Times: of one run"
+        f"{of_vectors}; a lower bound where a process was killed."
     )
     return joined([*ranking_remarks(best, shown), of_page, METHODS])
 
