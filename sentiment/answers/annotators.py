@@ -167,6 +167,9 @@ class LabelledSheets:
         """The options of a command: those that are given (not None), else those with which the first sheet was drawn.
 
         `last` counts as not given, since it may be another run by now. Labels are worth as much to another predictor.
+
+        Raises:
+            UsageError: the table of which they are was moved, and is not given.
         """
         options = {name: str(value) for name, value in given.items() if value is not None}
         if self.drawn is None or self.drawn.command != command:
@@ -176,6 +179,10 @@ class LabelledSheets:
         if named.keys() & {"model", "answers"}:
             drawn = {name: value for name, value in drawn.items() if name not in _PREDICTED_BY}
         options = drawn | named
+        table = options.get("data") or options.get("file", "")
+        if table in drawn.values() and not Path(table).exists():
+            remedy = f"the tweets of {self.sheets[0]} were drawn from it: name it as it is now"
+            raise UsageError(f"{table}: no such file; {remedy}")
         say(f"labels for {' and '.join(options[name] for name in _SUBJECTS if name in options)}")
         return options
 

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -368,7 +368,8 @@ def estimate(tweets: Population, predictor: SharePredictor, sheets: LabelledShee
     _check_same(out, about)
     # Groups may be asked for by the labels of tweets that were drawn from all.
     by_group = tweets.drawing
-    drawing = drawing_of(sheets.sheets[0], (Drawing.of_one_stratum(by_group.texts), by_group))
+    of_all = replace(by_group, strata=np.zeros_like(by_group.strata))
+    drawing = drawing_of(sheets.sheets[0], (of_all, by_group))
     labels = sheets.read(drawing, predictor.data.labels.sheet_meanings(), predictor.data.label_names)
     if labels is None:
         return

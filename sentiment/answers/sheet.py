@@ -62,11 +62,6 @@ class Drawing:
     strata: ClassIndices
     own_ids: Sequence[str] = ()
 
-    @classmethod
-    def of_one_stratum(cls, texts: Sequence[str]) -> "Drawing":
-        """A simple random sample, for shares."""
-        return cls("share", texts, np.zeros(len(texts), np.int64))
-
     @property
     def may_skip(self) -> bool:
         """Whether tweets of no class may be skipped: models are compared on the others; shares are of all tweets."""

@@ -95,6 +95,16 @@ def _label(name: str, truth: "pd.Series[str]", wrong_in: int) -> "pd.Series[str]
     return sheet.set_index("id")["label"]
 
 
+def test_labels_of_a_table_that_was_moved_say_that_it_is_to_be_named(truth: "pd.Series[str]") -> None:
+    succeed("share", "tweets.csv", "--answers", "gpt", "--sheet", "mine.csv")
+    command = ("share", "--labelled", "mine.csv")
+    Path("tweets.csv").rename("moved.csv")
+    assert "tweets.csv: no such file; the tweets of mine.csv were drawn from it: name it as it is now" in refused(
+        2, *command
+    )
+    assert "0 labelled tweets" in refused(2, *command, "moved.csv")
+
+
 def test_two_annotators_come_to_shares_in_three_commands(truth: "pd.Series[str]") -> None:
     people = ("--for", "Ann", "--for", "Carl", "--shared", 60, "--labels", 120, "--results", "elsewhere")
     output = succeed("share", "tweets.csv", "--answers", "gpt", "--sheet", "mine.csv", *people)
@@ -115,6 +125,8 @@ def test_two_annotators_come_to_shares_in_three_commands(truth: "pd.Series[str]"
     assert "label, for each of them (" in output  # what is not settled is refused below
     settled = pd.read_csv("settle.csv", encoding="utf-8-sig")
     assert sorted(settled["id"]) == sorted(both[ann[both] != carl[both]])
+    lines = settled["own_id"].str.extract(r"(\d+)")[0].astype(int)
+    assert truth.index[lines - 2].tolist() == settled["text"].str.removeprefix("'").tolist()
     settled["label"] = truth[settled["text"].str.removeprefix("'")].to_numpy()
     settled.iloc[1:].to_csv("settle.csv", index=False)
     assert "annotators gave different labels to 1 tweet;" in refused(2, *shlex.split(output.splitlines()[-1])[1:])

@@ -248,7 +248,7 @@ def test_tweet_of_no_class_is_skipped_for_a_choice_and_refused_for_shares(tmp_pa
         table = _labelled_sheet(tmp_path, drawing, 60).replace({"label": {"neutral": word}})
         labels = read_labels(_PROGRAMS["pandas"](table, tmp_path), drawing, MEANINGS)
         assert (labels == SKIPPED).sum() == (_expected(drawing, 60) == 1).sum() > 0
-    drawing = Drawing.of_one_stratum(_TEXTS_OF_100)
+    drawing = Drawing("share", _TEXTS_OF_100, np.zeros(100, np.int64))
     table = _labelled_sheet(tmp_path, drawing, 60).replace({"label": {"neutral": "skipped"}})
     with pytest.raises(DataError, match="'skipped' is no class, but shares are of all tweets"):
         read_labels(_PROGRAMS["pandas"](table, tmp_path), drawing, MEANINGS)
