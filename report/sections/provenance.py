@@ -75,12 +75,15 @@ def _environment(study: Study) -> list[Any]:
     attempts = [attempt for record in records for attempt in record.attempts]
     if not attempts:
         return ["No run has started yet."]
+    trained_by = Counter(record.attempts[-1].code[:_HASH] for record in records)
+    by_code = f"The code that trains differs between runs, by its SHA-256: {counted(trained_by, 'run')}."
     codes = {run.run_id: _codes(run.record) for run in study.runs if run.record}
     hardware = {run.run_id: {*run.record.hardware} for run in study.runs if run.record}
     devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
     versions = Counter(versions for record in records for versions in {*map(_versions, record.attempts)})
     return [
         Markup("Code: {}.").format(counted(_commits(records), "run")),
+        *([by_code] if len(trained_by) > 1 else []),
         *resumed(codes, "with a different code version"),
         Markup("Versions: {}.").format(counted(versions, "run")),
         Markup("Hardware: {}.").format(counted(devices, "attempt")),

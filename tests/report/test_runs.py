@@ -203,6 +203,17 @@ def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(
     assert still.path.name not in text.split("bit for bit")[1]
 
 
+@pytest.mark.parametrize(("codes", "is_mixed"), [("aa", False), ("ab", True)])
+def test_runs_that_other_code_has_trained_are_counted_by_code_also_outside_of_a_checkout(
+    study: Study, codes: str, is_mixed: bool
+) -> None:
+    for seed, code in enumerate(codes, 1):
+        study.single({"seed": seed}, attempts=[attempt(code=code * 64, git_commit=None)])
+    (facts, *_) = provenance(study.findings())
+    line = "The code that trains differs between runs, by its SHA-256: aaaaaaaaaaaa (1 run); bbbbbbbbbbbb (1 run)."
+    assert (line in map(str, facts.items)) == is_mixed
+
+
 _PARAMETERS: list[dict[str, Any]] = [
     {"model.hidden_size": 32, "training.learning_rate": 1e-5, "model.bidirectional": False},
     {"data.source": "it's my \u00ab$HOME\u00bb `file` # 1.csv", "data.columns.label": "yes"},
