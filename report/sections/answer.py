@@ -86,7 +86,8 @@ def caveats(findings: Findings) -> list[str]:
     limitations += [*_of_added(best), *_of_lexicon(best), *_of_configurations(best.dataset.configurations)]
     if len(findings.datasets) > 1:
         several = f"The runs use {len(findings.datasets)} different test sets, which cannot be compared"
-        limitations.append(f"{several}; this recommendation is for {best.dataset.name}, the largest of them.")
+        chosen = f"this recommendation is for {best.dataset.name}, and none of the others is larger"
+        limitations.append(f"{several}; {chosen}.")
     return limitations
 
 
