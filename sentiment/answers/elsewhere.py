@@ -34,7 +34,7 @@ from sentiment.config import PARTS, ColumnConfig, DataConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress, plural, visible
 from sentiment.data.classes import Classes, word_of
-from sentiment.data.copies import SEVERAL_LABELS, grouped_copies
+from sentiment.data.copies import SEVERAL_LABELS, have_several_labels
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import can_hold, find_texts, resolve_with_guesses
 from sentiment.data.preparation import TEST, TRAIN
@@ -50,6 +50,7 @@ from sentiment.predicting.stored import TrainedRun
 from sentiment.runs.records import PREDICTORS
 from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.statistics.metrics import UNLABELLED
+from sentiment.tokens import Flags
 
 _OPTIONS = {"data.labels": "--classes"}  # on the table of tweets; --text-column is about that of answers
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
@@ -231,9 +232,9 @@ def _rows_by_key(
     """
     by_key: dict[int, Row] = {}
     rows = [*usable_rows(file, left_out, progress, leave_out)]
-    contradicted = _contradicted(rows) if file.has_labels else set()
-    for index, row in enumerate(rows):
-        if index in contradicted:
+    contradicted = _contradicted(rows) if file.has_labels else np.zeros(len(rows), np.bool_)
+    for row, is_contradicted in zip(rows, contradicted, strict=True):
+        if is_contradicted:
             left_out.add(SEVERAL_LABELS, row.line)
             continue
         own_id = row.id if file.has_ids else ""  # else it is the number of the row
@@ -254,14 +255,12 @@ def _rows_by_key(
     return dict(sorted(by_key.items()))
 
 
-def _contradicted(rows: Sequence[Row]) -> set[int]:
-    """The indices of the rows that copy each other, but have different labels; an id as text copies only itself."""
+def _contradicted(rows: Sequence[Row]) -> Flags:
+    """Whether a copy of each row has another label; an id as text copies only itself."""
     forms = TweetForms()
-    contradicted: set[int] = set()
-    for copies in grouped_copies(row.id if row.id == row.text.strip() else forms.of(row.text) for row in rows):
-        if len({rows[index].label for index in copies}) > 1:
-            contradicted |= {*copies}
-    return contradicted
+    keys = [key_of(row.id if row.id == row.text.strip() else forms.of(row.text)) for row in rows]
+    labels = [UNLABELLED if row.label is None else row.label for row in rows]
+    return have_several_labels(np.array(keys, np.int64), np.array(labels, np.int64))
 
 
 def _table_of(rows: dict[int, Row], has_ids: bool, data: DataConfig) -> AnswerTable:

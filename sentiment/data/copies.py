@@ -7,9 +7,11 @@ end; and of a text that was cut and another one that begins with it, each is a c
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+
+import numpy as np
 
 from sentiment.data.text import UNKNOWN_AUTHOR, undecorated
+from sentiment.tokens import Flags, Indices, Integers
 
 # Why none of a tweet's copies is used: it is unknown which of them has the right label.
 SEVERAL_LABELS = "tweet with several labels"
@@ -72,12 +74,11 @@ class KnownTweets:
         return author in self._authors or self.original_of(key, text, form) is not None
 
 
-def grouped_copies(forms: Iterable[str]) -> list[list[int]]:
-    """The indices of the copies of each tweet, that is, of equal normalised texts."""
-    by_form: dict[str, list[int]] = defaultdict(list)
-    for index, form in enumerate(forms):
-        by_form[form].append(index)
-    return [*by_form.values()]
+def have_several_labels(keys: Integers, labels: Indices) -> Flags:
+    """Whether a copy of each tweet has another label, by the tweets' keys: then none of the copies is used."""
+    _, firsts, tweets = np.unique(keys, return_index=True, return_inverse=True)
+    differs = labels != labels[firsts[tweets]]
+    return np.isin(tweets, tweets[differs])
 
 
 def beginning_of(form: str) -> int:

@@ -1,9 +1,10 @@
 """Prepares a corpus: reads the rows of all files, tokenises them, drops duplicates, and splits them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from sentiment.config import PARTS, DataConfig
 from sentiment.console import Progress
-from sentiment.data.copies import KnownTweets, beginning_of
+from sentiment.data.copies import SEVERAL_LABELS, KnownTweets, beginning_of, have_several_labels
 from sentiment.data.rows import Row, RowCounter
 from sentiment.data.sources import OpenedSource, TweetFile
 from sentiment.data.table import Refusal
@@ -20,18 +21,22 @@ from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, 
 from sentiment.errors import DataError
 from sentiment.processes import without_garbage_collection
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, CountedRows, PartCount, TableCount
-from sentiment.tokens import TokenCollector
+from sentiment.tokens import Flags, Rows, TokenCollector
 
 if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
 # What a row of the main table contributes to `table_sha256`.
 _IDENTITY = np.dtype([("key", "i8"), ("author", "i8"), ("label", "i1"), ("part", "S10")])
-# A row of the corpus, apart from its tokens.
-_ROW = np.dtype(
+# A tweet of the corpus, apart from its tokens.
+_TWEET = np.dtype(
     [("labels", "i1"), ("parts", "i1"), ("keys", "i8"), ("beginnings", "u4"), ("authors", "i8"), ("weights", "f4")]
 )
-ARRAYS = (*(_ROW.names or ()), "token_ids", "offsets")
+ARRAYS = (*(_TWEET.names or ()), "token_ids", "offsets")
+# A row that is not malformed, with its origin, the table or the part that its table names, in the order in which these
+# are read, and why it is dropped, an index into _REASONS.
+_ROW = np.dtype([*_TWEET.descr, ("origins", "i2"), ("reasons", "i1")])
+_OWN_PARTS = (None, *reversed(PARTS))  # in the order in which they are read
 
 # The code of a row's part is an index into PARTS; external test sets follow, sorted by name.
 TRAIN, VALIDATION, TEST = range(len(PARTS))
@@ -63,14 +68,15 @@ def part_code(author: str, form: str, config: DataConfig) -> int:
 
 
 # Reasons to drop a valid row, besides DUPLICATE.
-CONTRADICTION = "duplicates dropped that have another label"
+CONTRADICTION = f"left out: {SEVERAL_LABELS}"
 IGNORED_LABEL = "left out: ignored label"
 HELD_OUT = "dropped from training because their text or author is in validation or a test set"
 TESTED = "dropped from validation because their text or author is in an external test set"
 OTHER_PART = "left out: belongs to another part of its data set"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "left out: no token left"  # noqa: S105
-
+KEPT = "kept"
+_REASONS = (KEPT, NO_TOKEN, TESTED, HELD_OUT, CONTRADICTION, DUPLICATE, SURPLUS)
 
 _CHUNK_ROWS = 4096  # processed at once
 _ALWAYS_TOLERATED = 10
@@ -82,8 +88,8 @@ class _Table:
 
     Attributes:
         name: for messages: that of the test set, or the file's.
+        number: its place in the order in which the tables are read.
         part: the code of the part of all of its tweets; None for the source, whose tweets are in several parts.
-        seen: the labels of the tweets seen so far, by key; a test set has its own, the other files share one.
         weight: of its tweets.
         read, kept: the numbers of its rows.
         refused: its malformed rows.
@@ -91,8 +97,8 @@ class _Table:
 
     file: TweetFile
     name: str
+    number: int
     part: int | None
-    seen: dict[int, int | None]
     weight: float = 1.0
     read: int = 0
     kept: int = 0
@@ -105,22 +111,6 @@ class _Table:
     @property
     def count(self) -> TableCount:
         return TableCount(read=self.read, kept=self.kept)
-
-
-class _Tweet(NamedTuple):
-    """A row that is not malformed."""
-
-    row: Row
-    tokens: list[str]
-    form: str  # normalised text
-    key: int
-    author: int
-    part: int
-
-    @property
-    def compared(self) -> tuple[int, int, str, str]:
-        """What `KnownTweets` compares."""
-        return self.key, self.author, self.row.text, self.form
 
 
 class PreparedTweets(NamedTuple):
@@ -138,6 +128,62 @@ class PreparedTweets(NamedTuple):
     sha256_of_tweets: str
 
 
+def _drop(rows: npt.NDArray[Any], dropped: Rows, reason: str) -> None:
+    """Give rows a reason to be dropped, unless they have one."""
+    kept = dropped[rows["reasons"][dropped] == _REASONS.index(KEPT)]
+    rows["reasons"][kept] = _REASONS.index(reason)
+
+
+def _drop_copies(rows: npt.NDArray[Any]) -> None:
+    """Drop all copies of a tweet with different labels, and all but one of other copies, whatever the order of rows.
+
+    Of copies by several authors that of one of them is kept, by a hash. Labels are compared within a table, or within a
+    part that a table names: what is held out must not depend on what is trained on. Of copies in several of these,
+    those in the one that is read first count, whatever the labels of the others. Of 66,962 tweets of Sentiment140 45
+    have both labels, and of 49,044 of SemEval 76 have several.
+    """
+    with_tokens = np.flatnonzero(rows["reasons"] != _REASONS.index(NO_TOKEN))
+    tweets = rows[with_tokens]
+    keys, origins = tweets["keys"], tweets["origins"]
+    for origin in np.unique(origins).tolist():
+        compared = np.flatnonzero(origins == origin)
+        contradicted = compared[have_several_labels(keys[compared], tweets["labels"][compared])]
+        _drop(rows, with_tokens[contradicted], CONTRADICTION)
+    order = np.lexsort((tweets["authors"], origins, keys))
+    is_copy = np.diff(keys[order]) == 0
+    _drop(rows, with_tokens[order[1:][is_copy]], DUPLICATE)
+
+
+def _identity_of(rows: npt.NDArray[Any]) -> str:
+    """SHA-256 of the tweets of a table, whatever the order of its rows."""
+    identities = np.empty(len(rows), _IDENTITY)
+    for name in ("key", "author", "label"):
+        identities[name] = rows[f"{name}s"]
+    identities["part"] = np.array([part or "" for part in _OWN_PARTS], "S10")[rows["origins"] % len(_OWN_PARTS)]
+    return sha256(np.unique(identities).tobytes()).hexdigest()
+
+
+def _write_kept(is_kept: Flags, all_rows: Path, tweets_file: Path) -> str:
+    """Write the rows that are kept; returns the SHA-256 of their ids, lines and texts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    digest = sha256()
+    start = 0
+    with (
+        pa.ipc.open_stream(str(all_rows)) as stream,
+        pq.ParquetWriter(tweets_file, stream.schema, compression="zstd") as writer,
+    ):
+        for batch in stream:
+            kept = batch.filter(pa.array(is_kept[start : start + len(batch)]))
+            start += len(batch)
+            hashed = pc.binary_join_element_wise(kept["id"], kept["line"].cast(pa.string()), kept["text"], "", "\0")
+            digest.update("".join(hashed.to_pylist()).encode())
+            writer.write_batch(kept)
+    return digest.hexdigest()
+
+
 class Preparation:
     """Prepares the rows of a source.
 
@@ -149,6 +195,8 @@ class Preparation:
     def __init__(
         self, config: DataConfig, source: OpenedSource, surplus: set[int], progress: Progress, is_fit: bool = False
     ) -> None:
+        import pyarrow as pa
+
         self._is_fit = is_fit
         self._config = config
         self._surplus = surplus
@@ -161,19 +209,20 @@ class Preparation:
         # by hash keeps an author's tweets and equal normalised texts together. It may part a tweet and a cut copy of
         # less than twelve words: five of the 49,142 tweets of a sample of Sentiment140 are such, or only begin alike.
         self._held_out = KnownTweets()
-        tests = enumerate(source.tests.items(), start=len(PARTS))
-        self._tests = {name: _Table(file, name, part, {}) for part, (name, file) in tests}
-        seen: dict[int, int | None] = {}
-        self._main = _Table(source.main, source.main.name, None, seen)
-        extra = zip(source.extra_train, config.extra_train, strict=True)
-        self._extra_train = [_Table(file, file.name, TRAIN, seen, section.weight) for file, section in extra]
-        self._unlabelled = [_Table(file, file.name, UNLABELLED, seen) for file in source.unlabelled]
         # Test sets are read first and extra training tables last, when all held-out tweets are known.
+        numbers = count()
+        self._tests = {}
+        for part, (name, file) in enumerate(source.tests.items(), start=len(PARTS)):
+            self._tests[name] = _Table(file, name, next(numbers), part)
+        self._main = _Table(source.main, source.main.name, next(numbers), None)
+        extra = zip(source.extra_train, config.extra_train, strict=True)
+        self._extra_train = [_Table(file, file.name, next(numbers), TRAIN, section.weight) for file, section in extra]
+        self._unlabelled = [_Table(file, file.name, next(numbers), UNLABELLED) for file in source.unlabelled]
         self._tables = [*self._tests.values(), self._main, *self._extra_train, *self._unlabelled]
         self._tokens = TokenCollector()
-        self._chunks = [np.empty(0, _ROW)]
-        self._digest = sha256()
-        self._identities: list[npt.NDArray[Any]] = []  # what `table_sha256` is made of
+        self._schema = pa.schema(
+            {"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string(), "line": pa.int64()}
+        )
         self._left_out: Counter[str] = Counter()
         self._remarks = RowCounter()
 
@@ -181,21 +230,28 @@ class Preparation:
     def run(self, tweets_file: Path) -> PreparedTweets:
         """Read and tokenise all rows, and write those that are kept; no text stays in memory."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        columns = {"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string(), "line": pa.int64()}
-        with pq.ParquetWriter(tweets_file, pa.schema(columns), compression="zstd") as writer:
-            for table in self._tables:
-                self._read(table, writer)
-        tokens = self._tokens.rows()
-        rows = np.concatenate(self._chunks)
-        arrays = {name: rows[name] for name in rows.dtype.names or ()}
+        all_rows = tweets_file.with_suffix(".arrow")
+        chosen = []
+        with pa.ipc.new_stream(str(all_rows), self._schema) as stream:
+            for tables in (*([test] for test in self._tests.values()), self._tables[len(self._tests) :]):
+                rows = np.concatenate([chunk for table in tables for chunk in self._read(table, stream)])
+                _drop_copies(rows)
+                chosen.append(rows)
+        rows = np.concatenate(chosen)
+        is_surplus = (rows["parts"] == TRAIN) & np.isin(rows["keys"], [*self._surplus])
+        _drop(rows, np.flatnonzero(is_surplus), SURPLUS)
+        is_kept = rows["reasons"] == _REASONS.index(KEPT)
+        digest = _write_kept(is_kept, all_rows, tweets_file)
+        all_rows.unlink()
+        tokens = self._tokens.rows().take(np.flatnonzero(is_kept)).with_own_types()
+        arrays = {name: rows[name][is_kept] for name in _TWEET.names or ()}
         arrays |= {"token_ids": tokens.token_ids, "offsets": tokens.offsets}
-        report = self._report(arrays, len(tokens.types))
+        report = self._report(rows, arrays, len(tokens.types))
         self._check(report)
-        return PreparedTweets(arrays, tokens.types, report, self._digest.hexdigest())
+        return PreparedTweets(arrays, tokens.types, report, digest)
 
-    def _read(self, table: _Table, writer: "pq.ParquetWriter") -> None:
+    def _read(self, table: _Table, stream: "pa.RecordBatchStreamWriter") -> Iterator[npt.NDArray[Any]]:
         of_table = "" if table is self._main else f"{table.name}: "
         progress = f"preparing {Path(table.name).name}"
         own_part = "train" if table.part == TRAIN else "test"
@@ -214,82 +270,57 @@ class Preparation:
             else:
                 rows.append(row)
             if len(rows) == _CHUNK_ROWS:
-                self._write_kept_rows(rows, table, writer)
+                yield self._stored(rows, table, stream)
                 rows = []
                 self._progress(progress, table.read, table.file.total)
-        self._write_kept_rows(rows, table, writer)
+        yield self._stored(rows, table, stream)
         if table.part != UNLABELLED and not self._is_fit:
             table.refused.check(table.file.name, table.read, self._config.leave_out, _ALWAYS_TOLERATED)
         self._progress(progress, table.read, table.read)
 
-    def _write_kept_rows(self, rows: list[Row], table: _Table, writer: "pq.ParquetWriter") -> None:
-        """Assign token ids to the rows that are kept, and write them."""
+    def _stored(self, rows: list[Row], table: _Table, stream: "pa.RecordBatchStreamWriter") -> npt.NDArray[Any]:
+        """Tokenise rows, and write them to a file; returns what decides which of them are kept."""
         import pyarrow as pa
 
-        tweets = [self._tokenized(row, table) for row in rows]
-        if table is self._main:
-            identities = [(tweet.key, tweet.author, tweet.row.label, tweet.row.part or "") for tweet in tweets]
-            self._identities.append(np.array(identities, _IDENTITY))
         values = []
         written = []
-        hashed = []
-        for tweet in tweets:
-            if not self._keep(table, tweet):
-                continue
-            row = tweet.row
+        for row in rows:
+            tokens = self._tokenizer(row.text)
+            form = self._forms.of(row.text, tokens)
+            key = key_of(form)
+            author = author_form(row.user)
+            part = self._part_of(row, table, author, form)
+            compared = (key, author_key(author), row.text, form)
+            reason = self._reason_to_drop(table, row, part, compared) if tokens else NO_TOKEN
             label = UNLABELLED if row.label is None else row.label
-            values.append((label, tweet.part, tweet.key, beginning_of(tweet.form), tweet.author, table.weight))
-            written.append((row.id or str(row.line), self._part_names[tweet.part], label, row.text, row.line))
-            hashed.append(f"{row.id}\0{row.line}\0{row.text}\0")
-            self._tokens.add(tweet.tokens)
-        self._digest.update("".join(hashed).encode())
-        self._chunks.append(np.array(values, _ROW))
+            origin = table.number * len(_OWN_PARTS) + _OWN_PARTS.index(row.part)
+            tweet = (label, part, key, beginning_of(form), author_key(author), table.weight)
+            values.append((*tweet, origin, _REASONS.index(reason)))
+            written.append((row.id or str(row.line), self._part_names[part], label, row.text, row.line))
+            self._tokens.add(tokens)
         if written:
-            columns = [*map(list, zip(*written, strict=True))]
-            writer.write_table(pa.table(columns, schema=writer.schema))
+            stream.write_table(pa.table([*map(list, zip(*written, strict=True))], self._schema))
+        return np.array(values, _ROW)
 
-    def _tokenized(self, row: Row, table: _Table) -> _Tweet:
-        """A row with its tokens and its part."""
-        tokens = self._tokenizer(row.text)
-        form = self._forms.of(row.text, tokens)
-        author = author_form(row.user)
+    def _part_of(self, row: Row, table: _Table, author: str, form: str) -> int:
         if table.part is not None:
-            part = table.part
-        elif row.part is not None:
-            part = PARTS.index(row.part)
-        else:
-            part = part_code(author, form, self._config)
-        return _Tweet(row, tokens, form, key_of(form), author_key(author), part)
+            return table.part
+        return part_code(author, form, self._config) if row.part is None else PARTS.index(row.part)
 
-    def _keep(self, table: _Table, tweet: _Tweet) -> bool:
-        """Whether a row is kept. Counts it, and holds validation and test tweets out from later tables."""
-        reason = self._reason_to_drop(table, tweet)
-        if reason:
-            self._left_out[reason] += 1
-            return False
-        table.kept += 1
-        if table.is_test:
-            self._tested.add(*tweet.compared)
-        elif tweet.part in (VALIDATION, TEST) and (self._extra_train or self._unlabelled or tweet.row.part):
-            self._held_out.add(*tweet.compared)
-        return True
-
-    def _reason_to_drop(self, table: _Table, tweet: _Tweet) -> str | None:
-        label = tweet.row.label
-        is_copy = tweet.key in table.seen
-        # Add the key even if the row is dropped: otherwise a copy by another author could enter another part.
-        first_label = table.seen.setdefault(tweet.key, label)
-        if not tweet.tokens:
-            return NO_TOKEN
-        if self._tested and not table.is_test and tweet.part != TEST and self._tested.has(*tweet.compared):
-            return TESTED if tweet.part == VALIDATION else HELD_OUT
-        if self._held_out and tweet.part in (TRAIN, UNLABELLED) and self._held_out.has(*tweet.compared):
+    def _reason_to_drop(self, table: _Table, row: Row, part: int, compared: tuple[int, int, str, str]) -> str:
+        """The reason to drop a row for the sake of held-out tweets, of which it becomes one if there is none."""
+        if self._tested and not table.is_test and part != TEST and self._tested.has(*compared):
+            return TESTED if part == VALIDATION else HELD_OUT
+        is_split_by_hash = table is self._main and row.part is None
+        if self._held_out and part in (TRAIN, UNLABELLED) and not is_split_by_hash and self._held_out.has(*compared):
             return HELD_OUT
-        if is_copy:
-            return DUPLICATE if first_label == label or label is None else CONTRADICTION
-        return SURPLUS if tweet.part == TRAIN and tweet.key in self._surplus else None
+        if table.is_test:
+            self._tested.add(*compared)
+        elif part in (VALIDATION, TEST) and (self._extra_train or self._unlabelled or row.part):
+            self._held_out.add(*compared)
+        return KEPT
 
-    def _report(self, arrays: dict[str, npt.NDArray[Any]], types: int) -> CorpusReport:
+    def _report(self, rows: npt.NDArray[Any], arrays: dict[str, npt.NDArray[Any]], types: int) -> CorpusReport:
         names = self._config.label_names
         parts = {}
         for code, part in enumerate(self._part_names[:UNLABELLED]):
@@ -298,11 +329,14 @@ class Preparation:
         refused: dict[str, CountedRows] = {}
         unnamed_authors = {}
         for table in self._tables:
+            of_table = rows["reasons"][rows["origins"] // len(_OWN_PARTS) == table.number]
+            numbers = Counter(dict(zip(_REASONS, np.bincount(of_table, minlength=len(_REASONS)).tolist(), strict=True)))
+            table.kept = numbers.pop(KEPT)
+            self._left_out += numbers
             refused |= table.refused.counted()
             column = table.file.unused_author_column()
             if column is not None:
                 unnamed_authors[table.file.field] = column
-        identities = np.unique(np.concatenate(self._identities))
         tests = {name: table.count for name, table in self._tests.items()}
         extra_train = tuple(table.count for table in self._extra_train)
         unlabelled = tuple(table.count for table in self._unlabelled)
@@ -320,7 +354,7 @@ class Preparation:
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,
-            table_sha256=sha256(identities.tobytes()).hexdigest(),
+            table_sha256=_identity_of(rows[rows["origins"] // len(_OWN_PARTS) == self._main.number]),
             unnamed_authors=unnamed_authors,
         )
 

@@ -14,7 +14,7 @@ import pandas as pd
 from sentiment.answers.table import AnswerTable, Predictor
 from sentiment.config import ColumnConfig
 from sentiment.console import Progress
-from sentiment.data.copies import SEVERAL_LABELS, KnownTweets, beginning_of, grouped_copies
+from sentiment.data.copies import SEVERAL_LABELS, KnownTweets, beginning_of, have_several_labels
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.guess_columns import Reading, open_texts
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
@@ -30,7 +30,7 @@ from sentiment.predicting.files import CHUNK, NO_WORDS, for_spreadsheet
 from sentiment.predicting.stored import TrainedRun
 from sentiment.runs.records import MODEL_KINDS, PREDICTORS, PredictorKind
 from sentiment.statistics.metrics import UNLABELLED
-from sentiment.tokens import Flags, Rows
+from sentiment.tokens import Flags, Integers, Rows
 
 
 class TextRows(NamedTuple):
@@ -181,7 +181,8 @@ def predict_new(
     found, unknown_overlap = overlaps_with(run, rows)
     reasons = [overlap.reason for overlap in found]
     allowed = ("", OWN_TEST) if has_own_test else ("",)
-    _mark_copies(rows, reasons, allowed)
+    labels = np.array([UNLABELLED if row.label is None else row.label for row in rows], np.int64)
+    _mark_copies(rows, labels, reasons, allowed)
     possible = np.array([index for index, reason in enumerate(reasons) if reason in allowed], np.int64)
     texts = [rows[index].text for index in possible.tolist()]
     predictions = classify_all(run.models(), texts, progress)
@@ -198,29 +199,28 @@ def predict_new(
     predictors = []
     for kind, of_kind in predictions.items():
         predictors.append(Predictor(PREDICTORS[kind], kind, of_kind.probabilities[usable]))
-    labels = np.array([UNLABELLED if row.label is None else row.label for row in kept], np.int64)
     kept_texts = [row.text for row in kept]
-    table = AnswerTable(np.arange(len(kept)), labels, predictors, [row.id for row in kept], kept_texts)
+    table = AnswerTable(np.arange(len(kept)), labels[scored], predictors, [row.id for row in kept], kept_texts)
     is_own_test = np.array([reasons[index] == OWN_TEST for index in scored])
     return NewTweets(kept, table, is_own_test, unknown_overlap)
 
 
-def _mark_copies(rows: Sequence[Row], reasons: list[str], allowed: Collection[str]) -> None:
+def _mark_copies(rows: Sequence[Row], labels: Integers, reasons: list[str], allowed: Collection[str]) -> None:
     """Give copies of one tweet a reason to be left out: all but one, or all of them if they have different labels.
 
     The shortest one is left, whatever the order of the rows. All of them had an allowed reason.
     """
     forms = TweetForms()
     candidates = [index for index, reason in enumerate(reasons) if reason in allowed]
-    for group in grouped_copies(forms.of(rows[index].text) for index in candidates):
-        copies = [candidates[number] for number in group]
-        labels = {rows[index].label for index in copies}
-        kept = min(copies, key=lambda index: (len(rows[index].text), rows[index].text))
-        for index in copies:
-            if len(labels) > 1:
-                reasons[index] = SEVERAL_LABELS
-            elif index != kept:
-                reasons[index] = COPY
+    candidates.sort(key=lambda index: (len(rows[index].text), rows[index].text))
+    keys = np.array([key_of(forms.of(rows[index].text)) for index in candidates], np.int64)
+    is_contradicted = have_several_labels(keys, labels[candidates])
+    firsts = {*np.unique(keys, return_index=True)[1].tolist()}
+    for number, index in enumerate(candidates):
+        if is_contradicted[number]:
+            reasons[index] = SEVERAL_LABELS
+        elif number not in firsts:
+            reasons[index] = COPY
 
 
 def classify_all(

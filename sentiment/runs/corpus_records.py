@@ -60,7 +60,7 @@ class CorpusReport(Record):
 
     @property
     def duplicates(self) -> int:
-        """Rows that were left out because another row has the same text, with the same label or another one."""
+        """Rows that were left out as copies of another one; in corpora of earlier versions also with another label."""
         return sum(rows for reason, rows in self.left_out.items() if reason.startswith(DUPLICATE.split()[0]))
 
     def render_lines(self) -> list[str]:

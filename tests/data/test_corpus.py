@@ -112,13 +112,18 @@ def test_a_table_is_told_apart_by_its_tweets_and_labels_alone(tmp_path: Path, re
 def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, results: Results) -> None:
     rows = tweets(300)
     again = [("positive", "  Same @ann  THING http://a.b"), ("positive", "same @bob thing http://c.d/e")]
-    rows[100:100] = [*again, ("negative", "same @cy thing http://f.g")]
+    other = [
+        ("negative", "other @cy thing http://f.g"),
+        ("positive", "Other @ann thing"),
+        ("negative", "other @x thing"),
+    ]
+    rows[100:100] = [*again, *other]
     corpus = prepare(write_tweets(tmp_path / "t.csv", rows), results)
     assert corpus.report.kept == 301
-    assert corpus.report.left_out == {preparation.DUPLICATE: 1, preparation.CONTRADICTION: 1}
+    assert corpus.report.left_out == {preparation.DUPLICATE: 1, preparation.CONTRADICTION: 3}
     counts = read_counts(corpus.fingerprint, results)
     assert counts
-    assert (counts.read, counts.kept, counts.duplicates) == (303, 301, 2)
+    assert (counts.read, counts.kept, counts.duplicates) == (305, 301, 1)
     assert "  Same @ann  THING http://a.b" in parts_of(corpus)
 
 
@@ -307,7 +312,7 @@ def test_a_copy_that_is_cut_has_four_words_or_more() -> None:
 def test_texts_without_a_word_contradict_one_another_only_if_equal(results: Results, tmp_path: Path) -> None:
     wordless = [("positive", "http://a"), ("negative", "?!"), ("negative", "http://b"), ("positive", "?!")]
     corpus = prepare(write_tweets(tmp_path / "main.csv", [*tweets(400), *wordless]), results)
-    assert corpus.report.left_out == {preparation.CONTRADICTION: 1}
+    assert corpus.report.left_out == {preparation.CONTRADICTION: 2}
 
 
 def test_given_parts_are_kept_and_copies_of_held_out_not_trained(table: Path, results: Results, tmp_path: Path) -> None:
@@ -333,6 +338,27 @@ def test_given_parts_are_kept_and_copies_of_held_out_not_trained(table: Path, re
         prepare(own, results, columns=columns)
     with pytest.raises(ConfigError, match="have parts of their own"):
         prepare(own, results, columns=columns, folds=5, fold=1)
+
+
+def test_labels_are_compared_within_a_part_that_a_table_names_or_within_a_table(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    held_out = [("positive", "I saw this one", "test"), ("negative", "and this other one", "validation")]
+    copies = [("negative", "I saw this one!", "train"), ("positive", "I saw THIS one", "validation")]
+    copies += [("positive", "and this other one!", "train"), ("negative", "and this third one", "train")]
+    contradicted = [("positive", "and this third one!", "train"), ("negative", "one of two labels", "test")]
+    contradicted += [("positive", "One of two labels", "test"), ("positive", "ONE of two labels", "train")]
+    rows = [(label, text, ("train", "validation", "test")[n % 3]) for n, (label, text) in enumerate(tweets(300))]
+    own = write_tweets(tmp_path / "own.csv", [*rows, *copies, *contradicted, *held_out], ("label", "text", "part"))
+    corpus = prepare(own, results, columns={"part": "part"})
+    assert parts_of(corpus) == {text: part for _, text, part in [*rows, *held_out]}
+    assert corpus.report.left_out == {preparation.HELD_OUT: 3, preparation.CONTRADICTION: 4, preparation.DUPLICATE: 1}
+    whole = prepare(own, results)
+    assert parts_of(whole).keys() == {text for _, text, _ in rows}
+    assert whole.report.left_out == {preparation.CONTRADICTION: 10}
+    of_others = [{"path": str(write_tweets(tmp_path / "more.csv", [*tweets(2), ("negative", tweets(1)[0][1])]))}]
+    plain = prepare(table, results)
+    assert parts_of(prepare(table, results, extra_train=of_others)) == parts_of(plain)
 
 
 def test_column_that_may_name_authors_is_mentioned_unless_used(results: Results, tmp_path: Path) -> None:

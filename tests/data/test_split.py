@@ -15,7 +15,7 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from sentiment.config import DataConfig, TextConfig, TextFile, VectorsConfig
+from sentiment.config import PARTS, DataConfig, TextConfig, TextFile, VectorsConfig
 from sentiment.config_file import resolve
 from sentiment.console import silent
 from sentiment.data.corpus import Corpus, prepare_corpus, without_train_rows
@@ -77,6 +77,7 @@ class Tweet(NamedTuple):
     label: str
     text: str
     user: str  # the author, as spelled
+    part: str
 
 
 class World:
@@ -91,11 +92,12 @@ class World:
         self.nameless = self._tweets("n", [*range(0, 160, 5), *range(400, 440)], 60)
         self.unlabelled = self._tweets("u", [*range(220), *range(300, 500)], 300)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, step: int = 1) -> None:
+        """Write all tables, with their rows in this order, or in the reversed one: -1."""
         for name, rows in (("main", self.main), ("second", self.second), ("extra", self.extra)):
-            table = [(one.id, one.label, one.text, one.user) for one in rows]
-            write_tweets(folder / f"{name}.csv", table, WITH_AUTHORS)
-        nameless = [(one.id, one.label, one.text) for one in self.nameless]
+            table = [(one.id, one.label, one.text, one.user, one.part) for one in rows[::step]]
+            write_tweets(folder / f"{name}.csv", table, (*WITH_AUTHORS, "part"))
+        nameless = [(one.id, one.label, one.text) for one in self.nameless[::step]]
         write_tweets(folder / "nameless.csv", nameless, WITH_AUTHORS[:3])
         write_tweets(folder / "unlabelled.csv", [[one.text] for one in self.unlabelled], ["text"])
 
@@ -107,7 +109,8 @@ class World:
         for place, number in enumerate(chosen):
             author = f"user{rng.randrange(90)}"
             text, user = rng.choice(list(COPIES.values()))(tweet_text(number)), rng.choice(SPELLINGS)(author)
-            rows.append(Tweet(f"{prefix}{place}", number, author, rng.choice(("0", "4")), text, user))
+            label = rng.choice(("0", "4"))
+            rows.append(Tweet(f"{prefix}{place}", number, author, label, text, user, PARTS[place % 3]))
         self.tweets |= {one.id: one for one in rows}
         return rows
 
@@ -261,6 +264,27 @@ def test_held_out_parts_depend_on_no_training(seed: int, split: dict[str, Any], 
         assert held_out == _numbers(plain, world, "test") | _numbers(corpus, world, "validation", *config.tests)
         _check_trained_on(corpus, world, held_out)
         _check_text(config, results, world, held_out)
+
+
+ORDERED = SPLITS | st.just({"columns": COLUMNS | {"part": "part"}})
+
+
+@pytest.mark.slow
+@given(seed=st.integers(0, 10_000), split=ORDERED, trained_on=TRAINED_ON)
+@settings(max_examples=10, deadline=None, phases=[Phase.generate])
+def test_the_order_of_rows_changes_neither_the_tweets_nor_their_labels_and_parts(
+    seed: int, split: dict[str, Any], trained_on: dict[str, Any]
+) -> None:
+    world = World(seed)
+    seen = []
+    for step in (1, -1):
+        with tempfile.TemporaryDirectory() as place:
+            world.write(Path(place), step)
+            config = _config(Path(place), split | trained_on)
+            corpus = prepare_corpus(config, Results(Path(place) / "results"), is_fit=True)
+            kept = zip(corpus.keys.tolist(), corpus.labels.tolist(), corpus.parts.tolist(), strict=True)
+            seen.append((sorted(kept), corpus.report.left_out))
+    assert seen[0] == seen[1]
 
 
 def _without(tested: set[Tweet], world: World, rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
