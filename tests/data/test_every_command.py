@@ -1,4 +1,4 @@
-"""Every command that reads a table sees the rows, texts and labels that pandas sees, whatever file they are in.
+"""Whatever reads a table, a command or Python, sees the rows, texts and labels that pandas sees, in any kind of file.
 
 `FUZZ=1000 pytest tests/data/test_every_command.py` tries so many random tables, from the one on that FUZZ_SEED names.
 """
@@ -9,15 +9,17 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
 
-from sentiment import SentimentClassifier, load
+from sentiment import SentimentClassifier, load, train
+from sentiment.data.corpus import Corpus, open_corpus, prepare_corpus
 from sentiment.predicting.files import for_spreadsheet
+from sentiment.training.stop import RunContext
 from tests.commands import invoke, refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, write_tweets
 
@@ -38,6 +40,7 @@ DELIMITED: dict[str, dict[str, Any]] = {
 }
 FORMATS = (*DELIMITED, "t.jsonl", "t.parquet", "t.xlsx")
 _FRACTIONS = ("--set", "data.validation_fraction=0.3", "--set", "data.test_fraction=0.3")
+_FIELDS = {"data__validation_fraction": 0.3, "data__test_fraction": 0.3}
 _FIRST = int(os.environ.get("FUZZ_SEED", 0))
 
 
@@ -69,6 +72,11 @@ class Seen(NamedTuple):
     dealt: Counter[str]  # the texts on the sheets of two annotators, by whose labels `evaluate` chooses
     choice: dict[str, Any]
     prepared: str
+    trained: Counter[tuple[str, bool, str]]  # of `data` and `train`: text, whether it is positive, and part
+
+
+def _is_positive(label: object) -> bool:
+    return str(label).strip().lower()[:1] in ("p", "4", "1")
 
 
 def _table(rng: random.Random) -> pd.DataFrame:
@@ -158,6 +166,9 @@ def _see(file: File, run: Path, model: SentimentClassifier, classes: dict[str, s
     succeed(*evaluate, "--out", folder / "scores.json", "--with", "baseline", *file.of_labels)
     dealt, choice = _choose(evaluate, folder, file.of_texts, classes)
     prepared = succeed("data", path, *_FRACTIONS, *results, *file.of_labels)
+    (of_command,) = (folder / "results" / "data" / "corpora").iterdir()
+    trained = _trained_in_python(file)
+    assert trained == _tweets_of(open_corpus(of_command))
     return Seen(
         answers=Counter(map(tuple, answers[[file.text, *answers.columns[-2:]]].to_numpy().tolist())),
         counted=_on_sheet(folder / "share.csv"),
@@ -167,7 +178,39 @@ def _see(file: File, run: Path, model: SentimentClassifier, classes: dict[str, s
         dealt=dealt,
         choice=choice,
         prepared=" ".join(re.findall(r"\d+ rows read, \d+ kept|\d+ tokens .*", prepared)),
+        trained=trained,
     )
+
+
+def _tweets_of(corpus: Corpus) -> Counter[tuple[str, bool, str]]:
+    is_positive = [_is_positive(corpus.report.classes[label]) for label in corpus.labels]
+    parts = [corpus.part_names[part] for part in corpus.parts]
+    return Counter(zip(corpus.texts().to_pylist(), is_positive, parts, strict=True))
+
+
+def _trained_in_python(file: File) -> Counter[tuple[str, bool, str]]:
+    """The tweets on which `train` would train."""
+    given = dict(zip(file.of_labels[::2], file.of_labels[1::2], strict=True))
+    columns = {"data__columns__text": "--text-column", "data__columns__label": "--label-column"}
+    fields = {field: given[option] for field, option in columns.items() if option in given}
+    folder = file.path.parent / "python"
+    classes: Any = given.get("--classes")
+    return _tweets_to_train_on(lambda: train(data=file.path, results=folder, classes=classes, **_FIELDS, **fields))
+
+
+def _tweets_to_train_on(start: Callable[[], object]) -> Counter[tuple[str, bool, str]]:
+    """The tweets on which a run would be trained that is started so."""
+    seen = []
+
+    def prepare(run: RunContext) -> None:
+        seen.append(_tweets_of(prepare_corpus(run.config.data, run.results)))
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sentiment.training.experiment.run_single", prepare)
+        with pytest.raises(KeyboardInterrupt):
+            start()
+    return seen[0]
 
 
 def _numbers(file: Path) -> dict[str, Any]:
@@ -233,7 +276,7 @@ def test_commands_see_the_same_tweets_in_all_formats(
     text, label = table.columns[:2]
     usable = table[table[text].notna()]
     labelled = usable[usable[label].notna()]
-    positive = {*labelled[text][labelled[label].map(lambda value: str(value).strip().lower()[:1] in ("p", "4", "1"))]}
+    positive = {*labelled[text][labelled[label].map(_is_positive)]}
     classes = {for_spreadsheet(one): "positive" if one in positive else "negative" for one in usable[text]}
     seen = []
     for name in rng.sample(FORMATS, 2):
@@ -247,6 +290,9 @@ def test_commands_see_the_same_tweets_in_all_formats(
     assert seen[0].asked == Counter(map(for_spreadsheet, labelled[text]))
     assert seen[0].added == f"gpt: {len(labelled)} of {len(labelled)} labelled tweets"
     assert seen[0].prepared.startswith(f"{len(table.dropna(how='all'))} rows read")
+    untrained = SentimentClassifier(choice="network", results=tmp_path / "fitted", **_FIELDS)
+    assert _tweets_to_train_on(lambda: untrained.fit(labelled[text], [*labelled[label]])) == seen[0].trained
+    assert {one[:2] for one in seen[0].trained} == {(one, one in positive) for one in labelled[text]}
 
 
 def _damaged(table: pd.DataFrame, path: Path, rng: random.Random) -> bool:
