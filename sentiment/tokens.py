@@ -4,6 +4,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,7 @@ class TokenRows:
     @classmethod
     def of_tweets(cls, tweets: Iterable[Sequence[str]]) -> "TokenRows":
         collector = TokenCollector()
-        for tokens in tweets:
-            collector.add(tokens)
+        collector.add([*tweets])
         return collector.rows()
 
     @property
@@ -89,9 +89,10 @@ class TokenCollector:
         self._token_ids = array("i")  # a list of Python's integers would take ten times as much memory
         self._ends = array("q", [0])
 
-    def add(self, tokens: Sequence[str]) -> None:
-        self._token_ids.extend(map(self._ids.__getitem__, tokens))
-        self._ends.append(len(self._token_ids))
+    def add(self, tweets: Tweets) -> None:
+        ends = accumulate(map(len, tweets), initial=self._ends.pop())
+        self._ends.extend(ends)
+        self._token_ids.extend(map(self._ids.__getitem__, chain.from_iterable(tweets)))
 
     def rows(self) -> TokenRows:
         return TokenRows(list(self._ids), np.array(self._token_ids, np.int32), np.array(self._ends, np.int64))

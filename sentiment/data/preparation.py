@@ -284,9 +284,11 @@ class Preparation:
 
         values = []
         written = []
+        tweets = []
         for row in rows:
-            tokens = self._tokenizer(row.text)
-            form = self._forms.of(row.text, tokens)
+            cleaned = self._tokenizer.clean(row.text)
+            tokens = self._tokenizer.split(cleaned)
+            form = self._forms.of(row.text, cleaned, tokens)
             key = key_of(form)
             author = author_form(row.user)
             part = self._part_of(row, table, author, form)
@@ -294,10 +296,11 @@ class Preparation:
             reason = self._reason_to_drop(table, row, part, compared) if tokens else NO_TOKEN
             label = UNLABELLED if row.label is None else row.label
             origin = table.number * len(_OWN_PARTS) + _OWN_PARTS.index(row.part)
-            tweet = (label, part, key, beginning_of(form), author_key(author), table.weight)
-            values.append((*tweet, origin, _REASONS.index(reason)))
+            facts = (label, part, key, beginning_of(form), compared[1], table.weight, origin, _REASONS.index(reason))
+            values.append(facts)
             written.append((row.id or str(row.line), self._part_names[part], label, row.text, row.line))
-            self._tokens.add(tokens)
+            tweets.append(tokens)
+        self._tokens.add(tweets)
         if written:
             stream.write_table(pa.table([*map(list, zip(*written, strict=True))], self._schema))
         return np.array(values, _ROW)

@@ -286,13 +286,17 @@ class TweetForms:
         if run_tokenizer is not None:
             self._shares_tokens = run_tokenizer.config.model_copy(update={"lowercase": default.lowercase}) == default
 
-    def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
-        """The normalised text (`form`); `tokens` are those of `run_tokenizer`."""
+    def of(self, text: str, own: str | None = None, tokens: Sequence[str] = ()) -> str:
+        """The normalised text (`form`).
+
+        Args:
+            own: the text as `run_tokenizer` cleans it.
+            tokens: those of `own`.
+        """
         original = undecorated(text)
-        cleaned = self._tokenizer.clean(original)
+        cleaned = self._tokenizer.clean(original) if own is None or original != text else own
         normal = cleaned if cleaned.isascii() else unicodedata.normalize("NFKC", cleaned)
-        own = cleaned if original == text else self._tokenizer.clean(text)
-        if tokens is None or normal != own or not self._shares_tokens:
+        if normal != own or not self._shares_tokens:
             tokens = self._tokenizer.split(normal)
         words = list(filter(None, map(self._normalized_token.__getitem__, tokens)))
         while True:
