@@ -63,14 +63,17 @@ class TokenRows:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return TokenRows(self.types, np.asarray(self.token_ids)[positions_of(starts, lengths)], offsets)
 
-    def with_own_types(self) -> "TokenRows":
-        """The same tokens, without the types that do not occur, in the order in which the others first occur."""
-        firsts = np.full(len(self.types), len(self.token_ids))
-        np.minimum.at(firsts, self.token_ids, np.arange(len(self.token_ids)))
-        order = np.argsort(firsts, kind="stable")[: np.count_nonzero(firsts < len(self.token_ids))]
+    def keep(self, is_kept: Flags) -> "TokenRows":
+        """Tweets, with those types alone that occur in them, in the order in which they first do."""
+        lengths = np.diff(self.offsets)
+        token_ids = self.token_ids[np.repeat(is_kept, lengths)]
+        firsts = np.full(len(self.types), len(token_ids))
+        np.minimum.at(firsts, token_ids, np.arange(len(token_ids)))
+        order = np.argsort(firsts, kind="stable")[: np.count_nonzero(firsts < len(token_ids))]
         new_ids = np.empty(len(self.types), np.int32)
         new_ids[order] = np.arange(len(order))
-        return TokenRows([self.types[number] for number in order.tolist()], new_ids[self.token_ids], self.offsets)
+        offsets = np.concatenate([[0], np.cumsum(lengths[is_kept])])
+        return TokenRows([self.types[number] for number in order.tolist()], new_ids[token_ids], offsets)
 
 
 def positions_of(starts: Integers, lengths: Integers) -> Integers:

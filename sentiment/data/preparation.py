@@ -244,7 +244,7 @@ class Preparation:
         is_kept = rows["reasons"] == _REASONS.index(KEPT)
         digest = _write_kept(is_kept, all_rows, tweets_file)
         all_rows.unlink()
-        tokens = self._tokens.rows().take(np.flatnonzero(is_kept)).with_own_types()
+        tokens = self._tokens.rows().keep(is_kept)
         arrays = {name: rows[name][is_kept] for name in _TWEET.names or ()}
         arrays |= {"token_ids": tokens.token_ids, "offsets": tokens.offsets}
         report = self._report(rows, arrays, len(tokens.types))
