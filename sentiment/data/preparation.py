@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,13 +81,12 @@ _CHUNK_ROWS = 4096  # processed at once
 _ALWAYS_TOLERATED = 10
 
 
-@dataclass
+@dataclass(eq=False)
 class _Table:
     """A file, and what has become of its rows.
 
     Attributes:
         name: for messages: that of the test set, or the file's.
-        number: its place in the order in which the tables are read.
         part: the code of the part of all of its tweets; None for the source, whose tweets are in several parts.
         weight: of its tweets.
         read, kept: the numbers of its rows.
@@ -97,7 +95,6 @@ class _Table:
 
     file: TweetFile
     name: str
-    number: int
     part: int | None
     weight: float = 1.0
     read: int = 0
@@ -210,14 +207,12 @@ class Preparation:
         # less than twelve words: five of the 49,142 tweets of a sample of Sentiment140 are such, or only begin alike.
         self._held_out = KnownTweets()
         # Test sets are read first and extra training tables last, when all held-out tweets are known.
-        numbers = count()
-        self._tests = {}
-        for part, (name, file) in enumerate(source.tests.items(), start=len(PARTS)):
-            self._tests[name] = _Table(file, name, next(numbers), part)
-        self._main = _Table(source.main, source.main.name, next(numbers), None)
+        tests = enumerate(source.tests.items(), start=len(PARTS))
+        self._tests = {name: _Table(file, name, part) for part, (name, file) in tests}
+        self._main = _Table(source.main, source.main.name, None)
         extra = zip(source.extra_train, config.extra_train, strict=True)
-        self._extra_train = [_Table(file, file.name, next(numbers), TRAIN, section.weight) for file, section in extra]
-        self._unlabelled = [_Table(file, file.name, next(numbers), UNLABELLED) for file in source.unlabelled]
+        self._extra_train = [_Table(file, file.name, TRAIN, section.weight) for file, section in extra]
+        self._unlabelled = [_Table(file, file.name, UNLABELLED) for file in source.unlabelled]
         self._tables = [*self._tests.values(), self._main, *self._extra_train, *self._unlabelled]
         self._tokens = TokenCollector()
         self._schema = pa.schema(
@@ -282,6 +277,7 @@ class Preparation:
         """Tokenise rows, and write them to a file; returns what decides which of them are kept."""
         import pyarrow as pa
 
+        first_origin = self._tables.index(table) * len(_OWN_PARTS)
         values = []
         written = []
         tweets = []
@@ -295,7 +291,7 @@ class Preparation:
             compared = (key, author_key(author), row.text, form)
             reason = self._reason_to_drop(table, row, part, compared) if tokens else NO_TOKEN
             label = UNLABELLED if row.label is None else row.label
-            origin = table.number * len(_OWN_PARTS) + _OWN_PARTS.index(row.part)
+            origin = first_origin + _OWN_PARTS.index(row.part)
             facts = (label, part, key, beginning_of(form), compared[1], table.weight, origin, _REASONS.index(reason))
             values.append(facts)
             written.append((row.id or str(row.line), self._part_names[part], label, row.text, row.line))
@@ -331,8 +327,9 @@ class Preparation:
             parts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=len(names)).tolist())
         refused: dict[str, CountedRows] = {}
         unnamed_authors = {}
-        for table in self._tables:
-            of_table = rows["reasons"][rows["origins"] // len(_OWN_PARTS) == table.number]
+        tables = rows["origins"] // len(_OWN_PARTS)
+        for number, table in enumerate(self._tables):
+            of_table = rows["reasons"][tables == number]
             numbers = Counter(dict(zip(_REASONS, np.bincount(of_table, minlength=len(_REASONS)).tolist(), strict=True)))
             table.kept = numbers.pop(KEPT)
             self._left_out += numbers
@@ -357,7 +354,7 @@ class Preparation:
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,
-            table_sha256=_identity_of(rows[rows["origins"] // len(_OWN_PARTS) == self._main.number]),
+            table_sha256=_identity_of(rows[tables == len(self._tests)]),
             unnamed_authors=unnamed_authors,
         )
 
