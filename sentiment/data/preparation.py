@@ -287,7 +287,9 @@ class Preparation:
             form = self._forms.of(row.text, cleaned, tokens)
             key = key_of(form)
             author = author_form(row.user)
-            part = self._part_of(row, table, author, form)
+            part = table.part
+            if part is None:
+                part = part_code(author, form, self._config) if row.part is None else PARTS.index(row.part)
             compared = (key, author_key(author), row.text, form)
             reason = self._reason_to_drop(table, row, part, compared) if tokens else NO_TOKEN
             label = UNLABELLED if row.label is None else row.label
@@ -300,11 +302,6 @@ class Preparation:
         if written:
             stream.write_table(pa.table([*map(list, zip(*written, strict=True))], self._schema))
         return np.array(values, _ROW)
-
-    def _part_of(self, row: Row, table: _Table, author: str, form: str) -> int:
-        if table.part is not None:
-            return table.part
-        return part_code(author, form, self._config) if row.part is None else PARTS.index(row.part)
 
     def _reason_to_drop(self, table: _Table, row: Row, part: int, compared: tuple[int, int, str, str]) -> str:
         """The reason to drop a row for the sake of held-out tweets, of which it becomes one if there is none."""
