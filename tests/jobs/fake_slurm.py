@@ -169,5 +169,6 @@ def slurm(tmp_path: Path, results: Results, base: Path, monkeypatch: pytest.Monk
         (folder / name).write_text(content, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("jobs.slurm.commands._RESTART_SECONDS", 0.0)
-    monkeypatch.setattr("jobs.launch.backends.freeze_code", lambda _results: "a snapshot")  # no task starts
+    for module in ("advance", "backends"):  # no task starts
+        monkeypatch.setattr(f"jobs.launch.{module}.freeze_code", lambda _results: "a snapshot")
     return FakeSlurm(folder, results, base)
