@@ -26,9 +26,9 @@ COMMAND = re.compile(r"`(sentiment [^`]+)`|(?:^|  |: )(sentiment [a-z]+ [^`\n]+)
 _ONLY_PARSED = {"train", "submit", "rerun", "data", "prepare", "report"}
 
 
-@pytest.fixture(params=["results", "elsewhere/my results"])
+@pytest.fixture
 def results(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
-    """The default results folder, or another one."""
+    """A results folder of this name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     return Results(Path(request.param))
@@ -80,7 +80,12 @@ SITUATIONS: dict[str, Callable[[RunDir], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("situation", SITUATIONS)
+# The default folder, where one function leaves the option out of all commands, and another folder.
+_PLACES = [("results", situation) for situation in ("trained", "sheet to choose", "grid that failed")]
+_PLACES += [("elsewhere/my results", situation) for situation in SITUATIONS]
+
+
+@pytest.mark.parametrize(("results", "situation"), _PLACES, indirect=["results"])
 def test_printed_command_runs_as_it_stands(desk: RunDir, results: Results, situation: str) -> None:
     words = SITUATIONS[situation](desk)
     printed = invoke(*words, *_options(results)).output

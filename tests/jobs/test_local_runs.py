@@ -164,7 +164,13 @@ def _attempts(run_dir: RunDir) -> list[Attempt]:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "dealt"), [("4,6", ["4, 2 runs", "6, 2 runs", "4, 2 runs", "4,6, 2 runs"]), ("4", ["4, 4 runs"] * 4)]
+    ("gpus", "dealt"),
+    [
+        ("4,6", ["4, 2 runs", "6, 2 runs", "4, 2 runs", "4,6, 2 runs"]),
+        ("4,6,7", ["4, 2 runs", "6, 2 runs", "7, 2 runs", "4,6,7, 2 runs"]),
+        ("4", ["4, 4 runs"] * 4),
+        ("", [", 4 runs"] * 4),
+    ],
 )
 def test_gpus_are_dealt_out_to_runs_at_the_same_time_which_know_how_many_share_one(
     gpus: str, dealt: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -30,7 +30,7 @@ from jobs.tasks.task import check_progress, main, perform, requeue
 from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
-from sentiment.processes import available_cores, runs_on_gpu, training_threads
+from sentiment.processes import available_cores, training_threads
 from sentiment.runs.locks import Lock
 from sentiment.runs.records import Failure, Result, StartCount
 from sentiment.runs.run_dir import Results, RunDir, read_record
@@ -130,19 +130,6 @@ def test_process_without_room_for_its_log_ends_with_the_code_of_a_full_disk() ->
     while processes.running:
         ended |= processes.collect()
     assert ended == {"run": Outcome.DISK_FULL}
-
-
-@pytest.mark.parametrize(("at_once", "gpus", "sharing"), [(1, 0, 1), (4, 0, 4), (4, 2, 2), (3, 2, 2), (2, 3, 1)])
-def test_run_is_told_of_the_most_runs_that_share_a_gpu(
-    at_once: int, gpus: int, sharing: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus))))
-    processes = ProcessPool(at_once, StopRequest(), set)
-    processes.start("run", runs_on_gpu)
-    ended: dict[str, int] = {}
-    while processes.running:
-        ended |= processes.collect()
-    assert ended == {"run": sharing}
 
 
 @pytest.mark.parametrize(
