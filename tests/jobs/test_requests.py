@@ -112,17 +112,6 @@ def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm) -> None
     assert slurm.tasks == {failed: 1, lacking: 1}
 
 
-def test_run_that_lacked_all_memory_of_a_node_is_retried_with_it(slurm: FakeSlurm) -> None:
-    lacking, failed = _two_runs(slurm).run_ids
-    slurm.fail("sinfo", "echo 'main*|12288|4:00:00'; exit 0")
-    assert slurm.call("rerun", "some")[0] == 0
-    assert slurm.tasks == {failed: 1, lacking: 1}
-    requests = {
-        folder.run_ids[0]: folder.submission.resources.memory_gb for folder in read_submissions(slurm.results)[-3:-1]
-    }
-    assert requests == {lacking: 12, failed: 12}
-
-
 def test_job_that_requests_more_than_its_partition_allows_is_replaced(slurm: FakeSlurm) -> None:
     slurm.submit({"seed": [1]})
     slurm.change("@PENDING@None@", "@PENDING@PartitionTimeLimit@")
