@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sentiment.errors import CheckpointError
 from sentiment.files import ROOT
@@ -270,5 +272,10 @@ def test_address_of_a_repository_holds_no_credentials() -> None:
     ):
         assert web_address(remote) == address
     none = ["/home/me/tweets", "C:\\me\\tweets", "https://host/)[x](y", "https://[host/x", "ssh://host/.git", ""]
-    for remote in (*none, "file:///me/tweets", "ext::secret@host /x", "https://me:secret@host:a/x y"):
+    for remote in (*none, "file://host/me/tweets", "https://host/x y"):
         assert web_address(remote) is None, remote
+
+
+@given(st.from_regex("(|ssh://|https://|ext::)(me:)?secret@[ab.:/~?#@ -]{0,12}", fullmatch=True))
+def test_no_address_that_is_recorded_holds_a_credential(remote: str) -> None:
+    assert "secret" not in (web_address(remote) or "")

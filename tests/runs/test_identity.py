@@ -242,6 +242,12 @@ def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
     assert _config(TABLE | {"data.tests.other.path": "./tweets.csv"}) == _config(TABLE)
 
 
+def test_a_column_of_parts_has_no_effect_on_a_built_in_source() -> None:
+    for split in ({"data.test_fraction": 0.2}, {"data.validation_fraction": 0.2}, FIVE_FOLDS):
+        plain = split | {"data.source": "vader"}
+        assert _config(plain | {"data.columns.part": "split"}) == _config(plain)
+
+
 # Instead of the folder of a model.
 ELMO = "a model"
 

@@ -246,7 +246,7 @@ def test_hardware_can_be_refused_and_torch_is_told(experiment: MakeExperiment, m
     monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
     run.complete()
     (warning,) = [line for line in run.said if "numbers may differ" in line]
-    assert "torch was 2.13.0+cpu" in warning
+    assert "torch was 2.13.0+cpu in the last attempt and is 2.13.0+cu130 now" in warning
     assert run.record.attempts[0].versions["torch"].endswith("+cpu")
     assert run.record.attempts[-1].versions["torch"] == "2.13.0+cu130"
 
