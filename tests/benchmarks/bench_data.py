@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig
@@ -60,11 +61,19 @@ def real_tweets() -> Iterator[tuple[str, str]]:
 
 
 def made_up_tweets(count: int) -> Iterator[tuple[str, str]]:
-    """(label, text) of random words, some of which are much more frequent than others."""
-    rng = np.random.default_rng(1)
-    for number, label in enumerate(rng.integers(0, 2, count)):
-        words = [f"w{rank}" for rank in rng.zipf(1.3, rng.integers(5, 25)) % 200_000]
-        yield str(label), " ".join([f"@user{number % 9_999}", *words, "!" * (number % 4), "http://ex.am/ple"])
+    """(label, text) of words by Zipf's law, with names, exclamation marks and links."""
+    for number, tokens in enumerate(zipf_tweets(count, 200_000)):
+        words = [f"w{token}" for token in tokens]
+        yield str(number % 2), " ".join([f"@user{number % 9_999}", *words, "!" * (number % 4), "http://ex.am/ple"])
+
+
+def zipf_tweets(count: int, types: int, mean: float = 15) -> list[npt.NDArray[np.int64]]:
+    """Tweets of token numbers below `types` that follow Zipf's law: `mean` tokens on average, and at most 40."""
+    generator = np.random.default_rng(0)
+    lengths = np.clip(generator.gamma(3.5, mean / 3.5, count).round().astype(int), 1, 40)
+    weights = 1 / np.arange(1, types + 1)
+    tokens = generator.choice(types, lengths.sum(), p=weights / weights.sum())
+    return np.split(tokens, np.cumsum(lengths)[:-1])
 
 
 def write_source(path: Path, tweets: list[tuple[str, str]]) -> None:

@@ -20,6 +20,7 @@ from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.elmo import ElmoEncoder
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import read_options
+from tests.benchmarks.bench_data import zipf_tweets
 from tests.benchmarks.timing import announce, spent
 from tests.encoders.random_elmo import write_random_model
 from tests.encoders.tweets import HAS_ALLENNLP, SIZES
@@ -30,14 +31,11 @@ REPEATS = {"small": 2, "original": 1}
 
 
 def invented_tweets(count: int) -> list[list[str]]:
-    """12.6 tokens in the mean, at most 35."""
+    """Of 12.6 words in the mean, with five letters in the mean."""
     generator = np.random.default_rng(0)
-    lengths = np.clip(generator.gamma(3.5, 3.6, count).round().astype(int), 3, 35)
-    weights = 1 / np.arange(1, 50_001)
     letters = np.array(list("etaoinshrdlucmfwypvbgkqjxz"))
-    words = ["".join(generator.choice(letters, max(1, int(generator.gamma(6, 0.9))))) for _ in weights]
-    tokens = generator.choice(len(words), lengths.sum(), p=weights / weights.sum())
-    return [[words[token] for token in part] for part in np.split(tokens, np.cumsum(lengths)[:-1])]
+    words = ["".join(generator.choice(letters, max(1, int(generator.gamma(6, 0.9))))) for _ in range(50_000)]
+    return [[words[token] for token in tweet] for tweet in zipf_tweets(count, len(words), 12.6)]
 
 
 def measured(elmo: ElmoEncoder, tweets: list[list[str]], types: list[str]) -> tuple[float, float]:

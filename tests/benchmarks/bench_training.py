@@ -24,20 +24,13 @@ from sentiment.encoders.batches import TokenStore
 from sentiment.models.classifier import build_classifier
 from sentiment.training.device import make_reproducible
 from sentiment.training.trainer import Updater
+from tests.benchmarks.bench_data import zipf_tweets
 from tests.benchmarks.timing import announce
 
 VOCABULARY, BATCH = 30_000, 256
 DROPOUT = 0.1
+SPECIAL = 2  # types that stand in no tweet
 Tweets = list[np.ndarray]
-
-
-def generated_tweets(rows: int) -> tuple[Tweets, np.ndarray]:
-    """Token numbers that follow Zipf's law, in tweets of 15 tokens on average and at most 40, and random labels."""
-    generator = np.random.default_rng(0)
-    lengths = np.clip(generator.gamma(3.5, 4.3, rows).round().astype(int), 1, 40)
-    weights = 1 / np.arange(1, VOCABULARY - 1)
-    tokens = generator.choice(VOCABULARY - 2, lengths.sum(), p=weights / weights.sum()) + 2
-    return np.split(tokens, np.cumsum(lengths)[:-1]), generator.integers(0, 2, rows)
 
 
 class PlainClassifier(nn.Module):
@@ -117,7 +110,8 @@ def seconds(epoch: Callable[[], None], device: torch.device) -> float:
 
 def measure(size: int, device: torch.device, batches: int, repeats: int) -> None:
     """Print tokens per second of both, alternating, and their ratio."""
-    tweets, labels = generated_tweets(BATCH * batches)
+    tweets = [tweet + SPECIAL for tweet in zipf_tweets(BATCH * batches, VOCABULARY - SPECIAL)]
+    labels = np.random.default_rng(0).integers(0, 2, len(tweets))
     tokens = sum(map(len, tweets))
     changes = {"model.hidden_size": size, "model.dropout": DROPOUT, "embedding.dropout": DROPOUT}
     config = resolve({"training": {"clip": 1.0}}, changes, "the benchmark")
