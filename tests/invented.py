@@ -163,8 +163,15 @@ class Study:
         return run_dir
 
 
+class _Measured(Predictor):
+    """Answers all tweets, and is not measured again."""
+
+    def metrics(self, labels: npt.NDArray[np.int64]) -> Metrics:
+        return measured(labels, self.probabilities)
+
+
 def _result_of(config: RunConfig, validation: Tested, scores: Scores, changes: dict[str, Any]) -> Result:
-    predictors = [Predictor(PREDICTORS[kind], kind, values) for kind, values in validation.probabilities.items()]
+    predictors = [_Measured(PREDICTORS[kind], kind, values) for kind, values in validation.probabilities.items()]
     table = AnswerTable(validation.keys, validation.labels, predictors)
     network = scores["network"]
     fields: dict[str, Any] = {"run_id": config.run_id, "stopped_by": "all epochs", "epochs": 4, "steps": 4 * STEPS}

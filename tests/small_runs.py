@@ -41,13 +41,18 @@ SMALL_RUN: dict[str, Any] = {
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 6}},
 }
 
-# Each kind of network, to be stopped and resumed.
+# Each kind of network and of optimiser, to be stopped and resumed.
 MODELS: dict[str, dict[str, Any]] = {
-    "feed-forward": {"model__kind": "feed_forward", "model__pooling": "mean", "model__layers": 2},
+    "feed-forward by SGD": {
+        "model__kind": "feed_forward",
+        "model__pooling": "mean",
+        "model__layers": 2,
+        "training__optimizer": "sgd",
+        "training__clip": None,
+    },
     "two-layer BiLSTM": {"model__layers": 2, "model__dropout": 0.3, "embedding__dropout": 0.1},
     "one-way GRU, last": {"model__cell": "gru", "model__bidirectional": False, "model__pooling": "last"},
     "attention with penalty": {"model__pooling": "attention", "model__attention__penalty": 0.3},
-    "SGD": {"training__optimizer": "sgd", "training__clip": None},
 }
 
 

@@ -22,7 +22,7 @@ CLASSES = ("negative", "positive")
 MEANINGS = {"negative": 0, "positive": 1}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.integers(1, 60),
     number=st.integers(2, 4),

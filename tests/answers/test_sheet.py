@@ -118,7 +118,7 @@ _CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(_TEXTS | st.sampled_from(_HOSTILE), min_size=1, max_size=40),
     program=st.sampled_from([*_PROGRAMS]),
@@ -205,7 +205,7 @@ def test_sheet_of_other_tweets_or_of_other_predictions_is_refused(tmp_path: Path
         read_labels(saved, _drawing(_TEXTS_OF_100, seed=3), MEANINGS)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(index=st.integers(0, 99), count=st.integers(30, 100))
 @example(index=0, count=30)
 def test_labels_for_a_choice_outlive_a_prediction_that_changed_unless_they_are_no_sample_then(

@@ -410,7 +410,7 @@ _ALIKE = ["", "!", "?!", "...", "http://a.b", "http://a.c", "day", "DAY", "day!"
 _ALIKE_TEXTS = [*_ALIKE[1:], *(f"{_SAME_BEGINNING} {end}" for end in _ALIKE)]
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.lists(st.sampled_from(_ALIKE_TEXTS), min_size=3, unique=True), st.integers(1, 20), st.integers(0, 99))
 def test_each_tweet_has_its_own_answer_or_none_however_alike_their_texts_are(
     texts: list[str], answered: int, seed: int

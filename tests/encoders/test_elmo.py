@@ -22,7 +22,7 @@ def assert_same(found: Layers, wanted: Layers) -> None:
 
 @pytest.mark.slow
 @given(batches, st.integers(1, 9), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 def test_vectors_depend_on_the_text_alone(either_state: ElmoEncoder, batch: Tweets, size: int, chance: object) -> None:
     chance.shuffle(batch)  # type: ignore[attr-defined]
     together = either_state.encode(batch, batch_tweets=size)

@@ -1,7 +1,7 @@
 """Our encoder against allennlp 2.10.1, layer by layer, and against vectors of bilm-tf."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 
 import h5py
 import pytest
@@ -73,16 +73,18 @@ def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
     assert largest_difference(saturating.elmo("zero").encode(tweets), wanted) > 0.1
 
 
+@pytest.fixture(scope="module", params=["small", pytest.param("original", marks=pytest.mark.more)])
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    model = strong_model(tmp_path_factory.mktemp("elmo"), request.param, strength=2)
+    yield model
+    model.weights.unlink()  # large
+
+
 @needs_allennlp
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "tweets"), [("small", 20), pytest.param("original", 4, marks=pytest.mark.more)])
 @pytest.mark.usefixtures("library")
-def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
-    model = strong_model(tmp_path, size, strength=2)
-    try:
-        assert _difference(model, random_tweets(tweets, longest=tweets), batch_tweets=3) <= 1e-4
-    finally:
-        model.weights.unlink()  # large
+def test_published_sizes_agree(published: Model) -> None:
+    assert _difference(published, random_tweets(8, longest=8), batch_tweets=3) <= 1e-4
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,7 @@ def test_what_is_remembered_of_words_does_not_grow_with_the_texts(
     tracemalloc.start()
     for batch in range(8):
         for model in models:
-            model.classify_texts([f"good {'x' * (number % 9)}{batch}o{number}" for number in range(700)])
+            model.classify_texts([f"good {'x' * (number % 9)}{batch}o{number}" for number in range(250)])
         gc.collect()
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()

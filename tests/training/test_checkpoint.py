@@ -110,7 +110,7 @@ def test_run_goes_on_before_damaged_checkpoints(experiment: MakeExperiment, trai
 
 
 def test_completed_run_keeps_no_checkpoint_to_resume_from(experiment: MakeExperiment) -> None:
-    run = experiment()
+    run = experiment(training__epochs=2)
     newest = _stopped(run)[-1]
     content = newest.read_bytes()
     for _ in range(2):

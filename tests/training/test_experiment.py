@@ -1,6 +1,7 @@
 """A run from data to result: what it refuses and says, on which hardware and vectors, and with a full disk."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -213,10 +214,12 @@ def test_processor_is_named_without_proc(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not suits_onednn.__wrapped__(torch.float32)
 
 
-def test_completed_run_needs_no_lock(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completed_run_needs_no_lock(
+    experiment: MakeExperiment, trained: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In somebody else's results its file cannot be written."""
     run = experiment()
-    run.complete()
+    shutil.copytree(trained.path, run.run_dir.path)
     monkeypatch.setattr("sentiment.runs.run_dir.Lock", lambda *_: pytest.fail("takes the lock"))
     run.complete()
     assert "the run is already completed" in run.said

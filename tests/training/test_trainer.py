@@ -29,7 +29,7 @@ REWRITE = "GOLDEN=rewrite .venv/bin/python -m pytest tests/training/test_trainer
 
 
 def test_first_twenty_steps_follow_the_golden_loss_curve(experiment: MakeExperiment) -> None:
-    run = experiment(training__log_every=1, model__layers=2)
+    run = experiment(training__log_every=1, training__epochs=2, model__layers=2)
     curve = _losses(run)[:20]
     if os.environ.get("GOLDEN") == "rewrite":
         GOLDEN.parent.mkdir(exist_ok=True)
