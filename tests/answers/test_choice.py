@@ -132,29 +132,6 @@ def test_tweets_without_a_label_are_not_taken_for_tweets_that_do_not_exist(strat
     assert choose("t.csv", replace(tweets, labels=labels), "accuracy").skipped == 3
 
 
-def test_choice_spends_three_of_four_labels_where_predictors_differ_and_weighs_them() -> None:
-    tweets, truth = _tweets(2_000, 100)
-    choice = choose("t.csv", _labelled(tweets, truth, 80), "accuracy")
-    assert (choice.labels, choice.labels_where_different) == (80, 60)
-    assert choice.best == "better"
-    assert choice.differences["simple"].is_better
-    difference = choice.differences["simple"]
-    assert difference.low < (80 - 20) / 2_000 < difference.high
-    assert difference.high - difference.low < 0.03  # 80 random labels would give .1 or more
-    predicted = {predictor.name: predictor for predictor in tweets.predictors}
-    for name, score in choice.accuracy.items():
-        assert score.low < predicted[name].right(truth).mean() < score.high
-
-
-def test_equal_predictors_leave_the_simplest_and_more_labels_are_not_advised() -> None:
-    tweets, truth = _tweets(2_000, 100)
-    simple = tweets.predictors[0]
-    equal = replace(tweets, predictors=[simple, replace(simple, name="same")])
-    choice = choose("t.csv", _labelled(equal, truth, 80), "accuracy")
-    assert choice.best == "simple"
-    assert choice.labels_to_show == {"same": None}
-
-
 @pytest.mark.parametrize("metric", ["accuracy", "macro_recall"])
 def test_of_predictors_with_as_many_right_of_each_class_the_first_is_the_best(metric: str) -> None:
     size = 700

@@ -22,7 +22,6 @@ from sentiment.statistics.metrics import UNLABELLED
 from sentiment.statistics.shares import (
     estimate_shares,
     labelled_shares,
-    labels_alone,
     labels_needed,
     recalibrate,
     strata_of,
@@ -116,21 +115,6 @@ def test_labels_needed_give_an_interval_of_that_width() -> None:
         outcomes = np.eye(2)[np.arange(2 * (n // 2)) % 2]
         shares = labelled_shares(outcomes, np.zeros(2), np.zeros(2), tweets)
         assert (shares.high - shares.low)[0] / 2 == pytest.approx(half_width, rel=0.05)
-
-
-@pytest.mark.parametrize(("tweets", "labels"), [(10**6, 200), (500, 200), (250, 240)])
-def test_labels_are_worth_as_many_as_would_alone_give_the_same_interval(tweets: int, labels: int) -> None:
-    rng = np.random.default_rng(5)
-    log_odds = rng.normal(size=labels)
-    outcomes = np.eye(2)[(log_odds + 0.5 * rng.normal(size=labels) > 0).astype(int)]
-    good = 1 / (1 + np.exp(-4 * np.stack([-log_odds, log_odds], axis=1)))
-    helped = labelled_shares(outcomes, good, good.mean(axis=0), tweets)
-    worth = round(labels_alone(tweets, helped.unit)[0])
-    assert labels < worth <= tweets
-    half = np.eye(2)[(np.arange(worth) >= round(worth * helped.share[0])).astype(int)]
-    alone = labelled_shares(half, np.zeros(2), np.zeros(2), tweets)
-    width = helped.high[0] - helped.low[0]
-    assert alone.high[0] - alone.low[0] == pytest.approx(width, rel=0.03, abs=0.0003)
 
 
 def test_labels_are_worth_what_the_adjusted_r_squared_of_the_predictions_says() -> None:

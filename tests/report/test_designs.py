@@ -72,14 +72,6 @@ def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the
             assert ((one.low or 0) > 0 or (one.high or 0) < 0) == one.is_significant
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
-def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
-    right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
-    side = Side([right])
-    interval = Seeds(_SPREAD).difference(side, side.nothing).interval(0.95)
-    assert interval is None or (interval[0] >= -1 and interval[1] <= 1)
-
-
 def _answers(share: float, rng: np.random.Generator, *shape: int) -> npt.NDArray[np.bool_]:
     return rng.random(shape) < share
 

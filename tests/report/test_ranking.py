@@ -130,14 +130,6 @@ def test_seed_of_the_recommended_run_is_the_best_on_validation_tweets(study: Stu
     assert best.run.config.seed == 1
 
 
-def test_fewer_training_tweets_than_others_had_make_a_model_ineligible(study: Study) -> None:
-    study.single({}, skill=0.5)
-    study.single({"data.train_rows": 100}, skill=3.0)
-    best = study.findings().recommended
-    assert best.model.configuration.config.data.train_rows is None
-    assert {each.competes for each in best.candidates if each.configuration.config.data.train_rows} == {False}
-
-
 def test_two_versions_of_an_added_predictor_are_both_named(study: Study) -> None:
     for words, digest in (("none", "a"), ("all", "b")):
         run_dir = study.single({"data.text.stop_words": words})
