@@ -132,6 +132,15 @@ def test_tweets_without_a_label_are_not_taken_for_tweets_that_do_not_exist(strat
     assert choose("t.csv", replace(tweets, labels=labels), "accuracy").skipped == 3
 
 
+def test_equal_predictors_leave_the_simplest_and_more_labels_are_not_advised() -> None:
+    tweets, truth = _tweets(2_000, 100)
+    simple = tweets.predictors[0]
+    equal = replace(tweets, predictors=[simple, replace(simple, name="same")])
+    choice = choose("t.csv", _labelled(equal, truth, 80), "accuracy")
+    assert choice.best == "simple"
+    assert choice.labels_to_show == {"same": None}
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "macro_recall"])
 def test_of_predictors_with_as_many_right_of_each_class_the_first_is_the_best(metric: str) -> None:
     size = 700

@@ -275,6 +275,16 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     assert f"1 left out: {NO_WORDS} (line 5)" in output
 
 
+def test_copies_of_a_table_s_own_rows_change_nothing(run: RunDir, tmp_path: Path) -> None:
+    rows = [(label, text) for label, text, _ in _new_tweets(150)]
+    decorated = [(label, f"RT @someone: {text} #again") for label, text in rows]
+    once, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", rows))
+    often, _ = _evaluate(run, write_tweets(tmp_path / "t.csv", [*rows, *rows[:70], *decorated]))
+    copies = [each["left_out"].pop(COPY, 0) for each in (once, often)]
+    assert copies[1] == copies[0] + 220
+    assert often == once
+
+
 def test_copies_with_different_labels_say_nothing_in_any_order_of_rows(run: RunDir, tmp_path: Path) -> None:
     rows = [(label, text) for label, text, _ in _new_tweets(150)]
     doubted = [(1 - label, f"RT @someone: {text} #again") for label, text in rows[:20]]

@@ -14,10 +14,11 @@ from sentiment.models.classifier import Classifier, build_classifier
 VOCABULARY = 50
 LENGTHS = (3, 7, 1, 7, 12, 0, 5)
 
-# Means and maxima take no notice of the layer whose states they pool.
 RECURRENT: list[dict[str, Any]] = [
     {"model.cell": cell, "model.bidirectional": both, "model.layers": layers, "model.pooling": pooling}
-    for cell, both, layers, pooling in itertools.product(("lstm", "gru"), (False, True), (1, 2), ("last", "attention"))
+    for cell, both, layers, pooling in itertools.product(
+        ("lstm", "gru"), (False, True), (1, 2), ("last", "mean+max", "attention")
+    )
 ]
 FEED_FORWARD: list[dict[str, Any]] = [
     {"model.kind": "feed_forward", "model.layers": layers, "model.pooling": pooling}

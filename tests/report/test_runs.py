@@ -31,7 +31,7 @@ from sentiment.blocks.content import Bullets, DataTable, Text
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import Lock
-from sentiment.runs.records import Failure, RunRecord, StartCount
+from sentiment.runs.records import Failure, Result, RunRecord, StartCount
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
 from tests.invented import UNFINISHED, attempt, combinations, new_record, write_unfinished
@@ -391,6 +391,14 @@ def test_baseline_that_is_better_on_validation_tweets_is_not_said_to_want_more_o
     assert said.startswith("**Use the linear baseline.**")
     assert "The linear baseline is significantly worse than the " in said
     assert said.endswith("Models are selected on validation tweets, which do not show this.")
+
+
+def test_seeds_of_a_score_are_those_whose_predictions_can_be_read(study: Study) -> None:
+    runs = [study.single({"seed": seed}) for seed in (1, 2, 3)]
+    runs[1].predictions_file.unlink()
+    row = next(row for row in tables_of(compose(study.findings()).blocks)["leaderboard"].rows if row.get("overfits"))
+    scores = [stored(run, Result).metrics["test"].accuracy for run in (runs[0], runs[2])]
+    assert (row["seeds"], row["score"]) == (2, pytest.approx(sum(scores) / 2))
 
 
 def test_of_added_predictors_that_are_better_validation_tweets_choose_one(study: Study) -> None:
