@@ -141,7 +141,8 @@ def _drop_copies(rows: npt.NDArray[Any]) -> None:
     """
     with_tokens = np.flatnonzero(rows["reasons"] != _REASONS.index(NO_TOKEN))
     tweets = rows[with_tokens]
-    keys, origins = tweets["keys"], tweets["origins"]
+    keys = tweets["keys"]
+    origins = tweets["origins"]
     for origin in np.unique(origins).tolist():
         compared = np.flatnonzero(origins == origin)
         contradicted = compared[have_several_labels(keys[compared], tweets["labels"][compared])]

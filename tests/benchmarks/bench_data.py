@@ -61,10 +61,11 @@ def real_tweets() -> Iterator[tuple[str, str]]:
 
 
 def made_up_tweets(count: int) -> Iterator[tuple[str, str]]:
-    """(label, text) of words by Zipf's law, with names, exclamation marks and links."""
-    for number, tokens in enumerate(zipf_tweets(count, 200_000)):
+    """(label, text) of words by Zipf's law, with names, exclamation marks and links; labels are random."""
+    labels = np.random.default_rng(1).integers(0, 2, count)
+    for number, (label, tokens) in enumerate(zip(labels, zipf_tweets(count, 200_000), strict=True)):
         words = [f"w{token}" for token in tokens]
-        yield str(number % 2), " ".join([f"@user{number % 9_999}", *words, "!" * (number % 4), "http://ex.am/ple"])
+        yield str(label), " ".join([f"@user{number % 9_999}", *words, "!" * (number % 4), "http://ex.am/ple"])
 
 
 def zipf_tweets(count: int, types: int, mean: float = 15) -> list[npt.NDArray[np.int64]]:
