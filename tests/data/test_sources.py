@@ -397,6 +397,14 @@ def test_of_two_hosts_whose_locks_do_not_pass_each_fetches_its_own(
 ) -> None:
     monkeypatch.setattr(downloads, "Lock", lambda *_: nullcontext())
     monkeypatch.setattr("socket.gethostname", lambda: threading.current_thread().name)
+    fetch = downloads._fetch
+    written: set[Path] = set()
+
+    def recorded(url: str, part: Path, *others: Any) -> int:
+        written.add(part)
+        return fetch(url, part, *others)
+
+    monkeypatch.setattr(downloads, "_fetch", recorded)
     paths: list[Path] = []
     threads = [
         threading.Thread(target=lambda: paths.append(downloads.download(server.remote(), tmp_path, silent)))
@@ -410,4 +418,5 @@ def test_of_two_hosts_whose_locks_do_not_pass_each_fetches_its_own(
     for thread in threads:
         thread.join()
     assert [path.read_bytes() == CONTENT for path in paths] == [True, True]
+    assert len(written) == 2
     assert [file.name for file in tmp_path.iterdir()] == ["file.zip"]
