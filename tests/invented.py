@@ -254,7 +254,8 @@ def _write_corpus(folder: Path, outcome: Outcome, classes: Sequence[str], traine
     for part, tweets in tested.items():
         rows[part] = {"rows": len(tweets.keys), "classes": np.bincount(tweets.labels, minlength=k).tolist()}
     report = {"classes": [*classes], "tests": {}, "extra_train": [], "parts": rows, "unnamed_authors": {}}
-    report |= {"read": 1300, "kept": 1280, "left_out": {"duplicates dropped": 15, "duplicates with other labels": 3}}
+    left_out = {"duplicates dropped": 15, "left out: tweet with several labels": 3}
+    report |= {"read": 1300, "kept": 1280, "left_out": left_out}
     report |= {"table_sha256": "0" * 64, "remarks": {}, "tokens": 1, "types": 1}
     report |= {"refused": {"no text": {"count": 2, "lines": [7, 9]}}}
     digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}

@@ -60,8 +60,8 @@ class CorpusReport(Record):
 
     @property
     def duplicates(self) -> int:
-        """Rows that were left out as copies of another one; in corpora of earlier versions also with another label."""
-        return sum(rows for reason, rows in self.left_out.items() if reason.startswith(DUPLICATE.split()[0]))
+        """Rows that were left out as copies of another one with the same label."""
+        return self.left_out.get(DUPLICATE, 0)
 
     def render_lines(self) -> list[str]:
         lines = [f"{self.read:,} rows read, {self.kept:,} kept"]
