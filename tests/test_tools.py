@@ -13,7 +13,8 @@ import torch
 from sentiment.training.device import hardware_kind
 from tests.cluster_lane import ALL_SLOW, LANES, ONE_BY_ONE
 from tests.limits import wait_for
-from tests.mutants import read_mutants
+from tests.mutants import Mutant, read_mutants
+from tests.mutants.__main__ import KILLED, SURVIVED, Copy
 from tests.processes import run_python, start_python
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,20 @@ def test_mutants_have_names_of_their_own_change_one_place_and_their_tests_are_th
             else:
                 assert (ROOT / file).exists(), (mutant.bug, file)
     assert stale == []
+
+
+@pytest.mark.more
+def test_mutant_is_judged_by_its_own_code_after_one_of_equal_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    copy = Copy(tmp_path)
+    test = "tests/test_terminal.py::test_lines_stay_lines_and_letters_stay_letters"
+    file, before = "sentiment/console.py", "_escape_character(character) for character in text)"
+    broken = Mutant("", "", file, before, "_escape_character(character) for character in text[1:])", (test,))
+    assert copy.judge(broken)[0] == KILLED
+    harmless = Mutant("", "", file, before, "_escape_character(character) for character in text[0:])", (test,))
+    assert copy.judge(harmless)[0] == SURVIVED
 
 
 @pytest.mark.more

@@ -28,6 +28,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "tree"
+        self._judged = 0
         (folder / "tmp").mkdir()
         places = {"PYTHONPATH": str(self.path), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
         self._environment = os.environ | places
@@ -46,7 +47,10 @@ class Copy:
         path, kept = self.path / mutant.file, self.path.parent / "kept"
         shutil.copy2(path, kept)
         path.write_text(content, encoding="utf-8")
-        os.utime(path, (0, 0))  # compiled files of the original have another time, so they aren't taken for this one
+        self._judged += 1
+        os.utime(
+            path, (self._judged, self._judged)
+        )  # a time of its own, so that no other's compiled file is taken for it
         code, output = self.test(mutant.tests, _SECONDS)
         shutil.copy2(kept, path)
         if code is None:
