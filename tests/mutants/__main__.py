@@ -48,9 +48,8 @@ class Copy:
         shutil.copy2(path, kept)
         path.write_text(content, encoding="utf-8")
         self._judged += 1
-        os.utime(
-            path, (self._judged, self._judged)
-        )  # a time of its own, so that no other's compiled file is taken for it
+        # A time of its own, so that no other's compiled file is taken for it.
+        os.utime(path, (self._judged, self._judged))
         code, output = self.test(mutant.tests, _SECONDS)
         shutil.copy2(kept, path)
         if code is None:
