@@ -242,7 +242,7 @@ def _saved_and_promoted(rungs: HalvingSearch, planned: list[Run], max_epochs: in
 
 def promotion(ranking: RungRanking, score: Score) -> str:
     """How many trials a rung has promoted, and what decided between equal ones."""
-    best = f"the best {ranking.promoted:,} of {plural(len(ranking.trials), 'trial')} were promoted"
+    best = f"the best {ranking.promoted:,} of {plural(len(ranking.trials), 'trial')}"
     remarks = ""
     if ranking.tied_at_cut:
         tied = f"{ranking.tied_at_cut:,} trials, some promoted and some pruned, had the same {score.name}"
@@ -250,4 +250,4 @@ def promotion(ranking: RungRanking, score: Score) -> str:
     failed = sum(trial.value is None for trial in ranking.trials)
     if failed:
         remarks += f"; {failed:,} without a score ranked last"
-    return f"After epoch {ranking.epochs} {best}{remarks}."
+    return f"After epoch {ranking.epochs} the search promoted {best}{remarks}."

@@ -397,7 +397,7 @@ def test_search_in_rungs_tells_how_many_epochs_it_saved(study: Study) -> None:
     assert isinstance(bullets, Bullets)
     saved, first, _, warning = bullets.items
     assert saved.startswith("48 epochs were trained, 40.0 % of the 120 that 30 full trials would need")
-    assert first == "After epoch 1 the best 10 of 30 trials were promoted."
+    assert first == "After epoch 1 the search promoted the best 10 of 30 trials."
     assert "slow starters" in warning
 
 

@@ -42,9 +42,9 @@ def test_promotion_says_what_decided_between_equal_trials_and_how_many_failed() 
     trials = [RankedTrial(run_id=str(rank), value=value, epoch=1) for rank, value in enumerate((0.5, 0.5, None))]
     said = promotion(RungRanking(rung=0, epochs=2, promoted=1, trials=trials), Score("validation/macro_f1"))
     assert said == (
-        "After epoch 2 the best 1 of 3 trials were promoted; 2 trials, some promoted and some pruned, had the same "
-        "validation macro F1: validation loss, then the order of the plan, decided between them; 1 without a score "
-        "ranked last."
+        "After epoch 2 the search promoted the best 1 of 3 trials; 2 trials, some promoted and some pruned, had the "
+        "same validation macro F1: validation loss, then the order of the plan, decided between them; 1 without a "
+        "score ranked last."
     )
 
 
