@@ -67,10 +67,14 @@ def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary = _temporary(path, path.parent)
     write_atomically(temporary, write)
     try:
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links, such as FAT, which only one host uses
+        if not path.exists():
+            temporary.replace(path)
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -192,10 +196,16 @@ def as_json(value: Any) -> Callable[[BinaryIO], object]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder durable, so that a replaced file survives a power cut."""
+    """Make the entries of a folder durable, so that a replaced file survives a power cut.
+
+    Some file systems cannot, such as folders that a virtual machine shares with its host.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)
 

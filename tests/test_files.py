@@ -1,8 +1,10 @@
 """Files that are wholly old or wholly new, records and rows as they are read back, and fingerprints."""
 
+import errno
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,15 @@ import pytest
 from pydantic import RootModel
 
 from sentiment.errors import RunDirError
-from sentiment.files import delete_leftovers, files_in, make_folder_once, write_atomically, write_json, write_once
+from sentiment.files import (
+    delete_leftovers,
+    files_in,
+    make_folder_once,
+    sync_folder,
+    write_atomically,
+    write_json,
+    write_once,
+)
 from sentiment.runs.records import Failure, StartCount, StepRow
 from sentiment.runs.run_dir import RunDir, read_record, read_records, sealed
 from tests.small_runs import limited_file_size, run_in, small_config
@@ -87,6 +97,35 @@ def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monk
         write_once(path, lambda file, content=content: file.write(content))
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_system_without_hard_links_and_synced_folders_gets_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As FAT and some folders that a virtual machine shares with its host."""
+    sync = os.fsync
+
+    def sync_only_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync_only_files)
+    monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError(errno.EPERM, os.strerror(errno.EPERM))))
+    path = tmp_path / "ranking"
+    for content in (b"first", b"second"):
+        write_once(path, lambda file, content=content: file.write(content))
+    assert path.read_bytes() == b"first"
+    write_atomically(path, lambda file: file.write(b"third"))
+    assert path.read_bytes() == b"third"
+    make_folder_once(tmp_path / "folder", lambda folder: (folder / "tweets").write_text("first"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "ranking"]
+
+
+def test_folder_that_a_broken_disk_cannot_sync_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.EIO, os.strerror(errno.EIO))))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        sync_folder(tmp_path)
 
 
 def test_what_is_no_json_is_not_written(tmp_path: Path) -> None:
