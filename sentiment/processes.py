@@ -76,6 +76,11 @@ def training_threads(at_once: int = 1) -> int:
     return max(min(available_cores() // at_once, asked_for, _MAX_THREADS), 1)
 
 
+def libraries_survive_fork() -> bool:
+    """Whether a process may fork after it has loaded libraries; on macOS those of the system may then crash."""
+    return sys.platform == "linux"
+
+
 RUNS_ON_GPU = "SENTIMENT_RUNS_ON_GPU"  # how many runs at a time share a GPU; set by the worker that starts them
 
 

@@ -31,7 +31,7 @@ from jobs.tasks.attempt import (
 from jobs.tasks.memory import MeasuredMemory
 from sentiment.config import RunConfig
 from sentiment.errors import CrashedError, KilledError, RunDirError, SentimentError, SlurmError
-from sentiment.processes import RUNS_ON_GPU, in_same_array, slurm_job, training_threads
+from sentiment.processes import RUNS_ON_GPU, in_same_array, libraries_survive_fork, slurm_job, training_threads
 from sentiment.runs.halving import TrialPlace
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
@@ -123,7 +123,8 @@ def _perform(work: Callable[[], int], gpu: str | None, sharing: int) -> None:
 
 
 # Imported before the fork of every run but the first, so that short runs do not pay for the imports. The first run of a
-# task imports them itself: if they exhaust the memory, its attempt is already counted, and it is retried with more.
+# task imports them itself: if they exhaust the memory, its attempt is already counted, and it is retried with more. On
+# macOS every run does.
 _LIBRARIES = (
     "sentiment.training.experiment",
     "scipy.stats",
@@ -222,7 +223,7 @@ class Worker:
             while pool.running < pool.at_once and not self._is_closing(outcomes) and self._has_memory(pool):
                 if (config := next(free, None)) is None:
                     break
-                if self._start_times:
+                if self._start_times and libraries_survive_fork():
                     for name in _LIBRARIES:  # the threads that these imports start are idle and survive a fork
                         importlib.import_module(name)
                 self._start_times[config.run_id] = time.monotonic()

@@ -33,7 +33,7 @@ from sentiment.data.table import DELIMITED, ENDINGS, RawRow, Refusal, Table, as_
 from sentiment.errors import EXIT_FAILED, DataError, KilledError, UsageError, shortened
 from sentiment.files import check_not_read, is_gzipped, write_user_file
 from sentiment.models.text_model import Answer, Predictions, TextModel
-from sentiment.processes import available_cores, without_garbage_collection
+from sentiment.processes import available_cores, libraries_survive_fork, without_garbage_collection
 
 CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
 NO_WORDS = "no word that the model knows"
@@ -64,8 +64,7 @@ def in_parallel(
     first_two = [*islice(chunks, 2)]
     classify: Callable[[list[str]], Predictions] = model.classify_texts
     pool: Executor = ThreadPoolExecutor(at_once, "predict", None if at_once == 1 else use_one_core)
-    can_fork = sys.platform == "linux"  # elsewhere libraries of the system may crash in a forked process
-    if model.holds_gil and can_fork and at_once > 1 and len(first_two) > 1:
+    if model.holds_gil and libraries_survive_fork() and at_once > 1 and len(first_two) > 1:
         classify = _classify_in_worker
         pool = ProcessPoolExecutor(at_once, get_context("fork"), _start_worker, (model,))
     begun: deque[tuple[T, Future[Predictions]]] = deque()

@@ -160,6 +160,18 @@ def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(pool: Pool, t
     assert len(tried) == 1
 
 
+@pytest.mark.parametrize(("system", "loaded"), [("linux", True), ("darwin", False)])
+def test_libraries_are_loaded_before_a_fork_only_where_they_survive_it(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, system: str, loaded: bool
+) -> None:
+    task = pool()
+    monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ("colorsys",))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    monkeypatch.setattr(sys, "platform", system)
+    assert task.run() is Outcome.COMPLETED
+    assert ("colorsys" in sys.modules) is loaded
+
+
 def test_runs_share_a_gpu_and_each_makes_room_for_the_next(pool: Pool, tried: list[str], shares: Shares) -> None:
     at_work: list[int] = []
     ends = (at_work.append(len(tried)) or code for code in (0, Outcome.FAILED, 0, 0, 0, 0))
